@@ -1,0 +1,1 @@
+//! The horizontal autoscaler: formula, behaviour, decisions.

@@ -1,0 +1,51 @@
+//! One decision of the autoscaler, as a row: what it saw, what each metric
+//! proposed, and what was done with the proposal.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Decision {
+    /// Microseconds since the Unix epoch.
+    pub time: i64,
+    pub namespace: String,
+    /// The HorizontalPodAutoscaler's name.
+    pub autoscaler: String,
+    /// `Deployment/web`
+    pub target: String,
+    pub current_replicas: i32,
+    pub desired_replicas: i32,
+    pub min_replicas: i32,
+    pub max_replicas: i32,
+    /// Each metric's name, raw value, target, ratio, proposal and trouble.
+    pub metrics: Vec<MetricReading>,
+    /// What the metrics asked for, before behaviour and limits.
+    pub proposed_replicas: i32,
+    /// After stabilization.
+    pub stabilized_replicas: i32,
+    /// What limited the result: empty, `minReplicas`, `maxReplicas`, `scaleUpPolicy`, `scaleDownPolicy`, `stabilization`, `tolerance`.
+    pub limited_by: String,
+    /// A sentence for a person.
+    pub reason: String,
+    /// Age of the newest sample it was made from, in milliseconds.
+    pub sample_age_ms: i64,
+    /// Whether `/scale` was written.
+    pub scaled: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MetricReading {
+    pub name: String,
+    /// `Utilization` (percent), `AverageValue` or `Value`.
+    pub target_type: String,
+    pub current: Option<f64>,
+    pub target: f64,
+    pub ratio: Option<f64>,
+    pub proposal: Option<i32>,
+    pub pods_counted: i32,
+    pub pods_missing: i32,
+    pub pods_unready: i32,
+    /// Why it gave no proposal.
+    pub error: String,
+}

@@ -1,0 +1,16 @@
+//! Every built-in kind, and the words that all parts share. No I/O.
+//!
+//! - [`kind`]: the description of a kind that the generic verbs work from; [`field`]: what is wrong with an object.
+//! - [`auth`]: who asks, and the question whether they may.
+//! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
+//!   one another without knowing each other.
+//! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
+//! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
+
+pub mod auth;
+pub mod decisions;
+pub mod field;
+pub mod kind;
+pub mod names;
+pub mod samples;
+pub mod serve;

@@ -1,0 +1,18 @@
+//! Names that more than one part uses: namespaces, labels, annotations, ports.
+
+/// Where Tiphys' own workloads run.
+pub const SYSTEM_NAMESPACE: &str = "tiphys-system";
+
+/// W3C trace context of the request that made an object; set while traces are exported.
+pub const TRACEPARENT: &str = "tiphys.io/traceparent";
+
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// The kubelet's HTTPS port.
+pub const KUBELET_PORT: u16 = 10250;
+
+/// The collector's HTTP port on its Pod, and its name in the Pod's spec.
+pub const COLLECTOR_PORT: u16 = 10260;
+
+/// The label of the collector's Pods, as `app=tiphys-collector`.
+pub const COLLECTOR_APP: &str = "tiphys-collector";

@@ -1,0 +1,1 @@
+//! The Kubernetes API: generic verbs over any kind.

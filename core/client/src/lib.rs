@@ -1,0 +1,11 @@
+//! How every part talks to the API: a `kube::Client`, wired to the API server in
+//! memory or over TLS, and [`Cache`], a watched copy of a kind.
+//!
+//! Controllers, scheduler, kubelet and the rest are ordinary clients; only the
+//! wire differs. They react to [`Cache::changes`], never to a timer.
+
+mod cache;
+mod transport;
+
+pub use cache::{Cache, Change};
+pub use transport::{in_memory, with_user};

@@ -1,0 +1,1 @@
+//! CNI configuration, node routes, and the service proxy.

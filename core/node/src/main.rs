@@ -1,0 +1,2 @@
+//! The `tiphys` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Container runtimes: CRI, containerd, images, cgroup figures.

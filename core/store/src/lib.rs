@@ -1,0 +1,1 @@
+//! Revisions, transactions, watch, compaction and leases over bytes.

@@ -1,0 +1,1 @@
+//! Tracing, OpenTelemetry export, and one metrics registry a component.

@@ -1,0 +1,1 @@
+//! Logs: tail, parse, index, search, retention.

@@ -1,0 +1,1 @@
+//! Metrics: sampling store, DataFusion SQL, metrics.k8s.io.
