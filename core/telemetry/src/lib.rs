@@ -1,1 +1,14 @@
-//! Tracing, OpenTelemetry export, and one metrics registry a component.
+//! What the process says about itself: log lines, traces, metrics.
+//!
+//! - [`init`] sets up tracing once, first thing in main; with an OTLP endpoint
+//!   it exports spans there too, and [`trace`] carries their context from one
+//!   part to the next.
+//! - [`Component`] is one component's own metrics registry. A registry a
+//!   component, so that an endpoint prints only what is its own.
+
+mod component;
+mod init;
+pub mod trace;
+
+pub use component::Component;
+pub use init::{Guard, LogFormat, TelemetryConfig, TelemetryError, init};
