@@ -1,1 +1,7 @@
 //! The Kubernetes API: generic verbs over any kind.
+
+pub mod admission;
+pub mod authn;
+pub mod authz;
+pub mod pki;
+pub mod streaming;
