@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::field::FieldError;
+use crate::{field::FieldError, table::NAME_AND_AGE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -82,6 +82,142 @@ pub struct Kind {
     /// For a second version of a resource: how it is kept. The object is converted
     /// from this version to the stored one and back.
     pub stored_as: Option<Conversion>,
+}
+
+impl Kind {
+    /// A stored, namespaced kind with all verbs and nothing of its own. Kinds
+    /// start from it and override what differs.
+    pub const fn namespaced(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+        definition: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            singular,
+            short_names: &[],
+            categories: &[],
+            scope: Scope::Namespaced,
+            definition,
+            verbs: ALL_VERBS,
+            subresources: &[],
+            default: |_| {},
+            prepare_create: |_| {},
+            prepare_update: |_, _| {},
+            validate: |_| Vec::new(),
+            validate_update: |_, _| Vec::new(),
+            columns: NAME_AND_AGE,
+            selectable: &[],
+            stored_as: None,
+        }
+    }
+
+    /// As [`Kind::namespaced`], for a kind without namespaces.
+    pub const fn cluster(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+        definition: &'static str,
+    ) -> Self {
+        let base = Self::namespaced(group, version, kind, plural, singular, definition);
+        Self { scope: Scope::Cluster, ..base }
+    }
+
+    /// `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `pods`, `deployments.apps`: how messages name the resource.
+    pub fn group_resource(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    /// False for review kinds and Binding, which are answered and forgotten.
+    pub fn is_stored(&self) -> bool {
+        self.verbs.contains(&"get")
+    }
+
+    pub fn has_status(&self) -> bool {
+        self.subresources.contains(&Subresource::Status)
+    }
+
+    pub fn scale(&self) -> Option<ScalePaths> {
+        self.subresources.iter().find_map(|s| match s {
+            Subresource::Scale(paths) => Some(*paths),
+            _ => None,
+        })
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<Subresource> {
+        self.subresources.iter().copied().find(|s| s.name() == name)
+    }
+}
+
+impl Subresource {
+    /// The path's last segment.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale(_) => "scale",
+            Self::Named(name) => name,
+        }
+    }
+
+    /// What discovery says of it under `parent`.
+    pub fn discovery(&self, parent: &Kind) -> SubresourceDiscovery {
+        let of_parent = (parent.group, parent.version, parent.kind);
+        let ((group, version, kind), verbs): (_, &'static [&'static str]) = match self {
+            Self::Status => (of_parent, &["get", "patch", "update"]),
+            Self::Scale(_) => (("autoscaling", "v1", "Scale"), &["get", "patch", "update"]),
+            Self::Named("binding") => (("", "v1", "Binding"), &["create"]),
+            Self::Named("eviction") => (("policy", "v1", "Eviction"), &["create"]),
+            Self::Named("token") => (("authentication.k8s.io", "v1", "TokenRequest"), &["create"]),
+            Self::Named("log") => (of_parent, &["get"]),
+            Self::Named("finalize") => (of_parent, &["update"]),
+            Self::Named("ephemeralcontainers" | "approval" | "resize") => {
+                (of_parent, &["get", "patch", "update"])
+            }
+            Self::Named("exec") => (("", "v1", "PodExecOptions"), &["create", "get"]),
+            Self::Named("attach") => (("", "v1", "PodAttachOptions"), &["create", "get"]),
+            Self::Named("portforward") => (("", "v1", "PodPortForwardOptions"), &["create", "get"]),
+            Self::Named("proxy") => {
+                let kind = match parent.kind {
+                    "Node" => "NodeProxyOptions",
+                    "Service" => "ServiceProxyOptions",
+                    _ => "PodProxyOptions",
+                };
+                (("", "v1", kind), &["create", "delete", "get", "patch", "update"])
+            }
+            Self::Named(_) => (of_parent, &["get"]),
+        };
+        SubresourceDiscovery { group, version, kind, verbs }
+    }
+}
+
+/// The kind a subresource speaks, and its verbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubresourceDiscovery {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub verbs: &'static [&'static str],
 }
 
 /// How a version that is not stored is made from the one that is.

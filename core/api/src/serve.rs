@@ -15,8 +15,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Any handler: the API server's router, a part's routes, the dashboard.
-pub type Handler =
-    tower::util::BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+pub type Handler = tower::util::BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
 /// Handlers that the API server mounts: a path prefix (such as
 /// `/apis/metrics.k8s.io`) and who answers below it. Authentication and

@@ -3,5 +3,6 @@
 pub mod admission;
 pub mod authn;
 pub mod authz;
+pub mod patch;
 pub mod pki;
 pub mod streaming;
