@@ -5,6 +5,7 @@
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
+//! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers.
 //! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
 
 pub mod auth;
@@ -13,6 +14,8 @@ pub mod field;
 pub mod kind;
 pub mod kinds;
 pub mod names;
+pub mod placement;
+pub mod quantity;
 pub mod samples;
 pub mod schema;
 pub mod serve;
