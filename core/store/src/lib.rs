@@ -1,1 +1,73 @@
 //! Revisions, transactions, watch, compaction and leases over bytes.
+//!
+//! [`Store`] is what the API server keeps its objects in: string keys such as
+//! `/registry/pods/default/web`, values that the store never looks into, and one
+//! revision counter for all of it, so that "the state at revision 42" means the
+//! same for every reader.
+//!
+//! - [`Embedded`]: the default, in a folder of this machine, no other process.
+//! - [`contract`]: the tests any implementation must pass, over `Arc<dyn Store>`.
+//!
+//! What it must not do: know about kinds, JSON or HTTP.
+
+pub mod contract;
+mod embedded;
+mod error;
+mod lease_pool;
+mod record;
+mod txn;
+mod watch;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use embedded::{Embedded, Options};
+pub use error::StoreError;
+pub use lease_pool::LeasePool;
+pub use record::{LeaseId, Page, Range, Record, Revision};
+pub use txn::{Compare, Op, OpResult, Txn, TxnResult};
+pub use watch::{Event, Progress, Watch, WatchBatch};
+
+/// A versioned map from keys to bytes. Object safe: use it as `Arc<dyn Store>`.
+///
+/// An empty store is at revision 1; each transaction that changes something
+/// takes the next revision, once for all its operations. Every write that was
+/// answered with success survives a crash of the process and of the machine.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The record of `key`, as it is now or as it was at `revision`.
+    async fn get(&self, key: &str, revision: Option<Revision>) -> Result<Option<Record>, StoreError>;
+
+    /// Records of a prefix in key order, at one revision.
+    async fn range(&self, range: Range) -> Result<Page, StoreError>;
+
+    /// Applies one of the two lists of operations, atomically. A comparison that
+    /// doesn't hold is an answer ([`TxnResult::succeeded`]), not an error.
+    ///
+    /// After [`StoreError::Io`] it is unknown whether the write took place.
+    async fn transact(&self, txn: Txn) -> Result<TxnResult, StoreError>;
+
+    /// Every change of keys that begin with `prefix`, from revision `from` on,
+    /// `from` included: pass `page.revision + 1` after a range. No gap and no
+    /// duplicate, in the order of revisions; [`StoreError::Compacted`] if `from`
+    /// lies at or before the last compaction.
+    async fn watch(&self, prefix: &str, from: Revision) -> Result<Watch, StoreError>;
+
+    /// Gives up the history up to `revision`: reads at older revisions and
+    /// watches from there end with [`StoreError::Compacted`].
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
+
+    /// The revision of the last durable change.
+    async fn revision(&self) -> Result<Revision, StoreError>;
+
+    /// A new lease: keys put with it are deleted `ttl` after the grant or the last
+    /// [`Store::keep_alive`], at restart included.
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
+
+    /// Lets the lease live its whole time again, counted from now.
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// Ends the lease and deletes its keys.
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
+}
