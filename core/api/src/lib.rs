@@ -1,16 +1,18 @@
 //! Every built-in kind, and the words that all parts share. No I/O.
 //!
 //! - [`kind`]: the description of a kind that the generic verbs work from; [`field`]: what is wrong with an object.
+//! - [`kinds`]: the list of kinds; [`schema`]: their schemas, as documents and compiled; [`table`]: cells of their tables.
 //! - [`auth`]: who asks, and the question whether they may.
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
-//! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers.
+//! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers; [`human`]: spans of time as kubectl writes them.
 //! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
 
 pub mod auth;
 pub mod decisions;
 pub mod field;
+pub mod human;
 pub mod kind;
 pub mod kinds;
 pub mod names;
