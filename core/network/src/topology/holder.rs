@@ -189,13 +189,13 @@ fn make(node: &str, data: &Path) -> Result<(), Error> {
     for target in mounts::targets() {
         mount_points::ensure(&target, &lock)?;
     }
-    let sources = mounts::Sources::open(data)?;
     let resolver = Resolver::read();
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
         .map_err(Error::io("make namespaces"))?;
     unistd::sethostname(node).map_err(Error::io("set the host name"))?;
     mounts::separate()?;
-    sources.mount()?;
+    // Only what was opened in this mount namespace can be mounted in it.
+    mounts::Sources::open(data)?.mount()?;
     drop(lock);
     if let Some(resolver) = resolver {
         resolver.install(data)?;

@@ -1,7 +1,13 @@
 //! A cluster's network on this machine: built, used, repeated, and gone again.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
+use ipnet::Ipv4Net;
 use tiphys_network::{
     netlink::Netlink,
     nft,
@@ -23,8 +29,17 @@ struct Host {
     links: Vec<String>,
     routes: Vec<String>,
     tables: Vec<String>,
-    forwarding: String,
-    folders: Vec<bool>,
+}
+
+/// What all clusters of the machine share: forwarding and mount points. `None` while another is there.
+async fn shared(net: &topology::ClusterNet) -> Option<(String, Vec<bool>)> {
+    let links = Netlink::open().unwrap().links().await.unwrap();
+    let alone =
+        links.iter().all(|link| link.name.starts_with(&net.bridge()) || !link.name.starts_with("tph-"));
+    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    let folders =
+        ["/etc/cni", "/var/lib/cni", "/var/lib/kubelet"].iter().map(|path| Path::new(path).exists());
+    alone.then(|| (forwarding, folders.collect()))
 }
 
 /// Other clusters may come and go on the same machine meanwhile: only what
@@ -39,17 +54,7 @@ async fn host(net: &topology::ClusterNet) -> Host {
     routes.retain(|route| ranges.iter().any(|range| range.contains(&route.destination)));
     let mut tables = nft::tables().await.unwrap();
     tables.retain(|table| own(table));
-    Host {
-        links,
-        routes: routes.iter().map(|route| format!("{route:?}")).collect(),
-        tables,
-        forwarding: std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
-        folders: ["/etc/cni", "/var/lib/cni"].iter().map(|path| Path::new(path).exists()).collect(),
-    }
-}
-
-fn cluster_name(case: &str) -> String {
-    format!("test-{case}-{}", std::process::id())
+    Host { links, routes: routes.iter().map(|route| format!("{route:?}")).collect(), tables }
 }
 
 async fn hold(node: &str, data: &Path) -> Holder {
@@ -69,18 +74,64 @@ async fn inside(holder: &Holder, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn two_nodes(name: &str, data: &Path) -> NetState {
-    let mut state = topology::setup(name).await.unwrap();
-    for (number, node) in ["one", "two"].into_iter().enumerate() {
-        let holder = hold(node, data).await;
-        topology::attach(&mut state, number as u8, &holder).await.unwrap();
+/// A TCP connection from a node (or the host) to `address`, which another has.
+fn reaches(from: Option<&Holder>, to: Option<&Holder>, address: Ipv4Addr) {
+    let listener = on(to, || TcpListener::bind((address, 0)).unwrap());
+    let target = listener.local_addr().unwrap();
+    on(from, || TcpStream::connect_timeout(&target, Duration::from_secs(5)).unwrap());
+}
+
+/// Runs `act` on a thread in the node's network namespace.
+fn on<T: Send>(node: Option<&Holder>, act: impl FnOnce() -> T + Send) -> T {
+    let namespaces = node.map(|holder| holder.namespaces().unwrap());
+    let acting = || {
+        if let Some(namespaces) = namespaces {
+            namespaces.enter_network().unwrap();
+        }
+        act()
+    };
+    std::thread::scope(|scope| scope.spawn(acting).join().unwrap())
+}
+
+/// A cluster that is taken away also when the case fails.
+struct Cluster {
+    state: NetState,
+}
+
+impl Cluster {
+    async fn set_up(case: &str) -> Self {
+        let name = format!("test-{case}-{}", std::process::id());
+        Self { state: topology::setup(&name).await.unwrap() }
     }
-    state
+
+    /// With the nodes `one` and `two`.
+    async fn with_nodes(case: &str, data: &Path) -> Self {
+        let mut cluster = Self::set_up(case).await;
+        for (number, node) in ["one", "two"].into_iter().enumerate() {
+            let holder = hold(node, data).await;
+            topology::attach(&mut cluster.state, number as u8, &holder).await.unwrap();
+        }
+        cluster
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let state = self.state.clone();
+        let teardown = move || {
+            super::run(async move {
+                topology::teardown(&state.cluster.name, Some(&state)).await.unwrap();
+            })
+        };
+        std::thread::spawn(teardown).join().unwrap();
+    }
 }
 
 async fn nodes_are_separate() {
-    let (name, data) = (cluster_name("separate"), tempfile::tempdir().unwrap());
-    let mut state = two_nodes(&name, data.path()).await;
+    let data = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::with_nodes("separate", data.path()).await;
+    let state = &mut cluster.state;
+    let name = state.cluster.name.clone();
     let (one, two) = (state.nodes[&0].clone(), state.nodes[&1].clone());
     let net = state.cluster.clone();
 
@@ -93,51 +144,55 @@ async fn nodes_are_separate() {
     let cgroups = "ls /sys/fs/cgroup | wc -l";
     let on_host = std::fs::read_dir("/sys/fs/cgroup").unwrap().count();
     assert_eq!(inside(&one, cgroups).await.trim(), on_host.to_string(), "the cgroups stay visible");
-    assert_eq!(inside(&one, "grep -c . /etc/resolv.conf").await.trim().parse::<u32>().is_ok(), true);
+    let resolvers = inside(&one, "cat /etc/resolv.conf").await;
+    assert!(!resolvers.contains("nameserver 127."), "{resolvers}");
 
     // The nodes and the host reach each other.
-    for target in [net.node_address(1).unwrap(), net.gateway()] {
-        inside(&one, &format!("ping -c1 -W2 {target}")).await;
-    }
+    reaches(Some(&one), Some(&two), net.node_address(1).unwrap());
+    reaches(Some(&one), None, net.gateway());
+    reaches(None, Some(&one), net.node_address(0).unwrap());
     // Again, as a server that was restarted does: nothing changes.
     let again = topology::setup(&name).await.unwrap();
     assert_eq!((&again.cluster, again.forwarding_was_on), (&net, state.forwarding_was_on));
-    topology::attach(&mut state, 0, &one).await.unwrap();
-    inside(&one, &format!("ping -c1 -W2 {}", net.node_address(1).unwrap())).await;
+    topology::attach(state, 0, &one).await.unwrap();
+    reaches(Some(&one), Some(&two), net.node_address(1).unwrap());
     assert_eq!(one.members(), [one.pid]);
 
-    topology::teardown(&name, Some(&state)).await.unwrap();
+    drop(cluster);
     assert!(!one.is_alive() && !two.is_alive());
 }
 
 async fn teardown_leaves_nothing() {
-    let (name, data) = (cluster_name("teardown"), tempfile::tempdir().unwrap());
-    let probe = topology::setup(&name).await.unwrap();
-    topology::teardown(&name, Some(&probe)).await.unwrap();
-    let before = host(&probe.cluster).await;
+    let data = tempfile::tempdir().unwrap();
+    let probe = Cluster::set_up("teardown").await;
+    let net = probe.state.cluster.clone();
+    drop(probe);
+    let (before, shared_before) = (host(&net).await, shared(&net).await);
     assert_eq!((before.links.len(), before.tables.len(), before.routes.len()), (0, 0, 0));
 
-    let state = two_nodes(&name, data.path()).await;
+    let cluster = Cluster::with_nodes("teardown", data.path()).await;
+    let state = cluster.state.clone();
     let netlink = Netlink::open().unwrap();
-    let pods = "10.128.0.0/24".parse().unwrap();
-    let _ = netlink.replace_route(pods, state.cluster.node_address(0).unwrap()).await;
+    let pods = Ipv4Net::new(state.cluster.pod_range().addr(), 24).unwrap();
+    netlink.replace_route(pods, state.cluster.node_address(0).unwrap()).await.unwrap();
     let during = host(&state.cluster).await;
     assert_eq!((during.links.len(), during.tables.len()), (3, 1));
 
-    topology::teardown(&name, Some(&state)).await.unwrap();
+    drop(cluster);
+    if let (Some(before), Some(after)) = (shared_before, shared(&net).await) {
+        assert_eq!(after, before, "forwarding, or folders made as mount points");
+    }
     assert_eq!(host(&state.cluster).await, before);
-    topology::teardown(&name, Some(&state)).await.unwrap();
+    topology::teardown(&net.name, Some(&state)).await.unwrap();
 }
 
 async fn teardown_without_record() {
-    let (name, data) = (cluster_name("no-record"), tempfile::tempdir().unwrap());
-    let state = two_nodes(&name, data.path()).await;
+    let data = tempfile::tempdir().unwrap();
+    let cluster = Cluster::with_nodes("no-record", data.path()).await;
     // One node's holder died, and nobody knows of the other.
-    state.nodes[&0].terminate(Duration::from_secs(5)).await.unwrap();
-    topology::teardown(&name, None).await.unwrap();
-    let left = host(&state.cluster).await;
+    cluster.state.nodes[&0].terminate(Duration::from_secs(5)).await.unwrap();
+    let net = &cluster.state.cluster;
+    topology::teardown(&net.name, None).await.unwrap();
+    let left = host(net).await;
     assert_eq!((left.links.len(), left.tables.len(), left.routes.len()), (0, 0, 0));
-    state.nodes[&1].terminate(Duration::from_secs(5)).await.unwrap();
-    topology::teardown(&name, None).await.unwrap();
-    assert!(!left.folders.iter().all(|there| *there) || Path::new("/etc/cni").exists());
 }
