@@ -1,0 +1,386 @@
+//! A query made ready to run.
+//!
+//! The tests at the leaves of a query are numbered. What is known of a stream or
+//! a block gives each leaf a [`Verdict`]; three-valued logic over them says
+//! whether a block can be skipped, taken whole, or must be looked into:
+//!
+//! ```text
+//! on_stream (names, labels) -> on_block (levels, tokens) -> verdict -> matches (record by record)
+//! ```
+
+use std::collections::BTreeMap;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{
+    ast::{Expr, Glob, Op, Text, Value},
+    fields, glob, text,
+};
+use crate::record::{Level, Record, Source, StreamInfo};
+
+/// Bytes that a compiled regular expression may take, and its cache.
+const REGEX_SIZE: usize = 1 << 20;
+
+/// What is known without looking at records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No record matches.
+    No,
+    Maybe,
+    /// Every record matches.
+    Yes,
+}
+
+impl Verdict {
+    fn of(known: bool) -> Self {
+        if known { Verdict::Yes } else { Verdict::No }
+    }
+}
+
+/// A stream's names and its Pod's labels.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamView<'a> {
+    pub info: &'a StreamInfo,
+    pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// A query ready to run.
+#[derive(Debug)]
+pub struct Compiled {
+    root: Node,
+    leaves: Vec<Leaf>,
+}
+
+#[derive(Debug)]
+enum Node {
+    All,
+    Leaf(usize),
+    Not(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+}
+
+#[derive(Debug)]
+enum Leaf {
+    /// Finds something in the body, which then has these tokens.
+    Body { regex: Regex, tokens: Vec<Vec<u8>> },
+    /// A name of the stream.
+    Meta { field: Meta, test: Test },
+    /// One bit a level.
+    Level(u8),
+    /// One bit a source.
+    Source(u8),
+    /// A label, or a field of the body; the body then has these tokens.
+    Field { name: String, label: Test, body: Test, tokens: Vec<Vec<u8>> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meta {
+    Namespace,
+    Pod,
+    Container,
+    Node,
+    Uid,
+    App,
+}
+
+/// A test of a text.
+#[derive(Debug)]
+enum Test {
+    Exists,
+    Regex(Regex),
+    /// From, to, and whether the ends count.
+    Number { from: f64, from_counts: bool, to: f64, to_counts: bool },
+}
+
+/// The labels that name an application, the first one present counts.
+const APP_LABELS: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
+
+/// `level` takes level names only.
+pub(super) fn is_level(name: &str) -> bool {
+    name == "level"
+}
+
+/// Fields that every record has, or its stream.
+pub(super) fn is_meta(name: &str) -> bool {
+    name == "stream" || meta(name).is_some()
+}
+
+fn meta(name: &str) -> Option<Meta> {
+    Some(match name {
+        "ns" | "namespace" => Meta::Namespace,
+        "pod" => Meta::Pod,
+        "container" => Meta::Container,
+        "node" => Meta::Node,
+        "uid" => Meta::Uid,
+        "app" => Meta::App,
+        _ => return None,
+    })
+}
+
+/// A regular expression within bounds of size; its time is linear in the text.
+pub(super) fn regex(pattern: &str, whole: bool) -> Result<Regex, String> {
+    let anchored;
+    let pattern = if whole {
+        anchored = format!(r"\A(?:{pattern})\z");
+        &anchored
+    } else {
+        pattern
+    };
+    let built = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "it is too big".to_string(),
+        // The last line names the cause; those before draw the pattern, which we do ourselves.
+        other => other.to_string().lines().last().unwrap_or("").trim_start_matches("error: ").to_string(),
+    })
+}
+
+/// The pattern behind a wildcard; for the parser's check.
+pub(super) fn glob_pattern(pattern: &Glob) -> Result<String, String> {
+    Ok(glob::within(&Text::Glob(pattern.clone())))
+}
+
+impl Compiled {
+    /// Makes a parsed query ready. An error is a sentence; [`super::parse`] has
+    /// found it before with its place.
+    pub fn new(expr: &Expr) -> Result<Self, String> {
+        let mut leaves = Vec::new();
+        let root = node(expr, &mut leaves)?;
+        Ok(Self { root, leaves })
+    }
+
+    /// What the stream alone says of each leaf.
+    pub fn on_stream(&self, view: StreamView<'_>) -> Vec<Verdict> {
+        self.leaves.iter().map(|leaf| leaf.on_stream(view)).collect()
+    }
+
+    /// What a block says beside: its levels (a bit each), and whether it may have a token.
+    pub fn on_block(&self, verdicts: &mut [Verdict], levels: u8, mut may_have: impl FnMut(&[u8]) -> bool) {
+        for (leaf, verdict) in self.leaves.iter().zip(verdicts) {
+            if *verdict != Verdict::Maybe {
+                continue;
+            }
+            *verdict = match leaf {
+                Leaf::Level(mask) if mask & levels == 0 => Verdict::No,
+                Leaf::Level(mask) if mask & levels == levels => Verdict::Yes,
+                Leaf::Body { tokens, .. } | Leaf::Field { tokens, .. } => {
+                    let possible = tokens.iter().all(|token| may_have(token));
+                    if possible { Verdict::Maybe } else { Verdict::No }
+                }
+                _ => Verdict::Maybe,
+            };
+        }
+    }
+
+    /// All tokens that [`Compiled::on_block`] may ask for.
+    pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
+        self.leaves.iter().flat_map(|leaf| match leaf {
+            Leaf::Body { tokens, .. } | Leaf::Field { tokens, .. } => tokens.as_slice(),
+            _ => &[],
+        }).map(Vec::as_slice)
+    }
+
+    /// What the leaves' verdicts say together.
+    pub fn verdict(&self, verdicts: &[Verdict]) -> Verdict {
+        self.root.verdict(verdicts)
+    }
+
+    /// Whether a record matches; `verdicts` are of its stream or block.
+    pub fn matches(&self, verdicts: &[Verdict], record: &Record) -> bool {
+        self.root.matches(&|leaf| match verdicts[leaf] {
+            Verdict::Yes => true,
+            Verdict::No => false,
+            Verdict::Maybe => self.leaves[leaf].matches(record),
+        })
+    }
+}
+
+impl Node {
+    fn verdict(&self, verdicts: &[Verdict]) -> Verdict {
+        match self {
+            Node::All => Verdict::Yes,
+            Node::Leaf(leaf) => verdicts[*leaf],
+            Node::Not(inner) => match inner.verdict(verdicts) {
+                Verdict::No => Verdict::Yes,
+                Verdict::Maybe => Verdict::Maybe,
+                Verdict::Yes => Verdict::No,
+            },
+            Node::And(parts) => {
+                parts.iter().map(|part| part.verdict(verdicts)).min_by_key(rank).unwrap_or(Verdict::Yes)
+            }
+            Node::Or(parts) => {
+                parts.iter().map(|part| part.verdict(verdicts)).max_by_key(rank).unwrap_or(Verdict::No)
+            }
+        }
+    }
+
+    fn matches(&self, leaf: &dyn Fn(usize) -> bool) -> bool {
+        match self {
+            Node::All => true,
+            Node::Leaf(at) => leaf(*at),
+            Node::Not(inner) => !inner.matches(leaf),
+            Node::And(parts) => parts.iter().all(|part| part.matches(leaf)),
+            Node::Or(parts) => parts.iter().any(|part| part.matches(leaf)),
+        }
+    }
+}
+
+fn rank(verdict: &Verdict) -> u8 {
+    *verdict as u8
+}
+
+impl Leaf {
+    fn on_stream(&self, view: StreamView<'_>) -> Verdict {
+        let label = |key: &str| view.labels.and_then(|labels| labels.get(key)).map(String::as_str);
+        match self {
+            Leaf::Meta { field, test } => {
+                let value = match field {
+                    Meta::Namespace => Some(view.info.namespace.as_str()),
+                    Meta::Pod => Some(view.info.pod.as_str()),
+                    Meta::Container => Some(view.info.container.as_str()),
+                    Meta::Node => Some(view.info.node.as_str()),
+                    Meta::Uid => Some(view.info.uid.as_str()),
+                    Meta::App => APP_LABELS.iter().find_map(|key| label(key)),
+                };
+                Verdict::of(value.is_some_and(|value| test.holds(value)))
+            }
+            Leaf::Field { name, label: test, .. } => {
+                let labelled = label(name).is_some_and(|value| test.holds(value));
+                if labelled { Verdict::Yes } else { Verdict::Maybe }
+            }
+            _ => Verdict::Maybe,
+        }
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        match self {
+            Leaf::Body { regex, .. } => regex.is_match(&record.body),
+            Leaf::Level(mask) => mask & (1 << record.level as u8) != 0,
+            Leaf::Source(mask) => mask & (1 << record.source as u8) != 0,
+            Leaf::Field { name, body, .. } => {
+                fields::values(&record.body, name).iter().any(|value| body.holds(value))
+            }
+            // A stream's leaf always has a verdict of its own.
+            Leaf::Meta { .. } => false,
+        }
+    }
+}
+
+impl Test {
+    fn holds(&self, value: &str) -> bool {
+        match self {
+            Test::Exists => true,
+            Test::Regex(regex) => regex.is_match(value.as_bytes()),
+            Test::Number { from, from_counts, to, to_counts } => value.parse::<f64>().is_ok_and(|value| {
+                (value > *from || (*from_counts && value == *from)) && (value < *to || (*to_counts && value == *to))
+            }),
+        }
+    }
+}
+
+fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
+    let all = |parts: &[Expr], leaves: &mut Vec<Leaf>| -> Result<Vec<Node>, String> {
+        parts.iter().map(|part| node(part, leaves)).collect()
+    };
+    let leaf = match expr {
+        Expr::All => return Ok(Node::All),
+        Expr::Not(inner) => return Ok(Node::Not(Box::new(node(inner, leaves)?))),
+        Expr::And(parts) => return Ok(Node::And(all(parts, leaves)?)),
+        Expr::Or(parts) => return Ok(Node::Or(all(parts, leaves)?)),
+        Expr::Text(text) => {
+            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens: glob::required_tokens(text) }
+        }
+        Expr::Regex(pattern) => Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new() },
+        Expr::Field { name, value } => field(name, value)?,
+    };
+    leaves.push(leaf);
+    Ok(Node::Leaf(leaves.len() - 1))
+}
+
+fn field(name: &str, value: &Value) -> Result<Leaf, String> {
+    if is_level(name) {
+        return level_mask(value).map(Leaf::Level);
+    }
+    if name == "stream" {
+        let test = test(value, true)?;
+        let bit = |source: Source| u8::from(test.holds(source.name())) << source as u8;
+        return Ok(Leaf::Source(bit(Source::Stdout) | bit(Source::Stderr)));
+    }
+    if let Some(field) = meta(name) {
+        return Ok(Leaf::Meta { field, test: test(value, true)? });
+    }
+    let mut tokens = text::tokens(name.as_bytes());
+    if let Value::Text(text @ Text::Exact(_)) = value {
+        tokens.extend(glob::required_tokens(text));
+    }
+    Ok(Leaf::Field { name: name.to_owned(), label: test(value, true)?, body: test(value, false)?, tokens })
+}
+
+/// `whole`: a name or label, compared from end to end. A field of a body has words.
+fn test(value: &Value, whole: bool) -> Result<Test, String> {
+    Ok(match value {
+        Value::Exists => Test::Exists,
+        Value::Text(Text::Exact(text)) if !whole && text.is_empty() => Test::Regex(regex(r"\A\z", false)?),
+        Value::Text(text @ Text::Exact(_)) if !whole => Test::Regex(regex(&glob::within(text), false)?),
+        Value::Text(text) => Test::Regex(regex(&glob::whole(text), false)?),
+        Value::Regex(pattern) => Test::Regex(regex(pattern, false)?),
+        Value::Compare(op, bound) => {
+            let bound = number(bound)?;
+            let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
+            match op {
+                Op::Less => Test::Number { from: low, from_counts: true, to: bound, to_counts: false },
+                Op::AtMost => Test::Number { from: low, from_counts: true, to: bound, to_counts: true },
+                Op::Greater => Test::Number { from: bound, from_counts: false, to: high, to_counts: true },
+                Op::AtLeast => Test::Number { from: bound, from_counts: true, to: high, to_counts: true },
+            }
+        }
+        Value::Range { from, to, inclusive } => Test::Number {
+            from: from.as_deref().map_or(Ok(f64::NEG_INFINITY), number)?,
+            from_counts: *inclusive || from.is_none(),
+            to: to.as_deref().map_or(Ok(f64::INFINITY), number)?,
+            to_counts: *inclusive || to.is_none(),
+        },
+    })
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+/// The levels a value names, a bit each. Comparisons never include `unknown`.
+fn level_mask(value: &Value) -> Result<u8, String> {
+    let level = |text: &str| Level::from_word(text).ok_or_else(|| format!("`{text}` is no level"));
+    let mask = |holds: &dyn Fn(Level) -> bool| {
+        Level::ALL.into_iter().filter(|level| holds(*level)).fold(0, |mask, level| mask | 1 << level as u8)
+    };
+    let known = |level: Level| level != Level::Unknown;
+    Ok(match value {
+        Value::Exists => mask(&known),
+        Value::Text(Text::Exact(text)) => 1 << level(text)? as u8,
+        Value::Text(_) | Value::Regex(_) => {
+            let test = test(value, true)?;
+            mask(&|level| test.holds(level.name()))
+        }
+        Value::Compare(op, bound) => {
+            let bound = level(bound)?;
+            mask(&|level| {
+                known(level)
+                    && match op {
+                        Op::Less => level < bound,
+                        Op::AtMost => level <= bound,
+                        Op::Greater => level > bound,
+                        Op::AtLeast => level >= bound,
+                    }
+            })
+        }
+        Value::Range { from, to, inclusive } => {
+            let from = from.as_deref().map(level).transpose()?;
+            let to = to.as_deref().map(level).transpose()?;
+            mask(&|level| {
+                let above = from.is_none_or(|from| level > from || (*inclusive && level == from));
+                let below = to.is_none_or(|to| level < to || (*inclusive && level == to));
+                known(level) && above && below
+            })
+        }
+    })
+}

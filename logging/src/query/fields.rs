@@ -1,0 +1,163 @@
+//! Fields of a body: JSON objects and logfmt (`key=value key="a value"`).
+//!
+//! A name is looked up whole and then along its dots, so `http.status` finds
+//! `{"http.status": 1}` and `{"http": {"status": 1}}`. An array has the values of
+//! all its elements. A body that is neither has no fields.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// The values of the field in the body; empty when it isn't there.
+pub fn values(body: &[u8], name: &str) -> Vec<String> {
+    if let Some(json) = json(body) {
+        let mut found = Vec::new();
+        along(&json, name, &mut found);
+        return found;
+    }
+    let mut found = Vec::new();
+    logfmt(body, |key, value| {
+        if key == name {
+            found.push(value.into_owned());
+        }
+    });
+    found
+}
+
+/// The body as a JSON object, if it is one.
+pub fn json(body: &[u8]) -> Option<Value> {
+    let start = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    if body[start] != b'{' {
+        return None;
+    }
+    // serde_json bounds the depth by itself; a deeper body is text.
+    serde_json::from_slice(body).ok().filter(Value::is_object)
+}
+
+fn along(value: &Value, path: &str, found: &mut Vec<String>) {
+    let Value::Object(fields) = value else { return };
+    if let Some(value) = fields.get(path) {
+        texts(value, found);
+    }
+    for (dot, _) in path.match_indices('.') {
+        if let Some(inner) = fields.get(&path[..dot]) {
+            along(inner, &path[dot + 1..], found);
+        }
+    }
+}
+
+/// The value as text. `null` is no value, an object only exists.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Null => {}
+        Value::Bool(value) => found.push(value.to_string()),
+        Value::Number(value) => found.push(value.to_string()),
+        Value::String(value) => found.push(value.clone()),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        Value::Object(_) => found.push(String::new()),
+    }
+}
+
+/// Calls `pair` with each `key=value` of a body that is UTF-8.
+pub fn logfmt<'a>(body: &'a [u8], mut pair: impl FnMut(&'a str, Cow<'a, str>)) {
+    let Ok(mut rest) = std::str::from_utf8(body) else { return };
+    while let Some(start) = rest.find(|c: char| !c.is_ascii_whitespace()) {
+        rest = &rest[start..];
+        let end = rest.find(|c: char| c == '=' || c == '"' || c.is_ascii_whitespace()).unwrap_or(rest.len());
+        let (key, after) = rest.split_at(end);
+        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/@".contains(&b));
+        rest = match after.strip_prefix('=') {
+            Some(after) => {
+                let (value, after) = logfmt_value(after);
+                if is_key {
+                    pair(key, value);
+                }
+                after
+            }
+            // No pair: on to the next white space.
+            None => after.find(|c: char| c.is_ascii_whitespace()).map_or("", |space| &after[space..]),
+        };
+    }
+}
+
+fn logfmt_value(text: &str) -> (Cow<'_, str>, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
+        return (Cow::Borrowed(&text[..end]), &text[end..]);
+    };
+    let mut escaped = false;
+    let end = quoted.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    let Some(end) = end else { return (Cow::Borrowed(quoted), "") };
+    let (raw, after) = (&quoted[..end], &quoted[end + 1..]);
+    if !raw.contains('\\') {
+        return (Cow::Borrowed(raw), after);
+    }
+    let decoded = serde_json::from_str::<String>(&format!("\"{raw}\""));
+    (decoded.map_or(Cow::Borrowed(raw), Cow::Owned), after)
+}
+
+/// Texts of fields that are spelt otherwise in the raw body (by escapes, or as
+/// floating point numbers). The index takes their tokens in as well, so that it
+/// knows every token [`values`] can give.
+pub fn hidden_texts(body: &[u8], mut found: impl FnMut(&str)) {
+    let escapes = body.contains(&b'\\');
+    if let Some(json) = json(body) {
+        hidden_in(&json, escapes, &mut found);
+    } else if escapes {
+        logfmt(body, |_, value| {
+            if let Cow::Owned(value) = value {
+                found(&value);
+            }
+        });
+    }
+}
+
+fn hidden_in(value: &Value, escapes: bool, found: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) if escapes => found(text),
+        Value::Number(number) if number.is_f64() => found(&number.to_string()),
+        Value::Array(values) => values.iter().for_each(|value| hidden_in(value, escapes, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if escapes {
+                    found(name);
+                }
+                hidden_in(value, escapes, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_json_and_logfmt() {
+        let check = |body: &str, name: &str, expected: &[&str]| {
+            assert_eq!(values(body.as_bytes(), name), expected, "{name} in {body}");
+        };
+        check(r#"{"status":500,"http":{"path":"/a"},"http.x":true}"#, "status", &["500"]);
+        check(r#"{"status":500,"http":{"path":"/a"}}"#, "http.path", &["/a"]);
+        check(r#"{"http.x":true}"#, "http.x", &["true"]);
+        check(r#"{"tags":["a","b"],"no":null}"#, "tags", &["a", "b"]);
+        check(r#"{"no":null}"#, "no", &[]);
+        check(r#"{"broken":"#, "broken", &[]);
+        check(r#"level=info msg="a \"quoted\" one" n=5"#, "msg", &["a \"quoted\" one"]);
+        check(r#"level=info msg="a \"quoted\" one" n=5"#, "n", &["5"]);
+        check("started in 5s, mode=fast ok", "mode", &["fast"]);
+        check("GET /a?b=c", "b", &[]);
+        check("open=\"no end", "open", &["no end"]);
+    }
+
+    #[test]
+    fn abuse_16_a_deeply_nested_body_is_text() {
+        let deep = format!("{}{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        assert_eq!(json(deep.as_bytes()), None);
+    }
+}

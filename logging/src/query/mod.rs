@@ -1,0 +1,36 @@
+//! The query language, as people know it from Lucene and Kibana, with
+//! Kubernetes' names.
+//!
+//! ```text
+//! error timeout                 both words (AND is implied), case ignored for ASCII letters
+//! "connection reset"            the phrase
+//! time* *reset con?ection       * is any run without white space, ? one character
+//! /time(d )?out/                a regular expression on the body, case counts
+//! pod:web-*  ns:shop  node:n1   also container, app, uid, stream (stdout, stderr)
+//! level:error  level:>=warn
+//! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
+//!                               a label of the Pod, or a field of a JSON or logfmt body
+//! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT
+//! field:(a OR b)                the field holds for all of the bracket
+//! ```
+//!
+//! A word ends where a letter, digit or `_` meets something else: `error` finds
+//! `error:` but not `errors`. `\` takes the next character's meaning away.
+//!
+//! [`parse`] gives an [`Expr`]; its `Display` parses to the same [`Expr`] again.
+//! [`compile`](compile::Compiled::new) makes the form that search works with.
+
+mod ast;
+pub mod compile;
+mod display;
+pub mod fields;
+mod glob;
+mod lex;
+mod parse;
+pub mod text;
+
+pub use ast::{Expr, Glob, Op, Part, Text, Value};
+pub use parse::{QueryError, parse};
+
+#[cfg(test)]
+mod tests;

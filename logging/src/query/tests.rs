@@ -1,0 +1,212 @@
+//! The language, as tables; and that every query can be written and read again.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{
+    compile::{Compiled, StreamView},
+    *,
+};
+use crate::record::{Level, Record, Source, StreamInfo};
+
+fn shown(query: &str) -> String {
+    match parse(query) {
+        Ok(expr) => expr.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn queries_read_as_people_mean_them() {
+    let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
+    check("", "*");
+    check("a b", "a AND b");
+    check("a OR b c", "a OR (b AND c)");
+    check("a AND NOT b", "a AND NOT b");
+    check("-a !b", "NOT a AND NOT b");
+    check("(a OR b) c", "(a OR b) AND c");
+    check("error AND pod:web-*", "error AND pod:web\\-*");
+    check("level:>=warn", "level:>=warn");
+    check("status:[400 TO 499] x:{* TO -5}", "status:[400 TO 499] AND x:{* TO -5}");
+    check("pod:(a OR b)", "pod:a OR pod:b");
+    check("user:*", "user:*");
+    check("10:30:15", "10:30:15");
+    check("and or not", "and AND or AND not");
+    check(r"/a\/b/", r"/a\/b/");
+    check("--flag", "\"--flag\"");
+    check("t:>-5", "t:>\"-5\"");
+}
+
+#[test]
+fn errors_point_at_the_character() {
+    let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
+    check(
+        "error AND (pod:web-*",
+        "this bracket is not closed\n  error AND (pod:web-*\n            ^\nclose it with `)`",
+    );
+    check(
+        "a AND",
+        "something is missing here\n  a AND\n       ^\nwrite a word, a phrase or a bracket",
+    );
+    check(
+        "level:loud",
+        "`loud` is no level\n  level:loud\n        ^^^^\nwrite trace, debug, info, warn, error, fatal or unknown",
+    );
+    check("a) b", "this bracket was never opened\n  a) b\n   ^\ntake it out, or open it with `(`");
+    check("status:>many", "only numbers are compared\n  status:>many\n          ^^^^\nwrite a number");
+    for query in ["\"open", "/open", "pod: x", "status:[1 2]", "/(/", "x\\", "pod:>1", "]", "OR a"] {
+        let error = parse(query).expect_err(query).to_string();
+        assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
+    }
+}
+
+#[test]
+fn abuse_18_big_or_deep_queries_are_refused_not_run() {
+    for query in ["(".repeat(5_000), "NOT ".repeat(5_000), "/(((a{200}){200}){200})/".into(), "x".repeat(20_000)] {
+        assert!(parse(&query).is_err());
+    }
+}
+
+fn matches(query: &str, body: &str) -> bool {
+    let info = StreamInfo {
+        namespace: "shop".into(),
+        pod: "web-7f9c-abc".into(),
+        uid: "u-1".into(),
+        container: "app".into(),
+        restart: 0,
+        node: "n1".into(),
+    };
+    let labels = [("app".to_string(), "web".to_string()), ("tier".to_string(), "front end".to_string())].into();
+    let record = Record {
+        time: 0,
+        seq: 0,
+        level: Level::Warn,
+        source: Source::Stderr,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let compiled = Compiled::new(&parse(query).expect(query)).expect(query);
+    let verdicts = compiled.on_stream(StreamView { info: &info, labels: Some(&labels) });
+    compiled.matches(&verdicts, &record)
+}
+
+#[test]
+fn matching_follows_the_rules() {
+    let check = |query, body, expected| assert_eq!(matches(query, body), expected, "{query} in {body}");
+    check("error", "An ERROR: gone", true);
+    check("error", "errors", false);
+    check("\"connection reset\"", "Connection reset by peer", true);
+    check("\"connection reset\"", "connection was reset", false);
+    check("err*", "two errors", true);
+    check("*rror", "an error", true);
+    check("c?t", "a cat", true);
+    check("c?t", "a coat", false);
+    check("a*z", "a z", false);
+    check("/tim(ed )?out/", "it timed out", true);
+    check("/Out/", "it timed out", false);
+    check("pod:web-*", "", true);
+    check("pod:web", "", false);
+    check("ns:shop node:n1 container:app stream:stderr app:web", "", true);
+    check("tier:\"front end\"", "", true);
+    check("tier:front", "", false);
+    check("level:>=warn", "", true);
+    check("level:>warn", "", false);
+    check("level:warning", "", true);
+    check("status:500", r#"{"status":500}"#, true);
+    check("status:>=500", r#"{"status":499.5}"#, false);
+    check("status:[400 TO 499]", r#"{"status":"404"}"#, true);
+    check("status:{400 TO 404}", "status=404", false);
+    check("msg:reset", r#"{"msg":"connection\nreset"}"#, true);
+    check("msg:*", "msg=x", true);
+    check("msg:*", "x", false);
+    check("NOT msg:*", "x", true);
+    check("путь", "найден путь тут", true);
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z]{1,6}",
+        "[a-zA-Z0-9_.:/<>=!&|-]{1,8}",
+        "[ -~]{1,8}",
+        "\\PC{1,6}",
+        Just("AND".to_string()),
+        Just("TO".to_string()),
+        Just("a\"b\\c\n\td".to_string()),
+    ]
+}
+
+fn globs() -> impl Strategy<Value = Glob> {
+    let literal = || texts().prop_map(Part::Literal);
+    prop_oneof![
+        literal().prop_map(|text| Glob(vec![text, Part::Any])),
+        literal().prop_map(|text| Glob(vec![Part::Any, text])),
+        (literal(), literal()).prop_map(|(a, b)| Glob(vec![a, Part::One, b, Part::Any])),
+        Just(Glob(vec![Part::One])),
+    ]
+}
+
+fn text_values() -> impl Strategy<Value = Text> {
+    prop_oneof![texts().prop_map(Text::Exact), globs().prop_map(Text::Glob)]
+}
+
+fn regexes() -> impl Strategy<Value = String> {
+    prop_oneof![Just("a/b".to_string()), Just(r"\d+ (x|y)".to_string()), Just(r"\\/".to_string()), "[a-z ]{1,5}"]
+}
+
+fn exprs() -> impl Strategy<Value = Expr> {
+    let names = "[a-z][a-z0-9_.]{0,5}".prop_filter("takes levels", |name| name != "level" && name != "to");
+    let numbers = || proptest::option::of((-500i32..500).prop_map(|number| number.to_string()));
+    let values = prop_oneof![
+        text_values().prop_map(Value::Text),
+        regexes().prop_map(Value::Regex),
+        Just(Value::Exists),
+        (-5i32..5).prop_map(|number| Value::Compare(Op::AtLeast, number.to_string())),
+        (numbers(), numbers(), any::<bool>())
+            .prop_map(|(from, to, inclusive)| Value::Range { from, to, inclusive }),
+    ];
+    let field = (names, values).prop_filter_map("names can't be compared", |(name, value)| {
+        let compares = matches!(value, Value::Compare(..) | Value::Range { .. });
+        (!(compares && compile::is_meta(&name))).then_some(Expr::Field { name, value })
+    });
+    let leaf = prop_oneof![
+        Just(Expr::All),
+        text_values().prop_map(Expr::Text),
+        regexes().prop_map(Expr::Regex),
+        field
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|expr| Expr::Not(Box::new(expr))),
+            proptest::collection::vec(inner.clone(), 2..4).prop_map(Expr::and),
+            proptest::collection::vec(inner, 2..4).prop_map(Expr::or),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_query_written_and_read_again_is_the_same(expr in exprs()) {
+        let text = expr.to_string();
+        prop_assert_eq!(parse(&text), Ok(expr), "{}", text);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(query in "\\PC{0,40}") {
+        if let Err(error) = parse(&query) {
+            prop_assert!(error.to_string().contains('^'));
+        }
+    }
+
+    #[test]
+    fn operators_in_any_order_are_parsed_or_refused(
+        words in proptest::collection::vec(
+            prop_oneof![Just("("), Just(")"), Just("AND"), Just("NOT"), Just("a"), Just("pod:"), Just("["), Just("*"), Just("\""), Just("-"), Just(":>")],
+            0..12,
+        ),
+        space in any::<bool>(),
+    ) {
+        let query = words.join(if space { " " } else { "" });
+        if let Ok(expr) = parse(&query) {
+            prop_assert_eq!(parse(&expr.to_string()), Ok(expr));
+        }
+    }
+}

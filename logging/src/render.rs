@@ -1,0 +1,172 @@
+//! A record as a line: for a terminal, or as JSON.
+//!
+//! What a container wrote is foreign text: escape sequences (colours, links,
+//! clipboard, cursor) and carriage returns in it could forge or hide lines on
+//! the reader's terminal, so every control character is shown, not sent.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::wire::LogRecord;
+
+/// How a record is written for people.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// Colour the level and the Pod's name.
+    pub colour: bool,
+    /// Write the namespace before the Pod.
+    pub namespace: bool,
+    /// Write the time.
+    pub time: bool,
+}
+
+/// One line without its end: `time namespace/pod container level body`.
+pub fn line(record: &LogRecord, style: Style) -> String {
+    let mut line = String::with_capacity(record.body.len() + 80);
+    if style.time {
+        // Milliseconds are what people read.
+        let time = record.time.get(..23).filter(|_| record.time.len() == 30);
+        line.push_str(time.unwrap_or(&record.time));
+        line.push_str(if time.is_some() { "Z " } else { " " });
+    }
+    let mut name = String::new();
+    if style.namespace {
+        name.push_str(&escaped(&record.namespace));
+        name.push('/');
+    }
+    name.push_str(&escaped(&record.pod));
+    name.push(' ');
+    name.push_str(&escaped(&record.container));
+    paint(&mut line, style.colour.then(|| pod_colour(&record.pod)), &name);
+    line.push(' ');
+    if record.level != "unknown" {
+        let level = format!("{:5}", escaped(&record.level).to_uppercase());
+        paint(&mut line, style.colour.then(|| level_colour(&record.level)).flatten(), &level);
+        line.push(' ');
+    }
+    line.push_str(&escaped(&record.body));
+    line
+}
+
+/// One JSON object with the keys time, namespace, pod, container, node, stream, level, body,
+/// and `body_base64` where the body is not UTF-8. JSON escapes control characters itself.
+pub fn jsonl(record: &LogRecord) -> String {
+    let mut object = json!({
+        "time": record.time,
+        "namespace": record.namespace,
+        "pod": record.pod,
+        "container": record.container,
+        "node": record.node,
+        "stream": record.stream,
+        "level": record.level,
+        "body": record.body,
+    });
+    if let Some(bytes) = &record.body_base64 {
+        object["body_base64"] = json!(bytes);
+    }
+    // Escape the C1 controls too: some terminals act on them, and JSON leaves them as they are.
+    let mut line = String::new();
+    for character in object.to_string().chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(line, "\\u{:04x}", u32::from(character));
+            }
+            other => line.push(other),
+        }
+    }
+    line
+}
+
+/// The text with every control character made visible: `\x1b`, `\r`, `\u{9d}`. Tabs stay.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\t' => shown.push('\t'),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\0'..='\u{1f}' | '\u{7f}' => {
+                let _ = write!(shown, "\\x{:02x}", u32::from(character));
+            }
+            // C1 controls, and the marks that reverse the direction of what follows.
+            '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
+            }
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+fn paint(line: &mut String, colour: Option<u8>, text: &str) {
+    match colour {
+        Some(colour) => {
+            let _ = write!(line, "\x1b[{colour}m{text}\x1b[0m");
+        }
+        None => line.push_str(text),
+    }
+}
+
+/// The same Pod has the same colour in every run.
+fn pod_colour(pod: &str) -> u8 {
+    const COLOURS: [u8; 6] = [36, 32, 35, 34, 96, 92];
+    let sum = pod.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    COLOURS[sum % COLOURS.len()]
+}
+
+fn level_colour(level: &str) -> Option<u8> {
+    match level {
+        "fatal" | "error" => Some(31),
+        "warn" => Some(33),
+        "debug" | "trace" => Some(90),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(body: &str) -> LogRecord {
+        LogRecord {
+            time: "2026-01-31T12:00:00.123456789Z".into(),
+            namespace: "default".into(),
+            pod: "web-1".into(),
+            container: "app".into(),
+            level: "error".into(),
+            body: body.into(),
+            ..LogRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_line_for_people() {
+        let style = Style { time: true, namespace: true, colour: false };
+        assert_eq!(
+            line(&record("it broke"), style),
+            "2026-01-31T12:00:00.123Z default/web-1 app ERROR it broke"
+        );
+    }
+
+    #[test]
+    fn abuse_26_no_control_character_reaches_the_terminal() {
+        let evil = "\x1b[31mred\x1b]8;;http://evil\x07x\x1b]52;c;aGk=\x07\rforged\u{9b}2J\u{202e}txt\0\x7f";
+        let mut forged = record(evil);
+        forged.pod = "web\x1b[2J".into();
+        let style = Style { time: true, namespace: true, colour: false };
+        for text in [line(&forged, style), jsonl(&forged)] {
+            assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text}");
+        }
+        assert!(line(&forged, style).contains("\\x1b[31mred\\x1b]8;;http://evil\\x07x"));
+        let back: serde_json::Value = serde_json::from_str(&jsonl(&forged)).expect("JSON");
+        assert_eq!(back["body"], evil);
+    }
+
+    #[test]
+    fn abuse_27_one_record_is_one_line() {
+        let forged = record("a\n{\"body\":\"forged\"}\r\nb");
+        assert_eq!(jsonl(&forged).lines().count(), 1);
+        assert_eq!(line(&forged, Style::default()).lines().count(), 1);
+    }
+}

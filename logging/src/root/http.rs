@@ -1,0 +1,153 @@
+//! The routes below `/tiphys/v1/logs`. Errors are Kubernetes `Status` objects.
+
+use std::time::Duration;
+
+use axum::{
+    Extension, Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Query, State, rejection::JsonRejection},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{StatusCode, header};
+use serde_json::json;
+use tiphys_api::auth::UserInfo;
+
+use super::{LogRoot, PREFIX, RootError};
+use crate::wire::{FacetsRequest, HistogramRequest, SearchRequest, TailLine};
+
+/// A request is a query and some times; nobody needs more.
+const MAX_REQUEST: usize = 1 << 20;
+/// A reader of a tail that takes nothing for so long is cut off.
+const STALLED: Duration = Duration::from_secs(60);
+
+pub(super) fn router(root: LogRoot) -> Router {
+    let routes = Router::new()
+        .route("/search", post(search))
+        .route("/histogram", post(histogram))
+        .route("/facets", post(facets))
+        .route("/tail", get(tail))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(root);
+    Router::new().nest(PREFIX, routes)
+}
+
+type User = Option<Extension<UserInfo>>;
+
+async fn search(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Json<SearchRequest>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Json(request)) = (known(user)?, request?);
+    Ok(Json(root.search(&user, &request).await?).into_response())
+}
+
+async fn histogram(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Json<HistogramRequest>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Json(request)) = (known(user)?, request?);
+    Ok(Json(root.histogram(&user, &request).await?).into_response())
+}
+
+async fn facets(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Json<FacetsRequest>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Json(request)) = (known(user)?, request?);
+    Ok(Json(root.facets(&user, &request).await?).into_response())
+}
+
+async fn tail(
+    State(root): State<LogRoot>,
+    user: User,
+    Query(request): Query<SearchRequest>,
+) -> Result<Response, Refusal> {
+    let lines = root.tail(&known(user)?, &request).await?;
+    Ok(ndjson(lines))
+}
+
+/// A streamed answer, one JSON value a line. Starts with an empty line, so that
+/// the head goes out at once and the client knows that it is connected.
+pub(crate) fn ndjson(lines: impl Stream<Item = TailLine> + Send + 'static) -> Response {
+    let lines = lines.map(|line| {
+        let mut text = serde_json::to_vec(&line).map_err(std::io::Error::other)?;
+        text.push(b'\n');
+        Ok::<_, std::io::Error>(Bytes::from(text))
+    });
+    let opening = futures::stream::once(async { Ok(Bytes::from_static(b"\n")) });
+    let body = Body::from_stream(opening.chain(cut_off_when_stalled(lines, STALLED)));
+    ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], body)
+        .into_response()
+}
+
+/// Ends the stream when its reader left an item waiting for `limit`: between two
+/// polls that both had an item, the reader was busy with the first.
+fn cut_off_when_stalled<T>(
+    items: impl Stream<Item = T> + Send + 'static,
+    limit: Duration,
+) -> impl Stream<Item = T> + Send + 'static {
+    let mut handed_over: Option<tokio::time::Instant> = None;
+    let mut items = Box::pin(items);
+    futures::stream::poll_fn(move |context| {
+        if handed_over.take().is_some_and(|since| since.elapsed() > limit) {
+            return std::task::Poll::Ready(None);
+        }
+        let polled = items.as_mut().poll_next(context);
+        if polled.is_ready() {
+            handed_over = Some(tokio::time::Instant::now());
+        }
+        polled
+    })
+}
+
+fn known(user: User) -> Result<UserInfo, Refusal> {
+    user.map(|Extension(user)| user).ok_or_else(|| Refusal {
+        status: StatusCode::UNAUTHORIZED,
+        reason: "Unauthorized",
+        message: "sign in first".into(),
+    })
+}
+
+/// An answer that is an error.
+struct Refusal {
+    status: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+impl From<RootError> for Refusal {
+    fn from(error: RootError) -> Self {
+        let (status, reason) = match error {
+            RootError::Invalid(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+            RootError::Forbidden(_) => (StatusCode::FORBIDDEN, "Forbidden"),
+        };
+        Self { status, reason, message: error.to_string() }
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(error: JsonRejection) -> Self {
+        Self { status: error.status(), reason: "BadRequest", message: error.body_text() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.status.as_u16(),
+        });
+        (self.status, Json(status)).into_response()
+    }
+}

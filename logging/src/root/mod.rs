@@ -1,0 +1,130 @@
+//! Search over all nodes: what the API server mounts at `/tiphys/v1/logs/`.
+//!
+//! ```text
+//! request -> allow (namespaces the user may read) -> fan out to every collector, at once,
+//!            with a deadline -> merge newest first -> answer, naming the nodes that are missing
+//! ```
+//!
+//! A user sees the records of a namespace who may `get pods/log` in it; the
+//! list of namespaces goes down to the collectors, so that counts and facets
+//! are restricted as well. A node that doesn't answer makes the answer partial.
+
+mod allow;
+mod fanout;
+mod http;
+mod merge;
+mod tail;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tiphys_api::{
+    auth::{SharedAuthorizer, UserInfo},
+    serve::{BoxError, Handler},
+};
+
+use crate::wire::{
+    FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, SearchAnswer, SearchRequest, TailLine,
+};
+pub use allow::Scope;
+
+/// The path that the routes are below.
+pub const PREFIX: &str = "/tiphys/v1/logs";
+
+/// How to reach the collector of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    pub node: String,
+    /// Absent: the node has no ready collector; its records are missing, and answers say so.
+    pub address: Option<SocketAddr>,
+    /// The bearer token the collector was started with.
+    pub token: String,
+}
+
+/// Knows the collectors; core/node implements it over the DaemonSet's Pods.
+#[async_trait]
+pub trait Collectors: Send + Sync + 'static {
+    /// One entry a node, of every node that should have a collector.
+    async fn list(&self) -> Vec<Collector>;
+}
+
+/// Why a request got no answer at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The query, a time or the cursor is wrong; the message says where and what to do.
+    #[error("{0}")]
+    Invalid(String),
+    /// The user may not read the logs of the namespace asked for.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+/// Search over all nodes. Clones share it.
+#[derive(Clone)]
+pub struct LogRoot {
+    collectors: Arc<dyn Collectors>,
+    authorizer: SharedAuthorizer,
+    http: fanout::Http,
+    deadline: Duration,
+}
+
+impl LogRoot {
+    /// Asks the collectors that `collectors` lists, on behalf of users whom `authorizer` knows.
+    pub fn new(collectors: Arc<dyn Collectors>, authorizer: SharedAuthorizer) -> Self {
+        Self { collectors, authorizer, http: fanout::client(), deadline: Duration::from_secs(10) }
+    }
+
+    /// How long a node may take; 10 s unless set.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Records that match, newest first.
+    pub async fn search(&self, user: &UserInfo, request: &SearchRequest) -> Result<SearchAnswer, RootError> {
+        fanout::search(self, user, request).await
+    }
+
+    /// Counts by time and level.
+    pub async fn histogram(
+        &self,
+        user: &UserInfo,
+        request: &HistogramRequest,
+    ) -> Result<HistogramAnswer, RootError> {
+        fanout::histogram(self, user, request).await
+    }
+
+    /// Counts by namespace, Pod, container, level and node.
+    pub async fn facets(&self, user: &UserInfo, request: &FacetsRequest) -> Result<FacetsAnswer, RootError> {
+        fanout::facets(self, user, request).await
+    }
+
+    /// Records as they come, from now on, until dropped.
+    pub async fn tail(
+        &self,
+        user: &UserInfo,
+        request: &SearchRequest,
+    ) -> Result<impl futures::Stream<Item = TailLine> + Send + use<>, RootError> {
+        tail::tail(self, user, request).await
+    }
+
+    /// POST `search`, `histogram`, `facets` and GET `tail` below [`PREFIX`]. The
+    /// user comes in the request's extensions; without one the answer is 401.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.clone())
+    }
+
+    /// [`LogRoot::router`] in the shape that the API server mounts.
+    pub fn handler(&self) -> Handler {
+        use tower::ServiceExt;
+        let router = self.router();
+        let service = tower::service_fn(move |request: ::http::Request<tiphys_api::serve::Body>| {
+            let router = router.clone();
+            async move {
+                let response = router.oneshot(request.map(axum::body::Body::new)).await?;
+                Ok(response.map(tiphys_api::serve::boxed))
+            }
+        });
+        Handler::new(service)
+    }
+}

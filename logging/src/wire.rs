@@ -1,0 +1,201 @@
+//! The JSON shapes of logs, shared by collector, server and clients.
+//!
+//! Users speak to the server (`/tiphys/v1/logs/...`) in [`SearchRequest`],
+//! [`HistogramRequest`] and [`FacetsRequest`]; the server speaks to collectors
+//! in [`NodeRequest`], which is the same with times resolved and the namespaces
+//! that the user may see. Answers have one shape on both ways.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Records of an answer when the request names no limit.
+pub const DEFAULT_LIMIT: usize = 100;
+/// The most records in one answer; the cursor leads to the next.
+pub const MAX_LIMIT: usize = 10_000;
+
+/// `POST /tiphys/v1/logs/search`; also the parameters of `GET /tiphys/v1/logs/tail`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchRequest {
+    /// The query language of [`crate::query`]; empty matches all.
+    pub query: String,
+    /// RFC 3339, or a span back from now such as `15m`; inclusive. Absent: from the first record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// As `since`; exclusive. Absent: up to the newest record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// At most [`MAX_LIMIT`]; [`DEFAULT_LIMIT`] when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The `cursor` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only this namespace; absent: all that the user may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST /tiphys/v1/logs/histogram`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistogramRequest {
+    pub query: String,
+    /// Absent: one hour before `until`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Absent: now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// How many bars, 1 to 1,000; 60 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
+}
+
+/// `POST /tiphys/v1/logs/facets`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FacetsRequest {
+    pub query: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// How many values a field, 1 to 1,000; 20 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// One record, as users see it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogRecord {
+    /// RFC 3339 in UTC with nine decimals.
+    pub time: String,
+    pub namespace: String,
+    pub pod: String,
+    pub container: String,
+    pub node: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// trace, debug, info, warn, error, fatal or unknown.
+    pub level: String,
+    /// What the container wrote, without the line end; bytes that are not UTF-8 show as U+FFFD.
+    pub body: String,
+    /// The exact bytes, when `body` could not hold them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+    /// The Pod's labels, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Names the record for good: its position in the order of all records, and a cursor.
+    pub id: String,
+}
+
+/// A node that gave nothing or not everything, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeError {
+    pub node: String,
+    pub error: String,
+}
+
+/// Records, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchAnswer {
+    pub records: Vec<LogRecord>,
+    /// Leads to the next, older page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// What is missing from this answer.
+    pub partial: Vec<NodeError>,
+    /// The user may see some namespaces only.
+    pub restricted: bool,
+    /// Records that were looked at one by one.
+    pub scanned: u64,
+    pub took_ms: u64,
+}
+
+/// One bar.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bucket {
+    /// Its start, RFC 3339.
+    pub time: String,
+    pub count: u64,
+    /// Level name to count; levels without a record are absent.
+    pub by_level: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistogramAnswer {
+    /// Oldest first, without gaps.
+    pub buckets: Vec<Bucket>,
+    /// The width of a bar, nanoseconds.
+    pub step_ns: i64,
+    pub partial: Vec<NodeError>,
+    pub restricted: bool,
+    pub scanned: u64,
+    pub took_ms: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FacetValue {
+    pub value: String,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FacetsAnswer {
+    /// Keys `namespace`, `pod`, `container`, `level`, `node`; most frequent value first.
+    pub facets: BTreeMap<String, Vec<FacetValue>>,
+    /// All records that matched.
+    pub count: u64,
+    pub partial: Vec<NodeError>,
+    pub restricted: bool,
+    pub scanned: u64,
+    pub took_ms: u64,
+}
+
+/// One line of a live tail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TailLine {
+    /// So many records were passed over unseen because the reader was slow.
+    Dropped { dropped: u64, node: String },
+    /// A node is missing from here on.
+    Partial { partial: NodeError },
+    Record(Box<LogRecord>),
+}
+
+/// What a collector is asked: any of its POST paths, and tail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeRequest {
+    pub query: String,
+    /// Nanoseconds, inclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// Nanoseconds, exclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only these namespaces, absent: all. An empty list sees nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<String>>,
+    /// Bars of a histogram.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
+}
