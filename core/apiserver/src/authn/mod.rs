@@ -1,12 +1,40 @@
 //! Who asks: client certificates, bearer tokens, impersonation.
 //!
 //! ```text
-//! PeerCertificate(DER)                 request extension, set by the listener from the TLS session (verified against the CA there)
-//! Authenticator::new(Config{ keys: TokenKeys, static_tokens, anonymous }, objects: Arc<dyn Objects>)
-//! auth.authenticate(Option<&PeerCertificate>, &mut HeaderMap).await -> Result<UserInfo, Refusal>     401; takes the credentials out of the headers
-//! impersonate(UserInfo, &mut HeaderMap, &dyn Authorizer) -> Result<UserInfo, Refusal>                403; takes the headers out
-//! auth.token_request(namespace, name, body: Value).await -> Result<Value, Refusal>                   serviceaccounts/token
-//! auth.token_review(body: Value).await -> Value                                                       tokenreviews
-//! self_subject_review(&UserInfo) -> Value                                                             selfsubjectreviews
-//! auth.openid_configuration(issuer host) / auth.jwks() -> Value                                       /.well-known/openid-configuration, /openid/v1/jwks
+//! TLS peer certificate ──> CN is the user, O the groups
+//! Authorization: Bearer ─> static token | service account JWT (signature, times, audience, the
+//!                          account and the bound Pod still there with the same uid)
+//! neither ───────────────> system:anonymous, whom RBAC lets reach health and version only
+//! then Impersonate-* ────> each part is authorized by the verb impersonate
 //! ```
+//!
+//! Headers of an authenticating front proxy (`X-Remote-User` and its kin) are
+//! never read: there is no front proxy. Credentials and impersonation headers are
+//! taken out of the request, so that nothing behind can log or forward them.
+
+mod authenticator;
+mod bearer;
+mod certificate;
+mod discovery;
+mod impersonate;
+mod jwt;
+mod review;
+mod service_account;
+mod token_request;
+
+pub use authenticator::{Authenticator, Config};
+pub use certificate::PeerCertificate;
+pub use impersonate::impersonate;
+pub use jwt::{TokenKeyError, TokenKeys};
+pub use review::self_subject_review;
+pub(crate) use service_account::user_name as service_account_user;
+
+/// The issuer of service account tokens, and the audience of the API server.
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+pub const ANONYMOUS: &str = "system:anonymous";
+pub const AUTHENTICATED: &str = "system:authenticated";
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+
+#[cfg(test)]
+mod tests;

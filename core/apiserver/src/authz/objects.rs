@@ -18,23 +18,11 @@ pub trait Objects: Send + Sync {
 
     /// All objects of a resource in a namespace (empty: in all), whose selectable
     /// fields (`spec.nodeName`) have exactly these values. In no order.
-    fn list(
-        &self,
-        group: &str,
-        resource: &str,
-        namespace: &str,
-        fields: &[(&str, &str)],
-    ) -> Vec<Arc<Value>>;
+    fn list(&self, group: &str, resource: &str, namespace: &str, fields: &[(&str, &str)]) -> Vec<Arc<Value>>;
 
     /// The object as the store has it: for a decision that must see what was
     /// acknowledged a moment ago. Called only after [`Objects::get`] found nothing.
-    async fn get_live(
-        &self,
-        group: &str,
-        resource: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Option<Arc<Value>>;
+    async fn get_live(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
 }
 
 /// From the cache, else from the store.

@@ -99,7 +99,10 @@ mod tests {
     fn is_worded_as_clients_expect() {
         let refusal = Refusal::forbidden("apps", "deployments", "web", "no");
         assert_eq!(refusal.message, "deployments.apps \"web\" is forbidden: no");
-        assert_eq!(refusal.status()["details"], json!({"kind": "deployments", "group": "apps", "name": "web"}));
+        assert_eq!(
+            refusal.status()["details"],
+            json!({"kind": "deployments", "group": "apps", "name": "web"})
+        );
         assert_eq!(Refusal::not_found("", "pods", "x").message, "pods \"x\" not found");
         assert_eq!(Refusal::unauthorized().status()["code"], 401);
     }

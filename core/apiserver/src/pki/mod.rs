@@ -1,14 +1,37 @@
 //! The cluster's own certificate authority, its keys, and TLS configurations.
 //!
-//! ```text
-//! ClusterPki::load_or_create(dir: &Path) -> Result<ClusterPki, PkiError>
-//! pki.ca_pem() -> &str
-//! pki.service_account_key() -> &str                                     PEM (PKCS#8, ES256)
-//! pki.server(cn: &str, sans: &[String]) -> Result<Identity, PkiError>   IP addresses are recognized
-//! pki.client(cn: &str, groups: &[&str]) -> Result<Identity, PkiError>
-//! pki.kubelet_serving(node: &str, sans: &[String]) -> Result<Identity, PkiError>
-//! pki.stored(name, make) -> Result<Identity, PkiError>                  kept in dir as NAME.crt, NAME.key; made again near its end
-//! Identity { certificate_pem: String, key_pem: String }
-//! server_tls(&Identity, client_ca: Option<&str>) -> Result<Arc<rustls::ServerConfig>, PkiError>      client certificates optional
-//! client_tls(ca_pem: &str, Option<&Identity>) -> Result<Arc<rustls::ClientConfig>, PkiError>
-//! ```
+//! [`ClusterPki`] lives in one folder with the files `ca.crt`, `ca.key` and
+//! `service-account.key`. From it the server issues its own certificate, those
+//! of its kubelets and those of its users, as needed: leaf certificates are cheap
+//! (ECDSA P-256), so they are made anew at each start rather than kept.
+//! [`server_tls`] and [`client_tls`] turn PEM text into rustls configurations,
+//! always with the aws-lc-rs provider, whatever the process has installed.
+//!
+//! What it must not do: write anything but its three files and what
+//! [`Identity::write`] is asked to write; every one of them has mode 0600.
+
+mod authority;
+mod files;
+mod tls;
+
+pub use authority::{ClusterPki, Identity};
+pub use tls::{client_tls, server_tls};
+
+use std::path::PathBuf;
+
+/// What can go wrong with keys and certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    #[error("{} cannot be {what}", path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} exists, but {} is missing; restore it, or remove both to begin with a new authority", present.display(), missing.display())]
+    HalfAuthority { present: PathBuf, missing: PathBuf },
+    #[error("certificate cannot be made")]
+    Issue(#[from] rcgen::Error),
+    #[error("PEM text of {what} is not valid: {why}")]
+    Pem { what: &'static str, why: String },
+    #[error("TLS cannot be configured")]
+    Tls(#[from] rustls::Error),
+    #[error("client certificates cannot be verified")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+}

@@ -1,0 +1,51 @@
+//! NamespaceLifecycle: nothing new in a namespace that is missing or ending, and
+//! no end for the namespaces a cluster cannot be without.
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::{Operation, Plugin, Request};
+use crate::authz::{Objects, Refusal, find};
+
+const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
+
+pub struct NamespaceLifecycle;
+
+#[async_trait]
+impl Plugin for NamespaceLifecycle {
+    fn name(&self) -> &'static str {
+        "NamespaceLifecycle"
+    }
+
+    async fn mutate(&self, objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
+        let is_namespace = request.group.is_empty() && request.resource == "namespaces";
+        let deletes = request.operation == Operation::Delete;
+        if is_namespace && deletes && IMMORTAL.contains(&request.name) {
+            return Err(request.forbid("this namespace may not be deleted"));
+        }
+        let is_review = request.resource == "localsubjectaccessreviews";
+        if is_namespace || request.namespace.is_empty() || deletes || is_review {
+            return Ok(());
+        }
+        let namespace = request.namespace;
+        let found = find(objects, "", "namespaces", "", namespace)
+            .await
+            .ok_or_else(|| Refusal::not_found("", "namespaces", namespace))?;
+        let ends =
+            found["metadata"]["deletionTimestamp"].is_string() || found["status"]["phase"] == "Terminating";
+        if request.operation != Operation::Create || !ends {
+            return Ok(());
+        }
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut refusal = request.forbid(&why);
+        if let Some(details) = &mut refusal.details {
+            details["causes"] = json!([{
+                "reason": "NamespaceTerminating",
+                "message": format!("namespace {namespace} is being terminated"),
+                "field": "metadata.namespace",
+            }]);
+        }
+        Err(refusal)
+    }
+}
