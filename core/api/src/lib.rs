@@ -6,9 +6,12 @@
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
+//! - [`slices`]: EndpointSlices by their Service.
 //! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers; [`human`]: spans of time as kubectl writes them.
+//! - [`validate`], [`pod`], [`workload`], [`access`]: what kinds share: names and labels, Pod specs, templates, fields of JSON.
 //! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
 
+pub mod access;
 pub mod auth;
 pub mod decisions;
 pub mod field;
@@ -17,8 +20,12 @@ pub mod kind;
 pub mod kinds;
 pub mod names;
 pub mod placement;
+pub mod pod;
 pub mod quantity;
 pub mod samples;
 pub mod schema;
 pub mod serve;
+pub mod slices;
 pub mod table;
+pub mod validate;
+pub mod workload;

@@ -4,7 +4,7 @@
 //!   and mount namespace a node, and how all of it is taken away again.
 //! - [`cni`]: the configuration that containerd gives the CNI plug-ins.
 //! - [`NodeRoutes`]: routes to the other nodes' Pods.
-//! - `proxy`: Services, by nftables.
+//! - [`proxy`]: Services, by nftables.
 //!
 //! Decisions (which subnet, which routes, which rules) are pure functions;
 //! [`netlink`] and [`nft`] are the edges that act.
@@ -15,6 +15,7 @@ mod error;
 pub mod netlink;
 pub mod nft;
 mod node;
+pub mod proxy;
 mod routes;
 pub mod topology;
 
