@@ -1,1 +1,19 @@
-//! The test harness and the suites that use it.
+//! The harness of the end-to-end suites: a real cluster from the real binary,
+//! driven by the real tools.
+//!
+//! - [`Cluster`]: `tiphys up` under a name and ports of its own, taken down when dropped.
+//! - [`Machine`]: what the machine holds (processes, mounts, links, tables, cgroups),
+//!   to compare before and after.
+//! - [`eventually`]: a condition that must come true within a limit.
+
+mod cluster;
+mod command;
+mod eventually;
+mod images;
+mod machine;
+
+pub use cluster::Cluster;
+pub use command::{Output, run};
+pub use eventually::eventually;
+pub use images::busybox_root;
+pub use machine::Machine;

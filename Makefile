@@ -1,0 +1,53 @@
+# Every target explains itself: `make help`.
+
+# Third-party builds are kept outside the checkout, so that a fresh one reuses them.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tiphys/target
+TARGET := x86_64-unknown-linux-gnu
+NODES ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ui build quick run test lint bench soak clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install the Debian packages that are missing
+	@deploy/setup/setup.sh run
+
+ui: web/ui/dist/index.html ## Build the dashboard
+
+web/ui/dist/index.html: $(shell git ls-files web/ui 2>/dev/null)
+	cd web/ui && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+build: ui ## Build the release binary: target/release/tiphys
+	cargo build --locked --release -p tiphys-node
+	@mkdir -p target/release
+	@ln -f $(CARGO_TARGET_DIR)/$(TARGET)/release/tiphys target/release/tiphys 2>/dev/null \
+		|| cp $(CARGO_TARGET_DIR)/$(TARGET)/release/tiphys target/release/tiphys
+
+quick: ui ## Build the development binary: target/debug/tiphys
+	cargo build --locked -p tiphys-node
+	@mkdir -p target/debug
+	@cp --remove-destination $(CARGO_TARGET_DIR)/$(TARGET)/debug/tiphys target/debug/tiphys
+
+run: setup quick ## Start a cluster of three nodes with the sample app; Ctrl-C takes it down
+	@target/debug/tiphys up --nodes $(NODES) --sample
+
+test: ## Run every test, end to end on real containers (root; installs what is missing)
+	@deploy/setup/setup.sh test
+	$(MAKE) ui
+	cargo test --locked --workspace
+
+lint: ## Formatting, clippy, licences of the dependencies
+	cargo fmt --all -- --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+soak: ## The long forms of the chaos and torture tests
+	TIPHYS_SOAK=1 cargo test --locked -p tiphys-tests -- --nocapture
+
+bench: build ## Measure the numbers of docs/benchmarks.md
+	cargo run --locked --release -p tiphys-tests --bin bench
+
+clean: ## Remove what was built here
+	rm -rf target web/ui/dist web/ui/node_modules

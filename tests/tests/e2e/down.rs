@@ -1,0 +1,23 @@
+//! `tiphys down` leaves nothing.
+
+use anyhow::{Context, Result, ensure};
+use tiphys_tests::Machine;
+
+use crate::Shared;
+
+pub fn nothing_left(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    let during = Machine::snapshot()?.added_since(&shared.before);
+    ensure!(during.len() > 10, "the snapshot does not see a running cluster: {during:?}");
+    cluster.down()?;
+    ensure!(!cluster.root().exists(), "files are left in {}", cluster.root().display());
+    let kubeconfig =
+        std::fs::read_to_string(cluster.kubeconfig()).context("the user's kubeconfig is kept")?;
+    ensure!(!kubeconfig.contains(cluster.name()), "the kubeconfig still names the cluster:\n{kubeconfig}");
+    let left = Machine::snapshot()?.added_since(&shared.before);
+    ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+    let again = cluster.tiphys(&["down"])?;
+    ensure!(again.code == 0 && again.stderr.contains("there is no cluster"), "down twice: {again:?}");
+    drop(shared.take_cluster());
+    Ok(())
+}

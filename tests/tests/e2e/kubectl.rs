@@ -1,0 +1,158 @@
+//! kubectl, unmodified: everyday commands.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tiphys_tests::{eventually, run};
+
+use crate::{BUSYBOX, Shared};
+
+pub fn nodes(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    eprintln!("up took {:.1} s", cluster.start_time().as_secs_f64());
+    let table = cluster.kubectl(&["get", "nodes"])?;
+    let ready = table.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
+    ensure!(ready == 3, "not three Ready nodes:\n{table}");
+    Ok(())
+}
+
+pub fn deployment(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    let image = format!("--image={BUSYBOX}");
+    cluster.kubectl(&["create", "deployment", "web", &image, "--replicas=2", "--", "sleep", "3600"])?;
+    cluster.rolled_out("deployment/web")?;
+    cluster.kubectl(&["scale", "deployment", "web", "--replicas=4"])?;
+    cluster.rolled_out("deployment/web")?;
+    let pods = cluster.kubectl(&["get", "pods", "-l", "app=web", "--no-headers"])?;
+    ensure!(pods.lines().filter(|line| line.contains("Running")).count() == 4, "not four Pods:\n{pods}");
+    // A new template: every Pod is replaced, and it can be taken back.
+    cluster.kubectl(&["set", "env", "deployment/web", "STEP=2"])?;
+    cluster.rolled_out("deployment/web")?;
+    let history = cluster.kubectl(&["rollout", "history", "deployment/web"])?;
+    ensure!(history.lines().filter(|line| line.starts_with(['1', '2'])).count() == 2, "history:\n{history}");
+    cluster.kubectl(&["rollout", "undo", "deployment/web"])?;
+    cluster.rolled_out("deployment/web")?;
+    cluster.kubectl(&["delete", "deployment", "web", "--timeout=60s"])?;
+    cluster.gone(&["replicasets,pods", "-l", "app=web"], Duration::from_secs(60))
+}
+
+const CONFIGURED: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: configured, labels: {app: configured}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: test.local/busybox:1
+    command: [sh, -c, 'echo $GREETING; cat /settings/greeting; sleep 3600']
+    env:
+    - name: GREETING
+      valueFrom: {configMapKeyRef: {name: settings, key: greeting}}
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    volumeMounts:
+    - {name: settings, mountPath: /settings}
+  volumes:
+  - name: settings
+    configMap: {name: settings}
+";
+
+pub fn look(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(CONFIGURED)?;
+    cluster.kubectl(&["wait", "pod/configured", "--for=condition=Ready", "--timeout=60s"])?;
+    let again = cluster.apply(CONFIGURED)?;
+    ensure!(
+        again.lines().all(|line| line.ends_with("unchanged")),
+        "a second apply changed something:\n{again}"
+    );
+    let described = cluster.kubectl(&["describe", "pod", "configured"])?;
+    for part in ["Node:", "settings", "Started", "memory:  64Mi"] {
+        ensure!(described.contains(part), "describe lacks {part:?}:\n{described}");
+    }
+    let explained = cluster.kubectl(&["explain", "pod.spec.restartPolicy"])?;
+    ensure!(explained.contains("restartPolicy"), "explain:\n{explained}");
+    let mut watch = cluster
+        .kubectl_command(&["get", "pods", "-l", "app=configured", "-w", "--no-headers"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(watch.stdout.take().context("piped")?);
+    cluster.kubectl(&["label", "pod", "configured", "seen=yes"])?;
+    cluster.kubectl(&["delete", "pod", "configured", "--wait=false"])?;
+    let terminating = lines.lines().map_while(Result::ok).any(|line| line.contains("Terminating"));
+    watch.kill()?;
+    watch.wait()?;
+    ensure!(terminating, "the watch did not show the Pod's end");
+    cluster.gone(&["pods", "-l", "app=configured"], Duration::from_secs(60))?;
+    cluster.kubectl(&["delete", "configmap", "settings"])?;
+    for what in ["nodes", "pods"] {
+        let (table, _) = eventually(Duration::from_secs(30), || {
+            cluster.kubectl(&["top", what, "--no-headers"]).and_then(|table| {
+                ensure!(!table.trim().is_empty(), "top {what} is empty");
+                Ok(table)
+            })
+        })?;
+        eprintln!("{table}");
+    }
+    Ok(())
+}
+
+pub fn streams(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    let image = format!("--image={BUSYBOX}");
+    let script =
+        "echo ready; mkdir -p /tmp/www; echo served > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www";
+    cluster.kubectl(&["run", "streams", &image, "--command", "--", "sh", "-c", script])?;
+    cluster.kubectl(&["wait", "pod/streams", "--for=condition=Ready", "--timeout=60s"])?;
+    let (logs, _) = eventually(Duration::from_secs(10), || {
+        let logs = cluster.kubectl(&["logs", "streams"])?;
+        ensure!(logs.contains("ready"), "logs: {logs:?}");
+        Ok(logs)
+    })?;
+    ensure!(logs == "ready\n", "logs: {logs:?}");
+    let echoed =
+        run(&mut cluster.kubectl_command(&["exec", "-i", "streams", "--", "cat"]), "to and fro\n")?.ok()?;
+    ensure!(echoed == "to and fro\n", "exec gave back {echoed:?}");
+    let failed = run(&mut cluster.kubectl_command(&["exec", "streams", "--", "sh", "-c", "exit 7"]), "")?;
+    ensure!(failed.code == 7, "the exit code came back as {}", failed.code);
+    let terminal = run(
+        std::process::Command::new("script")
+            .args(["-qec", "kubectl exec -it streams -- sh -c 'test -t 0 && echo a terminal'", "/dev/null"])
+            .env("KUBECONFIG", cluster.kubeconfig()),
+        "",
+    )?;
+    ensure!(terminal.stdout.contains("a terminal"), "exec -it: {terminal:?}");
+    let mut forward =
+        cluster.kubectl_command(&["port-forward", "pod/streams", "0:8080"]).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(forward.stdout.take().context("piped")?).lines();
+    let line = lines.next().context("port-forward said nothing")??;
+    let answer = fetch(&line);
+    forward.kill()?;
+    forward.wait()?;
+    let answer = answer?;
+    ensure!(answer.ends_with("served\n"), "through the forward came {answer:?}");
+    cluster.kubectl(&["delete", "pod", "streams", "--grace-period=1"]).map(drop)
+}
+
+/// `Forwarding from 127.0.0.1:40123 -> 8080`
+fn fetch(line: &str) -> Result<String> {
+    let address = line.split_whitespace().nth(2).with_context(|| format!("no address in {line:?}"))?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,89 @@
+//! End to end: one cluster of three nodes on real containers, driven by the real
+//! kubectl and the binary's own commands.
+//!
+//! The scenarios share the cluster and run one after the other; each cleans up
+//! what it made, and the last one takes the cluster down and looks for remains.
+//! Needs root. `TIPHYS_SOAK=1` runs the long forms.
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tiphys_tests::{Cluster, Machine};
+
+mod autoscaler;
+mod chaos;
+mod down;
+mod kubectl;
+mod logs;
+mod messages;
+mod network;
+mod sql;
+
+/// The busybox image that scenarios run.
+const BUSYBOX: &str = "test.local/busybox:1";
+
+type Scenario = fn(&Shared) -> Result<()>;
+
+/// Every scenario, in the order they run.
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("e2e_three_nodes_are_ready", kubectl::nodes),
+    ("e2e_up_twice_is_an_answer", messages::up_twice),
+    ("e2e_wrong_words_get_a_message", messages::wrong_words),
+    ("e2e_create_scale_rollout_delete", kubectl::deployment),
+    ("e2e_describe_get_watch_top", kubectl::look),
+    ("e2e_exec_logs_port_forward", kubectl::streams),
+    ("e2e_a_service_is_reached_across_nodes", network::service),
+    ("e2e_logs_of_every_node_are_found", logs::search),
+    ("e2e_sql_sees_pods_and_disk", sql::tables),
+    ("e2e_load_scales_up_and_back", autoscaler::load),
+    ("e2e_kill_loses_nothing", chaos::kill),
+    ("e2e_down_leaves_nothing", down::nothing_left),
+];
+
+/// What the scenarios share.
+pub struct Shared {
+    before: Machine,
+    cluster: Mutex<Option<Arc<Cluster>>>,
+}
+
+impl Shared {
+    /// The cluster; started by the first who asks.
+    pub fn cluster(&self) -> Result<Arc<Cluster>> {
+        let mut slot = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = &*slot {
+            return Ok(cluster.clone());
+        }
+        let cluster = Cluster::up("e2e", 3, &[])?;
+        cluster.import_busybox(BUSYBOX)?;
+        let cluster = Arc::new(cluster);
+        *slot = Some(cluster.clone());
+        Ok(cluster)
+    }
+
+    /// Takes the cluster out, to end it.
+    pub fn take_cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // They share one cluster.
+    arguments.test_threads = Some(1);
+    let shared =
+        Arc::new(Shared { before: Machine::snapshot().context("snapshot")?, cluster: Mutex::new(None) });
+    let trials = SCENARIOS
+        .iter()
+        .map(|(name, scenario)| {
+            let shared = shared.clone();
+            Trial::test(*name, move || scenario(&shared).map_err(|error| Failed::from(format!("{error:#}"))))
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(shared.take_cluster());
+    Ok(conclusion.exit_code())
+}
