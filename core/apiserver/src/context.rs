@@ -1,0 +1,95 @@
+//! One request for a resource, with all that its verb needs.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, StatusCode, header};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tiphys_api::{auth::UserInfo, serve::Body};
+
+use crate::{
+    registry::Resource,
+    request::{accept::Accept, info::RequestInfo, options::Options},
+    respond::{self, object::warn, shape},
+    state::Core,
+    status::{ApiError, GroupResource, Result},
+};
+
+pub struct Context {
+    pub core: Arc<Core>,
+    pub resource: Arc<Resource>,
+    pub info: RequestInfo,
+    pub options: Options,
+    pub accept: Accept,
+    pub user: UserInfo,
+    pub headers: HeaderMap,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Context {
+    pub fn new(
+        core: Arc<Core>,
+        resource: Arc<Resource>,
+        info: RequestInfo,
+        options: Options,
+        accept: Accept,
+        user: UserInfo,
+        headers: HeaderMap,
+    ) -> Self {
+        Self { core, resource, info, options, accept, user, headers, warnings: Mutex::default() }
+    }
+
+    /// The same request about another resource or object.
+    pub fn about(&self, resource: Arc<Resource>, info: RequestInfo, options: Options) -> Self {
+        Self::new(
+            self.core.clone(),
+            resource,
+            info,
+            options,
+            self.accept,
+            self.user.clone(),
+            self.headers.clone(),
+        )
+    }
+
+    pub fn group_resource(&self) -> GroupResource<'static> {
+        self.resource.group_resource()
+    }
+
+    pub fn not_found(&self) -> ApiError {
+        ApiError::not_found(self.group_resource(), &self.info.name)
+    }
+
+    /// Warnings that the answer will carry.
+    pub fn warn(&self, warnings: impl IntoIterator<Item = String>) {
+        self.warnings.lock().extend(warnings);
+    }
+
+    /// Who writes: `fieldManager`, else the program's name in the User-Agent.
+    pub fn field_manager(&self) -> String {
+        if !self.options.field_manager.is_empty() {
+            return self.options.field_manager.clone();
+        }
+        let agent = self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let program = agent.and_then(|agent| agent.split('/').next()).unwrap_or_default().trim();
+        if program.is_empty() { "unknown".into() } else { program.chars().take(128).collect() }
+    }
+
+    /// Answers with an object of the stored version.
+    pub fn answer(&self, code: StatusCode, object: Value) -> Result<Response<Body>> {
+        self.answer_served(code, self.resource.from_stored(object))
+    }
+
+    /// Answers with an object of the served version, in the asked shape.
+    pub fn answer_served(&self, code: StatusCode, object: Value) -> Result<Response<Body>> {
+        let shown = shape::one(self.resource.kind, object, self.accept.shape, &self.options.include_object);
+        self.answer_value(code, &shown)
+    }
+
+    /// Answers with a document as it is.
+    pub fn answer_value(&self, code: StatusCode, value: &Value) -> Result<Response<Body>> {
+        let mut response = respond::object(code, self.accept.format, self.options.pretty, value)?;
+        warn(&mut response, &self.warnings.lock());
+        Ok(response)
+    }
+}

@@ -1,0 +1,108 @@
+//! What is served: groups, versions and resources, as plain documents and as
+//! the aggregated one that newer clients ask for first.
+//!
+//! The Content-Type of the answer says which of the two it is; an ETag spares
+//! clients that know it the body.
+
+mod aggregated;
+mod groups;
+mod plain;
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tiphys_api::serve::{Body, empty};
+
+pub use groups::{Group, groups};
+
+use crate::{
+    request::accept::{MEDIA_TYPES, clauses},
+    respond::object::bytes,
+    state::Core,
+    status::{ApiError, Result},
+};
+
+/// `/version` and the documents' versions.
+pub const GIT_VERSION: &str = "v1.37.0+tiphys";
+
+/// Answers `/api`, `/apis` and what is below them; None for other paths.
+pub fn answer(core: &Core, path: &str, headers: &HeaderMap) -> Option<Result<Response<Body>>> {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let groups = groups(&core.registry, &core.mounts);
+    let find = |name: &str| groups.iter().find(|group| group.name == name);
+    let document = match segments.as_slice() {
+        ["api"] => return Some(root(headers, plain::versions(), &groups[..1])),
+        ["apis"] => return Some(root(headers, plain::group_list(&groups[1..]), &groups[1..])),
+        ["api", "v1"] => plain::resources(&groups[0], "v1"),
+        ["apis", group] => find(group).map(plain::group),
+        ["apis", group, version] => find(group).and_then(|group| plain::resources(group, version)),
+        _ => return None,
+    };
+    Some(match document {
+        Some(document) => acceptable(headers).map(|()| tagged(headers, "application/json", &document)),
+        None => Err(ApiError::no_such_path()),
+    })
+}
+
+fn acceptable(headers: &HeaderMap) -> Result<()> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let json = clauses(accept).iter().any(|clause| clause.format().is_some());
+    if json { Ok(()) } else { Err(ApiError::not_acceptable(MEDIA_TYPES)) }
+}
+
+/// `/api` and `/apis`: aggregated for those who ask for it, else the plain list.
+fn root(headers: &HeaderMap, plain: Value, groups: &[Group]) -> Result<Response<Body>> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    for clause in clauses(accept) {
+        if clause.format().is_none() {
+            continue;
+        }
+        match (clause.kind.as_str(), clause.group.as_str(), clause.version.as_str()) {
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => {
+                return Ok(tagged(headers, aggregated::V2, &aggregated::list(groups, "v2")));
+            }
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1") => {
+                return Ok(tagged(headers, aggregated::V2_BETA1, &aggregated::list(groups, "v2beta1")));
+            }
+            ("", ..) => return Ok(tagged(headers, "application/json", &plain)),
+            _ => {}
+        }
+    }
+    Err(ApiError::not_acceptable(MEDIA_TYPES))
+}
+
+/// A document with its ETag; 304 when the client has it.
+pub fn tagged(headers: &HeaderMap, content_type: &'static str, document: &Value) -> Response<Body> {
+    let text = document.to_string();
+    let tag = hash(text.as_bytes());
+    with_tag(headers, content_type, text.into(), &tag)
+}
+
+/// The same with a body and its hash that are there already.
+pub fn with_tag(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    text: ::bytes::Bytes,
+    tag: &str,
+) -> Response<Body> {
+    let quoted = format!("\"{tag}\"");
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let same = known.is_some_and(|known| known.split(',').any(|one| one.trim() == quoted));
+    let mut response = if same {
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        bytes(StatusCode::OK, content_type, text)
+    };
+    if let Ok(value) = HeaderValue::from_str(&quoted) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// SHA-256 in upper-case hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect()
+}

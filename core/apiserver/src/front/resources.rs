@@ -1,0 +1,170 @@
+//! A request for a resource: authorized, checked against what is served, and
+//! given to its verb.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header};
+use tiphys_api::{
+    auth::{Attributes, UserInfo},
+    serve::Body,
+};
+
+use super::route::mounted;
+use crate::{
+    context::Context,
+    registry::Resource,
+    request::{accept, body, info::RequestInfo, options},
+    state::Core,
+    status::{ApiError, Result},
+    streaming, subresources, verbs,
+    write::commit::Part,
+};
+
+pub async fn answer(
+    core: Arc<Core>,
+    user: UserInfo,
+    info: RequestInfo,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    authorize(&core, &user, &info, &request)?;
+    if let Some(handler) = core.mounts.find(request.uri().path()) {
+        return Ok(mounted(handler, request).await);
+    }
+    let resource = core.registry.find(&info.group, &info.version, &info.resource).cloned();
+    let resource = resource.ok_or_else(ApiError::no_such_path)?;
+    check_path(&resource, &info)?;
+    if is_stream(&info) {
+        return stream(&core, &info, request).await;
+    }
+    let (parts, incoming) = request.into_parts();
+    let options = options::parse(parts.uri.query().unwrap_or_default())?;
+    let accept_header = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let reads = matches!(info.verb, "get" | "list" | "watch");
+    let accept = accept::choose(accept_header, reads && !is_scale(&info))?;
+    let body = if reads { Bytes::new() } else { body::read(incoming).await? };
+    let ctx = Context::new(core, resource, info, options, accept, user, parts.headers);
+    Box::pin(verb(&ctx, &body)).await
+}
+
+async fn verb(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
+    if !ctx.info.subresource.is_empty() {
+        return subresources::answer(ctx, body).await;
+    }
+    if !ctx.resource.kind.is_stored() {
+        return subresources::reviews::create(ctx, body).await;
+    }
+    match ctx.info.verb {
+        "get" => verbs::get::get(ctx).await,
+        "list" => verbs::list::list(ctx).await,
+        "watch" => verbs::watch::watch(ctx).await,
+        "create" => verbs::create::create(ctx, body).await,
+        "update" => verbs::update::update(ctx, Part::Main, body).await,
+        "patch" => verbs::patch::patch(ctx, Part::Main, body).await,
+        "delete" => verbs::delete::delete(ctx, body).await,
+        "deletecollection" => verbs::deletecollection::deletecollection(ctx, body).await,
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+/// Whether the path fits the resource and the verb is one of its own.
+fn check_path(resource: &Resource, info: &RequestInfo) -> Result<()> {
+    let kind = resource.kind;
+    let is_namespace = kind.kind == "Namespace";
+    if !kind.is_namespaced() && !info.namespace.is_empty() && !is_namespace {
+        return Err(ApiError::no_such_path());
+    }
+    if !info.subresource.is_empty() {
+        let known = kind.subresource(&info.subresource).is_some();
+        let extra = !info.rest.is_empty() && info.subresource != "proxy";
+        return if known && !extra { Ok(()) } else { Err(ApiError::no_such_path()) };
+    }
+    let everywhere = kind.is_namespaced() && info.namespace.is_empty();
+    if everywhere && !info.name.is_empty() {
+        return Err(ApiError::no_such_path());
+    }
+    let crosswise = everywhere && kind.is_stored() && matches!(info.verb, "create" | "deletecollection");
+    if crosswise || !kind.verbs.contains(&info.verb) {
+        return Err(ApiError::method_not_allowed());
+    }
+    Ok(())
+}
+
+fn is_scale(info: &RequestInfo) -> bool {
+    info.subresource == "scale"
+}
+
+fn is_stream(info: &RequestInfo) -> bool {
+    matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+}
+
+/// What goes through to a kubelet.
+async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Result<Response<Body>> {
+    let (namespace, name) = (info.namespace.as_str(), info.name.as_str());
+    let streaming = &core.streaming;
+    match info.subresource.as_str() {
+        "log" if info.verb == "get" => {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            Ok(streaming.log(namespace, name, &query).await?)
+        }
+        "log" => Err(ApiError::method_not_allowed()),
+        "proxy" => Ok(streaming.proxy(&info.resource, namespace, name, &info.rest, request).await?),
+        subresource if matches!(info.verb, "get" | "create") => {
+            Ok(streaming.connect(subresource, namespace, name, request).await?)
+        }
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+/// An upgrade by GET has to be allowed as what it does, too.
+fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, request: &Request<Body>) -> Result<()> {
+    core.authorize(user, &attributes(info, info.verb, request.uri().query()))?;
+    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward");
+    let verb = connection_verb(info, request.method(), request.headers());
+    if connects && verb != info.verb {
+        core.authorize(user, &attributes(info, verb, None))?;
+    }
+    Ok(())
+}
+
+fn connection_verb(info: &RequestInfo, method: &http::Method, headers: &HeaderMap) -> &'static str {
+    streaming::authorization_verb(method, &info.subresource, headers)
+}
+
+fn attributes(info: &RequestInfo, verb: &str, query: Option<&str>) -> Attributes {
+    let mut name = info.name.clone();
+    if name.is_empty() && matches!(verb, "list" | "watch" | "deletecollection") {
+        // A list of one object by its name is a question about that object.
+        name = query.and_then(single_name).unwrap_or_default();
+    }
+    Attributes::Resource {
+        verb: verb.to_owned(),
+        group: info.group.clone(),
+        version: info.version.clone(),
+        resource: info.resource.clone(),
+        subresource: info.subresource.clone(),
+        namespace: info.namespace.clone(),
+        name,
+    }
+}
+
+fn single_name(query: &str) -> Option<String> {
+    let selector = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "fieldSelector")?.1;
+    selector.split(',').find_map(|term| {
+        let name = term.trim().strip_prefix("metadata.name=")?;
+        Some(name.trim_start_matches('=').to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_by_name_names_the_object() {
+        assert_eq!(single_name("fieldSelector=metadata.name%3Dx"), Some("x".into()));
+        assert_eq!(single_name("fieldSelector=spec.nodeName%3Dn%2Cmetadata.name%3D%3Dx"), Some("x".into()));
+        assert_eq!(single_name("fieldSelector=metadata.name%21%3Dx"), None);
+        assert_eq!(single_name("limit=5"), None);
+    }
+}

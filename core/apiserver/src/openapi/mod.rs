@@ -1,0 +1,123 @@
+//! `/openapi/v2` and `/openapi/v3`: schemas and paths of what is served.
+//!
+//! The documents come from the schemas of the kinds. kubectl reads v3 to decide
+//! on server-side validation (the query parameter `fieldValidation` of a PATCH)
+//! and on patches; v2 is there for tools that want JSON. Who takes only
+//! protobuf gets 406.
+
+mod paths;
+mod v2;
+mod v3;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, header};
+use serde_json::{Value, json};
+use tiphys_api::{kind::Kind, serve::Body};
+
+use crate::{
+    discovery::{hash, tagged, with_tag},
+    registry::Registry,
+    request::accept::clauses,
+    status::{ApiError, Result},
+};
+
+/// A document that was made once.
+#[derive(Clone)]
+struct Document {
+    text: Bytes,
+    hash: String,
+}
+
+impl Document {
+    fn of(value: &Value) -> Self {
+        let text = value.to_string();
+        Self { hash: hash(text.as_bytes()), text: text.into() }
+    }
+}
+
+/// Documents by group and version, made when they are first asked for.
+pub struct OpenApi {
+    registry: Arc<Registry>,
+    v3: OnceLock<BTreeMap<String, Document>>,
+    v2: OnceLock<Document>,
+}
+
+impl OpenApi {
+    pub fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, v3: OnceLock::new(), v2: OnceLock::new() }
+    }
+
+    /// Answers below `/openapi`; None for other paths.
+    pub fn answer(&self, path: &str, headers: &HeaderMap) -> Option<Result<Response<Body>>> {
+        let rest = path.strip_prefix("/openapi/")?;
+        Some(match rest.trim_end_matches('/') {
+            "v2" => self.v2(headers),
+            "v3" => self.index(headers),
+            rest => match rest.strip_prefix("v3/") {
+                Some(group_version) => self.v3(group_version, headers),
+                None => Err(ApiError::no_such_path()),
+            },
+        })
+    }
+
+    fn v2(&self, headers: &HeaderMap) -> Result<Response<Body>> {
+        json_accepted(headers)?;
+        let document = self.v2.get_or_init(|| Document::of(&v2::document(&self.kinds())));
+        Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
+    }
+
+    fn index(&self, headers: &HeaderMap) -> Result<Response<Body>> {
+        json_accepted(headers)?;
+        let entry = |(path, document): (&String, &Document)| {
+            let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+            (path.clone(), json!({ "serverRelativeURL": url }))
+        };
+        let paths: serde_json::Map<String, Value> = self.documents().iter().map(entry).collect();
+        Ok(tagged(headers, "application/json", &json!({ "paths": paths })))
+    }
+
+    fn v3(&self, group_version: &str, headers: &HeaderMap) -> Result<Response<Body>> {
+        json_accepted(headers)?;
+        let document = self.documents().get(group_version).ok_or_else(ApiError::no_such_path)?;
+        Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
+    }
+
+    fn documents(&self) -> &BTreeMap<String, Document> {
+        self.v3.get_or_init(|| {
+            let mut kinds: BTreeMap<String, Vec<&'static Kind>> = BTreeMap::new();
+            for kind in self.kinds() {
+                kinds.entry(root(kind)).or_default().push(kind);
+            }
+            kinds
+                .iter()
+                .map(|(path, kinds)| (path.clone(), Document::of(&v3::document(path, kinds))))
+                .collect()
+        })
+    }
+
+    fn kinds(&self) -> Vec<&'static Kind> {
+        self.registry.all().iter().map(|resource| resource.kind).collect()
+    }
+}
+
+/// Where a kind's group and version are served, without the first slash: `api/v1`, `apis/apps/v1`.
+fn root(kind: &Kind) -> String {
+    match kind.group {
+        "" => format!("api/{}", kind.version),
+        group => format!("apis/{group}/{}", kind.version),
+    }
+}
+
+fn json_accepted(headers: &HeaderMap) -> Result<()> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let json = |media_type: &str| matches!(media_type, "application/json" | "application/*" | "*/*");
+    if clauses(accept).iter().any(|clause| json(&clause.media_type)) {
+        return Ok(());
+    }
+    Err(ApiError::not_acceptable(&["application/json"]))
+}

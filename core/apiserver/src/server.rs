@@ -1,0 +1,147 @@
+//! The API server, put together.
+
+use std::{convert::Infallible, sync::Arc};
+
+use http::{Request, StatusCode};
+use tiphys_api::{
+    auth::SharedAuthorizer,
+    serve::{Body, Handler, Mount},
+};
+use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_store::{Store, StoreError};
+use tiphys_telemetry::Component;
+use tokio::net::TcpListener;
+
+use crate::{
+    admission::Admission,
+    authn::Authenticator,
+    authz::{Objects, Rbac},
+    bootstrap::{self, roles},
+    cache::{CacheError, Freshness, ListQuery},
+    config::Config,
+    front::{listen, route},
+    metrics::Metrics,
+    mounts::{MountedGroup, Mounts},
+    openapi::OpenApi,
+    registry::Registry,
+    service::Pools,
+    state::Core,
+    status::ApiError,
+    storage::Storage,
+    streaming::Streaming,
+};
+
+/// Why a server didn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the objects could not be read from the store")]
+    Cache(#[from] CacheError),
+    #[error("the store can't be read")]
+    Store(#[from] StoreError),
+    #[error("{what} could not be written: {source}")]
+    Bootstrap { what: String, source: ApiError },
+}
+
+/// A running API server. Clones share it.
+#[derive(Clone)]
+pub struct ApiServer {
+    core: Arc<Core>,
+}
+
+impl ApiServer {
+    /// Reads the store into the caches, takes up the Services' addresses, and
+    /// writes what every cluster has: namespaces, roles, the Service `kubernetes`.
+    pub async fn start(config: Config, store: Arc<dyn Store>, tasks: &Tasks) -> Result<Self, StartError> {
+        let tasks = tasks.child();
+        let registry = Arc::new(Registry::start(store.clone(), &tasks));
+        read_all(&registry).await?;
+        let objects: Arc<dyn Objects> = registry.clone();
+        let core = Arc::new(Core {
+            storage: Storage::new(store),
+            admission: Admission::new(objects.clone()),
+            authenticator: Authenticator::new(config.authn, objects.clone()),
+            rbac: Rbac::new(objects.clone()),
+            streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
+            service_pools: Pools::new(config.service_cidr, config.node_ports),
+            mounts: Mounts::default(),
+            openapi: OpenApi::new(registry.clone()),
+            metrics: Metrics::default(),
+            registry,
+            tasks,
+        });
+        for service in core.registry.list("", "services", "", &[]) {
+            core.service_pools.adopt(&service);
+        }
+        bootstrap::run(&core, config.advertise).await?;
+        roles::follow(&core);
+        Ok(Self { core })
+    }
+
+    /// The in-memory entrance. It trusts the `UserInfo` in a request's extensions;
+    /// without one a request is answered with 401.
+    pub fn handler(&self) -> Handler {
+        let core = self.core.clone();
+        Handler::new(tower::service_fn(move |request: Request<Body>| {
+            let core = core.clone();
+            async move { Ok::<_, Infallible>(route::handle(core, request).await) }
+        }))
+    }
+
+    /// The HTTPS entrance, until the tasks stop. It authenticates.
+    pub fn serve(&self, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
+        let core = self.core.clone();
+        self.core.tasks.spawn_draining("api listener", OnError::Stop, move |stop| {
+            listen::serve(core, listener, tls, stop)
+        });
+    }
+
+    /// Answers below a path with another part's handler.
+    pub fn mount(&self, mount: Mount) {
+        self.core.mounts.add(mount);
+    }
+
+    /// Shows a mounted API group in discovery. The handler must be mounted at `/apis/GROUP/VERSION`.
+    pub fn announce(&self, group: MountedGroup) {
+        self.core.mounts.add_group(group);
+    }
+
+    /// Whether users may: for parts that ask on their own.
+    pub fn authorizer(&self) -> SharedAuthorizer {
+        self.core.rbac.clone()
+    }
+
+    /// For parts that serve HTTP of their own: who a bearer token belongs to.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.core.authenticator
+    }
+
+    /// The server's own metrics.
+    pub fn component(&self) -> Component {
+        self.core.metrics.component.clone()
+    }
+}
+
+/// Waits until every cache holds what the store held.
+async fn read_all(registry: &Registry) -> Result<(), CacheError> {
+    for resource in registry.all() {
+        let Ok(cache) = resource.cache() else { continue };
+        let query = ListQuery { limit: Some(1), freshness: Freshness::MostRecent, ..ListQuery::default() };
+        cache.list(&query).await?;
+    }
+    Ok(())
+}
+
+impl StartError {
+    pub(crate) fn bootstrap(what: impl Into<String>) -> impl FnOnce(ApiError) -> Self {
+        let what = what.into();
+        move |source| Self::Bootstrap { what, source }
+    }
+
+    /// The HTTP code of a failed bootstrap write, for the log.
+    pub fn code(&self) -> Option<StatusCode> {
+        match self {
+            Self::Bootstrap { source, .. } => Some(source.code),
+            _ => None,
+        }
+    }
+}

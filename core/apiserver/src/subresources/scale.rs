@@ -1,0 +1,162 @@
+//! The subresource `scale`: autoscaling/v1 Scale, made from the object by the
+//! paths that its kind names. A write changes the number of replicas only.
+
+use http::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tiphys_api::{
+    field::{FieldError, Reason},
+    kind::ScalePaths,
+    serve::Body,
+};
+
+use crate::{
+    context::Context,
+    patch::{self, PatchType},
+    request::body,
+    respond,
+    status::{ApiError, Result},
+    storage::Current,
+    verbs::get,
+    write::commit::{self, Change, Part},
+};
+
+pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Response<Body>> {
+    let object = match ctx.info.verb {
+        "get" => get::decoded(ctx).await?,
+        "update" => {
+            let wanted = body::decode(&ctx.headers, bytes)?;
+            commit::update(ctx, Part::Sub("scale"), &|current| change(ctx, paths, current, &wanted)).await?
+        }
+        "patch" => {
+            let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))
+                .ok_or_else(|| ApiError::unsupported_media_type(&["application/merge-patch+json"]))?;
+            let patch =
+                if patch_type == PatchType::Apply { body::from_yaml(bytes)? } else { body::json(bytes)? };
+            commit::update(ctx, Part::Sub("scale"), &|current| {
+                let before = scale_of(&current.object, paths);
+                let after = match patch_type {
+                    PatchType::Json => patch::json::apply(&before, &patch, body::LIMIT)?,
+                    // A Scale has no list that would merge: the other types are one.
+                    _ => patch::merge::apply(&before, &patch),
+                };
+                change(ctx, paths, current, &after)
+            })
+            .await?
+        }
+        _ => return Err(ApiError::method_not_allowed()),
+    };
+    respond::object(StatusCode::OK, ctx.accept.format, ctx.options.pretty, &scale_of(&object, paths))
+}
+
+fn change(ctx: &Context, paths: ScalePaths, current: &Current, scale: &Value) -> Result<Change> {
+    let replicas = match &scale["spec"]["replicas"] {
+        Value::Null => 0,
+        value => value.as_i64().ok_or_else(|| ApiError::bad_request("spec.replicas: must be an integer"))?,
+    };
+    if replicas < 0 {
+        let error = FieldError {
+            reason: Reason::Invalid,
+            field: "spec.replicas".into(),
+            message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
+        };
+        return Err(ApiError::invalid("autoscaling", "Scale", &ctx.info.name, &[error]));
+    }
+    let mut object = current.object.clone();
+    object["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"].clone();
+    if let Some(uid) = scale["metadata"]["uid"].as_str() {
+        object["metadata"]["uid"] = uid.into();
+    }
+    set(&mut object, paths.spec_replicas, replicas.into());
+    Ok(Change::to(object))
+}
+
+/// Sets the value at a pointer, making the objects on the way.
+fn set(object: &mut Value, pointer: &str, value: Value) {
+    let mut place = object;
+    for key in pointer.split('/').skip(1) {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        place = &mut place[key];
+    }
+    *place = value;
+}
+
+/// The Scale of an object.
+pub fn scale_of(object: &Value, paths: ScalePaths) -> Value {
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let metadata = &object["metadata"];
+    let mut scale = json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+            "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": { "replicas": number(paths.spec_replicas) },
+        "status": { "replicas": number(paths.status_replicas) },
+    });
+    if let Some(selector) = object.pointer(paths.selector).map(selector_text).filter(|text| !text.is_empty())
+    {
+        scale["status"]["selector"] = selector.into();
+    }
+    scale
+}
+
+/// A selector object, or a map of labels, as clients write it in a query.
+fn selector_text(selector: &Value) -> String {
+    let Some(fields) = selector.as_object() else { return String::new() };
+    let is_selector = fields.contains_key("matchLabels") || fields.contains_key("matchExpressions");
+    let labels = if is_selector { selector["matchLabels"].as_object() } else { Some(fields) };
+    let equal = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let values = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let values = values.collect::<Vec<_>>().join(",");
+        match expression["operator"].as_str().unwrap_or_default() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        }
+    });
+    equal.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATHS: ScalePaths = ScalePaths {
+        spec_replicas: "/spec/replicas",
+        status_replicas: "/status/replicas",
+        selector: "/spec/selector",
+    };
+
+    #[test]
+    fn a_scale_is_read_off_the_object() {
+        let object = json!({
+            "metadata": {"name": "d", "namespace": "n", "resourceVersion": "7"},
+            "spec": {"replicas": 3, "selector": {
+                "matchLabels": {"app": "web"},
+                "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]}},
+            "status": {"replicas": 2},
+        });
+        let scale = scale_of(&object, PATHS);
+        assert_eq!(scale["spec"]["replicas"], 3);
+        assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=web,tier in (a,b)"}));
+    }
+
+    #[test]
+    fn replicas_are_set_where_there_were_none() {
+        let mut object = json!({"metadata": {}});
+        set(&mut object, PATHS.spec_replicas, 4.into());
+        assert_eq!(object["spec"]["replicas"], 4);
+    }
+}

@@ -1,0 +1,218 @@
+//! What a DELETE does to an object: takes it away, or marks it and leaves the
+//! end to its finalizers or its kubelet. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    request::options::Options,
+    status::{ApiError, GroupResource, Result},
+    write::metadata::{self, rfc3339},
+};
+
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+/// `DeleteOptions`, from the body or the query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    pub grace_seconds: Option<i64>,
+    /// Orphan, Background or Foreground.
+    pub propagation: Option<String>,
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+    pub dry_run: bool,
+}
+
+/// Reads the body, if there is one; what it leaves open comes from the query.
+pub fn options(body: Option<&Value>, query: &Options) -> Result<DeleteOptions> {
+    let body = body.unwrap_or(&Value::Null);
+    let text = |value: &Value| value.as_str().map(String::from);
+    let orphan = body["orphanDependents"].as_bool().or(query.orphan_dependents);
+    let by_flag = orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned());
+    let options = DeleteOptions {
+        grace_seconds: body["gracePeriodSeconds"].as_i64().or(query.grace_period_seconds),
+        propagation: text(&body["propagationPolicy"]).or(query.propagation_policy.clone()).or(by_flag),
+        uid: text(&body["preconditions"]["uid"]),
+        resource_version: text(&body["preconditions"]["resourceVersion"]),
+        dry_run: query.dry_run || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
+    };
+    match options.propagation.as_deref() {
+        None | Some("Orphan" | "Background" | "Foreground") => Ok(options),
+        Some(other) => Err(ApiError::bad_request(format!(
+            "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+        ))),
+    }
+}
+
+/// The caller's idea of the object must be right.
+pub fn check(object: &Value, options: &DeleteOptions, resource: GroupResource<'_>, name: &str) -> Result<()> {
+    let pairs =
+        [("UID", "uid", &options.uid), ("ResourceVersion", "resourceVersion", &options.resource_version)];
+    for (word, key, wanted) in pairs {
+        let stored = metadata::text(object, key);
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != stored) {
+            let why = format!(
+                "Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {stored}"
+            );
+            return Err(ApiError::conflict(resource, name, &why));
+        }
+    }
+    Ok(())
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    Remove,
+    /// The object is replaced by this one, which says that it is to be deleted.
+    Mark(Value),
+    /// It is marked already.
+    Nothing,
+}
+
+/// Decides for an object (stored version, with its kind).
+pub fn plan(object: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
+    let mut marked = object.clone();
+    set_finalizers(&mut marked, options.propagation.as_deref());
+    let grace = grace(object, options);
+    let deleting = object["metadata"]["deletionTimestamp"].is_string();
+    let before = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    if !deleting {
+        mark(&mut marked, grace, now);
+    } else if before.is_some_and(|before| grace < before) && is_pod(object) {
+        shorten(&mut marked, grace, now);
+    }
+    if metadata::is_released(&marked) {
+        return Plan::Remove;
+    }
+    if marked == *object { Plan::Nothing } else { Plan::Mark(marked) }
+}
+
+fn is_pod(object: &Value) -> bool {
+    object["kind"] == "Pod"
+}
+
+/// Seconds that the object's processes get to end. Only Pods have processes,
+/// and only those that a node has and that haven't ended.
+fn grace(object: &Value, options: &DeleteOptions) -> i64 {
+    let ended = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let placed = object["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    if !is_pod(object) || ended || !placed {
+        return 0;
+    }
+    let own = object["spec"]["terminationGracePeriodSeconds"].as_i64();
+    match options.grace_seconds.or(own).unwrap_or(30) {
+        // A negative period has meant one second since it was allowed.
+        seconds if seconds < 0 => 1,
+        seconds => seconds,
+    }
+}
+
+fn mark(object: &mut Value, grace: i64, now: Timestamp) {
+    shorten(object, grace, now);
+    if let Some(generation) = object["metadata"]["generation"].as_i64().filter(|n| *n > 0) {
+        object["metadata"]["generation"] = (generation + 1).into();
+    }
+    if object["kind"] == "Namespace" {
+        object["status"]["phase"] = "Terminating".into();
+    }
+}
+
+fn shorten(object: &mut Value, grace: i64, now: Timestamp) {
+    let until = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    let metadata = metadata::of(object);
+    metadata.insert("deletionTimestamp".into(), rfc3339(until).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+}
+
+/// Finalizers that make the garbage collector orphan the dependents, or delete them first.
+fn set_finalizers(object: &mut Value, propagation: Option<&str>) {
+    let Some(policy) = propagation else { return };
+    let metadata = metadata::of(object);
+    let mut finalizers: Vec<Value> =
+        metadata.get("finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
+    match policy {
+        "Foreground" => finalizers.push(FOREGROUND.into()),
+        "Orphan" => finalizers.push(ORPHAN.into()),
+        _ => {}
+    }
+    if finalizers.is_empty() {
+        metadata.remove("finalizers");
+    } else {
+        metadata.insert("finalizers".into(), json!(finalizers));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().expect("a time")
+    }
+
+    fn plan_of(object: &Value, options: &DeleteOptions) -> Plan {
+        plan(object, options, now())
+    }
+
+    fn pod(node: &str, phase: &str) -> Value {
+        json!({"kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": node}, "status": {"phase": phase}})
+    }
+
+    #[test]
+    fn a_pod_on_a_node_gets_its_time() {
+        let Plan::Mark(marked) = plan_of(&pod("n", "Running"), &DeleteOptions::default()) else {
+            panic!("the pod is marked")
+        };
+        assert_eq!(marked["metadata"]["deletionTimestamp"], "2026-01-01T00:00:30Z");
+        assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
+        assert_eq!(plan_of(&marked, &DeleteOptions::default()), Plan::Nothing);
+        let at_once = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+        assert_eq!(plan_of(&marked, &at_once), Plan::Remove);
+        let shorter = DeleteOptions { grace_seconds: Some(5), ..DeleteOptions::default() };
+        assert!(matches!(plan_of(&marked, &shorter), Plan::Mark(_)));
+    }
+
+    #[test]
+    fn a_pod_without_processes_goes_at_once() {
+        for pod in [pod("", "Pending"), pod("n", "Succeeded"), pod("n", "Failed")] {
+            assert_eq!(plan_of(&pod, &DeleteOptions::default()), Plan::Remove);
+        }
+    }
+
+    #[test]
+    fn propagation_leaves_the_end_to_the_garbage_collector() {
+        let object = json!({"kind": "Deployment", "metadata": {"name": "d"}});
+        for (policy, finalizer) in [("Foreground", FOREGROUND), ("Orphan", ORPHAN)] {
+            let options = DeleteOptions { propagation: Some(policy.into()), ..DeleteOptions::default() };
+            let Plan::Mark(marked) = plan_of(&object, &options) else { panic!("{policy} marks") };
+            assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
+        }
+        let background = DeleteOptions { propagation: Some("Background".into()), ..DeleteOptions::default() };
+        assert_eq!(plan_of(&object, &background), Plan::Remove);
+    }
+
+    #[test]
+    fn a_namespace_waits_for_its_finalizer() {
+        let namespace =
+            json!({"kind": "Namespace", "metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}});
+        let Plan::Mark(marked) = plan_of(&namespace, &DeleteOptions::default()) else {
+            panic!("it is marked")
+        };
+        assert_eq!(marked["status"]["phase"], "Terminating");
+    }
+
+    #[test]
+    fn options_come_from_body_and_query() {
+        let body = json!({"gracePeriodSeconds": 3, "preconditions": {"uid": "u"}, "dryRun": ["All"]});
+        let query = Options { propagation_policy: Some("Orphan".into()), ..Options::default() };
+        let options = options(Some(&body), &query).expect("good options");
+        assert_eq!(
+            (options.grace_seconds, options.uid.as_deref(), options.dry_run),
+            (Some(3), Some("u"), true)
+        );
+        assert_eq!(options.propagation.as_deref(), Some("Orphan"));
+    }
+}

@@ -1,0 +1,36 @@
+//! GET of one object, from the cache: its bytes as they are, unless another
+//! version, shape or format is wanted.
+
+use http::{Response, StatusCode};
+use serde_json::Value;
+use tiphys_api::serve::Body;
+
+use super::list::freshness;
+use crate::{
+    cache::CachedObject,
+    context::Context,
+    request::accept::{Format, Shape},
+    respond::object::bytes,
+    status::Result,
+};
+
+pub async fn get(ctx: &Context) -> Result<Response<Body>> {
+    let object = cached(ctx).await?;
+    let plain = ctx.accept.format == Format::Json && ctx.accept.shape == Shape::Object && !ctx.options.pretty;
+    if plain && ctx.resource.served_as_stored() {
+        return Ok(bytes(StatusCode::OK, Format::Json.content_type(), object.json.clone()));
+    }
+    ctx.answer_served(StatusCode::OK, ctx.resource.served(&object.json)?)
+}
+
+/// The object that the request names, as new as it asks for.
+pub async fn cached(ctx: &Context) -> Result<std::sync::Arc<CachedObject>> {
+    let within = ctx.resource.within(&ctx.info.namespace);
+    let found = ctx.resource.cache()?.get(within, &ctx.info.name, freshness(&ctx.options)?).await?;
+    found.ok_or_else(|| ctx.not_found())
+}
+
+/// The same, decoded, in the stored version.
+pub async fn decoded(ctx: &Context) -> Result<Value> {
+    serde_json::from_slice(&cached(ctx).await?.json).map_err(crate::status::ApiError::internal)
+}

@@ -1,0 +1,186 @@
+//! WATCH: a stream of JSON lines, most of them shared by all watchers.
+//!
+//! ```text
+//! initial events (or all after a resourceVersion) -> changes -> bookmarks ... until timeoutSeconds or the client goes
+//! ```
+//!
+//! The start is checked before the response begins, so that the first byte of
+//! the stream is an event. What goes wrong later, and history that is gone, is
+//! an ERROR event with a Status: clients list again then.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, Response, header};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use rand::Rng;
+use serde_json::{Value, json};
+use tiphys_api::serve::{Body, BoxError, boxed};
+use tiphys_store::Revision;
+
+use super::list;
+use crate::{
+    cache::{CacheError, CacheWatch, EventKind, WatchEvent, WatchQuery, WatchStart},
+    context::Context,
+    metrics::InFlight,
+    registry::Resource,
+    request::{
+        accept::{Format, MEDIA_TYPES, Shape},
+        options::Options,
+    },
+    respond::{shape, table},
+    status::{ApiError, Result},
+};
+
+/// A watch without a limit of its own ends after half an hour to an hour: at different times for different clients.
+const SHORTEST: u64 = 1800;
+
+pub async fn watch(ctx: &Context) -> Result<Response<Body>> {
+    if ctx.accept.format != Format::Json {
+        return Err(ApiError::not_acceptable(&MEDIA_TYPES[..1]));
+    }
+    let query = WatchQuery {
+        start: start(&ctx.options, ctx.resource.cache()?.revision())?,
+        namespace: ctx.resource.within(&ctx.info.namespace).map(String::from),
+        selector: list::selector(ctx)?,
+        bookmarks: ctx.options.allow_bookmarks,
+    };
+    let seconds = ctx.options.timeout_seconds.filter(|seconds| *seconds > 0);
+    let seconds = seconds.unwrap_or_else(|| rand::rng().random_range(SHORTEST..2 * SHORTEST));
+    let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let lines: Lines = match ctx.resource.cache()?.watch(query).await {
+        Ok(events) => Box::pin(lines(Encoder::new(ctx), events, until, ctx.core.stopping())),
+        Err(error @ CacheError::Expired { .. }) => {
+            let line = error_line(&error.into());
+            Box::pin(futures::stream::once(async { line }))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let frames = lines.map(|line| Ok::<_, BoxError>(Frame::data(line)));
+    let mut response = Response::new(boxed(StreamBody::new(frames)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
+
+type Lines = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+fn start(options: &Options, newest: Revision) -> Result<WatchStart> {
+    if options.send_initial_events == Some(true) {
+        let freshness = list::freshness(options)?;
+        return Ok(WatchStart::InitialEvents { bookmark: options.allow_bookmarks, freshness });
+    }
+    Ok(match options.resource_version.as_str() {
+        "" | "0" if options.send_initial_events == Some(false) => WatchStart::FromRevision(newest),
+        "" => WatchStart::Now,
+        "0" => WatchStart::Any,
+        version => WatchStart::FromRevision(list::revision(version)?),
+    })
+}
+
+fn lines(
+    mut encoder: Encoder,
+    events: CacheWatch,
+    until: tokio::time::Instant,
+    stopping: tokio_util::sync::CancellationToken,
+) -> impl Stream<Item = Bytes> + Send {
+    let end = async move {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = stopping.cancelled_owned() => {}
+        }
+    };
+    events
+        .map(move |event| match event {
+            Ok(event) => encoder.line(&event),
+            Err(CacheError::SlowWatcher | CacheError::Closed) => None,
+            Err(error) => Some(error_line(&error.into())),
+        })
+        // None ends the stream: the client watches again from its last resourceVersion.
+        .take_while(|line| std::future::ready(line.is_some()))
+        .filter_map(std::future::ready)
+        .take_until(Box::pin(end))
+}
+
+fn error_line(error: &ApiError) -> Bytes {
+    line("ERROR", &error.to_value())
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    let mut text = json!({ "type": kind, "object": object }).to_string();
+    text.push('\n');
+    text.into()
+}
+
+/// Events as lines of the asked shape.
+struct Encoder {
+    resource: Arc<Resource>,
+    shape: Shape,
+    include_object: String,
+    /// A Table's columns go with its first event only.
+    columns_sent: bool,
+    /// The watch is counted as long as it is read.
+    _open: InFlight,
+}
+
+impl Encoder {
+    fn new(ctx: &Context) -> Self {
+        Self {
+            resource: ctx.resource.clone(),
+            shape: ctx.accept.shape,
+            include_object: ctx.options.include_object.clone(),
+            columns_sent: false,
+            _open: ctx.core.metrics.watch(),
+        }
+    }
+
+    /// The event's line. None only when the object can't be read: the watch ends then.
+    fn line(&mut self, event: &WatchEvent) -> Option<Bytes> {
+        let kind = match event.kind {
+            EventKind::Added => "ADDED",
+            EventKind::Modified => "MODIFIED",
+            EventKind::Deleted => "DELETED",
+            EventKind::Bookmark { initial_events_end } => {
+                return Some(self.bookmark(event.revision, initial_events_end));
+            }
+        };
+        if self.shape == Shape::Object && self.resource.served_as_stored() {
+            return event.line();
+        }
+        let object = self.resource.served(&event.object.as_ref()?.json).ok()?;
+        Some(line(kind, &self.shaped(object)))
+    }
+
+    fn shaped(&mut self, object: Value) -> Value {
+        let kind = self.resource.kind;
+        let Shape::Table(version) = self.shape else {
+            return shape::one(kind, object, self.shape, &self.include_object);
+        };
+        let meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+        let first = !std::mem::replace(&mut self.columns_sent, true);
+        table::of(kind, version, meta, vec![object], &self.include_object, first)
+    }
+
+    fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
+        let kind = self.resource.kind;
+        let mut object = json!({
+            "kind": kind.kind,
+            "apiVersion": kind.api_version(),
+            "metadata": { "resourceVersion": revision.to_string(), "creationTimestamp": null },
+        });
+        if initial_events_end {
+            object["metadata"]["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        if let Shape::Table(version) = self.shape {
+            let meta = json!({ "resourceVersion": revision.to_string() });
+            let first = !std::mem::replace(&mut self.columns_sent, true);
+            // The row carries the annotation, as clients look for it there.
+            object = table::of(kind, version, meta, vec![object], "Metadata", first);
+            return line("BOOKMARK", &object);
+        }
+        line("BOOKMARK", &shape::one(kind, object, self.shape, ""))
+    }
+}

@@ -1,0 +1,391 @@
+//! The way of an object into the store: once for a new one, and as a loop of
+//! read, change and compare for one that is there.
+
+use serde_json::Value;
+use tiphys_api::field::{FieldError, Reason};
+
+use super::{metadata, names, unchanged};
+use crate::{
+    admission::{self, Operation},
+    authz,
+    context::Context,
+    patch::apply::{Writer, track_update},
+    service,
+    status::{ApiError, Result},
+    storage::{Current, Outcome, set_revision},
+};
+
+/// How often a change is tried again when other writes come first.
+const ATTEMPTS: usize = 16;
+
+/// Which part of the object a request may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All but status.
+    Main,
+    Status,
+    /// What a subresource (`scale`, `binding`, `ephemeralcontainers`) changes; the verb has seen to it.
+    Sub(&'static str),
+}
+
+impl Part {
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Sub(name) => name,
+        }
+    }
+}
+
+/// A change to the object as it is now: gives the object as it shall be.
+/// `tracked` says that `managedFields` are right already (server-side apply).
+pub struct Change {
+    pub object: Value,
+    pub tracked: bool,
+}
+
+impl Change {
+    pub fn to(object: Value) -> Self {
+        Self { object, tracked: false }
+    }
+}
+
+/// Stores a new object (in its stored version). Gives it as stored.
+pub async fn create(ctx: &Context, change: Change) -> Result<Value> {
+    let prefix = metadata::text(&change.object, "generateName").to_owned();
+    let generated = metadata::text(&change.object, "name").is_empty() && !prefix.is_empty();
+    // A generated name may be taken: chance gives another one.
+    for _ in 0..if generated { 8 } else { 1 } {
+        let mut object = change.object.clone();
+        if generated {
+            metadata::of(&mut object).insert("name".into(), names::generate(&prefix).into());
+        }
+        match create_named(ctx, object, change.tracked).await {
+            Err(error) if generated && error.reason == "AlreadyExists" => continue,
+            done => return done,
+        }
+    }
+    Err(ApiError::already_exists(ctx.group_resource(), &prefix))
+}
+
+async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result<Value> {
+    let kind = ctx.resource.stored;
+    let now = metadata::now();
+    begin(ctx, &mut object, &now)?;
+    (kind.default)(&mut object);
+    admit_mutate(ctx, Part::Main, &mut object, None).await?;
+    (kind.default)(&mut object);
+    let name = metadata::text(&object, "name").to_owned();
+    let mut errors = names::check(&object);
+    if name.is_empty() {
+        errors = vec![names::missing()];
+    }
+    errors.extend((kind.validate)(&object));
+    invalid_if_any(ctx, &name, &errors)?;
+    admit_validate(ctx, Part::Main, &mut object, None).await?;
+    let claim = service::claim(ctx, &mut object, None)?;
+    if !tracked {
+        track(ctx, Part::Main, None, &mut object, &now);
+    }
+    if ctx.options.dry_run {
+        return dry_create(ctx, &name, object).await;
+    }
+    let namespace = namespace_of(ctx, &object);
+    match ctx.core.storage.create(&ctx.resource, &namespace, &name, &object).await? {
+        Outcome::Done(revision) => {
+            claim.keep();
+            set_revision(&mut object, revision);
+            Ok(object)
+        }
+        Outcome::Lost(_) => Err(ApiError::already_exists(ctx.group_resource(), &name)),
+    }
+}
+
+async fn dry_create(ctx: &Context, name: &str, object: Value) -> Result<Value> {
+    match ctx.core.storage.load(&ctx.resource, &namespace_of(ctx, &object), name).await? {
+        Some(_) => Err(ApiError::already_exists(ctx.group_resource(), name)),
+        None => Ok(object),
+    }
+}
+
+fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
+    let kind = ctx.resource.stored;
+    let namespace = metadata::text(object, "namespace");
+    if kind.is_namespaced() && !namespace.is_empty() && namespace != ctx.info.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if !metadata::text(object, "resourceVersion").is_empty() {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    metadata::begin(object, now);
+    let fields = metadata::of(object);
+    if kind.is_namespaced() {
+        fields.insert("namespace".into(), ctx.info.namespace.clone().into());
+    } else {
+        fields.remove("namespace");
+    }
+    if kind.has_status()
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    (kind.prepare_create)(object);
+    if kind.has_status() && object["spec"].is_object() {
+        metadata::of(object).insert("generation".into(), 1.into());
+    }
+    stamp_trace(ctx, object);
+    Ok(())
+}
+
+/// While traces are exported, what is made here can be followed to the started container.
+fn stamp_trace(ctx: &Context, object: &mut Value) {
+    if !matches!(ctx.resource.stored.kind, "Pod" | "Deployment") {
+        return;
+    }
+    let stamped = object["metadata"]["annotations"][tiphys_api::names::TRACEPARENT].is_string();
+    let Some(parent) = tiphys_telemetry::trace::inject(&tracing::Span::current()) else { return };
+    if !stamped {
+        let annotations = metadata::of(object).entry("annotations").or_insert_with(|| serde_json::json!({}));
+        annotations[tiphys_api::names::TRACEPARENT] = parent.into();
+    }
+}
+
+/// Changes the object that the request names, again if another write came first.
+/// Gives it as stored.
+pub async fn update(
+    ctx: &Context,
+    part: Part,
+    change: &(dyn Fn(&Current) -> Result<Change> + Send + Sync),
+) -> Result<Value> {
+    let mut current = load(ctx).await?;
+    for _ in 0..ATTEMPTS {
+        let change = change(&current)?;
+        match try_update(ctx, part, &current, change).await? {
+            Tried::Stored(object) => return Ok(object),
+            Tried::Lost(Some(newer)) => current = newer,
+            Tried::Lost(None) => return Err(ctx.not_found()),
+        }
+    }
+    Err(ApiError::modified(ctx.group_resource(), &ctx.info.name))
+}
+
+/// The object that the request names.
+pub async fn load(ctx: &Context) -> Result<Current> {
+    let found = ctx.core.storage.load(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
+    found.ok_or_else(|| ctx.not_found())
+}
+
+enum Tried {
+    Stored(Value),
+    Lost(Option<Current>),
+}
+
+async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change) -> Result<Tried> {
+    let old = &current.object;
+    let now = metadata::now();
+    let mut new = change.object;
+    prepare(ctx, part, &mut new, old)?;
+    admit_mutate(ctx, part, &mut new, Some(old)).await?;
+    (ctx.resource.stored.default)(&mut new);
+    validate_update(ctx, part, &new, old)?;
+    admit_validate(ctx, part, &mut new, Some(old)).await?;
+    let claim = service::claim(ctx, &mut new, Some(old))?;
+    if part != Part::Status && ctx.resource.stored.has_status() {
+        metadata::bump_generation(&mut new, old);
+    }
+    if !change.tracked {
+        track(ctx, part, Some(old), &mut new, &now);
+    }
+    if metadata::is_released(&new) {
+        return remove(ctx, current, new).await;
+    }
+    if unchanged::is_unchanged(&new, old) {
+        return Ok(Tried::Stored(old.clone()));
+    }
+    if ctx.options.dry_run {
+        return Ok(Tried::Stored(new));
+    }
+    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
+    match ctx.core.storage.replace(&ctx.resource, namespace, name, current, &new).await? {
+        Outcome::Done(revision) => {
+            claim.keep();
+            service::released_by(ctx, &new, old);
+            set_revision(&mut new, revision);
+            Ok(Tried::Stored(new))
+        }
+        Outcome::Lost(newer) => Ok(Tried::Lost(newer)),
+    }
+}
+
+/// The last finalizer is gone: so is the object.
+async fn remove(ctx: &Context, current: &Current, new: Value) -> Result<Tried> {
+    if ctx.options.dry_run {
+        return Ok(Tried::Stored(new));
+    }
+    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
+    match ctx.core.storage.remove(&ctx.resource, namespace, name, current).await? {
+        Outcome::Done(_) => {
+            service::deleted(ctx, &current.object);
+            Ok(Tried::Stored(new))
+        }
+        Outcome::Lost(newer) => Ok(Tried::Lost(newer)),
+    }
+}
+
+fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()> {
+    let kind = ctx.resource.stored;
+    let name = metadata::text(new, "name");
+    if !name.is_empty() && name != ctx.info.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            ctx.info.name
+        )));
+    }
+    let namespace = metadata::text(new, "namespace");
+    if kind.is_namespaced() && !namespace.is_empty() && namespace != ctx.info.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata::check_identity(new, old, ctx.group_resource(), &ctx.info.name)?;
+    if part == Part::Status {
+        let managed = new["metadata"]["managedFields"].take();
+        let status = new["status"].take();
+        *new = old.clone();
+        new["status"] = status;
+        if managed.is_array() {
+            new["metadata"]["managedFields"] = managed;
+        }
+    }
+    metadata::carry(new, old);
+    if part == Part::Main {
+        if kind.has_status() {
+            restore_status(new, old);
+        }
+        (kind.prepare_update)(new, old);
+        service::carry(ctx, new, old);
+    }
+    (kind.default)(new);
+    Ok(())
+}
+
+fn restore_status(new: &mut Value, old: &Value) {
+    let Some(fields) = new.as_object_mut() else { return };
+    match old.get("status") {
+        Some(status) => fields.insert("status".into(), status.clone()),
+        None => fields.remove("status"),
+    };
+}
+
+fn validate_update(ctx: &Context, part: Part, new: &Value, old: &Value) -> Result<()> {
+    let kind = ctx.resource.stored;
+    let mut errors: Vec<FieldError> = metadata::gained_finalizers(new, old)
+        .into_iter()
+        .map(|finalizer| FieldError {
+            reason: Reason::Forbidden,
+            field: "metadata.finalizers".into(),
+            message: format!(
+                "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{finalizer:?}}}"
+            ),
+        })
+        .collect();
+    if part == Part::Main {
+        errors.extend((kind.validate)(new));
+        errors.extend((kind.validate_update)(new, old));
+    }
+    invalid_if_any(ctx, &ctx.info.name, &errors)
+}
+
+fn invalid_if_any(ctx: &Context, name: &str, errors: &[FieldError]) -> Result<()> {
+    match errors {
+        [] => Ok(()),
+        errors => Err(ApiError::invalid(ctx.resource.kind.group, ctx.resource.kind.kind, name, errors)),
+    }
+}
+
+/// Records the writer in `managedFields`.
+fn track(ctx: &Context, part: Part, old: Option<&Value>, new: &mut Value, now: &str) {
+    let manager = ctx.field_manager();
+    let api_version = ctx.resource.stored.api_version();
+    let writer = writer(ctx, part, &manager, &api_version, now);
+    track_update(old, new, &writer, &ctx.resource.stored_schema);
+}
+
+/// Who writes which part.
+pub fn writer<'a>(
+    ctx: &Context,
+    part: Part,
+    manager: &'a str,
+    api_version: &'a str,
+    now: &'a str,
+) -> Writer<'a> {
+    let ignored: &[&str] = match part {
+        Part::Status => &["spec"],
+        _ if ctx.resource.stored.has_status() => &["status"],
+        _ => &[],
+    };
+    Writer { manager, subresource: part.subresource(), api_version, now, ignored }
+}
+
+fn namespace_of(ctx: &Context, object: &Value) -> String {
+    if ctx.resource.kind.is_namespaced() {
+        metadata::text(object, "namespace").to_owned()
+    } else {
+        String::new()
+    }
+}
+
+fn request<'a>(
+    ctx: &'a Context,
+    part: Part,
+    name: &'a str,
+    object: &'a mut Value,
+    old: Option<&'a Value>,
+) -> admission::Request<'a> {
+    admission::Request {
+        operation: if old.is_some() { Operation::Update } else { Operation::Create },
+        user: &ctx.user,
+        group: ctx.resource.stored.group,
+        resource: ctx.resource.stored.plural,
+        subresource: part.subresource(),
+        namespace: &ctx.info.namespace,
+        name,
+        object: Some(object),
+        old,
+    }
+}
+
+async fn admit_mutate(ctx: &Context, part: Part, object: &mut Value, old: Option<&Value>) -> Result<()> {
+    let name = metadata::text(object, "name").to_owned();
+    Ok(ctx.core.admission.mutate(&mut request(ctx, part, &name, object, old)).await?)
+}
+
+async fn admit_validate(ctx: &Context, part: Part, object: &mut Value, old: Option<&Value>) -> Result<()> {
+    let name = metadata::text(object, "name").to_owned();
+    ctx.core.admission.validate(&request(ctx, part, &name, object, old)).await?;
+    if ctx.resource.stored.group == "rbac.authorization.k8s.io" && part == Part::Main {
+        let plural = ctx.resource.stored.plural;
+        authz::check_escalation(&ctx.core.rbac, &ctx.user, plural, &ctx.info.namespace, object, old)?;
+    }
+    Ok(())
+}
+
+/// For a subresource with a kind of its own (TokenRequest, Eviction): that object passes admission.
+pub async fn admit_subresource(ctx: &Context, object: &mut Value) -> Result<()> {
+    let mut request = admission::Request {
+        operation: Operation::Create,
+        user: &ctx.user,
+        group: ctx.resource.stored.group,
+        resource: ctx.resource.stored.plural,
+        subresource: &ctx.info.subresource,
+        namespace: &ctx.info.namespace,
+        name: &ctx.info.name,
+        object: Some(object),
+        old: None,
+    };
+    ctx.core.admission.mutate(&mut request).await?;
+    Ok(ctx.core.admission.validate(&request).await?)
+}

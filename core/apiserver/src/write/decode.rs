@@ -1,0 +1,106 @@
+//! A decoded body as an object of the resource: right apiVersion and kind, in
+//! the schema's shape, in the stored version. Unknown fields are an error, a
+//! warning or nothing, as `fieldValidation` says.
+
+use serde_json::Value;
+use tiphys_api::schema;
+
+use crate::{
+    context::Context,
+    request::options::FieldValidation,
+    status::{ApiError, Result},
+};
+
+/// Checks the object against its served kind and brings it into the stored version.
+pub fn object(ctx: &Context, mut object: Value) -> Result<Value> {
+    type_meta(ctx, &mut object)?;
+    let unknown = shape(ctx, &mut object)?;
+    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
+        return Err(ApiError::bad_request(schema::strict_message(&unknown)));
+    }
+    warn(ctx, &unknown);
+    Ok(stored(ctx, object))
+}
+
+/// As [`object`], for the result of a patch: an unknown field is the patch's fault.
+pub fn patched(ctx: &Context, mut object: Value) -> Result<Value> {
+    type_meta(ctx, &mut object)?;
+    let unknown = shape(ctx, &mut object)?;
+    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
+        let error = tiphys_api::field::FieldError {
+            reason: tiphys_api::field::Reason::Invalid,
+            field: "patch".into(),
+            message: format!("Invalid value: {}", schema::strict_message(&unknown)),
+        };
+        return Err(ApiError::invalid(
+            ctx.resource.kind.group,
+            ctx.resource.kind.kind,
+            &ctx.info.name,
+            &[error],
+        ));
+    }
+    warn(ctx, &unknown);
+    Ok(stored(ctx, object))
+}
+
+/// As [`object`], for an applied configuration: it holds its fields and no defaults.
+pub fn applied(ctx: &Context, mut object: Value) -> Result<Value> {
+    type_meta(ctx, &mut object)?;
+    let unknown = shape(ctx, &mut object)?;
+    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
+        return Err(ApiError::bad_request(schema::strict_message(&unknown)));
+    }
+    warn(ctx, &unknown);
+    Ok(ctx.resource.to_stored(object))
+}
+
+fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
+    let kind = ctx.resource.kind;
+    schema::check(&ctx.resource.schema, object).map_err(|error| {
+        ApiError::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {error}",
+            kind = kind.kind,
+            version = kind.version,
+        ))
+    })
+}
+
+fn warn(ctx: &Context, unknown: &[String]) {
+    if ctx.options.field_validation == FieldValidation::Warn {
+        ctx.warn(unknown.iter().map(|field| format!("unknown field \"{field}\"")));
+    }
+}
+
+/// Defaults of the served version belong in before it is converted.
+fn stored(ctx: &Context, mut object: Value) -> Value {
+    if ctx.resource.served_as_stored() {
+        return object;
+    }
+    (ctx.resource.kind.default)(&mut object);
+    ctx.resource.to_stored(object)
+}
+
+/// `apiVersion` and `kind` may be left out; given, they must be the path's.
+fn type_meta(ctx: &Context, object: &mut Value) -> Result<()> {
+    let kind = ctx.resource.kind;
+    let api_version = kind.api_version();
+    let given = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+    let (given_version, given_kind) = (given("apiVersion"), given("kind"));
+    if !given_version.is_empty() && given_version != api_version {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({given_version}) does not match the expected API version ({api_version})"
+        )));
+    }
+    if !given_kind.is_empty() && given_kind != kind.kind {
+        return Err(ApiError::bad_request(format!(
+            "the kind in the data ({given_kind}) does not match the expected kind ({})",
+            kind.kind
+        )));
+    }
+    object["apiVersion"] = api_version.into();
+    object["kind"] = kind.kind.into();
+    if !object["metadata"].is_object() {
+        object["metadata"] = Value::Object(serde_json::Map::new());
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! From a body to a stored object: what create, update, patch and the
+//! subresources share.
+//!
+//! ```text
+//! decode (schema, field validation, version) -> metadata -> defaults -> admission
+//!   -> generation -> validation -> managedFields -> unchanged? -> store
+//! ```
+
+pub mod commit;
+pub mod decode;
+pub mod metadata;
+pub mod names;
+pub mod unchanged;
