@@ -66,7 +66,7 @@ pub(crate) async fn follow(
         services: &services,
         slices: &slices,
         index: SliceIndex::new(slices.list()),
-        table: Table::new(config.pod_range),
+        table: Table::new(&config),
         metrics: &metrics,
     };
     follower.write_all().await?;
@@ -99,7 +99,7 @@ impl Follower<'_> {
     /// The table anew, with every Service there is.
     async fn write_all(&mut self) -> Result<(), Error> {
         let started = Instant::now();
-        self.table = Table::new(self.config.pod_range);
+        self.table = Table::new(self.config);
         let changes =
             self.services.list().iter().map(|service| self.ports(ServiceKey::of(service))).collect();
         self.table.update(changes);

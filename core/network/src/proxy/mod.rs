@@ -51,6 +51,8 @@ pub struct ProxyConfig {
     pub node: String,
     /// All Pods of the cluster: what comes to a ClusterIP from elsewhere is masqueraded.
     pub pod_range: Ipv4Net,
+    /// All ClusterIPs: what no Service claims is refused, and never leaves the node.
+    pub service_range: Ipv4Net,
     /// ClusterIPs that get no rule, because the node answers them itself (its DNS).
     pub answered_here: Vec<Ipv4Addr>,
 }

@@ -13,6 +13,7 @@ use ipnet::Ipv4Net;
 use tiphys_api::slices::ServiceKey;
 
 use super::{
+    ProxyConfig,
     fragment::{Fragment, Map},
     model::ServicePort,
 };
@@ -26,6 +27,8 @@ const MARK: &str = "0x4000";
 /// What the kernel's table holds, by Service.
 pub(crate) struct Table {
     pods: Ipv4Net,
+    /// The table without any Service.
+    base: String,
     services: BTreeMap<ServiceKey, Vec<ServicePort>>,
     /// Who wants which verdict for a key. Two Services may claim one external
     /// address; the first by name has it.
@@ -36,9 +39,10 @@ pub(crate) struct Table {
 pub(crate) type Changes = BTreeMap<ServiceKey, Vec<ServicePort>>;
 
 impl Table {
-    /// An empty table; `pods` are all Pods of the cluster.
-    pub(crate) fn new(pods: Ipv4Net) -> Self {
-        Self { pods, services: BTreeMap::new(), claims: BTreeMap::new() }
+    /// A table without Services.
+    pub(crate) fn new(config: &ProxyConfig) -> Self {
+        let (services, claims) = (BTreeMap::new(), BTreeMap::new());
+        Self { pods: config.pod_range, base: base(config), services, claims }
     }
 
     /// The ports of a Service as they are now.
@@ -84,7 +88,7 @@ impl Table {
         for (key, claims) in &self.claims {
             difference.element(key, None, claims.values().next());
         }
-        format!("{}{}", base(&self.pods), difference.into_text().unwrap_or_default())
+        format!("{}{}", self.base, difference.into_text().unwrap_or_default())
     }
 
     fn claim(
@@ -197,7 +201,11 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 /// The chains and maps that are there whatever the Services. Refusals are in the
 /// filter hooks, since rejecting is not possible where addresses are rewritten.
-fn base(pods: &Ipv4Net) -> String {
+fn base(config: &ProxyConfig) -> String {
+    let (pods, services) = (config.pod_range, config.service_range);
+    let own: Vec<String> =
+        config.answered_here.iter().map(|address| format!("ip daddr != {address} ")).collect();
+    let own = own.concat();
     let mut text = format!("table ip {TABLE} {{}}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n");
     for (map, kind) in [
         (Map::ServiceIps, "map %s { type ipv4_addr . inet_proto . inet_service : verdict; }"),
@@ -224,6 +232,7 @@ fn base(pods: &Ipv4Net) -> String {
   chain refusals {{
     ip daddr . meta l4proto . th dport vmap @refused-ips
     fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap @refused-node-ports
+    {own}ip daddr {services} goto refuse
     ip daddr @cluster-ips goto refuse
   }}
   chain prerouting {{
@@ -264,6 +273,7 @@ fn base(pods: &Ipv4Net) -> String {
 mod tests {
     use super::*;
     use crate::proxy::{
+        Mode,
         endpoints::{Endpoint, Endpoints},
         model::Protocol,
     };
@@ -300,7 +310,13 @@ mod tests {
     }
 
     fn table() -> Table {
-        Table::new("10.1.0.0/16".parse().unwrap())
+        Table::new(&ProxyConfig {
+            mode: Mode::Nftables,
+            node: "here".to_owned(),
+            pod_range: "10.1.0.0/16".parse().unwrap(),
+            service_range: "10.96.0.0/16".parse().unwrap(),
+            answered_here: vec![Ipv4Addr::new(10, 96, 0, 10)],
+        })
     }
 
     #[test]

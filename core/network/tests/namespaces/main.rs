@@ -4,6 +4,10 @@
 //! be the main thread of a process: this binary re-executes itself for it, as the
 //! real one does.
 
+mod api;
+mod lab;
+mod proxy;
+mod routes;
 mod topology;
 
 use std::{process::ExitCode, time::Instant};
@@ -19,7 +23,7 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let cases: Vec<(&str, fn())> = [topology::cases()].concat();
+    let cases: Vec<(&str, fn())> = [topology::cases(), routes::cases(), proxy::cases()].concat();
     let filter = wanted.filter(|text| !text.starts_with('-')).unwrap_or_default();
     for (name, case) in cases.iter().filter(|(name, _)| name.contains(&filter)) {
         let started = Instant::now();

@@ -1,19 +1,11 @@
 //! A cluster's network on this machine: built, used, repeated, and gone again.
 
-use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use ipnet::Ipv4Net;
-use tiphys_network::{
-    netlink::Netlink,
-    nft,
-    topology::{self, Holder, HolderSpec, NetState},
-};
-use tokio::process::Command;
+use tiphys_network::{netlink::Netlink, nft, topology};
+
+use crate::lab::{Cluster, inside, reaches};
 
 pub fn cases() -> Vec<(&'static str, fn())> {
     vec![
@@ -55,76 +47,6 @@ async fn host(net: &topology::ClusterNet) -> Host {
     let mut tables = nft::tables().await.unwrap();
     tables.retain(|table| own(table));
     Host { links, routes: routes.iter().map(|route| format!("{route:?}")).collect(), tables }
-}
-
-async fn hold(node: &str, data: &Path) -> Holder {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.arg(super::HOLD);
-    let spec = HolderSpec { node: node.to_owned(), data: data.join(node) };
-    Holder::spawn(command, &spec).await.unwrap()
-}
-
-/// Runs a shell line in the node and gives what it printed.
-async fn inside(holder: &Holder, line: &str) -> String {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", line]).stderr(Stdio::inherit());
-    holder.namespaces().unwrap().enter_on_exec(command.as_std_mut());
-    let output = command.output().await.unwrap();
-    assert!(output.status.success(), "`{line}` failed");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A TCP connection from a node (or the host) to `address`, which another has.
-fn reaches(from: Option<&Holder>, to: Option<&Holder>, address: Ipv4Addr) {
-    let listener = on(to, || TcpListener::bind((address, 0)).unwrap());
-    let target = listener.local_addr().unwrap();
-    on(from, || TcpStream::connect_timeout(&target, Duration::from_secs(5)).unwrap());
-}
-
-/// Runs `act` on a thread in the node's network namespace.
-fn on<T: Send>(node: Option<&Holder>, act: impl FnOnce() -> T + Send) -> T {
-    let namespaces = node.map(|holder| holder.namespaces().unwrap());
-    let acting = || {
-        if let Some(namespaces) = namespaces {
-            namespaces.enter_network().unwrap();
-        }
-        act()
-    };
-    std::thread::scope(|scope| scope.spawn(acting).join().unwrap())
-}
-
-/// A cluster that is taken away also when the case fails.
-struct Cluster {
-    state: NetState,
-}
-
-impl Cluster {
-    async fn set_up(case: &str) -> Self {
-        let name = format!("test-{case}-{}", std::process::id());
-        Self { state: topology::setup(&name).await.unwrap() }
-    }
-
-    /// With the nodes `one` and `two`.
-    async fn with_nodes(case: &str, data: &Path) -> Self {
-        let mut cluster = Self::set_up(case).await;
-        for (number, node) in ["one", "two"].into_iter().enumerate() {
-            let holder = hold(node, data).await;
-            topology::attach(&mut cluster.state, number as u8, &holder).await.unwrap();
-        }
-        cluster
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let state = self.state.clone();
-        let teardown = move || {
-            super::run(async move {
-                topology::teardown(&state.cluster.name, Some(&state)).await.unwrap();
-            })
-        };
-        std::thread::spawn(teardown).join().unwrap();
-    }
 }
 
 async fn nodes_are_separate() {
