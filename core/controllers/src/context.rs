@@ -1,0 +1,113 @@
+//! What every controller is handed: the client, the caches they share, the
+//! event recorder, the configuration. One cache a kind serves all controllers.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, ReplicaSet},
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
+    discovery::v1::EndpointSlice,
+};
+use kube::{Api, Client, runtime::watcher};
+use tiphys_client::Cache;
+use tiphys_lifecycle::Tasks;
+use tiphys_telemetry::Component;
+
+use crate::{
+    Config,
+    events::Events,
+    metric_names::Metrics,
+    runtime::Controller,
+    watched::{Kind, Watched},
+};
+
+/// Where kubelets keep the Leases of their Nodes.
+pub const NODE_LEASES: &str = "kube-node-lease";
+/// The ConfigMap with the cluster's CA in every namespace.
+pub const ROOT_CA: &str = "kube-root-ca.crt";
+/// The ServiceAccount that every namespace has.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+#[derive(Clone)]
+pub struct Context {
+    pub config: Arc<Config>,
+    pub client: Client,
+    pub caches: Caches,
+    pub events: Events,
+    pub metrics: Metrics,
+    pub tasks: Tasks,
+}
+
+/// The watched kinds.
+#[derive(Clone)]
+pub struct Caches {
+    pub namespaces: Watched<Namespace>,
+    pub nodes: Watched<Node>,
+    /// Grouped by node.
+    pub pods: Watched<Pod>,
+    pub services: Watched<Service>,
+    pub endpoints: Watched<Endpoints>,
+    /// Grouped by nothing; look them up by namespace.
+    pub slices: Watched<EndpointSlice>,
+    /// Only those named `default`.
+    pub accounts: Watched<ServiceAccount>,
+    /// Only those named `kube-root-ca.crt`.
+    pub root_cas: Watched<ConfigMap>,
+    /// Only those in `kube-node-lease`.
+    pub leases: Watched<Lease>,
+    pub deployments: Watched<Deployment>,
+    pub replica_sets: Watched<ReplicaSet>,
+    pub daemon_sets: Watched<DaemonSet>,
+}
+
+impl Context {
+    pub fn new(config: Config, client: Client, tasks: &Tasks, component: &Component) -> Self {
+        Self {
+            config: Arc::new(config),
+            caches: Caches::start(&client, tasks),
+            events: Events::start(&client, tasks, "tiphys-controllers"),
+            metrics: Metrics::register(component),
+            tasks: tasks.clone(),
+            client,
+        }
+    }
+
+    /// Starts the controller's workers.
+    pub fn run(&self, controller: Controller) {
+        controller.run(self);
+    }
+}
+
+impl Caches {
+    fn start(client: &Client, tasks: &Tasks) -> Self {
+        let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let leases = Api::namespaced(client.clone(), NODE_LEASES);
+        Self {
+            namespaces: all(client, tasks),
+            nodes: all(client, tasks),
+            pods: Watched::start(tasks, cache(client, tasks, watcher::Config::default()), node_of),
+            services: all(client, tasks),
+            endpoints: all(client, tasks),
+            slices: all(client, tasks),
+            accounts: Watched::start(tasks, cache(client, tasks, named(DEFAULT_ACCOUNT)), |_| None),
+            root_cas: Watched::start(tasks, cache(client, tasks, named(ROOT_CA)), |_| None),
+            leases: Watched::start(tasks, Cache::start(tasks, leases, watcher::Config::default()), |_| None),
+            deployments: all(client, tasks),
+            replica_sets: all(client, tasks),
+            daemon_sets: all(client, tasks),
+        }
+    }
+}
+
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+fn cache<K: Kind>(client: &Client, tasks: &Tasks, config: watcher::Config) -> Cache<K> {
+    Cache::start(tasks, Api::all(client.clone()), config)
+}
+
+fn all<K: Kind>(client: &Client, tasks: &Tasks) -> Watched<K> {
+    Watched::start(tasks, cache(client, tasks, watcher::Config::default()), |_| None)
+}

@@ -1,0 +1,163 @@
+//! Makes and deletes the Pods of an owner, and says so in events.
+
+use futures::future::join_all;
+use k8s_openapi::{
+    api::core::v1::{Pod, PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use tiphys_api::names::TRACEPARENT;
+use tracing::Span;
+
+use crate::{
+    error::{Error, found, namespace_terminating},
+    events::Events,
+    expectations::Expectations,
+    key::Key,
+    object, owner,
+};
+
+/// Pods that one reconcile makes or deletes at most; the next one goes on.
+pub const BURST: usize = 500;
+
+pub struct PodWriter {
+    pub client: Client,
+    pub events: Events,
+    pub expectations: Expectations,
+}
+
+impl PodWriter {
+    pub fn new(client: Client, events: Events) -> Self {
+        Self { client, events, expectations: Expectations::default() }
+    }
+
+    /// Creates these Pods in batches of 1, 2, 4, ...: when creating fails (a
+    /// quota, a webhook), one try was spent and not five hundred.
+    ///
+    /// # Errors
+    /// The first failure; nothing of the later batches was tried.
+    pub async fn create_all<O>(&self, owner: &O, pods: Vec<Pod>) -> Result<(), Error>
+    where
+        O: Resource<DynamicType = ()> + Sync,
+    {
+        let key = Key::of(owner);
+        self.expectations.expect_creates(&key, pods.len());
+        let mut left = pods.as_slice();
+        let mut size = 1;
+        while !left.is_empty() {
+            let (batch, rest) = left.split_at(size.min(left.len()));
+            let results = join_all(batch.iter().map(|pod| self.create(owner, &key, pod))).await;
+            left = rest;
+            if let Some(error) = results.into_iter().find_map(Result::err) {
+                self.expectations.not_sent(&key, left.len());
+                return Err(error);
+            }
+            size *= 2;
+        }
+        Ok(())
+    }
+
+    async fn create<O>(&self, owner: &O, key: &Key, pod: &Pod) -> Result<(), Error>
+    where
+        O: Resource<DynamicType = ()> + Sync,
+    {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        match api.create(&PostParams::default(), pod).await {
+            Ok(pod) => {
+                let message = format!("Created pod: {}", object::name(&pod));
+                self.events.normal(owner, "SuccessfulCreate", message);
+                Ok(())
+            }
+            Err(error) => {
+                self.expectations.created(key);
+                if !namespace_terminating(&error) {
+                    self.events.warning(owner, "FailedCreate", format!("Error creating: {error}"));
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Deletes these Pods, all at the same time.
+    ///
+    /// # Errors
+    /// One of the failures; the others were tried.
+    pub async fn delete_all<O>(&self, owner: &O, pods: &[&Pod]) -> Result<(), Error>
+    where
+        O: Resource<DynamicType = ()> + Sync,
+    {
+        let key = Key::of(owner);
+        self.expectations.expect_deletes(&key, pods.iter().map(|pod| object::uid(*pod).to_owned()));
+        let results = join_all(pods.iter().map(|pod| self.delete(owner, &key, pod))).await;
+        results.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+    }
+
+    async fn delete<O>(&self, owner: &O, key: &Key, pod: &Pod) -> Result<(), Error>
+    where
+        O: Resource<DynamicType = ()> + Sync,
+    {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        let (name, uid) = (object::name(pod), object::uid(pod));
+        let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let result = api.delete(name, &DeleteParams::default().preconditions(only_this)).await;
+        match found(result.map(|_| ())) {
+            Ok(Some(())) => {
+                self.events.normal(owner, "SuccessfulDelete", format!("Deleted pod: {name}"));
+                Ok(())
+            }
+            Ok(None) => {
+                self.expectations.deleted(key, uid);
+                Ok(())
+            }
+            Err(error) => {
+                self.expectations.deleted(key, uid);
+                self.events.warning(owner, "FailedDelete", format!("Error deleting: {error}"));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ticks off what a change of a Pod shows. Call it for every change of Pods
+    /// whose controller is of kind `O`, before the owner is queued.
+    pub fn seen<O: Resource<DynamicType = ()>>(&self, before: Option<&Pod>, after: Option<&Pod>) {
+        let same = before.is_some() && before.map(object::uid) == after.map(object::uid);
+        if let Some(before) = before
+            && (!same || after.is_some_and(object::deleting))
+            && let Some(owner) = owner::controller_key::<O, _>(before)
+        {
+            self.expectations.deleted(&owner, object::uid(before));
+        }
+        if let Some(after) = after
+            && !same
+            && let Some(owner) = owner::controller_key::<O, _>(after)
+        {
+            self.expectations.created(&owner);
+        }
+    }
+}
+
+/// A Pod as the owner's template says, named by the API server.
+pub fn from_template<O: Resource<DynamicType = ()>>(owner: &O, template: &PodTemplateSpec) -> Pod {
+    let meta = template.metadata.clone().unwrap_or_default();
+    let mut annotations = meta.annotations.unwrap_or_default();
+    let parent = tiphys_telemetry::trace::inject(&Span::current()).or_else(|| object::traceparent(owner));
+    if let Some(parent) = parent {
+        annotations.insert(TRACEPARENT.to_owned(), parent);
+    }
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-", object::name(owner))),
+            namespace: owner.meta().namespace.clone(),
+            labels: meta.labels,
+            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+            finalizers: meta.finalizers,
+            owner_references: Some(vec![owner::reference(owner)]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec.clone(),
+        status: None,
+    }
+}

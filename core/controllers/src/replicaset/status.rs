@@ -1,0 +1,138 @@
+//! The status of a ReplicaSet out of its Pods. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+use crate::{object, pod};
+
+/// Why the last try to reach the wanted number failed: `FailedCreate` or `FailedDelete`, and the error.
+pub type Failure = (&'static str, String);
+
+/// The status that follows from `pods` (all of the ReplicaSet's own) and the last try.
+pub fn status<'a>(
+    set: &ReplicaSet,
+    pods: impl IntoIterator<Item = &'a Pod>,
+    failure: Option<Failure>,
+    now: Timestamp,
+) -> ReplicaSetStatus {
+    let spec = set.spec.clone();
+    let min_ready = spec.min_ready_seconds.unwrap_or(0);
+    let template = spec.template.and_then(|template| template.metadata).and_then(|meta| meta.labels);
+    let old = set.status.clone().unwrap_or_default();
+    let (mut replicas, mut labeled, mut ready, mut available, mut terminating) = (0, 0, 0, 0, 0);
+    for pod in pods {
+        if pod::finished(pod) {
+            continue;
+        }
+        if object::deleting(pod) {
+            terminating += 1;
+            continue;
+        }
+        let labels = object::labels(pod);
+        replicas += 1;
+        labeled += i32::from(template.iter().flatten().all(|(key, value)| labels.get(key) == Some(value)));
+        ready += i32::from(pod::ready(pod));
+        available += i32::from(pod::available(pod, min_ready, now));
+    }
+    ReplicaSetStatus {
+        replicas,
+        fully_labeled_replicas: Some(labeled),
+        ready_replicas: Some(ready),
+        available_replicas: Some(available),
+        terminating_replicas: Some(terminating),
+        observed_generation: set.metadata.generation,
+        conditions: conditions(old.conditions, failure, now),
+    }
+}
+
+fn conditions(
+    old: Option<Vec<ReplicaSetCondition>>,
+    failure: Option<Failure>,
+    now: Timestamp,
+) -> Option<Vec<ReplicaSetCondition>> {
+    let is_failure = |condition: &&ReplicaSetCondition| condition.type_.as_deref() == Some("ReplicaFailure");
+    let mut conditions = old.unwrap_or_default();
+    let before = conditions.iter().find(is_failure).cloned();
+    conditions.retain(|condition| condition.type_.as_deref() != Some("ReplicaFailure"));
+    if let Some((reason, message)) = failure {
+        let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+        let since = before.and_then(|before| before.last_transition_time);
+        conditions.push(ReplicaSetCondition {
+            type_: Some("ReplicaFailure".to_owned()),
+            status: Some("True".to_owned()),
+            reason: Some(reason.to_owned()),
+            message: Some(message),
+            last_transition_time: Some(since.unwrap_or(now)),
+        });
+    }
+    Some(conditions).filter(|conditions| !conditions.is_empty())
+}
+
+/// Whether writing `new` would change anything; absent figures are zeros.
+pub fn differs(old: Option<&ReplicaSetStatus>, new: &ReplicaSetStatus) -> bool {
+    let plain = |status: &ReplicaSetStatus| {
+        let n = |figure: Option<i32>| figure.unwrap_or(0);
+        let figures = (
+            status.replicas,
+            n(status.fully_labeled_replicas),
+            n(status.ready_replicas),
+            n(status.available_replicas),
+            n(status.terminating_replicas),
+        );
+        (figures, status.observed_generation, status.conditions.clone().unwrap_or_default())
+    };
+    old.is_none_or(|old| plain(old) != plain(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(phase: &str, ready_ago: Option<i64>, deleting: bool) -> Pod {
+        let mut pod: Pod = serde_json::from_value(json!({
+            "metadata": {"labels": {"app": "web"}},
+            "status": {"phase": phase},
+        }))
+        .unwrap();
+        pod.metadata.deletion_timestamp = deleting.then(object::now);
+        if let (Some(ago), Some(status)) = (ready_ago, &mut pod.status) {
+            let at = Timestamp::from_second(1000 - ago).unwrap().to_string();
+            let condition = json!([{"type": "Ready", "status": "True", "lastTransitionTime": at}]);
+            status.conditions = serde_json::from_value(condition).unwrap();
+        }
+        pod
+    }
+
+    #[test]
+    fn counts_ready_available_and_terminating_pods() {
+        let set: ReplicaSet = serde_json::from_value(json!({
+            "metadata": {"generation": 3},
+            "spec": {"minReadySeconds": 10, "selector": {}, "template": {"metadata": {"labels": {"app": "web"}}}},
+        }))
+        .unwrap();
+        let pods = [
+            pod("Running", Some(60), false),
+            pod("Running", Some(5), false),
+            pod("Pending", None, false),
+            pod("Running", Some(60), true),
+            pod("Failed", None, false),
+        ];
+        let now = Timestamp::from_second(1000).unwrap();
+        let status = status(&set, &pods, Some(("FailedCreate", "quota".into())), now);
+        assert_eq!(status.replicas, 3);
+        assert_eq!(status.fully_labeled_replicas, Some(3));
+        assert_eq!(status.ready_replicas, Some(2));
+        assert_eq!(status.available_replicas, Some(1));
+        assert_eq!(status.terminating_replicas, Some(1));
+        assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.conditions.as_ref().unwrap()[0].reason.as_deref(), Some("FailedCreate"));
+        assert!(!differs(Some(&status), &status));
+    }
+}

@@ -1,0 +1,61 @@
+//! Label selectors of workloads and Services.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt};
+
+use crate::error::Error;
+
+/// A selector that is parsed once and asked often.
+#[derive(Debug, Clone)]
+pub struct Matcher(Option<Selector>);
+
+impl Matcher {
+    /// Of a workload. An empty selector selects nothing, so that a mistake never
+    /// takes over every Pod.
+    ///
+    /// # Errors
+    /// An operator that isn't In, NotIn, Exists or DoesNotExist.
+    pub fn workload(selector: &LabelSelector) -> Result<Self, Error> {
+        let parsed = Selector::try_from(selector.clone())
+            .map_err(|error| Error::Invalid(format!("spec.selector can't be used: {error}")))?;
+        Ok(Self(Some(parsed).filter(|parsed| !parsed.selects_all())))
+    }
+
+    /// Of a Service or ReplicationController: plain equality. Empty selects nothing.
+    pub fn equality(labels: Option<&BTreeMap<String, String>>) -> Self {
+        let pairs = labels.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+        let selector = Selector::from_iter(pairs);
+        Self(Some(selector).filter(|selector| !selector.selects_all()))
+    }
+
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.as_ref().is_some_and(|selector| selector.matches(labels))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn workload_selectors_match_labels_and_an_empty_one_nothing() {
+        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+        for (selector, expected) in [
+            (json!({}), false),
+            (json!({"matchLabels": {"app": "web"}}), true),
+            (json!({"matchLabels": {"app": "db"}}), false),
+            (json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "db"]}]}), true),
+            (json!({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}), false),
+        ] {
+            let parsed = serde_json::from_value(selector.clone()).unwrap();
+            assert_eq!(Matcher::workload(&parsed).unwrap().matches(&labels), expected, "{selector}");
+        }
+    }
+}
