@@ -6,11 +6,10 @@
 //! same for every reader.
 //!
 //! - [`Embedded`]: the default, in a folder of this machine, no other process.
-//! - [`contract`]: the tests any implementation must pass, over `Arc<dyn Store>`.
+//! - `tests/`: the contract any implementation must pass, over `Arc<dyn Store>`.
 //!
 //! What it must not do: know about kinds, JSON or HTTP.
 
-pub mod contract;
 mod embedded;
 mod error;
 mod lease_pool;

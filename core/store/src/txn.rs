@@ -49,6 +49,15 @@ pub struct TxnResult {
     pub results: Vec<OpResult>,
 }
 
+impl Op {
+    /// The key it reads or writes.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
 impl Txn {
     /// Creates a key that must not be there; otherwise answers with what is there.
     pub fn create(key: impl Into<String>, value: impl Into<Bytes>, lease: Option<LeaseId>) -> Self {
@@ -91,6 +100,14 @@ impl Txn {
     /// Deletes a key whatever is there.
     pub fn delete(key: impl Into<String>) -> Self {
         Self { success: vec![Op::Delete { key: key.into() }], ..Self::default() }
+    }
+}
+
+impl Txn {
+    /// Bytes of the values it may write.
+    pub(crate) fn bytes(&self) -> usize {
+        let operations = self.success.iter().chain(&self.failure);
+        operations.map(|operation| if let Op::Put { value, .. } = operation { value.len() } else { 0 }).sum()
     }
 }
 

@@ -1,0 +1,104 @@
+//! A store for one test, in a folder that goes with it, and short ways to use it.
+
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tiphys_lifecycle::Tasks;
+use tiphys_store::{Embedded, Event, Options, Range, Record, Revision, Store, StoreError, Txn, Watch};
+
+/// An upper bound for anything that is waited for.
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub struct Bed {
+    pub store: Arc<dyn Store>,
+    tasks: Tasks,
+    folder: TempDir,
+}
+
+impl Bed {
+    pub async fn embedded() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), options).await
+    }
+
+    async fn at(folder: TempDir, options: Options) -> Self {
+        let tasks = Tasks::new();
+        let store = Embedded::open_with(folder.path(), options, &tasks).await.unwrap();
+        Self { store, tasks, folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Shuts the store down and leaves its folder.
+    pub async fn close(self) -> TempDir {
+        assert_eq!(self.tasks.shutdown(LIMIT).await, Vec::<String>::new());
+        self.folder
+    }
+
+    /// Shuts down and opens the same folder again.
+    pub async fn reopen(self, options: Options) -> Self {
+        let folder = self.close().await;
+        Self::at(folder, options).await
+    }
+}
+
+pub async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("done in time")
+}
+
+pub async fn put(store: &dyn Store, key: &str, value: &str) -> Revision {
+    store.transact(Txn::put(key, value.to_owned())).await.unwrap().revision
+}
+
+pub async fn delete(store: &dyn Store, key: &str) -> Revision {
+    store.transact(Txn::delete(key)).await.unwrap().revision
+}
+
+pub async fn value(store: &dyn Store, key: &str, revision: Option<Revision>) -> Option<String> {
+    let record = store.get(key, revision).await.unwrap();
+    record.map(|record| text(&record))
+}
+
+pub fn text(record: &Record) -> String {
+    String::from_utf8(record.value.to_vec()).unwrap()
+}
+
+/// Keys of a whole range.
+pub async fn keys(store: &dyn Store, prefix: &str, revision: Option<Revision>) -> Vec<String> {
+    let range = Range { revision, ..Range::prefix(prefix) };
+    store.range(range).await.unwrap().records.into_iter().map(|record| record.key).collect()
+}
+
+/// Reads a watch until it has told of everything up to `revision`.
+pub async fn events_until(watch: &mut Watch, revision: Revision) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    loop {
+        let batch = within(watch.next()).await.expect("the watch goes on")?;
+        assert!(batch.events.iter().all(|event| event.revision <= batch.revision));
+        events.extend(batch.events);
+        if batch.revision >= revision {
+            return Ok(events);
+        }
+    }
+}
+
+/// An event in short: `+/a@2=v` for a creation, `~` for a change, `-` for a deletion.
+pub fn short(event: &Event) -> String {
+    let sign = match (&event.previous, &event.current) {
+        (None, Some(_)) => '+',
+        (Some(_), Some(_)) => '~',
+        (Some(_), None) => '-',
+        (None, None) => '?',
+    };
+    let shown = event.current.as_ref().or(event.previous.as_ref());
+    format!("{sign}{}@{}={}", event.key, event.revision, shown.map(text).unwrap_or_default())
+}
+
+pub fn shorts(events: &[Event]) -> Vec<String> {
+    events.iter().map(short).collect()
+}
