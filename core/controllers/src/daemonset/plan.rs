@@ -286,7 +286,7 @@ mod tests {
             &[("a", YES)],
             vec![run("a"), pod("a", "x", "Pending", false)],
             &[],
-            &["a-new"],
+            &["a-x"],
         );
     }
 
