@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// One thing wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -41,6 +43,52 @@ impl Reason {
             Self::TypeInvalid => "FieldValueTypeInvalid",
         }
     }
+}
+
+impl FieldError {
+    fn new(reason: Reason, field: impl Into<String>, message: String) -> Self {
+        Self { reason, field: field.into(), message }
+    }
+
+    pub fn required(field: impl Into<String>, detail: &str) -> Self {
+        Self::new(Reason::Required, field, with_detail("Required value", detail))
+    }
+
+    /// `value` as it stands in the object.
+    pub fn invalid(field: impl Into<String>, value: &Value, detail: impl fmt::Display) -> Self {
+        Self::new(Reason::Invalid, field, format!("Invalid value: {value}: {detail}"))
+    }
+
+    pub fn not_supported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let message = format!("Unsupported value: {value:?}: supported values: {}", supported.join(", "));
+        Self::new(Reason::NotSupported, field, message)
+    }
+
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self::new(Reason::Duplicate, field, format!("Duplicate value: {value}"))
+    }
+
+    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        Self::new(Reason::Forbidden, field, with_detail("Forbidden", detail))
+    }
+
+    pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
+        Self::new(Reason::TooLong, field, format!("Too long: may not be more than {limit} bytes"))
+    }
+
+    pub fn too_many(field: impl Into<String>, count: usize, limit: usize) -> Self {
+        Self::new(Reason::TooMany, field, format!("Too many: {count}: must have at most {limit} items"))
+    }
+
+    /// A field that may never change.
+    pub fn immutable(field: impl Into<String>, value: &Value) -> Self {
+        Self::invalid(field, value, "field is immutable")
+    }
+}
+
+fn with_detail(what: &str, detail: &str) -> String {
+    if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") }
 }
 
 impl fmt::Display for FieldError {

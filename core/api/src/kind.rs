@@ -7,7 +7,11 @@
 
 use serde_json::Value;
 
-use crate::{field::FieldError, table::NAME_AND_AGE};
+use crate::{
+    field::FieldError,
+    table::NAME_AND_AGE,
+    validate::{metadata, names},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -66,9 +70,12 @@ pub struct Kind {
     /// or only these. Review kinds (TokenReview, ...) have only create and are not stored.
     pub verbs: &'static [&'static str],
     pub subresources: &'static [Subresource],
+    /// What is wrong with a name; empty when nothing is.
+    pub validate_name: fn(&str) -> Vec<String>,
     /// Fills in what upstream's defaulting fills in. Idempotent.
     pub default: fn(&mut Value),
-    /// Before a create: drops `status`, sets what the server owns. Generation is done by the verb.
+    /// Before a create, after `metadata.uid` is set: drops `status`, sets what the server owns.
+    /// Generation is done by the verb.
     pub prepare_create: fn(&mut Value),
     /// Before an update through the main resource, with the stored object.
     pub prepare_update: fn(new: &mut Value, old: &Value),
@@ -107,6 +114,7 @@ impl Kind {
             definition,
             verbs: ALL_VERBS,
             subresources: &[],
+            validate_name: names::dns_subdomain,
             default: |_| {},
             prepare_create: |_| {},
             prepare_update: |_, _| {},
@@ -152,6 +160,22 @@ impl Kind {
     /// False for review kinds and Binding, which are answered and forgotten.
     pub fn is_stored(&self) -> bool {
         self.verbs.contains(&"get")
+    }
+
+    /// Everything wrong with a new object: metadata, then the kind's own rules. Defaulted already.
+    pub fn check_create(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = metadata::validate(object, self);
+        errors.extend((self.validate)(object));
+        errors
+    }
+
+    /// Everything wrong with `new` in the place of `old`: what may not change, and all of
+    /// [`Kind::check_create`].
+    pub fn check_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = metadata::validate_update(new, old);
+        errors.extend(self.check_create(new));
+        errors.extend((self.validate_update)(new, old));
+        errors
     }
 
     pub fn has_status(&self) -> bool {

@@ -24,6 +24,7 @@ pub mod pod;
 pub mod quantity;
 pub mod samples;
 pub mod schema;
+pub mod selector;
 pub mod serve;
 pub mod slices;
 pub mod table;

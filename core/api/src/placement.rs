@@ -27,7 +27,8 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         "Exists" => true,
         "" | "Equal" => {
             !key.is_empty()
-                && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+                && toleration.value.as_deref().unwrap_or_default()
+                    == taint.value.as_deref().unwrap_or_default()
         }
         "Lt" => compare(taint, toleration).is_some_and(std::cmp::Ordering::is_lt),
         "Gt" => compare(taint, toleration).is_some_and(std::cmp::Ordering::is_gt),
@@ -82,9 +83,7 @@ pub fn term_matches(term: &NodeSelectorTerm, node_name: &str, labels: &Labels) -
         return false;
     }
     expressions.iter().all(|wanted| holds(wanted, labels.get(&wanted.key).map(String::as_str)))
-        && fields
-            .iter()
-            .all(|wanted| wanted.key == "metadata.name" && holds(wanted, Some(node_name)))
+        && fields.iter().all(|wanted| wanted.key == "metadata.name" && holds(wanted, Some(node_name)))
 }
 
 fn holds(wanted: &NodeSelectorRequirement, actual: Option<&str>) -> bool {
@@ -141,8 +140,10 @@ mod tests {
     #[test]
     fn node_selectors_match_labels_and_the_name() {
         let labels = Labels::from([("zone".into(), "a".into()), ("cores".into(), "8".into())]);
-        let affinity = |terms: Value| json!({"containers": [], "affinity": {"nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
+        let affinity = |terms: Value| {
+            json!({"containers": [], "affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+        };
         let expression = |key: &str, operator: &str, values: &[&str]| {
             affinity(json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]))
         };
@@ -158,10 +159,16 @@ mod tests {
             (expression("rack", "Exists", &[]), false),
             (expression("rack", "DoesNotExist", &[]), true),
             (affinity(json!([{}])), false),
-            (affinity(json!([{"matchFields": [
-                {"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}])), true),
-            (affinity(json!([{"matchFields": [
-                {"key": "metadata.name", "operator": "In", "values": ["node-2"]}]}])), false),
+            (
+                affinity(json!([{"matchFields": [
+                {"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}])),
+                true,
+            ),
+            (
+                affinity(json!([{"matchFields": [
+                {"key": "metadata.name", "operator": "In", "values": ["node-2"]}]}])),
+                false,
+            ),
         ] {
             let parsed: PodSpec = serde_json::from_value(spec.clone()).unwrap();
             assert_eq!(selects_node(&parsed, "node-1", &labels), expected, "{spec}");

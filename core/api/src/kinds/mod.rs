@@ -1,8 +1,48 @@
 //! Every built-in kind, in one list. A kind is one file here and one line below.
+//!
+//! Kinds that belong together (Role and ClusterRole, the two versions of an
+//! autoscaler, the review kinds) share a file. A kind may be served without a
+//! controller that acts on it: its file says so.
 
 use crate::kind::Kind;
 
-/// All kinds served, in the order in which discovery names them.
+mod certificate_signing_request;
+mod claim;
+mod classes;
+mod config_map;
+mod controller_revision;
+mod cron_job;
+mod daemon_set;
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
+mod event;
+mod horizontal_pod_autoscaler;
+mod ingress;
+mod job;
+mod lease;
+mod limits;
+mod namespace;
+mod network_policy;
+mod node;
+mod pod;
+mod pod_disruption_budget;
+mod pod_template;
+mod replica_set;
+mod replication_controller;
+mod reviews;
+mod role;
+mod role_binding;
+mod secret;
+mod service;
+mod service_account;
+mod stateful_set;
+#[cfg(test)]
+mod tests;
+mod volume;
+
+/// All kinds served, in the order in which discovery names groups and resources. Of several
+/// versions of a group, the first is preferred.
 pub fn all() -> &'static [&'static Kind] {
     ALL
 }
@@ -18,4 +58,51 @@ pub fn by_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
     ALL.iter().copied().find(|k| k.group == group && k.version == version && k.kind == kind)
 }
 
-static ALL: &[&Kind] = &[];
+static ALL: &[&Kind] = &[
+    &reviews::BINDING,
+    &config_map::KIND,
+    &endpoints::KIND,
+    &event::KIND,
+    &limits::LIMIT_RANGE,
+    &namespace::KIND,
+    &node::KIND,
+    &claim::KIND,
+    &volume::KIND,
+    &pod::KIND,
+    &pod_template::KIND,
+    &replication_controller::KIND,
+    &limits::RESOURCE_QUOTA,
+    &secret::KIND,
+    &service_account::KIND,
+    &service::KIND,
+    &controller_revision::KIND,
+    &daemon_set::KIND,
+    &deployment::KIND,
+    &replica_set::KIND,
+    &stateful_set::KIND,
+    &event::KIND_NEW,
+    &reviews::TOKEN_REVIEW,
+    &reviews::SELF_SUBJECT_REVIEW,
+    &reviews::LOCAL_SUBJECT_ACCESS_REVIEW,
+    &reviews::SELF_SUBJECT_ACCESS_REVIEW,
+    &reviews::SELF_SUBJECT_RULES_REVIEW,
+    &reviews::SUBJECT_ACCESS_REVIEW,
+    &horizontal_pod_autoscaler::V2,
+    &horizontal_pod_autoscaler::V1,
+    &cron_job::KIND,
+    &job::KIND,
+    &certificate_signing_request::KIND,
+    &ingress::INGRESS_CLASS,
+    &ingress::INGRESS,
+    &network_policy::KIND,
+    &pod_disruption_budget::KIND,
+    &role_binding::CLUSTER_ROLE_BINDING,
+    &role::CLUSTER_ROLE,
+    &role_binding::ROLE_BINDING,
+    &role::ROLE,
+    &classes::STORAGE_CLASS,
+    &classes::RUNTIME_CLASS,
+    &classes::PRIORITY_CLASS,
+    &lease::KIND,
+    &endpoint_slice::KIND,
+];
