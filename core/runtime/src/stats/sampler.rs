@@ -1,0 +1,208 @@
+//! All groups of a node, read at once.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use super::{
+    Disk, Figures, PodFigures, Snapshot,
+    group::Group,
+    machine::{Machine, filesystem},
+    network::Interfaces,
+};
+use crate::{Result, cgroup::Hierarchy};
+
+/// A Pod to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodTarget {
+    pub id: String,
+    pub group: String,
+    /// A process in the Pod's network namespace; `None` where it has the node's.
+    pub network_pid: Option<i32>,
+    pub containers: Vec<ContainerTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerTarget {
+    pub id: String,
+    pub group: String,
+}
+
+/// Keeps the files open between readings. Blocking, for a few milliseconds.
+pub struct Sampler {
+    hierarchy: Hierarchy,
+    machine: Machine,
+    uplink: Option<Interfaces>,
+    filesystem: PathBuf,
+    pods: HashMap<String, PodReader>,
+    /// What Pods that are gone have done: the node's figures must not fall.
+    gone: Disk,
+    last_disk: Disk,
+    buffer: Vec<u8>,
+}
+
+struct PodReader {
+    target: PodTarget,
+    group: Option<Group>,
+    network: Option<Interfaces>,
+    containers: HashMap<String, ContainerReader>,
+    /// What containers that are gone have done.
+    gone: Disk,
+}
+
+struct ContainerReader {
+    group: Group,
+    last: Disk,
+}
+
+impl Sampler {
+    /// `node_group` is the node's share of the machine, `/` for all of it;
+    /// `filesystem` any path on the file system that Pods write to.
+    pub fn new(node_group: &str, filesystem: impl Into<PathBuf>) -> Result<Self> {
+        let hierarchy = Hierarchy::detect()?;
+        Ok(Self {
+            machine: Machine::open(&hierarchy, node_group),
+            uplink: i32::try_from(std::process::id()).ok().and_then(Interfaces::of_process),
+            filesystem: filesystem.into(),
+            hierarchy,
+            pods: HashMap::new(),
+            gone: Disk::default(),
+            last_disk: Disk::default(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// What is to be read from now on. Opens what is new and closes what is gone.
+    pub fn set_targets(&mut self, targets: &[PodTarget]) {
+        let gone = self.pods.extract_if(|id, _| !targets.iter().any(|target| target.id == *id));
+        self.gone = gone.fold(self.gone, |sum, (_, pod)| sum.plus(pod.disk()));
+        for target in targets {
+            match self.pods.get_mut(&target.id) {
+                Some(pod) if pod.target == *target => {}
+                Some(pod) => pod.change(target),
+                None => {
+                    self.pods.insert(target.id.clone(), PodReader::new(target));
+                }
+            }
+        }
+    }
+
+    /// Reads everything once.
+    pub fn read(&mut self) -> Snapshot {
+        let buffer = &mut self.buffer;
+        let hierarchy = &self.hierarchy;
+        let pods: Vec<_> = self.pods.values_mut().map(|pod| pod.read(hierarchy, buffer)).collect();
+        let mut node = self.machine.read(buffer);
+        let by_pods = pods.iter().fold(self.gone, |sum, pod| sum.plus(pod.figures.disk));
+        node.disk = node.disk.max(by_pods).max(self.last_disk);
+        self.last_disk = node.disk;
+        Snapshot {
+            node,
+            network: self.uplink.as_ref().map(|uplink| uplink.read_uplink(buffer)).unwrap_or_default(),
+            filesystem: filesystem(&self.filesystem),
+            pods,
+        }
+    }
+}
+
+impl PodReader {
+    fn new(target: &PodTarget) -> Self {
+        let network = target.network_pid.and_then(Interfaces::of_process);
+        Self {
+            target: target.clone(),
+            group: None,
+            network,
+            containers: HashMap::new(),
+            gone: Disk::default(),
+        }
+    }
+
+    fn change(&mut self, target: &PodTarget) {
+        if target.network_pid != self.target.network_pid {
+            self.network = target.network_pid.and_then(Interfaces::of_process);
+        }
+        let stays = |id: &String| target.containers.iter().any(|container| container.id == *id);
+        let gone = self.containers.extract_if(|id, _| !stays(id));
+        self.gone = gone.fold(self.gone, |sum, (_, container)| sum.plus(container.last));
+        self.target = target.clone();
+    }
+
+    fn disk(&self) -> Disk {
+        self.containers.values().fold(self.gone, |sum, container| sum.plus(container.last))
+    }
+
+    fn read(&mut self, hierarchy: &Hierarchy, buffer: &mut Vec<u8>) -> PodFigures {
+        let mut containers = Vec::with_capacity(self.target.containers.len());
+        for target in &self.target.containers {
+            if !self.containers.contains_key(&target.id)
+                && let Some(group) = Group::open(hierarchy, &target.group, true)
+            {
+                self.containers.insert(target.id.clone(), ContainerReader { group, last: Disk::default() });
+            }
+            let Some(reader) = self.containers.get_mut(&target.id) else { continue };
+            let Some(mut figures) = reader.group.read(buffer) else { continue };
+            figures.disk = figures.disk.max(reader.last);
+            reader.last = figures.disk;
+            containers.push((target.id.clone(), figures));
+        }
+        if self.group.is_none() {
+            self.group = Group::open(hierarchy, &self.target.group, false);
+        }
+        let mut figures: Figures =
+            self.group.as_mut().and_then(|group| group.read(buffer)).unwrap_or_default();
+        figures.disk = figures.disk.max(self.disk());
+        let network = self.network.as_ref().map(|network| network.read(buffer)).unwrap_or_default();
+        PodFigures { id: self.target.id.clone(), figures, network, containers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::Limits;
+
+    #[tokio::test]
+    async fn a_real_group_shows_its_work() {
+        let hierarchy = Hierarchy::detect().expect("control groups are mounted");
+        let group = format!("/tiphys-sample-{}", std::process::id());
+        let inner = format!("{group}/box");
+        hierarchy.create(&inner, &Limits::default()).expect("made");
+        let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        let script = format!(
+            "read go; dd if=/dev/zero of={}/x bs=65536 count=64 2>&1; echo done; read stop",
+            folder.path().display()
+        );
+        let mut child = tokio::process::Command::new("sh")
+            .args(["-c", &script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
+        hierarchy.enter(&inner, pid).expect("entered");
+        let mut sampler = Sampler::new(&group, "/").expect("a sampler");
+        let containers = vec![ContainerTarget { id: "c".into(), group: inner.clone() }];
+        sampler.set_targets(&[PodTarget {
+            id: "p".into(),
+            group: group.clone(),
+            network_pid: Some(pid),
+            containers,
+        }]);
+        sampler.read();
+        use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(b"go\n").await.expect("it reads");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        while lines.next_line().await.expect("dd tells what it did").expect("it goes on") != "done" {}
+        let snapshot = sampler.read();
+        drop(stdin);
+        child.wait().await.expect("it ends");
+        hierarchy.remove(&group).await.expect("removed");
+        let pod = &snapshot.pods[0];
+        let (_, container) = &pod.containers[0];
+        assert!(container.cpu_usage_nanos > 0 && container.memory_usage_bytes > 0, "{container:?}");
+        assert_eq!(container.processes, 1, "{container:?}");
+        assert!(container.disk.write_bytes >= 64 * 65536, "{container:?}");
+        assert!(pod.figures.disk.write_bytes >= 64 * 65536, "{pod:?}");
+        assert!(snapshot.node.disk.write_bytes >= 64 * 65536);
+        assert!(snapshot.filesystem.capacity_bytes > 0);
+    }
+}
