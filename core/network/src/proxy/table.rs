@@ -159,15 +159,17 @@ impl Difference {
             |verdict: &String| if verdict.is_empty() { key.clone() } else { format!("{key} : {verdict}") };
         // An element may change more than once in a transaction's Services: the
         // later addition must not be undone by an earlier one's text.
-        if let Some(verdict) = before {
-            if !self.add_elements.entry(*map).or_default().remove(&with(verdict)) {
-                self.remove_elements.entry(*map).or_default().insert(with(verdict));
-            }
+        let (adding, removing) =
+            (self.add_elements.entry(*map).or_default(), self.remove_elements.entry(*map).or_default());
+        if let Some(old) = before.map(with)
+            && !adding.remove(&old)
+        {
+            removing.insert(old);
         }
-        if let Some(verdict) = after {
-            if !self.remove_elements.entry(*map).or_default().remove(&with(verdict)) {
-                self.add_elements.entry(*map).or_default().insert(with(verdict));
-            }
+        if let Some(new) = after.map(with)
+            && !removing.remove(&new)
+        {
+            adding.insert(new);
         }
     }
 

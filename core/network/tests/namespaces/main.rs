@@ -4,6 +4,8 @@
 //! be the main thread of a process: this binary re-executes itself for it, as the
 //! real one does.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test binary with a main of its own")]
+
 mod api;
 mod lab;
 mod proxy;

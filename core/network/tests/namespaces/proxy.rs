@@ -224,7 +224,7 @@ async fn cluster_ip() {
 
     lab.api.delete("services", "shop", "web");
     until("a deleted Service refuses", || ask(&lab.pod_b, target), refused);
-    assert!(lab.component.render().contains("proxy_services 0"), "{}", lab.component.render());
+    until("the figures follow", || lab.component.render(), |text| text.contains("proxy_services 0\n"));
     assert!(lab.component.render().contains("proxy_failures_total 0"), "{}", lab.component.render());
 }
 
