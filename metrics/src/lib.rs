@@ -1,1 +1,29 @@
-//! Metrics: sampling store, DataFusion SQL, metrics.k8s.io.
+//! Metrics as SQL: what every node, Pod and container uses, sampled each second.
+//!
+//! ```text
+//! kubelets' sample streams ─> follow (one task a node) ─> memory (rings a series) ─┬─> autoscaler, kubectl top
+//!                                                                                  └─> tables: node, pod, container
+//! autoscaler's decisions ─────────────────────────────> decisions (file, memory) ───> table: decisions
+//!                                                                                       └─> sql (DataFusion) ─> HTTP
+//! ```
+//!
+//! Recent values are served from memory without the query engine. What it must
+//! not do: know the kubelet or the autoscaler but by the shapes in
+//! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
+
+mod decisions;
+mod figures;
+mod follow;
+mod memory;
+mod metric_names;
+mod resource_metrics;
+mod scope;
+mod server;
+mod sql;
+mod tables;
+
+pub use decisions::Decisions;
+pub use figures::Figure;
+pub use follow::FollowConfig;
+pub use memory::{Memory, Reading};
+pub use server::{Config, Metrics, MetricsError, SQL_PATH};

@@ -1,0 +1,98 @@
+//! Pods of the API as the formula sees them.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt;
+use tiphys_api::{quantity, selector::LabelSelector};
+
+use crate::{formula::PodView, source::MetricName};
+
+/// The Pods of a namespace that a selector matches.
+pub fn belongs(pods: &[Arc<Pod>], namespace: &str, selector: &LabelSelector) -> Vec<Arc<Pod>> {
+    pods.iter()
+        .filter(|pod| pod.metadata.namespace.as_deref() == Some(namespace) && selector.matches(pod.labels()))
+        .cloned()
+        .collect()
+}
+
+/// What the formula needs of a Pod, for one metric.
+pub fn view(pod: &Pod, metric: &MetricName) -> PodView {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    let ready = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let ready = ready.filter(|condition| condition.type_ == "Ready").find_map(|condition| {
+        let since = condition.last_transition_time.as_ref()?;
+        Some((condition.status == "True", since.0.as_microsecond()))
+    });
+    PodView {
+        name: pod.name_any(),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
+        failed: phase == "Failed",
+        pending: phase == "Pending",
+        started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0.as_microsecond()),
+        ready,
+        request: request(pod, metric),
+    }
+}
+
+/// The sum of the requests that a utilization is a percentage of, in thousandths.
+fn request(pod: &Pod, metric: &MetricName) -> Result<i64, String> {
+    let MetricName::Resource { resource, container } = metric else { return Ok(0) };
+    let name = pod.name_any();
+    let containers = pod.spec.iter().flat_map(|spec| {
+        let sidecars = spec.init_containers.iter().flatten();
+        let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+        spec.containers.iter().chain(sidecars)
+    });
+    let chosen: Vec<_> =
+        containers.filter(|one| container.as_ref().is_none_or(|container| one.name == *container)).collect();
+    if chosen.is_empty() {
+        return Err(format!("container {} is not in Pod {name}", container.as_deref().unwrap_or_default()));
+    }
+    let mut sum = 0i64;
+    for container in chosen {
+        let request = requested(container, resource).ok_or_else(|| {
+            format!("missing request for {resource} in container {} of Pod {name}", container.name)
+        })?;
+        sum = sum.saturating_add(request);
+    }
+    Ok(sum)
+}
+
+fn requested(container: &Container, resource: &str) -> Option<i64> {
+    let requests = container.resources.as_ref()?.requests.as_ref()?;
+    quantity::milli(&requests.get(resource)?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(requests: &[Option<&str>]) -> Pod {
+        let containers: Vec<_> = requests
+            .iter()
+            .enumerate()
+            .map(|(number, request)| match request {
+                Some(cpu) => json!({"name": format!("c{number}"), "resources": {"requests": {"cpu": cpu}}}),
+                None => json!({"name": format!("c{number}")}),
+            })
+            .collect();
+        serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": {"containers": containers}}))
+            .expect("a Pod")
+    }
+
+    fn cpu(container: Option<&str>) -> MetricName {
+        MetricName::Resource { resource: "cpu".into(), container: container.map(Into::into) }
+    }
+
+    #[test]
+    fn requests_are_summed_and_a_missing_one_is_named() {
+        assert_eq!(request(&pod(&[Some("100m"), Some("1")]), &cpu(None)), Ok(1100));
+        assert_eq!(request(&pod(&[Some("100m"), Some("1")]), &cpu(Some("c0"))), Ok(100));
+        let missing = request(&pod(&[Some("100m"), None]), &cpu(None));
+        assert_eq!(missing, Err("missing request for cpu in container c1 of Pod web".to_owned()));
+        assert!(request(&pod(&[Some("1")]), &cpu(Some("other"))).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! Stabilization: the past of the recommendations holds back the present one.
+//!
+//! Scaling up goes no higher than the lowest recommendation of its window;
+//! scaling down no lower than the highest of its own.
+
+use std::collections::VecDeque;
+
+/// Recommendations of one autoscaler, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// (microseconds since the Unix epoch, replicas)
+    recommendations: VecDeque<(i64, i32)>,
+}
+
+/// Windows in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    pub up: i64,
+    pub down: i64,
+}
+
+impl History {
+    /// Remembers `desired` and gives what stabilization makes of it.
+    pub fn stabilize(&mut self, current: i32, desired: i32, windows: Windows, now: i64) -> i32 {
+        let longest = windows.up.max(windows.down);
+        while self.recommendations.front().is_some_and(|(time, _)| *time <= now - longest) {
+            self.recommendations.pop_front();
+        }
+        let (mut lowest, mut highest) = (desired, desired);
+        for (time, replicas) in &self.recommendations {
+            if *time > now - windows.up {
+                lowest = lowest.min(*replicas);
+            }
+            if *time > now - windows.down {
+                highest = highest.max(*replicas);
+            }
+        }
+        self.remember(now, desired);
+        // Not `clamp`: with windows of different length the bounds may cross.
+        current.max(lowest).min(highest)
+    }
+
+    /// Of equal recommendations in a row only the first and the last matter to a window's edge.
+    fn remember(&mut self, now: i64, desired: i32) {
+        let length = self.recommendations.len();
+        if length >= 2
+            && self.recommendations[length - 1].1 == desired
+            && self.recommendations[length - 2].1 == desired
+        {
+            self.recommendations[length - 1].0 = now;
+        } else {
+            self.recommendations.push_back((now, desired));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOWS: Windows = Windows { up: 0, down: 300 };
+
+    #[test]
+    fn downwards_waits_for_the_window_and_upwards_does_not() {
+        let mut history = History::default();
+        assert_eq!(history.stabilize(1, 5, WINDOWS, 0), 5);
+        assert_eq!(history.stabilize(5, 1, WINDOWS, 10), 5);
+        assert_eq!(history.stabilize(5, 3, WINDOWS, 290), 5);
+        // The 5 of time 0 has left the window; 3 is the highest in it.
+        assert_eq!(history.stabilize(5, 1, WINDOWS, 301), 3);
+        assert_eq!(history.stabilize(3, 9, WINDOWS, 302), 9);
+    }
+
+    #[test]
+    fn upwards_waits_too_when_it_has_a_window() {
+        let windows = Windows { up: 60, down: 300 };
+        let mut history = History::default();
+        assert_eq!(history.stabilize(2, 2, windows, 0), 2);
+        assert_eq!(history.stabilize(2, 6, windows, 30), 2);
+        assert_eq!(history.stabilize(2, 6, windows, 61), 6);
+    }
+
+    #[test]
+    fn a_long_calm_takes_no_memory() {
+        let mut history = History::default();
+        for second in 0..10_000 {
+            history.stabilize(4, 4, WINDOWS, second);
+        }
+        assert!(history.recommendations.len() <= 3);
+        assert_eq!(history.stabilize(4, 2, WINDOWS, 10_001), 4);
+    }
+}

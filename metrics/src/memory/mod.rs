@@ -1,0 +1,250 @@
+//! The recent past of every series, in memory.
+//!
+//! Each second of the last two minutes, and each 15 s of the last hour. That
+//! serves the autoscaler, `kubectl top` and the recent rows of every table.
+//! A series that gets no samples for an hour is forgotten.
+
+mod ring;
+
+use std::collections::HashMap;
+
+use parking_lot::RwLock;
+use tiphys_api::samples::{NodeSamples, Usage};
+use tokio::sync::watch;
+
+pub use ring::{Point, Ring};
+
+use crate::figures::{Figure, Kind};
+
+/// What a series is about. Fields that do not apply are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesKey {
+    pub level: Level,
+    pub namespace: String,
+    pub pod: String,
+    pub container: String,
+    pub node: String,
+    /// The Pod's UID or the container's id: a new one is another series.
+    pub instance: String,
+}
+
+/// Which table a series belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    Node,
+    Pod,
+    Container,
+}
+
+/// A value computed over a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// In the figure's unit, a rate in units a second.
+    pub value: f64,
+    /// Microseconds since the Unix epoch, of the newest sample.
+    pub time: i64,
+    /// Microseconds between the samples it was computed from.
+    pub window: i64,
+}
+
+/// All series.
+pub struct Memory {
+    series: RwLock<HashMap<SeriesKey, Ring>>,
+    /// The newest sample of each node: what was replayed is not taken twice.
+    newest: RwLock<HashMap<String, i64>>,
+    fresh: watch::Sender<u64>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { series: RwLock::default(), newest: RwLock::default(), fresh: watch::Sender::new(0) }
+    }
+}
+
+impl Memory {
+    /// Takes what a node measured at one moment.
+    pub fn ingest(&self, samples: &NodeSamples) {
+        {
+            let mut newest = self.newest.write();
+            let last = newest.entry(samples.node.clone()).or_insert(i64::MIN);
+            if samples.time <= *last {
+                return;
+            }
+            *last = samples.time;
+        }
+        let mut series = self.series.write();
+        let mut put = |key: SeriesKey, usage: &Usage| {
+            series.entry(key).or_default().push(Point { time: samples.time, usage: usage.clone() });
+        };
+        let node = samples.node.as_str();
+        put(key(Level::Node, ["", "", "", node, ""]), &samples.usage);
+        for pod in &samples.pods {
+            let (namespace, name) = (pod.namespace.as_str(), pod.pod.as_str());
+            put(key(Level::Pod, [namespace, name, "", node, &pod.uid]), &pod.usage);
+            for container in &pod.containers {
+                let names = [namespace, name, container.container.as_str(), node, &container.container_id];
+                put(key(Level::Container, names), &container.usage);
+            }
+        }
+        drop(series);
+        self.fresh.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets series without a sample since `before`, microseconds since the Unix epoch.
+    pub fn forget(&self, before: i64) {
+        self.series.write().retain(|_, ring| ring.newest().is_some_and(|point| point.time >= before));
+    }
+
+    /// The time of a node's newest sample.
+    pub fn newest_of(&self, node: &str) -> Option<i64> {
+        self.newest.read().get(node).copied()
+    }
+
+    /// Changes with every second of any node.
+    pub fn fresh(&self) -> watch::Receiver<u64> {
+        self.fresh.subscribe()
+    }
+
+    pub fn series_count(&self) -> usize {
+        self.series.read().len()
+    }
+
+    /// A figure of each Pod named, or of one container in it, over about `window`
+    /// microseconds. Pods without two samples are left out.
+    pub fn pods(
+        &self,
+        namespace: &str,
+        pods: &[&str],
+        container: Option<&str>,
+        figure: &Figure,
+        window: i64,
+    ) -> HashMap<String, Reading> {
+        let level = if container.is_some() { Level::Container } else { Level::Pod };
+        let series = self.series.read();
+        let mut found: HashMap<String, Reading> = HashMap::new();
+        for (key, ring) in series.iter() {
+            let wanted = key.level == level
+                && key.namespace == namespace
+                && container.is_none_or(|container| key.container == container)
+                && pods.contains(&key.pod.as_str());
+            let Some(reading) = wanted.then(|| reading(ring, figure, window)).flatten() else { continue };
+            // A restarted container is a new series; the newest counts.
+            let slot = found.entry(key.pod.clone()).or_insert(reading);
+            if reading.time > slot.time {
+                *slot = reading;
+            }
+        }
+        found
+    }
+
+    /// Runs `visit` over the series of a table, in order of their keys.
+    pub fn visit(&self, level: Level, mut visit: impl FnMut(&SeriesKey, &Ring)) {
+        let series = self.series.read();
+        let mut keys: Vec<_> = series.keys().filter(|key| key.level == level).collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some(ring) = series.get(key) {
+                visit(key, ring);
+            }
+        }
+    }
+}
+
+fn key(level: Level, [namespace, pod, container, node, instance]: [&str; 5]) -> SeriesKey {
+    SeriesKey {
+        level,
+        namespace: namespace.to_owned(),
+        pod: pod.to_owned(),
+        container: container.to_owned(),
+        node: node.to_owned(),
+        instance: instance.to_owned(),
+    }
+}
+
+/// A gauge's newest value, or a counter's rate over the window.
+pub fn reading(ring: &Ring, figure: &Figure, window: i64) -> Option<Reading> {
+    let newest = ring.newest()?;
+    let before = ring.before(newest.time - window)?;
+    let value = match figure.kind {
+        Kind::Gauge => (figure.value)(&newest.usage) as f64,
+        Kind::Counter { scale, .. } => rate(figure, before, newest) * scale,
+    };
+    Some(Reading { value, time: newest.time, window: newest.time - before.time })
+}
+
+/// Units a second between two points; a counter that fell began anew.
+pub fn rate(figure: &Figure, from: &Point, to: &Point) -> f64 {
+    let (first, last) = ((figure.value)(&from.usage), (figure.value)(&to.usage));
+    let grown = if last >= first { last - first } else { last };
+    let seconds = (to.time - from.time) as f64 / 1e6;
+    if seconds > 0.0 { grown as f64 / seconds } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tiphys_api::samples::PodSample;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn second(number: i64, nanos: u64, memory: u64) -> NodeSamples {
+        let usage =
+            Usage { cpu_usage_nanos_total: nanos, memory_working_set_bytes: memory, ..Usage::default() };
+        let pod = PodSample {
+            namespace: "default".into(),
+            pod: "web".into(),
+            uid: "u".into(),
+            usage,
+            containers: vec![],
+        };
+        NodeSamples {
+            time: number * SECOND,
+            node: "node-1".into(),
+            pods: vec![pod],
+            ..NodeSamples::default()
+        }
+    }
+
+    fn cpu(memory: &Memory, window: i64) -> Option<Reading> {
+        let figure = Figure::named("cpu_cores").expect("a figure");
+        memory.pods("default", &["web"], None, figure, window).get("web").copied()
+    }
+
+    #[test]
+    fn a_rate_is_computed_over_the_window() {
+        let memory = Memory::default();
+        memory.ingest(&second(1, 0, 0));
+        assert_eq!(cpu(&memory, SECOND), None);
+        memory.ingest(&second(2, 500_000_000, 0));
+        memory.ingest(&second(3, 2_500_000_000, 0));
+        let reading = cpu(&memory, SECOND).expect("two samples");
+        assert!((reading.value - 2.0).abs() < 1e-9 && reading.window == SECOND, "{reading:?}");
+        let reading = cpu(&memory, 2 * SECOND).expect("three samples");
+        assert!((reading.value - 1.25).abs() < 1e-9, "{reading:?}");
+    }
+
+    #[test]
+    fn a_replayed_second_counts_once() {
+        let memory = Memory::default();
+        let mut fresh = memory.fresh();
+        memory.ingest(&second(1, 0, 0));
+        memory.ingest(&second(1, 0, 0));
+        assert_eq!(*fresh.borrow_and_update(), 1);
+    }
+
+    #[test]
+    fn a_counter_that_fell_began_anew() {
+        let figure = Figure::named("cpu_usage_nanos_total").expect("a figure");
+        let at =
+            |time, nanos| Point { time, usage: Usage { cpu_usage_nanos_total: nanos, ..Usage::default() } };
+        assert!((rate(figure, &at(0, 900), &at(SECOND, 100)) - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_series_without_samples_is_forgotten() {
+        let memory = Memory::default();
+        memory.ingest(&second(1, 0, 0));
+        memory.forget(2 * SECOND);
+        assert_eq!(memory.series_count(), 0);
+    }
+}

@@ -1,0 +1,36 @@
+//! Which rows a user sees: those of the namespaces where they may list Pods;
+//! a node's own rows where they may list Nodes.
+
+use std::sync::Arc;
+
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+
+/// What one user may see, asked once for each series and query.
+#[derive(Clone)]
+pub struct Scope {
+    user: UserInfo,
+    authorizer: Arc<dyn Authorizer>,
+    everywhere: bool,
+}
+
+impl Scope {
+    pub fn of(user: UserInfo, authorizer: Arc<dyn Authorizer>) -> Self {
+        let everywhere = authorizer.authorize(&user, &Attributes::core("list", "pods", "")).is_ok();
+        Self { user, authorizer, everywhere }
+    }
+
+    pub fn sees_namespace(&self, namespace: &str) -> bool {
+        self.everywhere
+            || self.authorizer.authorize(&self.user, &Attributes::core("list", "pods", namespace)).is_ok()
+    }
+
+    pub fn sees_nodes(&self) -> bool {
+        self.authorizer.authorize(&self.user, &Attributes::core("list", "nodes", "")).is_ok()
+    }
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scope").field("user", &self.user.name).field("everywhere", &self.everywhere).finish()
+    }
+}

@@ -1,0 +1,110 @@
+//! The metrics server: starts its parts and gives its handlers.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{Api, Client, runtime::watcher};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use tiphys_api::{
+    auth::SharedAuthorizer,
+    serve::{Mount, boxed},
+};
+use tiphys_client::Cache;
+use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_telemetry::Component;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use crate::{
+    decisions::Decisions,
+    follow::{self, FollowConfig},
+    memory::Memory,
+    metric_names::{SECONDS, SERIES},
+    resource_metrics::{PREFIX, ResourceMetrics},
+    sql,
+};
+
+/// Where statements are posted.
+pub const SQL_PATH: &str = "/tiphys/v1/sql";
+
+/// A series without samples for so long is forgotten, microseconds.
+const FORGOTTEN_AFTER: i64 = 3600 * 1_000_000;
+
+pub struct Config {
+    /// Where decisions are kept.
+    pub data_dir: PathBuf,
+    pub follow: FollowConfig,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    #[error("decisions in {path} can't be opened")]
+    Decisions { path: PathBuf, source: io::Error },
+}
+
+/// The running metrics server. Clones share it.
+#[derive(Clone)]
+pub struct Metrics {
+    pub memory: Arc<Memory>,
+    pub decisions: Arc<Decisions>,
+    nodes: Cache<Node>,
+    pods: Cache<Pod>,
+}
+
+impl Metrics {
+    /// Starts following the nodes; ends with `tasks`.
+    ///
+    /// # Errors
+    /// The decisions' file can't be opened.
+    pub fn start(
+        config: Config,
+        client: &Client,
+        tasks: &Tasks,
+        component: &Component,
+    ) -> Result<Self, MetricsError> {
+        let path = config.data_dir.join("decisions.jsonl");
+        let decisions = Decisions::open(path.clone(), tasks)
+            .map_err(|source| MetricsError::Decisions { path, source })?;
+        let everything = watcher::Config::default();
+        let nodes = Cache::start(tasks, Api::all(client.clone()), everything.clone());
+        let pods = Cache::start(tasks, Api::all(client.clone()), everything);
+        let memory = Arc::new(Memory::default());
+        let (seconds, series) = (Counter::default(), Gauge::default());
+        component.registry(|registry| {
+            registry.register(SECONDS.0, SECONDS.1, seconds.clone());
+            registry.register(SERIES.0, SERIES.1, series.clone());
+        });
+        follow::start(config.follow, nodes.clone(), memory.clone(), seconds, tasks);
+        tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), series));
+        Ok(Self { memory, decisions, nodes, pods })
+    }
+
+    /// What the API server mounts: SQL, and metrics.k8s.io.
+    pub fn mounts(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
+        let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone());
+        let metrics = ResourceMetrics {
+            memory: self.memory.clone(),
+            nodes: self.nodes.clone(),
+            pods: self.pods.clone(),
+        };
+        vec![mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)), mount(PREFIX, metrics.routes())]
+    }
+}
+
+fn mount(prefix: &str, routes: Router) -> Mount {
+    let handler = ServiceBuilder::new()
+        .map_request(|request: http::Request<tiphys_api::serve::Body>| request.map(axum::body::Body::new))
+        .map_response(|response: http::Response<axum::body::Body>| response.map(boxed))
+        .service(routes);
+    Mount { prefix: prefix.to_owned(), handler: BoxCloneSyncService::new(handler) }
+}
+
+/// Once a minute: what is forgotten has been silent for an hour.
+async fn forget(memory: Arc<Memory>, series: Gauge) -> Result<(), std::convert::Infallible> {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minute.tick().await;
+        memory.forget(jiff::Timestamp::now().as_microsecond() - FORGOTTEN_AFTER);
+        series.set(i64::try_from(memory.series_count()).unwrap_or(i64::MAX));
+    }
+}

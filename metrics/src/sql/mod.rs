@@ -1,0 +1,124 @@
+//! SQL over the tables, read-only and within limits.
+//!
+//! Each statement gets a session of its own, with tables bound to what its user
+//! may see, a share of memory and a deadline; one bad statement hurts no other.
+//! Only queries run: no DDL, no COPY, no files, no settings.
+
+mod format;
+mod http;
+mod provider;
+
+use std::{sync::Arc, time::Duration};
+
+use datafusion::{
+    common::DataFusionError,
+    execution::{
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::{SQLOptions, SessionConfig, SessionContext},
+};
+use futures::StreamExt;
+
+pub use format::Format;
+pub use http::routes;
+
+use crate::{
+    decisions::Decisions,
+    memory::{Level, Memory},
+    scope::Scope,
+    tables,
+};
+
+/// Memory that one statement may hold, bytes.
+const MEMORY_LIMIT: usize = 256 << 20;
+/// The most bytes of one answer, before it is written as text.
+const ANSWER_LIMIT: usize = 64 << 20;
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why a statement gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// The statement is wrong, or not a query.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the statement did not end within {0} s; narrow it by time or add a limit")]
+    TooSlow(u64),
+    #[error("the answer is larger than {} MB; add a limit or select fewer columns", ANSWER_LIMIT >> 20)]
+    TooLarge,
+    #[error("the answer could not be written: {0}")]
+    Format(String),
+}
+
+/// What statements are answered from.
+#[derive(Clone)]
+pub struct Engine {
+    memory: Arc<Memory>,
+    decisions: Arc<Decisions>,
+    deadline: Duration,
+}
+
+impl Engine {
+    pub fn new(memory: Arc<Memory>, decisions: Arc<Decisions>) -> Self {
+        Self { memory, decisions, deadline: DEADLINE }
+    }
+
+    /// Answers one statement for one user, as text in `format`.
+    ///
+    /// # Errors
+    /// The statement is wrong or outgrows its limits.
+    pub async fn answer(&self, statement: &str, format: Format, scope: Scope) -> Result<String, SqlError> {
+        let work = async {
+            let session = self.session(scope).map_err(invalid)?;
+            let options =
+                SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+            let frame = session.sql_with_options(statement, options).await.map_err(invalid)?;
+            let schema = Arc::new(frame.schema().as_arrow().clone());
+            let mut stream = frame.execute_stream().await.map_err(invalid)?;
+            let (mut batches, mut size) = (Vec::new(), 0);
+            while let Some(batch) = stream.next().await {
+                let batch = batch.map_err(invalid)?;
+                size += batch.get_array_memory_size();
+                if size > ANSWER_LIMIT {
+                    return Err(SqlError::TooLarge);
+                }
+                batches.push(batch);
+                // A plan that never waits would never see the deadline.
+                tokio::task::yield_now().await;
+            }
+            format.write(&schema, &batches)
+        };
+        tokio::time::timeout(self.deadline, work)
+            .await
+            .map_err(|_| SqlError::TooSlow(self.deadline.as_secs()))?
+    }
+
+    fn session(&self, scope: Scope) -> Result<SessionContext, DataFusionError> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_LIMIT)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()?;
+        let config = SessionConfig::new().with_information_schema(true).with_target_partitions(2);
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        for (name, level) in [("node", Level::Node), ("pod", Level::Pod), ("container", Level::Container)] {
+            let (memory, scope) = (self.memory.clone(), scope.clone());
+            let rows = move || tables::usage_rows(level, &memory, &scope);
+            session.register_table(name, provider::computed(tables::usage_schema(level), rows))?;
+        }
+        let decisions = self.decisions.clone();
+        let rows = move || tables::decision_rows(&decisions.all(), &scope);
+        session.register_table("decisions", provider::computed(tables::decisions_schema(), rows))?;
+        Ok(session)
+    }
+}
+
+/// The engine's message, without the names of its own layers.
+fn invalid(error: DataFusionError) -> SqlError {
+    let message = error.strip_backtrace();
+    let message = message.strip_prefix("Error during planning: ").unwrap_or(&message);
+    SqlError::Invalid(message.strip_prefix("SQL error: ").unwrap_or(message).to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Statements against known samples: answers, refusals, what a user sees.
+
+use tiphys_api::{
+    auth::{Attributes, Authorizer, UserInfo},
+    decisions::Decision,
+    samples::{ContainerSample, NodeSamples, PodSample, Usage},
+};
+use tiphys_lifecycle::Tasks;
+
+use super::*;
+
+/// Lets everybody see everything, but for a user called after their only namespace.
+struct ByName;
+
+impl Authorizer for ByName {
+    fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { namespace, .. } = attributes else { return Err("no".into()) };
+        if user.name == "admin" || (!namespace.is_empty() && *namespace == user.name) {
+            Ok(())
+        } else {
+            Err("no".into())
+        }
+    }
+}
+
+fn samples(second: i64) -> NodeSamples {
+    let usage = Usage {
+        cpu_usage_nanos_total: u64::try_from(second).expect("positive") * 500_000_000,
+        disk_write_bytes_total: 4096,
+        ..Usage::default()
+    };
+    let pods = ["shop", "bank"]
+        .iter()
+        .map(|namespace| PodSample {
+            namespace: (*namespace).into(),
+            pod: format!("{namespace}-1"),
+            uid: (*namespace).into(),
+            usage: usage.clone(),
+            containers: vec![ContainerSample {
+                container: "main".into(),
+                container_id: (*namespace).into(),
+                started_at: 0,
+                usage: usage.clone(),
+            }],
+        })
+        .collect();
+    NodeSamples { time: second * 1_000_000, node: "node-1".into(), usage, pods, ..NodeSamples::default() }
+}
+
+async fn ask_as(user: &str, statement: &str, format: Format) -> Result<String, SqlError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let decisions = Decisions::open(folder.path().join("decisions"), &tasks).expect("opened");
+    decisions.record(Decision {
+        namespace: "shop".into(),
+        autoscaler: "web".into(),
+        scaled: true,
+        ..Decision::default()
+    });
+    let engine = Engine { deadline: Duration::from_millis(500), ..Engine::new(Arc::default(), decisions) };
+    (1..4).for_each(|second| engine.memory.ingest(&samples(second)));
+    engine.answer(statement, format, Scope::of(UserInfo::named(user, &[]), Arc::new(ByName))).await
+}
+
+async fn ask(statement: &str) -> String {
+    ask_as("admin", statement, Format::Json).await.expect("answered").trim().to_owned()
+}
+
+#[tokio::test]
+async fn rows_are_counted_and_rates_computed() {
+    assert_eq!(
+        ask("select node, count(*) as n from pod group by node").await,
+        r#"[{"node":"node-1","n":6}]"#
+    );
+    let latest = "select pod, cpu_cores, disk_write_bytes_total from container where pod = 'shop-1' order by time desc limit 1";
+    assert_eq!(ask(latest).await, r#"[{"pod":"shop-1","cpu_cores":0.5,"disk_write_bytes_total":4096}]"#);
+    assert_eq!(
+        ask("select autoscaler, scaled from decisions").await,
+        r#"[{"autoscaler":"web","scaled":true}]"#
+    );
+    assert_eq!(ask("select 1 as one where 1 = 2").await, "[]");
+}
+
+#[tokio::test]
+async fn formats_keep_their_shape() {
+    let of = async |format| {
+        ask_as("admin", "select pod from pod where pod = 'none'", format).await.expect("answered")
+    };
+    assert_eq!(of(Format::Csv).await, "pod\n");
+    assert_eq!(of(Format::Jsonl).await, "");
+    assert!(of(Format::Table).await.contains("| pod |"));
+    let columns = ask_as("admin", "select 1 as a, null as b", Format::Columns).await.expect("answered");
+    let columns: serde_json::Value = serde_json::from_str(&columns).expect("JSON");
+    assert_eq!(columns["rows"], serde_json::json!([[1, null]]));
+}
+
+#[tokio::test]
+async fn abuse_29_only_queries_and_only_ones_own_rows() {
+    for statement in [
+        "drop table pod",
+        "create external table x stored as csv location '/etc/passwd'",
+        "copy pod to '/tmp/x.csv'",
+        "insert into pod select * from pod",
+        "set datafusion.execution.batch_size = 1",
+        "select * from 'file:///etc/passwd'",
+        "select * from 's3://bucket/key'",
+    ] {
+        let refused = ask_as("admin", statement, Format::Json).await;
+        assert!(matches!(refused, Err(SqlError::Invalid(_))), "{statement}: {refused:?}");
+    }
+    let seen =
+        ask_as("bank", "select distinct namespace from container", Format::Json).await.expect("answered");
+    assert_eq!(seen.trim(), r#"[{"namespace":"bank"}]"#);
+    for table in ["node", "decisions"] {
+        let seen = ask_as("bank", &format!("select count(*) as n from {table}"), Format::Json)
+            .await
+            .expect("answered");
+        assert_eq!(seen.trim(), r#"[{"n":0}]"#, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn abuse_35_a_query_of_death_dies_within_its_limits() {
+    for statement in [
+        "with recursive t(n) as (select 1 union all select n + 1 from t) select count(*) from t",
+        "with recursive t(n) as (select 1 union all select n + 1 from t where n < 3000) \
+         select count(*) from t a cross join t b cross join t c where a.n + b.n + c.n = 7",
+    ] {
+        let asked = ask_as("admin", statement, Format::Json);
+        let outcome = tokio::time::timeout(Duration::from_secs(60), asked).await.expect("ended by itself");
+        let died = match &outcome {
+            Err(SqlError::TooSlow(_)) => true,
+            Err(SqlError::Invalid(message)) => message.contains("Resources exhausted"),
+            _ => false,
+        };
+        assert!(died, "{statement}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_statement_says_what_is_wrong() {
+    let error = ask_as("admin", "select nothing from pod", Format::Json).await.expect_err("refused");
+    assert!(error.to_string().contains("nothing"), "{error}");
+}
