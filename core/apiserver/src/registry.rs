@@ -155,17 +155,27 @@ fn resource(
     kind: &'static Kind,
     caches: &BTreeMap<(&'static str, &'static str), Arc<ResourceCache>>,
 ) -> Resource {
-    let stored = match &kind.stored_as {
-        Some(conversion) => kinds::by_resource(kind.group, conversion.version, kind.plural).unwrap_or(kind),
-        None => kind,
-    };
+    let stored = stored_kind(kind);
     Resource {
         kind,
         stored,
         schema: schema::of(kind.definition).unwrap_or_else(|| Schema::any().clone()),
         stored_schema: schema::of(stored.definition).unwrap_or_else(|| Schema::any().clone()),
-        cache: caches.get(&(kind.group, kind.plural)).cloned(),
+        cache: caches.get(&(stored.group, stored.plural)).cloned(),
     }
+}
+
+/// The kind as which objects of `kind` are kept: of its own group, or, as with
+/// Events, of another one.
+fn stored_kind(kind: &'static Kind) -> &'static Kind {
+    let Some(conversion) = &kind.stored_as else { return kind };
+    let fits = |other: &&&'static Kind| {
+        other.stored_as.is_none()
+            && (other.version, other.plural, other.kind) == (conversion.version, kind.plural, kind.kind)
+    };
+    let mut candidates: Vec<_> = kinds::all().iter().filter(fits).collect();
+    candidates.sort_by_key(|other| other.group != kind.group);
+    candidates.first().map_or(kind, |other| **other)
 }
 
 fn decoded(object: &CachedObject) -> Option<Arc<Value>> {

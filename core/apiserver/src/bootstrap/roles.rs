@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::SelectAll};
+use serde_json::{Value, json};
 use tiphys_lifecycle::BoxError;
 
 use super::ensure;
@@ -19,10 +20,10 @@ const RESOURCES: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterr
 
 /// Writes what is missing, and waits until the authorizer knows it.
 pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
-    for wanted in authz::bootstrap::objects() {
+    for wanted in authz::bootstrap::objects().into_iter().chain(own_paths()) {
         let name =
             format!("{} {}", wanted["kind"].as_str().unwrap_or_default(), metadata::text(&wanted, "name"));
-        let reconcile = |stored: &serde_json::Value| authz::bootstrap::reconcile(stored, &wanted);
+        let reconcile = |stored: &Value| authz::bootstrap::reconcile(stored, &wanted);
         ensure(core, &wanted, &reconcile).await.map_err(StartError::bootstrap(name))?;
     }
     for resource in RESOURCES {
@@ -34,6 +35,26 @@ pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
     }
     core.rbac.rebuild();
     Ok(())
+}
+
+/// Every user may ask the parts that are mounted below `/tiphys/`: each of them
+/// shows only what the user's rights on Pods and logs allow.
+fn own_paths() -> [Value; 2] {
+    let metadata = json!({ "name": "tiphys:user", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } });
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": metadata,
+        "rules": [{ "nonResourceURLs": ["/tiphys/*"], "verbs": ["get", "post"] }],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": metadata,
+        "roleRef": { "apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": "tiphys:user" },
+        "subjects": [{ "apiGroup": RBAC_GROUP, "kind": "Group", "name": "system:authenticated" }],
+    });
+    [role, binding]
 }
 
 /// Rebuilds the authorizer's table after each change, many changes at once in one go.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response, Version, header};
 use tiphys_api::{
     auth::{Attributes, UserInfo},
     serve::Body,
@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     registry::Resource,
     request::{accept, body, info::RequestInfo, options},
+    respond,
     state::Core,
     status::{ApiError, Result},
     streaming, subresources, verbs,
@@ -101,17 +102,25 @@ fn is_stream(info: &RequestInfo) -> bool {
 /// What goes through to a kubelet.
 async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Result<Response<Body>> {
     let (namespace, name) = (info.namespace.as_str(), info.name.as_str());
-    let streaming = &core.streaming;
-    match info.subresource.as_str() {
-        "log" if info.verb == "get" => {
+    match (info.subresource.as_str(), info.verb) {
+        ("log", "get") => {
             let query = request.uri().query().unwrap_or_default().to_owned();
-            Ok(streaming.log(namespace, name, &query).await?)
+            Ok(core.streaming.log(namespace, name, &query).await?)
         }
-        "log" => Err(ApiError::method_not_allowed()),
-        "proxy" => Ok(streaming.proxy(&info.resource, namespace, name, &info.rest, request).await?),
-        subresource if matches!(info.verb, "get" | "create") => {
-            Ok(streaming.connect(subresource, namespace, name, request).await?)
+        (subresource @ ("exec" | "attach" | "portforward"), "get" | "create") => {
+            let http1 = request.version() <= Version::HTTP_11;
+            match core.streaming.connect(subresource, namespace, name, request).await {
+                Ok(response) => Ok(response),
+                Err(refusal) => {
+                    let mut response = respond::error(&refusal.into());
+                    if http1 {
+                        streaming::close(&mut response);
+                    }
+                    Ok(response)
+                }
+            }
         }
+        ("proxy", _) => Ok(core.streaming.proxy(&info.resource, namespace, name, &info.rest, request).await?),
         _ => Err(ApiError::method_not_allowed()),
     }
 }
@@ -119,16 +128,14 @@ async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Resu
 /// An upgrade by GET has to be allowed as what it does, too.
 fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, request: &Request<Body>) -> Result<()> {
     core.authorize(user, &attributes(info, info.verb, request.uri().query()))?;
-    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward");
-    let verb = connection_verb(info, request.method(), request.headers());
-    if connects && verb != info.verb {
-        core.authorize(user, &attributes(info, verb, None))?;
+    if !matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy") {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn connection_verb(info: &RequestInfo, method: &http::Method, headers: &HeaderMap) -> &'static str {
-    streaming::authorization_verb(method, &info.subresource, headers)
+    let verb = streaming::authorization_verb(request.method(), &info.subresource, request.headers());
+    if verb == info.verb {
+        return Ok(());
+    }
+    core.authorize(user, &attributes(info, verb, None))
 }
 
 fn attributes(info: &RequestInfo, verb: &str, query: Option<&str>) -> Attributes {

@@ -23,10 +23,10 @@ fn is_service(ctx: &Context) -> bool {
     ctx.resource.stored.group.is_empty() && ctx.resource.stored.plural == "services"
 }
 
-/// Keeps what the old Service holds where the new one leaves it open.
-pub fn carry(ctx: &Context, new: &mut Value, old: &Value) {
+/// Drops what a Service of the new type can't hold.
+pub fn drop_unneeded(ctx: &Context, new: &mut Value, old: &Value) {
     if is_service(ctx) {
-        spec::carry(new, old);
+        spec::drop_unneeded(new, old);
     }
 }
 

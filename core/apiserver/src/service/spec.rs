@@ -36,20 +36,8 @@ pub fn node_port(port: &Value) -> Option<u16> {
     port["nodePort"].as_u64().filter(|port| *port > 0).and_then(|port| u16::try_from(port).ok())
 }
 
-/// Keeps the old Service's address and node ports where the new one leaves them
-/// open, and drops them where its type has none.
-pub fn carry(new: &mut Value, old: &Value) {
-    if !new["spec"].is_object() {
-        return;
-    }
-    let open = new["spec"]["clusterIP"].as_str().unwrap_or_default().is_empty();
-    if has_address(new) && has_address(old) && open {
-        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if let Some(value) = old["spec"].get(key) {
-                new["spec"][key] = value.clone();
-            }
-        }
-    }
+/// Drops what the old Service held and a Service of the new type can't hold, unless the caller set it anew.
+pub fn drop_unneeded(new: &mut Value, old: &Value) {
     if !has_address(new)
         && let Some(spec) = new["spec"].as_object_mut()
     {
@@ -59,36 +47,17 @@ pub fn carry(new: &mut Value, old: &Value) {
             }
         }
     }
-    carry_ports(new, old);
-}
-
-fn carry_ports(new: &mut Value, old: &Value) {
-    let opens = has_node_ports(new);
-    let opened = has_node_ports(old);
+    if has_node_ports(new) || !has_node_ports(old) {
+        return;
+    }
     let before: Vec<Value> = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
     for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
-        let same = |other: &&Value| other["port"] == port["port"] && other["protocol"] == protocol(port);
-        let held = before.iter().find(same).and_then(node_port);
-        match node_port(port) {
-            None if opens => {
-                if let Some(held) = held {
-                    port["nodePort"] = held.into();
-                }
-            }
-            Some(wanted) if !opens && opened && held == Some(wanted) => {
-                if let Some(port) = port.as_object_mut() {
-                    port.remove("nodePort");
-                }
-            }
-            _ => {}
+        let held = before
+            .iter()
+            .any(|other| other["port"] == port["port"] && node_port(other).is_some() && node_port(other) == node_port(port));
+        if let Some(port) = port.as_object_mut().filter(|_| held) {
+            port.remove("nodePort");
         }
-    }
-}
-
-fn protocol(port: &Value) -> Value {
-    match &port["protocol"] {
-        Value::Null => "TCP".into(),
-        protocol => protocol.clone(),
     }
 }
 
@@ -110,25 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_update_that_leaves_them_open_keeps_address_and_ports() {
-        let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.96.0.5", "clusterIPs": ["10.96.0.5"],
-            "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
-        let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80}, {"port": 81}]}});
-        carry(&mut new, &old);
-        assert_eq!(new["spec"]["clusterIP"], "10.96.0.5");
-        assert_eq!(node_ports(&new), [30080]);
-    }
-
-    #[test]
     fn another_type_gives_them_up() {
         let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.96.0.5",
             "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let mut new = old.clone();
         new["spec"]["type"] = "ClusterIP".into();
-        carry(&mut new, &old);
+        drop_unneeded(&mut new, &old);
         assert_eq!((address(&new), node_ports(&new)), (Some("10.96.0.5"), vec![]));
         new["spec"]["type"] = "ExternalName".into();
-        carry(&mut new, &old);
+        drop_unneeded(&mut new, &old);
         assert_eq!(new["spec"].get("clusterIP"), None);
     }
 }

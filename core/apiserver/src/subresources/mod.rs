@@ -1,5 +1,6 @@
 //! Paths below an object with behaviour of their own, one a file.
 
+pub mod approval;
 pub mod binding;
 pub mod ephemeral;
 pub mod eviction;
@@ -31,7 +32,8 @@ pub async fn answer(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
         (Subresource::Named("eviction"), "create") => eviction::create(ctx, body).await,
         (Subresource::Named("finalize"), "update") => finalize::update(ctx, body).await,
         (Subresource::Named("token"), "create") => token::create(ctx, body).await,
-        (Subresource::Named("ephemeralcontainers"), "get") => verbs::get::get(ctx).await,
+        (Subresource::Named("approval" | "ephemeralcontainers"), "get") => verbs::get::get(ctx).await,
+        (Subresource::Named("approval"), "update" | "patch") => approval::write(ctx, body).await,
         (Subresource::Named("ephemeralcontainers"), "update" | "patch") => ephemeral::write(ctx, body).await,
         _ => Err(ApiError::method_not_allowed()),
     }

@@ -2,7 +2,7 @@
 //! read, change and compare for one that is there.
 
 use serde_json::Value;
-use tiphys_api::field::{FieldError, Reason};
+use tiphys_api::field::FieldError;
 
 use super::{metadata, names, unchanged};
 use crate::{
@@ -73,16 +73,10 @@ async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result
     let kind = ctx.resource.stored;
     let now = metadata::now();
     begin(ctx, &mut object, &now)?;
-    (kind.default)(&mut object);
     admit_mutate(ctx, Part::Main, &mut object, None).await?;
     (kind.default)(&mut object);
     let name = metadata::text(&object, "name").to_owned();
-    let mut errors = names::check(&object);
-    if name.is_empty() {
-        errors = vec![names::missing()];
-    }
-    errors.extend((kind.validate)(&object));
-    invalid_if_any(ctx, &name, &errors)?;
+    invalid_if_any(ctx, &name, &kind.check_create(&object))?;
     admit_validate(ctx, Part::Main, &mut object, None).await?;
     let claim = service::claim(ctx, &mut object, None)?;
     if !tracked {
@@ -132,7 +126,10 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
     {
         fields.remove("status");
     }
+    // What is prepared (a Pod's class of service) is read off the defaulted object.
+    (kind.default)(object);
     (kind.prepare_create)(object);
+    (kind.default)(object);
     if kind.has_status() && object["spec"].is_object() {
         metadata::of(object).insert("generation".into(), 1.into());
     }
@@ -261,12 +258,13 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
         }
     }
     metadata::carry(new, old);
+    (kind.default)(new);
     if part == Part::Main {
         if kind.has_status() {
             restore_status(new, old);
         }
         (kind.prepare_update)(new, old);
-        service::carry(ctx, new, old);
+        service::drop_unneeded(ctx, new, old);
     }
     (kind.default)(new);
     Ok(())
@@ -282,21 +280,10 @@ fn restore_status(new: &mut Value, old: &Value) {
 
 fn validate_update(ctx: &Context, part: Part, new: &Value, old: &Value) -> Result<()> {
     let kind = ctx.resource.stored;
-    let mut errors: Vec<FieldError> = metadata::gained_finalizers(new, old)
-        .into_iter()
-        .map(|finalizer| FieldError {
-            reason: Reason::Forbidden,
-            field: "metadata.finalizers".into(),
-            message: format!(
-                "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{finalizer:?}}}"
-            ),
-        })
-        .collect();
-    if part == Part::Main {
-        errors.extend((kind.validate)(new));
-        errors.extend((kind.validate_update)(new, old));
+    if part != Part::Main {
+        return Ok(());
     }
-    invalid_if_any(ctx, &ctx.info.name, &errors)
+    invalid_if_any(ctx, &ctx.info.name, &kind.check_update(new, old))
 }
 
 fn invalid_if_any(ctx: &Context, name: &str, errors: &[FieldError]) -> Result<()> {

@@ -101,22 +101,6 @@ pub fn is_released(object: &Value) -> bool {
     deleting && grace == 0 && empty(&object["metadata"]["finalizers"]) && !namespace_held
 }
 
-/// Finalizers that an object under deletion gained.
-pub fn gained_finalizers<'a>(new: &'a Value, old: &Value) -> Vec<&'a str> {
-    if !old["metadata"]["deletionTimestamp"].is_string() {
-        return Vec::new();
-    }
-    let before = old["metadata"]["finalizers"].as_array();
-    let had = |name: &Value| before.is_some_and(|list| list.contains(name));
-    new["metadata"]["finalizers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|name| !had(name))
-        .filter_map(Value::as_str)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,244 @@
+//! An API server in a temporary folder, and the few words in which scenarios
+//! talk to it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tiphys_api::{
+    auth::UserInfo,
+    serve::{Body, empty, full},
+};
+use tiphys_lifecycle::Tasks;
+use tiphys_store::{Embedded, Store};
+use tower::ServiceExt;
+
+use crate::{
+    ApiServer, Config,
+    authn::{self, TokenKeys},
+    pki::{ClusterPki, client_tls},
+};
+
+/// Long enough for a slow machine; a test that waits for it fails.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+pub struct Harness {
+    pub server: ApiServer,
+    pub pki: ClusterPki,
+    pub tasks: Tasks,
+    pub store: Arc<dyn Store>,
+    _folder: TempDir,
+}
+
+/// A response that was read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: u16) -> Value {
+        assert_eq!(self.code, code, "{}", self.text);
+        self.json()
+    }
+
+    #[track_caller]
+    pub fn refused(self, code: u16, reason: &str) -> String {
+        assert_eq!(self.code, code, "{}", self.text);
+        let status = self.json();
+        assert_eq!(status["reason"], reason, "{status}");
+        status["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Harness {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let tasks = Tasks::new();
+        let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
+        let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
+        let config = Config {
+            authn: authn::Config {
+                keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
+                static_tokens: vec![("secret".into(), UserInfo::master("admin"))],
+                anonymous: true,
+            },
+            kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
+            service_cidr: "10.96.0.0/16".parse().expect("a range"),
+            node_ports: 30000..=32767,
+            advertise: Some(("172.30.0.1".parse().expect("an address"), 6443)),
+        };
+        let server = ApiServer::start(config, store.clone(), &tasks).await.expect("a server");
+        Self { server, pki, tasks, store, _folder: folder }
+    }
+
+    /// Stops the server and starts another one on its data.
+    pub async fn restart(self) -> Self {
+        let Self { server, tasks, store, _folder, .. } = self;
+        let left = tasks.shutdown(LIMIT).await;
+        assert!(left.is_empty(), "{left:?}");
+        drop((server, store));
+        Self::start_in(_folder).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.send_as(UserInfo::master("tester"), request).await
+    }
+
+    pub async fn send_as(&self, user: UserInfo, mut request: Request<Body>) -> Response<Body> {
+        request.extensions_mut().insert(user);
+        let Ok(response) = self.server.handler().oneshot(request).await;
+        response
+    }
+
+    /// A request with a body of a type, and an Accept header; empty texts leave them out.
+    pub async fn call(&self, method: Method, path: &str, media: &str, accept: &str, body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("user-agent", "tester/1.0");
+        if !media.is_empty() {
+            request = request.header("content-type", media);
+        }
+        if !accept.is_empty() {
+            request = request.header("accept", accept);
+        }
+        let body = if body.is_empty() { empty() } else { full(body.to_owned()) };
+        read(self.send(request.body(body).expect("a request")).await).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, "", "", "").await
+    }
+
+    pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
+        self.call(Method::GET, path, "", accept, "").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, "application/json", "", &body.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, path, "application/json", "", &body.to_string()).await
+    }
+
+    /// `kind` is `json`, `merge` or `strategic-merge`.
+    pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
+        let media = format!("application/{kind}-patch+json");
+        self.call(Method::PATCH, path, &media, "", &body.to_string()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, "", "", "").await
+    }
+
+    pub async fn watch(&self, path: &str) -> Watching {
+        self.watch_as(path, "").await
+    }
+
+    pub async fn watch_as(&self, path: &str, accept: &str) -> Watching {
+        let mut request = Request::get(path);
+        if !accept.is_empty() {
+            request = request.header("accept", accept);
+        }
+        let response = self.send(request.body(empty()).expect("a request")).await;
+        assert_eq!(response.status(), 200);
+        Watching { body: response.into_body(), read: BytesMut::new() }
+    }
+
+    /// Creates a ConfigMap in `default`.
+    pub async fn config_map(&self, name: &str, labels: Value, data: Value) -> Value {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": name, "labels": labels }, "data": data,
+        });
+        self.post(MAPS, &object).await.expect(201)
+    }
+}
+
+pub const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
+
+async fn read(response: Response<Body>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { code: parts.status.as_u16(), headers: parts.headers, text }
+}
+
+/// An open watch.
+pub struct Watching {
+    body: Body,
+    read: BytesMut,
+}
+
+impl Watching {
+    /// The next event; None when the stream has ended.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line = self.read.split_to(end + 1);
+                return Some(serde_json::from_slice(&line).expect("a line of JSON"));
+            }
+            let frame = tokio::time::timeout(LIMIT, self.body.frame()).await.expect("an event in time")?;
+            if let Ok(data) = frame.expect("a whole stream").into_data() {
+                self.read.extend_from_slice(&data);
+            }
+        }
+    }
+
+    /// The next event as type and object's name.
+    #[track_caller]
+    pub fn event(&mut self) -> impl Future<Output = (String, String)> + '_ {
+        async move {
+            let event = self.next().await.expect("an event");
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+        }
+    }
+}
+
+/// An event as tests compare it.
+pub fn event(kind: &str, name: &str) -> (String, String) {
+    (kind.into(), name.into())
+}
+
+/// A Pod as `kubectl run` makes it.
+pub fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "labels": { "run": name } },
+        "spec": { "containers": [{ "name": "main", "image": "web:1" }] },
+    })
+}
+
+/// A Deployment as `kubectl create deployment` makes it.
+pub fn deployment(name: &str, replicas: i64) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": name, "labels": { "app": name } },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": "main", "image": "web:1" }] },
+            },
+        },
+    })
+}
+
+pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";

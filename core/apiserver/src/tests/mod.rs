@@ -1,0 +1,13 @@
+//! Scenarios against a whole API server on a store of its own, driven through
+//! the in-memory handler: one file a subject.
+
+mod apply;
+mod deletion;
+mod discovery;
+mod harness;
+mod lists;
+mod services;
+mod subresources;
+mod tls;
+mod watches;
+mod writes;
