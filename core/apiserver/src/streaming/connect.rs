@@ -1,0 +1,120 @@
+//! exec, attach and portforward: which way a request goes.
+
+use std::net::SocketAddr;
+
+use http::{HeaderValue, Request, Response, header};
+use tiphys_api::serve::Body;
+
+use super::{
+    Streaming,
+    channels::Protocol,
+    destination,
+    options::{ExecOptions, port_forward_path},
+    translate, tunnel, unwrap,
+    upgrade::{self, STREAM_PROTOCOL, Wanted},
+    websocket,
+};
+use crate::authz::Refusal;
+
+/// The version of remote command streams asked of a kubelet: exit codes as a Status.
+const REMOTE_COMMAND: HeaderValue = HeaderValue::from_static("v4.channel.k8s.io");
+const PORT_FORWARD: HeaderValue = HeaderValue::from_static("portforward.k8s.io");
+/// The WebSocket subprotocol that carries a whole SPDY connection.
+const TUNNELLED_PORT_FORWARD: &str = "SPDY/3.1+portforward.k8s.io";
+
+impl Streaming {
+    /// An upgrade on `pods/NAME/SUBRESOURCE`, which is `exec`, `attach` or
+    /// `portforward`. An error answer closes the connection: set `Connection: close` on it.
+    pub async fn connect(
+        &self,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let wanted = upgrade::wanted(request.headers())?;
+        let pod = self.pod(namespace, name).await?;
+        let node = destination::node_name(&pod)
+            .ok_or_else(|| Refusal::bad_request(format!("pod {name} does not have a host assigned")))?;
+        let query = request.uri().query().unwrap_or_default();
+        if subresource == "portforward" {
+            let path = port_forward_path(namespace, name);
+            let address = self.kubelet_of(node).await?;
+            return match wanted {
+                Wanted::Spdy => self.tunnel(request, address, &path).await,
+                Wanted::WebSocket => self.port_forward_by_websocket(request, address, &path).await,
+            };
+        }
+        let options = ExecOptions::parse(query);
+        options.check(subresource)?;
+        let container = destination::container(&pod, &options.container)?;
+        let path = options.path(subresource, namespace, name, &container);
+        let address = self.kubelet_of(node).await?;
+        match wanted {
+            Wanted::Spdy => self.tunnel(request, address, &path).await,
+            Wanted::WebSocket => self.command_by_websocket(request, address, &path, &options).await,
+        }
+    }
+
+    async fn command_by_websocket(
+        &self,
+        mut request: Request<Body>,
+        address: SocketAddr,
+        path: &str,
+        options: &ExecOptions,
+    ) -> Result<Response<Body>, Refusal> {
+        let (accepted, protocol) = websocket::accept(&request, Protocol::named)?;
+        let client = upgrade::client_half(&mut request)?;
+        let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, vec![REMOTE_COMMAND]).await?;
+        let streams = translate::streams(options);
+        self.spawn_stream("remote command", translate::run(client, kubelet.stream, protocol, streams));
+        Ok(accepted)
+    }
+
+    async fn port_forward_by_websocket(
+        &self,
+        mut request: Request<Body>,
+        address: SocketAddr,
+        path: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let (accepted, ()) =
+            websocket::accept(&request, |offered| (offered == TUNNELLED_PORT_FORWARD).then_some(()))?;
+        let client = upgrade::client_half(&mut request)?;
+        let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, vec![PORT_FORWARD]).await?;
+        self.spawn_stream("port forward", unwrap::run(client, kubelet.stream));
+        Ok(accepted)
+    }
+
+    async fn tunnel(
+        &self,
+        mut request: Request<Body>,
+        address: SocketAddr,
+        path: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let client = upgrade::client_half(&mut request)?;
+        let offered = request.headers().get_all(STREAM_PROTOCOL).iter().cloned().collect();
+        let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, offered).await?;
+        self.spawn_stream("stream tunnel", tunnel::run(client, kubelet.stream));
+        let protocol = kubelet.protocol.map(|protocol| (STREAM_PROTOCOL, protocol));
+        Ok(upgrade::switching(upgrade::SPDY, protocol))
+    }
+
+    /// Streams end when a peer leaves; that is no failure of the server.
+    fn spawn_stream(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<(), tiphys_lifecycle::BoxError>> + Send + 'static,
+    ) {
+        self.tasks.spawn(name, tiphys_lifecycle::OnError::Log, async move {
+            if let Err(error) = work.await {
+                tracing::debug!(stream = name, %error, "stream ended early");
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+}
+
+/// So that nothing sent after a refused upgrade is taken for a request.
+pub fn close(response: &mut Response<Body>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
