@@ -1,1 +1,26 @@
-//! Logs: tail, parse, index, search, retention.
+//! Logs: any line of any node, found the moment it was written, none lost.
+//!
+//! ```text
+//! on every node, `collector`:  tail -> parse -> block -> index -> search -> serve
+//! on the server, `root`:       authorize, ask every collector, merge
+//! on the command line:         client, render
+//! ```
+//!
+//! It meets the kubelet only through the CRI log files under /var/log/pods, so it
+//! runs beside any kubelet. `query` is the language; `wire` the JSON shapes.
+
+pub mod block;
+pub mod client;
+pub mod collector;
+pub mod index;
+pub mod metric_names;
+pub mod parse;
+pub mod query;
+pub mod record;
+pub mod render;
+pub mod root;
+pub mod search;
+mod serve;
+pub mod tail;
+pub mod time;
+pub mod wire;

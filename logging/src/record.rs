@@ -5,9 +5,12 @@
 //! Records are ordered newest first by [`Position`]: time, then stream, then the
 //! record's number in its stream, so that pages are stable when times are equal.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
+
+/// A Pod's labels, shared by all its streams.
+pub type Labels = Arc<BTreeMap<String, String>>;
 
 /// How grave a record is. `Unknown` sorts below all and matches no comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

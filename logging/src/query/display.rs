@@ -11,7 +11,7 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expr::All => f.write_char('*'),
-            Expr::Text(text) => text.fmt(f),
+            Expr::Text(text) => write!(f, "{text}"),
             Expr::Regex(pattern) => regex(f, pattern),
             Expr::Field { name, value } => write!(f, "{name}:{value}"),
             Expr::Not(inner) => {
@@ -40,14 +40,14 @@ fn joined(
 }
 
 fn nested(f: &mut fmt::Formatter<'_>, expr: &Expr, brackets: bool) -> fmt::Result {
-    if brackets { write!(f, "({expr})") } else { expr.fmt(f) }
+    if brackets { write!(f, "({expr})") } else { write!(f, "{expr}") }
 }
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Text::Exact(text) => exact(f, text),
-            Text::Glob(glob) => glob.fmt(f),
+            Text::Glob(glob) => write!(f, "{glob}"),
         }
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Glob {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => text.fmt(f),
+            Value::Text(text) => write!(f, "{text}"),
             Value::Regex(pattern) => regex(f, pattern),
             Value::Exists => f.write_char('*'),
             Value::Compare(op, value) => {

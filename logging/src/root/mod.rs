@@ -20,13 +20,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tiphys_api::{
     auth::{SharedAuthorizer, UserInfo},
-    serve::{BoxError, Handler},
+    serve::Handler,
 };
 
 use crate::wire::{
     FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, SearchAnswer, SearchRequest, TailLine,
 };
 pub use allow::Scope;
+pub(crate) use http::ndjson;
+pub(crate) use merge::top;
 
 /// The path that the routes are below.
 pub const PREFIX: &str = "/tiphys/v1/logs";

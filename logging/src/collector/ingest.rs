@@ -1,0 +1,220 @@
+//! The one task that reads and commits.
+//!
+//! It never waits for anything but its own events: a commit runs on a blocking
+//! thread while reading goes on, and when memory is full reading stops until the
+//! commit is through. That is all the backpressure there is: log files wait.
+
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+
+use tiphys_lifecycle::CancellationToken;
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    index::{IndexError, Pending, Store},
+    metric_names::Metrics,
+    search::TailHub,
+    tail::{Batch, Change, StreamCheckpoint, Tailer, Turn, Watcher},
+};
+
+/// Turns of the tailer between looks at other events.
+const TURNS: usize = 8;
+/// A deleted file's records are durable after this.
+const VANISHED: Duration = Duration::from_secs(1);
+/// After a commit that failed.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Reads all log files of the node into the store.
+pub struct Ingest {
+    store: Arc<Store>,
+    hub: Arc<TailHub>,
+    metrics: Metrics,
+    tailer: Tailer,
+    commit_after: Duration,
+    /// When the next commit is due; `None` while everything is durable.
+    due: Option<Instant>,
+    commit: Option<JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>>>,
+    upkeep: Option<JoinHandle<()>>,
+    stalled: bool,
+}
+
+impl Ingest {
+    pub fn new(
+        store: Arc<Store>,
+        hub: Arc<TailHub>,
+        metrics: Metrics,
+        tailer: Tailer,
+        commit_after: Duration,
+    ) -> Self {
+        Self { store, hub, metrics, tailer, commit_after, due: None, commit: None, upkeep: None, stalled: false }
+    }
+
+    /// Works until the token is cancelled, then commits what is in memory.
+    pub async fn run(mut self, mut watcher: Watcher, token: CancellationToken) -> Result<(), IndexError> {
+        self.tailer.apply(&Change::Everything, &mut watcher);
+        loop {
+            let may_read = self.tailer.has_more() && !self.is_stalled();
+            let due = self.due.filter(|_| self.commit.is_none());
+            tokio::select! {
+                () = token.cancelled() => break,
+                changes = watcher.changes() => match changes {
+                    Ok(changes) => changes.iter().for_each(|change| self.tailer.apply(change, &mut watcher)),
+                    Err(error) => {
+                        return Err(IndexError::io("can't watch", "the log directory".as_ref())(error));
+                    }
+                },
+                done = finished(&mut self.commit) => self.committed(done),
+                () = at(due) => self.start_commit(),
+                () = std::future::ready(()), if may_read => {}
+            }
+            self.read()?;
+            // Everything above may be ready at once, again and again: let others run.
+            tokio::task::yield_now().await;
+        }
+        self.drain().await
+    }
+
+    fn read(&mut self) -> Result<(), IndexError> {
+        for _ in 0..TURNS {
+            if self.is_stalled() {
+                break;
+            }
+            match self.tailer.turn() {
+                Turn::Batch(batch) => self.append(batch)?,
+                Turn::Nothing => {}
+                Turn::Idle => break,
+            }
+        }
+        if self.tailer.take_vanished() {
+            let soon = Instant::now() + VANISHED.min(self.commit_after);
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        if self.commit.is_none() && self.store.wants_commit() {
+            self.start_commit();
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, batch: Batch) -> Result<(), IndexError> {
+        self.metrics.records.inc_by(batch.records.len() as u64);
+        self.metrics.bytes.inc_by(batch.records.iter().map(|record| record.body.len() as u64).sum());
+        let cut = batch.records.iter().filter(|record| record.body.len() > crate::parse::MAX_BODY).count();
+        self.metrics.cut_records.inc_by(cut as u64);
+        self.due.get_or_insert_with(|| Instant::now() + self.commit_after);
+        self.hub.publish(&batch);
+        self.store.append(batch)
+    }
+
+    /// Memory is full until the commit that runs is through.
+    fn is_stalled(&mut self) -> bool {
+        let stalled = self.store.is_full();
+        if stalled && !std::mem::replace(&mut self.stalled, stalled) {
+            self.metrics.stalls.inc();
+        }
+        self.stalled = stalled;
+        stalled
+    }
+
+    fn start_commit(&mut self) {
+        self.due = None;
+        match self.store.begin_commit(self.tailer.checkpoints()) {
+            Ok(pending) => self.commit = Some(blocking(self.store.clone(), pending)),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn committed(&mut self, done: Result<Vec<StreamCheckpoint>, IndexError>) {
+        match done {
+            Ok(checkpoints) => {
+                self.metrics.commits.inc();
+                self.tailer.committed(&checkpoints);
+                self.start_upkeep();
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn failed(&mut self, error: &IndexError) {
+        self.metrics.commit_failures.inc();
+        tracing::error!(error = %chain(error), retry = ?RETRY, "logs can't be made durable, they stay in their files and in memory");
+        let retry = Instant::now() + RETRY;
+        self.due = Some(self.due.map_or(retry, |due| due.max(retry)));
+    }
+
+    /// Merges and expires on a blocking thread, one at a time.
+    fn start_upkeep(&mut self) {
+        if self.upkeep.as_ref().is_some_and(|running| !running.is_finished()) {
+            return;
+        }
+        let store = self.store.clone();
+        self.upkeep = Some(tokio::task::spawn_blocking(move || {
+            let result = store.expire().and_then(|()| {
+                while store.merge()? {}
+                store.forget_pods();
+                Ok(())
+            });
+            if let Err(error) = result {
+                tracing::warn!(error = %chain(&error), "upkeep of the log index failed and is tried again");
+            }
+        }));
+    }
+
+    /// What is in memory becomes durable, so that the next start has nothing to read again.
+    async fn drain(mut self) -> Result<(), IndexError> {
+        if self.commit.is_some() {
+            let done = finished(&mut self.commit).await;
+            self.committed(done);
+        }
+        if self.store.has_uncommitted() {
+            let pending = self.store.begin_commit(self.tailer.checkpoints())?;
+            self.commit = Some(blocking(self.store.clone(), pending));
+            let checkpoints = finished(&mut self.commit).await?;
+            self.tailer.committed(&checkpoints);
+        }
+        if let Some(upkeep) = self.upkeep.take() {
+            // It logged its own error.
+            let _ = upkeep.await;
+        }
+        Ok(())
+    }
+}
+
+fn blocking(store: Arc<Store>, pending: Pending) -> JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>> {
+    tokio::task::spawn_blocking(move || {
+        store.finish_commit(&pending)?;
+        Ok(pending.checkpoints)
+    })
+}
+
+/// The commit's result; pends while there is none.
+async fn finished(
+    commit: &mut Option<JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>>>,
+) -> Result<Vec<StreamCheckpoint>, IndexError> {
+    let Some(running) = commit else { return std::future::pending().await };
+    let done = running.await;
+    *commit = None;
+    done.unwrap_or_else(|error| {
+        Err(IndexError::io("commit broke off in", "the index".as_ref())(std::io::Error::other(error)))
+    })
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        line.push_str(": ");
+        line.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    line
+}

@@ -1,0 +1,129 @@
+//! The collector of a node: `tiphys collector`, one Pod of a DaemonSet.
+//!
+//! ```text
+//! ingest  tail -> store -> commit, acknowledge, merge, expire      one task
+//! pods    Pod metadata from the API, when there is a client        one task
+//! serve   search and tail over HTTP                                one task
+//! ```
+//!
+//! It needs nothing but the log directory and a folder of its own; without a
+//! client records have no labels. It reads the CRI log files of any kubelet.
+
+mod ingest;
+mod pods;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tiphys_lifecycle::{OnError, Tasks};
+use tokio::net::TcpListener;
+
+use crate::{
+    index::{IndexError, Retention, Store},
+    metric_names::Metrics,
+    search::TailHub,
+    serve,
+    tail::{Tailer, Watcher},
+};
+
+/// What a collector is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `/var/log/pods`.
+    pub pods_dir: PathBuf,
+    /// Where the index is; made when it isn't there.
+    pub data_dir: PathBuf,
+    /// The node's name, as records show it.
+    pub node_name: String,
+    /// Where searches are answered; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The bearer token that is asked for.
+    pub token: String,
+    pub retention: Retention,
+    /// How long a record may be in memory only. Until then the log file is what holds it.
+    pub commit_after: Duration,
+}
+
+impl Config {
+    /// The usual places on a node; commits each 60 s.
+    pub fn new(node_name: impl Into<String>, listen: SocketAddr, token: impl Into<String>) -> Self {
+        Self {
+            pods_dir: "/var/log/pods".into(),
+            data_dir: "/var/log/tiphys/logs".into(),
+            node_name: node_name.into(),
+            listen,
+            token: token.into(),
+            retention: Retention::default(),
+            commit_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a collector can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    #[error("the collector's token is empty: give it one by its environment")]
+    NoToken,
+    #[error("log directory `{path}` can't be followed")]
+    Pods {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("address {address} can't be listened on")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("index can't be opened")]
+    Index(#[from] IndexError),
+}
+
+/// A collector that runs until its tasks stop.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    pub store: Arc<Store>,
+    pub hub: Arc<TailHub>,
+    pub metrics: Metrics,
+}
+
+/// Starts a collector. Everything that can be wrong at the start is found before
+/// this returns. When `tasks` stops, what is in memory is committed first.
+pub async fn run(
+    config: Config,
+    client: Option<kube::Client>,
+    tasks: &Tasks,
+) -> Result<Running, CollectorError> {
+    if config.token.is_empty() {
+        return Err(CollectorError::NoToken);
+    }
+    let pods_error = |source| CollectorError::Pods { path: config.pods_dir.clone(), source };
+    std::fs::create_dir_all(&config.pods_dir).map_err(pods_error)?;
+    let (store, checkpoints) = Store::open(&config.data_dir, config.retention)?;
+    let store = Arc::new(store);
+    let tailer = Tailer::new(&config.pods_dir, &config.node_name, checkpoints).map_err(pods_error)?;
+    let watcher = Watcher::new(config.pods_dir.clone()).map_err(pods_error)?;
+    let listen_error = |source| CollectorError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+
+    let (hub, metrics) = (Arc::new(TailHub::default()), Metrics::new());
+    let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config);
+    tasks.spawn("log search", OnError::Stop, async move { axum::serve(listener, service.router()).await });
+    if let Some(client) = client {
+        pods::follow(client, &config.node_name, store.clone(), tasks);
+    }
+    let ingest = ingest::Ingest::new(store.clone(), hub.clone(), metrics.clone(), tailer, config.commit_after);
+    tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
+    tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
+    Ok(Running { address, store, hub, metrics })
+}
+
+#[cfg(test)]
+mod tests;

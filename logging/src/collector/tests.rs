@@ -1,0 +1,362 @@
+//! Whole collectors on real files: found at once, nothing lost or doubled by
+//! kill -9, and the HTTP door with the server's root before it.
+
+use std::{
+    collections::HashMap,
+    fs::{self, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_lifecycle::Tasks;
+
+use super::*;
+use crate::{
+    root::{Collector, Collectors, LogRoot, RootError},
+    search::{self, Request},
+    wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchRequest, TailLine},
+};
+
+const TOKEN: &str = "t0ken";
+
+fn config(folder: &Path, node: &str) -> Config {
+    let mut config = Config::new(node, ([127, 0, 0, 1], 0).into(), TOKEN);
+    config.pods_dir = folder.join("pods");
+    config.data_dir = folder.join("data");
+    config.commit_after = Duration::from_millis(100);
+    config
+}
+
+fn log_file(folder: &Path, pod: &str) -> PathBuf {
+    let dir = folder.join("pods").join(format!("{pod}_uid-{}", pod.replace('_', "-"))).join("app");
+    fs::create_dir_all(&dir).expect("a folder");
+    dir.join("0.log")
+}
+
+fn write(path: &Path, lines: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    file.write_all(lines.as_bytes()).expect("written");
+}
+
+fn line(number: usize, body: &str) -> String {
+    format!("2026-01-31T12:00:{:02}.{:09}Z stdout F {body}\n", number / 1000 % 60, number % 1000)
+}
+
+fn find(store: &crate::index::Store, query: &str) -> Vec<String> {
+    let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
+    let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
+    let answer = search::search(store, &request, 1_000_000, "n1");
+    assert!(answer.partial.is_empty(), "{:?}", answer.partial);
+    answer.records.into_iter().map(|record| record.body).collect()
+}
+
+/// Waits until so many records are found; the time it took.
+async fn until_found(running: &Running, query: &str, count: usize) -> Duration {
+    let started = Instant::now();
+    let found = async {
+        while find(&running.store, query).len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.expect("found in time");
+    started.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let path = log_file(folder.path(), "shop_web-1");
+    write(&path, &line(1, "hello there"));
+    let took = until_found(&running, "ns:shop hello", 1).await;
+    // An upper bound for a busy machine; a poll of a second or more would not pass it.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    write(&path, &line(2, "last words"));
+    fs::remove_dir_all(path.parent().and_then(Path::parent).expect("a Pod's folder")).expect("deleted");
+    until_found(&running, "pod:web-1 \"last words\"", 1).await;
+    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    assert_eq!(find(&running.store, "pod:web-1"), ["last words", "hello there"]);
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+/// Not a test of its own: the process that `kill_9_loses_and_doubles_nothing` kills.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_process() {
+    let Some(folder) = std::env::var_os("TIPHYS_TEST_COLLECTOR") else { return };
+    let tasks = Tasks::new();
+    let _running = run(config(Path::new(&folder), "n1"), None, &tasks).await.expect("started");
+    eprintln!("collecting");
+    tasks.failed().await;
+}
+
+/// A collector of its own process, killed when dropped.
+struct Killed(Child);
+
+impl Killed {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "collector::tests::child_process", "--nocapture"])
+            .env("TIPHYS_TEST_COLLECTOR", folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let output = child.stderr.take().expect("piped");
+        let started = BufReader::new(output).lines().map_while(Result::ok).any(|line| line.contains("collecting"));
+        assert!(started, "the child did not start");
+        Self(child)
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes numbered lines of several Pods, some in pieces, with a rotation every
+/// few lines; deletes rotated files once they are acknowledged.
+struct Writer {
+    folder: PathBuf,
+    written: Vec<String>,
+    rotations: usize,
+}
+
+impl Writer {
+    fn round(&mut self, round: usize) {
+        for pod in 0..3 {
+            let path = log_file(&self.folder, &format!("shop_web-{pod}"));
+            for n in 0..20 {
+                let number = self.written.len();
+                let body = format!("line n{number}x of pod {pod} round {round}");
+                let (head, rest) = body.split_at(8);
+                let time = format!("2026-01-31T12:{:02}:{:02}.000000000Z", number / 60 % 60, number % 60);
+                if n % 5 == 0 {
+                    write(&path, &format!("{time} stdout P {head}\n"));
+                    self.rotate(&path, n % 10 == 0);
+                    write(&path, &format!("{time} stdout F {rest}\n"));
+                } else {
+                    write(&path, &format!("{time} stdout F {body}\n"));
+                }
+                self.written.push(body);
+            }
+            self.rotate(&path, true);
+            delete_acknowledged(path.parent().expect("a folder"));
+        }
+        // A Pod that lives for a moment; its folder stays until it is acknowledged, as the kubelet keeps it.
+        let body = format!("line n{}x of a short life", self.written.len());
+        write(&log_file(&self.folder, &format!("shop_job-{round}")), &line(round, &body));
+        self.written.push(body);
+    }
+
+    fn rotate(&mut self, path: &Path, now: bool) {
+        if now && path.exists() {
+            self.rotations += 1;
+            let rotated = path.with_file_name(format!("0.log.{:08}", self.rotations));
+            fs::rename(path, rotated).expect("renamed");
+        }
+    }
+}
+
+fn delete_acknowledged(dir: &Path) {
+    for entry in fs::read_dir(dir).expect("listed").filter_map(Result::ok) {
+        let size = entry.metadata().expect("there").len().to_string().into_bytes();
+        let rotated = entry.file_name() != "0.log";
+        if rotated && xattr::get(entry.path(), crate::tail::ACKED).ok().flatten() == Some(size) {
+            fs::remove_file(entry.path()).expect("deleted");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_loses_and_doubles_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = Writer { folder: folder.path().into(), written: Vec::new(), rotations: 0 };
+    for kill in 0..8 {
+        let child = Killed::start(folder.path());
+        // Of different lengths, so that kills come before, in and after commits.
+        for round in 0..4 + 7 * (kill % 3) {
+            writer.round(kill * 100 + round);
+        }
+        drop(child);
+    }
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    until_found(&running, "line", writer.written.len()).await;
+    tasks.shutdown(Duration::from_secs(20)).await;
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for body in find(&running.store, "*") {
+        *counts.entry(body).or_default() += 1;
+    }
+    let lost: Vec<_> = writer.written.iter().filter(|body| !counts.contains_key(*body)).collect();
+    let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?} doubled {doubled:?}");
+    assert_eq!(counts.len(), writer.written.len());
+}
+
+struct Nodes(Vec<Collector>);
+
+#[async_trait]
+impl Collectors for Nodes {
+    async fn list(&self) -> Vec<Collector> {
+        self.0.clone()
+    }
+}
+
+/// The master reads everything, others the namespace of their name.
+struct ByName;
+
+impl Authorizer for ByName {
+    fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { namespace, subresource, .. } = attributes else { return Err("no".into()) };
+        let may = user.groups.iter().any(|group| group == "system:masters") || user.name == *namespace;
+        if may && subresource == "log" { Ok(()) } else { Err("no rule allows it".into()) }
+    }
+}
+
+struct Cluster {
+    folders: Vec<tempfile::TempDir>,
+    tasks: Tasks,
+    running: Vec<Running>,
+    root: LogRoot,
+}
+
+/// Two nodes, one of which has a line of two namespaces, and one that is dead.
+async fn cluster() -> Cluster {
+    let tasks = Tasks::new();
+    let (mut folders, mut running, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+    for node in ["n1", "n2"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let collector = run(config(folder.path(), node), None, &tasks).await.expect("started");
+        nodes.push(Collector { node: node.into(), address: Some(collector.address), token: TOKEN.into() });
+        for (number, namespace) in ["shop", "ops"].into_iter().enumerate() {
+            let path = log_file(folder.path(), &format!("{namespace}_web-{node}"));
+            write(&path, &line(number, &format!("error of {namespace} on {node}")));
+        }
+        until_found(&collector, "*", 2).await;
+        folders.push(folder);
+        running.push(collector);
+    }
+    nodes.push(Collector { node: "n3".into(), address: None, token: TOKEN.into() });
+    let root = LogRoot::new(Arc::new(Nodes(nodes)), Arc::new(ByName));
+    Cluster { folders, tasks, running, root }
+}
+
+fn bodies(records: &[crate::wire::LogRecord]) -> Vec<&str> {
+    records.iter().map(|record| record.body.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_root_merges_all_nodes_and_names_the_missing_one() {
+    let cluster = cluster().await;
+    let master = UserInfo::master("admin");
+    let request = SearchRequest { query: "error".into(), limit: Some(3), ..SearchRequest::default() };
+    let page = cluster.root.search(&master, &request).await.expect("an answer");
+    assert_eq!(bodies(&page.records), ["error of ops on n2", "error of ops on n1", "error of shop on n2"]);
+    assert_eq!(page.partial.len(), 1);
+    assert_eq!(page.partial[0].node, "n3");
+    let rest = SearchRequest { cursor: page.cursor, ..request };
+    let rest = cluster.root.search(&master, &rest).await.expect("an answer");
+    assert_eq!((bodies(&rest.records), rest.cursor), (vec!["error of shop on n1"], None));
+
+    let histogram = HistogramRequest {
+        since: Some("2026-01-31T11:00:00Z".into()),
+        until: Some("2026-01-31T13:00:00Z".into()),
+        buckets: Some(2),
+        ..HistogramRequest::default()
+    };
+    let histogram = cluster.root.histogram(&master, &histogram).await.expect("an answer");
+    assert_eq!(histogram.buckets.iter().map(|bucket| bucket.count).collect::<Vec<_>>(), [0, 4]);
+    let facets = cluster.root.facets(&master, &FacetsRequest::default()).await.expect("an answer");
+    assert_eq!(facets.facets["node"].iter().map(|value| value.count).collect::<Vec<_>>(), [2, 2]);
+    let wrong = SearchRequest { query: "level:loud".into(), ..SearchRequest::default() };
+    let Err(RootError::Invalid(message)) = cluster.root.search(&master, &wrong).await else { panic!("no error") };
+    assert!(message.contains("^^^^"), "{message}");
+    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_30_a_user_sees_the_namespaces_of_his_rights_only() {
+    let cluster = cluster().await;
+    let user = UserInfo::named("shop", &[]);
+    let all = cluster.root.search(&user, &SearchRequest::default()).await.expect("an answer");
+    assert_eq!(bodies(&all.records), ["error of shop on n2", "error of shop on n1"]);
+    assert!(all.restricted && all.scanned == 2);
+    let facets = cluster.root.facets(&user, &FacetsRequest::default()).await.expect("an answer");
+    assert!(facets.count == 2 && !format!("{facets:?}").contains("ops"));
+    let asked = SearchRequest { namespace: Some("ops".into()), ..SearchRequest::default() };
+    assert!(matches!(cluster.root.search(&user, &asked).await, Err(RootError::Forbidden(_))));
+    let nobody = UserInfo::named("nobody", &[]);
+    let nothing = cluster.root.search(&nobody, &SearchRequest::default()).await.expect("an answer");
+    assert!(nothing.records.is_empty() && nothing.restricted);
+    let mut tail = Box::pin(cluster.root.tail(&user, &SearchRequest::default()).await.expect("a stream"));
+    let (hidden, seen) = (log_file(cluster.folders[0].path(), "ops_web-n1"), log_file(cluster.folders[0].path(), "shop_web-n1"));
+    write(&hidden, &line(5, "hidden"));
+    until_found(&cluster.running[0], "hidden", 1).await;
+    write(&seen, &line(6, "seen"));
+    let next = async {
+        loop {
+            match tail.next().await.expect("a line") {
+                TailLine::Record(record) => return record.body,
+                TailLine::Partial { partial } => assert_eq!(partial.node, "n3"),
+                TailLine::Dropped { .. } => panic!("dropped"),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), next).await.expect("in time"), "seen");
+    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_lines_client_searches_and_follows_over_the_api() {
+    let cluster = cluster().await;
+    let client = tiphys_client::in_memory(cluster.root.handler(), UserInfo::master("admin"));
+    let request = SearchRequest { query: "node:n1 error".into(), ..SearchRequest::default() };
+    let mut tail = Box::pin(crate::client::tail(&client, &request).await.expect("a stream"));
+    let page = crate::client::search(&client, &request).await.expect("an answer");
+    assert_eq!(bodies(&page.records), ["error of ops on n1", "error of shop on n1"]);
+    write(&log_file(cluster.folders[0].path(), "shop_web-n1"), &line(7, "error again"));
+    let next = async {
+        loop {
+            if let TailLine::Record(record) = tail.next().await.expect("a line").expect("sound") {
+                return record.body;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), next).await.expect("in time"), "error again");
+    let wrong = SearchRequest { query: "(".into(), ..SearchRequest::default() };
+    let refused = crate::client::search(&client, &wrong).await.expect_err("refused").to_string();
+    assert!(refused.contains('^'), "{refused}");
+    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_20_the_collector_answers_nobody_without_its_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let nodes = |token: &str| {
+        let collector = Collector { node: "n1".into(), address: Some(running.address), token: token.into() };
+        LogRoot::new(Arc::new(Nodes(vec![collector])), Arc::new(ByName))
+    };
+    let master = UserInfo::master("admin");
+    for (token, errors) in [("", 1), ("t0kem", 1), (TOKEN, 0)] {
+        let answer = nodes(token).search(&master, &SearchRequest::default()).await.expect("an answer");
+        assert_eq!(answer.partial.len(), errors, "{token}: {:?}", answer.partial);
+    }
+    tasks.shutdown(Duration::from_secs(20)).await;
+    let mut without = config(folder.path(), "n1");
+    without.token.clear();
+    assert!(matches!(run(without, None, &tasks).await, Err(CollectorError::NoToken)));
+}

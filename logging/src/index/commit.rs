@@ -1,0 +1,177 @@
+//! Commits: what is in memory becomes a split, and the manifest moves on.
+//!
+//! ```text
+//! begin   (with the appending task stopped)  seal all, take the blocks and the checkpoints
+//! finish  (anywhere, blocking)               write split, fsync, manifest, swap in
+//! ```
+//!
+//! If it fails, the blocks go back to be tried again; the records can be found
+//! in memory all the time.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    IndexError, Split, Store,
+    manifest::{Manifest, SplitEntry},
+    split::SplitWriter,
+};
+use crate::{block::SealedBlock, tail::StreamCheckpoint, time};
+
+/// Blocks on their way to disk, and the checkpoints that cover them.
+pub struct Pending {
+    blocks: Vec<Arc<SealedBlock>>,
+    pub checkpoints: Vec<StreamCheckpoint>,
+}
+
+impl Store {
+    /// Takes everything in memory for a commit. `checkpoints` must cover exactly
+    /// the records appended so far. One commit at a time.
+    pub fn begin_commit(&self, checkpoints: Vec<StreamCheckpoint>) -> Result<Pending, IndexError> {
+        self.seal_all()?;
+        let mut state = self.state.write();
+        let fresh = std::mem::take(&mut state.sealed);
+        state.committing.extend(fresh);
+        Ok(Pending { blocks: state.committing.clone(), checkpoints })
+    }
+
+    /// Makes the records durable. Blocks; when this gives an error, begin again.
+    pub fn finish_commit(&self, pending: &Pending) -> Result<(), IndexError> {
+        let result = self.write(pending);
+        if result.is_err() {
+            let mut state = self.state.write();
+            let mut back = std::mem::take(&mut state.committing);
+            back.append(&mut state.sealed);
+            state.sealed = back;
+        }
+        result
+    }
+
+    fn write(&self, pending: &Pending) -> Result<(), IndexError> {
+        self.pods().store()?;
+        let mut manifest = self.manifest.lock();
+        let mut next = manifest.clone();
+        next.streams.clone_from(&pending.checkpoints);
+        let split = if pending.blocks.is_empty() {
+            None
+        } else {
+            let (split, entry) = self.write_split(next.next, pending.blocks.iter().map(Ok), time::now())?;
+            next.next += 1;
+            next.splits.push(entry);
+            Some(split)
+        };
+        next.store(&self.directory)?;
+        *manifest = next;
+        let mut state = self.state.write();
+        state.committing.clear();
+        state.splits.extend(split.map(Arc::new));
+        Ok(())
+    }
+
+    /// Writes a split and opens it. It doesn't count before the manifest names it.
+    pub(super) fn write_split<B: std::borrow::Borrow<Arc<SealedBlock>>>(
+        &self,
+        id: u64,
+        blocks: impl Iterator<Item = Result<B, IndexError>>,
+        created: i64,
+    ) -> Result<(Split, SplitEntry), IndexError> {
+        let path = self.split_path(id);
+        let mut writer = SplitWriter::create(&path)?;
+        let (mut records, mut raw_bytes) = (0, 0);
+        for block in blocks {
+            let block = block?;
+            let block = block.borrow();
+            let meta = self.pods().get(&block.info.uid);
+            writer.add(block, meta.as_ref().map(|meta| &meta.labels))?;
+            records += u64::from(block.head.count);
+            raw_bytes += block.head.raw_bytes;
+        }
+        writer.finish()?;
+        let splits = self.directory.join("splits");
+        fs::File::open(&splits).and_then(|dir| dir.sync_all()).map_err(IndexError::io("can't sync", &splits))?;
+        let disk_bytes = bytes_below(&path).map_err(IndexError::io("can't measure", &path))?;
+        Ok((Split::open(id, &path)?, SplitEntry { id, created, records, raw_bytes, disk_bytes }))
+    }
+
+    /// Opens what the manifest lists, sets aside what is damaged, deletes the rest.
+    pub(super) fn open_splits(&self, adopt: bool) -> Result<(), IndexError> {
+        let ids: Vec<u64> = self.manifest.lock().splits.iter().map(|split| split.id).collect();
+        for id in numbered(&self.directory.join("splits"))? {
+            if !ids.contains(&id) {
+                let path = self.split_path(id);
+                fs::remove_dir_all(&path).map_err(IndexError::io("can't delete", &path))?;
+            }
+        }
+        for id in ids {
+            match Split::open(id, &self.split_path(id)) {
+                Ok(split) => {
+                    if adopt {
+                        self.manifest.lock().describe(&split, bytes_below(&self.split_path(id)).unwrap_or(0));
+                    }
+                    self.state.write().splits.push(Arc::new(split));
+                }
+                Err(error) => self.set_aside(id, &error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a damaged split out of the way and names it; the others go on answering.
+    pub fn set_aside(&self, id: u64, why: &IndexError) -> Result<(), IndexError> {
+        let mut manifest = self.manifest.lock();
+        let Some(at) = manifest.splits.iter().position(|split| split.id == id) else { return Ok(()) };
+        let lost = manifest.splits.remove(at);
+        manifest.store(&self.directory)?;
+        let (from, to) = (self.split_path(id), self.directory.join("broken").join(id.to_string()));
+        let moved = fs::rename(&from, &to);
+        let sentence = format!("split {id} with {} records was set aside as {}: {why}", lost.records, to.display());
+        tracing::error!(split = id, records = lost.records, error = %why, ?moved, "split is damaged and was set aside");
+        let mut state = self.state.write();
+        state.splits.retain(|split| split.id != id);
+        state.broken.insert(id, sentence);
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Takes in splits found on disk when the list of them was lost.
+    pub(super) fn adopt(&mut self, ids: &[u64]) {
+        let entry = |id: &u64| SplitEntry { id: *id, created: time::now(), records: 0, raw_bytes: 0, disk_bytes: 0 };
+        self.splits = ids.iter().map(entry).collect();
+        self.next = ids.iter().max().map_or(0, |id| id + 1);
+    }
+
+    fn describe(&mut self, split: &Split, disk_bytes: u64) {
+        if let Some(entry) = self.splits.iter_mut().find(|entry| entry.id == split.id) {
+            entry.records = split.blocks().iter().map(|block| u64::from(block.head.count)).sum();
+            entry.raw_bytes = split.blocks().iter().map(|block| block.head.raw_bytes).sum();
+            entry.disk_bytes = disk_bytes;
+        }
+    }
+}
+
+/// The directories below a path whose names are numbers, ascending.
+pub(super) fn numbered(path: &Path) -> Result<Vec<u64>, IndexError> {
+    let list = || -> io::Result<Vec<u64>> {
+        let mut ids: BTreeMap<u64, ()> = BTreeMap::new();
+        for entry in fs::read_dir(path)? {
+            let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+            ids.extend(id.map(|id| (id, ())));
+        }
+        Ok(ids.into_keys().collect())
+    };
+    list().map_err(IndexError::io("can't list", path))
+}
+
+fn bytes_below(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,93 @@
+//! The manifest: which splits there are and where reading stands, replaced as a
+//! whole by a rename.
+//!
+//! ```text
+//! tiphys-logs 1 <CRC-32 of the rest, hex>
+//! <JSON>
+//! ```
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::IndexError;
+use crate::tail::StreamCheckpoint;
+
+const NAME: &str = "MANIFEST";
+const HEAD: &str = "tiphys-logs 1 ";
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The next split's number.
+    pub next: u64,
+    pub splits: Vec<SplitEntry>,
+    pub streams: Vec<StreamCheckpoint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitEntry {
+    pub id: u64,
+    /// When its newest part was committed; retention counts from here, because a
+    /// record's own time can be anything.
+    pub created: i64,
+    pub records: u64,
+    /// Bytes of the bodies.
+    pub raw_bytes: u64,
+    /// Bytes of all its files.
+    pub disk_bytes: u64,
+}
+
+impl Manifest {
+    /// The manifest in a directory; a new one when there is none. What can't be
+    /// read is put aside as `MANIFEST.damaged` and gives `None`.
+    pub fn load(directory: &Path) -> Result<Option<Self>, IndexError> {
+        let path = directory.join(NAME);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Self::default())),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+            Err(error) => return Err(IndexError::io("can't read", &path)(error)),
+        };
+        if let Some(manifest) = Self::read(&text) {
+            return Ok(Some(manifest));
+        }
+        let aside = directory.join("MANIFEST.damaged");
+        fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
+        tracing::error!(path = %aside.display(), "manifest of the logs is damaged and was put aside");
+        Ok(None)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once('\n')?;
+        let crc = u32::from_str_radix(head.strip_prefix(HEAD)?, 16).ok()?;
+        if crc32fast::hash(body.as_bytes()) != crc {
+            return None;
+        }
+        serde_json::from_str(body).ok()
+    }
+
+    /// Puts it in the place of the one before; durable when this returns.
+    pub fn store(&self, directory: &Path) -> Result<(), IndexError> {
+        let body = serde_json::to_string(self).map_err(IndexError::Manifest)?;
+        let text = format!("{HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
+        replace(directory, NAME, text.as_bytes())
+    }
+}
+
+/// Writes a file so that a crash leaves the old or the new content, never a mix.
+pub fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), IndexError> {
+    let path = directory.join(name);
+    let fresh = directory.join(format!("{name}.new"));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&fresh)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(IndexError::io("can't write", &path))
+}

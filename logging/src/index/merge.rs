@@ -1,0 +1,206 @@
+//! Small splits become one: few, large splits keep searches fast, and the
+//! half-full blocks that each commit leaves are filled up again.
+//!
+//! Splits of about the same size are merged, eight at a time, so that a record is
+//! written again only a few times in its life. Records of one stream are decoded
+//! at a time; memory is one block's, not the split's.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    sync::Arc,
+};
+
+use super::{IndexError, Split, Store, manifest::SplitEntry};
+use crate::{
+    block::{self, OpenBlock, SealedBlock},
+    record::StreamInfo,
+    time,
+};
+
+/// Splits of a size that are merged.
+const FAN_IN: usize = 8;
+/// Raw bytes of the smallest class; each class is eight times the one below.
+const SMALLEST: u64 = 8 << 20;
+/// Splits of so many raw bytes are left alone.
+const LARGE: u64 = 1 << 30;
+
+/// The splits to merge next, if any.
+fn choose(splits: &[SplitEntry]) -> Option<Vec<u64>> {
+    let mut classes: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for split in splits.iter().filter(|split| split.raw_bytes < LARGE) {
+        let class = (split.raw_bytes / SMALLEST).checked_ilog(FAN_IN as u64).map_or(0, |log| log + 1);
+        classes.entry(class).or_default().push(split.id);
+    }
+    let mut ids = classes.into_values().find(|ids| ids.len() >= FAN_IN)?;
+    ids.sort_unstable();
+    ids.truncate(FAN_IN);
+    Some(ids)
+}
+
+impl Store {
+    /// Merges once, if there is something to merge. Blocks. Searches go on, and so do commits
+    /// but for the swap.
+    pub fn merge(&self) -> Result<bool, IndexError> {
+        let chosen = {
+            let mut manifest = self.manifest.lock();
+            let Some(ids) = choose(&manifest.splits) else { return Ok(false) };
+            // The number is taken before the work, so that a commit meanwhile takes the next.
+            let id = manifest.next;
+            manifest.next += 1;
+            let created = manifest.splits.iter().filter(|split| ids.contains(&split.id)).map(|s| s.created).max();
+            (id, ids, created.unwrap_or_else(time::now))
+        };
+        let (id, ids, created) = chosen;
+        let sources: Vec<Arc<Split>> =
+            self.state.read().splits.iter().filter(|split| ids.contains(&split.id)).cloned().collect();
+        match self.write_split(id, Merged::new(&sources), created) {
+            Ok((split, entry)) => self.swap(&ids, split, entry).map(|()| true),
+            Err(IndexError::Damaged { split, what }) => {
+                self.set_aside(split, &IndexError::Damaged { split, what })?;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes what retention doesn't keep.
+    pub fn expire(&self) -> Result<(), IndexError> {
+        let expired = {
+            let mut manifest = self.manifest.lock();
+            let expired = self.retention.expired(&manifest.splits, time::now());
+            if expired.is_empty() {
+                return Ok(());
+            }
+            manifest.splits.retain(|split| !expired.contains(&split.id));
+            manifest.store(&self.directory)?;
+            self.state.write().splits.retain(|split| !expired.contains(&split.id));
+            expired
+        };
+        self.delete(&expired);
+        Ok(())
+    }
+
+    /// Takes Pods without records out of the table.
+    pub fn forget_pods(&self) {
+        let state = self.state.read();
+        let in_splits = state.splits.iter().flat_map(|split| split.streams()).map(|stream| &stream.info.uid);
+        let in_memory = state.open.values().map(|block| &block.info.uid);
+        let sealed = state.sealed.iter().chain(&state.committing).map(|block| &block.info.uid);
+        let with_records: HashSet<String> = in_splits.chain(in_memory).chain(sealed).cloned().collect();
+        drop(state);
+        self.pods().retain(&with_records);
+    }
+
+    fn swap(&self, old: &[u64], split: Split, entry: SplitEntry) -> Result<(), IndexError> {
+        {
+            let mut manifest = self.manifest.lock();
+            // One of them was set aside or expired meanwhile: then the merge doesn't count.
+            let present = |id: &u64| manifest.splits.iter().any(|split| split.id == *id);
+            if !old.iter().all(present) {
+                drop(manifest);
+                self.delete(&[entry.id]);
+                return Ok(());
+            }
+            manifest.splits.retain(|split| !old.contains(&split.id));
+            manifest.splits.push(entry);
+            manifest.store(&self.directory)?;
+            let mut state = self.state.write();
+            state.splits.retain(|split| !old.contains(&split.id));
+            state.splits.push(Arc::new(split));
+        }
+        self.delete(old);
+        Ok(())
+    }
+
+    /// Searches that are under way hold the files open.
+    fn delete(&self, ids: &[u64]) {
+        for id in ids {
+            if let Err(error) = fs::remove_dir_all(self.split_path(*id)) {
+                tracing::warn!(split = id, %error, "old split can't be deleted, the next start will try again");
+            }
+        }
+    }
+}
+
+/// The blocks of several splits, filled up, stream by stream.
+struct Merged<'a> {
+    splits: &'a [Arc<Split>],
+    /// Streams with their blocks (split, block) in the order of their records; last stream first.
+    streams: Vec<(Arc<StreamInfo>, Vec<(usize, usize)>)>,
+    open: Option<OpenBlock>,
+    /// Records read and not yet in a block.
+    rest: std::vec::IntoIter<crate::record::Record>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(splits: &'a [Arc<Split>]) -> Self {
+        let mut streams: BTreeMap<String, (Arc<StreamInfo>, Vec<(usize, usize)>)> = BTreeMap::new();
+        for (at, split) in splits.iter().enumerate() {
+            for (block, entry) in split.blocks().iter().enumerate() {
+                let info = &split.streams()[entry.stream as usize].info;
+                let stream = streams.entry(info.key()).or_insert_with(|| (info.clone(), Vec::new()));
+                stream.1.push((at, block));
+            }
+        }
+        let first_seq = |(split, block): &(usize, usize)| splits[*split].blocks()[*block].head.first_seq;
+        let mut streams: Vec<_> = streams.into_values().rev().collect();
+        for (_, blocks) in &mut streams {
+            blocks.sort_by_key(|place| std::cmp::Reverse(first_seq(place)));
+        }
+        Self { splits, streams, open: None, rest: Vec::new().into_iter() }
+    }
+
+    fn seal(&mut self) -> Option<Result<Arc<SealedBlock>, IndexError>> {
+        let open = self.open.take().filter(|open| !open.records.is_empty())?;
+        let sealed = SealedBlock::seal(open.info, &open.records);
+        Some(sealed.map(Arc::new).map_err(IndexError::io("can't compress a block of", "a merge".as_ref())))
+    }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Result<Arc<SealedBlock>, IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((info, blocks)) = self.streams.last_mut() else { return None };
+            let open = self.open.get_or_insert_with(|| OpenBlock::new(info.clone()));
+            for record in self.rest.by_ref() {
+                open.push(record);
+                if open.is_full() {
+                    return self.seal();
+                }
+            }
+            if let Some((split, block)) = blocks.pop() {
+                let split = &self.splits[split];
+                let read = split.read_block(block);
+                match read.and_then(|data| block::records(&data).map_err(|error| split.damaged(error))) {
+                    Ok(records) => self.rest = records.into_iter(),
+                    Err(error) => return Some(Err(error)),
+                }
+                continue;
+            }
+            self.streams.pop();
+            if let Some(sealed) = self.seal() {
+                return Some(sealed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equals_are_merged_and_large_ones_left_alone() {
+        let split = |id, raw_bytes| SplitEntry { id, created: 0, records: 1, raw_bytes, disk_bytes: 1 };
+        let small: Vec<_> = (0..9).map(|id| split(id, 1000)).collect();
+        assert_eq!(choose(&small), Some((0..8).collect()));
+        assert_eq!(choose(&small[..7]), None);
+        let mixed: Vec<_> = (0..14).map(|id| split(id, if id % 2 == 0 { 1000 } else { 100 << 20 })).collect();
+        assert_eq!(choose(&mixed), None);
+        let large: Vec<_> = (0..9).map(|id| split(id, LARGE)).collect();
+        assert_eq!(choose(&large), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! What was read, in memory and on disk.
+//!
+//! ```text
+//! append -> open block of the stream          searchable at once, plain
+//!        -> sealed block (4,096 records, 1 MiB, or commit)   compressed, in memory
+//!        -> commit: split = file of blocks + tantivy index over their words;
+//!           then one atomic manifest: the list of splits and where reading stands
+//!        -> merge of small splits, retention by age and size
+//! ```
+//!
+//! The manifest is the only truth: a split that it doesn't list doesn't exist,
+//! and a checkpoint in it covers exactly the records of the splits it lists. So a
+//! crash at any moment loses nothing that the log files can't give again, and
+//! doubles nothing.
+//!
+//! Bounds: open blocks [`MAX_OPEN_BYTES`], sealed blocks [`MAX_SEALED_BYTES`] of
+//! raw text; [`Store::is_full`] asks the caller to stop reading.
+
+mod commit;
+mod manifest;
+mod merge;
+mod pods;
+mod retention;
+mod split;
+mod store;
+mod words;
+
+pub use commit::Pending;
+pub use pods::{PodMeta, PodTable};
+pub use retention::Retention;
+pub use split::{BlockEntry, Split, StreamEntry};
+pub use store::{Snapshot, Store};
+
+/// Raw bytes in open blocks; beyond it the blocks are sealed early.
+pub const MAX_OPEN_BYTES: usize = 8 << 20;
+/// Raw bytes in sealed blocks that start a commit.
+pub const SPLIT_BYTES: usize = 64 << 20;
+/// Raw bytes in memory at which reading stops until a commit is through.
+pub const MAX_SEALED_BYTES: usize = 2 * SPLIT_BYTES;
+
+/// Index and disk failures.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("{what} `{path}`")]
+    Io {
+        what: &'static str,
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("words of a split can't be indexed or read")]
+    Words(#[from] tantivy::TantivyError),
+    /// A file is not what was written.
+    #[error("split {split} is damaged: {what}")]
+    Damaged { split: u64, what: String },
+    #[error("manifest can't be written")]
+    Manifest(#[source] serde_json::Error),
+}
+
+impl IndexError {
+    pub(crate) fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! A split: an immutable directory of blocks with what finds them.
+//!
+//! ```text
+//! <id>/blocks   "TPSPLIT1"  (block, id filter)...  directory  footer
+//! <id>/words/   tantivy index, one document a block
+//! directory: zstd of JSON: version, streams, an entry a block
+//! footer:    place u64, length u32, CRC-32 u32 of the directory, "TPSPEND1"
+//! ```
+//!
+//! The directory is held in memory (some 200 bytes a block), blocks and filters
+//! are read when they are needed. Each of them has a checksum.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    IndexError,
+    words::{WordsReader, WordsWriter},
+};
+use crate::{
+    block::{BlockHead, IdFilter, SealedBlock},
+    record::{Labels, StreamInfo},
+};
+
+const MAGIC: &[u8; 8] = b"TPSPLIT1";
+const END: &[u8; 8] = b"TPSPEND1";
+const FOOTER: usize = 24;
+const VERSION: u32 = 1;
+/// Bytes of a directory when unpacked: a guard, not a target.
+const MAX_DIRECTORY: usize = 256 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Directory {
+    version: u32,
+    streams: Vec<StreamEntry>,
+    blocks: Vec<BlockEntry>,
+}
+
+/// A stream of the split, with the labels its Pod had when it was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StreamEntry {
+    pub info: Arc<StreamInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+}
+
+/// Where a block is and what it has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BlockEntry {
+    /// Index into the split's streams.
+    pub stream: u32,
+    at: u64,
+    length: u32,
+    filter_length: u32,
+    filter_crc: u32,
+    pub head: BlockHead,
+}
+
+/// Writes a split into a directory that doesn't count until the manifest names it.
+pub struct SplitWriter {
+    path: PathBuf,
+    blocks: BufWriter<File>,
+    at: u64,
+    directory: Directory,
+    by_key: HashMap<String, u32>,
+    words: WordsWriter,
+}
+
+impl SplitWriter {
+    /// Into `path`, which is emptied first: an attempt before may have left something.
+    pub fn create(path: &Path) -> Result<Self, IndexError> {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(IndexError::io("can't clear", path)(error));
+            }
+            _ => {}
+        }
+        let words = path.join("words");
+        fs::create_dir_all(&words).map_err(IndexError::io("can't create", &words))?;
+        let file = path.join("blocks");
+        let mut blocks = BufWriter::new(File::create(&file).map_err(IndexError::io("can't create", &file))?);
+        blocks.write_all(MAGIC).map_err(IndexError::io("can't write", &file))?;
+        Ok(Self {
+            path: path.to_owned(),
+            blocks,
+            at: MAGIC.len() as u64,
+            directory: Directory { version: VERSION, streams: Vec::new(), blocks: Vec::new() },
+            by_key: HashMap::new(),
+            words: WordsWriter::create(&words)?,
+        })
+    }
+
+    pub fn add(
+        &mut self,
+        block: &SealedBlock,
+        labels: Option<&Labels>,
+    ) -> Result<(), IndexError> {
+        let streams = &mut self.directory.streams;
+        let stream = *self.by_key.entry(block.info.key()).or_insert_with(|| {
+            streams.push(StreamEntry { info: block.info.clone(), labels: labels.cloned() });
+            streams.len() as u32 - 1
+        });
+        let filter = block.ids.as_bytes();
+        let written = self.blocks.write_all(&block.data).and_then(|()| self.blocks.write_all(filter));
+        written.map_err(IndexError::io("can't write", &self.path))?;
+        self.directory.blocks.push(BlockEntry {
+            stream,
+            at: self.at,
+            length: block.data.len() as u32,
+            filter_length: filter.len() as u32,
+            filter_crc: crc32fast::hash(filter),
+            head: block.head.clone(),
+        });
+        self.at += (block.data.len() + filter.len()) as u64;
+        Ok(self.words.add(&block.words)?)
+    }
+
+    /// Ends the files and makes them durable.
+    pub fn finish(mut self) -> Result<(), IndexError> {
+        self.words.finish()?;
+        let directory = serde_json::to_vec(&self.directory).map_err(IndexError::Manifest)?;
+        let write = |blocks: &mut BufWriter<File>| -> io::Result<()> {
+            let packed = zstd::bulk::compress(&directory, 3)?;
+            let mut end = Vec::with_capacity(FOOTER);
+            end.extend_from_slice(&self.at.to_le_bytes());
+            end.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+            end.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+            end.extend_from_slice(END);
+            blocks.write_all(&packed)?;
+            blocks.write_all(&end)?;
+            blocks.flush()?;
+            blocks.get_ref().sync_all()?;
+            sync_below(&self.path)
+        };
+        write(&mut self.blocks).map_err(IndexError::io("can't write", &self.path))
+    }
+}
+
+/// Makes a directory and all files in it durable.
+fn sync_below(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() { sync_below(&entry.path())? } else { File::open(entry.path())?.sync_all()? }
+    }
+    File::open(path)?.sync_all()
+}
+
+/// An open split.
+pub struct Split {
+    pub id: u64,
+    file: File,
+    directory: Directory,
+    words: WordsReader,
+}
+
+impl Split {
+    pub fn open(id: u64, path: &Path) -> Result<Self, IndexError> {
+        let file = File::open(path.join("blocks")).map_err(IndexError::io("can't open", path))?;
+        let directory = read_directory(id, &file).map_err(IndexError::io("can't read", path))??;
+        let words = WordsReader::open(&path.join("words"))?;
+        if words.blocks() != directory.blocks.len() {
+            return Err(IndexError::Damaged { split: id, what: "its words are of other blocks".into() });
+        }
+        Ok(Self { id, file, directory, words })
+    }
+
+    pub fn streams(&self) -> &[StreamEntry] {
+        &self.directory.streams
+    }
+
+    pub fn blocks(&self) -> &[BlockEntry] {
+        &self.directory.blocks
+    }
+
+    /// The compressed block, to be read by [`crate::block::records`].
+    pub fn read_block(&self, at: usize) -> Result<Vec<u8>, IndexError> {
+        let entry = &self.directory.blocks[at];
+        self.read(entry.at, entry.length)
+    }
+
+    /// The filter of the block's ids.
+    pub fn read_filter(&self, at: usize) -> Result<IdFilter, IndexError> {
+        let entry = &self.directory.blocks[at];
+        let bytes = self.read(entry.at + u64::from(entry.length), entry.filter_length)?;
+        let filter = IdFilter::from_bytes(&bytes).filter(|_| crc32fast::hash(&bytes) == entry.filter_crc);
+        filter.ok_or_else(|| self.damaged("a filter's checksum is wrong"))
+    }
+
+    /// The blocks that have the word, ascending.
+    pub fn blocks_with(&self, word: &[u8]) -> Result<Vec<u32>, IndexError> {
+        Ok(self.words.blocks_with(word)?)
+    }
+
+    pub fn damaged(&self, what: impl ToString) -> IndexError {
+        IndexError::Damaged { split: self.id, what: what.to_string() }
+    }
+
+    fn read(&self, at: u64, length: u32) -> Result<Vec<u8>, IndexError> {
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact_at(&mut bytes, at).map_err(|error| self.damaged(error))?;
+        Ok(bytes)
+    }
+}
+
+fn read_directory(id: u64, file: &File) -> io::Result<Result<Directory, IndexError>> {
+    let damaged = |what: &str| Ok(Err(IndexError::Damaged { split: id, what: what.into() }));
+    let size = file.metadata()?.len();
+    let Some(footer_at) = size.checked_sub(FOOTER as u64) else { return damaged("it ends early") };
+    let mut footer = [0; FOOTER];
+    file.read_exact_at(&mut footer, footer_at)?;
+    let at = u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte: usize| footer[byte]));
+    let length = u32::from_le_bytes([8, 9, 10, 11].map(|byte: usize| footer[byte]));
+    let crc = u32::from_le_bytes([12, 13, 14, 15].map(|byte: usize| footer[byte]));
+    if &footer[16..] != END || at.checked_add(u64::from(length)) != Some(footer_at) {
+        return damaged("its end is missing");
+    }
+    let mut packed = vec![0; length as usize];
+    file.read_exact_at(&mut packed, at)?;
+    if crc32fast::hash(&packed) != crc {
+        return damaged("its directory's checksum is wrong");
+    }
+    let Ok(bytes) = zstd::bulk::decompress(&packed, unpacked_size(&packed)) else {
+        return damaged("its directory can't be unpacked");
+    };
+    match serde_json::from_slice::<Directory>(&bytes) {
+        Ok(directory) if directory.version == VERSION => Ok(Ok(directory)),
+        Ok(directory) => damaged(&format!("its version {} is not known", directory.version)),
+        Err(error) => damaged(&format!("its directory can't be read: {error}")),
+    }
+}
+
+fn unpacked_size(packed: &[u8]) -> usize {
+    let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+    usize::try_from(size.unwrap_or(0)).unwrap_or(MAX_DIRECTORY).min(MAX_DIRECTORY)
+}

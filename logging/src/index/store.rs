@@ -1,0 +1,212 @@
+//! The store: all records of the node, and the state that searches read.
+//!
+//! One task appends and commits; any number search. A search holds the lock only
+//! to look at the open blocks and to take references to the rest, so it never
+//! sees a record twice or not at all while blocks move from memory to disk.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use super::{
+    IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, PodTable, Retention, SPLIT_BYTES, Split,
+    manifest::{Manifest, SplitEntry},
+};
+use crate::{
+    block::{OpenBlock, SealedBlock},
+    record::StreamInfo,
+    tail::{Batch, StreamCheckpoint},
+};
+
+/// The records of a node. Share it by `Arc`.
+pub struct Store {
+    pub(super) directory: PathBuf,
+    pub(super) state: RwLock<State>,
+    /// Held while splits are added or taken away.
+    pub(super) manifest: Mutex<Manifest>,
+    pub(super) retention: Retention,
+    pods: PodTable,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub open: HashMap<String, OpenBlock>,
+    pub open_bytes: usize,
+    /// Sealed and not yet given to a commit.
+    pub sealed: Vec<Arc<SealedBlock>>,
+    /// On their way to disk.
+    pub committing: Vec<Arc<SealedBlock>>,
+    pub splits: Vec<Arc<Split>>,
+    /// Splits that were set aside, and why.
+    pub broken: BTreeMap<u64, String>,
+}
+
+/// All records at one moment. While it lives no record can be appended.
+pub struct Snapshot<'a> {
+    state: RwLockReadGuard<'a, State>,
+}
+
+impl Store {
+    /// Opens what is in `directory`, which is made when it isn't there. Gives
+    /// where reading stands.
+    pub fn open(directory: &Path, retention: Retention) -> Result<(Self, Vec<StreamCheckpoint>), IndexError> {
+        for path in [directory.join("splits"), directory.join("broken")] {
+            fs::create_dir_all(&path).map_err(IndexError::io("can't create", &path))?;
+        }
+        let loaded = Manifest::load(directory)?;
+        let damaged = loaded.is_none();
+        let mut manifest = loaded.unwrap_or_default();
+        if damaged {
+            manifest.adopt(&super::commit::numbered(&directory.join("splits"))?);
+        }
+        let streams = manifest.streams.clone();
+        let store = Self {
+            directory: directory.to_owned(),
+            state: RwLock::default(),
+            manifest: Mutex::new(manifest),
+            retention,
+            pods: PodTable::open(directory)?,
+        };
+        store.open_splits(damaged)?;
+        Ok((store, streams))
+    }
+
+    /// What is known of Pods.
+    pub fn pods(&self) -> &PodTable {
+        &self.pods
+    }
+
+    /// Takes records in; they can be found when this returns.
+    pub fn append(&self, batch: Batch) -> Result<(), IndexError> {
+        let key = batch.info.key();
+        let mut records = batch.records.into_iter().peekable();
+        while records.peek().is_some() {
+            let full = {
+                let mut state = self.state.write();
+                let block = state.open.entry(key.clone()).or_insert_with(|| OpenBlock::new(batch.info.clone()));
+                let before = block.bytes;
+                while !block.is_full()
+                    && let Some(record) = records.next()
+                {
+                    block.push(record);
+                }
+                let (full, added) = (block.is_full(), block.bytes - before);
+                state.open_bytes += added;
+                full
+            };
+            if full {
+                self.seal(&key)?;
+            }
+        }
+        if self.state.read().open_bytes > MAX_OPEN_BYTES {
+            self.seal_all()?;
+        }
+        Ok(())
+    }
+
+    /// Enough is sealed for a split.
+    pub fn wants_commit(&self) -> bool {
+        self.sealed_bytes() >= SPLIT_BYTES
+    }
+
+    /// Memory is used up: don't append before a commit is through.
+    pub fn is_full(&self) -> bool {
+        self.sealed_bytes() >= MAX_SEALED_BYTES
+    }
+
+    /// Records that are in memory only.
+    pub fn has_uncommitted(&self) -> bool {
+        let state = self.state.read();
+        !state.open.is_empty() || !state.sealed.is_empty() || !state.committing.is_empty()
+    }
+
+    /// All records at this moment.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { state: self.state.read() }
+    }
+
+    /// Namespaces that have records, sorted.
+    pub fn namespaces(&self) -> Vec<String> {
+        let state = self.state.read();
+        let mut names: HashSet<&str> = HashSet::new();
+        names.extend(state.open.values().map(|block| block.info.namespace.as_str()));
+        names.extend(state.sealed.iter().chain(&state.committing).map(|block| block.info.namespace.as_str()));
+        names.extend(state.splits.iter().flat_map(|split| split.streams()).map(|s| s.info.namespace.as_str()));
+        let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Splits that were set aside, as sentences.
+    pub fn broken(&self) -> Vec<String> {
+        self.state.read().broken.values().cloned().collect()
+    }
+
+    /// Whether the split was set aside.
+    pub fn is_broken(&self, split: u64) -> bool {
+        self.state.read().broken.contains_key(&split)
+    }
+
+    /// Numbers for metrics: records and bytes on disk, splits.
+    pub fn sizes(&self) -> (u64, u64, u64) {
+        let manifest = self.manifest.lock();
+        let sum = |of: fn(&SplitEntry) -> u64| manifest.splits.iter().map(of).sum();
+        (sum(|split| split.records), sum(|split| split.disk_bytes), manifest.splits.len() as u64)
+    }
+
+    pub(super) fn split_path(&self, id: u64) -> PathBuf {
+        self.directory.join("splits").join(id.to_string())
+    }
+
+    /// Seals every open block.
+    pub(super) fn seal_all(&self) -> Result<(), IndexError> {
+        let keys: Vec<String> = self.state.read().open.keys().cloned().collect();
+        keys.iter().try_for_each(|key| self.seal(key))
+    }
+
+    /// Compresses an open block. Only the appending task does this, so the block
+    /// can't change between the two locks, and searches go on meanwhile.
+    fn seal(&self, key: &str) -> Result<(), IndexError> {
+        let taken = self.state.read().open.get(key).map(|block| (block.info.clone(), block.records.clone()));
+        let Some((info, records)) = taken.filter(|(_, records)| !records.is_empty()) else { return Ok(()) };
+        let sealed = SealedBlock::seal(info, &records);
+        let sealed = sealed.map_err(IndexError::io("can't compress a block for", &self.directory))?;
+        let mut state = self.state.write();
+        if let Some(block) = state.open.remove(key) {
+            state.open_bytes -= block.bytes;
+        }
+        state.sealed.push(Arc::new(sealed));
+        Ok(())
+    }
+
+    fn sealed_bytes(&self) -> usize {
+        let state = self.state.read();
+        let raw = |blocks: &[Arc<SealedBlock>]| blocks.iter().map(|b| b.head.raw_bytes as usize).sum::<usize>();
+        raw(&state.sealed) + raw(&state.committing) + state.open_bytes
+    }
+}
+
+impl Snapshot<'_> {
+    pub fn open(&self) -> impl Iterator<Item = &OpenBlock> {
+        self.state.open.values()
+    }
+
+    /// Compressed blocks in memory.
+    pub fn sealed(&self) -> impl Iterator<Item = &Arc<SealedBlock>> {
+        self.state.committing.iter().chain(&self.state.sealed)
+    }
+
+    pub fn splits(&self) -> &[Arc<Split>] {
+        &self.state.splits
+    }
+
+    /// Streams with records in memory.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<StreamInfo>> {
+        self.open().map(|block| &block.info).chain(self.sealed().map(|block| &block.info))
+    }
+}

@@ -1,0 +1,60 @@
+//! The collector's metrics: their names and what they mean.
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use tiphys_telemetry::Component;
+
+/// Counts of a collector. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    pub component: Component,
+    pub records: Counter,
+    pub bytes: Counter,
+    pub cut_records: Counter,
+    pub commits: Counter,
+    pub commit_failures: Counter,
+    pub stalls: Counter,
+    pub queries: Counter,
+    pub split_records: Gauge,
+    pub split_bytes: Gauge,
+    pub splits: Gauge,
+    pub broken_splits: Gauge,
+    pub followers: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry of its own, with all metrics.
+    pub fn new() -> Self {
+        let component = Component::new("collector");
+        let counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            component.registry(|registry| registry.register(name, help, counter.clone()));
+            counter
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge: Gauge = Gauge::default();
+            component.registry(|registry| registry.register(name, help, gauge.clone()));
+            gauge
+        };
+        Self {
+            records: counter("tiphys_logs_records", "Records read from log files"),
+            bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
+            cut_records: counter("tiphys_logs_cut_records", "Records that were too long and were cut"),
+            commits: counter("tiphys_logs_commits", "Commits that made records durable"),
+            commit_failures: counter("tiphys_logs_commit_failures", "Commits that failed and are tried again"),
+            stalls: counter("tiphys_logs_stalls", "Times that reading waited for a commit"),
+            queries: counter("tiphys_logs_queries", "Searches, histograms, facets and tails asked for"),
+            split_records: gauge("tiphys_logs_stored_records", "Records in splits"),
+            split_bytes: gauge("tiphys_logs_stored_bytes", "Bytes of all splits on disk"),
+            splits: gauge("tiphys_logs_splits", "Splits"),
+            broken_splits: gauge("tiphys_logs_broken_splits", "Splits that were damaged and set aside"),
+            followers: gauge("tiphys_logs_followers", "Live tails"),
+            component,
+        }
+    }
+}

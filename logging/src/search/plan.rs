@@ -1,0 +1,210 @@
+//! Which blocks a query must look into, and their records.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Progress, Request};
+use crate::{
+    block::{self, BlockHead, Columns, SealedBlock},
+    index::{IndexError, Split, Store},
+    query::{
+        compile::{StreamView, Verdict},
+        text,
+    },
+    record::{Labels, Record, StreamInfo},
+};
+
+/// A block that may have hits.
+pub(super) struct Candidate {
+    pub info: Arc<StreamInfo>,
+    /// The stream's key, for ordering.
+    pub key: Arc<str>,
+    pub labels: Option<Labels>,
+    pub head: BlockHead,
+    /// Of the query's leaves.
+    pub verdicts: Vec<Verdict>,
+    /// Of the whole query: `Maybe` or `Yes`.
+    pub verdict: Verdict,
+    place: Place,
+}
+
+enum Place {
+    Open(Vec<Record>),
+    Sealed(Arc<SealedBlock>),
+    Split(Arc<Split>, usize),
+}
+
+/// A stream, judged.
+struct Judged {
+    info: Arc<StreamInfo>,
+    key: Arc<str>,
+    labels: Option<Labels>,
+    verdicts: Vec<Verdict>,
+}
+
+/// All blocks that may have hits, in no order.
+pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    let mut sealed = Vec::new();
+    let splits = {
+        // Held briefly: bodies are shared, not copied, and nothing is matched in here.
+        let snapshot = store.snapshot();
+        for block in snapshot.open() {
+            let head = BlockHead::of(&block.records);
+            if request.touches(head.min_time, head.max_time)
+                && let Some(judged) = judge(store, request, &block.info, None)
+            {
+                let place = Place::Open(block.records.clone());
+                candidates.extend(judged.candidate(request, head, place, |_| true));
+            }
+        }
+        sealed.extend(snapshot.sealed().cloned());
+        snapshot.splits().to_vec()
+    };
+    for block in sealed {
+        if request.touches(block.head.min_time, block.head.max_time)
+            && let Some(judged) = judge(store, request, &block.info, None)
+        {
+            let (head, place) = (block.head.clone(), Place::Sealed(block.clone()));
+            candidates.extend(judged.candidate(request, head, place, |token| block.may_have(token)));
+        }
+    }
+    for split in splits {
+        if progress.is_late(request) {
+            break;
+        }
+        match plan_split(store, request, &split) {
+            Ok(found) => candidates.extend(found),
+            Err(error) => report(store, &split, &error, progress),
+        }
+    }
+    candidates
+}
+
+fn plan_split(store: &Store, request: &Request, split: &Arc<Split>) -> Result<Vec<Candidate>, IndexError> {
+    let judge_entry = |entry: &crate::index::StreamEntry| judge(store, request, &entry.info, entry.labels.clone());
+    let streams: Vec<Option<Judged>> = split.streams().iter().map(judge_entry).collect();
+    let mut words: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
+    for token in request.query.tokens().filter(|token| !text::is_id(token)) {
+        if !words.contains_key(token) {
+            words.insert(token.to_vec(), split.blocks_with(token)?);
+        }
+    }
+    let mut candidates = Vec::new();
+    for (at, entry) in split.blocks().iter().enumerate() {
+        let Some(judged) = &streams[entry.stream as usize] else { continue };
+        if !request.touches(entry.head.min_time, entry.head.max_time) {
+            continue;
+        }
+        let mut filter = None;
+        let mut failed = None;
+        let may_have = |token: &[u8]| {
+            if !text::is_id(token) {
+                return words.get(token).is_none_or(|blocks| blocks.binary_search(&(at as u32)).is_ok());
+            }
+            if filter.is_none() {
+                match split.read_filter(at) {
+                    Ok(found) => filter = Some(found),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            filter.as_ref().is_none_or(|filter| filter.may_have(token))
+        };
+        let place = Place::Split(split.clone(), at);
+        candidates.extend(judged.candidate(request, entry.head.clone(), place, may_have));
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(candidates)
+}
+
+/// What the stream's names and labels say; `None` when no record of it can match.
+fn judge(store: &Store, request: &Request, info: &Arc<StreamInfo>, written: Option<Labels>) -> Option<Judged> {
+    if !request.allows(&info.namespace) {
+        return None;
+    }
+    let labels = store.pods().get(&info.uid).map(|meta| meta.labels.clone()).or(written);
+    let verdicts = request.query.on_stream(StreamView { info, labels: labels.as_deref() });
+    let possible = request.query.verdict(&verdicts) != Verdict::No;
+    possible.then(|| Judged { info: info.clone(), key: info.key().into(), labels, verdicts })
+}
+
+impl Judged {
+    fn candidate(
+        &self,
+        request: &Request,
+        head: BlockHead,
+        place: Place,
+        may_have: impl FnMut(&[u8]) -> bool,
+    ) -> Option<Candidate> {
+        let mut verdicts = self.verdicts.clone();
+        request.query.on_block(&mut verdicts, head.level_mask(), may_have);
+        let verdict = request.query.verdict(&verdicts);
+        (verdict != Verdict::No).then(|| Candidate {
+            info: self.info.clone(),
+            key: self.key.clone(),
+            labels: self.labels.clone(),
+            head,
+            verdicts,
+            verdict,
+            place,
+        })
+    }
+}
+
+impl Candidate {
+    /// All records of the block; empty when its split is damaged, which is then reported.
+    pub fn records(&self, store: &Store, progress: &mut Progress) -> Vec<Record> {
+        let decoded = match &self.place {
+            Place::Open(records) => Ok(records.clone()),
+            _ => self.with_data(|data| block::records(data)),
+        };
+        self.sound(decoded, store, progress)
+    }
+
+    /// Times and levels of the block.
+    pub fn columns(&self, store: &Store, progress: &mut Progress) -> Columns {
+        let decoded = match &self.place {
+            Place::Open(records) => Ok(Columns {
+                times: records.iter().map(|record| record.time).collect(),
+                levels: records.iter().map(|record| record.level).collect(),
+                ..Columns::default()
+            }),
+            _ => self.with_data(block::columns),
+        };
+        self.sound(decoded, store, progress)
+    }
+
+    fn with_data<T>(
+        &self,
+        decode: impl FnOnce(&[u8]) -> Result<T, block::CorruptBlock>,
+    ) -> Result<T, IndexError> {
+        match &self.place {
+            Place::Split(split, at) => decode(&split.read_block(*at)?).map_err(|error| split.damaged(error)),
+            Place::Sealed(block) => {
+                // Never was on a disk: this can't fail but by a fault of memory.
+                decode(&block.data).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
+            }
+            Place::Open(_) => decode(&[]).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() }),
+        }
+    }
+
+    fn sound<T: Default>(&self, decoded: Result<T, IndexError>, store: &Store, progress: &mut Progress) -> T {
+        decoded.unwrap_or_else(|error| {
+            match &self.place {
+                Place::Split(split, _) => report(store, split, &error, progress),
+                _ => progress.failed.push((u64::MAX, error.to_string())),
+            }
+            T::default()
+        })
+    }
+}
+
+fn report(store: &Store, split: &Arc<Split>, error: &IndexError, progress: &mut Progress) {
+    progress.failed.push((split.id, error.to_string()));
+    if matches!(error, IndexError::Damaged { .. } | IndexError::Words(_))
+        && let Err(error) = store.set_aside(split.id, error)
+    {
+        tracing::error!(split = split.id, %error, "damaged split can't be set aside");
+    }
+}

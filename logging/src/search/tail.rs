@@ -1,0 +1,125 @@
+//! Live records: what is appended goes to everyone who follows.
+//!
+//! ```text
+//! append -> hub (ring of RING batches) -> each follower: filter -> its connection
+//! ```
+//!
+//! A follower that is slower than the ring is told how many records it missed;
+//! neither the collector nor another follower waits for it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures::{Stream, stream};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::{Request, shape};
+use crate::{
+    index::Store,
+    query::compile::{StreamView, Verdict},
+    record::{Position, Record, StreamInfo},
+    tail::Batch,
+    wire::TailLine,
+};
+
+/// Batches kept for slow followers. A batch comes from one chunk of one file.
+const RING: usize = 64;
+
+struct Live {
+    info: Arc<StreamInfo>,
+    records: Vec<Record>,
+    /// Records published before these.
+    before: u64,
+}
+
+/// Hands appended records to followers.
+pub struct TailHub {
+    sender: broadcast::Sender<Arc<Live>>,
+    published: AtomicU64,
+}
+
+impl Default for TailHub {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(RING), published: AtomicU64::new(0) }
+    }
+}
+
+impl TailHub {
+    /// Gives a batch to all followers; costs nothing when there is none.
+    pub fn publish(&self, batch: &Batch) {
+        if self.sender.receiver_count() == 0 {
+            return;
+        }
+        let records = batch.records.clone();
+        let before = self.published.fetch_add(records.len() as u64, Ordering::Relaxed);
+        // The last follower may have left just now.
+        let _ = self.sender.send(Arc::new(Live { info: batch.info.clone(), records, before }));
+    }
+
+    /// Those who follow now.
+    pub fn followers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+}
+
+struct Follower {
+    receiver: broadcast::Receiver<Arc<Live>>,
+    store: Arc<Store>,
+    request: Request,
+    node: String,
+    /// The number that the next batch begins with, unless some were missed.
+    expected: Option<u64>,
+    lines: std::collections::VecDeque<TailLine>,
+}
+
+/// Records that match, from the moment of this call on, until dropped. Time
+/// bounds and cursor of the request don't count.
+pub fn tail(hub: &TailHub, store: Arc<Store>, request: Request, node: String) -> impl Stream<Item = TailLine> + Send + use<> {
+    let receiver = hub.sender.subscribe();
+    let follower = Follower { receiver, store, request, node, expected: None, lines: Default::default() };
+    stream::unfold(follower, |mut follower| async move {
+        let line = follower.next().await?;
+        Some((line, follower))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<TailLine> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(line);
+            }
+            match self.receiver.recv().await {
+                Ok(live) => self.take_in(&live),
+                // The next batch tells how many records were missed.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    fn take_in(&mut self, live: &Live) {
+        let missed = self.expected.map_or(0, |expected| live.before.saturating_sub(expected));
+        self.expected = Some(live.before + live.records.len() as u64);
+        if missed > 0 {
+            self.lines.push_back(TailLine::Dropped { dropped: missed, node: self.node.clone() });
+        }
+        if !self.request.allows(&live.info.namespace) {
+            return;
+        }
+        let labels = self.store.pods().get(&live.info.uid).map(|meta| meta.labels.clone());
+        let query = &self.request.query;
+        let verdicts = query.on_stream(StreamView { info: &live.info, labels: labels.as_deref() });
+        if query.verdict(&verdicts) == Verdict::No {
+            return;
+        }
+        let key = live.info.key();
+        for record in live.records.iter().filter(|record| query.matches(&verdicts, record)) {
+            let position = Position { time: record.time, stream: key.clone(), seq: record.seq };
+            let line = shape::log_record(&live.info, labels.as_ref(), record, position);
+            self.lines.push_back(TailLine::Record(Box::new(line)));
+        }
+    }
+}

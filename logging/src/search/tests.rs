@@ -1,0 +1,307 @@
+//! Search against a grep that knows nothing of blocks, terms or filters: the
+//! same hits in the same order, in pages of any size, at every stage of storage.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    index::{PodMeta, Retention, Store},
+    record::{Level, Source, StreamInfo},
+    tail::Batch,
+    wire::TailLine,
+};
+
+fn info(stream: usize) -> Arc<StreamInfo> {
+    Arc::new(StreamInfo {
+        namespace: if stream == 0 { "shop" } else { "ops" }.into(),
+        pod: format!("web-{stream}"),
+        uid: format!("uid-{stream}"),
+        container: "app".into(),
+        restart: 0,
+        node: "n1".into(),
+    })
+}
+
+const LABEL: (&str, &str) = ("tier", "front");
+
+/// A word as the language defines it, found the slow way.
+fn has_word(body: &[u8], word: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+    let body = body.to_ascii_lowercase();
+    let word = word.as_bytes().to_ascii_lowercase();
+    (0..body.len().saturating_sub(word.len() - 1)).any(|at| {
+        body[at..].starts_with(&word)
+            && !(at > 0 && token(body[at - 1]) && token(word[0]))
+            && !body.get(at + word.len()).is_some_and(|next| token(*next) && token(word[word.len() - 1]))
+    })
+}
+
+type Naive = Box<dyn Fn(&StreamInfo, &Record) -> bool>;
+
+/// Queries in the language with what they mean.
+fn leaf(which: usize) -> (&'static str, Naive) {
+    let words = ["error", "id_7", "a1b2c3", "1234567", "\"error at\"", "reset", "x"];
+    if let Some(word) = words.get(which) {
+        let plain = word.trim_matches('"');
+        return (word, Box::new(move |_, record| has_word(&record.body, plain)));
+    }
+    let json = |record: &Record, name: &str| {
+        serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(&record.body).ok()?.remove(name)
+    };
+    match which - words.len() {
+        0 => ("pod:web-1", Box::new(|info, _| info.pod == "web-1")),
+        1 => ("ns:sh*", Box::new(|info, _| info.namespace == "shop")),
+        2 => ("level:>=error", Box::new(|_, record| record.level >= Level::Error)),
+        3 => ("stream:stderr", Box::new(|_, record| record.source == Source::Stderr)),
+        4 => ("status:>=500", Box::new(move |_, r| json(r, "status").and_then(|v| v.as_f64()) >= Some(500.0))),
+        5 => ("status:200", Box::new(move |_, r| json(r, "status").is_some_and(|v| v == 200))),
+        6 => ("msg:reset", Box::new(move |_, r| {
+            json(r, "msg").is_some_and(|v| v.as_str().is_some_and(|text| has_word(text.as_bytes(), "reset")))
+        })),
+        7 => ("tier:front", Box::new(|info, _| info.uid == "uid-0")),
+        8 => ("err*", Box::new(|_, record| {
+            let lower = record.body.to_ascii_lowercase();
+            lower.windows(3).enumerate().any(|(at, w)| {
+                w == b"err" && !(at > 0 && (lower[at - 1].is_ascii_alphanumeric() || lower[at - 1] == b'_' || lower[at - 1] >= 0x80))
+            })
+        })),
+        9 => ("/id_\\d/", Box::new(|_, record| record.body.windows(4).any(|w| w.starts_with(b"id_") && w[3].is_ascii_digit()))),
+        _ => ("*", Box::new(|_, _| true)),
+    }
+}
+const LEAVES: usize = 18;
+
+#[derive(Debug, Clone)]
+enum Query {
+    Leaf(usize),
+    Not(Box<Query>),
+    Both(Box<Query>, Box<Query>),
+    Either(Box<Query>, Box<Query>),
+}
+
+impl Query {
+    fn text(&self) -> String {
+        match self {
+            Query::Leaf(which) => leaf(*which).0.to_owned(),
+            Query::Not(inner) => format!("NOT ({})", inner.text()),
+            Query::Both(a, b) => format!("({}) AND ({})", a.text(), b.text()),
+            Query::Either(a, b) => format!("({}) OR ({})", a.text(), b.text()),
+        }
+    }
+
+    fn grep(&self, info: &StreamInfo, record: &Record) -> bool {
+        match self {
+            Query::Leaf(which) => leaf(*which).1(info, record),
+            Query::Not(inner) => !inner.grep(info, record),
+            Query::Both(a, b) => a.grep(info, record) && b.grep(info, record),
+            Query::Either(a, b) => a.grep(info, record) || b.grep(info, record),
+        }
+    }
+}
+
+fn queries() -> impl Strategy<Value = Query> {
+    (0..LEAVES).prop_map(Query::Leaf).prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|query| Query::Not(Box::new(query))),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| Query::Both(Box::new(a), Box::new(b))),
+            (inner.clone(), inner).prop_map(|(a, b)| Query::Either(Box::new(a), Box::new(b))),
+        ]
+    })
+}
+
+fn bodies() -> impl Strategy<Value = Vec<u8>> {
+    let words = proptest::collection::vec(
+        prop_oneof![Just("error"), Just("Error at"), Just("errors"), Just("id_7"), Just("a1b2c3"), Just("1234567"), Just("12345678"), Just("connection reset"), Just("-x-"), Just("é")],
+        0..5,
+    );
+    prop_oneof![
+        4 => words.prop_map(|words| words.join(" ").into_bytes()),
+        2 => (prop_oneof![Just("200"), Just("500"), Just("5e2"), Just("\"503\"")], prop_oneof![Just("a reset"), Just("a\\nreset"), Just("r\\u0065set"), Just("presets")])
+            .prop_map(|(status, msg)| format!("{{\"status\":{status},\"msg\":\"{msg}\"}}").into_bytes()),
+        1 => proptest::collection::vec(any::<u8>(), 0..12),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append { stream: usize, time: i64, level: u8, stderr: bool, body: Vec<u8> },
+    Commit,
+    Begin,
+    Merge,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let append = (0usize..3, 0i64..20, 0u8..7, any::<bool>(), bodies())
+        .prop_map(|(stream, time, level, stderr, body)| Step::Append { stream, time, level, stderr, body });
+    let step = prop_oneof![20 => append, 2 => Just(Step::Commit), 1 => Just(Step::Begin), 1 => Just(Step::Merge)];
+    proptest::collection::vec(step, 1..80)
+}
+
+struct World {
+    _folder: tempfile::TempDir,
+    store: Arc<Store>,
+    all: Vec<(Arc<StreamInfo>, Record)>,
+}
+
+fn world(steps: Vec<Step>) -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+    let labels = Arc::new([(LABEL.0.to_string(), LABEL.1.to_string())].into());
+    store.pods().update("uid-0", PodMeta { labels, ..PodMeta::default() });
+    let mut all = Vec::new();
+    for step in steps {
+        match step {
+            Step::Append { stream, time, level, stderr, body } => {
+                let seq = all.len() as u64;
+                let level = Level::from_number(level).expect("a level");
+                let source = if stderr { Source::Stderr } else { Source::Stdout };
+                let record = Record { time, seq, level, source, body: Bytes::from(body) };
+                all.push((info(stream), record.clone()));
+                store.append(Batch { info: info(stream), records: vec![record] }).expect("appended");
+            }
+            Step::Commit => {
+                let pending = store.begin_commit(vec![]).expect("begun");
+                store.finish_commit(&pending).expect("durable");
+            }
+            Step::Begin => drop(store.begin_commit(vec![]).expect("begun")),
+            Step::Merge => {
+                store.merge().expect("merged");
+            }
+        }
+    }
+    World { _folder: folder, store: Arc::new(store), all }
+}
+
+fn request(query: &str, cursor: Option<String>) -> Request {
+    let request = NodeRequest { query: query.into(), since: Some(2), until: Some(19), cursor, ..NodeRequest::default() };
+    Request::new(&request, Duration::from_secs(60)).expect(query)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn search_finds_what_grep_finds_in_the_same_order(
+        steps in steps(),
+        queries in proptest::collection::vec(queries(), 1..6),
+        page in 1usize..30,
+    ) {
+        let world = world(steps);
+        for query in queries {
+            let text = query.text();
+            let mut expected: Vec<(i64, String, u64)> = world.all.iter()
+                .filter(|(info, record)| (2..19).contains(&record.time) && query.grep(info, record))
+                .map(|(info, record)| (record.time, info.key(), record.seq))
+                .collect();
+            expected.sort_unstable_by(|a, b| b.cmp(a));
+
+            let mut found = Vec::new();
+            let mut cursor = None;
+            loop {
+                let answer = search(&world.store, &request(&text, cursor), page, "n1");
+                prop_assert!(answer.records.len() <= page && answer.partial.is_empty());
+                found.extend(answer.records.iter().map(|record| {
+                    let at: Position = record.id.parse().expect("an id");
+                    (at.time, at.stream, at.seq)
+                }));
+                cursor = answer.cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(&found, &expected, "{}", text);
+
+            let bars = histogram(&world.store, &request(&text, None), 7, "n1");
+            prop_assert_eq!(bars.buckets.iter().map(|bar| bar.count).sum::<u64>(), expected.len() as u64);
+            prop_assert_eq!(bars.buckets[1].count, expected.iter().filter(|hit| (5..8).contains(&hit.0)).count() as u64);
+            let facets = facets(&world.store, &request(&text, None), "n1");
+            prop_assert_eq!(facets.count, expected.len() as u64);
+            let shop: u64 = facets.facets.get("namespace").into_iter().flatten().filter(|v| v.value == "shop").map(|v| v.count).sum();
+            prop_assert_eq!(shop, expected.iter().filter(|hit| hit.1.starts_with("uid-0/")).count() as u64);
+        }
+    }
+}
+
+fn append(stream: usize, seq: u64, body: Bytes) -> Step {
+    Step::Append { stream, time: 2 + seq as i64, level: 3, stderr: false, body: body.to_vec() }
+}
+
+#[test]
+fn abuse_30_a_namespace_that_is_not_allowed_shows_nothing_in_any_answer() {
+    let world = world(vec![append(0, 0, "seen".into()), append(1, 1, "secret".into()), Step::Commit, append(1, 2, "secret".into())]);
+    let asked = |namespaces: Vec<String>| {
+        let request = NodeRequest {
+            since: Some(0),
+            until: Some(100),
+            namespaces: Some(namespaces),
+            ..NodeRequest::default()
+        };
+        let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
+        let found = search(&world.store, &request, 10, "n1");
+        let bars: u64 = histogram(&world.store, &request, 3, "n1").buckets.iter().map(|bar| bar.count).sum();
+        let facets = facets(&world.store, &request, "n1");
+        assert!(!serde_json::to_string(&facets).expect("JSON").contains("ops"));
+        (found.records.len() as u64, found.scanned, bars, facets.count)
+    };
+    assert_eq!(asked(vec!["shop".into()]), (1, 1, 1, 1));
+    assert_eq!(asked(vec![]), (0, 0, 0, 0));
+}
+
+#[test]
+fn abuse_35_an_answer_is_bounded_in_bytes_and_time() {
+    let body = Bytes::from(vec![b'x'; 256 << 10]);
+    let world = world((0..100).map(|at| append(0, at, body.clone())).collect());
+    let request = NodeRequest::default();
+    let wide = Request::new(&request, Duration::from_secs(60)).expect("a query");
+    let answer = search(&world.store, &wide, 10_000, "n1");
+    assert_eq!(answer.records.len(), MAX_RESULT_BYTES / body.len());
+    let rest = NodeRequest { cursor: answer.cursor, ..NodeRequest::default() };
+    let rest = search(&world.store, &Request::new(&rest, Duration::from_secs(60)).expect("a query"), 10_000, "n1");
+    assert_eq!(rest.records.len(), 100 - MAX_RESULT_BYTES / body.len());
+
+    let late = Request::new(&request, Duration::ZERO).expect("a query");
+    assert!(search(&world.store, &late, 10, "n1").partial[0].error.starts_with("time was up"));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_given_exactly() {
+    let world = world(vec![append(0, 0, Bytes::from_static(b"a\xff\x00b"))]);
+    let answer = search(&world.store, &request("*", None), 10, "n1");
+    assert_eq!(answer.records[0].body, "a\u{fffd}\0b");
+    assert_eq!(answer.records[0].body_base64.as_deref(), Some("Yf8AYg=="));
+    assert_eq!(answer.records[0].labels.as_ref().map(|labels| labels.len()), Some(1));
+}
+
+#[tokio::test]
+async fn abuse_33_a_slow_follower_is_told_what_it_missed_and_holds_nobody_up() {
+    let world = world(vec![]);
+    let hub = TailHub::default();
+    let publish = |seq: u64| {
+        let body = Bytes::from(format!("line {seq}"));
+        let record = Record { time: 1, seq, level: Level::Info, source: Source::Stdout, body };
+        hub.publish(&Batch { info: info(0), records: vec![record] });
+    };
+    let request = |query: &str| {
+        let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
+        Request::new(&request, Duration::from_secs(60)).expect("a query")
+    };
+    let mut slow = Box::pin(tail(&hub, world.store.clone(), request("*"), "n1".into()));
+    let mut other = Box::pin(tail(&hub, world.store.clone(), request("pod:web-1"), "n1".into()));
+    publish(0);
+    assert!(matches!(slow.next().await, Some(TailLine::Record(record)) if record.body == "line 0"));
+    (1..1001).for_each(publish);
+    let (mut records, mut dropped) = (0, 0);
+    while records + dropped < 1000 {
+        match slow.next().await.expect("a line") {
+            TailLine::Record(_) => records += 1,
+            TailLine::Dropped { dropped: missed, .. } => dropped += missed,
+            TailLine::Partial { partial } => panic!("{partial:?}"),
+        }
+    }
+    assert!(dropped > 0 && records > 0, "{records} records, {dropped} dropped");
+    let nothing = tokio::time::timeout(Duration::from_millis(10), other.next()).await;
+    assert!(!matches!(nothing, Ok(Some(TailLine::Record(_)))));
+}

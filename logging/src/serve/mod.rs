@@ -1,0 +1,193 @@
+//! The collector's HTTP door, for the server's root.
+//!
+//! ```text
+//! POST /v1/search  /v1/histogram  /v1/facets    NodeRequest -> answer
+//! POST /v1/tail                                 NodeRequest -> NDJSON, until the reader leaves
+//! GET  /v1/namespaces                           those that have records
+//! GET  /metrics                                 all of the above want the bearer token
+//! GET  /healthz                                 open
+//! ```
+//!
+//! Who may see what is decided by the root; a collector trusts whoever has the
+//! token. Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{Request, StatusCode, header};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::{
+    collector::Config,
+    index::Store,
+    metric_names::Metrics,
+    root,
+    search::{self, TailHub},
+    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest},
+};
+
+/// Queries that run at once; more wait.
+const QUERIES: usize = 4;
+/// Followers at once; more are refused.
+const FOLLOWERS: usize = 64;
+/// After this a query gives what it has.
+const QUERY_TIME: Duration = Duration::from_secs(8);
+const MAX_REQUEST: usize = 4 << 20;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Service {
+    store: Arc<Store>,
+    hub: Arc<TailHub>,
+    metrics: Metrics,
+    node: String,
+    /// A digest, so that comparing takes the same time whatever was sent.
+    token: [u8; 32],
+    queries: Arc<Semaphore>,
+}
+
+impl Service {
+    pub fn new(store: Arc<Store>, hub: Arc<TailHub>, metrics: Metrics, config: &Config) -> Self {
+        Self {
+            store,
+            hub,
+            metrics,
+            node: config.node_name.clone(),
+            token: Sha256::digest(config.token.as_bytes()).into(),
+            queries: Arc::new(Semaphore::new(QUERIES)),
+        }
+    }
+
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/search", post(search))
+            .route("/v1/histogram", post(histogram))
+            .route("/v1/facets", post(facets))
+            .route("/v1/tail", post(tail))
+            .route("/v1/namespaces", get(namespaces))
+            .route("/metrics", get(metrics))
+            .layer(DefaultBodyLimit::max(MAX_REQUEST))
+            .layer(middleware::from_fn_with_state(self.clone(), authenticate))
+            .route("/healthz", get(|| async { "ok" }))
+            .with_state(self)
+    }
+
+    /// Runs a query on a blocking thread, when it is its turn.
+    async fn run<T: Send + 'static>(
+        &self,
+        request: &NodeRequest,
+        query: impl FnOnce(&Store, &search::Request, &str) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.metrics.queries.inc();
+        let permit = self.queries.clone().acquire_owned().await.map_err(|_| Refusal::stopping())?;
+        let request = search::Request::new(request, QUERY_TIME)?;
+        let (store, node) = (self.store.clone(), self.node.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            query(&store, &request, &node)
+        });
+        work.await.map_err(|_| Refusal::stopping())
+    }
+}
+
+async fn authenticate(State(service): State<Service>, request: Request<axum::body::Body>, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    if given.is_some_and(|token| same(&service.token, &Sha256::digest(token).into())) {
+        return next.run(request).await;
+    }
+    (StatusCode::UNAUTHORIZED, "the collector's bearer token is needed\n").into_response()
+}
+
+/// Compares in constant time.
+fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    std::hint::black_box(difference) == 0
+}
+
+type NodeJson = Result<Json<NodeRequest>, JsonRejection>;
+
+async fn search(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
+    let Json(request) = request?;
+    let limit = request.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let query = move |store: &Store, request: &search::Request, node: &str| search::search(store, request, limit, node);
+    Ok(Json(service.run(&request, query).await?).into_response())
+}
+
+async fn histogram(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
+    let Json(request) = request?;
+    let buckets = request.buckets.unwrap_or(60).clamp(1, 1000);
+    let query =
+        move |store: &Store, request: &search::Request, node: &str| search::histogram(store, request, buckets, node);
+    Ok(Json(service.run(&request, query).await?).into_response())
+}
+
+async fn facets(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
+    let Json(request) = request?;
+    Ok(Json(service.run(&request, search::facets).await?).into_response())
+}
+
+async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
+    let Json(request) = request?;
+    service.metrics.queries.inc();
+    let request = search::Request::new(&request, QUERY_TIME)?;
+    if service.hub.followers() >= FOLLOWERS {
+        let message = format!("{FOLLOWERS} live tails are open on this node already: close one");
+        return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, message });
+    }
+    // Followed from here on, before the head of the answer goes out.
+    let lines = search::tail(&service.hub, service.store.clone(), request, service.node.clone());
+    Ok(root::ndjson(lines))
+}
+
+async fn namespaces(State(service): State<Service>) -> Json<Vec<String>> {
+    Json(service.store.namespaces())
+}
+
+async fn metrics(State(service): State<Service>) -> Response {
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let (records, bytes, splits) = service.store.sizes();
+    service.metrics.split_records.set(gauge(records));
+    service.metrics.split_bytes.set(gauge(bytes));
+    service.metrics.splits.set(gauge(splits));
+    service.metrics.broken_splits.set(gauge(service.store.broken().len() as u64));
+    service.metrics.followers.set(gauge(service.hub.followers() as u64));
+    let head = [(header::CONTENT_TYPE, tiphys_telemetry::Component::CONTENT_TYPE)];
+    (head, service.metrics.component.render()).into_response()
+}
+
+/// An answer that is an error: a line of text.
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    fn stopping() -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, message: "the collector is stopping".into() }
+    }
+}
+
+impl From<search::BadRequest> for Refusal {
+    fn from(error: search::BadRequest) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: error.to_string() }
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(error: JsonRejection) -> Self {
+        Self { status: error.status(), message: error.body_text() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, self.message).into_response()
+    }
+}

@@ -1,0 +1,193 @@
+//! One log file and how far it was read.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+};
+
+use super::{
+    checkpoint::{FileCheckpoint, Fingerprint, Skipping},
+    dir::Dir,
+};
+use crate::parse::{self, Joined, Joiner, MAX_BODY};
+
+/// Bytes that are read at once; a line that doesn't fit is cut. The runtime's
+/// own pieces are 16 KiB.
+pub const CHUNK: usize = MAX_BODY + 1024;
+
+/// One file of a stream.
+#[derive(Debug)]
+pub struct LogFile {
+    pub name: String,
+    pub inode: u64,
+    /// All bytes before it were handed on.
+    pub offset: u64,
+    /// What the xattr says.
+    pub acked: Option<u64>,
+    /// It may have more.
+    pub dirty: bool,
+    /// Deleted; what is left is read through the descriptor.
+    pub gone: bool,
+    /// How often it was looked for in vain.
+    pub missing: u8,
+    file: Option<File>,
+    fingerprint: Fingerprint,
+    skipping: Option<Skipping>,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more at once.
+    More,
+    /// Up to the end, or to a line that is not finished.
+    End,
+}
+
+impl LogFile {
+    /// A file seen for the first time, or again after a restart.
+    pub fn new(name: String, inode: u64, checkpoint: Option<FileCheckpoint>) -> Self {
+        let (offset, fingerprint, skipping) = match checkpoint {
+            Some(known) => (known.offset, known.fingerprint, known.skipping),
+            None => (0, Fingerprint::default(), None),
+        };
+        Self { name, inode, offset, acked: None, dirty: true, gone: false, missing: 0, file: None, fingerprint, skipping }
+    }
+
+    pub fn checkpoint(&self) -> FileCheckpoint {
+        FileCheckpoint {
+            inode: self.inode,
+            name: self.name.clone(),
+            offset: self.offset,
+            fingerprint: self.fingerprint,
+            skipping: self.skipping,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Known to have no name any more; only an open file can tell.
+    pub fn is_unlinked(&self) -> bool {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).is_some_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Writes the acknowledgement. Nothing is lost where the file system has no
+    /// xattrs: the kubelet then waits its time.
+    pub fn acknowledge(&mut self, directory: &Dir, offset: u64) -> io::Result<()> {
+        use xattr::FileExt;
+        if self.acked == Some(offset) {
+            return Ok(());
+        }
+        let was_open = self.is_open();
+        let result = self.open(directory).and_then(|file| file.set_xattr(super::ACKED, offset.to_string().as_bytes()));
+        if !was_open {
+            self.close();
+        }
+        result.map(|()| self.acked = Some(offset))
+    }
+
+    /// Lets the descriptor go; a later read opens it again.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Opens the file now, so that it can be read even when it is deleted.
+    pub fn open(&mut self, directory: &Dir) -> io::Result<&File> {
+        if self.file.is_none() {
+            let file = directory.file(&self.name)?;
+            if file.metadata()?.ino() != self.inode {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
+            }
+            self.file = Some(file);
+        }
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Reads up to [`CHUNK`] bytes of an open file and hands on the lines that are complete.
+    pub fn read(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        joiner: &mut Joiner,
+        found: &mut impl FnMut(Joined),
+    ) -> io::Result<Progress> {
+        let Some(file) = &self.file else { return Ok(Progress::End) };
+        if file.metadata()?.len() < self.offset || !self.fingerprint.fits(file) {
+            tracing::info!(file = %self.name, offset = self.offset, "log file was truncated, it is read from its begin");
+            (self.offset, self.fingerprint, self.skipping) = (0, Fingerprint::default(), None);
+        }
+        buffer.resize(CHUNK, 0);
+        let length = file.read_at(buffer, self.offset)?;
+        let used = self.lines(&buffer[..length], joiner, found);
+        self.advance(used)?;
+        Ok(if length == CHUNK { Progress::More } else { Progress::End })
+    }
+
+    /// The rest of a file that gets no more, as a line even if its end is missing.
+    pub fn read_torn_line(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        joiner: &mut Joiner,
+        found: &mut impl FnMut(Joined),
+    ) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        buffer.resize(CHUNK, 0);
+        let length = file.read_at(buffer, self.offset)?;
+        let rest = &buffer[..length];
+        if let Some(skipping) = self.skipping.take() {
+            joiner.skip(skipping.source(), length as u64);
+            if skipping.full {
+                joiner.finish(skipping.source()).into_iter().for_each(found);
+            }
+        } else if !rest.is_empty() {
+            joiner.push(parse::piece(rest)).into_iter().for_each(found);
+        }
+        self.advance(length)
+    }
+
+    fn advance(&mut self, bytes: usize) -> io::Result<()> {
+        self.offset += bytes as u64;
+        if bytes > 0
+            && !self.fingerprint.is_complete()
+            && let Some(file) = &self.file
+        {
+            self.fingerprint = Fingerprint::of(file, self.offset)?;
+        }
+        Ok(())
+    }
+
+    /// Gives how many bytes are done with.
+    fn lines(&mut self, data: &[u8], joiner: &mut Joiner, found: &mut impl FnMut(Joined)) -> usize {
+        let mut at = 0;
+        if let Some(skipping) = self.skipping {
+            let Some(end) = line_end(data) else {
+                joiner.skip(skipping.source(), data.len() as u64);
+                return data.len();
+            };
+            joiner.skip(skipping.source(), end as u64);
+            if skipping.full {
+                joiner.finish(skipping.source()).into_iter().for_each(&mut *found);
+            }
+            self.skipping = None;
+            at = end + 1;
+        }
+        while let Some(length) = line_end(&data[at..]) {
+            joiner.push(parse::piece(&data[at..at + length])).into_iter().for_each(&mut *found);
+            at += length + 1;
+        }
+        if at == 0 && data.len() == CHUNK {
+            // A line that doesn't fit: what fits is kept, the rest counted.
+            let piece = parse::piece(data);
+            joiner.extend(piece.source, piece.time, &piece.text);
+            self.skipping = Some(Skipping::new(piece.source, piece.tag));
+            at = data.len();
+        }
+        at
+    }
+}
+
+fn line_end(data: &[u8]) -> Option<usize> {
+    data.iter().position(|byte| *byte == b'\n')
+}

@@ -1,0 +1,34 @@
+//! Following the log files of all containers of the node.
+//!
+//! ```text
+//! inotify -> watch (what changed) -> tailer: scan a directory, queue files that have more
+//!         -> file: one chunk a turn, round robin over containers -> parse -> records of a stream
+//! ```
+//!
+//! Found at once: a new directory is watched first and listed second. Lost
+//! never: a file is known by its inode, so a rename moves nothing; a rotated file
+//! is read to its end, a deleted one through the open descriptor. Backpressure is
+//! not reading: the caller just doesn't ask for the next chunk. A symbolic link is
+//! never followed, on no step of the way ([`dir`]).
+//!
+//! Where reading stands is a [`StreamCheckpoint`] a stream, which the index commits
+//! together with the records before it. After a crash reading goes on there.
+
+mod checkpoint;
+pub mod dir;
+mod file;
+mod name;
+mod stream;
+mod tailer;
+mod watch;
+
+pub use checkpoint::{FileCheckpoint, StreamCheckpoint};
+pub use stream::Batch;
+pub use tailer::{Tailer, Turn};
+pub use watch::{Change, Place, Watch, Watcher};
+
+/// The xattr of a log file that says how many of its bytes are durably indexed, in decimal.
+pub const ACKED: &str = "user.tiphys.acked";
+
+#[cfg(test)]
+mod tests;

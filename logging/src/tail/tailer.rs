@@ -1,0 +1,279 @@
+//! All containers of the node: which directories there are, which files have
+//! more, and whose turn it is.
+//!
+//! It does no waiting and starts nothing: the caller tells it what changed,
+//! then takes turns as long as it wants records.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    io,
+    path::Path,
+};
+
+use super::{
+    Batch, Change, Place, StreamCheckpoint, Watch,
+    dir::{Dir, Entry},
+    name,
+    stream::StreamTail,
+};
+use crate::record::StreamInfo;
+
+/// Idle files that stay open beside the ones that are written to.
+const MAX_OPEN: usize = 512;
+
+/// What one turn gave.
+#[derive(Debug)]
+pub enum Turn {
+    /// Records of one stream.
+    Batch(Batch),
+    /// Something was read, but no record is complete.
+    Nothing,
+    /// No file has more.
+    Idle,
+}
+
+/// A container's directory: Pod directory and container name.
+type Key = (String, String);
+
+/// Reads all log files of a node.
+pub struct Tailer {
+    root: Dir,
+    node: String,
+    containers: BTreeMap<Key, BTreeMap<u32, StreamTail>>,
+    /// Containers that have more, each once.
+    ready: VecDeque<Key>,
+    queued: HashSet<Key>,
+    /// Checkpoints of streams that were not found yet, by stream key.
+    resumed: HashMap<String, StreamCheckpoint>,
+    /// Records of streams that ended otherwise than by a line.
+    left_over: VecDeque<Batch>,
+    /// Files vanished: what was read of them exists nowhere else on disk.
+    vanished: bool,
+    buffer: Vec<u8>,
+}
+
+impl Tailer {
+    /// Follows `pods_dir`, going on where the checkpoints say. Reads nothing yet:
+    /// call [`Tailer::apply`] with [`Change::Everything`].
+    pub fn new(pods_dir: &Path, node: &str, checkpoints: Vec<StreamCheckpoint>) -> io::Result<Self> {
+        Ok(Self {
+            root: Dir::open(pods_dir)?,
+            node: node.to_owned(),
+            containers: BTreeMap::new(),
+            ready: VecDeque::new(),
+            queued: HashSet::new(),
+            resumed: checkpoints.into_iter().map(|known| (known.info.key(), known)).collect(),
+            left_over: VecDeque::new(),
+            vanished: false,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Looks at what changed.
+    pub fn apply(&mut self, change: &Change, watch: &mut dyn Watch) {
+        match change {
+            Change::Everything => self.scan_everything(watch),
+            Change::In(Place::Root) => self.scan_root(watch),
+            Change::In(Place::Pod(pod)) => self.scan_pod(pod, watch),
+            Change::In(Place::Container(pod, container)) => self.scan_container(pod, container),
+            Change::Wrote(pod, container, file) => self.wrote(pod, container, file),
+        }
+    }
+
+    /// Reads one chunk of one file.
+    pub fn turn(&mut self) -> Turn {
+        if let Some(batch) = self.left_over.pop_front() {
+            return Turn::Batch(batch);
+        }
+        let Some(key) = self.ready.pop_front() else { return Turn::Idle };
+        self.queued.remove(&key);
+        let directory = self.open(&key.0, &key.1);
+        let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
+        let next = streams.values_mut().find(|stream| stream.has_more());
+        let batch = next.and_then(|stream| stream.read(directory.as_ref().ok(), &mut self.buffer));
+        if streams.values().any(StreamTail::has_more) {
+            self.queue(key);
+        } else if matches!(&directory, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.forget(&key);
+        }
+        batch.map_or(Turn::Nothing, Turn::Batch)
+    }
+
+    /// Whether [`Tailer::turn`] would read something.
+    pub fn has_more(&self) -> bool {
+        !self.ready.is_empty() || !self.left_over.is_empty()
+    }
+
+    /// Whether a file was deleted since the last call: its records should be committed soon.
+    pub fn take_vanished(&mut self) -> bool {
+        std::mem::take(&mut self.vanished)
+    }
+
+    /// Where reading stands in every stream. Goes with all records given so far.
+    pub fn checkpoints(&self) -> Vec<StreamCheckpoint> {
+        let streams = self.containers.values().flat_map(BTreeMap::values);
+        streams.map(StreamTail::checkpoint).chain(self.resumed.values().cloned()).collect()
+    }
+
+    /// After a commit: tells the kubelet how far each file is indexed, and gives
+    /// descriptors back.
+    pub fn committed(&mut self, checkpoints: &[StreamCheckpoint]) {
+        let durable: HashMap<(String, u64), u64> = checkpoints
+            .iter()
+            .flat_map(|stream| {
+                let key = stream.info.key();
+                stream.files.iter().map(move |file| ((key.clone(), file.inode), file.offset))
+            })
+            .collect();
+        let open = |stream: &StreamTail| stream.files.iter().filter(|file| file.is_open()).count();
+        let n_open: usize = self.containers.values().flat_map(BTreeMap::values).map(open).sum();
+        for ((pod, container), streams) in &mut self.containers {
+            let Ok(directory) = self.root.dir(pod).and_then(|pod| pod.dir(container)) else { continue };
+            let newest = streams.keys().next_back().copied();
+            for (restart, stream) in streams {
+                let key = stream.info.key();
+                for file in stream.files.iter_mut().filter(|file| !file.gone && file.missing == 0) {
+                    let Some(offset) = durable.get(&(key.clone(), file.inode)) else { continue };
+                    if let Err(error) = file.acknowledge(&directory, *offset) {
+                        tracing::debug!(file = %file.name, %error, "log file can't be acknowledged");
+                    }
+                }
+                stream.release(n_open > MAX_OPEN || Some(*restart) != newest);
+            }
+        }
+    }
+
+    fn scan_everything(&mut self, watch: &mut dyn Watch) {
+        self.scan_root(watch);
+        let pods: HashSet<String> = self.containers.keys().map(|(pod, _)| pod.clone()).collect();
+        for pod in pods {
+            self.scan_pod(&pod, watch);
+        }
+        // What a stream without any file left pending becomes a record now.
+        for (_, checkpoint) in std::mem::take(&mut self.resumed) {
+            let mut stream = StreamTail::new(checkpoint.info.clone(), Some(checkpoint));
+            self.left_over.extend(stream.finish());
+        }
+    }
+
+    fn scan_root(&mut self, watch: &mut dyn Watch) {
+        watch.watch(&Place::Root);
+        let entries = match self.root.entries() {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(%error, "the log directory can't be listed");
+                return;
+            }
+        };
+        let listed: HashSet<String> = entries.into_iter().filter(|e| e.is_dir).map(|e| e.name).collect();
+        let lost: HashSet<String> =
+            self.containers.keys().filter(|(pod, _)| !listed.contains(pod)).map(|(pod, _)| pod.clone()).collect();
+        for pod in lost {
+            self.scan_pod(&pod, watch);
+        }
+        for pod in listed {
+            if name::pod_dir(&pod).is_some() && watch.watch(&Place::Pod(pod.clone())) {
+                self.scan_pod(&pod, watch);
+            }
+        }
+    }
+
+    fn scan_pod(&mut self, pod: &str, watch: &mut dyn Watch) {
+        let known: Vec<Key> = self.containers.keys().filter(|(dir, _)| dir == pod).cloned().collect();
+        for (_, container) in &known {
+            self.scan_container(pod, container);
+        }
+        let Ok(entries) = self.root.dir(pod).and_then(|directory| directory.entries()) else { return };
+        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+            let fresh = watch.watch(&Place::Container(pod.to_owned(), entry.name.clone()));
+            if fresh || !known.iter().any(|(_, container)| *container == entry.name) {
+                self.scan_container(pod, &entry.name);
+            }
+        }
+    }
+
+    fn scan_container(&mut self, pod: &str, container: &str) {
+        let key = (pod.to_owned(), container.to_owned());
+        let directory = self.open(pod, container);
+        if let Err(error) = &directory
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(pod, container, %error, "log directory can't be opened");
+            return;
+        }
+        let directory = directory.ok();
+        let entries = directory.as_ref().map(Dir::entries).transpose();
+        let Ok(entries) = entries else { return };
+        let by_restart = by_restart(entries.unwrap_or_default());
+        let streams = self.containers.entry(key.clone()).or_default();
+        for restart in by_restart.keys().filter(|restart| !streams.contains_key(restart)).copied().collect::<Vec<_>>() {
+            let Some(info) = stream_info(&self.node, pod, container, restart) else { return };
+            let checkpoint = self.resumed.remove(&info.key());
+            streams.insert(restart, StreamTail::new(info, checkpoint));
+        }
+        for (restart, stream) in streams.iter_mut() {
+            let entries = by_restart.get(restart).map(Vec::as_slice).unwrap_or_default();
+            self.vanished |= stream.update(directory.as_ref(), entries);
+        }
+        if streams.values().any(StreamTail::has_more) {
+            self.queue(key);
+        } else if directory.is_none() {
+            self.forget(&key);
+        }
+    }
+
+    fn wrote(&mut self, pod: &str, container: &str, file: &str) {
+        if name::log_file(file).is_none() {
+            return;
+        }
+        let key = (pod.to_owned(), container.to_owned());
+        let Some(streams) = self.containers.get_mut(&key) else { return self.scan_container(pod, container) };
+        let mut files = streams.values_mut().flat_map(|stream| &mut stream.files);
+        match files.find(|known| known.name == file && !known.gone) {
+            Some(known) => {
+                known.dirty = true;
+                self.queue(key);
+            }
+            None => self.scan_container(pod, container),
+        }
+    }
+
+    fn queue(&mut self, key: Key) {
+        if self.queued.insert(key.clone()) {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// The directory is gone and all was read: what is pending ends here.
+    fn forget(&mut self, key: &Key) {
+        for (_, mut stream) in self.containers.remove(key).unwrap_or_default() {
+            self.left_over.extend(stream.finish());
+        }
+    }
+
+    fn open(&self, pod: &str, container: &str) -> io::Result<Dir> {
+        self.root.dir(pod)?.dir(container)
+    }
+}
+
+fn by_restart(entries: Vec<Entry>) -> BTreeMap<u32, Vec<Entry>> {
+    let mut by_restart: BTreeMap<u32, Vec<Entry>> = BTreeMap::new();
+    for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+        if let Some((restart, _)) = name::log_file(&entry.name) {
+            by_restart.entry(restart).or_default().push(entry);
+        }
+    }
+    by_restart
+}
+
+fn stream_info(node: &str, pod_dir: &str, container: &str, restart: u32) -> Option<StreamInfo> {
+    let (namespace, pod, uid) = name::pod_dir(pod_dir)?;
+    Some(StreamInfo {
+        namespace: namespace.to_owned(),
+        pod: pod.to_owned(),
+        uid: uid.to_owned(),
+        container: container.to_owned(),
+        restart,
+        node: node.to_owned(),
+    })
+}

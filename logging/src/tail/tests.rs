@@ -1,0 +1,303 @@
+//! Tailing: no line lost, none doubled, whatever happens to the files.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{MetadataExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::parse::MAX_BODY;
+
+/// Remembers what was asked to be watched, and watches nothing.
+#[derive(Default)]
+struct Asked(HashSet<Place>);
+
+impl Watch for Asked {
+    fn watch(&mut self, place: &Place) -> bool {
+        self.0.insert(place.clone())
+    }
+}
+
+const POD: &str = "default_web-1_uid-1";
+
+struct Node {
+    root: TempDir,
+    asked: Asked,
+}
+
+impl Node {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(root.path().join(POD).join("app")).expect("a folder");
+        Self { root, asked: Asked::default() }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.path().join(POD).join("app")
+    }
+
+    fn tailer(&mut self, checkpoints: Vec<StreamCheckpoint>) -> Tailer {
+        let mut tailer = Tailer::new(self.root.path(), "n1", checkpoints).expect("a tailer");
+        self.asked = Asked::default();
+        tailer.apply(&Change::Everything, &mut self.asked);
+        tailer
+    }
+
+    fn look(&mut self, tailer: &mut Tailer) {
+        let place = Place::Container(POD.into(), "app".into());
+        tailer.apply(&Change::In(place), &mut self.asked);
+    }
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    file.write_all(bytes).expect("written");
+}
+
+fn line(number: usize, tag: char, text: &str) -> String {
+    format!("2026-01-31T12:00:00.{number:09}Z stdout {tag} {text}\n")
+}
+
+fn drain(tailer: &mut Tailer) -> Vec<String> {
+    let mut bodies = Vec::new();
+    while turn(tailer, &mut bodies) {}
+    bodies
+}
+
+fn turn(tailer: &mut Tailer, bodies: &mut Vec<String>) -> bool {
+    match tailer.turn() {
+        Turn::Idle => return false,
+        Turn::Nothing => {}
+        Turn::Batch(batch) => {
+            let texts = batch.records.into_iter().map(|r| String::from_utf8_lossy(&r.body).into_owned());
+            bodies.extend(texts);
+        }
+    }
+    true
+}
+
+#[test]
+fn a_line_is_read_when_its_end_is_there() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    append(&path, b"2026-01-31T12:00:00.000000002Z stdout F tw");
+    let mut tailer = node.tailer(vec![]);
+    assert_eq!(drain(&mut tailer), ["one"]);
+    append(&path, b"o\n");
+    tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["two"]);
+}
+
+#[test]
+fn a_truncated_file_is_read_again_from_its_begin() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "a longer first line").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    assert_eq!(drain(&mut tailer), ["a longer first line"]);
+    File::create(&path).expect("truncated");
+    // Longer than before: only the begin tells that it is another text.
+    append(&path, line(2, 'F', "a second line that is longer than the first").as_bytes());
+    node.look(&mut tailer);
+    assert_eq!(drain(&mut tailer), ["a second line that is longer than the first"]);
+}
+
+#[test]
+fn a_deleted_file_is_read_to_its_end_and_a_torn_line_is_a_record() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    append(&path, line(2, 'P', "half").as_bytes());
+    append(&path, b"2026-01-31T12:00:00.000000003Z stdout F torn");
+    fs::remove_dir_all(node.root.path().join(POD)).expect("deleted");
+    tailer.apply(&Change::In(Place::Root), &mut node.asked);
+    assert!(tailer.take_vanished());
+    assert_eq!(drain(&mut tailer), ["one", "halftorn"]);
+    assert!(tailer.checkpoints().is_empty());
+}
+
+#[test]
+fn an_inode_that_is_used_again_is_another_file() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    assert_eq!(drain(&mut tailer), ["one"]);
+    let mut checkpoints = tailer.checkpoints();
+    drop(tailer);
+    fs::remove_file(&path).expect("deleted");
+    append(&path, line(2, 'F', "another and longer").as_bytes());
+    checkpoints[0].files[0].inode = fs::metadata(&path).expect("there").ino();
+    assert_eq!(drain(&mut node.tailer(checkpoints)), ["another and longer"]);
+}
+
+#[test]
+fn pending_pieces_of_a_stream_without_files_become_a_record() {
+    let mut node = Node::new();
+    append(&node.dir().join("0.log"), line(1, 'P', "last words").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    assert!(drain(&mut tailer).is_empty());
+    let checkpoints = tailer.checkpoints();
+    drop(tailer);
+    fs::remove_dir_all(node.root.path().join(POD)).expect("deleted");
+    assert_eq!(drain(&mut node.tailer(checkpoints)), ["last words"]);
+}
+
+#[test]
+fn what_is_durable_is_acknowledged_on_the_file() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    drain(&mut tailer);
+    if xattr::set(&path, "user.tiphys.test", b"1").is_err() {
+        // A file system without xattrs: nothing to acknowledge on.
+        return;
+    }
+    assert_eq!(xattr::get(&path, ACKED).expect("readable"), None);
+    tailer.committed(&tailer.checkpoints());
+    let size = fs::metadata(&path).expect("there").len();
+    assert_eq!(xattr::get(&path, ACKED).expect("readable"), Some(size.to_string().into_bytes()));
+}
+
+#[test]
+fn abuse_14_links_are_not_followed() {
+    let mut node = Node::new();
+    let outside = tempfile::tempdir().expect("a folder");
+    append(&outside.path().join("0.log"), line(1, 'F', "secret").as_bytes());
+    symlink(outside.path().join("0.log"), node.dir().join("0.log")).expect("a link");
+    symlink(outside.path(), node.root.path().join(POD).join("linked")).expect("a link");
+    let pod = node.root.path().join("default_evil_uid-2");
+    fs::create_dir_all(outside.path().join("c")).expect("a folder");
+    append(&outside.path().join("c/0.log"), line(2, 'F', "secret").as_bytes());
+    symlink(outside.path(), &pod).expect("a link");
+    let mut tailer = node.tailer(vec![]);
+    tailer.apply(&Change::In(Place::Pod("default_evil_uid-2".into())), &mut node.asked);
+    tailer.apply(&Change::In(Place::Container("default_evil_uid-2".into(), "c".into())), &mut node.asked);
+    tailer.apply(&Change::In(Place::Container(POD.into(), "linked".into())), &mut node.asked);
+    tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+    tailer.apply(&Change::In(Place::Container("..".into(), "..".into())), &mut node.asked);
+    assert!(drain(&mut tailer).is_empty());
+}
+
+#[test]
+fn abuse_34_a_file_without_line_ends_is_cut_and_the_next_line_is_there() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    let head = "2026-01-31T12:00:00.000000001Z stdout F ";
+    append(&path, head.as_bytes());
+    let piece = vec![b'x'; 1 << 20];
+    (0..100).for_each(|_| append(&path, &piece));
+    append(&path, b"\n");
+    append(&path, line(2, 'F', "next").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    let bodies = drain(&mut tailer);
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies[0].len() < MAX_BODY + 100);
+    assert!(bodies[0].ends_with(&format!("[cut by tiphys: {} bytes more]", (100 << 20) - MAX_BODY)));
+    assert_eq!(bodies[1], "next");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(usize),
+    Rotate,
+    Turn,
+    Commit,
+    Crash,
+    DeleteRead,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (1usize..120).prop_map(Step::Write),
+        2 => Just(Step::Rotate),
+        4 => Just(Step::Turn),
+        2 => Just(Step::Commit),
+        1 => Just(Step::Crash),
+        1 => Just(Step::DeleteRead),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// The lines of the records `0..n`, each in one to three pieces, and the bodies.
+fn script(pieces: &[u8]) -> (Vec<u8>, Vec<String>) {
+    let (mut bytes, mut bodies) = (Vec::new(), Vec::new());
+    for (number, n_pieces) in pieces.iter().enumerate() {
+        let mut body = String::new();
+        for piece in 0..*n_pieces {
+            let text = format!("r{number}.{piece} ");
+            let tag = if piece + 1 == *n_pieces { 'F' } else { 'P' };
+            bytes.extend(line(number, tag, &text).into_bytes());
+            body.push_str(&text);
+        }
+        bodies.push(body);
+    }
+    (bytes, bodies)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    /// Written in any pieces, rotated, crashed and deleted at any moment after it was durable.
+    #[test]
+    fn every_line_is_read_once(pieces in proptest::collection::vec(1u8..4, 1..40), steps in steps()) {
+        let (bytes, expected) = script(&pieces);
+        let mut node = Node::new();
+        let current = node.dir().join("0.log");
+        let mut tailer = node.tailer(vec![]);
+        let (mut at, mut rotations) = (0, 0);
+        let (mut found, mut durable) = (Vec::new(), 0);
+        let mut checkpoints = Vec::new();
+        for step in steps {
+            match step {
+                Step::Write(length) => {
+                    let end = (at + length).min(bytes.len());
+                    append(&current, &bytes[at..end]);
+                    at = end;
+                    tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+                }
+                // A runtime goes to the next file between lines.
+                Step::Rotate if current.exists() && (at == 0 || bytes[at - 1] == b'\n') => {
+                    rotations += 1;
+                    fs::rename(&current, node.dir().join(format!("0.log.{rotations:06}"))).expect("renamed");
+                    node.look(&mut tailer);
+                }
+                Step::Rotate => {}
+                Step::Turn => {
+                    turn(&mut tailer, &mut found);
+                }
+                Step::Commit => {
+                    (checkpoints, durable) = (tailer.checkpoints(), found.len());
+                    tailer.committed(&checkpoints);
+                }
+                Step::Crash => {
+                    found.truncate(durable);
+                    tailer = node.tailer(checkpoints.clone());
+                }
+                Step::DeleteRead => {
+                    for file in checkpoints.iter().flat_map(|stream| &stream.files) {
+                        let rotated = node.dir().read_dir().expect("listed").filter_map(Result::ok).find(|entry| {
+                            let metadata = entry.metadata().expect("there");
+                            let name = entry.file_name();
+                            metadata.ino() == file.inode && metadata.len() == file.offset && name != "0.log"
+                        });
+                        rotated.into_iter().for_each(|entry| fs::remove_file(entry.path()).expect("deleted"));
+                    }
+                    node.look(&mut tailer);
+                }
+            }
+        }
+        append(&current, &bytes[at..]);
+        node.look(&mut tailer);
+        while turn(&mut tailer, &mut found) {}
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,149 @@
+//! inotify over the three levels of the log directory.
+//!
+//! ```text
+//! /var/log/pods                       a Pod's directory came or went
+//! /var/log/pods/<pod>                 a container's directory came or went
+//! /var/log/pods/<pod>/<container>     a file was written, came, went, was renamed
+//! ```
+//!
+//! When the kernel's queue overflows, or a directory can't be watched because the
+//! node is out of watches, everything is scanned ([`Change::Everything`]); in the
+//! latter case once a second, until a watch can be had again.
+
+use std::{collections::HashMap, io, path::PathBuf, time::Duration};
+
+use futures::{StreamExt, stream::ReadyChunks};
+use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+
+/// A directory that is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    Root,
+    Pod(String),
+    /// Pod directory, container.
+    Container(String, String),
+}
+
+/// What may be different now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Anything: look everywhere.
+    Everything,
+    /// Names in a directory.
+    In(Place),
+    /// A file has more: Pod directory, container, file.
+    Wrote(String, String, String),
+}
+
+/// Can watch a directory.
+pub trait Watch {
+    /// Watches the place; true when it was not watched before, so that its
+    /// content must be listed.
+    fn watch(&mut self, place: &Place) -> bool;
+}
+
+/// Events taken at once.
+const BATCH: usize = 512;
+/// Between scans when watches have run out.
+const WITHOUT_WATCHES: Duration = Duration::from_secs(1);
+
+/// The kernel's watches and what they stand for.
+pub struct Watcher {
+    root: PathBuf,
+    events: ReadyChunks<EventStream<Vec<u8>>>,
+    watches: Watches,
+    places: HashMap<WatchDescriptor, Place>,
+    descriptors: HashMap<Place, WatchDescriptor>,
+    /// A place could not be watched.
+    incomplete: bool,
+}
+
+impl Watcher {
+    /// Watches nothing yet.
+    pub fn new(root: PathBuf) -> io::Result<Self> {
+        let inotify = Inotify::init()?;
+        let watches = inotify.watches();
+        let events = inotify.into_event_stream(vec![0; 32 << 10])?.ready_chunks(BATCH);
+        let (places, descriptors) = (HashMap::new(), HashMap::new());
+        Ok(Self { root, events, watches, places, descriptors, incomplete: false })
+    }
+
+    /// What changed since the last call, each thing once; waits for the first.
+    pub async fn changes(&mut self) -> io::Result<Vec<Change>> {
+        let events = if self.incomplete {
+            match tokio::time::timeout(WITHOUT_WATCHES, self.events.next()).await {
+                Ok(events) => events,
+                Err(_) => {
+                    self.incomplete = false;
+                    return Ok(vec![Change::Everything]);
+                }
+            }
+        } else {
+            self.events.next().await
+        };
+        let mut changes = Vec::new();
+        for event in events.ok_or(io::ErrorKind::BrokenPipe)? {
+            let change = self.change(event?);
+            changes.extend(change.filter(|change| !changes.contains(change)));
+        }
+        Ok(changes)
+    }
+
+    fn change(&mut self, event: Event<std::ffi::OsString>) -> Option<Change> {
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            tracing::warn!("inotify queue overflowed, everything is scanned");
+            return Some(Change::Everything);
+        }
+        if event.mask.contains(EventMask::IGNORED) {
+            // The directory is gone, and the kernel's watch with it.
+            let place = self.places.remove(&event.wd)?;
+            self.descriptors.remove(&place);
+            return match place {
+                Place::Container(pod, _) => Some(Change::In(Place::Pod(pod))),
+                Place::Pod(_) | Place::Root => Some(Change::In(Place::Root)),
+            };
+        }
+        let place = self.places.get(&event.wd)?;
+        match (place, event.name) {
+            (Place::Container(pod, container), Some(name)) if event.mask.contains(EventMask::MODIFY) => {
+                Some(Change::Wrote(pod.clone(), container.clone(), name.into_string().ok()?))
+            }
+            (place, _) => Some(Change::In(place.clone())),
+        }
+    }
+
+    fn path(&self, place: &Place) -> PathBuf {
+        match place {
+            Place::Root => self.root.clone(),
+            Place::Pod(pod) => self.root.join(pod),
+            Place::Container(pod, container) => self.root.join(pod).join(container),
+        }
+    }
+}
+
+impl Watch for Watcher {
+    fn watch(&mut self, place: &Place) -> bool {
+        if self.descriptors.contains_key(place) {
+            return false;
+        }
+        let names = WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVE;
+        let mask = match place {
+            Place::Root => names | WatchMask::ONLYDIR,
+            Place::Pod(_) => names | WatchMask::ONLYDIR | WatchMask::DONT_FOLLOW,
+            Place::Container(..) => names | WatchMask::MODIFY | WatchMask::ONLYDIR | WatchMask::DONT_FOLLOW,
+        };
+        match self.watches.add(self.path(place), mask) {
+            Ok(descriptor) => {
+                self.places.insert(descriptor.clone(), place.clone());
+                self.descriptors.insert(place.clone(), descriptor);
+            }
+            // It went as fast as it came.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => {
+                tracing::warn!(?place, %error, "directory can't be watched and is scanned instead; raise fs.inotify.max_user_watches");
+                self.incomplete = true;
+            }
+        }
+        true
+    }
+}
