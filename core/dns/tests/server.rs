@@ -1,6 +1,8 @@
 //! The DNS server over real sockets: names of the cluster as its objects change,
 //! and other names from an upstream that the test runs.
 
+#![allow(clippy::unwrap_used, reason = "a test binary: its helpers fail as its tests do")]
+
 #[path = "../../network/tests/namespaces/api.rs"]
 mod api;
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test binary with a main of its own")]
 
 mod api;
+mod cni;
 mod lab;
 mod proxy;
 mod routes;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let cases: Vec<(&str, fn())> = [topology::cases(), routes::cases(), proxy::cases()].concat();
+    let cases: Vec<(&str, fn())> =
+        [topology::cases(), routes::cases(), cni::cases(), proxy::cases()].concat();
     let filter = wanted.filter(|text| !text.starts_with('-')).unwrap_or_default();
     for (name, case) in cases.iter().filter(|(name, _)| name.contains(&filter)) {
         let started = Instant::now();
