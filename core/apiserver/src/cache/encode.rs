@@ -1,11 +1,63 @@
-//! Bytes of lists and bookmarks.
+//! The bytes of a list: its head, and the objects one behind the other as they are held.
+
+use std::{sync::Arc, vec};
+
+use bytes::Bytes;
+
+use super::{CachedObject, ListResult};
 
 /// Kind and apiVersion of the list: `PodList`, `v1`.
-pub struct ListHead<'a> { pub api_version: &'a str, pub kind: &'a str }
+pub struct ListHead<'a> {
+    pub api_version: &'a str,
+    pub kind: &'a str,
+}
 
-/// The bytes of a list, in chunks of about 64 KB, an Iterator<Item = Bytes>.
-pub struct ListChunks;
-impl ListChunks { pub fn new(head: ListHead<'_>, result: ListResult) -> Self; }
+/// A list's JSON in chunks of about 64 KB: what has been sent needn't be kept.
+pub struct ListChunks {
+    head: Option<Vec<u8>>,
+    objects: vec::IntoIter<Arc<CachedObject>>,
+    first: bool,
+    ended: bool,
+}
 
-/// A bookmark's line: kind and apiVersion of the object, and its revision.
-pub fn bookmark_line(api_version: &str, kind: &str, revision: Revision, initial_events_end: bool) -> Bytes;
+const CHUNK: usize = 64 << 10;
+
+impl ListChunks {
+    pub fn new(head: ListHead<'_>, result: ListResult) -> Self {
+        let quote = |text: &str| serde_json::Value::from(text).to_string();
+        let (kind, api_version) = (quote(head.kind), quote(head.api_version));
+        let mut meta = format!(r#""resourceVersion":"{}""#, result.revision);
+        if let Some(next) = &result.next {
+            meta.push_str(&format!(r#","continue":{}"#, quote(&next.encode())));
+            if let Some(remaining) = result.remaining {
+                meta.push_str(&format!(r#","remainingItemCount":{remaining}"#));
+            }
+        }
+        let head = format!(r#"{{"kind":{kind},"apiVersion":{api_version},"metadata":{{{meta}}},"items":["#);
+        Self { head: Some(head.into_bytes()), objects: result.objects.into_iter(), first: true, ended: false }
+    }
+}
+
+impl Iterator for ListChunks {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let mut chunk = Vec::with_capacity(CHUNK + (CHUNK >> 2));
+        chunk.extend(self.head.take().into_iter().flatten());
+        while chunk.len() < CHUNK {
+            let Some(object) = self.objects.next() else {
+                chunk.extend_from_slice(b"]}\n");
+                self.ended = true;
+                break;
+            };
+            if !std::mem::take(&mut self.first) {
+                chunk.push(b',');
+            }
+            chunk.extend_from_slice(&object.json);
+        }
+        Some(chunk.into())
+    }
+}

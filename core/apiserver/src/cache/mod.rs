@@ -26,6 +26,7 @@ mod extract;
 mod feed;
 mod object;
 mod query;
+mod queue;
 mod resource;
 mod ring;
 pub mod selector;

@@ -27,6 +27,9 @@ pub const COMPACTED: &[u8] = b"mcompacted";
 /// The next lease to grant.
 pub const NEXT_LEASE: &[u8] = b"mnext-lease";
 
+/// Written where only the act of writing matters.
+pub const NOTHING: &[u8] = b"mnothing";
+
 /// A version as it stands on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {

@@ -58,11 +58,9 @@ impl Disk {
     pub fn rewrite(&self) -> fjall::Result<()> {
         self.keyspace.rotate_memtable_and_wait()?;
         self.keyspace.major_compact()?;
-        eprintln!("AFTER {} {}", self.keyspace.disk_space(), self.keyspace.table_count());
         // Tables that were replaced are deleted when the next memtable is.
-        self.keyspace.insert("m", "")?;
+        self.keyspace.insert(codec::NOTHING, "")?;
         self.keyspace.rotate_memtable_and_wait()?;
-        eprintln!("AFTER2 {} {}", self.keyspace.disk_space(), self.keyspace.table_count());
         Ok(())
     }
 }
