@@ -1,15 +1,16 @@
 //! A cluster's network on this machine: built, used, repeated, and gone again.
 
-use std::{path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use ipnet::Ipv4Net;
 use tiphys_network::{netlink::Netlink, nft, topology};
 
-use crate::lab::{Cluster, inside, reaches};
+use crate::lab::{Cluster, hold, inside, reaches};
 
 pub fn cases() -> Vec<(&'static str, fn())> {
     vec![
         ("nodes_have_networks_and_folders_of_their_own", || super::run(nodes_are_separate())),
+        ("nodes_reach_the_world_under_the_hosts_address", || super::run(masqueraded())),
         ("teardown_leaves_the_machine_as_it_was", || super::run(teardown_leaves_nothing())),
         ("teardown_without_a_record_works_too", || super::run(teardown_without_record())),
     ]
@@ -82,6 +83,27 @@ async fn nodes_are_separate() {
 
     drop(cluster);
     assert!(!one.is_alive() && !two.is_alive());
+}
+
+/// The world: a host behind another link of the machine, which knows no way back
+/// to the node subnet.
+async fn masqueraded() {
+    let data = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::with_nodes("world", data.path()).await;
+    let (one, world) = (cluster.state.nodes[&0].clone(), hold("world", data.path()).await);
+    cluster.state.nodes.insert(100, world.clone());
+    let host = Netlink::open().unwrap();
+    // A name by which it goes with the cluster's links.
+    let link = format!("{}-w", cluster.state.cluster.bridge());
+    host.add_veth(&link, "eth0", world.pid, 1500).await.unwrap();
+    host.up(&link).await.unwrap();
+    let slot = cluster.state.cluster.slot;
+    let [here, there] = [1, 2].map(|last| Ipv4Net::new_assert(Ipv4Addr::new(198, 18, slot, last), 24));
+    host.add_address(&link, here).await.unwrap();
+    let inner = Netlink::open_in(&world.namespaces().unwrap()).unwrap();
+    inner.add_address("eth0", there).await.unwrap();
+    inner.up("eth0").await.unwrap();
+    reaches(Some(&one), Some(&world), there.addr());
 }
 
 async fn teardown_leaves_nothing() {
