@@ -18,13 +18,9 @@ impl Plugin for NamespaceLifecycle {
     }
 
     async fn mutate(&self, objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
-        let is_namespace = request.group.is_empty() && request.resource == "namespaces";
-        let deletes = request.operation == Operation::Delete;
-        if is_namespace && deletes && IMMORTAL.contains(&request.name) {
-            return Err(request.forbid("this namespace may not be deleted"));
-        }
         let is_review = request.resource == "localsubjectaccessreviews";
-        if is_namespace || request.namespace.is_empty() || deletes || is_review {
+        let deletes = request.operation == Operation::Delete;
+        if is_namespace(request) || request.namespace.is_empty() || deletes || is_review {
             return Ok(());
         }
         let namespace = request.namespace;
@@ -48,4 +44,16 @@ impl Plugin for NamespaceLifecycle {
         }
         Err(refusal)
     }
+
+    async fn validate(&self, _: &dyn Objects, request: &Request<'_>) -> Result<(), Refusal> {
+        let deletes = request.operation == Operation::Delete;
+        if is_namespace(request) && deletes && IMMORTAL.contains(&request.name) {
+            return Err(request.forbid("this namespace may not be deleted"));
+        }
+        Ok(())
+    }
+}
+
+fn is_namespace(request: &Request<'_>) -> bool {
+    request.group.is_empty() && request.resource == "namespaces"
 }
