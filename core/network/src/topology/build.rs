@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    ClusterNet, Holder, NetState, forwarding,
+    ClusterNet, Holder, NetState, firewall, forwarding,
     lock::HostLock,
     mount_points, mounts,
     plan::{bridge_name, free_slot, table_name},
@@ -47,6 +47,7 @@ pub async fn setup(name: &str) -> Result<NetState, Error> {
     forwarding::set(true)?;
     drop(lock);
     nft::apply(&host_table(&cluster)).await?;
+    firewall::open(&bridge).await?;
     Ok(NetState { cluster, forwarding_was_on, nodes: Default::default() })
 }
 
@@ -93,6 +94,7 @@ pub async fn teardown(name: &str, state: Option<&NetState>) -> Result<(), Error>
     }
     keep_first(remove_links(name, state).await);
     keep_first(nft::delete_table("ip", &table_name(name)).await);
+    keep_first(firewall::close(&bridge_name(name)).await);
     keep_first(
         HostLock::wait().await.and_then(|lock| mount_points::remove_unused(&mounts::targets(), &lock)),
     );

@@ -14,6 +14,7 @@
 //! derived (was forwarding on?) stands in the bridge's alias as well as in [`NetState`].
 
 mod build;
+mod firewall;
 mod forwarding;
 mod holder;
 mod lock;

@@ -5,12 +5,13 @@ use std::{net::Ipv4Addr, path::Path, time::Duration};
 use ipnet::Ipv4Net;
 use tiphys_network::{netlink::Netlink, nft, topology};
 
-use crate::lab::{Cluster, hold, inside, reaches};
+use crate::lab::{Cluster, InNode, hold, inside, reaches};
 
 pub fn cases() -> Vec<(&'static str, fn())> {
     vec![
         ("nodes_have_networks_and_folders_of_their_own", || super::run(nodes_are_separate())),
         ("nodes_reach_the_world_under_the_hosts_address", || super::run(masqueraded())),
+        ("a_firewall_that_drops_lets_the_bridge_through", || super::run(behind_a_firewall())),
         ("teardown_leaves_the_machine_as_it_was", || super::run(teardown_leaves_nothing())),
         ("teardown_without_a_record_works_too", || super::run(teardown_without_record())),
     ]
@@ -104,6 +105,31 @@ async fn masqueraded() {
     inner.add_address("eth0", there).await.unwrap();
     inner.up("eth0").await.unwrap();
     reaches(Some(&one), Some(&world), there.addr());
+}
+
+/// A node plays the machine here, so that the real one's firewall is left alone.
+async fn behind_a_firewall() {
+    let data = tempfile::tempdir().unwrap();
+    let cluster = Cluster::with_nodes("firewall", data.path()).await;
+    let machine = &cluster.state.nodes[&0];
+    let name = format!("{}-inner", cluster.state.cluster.name);
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let before = inside(machine, "iptables -P FORWARD DROP; iptables -S FORWARD").await;
+    let work = InNode::run(machine, move |_| async move {
+        let state = topology::setup(&name).await.unwrap();
+        topology::setup(&name).await.unwrap();
+        let during = tokio::process::Command::new("iptables").args(["-S", "FORWARD"]).output().await.unwrap();
+        topology::teardown(&name, Some(&state)).await.unwrap();
+        sent.send((state, String::from_utf8(during.stdout).unwrap())).unwrap();
+    });
+    let (state, during) = received.await.unwrap();
+    drop(work);
+    for direction in ["-i", "-o"] {
+        let rule = format!("-A FORWARD {direction} {} -j ACCEPT", state.cluster.bridge());
+        assert_eq!(during.matches(&rule).count(), 1, "{during}");
+    }
+    assert_ne!(state.cluster.slot, cluster.state.cluster.slot, "the machine's own subnet is in use");
+    assert_eq!(inside(machine, "iptables -S FORWARD").await, before);
 }
 
 async fn teardown_leaves_nothing() {
