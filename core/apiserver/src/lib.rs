@@ -1,8 +1,50 @@
 //! The Kubernetes API: generic verbs over any kind.
+//!
+//! ```text
+//! front (TLS, authentication, span) -> authz -> verbs / subresources -> write (decode, admission, validation)
+//!                                                     │                          │
+//!                                          cache (LIST, watch, GET) <── store <──┘
+//! ```
+//!
+//! - [`ApiServer`] is all of it: [`ApiServer::handler`] in memory, [`ApiServer::serve`] behind TLS.
+//! - `request`: what is asked; `respond`: how it is answered; [`status`]: how it fails.
+//! - `verbs`, `subresources`: one a file, over any resource; `write`: what those that store have in common.
+//! - [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`streaming`], [`pki`]: parts with a contract of their own.
+//!
+//! What it must not do: know a kind. What differs between kinds stands in core/api.
 
 pub mod admission;
 pub mod authn;
 pub mod authz;
+mod bootstrap;
+pub mod cache;
+mod config;
+mod context;
+mod discovery;
+mod front;
+mod metrics;
+mod mounts;
+mod openapi;
 pub mod patch;
 pub mod pki;
+mod registry;
+mod request;
+mod respond;
+mod server;
+mod service;
+mod state;
+pub mod status;
+mod status_from;
+mod storage;
 pub mod streaming;
+mod subresources;
+mod verbs;
+mod write;
+
+pub use config::Config;
+pub use mounts::{MountedGroup, MountedResource};
+pub use server::{ApiServer, StartError};
+pub use service::addresses::{Cidr, CidrError};
+
+#[cfg(test)]
+mod tests;

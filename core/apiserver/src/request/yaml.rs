@@ -9,7 +9,8 @@ use crate::status::{ApiError, Result};
 
 /// One document as a JSON value.
 pub fn read(text: &str) -> Result<Value> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    // YAML 1.2: `y` and `on` are names, not truth values.
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: {error}")))
 }

@@ -64,7 +64,11 @@ impl Answer {
 impl Harness {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_in(folder).await
+        let api = Self::start_in(folder).await;
+        // A controller's work in a whole cluster: no Pod is admitted without it.
+        let account = json!({"metadata": {"name": "default"}});
+        api.post("/api/v1/namespaces/default/serviceaccounts", &account).await.expect(201);
+        api
     }
 
     async fn start_in(folder: TempDir) -> Self {
