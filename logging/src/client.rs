@@ -63,20 +63,17 @@ pub async fn tail(
         uri.push_str("&namespace=");
         uri.push_str(&escaped(namespace));
     }
-    let request = Request::builder()
-        .method(Method::GET)
-        .uri(uri)
-        .body(Vec::new())
-        .map_err(ClientError::Request)?;
+    let request =
+        Request::builder().method(Method::GET).uri(uri).body(Vec::new()).map_err(ClientError::Request)?;
     let reader = client.request_stream(request).await.map_err(refused)?;
     let mut lines = Box::pin(reader.lines());
     // The empty line that opens the stream: from here on nothing is missed.
     let opening = lines.next().await.transpose().map_err(ClientError::Broken)?;
     let opening = opening.filter(|line| !line.is_empty()).map(Ok);
     let lines = futures::stream::iter(opening).chain(lines).map_err(ClientError::Broken);
-    Ok(lines.try_filter(|line| std::future::ready(!line.is_empty())).and_then(|line| async move {
-        serde_json::from_str(&line).map_err(ClientError::Unreadable)
-    }))
+    Ok(lines
+        .try_filter(|line| std::future::ready(!line.is_empty()))
+        .and_then(|line| async move { serde_json::from_str(&line).map_err(ClientError::Unreadable) }))
 }
 
 async fn post<T: DeserializeOwned>(

@@ -46,7 +46,10 @@ impl Metrics {
             bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
             cut_records: counter("tiphys_logs_cut_records", "Records that were too long and were cut"),
             commits: counter("tiphys_logs_commits", "Commits that made records durable"),
-            commit_failures: counter("tiphys_logs_commit_failures", "Commits that failed and are tried again"),
+            commit_failures: counter(
+                "tiphys_logs_commit_failures",
+                "Commits that failed and are tried again",
+            ),
             stalls: counter("tiphys_logs_stalls", "Times that reading waited for a commit"),
             queries: counter("tiphys_logs_queries", "Searches, histograms, facets and tails asked for"),
             split_records: gauge("tiphys_logs_stored_records", "Records in splits"),

@@ -28,15 +28,8 @@ pub enum Level {
 
 impl Level {
     /// All levels, by number.
-    pub const ALL: [Level; 7] = [
-        Level::Unknown,
-        Level::Trace,
-        Level::Debug,
-        Level::Info,
-        Level::Warn,
-        Level::Error,
-        Level::Fatal,
-    ];
+    pub const ALL: [Level; 7] =
+        [Level::Unknown, Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error, Level::Fatal];
 
     /// The lower-case name in answers and queries.
     pub fn name(self) -> &'static str {

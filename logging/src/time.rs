@@ -14,6 +14,11 @@ pub fn now() -> i64 {
 
 /// RFC 3339, any offset.
 pub fn parse(text: &str) -> Option<i64> {
+    // The very last day of the year 9999 is beyond jiff's range, and far beyond ours.
+    let text = match text.strip_prefix("9999-") {
+        Some(rest) => &format!("9998-{rest}"),
+        None => text,
+    };
     text.parse().ok().map(clamp)
 }
 
@@ -33,7 +38,9 @@ fn clamp(time: Timestamp) -> i64 {
 
 /// The text is neither a time nor a span.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is no time: write `{field}` as RFC 3339 (2026-01-31T12:00:00Z) or as a span back from now (30s, 15m, 2h, 7d)")]
+#[error(
+    "`{text}` is no time: write `{field}` as RFC 3339 (2026-01-31T12:00:00Z) or as a span back from now (30s, 15m, 2h, 7d)"
+)]
 pub struct BadTime {
     text: String,
     field: &'static str,

@@ -171,9 +171,14 @@ pub struct FacetsAnswer {
 #[serde(untagged)]
 pub enum TailLine {
     /// So many records were passed over unseen because the reader was slow.
-    Dropped { dropped: u64, node: String },
+    Dropped {
+        dropped: u64,
+        node: String,
+    },
     /// A node is missing from here on.
-    Partial { partial: NodeError },
+    Partial {
+        partial: NodeError,
+    },
     Record(Box<LogRecord>),
 }
 

@@ -23,12 +23,14 @@ fn record() -> impl Strategy<Value = Record> {
         "[a-z]{1,5} (id=[0-9a-f]{8}|[0-9]{1,9}) [A-Z]{2}".prop_map(String::into_bytes),
         Just(br#"{"msg":"a\nb","n":1.50,"id":"\u0041b12"}"#.to_vec()),
     ];
-    (any::<i64>(), any::<u64>(), 0u8..7, any::<bool>(), body).prop_map(|(time, seq, level, stderr, body)| Record {
-        time,
-        seq,
-        level: Level::from_number(level).expect("a level"),
-        source: if stderr { Source::Stderr } else { Source::Stdout },
-        body: Bytes::from(body),
+    (any::<i64>(), any::<u64>(), 0u8..7, any::<bool>(), body).prop_map(|(time, seq, level, stderr, body)| {
+        Record {
+            time,
+            seq,
+            level: Level::from_number(level).expect("a level"),
+            source: if stderr { Source::Stderr } else { Source::Stdout },
+            body: Bytes::from(body),
+        }
     })
 }
 
@@ -58,7 +60,7 @@ proptest! {
         let block = SealedBlock::seal(info(), &input).expect("sealed");
         let mut changed = block.data.to_vec();
         let at = at % changed.len();
-        changed[at] ^= 1 << bit;
+        changed[at] ^= 1u8 << bit;
         prop_assert!(records(&changed).map_or(true, |found| found == input), "byte {at}");
         prop_assert!(records(&changed[..at]).is_err());
     }

@@ -4,10 +4,7 @@
 //! thread while reading goes on, and when memory is full reading stops until the
 //! commit is through. That is all the backpressure there is: log files wait.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tiphys_lifecycle::CancellationToken;
 use tokio::{task::JoinHandle, time::Instant};
@@ -48,7 +45,17 @@ impl Ingest {
         tailer: Tailer,
         commit_after: Duration,
     ) -> Self {
-        Self { store, hub, metrics, tailer, commit_after, due: None, commit: None, upkeep: None, stalled: false }
+        Self {
+            store,
+            hub,
+            metrics,
+            tailer,
+            commit_after,
+            due: None,
+            commit: None,
+            upkeep: None,
+            stalled: false,
+        }
     }
 
     /// Works until the token is cancelled, then commits what is in memory.

@@ -12,12 +12,7 @@
 mod ingest;
 mod pods;
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
@@ -119,7 +114,8 @@ pub async fn run(
     if let Some(client) = client {
         pods::follow(client, &config.node_name, store.clone(), tasks);
     }
-    let ingest = ingest::Ingest::new(store.clone(), hub.clone(), metrics.clone(), tailer, config.commit_after);
+    let ingest =
+        ingest::Ingest::new(store.clone(), hub.clone(), metrics.clone(), tailer, config.commit_after);
     tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
     tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
     Ok(Running { address, store, hub, metrics })

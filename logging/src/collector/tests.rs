@@ -112,7 +112,8 @@ impl Killed {
             .spawn()
             .expect("a process");
         let output = child.stderr.take().expect("piped");
-        let started = BufReader::new(output).lines().map_while(Result::ok).any(|line| line.contains("collecting"));
+        let started =
+            BufReader::new(output).lines().map_while(Result::ok).any(|line| line.contains("collecting"));
         assert!(started, "the child did not start");
         Self(child)
     }
@@ -281,7 +282,9 @@ async fn the_root_merges_all_nodes_and_names_the_missing_one() {
     let facets = cluster.root.facets(&master, &FacetsRequest::default()).await.expect("an answer");
     assert_eq!(facets.facets["node"].iter().map(|value| value.count).collect::<Vec<_>>(), [2, 2]);
     let wrong = SearchRequest { query: "level:loud".into(), ..SearchRequest::default() };
-    let Err(RootError::Invalid(message)) = cluster.root.search(&master, &wrong).await else { panic!("no error") };
+    let Err(RootError::Invalid(message)) = cluster.root.search(&master, &wrong).await else {
+        panic!("no error")
+    };
     assert!(message.contains("^^^^"), "{message}");
     cluster.tasks.shutdown(Duration::from_secs(20)).await;
 }
@@ -301,7 +304,10 @@ async fn abuse_30_a_user_sees_the_namespaces_of_his_rights_only() {
     let nothing = cluster.root.search(&nobody, &SearchRequest::default()).await.expect("an answer");
     assert!(nothing.records.is_empty() && nothing.restricted);
     let mut tail = Box::pin(cluster.root.tail(&user, &SearchRequest::default()).await.expect("a stream"));
-    let (hidden, seen) = (log_file(cluster.folders[0].path(), "ops_web-n1"), log_file(cluster.folders[0].path(), "shop_web-n1"));
+    let (hidden, seen) = (
+        log_file(cluster.folders[0].path(), "ops_web-n1"),
+        log_file(cluster.folders[0].path(), "shop_web-n1"),
+    );
     write(&hidden, &line(5, "hidden"));
     until_found(&cluster.running[0], "hidden", 1).await;
     write(&seen, &line(6, "seen"));

@@ -8,12 +8,7 @@
 //! If it fails, the blocks go back to be tried again; the records can be found
 //! in memory all the time.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use super::{
     IndexError, Split, Store,
@@ -92,7 +87,9 @@ impl Store {
         }
         writer.finish()?;
         let splits = self.directory.join("splits");
-        fs::File::open(&splits).and_then(|dir| dir.sync_all()).map_err(IndexError::io("can't sync", &splits))?;
+        fs::File::open(&splits)
+            .and_then(|dir| dir.sync_all())
+            .map_err(IndexError::io("can't sync", &splits))?;
         let disk_bytes = bytes_below(&path).map_err(IndexError::io("can't measure", &path))?;
         Ok((Split::open(id, &path)?, SplitEntry { id, created, records, raw_bytes, disk_bytes }))
     }
@@ -128,7 +125,8 @@ impl Store {
         manifest.store(&self.directory)?;
         let (from, to) = (self.split_path(id), self.directory.join("broken").join(id.to_string()));
         let moved = fs::rename(&from, &to);
-        let sentence = format!("split {id} with {} records was set aside as {}: {why}", lost.records, to.display());
+        let sentence =
+            format!("split {id} with {} records was set aside as {}: {why}", lost.records, to.display());
         tracing::error!(split = id, records = lost.records, error = %why, ?moved, "split is damaged and was set aside");
         let mut state = self.state.write();
         state.splits.retain(|split| split.id != id);
@@ -140,7 +138,8 @@ impl Store {
 impl Manifest {
     /// Takes in splits found on disk when the list of them was lost.
     pub(super) fn adopt(&mut self, ids: &[u64]) {
-        let entry = |id: &u64| SplitEntry { id: *id, created: time::now(), records: 0, raw_bytes: 0, disk_bytes: 0 };
+        let entry =
+            |id: &u64| SplitEntry { id: *id, created: time::now(), records: 0, raw_bytes: 0, disk_bytes: 0 };
         self.splits = ids.iter().map(entry).collect();
         self.next = ids.iter().max().map_or(0, |id| id + 1);
     }
@@ -171,7 +170,8 @@ fn bytes_below(path: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
+        bytes +=
+            if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
     }
     Ok(bytes)
 }

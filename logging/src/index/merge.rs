@@ -48,7 +48,8 @@ impl Store {
             // The number is taken before the work, so that a commit meanwhile takes the next.
             let id = manifest.next;
             manifest.next += 1;
-            let created = manifest.splits.iter().filter(|split| ids.contains(&split.id)).map(|s| s.created).max();
+            let created =
+                manifest.splits.iter().filter(|split| ids.contains(&split.id)).map(|s| s.created).max();
             (id, ids, created.unwrap_or_else(time::now))
         };
         let (id, ids, created) = chosen;
@@ -123,11 +124,14 @@ impl Store {
     }
 }
 
+/// A stream and its blocks (split, block); the oldest that is left is the last.
+type Stream = (Arc<StreamInfo>, Vec<(usize, usize)>);
+
 /// The blocks of several splits, filled up, stream by stream.
 struct Merged<'a> {
     splits: &'a [Arc<Split>],
-    /// Streams with their blocks (split, block) in the order of their records; last stream first.
-    streams: Vec<(Arc<StreamInfo>, Vec<(usize, usize)>)>,
+    /// The stream that is read is the last.
+    streams: Vec<Stream>,
     open: Option<OpenBlock>,
     /// Records read and not yet in a block.
     rest: std::vec::IntoIter<crate::record::Record>,
@@ -135,7 +139,7 @@ struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     fn new(splits: &'a [Arc<Split>]) -> Self {
-        let mut streams: BTreeMap<String, (Arc<StreamInfo>, Vec<(usize, usize)>)> = BTreeMap::new();
+        let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
         for (at, split) in splits.iter().enumerate() {
             for (block, entry) in split.blocks().iter().enumerate() {
                 let info = &split.streams()[entry.stream as usize].info;
@@ -163,7 +167,7 @@ impl Iterator for Merged<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((info, blocks)) = self.streams.last_mut() else { return None };
+            let (info, blocks) = self.streams.last_mut()?;
             let open = self.open.get_or_insert_with(|| OpenBlock::new(info.clone()));
             for record in self.rest.by_ref() {
                 open.push(record);

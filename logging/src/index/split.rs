@@ -98,11 +98,7 @@ impl SplitWriter {
         })
     }
 
-    pub fn add(
-        &mut self,
-        block: &SealedBlock,
-        labels: Option<&Labels>,
-    ) -> Result<(), IndexError> {
+    pub fn add(&mut self, block: &SealedBlock, labels: Option<&Labels>) -> Result<(), IndexError> {
         let streams = &mut self.directory.streams;
         let stream = *self.by_key.entry(block.info.key()).or_insert_with(|| {
             streams.push(StreamEntry { info: block.info.clone(), labels: labels.cloned() });
@@ -148,7 +144,11 @@ impl SplitWriter {
 fn sync_below(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() { sync_below(&entry.path())? } else { File::open(entry.path())?.sync_all()? }
+        if entry.file_type()?.is_dir() {
+            sync_below(&entry.path())?
+        } else {
+            File::open(entry.path())?.sync_all()?
+        }
     }
     File::open(path)?.sync_all()
 }

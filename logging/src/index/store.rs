@@ -88,7 +88,8 @@ impl Store {
         while records.peek().is_some() {
             let full = {
                 let mut state = self.state.write();
-                let block = state.open.entry(key.clone()).or_insert_with(|| OpenBlock::new(batch.info.clone()));
+                let block =
+                    state.open.entry(key.clone()).or_insert_with(|| OpenBlock::new(batch.info.clone()));
                 let before = block.bytes;
                 while !block.is_full()
                     && let Some(record) = records.next()
@@ -136,7 +137,8 @@ impl Store {
         let mut names: HashSet<&str> = HashSet::new();
         names.extend(state.open.values().map(|block| block.info.namespace.as_str()));
         names.extend(state.sealed.iter().chain(&state.committing).map(|block| block.info.namespace.as_str()));
-        names.extend(state.splits.iter().flat_map(|split| split.streams()).map(|s| s.info.namespace.as_str()));
+        names
+            .extend(state.splits.iter().flat_map(|split| split.streams()).map(|s| s.info.namespace.as_str()));
         let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         names.sort_unstable();
         names
@@ -186,7 +188,8 @@ impl Store {
 
     fn sealed_bytes(&self) -> usize {
         let state = self.state.read();
-        let raw = |blocks: &[Arc<SealedBlock>]| blocks.iter().map(|b| b.head.raw_bytes as usize).sum::<usize>();
+        let raw =
+            |blocks: &[Arc<SealedBlock>]| blocks.iter().map(|b| b.head.raw_bytes as usize).sum::<usize>();
         raw(&state.sealed) + raw(&state.committing) + state.open_bytes
     }
 }

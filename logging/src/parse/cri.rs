@@ -108,13 +108,25 @@ mod tests {
         check("2026-01-31T13:00:00.123456789+01:00 stderr P:x hel", noon, err, Tag::Partial, "hel");
         check("2026-01-31T12:00:00.123456789Z stdout F ", noon, out, Tag::Full, "");
         check("2026-01-31T12:00:00.123456789Z stdout F", noon, out, Tag::Full, "");
-        check("2026-01-31T12:00:00.123456789Z stdout X a", None, out, Tag::Full, "2026-01-31T12:00:00.123456789Z stdout X a");
+        check(
+            "2026-01-31T12:00:00.123456789Z stdout X a",
+            None,
+            out,
+            Tag::Full,
+            "2026-01-31T12:00:00.123456789Z stdout X a",
+        );
         check("just text", None, out, Tag::Full, "just text");
         check("", None, out, Tag::Full, "");
         let docker = r#"{"log":"a \"b\"\n","stream":"stderr","time":"2026-01-31T12:00:00.123456789Z"}"#;
         check(docker, noon, err, Tag::Full, "a \"b\"");
         let piece = r#"{"log":"a","stream":"stdout","time":"2026-01-31T12:00:00.123456789Z"}"#;
         check(piece, noon, out, Tag::Partial, "a");
-        check("9999-12-31T23:59:59Z stdout F far", Some("2262-04-11T23:47:16.854775807Z"), out, Tag::Full, "far");
+        check(
+            "9999-12-31T23:59:59Z stdout F far",
+            Some("2262-04-11T23:47:16.854775807Z"),
+            out,
+            Tag::Full,
+            "far",
+        );
     }
 }

@@ -96,7 +96,9 @@ fn word(text: &[u8]) -> Option<Level> {
             let mut level = None;
             for_each_token(run, |token| level = std::str::from_utf8(token).ok().and_then(Level::from_word));
             // "unknown" and "fine" are words of their own.
-            if let Some(level) = level.filter(|level| *level != Level::Unknown && !run.eq_ignore_ascii_case(b"fine")) {
+            if let Some(level) =
+                level.filter(|level| *level != Level::Unknown && !run.eq_ignore_ascii_case(b"fine"))
+            {
                 return Some(level);
             }
         }

@@ -11,7 +11,10 @@ pub enum Expr {
     /// A regular expression on the body.
     Regex(String),
     /// `name:value`.
-    Field { name: String, value: Value },
+    Field {
+        name: String,
+        value: Value,
+    },
     Not(Box<Expr>),
     /// Two or more, none of them an `And`.
     And(Vec<Expr>),
@@ -49,7 +52,11 @@ pub enum Value {
     Exists,
     Compare(Op, String),
     /// `[from TO to]` and `{from TO to}`; `None` is `*`.
-    Range { from: Option<String>, to: Option<String>, inclusive: bool },
+    Range {
+        from: Option<String>,
+        to: Option<String>,
+        inclusive: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

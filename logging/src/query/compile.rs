@@ -90,7 +90,12 @@ enum Test {
     Exists,
     Regex(Regex),
     /// From, to, and whether the ends count.
-    Number { from: f64, from_counts: bool, to: f64, to_counts: bool },
+    Number {
+        from: f64,
+        from_counts: bool,
+        to: f64,
+        to_counts: bool,
+    },
 }
 
 /// The labels that name an application, the first one present counts.
@@ -174,10 +179,13 @@ impl Compiled {
 
     /// All tokens that [`Compiled::on_block`] may ask for.
     pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
-        self.leaves.iter().flat_map(|leaf| match leaf {
-            Leaf::Body { tokens, .. } | Leaf::Field { tokens, .. } => tokens.as_slice(),
-            _ => &[],
-        }).map(Vec::as_slice)
+        self.leaves
+            .iter()
+            .flat_map(|leaf| match leaf {
+                Leaf::Body { tokens, .. } | Leaf::Field { tokens, .. } => tokens.as_slice(),
+                _ => &[],
+            })
+            .map(Vec::as_slice)
     }
 
     /// What the leaves' verdicts say together.
@@ -272,7 +280,8 @@ impl Test {
             Test::Exists => true,
             Test::Regex(regex) => regex.is_match(value.as_bytes()),
             Test::Number { from, from_counts, to, to_counts } => value.parse::<f64>().is_ok_and(|value| {
-                (value > *from || (*from_counts && value == *from)) && (value < *to || (*to_counts && value == *to))
+                (value > *from || (*from_counts && value == *from))
+                    && (value < *to || (*to_counts && value == *to))
             }),
         }
     }

@@ -80,7 +80,7 @@ impl fmt::Display for Value {
             Value::Exists => f.write_char('*'),
             Value::Compare(op, value) => {
                 f.write_str(op.sign())?;
-                exact(f, value)
+                bound(f, value)
             }
             Value::Range { from, to, inclusive } => {
                 f.write_char(if *inclusive { '[' } else { '{' })?;
@@ -95,8 +95,18 @@ impl fmt::Display for Value {
 
 fn end(f: &mut fmt::Formatter<'_>, value: &Option<String>) -> fmt::Result {
     match value {
-        Some(value) => exact(f, value),
+        Some(value) => bound(f, value),
         None => f.write_char('*'),
+    }
+}
+
+/// In this place a dash is a sign.
+fn bound(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
+    let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    if plain(value.strip_prefix('-').unwrap_or(value)) && value != "TO" {
+        f.write_str(value)
+    } else {
+        exact(f, value)
     }
 }
 

@@ -65,7 +65,8 @@ pub fn logfmt<'a>(body: &'a [u8], mut pair: impl FnMut(&'a str, Cow<'a, str>)) {
         rest = &rest[start..];
         let end = rest.find(|c: char| c == '=' || c == '"' || c.is_ascii_whitespace()).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
-        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/@".contains(&b));
+        let is_key =
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-/@".contains(&b));
         rest = match after.strip_prefix('=') {
             Some(after) => {
                 let (value, after) = logfmt_value(after);

@@ -15,8 +15,12 @@ pub(super) type Span = std::ops::Range<usize>;
 pub(super) enum Token {
     Open,
     Close,
-    RangeOpen { inclusive: bool },
-    RangeClose { inclusive: bool },
+    RangeOpen {
+        inclusive: bool,
+    },
+    RangeClose {
+        inclusive: bool,
+    },
     And,
     Or,
     Not,
@@ -162,7 +166,11 @@ impl Lexer<'_> {
                     escaped = true;
                     let Some((_, next)) = characters.next() else {
                         let span = self.at + at..self.at + at + 1;
-                        return Err(self.error("nothing follows this `\\`", "write `\\\\` for the character itself", span));
+                        return Err(self.error(
+                            "nothing follows this `\\`",
+                            "write `\\\\` for the character itself",
+                            span,
+                        ));
                     };
                     literal(&mut parts, next);
                 }
@@ -179,7 +187,11 @@ impl Lexer<'_> {
         }
         if length == 0 {
             let character = rest.chars().next().map_or(0, char::len_utf8);
-            return Err(self.error("this character has no meaning here", "put it in quotes", self.at..self.at + character));
+            return Err(self.error(
+                "this character has no meaning here",
+                "put it in quotes",
+                self.at..self.at + character,
+            ));
         }
         self.push(classify(parts, &rest[..length], value), length);
         Ok(())

@@ -38,7 +38,8 @@ impl std::error::Error for QueryError {}
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One column a character, so that the caret is right whatever the query holds; long ones are cut out.
-        let shown = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        let shown =
+            |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         let before = shown(self.query.get(..self.span.start).unwrap_or(""));
         let after = shown(self.query.get(self.span.start..).unwrap_or(""));
         let skipped = before.chars().count().saturating_sub(60);
@@ -53,7 +54,8 @@ impl fmt::Display for QueryError {
 /// Reads a query; an empty one matches all.
 pub fn parse(query: &str) -> Result<Expr, QueryError> {
     if query.len() > MAX_QUERY {
-        let end = query.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_QUERY).last().unwrap_or(0);
+        let end =
+            query.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_QUERY).last().unwrap_or(0);
         let what = format!("the query is longer than {MAX_QUERY} bytes");
         return Err(QueryError::new(query, what, "make it shorter", end..end));
     }
@@ -65,7 +67,9 @@ pub fn parse(query: &str) -> Result<Expr, QueryError> {
     let expr = parser.or(None, 0)?;
     match parser.peek() {
         None => Ok(expr),
-        Some(Token::Close) => Err(parser.here("this bracket was never opened", "take it out, or open it with `(`")),
+        Some(Token::Close) => {
+            Err(parser.here("this bracket was never opened", "take it out, or open it with `(`"))
+        }
         Some(_) => Err(parser.here("this is not expected here", "put it in quotes if you search for it")),
     }
 }
@@ -266,7 +270,11 @@ impl Parser<'_> {
                 if compile::is_level(name) {
                     self.check_level(&text, span)?;
                 } else if compile::is_meta(name) {
-                    return Err(self.error(format!("`{name}` can't be compared"), "ask for a value or a pattern", span));
+                    return Err(self.error(
+                        format!("`{name}` can't be compared"),
+                        "ask for a value or a pattern",
+                        span,
+                    ));
                 } else if text.parse::<f64>().is_err() {
                     return Err(self.error("only numbers are compared", "write a number", span));
                 }
@@ -287,7 +295,11 @@ impl Parser<'_> {
     fn check_regex(&self, pattern: Result<String, String>, span: &Span) -> Result<(), QueryError> {
         let compiled = pattern.and_then(|pattern| compile::regex(&pattern, false));
         compiled.map(|_| ()).map_err(|error| {
-            self.error(format!("this pattern can't be used: {error}"), "correct it, or put the text in quotes", span.clone())
+            self.error(
+                format!("this pattern can't be used: {error}"),
+                "correct it, or put the text in quotes",
+                span.clone(),
+            )
         })
     }
 }

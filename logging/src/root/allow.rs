@@ -81,7 +81,8 @@ mod tests {
         let scope = |reads: &'static [&'static str], asked| match decide(&Reads(reads), &user, asked) {
             Ok(Decision::Scope(scope)) => scope.namespaces,
             Ok(Decision::AskForNamespaces) => {
-                among(&Reads(reads), &user, vec!["b".into(), "a".into(), String::new(), "a".into()]).namespaces
+                among(&Reads(reads), &user, vec!["b".into(), "a".into(), String::new(), "a".into()])
+                    .namespaces
             }
             Err(_) => Some(vec!["forbidden".into()]),
         };

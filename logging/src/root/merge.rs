@@ -102,8 +102,7 @@ pub(super) fn facets(answers: Answers<FacetsAnswer>, limit: usize) -> FacetsAnsw
 
 /// The most frequent values, equal ones by name.
 pub(crate) fn top(values: BTreeMap<String, u64>, limit: usize) -> Vec<FacetValue> {
-    let mut values: Vec<_> =
-        values.into_iter().map(|(value, count)| FacetValue { value, count }).collect();
+    let mut values: Vec<_> = values.into_iter().map(|(value, count)| FacetValue { value, count }).collect();
     values.sort_by_key(|facet| Reverse(facet.count));
     values.truncate(limit);
     values

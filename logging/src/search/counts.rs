@@ -51,7 +51,11 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     let bucket = |(at, levels): (usize, &[u64; 7])| {
         let start = i128::from(since) + step * at as i128;
         let count = levels.iter().sum();
-        Bucket { time: time::format(i64::try_from(start).unwrap_or(i64::MAX)), count, by_level: by_level(levels) }
+        Bucket {
+            time: time::format(i64::try_from(start).unwrap_or(i64::MAX)),
+            count,
+            by_level: by_level(levels),
+        }
     };
     let mut answer = HistogramAnswer {
         buckets: counts.iter().enumerate().map(bucket).collect(),
@@ -96,7 +100,8 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
         }
     }
     let count = sums.get("namespace").map_or(0, |values| values.values().sum());
-    let facets = sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES))).collect();
+    let facets =
+        sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES))).collect();
     let mut answer = FacetsAnswer { facets, count, scanned: progress.scanned, ..FacetsAnswer::default() };
     answer.partial = shape::partial(node, store, progress);
     answer.took_ms = shape::millis(started);

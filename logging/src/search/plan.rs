@@ -81,7 +81,8 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
 }
 
 fn plan_split(store: &Store, request: &Request, split: &Arc<Split>) -> Result<Vec<Candidate>, IndexError> {
-    let judge_entry = |entry: &crate::index::StreamEntry| judge(store, request, &entry.info, entry.labels.clone());
+    let judge_entry =
+        |entry: &crate::index::StreamEntry| judge(store, request, &entry.info, entry.labels.clone());
     let streams: Vec<Option<Judged>> = split.streams().iter().map(judge_entry).collect();
     let mut words: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
     for token in request.query.tokens().filter(|token| !text::is_id(token)) {
@@ -119,7 +120,12 @@ fn plan_split(store: &Store, request: &Request, split: &Arc<Split>) -> Result<Ve
 }
 
 /// What the stream's names and labels say; `None` when no record of it can match.
-fn judge(store: &Store, request: &Request, info: &Arc<StreamInfo>, written: Option<Labels>) -> Option<Judged> {
+fn judge(
+    store: &Store,
+    request: &Request,
+    info: &Arc<StreamInfo>,
+    written: Option<Labels>,
+) -> Option<Judged> {
     if !request.allows(&info.namespace) {
         return None;
     }
@@ -157,7 +163,7 @@ impl Candidate {
     pub fn records(&self, store: &Store, progress: &mut Progress) -> Vec<Record> {
         let decoded = match &self.place {
             Place::Open(records) => Ok(records.clone()),
-            _ => self.with_data(|data| block::records(data)),
+            _ => self.with_data(block::records),
         };
         self.sound(decoded, store, progress)
     }
@@ -183,9 +189,12 @@ impl Candidate {
             Place::Split(split, at) => decode(&split.read_block(*at)?).map_err(|error| split.damaged(error)),
             Place::Sealed(block) => {
                 // Never was on a disk: this can't fail but by a fault of memory.
-                decode(&block.data).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
+                decode(&block.data)
+                    .map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
             }
-            Place::Open(_) => decode(&[]).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() }),
+            Place::Open(_) => {
+                decode(&[]).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
+            }
         }
     }
 

@@ -76,7 +76,12 @@ struct Follower {
 
 /// Records that match, from the moment of this call on, until dropped. Time
 /// bounds and cursor of the request don't count.
-pub fn tail(hub: &TailHub, store: Arc<Store>, request: Request, node: String) -> impl Stream<Item = TailLine> + Send + use<> {
+pub fn tail(
+    hub: &TailHub,
+    store: Arc<Store>,
+    request: Request,
+    node: String,
+) -> impl Stream<Item = TailLine> + Send + use<> {
     let receiver = hub.sender.subscribe();
     let follower = Follower { receiver, store, request, node, expected: None, lines: Default::default() };
     stream::unfold(follower, |mut follower| async move {

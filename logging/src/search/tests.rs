@@ -57,19 +57,40 @@ fn leaf(which: usize) -> (&'static str, Naive) {
         1 => ("ns:sh*", Box::new(|info, _| info.namespace == "shop")),
         2 => ("level:>=error", Box::new(|_, record| record.level >= Level::Error)),
         3 => ("stream:stderr", Box::new(|_, record| record.source == Source::Stderr)),
-        4 => ("status:>=500", Box::new(move |_, r| json(r, "status").and_then(|v| v.as_f64()) >= Some(500.0))),
+        4 => (
+            "status:>=500",
+            Box::new(move |_, r| {
+                json(r, "status").and_then(|v| v.as_f64().or_else(|| v.as_str()?.parse().ok())) >= Some(500.0)
+            }),
+        ),
         5 => ("status:200", Box::new(move |_, r| json(r, "status").is_some_and(|v| v == 200))),
-        6 => ("msg:reset", Box::new(move |_, r| {
-            json(r, "msg").is_some_and(|v| v.as_str().is_some_and(|text| has_word(text.as_bytes(), "reset")))
-        })),
+        6 => (
+            "msg:reset",
+            Box::new(move |_, r| {
+                json(r, "msg")
+                    .is_some_and(|v| v.as_str().is_some_and(|text| has_word(text.as_bytes(), "reset")))
+            }),
+        ),
         7 => ("tier:front", Box::new(|info, _| info.uid == "uid-0")),
-        8 => ("err*", Box::new(|_, record| {
-            let lower = record.body.to_ascii_lowercase();
-            lower.windows(3).enumerate().any(|(at, w)| {
-                w == b"err" && !(at > 0 && (lower[at - 1].is_ascii_alphanumeric() || lower[at - 1] == b'_' || lower[at - 1] >= 0x80))
-            })
-        })),
-        9 => ("/id_\\d/", Box::new(|_, record| record.body.windows(4).any(|w| w.starts_with(b"id_") && w[3].is_ascii_digit()))),
+        8 => (
+            "err*",
+            Box::new(|_, record| {
+                let lower = record.body.to_ascii_lowercase();
+                lower.windows(3).enumerate().any(|(at, w)| {
+                    w == b"err"
+                        && !(at > 0
+                            && (lower[at - 1].is_ascii_alphanumeric()
+                                || lower[at - 1] == b'_'
+                                || lower[at - 1] >= 0x80))
+                })
+            }),
+        ),
+        9 => (
+            "/id_\\d/",
+            Box::new(|_, record| {
+                record.body.windows(4).any(|w| w.starts_with(b"id_") && w[3].is_ascii_digit())
+            }),
+        ),
         _ => ("*", Box::new(|_, _| true)),
     }
 }
@@ -115,7 +136,18 @@ fn queries() -> impl Strategy<Value = Query> {
 
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let words = proptest::collection::vec(
-        prop_oneof![Just("error"), Just("Error at"), Just("errors"), Just("id_7"), Just("a1b2c3"), Just("1234567"), Just("12345678"), Just("connection reset"), Just("-x-"), Just("é")],
+        prop_oneof![
+            Just("error"),
+            Just("Error at"),
+            Just("errors"),
+            Just("id_7"),
+            Just("a1b2c3"),
+            Just("1234567"),
+            Just("12345678"),
+            Just("connection reset"),
+            Just("-x-"),
+            Just("é")
+        ],
         0..5,
     );
     prop_oneof![
@@ -137,7 +169,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let append = (0usize..3, 0i64..20, 0u8..7, any::<bool>(), bodies())
         .prop_map(|(stream, time, level, stderr, body)| Step::Append { stream, time, level, stderr, body });
-    let step = prop_oneof![20 => append, 2 => Just(Step::Commit), 1 => Just(Step::Begin), 1 => Just(Step::Merge)];
+    let step =
+        prop_oneof![20 => append, 2 => Just(Step::Commit), 1 => Just(Step::Begin), 1 => Just(Step::Merge)];
     proptest::collection::vec(step, 1..80)
 }
 
@@ -177,7 +210,13 @@ fn world(steps: Vec<Step>) -> World {
 }
 
 fn request(query: &str, cursor: Option<String>) -> Request {
-    let request = NodeRequest { query: query.into(), since: Some(2), until: Some(19), cursor, ..NodeRequest::default() };
+    let request = NodeRequest {
+        query: query.into(),
+        since: Some(2),
+        until: Some(19),
+        cursor,
+        ..NodeRequest::default()
+    };
     Request::new(&request, Duration::from_secs(60)).expect(query)
 }
 
@@ -231,7 +270,12 @@ fn append(stream: usize, seq: u64, body: Bytes) -> Step {
 
 #[test]
 fn abuse_30_a_namespace_that_is_not_allowed_shows_nothing_in_any_answer() {
-    let world = world(vec![append(0, 0, "seen".into()), append(1, 1, "secret".into()), Step::Commit, append(1, 2, "secret".into())]);
+    let world = world(vec![
+        append(0, 0, "seen".into()),
+        append(1, 1, "secret".into()),
+        Step::Commit,
+        append(1, 2, "secret".into()),
+    ]);
     let asked = |namespaces: Vec<String>| {
         let request = NodeRequest {
             since: Some(0),
@@ -259,7 +303,8 @@ fn abuse_35_an_answer_is_bounded_in_bytes_and_time() {
     let answer = search(&world.store, &wide, 10_000, "n1");
     assert_eq!(answer.records.len(), MAX_RESULT_BYTES / body.len());
     let rest = NodeRequest { cursor: answer.cursor, ..NodeRequest::default() };
-    let rest = search(&world.store, &Request::new(&rest, Duration::from_secs(60)).expect("a query"), 10_000, "n1");
+    let rest =
+        search(&world.store, &Request::new(&rest, Duration::from_secs(60)).expect("a query"), 10_000, "n1");
     assert_eq!(rest.records.len(), 100 - MAX_RESULT_BYTES / body.len());
 
     let late = Request::new(&request, Duration::ZERO).expect("a query");

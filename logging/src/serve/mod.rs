@@ -97,8 +97,15 @@ impl Service {
     }
 }
 
-async fn authenticate(State(service): State<Service>, request: Request<axum::body::Body>, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+async fn authenticate(
+    State(service): State<Service>,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Response {
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     if given.is_some_and(|token| same(&service.token, &Sha256::digest(token).into())) {
         return next.run(request).await;
     }
@@ -116,15 +123,18 @@ type NodeJson = Result<Json<NodeRequest>, JsonRejection>;
 async fn search(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
     let Json(request) = request?;
     let limit = request.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let query = move |store: &Store, request: &search::Request, node: &str| search::search(store, request, limit, node);
+    let query = move |store: &Store, request: &search::Request, node: &str| {
+        search::search(store, request, limit, node)
+    };
     Ok(Json(service.run(&request, query).await?).into_response())
 }
 
 async fn histogram(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
     let Json(request) = request?;
     let buckets = request.buckets.unwrap_or(60).clamp(1, 1000);
-    let query =
-        move |store: &Store, request: &search::Request, node: &str| search::histogram(store, request, buckets, node);
+    let query = move |store: &Store, request: &search::Request, node: &str| {
+        search::histogram(store, request, buckets, node)
+    };
     Ok(Json(service.run(&request, query).await?).into_response())
 }
 

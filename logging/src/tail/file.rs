@@ -52,7 +52,18 @@ impl LogFile {
             Some(known) => (known.offset, known.fingerprint, known.skipping),
             None => (0, Fingerprint::default(), None),
         };
-        Self { name, inode, offset, acked: None, dirty: true, gone: false, missing: 0, file: None, fingerprint, skipping }
+        Self {
+            name,
+            inode,
+            offset,
+            acked: None,
+            dirty: true,
+            gone: false,
+            missing: 0,
+            file: None,
+            fingerprint,
+            skipping,
+        }
     }
 
     pub fn checkpoint(&self) -> FileCheckpoint {
@@ -82,7 +93,8 @@ impl LogFile {
             return Ok(());
         }
         let was_open = self.is_open();
-        let result = self.open(directory).and_then(|file| file.set_xattr(super::ACKED, offset.to_string().as_bytes()));
+        let result =
+            self.open(directory).and_then(|file| file.set_xattr(super::ACKED, offset.to_string().as_bytes()));
         if !was_open {
             self.close();
         }

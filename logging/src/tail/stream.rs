@@ -168,7 +168,8 @@ impl StreamTail {
 
     /// What is pending, when no file of the stream is left to end it.
     pub fn finish(&mut self) -> Option<Batch> {
-        let joined = [Source::Stdout, Source::Stderr].into_iter().filter_map(|source| self.joiner.finish(source));
+        let joined =
+            [Source::Stdout, Source::Stderr].into_iter().filter_map(|source| self.joiner.finish(source));
         let joined = joined.collect();
         self.records(joined)
     }

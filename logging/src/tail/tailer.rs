@@ -166,8 +166,12 @@ impl Tailer {
             }
         };
         let listed: HashSet<String> = entries.into_iter().filter(|e| e.is_dir).map(|e| e.name).collect();
-        let lost: HashSet<String> =
-            self.containers.keys().filter(|(pod, _)| !listed.contains(pod)).map(|(pod, _)| pod.clone()).collect();
+        let lost: HashSet<String> = self
+            .containers
+            .keys()
+            .filter(|(pod, _)| !listed.contains(pod))
+            .map(|(pod, _)| pod.clone())
+            .collect();
         for pod in lost {
             self.scan_pod(&pod, watch);
         }
@@ -206,7 +210,9 @@ impl Tailer {
         let Ok(entries) = entries else { return };
         let by_restart = by_restart(entries.unwrap_or_default());
         let streams = self.containers.entry(key.clone()).or_default();
-        for restart in by_restart.keys().filter(|restart| !streams.contains_key(restart)).copied().collect::<Vec<_>>() {
+        for restart in
+            by_restart.keys().filter(|restart| !streams.contains_key(restart)).copied().collect::<Vec<_>>()
+        {
             let Some(info) = stream_info(&self.node, pod, container, restart) else { return };
             let checkpoint = self.resumed.remove(&info.key());
             streams.insert(restart, StreamTail::new(info, checkpoint));
