@@ -32,6 +32,8 @@ mod ring;
 pub mod selector;
 mod splice;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watcher;
 
 pub use continue_token::ContinueToken;
