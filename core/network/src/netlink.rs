@@ -27,6 +27,9 @@ use crate::{
 /// Marks the routes that Tiphys owns (the numbers 188 to 254 are free for any routing program).
 const OUR_PROTOCOL: u8 = 210;
 
+/// For a machine without a default route.
+const USUAL_MTU: u32 = 1500;
+
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -120,6 +123,17 @@ impl Netlink {
             .await
             .map_err(Error::netlink("list the routes"))?;
         Ok(messages.iter().filter_map(route_of).collect())
+    }
+
+    /// The MTU of the link that the default route leaves by, in bytes: what is sent
+    /// on through it then needs no fragments.
+    pub async fn uplink_mtu(&self) -> Result<u32, Error> {
+        let routes = self.routes().await?;
+        let uplink =
+            routes.iter().find(|route| route.destination.prefix_len() == 0).and_then(|route| route.link);
+        let links = self.links().await?;
+        let mtu = links.iter().find(|link| Some(link.index) == uplink).map(|link| link.mtu);
+        Ok(mtu.unwrap_or(USUAL_MTU))
     }
 
     /// Makes a bridge and brings it up.

@@ -19,8 +19,6 @@ use super::{
 
 /// The link of a node inside its namespace.
 const NODE_LINK: &str = "eth0";
-/// For a machine without a default route.
-const USUAL_MTU: u32 = 1500;
 /// How long a holder may take to end before it is killed.
 const HOLDER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -39,7 +37,7 @@ pub async fn setup(name: &str) -> Result<NetState, Error> {
         None => free_slot(name, &networks_in_use(&netlink).await?).ok_or(Error::NoFreeSubnet)?,
     };
     let bridge = cluster.bridge();
-    netlink.add_bridge(&bridge, uplink_mtu(&netlink, &links).await?).await?;
+    netlink.add_bridge(&bridge, netlink.uplink_mtu().await?).await?;
     netlink.set_alias(&bridge, &forwarding::alias(name, forwarding_was_on)).await?;
     let address = Ipv4Net::new_assert(cluster.gateway(), cluster.node_subnet().prefix_len());
     netlink.add_address(&bridge, address).await?;
@@ -132,15 +130,6 @@ async fn networks_in_use(netlink: &Netlink) -> Result<Vec<Ipv4Net>, Error> {
     let addresses = netlink.addresses().await?.into_iter().map(|(_, address)| address);
     let routes = netlink.routes().await?.into_iter().map(|route| route.destination);
     Ok(addresses.chain(routes).collect())
-}
-
-/// The MTU of the link that the machine's default route leaves by, so that what
-/// the nodes send there needs no fragments.
-async fn uplink_mtu(netlink: &Netlink, links: &[Link]) -> Result<u32, Error> {
-    let routes = netlink.routes().await?;
-    let uplink = routes.iter().find(|route| route.destination.prefix_len() == 0).and_then(|route| route.link);
-    let mtu = links.iter().find(|link| Some(link.index) == uplink).map(|link| link.mtu);
-    Ok(mtu.unwrap_or(USUAL_MTU))
 }
 
 /// The host's rules: nodes and Pods reach the world under the host's address, and

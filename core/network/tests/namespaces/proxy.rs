@@ -16,6 +16,7 @@ use ipnet::Ipv4Net;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use serde_json::{Value, json};
 use tiphys_network::{
+    add_dns_address,
     netlink::Netlink,
     prepare_node,
     proxy::{Mode, Proxy, ProxyConfig},
@@ -29,6 +30,7 @@ use crate::{
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
+const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 20);
 
 pub fn cases() -> Vec<(&'static str, fn())> {
@@ -111,10 +113,11 @@ impl Lab {
             node: "one".to_owned(),
             pod_range: self.cluster.state.cluster.pod_range(),
             service_range: "10.96.0.0/16".parse().unwrap(),
-            answered_here: vec![Ipv4Addr::new(10, 96, 0, 10)],
+            answered_here: vec![DNS],
         };
         self.proxy = Some(InNode::run(&self.one, |tasks| async move {
             prepare_node().await.unwrap();
+            add_dns_address(DNS).await.unwrap();
             let (services, slices) =
                 (api.watch_all::<Service>(&tasks), api.watch_all::<EndpointSlice>(&tasks));
             Proxy::start(config, services, slices, &tasks, &component);
@@ -221,6 +224,11 @@ async fn cluster_ip() {
     assert_eq!(ask(&lab.pod_b, target).unwrap(), (at.a, IpAddr::V4(at.b)), "Pods keep their address");
     assert_eq!(ask(&lab.pod_a, target).unwrap().0, at.a, "a Pod reaches itself through its Service");
     assert!(refused(&ask(&lab.pod_b, (CLUSTER_IP, 81))), "a port that the Service has not");
+
+    // The node's own DNS, whatever its Service says.
+    serve(&lab.one, DNS);
+    assert_eq!(ask(&lab.pod_a, (DNS, 8080)).unwrap(), (DNS, IpAddr::V4(at.a)));
+    assert_eq!(ask(&lab.one, (DNS, 8080)).unwrap().0, DNS);
 
     lab.api.delete("services", "shop", "web");
     until("a deleted Service refuses", || ask(&lab.pod_b, target), refused);
