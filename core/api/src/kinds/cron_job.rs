@@ -27,7 +27,7 @@ pub static KIND: Kind = Kind {
         Column::text("Timezone", |c, _| text_or_none(c, "/spec/timeZone")),
         Column::text("Suspend", |c, _| if flag(c, "/spec/suspend") { "True" } else { "False" }.into()),
         Column::number("Active", |c, _| list(c, "/status/active").len().into()),
-        Column::text("Last Schedule", |c, now| last_schedule(c, now)),
+        Column::text("Last Schedule", last_schedule),
         AGE,
         Column::text("Containers", |c, _| of_containers(c, "name")).wide(),
         Column::text("Images", |c, _| of_containers(c, "image")).wide(),

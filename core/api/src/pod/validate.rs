@@ -22,7 +22,7 @@ pub fn spec(spec: &Value, path: &str, errors: &mut Errors) {
     dns(spec, path, errors);
     not_negative(spec, "terminationGracePeriodSeconds", path, errors);
     if let Some(seconds) = present(spec, "/activeDeadlineSeconds")
-        && !seconds.as_i64().is_some_and(|n| n > 0)
+        && seconds.as_i64().is_none_or(|n| n <= 0)
     {
         let detail = "must be between 1 and 2147483647, inclusive";
         errors.push(FieldError::invalid(format!("{path}.activeDeadlineSeconds"), seconds, detail));
@@ -115,7 +115,7 @@ fn tolerations(spec: &Value, path: &str, errors: &mut Errors) {
 fn spreading(spec: &Value, path: &str, errors: &mut Errors) {
     for (index, constraint) in list(spec, "/topologySpreadConstraints").iter().enumerate() {
         let path = format!("{path}.topologySpreadConstraints[{index}]");
-        if !int(constraint, "/maxSkew").is_some_and(|n| n > 0) {
+        if int(constraint, "/maxSkew").is_none_or(|n| n <= 0) {
             let skew = constraint.get("maxSkew").unwrap_or(&Value::Null);
             errors.push(FieldError::invalid(format!("{path}.maxSkew"), skew, "must be greater than zero"));
         }

@@ -1,4 +1,4 @@
-//! JSON merge patch (RFC 7396).
+//! JSON merge patch (RFC 7396): objects merge, null removes, everything else replaces.
 
 use serde_json::Value;
 
@@ -7,4 +7,54 @@ pub fn apply(document: &Value, patch: &Value) -> Value {
     let mut result = document.clone();
     json_patch::merge(&mut result, patch);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::patch::samples;
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        let table = [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (json!(["a", "b"]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+        ];
+        for (document, patch, expected) in table {
+            assert_eq!(apply(&document, &patch), expected, "{document} with {patch}");
+        }
+    }
+
+    /// The merge patch that makes `to` of `from`.
+    fn difference(from: &Value, to: &Value) -> Value {
+        let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
+        let gone = from.keys().filter(|k| !to.contains_key(*k)).map(|k| (k.clone(), Value::Null));
+        let kept = to.iter().filter(|(k, v)| from.get(*k) != Some(v)).map(|(k, v)| {
+            let part = from.get(k).map_or_else(|| v.clone(), |old| difference(old, v));
+            (k.clone(), part)
+        });
+        gone.chain(kept).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_leads_from_one_to_the_other(from in samples::object(), to in samples::object()) {
+            prop_assert_eq!(apply(&from, &difference(&from, &to)), to);
+        }
+
+        #[test]
+        fn a_patch_made_twice_is_a_patch_made_once(document in samples::object(), patch in samples::object()) {
+            let once = apply(&document, &patch);
+            prop_assert_eq!(apply(&once, &patch), once);
+        }
+    }
 }

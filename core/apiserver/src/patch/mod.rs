@@ -5,12 +5,23 @@
 //! compiled [`Schema`](tiphys_api::schema::Schema).
 //!
 //! - [`json`]: RFC 6902; [`merge`]: RFC 7396; [`strategic`]: by the schema's
-//!   patch strategies; [`apply`]: server-side apply and `managedFields`.
+//!   patch strategies; [`apply`]: server-side apply and `managedFields`, over the
+//!   sets of [`fields`].
 
 pub mod apply;
+pub mod fields;
 pub mod json;
+mod managed;
 pub mod merge;
+mod order;
 pub mod strategic;
+
+#[cfg(test)]
+mod apply_tests;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod strategic_tests;
 
 /// The type of a PATCH request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
