@@ -96,7 +96,7 @@ fn query(name: &str, kind: RecordType) -> Message {
 async fn over_udp(server: SocketAddr, query: &Message) -> Message {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.send_to(&query.to_vec().unwrap(), server).await.unwrap();
-    let mut buffer = [0; 65_535];
+    let mut buffer = vec![0; 65_535];
     let length = timeout(LIMIT, socket.recv(&mut buffer)).await.unwrap().unwrap();
     let answer = Message::from_vec(&buffer[..length]).unwrap();
     assert_eq!(answer.metadata.id, query.metadata.id);

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Stdio};
 
 use ipnet::Ipv4Net;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tiphys_network::{
     cni::{self, Cni},
     topology::Holder,
@@ -61,7 +61,7 @@ async fn plug_in(node: &Holder, pod: &Holder, list: &Value) -> Value {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).await.unwrap();
     let output = child.wait_with_output().await.unwrap();
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| json!(null));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     assert!(output.status.success(), "{answer}");
     answer
 }
