@@ -189,8 +189,11 @@ impl ResourceCache {
 
     /// Waits until the cache has seen `revision`, at most [`Limits::wait`]: then [`CacheError::TooLarge`].
     pub async fn wait_for(&self, revision: Revision) -> Result<(), CacheError> {
+        if self.shared.closing.is_cancelled() {
+            return Err(CacheError::Closed);
+        }
         let mut seen = self.shared.revision.subscribe();
-        if *seen.borrow() >= revision.max(1) && !self.shared.closing.is_cancelled() {
+        if *seen.borrow() >= revision.max(1) {
             return Ok(());
         }
         self.shared.request_progress();
