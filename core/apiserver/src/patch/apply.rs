@@ -90,7 +90,8 @@ pub fn apply(
     let nothing = Value::Object(serde_json::Map::new());
     let base = live.unwrap_or(&nothing);
     let mut others = live.map(managed::read).unwrap_or_default();
-    let own = others.iter().position(|entry| entry.is_of(writer, Operation::Apply)).map(|at| others.remove(at));
+    let own =
+        others.iter().position(|entry| entry.is_of(writer, Operation::Apply)).map(|at| others.remove(at));
 
     let wanted = of::applied(&config, schema);
     let mut merged = if live.is_some() { merge::merge(base, &config, schema) } else { config };
@@ -100,7 +101,8 @@ pub fn apply(
         prune::prune(&mut merged, &own.set, &claimed, schema);
     }
     let change = compare::change(base, &merged, schema);
-    let conflicts: Vec<Conflict> = others.iter().flat_map(|entry| conflicts_with(entry, &change.changed)).collect();
+    let conflicts: Vec<Conflict> =
+        others.iter().flat_map(|entry| conflicts_with(entry, &change.changed)).collect();
     if !force && !conflicts.is_empty() {
         return Err(PatchError::Conflicts(conflicts));
     }
@@ -165,7 +167,8 @@ pub fn track_update(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>, s
     change.changed = managed::ownable(change.changed, writer.ignored);
     change.removed = managed::ownable(change.removed, writer.ignored);
 
-    let own = entries.iter().position(|entry| entry.is_of(writer, Operation::Update)).map(|at| entries.remove(at));
+    let own =
+        entries.iter().position(|entry| entry.is_of(writer, Operation::Update)).map(|at| entries.remove(at));
     disown(&mut entries, &change);
     let mut entry = own.unwrap_or_else(|| Entry::new(writer, Operation::Update, Set::default()));
     entry.set.subtract_trees(&change.removed);

@@ -33,7 +33,10 @@ fn applied(live: Option<&Value>, spec: Value, manager: &'static str) -> Result<V
 /// `manager/operation: paths`, for each entry.
 fn owners(object: &Value) -> Vec<String> {
     let entries = managed::read(object);
-    entries.iter().map(|e| format!("{}/{}: {}", e.manager, e.operation.as_str(), e.set.paths().join(" "))).collect()
+    entries
+        .iter()
+        .map(|e| format!("{}/{}: {}", e.manager, e.operation.as_str(), e.set.paths().join(" ")))
+        .collect()
 }
 
 fn containers(containers: Value) -> Value {
@@ -45,7 +48,8 @@ fn an_applier_owns_what_it_names_and_not_the_defaults() {
     let mut object = applied(None, json!({"replicas": 3}), "a").unwrap();
     assert_eq!(owners(&object), ["a/Apply: .spec.replicas"]);
     object["spec"]["revisionHistoryLimit"] = json!(10);
-    let again = apply(Some(&object), &config(json!({"replicas": 3})), &writer("a", T2), false, &schema()).unwrap();
+    let again =
+        apply(Some(&object), &config(json!({"replicas": 3})), &writer("a", T2), false, &schema()).unwrap();
     assert_eq!(again, object, "applying again changes nothing, not even a time");
 }
 
@@ -95,7 +99,8 @@ fn conflicts_name_the_owner_and_force_takes_over() {
         refused.to_string(),
         "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using apps/v1: .spec.replicas"
     );
-    let PatchError::Conflicts(mut both) = applied(Some(&created), json!({"replicas": 3, "paused": false}), "me").unwrap_err()
+    let PatchError::Conflicts(mut both) =
+        applied(Some(&created), json!({"replicas": 3, "paused": false}), "me").unwrap_err()
     else {
         panic!("no conflicts")
     };
@@ -105,9 +110,13 @@ fn conflicts_name_the_owner_and_force_takes_over() {
         "Apply failed with 2 conflicts: conflicts with \"kubectl-client-side-apply\" using apps/v1:\n\
          - .spec.paused\n- .spec.replicas"
     );
-    let forced = apply(Some(&created), &config(json!({"replicas": 3})), &writer("me", T2), true, &schema()).unwrap();
+    let forced =
+        apply(Some(&created), &config(json!({"replicas": 3})), &writer("me", T2), true, &schema()).unwrap();
     assert_eq!(forced["spec"]["replicas"], 3);
-    assert_eq!(owners(&forced), ["me/Apply: .spec.replicas", "kubectl-client-side-apply/Update: .spec.paused"]);
+    assert_eq!(
+        owners(&forced),
+        ["me/Apply: .spec.replicas", "kubectl-client-side-apply/Update: .spec.paused"]
+    );
     let same = applied(Some(&created), json!({"replicas": 1}), "me").unwrap();
     assert_eq!(
         owners(&same),

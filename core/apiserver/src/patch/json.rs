@@ -27,7 +27,8 @@ pub fn apply(document: &Value, patch: &Value, limit: usize) -> Result<Value, Pat
     let mut budget = limit.saturating_sub(size(document, limit));
     for operation in &operations {
         budget = measure(&result, operation, budget, limit)?;
-        json_patch::patch(&mut result, std::slice::from_ref(operation)).map_err(|e| refusal(operation, &e.kind))?;
+        json_patch::patch(&mut result, std::slice::from_ref(operation))
+            .map_err(|e| refusal(operation, &e.kind))?;
     }
     Ok(result)
 }
@@ -49,12 +50,14 @@ fn measure(
     let Some(value) = value else { return Ok(budget) };
     let above = path.as_str().matches('/').count();
     if above + depth(value, DEPTH_LIMIT) > DEPTH_LIMIT {
-        return Err(PatchError::TooLarge(format!("the patched object is nested deeper than {DEPTH_LIMIT} levels")));
+        return Err(PatchError::TooLarge(format!(
+            "the patched object is nested deeper than {DEPTH_LIMIT} levels"
+        )));
     }
     let cost = if costs { size(value, budget) } else { 0 };
-    budget
-        .checked_sub(cost)
-        .ok_or_else(|| PatchError::TooLarge(format!("the patched object is larger than the limit of {limit} bytes")))
+    budget.checked_sub(cost).ok_or_else(|| {
+        PatchError::TooLarge(format!("the patched object is larger than the limit of {limit} bytes"))
+    })
 }
 
 /// The bytes of the value as JSON, about; counting ends beyond `enough`.
@@ -118,7 +121,10 @@ mod tests {
             (json!([{"op": "remove", "path": "/a/b/0"}]), Ok(json!({"a": {"b": [2]}}))),
             (json!([{"op": "move", "from": "/a/b", "path": "/c"}]), Ok(json!({"a": {}, "c": [1, 2]}))),
             (json!([{"op": "test", "path": "/a/b/0", "value": 1}]), Ok(document.clone())),
-            (json!([{"op": "test", "path": "/a/b/0", "value": 2}]), Err("test operation does not apply at path /a/b/0")),
+            (
+                json!([{"op": "test", "path": "/a/b/0", "value": 2}]),
+                Err("test operation does not apply at path /a/b/0"),
+            ),
             (json!([{"op": "remove", "path": "/x"}]), Err("remove operation does not apply at path /x")),
             (json!([{"op": "grow", "path": "/x"}]), Err("error decoding patch: ")),
             (json!({"op": "add"}), Err("error decoding patch: ")),

@@ -126,7 +126,9 @@ pub fn write(object: &mut Value, mut entries: Vec<Entry>) {
 
 fn sort(entries: &mut [Entry]) {
     entries.sort_by(|a, b| {
-        let key = |e: &Entry| (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone());
+        let key = |e: &Entry| {
+            (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone())
+        };
         key(a).cmp(&key(b))
     });
 }

@@ -7,7 +7,11 @@ use serde_json::Value;
 ///
 /// `ordered` have the wanted order, `others` their old one; `place` gives an
 /// element's place in the old list.
-pub fn interleave(ordered: Vec<Value>, others: Vec<Value>, place: impl Fn(&Value) -> Option<usize>) -> Vec<Value> {
+pub fn interleave(
+    ordered: Vec<Value>,
+    others: Vec<Value>,
+    place: impl Fn(&Value) -> Option<usize>,
+) -> Vec<Value> {
     let mut merged = Vec::with_capacity(ordered.len() + others.len());
     let mut others = others.into_iter().peekable();
     for item in ordered {

@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 
 /// An object without nulls (a merge patch can't set a null).
 pub fn object() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..5).prop_map(Value::from), "[a-c]".prop_map(Value::from)];
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        (0..5).prop_map(Value::from),
+        "[a-c]".prop_map(Value::from)
+    ];
     let value = leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Value::from),
-            btree_map("[a-d]", inner, 0..4).prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            btree_map("[a-d]", inner, 0..4)
+                .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
         ]
     });
     btree_map("[a-d]", value, 0..4).prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into())
@@ -25,7 +30,8 @@ fn container(name: String) -> impl Strategy<Value = Value> {
     ("[a-z]:[1-3]", option::of(env), option::of(ports)).prop_map(move |(image, env, ports)| {
         let mut container = json!({"name": name, "image": image});
         if let Some(env) = env {
-            container["env"] = env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            container["env"] =
+                env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         }
         if let Some(ports) = ports {
             let port = |(port, name)| json!({"containerPort": port, "protocol": "TCP", "name": name});

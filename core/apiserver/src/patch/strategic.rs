@@ -13,6 +13,8 @@
 //!
 //! Depth is bounded by the decoder's limit on nesting.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 use tiphys_api::schema::Schema;
 
@@ -82,7 +84,9 @@ fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> R
     let is_kept = |key: &str| kept.iter().any(|k| k.as_str() == Some(key));
     let set = patch.iter().filter(|(key, value)| !key.starts_with('$') && !value.is_null());
     if let Some((key, _)) = set.into_iter().find(|(key, _)| !is_kept(key)) {
-        return Err(malformed(format!("{RETAIN_KEYS} does not contain the field {key:?} that the patch sets")));
+        return Err(malformed(format!(
+            "{RETAIN_KEYS} does not contain the field {key:?} that the patch sets"
+        )));
     }
     object.retain(|key, _| is_kept(key));
     Ok(())
@@ -90,8 +94,9 @@ fn retain_keys(object: &mut Map<String, Value>, patch: &Map<String, Value>) -> R
 
 fn delete_from_list(object: &mut Map<String, Value>, key: &str, gone: &Value) -> Result<(), PatchError> {
     let gone = gone.as_array().ok_or_else(|| malformed(format!("{DELETE_FROM}{key} must be a list")))?;
+    let gone: BTreeSet<String> = gone.iter().map(Value::to_string).collect();
     if let Some(list) = object.get_mut(key).and_then(Value::as_array_mut) {
-        list.retain(|item| !gone.contains(item));
+        list.retain(|item| !gone.contains(&item.to_string()));
     }
     Ok(())
 }
@@ -131,60 +136,86 @@ fn merge_field(
 
 fn merge_list(mut list: Vec<Value>, patch: &[Value], schema: &Schema) -> Result<Vec<Value>, PatchError> {
     if !patch.iter().chain(&list).any(Value::is_object) {
-        for item in patch {
-            if !list.contains(item) {
-                list.push(item.clone());
-            }
-        }
+        let mut seen: BTreeSet<String> = list.iter().map(Value::to_string).collect();
+        list.extend(patch.iter().filter(|item| seen.insert(item.to_string())).cloned());
         return Ok(list);
     }
-    let merge_key = merge_key(schema)?;
     let mut elements = Vec::with_capacity(patch.len());
     for element in patch {
-        let element = element.as_object().ok_or_else(|| malformed("objects and other values can't merge in one list"))?;
+        let element = element
+            .as_object()
+            .ok_or_else(|| malformed("objects and other values can't merge in one list"))?;
         elements.push((directive(element)?, element));
     }
     if elements.iter().any(|(directive, _)| *directive == Some(Directive::Replace)) {
         list.clear();
         elements.retain(|(directive, element)| *directive != Some(Directive::Replace) || element.len() > 1);
     }
+    let mut keyed = Keyed::new(list, merge_key(schema)?);
     let item = schema.items.as_deref().unwrap_or_else(|| Schema::any());
     for (directive, element) in elements {
-        merge_element(&mut list, directive, element, merge_key, item)?;
+        keyed.merge(directive, element, item)?;
     }
-    Ok(list)
+    Ok(keyed.slots.into_iter().flatten().collect())
 }
 
 fn merge_key(schema: &Schema) -> Result<&str, PatchError> {
-    schema.patch.merge_key.as_deref().ok_or_else(|| malformed("the list has no merge key: it can only be replaced"))
+    schema
+        .patch
+        .merge_key
+        .as_deref()
+        .ok_or_else(|| malformed("the list has no merge key: it can only be replaced"))
 }
 
-fn merge_element(
-    list: &mut Vec<Value>,
-    directive: Option<Directive>,
-    patch: &Map<String, Value>,
-    merge_key: &str,
-    item: &Schema,
-) -> Result<(), PatchError> {
-    let Some(key) = patch.get(merge_key) else {
-        return Err(malformed(format!("an element of the list does not contain its merge key {merge_key:?}")));
-    };
-    let is_same = |element: &Value| element.get(merge_key) == Some(key);
-    if directive == Some(Directive::Delete) {
-        list.retain(|element| !is_same(element));
-        return Ok(());
+/// A list of objects, found by their merge key.
+struct Keyed<'a> {
+    merge_key: &'a str,
+    /// Empty where an element was deleted.
+    slots: Vec<Option<Value>>,
+    places: BTreeMap<String, Vec<usize>>,
+}
+
+impl<'a> Keyed<'a> {
+    fn new(list: Vec<Value>, merge_key: &'a str) -> Self {
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, key) in list.iter().enumerate().filter_map(|(i, v)| Some((i, v.get(merge_key)?))) {
+            places.entry(key.to_string()).or_default().push(place);
+        }
+        Self { merge_key, slots: list.into_iter().map(Some).collect(), places }
     }
-    let found = list.iter().position(is_same);
-    let old = match found.map(|at| list[at].take()) {
-        Some(Value::Object(old)) => old,
-        _ => Map::new(),
-    };
-    let new = Value::Object(merge_object(old, patch, item)?);
-    match found {
-        Some(at) => list[at] = new,
-        None => list.push(new),
+
+    fn merge(
+        &mut self,
+        directive: Option<Directive>,
+        patch: &Map<String, Value>,
+        item: &Schema,
+    ) -> Result<(), PatchError> {
+        let Some(key) = patch.get(self.merge_key).map(Value::to_string) else {
+            let merge_key = self.merge_key;
+            return Err(malformed(format!(
+                "an element of the list does not contain its merge key {merge_key:?}"
+            )));
+        };
+        if directive == Some(Directive::Delete) {
+            let places = self.places.remove(&key).unwrap_or_default();
+            places.into_iter().for_each(|place| self.slots[place] = None);
+            return Ok(());
+        }
+        let place = match self.places.get(&key) {
+            Some(places) => places[0],
+            None => {
+                self.slots.push(None);
+                self.places.insert(key, vec![self.slots.len() - 1]);
+                self.slots.len() - 1
+            }
+        };
+        let old = match self.slots[place].take() {
+            Some(Value::Object(old)) => old,
+            _ => Map::new(),
+        };
+        self.slots[place] = Some(Value::Object(merge_object(old, patch, item)?));
+        Ok(())
     }
-    Ok(())
 }
 
 fn set_order(
@@ -199,19 +230,19 @@ fn set_order(
     if !field.patch.merge {
         return Ok(());
     }
-    let identity = |value: &Value| -> Value {
+    let identity = |value: &Value| -> String {
         let by_key = field.patch.merge_key.as_deref().and_then(|k| value.get(k));
-        by_key.unwrap_or(value).clone()
+        by_key.unwrap_or(value).to_string()
     };
-    let old: Vec<Value> = list.iter().map(identity).collect();
-    let wanted: Vec<Value> = order.iter().map(identity).collect();
-    let mut others = std::mem::take(list);
-    let mut ordered = Vec::with_capacity(others.len());
-    for id in &wanted {
-        if let Some(at) = others.iter().position(|item| identity(item) == *id) {
-            ordered.push(others.remove(at));
-        }
+    let ids: Vec<String> = list.iter().map(identity).collect();
+    let mut rank = BTreeMap::new();
+    for (place, wanted) in order.iter().enumerate() {
+        rank.entry(identity(wanted)).or_insert(place);
     }
-    *list = interleave(ordered, others, |item| old.iter().position(|id| *id == identity(item)));
+    let old: BTreeMap<&String, usize> = ids.iter().enumerate().rev().map(|(place, id)| (id, place)).collect();
+    let (mut ordered, others): (Vec<Value>, Vec<Value>) =
+        std::mem::take(list).into_iter().partition(|item| rank.contains_key(&identity(item)));
+    ordered.sort_by_key(|item| rank.get(&identity(item)).copied());
+    *list = interleave(ordered, others, |item| old.get(&identity(item)).copied());
     Ok(())
 }

@@ -71,7 +71,8 @@ fn a_volume_that_changes_its_type_keeps_only_what_it_retains() {
         json!({"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/x"}}]}),
         json!({"volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}),
     );
-    let wrong = pod_spec(json!({}), json!({"volumes": [{"name": "v", "$retainKeys": ["name"], "hostPath": {}}]}));
+    let wrong =
+        pod_spec(json!({}), json!({"volumes": [{"name": "v", "$retainKeys": ["name"], "hostPath": {}}]}));
     assert!(matches!(wrong, Err(PatchError::Malformed(_))));
 }
 

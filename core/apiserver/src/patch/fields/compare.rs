@@ -31,7 +31,12 @@ pub fn change(old: &Value, new: &Value, schema: &Schema) -> Change {
         (Shape::Object(old), Shape::Object(new)) => {
             let keys = old.keys().filter(|key| !new.contains_key(*key)).chain(new.keys());
             for name in keys {
-                let part = one(old.get(name), new.get(name), shape::field(schema, name), !shape::is_named(schema, name));
+                let part = one(
+                    old.get(name),
+                    new.get(name),
+                    shape::field(schema, name),
+                    !shape::is_named(schema, name),
+                );
                 change.insert(field(name), part);
             }
         }
@@ -56,20 +61,21 @@ fn one(old: Option<&Value>, new: Option<&Value>, schema: &Schema, is_data: bool)
 }
 
 fn list(old: &[Value], new: &[Value], schema: &Schema, change: &mut Change) {
-    let by_element = |items: &'_ [Value]| -> BTreeMap<String, Value> {
-        items.iter().enumerate().map(|(i, v)| (shape::element_at(v, i, schema), v.clone())).collect()
-    };
-    let (old, new) = (by_element(old), by_element(new));
+    let (old, new) = (by_element(old, schema), by_element(new, schema));
     let item = match schema.list {
         ListType::Map(_) => shape::item(schema),
         _ => Schema::any(),
     };
     for element in old.keys().filter(|key| !new.contains_key(*key)).chain(new.keys()) {
-        let mut part = one(old.get(element), new.get(element), item, true);
+        let mut part = one(old.get(element).copied(), new.get(element).copied(), item, true);
         // A member of a set has nothing below it.
         if !matches!(schema.list, ListType::Map(_)) && !part.changed.is_empty() {
             part.changed = Set::leaf();
         }
         change.insert(element.clone(), part);
     }
+}
+
+fn by_element<'a>(items: &'a [Value], schema: &Schema) -> BTreeMap<String, &'a Value> {
+    items.iter().enumerate().map(|(i, v)| (shape::element_at(v, i, schema), v)).collect()
 }

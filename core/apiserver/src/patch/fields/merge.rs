@@ -1,6 +1,6 @@
 //! An applied configuration into an object: what it says is so, the rest stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tiphys_api::schema::{ListType, Schema};
@@ -27,8 +27,10 @@ pub fn merge(live: &Value, config: &Value, schema: &Schema) -> Value {
 }
 
 fn merge_list(live: &[Value], config: &[Value], schema: &Schema) -> Vec<Value> {
-    let places: Vec<String> = live.iter().enumerate().map(|(i, v)| shape::element_at(v, i, schema)).collect();
-    let place = |element: &str| places.iter().position(|p| p == element);
+    let elements: Vec<String> =
+        live.iter().enumerate().map(|(i, v)| shape::element_at(v, i, schema)).collect();
+    let places: BTreeMap<&String, usize> = elements.iter().enumerate().rev().map(|(i, e)| (e, i)).collect();
+    let place = |element: &String| places.get(element).copied();
     let mut wanted = BTreeSet::new();
     let mut ordered = Vec::with_capacity(config.len());
     for (index, value) in config.iter().enumerate() {
@@ -40,18 +42,24 @@ fn merge_list(live: &[Value], config: &[Value], schema: &Schema) -> Vec<Value> {
         wanted.insert(element);
         ordered.push(value);
     }
-    let others: Vec<Value> =
-        live.iter().zip(&places).filter(|(_, place)| !wanted.contains(*place)).map(|(v, _)| v.clone()).collect();
-    interleave(ordered, others, |value| shape::element(value, schema).ok().and_then(|element| place(&element)))
+    let others: Vec<Value> = live
+        .iter()
+        .zip(&elements)
+        .filter(|(_, element)| !wanted.contains(*element))
+        .map(|(v, _)| v.clone())
+        .collect();
+    interleave(ordered, others, |value| {
+        shape::element(value, schema).ok().and_then(|element| place(&element))
+    })
 }
 
 /// Whether every element of every list can be told apart; else what is wrong and where.
 pub fn check_keys(value: &Value, schema: &Schema, path: &str) -> Result<(), String> {
     match shape::of(value, schema) {
         Shape::Leaf => Ok(()),
-        Shape::Object(map) => {
-            map.iter().try_for_each(|(name, v)| check_keys(v, shape::field(schema, name), &format!("{path}.{name}")))
-        }
+        Shape::Object(map) => map
+            .iter()
+            .try_for_each(|(name, v)| check_keys(v, shape::field(schema, name), &format!("{path}.{name}"))),
         Shape::List(items) => {
             let mut seen = BTreeSet::new();
             for (index, value) in items.iter().enumerate() {

@@ -19,7 +19,9 @@ pub enum Shape<'a> {
 
 pub fn of<'a>(value: &'a Value, schema: &Schema) -> Shape<'a> {
     match value {
-        Value::Object(map) if !schema.atomic && matches!(schema.ty, Type::Object | Type::Any) => Shape::Object(map),
+        Value::Object(map) if !schema.atomic && matches!(schema.ty, Type::Object | Type::Any) => {
+            Shape::Object(map)
+        }
         Value::Array(items) if schema.list != ListType::Atomic => Shape::List(items),
         _ => Shape::Leaf,
     }
@@ -54,7 +56,8 @@ pub fn element(value: &Value, list: &Schema) -> Result<String, String> {
         let given = value.get(key).filter(|v| !v.is_null()).or_else(default);
         found.insert(key.as_str(), given.ok_or_else(|| key.clone())?);
     }
-    let parts: Vec<String> = found.iter().map(|(k, v)| format!("{}:{}", Value::from(*k), compact(v))).collect();
+    let parts: Vec<String> =
+        found.iter().map(|(k, v)| format!("{}:{}", Value::from(*k), compact(v))).collect();
     Ok(format!("k:{{{}}}", parts.join(",")))
 }
 

@@ -29,7 +29,9 @@ fn a_configuration_claims_what_it_names() {
     assert_eq!(set.encode(), expected);
     assert_eq!(Set::decode(&expected), set);
     let paths = set.paths();
-    assert!(paths.contains(&".spec.template.spec.containers[name=\"web\"].ports[containerPort=80,protocol=\"TCP\"]".into()));
+    assert!(paths.contains(
+        &".spec.template.spec.containers[name=\"web\"].ports[containerPort=80,protocol=\"TCP\"]".into()
+    ));
     assert!(paths.contains(&".metadata.finalizers[=\"x/y\"]".into()), "{paths:?}");
 }
 
@@ -63,11 +65,15 @@ fn a_change_is_what_was_touched() {
 
 #[test]
 fn elements_that_cannot_be_told_apart_are_refused() {
-    let env = |env: Value| json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "env": env}]}}}});
+    let env =
+        |env: Value| json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "env": env}]}}}});
     let check = |config: Value| merge::check_keys(&config, &deployment(), "");
     assert_eq!(check(env(json!([{"name": "A"}, {"name": "B"}]))), Ok(()));
     let twice = check(env(json!([{"name": "A"}, {"name": "A"}]))).unwrap_err();
-    assert_eq!(twice, ".spec.template.spec.containers[name=\"a\"].env: duplicate entries for key [name=\"A\"]");
+    assert_eq!(
+        twice,
+        ".spec.template.spec.containers[name=\"a\"].env: duplicate entries for key [name=\"A\"]"
+    );
     assert!(check(env(json!([{"value": "x"}]))).unwrap_err().contains("omits key field \"name\""));
 }
 
