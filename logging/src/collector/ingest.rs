@@ -61,6 +61,8 @@ impl Ingest {
     /// Works until the token is cancelled, then commits what is in memory.
     pub async fn run(mut self, mut watcher: Watcher, token: CancellationToken) -> Result<(), IndexError> {
         self.tailer.apply(&Change::Everything, &mut watcher);
+        // A crash may have come between a commit and its acknowledgements.
+        self.due = Some(Instant::now() + VANISHED);
         loop {
             let may_read = self.tailer.has_more() && !self.is_stalled();
             let due = self.due.filter(|_| self.commit.is_none());
@@ -90,13 +92,13 @@ impl Ingest {
             }
             match self.tailer.turn() {
                 Turn::Batch(batch) => self.append(batch)?,
-                Turn::Nothing => {}
+                // Also a piece of a line, or an empty file, is acknowledged in the end.
+                Turn::Nothing => self.due_by(self.commit_after),
                 Turn::Idle => break,
             }
         }
         if self.tailer.take_vanished() {
-            let soon = Instant::now() + VANISHED.min(self.commit_after);
-            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+            self.due_by(VANISHED.min(self.commit_after));
         }
         if self.commit.is_none() && self.store.wants_commit() {
             self.start_commit();
@@ -109,9 +111,15 @@ impl Ingest {
         self.metrics.bytes.inc_by(batch.records.iter().map(|record| record.body.len() as u64).sum());
         let cut = batch.records.iter().filter(|record| record.body.len() > crate::parse::MAX_BODY).count();
         self.metrics.cut_records.inc_by(cut as u64);
-        self.due.get_or_insert_with(|| Instant::now() + self.commit_after);
+        self.due_by(self.commit_after);
         self.hub.publish(&batch);
         self.store.append(batch)
+    }
+
+    /// The next commit comes after `pause` or earlier.
+    fn due_by(&mut self, pause: Duration) {
+        let then = Instant::now() + pause;
+        self.due = Some(self.due.map_or(then, |due| due.min(then)));
     }
 
     /// Memory is full until the commit that runs is through.

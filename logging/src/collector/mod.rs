@@ -109,7 +109,7 @@ pub async fn run(
     let address = listener.local_addr().map_err(listen_error)?;
 
     let (hub, metrics) = (Arc::new(TailHub::default()), Metrics::new());
-    let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config);
+    let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config, tasks);
     tasks.spawn("log search", OnError::Stop, async move { axum::serve(listener, service.router()).await });
     if let Some(client) = client {
         pods::follow(client, &config.node_name, store.clone(), tasks);

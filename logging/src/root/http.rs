@@ -1,7 +1,5 @@
 //! The routes below `/tiphys/v1/logs`. Errors are Kubernetes `Status` objects.
 
-use std::time::Duration;
-
 use axum::{
     Extension, Json, Router,
     body::Body,
@@ -20,8 +18,6 @@ use crate::wire::{FacetsRequest, HistogramRequest, SearchRequest, TailLine};
 
 /// A request is a query and some times; nobody needs more.
 const MAX_REQUEST: usize = 1 << 20;
-/// A reader of a tail that takes nothing for so long is cut off.
-const STALLED: Duration = Duration::from_secs(60);
 
 pub(super) fn router(root: LogRoot) -> Router {
     let routes = Router::new()
@@ -81,29 +77,9 @@ pub(crate) fn ndjson(lines: impl Stream<Item = TailLine> + Send + 'static) -> Re
         Ok::<_, std::io::Error>(Bytes::from(text))
     });
     let opening = futures::stream::once(async { Ok(Bytes::from_static(b"\n")) });
-    let body = Body::from_stream(opening.chain(cut_off_when_stalled(lines, STALLED)));
+    let body = Body::from_stream(opening.chain(lines));
     ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response()
-}
-
-/// Ends the stream when its reader left an item waiting for `limit`: between two
-/// polls that both had an item, the reader was busy with the first.
-fn cut_off_when_stalled<T>(
-    items: impl Stream<Item = T> + Send + 'static,
-    limit: Duration,
-) -> impl Stream<Item = T> + Send + 'static {
-    let mut handed_over: Option<tokio::time::Instant> = None;
-    let mut items = Box::pin(items);
-    futures::stream::poll_fn(move |context| {
-        if handed_over.take().is_some_and(|since| since.elapsed() > limit) {
-            return std::task::Poll::Ready(None);
-        }
-        let polled = items.as_mut().poll_next(context);
-        if polled.is_ready() {
-            handed_over = Some(tokio::time::Instant::now());
-        }
-        polled
-    })
 }
 
 fn known(user: User) -> Result<UserInfo, Refusal> {

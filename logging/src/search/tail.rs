@@ -70,7 +70,7 @@ struct Follower {
     request: Request,
     node: String,
     /// The number that the next batch begins with, unless some were missed.
-    expected: Option<u64>,
+    expected: u64,
     lines: std::collections::VecDeque<TailLine>,
 }
 
@@ -83,7 +83,9 @@ pub fn tail(
     node: String,
 ) -> impl Stream<Item = TailLine> + Send + use<> {
     let receiver = hub.sender.subscribe();
-    let follower = Follower { receiver, store, request, node, expected: None, lines: Default::default() };
+    // What was published since the line above only makes this number too great, which counts nothing as missed.
+    let expected = hub.published.load(Ordering::Relaxed);
+    let follower = Follower { receiver, store, request, node, expected, lines: Default::default() };
     stream::unfold(follower, |mut follower| async move {
         let line = follower.next().await?;
         Some((line, follower))
@@ -106,8 +108,8 @@ impl Follower {
     }
 
     fn take_in(&mut self, live: &Live) {
-        let missed = self.expected.map_or(0, |expected| live.before.saturating_sub(expected));
-        self.expected = Some(live.before + live.records.len() as u64);
+        let missed = live.before.saturating_sub(self.expected);
+        self.expected = live.before + live.records.len() as u64;
         if missed > 0 {
             self.lines.push_back(TailLine::Dropped { dropped: missed, node: self.node.clone() });
         }

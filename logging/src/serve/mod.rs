@@ -11,7 +11,7 @@
 //! Who may see what is decided by the root; a collector trusts whoever has the
 //! token. Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -20,9 +20,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use futures::{Stream, StreamExt};
 use http::{Request, StatusCode, header};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tiphys_lifecycle::{OnError, Tasks};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     collector::Config,
@@ -30,7 +33,7 @@ use crate::{
     metric_names::Metrics,
     root,
     search::{self, TailHub},
-    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest},
+    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest, TailLine},
 };
 
 /// Queries that run at once; more wait.
@@ -39,6 +42,10 @@ const QUERIES: usize = 4;
 const FOLLOWERS: usize = 64;
 /// After this a query gives what it has.
 const QUERY_TIME: Duration = Duration::from_secs(8);
+/// Lines that wait for a follower's connection.
+const WAITING: usize = 64;
+/// A follower that takes nothing for so long is cut off.
+const STALLED: Duration = Duration::from_secs(60);
 const MAX_REQUEST: usize = 4 << 20;
 
 /// What the handlers share.
@@ -51,10 +58,17 @@ pub struct Service {
     /// A digest, so that comparing takes the same time whatever was sent.
     token: [u8; 32],
     queries: Arc<Semaphore>,
+    tasks: Tasks,
 }
 
 impl Service {
-    pub fn new(store: Arc<Store>, hub: Arc<TailHub>, metrics: Metrics, config: &Config) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        hub: Arc<TailHub>,
+        metrics: Metrics,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Self {
         Self {
             store,
             hub,
@@ -62,6 +76,7 @@ impl Service {
             node: config.node_name.clone(),
             token: Sha256::digest(config.token.as_bytes()).into(),
             queries: Arc::new(Semaphore::new(QUERIES)),
+            tasks: tasks.clone(),
         }
     }
 
@@ -153,7 +168,27 @@ async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Respo
     }
     // Followed from here on, before the head of the answer goes out.
     let lines = search::tail(&service.hub, service.store.clone(), request, service.node.clone());
-    Ok(root::ndjson(lines))
+    let (sender, receiver) = mpsc::channel(WAITING);
+    service.tasks.spawn("log tail", OnError::Log, hand_over(lines, sender));
+    Ok(root::ndjson(ReceiverStream::new(receiver)))
+}
+
+/// Until the reader leaves, or lets a line wait for too long.
+async fn hand_over(
+    lines: impl Stream<Item = TailLine>,
+    sender: mpsc::Sender<TailLine>,
+) -> Result<(), Infallible> {
+    let mut lines = std::pin::pin!(lines);
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = sender.closed() => return Ok(()),
+        };
+        let Some(line) = line else { return Ok(()) };
+        if !matches!(tokio::time::timeout(STALLED, sender.send(line)).await, Ok(Ok(()))) {
+            return Ok(());
+        }
+    }
 }
 
 async fn namespaces(State(service): State<Service>) -> Json<Vec<String>> {

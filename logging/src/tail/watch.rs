@@ -10,7 +10,12 @@
 //! node is out of watches, everything is scanned ([`Change::Everything`]); in the
 //! latter case once a second, until a watch can be had again.
 
-use std::{collections::HashMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::PathBuf,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::ReadyChunks};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
@@ -81,10 +86,10 @@ impl Watcher {
         } else {
             self.events.next().await
         };
-        let mut changes = Vec::new();
+        let (mut changes, mut seen) = (Vec::new(), HashSet::new());
         for event in events.ok_or(io::ErrorKind::BrokenPipe)? {
             let change = self.change(event?);
-            changes.extend(change.filter(|change| !changes.contains(change)));
+            changes.extend(change.filter(|change| seen.insert(change.clone())));
         }
         Ok(changes)
     }
