@@ -90,7 +90,7 @@ fn domains<'a>(pod: &'a PodInfo, snapshot: &'a Snapshot) -> Domains<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::reasons;
+    use crate::filter::tests::reasons;
     use serde_json::{Value, json};
 
     fn term(app: &str, key: &str) -> Value {

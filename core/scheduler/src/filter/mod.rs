@@ -62,7 +62,7 @@ pub fn all() -> &'static [Filter] {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::sample::{node, pod, snapshot};
     use serde_json::{Value, json};
@@ -144,6 +144,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub use tests::reasons;

@@ -21,7 +21,7 @@ fn prepare<'a>(pod: &'a PodInfo, _: &'a Snapshot) -> Option<Check<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::reasons;
+    use crate::filter::tests::reasons;
     use serde_json::{Value, json};
 
     #[test]

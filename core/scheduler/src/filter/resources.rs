@@ -58,7 +58,7 @@ fn possible(asked: &Resources, node: &NodeInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::reasons;
+    use crate::filter::tests::reasons;
     use serde_json::json;
 
     #[test]

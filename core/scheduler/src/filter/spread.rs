@@ -89,7 +89,7 @@ pub fn matching(pod: &PodInfo, constraint: &Spread, node: &NodeInfo) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::reasons;
+    use crate::filter::tests::reasons;
     use serde_json::{Value, json};
 
     fn incoming(more: Value) -> Value {

@@ -1,0 +1,112 @@
+//! The garbage collector and the end of namespaces.
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{ConfigMap, Namespace, Pod},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+
+use crate::harness::{Plane, cache, deployment, named, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dependents_follow_their_owner() {
+    let plane = Plane::start(1).await;
+    plane.deploy("web", 3).await;
+    plane.rolled_out("web").await;
+    plane.api::<Deployment>().delete("web", &DeleteParams::background()).await.unwrap();
+    until("replica sets gone", &plane.sets, |all| all.is_empty()).await;
+    until("pods gone", &plane.pods, |all| all.is_empty()).await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreground_deletion_takes_the_dependents_first() {
+    let plane = Plane::start(1).await;
+    plane.deploy("web", 2).await;
+    plane.rolled_out("web").await;
+    plane.api::<Deployment>().delete("web", &DeleteParams::foreground()).await.unwrap();
+    until("deployment gone", &plane.deployments, |all| all.is_empty()).await;
+    let left = plane.api::<Pod>().list(&Default::default()).await.unwrap();
+    assert!(left.items.is_empty(), "the owner waited for {} Pods", left.items.len());
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_stay_and_forget_their_owner() {
+    let plane = Plane::start(1).await;
+    plane.deploy("web", 1).await;
+    plane.rolled_out("web").await;
+    plane.api::<Deployment>().delete("web", &DeleteParams::orphan()).await.unwrap();
+    until("deployment gone", &plane.deployments, |all| all.is_empty()).await;
+    until("forgotten", &plane.sets, |all| {
+        all.len() == 1 && all[0].metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+    })
+    .await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_owner_never_was_is_deleted_and_one_with_a_living_owner_kept() {
+    let plane = Plane::start(0).await;
+    let maps = cache::<ConfigMap>(&plane.client, &plane.tasks);
+    let owner =
+        plane.create::<ConfigMap>(json!({"metadata": {"name": "owner", "namespace": "default"}})).await;
+    let owned = |name: &str, uids: &[&str]| {
+        let owners: Vec<_> = uids
+            .iter()
+            .map(|uid| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}))
+            .collect();
+        json!({"metadata": {"name": name, "namespace": "default", "ownerReferences": owners}})
+    };
+    let uid = owner.metadata.uid.unwrap();
+    plane.create::<ConfigMap>(owned("kept", &[&uid, "no-such-uid"])).await;
+    plane.create::<ConfigMap>(owned("lost", &["no-such-uid"])).await;
+    until("settled", &maps, |all| {
+        let kept = all.iter().find(|map| named(map, "kept"));
+        let owners = kept.and_then(|map| map.metadata.owner_references.as_ref()).map(Vec::len);
+        !all.iter().any(|map| named(map, "lost")) && owners == Some(1)
+    })
+    .await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_namespace_takes_everything_with_it() {
+    let plane = Plane::start(1).await;
+    let namespaces: Api<Namespace> = Api::all(plane.client.clone());
+    let all = cache::<Namespace>(&plane.client, &plane.tasks);
+    let maps = cache::<ConfigMap>(&plane.client, &plane.tasks);
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    until("the CA is there", &maps, |all| {
+        let mut found = all.iter().filter(|map| map.metadata.namespace.as_deref() == Some("team"));
+        found.any(|map| map.data.as_ref().is_some_and(|data| data["ca.crt"] == "the cluster's CA"))
+    })
+    .await;
+    let accounts = cache::<k8s_openapi::api::core::v1::ServiceAccount>(&plane.client, &plane.tasks);
+    until("the account is there", &accounts, |all| {
+        all.iter().any(|account| account.metadata.namespace.as_deref() == Some("team"))
+    })
+    .await;
+    let mut web = deployment("web", 2);
+    web["metadata"]["namespace"] = json!("team");
+    plane.create::<Deployment>(web).await;
+    until("pods run", &plane.pods, |pods| {
+        pods.iter()
+            .filter(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running"))
+            .count()
+            == 2
+    })
+    .await;
+    namespaces.delete("team", &DeleteParams::default()).await.unwrap();
+    until("namespace gone", &all, |all| !all.iter().any(|namespace| named(namespace, "team"))).await;
+    let sets: Api<ReplicaSet> = Api::all(plane.client.clone());
+    assert!(sets.list(&Default::default()).await.unwrap().items.is_empty());
+    let pods: Api<Pod> = Api::all(plane.client.clone());
+    assert!(pods.list(&Default::default()).await.unwrap().items.is_empty());
+    plane.stop().await;
+}

@@ -1,0 +1,67 @@
+//! DaemonSets over Nodes that come, get tainted and are updated.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::DaemonSet,
+    core::v1::{Node, Pod},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use tiphys_client::Cache;
+
+use crate::harness::{Plane, cache, until};
+
+fn daemon() -> serde_json::Value {
+    json!({
+        "metadata": {"name": "agent", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "template": {
+                "metadata": {"labels": {"app": "agent"}},
+                "spec": {"containers": [{"name": "c", "image": "agent:1"}]},
+            },
+        },
+    })
+}
+
+async fn available(sets: &Cache<DaemonSet>, desired: i32) {
+    until("daemons available", sets, |all| {
+        let [set] = all else { return false };
+        let status = set.status.clone().unwrap_or_default();
+        status.desired_number_scheduled == desired
+            && status.number_available.unwrap_or(0) == desired
+            && status.updated_number_scheduled.unwrap_or(0) == desired
+            && status.observed_generation == set.metadata.generation
+    })
+    .await;
+}
+
+fn images(pods: &[Arc<Pod>]) -> Vec<String> {
+    pods.iter().filter_map(|pod| pod.spec.as_ref()?.containers[0].image.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_runs_on_every_node_and_is_updated() {
+    let plane = Plane::start(3).await;
+    let sets = cache::<DaemonSet>(&plane.client, &plane.tasks);
+    plane.create::<DaemonSet>(daemon()).await;
+    available(&sets, 3).await;
+    plane.add_node("node-3").await;
+    available(&sets, 4).await;
+
+    let nodes: Api<Node> = Api::all(plane.client.clone());
+    let taint = json!({"spec": {"taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
+    nodes.patch("node-3", &PatchParams::default(), &Patch::Merge(taint)).await.unwrap();
+    available(&sets, 3).await;
+    until("driven out", &plane.pods, |pods| pods.len() == 3).await;
+
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "agent:2"}]}}}});
+    plane.patch::<DaemonSet>("agent", image).await;
+    available(&sets, 3).await;
+    until("updated", &plane.pods, |pods| images(pods) == ["agent:2"; 3]).await;
+    plane.stop().await;
+}
