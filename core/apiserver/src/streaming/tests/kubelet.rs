@@ -22,7 +22,7 @@ use tokio_util::codec::Framed;
 
 use super::super::spdy::{
     frame::{Codec, Frame},
-    headers::tests::HeaderDecompressor,
+    headers::{HeaderCompressor, tests::HeaderDecompressor},
 };
 use crate::pki::{ClusterPki, server_tls};
 
@@ -149,6 +149,7 @@ async fn echo(client: OnUpgrade) {
 async fn command(client: OnUpgrade, query: &str, ponged: &AtomicBool) {
     let mut framed = Framed::new(TokioIo::new(client.await.unwrap()), Codec);
     let mut decompressor = HeaderDecompressor::new();
+    let mut compressor = HeaderCompressor::new().unwrap();
     let mut streams: HashMap<String, u32> = HashMap::new();
     let wanted =
         1 + ["input=1", "output=1", "error=1", "tty=1"].iter().filter(|part| query.contains(**part)).count();
@@ -159,7 +160,8 @@ async fn command(client: OnUpgrade, query: &str, ponged: &AtomicBool) {
                 let headers = decompressor.headers(&headers);
                 assert_eq!(headers[0].0, "streamtype");
                 streams.insert(headers[0].1.clone(), stream);
-                framed.send(Frame::SynReply { stream, fin: false, headers: Bytes::new() }).await.unwrap();
+                let headers = compressor.block(&[]).unwrap();
+                framed.send(Frame::SynReply { stream, fin: false, headers }).await.unwrap();
                 if streams.len() == wanted && query.contains("command=break") {
                     return;
                 }

@@ -1,6 +1,8 @@
 //! Streams from end to end: a client, the API server's side over a real HTTP
 //! connection, and a kubelet behind TLS that speaks SPDY.
 
+#![allow(clippy::disallowed_methods, reason = "a test ends its tasks with its runtime")]
+
 mod kubelet;
 
 use std::{sync::Arc, time::Duration};
