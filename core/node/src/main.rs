@@ -1,2 +1,35 @@
-//! The `tiphys` binary.
-fn main() {}
+//! The `tiphys` binary: parse, choose the command, run it, give the exit code.
+//!
+//! Data goes to stdout; progress and errors to stderr. Exit codes: 0 done,
+//! 1 failed, 2 wrong usage. Every error names the next command to try.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod addons;
+mod cli;
+mod cluster;
+mod collectors;
+mod doctor;
+mod failure;
+mod files;
+mod kubeconfig;
+mod layout;
+mod metric_source;
+mod notify;
+mod output;
+mod roles;
+
+fn main() -> ExitCode {
+    // Static builds have no other provider; a second call would be the only way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    match cli::run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::error(&failure);
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `tiphys agent`: a node.
+
+use std::{net::Ipv4Addr, path::PathBuf, process::ExitCode};
+
+use crate::{
+    failure::{OrNext, Outcome},
+    roles::{self, process},
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Agent {
+    /// The Node's name
+    #[arg(long, env = "TIPHYS_NODE_NAME")]
+    pub node_name: String,
+    /// The address under which other nodes and the server reach this one
+    #[arg(long)]
+    pub node_ip: Ipv4Addr,
+    /// Kubeconfig with the node's credentials (user system:node:<name>, group system:nodes)
+    #[arg(long)]
+    pub kubeconfig: PathBuf,
+    /// Folder for the node's own files; kubelet.crt and kubelet.key in it are its serving certificate
+    #[arg(long, default_value = "/var/lib/tiphys/agent")]
+    pub data_dir: PathBuf,
+    /// The cgroup that all of the node's Pods are below
+    #[arg(long, default_value = "/")]
+    pub cgroup_root: String,
+    /// The range of Service addresses
+    #[arg(long, default_value = "10.96.0.0/16")]
+    pub service_cidr: String,
+    /// The range of all Pod addresses of the cluster
+    #[arg(long, default_value = "10.244.0.0/16")]
+    pub cluster_cidr: String,
+    /// The address on which every node answers DNS
+    #[arg(long, default_value = "10.96.0.10")]
+    pub cluster_dns: Ipv4Addr,
+    /// The zone of the cluster
+    #[arg(long, default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// How traffic of Services is forwarded
+    #[arg(long, default_value = "nftables")]
+    pub proxy_mode: String,
+    #[command(flatten)]
+    pub telemetry: process::TelemetryOptions,
+}
+
+impl Agent {
+    pub async fn run(self) -> Outcome<ExitCode> {
+        let _guard = self.telemetry.init("tiphys-agent")?;
+        process::run(|tasks| async move { roles::agent::start(self, &tasks).await })
+            .await
+            .or_next("tiphys doctor")
+    }
+}

@@ -1,0 +1,28 @@
+//! `tiphys kubeconfig`: the administrator's kubeconfig, on stdout.
+
+use std::process::ExitCode;
+
+use super::Global;
+use crate::{
+    failure::{Failure, Outcome},
+    output,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Kubeconfig {}
+
+impl Kubeconfig {
+    pub fn run(self, global: &Global) -> Outcome<ExitCode> {
+        let path = global.layout().admin_kubeconfig();
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                Failure::new(format!("{}: {error}", path.display()), "sudo tiphys kubeconfig")
+            }
+            _ => {
+                Failure::new(format!("there is no cluster {:?} on this machine", global.cluster), "tiphys up")
+            }
+        })?;
+        output::data(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,157 @@
+//! `tiphys logs`: search the logs of all nodes, and follow them.
+
+use std::{
+    collections::HashSet,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use futures::StreamExt;
+use tiphys_logging::{
+    client,
+    render::{self, Style},
+    wire::{LogRecord, NodeError, SearchRequest, TailLine},
+};
+
+use super::{Global, connect::Connect};
+use crate::{
+    failure::{Failure, OrNext, Outcome},
+    output,
+};
+
+/// What to try when a search was refused.
+const NEXT: &str = "tiphys logs --help";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line for people
+    Text,
+    /// One JSON object a line
+    Jsonl,
+    /// One JSON array
+    Json,
+}
+
+/// Search the logs of all nodes.
+///
+/// Examples:
+///   tiphys logs 'error AND pod:web-*' --since 15m
+///   tiphys logs -A 'level:>=warn NOT "connection reset"' -f
+///   tiphys logs -n shop 'app:cart status:500' -o jsonl
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Logs {
+    /// What to search for; nothing finds all
+    #[arg(default_value = "")]
+    query: String,
+    /// Only this namespace
+    #[arg(short, long, conflicts_with = "all_namespaces")]
+    namespace: Option<String>,
+    /// All namespaces that you may read (also the default)
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// From this time on: RFC 3339, or back from now such as 15m, 2h, 7d
+    #[arg(long)]
+    since: Option<String>,
+    /// Up to this time
+    #[arg(long)]
+    until: Option<String>,
+    /// The most records to print; 0 prints all
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Go on with new records as they are written
+    #[arg(short, long)]
+    follow: bool,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Logs {
+    pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
+        if self.follow && self.output == Format::Json {
+            return Err(Failure::new("a JSON array has no end while following", "tiphys logs -f -o jsonl"));
+        }
+        let client = self.connect.client(global).await?;
+        // Connected first, searched afterwards: together they miss nothing.
+        let tail = match self.follow {
+            true => Some(client::tail(&client, &self.request(None)).await.or_next(NEXT)?),
+            false => None,
+        };
+        let found = self.search(&client).await?;
+        let shown: HashSet<String> = found.iter().map(|record| record.id.clone()).collect();
+        self.print_all(&found)?;
+        let Some(tail) = tail else { return Ok(ExitCode::SUCCESS) };
+        let mut tail = Box::pin(tail);
+        while let Some(line) = tail.next().await {
+            match line.or_next("tiphys status")? {
+                TailLine::Record(record) if shown.contains(&record.id) => {}
+                TailLine::Record(record) => self.print(&record)?,
+                TailLine::Dropped { dropped, node } => {
+                    output::warning(&format!(
+                        "{dropped} records of {node} were passed over: this reader is too slow"
+                    ));
+                }
+                TailLine::Partial { partial } => warn_partial(&[partial]),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn request(&self, cursor: Option<String>) -> SearchRequest {
+        SearchRequest {
+            query: self.query.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            limit: Some(if self.limit == 0 { 10_000 } else { self.limit.min(10_000) }),
+            cursor,
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    /// All pages up to the limit, oldest record first.
+    async fn search(&self, client: &kube::Client) -> Outcome<Vec<LogRecord>> {
+        let mut found = Vec::new();
+        let mut cursor = None;
+        loop {
+            let answer = client::search(client, &self.request(cursor)).await.or_next(NEXT)?;
+            warn_partial(&answer.partial);
+            found.extend(answer.records);
+            cursor = answer.cursor;
+            if cursor.is_none() || (self.limit > 0 && found.len() >= self.limit) {
+                break;
+            }
+        }
+        if self.limit > 0 {
+            found.truncate(self.limit);
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    fn print_all(&self, records: &[LogRecord]) -> std::io::Result<()> {
+        if self.output == Format::Json {
+            return output::data(&format!("{}\n", serde_json::to_string_pretty(records)?));
+        }
+        records.iter().try_for_each(|record| self.print(record))
+    }
+
+    fn print(&self, record: &LogRecord) -> std::io::Result<()> {
+        let stdout = std::io::stdout();
+        let colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let line = match self.output {
+            Format::Text => {
+                render::line(record, Style { colour, namespace: self.namespace.is_none(), time: true })
+            }
+            Format::Json | Format::Jsonl => render::jsonl(record),
+        };
+        writeln!(stdout.lock(), "{line}")
+    }
+}
+
+fn warn_partial(missing: &[NodeError]) {
+    for node in missing {
+        output::warning(&format!("{} is missing from this answer: {}", node.node, node.error));
+    }
+}

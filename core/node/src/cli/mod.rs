@@ -1,0 +1,169 @@
+//! The command line: one file a command, one list.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    failure::Outcome,
+    layout::{self, Layout},
+};
+
+mod agent;
+mod collector;
+mod completions;
+mod connect;
+mod dashboard;
+mod demo;
+mod doctor;
+mod down;
+mod holder;
+mod image;
+mod kubeconfig;
+mod logs;
+mod pause;
+mod server;
+mod sql;
+mod status;
+mod up;
+
+pub use agent::Agent as AgentOptions;
+pub use collector::Collector as CollectorOptions;
+pub use server::Server as ServerOptions;
+
+/// A Kubernetes-compatible cluster in one binary that can see itself.
+#[derive(Debug, Parser)]
+#[command(name = "tiphys", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Name of the cluster on this machine
+    #[arg(long, global = true, env = "TIPHYS_CLUSTER", default_value = "tiphys", value_parser = cluster_name)]
+    pub cluster: String,
+    /// Folder that holds the clusters of this machine
+    #[arg(long, global = true, env = "TIPHYS_HOME", default_value = layout::HOME)]
+    pub home: PathBuf,
+}
+
+impl Global {
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.home, &self.cluster)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster on this machine
+    Up(up::Up),
+    /// Stop the cluster and take everything away
+    Down(down::Down),
+    /// Say what runs and how it is
+    Status(status::Status),
+    /// Say what this machine lacks and how to get it
+    Doctor(doctor::Doctor),
+    /// Run the control plane
+    Server(server::Server),
+    /// Run a node
+    Agent(agent::Agent),
+    /// Print the administrator's kubeconfig
+    Kubeconfig(kubeconfig::Kubeconfig),
+    /// Print a one-time link to the dashboard
+    Dashboard(dashboard::Dashboard),
+    /// Search the logs of all nodes
+    Logs(logs::Logs),
+    /// Ask about metrics, objects and decisions in SQL
+    Sql(sql::Sql),
+    /// Bring images into the cluster's nodes, or build one
+    Image(image::Image),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+    /// Collect, index and search the logs of this node (what the DaemonSet runs)
+    #[command(hide = true)]
+    Collector(collector::Collector),
+    /// Keep a Pod's namespaces (the pause image's program)
+    #[command(hide = true)]
+    Pause(pause::Pause),
+    /// Keep a node's namespaces
+    #[command(hide = true)]
+    Holder(holder::Holder),
+    /// A web server that logs, computes, writes and talks on request (the sample app's program)
+    #[command(hide = true)]
+    Demo(demo::Demo),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// What the user is told, with the next command to try.
+pub fn run(cli: Cli) -> Outcome<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        // These two must stay single-threaded: they change their own namespaces or are a Pod's first process.
+        Command::Pause(command) => command.run(),
+        Command::Holder(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        command => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(Box::pin(run_async(global, command))),
+    }
+}
+
+async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
+    match command {
+        Command::Up(command) => command.run(&global).await,
+        Command::Down(command) => command.run(&global).await,
+        Command::Status(command) => command.run(&global).await,
+        Command::Doctor(command) => command.run(&global),
+        Command::Server(command) => command.run().await,
+        Command::Agent(command) => command.run().await,
+        Command::Kubeconfig(command) => command.run(&global),
+        Command::Dashboard(command) => command.run(&global).await,
+        Command::Logs(command) => command.run(&global).await,
+        Command::Sql(command) => command.run(&global).await,
+        Command::Image(command) => command.run(&global).await,
+        Command::Collector(command) => command.run().await,
+        Command::Demo(command) => command.run().await,
+        Command::Pause(_) | Command::Holder(_) | Command::Completions(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A cluster's name becomes a part of paths, cgroups and links.
+fn cluster_name(text: &str) -> Result<String, String> {
+    let valid = !text.is_empty()
+        && text.len() <= 40
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err("use 1 to 40 lower-case letters, digits and inner dashes".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_clusters_name_can_not_leave_its_folder() {
+        for bad in ["", "..", "a/b", "A", "-a", "a-", "a b"] {
+            assert!(cluster_name(bad).is_err(), "{bad:?}");
+        }
+        assert!(cluster_name("demo-2").is_ok());
+    }
+}

@@ -1,0 +1,47 @@
+//! `tiphys server`: the control plane.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use crate::{
+    failure::{OrNext, Outcome},
+    roles::{self, process},
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Server {
+    /// Folder for keys, objects and metrics
+    #[arg(long, default_value = "/var/lib/tiphys/server")]
+    pub data_dir: PathBuf,
+    /// Where the API is served, by HTTPS; may be given several times
+    #[arg(long, default_value = "0.0.0.0:6443")]
+    pub listen: Vec<SocketAddr>,
+    /// Where nodes and Pods reach the API
+    #[arg(long)]
+    pub advertise: Option<SocketAddr>,
+    /// More names or addresses for the API server's certificate
+    #[arg(long)]
+    pub tls_san: Vec<String>,
+    /// The range of Pod addresses
+    #[arg(long, default_value = "10.244.0.0/16")]
+    pub cluster_cidr: String,
+    /// The range of Service addresses
+    #[arg(long, default_value = "10.96.0.0/16")]
+    pub service_cidr: String,
+    /// Where the dashboard is served, by HTTP; keep it on loopback
+    #[arg(long, default_value = "127.0.0.1:6480")]
+    pub dashboard_listen: SocketAddr,
+    /// Leave the log collector to somebody else
+    #[arg(long)]
+    pub no_collector: bool,
+    #[command(flatten)]
+    pub telemetry: process::TelemetryOptions,
+}
+
+impl Server {
+    pub async fn run(self) -> Outcome<ExitCode> {
+        let _guard = self.telemetry.init("tiphys-server")?;
+        process::run(|tasks| async move { roles::server::start(self, &tasks).await })
+            .await
+            .or_next("tiphys status")
+    }
+}

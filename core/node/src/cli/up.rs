@@ -1,0 +1,209 @@
+//! `tiphys up`: a cluster on this machine, in the foreground or detached.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    signal::unix::{SignalKind, signal},
+};
+
+use super::Global;
+use crate::{
+    cluster::{
+        children::{in_own_session, own_binary},
+        state::{ClusterState, Lock, context_name},
+        supervisor::{self, Plan},
+    },
+    doctor,
+    failure::{Failure, OrNext, Outcome},
+    kubeconfig,
+    layout::Layout,
+    output::{self, Progress},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// Number of nodes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
+    nodes: u8,
+    /// Return when the cluster is ready, and leave it running
+    #[arg(long)]
+    detach: bool,
+    /// Port of the API server on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 6443)]
+    api_port: u16,
+    /// Port of the dashboard on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 6480)]
+    dashboard_port: u16,
+    /// Deploy the sample app too
+    #[arg(long)]
+    sample: bool,
+    /// Leave the user's kubeconfig alone
+    #[arg(long)]
+    no_kubeconfig: bool,
+    /// Where to export traces by OTLP over gRPC, such as http://127.0.0.1:4317
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+    /// Set by --detach on the process that stays
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+impl Up {
+    pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
+        check_machine()?;
+        let layout = global.layout();
+        let Some(lock) = Lock::try_take(&layout.lock())? else {
+            return already_up(&layout, &global.cluster);
+        };
+        if let Some(state) = ClusterState::load(&layout)? {
+            return Err(half_dead(&state));
+        }
+        if self.detach {
+            drop(lock);
+            return self.detached(global, &layout).await;
+        }
+        self.foreground(global, layout, lock).await
+    }
+
+    async fn foreground(self, global: &Global, layout: Layout, lock: Lock) -> Outcome<ExitCode> {
+        let telemetry = tiphys_telemetry::TelemetryConfig {
+            service: "tiphys-up".to_owned(),
+            filter: std::env::var("TIPHYS_LOG").unwrap_or_else(|_| "warn".to_owned()),
+            ..Default::default()
+        };
+        let _guard = tiphys_telemetry::init(&telemetry)?;
+        let plan = self.plan(global, layout)?;
+        let progress = Progress::start();
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let building = supervisor::build(&plan, lock, progress);
+        let built = building.await.or_next(format!("read {}", plan.layout.log("server").display()))?;
+        progress.step("cluster is ready");
+        welcome(&built.state(), &global.cluster);
+        if self.background {
+            leave_terminal(&plan.layout)?;
+        }
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        let progress = Progress::start();
+        progress.step("taking the cluster down");
+        built.take_down().await.or_next("tiphys down")?;
+        progress.step("nothing is left");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn plan(&self, global: &Global, layout: Layout) -> Outcome<Plan> {
+        Ok(Plan {
+            layout,
+            cluster: global.cluster.clone(),
+            nodes: self.nodes,
+            api_port: free_port(self.api_port, "--api-port")?,
+            dashboard_port: free_port(self.dashboard_port, "--dashboard-port")?,
+            sample: self.sample,
+            kubeconfig: (!self.no_kubeconfig).then(kubeconfig::user_file),
+            otlp_endpoint: self.otlp_endpoint.clone(),
+        })
+    }
+
+    /// Runs this command again in a session of its own and passes on what it
+    /// says, until it is ready (its stderr then leaves for the log) or ends.
+    async fn detached(self, global: &Global, layout: &Layout) -> Outcome<ExitCode> {
+        let mut command = own_binary()?;
+        command
+            .args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"))
+            .arg("--background")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        in_own_session(&mut command);
+        let mut child = command.spawn().context("the supervisor can't be started")?;
+        let stderr = child.stderr.take().context("stderr was piped")?;
+        let mut lines = BufReader::new(stderr).lines();
+        while let Some(line) = lines.next_line().await? {
+            output::line(&line);
+        }
+        let ready = ClusterState::load(layout)?.is_some_and(|state| state.ready);
+        if ready {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let status = child.wait().await?;
+        // Its own error was passed on above.
+        tracing::debug!(cluster = %global.cluster, %status, "supervisor ended");
+        Ok(ExitCode::from(1))
+    }
+}
+
+fn check_machine() -> Outcome<()> {
+    let missing: Vec<_> = doctor::examine().into_iter().filter(|finding| !finding.is_ok()).collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let next = match first.what {
+        "root" => "sudo tiphys up".to_owned(),
+        _ => "tiphys doctor".to_owned(),
+    };
+    let list: Vec<_> = missing
+        .iter()
+        .map(|finding| format!("{} ({})", finding.what, finding.remedy.as_deref().unwrap_or_default()))
+        .collect();
+    Err(Failure::new(format!("this machine lacks {}", list.join(", ")), next))
+}
+
+/// The port, when nobody listens there; any free one for 0.
+fn free_port(port: u16, option: &str) -> Outcome<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+        Failure::new(
+            format!("port {port} on 127.0.0.1 can't be used: {error}"),
+            format!("tiphys up {option} 0"),
+        )
+    })?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn already_up(layout: &Layout, cluster: &str) -> Outcome<ExitCode> {
+    match ClusterState::load(layout)? {
+        Some(state) if state.ready => {
+            output::line(&format!("cluster {cluster:?} is up already"));
+            welcome(&state, cluster);
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(Failure::new(
+            format!("another command is just starting or stopping the cluster {cluster:?}"),
+            "tiphys status",
+        )),
+    }
+}
+
+fn half_dead(state: &ClusterState) -> Failure {
+    let alive =
+        state.processes().into_iter().filter(|(_, process)| process.as_ref().is_some_and(|p| p.is_alive()));
+    let alive: Vec<_> = alive.map(|(name, _)| name).collect();
+    let left = if alive.is_empty() { "its files".to_owned() } else { alive.join(", ") };
+    Failure::new(format!("an earlier cluster {:?} died and left {left}", state.cluster), "tiphys down")
+}
+
+fn welcome(state: &ClusterState, cluster: &str) {
+    let context = context_name(cluster);
+    let option = if cluster == "tiphys" { String::new() } else { format!(" --cluster {cluster}") };
+    output::line("");
+    output::line(&format!("  dashboard  {}  (sign in: tiphys dashboard{option})", state.dashboard_url()));
+    output::line(&format!("  API        {}  (kubectl context {context:?})", state.api_url()));
+    output::line("");
+    output::line("  kubectl get nodes,pods -A");
+    output::line(&format!("  tiphys logs{option} -A --since 5m"));
+    output::line(&format!("  tiphys sql{option} 'select node, count(*) from pod group by node'"));
+    output::line(&format!("  tiphys down{option}"));
+    output::line("");
+}
+
+/// From here on stderr is the log; whoever waits at the other end of the pipe goes on.
+fn leave_terminal(layout: &Layout) -> anyhow::Result<()> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(layout.log("supervisor"))?;
+    nix::unistd::dup2_stderr(&log)?;
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `tiphys down`: takes a cluster away, alive, half-dead or dead.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use tiphys_network::topology;
+
+use super::{
+    process::Process,
+    remains,
+    state::{ClusterState, context_name},
+};
+use crate::{kubeconfig, layout::Layout};
+
+/// How long a supervisor may take to end a whole cluster.
+const SUPERVISOR_ENDS_WITHIN: Duration = Duration::from_secs(90);
+
+/// Asks the supervisor of a living cluster to take it away; whether it did.
+///
+/// # Errors
+/// Not allowed to.
+pub async fn ask_supervisor(state: &ClusterState) -> anyhow::Result<bool> {
+    if !state.supervisor.is_alive() {
+        return Ok(false);
+    }
+    state.supervisor.signal(Signal::SIGTERM)?;
+    Ok(state.supervisor.wait_for_end(SUPERVISOR_ENDS_WITHIN).await)
+}
+
+/// Takes away all that the state names. Every step is taken even if one before
+/// failed; the first error is returned.
+///
+/// # Errors
+/// Something is left; it is named.
+pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<()> {
+    let mut first = Ok(());
+    let mut keep_first = |result: anyhow::Result<()>| {
+        if let Err(error) = result {
+            tracing::warn!(error = %format!("{error:#}"), "a part could not be taken away");
+            if first.is_ok() {
+                first = Err(error);
+            }
+        }
+    };
+    for process in state.server.iter().chain(state.nodes.iter().filter_map(|node| node.agent.as_ref())) {
+        keep_first(process.stop(Duration::from_secs(10)).await.context("a process does not end"));
+    }
+    for node in &state.nodes {
+        keep_first(kill_node(state, node).await.with_context(|| format!("{} is not gone", node.name)));
+    }
+    let network = topology::teardown(&state.cluster, state.network.as_ref()).await;
+    keep_first(network.context("the network is not gone"));
+    keep_first(remains::remove_cgroup(&format!("/tiphys-{}", state.cluster)).context("a cgroup is left"));
+    if let Some(path) = &state.kubeconfig {
+        keep_first(kubeconfig::remove(path, &context_name(&state.cluster)));
+    }
+    first?;
+    remove_files(layout)
+}
+
+/// Containers first, then what ran them, then the node itself.
+async fn kill_node(state: &ClusterState, node: &super::state::NodeState) -> anyhow::Result<()> {
+    remains::kill_all(|| remains::processes_below(&node.cgroup)).await?;
+    let Some(namespaces) = node.namespaces else { return Ok(()) };
+    let holder = state.network.as_ref().and_then(|network| network.nodes.get(&node.number));
+    let is_holder = |process: &Process| holder.is_some_and(|holder| holder.pid.cast_signed() == process.pid);
+    remains::kill_all(|| {
+        let mut found = remains::processes_in(namespaces, node.since);
+        found.retain(|process| !is_holder(process));
+        found
+    })
+    .await?;
+    // A container that was being started while the first round ran.
+    remains::kill_all(|| remains::processes_below(&node.cgroup)).await?;
+    remains::remove_cgroup(&node.cgroup)?;
+    Ok(())
+}
+
+fn remove_files(layout: &Layout) -> anyhow::Result<()> {
+    // The lock goes with it; whoever waits for it finds no cluster.
+    match std::fs::remove_dir_all(layout.root()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} is left", layout.root().display()))
+        }
+        _ => Ok(()),
+    }
+}

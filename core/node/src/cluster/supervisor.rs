@@ -1,0 +1,294 @@
+//! `tiphys up`: builds the cluster step by step, keeps it running, takes it away.
+//!
+//! Each step is recorded before it is taken; an error takes back what was built.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tiphys_apiserver::pki::ClusterPki;
+use tiphys_lifecycle::Tasks;
+use tiphys_network::topology::{self, Holder, HolderSpec};
+
+use super::{
+    children::{ChildSpec, in_own_session, keep, own_binary},
+    down,
+    process::Process,
+    remains::Namespaces,
+    state::{ClusterState, Lock, NodeState, context_name},
+    wait,
+};
+use crate::{
+    kubeconfig::{self, Credential},
+    layout::Layout,
+    output::Progress,
+};
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub layout: Layout,
+    pub cluster: String,
+    pub nodes: u8,
+    pub api_port: u16,
+    pub dashboard_port: u16,
+    /// Deploy the sample app.
+    pub sample: bool,
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the processes export their traces.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// A cluster that was built; dropped without [`Built::take_down`] it keeps running unsupervised.
+pub struct Built {
+    tasks: Tasks,
+    shared: Shared,
+    layout: Layout,
+    _lock: Lock,
+}
+
+#[derive(Clone)]
+struct Shared {
+    state: Arc<Mutex<ClusterState>>,
+    layout: Layout,
+}
+
+impl Shared {
+    /// Changes the state and writes it.
+    fn update<T>(&self, change: impl FnOnce(&mut ClusterState) -> T) -> anyhow::Result<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut state);
+        state.save(&self.layout)?;
+        Ok(result)
+    }
+
+    fn get(&self) -> ClusterState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn record(&self, change: impl FnOnce(&mut ClusterState)) {
+        if let Err(error) = self.update(change) {
+            tracing::error!(error = %format!("{error:#}"), "the cluster's state could not be written");
+        }
+    }
+}
+
+/// Builds the cluster; on an error nothing of it is left.
+///
+/// # Errors
+/// What went wrong first.
+pub async fn build(plan: &Plan, lock: Lock, progress: Progress) -> anyhow::Result<Built> {
+    let state = ClusterState {
+        cluster: plan.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        supervisor: Process::current()?,
+        server: None,
+        api_port: plan.api_port,
+        dashboard_port: plan.dashboard_port,
+        kubeconfig: plan.kubeconfig.clone(),
+        network: None,
+        nodes: Vec::new(),
+        ready: false,
+    };
+    state.save(&plan.layout)?;
+    let shared = Shared { state: Arc::new(Mutex::new(state)), layout: plan.layout.clone() };
+    let built = Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), _lock: lock };
+    match built.raise(plan, progress).await {
+        Ok(()) => Ok(built),
+        Err(error) => {
+            progress.step("it failed; taking back what was built");
+            if let Err(second) = built.take_down().await {
+                tracing::error!(error = %format!("{second:#}"), "not all of it could be taken back");
+            }
+            Err(error)
+        }
+    }
+}
+
+impl Built {
+    async fn raise(&self, plan: &Plan, progress: Progress) -> anyhow::Result<()> {
+        let network = topology::setup(&plan.cluster).await.context("the cluster's network can't be built")?;
+        let gateway = network.cluster.gateway();
+        self.shared.update(|state| state.network = Some(network))?;
+        let pki = ClusterPki::load_or_create(&plan.layout.server().join("pki"))?;
+        self.start_server(plan, &gateway.to_string()).await?;
+        progress.step(&format!("API server answers on https://127.0.0.1:{}", plan.api_port));
+        let client = self.write_kubeconfig(plan, &pki)?;
+        let client = kube::Client::try_from(client.await?)?;
+        for number in 0..plan.nodes {
+            self.start_node(plan, &pki, number, &gateway.to_string()).await?;
+        }
+        for node in self.shared.get().nodes {
+            wait::node_ready(&client, &node.name).await?;
+            progress.step(&format!("{} is Ready ({})", node.name, node.address));
+        }
+        wait::daemon_set_ready(&client, "tiphys-system", "tiphys-collector", plan.nodes).await?;
+        progress.step("logs of all nodes are collected");
+        if plan.sample {
+            crate::addons::apply_sample(&client).await?;
+            wait::deployment_ready(&client, "default", "hello").await?;
+            progress.step("sample app is Ready: kubectl get deployment,service,hpa hello");
+        }
+        self.shared.update(|state| state.ready = true)
+    }
+
+    async fn start_server(&self, plan: &Plan, gateway: &str) -> anyhow::Result<()> {
+        let network = self.shared.get().network.context("the network was built before")?;
+        let port = plan.api_port;
+        let mut arguments = vec![
+            "server".to_owned(),
+            format!("--data-dir={}", plan.layout.server().display()),
+            format!("--listen=127.0.0.1:{port}"),
+            format!("--listen={gateway}:{port}"),
+            format!("--advertise={gateway}:{port}"),
+            format!("--cluster-cidr={}", network.cluster.pod_range()),
+            format!("--dashboard-listen=127.0.0.1:{}", plan.dashboard_port),
+        ];
+        arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
+        let spec = ChildSpec {
+            name: "server".to_owned(),
+            arguments,
+            log: plan.layout.log("server"),
+            notify: plan.layout.root().join("server.notify"),
+            namespaces: None,
+        };
+        let shared = self.shared.clone();
+        let on_start = Box::new(move |process| shared.record(|state| state.server = Some(process)));
+        keep(&self.tasks, spec, on_start).await
+    }
+
+    async fn start_node(
+        &self,
+        plan: &Plan,
+        pki: &ClusterPki,
+        number: u8,
+        gateway: &str,
+    ) -> anyhow::Result<()> {
+        let name = format!("node-{}", u16::from(number) + 1);
+        let data = plan.layout.node(&name);
+        std::fs::create_dir_all(&data)?;
+        let mut command = own_binary()?;
+        command.arg("holder");
+        in_own_session(&mut command);
+        let holder = Holder::spawn(command, &HolderSpec { node: name.clone(), data: data.clone() }).await?;
+        let mut state = self.shared.get();
+        let network = state.network.as_mut().context("the network was built before")?;
+        network.nodes.insert(number, holder.clone());
+        let network = network.clone();
+        let cgroup = format!("/tiphys-{}/{name}", plan.cluster);
+        let namespaces = Namespaces::of(holder.pid.cast_signed())?;
+        self.shared.update(|state| {
+            state.network = Some(network.clone());
+            state.nodes.push(NodeState {
+                name: name.clone(),
+                number,
+                address: std::net::Ipv4Addr::UNSPECIFIED,
+                cgroup: cgroup.clone(),
+                namespaces: Some(namespaces),
+                since: holder.started,
+                agent: None,
+            });
+        })?;
+        let mut network = network;
+        let address = topology::attach(&mut network, number, &holder).await?;
+        self.shared.update(|state| {
+            state.network = Some(network);
+            state
+                .nodes
+                .iter_mut()
+                .filter(|node| node.number == number)
+                .for_each(|node| node.address = address);
+        })?;
+        let server = format!("https://{gateway}:{}", plan.api_port);
+        let kubeconfig = data.join("agent.kubeconfig");
+        let identity = pki.client(&format!("system:node:{name}"), Some("system:nodes"))?;
+        let credential = Credential {
+            server: &server,
+            ca_pem: pki.ca_pem(),
+            certificate_pem: &identity.certificate_pem,
+            key_pem: &identity.key_pem,
+        };
+        write_kubeconfig(&kubeconfig, "agent", &credential)?;
+        let serving = pki.kubelet_serving(&name, &[name.clone(), address.to_string()])?;
+        serving.write(&data, "kubelet")?;
+        let mut arguments = vec![
+            "agent".to_owned(),
+            format!("--node-name={name}"),
+            format!("--node-ip={address}"),
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--data-dir={}", data.display()),
+            format!("--cgroup-root={cgroup}"),
+        ];
+        arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
+        let spec = ChildSpec {
+            name: name.clone(),
+            arguments,
+            log: plan.layout.log(&name),
+            notify: data.join("notify"),
+            namespaces: Some(holder.namespaces()?),
+        };
+        let shared = self.shared.clone();
+        let on_start = Box::new(move |process: Process| {
+            shared.record(|state| {
+                state
+                    .nodes
+                    .iter_mut()
+                    .filter(|node| node.number == number)
+                    .for_each(|node| node.agent = Some(process.clone()));
+            });
+        });
+        keep(&self.tasks, spec, on_start).await
+    }
+
+    /// Writes the administrator's kubeconfig and merges it into the user's.
+    fn write_kubeconfig(
+        &self,
+        plan: &Plan,
+        pki: &ClusterPki,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<kube::Config>> + use<>> {
+        let identity = pki.client("kubernetes-admin", Some("system:masters"))?;
+        let server = format!("https://127.0.0.1:{}", plan.api_port);
+        let credential = Credential {
+            server: &server,
+            ca_pem: pki.ca_pem(),
+            certificate_pem: &identity.certificate_pem,
+            key_pem: &identity.key_pem,
+        };
+        let name = context_name(&plan.cluster);
+        let path = plan.layout.admin_kubeconfig();
+        write_kubeconfig(&path, &name, &credential)?;
+        if let Some(user_file) = &plan.kubeconfig {
+            kubeconfig::merge(user_file, &kubeconfig::document(&name, &credential))?;
+        }
+        Ok(async move {
+            let config = kube::config::Kubeconfig::read_from(path)?;
+            Ok(kube::Config::from_custom_kubeconfig(config, &Default::default()).await?)
+        })
+    }
+
+    /// What runs now.
+    pub fn state(&self) -> ClusterState {
+        self.shared.get()
+    }
+
+    /// Ends every process and takes everything away, the data too.
+    ///
+    /// # Errors
+    /// Something is left; it is named.
+    pub async fn take_down(self) -> anyhow::Result<()> {
+        // Agents and server end together: nothing of the cluster is needed to take it away.
+        for name in self.tasks.shutdown(Duration::from_secs(60)).await {
+            tracing::warn!(task = %name, "child did not end in time");
+        }
+        down::take_away(&self.layout, &self.shared.get()).await
+    }
+}
+
+fn write_kubeconfig(path: &std::path::Path, name: &str, credential: &Credential<'_>) -> anyhow::Result<()> {
+    let text = kubeconfig::to_yaml(&kubeconfig::document(name, credential))?;
+    crate::files::write_atomically(path, text.as_bytes(), 0o600)
+        .with_context(|| format!("{} can't be written", path.display()))
+}

@@ -1,0 +1,152 @@
+//! A node: containerd, kubelet, service proxy, routes to the other nodes, DNS.
+//!
+//! Started again after a kill -9 it finds containerd and its containers running,
+//! takes them over, and changes nothing that is right already.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::Context as _;
+use futures::StreamExt;
+use ipnet::Ipv4Net;
+use k8s_openapi::api::{
+    core::v1::{Node, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{Api, Client, config::Kubeconfig, runtime::watcher};
+use tiphys_client::Cache;
+use tiphys_dns::{Dns, DnsConfig};
+use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_network::{
+    NodeRoutes, RoutesConfig, add_dns_address, cni,
+    netlink::Netlink,
+    prepare_node,
+    proxy::{Proxy, ProxyConfig},
+};
+use tiphys_runtime::{
+    containerd::{Containerd, Settings},
+    cri::Cri,
+    image::{self, own_image, pause_image},
+};
+use tiphys_telemetry::Component;
+
+use crate::cli::AgentOptions;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The link that leads to the other nodes, and the MTU where it can't be found.
+const UPLINK: &str = "eth0";
+const USUAL_MTU: u32 = 1500;
+
+/// Starts the node; it ends with `tasks`, but for containerd and what it runs.
+///
+/// # Errors
+/// containerd or the network can't be set up, the credentials can't be read.
+pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
+    let client = client(&options.kubeconfig).await?;
+    prepare_node().await.context("the node's network can't be prepared")?;
+    let settings = Settings::standard(format!("tiphys.io/pause:{VERSION}"));
+    let containerd = Containerd::start(settings, tasks).await.context("containerd does not start")?;
+    import_own_images(containerd.socket(), &options.data_dir)
+        .await
+        .context("the node's own images can't be imported")?;
+    let caches = Caches::start(&client, tasks);
+    start_network(&options, &caches, tasks).await?;
+    super::kubelet::start(&options, client, &containerd, tasks).await
+}
+
+async fn client(path: &Path) -> anyhow::Result<Client> {
+    let hint = || format!("{} is no kubeconfig", path.display());
+    let kubeconfig = Kubeconfig::read_from(path).with_context(hint)?;
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.with_context(hint)?;
+    Ok(Client::try_from(config)?)
+}
+
+/// The images that need no registry, when they aren't there or another binary made them.
+async fn import_own_images(socket: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    let cri = Cri::new(socket);
+    let pause = format!("tiphys.io/pause:{VERSION}");
+    if cri.image(&pause).await?.is_none() {
+        image::import(socket, &[pause_image(VERSION)?]).await?;
+    }
+    let mark = data_dir.join("own-image");
+    let identity = own_identity()?;
+    let same = std::fs::read_to_string(&mark).is_ok_and(|text| text == identity);
+    if !same || cri.image("tiphys.io/tiphys:current").await?.is_none() {
+        image::import(socket, &[own_image("current")?]).await?;
+        crate::files::write_atomically(&mark, identity.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// Tells one build of the binary from another without reading it.
+fn own_identity() -> std::io::Result<String> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata("/proc/self/exe")?;
+    Ok(format!("{} {} {}.{}", VERSION, file.size(), file.mtime(), file.mtime_nsec()))
+}
+
+struct Caches {
+    nodes: Cache<Node>,
+    services: Cache<Service>,
+    slices: Cache<EndpointSlice>,
+}
+
+impl Caches {
+    fn start(client: &Client, tasks: &Tasks) -> Self {
+        let everything = watcher::Config::default();
+        Self {
+            nodes: Cache::start(tasks, Api::all(client.clone()), everything.clone()),
+            services: Cache::start(tasks, Api::all(client.clone()), everything.clone()),
+            slices: Cache::start(tasks, Api::all(client.clone()), everything),
+        }
+    }
+}
+
+async fn start_network(options: &AgentOptions, caches: &Caches, tasks: &Tasks) -> anyhow::Result<()> {
+    let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
+    let service_range: Ipv4Net = options.service_cidr.parse().context("--service-cidr is no IPv4 range")?;
+    tasks.spawn(
+        "cni configuration",
+        OnError::Log,
+        write_cni(options.node_name.clone(), caches.nodes.clone()),
+    );
+    let routes = RoutesConfig { own_node: Some(options.node_name.clone()), pod_range };
+    NodeRoutes::start(routes, caches.nodes.clone(), tasks);
+    let proxy = ProxyConfig {
+        mode: options.proxy_mode.parse().map_err(anyhow::Error::msg)?,
+        node: options.node_name.clone(),
+        pod_range,
+        service_range,
+        answered_here: vec![options.cluster_dns],
+    };
+    let (services, slices) = (caches.services.clone(), caches.slices.clone());
+    Proxy::start(proxy, services.clone(), slices.clone(), tasks, &Component::new("proxy"));
+    add_dns_address(options.cluster_dns).await?;
+    let dns = DnsConfig {
+        listen: SocketAddr::new(options.cluster_dns.into(), 53),
+        cluster_domain: options.cluster_domain.clone(),
+        resolv_conf: "/etc/resolv.conf".into(),
+    };
+    Dns::start(dns, services, slices, tasks, &Component::new("dns")).await?;
+    Ok(())
+}
+
+/// Writes the CNI configuration when the node has got its Pod CIDR.
+async fn write_cni(node: String, nodes: Cache<Node>) -> anyhow::Result<()> {
+    let mut changes = Box::pin(nodes.changes());
+    loop {
+        let own = nodes.get("", &node);
+        if let Some(cidr) = own.as_deref().and_then(|node| node.spec.as_ref()?.pod_cidr.as_deref()) {
+            let cidr: Ipv4Net =
+                cidr.parse().with_context(|| format!("Pod CIDR {cidr:?} is no IPv4 range"))?;
+            let link = Netlink::open()?.link(UPLINK).await?;
+            let mtu = link.map_or(USUAL_MTU, |link| link.mtu);
+            let written = cni::write_cni(Path::new(cni::CNI_FOLDER), cidr, mtu)?;
+            tracing::info!(%cidr, ?written, "CNI configuration is in place");
+            return Ok(());
+        }
+        if changes.next().await.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What a process of Tiphys can be: one file a role, each `start`s its parts
+//! from a context that was handed to it.
+
+pub mod agent;
+pub mod collector;
+pub mod kubelet;
+pub mod process;
+pub mod server;

@@ -1,0 +1,70 @@
+//! The life of a role's process: start, tell that it is ready, wait for a signal
+//! or a fatal error, drain with a limit.
+
+use std::{process::ExitCode, time::Duration};
+
+use tiphys_lifecycle::Tasks;
+use tiphys_telemetry::{Guard, LogFormat, TelemetryConfig, TelemetryError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::notify;
+
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How a long-running process tells of itself.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TelemetryOptions {
+    /// What is logged, such as info or info,tiphys_kubelet=debug
+    #[arg(long, env = "TIPHYS_LOG", default_value = "info")]
+    log: String,
+    /// Log JSON lines
+    #[arg(long)]
+    log_json: bool,
+    /// Where to export traces by OTLP over gRPC, such as http://127.0.0.1:4317
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+}
+
+impl TelemetryOptions {
+    pub fn init(&self, service: &str) -> Result<Guard, TelemetryError> {
+        tiphys_telemetry::init(&TelemetryConfig {
+            service: service.to_owned(),
+            format: if self.log_json { LogFormat::Json } else { LogFormat::Text },
+            filter: self.log.clone(),
+            otlp_endpoint: self.otlp_endpoint.clone(),
+        })
+    }
+}
+
+/// Runs a role until SIGTERM, SIGINT or a fatal error.
+///
+/// # Errors
+/// The role could not start, or a part failed without which it can't go on.
+pub async fn run<F>(start: impl FnOnce(Tasks) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let tasks = Tasks::new();
+    let outcome = tokio::select! {
+        started = Box::pin(start(tasks.clone())) => match started {
+            Ok(()) => {
+                notify::ready();
+                tokio::select! {
+                    _ = terminate.recv() => Ok(()),
+                    _ = interrupt.recv() => Ok(()),
+                    failure = tasks.failed() => Err(anyhow::anyhow!(failure)),
+                }
+            }
+            Err(error) => Err(error),
+        },
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    let stragglers = tasks.shutdown(DRAIN).await;
+    if !stragglers.is_empty() {
+        tracing::warn!(tasks = ?stragglers, "tasks did not end in time");
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
