@@ -27,6 +27,7 @@ mod mounts;
 mod openapi;
 pub mod patch;
 pub mod pki;
+mod protobuf;
 mod registry;
 mod request;
 mod respond;

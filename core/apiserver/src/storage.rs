@@ -61,8 +61,7 @@ impl Storage {
             "events" => Some(self.event_leases.lease(EVENT_TTL).await?),
             _ => None,
         };
-        let txn = Txn::create(resource.key(namespace, name)?, encode(object)?, lease);
-        outcome(&self.store.transact(txn).await?)
+        self.write(resource, Txn::create(resource.key(namespace, name)?, encode(object)?, lease)).await
     }
 
     /// Replaces `current` by `object`.
@@ -75,8 +74,7 @@ impl Storage {
         object: &Value,
     ) -> Result<Outcome> {
         let key = resource.key(namespace, name)?;
-        let txn = Txn::put_at(key, current.revision, encode(object)?, current.lease);
-        outcome(&self.store.transact(txn).await?)
+        self.write(resource, Txn::put_at(key, current.revision, encode(object)?, current.lease)).await
     }
 
     pub async fn remove(
@@ -86,8 +84,19 @@ impl Storage {
         name: &str,
         current: &Current,
     ) -> Result<Outcome> {
-        let txn = Txn::delete_at(resource.key(namespace, name)?, current.revision);
-        outcome(&self.store.transact(txn).await?)
+        self.write(resource, Txn::delete_at(resource.key(namespace, name)?, current.revision)).await
+    }
+
+    /// A write is answered when the cache shows it: what a client asks next, and
+    /// what admission and authorization look up for it, knows of the write.
+    async fn write(&self, resource: &Resource, txn: Txn) -> Result<Outcome> {
+        let outcome = outcome(&self.store.transact(txn).await?)?;
+        if let Outcome::Done(revision) = outcome
+            && let Err(error) = resource.cache()?.wait_for(revision).await
+        {
+            tracing::warn!(resource = resource.stored.plural, revision, %error, "cache lags behind a write");
+        }
+        Ok(outcome)
     }
 }
 

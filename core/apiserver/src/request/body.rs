@@ -8,7 +8,10 @@ use serde_json::Value;
 use tiphys_api::serve::Body;
 
 use super::yaml;
-use crate::status::{ApiError, Result};
+use crate::{
+    protobuf,
+    status::{ApiError, Result},
+};
 
 /// The largest body, as upstream's: 3 MiB.
 pub const LIMIT: usize = 3 * 1024 * 1024;
@@ -31,11 +34,12 @@ pub fn media_type(headers: &HeaderMap) -> String {
     }
 }
 
-/// An object out of JSON or YAML. Protobuf and CBOR are a 415: such clients turn to JSON then.
+/// An object out of JSON, YAML or protobuf. CBOR is a 415: such clients turn to JSON then.
 pub fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
     let value = match media_type(headers).as_str() {
         "application/json" => json(body)?,
         "application/yaml" => from_yaml(body)?,
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(body)?,
         _ => return Err(ApiError::unsupported_media_type(super::accept::MEDIA_TYPES)),
     };
     object(value)
@@ -73,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn protobuf_and_cbor_are_unsupported() {
-        for media_type in ["application/vnd.kubernetes.protobuf", "application/cbor", "text/plain"] {
+    fn cbor_and_text_are_unsupported() {
+        for media_type in ["application/cbor", "text/plain"] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, media_type.parse().expect("a header"));
             assert_eq!(decode(&headers, b"{}").expect_err(media_type).code.as_u16(), 415);
