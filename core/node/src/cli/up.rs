@@ -81,8 +81,20 @@ impl Up {
         let progress = Progress::start();
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let building = supervisor::build(&plan, lock, progress);
-        let built = building.await.or_next(format!("read {}", plan.layout.log("server").display()))?;
+        let built = supervisor::begin(&plan, lock)?;
+        let raised = tokio::select! {
+            raised = built.raise(&plan, progress) => raised,
+            _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+            _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+        };
+        if let Err(error) = raised {
+            progress.step("it failed; taking back what was built");
+            let log = keep_logs(&plan.layout);
+            if let Err(second) = built.take_down().await {
+                output::warning(&format!("not all of it could be taken back: {second:#}"));
+            }
+            return Err(error).or_next(log.unwrap_or_else(|| "tiphys doctor".to_owned()));
+        }
         progress.step("cluster is ready");
         welcome(&built.state(), &global.cluster);
         if self.background {
@@ -199,6 +211,19 @@ fn welcome(state: &ClusterState, cluster: &str) {
     output::line(&format!("  tiphys sql{option} 'select node, count(*) from pod group by node'"));
     output::line(&format!("  tiphys down{option}"));
     output::line("");
+}
+
+/// Saves the processes' logs of a cluster that failed; gives the command that shows them.
+fn keep_logs(layout: &Layout) -> Option<String> {
+    let folder = std::env::temp_dir().join(format!("tiphys-failed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).ok()?;
+    for entry in std::fs::read_dir(layout.root()).ok()?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == "log") {
+            std::fs::copy(&path, folder.join(entry.file_name())).ok()?;
+        }
+    }
+    Some(format!("tail {}/*.log", folder.display()))
 }
 
 /// From here on stderr is the log; whoever waits at the other end of the pipe goes on.

@@ -117,7 +117,8 @@ impl PidFd {
             return Ok(None);
         }
         // SAFETY: the AsyncFd owns the descriptor, so it stays open as long as it is registered.
-        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)?;
+        let fd =
+            unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)?;
         Ok(Some(Self(fd)))
     }
 

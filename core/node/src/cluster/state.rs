@@ -80,6 +80,14 @@ impl ClusterState {
         format!("http://127.0.0.1:{}", self.dashboard_port)
     }
 
+    /// The node of this number.
+    ///
+    /// # Panics
+    /// There is none; nodes are recorded before anything is done with them.
+    pub fn node(&mut self, number: u8) -> &mut NodeState {
+        self.nodes.iter_mut().find(|node| node.number == number).expect("nodes are recorded first")
+    }
+
     /// The processes that should run, by name.
     pub fn processes(&self) -> Vec<(String, Option<Process>)> {
         let holder = |number: u8| {

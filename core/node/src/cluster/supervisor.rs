@@ -3,7 +3,8 @@
 //! Each step is recorded before it is taken; an error takes back what was built.
 
 use std::{
-    path::PathBuf,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -42,7 +43,7 @@ pub struct Plan {
     pub otlp_endpoint: Option<String>,
 }
 
-/// A cluster that was built; dropped without [`Built::take_down`] it keeps running unsupervised.
+/// A cluster that is being built or runs; dropped without [`Built::take_down`] it goes on unsupervised.
 pub struct Built {
     tasks: Tasks,
     shared: Shared,
@@ -76,11 +77,11 @@ impl Shared {
     }
 }
 
-/// Builds the cluster; on an error nothing of it is left.
+/// Records a cluster of which nothing is built yet.
 ///
 /// # Errors
-/// What went wrong first.
-pub async fn build(plan: &Plan, lock: Lock, progress: Progress) -> anyhow::Result<Built> {
+/// The state can't be written.
+pub fn begin(plan: &Plan, lock: Lock) -> anyhow::Result<Built> {
     let state = ClusterState {
         cluster: plan.cluster.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,21 +96,15 @@ pub async fn build(plan: &Plan, lock: Lock, progress: Progress) -> anyhow::Resul
     };
     state.save(&plan.layout)?;
     let shared = Shared { state: Arc::new(Mutex::new(state)), layout: plan.layout.clone() };
-    let built = Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), _lock: lock };
-    match built.raise(plan, progress).await {
-        Ok(()) => Ok(built),
-        Err(error) => {
-            progress.step("it failed; taking back what was built");
-            if let Err(second) = built.take_down().await {
-                tracing::error!(error = %format!("{second:#}"), "not all of it could be taken back");
-            }
-            Err(error)
-        }
-    }
+    Ok(Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), _lock: lock })
 }
 
 impl Built {
-    async fn raise(&self, plan: &Plan, progress: Progress) -> anyhow::Result<()> {
+    /// Builds it. After an error, or when dropped half-way, [`Built::take_down`] takes back what is there.
+    ///
+    /// # Errors
+    /// What went wrong first.
+    pub async fn raise(&self, plan: &Plan, progress: Progress) -> anyhow::Result<()> {
         let network = topology::setup(&plan.cluster).await.context("the cluster's network can't be built")?;
         let gateway = network.cluster.gateway();
         self.shared.update(|state| state.network = Some(network))?;
@@ -118,9 +113,11 @@ impl Built {
         progress.step(&format!("API server answers on https://127.0.0.1:{}", plan.api_port));
         let client = self.write_kubeconfig(plan, &pki)?;
         let client = kube::Client::try_from(client.await?)?;
+        let mut agents = Vec::new();
         for number in 0..plan.nodes {
-            self.start_node(plan, &pki, number, &gateway.to_string()).await?;
+            agents.push(self.make_node(plan, &pki, number, &gateway.to_string()).await?);
         }
+        futures::future::try_join_all(agents.into_iter().map(|agent| self.start_agent(agent))).await?;
         for node in self.shared.get().nodes {
             wait::node_ready(&client, &node.name).await?;
             progress.step(&format!("{} is Ready ({})", node.name, node.address));
@@ -160,48 +157,18 @@ impl Built {
         keep(&self.tasks, spec, on_start).await
     }
 
-    async fn start_node(
+    /// Makes a node's namespaces, link and credentials; gives the agent to start in it.
+    async fn make_node(
         &self,
         plan: &Plan,
         pki: &ClusterPki,
         number: u8,
         gateway: &str,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<(u8, ChildSpec)> {
         let name = format!("node-{}", u16::from(number) + 1);
         let data = plan.layout.node(&name);
         std::fs::create_dir_all(&data)?;
-        let mut command = own_binary()?;
-        command.arg("holder");
-        in_own_session(&mut command);
-        let holder = Holder::spawn(command, &HolderSpec { node: name.clone(), data: data.clone() }).await?;
-        let mut state = self.shared.get();
-        let network = state.network.as_mut().context("the network was built before")?;
-        network.nodes.insert(number, holder.clone());
-        let network = network.clone();
-        let cgroup = format!("/tiphys-{}/{name}", plan.cluster);
-        let namespaces = Namespaces::of(holder.pid.cast_signed())?;
-        self.shared.update(|state| {
-            state.network = Some(network.clone());
-            state.nodes.push(NodeState {
-                name: name.clone(),
-                number,
-                address: std::net::Ipv4Addr::UNSPECIFIED,
-                cgroup: cgroup.clone(),
-                namespaces: Some(namespaces),
-                since: holder.started,
-                agent: None,
-            });
-        })?;
-        let mut network = network;
-        let address = topology::attach(&mut network, number, &holder).await?;
-        self.shared.update(|state| {
-            state.network = Some(network);
-            state
-                .nodes
-                .iter_mut()
-                .filter(|node| node.number == number)
-                .for_each(|node| node.address = address);
-        })?;
+        let (holder, address) = self.make_namespaces(plan, &name, number, &data).await?;
         let server = format!("https://{gateway}:{}", plan.api_port);
         let kubeconfig = data.join("agent.kubeconfig");
         let identity = pki.client(&format!("system:node:{name}"), Some("system:nodes"))?;
@@ -212,34 +179,69 @@ impl Built {
             key_pem: &identity.key_pem,
         };
         write_kubeconfig(&kubeconfig, "agent", &credential)?;
-        let serving = pki.kubelet_serving(&name, &[name.clone(), address.to_string()])?;
-        serving.write(&data, "kubelet")?;
+        crate::files::write_atomically(&data.join("ca.crt"), pki.ca_pem().as_bytes(), 0o644)?;
+        pki.kubelet_serving(&name, &[name.clone(), address.to_string()])?.write(&data, "kubelet")?;
+        let pods = self.shared.get().network.context("the network was built before")?.cluster.pod_range();
         let mut arguments = vec![
             "agent".to_owned(),
             format!("--node-name={name}"),
             format!("--node-ip={address}"),
             format!("--kubeconfig={}", kubeconfig.display()),
             format!("--data-dir={}", data.display()),
-            format!("--cgroup-root={cgroup}"),
+            format!("--cgroup-root={}", cgroup(plan, &name)),
+            format!("--cluster-cidr={pods}"),
         ];
         arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
         let spec = ChildSpec {
-            name: name.clone(),
-            arguments,
             log: plan.layout.log(&name),
             notify: data.join("notify"),
             namespaces: Some(holder.namespaces()?),
+            name,
+            arguments,
         };
-        let shared = self.shared.clone();
-        let on_start = Box::new(move |process: Process| {
-            shared.record(|state| {
-                state
-                    .nodes
-                    .iter_mut()
-                    .filter(|node| node.number == number)
-                    .for_each(|node| node.agent = Some(process.clone()));
+        Ok((number, spec))
+    }
+
+    /// Starts the holder of a node and links it with the others.
+    async fn make_namespaces(
+        &self,
+        plan: &Plan,
+        name: &str,
+        number: u8,
+        data: &Path,
+    ) -> anyhow::Result<(Holder, Ipv4Addr)> {
+        let mut command = own_binary()?;
+        command.arg("holder");
+        in_own_session(&mut command);
+        let spec = HolderSpec { node: name.to_owned(), data: data.to_path_buf() };
+        let holder = Holder::spawn(command, &spec).await?;
+        let namespaces = Namespaces::of(holder.pid.cast_signed())?;
+        let mut network = self.shared.update(|state| {
+            let network = state.network.as_mut().expect("the network was built before the nodes");
+            network.nodes.insert(number, holder.clone());
+            state.nodes.push(NodeState {
+                name: name.to_owned(),
+                number,
+                address: Ipv4Addr::UNSPECIFIED,
+                cgroup: cgroup(plan, name),
+                namespaces: Some(namespaces),
+                since: holder.started,
+                agent: None,
             });
-        });
+            network.clone()
+        })?;
+        let address = topology::attach(&mut network, number, &holder).await?;
+        self.shared.update(|state| {
+            state.network = Some(network);
+            state.node(number).address = address;
+        })?;
+        Ok((holder, address))
+    }
+
+    async fn start_agent(&self, (number, spec): (u8, ChildSpec)) -> anyhow::Result<()> {
+        let shared = self.shared.clone();
+        let on_start =
+            Box::new(move |process| shared.record(|state| state.node(number).agent = Some(process)));
         keep(&self.tasks, spec, on_start).await
     }
 
@@ -287,7 +289,12 @@ impl Built {
     }
 }
 
-fn write_kubeconfig(path: &std::path::Path, name: &str, credential: &Credential<'_>) -> anyhow::Result<()> {
+/// The cgroup of a node, below every controller.
+fn cgroup(plan: &Plan, node: &str) -> String {
+    format!("/tiphys-{}/{node}", plan.cluster)
+}
+
+fn write_kubeconfig(path: &Path, name: &str, credential: &Credential<'_>) -> anyhow::Result<()> {
     let text = kubeconfig::to_yaml(&kubeconfig::document(name, credential))?;
     crate::files::write_atomically(path, text.as_bytes(), 0o600)
         .with_context(|| format!("{} can't be written", path.display()))
