@@ -74,7 +74,7 @@ fn cni() -> Finding {
     Finding {
         what: "CNI plug-ins",
         why: "connect Pods to the node's network",
-        remedy: (!CNI_PLUGINS.iter().all(|plugin| has(&plugin)))
+        remedy: (!CNI_PLUGINS.iter().all(has))
             .then(|| "apt-get install containernetworking-plugins".to_owned()),
     }
 }

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Query, http::StatusCode, routing::get};
+use axum::{Router, body::Bytes, extract::Query, http::StatusCode, routing::get};
+use futures::{StreamExt, stream::FuturesUnordered};
+use http_body_util::Empty;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde::Deserialize;
 
 use crate::failure::{OrNext, Outcome};
@@ -22,6 +25,9 @@ pub struct Demo {
     /// Where to listen
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Ask this URL again and again in place of serving
+    #[arg(long)]
+    load: Option<http::Uri>,
 }
 
 /// The most that one request may ask for.
@@ -41,24 +47,57 @@ struct Work {
 
 impl Demo {
     pub async fn run(self) -> Outcome<ExitCode> {
-        let listener = tokio::net::TcpListener::bind(self.listen).await.or_next("choose another --listen")?;
-        let routes = Router::new()
-            .route("/", get(greet))
-            .route("/healthz", get(async || "ok\n"))
-            .route("/cpu", get(compute))
-            .route("/write", get(write))
-            .route("/log", get(log));
-        say("info", &format!("listening on {}", self.listen))?;
-        axum::serve(listener, routes)
-            .with_graceful_shutdown(async {
-                let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-                if let Ok(terminate) = &mut terminate {
-                    terminate.recv().await;
-                }
-            })
-            .await?;
-        Ok(ExitCode::SUCCESS)
+        match self.load {
+            Some(url) => load(url).await,
+            None => serve(self.listen).await,
+        }
     }
+}
+
+/// Four requests at a time, each on a connection of its own, so that every Pod behind a Service gets some.
+async fn load(url: http::Uri) -> Outcome<ExitCode> {
+    const AT_ONCE: usize = 4;
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Empty<Bytes>>();
+    let mut under_way = FuturesUnordered::new();
+    let mut counted = 0u64;
+    loop {
+        while under_way.len() < AT_ONCE {
+            under_way.push(client.get(url.clone()));
+        }
+        match under_way.next().await {
+            Some(Ok(answer)) if answer.status().is_success() => {}
+            Some(Ok(answer)) => say("warn", &format!("{url} answered {}", answer.status()))?,
+            Some(Err(error)) => {
+                say("warn", &format!("{url} can't be asked: {error}"))?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            None => {}
+        }
+        counted += 1;
+        if counted.is_multiple_of(100) {
+            say("info", &format!("{counted} requests"))?;
+        }
+    }
+}
+
+async fn serve(listen: SocketAddr) -> Outcome<ExitCode> {
+    let listener = tokio::net::TcpListener::bind(listen).await.or_next("choose another --listen")?;
+    let routes = Router::new()
+        .route("/", get(greet))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/cpu", get(compute))
+        .route("/write", get(write))
+        .route("/log", get(log));
+    say("info", &format!("listening on {listen}"))?;
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(async {
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+            if let Ok(terminate) = &mut terminate {
+                terminate.recv().await;
+            }
+        })
+        .await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn pod() -> String {

@@ -9,13 +9,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::notify;
 
+/// What is logged unless asked otherwise: crates that tell of each of their steps are held back.
+const QUIET: &str = "info,fjall=warn,lsm_tree=warn,tantivy=warn,hickory_server=warn";
+
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How a long-running process tells of itself.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TelemetryOptions {
     /// What is logged, such as info or info,tiphys_kubelet=debug
-    #[arg(long, env = "TIPHYS_LOG", default_value = "info")]
+    #[arg(long, env = "TIPHYS_LOG", default_value = QUIET)]
     log: String,
     /// Log JSON lines
     #[arg(long)]

@@ -1,0 +1,68 @@
+//! Memory and CPU of all of Tiphys' processes while nothing happens.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use tiphys_tests::Cluster;
+
+use crate::Row;
+
+const WATCHED: Duration = Duration::from_secs(20);
+
+struct Used {
+    /// Proportional share where the kernel tells it: pages that processes share count once.
+    memory: u64,
+    ticks: u64,
+}
+
+pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
+    // The first minute belongs to what `up` still has to do.
+    std::thread::sleep(Duration::from_secs(20));
+    let pids = processes(cluster)?;
+    let before: Vec<Used> = pids.iter().filter_map(|pid| used(*pid)).collect();
+    std::thread::sleep(WATCHED);
+    let after: Vec<Used> = pids.iter().filter_map(|pid| used(*pid)).collect();
+    let memory: u64 = after.iter().map(|used| used.memory).sum();
+    let ticks: u64 =
+        after.iter().map(|used| used.ticks).sum::<u64>() - before.iter().map(|used| used.ticks).sum::<u64>();
+    let share = ticks as f64 / 100.0 / WATCHED.as_secs_f64() * 100.0;
+    Ok(vec![
+        Row::new(
+            format!("idle memory of {} processes", pids.len()),
+            format!("{} MB", memory >> 20),
+            "200 MB",
+        ),
+        Row::new("idle CPU of the same", format!("{share:.1} % of a core"), "2 %"),
+    ])
+}
+
+/// Supervisor, server, agents, holders by the recorded state; collectors by their command line.
+fn processes(cluster: &Cluster) -> Result<Vec<u32>> {
+    let state = cluster.state()?.to_string();
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if state.contains(&format!("\"pid\":{pid},")) || command.starts_with("/tiphys collector") {
+            pids.push(pid);
+        }
+    }
+    Ok(pids)
+}
+
+fn used(pid: u32) -> Option<Used> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let memory = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let memory: u64 = memory.trim().trim_end_matches(" kB").parse().ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Used { memory: memory * 1024, ticks })
+}
+
+/// The memory of the server's process now, bytes.
+pub fn server_memory(cluster: &Cluster) -> Result<u64> {
+    let pid = cluster.state()?["server"]["pid"].as_u64().context("the server is recorded")?;
+    Ok(used(u32::try_from(pid)?).context("the server runs")?.memory)
+}

@@ -1,0 +1,60 @@
+//! `make bench`: what a user waits for, measured on a real cluster from the real
+//! binary. Prints a table; docs/benchmarks.md keeps it with the machine.
+//!
+//! Nothing here passes or fails: numbers on shared machines are read by people.
+
+use std::{fmt::Write, time::Duration};
+
+use anyhow::Result;
+use tiphys_tests::Cluster;
+
+mod idle;
+mod list;
+mod pods;
+mod reaction;
+
+/// One line of the table.
+pub struct Row {
+    pub work: String,
+    pub measured: String,
+    pub target: &'static str,
+}
+
+impl Row {
+    pub fn new(work: impl Into<String>, measured: impl Into<String>, target: &'static str) -> Self {
+        Self { work: work.into(), measured: measured.into(), target }
+    }
+}
+
+/// The image that Pods run; every node has it.
+pub const IMAGE: &str = "tiphys.io/tiphys:current";
+
+fn main() -> Result<()> {
+    let mut rows = Vec::new();
+    {
+        let one = Cluster::up("bench", 1, &[])?;
+        rows.push(Row::new("`up` to ready, one node", seconds(one.start_time()), "5 s"));
+        rows.extend(idle::measure(&one)?);
+        rows.extend(pods::measure(&one)?);
+        rows.extend(reaction::measure(&one)?);
+        rows.extend(list::measure(&one)?);
+    }
+    let three = Cluster::up("bench3", 3, &[])?;
+    rows.push(Row::new("`up` to ready, three nodes", seconds(three.start_time()), "10 s"));
+    drop(three);
+    println!("{}", table(&rows));
+    Ok(())
+}
+
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from("| work | measured | target |\n|---|---|---|\n");
+    for row in rows {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "| {} | {} | {} |", row.work, row.measured, row.target);
+    }
+    text
+}

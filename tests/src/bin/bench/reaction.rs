@@ -1,0 +1,104 @@
+//! How soon the cluster sees: a log line searchable, a load step at `/scale`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tiphys_tests::{Cluster, eventually};
+
+use crate::{IMAGE, Row, pods::median};
+
+const BUSY: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: busy}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: busy}}
+  template:
+    metadata: {labels: {app: busy}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: tiphys.io/tiphys:current
+        command: [/tiphys, demo]
+        ports: [{containerPort: 8080, name: http}]
+        readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
+        resources: {requests: {cpu: 50m}}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: busy}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: busy}
+  minReplicas: 1
+  maxReplicas: 2
+  metrics:
+  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}
+";
+
+pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
+    cluster.apply(BUSY)?;
+    cluster.rolled_out("deployment/busy")?;
+    let pods = cluster.get(&["pods", "-l", "app=busy"])?;
+    let address = pods["items"][0]["status"]["podIP"].as_str().context("an address")?.to_owned();
+    let log = searchable(cluster, &address)?;
+    let scale = load_step(cluster, &address)?;
+    cluster.kubectl(&["delete", "deployment/busy", "hpa/busy", "--timeout=60s"])?;
+    Ok(vec![log, scale])
+}
+
+/// Through the live tail, so that no command's start is counted.
+fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
+    use std::{
+        io::{BufRead, BufReader},
+        process::Stdio,
+    };
+    let mut tail =
+        cluster.tiphys_command(&["logs", "petrel", "-f", "-o", "jsonl"]).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(tail.stdout.take().context("piped")?).lines();
+    let mut took = Vec::new();
+    // The first line also waits for the tail to connect.
+    for round in 0..11 {
+        let asked = Instant::now();
+        fetch(address, &format!("/log?lines=1&text=petrel{round}%20petrel"))?;
+        let line = lines.next().context("the tail ended")??;
+        ensure!(line.contains("petrel"), "{line}");
+        if round > 0 {
+            took.push(asked.elapsed());
+        }
+    }
+    tail.kill()?;
+    tail.wait()?;
+    Ok(Row::new(
+        "log line written to seen by a tail, median",
+        format!("{} ms", median(took).as_millis()),
+        "p99 200 ms",
+    ))
+}
+
+fn load_step(cluster: &Cluster, address: &str) -> Result<Row> {
+    let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let address = address.to_owned();
+    let load = std::thread::spawn(move || fetch(&address, "/cpu?ms=15000"));
+    let (row, _) = eventually(Duration::from_secs(30), || {
+        let rows = cluster
+            .sql("select time from decisions where autoscaler = 'busy' and scaled order by time limit 1")?;
+        rows.first().cloned().context("nothing was scaled yet")
+    })?;
+    load.join().map_err(|_| anyhow::anyhow!("the load's thread panicked"))??;
+    let text = row["time"].as_str().context("a time")?;
+    let decided: jiff::Timestamp = text.parse().or_else(|_| format!("{text}Z").parse())?;
+    let took = decided.as_microsecond() - i64::try_from(begun.as_micros())?;
+    Ok(Row::new("load step to `/scale`", format!("{:.2} s", took as f64 / 1e6), "p50 1.5 s"))
+}
+
+pub fn fetch(address: &str, path: &str) -> Result<String> {
+    use std::io::{Read, Write};
+    let mut stream =
+        std::net::TcpStream::connect((address, 8080)).with_context(|| format!("{IMAGE} at {address}"))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
