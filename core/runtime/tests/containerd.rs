@@ -20,7 +20,7 @@ fn a_container_runs_is_measured_and_leaves_nothing() {
     let Some(own) = own::enter("a_container_runs_is_measured_and_leaves_nothing") else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(90), scenario(own)).await.expect("in time");
+        tokio::time::timeout(Duration::from_secs(90), Box::pin(scenario(own))).await.expect("in time");
     });
 }
 

@@ -50,7 +50,7 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
         .context("the node's own images can't be imported")?;
     let caches = Caches::start(&client, tasks);
     start_network(&options, &caches, tasks).await?;
-    super::kubelet::start(&options, client, &containerd, tasks).await
+    super::kubelet::start(&options, client, containerd.socket(), tasks).await
 }
 
 async fn client(path: &Path) -> anyhow::Result<Client> {

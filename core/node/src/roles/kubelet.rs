@@ -1,7 +1,33 @@
-//! The kubelet's part of a node.
-use crate::cli::AgentOptions;
+//! The kubelet's part of a node: its configuration out of the agent's options.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use kube::Client;
+use tiphys_kubelet::{Kubelet, KubeletConfig, ServerIdentity};
 use tiphys_lifecycle::Tasks;
-use tiphys_runtime::containerd::Containerd;
-pub async fn start(_: &AgentOptions, _: kube::Client, _: &Containerd, _: &Tasks) -> anyhow::Result<()> {
+
+use crate::cli::AgentOptions;
+
+/// Starts the kubelet on the runtime behind `socket`.
+///
+/// # Errors
+/// Its certificate can't be read, its port is taken, there are no control groups.
+pub async fn start(options: &AgentOptions, client: Client, socket: &Path, tasks: &Tasks) -> anyhow::Result<()> {
+    let read = |name: &str| {
+        let path = options.data_dir.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))
+    };
+    let identity =
+        ServerIdentity { certificate: read("kubelet.crt")?, key: read("kubelet.key")?, client_ca: read("ca.crt")? };
+    let root = options.cgroup_root.trim_end_matches('/');
+    let config = KubeletConfig {
+        pods_group: format!("{root}/kubepods"),
+        node_group: if root.is_empty() { "/".to_owned() } else { root.to_owned() },
+        cluster_dns: vec![options.cluster_dns.to_string()],
+        cluster_domain: options.cluster_domain.clone(),
+        ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)
+    };
+    Kubelet::start(config, client, socket, tasks).await.context("the kubelet does not start")?;
     Ok(())
 }

@@ -19,7 +19,8 @@ impl Cri {
             sandbox_config: Some(sandbox_config),
         };
         let mut client = self.runtime.clone();
-        Ok(limited("create container", SLOW, client.create_container(request)).await?.container_id)
+        let call = Box::pin(client.create_container(request));
+        Ok(limited("create container", SLOW, call).await?.container_id)
     }
 
     pub async fn start_container(&self, id: &str) -> Result<()> {

@@ -10,7 +10,8 @@ impl Cri {
     pub async fn run_sandbox(&self, config: v1::PodSandboxConfig) -> Result<String> {
         let request = v1::RunPodSandboxRequest { config: Some(config), ..Default::default() };
         let mut client = self.runtime.clone();
-        Ok(limited("run sandbox", SLOW, client.run_pod_sandbox(request)).await?.pod_sandbox_id)
+        let call = Box::pin(client.run_pod_sandbox(request));
+        Ok(limited("run sandbox", SLOW, call).await?.pod_sandbox_id)
     }
 
     /// Stops whatever runs in it and gives back its network. May be repeated.

@@ -1,0 +1,22 @@
+//! The log files of containers: what a line is, reading, rotation, retention.
+//!
+//! ```text
+//! /var/log/pods/<namespace>_<name>_<uid>/<container>/<restart>.log             written by the runtime
+//!                                                   /<restart>.log.<time>      rotated away
+//! ```
+//!
+//! Whoever takes the lines over says so by the extended attribute
+//! `user.tiphys.acked`: the number of bytes that are safe. A file goes only when all
+//! of it is, or ten minutes after nobody writes to it any more.
+
+mod acked;
+mod follow;
+pub(crate) mod line;
+mod options;
+mod retention;
+mod rotate;
+mod tail;
+
+pub(crate) use follow::{Request, stream};
+pub(crate) use options::Options;
+pub(crate) use retention::keep_house;

@@ -1,0 +1,104 @@
+//! The Pod's conditions. Pure. What others wrote stays.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{ContainerStatus, Pod, PodCondition},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+use super::spec;
+
+/// The conditions that are the kubelet's to write.
+const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// What the conditions follow from.
+pub struct Facts<'a> {
+    pub phase: &'a str,
+    /// The sandbox is up, with its network.
+    pub sandbox_ready: bool,
+    pub incomplete_init: Vec<&'a str>,
+    /// Of the containers that must be ready: main ones and sidecars.
+    pub statuses: &'a [&'a ContainerStatus],
+    pub now: Timestamp,
+}
+
+/// A condition's status with the reason and message for a false one.
+type Verdict = Result<(), (&'static str, String)>;
+
+pub fn conditions(pod: &Pod, facts: &Facts<'_>) -> Vec<PodCondition> {
+    let before = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let containers = containers_ready(facts);
+    let ready = containers.clone().and_then(|()| gates(pod, before));
+    let sandbox = if facts.sandbox_ready { Ok(()) } else { Err(("", String::new())) };
+    let verdicts: [Verdict; 5] = [sandbox, initialized(facts), ready, containers, Ok(())];
+    let mut conditions: Vec<PodCondition> =
+        before.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
+    for (kind, verdict) in OWN.iter().zip(verdicts) {
+        let old = before.iter().find(|condition| condition.type_ == *kind);
+        conditions.push(condition(kind, verdict, old, pod, facts.now));
+    }
+    conditions
+}
+
+fn condition(kind: &str, verdict: Verdict, old: Option<&PodCondition>, pod: &Pod, now: Timestamp) -> PodCondition {
+    let status = if verdict.is_ok() { "True" } else { "False" };
+    let (reason, message) = match verdict {
+        Ok(()) => (None, None),
+        Err((reason, message)) => {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            (some(reason), some(&message))
+        }
+    };
+    let unchanged = old.filter(|old| old.status == status);
+    let since = unchanged.and_then(|old| old.last_transition_time.clone()).unwrap_or(Time(now));
+    PodCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason,
+        message,
+        last_transition_time: Some(since),
+        observed_generation: pod.metadata.generation,
+        ..Default::default()
+    }
+}
+
+fn initialized(facts: &Facts<'_>) -> Verdict {
+    if facts.phase == "Succeeded" || facts.incomplete_init.is_empty() {
+        return Ok(());
+    }
+    let names = facts.incomplete_init.join(" ");
+    Err(("ContainersNotInitialized", format!("containers with incomplete status: [{names}]")))
+}
+
+fn containers_ready(facts: &Facts<'_>) -> Verdict {
+    match facts.phase {
+        "Succeeded" => return Err(("PodCompleted", String::new())),
+        "Failed" => return Err(("PodFailed", String::new())),
+        _ => {}
+    }
+    let unready = facts.statuses.iter().filter(|status| !status.ready).map(|status| status.name.as_str());
+    let unready: Vec<&str> = unready.collect();
+    if unready.is_empty() {
+        return Ok(());
+    }
+    Err(("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))))
+}
+
+/// Conditions of others that the Pod's spec makes part of its readiness.
+fn gates(pod: &Pod, before: &[PodCondition]) -> Verdict {
+    for gate in spec::of(pod).readiness_gates.iter().flatten() {
+        let kind = &gate.condition_type;
+        match before.iter().find(|condition| condition.type_ == *kind) {
+            Some(condition) if condition.status == "True" => {}
+            Some(_) => {
+                let message = format!("the status of pod readiness gate {kind:?} is not \"True\", but \"False\"");
+                return Err(("ReadinessGatesNotReady", message));
+            }
+            None => {
+                let message = format!("corresponding condition of pod readiness gate {kind:?} does not exist.");
+                return Err(("ReadinessGatesNotReady", message));
+            }
+        }
+    }
+    Ok(())
+}

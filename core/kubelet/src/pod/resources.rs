@@ -1,0 +1,177 @@
+//! Requests and limits as the kernel's figures. Pure.
+//!
+//! A Pod's control group lies below that of its class: `BASE/pod..` for
+//! Guaranteed, `BASE/burstable/pod..`, `BASE/besteffort/pod..`. Its shares are the
+//! sum of its requests; a limit is set when all containers have one.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Container, Pod},
+    apimachinery::pkg::api::resource::Quantity,
+};
+use tiphys_api::quantity;
+use tiphys_runtime::{
+    cgroup::{
+        Limits,
+        limits::{PERIOD_MICROS, quota_micros, shares},
+    },
+    cri::v1,
+};
+
+use super::spec;
+
+type Amounts = Option<BTreeMap<String, Quantity>>;
+
+/// `Guaranteed`, `Burstable` or `BestEffort`.
+pub fn qos_class(pod: &Pod) -> &'static str {
+    match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
+        Some("Guaranteed") => "Guaranteed",
+        Some("Burstable") => "Burstable",
+        Some("BestEffort") => "BestEffort",
+        _ => {
+            let spec = serde_json::to_value(spec::of(pod)).unwrap_or_default();
+            tiphys_api::pod::qos::class(&spec)
+        }
+    }
+}
+
+/// The Pod's control group below `base`, such as `/tiphys/node-1/kubepods`.
+pub fn pod_group(base: &str, pod: &Pod) -> String {
+    let base = base.trim_end_matches('/');
+    let uid = spec::uid(pod);
+    match qos_class(pod) {
+        "Guaranteed" => format!("{base}/pod{uid}"),
+        class => format!("{base}/{}/pod{uid}", class.to_lowercase()),
+    }
+}
+
+/// Thousandths of a core.
+pub fn cpu_millis(amounts: &Amounts) -> Option<u64> {
+    amount(amounts, "cpu").and_then(|text| quantity::milli(text)).and_then(|value| u64::try_from(value).ok())
+}
+
+pub fn memory_bytes(amounts: &Amounts) -> Option<u64> {
+    amount(amounts, "memory").and_then(|text| quantity::units(text)).and_then(|value| u64::try_from(value).ok())
+}
+
+fn amount<'a>(amounts: &'a Amounts, name: &str) -> Option<&'a str> {
+    amounts.as_ref()?.get(name).map(|quantity| quantity.0.as_str())
+}
+
+/// A container's requests and limits; a limit stands for a missing request.
+struct Asked {
+    cpu_request: Option<u64>,
+    cpu_limit: Option<u64>,
+    memory_request: Option<u64>,
+    memory_limit: Option<u64>,
+}
+
+fn asked(container: &Container) -> Asked {
+    let resources = container.resources.clone().unwrap_or_default();
+    let (cpu_limit, memory_limit) = (cpu_millis(&resources.limits), memory_bytes(&resources.limits));
+    Asked {
+        cpu_request: cpu_millis(&resources.requests).or(cpu_limit),
+        cpu_limit,
+        memory_request: memory_bytes(&resources.requests).or(memory_limit),
+        memory_limit,
+    }
+}
+
+/// Limits of the Pod's own group: what runs at the same time, summed, or the
+/// largest init container, whichever is more.
+pub fn pod_limits(pod: &Pod) -> Limits {
+    let sidecars = spec::init_containers(pod).iter().filter(|container| spec::is_sidecar(container));
+    let together: Vec<Asked> = spec::of(pod).containers.iter().chain(sidecars).map(asked).collect();
+    let alone: Vec<Asked> =
+        spec::init_containers(pod).iter().filter(|container| !spec::is_sidecar(container)).map(asked).collect();
+    let total = |value: fn(&Asked) -> Option<u64>| {
+        let most = alone.iter().filter_map(value).max().unwrap_or(0);
+        together.iter().filter_map(value).sum::<u64>().max(most)
+    };
+    let all = |value: fn(&Asked) -> Option<u64>| together.iter().chain(&alone).all(|asked| value(asked).is_some());
+    Limits {
+        cpu_shares: Some(shares(total(|asked| asked.cpu_request))),
+        cpu_quota_micros: all(|asked| asked.cpu_limit).then(|| quota_micros(total(|asked| asked.cpu_limit))),
+        memory_bytes: all(|asked| asked.memory_limit).then(|| total(|asked| asked.memory_limit)),
+        processes: None,
+    }
+}
+
+/// What CRI is told of one container.
+pub fn container_resources(pod: &Pod, container: &Container, node_memory: u64) -> v1::LinuxContainerResources {
+    let asked = asked(container);
+    let mut resources = v1::LinuxContainerResources {
+        cpu_shares: signed(shares(asked.cpu_request.unwrap_or(0))),
+        oom_score_adj: oom_score_adj(pod, asked.memory_request, node_memory),
+        ..Default::default()
+    };
+    if let Some(limit) = asked.cpu_limit {
+        resources.cpu_period = signed(PERIOD_MICROS);
+        resources.cpu_quota = signed(quota_micros(limit));
+    }
+    if let Some(limit) = asked.memory_limit {
+        resources.memory_limit_in_bytes = signed(limit);
+    }
+    resources
+}
+
+/// The more memory a container asked for, the later it is killed for lack of it.
+/// <https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior>
+fn oom_score_adj(pod: &Pod, memory_request: Option<u64>, node_memory: u64) -> i64 {
+    const CRITICAL: i32 = 2_000_000_000;
+    if spec::of(pod).priority.is_some_and(|priority| priority >= CRITICAL) {
+        return -997;
+    }
+    match qos_class(pod) {
+        "Guaranteed" => -997,
+        "BestEffort" => 1000,
+        _ => {
+            let request = u128::from(memory_request.unwrap_or(0));
+            let share = 1000 * request / u128::from(node_memory.max(1));
+            (1000 - i64::try_from(share).unwrap_or(1000)).clamp(3, 999)
+        }
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(containers: serde_json::Value) -> Pod {
+        let pod = json!({"metadata": {"name": "web", "uid": "u1"}, "spec": {"containers": containers}});
+        serde_json::from_value(pod).expect("a Pod")
+    }
+
+    #[test]
+    fn groups_and_scores_follow_the_class() {
+        let check = |resources: serde_json::Value, group: &str, score: i64| {
+            let pod = pod(json!([{"name": "a", "resources": resources}]));
+            assert_eq!(pod_group("/t/kubepods/", &pod), group);
+            let container = &spec::of(&pod).containers[0];
+            assert_eq!(container_resources(&pod, container, 1 << 30).oom_score_adj, score, "{group}");
+        };
+        check(json!({}), "/t/kubepods/besteffort/podu1", 1000);
+        check(json!({"requests": {"memory": "256Mi"}}), "/t/kubepods/burstable/podu1", 750);
+        let all = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}});
+        check(all, "/t/kubepods/podu1", -997);
+    }
+
+    #[test]
+    fn limits_hold_only_when_all_containers_have_them() {
+        let limited = json!({"name": "a", "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
+        let open = json!({"name": "b", "resources": {"requests": {"cpu": "250m"}}});
+        let one = pod_limits(&pod(json!([limited])));
+        assert_eq!(one.cpu_quota_micros, Some(50_000));
+        assert_eq!(one.memory_bytes, Some(64 << 20));
+        assert_eq!(one.cpu_shares, Some(512));
+        let both = pod_limits(&pod(json!([limited, open])));
+        assert_eq!((both.cpu_quota_micros, both.memory_bytes), (None, None));
+        assert_eq!(both.cpu_shares, Some(768));
+    }
+}

@@ -1,0 +1,49 @@
+//! Pods, metrics, and the stream of samples.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Query, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tiphys_telemetry::Component;
+
+use super::Shared;
+
+/// `GET /pods`: a PodList of what this node runs.
+pub(super) async fn pods(State(shared): State<Shared>) -> Json<Value> {
+    let items: Vec<_> = shared.context.registry.views().iter().map(|view| view.pod.clone()).collect();
+    Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}))
+}
+
+/// `GET /metrics`: the kubelet's own.
+pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
+    let metrics = &shared.context.metrics;
+    metrics.workers.set(i64::try_from(shared.context.registry.count()).unwrap_or(i64::MAX));
+    ([(header::CONTENT_TYPE, Component::CONTENT_TYPE)], metrics.component.render()).into_response()
+}
+
+/// `GET /tiphys/v1/samples?since=<µs>`: a line a second, first what is still there since then.
+pub(super) async fn samples(
+    State(shared): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let since = query.get("since").and_then(|since| since.parse().ok()).unwrap_or(0);
+    let newest = shared.seconds.newest();
+    let lines = futures::stream::unfold((shared.seconds, newest, since), async |(seconds, mut newest, mut since)| {
+        loop {
+            let lines = seconds.since(since);
+            if let Some((last, _)) = lines.last() {
+                since = *last;
+                let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line.iter().copied()).collect();
+                return Some((Ok::<_, Infallible>(bytes), (seconds, newest, since)));
+            }
+            newest.changed().await.ok()?;
+        }
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
