@@ -30,6 +30,14 @@ impl Served {
         Api::all_with(client.clone(), &self.resource)
     }
 
+    /// For patches: whole objects come back, which every server can give.
+    pub fn writes(&self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        match self.namespaced && !namespace.is_empty() {
+            true => Api::namespaced_with(client.clone(), namespace, &self.resource),
+            false => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+
     /// In this namespace, or cluster-wide when the resource is.
     pub fn within(&self, client: &Client, namespace: &str) -> Api<Meta> {
         match self.namespaced && !namespace.is_empty() {

@@ -132,7 +132,7 @@ impl Collector {
             "resourceVersion": live.metadata.resource_version,
             "ownerReferences": owners,
         }});
-        let api = served.within(&self.client, &item.namespace);
+        let api = served.writes(&self.client, &item.namespace);
         found(api.patch(&item.name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Collector {
             "resourceVersion": live.metadata.resource_version,
             "finalizers": finalizers,
         }});
-        let api = served.within(&self.client, &item.namespace);
+        let api = served.writes(&self.client, &item.namespace);
         match api.patch(&item.name, &PatchParams::default(), &Patch::Merge(patch)).await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == 404 => Ok(()),

@@ -28,6 +28,7 @@ use tiphys_client::{Cache, in_memory};
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Embedded;
 use tiphys_telemetry::Component;
+use tracing_subscriber::EnvFilter;
 
 use crate::kubelet;
 
@@ -57,6 +58,11 @@ impl Plane {
 
     pub async fn without_kubelets() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // What went on, when a test is run with RUST_LOG.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
         let store = Embedded::open(folder.path().join("store"), &tasks).await.unwrap();
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).unwrap();
@@ -152,10 +158,11 @@ impl Plane {
 
     /// Resolves when `kubectl rollout status` would say that it is rolled out.
     pub async fn rolled_out(&self, name: &str) -> Arc<Deployment> {
-        until(&format!("rollout of {name}"), &self.deployments, |all| {
-            all.iter().any(|one| named(one, name) && done(one))
-        })
-        .await;
+        // The cache may be behind the last write.
+        let generation = self.api::<Deployment>().get(name).await.unwrap().metadata.generation;
+        let is_done =
+            |one: &Arc<Deployment>| named(one, name) && one.metadata.generation >= generation && done(one);
+        until(&format!("rollout of {name}"), &self.deployments, |all| all.iter().any(is_done)).await;
         self.deployments.get("default", name).unwrap()
     }
 
@@ -219,7 +226,8 @@ where
         }
     };
     if tokio::time::timeout(LIMIT, waiting).await.is_err() {
-        let objects: Vec<_> = cache.list().iter().map(|object| serde_json::to_string(&**object).unwrap()).collect();
+        let objects: Vec<_> =
+            cache.list().iter().map(|object| serde_json::to_string(&**object).unwrap()).collect();
         panic!("{what}: not within {LIMIT:?}: {}", objects.join("\n"));
     }
 }
