@@ -1,6 +1,8 @@
 //! Controllers and scheduler together against a whole API server, in memory.
 //! [`kubelet`] plays the nodes: it says that Pods run, and lets deleted ones go.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod collection;
 mod daemons;
 mod harness;
