@@ -29,25 +29,25 @@ build: ui ## Build the release binary: target/release/tiphys
 quick: ui ## Build the development binary: target/debug/tiphys
 	cargo build --locked -p tiphys-node
 	@mkdir -p target/debug
-	@cp --remove-destination $(CARGO_TARGET_DIR)/$(TARGET)/debug/tiphys target/debug/tiphys
+	@strip -o target/debug/tiphys $(CARGO_TARGET_DIR)/$(TARGET)/debug/tiphys  # it is copied into every node's image store
 
 run: setup quick ## Start a cluster of three nodes with the sample app; Ctrl-C takes it down
 	@target/debug/tiphys up --nodes $(NODES) --sample
 
 test: ## Run every test, end to end on real containers (root; installs what is missing)
 	@deploy/setup/setup.sh test
-	$(MAKE) ui
-	cargo test --locked --workspace
+	$(MAKE) quick
+	TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace
 
 lint: ## Formatting, clippy, licences of the dependencies
 	cargo fmt --all -- --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-soak: ## The long forms of the chaos and torture tests
-	TIPHYS_SOAK=1 cargo test --locked -p tiphys-tests -- --nocapture
+soak: quick ## The long forms of the chaos and torture tests
+	TIPHYS_SOAK=1 TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked -p tiphys-tests -- --nocapture
 
 bench: build ## Measure the numbers of docs/benchmarks.md
-	cargo run --locked --release -p tiphys-tests --bin bench
+	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
 
 clean: ## Remove what was built here
 	rm -rf target web/ui/dist web/ui/node_modules

@@ -144,7 +144,12 @@ fn sentence(metric: &Metric, proposal: &Proposal) -> String {
             format!("{} a Pod, target {}", quantity(proposal.average), quantity(target))
         }
     };
-    format!("{} is at {figure} over {} Pods{missing}", metric.name, proposal.counted)
+    format!(
+        "{} is at {figure} over {} {}{missing}",
+        metric.name,
+        proposal.counted,
+        if proposal.counted == 1 { "Pod" } else { "Pods" }
+    )
 }
 
 /// Thousandths as a person reads them.

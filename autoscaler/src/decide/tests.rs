@@ -89,7 +89,7 @@ fn the_reason_is_a_sentence() {
     let decision = decide(&spec(1, 4), 1, &[wants(9)], &mut Memory::default(), 0).expect("decided");
     assert_eq!(
         decision.reason,
-        "scale up from 1 to 4: cpu is at 100% of requests, target 50% over 1 Pods, limited by maxReplicas (wanted 9)"
+        "scale up from 1 to 4: cpu is at 100% of requests, target 50% over 1 Pod, limited by maxReplicas (wanted 9)"
     );
 }
 

@@ -22,8 +22,8 @@ spec:
       - name: main
         image: test.local/busybox:1
         # Computes while the file is there.
-        command: [sh, -c, 'while true; do if [ -e /load/on ]; then seq 1 20000 > /dev/null; else sleep 0.2; fi; done']
-        resources: {requests: {cpu: 20m}, limits: {cpu: 200m}}
+        command: [sh, -c, 'while true; do if [ -e /load/on ]; then seq 1 20000 > /dev/null; else sleep 1; fi; done']
+        resources: {requests: {cpu: 100m}, limits: {cpu: 400m}}
         volumeMounts: [{name: load, mountPath: /load}]
       volumes:
       - name: load

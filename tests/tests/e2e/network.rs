@@ -52,11 +52,17 @@ pub fn service(shared: &Shared) -> Result<()> {
     let nodes: std::collections::BTreeSet<_> =
         pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
     ensure!(nodes.len() == 3, "the six Pods run on {nodes:?} only");
-    let fetch =
-        |url: &str| cluster.kubectl(&["exec", "caller", "--", "wget", "-q", "-T", "5", "-O", "-", url]);
+    let caller = |arguments: &[&str]| cluster.kubectl(&[&["exec", "caller", "--"], arguments].concat());
+    let fetch = |host: &str| caller(&["wget", "-q", "-T", "5", "-O", "-", &format!("http://{host}")]);
+    // busybox' wget is static and has no resolver; its nslookup has.
+    let service =
+        cluster.get(&["service", "spread"])?["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+    let name = "spread.default.svc.cluster.local";
+    let (answer, _) = eventually(Duration::from_secs(30), || caller(&["nslookup", "-type=a", name]))?;
+    ensure!(answer.contains(&service), "the name leads not to {service}:\n{answer}");
     let mut answered = std::collections::BTreeSet::new();
     eventually(Duration::from_secs(60), || {
-        answered.insert(fetch("http://spread.default.svc.cluster.local")?.trim().to_owned());
+        answered.insert(fetch(&service)?.trim().to_owned());
         let elsewhere = pods
             .iter()
             .filter(|pod| pod["spec"]["nodeName"] != "node-1")
@@ -64,14 +70,13 @@ pub fn service(shared: &Shared) -> Result<()> {
         ensure!(elsewhere.count() >= 2, "only {answered:?} answered");
         Ok(())
     })?;
-    fetch("http://spread")?;
     let port =
         cluster.get(&["service", "spread"])?["spec"]["ports"][0]["nodePort"].as_u64().unwrap_or_default();
     let node = cluster.get(&["node", "node-3"])?["status"]["addresses"][0]["address"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    fetch(&format!("http://{node}:{port}"))?;
+    fetch(&format!("{node}:{port}"))?;
     cluster
         .kubectl(&["delete", "deployment/spread", "service/spread", "pod/caller", "--timeout=60s"])
         .map(drop)

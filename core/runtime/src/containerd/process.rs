@@ -116,6 +116,8 @@ async fn launch(settings: &Settings) -> Result<i32> {
     let log = log.map_err(Error::io("open", &settings.log_file))?;
     let errors = log.try_clone().map_err(Error::io("open", &settings.log_file))?;
     let mut command = Command::new(&settings.program);
+    // Readiness is told by who starts containerd, not by containerd.
+    command.env_remove("NOTIFY_SOCKET");
     command.arg("--config").arg(&settings.config_file);
     command.stdin(Stdio::null()).stdout(log).stderr(errors).kill_on_drop(false);
     // SAFETY: setsid is async-signal-safe and touches no memory of this process.
