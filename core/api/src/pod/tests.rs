@@ -143,6 +143,9 @@ fn an_image_may_change_and_a_command_not() {
     let old = pod("a:1", json!(["x"]));
     assert!(update::validate(&pod("a:2", json!(["x"])), &old).is_empty());
     assert_eq!(update::validate(&pod("a:1", json!(["y"])), &old)[0].field, "spec");
+    let mut with_null = old.clone();
+    with_null["spec"]["initContainers"] = Value::Null;
+    assert!(update::validate(&old, &with_null).is_empty());
     let more = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
     assert_eq!(update::validate(&more, &old)[0].field, "spec.containers");
 }

@@ -40,7 +40,7 @@ fn spec(pod: &Value) -> &Value {
     pod.get("spec").unwrap_or(&Value::Null)
 }
 
-/// The spec without what may change.
+/// The spec without what may change; nulls count as absent.
 fn frozen(spec: &Value) -> Value {
     let mut rest = spec.clone();
     for list in ["/containers", "/initContainers"] {
@@ -51,6 +51,9 @@ fn frozen(spec: &Value) -> Value {
     }
     if int(spec, "/terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
         set(&mut rest, "terminationGracePeriodSeconds", json!(1));
+    }
+    if let Some(fields) = rest.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
     rest
 }

@@ -70,7 +70,7 @@ fn mount_token(spec: &mut Value) {
     let name = existing.unwrap_or_else(|| format!("{VOLUME_PREFIX}{}", random_suffix()));
     let mut mounted = false;
     for list in ["initContainers", "containers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             if items(&container["volumeMounts"]).any(|mount| mount["mountPath"] == MOUNT_PATH) {
                 continue;
             }
