@@ -51,6 +51,8 @@ apiVersion: v1
 kind: Pod
 metadata: {name: configured, labels: {app: configured}}
 spec:
+  # With a mount that the server adds, kubectl always has an order of mounts to send.
+  automountServiceAccountToken: false
   terminationGracePeriodSeconds: 1
   containers:
   - name: main

@@ -1,6 +1,10 @@
 //! Pods reach each other by name, across nodes.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use tiphys_tests::eventually;
@@ -39,7 +43,9 @@ spec:
   nodeName: node-1
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: main, image: 'test.local/busybox:1', command: [sleep, '3600']}
+  - name: main
+    image: tiphys.io/tiphys:current
+    command: [/tiphys, demo, --load, 'http://spread.default.svc.cluster.local/']
 ";
 
 pub fn service(shared: &Shared) -> Result<()> {
@@ -49,25 +55,17 @@ pub fn service(shared: &Shared) -> Result<()> {
     cluster.kubectl(&["wait", "pod/caller", "--for=condition=Ready", "--timeout=60s"])?;
     let pods = cluster.get(&["pods", "-l", "app=spread"])?;
     let pods = pods["items"].as_array().cloned().unwrap_or_default();
-    let nodes: std::collections::BTreeSet<_> =
-        pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let names: Vec<_> =
+        pods.iter().map(|pod| (text(&pod["metadata"]["name"]), text(&pod["spec"]["nodeName"]))).collect();
+    let nodes: std::collections::BTreeSet<_> = names.iter().map(|(_, node)| node).collect();
     ensure!(nodes.len() == 3, "the six Pods run on {nodes:?} only");
-    let caller = |arguments: &[&str]| cluster.kubectl(&[&["exec", "caller", "--"], arguments].concat());
-    let fetch = |host: &str| caller(&["wget", "-q", "-T", "5", "-O", "-", &format!("http://{host}")]);
-    // busybox' wget is static and has no resolver; its nslookup has.
-    let service =
-        cluster.get(&["service", "spread"])?["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
-    let name = "spread.default.svc.cluster.local";
-    let (answer, _) = eventually(Duration::from_secs(30), || caller(&["nslookup", "-type=a", name]))?;
-    ensure!(answer.contains(&service), "the name leads not to {service}:\n{answer}");
     let mut answered = std::collections::BTreeSet::new();
     eventually(Duration::from_secs(60), || {
-        answered.insert(fetch(&service)?.trim().to_owned());
-        let elsewhere = pods
-            .iter()
-            .filter(|pod| pod["spec"]["nodeName"] != "node-1")
-            .filter(|pod| answered.contains(pod["metadata"]["name"].as_str().unwrap_or_default()));
-        ensure!(elsewhere.count() >= 2, "only {answered:?} answered");
+        let said = cluster.kubectl(&["logs", "caller"])?;
+        answered.extend(names.iter().filter(|(name, _)| said.contains(&format!("200 OK: {name}"))).cloned());
+        let elsewhere = answered.iter().filter(|(_, node)| node != "node-1").count();
+        ensure!(elsewhere >= 2, "only {answered:?} answered: {said}");
         Ok(())
     })?;
     let port =
@@ -76,8 +74,22 @@ pub fn service(shared: &Shared) -> Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    fetch(&format!("{node}:{port}"))?;
+    let answer = fetch(&node, u16::try_from(port)?)?;
+    ensure!(
+        names.iter().any(|(name, _)| answer.trim_end().ends_with(name)),
+        "the NodePort answered {answer:?}"
+    );
     cluster
         .kubectl(&["delete", "deployment/spread", "service/spread", "pod/caller", "--timeout=60s"])
         .map(drop)
+}
+
+/// From the machine, outside the cluster.
+fn fetch(host: &str, port: u16) -> Result<String> {
+    let mut stream = TcpStream::connect((host, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

@@ -6,6 +6,7 @@
 //! - `/log?lines=10&text=hello` logs lines
 
 use std::{
+    collections::HashSet,
     io::Write,
     net::SocketAddr,
     process::ExitCode,
@@ -14,7 +15,7 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::Query, http::StatusCode, routing::get};
 use futures::{StreamExt, stream::FuturesUnordered};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde::Deserialize;
 
@@ -54,24 +55,33 @@ impl Demo {
     }
 }
 
-/// Four requests at a time, each on a connection of its own, so that every Pod behind a Service gets some.
+/// Four requests at a time, each on a connection of its own, so that every Pod behind a Service
+/// gets some. Says each answer when it comes for the first time.
 async fn load(url: http::Uri) -> Outcome<ExitCode> {
     const AT_ONCE: usize = 4;
+    const ANSWER: usize = 4096;
+    const KNOWN: usize = 100;
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Empty<Bytes>>();
+    let ask = async || -> Result<String, String> {
+        let answer = client.get(url.clone()).await.map_err(|error| format!("can't be asked: {error}"))?;
+        let status = answer.status();
+        let body =
+            Limited::new(answer.into_body(), ANSWER).collect().await.map_err(|error| error.to_string())?;
+        Ok(format!("answered {status}: {}", String::from_utf8_lossy(&body.to_bytes()).trim_end()))
+    };
     let mut under_way = FuturesUnordered::new();
-    let mut counted = 0u64;
+    let (mut counted, mut known) = (0u64, HashSet::new());
     loop {
         while under_way.len() < AT_ONCE {
-            under_way.push(client.get(url.clone()));
+            under_way.push(ask());
         }
         match under_way.next().await {
-            Some(Ok(answer)) if answer.status().is_success() => {}
-            Some(Ok(answer)) => say("warn", &format!("{url} answered {}", answer.status()))?,
+            Some(Ok(answer)) if known.len() < KNOWN && known.insert(answer.clone()) => say("info", &answer)?,
             Some(Err(error)) => {
-                say("warn", &format!("{url} can't be asked: {error}"))?;
+                say("warn", &format!("{url} {error}"))?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            None => {}
+            Some(Ok(_)) | None => {}
         }
         counted += 1;
         if counted.is_multiple_of(100) {

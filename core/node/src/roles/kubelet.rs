@@ -13,13 +13,21 @@ use crate::cli::AgentOptions;
 ///
 /// # Errors
 /// Its certificate can't be read, its port is taken, there are no control groups.
-pub async fn start(options: &AgentOptions, client: Client, socket: &Path, tasks: &Tasks) -> anyhow::Result<()> {
+pub async fn start(
+    options: &AgentOptions,
+    client: Client,
+    socket: &Path,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
     let read = |name: &str| {
         let path = options.data_dir.join(name);
         std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))
     };
-    let identity =
-        ServerIdentity { certificate: read("kubelet.crt")?, key: read("kubelet.key")?, client_ca: read("ca.crt")? };
+    let identity = ServerIdentity {
+        certificate: read("kubelet.crt")?,
+        key: read("kubelet.key")?,
+        client_ca: read("ca.crt")?,
+    };
     let root = options.cgroup_root.trim_end_matches('/');
     let config = KubeletConfig {
         pods_group: format!("{root}/kubepods"),
