@@ -67,6 +67,7 @@ pub fn decide(
             format!("current number of replicas is outside {limit}"),
         ));
     }
+    memory.history.begin(current, now);
     let (proposed, because) = highest(asked, current).map_err(Refusal::NoMetric)?;
     let windows = Windows { up: spec.up.window, down: spec.down.window };
     let stabilized = memory.history.stabilize(current, proposed, windows, now);

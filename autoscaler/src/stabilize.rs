@@ -20,6 +20,14 @@ pub struct Windows {
 }
 
 impl History {
+    /// The number of replicas that is found at the start counts as a recommendation, so that a
+    /// fresh autoscaler does not scale down at once.
+    pub fn begin(&mut self, current: i32, now: i64) {
+        if self.recommendations.is_empty() {
+            self.recommendations.push_back((now, current));
+        }
+    }
+
     /// Remembers `desired` and gives what stabilization makes of it.
     pub fn stabilize(&mut self, current: i32, desired: i32, windows: Windows, now: i64) -> i32 {
         let longest = windows.up.max(windows.down);
@@ -69,6 +77,15 @@ mod tests {
         // The 5 of time 0 has left the window; 3 is the highest in it.
         assert_eq!(history.stabilize(5, 1, WINDOWS, 301), 3);
         assert_eq!(history.stabilize(3, 9, WINDOWS, 302), 9);
+    }
+
+    #[test]
+    fn what_is_found_at_the_start_holds_for_a_window() {
+        let mut history = History::default();
+        history.begin(3, 0);
+        assert_eq!(history.stabilize(3, 1, WINDOWS, 1), 3);
+        history.begin(3, 200);
+        assert_eq!(history.stabilize(3, 1, WINDOWS, 301), 1);
     }
 
     #[test]
