@@ -40,7 +40,8 @@ pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
 /// Every user may ask the parts that are mounted below `/tiphys/`: each of them
 /// shows only what the user's rights on Pods and logs allow.
 fn own_paths() -> [Value; 2] {
-    let metadata = json!({ "name": "tiphys:user", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } });
+    let metadata =
+        json!({ "name": "tiphys:user", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } });
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",

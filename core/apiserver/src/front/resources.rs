@@ -120,7 +120,9 @@ async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Resu
                 }
             }
         }
-        ("proxy", _) => Ok(core.streaming.proxy(&info.resource, namespace, name, &info.rest, request).await?),
+        ("proxy", _) => {
+            Ok(core.streaming.proxy(&info.resource, namespace, name, &info.rest, request).await?)
+        }
         _ => Err(ApiError::method_not_allowed()),
     }
 }

@@ -202,12 +202,16 @@ fn reference(schema: &Value) -> Option<&str> {
 fn special(definition: &str, bytes: &[u8]) -> Result<Option<Value>, Malformed> {
     let name = definition.strip_prefix("io.k8s.apimachinery.pkg.").unwrap_or_default();
     Ok(Some(match name {
-        "api.resource.Quantity" => find(bytes, 1)?.map(|text| text.text()).transpose()?.unwrap_or_default().into(),
+        "api.resource.Quantity" => {
+            find(bytes, 1)?.map(|text| text.text()).transpose()?.unwrap_or_default().into()
+        }
         "util.intstr.IntOrString" => int_or_string(bytes)?,
         "apis.meta.v1.Time" => time(bytes, "%Y-%m-%dT%H:%M:%SZ")?,
         "apis.meta.v1.MicroTime" => time(bytes, "%Y-%m-%dT%H:%M:%S%.6fZ")?,
         "apis.meta.v1.FieldsV1" | "runtime.RawExtension" => match find(bytes, 1)? {
-            Some(raw) => serde_json::from_slice(raw.bytes()?).map_err(|_| Malformed("embedded JSON is not valid"))?,
+            Some(raw) => {
+                serde_json::from_slice(raw.bytes()?).map_err(|_| Malformed("embedded JSON is not valid"))?
+            }
             None => Value::Null,
         },
         _ => return Ok(None),

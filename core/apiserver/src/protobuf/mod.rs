@@ -30,10 +30,11 @@ pub struct Malformed(&'static str);
 /// The object with its apiVersion and kind. A kind that isn't known in this
 /// encoding is a 415, so that the client may turn to JSON.
 pub fn decode(body: &[u8]) -> Result<Value> {
-    let malformed = |error: Malformed| ApiError::bad_request(format!("the protobuf body can't be read: {error}"));
-    let unknown = body
-        .strip_prefix(MAGIC)
-        .ok_or_else(|| ApiError::bad_request("the protobuf body doesn't begin with the prefix of Kubernetes"))?;
+    let malformed =
+        |error: Malformed| ApiError::bad_request(format!("the protobuf body can't be read: {error}"));
+    let unknown = body.strip_prefix(MAGIC).ok_or_else(|| {
+        ApiError::bad_request("the protobuf body doesn't begin with the prefix of Kubernetes")
+    })?;
     let envelope = envelope(unknown).map_err(malformed)?;
     let definition = definition(&envelope.api_version, &envelope.kind)
         .filter(|definition| table::of(definition).is_some())

@@ -129,7 +129,12 @@ mod tests {
 
     #[test]
     fn nothing_is_read_past_the_end() {
-        for bytes in [&[0x12, 0x05, b'h'][..], &[0x08][..], &[0x09, 1, 2][..], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f][..]] {
+        for bytes in [
+            &[0x12, 0x05, b'h'][..],
+            &[0x08][..],
+            &[0x09, 1, 2][..],
+            &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f][..],
+        ] {
             assert!(fields(bytes).last().expect("an item").is_err(), "{bytes:?}");
         }
         assert!(fields(&[0xff; 20]).last().expect("an item").is_err());

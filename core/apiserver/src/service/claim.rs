@@ -127,7 +127,7 @@ impl<'a> Claim<'a> {
             self.pools.node_ports.claim(wanted).map_err(|why| self.refused_port(n, wanted, why))?;
             self.ports.push(wanted);
         }
-        for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             if spec::node_port(port).is_none() {
                 let given = self.pools.node_ports.allocate().map_err(|_| no_port())?;
                 self.ports.push(given);

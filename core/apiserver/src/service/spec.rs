@@ -39,7 +39,7 @@ pub fn node_port(port: &Value) -> Option<u16> {
 /// Drops what the old Service held and a Service of the new type can't hold, unless the caller set it anew.
 pub fn drop_unneeded(new: &mut Value, old: &Value) {
     if !has_address(new)
-        && let Some(spec) = new["spec"].as_object_mut()
+        && let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut)
     {
         for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
             if spec.get(key) == old["spec"].get(key) {
@@ -51,10 +51,10 @@ pub fn drop_unneeded(new: &mut Value, old: &Value) {
         return;
     }
     let before: Vec<Value> = old["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    for port in new["spec"]["ports"].as_array_mut().into_iter().flatten() {
-        let held = before
-            .iter()
-            .any(|other| other["port"] == port["port"] && node_port(other).is_some() && node_port(other) == node_port(port));
+    for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let held = before.iter().any(|other| {
+            other["port"] == port["port"] && node_port(other).is_some() && node_port(other) == node_port(port)
+        });
         if let Some(port) = port.as_object_mut().filter(|_| held) {
             port.remove("nodePort");
         }

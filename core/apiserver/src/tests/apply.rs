@@ -44,7 +44,8 @@ async fn a_field_of_another_manager_is_a_conflict() {
 async fn an_applied_deployment_is_defaulted_and_stays() {
     let api = Harness::start().await;
     let path = format!("{DEPLOYMENTS}/web");
-    let made = apply(&api, &path, "kubectl", "&fieldValidation=Strict", &deployment("web", 2)).await.expect(201);
+    let made =
+        apply(&api, &path, "kubectl", "&fieldValidation=Strict", &deployment("web", 2)).await.expect(201);
     assert_eq!(made["spec"]["strategy"]["type"], "RollingUpdate");
     let same = apply(&api, &path, "kubectl", "", &deployment("web", 2)).await.expect(200);
     assert_eq!(same["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);

@@ -71,7 +71,8 @@ async fn propagation_is_left_to_the_garbage_collector() {
     let api = Harness::start().await;
     for (name, policy, finalizer) in [("f", "Foreground", "foregroundDeletion"), ("o", "Orphan", "orphan")] {
         api.post(DEPLOYMENTS, &deployment(name, 1)).await.expect(201);
-        let marked = api.delete(&format!("{DEPLOYMENTS}/{name}?propagationPolicy={policy}")).await.expect(200);
+        let marked =
+            api.delete(&format!("{DEPLOYMENTS}/{name}?propagationPolicy={policy}")).await.expect(200);
         assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
     }
     api.delete(&format!("{DEPLOYMENTS}/f?propagationPolicy=Sometimes")).await.refused(400, "BadRequest");

@@ -30,14 +30,20 @@ async fn aggregated_discovery_says_what_it_is() {
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                   application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
     let answer = api.get_as("/apis", accept).await;
-    assert_eq!(answer.headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    assert_eq!(
+        answer.headers["content-type"],
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    );
     let tag = answer.headers["etag"].to_str().unwrap().to_owned();
     let list = answer.expect(200);
     let apps = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == "apps");
     let resources = &apps.expect("apps")["versions"][0]["resources"];
     let deployments = resources.as_array().unwrap().iter().find(|r| r["resource"] == "deployments");
     let deployments = deployments.expect("deployments");
-    assert_eq!((&deployments["scope"], &deployments["responseKind"]["kind"]), (&json!("Namespaced"), &json!("Deployment")));
+    assert_eq!(
+        (&deployments["scope"], &deployments["responseKind"]["kind"]),
+        (&json!("Namespaced"), &json!("Deployment"))
+    );
     assert!(deployments["subresources"].as_array().unwrap().iter().any(|sub| sub["subresource"] == "scale"));
     let request = http::Request::get("/apis").header("accept", accept).header("if-none-match", tag);
     let known = api.send(request.body(tiphys_api::serve::empty()).unwrap()).await;
@@ -54,7 +60,9 @@ async fn openapi_tells_kubectl_what_it_looks_for() {
     assert!(url.starts_with("/openapi/v3/apis/apps/v1?hash="));
     let document = api.get(&url).await.expect(200);
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
-    let named = |name: &str| patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == name && p["in"] == "query");
+    let named = |name: &str| {
+        patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == name && p["in"] == "query")
+    };
     assert!(named("fieldValidation") && named("dryRun") && named("fieldManager") && named("force"));
     let kind = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
     assert_eq!(patch["x-kubernetes-group-version-kind"], kind);
@@ -87,7 +95,11 @@ async fn health_and_version() {
     let api = Harness::start().await;
     assert_eq!(api.get("/livez").await.text, "ok");
     let ready = api.get("/readyz?verbose").await;
-    assert!(ready.text.contains("[+]caches ok") && ready.text.contains("readyz check passed"), "{}", ready.text);
+    assert!(
+        ready.text.contains("[+]caches ok") && ready.text.contains("readyz check passed"),
+        "{}",
+        ready.text
+    );
     let version = api.get("/version").await.expect(200);
     assert_eq!((&version["gitVersion"], &version["minor"]), (&json!("v1.37.0+tiphys"), &json!("37")));
     let metrics = api.get("/metrics").await;
@@ -97,10 +109,11 @@ async fn health_and_version() {
 #[tokio::test]
 async fn a_mount_is_authorized_and_shown() {
     let api = Harness::start().await;
-    let handler = Handler::new(tower::service_fn(|request: http::Request<tiphys_api::serve::Body>| async move {
-        let user = request.extensions().get::<tiphys_api::auth::UserInfo>().map(|user| user.name.clone());
-        Ok(http::Response::new(full(json!({"user": user}).to_string())))
-    }));
+    let handler =
+        Handler::new(tower::service_fn(|request: http::Request<tiphys_api::serve::Body>| async move {
+            let user = request.extensions().get::<tiphys_api::auth::UserInfo>().map(|user| user.name.clone());
+            Ok(http::Response::new(full(json!({"user": user}).to_string())))
+        }));
     api.server.mount(Mount { prefix: "/apis/metrics.k8s.io/v1beta1".into(), handler });
     api.server.announce(MountedGroup {
         group: "metrics.k8s.io",
@@ -127,7 +140,11 @@ async fn a_mount_is_authorized_and_shown() {
 #[tokio::test]
 async fn abuse_09_paths_that_climb_are_refused() {
     let api = Harness::start().await;
-    for path in ["/api/v1/namespaces/%2e%2e/pods", "/api/v1/namespaces/a/pods/b%2Fc", "/api/v1/namespaces/default/pods/.."] {
+    for path in [
+        "/api/v1/namespaces/%2e%2e/pods",
+        "/api/v1/namespaces/a/pods/b%2Fc",
+        "/api/v1/namespaces/default/pods/..",
+    ] {
         api.get(path).await.refused(400, "BadRequest");
     }
 }

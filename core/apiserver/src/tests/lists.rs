@@ -29,7 +29,8 @@ async fn selectors_choose() {
         assert_eq!(names(&list), expected, "{query}");
     }
     api.get(&format!("{MAPS}?labelSelector=%3D%3D")).await.refused(400, "BadRequest");
-    let unknown = api.get(&format!("{MAPS}?fieldSelector=spec.nodeName%3Dx")).await.refused(400, "BadRequest");
+    let unknown =
+        api.get(&format!("{MAPS}?fieldSelector=spec.nodeName%3Dx")).await.refused(400, "BadRequest");
     assert!(unknown.contains("field label not supported"), "{unknown}");
 }
 
@@ -78,7 +79,8 @@ async fn tables_are_what_kubectl_prints() {
     let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
     let table = api.get_as(PODS, accept).await.expect(200);
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
-    let columns: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    let columns: Vec<_> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
     assert_eq!(columns[..5], ["Name", "Ready", "Status", "Restarts", "Age"].map(|name| json!(name)));
     assert_eq!(table["rows"][0]["cells"][0], "p");
     assert_eq!(table["rows"][0]["cells"][2], "Pending");

@@ -42,7 +42,8 @@ async fn addresses_are_given_kept_and_given_back() {
     let one = api.post(SERVICES, &service("one", &json!({}))).await.expect(201);
     let address = one["spec"]["clusterIP"].as_str().expect("an address").to_owned();
     assert!(address.starts_with("10.96."));
-    let taken = api.post(SERVICES, &service("two", &json!({"clusterIP": address}))).await.refused(422, "Invalid");
+    let taken =
+        api.post(SERVICES, &service("two", &json!({"clusterIP": address}))).await.refused(422, "Invalid");
     assert!(taken.contains("provided IP is already allocated"), "{taken}");
     let replaced = api.put(&format!("{SERVICES}/one"), &service("one", &json!({}))).await.expect(200);
     assert_eq!(replaced["spec"]["clusterIP"].as_str(), Some(address.as_str()));

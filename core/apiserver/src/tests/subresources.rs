@@ -102,7 +102,9 @@ async fn access_is_reviewed_and_granted_by_a_binding() {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}],
     });
-    api.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", &binding).await.expect(201);
+    api.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", &binding)
+        .await
+        .expect(201);
     let granted = async {
         while api.post(reviews, &ask).await.expect(201)["status"]["allowed"] != true {
             tokio::task::yield_now().await;
@@ -127,6 +129,7 @@ async fn both_versions_of_an_autoscaler_show_one_object() {
     assert_eq!(new["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50);
     let list = api.get(v1).await.expect(200);
     assert_eq!(list["items"][0]["spec"]["targetCPUUtilizationPercentage"], 50);
-    let patched = api.patch(&format!("{v1}/h"), "merge", &json!({"spec": {"maxReplicas": 7}})).await.expect(200);
+    let patched =
+        api.patch(&format!("{v1}/h"), "merge", &json!({"spec": {"maxReplicas": 7}})).await.expect(200);
     assert_eq!(patched["spec"]["maxReplicas"], 7);
 }

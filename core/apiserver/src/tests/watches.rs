@@ -25,7 +25,8 @@ async fn without_a_version_the_state_comes_first() {
     let api = Harness::start().await;
     api.config_map("a", json!({}), json!({})).await;
     api.config_map("b", json!({}), json!({})).await;
-    let mut watch = api.watch(&format!("{MAPS}?watch=1&fieldSelector=metadata.name%21%3Dkube-root-ca.crt")).await;
+    let mut watch =
+        api.watch(&format!("{MAPS}?watch=1&fieldSelector=metadata.name%21%3Dkube-root-ca.crt")).await;
     assert_eq!(watch.event().await, event("ADDED", "a"));
     assert_eq!(watch.event().await, event("ADDED", "b"));
     api.config_map("c", json!({}), json!({})).await;
@@ -57,13 +58,17 @@ async fn an_object_that_leaves_the_selector_is_deleted_for_the_watcher() {
     let api = Harness::start().await;
     let made = api.config_map("a", json!({"app": "web"}), json!({})).await;
     let version = made["metadata"]["resourceVersion"].as_str().unwrap();
-    let mut watch = api.watch(&format!("{MAPS}?watch=1&labelSelector=app%3Dweb&resourceVersion={version}")).await;
+    let mut watch =
+        api.watch(&format!("{MAPS}?watch=1&labelSelector=app%3Dweb&resourceVersion={version}")).await;
     let path = format!("{MAPS}/a");
     api.patch(&path, "merge", &json!({"metadata": {"labels": {"app": "db"}}})).await.expect(200);
     api.patch(&path, "merge", &json!({"data": {"unseen": "1"}})).await.expect(200);
     api.patch(&path, "merge", &json!({"metadata": {"labels": {"app": "web"}}})).await.expect(200);
     let left = watch.next().await.expect("an event");
-    assert_eq!((&left["type"], &left["object"]["metadata"]["labels"]["app"]), (&json!("DELETED"), &json!("web")));
+    assert_eq!(
+        (&left["type"], &left["object"]["metadata"]["labels"]["app"]),
+        (&json!("DELETED"), &json!("web"))
+    );
     assert_eq!(watch.event().await, event("ADDED", "a"));
 }
 

@@ -35,7 +35,10 @@ async fn a_stale_object_is_a_conflict() {
     let mut late = made.clone();
     late["data"]["k"] = "3".into();
     let message = api.put(&format!("{MAPS}/a"), &late).await.refused(409, "Conflict");
-    assert!(message.starts_with("Operation cannot be fulfilled on configmaps \"a\": the object has been modified"));
+    assert!(
+        message
+            .starts_with("Operation cannot be fulfilled on configmaps \"a\": the object has been modified")
+    );
     let without = json!({"metadata": {"name": "a"}, "data": {"k": "4"}});
     assert_eq!(api.put(&format!("{MAPS}/a"), &without).await.expect(200)["data"]["k"], "4");
     let none = api.put(&format!("{MAPS}/b"), &json!({"metadata": {"name": "b"}})).await;
@@ -77,10 +80,8 @@ async fn a_dry_run_stores_nothing() {
     api.get(&format!("{MAPS}/a")).await.refused(404, "NotFound");
     api.post(MAPS, &object).await.expect(201);
     api.post(&format!("{MAPS}?dryRun=All"), &object).await.refused(409, "AlreadyExists");
-    let changed = api
-        .patch(&format!("{MAPS}/a?dryRun=All"), "merge", &json!({"data": {"k": "2"}}))
-        .await
-        .expect(200);
+    let changed =
+        api.patch(&format!("{MAPS}/a?dryRun=All"), "merge", &json!({"data": {"k": "2"}})).await.expect(200);
     assert_eq!(changed["data"]["k"], "2");
     assert_eq!(api.get(&format!("{MAPS}/a")).await.expect(200)["data"]["k"], "1");
     let gone = api.delete(&format!("{MAPS}/a?dryRun=All")).await;
@@ -92,7 +93,8 @@ async fn a_dry_run_stores_nothing() {
 async fn unknown_fields_are_refused_named_or_dropped() {
     let api = Harness::start().await;
     let object = |name: &str| json!({"metadata": {"name": name}, "dta": {"k": "1"}});
-    let message = api.post(&format!("{MAPS}?fieldValidation=Strict"), &object("a")).await.refused(400, "BadRequest");
+    let message =
+        api.post(&format!("{MAPS}?fieldValidation=Strict"), &object("a")).await.refused(400, "BadRequest");
     assert!(message.contains("unknown field \"dta\""), "{message}");
     let warned = api.post(MAPS, &object("b")).await;
     let warning = warned.headers.get("warning").expect("a warning").to_str().unwrap().to_owned();
@@ -111,7 +113,10 @@ async fn an_invalid_object_is_named_with_its_fields() {
     let answer = api.post(DEPLOYMENTS, &bad).await;
     let status = answer.json();
     let message = answer.refused(422, "Invalid");
-    assert!(message.starts_with("Deployment.apps \"web\" is invalid: spec.template.metadata.labels"), "{message}");
+    assert!(
+        message.starts_with("Deployment.apps \"web\" is invalid: spec.template.metadata.labels"),
+        "{message}"
+    );
     assert_eq!(status["details"]["causes"][0]["reason"], "FieldValueInvalid");
     let wrong_kind = api.post(MAPS, &deployment("web", 1)).await;
     wrong_kind.refused(400, "BadRequest");

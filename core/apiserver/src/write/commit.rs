@@ -249,19 +249,19 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
     }
     metadata::check_identity(new, old, ctx.group_resource(), &ctx.info.name)?;
     if part == Part::Status {
-        let managed = new["metadata"]["managedFields"].take();
-        let status = new["status"].take();
+        let managed = new["metadata"].get("managedFields").cloned();
+        let status = new.get("status").cloned();
         *new = old.clone();
-        new["status"] = status;
-        if managed.is_array() {
-            new["metadata"]["managedFields"] = managed;
+        replace(new, "status", status);
+        if managed.is_some() {
+            new["metadata"]["managedFields"] = managed.into();
         }
     }
     metadata::carry(new, old);
     (kind.default)(new);
     if part == Part::Main {
         if kind.has_status() {
-            restore_status(new, old);
+            replace(new, "status", old.get("status").cloned());
         }
         (kind.prepare_update)(new, old);
         service::drop_unneeded(ctx, new, old);
@@ -270,11 +270,12 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
     Ok(())
 }
 
-fn restore_status(new: &mut Value, old: &Value) {
-    let Some(fields) = new.as_object_mut() else { return };
-    match old.get("status") {
-        Some(status) => fields.insert("status".into(), status.clone()),
-        None => fields.remove("status"),
+/// Sets a field of the object, or takes it away.
+fn replace(object: &mut Value, key: &str, value: Option<Value>) {
+    let Some(fields) = object.as_object_mut() else { return };
+    match value {
+        Some(value) => fields.insert(key.into(), value),
+        None => fields.remove(key),
     };
 }
 
