@@ -134,8 +134,7 @@ async fn recreate_never_runs_both_versions() {
 async fn a_replica_set_replaces_adopts_and_releases_pods() {
     let plane = Plane::start(1).await;
     let labels = json!({"app": "solo"});
-    let spec =
-        json!({"automountServiceAccountToken": false, "containers": [{"name": "c", "image": "app:1"}]});
+    let spec = json!({"containers": [{"name": "c", "image": "app:1"}]});
     let pod = json!({"metadata": {"name": "stray", "namespace": "default", "labels": labels}, "spec": spec});
     plane.create::<k8s_openapi::api::core::v1::Pod>(pod).await;
     let set = json!({
