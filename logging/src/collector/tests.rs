@@ -82,6 +82,7 @@ async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
     fs::remove_dir_all(path.parent().and_then(Path::parent).expect("a Pod's folder")).expect("deleted");
     until_found(&running, "pod:web-1 \"last words\"", 1).await;
     assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    drop(running);
 
     let tasks = Tasks::new();
     let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
@@ -194,7 +195,13 @@ async fn kill_9_loses_and_doubles_nothing() {
     }
     let tasks = Tasks::new();
     let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
-    until_found(&running, "line", writer.written.len()).await;
+    // Everything on disk is read once the last line is found and nothing is left to commit.
+    let quiet = async {
+        while running.store.has_uncommitted() || find(&running.store, "line").len() < writer.written.len() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let all_there = tokio::time::timeout(Duration::from_secs(20), quiet).await;
     tasks.shutdown(Duration::from_secs(20)).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in find(&running.store, "*") {
@@ -202,7 +209,7 @@ async fn kill_9_loses_and_doubles_nothing() {
     }
     let lost: Vec<_> = writer.written.iter().filter(|body| !counts.contains_key(*body)).collect();
     let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
-    assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?} doubled {doubled:?}");
+    assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?} doubled {doubled:?} {all_there:?}");
     assert_eq!(counts.len(), writer.written.len());
 }
 
@@ -224,6 +231,22 @@ impl Authorizer for ByName {
         let may = user.groups.iter().any(|group| group == "system:masters") || user.name == *namespace;
         if may && subresource == "log" { Ok(()) } else { Err("no rule allows it".into()) }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_answer_makes_the_answer_partial() {
+    // Takes the connection and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let collector =
+        |node: &str, address| Collector { node: node.into(), address: Some(address), token: TOKEN.into() };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
+    let nodes = Nodes(vec![collector("silent", address), collector("closed", closed)]);
+    let root = LogRoot::new(Arc::new(nodes), Arc::new(ByName)).with_deadline(Duration::from_millis(200));
+    let answer = root.search(&UserInfo::master("admin"), &SearchRequest::default()).await.expect("an answer");
+    let errors: Vec<_> = answer.partial.iter().map(|partial| partial.error.as_str()).collect();
+    assert_eq!(errors[0], "no answer within 200ms");
+    assert!(errors[1].contains("can't be reached"), "{errors:?}");
 }
 
 struct Cluster {

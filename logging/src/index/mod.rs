@@ -53,6 +53,8 @@ pub enum IndexError {
     /// A file is not what was written.
     #[error("split {split} is damaged: {what}")]
     Damaged { split: u64, what: String },
+    #[error("index `{0}` is used by another collector: stop it first")]
+    InUse(std::path::PathBuf),
     #[error("manifest can't be written")]
     Manifest(#[source] serde_json::Error),
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,6 +31,8 @@ pub struct Store {
     pub(super) manifest: Mutex<Manifest>,
     pub(super) retention: Retention,
     pods: PodTable,
+    /// Locked while the store lives; the kernel unlocks it when the process dies.
+    _lock: File,
 }
 
 #[derive(Default)]
@@ -58,6 +60,7 @@ impl Store {
         for path in [directory.join("splits"), directory.join("broken")] {
             fs::create_dir_all(&path).map_err(IndexError::io("can't create", &path))?;
         }
+        let lock = lock(directory)?;
         let loaded = Manifest::load(directory)?;
         let damaged = loaded.is_none();
         let mut manifest = loaded.unwrap_or_default();
@@ -71,6 +74,7 @@ impl Store {
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
+            _lock: lock,
         };
         store.open_splits(damaged)?;
         Ok((store, streams))
@@ -191,6 +195,17 @@ impl Store {
         let raw =
             |blocks: &[Arc<SealedBlock>]| blocks.iter().map(|b| b.head.raw_bytes as usize).sum::<usize>();
         raw(&state.sealed) + raw(&state.committing) + state.open_bytes
+    }
+}
+
+/// Two collectors in one index would take each other's splits for rubbish.
+fn lock(directory: &Path) -> Result<File, IndexError> {
+    let path = directory.join("LOCK");
+    let file = File::create(&path).map_err(IndexError::io("can't create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(IndexError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(IndexError::io("can't lock", &path)(error)),
     }
 }
 

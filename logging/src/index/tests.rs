@@ -103,6 +103,8 @@ fn merging_changes_no_answer() {
     assert_eq!(count(&store, "pod:db number4999"), 1);
     let blocks = store.snapshot().splits().iter().map(|split| split.blocks().len()).max();
     assert_eq!(blocks, Some(2), "blocks are filled up");
+    let again = Store::open(folder.path(), Retention::default());
+    assert!(matches!(again, Err(IndexError::InUse(_))), "one store at a time");
     drop(store);
     assert_eq!(find(&self::store(folder.path()), "record").records, before);
 }

@@ -3,7 +3,10 @@
 use axum::{
     Extension, Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Query, State, rejection::JsonRejection},
+    extract::{
+        DefaultBodyLimit, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -62,9 +65,10 @@ async fn facets(
 async fn tail(
     State(root): State<LogRoot>,
     user: User,
-    Query(request): Query<SearchRequest>,
+    request: Result<Query<SearchRequest>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let lines = root.tail(&known(user)?, &request).await?;
+    let (user, Query(request)) = (known(user)?, request?);
+    let lines = root.tail(&user, &request).await?;
     Ok(ndjson(lines))
 }
 
@@ -109,6 +113,12 @@ impl From<RootError> for Refusal {
 
 impl From<JsonRejection> for Refusal {
     fn from(error: JsonRejection) -> Self {
+        Self { status: error.status(), reason: "BadRequest", message: error.body_text() }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
         Self { status: error.status(), reason: "BadRequest", message: error.body_text() }
     }
 }

@@ -92,9 +92,14 @@ impl LogFile {
         if self.acked == Some(offset) {
             return Ok(());
         }
-        let was_open = self.is_open();
-        let result =
-            self.open(directory).and_then(|file| file.set_xattr(super::ACKED, offset.to_string().as_bytes()));
+        let (was_open, fingerprint) = (self.is_open(), self.fingerprint);
+        let result = self.open(directory).and_then(|file| {
+            // Never on another file that has the name and inode now: its text would be thought indexed.
+            if !fingerprint.fits(file) {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the inode now"));
+            }
+            file.set_xattr(super::ACKED, offset.to_string().as_bytes())
+        });
         if !was_open {
             self.close();
         }
@@ -129,6 +134,7 @@ impl LogFile {
         if file.metadata()?.len() < self.offset || !self.fingerprint.fits(file) {
             tracing::info!(file = %self.name, offset = self.offset, "log file was truncated, it is read from its begin");
             (self.offset, self.fingerprint, self.skipping) = (0, Fingerprint::default(), None);
+            self.acked = None;
         }
         buffer.resize(CHUNK, 0);
         let length = file.read_at(buffer, self.offset)?;

@@ -76,7 +76,9 @@ impl StreamTail {
                         file.name.clone_from(&entry.name);
                     }
                     file.missing = 0;
-                    file.dirty |= file.offset != entry.size;
+                    // While it was closed, another file may have got its inode, even with the same
+                    // size: opening compares the begin.
+                    file.dirty |= !file.is_open() || file.offset != entry.size;
                 }
                 None => {
                     let known = self.known.files.iter().position(|file| file.inode == entry.inode);

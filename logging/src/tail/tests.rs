@@ -140,6 +140,29 @@ fn an_inode_that_is_used_again_is_another_file() {
 }
 
 #[test]
+fn a_new_text_of_the_same_size_behind_a_closed_file_is_read_and_not_acknowledged_before() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    assert_eq!(drain(&mut tailer), ["one"]);
+    let rotated = node.dir().join("0.log.1");
+    fs::rename(&path, &rotated).expect("renamed");
+    append(&path, b"");
+    node.look(&mut tailer);
+    assert!(drain(&mut tailer).is_empty());
+    let checkpoints = tailer.checkpoints();
+    // Closes the rotated file; from here on only its begin tells it from another one with its inode.
+    tailer.committed(&checkpoints);
+    let _ = xattr::remove(&rotated, ACKED);
+    fs::write(&rotated, line(2, 'F', "two")).expect("written");
+    tailer.committed(&checkpoints);
+    assert_eq!(xattr::get(&rotated, ACKED).ok().flatten(), None);
+    node.look(&mut tailer);
+    assert_eq!(drain(&mut tailer), ["two"]);
+}
+
+#[test]
 fn pending_pieces_of_a_stream_without_files_become_a_record() {
     let mut node = Node::new();
     append(&node.dir().join("0.log"), line(1, 'P', "last words").as_bytes());
