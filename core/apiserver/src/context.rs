@@ -77,7 +77,7 @@ impl Context {
 
     /// Answers with an object of the stored version.
     pub fn answer(&self, code: StatusCode, object: Value) -> Result<Response<Body>> {
-        self.answer_served(code, self.resource.from_stored(object))
+        self.answer_served(code, self.resource.served_from(object))
     }
 
     /// Answers with an object of the served version, in the asked shape.

@@ -64,10 +64,10 @@ impl Resource {
     /// A cached object in the served version.
     pub fn served(&self, json: &[u8]) -> Result<Value> {
         let object = serde_json::from_slice(json).map_err(ApiError::internal)?;
-        Ok(self.from_stored(object))
+        Ok(self.served_from(object))
     }
 
-    pub fn from_stored(&self, object: Value) -> Value {
+    pub fn served_from(&self, object: Value) -> Value {
         match &self.kind.stored_as {
             Some(conversion) => (conversion.from_stored)(object),
             None => object,

@@ -16,7 +16,7 @@ use crate::{
     admission::Admission,
     authn::Authenticator,
     authz::{Objects, Rbac},
-    bootstrap::{self, roles},
+    bootstrap::{self, kubernetes, roles},
     cache::{CacheError, Freshness, ListQuery},
     config::Config,
     front::{listen, route},
@@ -74,6 +74,7 @@ impl ApiServer {
         }
         bootstrap::run(&core, config.advertise).await?;
         roles::follow(&core);
+        kubernetes::follow(&core, config.advertise);
         Ok(Self { core })
     }
 

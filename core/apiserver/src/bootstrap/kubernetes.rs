@@ -3,10 +3,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use futures::{StreamExt, stream::SelectAll};
 use serde_json::{Value, json};
+use tiphys_lifecycle::BoxError;
 
 use super::ensure;
-use crate::{state::Core, status::Result};
+use crate::{
+    cache::{CacheWatch, EventKind, Selector, WatchQuery, WatchStart},
+    state::Core,
+    status::Result,
+};
 
 pub async fn write(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) -> Result<()> {
     let address = core.service_pools.addresses.cidr().nth(1).to_string();
@@ -37,6 +43,39 @@ pub async fn write(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) -> Result
         .await?;
     }
     Ok(())
+}
+
+/// Writes them again when someone deletes one of them: every Pod relies on them.
+pub fn follow(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) {
+    let shared = core.clone();
+    core.tasks.spawn_restarting("service kubernetes", move || {
+        let core = shared.clone();
+        async move {
+            let mut changes = changes(&core).await?;
+            write(&core, advertise).await?;
+            while let Some(event) = changes.next().await {
+                if event?.kind == EventKind::Deleted {
+                    write(&core, advertise).await?;
+                }
+            }
+            Err::<(), BoxError>("a watch on the service kubernetes ended".into())
+        }
+    });
+}
+
+async fn changes(core: &Core) -> std::result::Result<SelectAll<CacheWatch>, BoxError> {
+    let mut all = SelectAll::new();
+    for (group, resource) in [("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")] {
+        let found = core.registry.stored(group, resource).ok_or("services are not served")?;
+        let query = WatchQuery {
+            start: WatchStart::Any,
+            namespace: Some("default".into()),
+            selector: Selector::parse(None, Some("metadata.name=kubernetes"))?,
+            bookmarks: false,
+        };
+        all.push(found.cache()?.watch(query).await?);
+    }
+    Ok(all)
 }
 
 /// Whether `stored` says what `wanted` says; defaults may have been added to it.

@@ -239,7 +239,7 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, Malformed> {
 
 /// A time that isn't set is an empty message.
 fn time(bytes: &[u8], format: &str) -> Result<Value, Malformed> {
-    let number = |wanted| Ok::<_, Malformed>(find(bytes, wanted)?.map(Payload::integer).transpose()?);
+    let number = |wanted| find(bytes, wanted)?.map(Payload::integer).transpose();
     let Some(seconds) = number(1)? else { return Ok(Value::Null) };
     let nanoseconds = i32::try_from(number(2)?.unwrap_or(0)).unwrap_or(0);
     let time = Timestamp::new(seconds, nanoseconds).map_err(|_| Malformed("a time is out of range"))?;

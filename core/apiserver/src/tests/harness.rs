@@ -205,13 +205,10 @@ impl Watching {
     }
 
     /// The next event as type and object's name.
-    #[track_caller]
-    pub fn event(&mut self) -> impl Future<Output = (String, String)> + '_ {
-        async move {
-            let event = self.next().await.expect("an event");
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
-        }
+    pub async fn event(&mut self) -> (String, String) {
+        let event = self.next().await.expect("an event");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
     }
 }
 

@@ -77,3 +77,23 @@ async fn a_dry_run_takes_nothing() {
     api.post(&format!("{SERVICES}?dryRun=All"), &service("one", &wish)).await.expect(201);
     api.post(SERVICES, &service("one", &wish)).await.expect(201);
 }
+
+#[tokio::test]
+async fn the_service_kubernetes_comes_back() {
+    let api = Harness::start().await;
+    let path = format!("{SERVICES}/kubernetes");
+    let before = api.get(&path).await.expect(200);
+    api.delete(&path).await.expect(200);
+    let back = async {
+        loop {
+            let answer = api.get(&path).await;
+            if answer.code == 200 {
+                break answer.json();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let after = tokio::time::timeout(super::harness::LIMIT, back).await.expect("it comes back");
+    assert_eq!(after["spec"]["clusterIP"], before["spec"]["clusterIP"]);
+    assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
+}

@@ -44,7 +44,7 @@ pub async fn patch(ctx: &Context, part: Part, bytes: &[u8]) -> Result<Response<B
     }
     let patch = body::json(bytes)?;
     let stored = commit::update(ctx, part, &|current| {
-        let before = ctx.resource.from_stored(current.object.clone());
+        let before = ctx.resource.served_from(current.object.clone());
         let after = patched(ctx, patch_type, &before, &patch)?;
         Ok(Change::to(decode::patched(ctx, after)?))
     })
