@@ -66,7 +66,14 @@ impl Recorder {
     }
 
     /// About one container of a Pod.
-    pub(crate) fn container(&self, pod: &Pod, name: &str, kind: Kind, reason: &str, message: impl Into<String>) {
+    pub(crate) fn container(
+        &self,
+        pod: &Pod,
+        name: &str,
+        kind: Kind,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.say(pod_reference(pod, Some(name)), kind, reason, message.into());
     }
 

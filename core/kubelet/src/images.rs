@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde::Deserialize;
-use tiphys_runtime::cri::{Cri, Credentials};
+use tiphys_runtime::cri::{Credentials, Cri};
 
 use crate::{
     events::{Kind, Recorder},

@@ -6,12 +6,15 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_client::Cache;
 use tiphys_lifecycle::{OnError, Tasks};
-use tiphys_runtime::{cgroup::Hierarchy, cri::Cri};
+use tiphys_runtime::{
+    cgroup::{Hierarchy, Limits, limits},
+    cri::Cri,
+};
 use tiphys_telemetry::Component;
 
 use crate::{
-    Error, KubeletConfig, events::Recorder, logs, metric_names::Metrics, node, samples, server, sources::Sources,
-    statics, volumes::Volumes, workers,
+    Error, KubeletConfig, events::Recorder, logs, metric_names::Metrics, node, samples, server,
+    sources::Sources, statics, volumes::Volumes, workers,
 };
 
 /// A running kubelet.
@@ -26,7 +29,12 @@ impl Kubelet {
     ///
     /// # Errors
     /// No control groups, a certificate that can't be used, a port that is taken.
-    pub async fn start(config: KubeletConfig, client: Client, socket: &Path, tasks: &Tasks) -> Result<Self, Error> {
+    pub async fn start(
+        config: KubeletConfig,
+        client: Client,
+        socket: &Path,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
         let listener = server::bind(&config).await?;
         let registry = workers::Registry::default();
         let waker = registry.clone();
@@ -46,13 +54,15 @@ impl Kubelet {
             config,
         });
         let own = format!("spec.nodeName={}", context.config.node_name);
-        let pods = Cache::start(tasks, Api::<Pod>::all(client.clone()), watcher::Config::default().fields(&own));
+        let pods =
+            Cache::start(tasks, Api::<Pod>::all(client.clone()), watcher::Config::default().fields(&own));
         let statics = statics::start(
             context.config.static_pods.clone(),
             context.config.node_name.clone(),
             client.clone(),
             tasks,
         );
+        make_class_groups(&context)?;
         workers::dispatch(&context, pods, statics);
         let (keeper, own_node) = (context.clone(), node.clone());
         tasks.spawn_restarting("kubelet node status", move || node::keep(keeper.clone(), own_node.clone()));
@@ -68,4 +78,15 @@ impl Kubelet {
     pub fn component(&self) -> &Component {
         &self.component
     }
+}
+
+/// Groups of the classes, below which Pods have theirs. What asked for nothing gets
+/// what is left over.
+fn make_class_groups(context: &workers::Context) -> Result<(), Error> {
+    let base = context.config.pods_group.trim_end_matches('/');
+    let (hierarchy, usual) = (&context.hierarchy, Limits::default());
+    hierarchy.create(base, &usual)?;
+    hierarchy.create(&format!("{base}/burstable"), &usual)?;
+    let least = Limits { cpu_shares: Some(limits::shares(0)), ..usual };
+    Ok(hierarchy.create(&format!("{base}/besteffort"), &least)?)
 }

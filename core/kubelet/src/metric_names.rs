@@ -32,7 +32,11 @@ impl Metrics {
             missed_events: Counter::default(),
         };
         metrics.component.registry(|registry| {
-            registry.register("tiphys_kubelet_pod_workers", "Pods that have a worker", metrics.workers.clone());
+            registry.register(
+                "tiphys_kubelet_pod_workers",
+                "Pods that have a worker",
+                metrics.workers.clone(),
+            );
             registry.register(
                 "tiphys_kubelet_containers_started",
                 "Containers started",

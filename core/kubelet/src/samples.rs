@@ -74,7 +74,8 @@ pub(crate) fn start(context: &Arc<Context>) -> Result<Seconds, Error> {
     context.hierarchy.create(&config.node_group, &Default::default())?;
     let sampler = Sampler::new(&config.node_group, &config.root)?;
     let seconds = Seconds::new();
-    let measurer = Measurer { context: context.clone(), sampler, pids: HashMap::new(), seconds: seconds.clone() };
+    let measurer =
+        Measurer { context: context.clone(), sampler, pids: HashMap::new(), seconds: seconds.clone() };
     context.tasks.spawn("kubelet samples", OnError::Log, measurer.run());
     Ok(seconds)
 }
@@ -130,7 +131,8 @@ impl Measurer {
             });
         }
         targets.sort_by(|a, b| a.id.cmp(&b.id));
-        let alive = |id: &String| views.iter().any(|view| view.runtime.sandboxes.iter().any(|one| one.id == *id));
+        let alive =
+            |id: &String| views.iter().any(|view| view.runtime.sandboxes.iter().any(|one| one.id == *id));
         self.pids.retain(|id, _| alive(id));
         targets
     }
@@ -166,7 +168,11 @@ fn samples(context: &Context, time: i64, snapshot: &Snapshot, views: &[Arc<PodVi
             memory_bytes: config.capacity.memory_bytes,
             filesystem_bytes: snapshot.filesystem.capacity_bytes,
         },
-        pods: snapshot.pods.iter().filter_map(|pod| Some(pod_sample(pod, by_uid.get(pod.id.as_str())?))).collect(),
+        pods: snapshot
+            .pods
+            .iter()
+            .filter_map(|pod| Some(pod_sample(pod, by_uid.get(pod.id.as_str())?)))
+            .collect(),
     }
 }
 

@@ -65,8 +65,10 @@ impl Sources {
                 let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &source.namespace);
                 found(api.get(&source.name).await).map(|found| {
                     found.map(|map| {
-                        let text = map.data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes()));
-                        text.chain(map.binary_data.into_iter().flatten().map(|(key, value)| (key, value.0))).collect()
+                        let text =
+                            map.data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes()));
+                        text.chain(map.binary_data.into_iter().flatten().map(|(key, value)| (key, value.0)))
+                            .collect()
                     })
                 })
             }

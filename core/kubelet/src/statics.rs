@@ -84,11 +84,16 @@ fn read_folder(folder: &Path, node: &str) -> BTreeMap<String, Arc<Pod>> {
         if !known || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
             continue;
         }
-        match std::fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text, node)) {
+        match std::fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| parse(&text, node))
+        {
             Ok(pod) => {
                 pods.insert(spec::uid(&pod).to_owned(), Arc::new(pod));
             }
-            Err(error) => tracing::warn!(path = %path.display(), error, "manifest of a static pod cannot be used"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), error, "manifest of a static pod cannot be used")
+            }
         }
     }
     pods

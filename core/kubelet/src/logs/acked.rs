@@ -24,8 +24,9 @@ fn acked(path: &Path) -> Option<u64> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut value = [0_u8; 32];
     // SAFETY: both strings end in zero, and the length is that of the buffer.
-    let length =
-        unsafe { nix::libc::lgetxattr(name.as_ptr(), ATTRIBUTE.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let length = unsafe {
+        nix::libc::lgetxattr(name.as_ptr(), ATTRIBUTE.as_ptr(), value.as_mut_ptr().cast(), value.len())
+    };
     let length = usize::try_from(length).ok()?;
     std::str::from_utf8(&value[..length]).ok()?.trim().parse().ok()
 }
@@ -35,7 +36,8 @@ pub(super) fn acknowledge(path: &Path, bytes: u64) {
     let name = CString::new(path.as_os_str().as_bytes()).expect("a path");
     let value = bytes.to_string();
     // SAFETY: as above.
-    let done =
-        unsafe { nix::libc::setxattr(name.as_ptr(), ATTRIBUTE.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    let done = unsafe {
+        nix::libc::setxattr(name.as_ptr(), ATTRIBUTE.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+    };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
 }

@@ -36,7 +36,8 @@ pub(crate) fn stream(request: Request, tasks: &tiphys_lifecycle::Tasks) -> mpsc:
     let (sender, receiver) = mpsc::channel(QUEUE);
     tasks.spawn("kubelet log stream", tiphys_lifecycle::OnError::Log, async move {
         let failed = sender.clone();
-        let reader = Reader { left: request.options.limit_bytes, request, out: Vec::new(), sender, whole: true };
+        let reader =
+            Reader { left: request.options.limit_bytes, request, out: Vec::new(), sender, whole: true };
         if let Err(error) = reader.run().await
             && error.kind() != io::ErrorKind::BrokenPipe
         {
@@ -87,7 +88,12 @@ impl Reader {
         let mut paths = rotate::rotated(&self.request.path);
         paths.push(self.request.path.clone());
         for path in paths.into_iter().rev() {
-            let file = File::open(&path)?;
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                // Between a rotation's rename and the new file there is none for a moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let Some(lines) = wanted else {
                 files.push((file, 0));
                 continue;
@@ -98,7 +104,7 @@ impl Reader {
                 break;
             }
             // All of this file is not enough: the older one has the rest.
-            let here = BufReader::new(file).lines().count() as u64;
+            let here = whole_lines(file)?;
             wanted = Some(lines.saturating_sub(here));
             if wanted == Some(0) {
                 break;
@@ -206,6 +212,14 @@ impl Reader {
         let piece = Bytes::from(std::mem::take(&mut self.out));
         self.sender.send(Ok(piece)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+}
+
+fn whole_lines(file: File) -> io::Result<u64> {
+    let mut count = 0;
+    for raw in BufReader::new(file).split(b'\n') {
+        count += u64::from(line::parse(&raw?).is_some_and(|line| line.ends));
+    }
+    Ok(count)
 }
 
 /// Something was written, made or renamed in this folder.

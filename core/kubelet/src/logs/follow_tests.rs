@@ -7,8 +7,10 @@ use tiphys_lifecycle::Tasks;
 use super::*;
 
 fn log(folder: &Path, texts: &[&str]) {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join("0.log")).expect("opened");
-    let lines: String = texts.iter().map(|text| format!("2026-01-02T03:04:05.5Z stdout F {text}\n")).collect();
+    let mut file =
+        fs::OpenOptions::new().create(true).append(true).open(folder.join("0.log")).expect("opened");
+    let lines: String =
+        texts.iter().map(|text| format!("2026-01-02T03:04:05.5Z stdout F {text}\n")).collect();
     file.write_all(lines.as_bytes()).expect("written");
 }
 

@@ -24,7 +24,9 @@ impl Options {
         let flag = |name: &str| matches!(query.get(name).map(String::as_str), Some("true" | "1" | "True"));
         let number = |name: &str| match query.get(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
-            Some(value) => value.parse::<u64>().map(Some).map_err(|_| format!("{name}: {value:?} is not a count")),
+            Some(value) => {
+                value.parse::<u64>().map(Some).map_err(|_| format!("{name}: {value:?} is not a count"))
+            }
         };
         let since_time = match query.get("sinceTime").filter(|value| !value.is_empty()) {
             None => None,
@@ -33,7 +35,8 @@ impl Options {
             }
         };
         let seconds = number("sinceSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
-        let since_seconds = seconds.and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok());
+        let since_seconds =
+            seconds.and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok());
         if since_time.is_some() && since_seconds.is_some() {
             return Err("at most one of sinceTime and sinceSeconds may be given".into());
         }
@@ -60,7 +63,8 @@ mod tests {
         let read = |pairs: &[(&str, &str)]| {
             Options::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), now)
         };
-        let options = read(&[("follow", "true"), ("tailLines", "5"), ("sinceSeconds", "60"), ("stream", "All")]);
+        let options =
+            read(&[("follow", "true"), ("tailLines", "5"), ("sinceSeconds", "60"), ("stream", "All")]);
         let expected = Options {
             follow: true,
             tail_lines: Some(5),

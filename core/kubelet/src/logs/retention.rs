@@ -29,7 +29,8 @@ pub(crate) async fn keep_house(context: Arc<Context>) -> Result<(), io::Error> {
         for view in &views {
             rotate_pod(&context, view).await;
         }
-        let folders: HashSet<String> = views.iter().map(|view| sandbox_config::log_folder(&view.pod)).collect();
+        let folders: HashSet<String> =
+            views.iter().map(|view| sandbox_config::log_folder(&view.pod)).collect();
         let root = context.config.log_root.clone();
         let swept = tokio::task::spawn_blocking(move || sweep(&root, &folders, SystemTime::now())).await;
         if let Ok(Err(error)) = swept {
@@ -70,12 +71,18 @@ async fn rotate_one(context: &Context, container: &Container, path: &Path) -> io
 fn remove_old_instances(folder: &Path, containers: &[Container]) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let known: Vec<u32> =
-            containers.iter().filter(|container| container.name == name).map(|container| container.attempt).collect();
+        let known: Vec<u32> = containers
+            .iter()
+            .filter(|container| container.name == name)
+            .map(|container| container.attempt)
+            .collect();
         let Some(oldest) = known.iter().min() else { continue };
         for file in fs::read_dir(entry.path())?.flatten() {
-            let attempt = file.file_name().to_string_lossy().split('.').next().and_then(|n| n.parse::<u32>().ok());
-            if attempt.is_some_and(|attempt| attempt < *oldest) && (is_acked(&file.path()) || age(&file.path()) > KEEP_REMOVED) {
+            let attempt =
+                file.file_name().to_string_lossy().split('.').next().and_then(|n| n.parse::<u32>().ok());
+            if attempt.is_some_and(|attempt| attempt < *oldest)
+                && (is_acked(&file.path()) || age(&file.path()) > KEEP_REMOVED)
+            {
                 fs::remove_file(file.path())?;
             }
         }

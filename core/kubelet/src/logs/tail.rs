@@ -14,45 +14,31 @@ pub(super) fn start_of_last(file: &File, lines: u64) -> io::Result<u64> {
     if lines == 0 {
         return Ok(length);
     }
-    // Raw lines from the end, until enough of them end a line of text.
-    let mut end = length;
-    let mut starts = Vec::new();
+    // The begin of the raw line that was seen last, from the end on. It begins a line
+    // of text if the raw line before it ends one.
+    let (mut end, mut begin, mut count) = (length, length, 0);
     let mut buffer = Vec::new();
     while end > 0 {
         let start = end.saturating_sub(BLOCK);
         buffer.resize(usize::try_from(end - start).map_err(io::Error::other)?, 0);
         file.read_exact_at(&mut buffer, start)?;
-        for (at, byte) in buffer.iter().enumerate().rev() {
+        for (at, _) in buffer.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             let next = start + at as u64 + 1;
-            if *byte == b'\n' && next < length {
-                starts.push(next);
-                if let Some(found) = enough(file, &starts, length, lines)? {
-                    return Ok(found);
+            if next == length {
+                continue;
+            }
+            if begin < length && ends_line(file, next, begin)? {
+                count += 1;
+                if count == lines {
+                    return Ok(begin);
                 }
             }
+            begin = next;
         }
         end = start;
     }
-    Ok(0)
-}
-
-/// Checks the newest raw line: the line before it must end for it to be a beginning.
-fn enough(file: &File, starts: &[u64], length: u64, lines: u64) -> io::Result<Option<u64>> {
-    // A raw line needs its predecessor to be known, so look one further than asked.
-    if (starts.len() as u64) < lines + 1 {
-        return Ok(None);
-    }
-    let mut count = 0;
-    for (n, start) in starts.iter().enumerate() {
-        let end = if n == 0 { length } else { starts[n - 1] };
-        if ends_line(file, *start, end)? {
-            count += 1;
-        }
-        if count == lines + 1 {
-            return Ok(Some(end));
-        }
-    }
-    Ok(None)
+    let first_ends = begin < length && ends_line(file, 0, begin)?;
+    Ok(if first_ends && count + 1 == lines { begin } else { 0 })
 }
 
 /// Only the head of a raw line is needed to know its tag.
@@ -80,7 +66,8 @@ mod tests {
             file.seek(SeekFrom::Start(start)).expect("found");
             let mut text = String::new();
             file.read_to_string(&mut text).expect("read");
-            let texts: Vec<_> = text.lines().map(|line| line.rsplit(' ').next().unwrap_or_default()).collect();
+            let texts: Vec<_> =
+                text.lines().map(|line| line.rsplit(' ').next().unwrap_or_default()).collect();
             assert_eq!(texts, expected, "the last {lines}");
         };
         check(0, &[]);

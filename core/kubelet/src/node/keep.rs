@@ -52,7 +52,11 @@ async fn register_once(api: &Api<Node>, config: &KubeletConfig) -> Result<Node, 
     let mut labels = config.labels.clone();
     labels.extend(standard.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let node = Node {
-        metadata: ObjectMeta { name: Some(config.node_name.clone()), labels: Some(labels.clone()), ..Default::default() },
+        metadata: ObjectMeta {
+            name: Some(config.node_name.clone()),
+            labels: Some(labels.clone()),
+            ..Default::default()
+        },
         spec: Some(NodeSpec {
             taints: (!config.taints.is_empty()).then(|| config.taints.clone()),
             ..Default::default()
@@ -81,7 +85,10 @@ pub(crate) async fn keep(context: Arc<Context>, mut node: Node) -> Result<(), Er
         let same = node.status.as_ref().is_some_and(|old| status::is_same(old, &now));
         if !fresh || !same {
             let patch = json!({"status": now});
-            match api.patch_status(&context.config.node_name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            match api
+                .patch_status(&context.config.node_name, &PatchParams::default(), &Patch::Merge(patch))
+                .await
+            {
                 Ok(answer) => {
                     node = answer;
                     // The answer of a server that sets fields of its own must not look like news.
@@ -119,15 +126,18 @@ async fn look(context: &Context, node: &Node) -> NodeStatus {
         Ok(conditions) => {
             let bad = conditions.into_iter().filter(|condition| !condition.status);
             trouble.extend(bad.map(|condition| {
-                format!("container runtime: {} is false: {} {}", condition.r#type, condition.reason, condition.message)
+                format!(
+                    "container runtime: {} is false: {} {}",
+                    condition.r#type, condition.reason, condition.message
+                )
             }));
         }
         Err(error) => trouble.push(format!("container runtime is down: {error}")),
     }
     let images = context.cri.list_images().await.unwrap_or_default();
-    let images = images.into_iter().map(|image| {
-        (image.repo_tags.into_iter().chain(image.repo_digests).collect(), image.size)
-    });
+    let images = images
+        .into_iter()
+        .map(|image| (image.repo_tags.into_iter().chain(image.repo_digests).collect(), image.size));
     let version = context.cri.version().await;
     let version = version.map(|version| format!("{}://{}", version.runtime_name, version.runtime_version));
     let info = machine::info(&context.config.version, &version.unwrap_or_default());

@@ -55,7 +55,8 @@ pub(super) fn status(
 }
 
 fn addresses(config: &KubeletConfig) -> Vec<NodeAddress> {
-    let internal = config.node_ips.iter().map(|ip| NodeAddress { type_: "InternalIP".into(), address: ip.clone() });
+    let internal =
+        config.node_ips.iter().map(|ip| NodeAddress { type_: "InternalIP".into(), address: ip.clone() });
     let name = NodeAddress { type_: "Hostname".into(), address: config.node_name.clone() };
     internal.chain([name]).collect()
 }
@@ -78,7 +79,12 @@ fn amounts(capacity: &NodeCapacity, disk: u64, less_reserved: bool) -> BTreeMap<
     .into()
 }
 
-fn conditions(before: &[NodeCondition], health: &Health, runtime: &Runtime, now: Timestamp) -> Vec<NodeCondition> {
+fn conditions(
+    before: &[NodeCondition],
+    health: &Health,
+    runtime: &Runtime,
+    now: Timestamp,
+) -> Vec<NodeCondition> {
     let disk_percent = match health.disk_capacity {
         0 => 100,
         capacity => health.disk_available * 100 / capacity,
@@ -101,7 +107,13 @@ fn conditions(before: &[NodeCondition], health: &Health, runtime: &Runtime, now:
             "KubeletHasSufficientMemory",
             "insufficient memory available",
         ),
-        pressure(no_disk, "DiskPressure", "KubeletHasDiskPressure", "KubeletHasNoDiskPressure", "disk pressure"),
+        pressure(
+            no_disk,
+            "DiskPressure",
+            "KubeletHasDiskPressure",
+            "KubeletHasNoDiskPressure",
+            "disk pressure",
+        ),
         pressure(
             no_processes,
             "PIDPressure",
@@ -133,7 +145,10 @@ fn conditions(before: &[NodeCondition], health: &Health, runtime: &Runtime, now:
 fn images(images: &[(Vec<String>, u64)]) -> Vec<ContainerImage> {
     let mut images: Vec<_> = images
         .iter()
-        .map(|(names, size)| ContainerImage { names: Some(names.clone()), size_bytes: i64::try_from(*size).ok() })
+        .map(|(names, size)| ContainerImage {
+            names: Some(names.clone()),
+            size_bytes: i64::try_from(*size).ok(),
+        })
         .collect();
     images.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.names.cmp(&b.names)));
     images.truncate(MAX_IMAGES);

@@ -9,7 +9,8 @@ use k8s_openapi::{
 use super::spec;
 
 /// The conditions that are the kubelet's to write.
-const OWN: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const OWN: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 /// What the conditions follow from.
 pub struct Facts<'a> {
@@ -40,7 +41,13 @@ pub fn conditions(pod: &Pod, facts: &Facts<'_>) -> Vec<PodCondition> {
     conditions
 }
 
-fn condition(kind: &str, verdict: Verdict, old: Option<&PodCondition>, pod: &Pod, now: Timestamp) -> PodCondition {
+fn condition(
+    kind: &str,
+    verdict: Verdict,
+    old: Option<&PodCondition>,
+    pod: &Pod,
+    now: Timestamp,
+) -> PodCondition {
     let status = if verdict.is_ok() { "True" } else { "False" };
     let (reason, message) = match verdict {
         Ok(()) => (None, None),
@@ -91,11 +98,13 @@ fn gates(pod: &Pod, before: &[PodCondition]) -> Verdict {
         match before.iter().find(|condition| condition.type_ == *kind) {
             Some(condition) if condition.status == "True" => {}
             Some(_) => {
-                let message = format!("the status of pod readiness gate {kind:?} is not \"True\", but \"False\"");
+                let message =
+                    format!("the status of pod readiness gate {kind:?} is not \"True\", but \"False\"");
                 return Err(("ReadinessGatesNotReady", message));
             }
             None => {
-                let message = format!("corresponding condition of pod readiness gate {kind:?} does not exist.");
+                let message =
+                    format!("corresponding condition of pod readiness gate {kind:?} does not exist.");
                 return Err(("ReadinessGatesNotReady", message));
             }
         }

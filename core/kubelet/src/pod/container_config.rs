@@ -24,10 +24,13 @@ pub struct ContainerFacts {
 }
 
 /// The configuration, or why there can be none.
-pub fn container_config(pod: &Pod, container: &Container, facts: ContainerFacts) -> Result<v1::ContainerConfig, String> {
-    let lookup = |name: &str| {
-        facts.variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
-    };
+pub fn container_config(
+    pod: &Pod,
+    container: &Container,
+    facts: ContainerFacts,
+) -> Result<v1::ContainerConfig, String> {
+    let lookup =
+        |name: &str| facts.variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
     let words = |words: &Option<Vec<String>>| -> Vec<String> {
         words.iter().flatten().map(|word| env::expand(word, lookup)).collect()
     };

@@ -32,8 +32,12 @@ pub struct Knowledge<'a> {
 pub fn container_status(known: &Knowledge<'_>, container: &Spec, is_init: bool) -> ContainerStatus {
     let image = container.image.clone().unwrap_or_default();
     let reported = reported(known.pod, &container.name, is_init);
-    let mut status =
-        ContainerStatus { name: container.name.clone(), image, image_id: String::new(), ..Default::default() };
+    let mut status = ContainerStatus {
+        name: container.name.clone(),
+        image,
+        image_id: String::new(),
+        ..Default::default()
+    };
     let Some(latest) = known.runtime.latest(&container.name) else {
         return never_seen(known, container, is_init, reported, status);
     };

@@ -90,7 +90,8 @@ mod tests {
     fn check(spec: serde_json::Value, servers: &[&str], searches: &[&str], options: &[&str]) {
         let mut spec = spec;
         spec["containers"] = json!([]);
-        let pod: Pod = serde_json::from_value(json!({"metadata": {"namespace": "ns"}, "spec": spec})).expect("a Pod");
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"namespace": "ns"}, "spec": spec})).expect("a Pod");
         let cluster = ClusterDns { servers: vec!["10.96.0.10".into()], domain: "cluster.local".into() };
         let config = config(&pod, &cluster, HOST);
         assert_eq!(config.servers, servers, "{spec}");

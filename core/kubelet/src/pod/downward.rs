@@ -64,7 +64,11 @@ fn lines(map: &Option<BTreeMap<String, String>>) -> String {
 }
 
 /// The value of `limits.cpu` and its kin of a container, divided and rounded up.
-pub fn resource(container: &Container, node: &NodeFacts, selector: &ResourceFieldSelector) -> Result<String, String> {
+pub fn resource(
+    container: &Container,
+    node: &NodeFacts,
+    selector: &ResourceFieldSelector,
+) -> Result<String, String> {
     let asked = container.resources.clone().unwrap_or_default();
     let divisor = selector.divisor.as_ref().map_or("0", |divisor| divisor.0.as_str());
     let divisor = divisor.parse::<Quantity>().map_err(|error| error.to_string())?;
@@ -72,17 +76,20 @@ pub fn resource(container: &Container, node: &NodeFacts, selector: &ResourceFiel
         // A limit that isn't set is what the node has.
         "limits.cpu" => millis(resources::cpu_millis(&asked.limits).unwrap_or(node.cpu_millis)),
         "limits.memory" => bytes(resources::memory_bytes(&asked.limits).unwrap_or(node.memory_bytes)),
-        "requests.cpu" => {
-            millis(resources::cpu_millis(&asked.requests).or(resources::cpu_millis(&asked.limits)).unwrap_or(0))
-        }
-        "requests.memory" => {
-            bytes(resources::memory_bytes(&asked.requests).or(resources::memory_bytes(&asked.limits)).unwrap_or(0))
-        }
+        "requests.cpu" => millis(
+            resources::cpu_millis(&asked.requests).or(resources::cpu_millis(&asked.limits)).unwrap_or(0),
+        ),
+        "requests.memory" => bytes(
+            resources::memory_bytes(&asked.requests).or(resources::memory_bytes(&asked.limits)).unwrap_or(0),
+        ),
         "limits.ephemeral-storage" | "requests.ephemeral-storage" => {
             let (list, name) = selector.resource.split_once('.').unwrap_or_default();
             let list = if list == "limits" { asked.limits } else { asked.requests };
             let amount = list.as_ref().and_then(|list| list.get(name));
-            amount.map_or("0", |amount| amount.0.as_str()).parse::<Quantity>().map_err(|error| error.to_string())?
+            amount
+                .map_or("0", |amount| amount.0.as_str())
+                .parse::<Quantity>()
+                .map_err(|error| error.to_string())?
         }
         other => return Err(format!("unsupported container resource: {other}")),
     };

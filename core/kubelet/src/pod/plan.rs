@@ -54,12 +54,26 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// End whatever is left of sandboxes that are no longer good.
-    StopSandbox { id: String },
-    RunSandbox { attempt: u32 },
-    Start { container: String, attempt: u32, delay: Duration },
-    Kill { id: String, container: String, why: String },
+    StopSandbox {
+        id: String,
+    },
+    RunSandbox {
+        attempt: u32,
+    },
+    Start {
+        container: String,
+        attempt: u32,
+        delay: Duration,
+    },
+    Kill {
+        id: String,
+        container: String,
+        why: String,
+    },
     /// An older instance that nobody asks for any more.
-    Remove { id: String },
+    Remove {
+        id: String,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,8 +174,9 @@ fn init_done(view: &View<'_>, plan: &mut Plan, policy: RestartPolicy) -> bool {
     // unless the sandbox is new: then everything starts over.
     let containers = spec::init_containers(view.pod);
     let sandbox = view.runtime.ready_sandbox().map(|sandbox| sandbox.id.as_str());
-    let in_sandbox =
-        |name: &str| view.runtime.latest(name).filter(|container| Some(container.sandbox.as_str()) == sandbox);
+    let in_sandbox = |name: &str| {
+        view.runtime.latest(name).filter(|container| Some(container.sandbox.as_str()) == sandbox)
+    };
     let any_main = spec::of(view.pod).containers.iter().any(|main| in_sandbox(&main.name).is_some());
     for container in containers {
         if spec::is_sidecar(container) {
@@ -195,14 +210,16 @@ fn decide(view: &View<'_>, plan: &mut Plan, container: &Spec, policy: RestartPol
     };
     if Some(latest.sandbox.as_str()) != sandbox {
         // The sandbox died under it: it starts over in the new one, if its policy lets it.
-        let again = policy == RestartPolicy::Always || !latest.succeeded() && policy == RestartPolicy::OnFailure;
+        let again =
+            policy == RestartPolicy::Always || !latest.succeeded() && policy == RestartPolicy::OnFailure;
         if again || latest.exit().is_none() {
             start(view, plan, container, latest.attempt + 1, Duration::ZERO);
         }
         return;
     }
     match &latest.state {
-        State::Created => start(view, plan, container, latest.attempt + 1, Duration::ZERO),
+        // Made, but this process or the one before ended before it was started.
+        State::Created => start(view, plan, container, latest.attempt, latest.delay),
         State::Running { .. } => {
             if let Some(why) = must_die(view, container, latest) {
                 let (id, container) = (latest.id.clone(), latest.name.clone());
@@ -282,9 +299,10 @@ pub fn is_finished(view: &View<'_>) -> bool {
         return false;
     }
     let ended_for_good = |container: &Spec| {
-        view.runtime.latest(&container.name).and_then(Container::exit).is_some_and(|exit| {
-            policy == RestartPolicy::Never || exit.code == 0
-        })
+        view.runtime
+            .latest(&container.name)
+            .and_then(Container::exit)
+            .is_some_and(|exit| policy == RestartPolicy::Never || exit.code == 0)
     };
     if policy == RestartPolicy::Never {
         let init_failed = spec::init_containers(view.pod).iter().any(|container| {

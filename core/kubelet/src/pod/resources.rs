@@ -52,7 +52,9 @@ pub fn cpu_millis(amounts: &Amounts) -> Option<u64> {
 }
 
 pub fn memory_bytes(amounts: &Amounts) -> Option<u64> {
-    amount(amounts, "memory").and_then(|text| quantity::units(text)).and_then(|value| u64::try_from(value).ok())
+    amount(amounts, "memory")
+        .and_then(|text| quantity::units(text))
+        .and_then(|value| u64::try_from(value).ok())
 }
 
 fn amount<'a>(amounts: &'a Amounts, name: &str) -> Option<&'a str> {
@@ -83,13 +85,17 @@ fn asked(container: &Container) -> Asked {
 pub fn pod_limits(pod: &Pod) -> Limits {
     let sidecars = spec::init_containers(pod).iter().filter(|container| spec::is_sidecar(container));
     let together: Vec<Asked> = spec::of(pod).containers.iter().chain(sidecars).map(asked).collect();
-    let alone: Vec<Asked> =
-        spec::init_containers(pod).iter().filter(|container| !spec::is_sidecar(container)).map(asked).collect();
+    let alone: Vec<Asked> = spec::init_containers(pod)
+        .iter()
+        .filter(|container| !spec::is_sidecar(container))
+        .map(asked)
+        .collect();
     let total = |value: fn(&Asked) -> Option<u64>| {
         let most = alone.iter().filter_map(value).max().unwrap_or(0);
         together.iter().filter_map(value).sum::<u64>().max(most)
     };
-    let all = |value: fn(&Asked) -> Option<u64>| together.iter().chain(&alone).all(|asked| value(asked).is_some());
+    let all =
+        |value: fn(&Asked) -> Option<u64>| together.iter().chain(&alone).all(|asked| value(asked).is_some());
     Limits {
         cpu_shares: Some(shares(total(|asked| asked.cpu_request))),
         cpu_quota_micros: all(|asked| asked.cpu_limit).then(|| quota_micros(total(|asked| asked.cpu_limit))),
@@ -99,7 +105,11 @@ pub fn pod_limits(pod: &Pod) -> Limits {
 }
 
 /// What CRI is told of one container.
-pub fn container_resources(pod: &Pod, container: &Container, node_memory: u64) -> v1::LinuxContainerResources {
+pub fn container_resources(
+    pod: &Pod,
+    container: &Container,
+    node_memory: u64,
+) -> v1::LinuxContainerResources {
     let asked = asked(container);
     let mut resources = v1::LinuxContainerResources {
         cpu_shares: signed(shares(asked.cpu_request.unwrap_or(0))),

@@ -123,7 +123,11 @@ pub fn hosts_file(pod: &Pod, ips: &[String], domain: &str, node_hosts: &str) -> 
         }
     }
     for alias in spec::of(pod).host_aliases.iter().flatten() {
-        text.push_str(&format!("{}\t{}\n", alias.ip, alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t")));
+        text.push_str(&format!(
+            "{}\t{}\n",
+            alias.ip,
+            alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join("\t")
+        ));
     }
     text
 }
@@ -135,7 +139,8 @@ mod tests {
 
     fn pod(spec: serde_json::Value) -> Pod {
         let mut spec = spec;
-        spec["containers"] = json!([{"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}]);
+        spec["containers"] =
+            json!([{"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]}]);
         let metadata = json!({"name": "web-1", "namespace": "ns", "uid": "u", "labels": {"app": "web"}});
         serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("a Pod")
     }

@@ -30,9 +30,13 @@ pub fn pod_context(pod: &Pod) -> PodSecurityContext {
 /// Which namespaces the Pod shares with the node, and its containers with each other.
 pub fn namespaces(pod: &Pod) -> v1::NamespaceOption {
     let spec = spec::of(pod);
-    let mode = |host: Option<bool>, own: NamespaceMode| if host == Some(true) { NamespaceMode::Node } else { own };
-    let own_processes =
-        if spec.share_process_namespace == Some(true) { NamespaceMode::Pod } else { NamespaceMode::Container };
+    let mode =
+        |host: Option<bool>, own: NamespaceMode| if host == Some(true) { NamespaceMode::Node } else { own };
+    let own_processes = if spec.share_process_namespace == Some(true) {
+        NamespaceMode::Pod
+    } else {
+        NamespaceMode::Container
+    };
     v1::NamespaceOption {
         network: mode(spec.host_network, NamespaceMode::Pod).into(),
         pid: mode(spec.host_pid, own_processes).into(),
@@ -76,7 +80,8 @@ pub fn container(
     let group = own.run_as_group.or(outer.run_as_group);
     let capabilities = own.capabilities.clone().unwrap_or_default();
     let hidden = !privileged && own.proc_mount.as_deref() != Some("Unmasked");
-    let paths = |paths: &[&str]| if hidden { paths.iter().map(ToString::to_string).collect() } else { Vec::new() };
+    let paths =
+        |paths: &[&str]| if hidden { paths.iter().map(ToString::to_string).collect() } else { Vec::new() };
     let seccomp = own.seccomp_profile.as_ref().or(outer.seccomp_profile.as_ref());
     Ok(v1::LinuxContainerSecurityContext {
         capabilities: Some(v1::Capability {

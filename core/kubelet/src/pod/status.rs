@@ -86,7 +86,11 @@ fn addresses(known: &Knowledge<'_>, around: &Surroundings<'_>, old: &PodStatus) 
 fn phase(known: &Knowledge<'_>, init: &[ContainerStatus], main: &[ContainerStatus]) -> &'static str {
     let policy = spec::restart_policy(known.pod);
     let exit_code = |status: &ContainerStatus| {
-        status.state.as_ref().and_then(|state| state.terminated.as_ref()).map(|terminated| terminated.exit_code)
+        status
+            .state
+            .as_ref()
+            .and_then(|state| state.terminated.as_ref())
+            .map(|terminated| terminated.exit_code)
     };
     let failed_init = spec::init_containers(known.pod).iter().zip(init).any(|(container, status)| {
         !spec::is_sidecar(container) && exit_code(status).is_some_and(|code| code != 0)
@@ -101,7 +105,8 @@ fn phase(known: &Knowledge<'_>, init: &[ContainerStatus], main: &[ContainerStatu
     let all_ended = exits.len() == main.len();
     let all_well = exits.iter().all(|code| *code == 0);
     if all_ended {
-        let for_good = known.over || policy == RestartPolicy::Never || policy == RestartPolicy::OnFailure && all_well;
+        let for_good =
+            known.over || policy == RestartPolicy::Never || policy == RestartPolicy::OnFailure && all_well;
         return match (for_good, all_well) {
             (true, true) => "Succeeded",
             (true, false) => "Failed",

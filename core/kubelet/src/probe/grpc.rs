@@ -44,10 +44,14 @@ pub(super) async fn check(stream: TcpStream, service: &str) -> Result<(), String
         let late = collected.trailers().and_then(|trailers| trailers.get("grpc-status")).cloned();
         verdict(late.or(early).as_ref().and_then(|code| code.to_str().ok()), &collected.to_bytes())
     };
+    let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
-        result = exchange => result,
-        ended = connection => Err(ended.err().map_or("connection closed".into(), |error| error.to_string())),
+        biased;
+        result = &mut exchange => return result,
+        ended = connection => ended.map_err(text)?,
     }
+    // The other side closed; its answer may have come before.
+    exchange.await
 }
 
 fn verdict(code: Option<&str>, body: &[u8]) -> Result<(), String> {

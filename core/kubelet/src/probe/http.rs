@@ -38,9 +38,13 @@ pub(super) async fn get(stream: TcpStream, get: Get) -> Result<(), String> {
     exchange(stream, get).await
 }
 
-async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, get: Get) -> Result<(), String> {
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    get: Get,
+) -> Result<(), String> {
     let text = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
     let path = if get.path.starts_with('/') { get.path } else { format!("/{}", get.path) };
     let mut request = http::Request::get(&path);
     let given = |name: &str| get.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -63,10 +67,14 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
         let _said = answer.into_body().frame().await;
         Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
     };
+    let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
-        result = exchange => result,
-        ended = connection => Err(ended.err().map_or("connection closed".into(), |error| error.to_string())),
+        biased;
+        result = &mut exchange => return result,
+        ended = connection => ended.map_err(text)?,
     }
+    // The other side closed; its answer may have come before.
+    exchange.await
 }
 
 static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
@@ -142,7 +150,8 @@ mod tests {
             let stream = TcpStream::connect(address).await.expect("a server");
             let headers = vec![("X-Probe".to_owned(), "yes".to_owned())];
             let host = address.ip().to_string();
-            get(stream, Get { tls: false, host, port: address.port(), path: "healthz?full".into(), headers }).await
+            get(stream, Get { tls: false, host, port: address.port(), path: "healthz?full".into(), headers })
+                .await
         };
         let (request, result) = tokio::join!(server, client);
         (result, request)

@@ -104,7 +104,10 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
             let ports = container.ports.iter().flatten();
-            let named = ports.filter(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port).next();
+            let named = ports
+                .filter(|port| port.name.as_deref() == Some(name))
+                .map(|port| port.container_port)
+                .next();
             match named.or_else(|| name.parse().ok()) {
                 Some(number) => number,
                 None => return Err(format!("the container has no port named {name:?}")),

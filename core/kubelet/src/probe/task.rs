@@ -27,6 +27,8 @@ pub(crate) struct ProbeContext {
     pub events: Recorder,
     /// The instance was ready before this process began to watch it.
     pub was_ready: bool,
+    /// The same of its startup probe.
+    pub was_started: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Purpose {
 /// Puts the instance on the board, and probes it until dropped.
 pub(crate) async fn watch(context: ProbeContext) {
     let container = &context.container;
-    let started = container.startup_probe.is_none() || context.was_ready;
+    let started = container.startup_probe.is_none() || context.was_started;
     let ready = container.readiness_probe.is_none() || context.was_ready;
     context.board.put(&context.target.container_id, Probed { started, ready, failed: None });
     if let Some(probe) = container.startup_probe.as_ref().filter(|_| !started) {
@@ -89,7 +91,8 @@ async fn follow(context: &ProbeContext, probe: &Probe, purpose: Purpose) {
         let Some(verdict) = machine.observe(result.is_ok()) else { continue };
         let id = &context.target.container_id;
         let name = &context.container.name;
-        let fatal = format!("Container {name} failed {} probe, will be restarted", purpose.name().to_lowercase());
+        let fatal =
+            format!("Container {name} failed {} probe, will be restarted", purpose.name().to_lowercase());
         match (purpose, verdict) {
             (Purpose::Readiness, ready) => context.board.update(id, |probed| probed.ready = ready),
             (Purpose::Startup, true) => return context.board.update(id, |probed| probed.started = true),

@@ -10,7 +10,9 @@ const MASTERS: &str = "system:masters";
 pub(super) fn may_ask(certificate: &[u8]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
     let subject = certificate.subject();
-    let named = subject.iter_common_name().filter_map(|name| name.as_str().ok()).any(|name| name == API_SERVER);
-    let master = subject.iter_organization().filter_map(|group| group.as_str().ok()).any(|group| group == MASTERS);
+    let named =
+        subject.iter_common_name().filter_map(|name| name.as_str().ok()).any(|name| name == API_SERVER);
+    let master =
+        subject.iter_organization().filter_map(|group| group.as_str().ok()).any(|group| group == MASTERS);
     named || master
 }

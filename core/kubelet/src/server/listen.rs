@@ -35,7 +35,8 @@ pub(crate) struct Bound {
 /// It is taken, or the certificate can't be used.
 pub(crate) async fn bind(config: &KubeletConfig) -> Result<Bound, Error> {
     let tls = TlsAcceptor::from(tls_config(&config.identity)?);
-    let listener = TcpListener::bind(config.listen).await.map_err(Error::io("listen on", config.listen.to_string()))?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(Error::io("listen on", config.listen.to_string()))?;
     Ok(Bound { listener, tls })
 }
 

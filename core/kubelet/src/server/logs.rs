@@ -30,7 +30,8 @@ pub(super) async fn container_logs(
         Err(error) => return (StatusCode::BAD_REQUEST, error).into_response(),
     };
     let Some(view) = shared.context.registry.find(&namespace, &name) else {
-        return (StatusCode::NOT_FOUND, format!("pod {namespace}/{name} is not on this node")).into_response();
+        return (StatusCode::NOT_FOUND, format!("pod {namespace}/{name} is not on this node"))
+            .into_response();
     };
     let now = view.borrow().clone();
     let found = match select(&now, &container, options.previous) {
@@ -55,7 +56,8 @@ fn select<'a>(view: &'a PodView, name: &str, previous: bool) -> Result<&'a Conta
         return view.runtime.previous(name).ok_or_else(|| (StatusCode::BAD_REQUEST, message()));
     }
     view.runtime.latest(name).ok_or_else(|| {
-        let message = format!("container {name:?} in pod {pod:?} is waiting to start: {}", waiting(view, name));
+        let message =
+            format!("container {name:?} in pod {pod:?} is waiting to start: {}", waiting(view, name));
         (StatusCode::BAD_REQUEST, message)
     })
 }
@@ -72,7 +74,11 @@ fn waiting(view: &PodView, name: &str) -> String {
 }
 
 /// Becomes true when this instance no longer runs.
-fn ends(context: &Context, mut view: watch::Receiver<Arc<PodView>>, container: &Container) -> watch::Receiver<bool> {
+fn ends(
+    context: &Context,
+    mut view: watch::Receiver<Arc<PodView>>,
+    container: &Container,
+) -> watch::Receiver<bool> {
     let id = container.id.clone();
     let runs = move |view: &PodView| view.runtime.running().any(|one| one.id == id);
     let (sender, receiver) = watch::channel(!runs(&view.borrow()));

@@ -34,16 +34,17 @@ pub(super) async fn samples(
 ) -> Response {
     let since = query.get("since").and_then(|since| since.parse().ok()).unwrap_or(0);
     let newest = shared.seconds.newest();
-    let lines = futures::stream::unfold((shared.seconds, newest, since), async |(seconds, mut newest, mut since)| {
-        loop {
-            let lines = seconds.since(since);
-            if let Some((last, _)) = lines.last() {
-                since = *last;
-                let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line.iter().copied()).collect();
-                return Some((Ok::<_, Infallible>(bytes), (seconds, newest, since)));
+    let lines =
+        futures::stream::unfold((shared.seconds, newest, since), async |(seconds, mut newest, mut since)| {
+            loop {
+                let lines = seconds.since(since);
+                if let Some((last, _)) = lines.last() {
+                    since = *last;
+                    let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line.iter().copied()).collect();
+                    return Some((Ok::<_, Infallible>(bytes), (seconds, newest, since)));
+                }
+                newest.changed().await.ok()?;
             }
-            newest.changed().await.ok()?;
-        }
-    });
+        });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

@@ -76,8 +76,10 @@ pub(super) async fn port_forward(
     request: Request,
 ) -> Result<Response, Refused> {
     let view = shared.context.registry.find(&namespace, &pod);
-    let sandbox = view.and_then(|view| view.borrow().runtime.ready_sandbox().map(|sandbox| sandbox.id.clone()));
-    let sandbox = sandbox.ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {namespace}/{pod} does not run here")))?;
+    let sandbox =
+        view.and_then(|view| view.borrow().runtime.ready_sandbox().map(|sandbox| sandbox.id.clone()));
+    let sandbox =
+        sandbox.ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {namespace}/{pod} does not run here")))?;
     // The ports come with the streams.
     let url = shared.context.cri.port_forward(&sandbox, Vec::new()).await.map_err(failed)?;
     tunnel(&shared, request, &url).await
@@ -95,7 +97,9 @@ struct Wanted {
 impl Wanted {
     fn read(query: &Pairs) -> Self {
         let set = |names: [&str; 2]| {
-            query.iter().any(|(key, value)| names.contains(&key.as_str()) && matches!(value.as_str(), "1" | "true"))
+            query
+                .iter()
+                .any(|(key, value)| names.contains(&key.as_str()) && matches!(value.as_str(), "1" | "true"))
         };
         let tty = set(["tty", "tty"]);
         Self {

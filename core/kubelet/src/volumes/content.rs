@@ -72,7 +72,8 @@ pub(super) async fn gather(
         let mode = projected.default_mode.unwrap_or(DEFAULT_MODE);
         for source in projected.sources.iter().flatten() {
             if let Some(map) = &source.config_map {
-                let keys = Keys { name: &map.name, items: map.items.as_deref(), optional: map.optional, mode };
+                let keys =
+                    Keys { name: &map.name, items: map.items.as_deref(), optional: map.optional, mode };
                 keys.gather(context, SourceKind::ConfigMap, &mut gathered).await?;
             }
             if let Some(secret) = &source.secret {

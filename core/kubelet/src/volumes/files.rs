@@ -69,7 +69,8 @@ fn is_same(folder: &Path, wanted: &BTreeMap<String, File>) -> bool {
         && wanted.iter().all(|(path, file)| {
             let at = folder.join(path);
             let mode = fs::metadata(&at).map(|metadata| metadata.permissions().mode() & 0o777);
-            fs::read(&at).is_ok_and(|bytes| bytes == file.bytes) && mode.is_ok_and(|mode| mode & file.mode == file.mode)
+            fs::read(&at).is_ok_and(|bytes| bytes == file.bytes)
+                && mode.is_ok_and(|mode| mode & file.mode == file.mode)
         })
 }
 

@@ -89,7 +89,8 @@ impl Volumes {
             return Ok(Made::At(path));
         }
         if let Some(host) = &volume.host_path {
-            host_path::ensure(Path::new(&host.path), host.type_.as_deref().unwrap_or_default()).map_err(failed)?;
+            host_path::ensure(Path::new(&host.path), host.type_.as_deref().unwrap_or_default())
+                .map_err(failed)?;
             return Ok(Made::At(host.path.clone().into()));
         }
         let Some(kind) = content::kind(volume) else {

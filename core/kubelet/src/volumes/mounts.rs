@@ -28,7 +28,8 @@ pub(super) fn mounts(
     for (n, wanted) in container.volume_mounts.iter().flatten().enumerate() {
         let failed = |message: String| Error::Volume { volume: wanted.name.clone(), message };
         let volume = paths.get(&wanted.name).ok_or_else(|| failed("the Pod has no such volume".into()))?;
-        let lookup = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        let lookup =
+            |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
         let part = match (&wanted.sub_path_expr, &wanted.sub_path) {
             (Some(expression), _) if !expression.is_empty() => env::expand(expression, lookup),
             (_, Some(part)) => part.clone(),
@@ -40,7 +41,8 @@ pub(super) fn mounts(
             let folder = volumes.pod_folder(spec::uid(pod)).join("volume-subpaths");
             // An attempt of its own: the running instance's mount must not be taken away under it.
             let target = folder.join(&wanted.name).join(&container.name).join(format!("{attempt}-{n}"));
-            subpath::bind(volume, &part, &target).map_err(|error| failed(format!("subPath {part:?}: {error}")))?;
+            subpath::bind(volume, &part, &target)
+                .map_err(|error| failed(format!("subPath {part:?}: {error}")))?;
             target
         };
         mounts.push(Mount {

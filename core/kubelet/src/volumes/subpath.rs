@@ -47,7 +47,10 @@ pub(super) fn bind(volume: &Path, path: &str, target: &Path) -> io::Result<()> {
 fn open_beneath(root: &File, path: &str) -> io::Result<OwnedFd> {
     let path = Path::new(path);
     if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a subPath must be relative and without `..`"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a subPath must be relative and without `..`",
+        ));
     }
     match open(root, path) {
         Err(Errno::ENOENT) => make_folders(root, path),

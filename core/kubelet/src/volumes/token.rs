@@ -78,7 +78,8 @@ pub(super) async fn current(
         ..Default::default()
     };
     let answer = api.create_token_request(account, &PostParams::default(), &request).await;
-    let answer = answer.map_err(|error| format!("cannot get a token of service account {account:?}: {error}"))?;
+    let answer =
+        answer.map_err(|error| format!("cannot get a token of service account {account:?}: {error}"))?;
     let text = answer.status.and_then(|status| status.token).unwrap_or_default();
     let now = jiff::Timestamp::now().as_second();
     let renew_at = claims(&text).and_then(|claims| renew_at(&claims, now));
@@ -114,9 +115,12 @@ fn renew_at(claims: &Claims, now: i64) -> Option<Instant> {
 pub(super) fn file(pod: &Pod, token: String, mode: i32) -> File {
     let context = security::pod_context(pod);
     let users: Vec<Option<i64>> = spec::all_containers(pod)
-        .map(|container| container.security_context.as_ref().and_then(|own| own.run_as_user).or(context.run_as_user))
+        .map(|container| {
+            container.security_context.as_ref().and_then(|own| own.run_as_user).or(context.run_as_user)
+        })
         .collect();
-    let only_user = users.first().copied().flatten().filter(|user| users.iter().all(|other| *other == Some(*user)));
+    let only_user =
+        users.first().copied().flatten().filter(|user| users.iter().all(|other| *other == Some(*user)));
     let (mode, owner) = match (context.fs_group, only_user) {
         (Some(_), _) => (0o600, None),
         (None, Some(user)) => (0o600, u32::try_from(user).ok()),

@@ -9,8 +9,12 @@ use crate::{
     Error,
     events::Kind,
     pod::{
-        dns, plan::{Action, Plan}, resources, runtime::Container,
-        sandbox_config::{self, SandboxFacts}, spec,
+        dns,
+        plan::{Action, Plan},
+        resources,
+        runtime::Container,
+        sandbox_config::{self, SandboxFacts},
+        spec,
     },
     sources,
     volumes::{ContentContext, PodVolumes},
@@ -49,9 +53,8 @@ impl Worker {
     async fn stop_sandbox(&mut self, id: &str) -> Result<bool, Error> {
         let busy = self.runtime.sandboxes.iter().any(|sandbox| sandbox.id == id && sandbox.ready)
             || self.runtime.running().any(|container| container.sandbox == id);
-        if busy {
-            self.context.cri.stop_sandbox(id).await?;
-        }
+        // A sandbox that died by itself still holds its address and host ports.
+        self.context.cri.stop_sandbox(id).await?;
         Ok(busy)
     }
 
@@ -97,7 +100,10 @@ impl Worker {
         Ok(self.context.cri.run_sandbox(config).instrument(span).await?)
     }
 
-    pub(super) fn sandbox_config(&self, attempt: u32) -> Result<tiphys_runtime::cri::v1::PodSandboxConfig, Error> {
+    pub(super) fn sandbox_config(
+        &self,
+        attempt: u32,
+    ) -> Result<tiphys_runtime::cri::v1::PodSandboxConfig, Error> {
         let config = &self.context.config;
         let host = std::fs::read_to_string(&config.resolv_conf).unwrap_or_default();
         let cluster =
@@ -174,9 +180,11 @@ impl Worker {
         self.runtime.ready_sandbox()?;
         let renew = self.volumes.as_ref().and_then(|volumes| volumes.renew_at);
         let retry = self.volume_pause.map(|(at, _)| at);
-        renew.into_iter().chain(retry).min().map(|at| {
-            at.saturating_duration_since(Instant::now()).max(Duration::from_millis(100))
-        })
+        renew
+            .into_iter()
+            .chain(retry)
+            .min()
+            .map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(100)))
     }
 
     /// A ConfigMap or Secret changed: files are written again, and containers that
@@ -214,7 +222,8 @@ impl Worker {
     }
 
     async fn kill_one(&mut self, id: &str, why: &str) -> Result<bool, Error> {
-        let Some(container) = self.runtime.containers.iter().find(|container| container.id == id).cloned() else {
+        let Some(container) = self.runtime.containers.iter().find(|container| container.id == id).cloned()
+        else {
             return Ok(false);
         };
         let grace = self.grace_of(&container);
@@ -250,7 +259,9 @@ impl Worker {
     /// The span of the Pod's start ends with its last container's start.
     fn started_all(&mut self) {
         let running = |name: &str| self.runtime.latest(name).is_some_and(Container::is_running);
-        if self.starting.is_some() && spec::of(&self.pod).containers.iter().all(|container| running(&container.name)) {
+        if self.starting.is_some()
+            && spec::of(&self.pod).containers.iter().all(|container| running(&container.name))
+        {
             self.starting = None;
             if !spec::of(&self.pod).containers.is_empty() && self.written_running_before() {
                 return;
@@ -261,7 +272,12 @@ impl Worker {
 
     /// This process did not start the Pod, it found it.
     fn written_running_before(&self) -> bool {
-        self.desired.borrow().pod().status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"))
+        self.desired
+            .borrow()
+            .pod()
+            .status
+            .as_ref()
+            .is_some_and(|status| status.phase.as_deref() == Some("Running"))
     }
 }
 

@@ -120,10 +120,27 @@ async fn adopt_orphans(context: &Arc<Context>) {
             ..Default::default()
         });
     }
+    remove_stale_groups(context, &known).await;
     for (uid, pod) in known {
         if !uid.is_empty() && !context.registry.has(&uid) {
             tracing::info!(uid, pod = spec::name(&pod), "nobody asks for this pod any more; it is ended");
             tell(context, Desired::Gone(Arc::new(pod)));
+        }
+    }
+}
+
+/// Control groups of Pods of which nothing else is left.
+async fn remove_stale_groups(context: &Context, known: &HashMap<String, Pod>) {
+    let base = context.config.pods_group.trim_end_matches('/');
+    for class in ["", "/burstable", "/besteffort"] {
+        for name in context.hierarchy.children(&format!("{base}{class}")) {
+            let Some(uid) = name.strip_prefix("pod") else { continue };
+            if known.contains_key(uid) || context.registry.has(uid) {
+                continue;
+            }
+            if let Err(error) = context.hierarchy.remove(&format!("{base}{class}/{name}")).await {
+                tracing::warn!(uid, %error, "control group of a pod that is gone was not removed");
+            }
         }
     }
 }

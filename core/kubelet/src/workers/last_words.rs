@@ -24,7 +24,8 @@ pub(super) fn last_words(file: &Path, log: &Path, container: Option<&Container>,
         return said;
     }
     let raw = tail(log, 8 * MAX_FROM_LOG);
-    let lines: Vec<&str> = raw.lines().filter_map(|line| logs::line::parse(line.as_bytes())?.text_str()).collect();
+    let lines: Vec<&str> =
+        raw.lines().filter_map(|line| logs::line::parse(line.as_bytes())?.text_str()).collect();
     let lines = &lines[lines.len().saturating_sub(LINES_FROM_LOG)..];
     let mut text = lines.join("\n");
     if text.len() > MAX_FROM_LOG {

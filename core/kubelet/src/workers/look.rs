@@ -29,7 +29,12 @@ pub(super) struct Seen {
 
 /// The Pod's sandboxes and containers, newest first. Those in `ended` are shown as
 /// ended, which may take a few milliseconds.
-pub(super) async fn look(cri: &Cri, uid: &str, ended: &HashSet<String>, seen: &mut Seen) -> Result<RuntimeState> {
+pub(super) async fn look(
+    cri: &Cri,
+    uid: &str,
+    ended: &HashSet<String>,
+    seen: &mut Seen,
+) -> Result<RuntimeState> {
     let mut tries = 0;
     loop {
         let state = look_once(cri, uid, seen).await?;
@@ -47,7 +52,8 @@ pub(super) async fn look(cri: &Cri, uid: &str, ended: &HashSet<String>, seen: &m
 
 async fn look_once(cri: &Cri, uid: &str, seen: &mut Seen) -> Result<RuntimeState> {
     let labels = || HashMap::from([(names::POD_UID.to_owned(), uid.to_owned())]);
-    let (sandboxes, containers) = tokio::try_join!(cri.list_sandboxes(labels()), cri.list_containers(labels()))?;
+    let (sandboxes, containers) =
+        tokio::try_join!(cri.list_sandboxes(labels()), cri.list_containers(labels()))?;
     let mut state = RuntimeState::default();
     for listed in sandboxes {
         if let Some(known) = seen.stopped.get(&listed.id) {

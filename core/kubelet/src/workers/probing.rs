@@ -75,9 +75,9 @@ impl Worker {
         }
         let own = self.runtime.sandboxes.first().and_then(|sandbox| sandbox.ips.first());
         let ip = own.or(self.context.config.node_ips.first()).cloned().unwrap_or_default();
-        let was_ready = was_ready(&self.pod, instance);
+        let (was_ready, was_started) = (was_ready(&self.pod, instance), was_started(&self.pod, instance));
         // On the board at once, so that the status that is computed next knows it.
-        let started = container.startup_probe.is_none() || was_ready;
+        let started = container.startup_probe.is_none() || was_started;
         let ready = container.readiness_probe.is_none() || was_ready;
         board.put(&instance.id, Probed { started, ready, failed: None });
         let context = ProbeContext {
@@ -88,6 +88,7 @@ impl Worker {
             board,
             events: self.context.events.clone(),
             was_ready,
+            was_started,
         };
         let task = self.probing.tasks.spawn(watch(context));
         self.probing.running.insert(instance.id.clone(), task);

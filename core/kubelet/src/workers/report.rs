@@ -62,7 +62,10 @@ impl Worker {
     fn say_crash_loops(&self, plan: &Plan) {
         use crate::events::Kind;
         for (name, message) in &plan.crash_loops {
-            let message = format!("Back-off restarting failed container {name} in pod {}: {message}", spec::name(&self.pod));
+            let message = format!(
+                "Back-off restarting failed container {name} in pod {}: {message}",
+                spec::name(&self.pod)
+            );
             self.context.events.container(&self.pod, name, Kind::Warning, "BackOff", message);
         }
     }
@@ -72,7 +75,8 @@ impl Worker {
         let before = serde_json::to_value(&self.written).unwrap_or_default();
         let after = serde_json::to_value(&now).unwrap_or_default();
         let patch = json!({"metadata": {"uid": self.uid}, "status": difference(&before, &after)});
-        let written = api.patch_status(spec::name(&self.pod), &PatchParams::default(), &Patch::Merge(patch)).await;
+        let written =
+            api.patch_status(spec::name(&self.pod), &PatchParams::default(), &Patch::Merge(patch)).await;
         self.context.metrics.status_writes.inc();
         match written {
             Ok(_) => {
@@ -96,7 +100,8 @@ impl Worker {
                 continue;
             }
             let message = self.messages.entry(container.id.clone()).or_insert_with(|| {
-                let file = self.context.volumes.termination_log(&self.uid, &container.name, container.attempt);
+                let file =
+                    self.context.volumes.termination_log(&self.uid, &container.name, container.attempt);
                 let log = root.join(&container.log_path);
                 last_words(&file, &log, spec::container(&self.pod, &container.name), exit.code)
             });
@@ -110,8 +115,11 @@ impl Worker {
 /// A merge patch from one value to another: null for what is gone.
 fn difference(before: &Value, after: &Value) -> Value {
     let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { return after.clone() };
-    let mut patch: serde_json::Map<String, Value> =
-        new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut patch: serde_json::Map<String, Value> = new
+        .iter()
+        .filter(|(key, value)| old.get(*key) != Some(value))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     patch.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null)));
     Value::Object(patch)
 }

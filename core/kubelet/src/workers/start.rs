@@ -91,10 +91,21 @@ impl Worker {
         }
     }
 
-    async fn try_start(&mut self, container: &Container, attempt: u32, delay: Duration) -> Result<(), Obstacle> {
+    async fn try_start(
+        &mut self,
+        container: &Container,
+        attempt: u32,
+        delay: Duration,
+    ) -> Result<(), Obstacle> {
         let id = self.create(container, attempt, delay).await?;
         let events = &self.context.events;
-        events.container(&self.pod, &container.name, Kind::Normal, "Created", format!("Created container: {}", container.name));
+        events.container(
+            &self.pod,
+            &container.name,
+            Kind::Normal,
+            "Created",
+            format!("Created container: {}", container.name),
+        );
         let span = tracing::info_span!("start container", container = %container.name);
         let started = self.context.cri.start_container(&id).instrument(span).await;
         self.context.registry.owns(&self.uid, std::iter::once(id.clone()));
@@ -103,12 +114,23 @@ impl Worker {
             // The runtime shows it as ended with a StartError: from there on it is a crash like others.
             return Ok(());
         }
-        events.container(&self.pod, &container.name, Kind::Normal, "Started", format!("Started container {}", container.name));
+        events.container(
+            &self.pod,
+            &container.name,
+            Kind::Normal,
+            "Started",
+            format!("Started container {}", container.name),
+        );
         self.post_start(container, &id).await;
         Ok(())
     }
 
-    async fn create(&mut self, container: &Container, attempt: u32, delay: Duration) -> Result<String, Obstacle> {
+    async fn create(
+        &mut self,
+        container: &Container,
+        attempt: u32,
+        delay: Duration,
+    ) -> Result<String, Obstacle> {
         let name = &container.name;
         let context = self.context.clone();
         let pull = images::ensure(&context.cri, &context.sources, &context.events, &self.pod, container);
@@ -142,10 +164,12 @@ impl Worker {
         let sandbox = self.runtime.ready_sandbox();
         let (sandbox_id, sandbox_attempt) =
             sandbox.map(|sandbox| (sandbox.id.clone(), sandbox.attempt)).unwrap_or_default();
-        let sandbox_config = self.sandbox_config(sandbox_attempt).map_err(|error| wrong(error.to_string()))?;
+        let sandbox_config =
+            self.sandbox_config(sandbox_attempt).map_err(|error| wrong(error.to_string()))?;
         self.clear_the_way(name, attempt).await;
         let span = tracing::info_span!("create container", container = %name);
-        let created = context.cri.create_container(&sandbox_id, config, sandbox_config).instrument(span).await;
+        let created =
+            context.cri.create_container(&sandbox_id, config, sandbox_config).instrument(span).await;
         created.map_err(|error| {
             context.events.container(&self.pod, name, Kind::Warning, "Failed", format!("Error: {error}"));
             Obstacle { reason: CREATE_ERROR, message: error.to_string() }
@@ -175,8 +199,8 @@ impl Worker {
                 }
                 SourceKind::ConfigMap => {
                     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-                    let content =
-                        content.map(|content| content.into_iter().map(|(key, value)| (key, text(value))).collect());
+                    let content = content
+                        .map(|content| content.into_iter().map(|(key, value)| (key, text(value))).collect());
                     known.config_maps.insert(source.name, content);
                 }
             }
@@ -193,7 +217,8 @@ impl Worker {
 
     /// A container whose postStart hook fails is killed.
     async fn post_start(&mut self, container: &Container, id: &str) {
-        let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone()) else {
+        let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone())
+        else {
             return;
         };
         let target = self.target(id);
@@ -205,9 +230,16 @@ impl Worker {
         self.hooks_run.insert(id.to_owned());
         if let Err(message) = result {
             let said = format!("PostStartHook failed: {message}");
-            self.context.events.container(&self.pod, &container.name, Kind::Warning, "FailedPostStartHook", said);
+            self.context.events.container(
+                &self.pod,
+                &container.name,
+                Kind::Warning,
+                "FailedPostStartHook",
+                said,
+            );
             if self.refresh(&News::default()).await.is_ok()
-                && let Some(instance) = self.runtime.containers.iter().find(|instance| instance.id == id).cloned()
+                && let Some(instance) =
+                    self.runtime.containers.iter().find(|instance| instance.id == id).cloned()
             {
                 let grace = Duration::from_secs(spec::grace_seconds(&self.pod).unsigned_abs());
                 let killed = self.kill(&instance, "FailedPostStartHook", grace).await;

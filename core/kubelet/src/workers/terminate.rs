@@ -90,7 +90,8 @@ impl Worker {
             .map(|container| container.name.clone())
             .collect();
         let running: Vec<Container> = self.runtime.running().cloned().collect();
-        let (aside, main): (Vec<_>, Vec<_>) = running.into_iter().partition(|found| sidecars.contains(&found.name));
+        let (aside, main): (Vec<_>, Vec<_>) =
+            running.into_iter().partition(|found| sidecars.contains(&found.name));
         let stops = main.iter().map(|container| self.kill(container, "", grace));
         for stopped in join_all(stops).await {
             stopped?;
@@ -119,7 +120,13 @@ impl Worker {
             let ran = tokio::time::timeout(grace, run_handler(&target, spec, hook, grace)).await;
             if let Ok(Err(message)) = ran {
                 let said = format!("PreStopHook failed: {message}");
-                self.context.events.container(&self.pod, &container.name, Kind::Warning, "FailedPreStopHook", said);
+                self.context.events.container(
+                    &self.pod,
+                    &container.name,
+                    Kind::Warning,
+                    "FailedPreStopHook",
+                    said,
+                );
             }
         }
         let left = grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE.min(grace));
@@ -149,7 +156,9 @@ impl Worker {
         for sandbox in &self.runtime.sandboxes {
             cri.remove_sandbox(&sandbox.id).await?;
         }
-        let lost = |container: &&Container| !self.runtime.sandboxes.iter().any(|sandbox| sandbox.id == container.sandbox);
+        let lost = |container: &&Container| {
+            !self.runtime.sandboxes.iter().any(|sandbox| sandbox.id == container.sandbox)
+        };
         for container in self.runtime.containers.iter().filter(lost) {
             cri.remove_container(&container.id).await?;
         }

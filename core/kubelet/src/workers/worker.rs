@@ -62,7 +62,8 @@ impl Worker {
         let uid = spec::uid(&pod).to_owned();
         let (registry, own) = (context.registry.clone(), uid.clone());
         let probing = Probing::new(move || registry.wake(&own));
-        let span = tracing::info_span!("pod start", namespace = spec::namespace(&pod), pod = spec::name(&pod));
+        let span =
+            tracing::info_span!("pod start", namespace = spec::namespace(&pod), pod = spec::name(&pod));
         if let Some(parent) = spec::annotation(&pod, tiphys_api::names::TRACEPARENT) {
             tiphys_telemetry::trace::set_parent(&span, parent);
         }
