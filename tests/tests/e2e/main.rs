@@ -22,6 +22,7 @@ mod logs;
 mod messages;
 mod network;
 mod sql;
+mod trace;
 
 /// The busybox image that scenarios run.
 const BUSYBOX: &str = "test.local/busybox:1";
@@ -42,6 +43,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_kill_loses_nothing", chaos::kill),
     ("e2e_down_leaves_nothing", down::nothing_left),
+    ("e2e_an_apply_is_one_trace", trace::apply),
 ];
 
 /// What the scenarios share.

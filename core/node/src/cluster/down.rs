@@ -51,7 +51,9 @@ pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<
     }
     let network = topology::teardown(&state.cluster, state.network.as_ref()).await;
     keep_first(network.context("the network is not gone"));
-    keep_first(remains::remove_cgroup(&format!("/tiphys-{}", state.cluster)).context("a cgroup is left"));
+    keep_first(
+        remains::remove_cgroup(&format!("/tiphys-{}", state.cluster)).await.context("a cgroup is left"),
+    );
     if let Some(path) = &state.kubeconfig {
         keep_first(kubeconfig::remove(path, &context_name(&state.cluster)));
     }
@@ -73,7 +75,7 @@ async fn kill_node(state: &ClusterState, node: &super::state::NodeState) -> anyh
     .await?;
     // A container that was being started while the first round ran.
     remains::kill_all(|| remains::processes_below(&node.cgroup)).await?;
-    remains::remove_cgroup(&node.cgroup)?;
+    remains::remove_cgroup(&node.cgroup).await?;
     Ok(())
 }
 

@@ -102,12 +102,26 @@ pub async fn kill_all(find: impl Fn() -> Vec<Process>) -> io::Result<()> {
 ///
 /// # Errors
 /// One is still in use.
-pub fn remove_cgroup(cgroup: &str) -> io::Result<()> {
+pub async fn remove_cgroup(cgroup: &str) -> io::Result<()> {
+    // The kernel takes a killed process out of its groups a moment after its end
+    // is told, and version 1 has no event for that.
+    for _ in 0..100 {
+        match try_remove_cgroup(cgroup) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
+    try_remove_cgroup(cgroup)
+}
+
+fn try_remove_cgroup(cgroup: &str) -> io::Result<()> {
     for folder in cgroup_folders(cgroup) {
         let mut result = Ok(());
         walk(&folder, &mut |folder| match fs::remove_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                result = Err(io::Error::other(format!("{}: {error}", folder.display())));
+                result = Err(io::Error::new(error.kind(), format!("{}: {error}", folder.display())));
             }
             _ => {}
         });

@@ -191,7 +191,9 @@ impl Built {
             format!("--cgroup-root={}", cgroup(plan, &name)),
             format!("--cluster-cidr={pods}"),
         ];
-        arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
+        arguments.extend(
+            plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={}", from_node(url, gateway))),
+        );
         let spec = ChildSpec {
             log: plan.layout.log(&name),
             notify: data.join("notify"),
@@ -289,6 +291,15 @@ impl Built {
     }
 }
 
+/// A URL of this machine's loopback, as a node reaches it.
+fn from_node(url: &str, gateway: &str) -> String {
+    url.replacen("//127.0.0.1", &format!("//{gateway}"), 1).replacen(
+        "//localhost",
+        &format!("//{gateway}"),
+        1,
+    )
+}
+
 /// The cgroup of a node, below every controller.
 fn cgroup(plan: &Plan, node: &str) -> String {
     format!("/tiphys-{}/{node}", plan.cluster)
@@ -298,4 +309,13 @@ fn write_kubeconfig(path: &Path, name: &str, credential: &Credential<'_>) -> any
     let text = kubeconfig::to_yaml(&kubeconfig::document(name, credential))?;
     crate::files::write_atomically(path, text.as_bytes(), 0o600)
         .with_context(|| format!("{} can't be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_node_finds_this_machine_at_its_gateway() {
+        assert_eq!(super::from_node("http://127.0.0.1:4317", "172.30.0.1"), "http://172.30.0.1:4317");
+        assert_eq!(super::from_node("http://otel.example:4317", "172.30.0.1"), "http://otel.example:4317");
+    }
 }

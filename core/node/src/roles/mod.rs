@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod collector;
+mod component_metrics;
 pub mod kubelet;
 pub mod process;
 pub mod server;

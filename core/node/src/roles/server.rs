@@ -25,6 +25,7 @@ use tiphys_store::Embedded;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
+use super::component_metrics;
 use crate::{
     addons,
     cli::ServerOptions,
@@ -53,8 +54,13 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     for listener in listeners {
         api.serve(listener, tls.clone());
     }
-    start_controllers(&options, &api, &pki, tasks)?;
-    start_observers(&options, &api, &pki, tasks).await?;
+    let components = ["controllers", "scheduler", "metrics"].map(Component::new);
+    let [controllers, scheduler, metrics] = &components;
+    start_controllers(&options, &api, &pki, tasks, [controllers, scheduler])?;
+    start_observers(&options, &api, &pki, tasks, metrics).await?;
+    for component in components {
+        api.mount(component_metrics::mount(component));
+    }
     let web = tiphys_web::Web::new(api.handler(), format!("http://{}", options.dashboard_listen));
     api.mount(web.link_mount());
     web.serve(dashboard, tasks);
@@ -108,15 +114,16 @@ fn start_controllers(
     api: &ApiServer,
     pki: &ClusterPki,
     tasks: &Tasks,
+    [controllers, scheduler]: [&Component; 2],
 ) -> anyhow::Result<()> {
     let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
     let config = tiphys_controllers::Config {
         cluster_cidr: options.cluster_cidr.clone(),
         root_ca_pem: pki.ca_pem().to_owned(),
     };
-    tiphys_controllers::start(config, client, tasks, &Component::new("controllers"))?;
+    tiphys_controllers::start(config, client, tasks, controllers)?;
     let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));
-    tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, tasks, &Component::new("scheduler"));
+    tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, tasks, scheduler);
     Ok(())
 }
 
@@ -126,13 +133,14 @@ async fn start_observers(
     api: &ApiServer,
     pki: &ClusterPki,
     tasks: &Tasks,
+    component: &Component,
 ) -> anyhow::Result<()> {
     let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
     };
-    let metrics = Metrics::start(config, &client, tasks, &Component::new("metrics"))?;
+    let metrics = Metrics::start(config, &client, tasks, component)?;
     for mount in metrics.mounts(api.authorizer()) {
         api.mount(mount);
     }

@@ -1,0 +1,23 @@
+//! `/metrics/<component>`: what each component of the server tells of itself.
+//!
+//! The API server's own figures are at `/metrics`. A registry a component, so
+//! that no endpoint prints another's.
+
+use std::convert::Infallible;
+
+use http::{HeaderValue, Request, Response, header};
+use tiphys_api::serve::{Body, Handler, Mount, full};
+use tiphys_telemetry::Component;
+
+/// Serves a component's figures.
+pub fn mount(component: Component) -> Mount {
+    let prefix = format!("/metrics/{}", component.name());
+    let handler = tower::service_fn(move |_: Request<Body>| {
+        let mut response = Response::new(full(component.render()));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(Component::CONTENT_TYPE));
+        async move { Ok::<_, Infallible>(response) }
+    });
+    Mount { prefix, handler: Handler::new(handler) }
+}
