@@ -15,7 +15,7 @@ setup: ## Install the Debian packages that are missing
 	@deploy/setup/setup.sh run
 
 ui: ## Build the dashboard's pages, when they are there
-	@if [ -f web/ui/package.json ]; then cd web/ui && npm ci --no-audit --no-fund && npm run build; fi
+	@if [ -f web/ui/src/main.tsx ]; then cd web/ui && npm ci --no-audit --no-fund && npm run build; fi
 
 build: ui ## Build the release binary: target/release/tiphys
 	cargo build --locked --release -p tiphys-node
