@@ -102,7 +102,9 @@ impl Archive {
                 }
                 EntryType::Directory | EntryType::XGlobalHeader | EntryType::XHeader => {}
                 other => {
-                    return Err(format!("the entry {path:?} is of a kind ({other:?}) no image archive needs"));
+                    return Err(format!(
+                        "the entry {path:?} is of a kind ({other:?}) no image archive needs"
+                    ));
                 }
             }
         }
