@@ -1,0 +1,48 @@
+// What is loading, missing, hidden or wrong, said in words.
+
+import { ApiError } from "../api/http";
+
+export function Problem({ error }: { error: unknown }) {
+  const hidden = error instanceof ApiError && error.status === 403;
+  const message = error instanceof Error ? error.message : String(error);
+  return (
+    <div role="alert" className={`m-3 rounded-lg border p-3 text-[13px] ${hidden ? "border-warn/40 bg-warn/10" : "border-bad/40 bg-bad/10"}`}>
+      <p className="font-medium">{hidden ? "Hidden: your rights do not reach this" : "This could not be shown"}</p>
+      <pre className="mt-1 overflow-x-auto font-mono text-[12px] whitespace-pre-wrap text-dim">{message}</pre>
+      {hidden && <p className="mt-1 text-dim">Choose a namespace that you may read, or ask for a role that allows it.</p>}
+    </div>
+  );
+}
+
+export function Empty({ children }: { children: React.ReactNode }) {
+  return <p className="px-4 py-6 text-center text-[13px] text-faint">{children}</p>;
+}
+
+export function Panel(props: { title: string; note?: React.ReactNode; children: React.ReactNode; className?: string }) {
+  return (
+    <section className={`panel min-w-0 overflow-hidden ${props.className ?? ""}`}>
+      <header className="flex items-center justify-between gap-2 border-b border-line px-4 py-2.5">
+        <h2 className="text-[13px] font-semibold">{props.title}</h2>
+        <span className="numbers text-[12px] text-faint">{props.note}</span>
+      </header>
+      {props.children}
+    </section>
+  );
+}
+
+const GOOD = /^(Running|Ready|Active|Bound|True|Completed|Succeeded|Normal|Available)/;
+const WAITING = /^(Pending|ContainerCreating|PodInitializing|Terminating|Init:|Unknown|SchedulingDisabled|Ready,SchedulingDisabled|False)/;
+
+export function toneOf(status: string): string {
+  if (WAITING.test(status) || status.includes("SchedulingDisabled")) return "text-warn";
+  return GOOD.test(status) ? "text-ok" : "text-bad";
+}
+
+export function Status({ text }: { text: string }) {
+  return (
+    <span className={`inline-flex items-center gap-1.5 ${toneOf(text)}`}>
+      <span className="size-1.5 shrink-0 rounded-full bg-current" />
+      {text}
+    </span>
+  );
+}

@@ -1,0 +1,44 @@
+// Time range, namespace and labels of all pages.
+
+import { useQuery } from "@tanstack/react-query";
+import { API, getJson } from "../api/http";
+import { dayClock } from "../format/time";
+import { RANGES } from "../state/scope";
+import { useScope } from "../state/useScope";
+
+interface Names {
+  items: { metadata: { name: string } }[];
+}
+
+export function ScopeBar() {
+  const [scope, setScope] = useScope();
+  const names = useQuery({
+    queryKey: ["namespaces"],
+    queryFn: ({ signal }) => getJson<Names>(`${API}/api/v1/namespaces?limit=500`, signal),
+    refetchInterval: 30_000,
+  });
+  const list = names.data?.items.map((item) => item.metadata.name) ?? [];
+  const fixed = "from" in scope.range ? scope.range : undefined;
+  return (
+    <div className="flex flex-wrap items-center gap-2">
+      {names.error ? (
+        <input aria-label="Namespace" className="field w-32" placeholder="Namespace" key={scope.namespace} defaultValue={scope.namespace}
+          onBlur={(event) => setScope({ namespace: event.target.value.trim() })} />
+      ) : (
+        <select aria-label="Namespace" className="field max-w-44" value={scope.namespace} onChange={(event) => setScope({ namespace: event.target.value })}>
+          <option value="">All namespaces</option>
+          {[...new Set([...list, scope.namespace])].filter(Boolean).map((name) => <option key={name}>{name}</option>)}
+        </select>
+      )}
+      <input aria-label="Labels" className="field w-32 sm:w-40" placeholder="app=web" key={scope.labels} defaultValue={scope.labels}
+        onKeyDown={(event) => event.key === "Enter" && setScope({ labels: event.currentTarget.value.trim() })}
+        onBlur={(event) => event.target.value.trim() !== scope.labels && setScope({ labels: event.target.value.trim() })} />
+      <select aria-label="Time range" className="field" value={fixed ? "fixed" : "last" in scope.range ? scope.range.last : ""}
+        onChange={(event) => event.target.value !== "fixed" && setScope({ range: { last: event.target.value } })}>
+        {fixed && <option value="fixed">{`${dayClock(fixed.from)} – ${dayClock(fixed.to)}`}</option>}
+        {RANGES.map((range) => <option key={range} value={range}>{`Last ${range}`}</option>)}
+      </select>
+      {fixed && <button type="button" className="button" onClick={() => setScope({ range: { last: "15m" } })}>Back to now</button>}
+    </div>
+  );
+}
