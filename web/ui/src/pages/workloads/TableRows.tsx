@@ -1,0 +1,54 @@
+// Table rows of any kind. Names lead to details; ages go on by themselves.
+
+import { useEffect, useState } from "react";
+import { Link } from "wouter";
+import type { Kind } from "../../api/kinds";
+import { type ColumnDefinition, keyOf, type Row } from "../../api/table";
+import { Status } from "../../components/Notice";
+import { type Column, RowList } from "../../components/RowList";
+import { age } from "../../format/time";
+import { printable } from "../../format/printable";
+import { useHref } from "../../state/useScope";
+
+const ON_A_PHONE = new Set(["Name", "Ready", "Status", "Reason", "Message", "Type"]);
+const WIDTHS: Record<string, string> = {
+  Ready: "minmax(60px, .5fr)", Status: "minmax(110px, 1fr)", Restarts: "minmax(90px, .8fr)", Age: "70px", Message: "minmax(160px, 4fr)",
+};
+
+/** A clock for ages. */
+export function useNow(every = 5000): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return now;
+}
+
+export function TableRows({ kind, head, rows, extra = [] }: { kind: Kind; head: ColumnDefinition[]; rows: Row[]; extra?: Column<Row>[] }) {
+  const href = useHref();
+  const now = useNow();
+  const base = kind.plural === "nodes" ? "/nodes" : `/workloads/${kind.plural}`;
+  const named = head.some((column) => column.name === "Name" && column.priority === 0);
+  const shown = head.map((column, at) => ({ column, at })).filter(({ column }) => column.priority === 0);
+  const link = (row: Row) => {
+    const { name, namespace } = row.object.metadata;
+    const path = namespace ? `${base}/${namespace}/${name}` : `${base}/${name}`;
+    return <Link href={href(path)} className="font-medium hover:text-accent hover:underline">{name}</Link>;
+  };
+  const columns = shown.map(({ column, at }): Column<Row> => ({
+    name: column.name,
+    width: WIDTHS[column.name] ?? (column.name === "Name" ? "minmax(140px, 2.2fr)" : "minmax(80px, 1fr)"),
+    wideOnly: !ON_A_PHONE.has(column.name),
+    show: (row) => {
+      const text = printable(String(row.cells[at] ?? ""));
+      if (column.name === "Name") return link(row);
+      if (column.name === "Status") return <Status text={text} />;
+      if (column.name === "Age") return age(row.object.metadata.creationTimestamp, now);
+      return <span title={text}>{text}</span>;
+    },
+  }));
+  const namespaces: Column<Row>[] = kind.namespaced && named
+    ? [{ name: "Namespace", width: "minmax(90px, 1fr)", wideOnly: true, show: (row) => <span className="text-dim">{row.object.metadata.namespace}</span> }] : [];
+  return <RowList columns={[...namespaces, ...columns, ...extra]} rows={rows} keyOf={(row) => keyOf(row.object.metadata)} />;
+}
