@@ -1,0 +1,46 @@
+// Pages of records, the newest first; older ones come by the cursor.
+
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { search } from "../../api/logs";
+import { Empty, Problem } from "../../components/Notice";
+import { matcher } from "../../query/highlight";
+import { windowOf } from "../../state/scope";
+import { useScope } from "../../state/useScope";
+import { Missing } from "./Missing";
+import { RecordList } from "./RecordList";
+
+const PAGE = 300;
+
+export function Results({ query, namespace, onAdd }: { query: string; namespace: string; onAdd: ((part: string) => void) | undefined }) {
+  const [scope] = useScope();
+  const answer = useInfiniteQuery({
+    queryKey: ["search", query, namespace, scope.range],
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) => {
+      const { from, to } = windowOf(scope.range, Date.now());
+      return search({
+        query, limit: PAGE, since: new Date(from).toISOString(), until: new Date(to).toISOString(),
+        ...(namespace ? { namespace } : {}), ...(pageParam ? { cursor: pageParam } : {}),
+      }, signal);
+    },
+    getNextPageParam: (page) => page.cursor,
+    refetchOnWindowFocus: false,
+  });
+  const records = useMemo(() => answer.data?.pages.flatMap((page) => page.records) ?? [], [answer.data]);
+  const pattern = useMemo(() => matcher(query), [query]);
+  const last = answer.data?.pages.at(-1);
+  if (answer.error) return <Problem error={answer.error} />;
+  return (
+    <>
+      {last && <Missing partial={last.partial} restricted={last.restricted} />}
+      {records.length === 0 ? <Empty>{answer.isPending ? "Searching…" : "Nothing matches in this time range. Widen the range, or take words out."}</Empty> : (
+        <RecordList length={records.length} at={(number) => records[number]} pattern={pattern} onAdd={onAdd} />
+      )}
+      <footer className="flex items-center justify-between gap-2 border-t border-line px-4 py-2 text-[12px] text-faint">
+        <span className="numbers">{records.length} records</span>
+        {answer.hasNextPage && <button type="button" className="button" disabled={answer.isFetching} onClick={() => void answer.fetchNextPage()}>{answer.isFetchingNextPage ? "Loading…" : "Load older"}</button>}
+      </footer>
+    </>
+  );
+}
