@@ -4,7 +4,7 @@
 import tailwind from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { compress } from "./build/compress";
+import { compress } from "./build/compress.ts";
 
 const dashboard = process.env.TIPHYS_DASHBOARD ?? "http://127.0.0.1:6480";
 

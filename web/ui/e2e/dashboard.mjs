@@ -71,6 +71,10 @@ const steps = {
     await open(`/logs?q=${encodeURIComponent("(error")}`);
     await page.getByRole("alert").first().getByText("^").waitFor();
   },
+  "the live tail connects": async () => {
+    await open("/logs?live=1");
+    await page.getByText(/records · live/).waitFor();
+  },
   "SQL gives a table": async () => {
     await open(`/sql?q=${encodeURIComponent("select node, count(*) as samples from node group by node order by node")}`);
     await page.locator(".cm-content").click();

@@ -3,6 +3,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { clock, dayClock } from "../format/time";
 import { useTheme } from "../state/theme";
 import type { Series } from "../query/series";
 
@@ -11,10 +12,19 @@ export interface ChartProps {
   format: (value: number) => string;
   height?: number;
   stepped?: boolean;
+  /** Amounts of memory: ticks at powers of two. */
+  binary?: boolean;
   onZoom?: ((from: number, to: number) => void) | undefined;
 }
 
-export default function Chart({ series, format, height = 150, stepped, onZoom }: ChartProps) {
+const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
+function axisClock(ms: number, stepSeconds: number, number: number): string {
+  if (stepSeconds >= 86_400 || (stepSeconds >= 21_600 && number === 0)) return dayClock(ms).slice(0, -9);
+  return stepSeconds >= 60 ? clock(ms).slice(0, 5) : clock(ms);
+}
+
+export default function Chart({ series, format, height = 150, stepped, binary, onZoom }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const { shown } = useTheme();
   const latest = useRef({ format, onZoom });
@@ -36,7 +46,7 @@ export default function Chart({ series, format, height = 150, stepped, onZoom }:
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.15 : 1] } },
-      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) }],
+      axes: [{ ...axis, space: 70, values: (_, ticks) => ticks.map((tick, n) => axisClock(tick * 1000, (ticks[1] ?? 0) - (ticks[0] ?? 0), n)) }, { ...axis, size: 58, ...(binary ? { incrs: POWERS } : {}), values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) }],
       series: [{}, ...names.split("\n").map((label, at) => ({
         label, stroke: colour(`--series-${(at % 8) + 1}`), width: 1.6, points: { show: false }, ...(paths ? { paths } : {}),
       }))],
@@ -57,7 +67,7 @@ export default function Chart({ series, format, height = 150, stepped, onZoom }:
       made.destroy();
       plot.current = null;
     };
-  }, [names, height, stepped, shown]);
+  }, [names, height, stepped, binary, shown]);
   useEffect(() => plot.current?.setData(first.current), [series]);
   return (
     <div className="px-2 pt-2 pb-2">

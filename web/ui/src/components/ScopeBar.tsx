@@ -20,17 +20,17 @@ export function ScopeBar() {
   const list = names.data?.items.map((item) => item.metadata.name) ?? [];
   const fixed = "from" in scope.range ? scope.range : undefined;
   return (
-    <div className="flex flex-wrap items-center gap-2">
+    <div className="flex items-center gap-2 max-md:[&>*]:text-[12px]">
       {names.error ? (
         <input aria-label="Namespace" className="field w-32" placeholder="Namespace" key={scope.namespace} defaultValue={scope.namespace}
           onBlur={(event) => setScope({ namespace: event.target.value.trim() })} />
       ) : (
-        <select aria-label="Namespace" className="field max-w-44" value={scope.namespace} onChange={(event) => setScope({ namespace: event.target.value })}>
+        <select aria-label="Namespace" className="field min-w-0 max-w-44 flex-1" value={scope.namespace} onChange={(event) => setScope({ namespace: event.target.value })}>
           <option value="">All namespaces</option>
           {[...new Set([...list, scope.namespace])].filter(Boolean).map((name) => <option key={name}>{name}</option>)}
         </select>
       )}
-      <input aria-label="Labels" className="field w-32 sm:w-40" placeholder="app=web" key={scope.labels} defaultValue={scope.labels}
+      <input aria-label="Labels" className="field w-24 min-w-0 sm:w-40" placeholder="app=web" key={scope.labels} defaultValue={scope.labels}
         onKeyDown={(event) => event.key === "Enter" && setScope({ labels: event.currentTarget.value.trim() })}
         onBlur={(event) => event.target.value.trim() !== scope.labels && setScope({ labels: event.target.value.trim() })} />
       <select aria-label="Time range" className="field" value={fixed ? "fixed" : "last" in scope.range ? scope.range.last : ""}

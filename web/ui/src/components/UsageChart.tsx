@@ -39,7 +39,7 @@ export function UsageChart({ title, table, figure, by, where = "true", format }:
     <Panel title={title}>
       {answer.error ? <Problem error={answer.error} /> : answer.data?.times.length ? (
         <Suspense fallback={<div className="h-44" />}>
-          <Chart series={answer.data} format={format} onZoom={(from, to) => setScope({ range: { from, to } })} />
+          <Chart series={answer.data} format={format} binary={figure.includes("memory")} onZoom={(from, to) => setScope({ range: { from, to } })} />
         </Suspense>
       ) : <Empty>{answer.isPending ? "Loading…" : "No samples in this time range."}</Empty>}
     </Panel>

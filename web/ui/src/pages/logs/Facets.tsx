@@ -10,7 +10,7 @@ const ORDER = ["level", "namespace", "pod", "container", "node"];
 export function Facets({ answer, query, onToggle }: { answer: FacetsAnswer | undefined; query: string; onToggle: (part: string) => void }) {
   const groups = ORDER.map((name) => [name, answer?.facets[name] ?? []] as const).filter(([, values]) => values.length > 0);
   return (
-    <aside aria-label="Facets" className="panel flex flex-col gap-3 p-3 text-[12.5px] max-lg:order-first max-lg:max-h-40 max-lg:overflow-auto">
+    <aside aria-label="Facets" className="panel flex flex-col gap-3 p-3 text-[12.5px] self-start">
       {groups.map(([name, values]) => (
         <section key={name}>
           <h3 className="mb-1 px-1.5 text-[11px] font-semibold tracking-wide text-faint uppercase">{name}</h3>

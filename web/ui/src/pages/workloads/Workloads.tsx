@@ -7,6 +7,7 @@ import { useLiveTable } from "../../live/useLive";
 import { Empty, Panel, Problem } from "../../components/Notice";
 import { useHref, useParameter, useScope } from "../../state/useScope";
 import { TableRows } from "./TableRows";
+import { usePodUsage } from "./usePodUsage";
 
 export function Workloads({ plural }: { plural: string }) {
   const kind = workload(plural) ?? PODS;
@@ -15,6 +16,7 @@ export function Workloads({ plural }: { plural: string }) {
   const [filter, setFilter] = useParameter("filter");
   const wanted = useDeferredValue(filter.toLowerCase());
   const list = useLiveTable(kind, { namespace: scope.namespace, labels: scope.labels });
+  const usage = usePodUsage(scope.namespace, kind === PODS);
   const rows = useMemo(
     () => list.items.filter((row) => !wanted || `${row.object.metadata.namespace}/${row.cells.join(" ")}`.toLowerCase().includes(wanted)),
     [list.items, wanted],
@@ -33,7 +35,7 @@ export function Workloads({ plural }: { plural: string }) {
       {list.error && <Problem error={list.error} />}
       <Panel title={kind.title} note={<>{rows.length}{list.cut ? "+" : ""} · {list.state}</>}>
         {rows.length === 0 ? <Empty>{list.state === "loading" ? "Loading…" : `No ${kind.title} here.`}</Empty>
-          : <TableRows kind={kind} head={list.head ?? []} rows={rows} />}
+          : <TableRows kind={kind} head={list.head ?? []} rows={rows} extra={usage} />}
       </Panel>
     </div>
   );
