@@ -14,8 +14,9 @@ help: ## Say what each target does
 setup: ## Install the Debian packages that are missing
 	@deploy/setup/setup.sh run
 
-ui: ## Build the dashboard's pages, when they are there
-	@if [ -f web/ui/src/main.tsx ]; then cd web/ui && npm ci --no-audit --no-fund && npm run build; fi
+# Not `npm ci`: it refuses a lock file without download addresses for packages of other platforms.
+ui: ## Build the dashboard's pages
+	cd web/ui && npm install --no-audit --no-fund && npm run build
 
 build: ui ## Build the release binary: target/release/tiphys
 	cargo build --locked --release -p tiphys-node
