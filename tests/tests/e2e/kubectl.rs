@@ -99,10 +99,10 @@ pub fn look(shared: &Shared) -> Result<()> {
     ensure!(terminating, "the watch did not show the Pod's end");
     cluster.gone(&["pods", "-l", "app=configured"], Duration::from_secs(60))?;
     cluster.kubectl(&["delete", "configmap", "settings"])?;
-    for what in ["nodes", "pods"] {
+    for what in [&["nodes"][..], &["pods", "-A"]] {
         let (table, _) = eventually(Duration::from_secs(30), || {
-            cluster.kubectl(&["top", what, "--no-headers"]).and_then(|table| {
-                ensure!(!table.trim().is_empty(), "top {what} is empty");
+            cluster.kubectl(&[&["top", "--no-headers"][..], what].concat()).and_then(|table| {
+                ensure!(!table.trim().is_empty(), "top {what:?} is empty");
                 Ok(table)
             })
         })?;
