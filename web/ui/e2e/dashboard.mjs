@@ -89,7 +89,10 @@ const steps = {
 
 async function screenshots(folder) {
   mkdirSync(folder, { recursive: true });
-  const pages = { home: "/", workloads: "/workloads/pods", nodes: "/nodes", logs: `/logs?q=${word}&range=1h`, sql: "/sql", autoscaler: "/autoscaler" };
+  const pages = { home: "/", workloads: "/workloads/pods", nodes: "/nodes", logs: `/logs?q=${word}`, sql: "/sql", autoscaler: "/autoscaler" };
+  await open("/workloads/pods");
+  const pod = await page.locator("[data-row] a").first().getAttribute("href");
+  if (pod) pages.pod = pod;
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
     for (const [size, width, height] of [["desktop", 1440, 900], ["phone", 390, 844]]) {
