@@ -21,7 +21,7 @@ const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 function axisClock(ms: number, stepSeconds: number, number: number): string {
   if (stepSeconds >= 86_400 || (stepSeconds >= 21_600 && number === 0)) return dayClock(ms).slice(0, -9);
-  return stepSeconds >= 60 ? clock(ms).slice(0, 5) : clock(ms);
+  return ms % 60_000 === 0 ? clock(ms).slice(0, 5) : clock(ms);
 }
 
 export default function Chart({ series, format, height = 150, stepped, binary, onZoom }: ChartProps) {
@@ -46,7 +46,7 @@ export default function Chart({ series, format, height = 150, stepped, binary, o
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.15 : 1] } },
-      axes: [{ ...axis, space: 70, size: 26, values: (_, ticks) => ticks.map((tick, n) => axisClock(tick * 1000, (ticks[1] ?? 0) - (ticks[0] ?? 0), n)) }, { ...axis, size: 58, ...(binary ? { incrs: POWERS } : {}), values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) }],
+      axes: [{ ...axis, space: 60, size: 26, values: (_, ticks) => ticks.map((tick, n) => axisClock(tick * 1000, (ticks[1] ?? 0) - (ticks[0] ?? 0), n)) }, { ...axis, size: 58, ...(binary ? { incrs: POWERS } : {}), values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) }],
       series: [{}, ...names.split("\n").map((label, at) => ({
         label, stroke: colour(`--series-${(at % 8) + 1}`), width: 1.6, points: { show: false }, ...(paths ? { paths } : {}),
       }))],

@@ -21,8 +21,8 @@ export function Nodes() {
   });
   const of = (row: Row, at: number) => usage.data?.rows.find((one) => one[0] === row.object.metadata.name)?.[at] as number | undefined;
   const extra: Column<Row>[] = [
-    { name: "CPU", width: "70px", right: true, show: (row) => cores(of(row, 1)) },
-    { name: "Memory", width: "90px", right: true, show: (row) => bytes(of(row, 2)) },
+    { name: "CPU", width: "70px", right: true, wideOnly: true, show: (row) => cores(of(row, 1)) },
+    { name: "Memory", width: "90px", right: true, wideOnly: true, show: (row) => bytes(of(row, 2)) },
   ];
   return (
     <div className="flex flex-col gap-3 md:gap-4">
