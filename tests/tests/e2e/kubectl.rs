@@ -101,7 +101,7 @@ pub fn look(shared: &Shared) -> Result<()> {
     cluster.kubectl(&["delete", "configmap", "settings"])?;
     for what in [&["nodes"][..], &["pods", "-A"]] {
         let (table, _) = eventually(Duration::from_secs(30), || {
-            cluster.kubectl(&[&["top", "--no-headers"][..], what].concat()).and_then(|table| {
+            cluster.kubectl(&[&["top"][..], what, &["--no-headers"]].concat()).and_then(|table| {
                 ensure!(!table.trim().is_empty(), "top {what:?} is empty");
                 Ok(table)
             })
