@@ -15,6 +15,7 @@
 mod behaviour;
 mod decide;
 mod formula;
+mod metric_names;
 mod pods;
 mod reconcile;
 mod source;

@@ -17,28 +17,27 @@ use k8s_openapi::{
     api::{
         autoscaling::v1::Scale,
         autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus},
-        core::v1::{ObjectReference, Pod},
+        core::v1::Pod,
     },
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
     core::GroupVersionKind,
-    runtime::{
-        events::{Event, EventType, Recorder, Reporter},
-        watcher,
-    },
+    runtime::watcher,
 };
 use serde_json::json;
 use tiphys_api::{decisions::Decision, selector::LabelSelector};
-use tiphys_client::Cache;
+use tiphys_client::{Cache, Events, Reporter};
 use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_telemetry::Component;
 
 use crate::{
     decide::{Asked, Memory, Refusal, decide},
     formula::{Question, Rules, propose},
+    metric_names::Metrics,
     pods::{belongs, view},
     source::{DecisionSink, MetricName, MetricSource},
     spec::{Metric, Spec},
@@ -70,13 +69,15 @@ pub fn start(
     source: Arc<dyn MetricSource>,
     sink: Arc<dyn DecisionSink>,
     tasks: &Tasks,
+    component: &Component,
 ) {
     let everything = watcher::Config::default();
     let scalers = Cache::start(tasks, Api::all(client.clone()), everything.clone());
     let pods = Cache::start(tasks, Api::all(client.clone()), everything);
-    let reporter = Reporter { controller: "horizontal-pod-autoscaler".to_owned(), instance: None };
-    let recorder = Recorder::new(client.clone(), reporter);
-    let autoscaler = Autoscaler { config, client, source, sink, scalers, pods, recorder };
+    let reporter = Reporter { component: "horizontal-pod-autoscaler", host: None };
+    let events = Events::start(client.clone(), tasks, reporter);
+    let metrics = Metrics::register(component);
+    let autoscaler = Autoscaler { config, client, source, sink, scalers, pods, events, metrics };
     tasks.spawn("autoscaler", OnError::Log, autoscaler.run());
 }
 
@@ -87,7 +88,8 @@ struct Autoscaler {
     sink: Arc<dyn DecisionSink>,
     scalers: Cache<HorizontalPodAutoscaler>,
     pods: Cache<Pod>,
-    recorder: Recorder,
+    events: Events,
+    metrics: Metrics,
 }
 
 /// What is kept of one autoscaler from round to round.
@@ -116,7 +118,9 @@ impl Autoscaler {
             kept.retain(|uid, _| uids.contains(uid));
             for scaler in scalers {
                 let kept = kept.entry(scaler.uid().unwrap_or_default()).or_default();
+                self.metrics.rounds.inc();
                 if let Err(error) = self.reconcile(&scaler, kept).await {
+                    self.metrics.failures.inc();
                     tracing::warn!(namespace = ?scaler.namespace(), name = %scaler.name_any(), %error, "autoscaler could not act");
                 }
             }
@@ -215,6 +219,9 @@ impl Autoscaler {
         decision.autoscaler = scaler.name_any();
         decision.target = format!("{}/{}", target.kind, target.name);
         decision.sample_age_ms = if newest > 0 { (now - newest) / 1000 } else { 0 };
+        if newest > 0 {
+            self.metrics.sample_age.observe(decision.sample_age_ms as f64 / 1000.0);
+        }
     }
 
     /// A row for each change of the outcome, and one every 15 s.
@@ -238,22 +245,9 @@ impl Autoscaler {
         target.patch_scale(name, &PatchParams::default(), &patch).await?;
         decision.scaled = true;
         let note = format!("New size: {}; reason: {}", decision.desired_replicas, decision.reason);
-        self.event(scaler, EventType::Normal, "SuccessfulRescale", note).await;
+        self.events.normal(scaler, "SuccessfulRescale", note);
+        self.metrics.scaled.inc();
         Ok(())
-    }
-
-    async fn event(&self, scaler: &HorizontalPodAutoscaler, kind: EventType, reason: &str, note: String) {
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: "Rescale".to_owned(),
-            secondary: None,
-        };
-        let about: ObjectReference = scaler.object_ref(&());
-        if let Err(error) = self.recorder.publish(&event, &about).await {
-            tracing::debug!(%error, "event was not written");
-        }
     }
 
     fn status(

@@ -10,13 +10,12 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, Client, runtime::watcher};
-use tiphys_client::Cache;
+use tiphys_client::{Cache, Events, Reporter};
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
 use crate::{
     Config,
-    events::Events,
     metric_names::Metrics,
     runtime::Controller,
     watched::{Kind, Watched},
@@ -66,7 +65,11 @@ impl Context {
         Self {
             config: Arc::new(config),
             caches: Caches::start(&client, tasks),
-            events: Events::start(&client, tasks, "tiphys-controllers"),
+            events: Events::start(
+                client.clone(),
+                tasks,
+                Reporter { component: "tiphys-controllers", host: None },
+            ),
             metrics: Metrics::register(component),
             tasks: tasks.clone(),
             client,

@@ -9,7 +9,6 @@
 
 pub mod context;
 pub mod error;
-pub mod events;
 pub mod expectations;
 pub mod key;
 mod metric_names;

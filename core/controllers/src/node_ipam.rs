@@ -15,10 +15,11 @@ use kube::{
 use parking_lot::Mutex;
 use serde_json::json;
 
+use tiphys_client::Events;
+
 use crate::{
     context::Context,
     error::{Error, found},
-    events::Events,
     key::Key,
     object,
     queue::Queue,

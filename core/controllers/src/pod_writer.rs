@@ -12,9 +12,10 @@ use kube::{
 use tiphys_api::names::TRACEPARENT;
 use tracing::Span;
 
+use tiphys_client::Events;
+
 use crate::{
     error::{Error, found, namespace_terminating},
-    events::Events,
     expectations::Expectations,
     key::Key,
     object, owner,

@@ -15,10 +15,11 @@ use kube::{
 };
 use tiphys_api::placement::tolerates;
 
+use tiphys_client::Events;
+
 use crate::{
     context::Context,
     error::{Error, found},
-    events::Events,
     key::Key,
     object, pod,
     queue::Queue,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use k8s_openapi::api::core::v1::Taint;
+use tiphys_telemetry::Component;
 
 /// Everything but the API client and the runtime's socket.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct KubeletConfig {
     pub cluster_domain: String,
     pub resolv_conf: PathBuf,
     pub listen: SocketAddr,
+    /// The node's other parts; their figures are served at `/metrics/<name>`.
+    pub neighbours: Vec<Component>,
     pub identity: ServerIdentity,
     /// As `kubectl get nodes` shows it.
     pub version: String,
@@ -76,6 +79,7 @@ impl KubeletConfig {
             cluster_domain: "cluster.local".into(),
             resolv_conf: "/etc/resolv.conf".into(),
             listen: SocketAddr::from(([0, 0, 0, 0], tiphys_api::names::KUBELET_PORT)),
+            neighbours: Vec::new(),
             identity,
             version: format!("v1.37.0+tiphys-{}", env!("CARGO_PKG_VERSION")),
         }

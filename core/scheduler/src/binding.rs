@@ -2,7 +2,7 @@
 //! none; and the events of both.
 
 use k8s_openapi::{
-    api::core::v1::{Binding, Event, EventSource, ObjectReference, Pod, PodCondition},
+    api::core::v1::{Binding, ObjectReference, Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status, Time},
     jiff::Timestamp,
 };
@@ -11,10 +11,9 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tiphys_client::Events;
 
 use crate::pod_info::PodInfo;
-
-const COMPONENT: &str = "default-scheduler";
 
 /// How a binding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub enum Bound {
 }
 
 /// Writes the Pod's Node.
-pub async fn bind(client: &Client, pod: &PodInfo, node: &str) -> Bound {
+pub async fn bind(client: &Client, events: &Events, pod: &PodInfo, node: &str) -> Bound {
     let binding = Binding {
         metadata: ObjectMeta {
             name: Some(pod.name.clone()),
@@ -47,7 +46,7 @@ pub async fn bind(client: &Client, pod: &PodInfo, node: &str) -> Bound {
     match result {
         Ok(_) => {
             let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
-            tell(client, pod, "Normal", "Scheduled", message).await;
+            events.normal(&*pod.pod, "Scheduled", message);
             Bound::Yes
         }
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
@@ -67,7 +66,7 @@ pub async fn bind(client: &Client, pod: &PodInfo, node: &str) -> Bound {
 }
 
 /// Says in the Pod's conditions, and in an event, why it has no Node.
-pub async fn explain(client: &Client, pod: &PodInfo, message: String) {
+pub async fn explain(client: &Client, events: &Events, pod: &PodInfo, message: String) {
     let status = pod.pod.status.as_ref();
     let old = status.and_then(|status| status.conditions.clone()).unwrap_or_default();
     if let Some(conditions) = unschedulable(&old, &message, Timestamp::now()) {
@@ -77,7 +76,7 @@ pub async fn explain(client: &Client, pod: &PodInfo, message: String) {
             tracing::debug!(pod = pod.name, namespace = pod.namespace, %error, "condition was not written");
         }
     }
-    tell(client, pod, "Warning", "FailedScheduling", message).await;
+    events.warning(&*pod.pod, "FailedScheduling", message);
 }
 
 /// The conditions with PodScheduled False; `None` when they say so already.
@@ -100,39 +99,6 @@ fn unschedulable(old: &[PodCondition], message: &str, now: Timestamp) -> Option<
         ..PodCondition::default()
     });
     Some(conditions)
-}
-
-async fn tell(client: &Client, pod: &PodInfo, severity: &str, reason: &str, message: String) {
-    let now = Timestamp::now();
-    let event = Event {
-        metadata: ObjectMeta {
-            name: Some(format!("{}.{:x}", pod.name, now.as_nanosecond())),
-            namespace: Some(pod.namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        involved_object: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            namespace: Some(pod.namespace.clone()),
-            name: Some(pod.name.clone()),
-            uid: Some(pod.uid.clone()),
-            ..ObjectReference::default()
-        },
-        type_: Some(severity.to_owned()),
-        reason: Some(reason.to_owned()),
-        message: Some(message),
-        count: Some(1),
-        first_timestamp: Some(Time(now)),
-        last_timestamp: Some(Time(now)),
-        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        reporting_instance: Some(String::new()),
-        ..Event::default()
-    };
-    let api: Api<Event> = Api::namespaced(client.clone(), &pod.namespace);
-    if let Err(error) = api.create(&PostParams::default(), &event).await {
-        tracing::debug!(pod = pod.name, namespace = pod.namespace, reason, %error, "event was not written");
-    }
 }
 
 #[cfg(test)]

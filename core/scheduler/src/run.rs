@@ -15,7 +15,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_api::names::TRACEPARENT;
-use tiphys_client::{Cache, Change};
+use tiphys_client::{Cache, Change, Events, Reporter};
 use tiphys_lifecycle::Tasks;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
@@ -49,6 +49,7 @@ enum Outcome {
 
 pub struct Loop {
     client: Client,
+    events: Events,
     metrics: Metrics,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
@@ -59,7 +60,9 @@ pub struct Loop {
 
 impl Loop {
     pub fn new(scheduler_name: String, client: Client, tasks: &Tasks, metrics: Metrics) -> Self {
+        let reporter = Reporter { component: "default-scheduler", host: None };
         Self {
+            events: Events::start(client.clone(), tasks, reporter),
             metrics,
             pods: Cache::start(tasks, Api::all(client.clone()), watcher::Config::default()),
             nodes: Cache::start(tasks, Api::all(client.clone()), watcher::Config::default()),
@@ -176,9 +179,9 @@ impl Loop {
                 let nodes = self.cluster.snapshot.nodes.len().max(1);
                 self.cluster.snapshot.start = (self.cluster.snapshot.start + choice.evaluated) % nodes;
                 self.cluster.assume(pod.clone(), &choice.node);
-                let client = self.client.clone();
+                let (client, events) = (self.client.clone(), self.events.clone());
                 let write = async move {
-                    let bound = bind(&client, &pod, &choice.node).await;
+                    let bound = bind(&client, &events, &pod, &choice.node).await;
                     Outcome::Bound { uid: pod.uid.clone(), bound }
                 };
                 self.writes.spawn(write.instrument(span));
@@ -190,9 +193,10 @@ impl Loop {
     fn refuse(&mut self, pod: &Arc<PodInfo>, refused: &FitError) {
         self.metrics.count("unschedulable");
         self.cluster.queue.refused(&pod.uid, refused.changes, Instant::now());
-        let (client, pod, message) = (self.client.clone(), pod.clone(), refused.to_string());
+        let (client, events) = (self.client.clone(), self.events.clone());
+        let (pod, message) = (pod.clone(), refused.to_string());
         self.writes.spawn(async move {
-            explain(&client, &pod, message).await;
+            explain(&client, &events, &pod, message).await;
             Outcome::Explained
         });
     }

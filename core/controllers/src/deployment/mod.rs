@@ -27,10 +27,11 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
+use tiphys_client::Events;
+
 use crate::{
     context::Context,
     error::Error,
-    events::Events,
     key::Key,
     object, owner, pod,
     queue::Queue,

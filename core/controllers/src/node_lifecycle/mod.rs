@@ -25,10 +25,11 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
+use tiphys_client::Events;
+
 use crate::{
     context::{Context, NODE_LEASES},
     error::{Error, found},
-    events::Events,
     key::Key,
     object, pod,
     queue::Queue,

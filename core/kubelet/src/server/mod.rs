@@ -3,7 +3,7 @@
 //! ```text
 //! TLS (client certificate of the cluster's CA) ─> who (masters or the API server only) ─> routes
 //!   /containerLogs  the log files        /exec /attach /portForward  the runtime's own stream, tunnelled
-//!   /pods /metrics /healthz              /tiphys/v1/samples          a line a second
+//!   /pods /metrics[/proxy|/dns] /healthz /tiphys/v1/samples          a line a second
 //! ```
 //!
 //! Nothing answers without a certificate, and a node's certificate is not enough:
@@ -37,6 +37,7 @@ fn routes(shared: Shared) -> Router {
         .route("/healthz", get(async || "ok"))
         .route("/pods", get(plain::pods))
         .route("/metrics", get(plain::metrics))
+        .route("/metrics/{component}", get(plain::component_metrics))
         .route("/tiphys/v1/samples", get(plain::samples))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::container_logs))
         .route("/exec/{namespace}/{pod}/{container}", any(streams::exec))

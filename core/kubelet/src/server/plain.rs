@@ -5,8 +5,8 @@ use std::{collections::HashMap, convert::Infallible};
 use axum::{
     Json,
     body::Body,
-    extract::{Query, State},
-    http::header,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -25,6 +25,21 @@ pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     let metrics = &shared.context.metrics;
     metrics.workers.set(i64::try_from(shared.context.registry.count()).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, Component::CONTENT_TYPE)], metrics.component.render()).into_response()
+}
+
+/// `GET /metrics/<component>`: what another part of the node tells of itself.
+pub(super) async fn component_metrics(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+    let neighbours = &shared.context.config.neighbours;
+    match neighbours.iter().find(|component| component.name() == name) {
+        Some(component) => {
+            ([(header::CONTENT_TYPE, Component::CONTENT_TYPE)], component.render()).into_response()
+        }
+        None => {
+            let known: Vec<_> = neighbours.iter().map(Component::name).collect();
+            let message = format!("no component {name:?} on this node; there are: {}\n", known.join(", "));
+            (StatusCode::NOT_FOUND, message).into_response()
+        }
+    }
 }
 
 /// `GET /tiphys/v1/samples?since=<µs>`: a line a second, first what is still there since then.

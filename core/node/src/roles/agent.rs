@@ -49,8 +49,9 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
         .await
         .context("the node's own images can't be imported")?;
     let caches = Caches::start(&client, tasks);
-    start_network(&options, &caches, tasks).await?;
-    super::kubelet::start(&options, client, containerd.socket(), tasks).await
+    let components = ["proxy", "dns"].map(Component::new);
+    start_network(&options, &caches, tasks, &components).await?;
+    super::kubelet::start(&options, client, containerd.socket(), components.into(), tasks).await
 }
 
 async fn client(path: &Path) -> anyhow::Result<Client> {
@@ -102,7 +103,12 @@ impl Caches {
     }
 }
 
-async fn start_network(options: &AgentOptions, caches: &Caches, tasks: &Tasks) -> anyhow::Result<()> {
+async fn start_network(
+    options: &AgentOptions,
+    caches: &Caches,
+    tasks: &Tasks,
+    [proxy_figures, dns_figures]: &[Component; 2],
+) -> anyhow::Result<()> {
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     let service_range: Ipv4Net = options.service_cidr.parse().context("--service-cidr is no IPv4 range")?;
     tasks.spawn(
@@ -120,14 +126,14 @@ async fn start_network(options: &AgentOptions, caches: &Caches, tasks: &Tasks) -
         answered_here: vec![options.cluster_dns],
     };
     let (services, slices) = (caches.services.clone(), caches.slices.clone());
-    Proxy::start(proxy, services.clone(), slices.clone(), tasks, &Component::new("proxy"));
+    Proxy::start(proxy, services.clone(), slices.clone(), tasks, proxy_figures);
     add_dns_address(options.cluster_dns).await?;
     let dns = DnsConfig {
         listen: SocketAddr::new(options.cluster_dns.into(), 53),
         cluster_domain: options.cluster_domain.clone(),
         resolv_conf: "/etc/resolv.conf".into(),
     };
-    Dns::start(dns, services, slices, tasks, &Component::new("dns")).await?;
+    Dns::start(dns, services, slices, tasks, dns_figures).await?;
     Ok(())
 }
 

@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use kube::Client;
 use tiphys_kubelet::{Kubelet, KubeletConfig, ServerIdentity};
 use tiphys_lifecycle::Tasks;
+use tiphys_telemetry::Component;
 
 use crate::cli::AgentOptions;
 
-/// Starts the kubelet on the runtime behind `socket`.
+/// Starts the kubelet on the runtime behind `socket`; it serves the figures of its `neighbours` too.
 ///
 /// # Errors
 /// Its certificate can't be read, its port is taken, there are no control groups.
@@ -17,6 +18,7 @@ pub async fn start(
     options: &AgentOptions,
     client: Client,
     socket: &Path,
+    neighbours: Vec<Component>,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let read = |name: &str| {
@@ -34,6 +36,7 @@ pub async fn start(
         node_group: if root.is_empty() { "/".to_owned() } else { root.to_owned() },
         cluster_dns: vec![options.cluster_dns.to_string()],
         cluster_domain: options.cluster_domain.clone(),
+        neighbours,
         ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)
     };
     Kubelet::start(config, client, socket, tasks).await.context("the kubelet does not start")?;

@@ -54,10 +54,10 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     for listener in listeners {
         api.serve(listener, tls.clone());
     }
-    let components = ["controllers", "scheduler", "metrics"].map(Component::new);
-    let [controllers, scheduler, metrics] = &components;
+    let components = ["controllers", "scheduler", "metrics", "autoscaler"].map(Component::new);
+    let [controllers, scheduler, metrics, autoscaler] = &components;
     start_controllers(&options, &api, &pki, tasks, [controllers, scheduler])?;
-    start_observers(&options, &api, &pki, tasks, metrics).await?;
+    start_observers(&options, &api, &pki, tasks, [metrics, autoscaler]).await?;
     for component in components {
         api.mount(component_metrics::mount(component));
     }
@@ -133,14 +133,14 @@ async fn start_observers(
     api: &ApiServer,
     pki: &ClusterPki,
     tasks: &Tasks,
-    component: &Component,
+    [metrics, autoscaler]: [&Component; 2],
 ) -> anyhow::Result<()> {
     let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
     };
-    let metrics = Metrics::start(config, &client, tasks, component)?;
+    let metrics = Metrics::start(config, &client, tasks, metrics)?;
     for mount in metrics.mounts(api.authorizer()) {
         api.mount(mount);
     }
@@ -151,6 +151,7 @@ async fn start_observers(
         Arc::new(SampledMetrics::new(metrics.memory.clone())),
         Arc::new(RecordDecisions::new(metrics.decisions.clone())),
         tasks,
+        autoscaler,
     );
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     let nodes = Cache::start(tasks, Api::<Node>::all(client.clone()), watcher::Config::default());

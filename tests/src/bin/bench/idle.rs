@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tiphys_tests::Cluster;
 
 use crate::Row;
@@ -59,10 +59,4 @@ fn used(pid: u32) -> Option<Used> {
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     Some(Used { memory: memory * 1024, ticks })
-}
-
-/// The memory of the server's process now, bytes.
-pub fn server_memory(cluster: &Cluster) -> Result<u64> {
-    let pid = cluster.state()?["server"]["pid"].as_u64().context("the server is recorded")?;
-    Ok(used(u32::try_from(pid)?).context("the server runs")?.memory)
 }

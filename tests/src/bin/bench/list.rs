@@ -1,65 +1,221 @@
-//! LIST of 10,000 Pods: how often a second, at what memory.
+//! LIST of 10,000 Pods, and their creation: how often a second, at what memory.
+//! The same requests go to kube-apiserver where its binary is at hand.
 
-use std::{io::Write, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, ensure};
-use tiphys_tests::{Cluster, run};
+use anyhow::{Context, Result, ensure};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use kube::{Client, client::Body};
+use serde_json::json;
+use tiphys_tests::Cluster;
 
-use crate::{IMAGE, Row, idle::server_memory, pods::median};
+use crate::{
+    Row,
+    memory::{peak_since, resident},
+    peer::Peer,
+    spread::quantile,
+};
 
 const PODS: usize = 10_000;
-const AT_ONCE: usize = 500;
+const WRITERS: usize = 64;
+const LISTS: usize = 40;
+const READERS: usize = 4;
+const PATH: &str = "/api/v1/namespaces/many/pods";
 
-pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
-    let before = server_memory(cluster)?;
-    let started = Instant::now();
-    for chunk in 0..PODS / AT_ONCE {
-        create(cluster, chunk)?;
-    }
-    let creating = started.elapsed();
-    let mut took = Vec::new();
-    let mut bytes = 0;
-    for _ in 0..7 {
-        let started = Instant::now();
-        bytes = cluster.kubectl(&["get", "--raw", "/api/v1/namespaces/many/pods"])?.len();
-        took.push(started.elapsed());
-    }
-    let after = server_memory(cluster)?;
-    cluster.kubectl(&["delete", "namespace", "many", "--wait=false"])?;
-    let one = median(took);
-    Ok(vec![
-        Row::new(
-            "10,000 Pods created by kubectl",
-            format!("{:.0}/s", PODS as f64 / creating.as_secs_f64()),
-            "-",
-        ),
-        Row::new(
-            format!("LIST of 10,000 Pods ({} MB), one client, kubectl's own start included", bytes >> 20),
-            format!("{} ms", one.as_millis()),
-            "-",
-        ),
-        Row::new(
-            "memory of the server, before and after",
-            format!("{} MB, {} MB", before >> 20, after >> 20),
-            "-",
-        ),
-    ])
+/// One server that is measured.
+struct Server {
+    client: Client,
+    pid: u32,
 }
 
-fn create(cluster: &Cluster, chunk: usize) -> Result<()> {
-    let mut manifest = Vec::new();
-    if chunk == 0 {
-        writeln!(manifest, "apiVersion: v1\nkind: Namespace\nmetadata: {{name: many}}\n---")?;
+/// What one server showed.
+struct Shown {
+    creates: f64,
+    create_p99: Duration,
+    lists: f64,
+    list_median: Duration,
+    megabytes: f64,
+    before: u64,
+    after: u64,
+    peak: u64,
+}
+
+pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let pid = cluster.state()?["server"]["pid"].as_u64().context("the server is recorded")?;
+    let own = runtime.block_on(async {
+        let client = client(&cluster.kubeconfig()).await?;
+        show(&Server { client, pid: u32::try_from(pid)? }).await
+    })?;
+    cluster.kubectl(&["delete", "namespace", "many", "--wait=false"])?;
+    let other = match Peer::start(&runtime)? {
+        Some(peer) => Some(
+            runtime.block_on(show(&Server { client: peer.client(), pid: peer.pid() })).context("the peer")?,
+        ),
+        None => None,
+    };
+    Ok(rows(&own, other.as_ref()))
+}
+
+async fn client(kubeconfig: &std::path::Path) -> Result<Client> {
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig)?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+async fn show(server: &Server) -> Result<Shown> {
+    let before = resident(server.pid)?;
+    send(&server.client, Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": "many"}})).await?;
+    let (creates, create_p99) = create(&server.client).await?;
+    let after = resident(server.pid)?;
+    // The first one warms what there is to warm.
+    let bytes = list(&server.client).await?;
+    let mut took = Vec::new();
+    for _ in 0..LISTS / READERS {
+        let started = Instant::now();
+        list(&server.client).await?;
+        took.push(started.elapsed());
     }
-    for number in chunk * AT_ONCE..(chunk + 1) * AT_ONCE {
-        writeln!(
-            manifest,
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: pod-{number}, namespace: many, labels: {{app: many}}}}\nspec:\n  \
-             schedulerName: nobody\n  containers: [{{name: main, image: '{IMAGE}'}}]\n---"
-        )?;
+    let peak = peak_since(server.pid)?;
+    let started = Instant::now();
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let client = server.client.clone();
+            tokio::spawn(async move {
+                for _ in 0..LISTS / READERS {
+                    list(&client).await?;
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.await??;
     }
-    let manifest = String::from_utf8(manifest)?;
-    let output = run(&mut cluster.kubectl_command(&["create", "-f", "-"]), &manifest)?;
-    ensure!(output.code == 0, "{}", output.stderr);
+    let lists = LISTS as f64 / started.elapsed().as_secs_f64();
+    Ok(Shown {
+        creates,
+        create_p99,
+        lists,
+        list_median: quantile(&took, 0.5),
+        megabytes: bytes as f64 / 1e6,
+        before,
+        after,
+        peak: peak.read()?,
+    })
+}
+
+/// Pods of about 2 KB that nobody schedules: creates a second, and the slowest of a hundred.
+async fn create(client: &Client) -> Result<(f64, Duration)> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let (client, next) = (client.clone(), next.clone());
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= PODS {
+                        return anyhow::Ok(took);
+                    }
+                    let started = Instant::now();
+                    send(&client, Method::POST, PATH, &pod(number)).await?;
+                    took.push(started.elapsed());
+                }
+            })
+        })
+        .collect();
+    let mut took = Vec::new();
+    for writer in writers {
+        took.extend(writer.await??);
+    }
+    Ok((PODS as f64 / started.elapsed().as_secs_f64(), quantile(&took, 0.99)))
+}
+
+fn pod(number: usize) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": format!("pod-{number}"),
+            "labels": {"app": "many", "number": number.to_string()},
+            "annotations": {"note": "a".repeat(1000)},
+        },
+        "spec": {
+            "schedulerName": "nobody",
+            "automountServiceAccountToken": false,
+            "containers": [{"name": "main", "image": crate::IMAGE, "env": [{"name": "NUMBER", "value": number.to_string()}]}],
+        },
+    })
+}
+
+/// The size of a whole list, bytes.
+async fn list(client: &Client) -> Result<usize> {
+    let request = Request::get(PATH).header("accept", "application/json").body(Body::empty())?;
+    let response = client.send(request).await?;
+    ensure!(response.status().is_success(), "LIST: {}", response.status());
+    let mut body = response.into_body();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame?.data_ref().map_or(0, bytes::Bytes::len);
+    }
+    Ok(bytes)
+}
+
+async fn send(client: &Client, method: Method, path: &str, object: &serde_json::Value) -> Result<()> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .header("accept", "application/json")
+        .body(Body::from(serde_json::to_vec(object)?))?;
+    let response = client.send(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    ensure!(status.is_success() || status == 409, "{path}: {status} {}", String::from_utf8_lossy(&body));
     Ok(())
+}
+
+fn rows(own: &Shown, other: Option<&Shown>) -> Vec<Row> {
+    let versus = |ratio: &dyn Fn(&Shown) -> f64, text: &dyn Fn(&Shown) -> String| {
+        other.map_or_else(String::new, |other| {
+            format!("; kube-apiserver {}: {:.1}x", text(other), ratio(other))
+        })
+    };
+    let creates = |shown: &Shown| format!("{:.0}/s, p99 {} ms", shown.creates, shown.create_p99.as_millis());
+    let one = |shown: &Shown| format!("{} ms", shown.list_median.as_millis());
+    let lists = |shown: &Shown| format!("{:.1}/s", shown.lists);
+    let memory = |shown: &Shown| {
+        format!("{} MB, {} MB, {} MB", shown.before >> 20, shown.after >> 20, shown.peak >> 20)
+    };
+    vec![
+        Row::new(
+            format!("10,000 Pods of 2 KB created by {WRITERS} clients, durable"),
+            creates(own) + &versus(&|other| own.creates / other.creates, &creates),
+            "-",
+        ),
+        Row::new(
+            format!("LIST of 10,000 Pods ({:.1} MB), one at a time", own.megabytes),
+            one(own)
+                + &versus(&|other| other.list_median.as_secs_f64() / own.list_median.as_secs_f64(), &one),
+            "-",
+        ),
+        Row::new(
+            format!("the same by {READERS} clients"),
+            lists(own) + &versus(&|other| own.lists / other.lists, &lists),
+            ">= 5x kube-apiserver",
+        ),
+        Row::new(
+            "the server's resident memory: before, with 10,000 Pods, highest during LISTs",
+            memory(own) + &versus(&|other| own.peak as f64 / other.peak as f64, &memory),
+            "<= 1/5 of kube-apiserver",
+        ),
+    ]
 }

@@ -1,6 +1,8 @@
 //! `make bench`: what a user waits for, measured on a real cluster from the real
 //! binary. Prints a table; docs/benchmarks.md keeps it with the machine.
 //!
+//! `KUBE_APISERVER=/path` measures kube-apiserver in the same run.
+//!
 //! Nothing here passes or fails: numbers on shared machines are read by people.
 
 use std::{fmt::Write, time::Duration};
@@ -10,8 +12,11 @@ use tiphys_tests::Cluster;
 
 mod idle;
 mod list;
+mod memory;
+mod peer;
 mod pods;
 mod reaction;
+mod spread;
 
 /// One line of the table.
 pub struct Row {
@@ -30,6 +35,9 @@ impl Row {
 pub const IMAGE: &str = "tiphys.io/tiphys:current";
 
 fn main() -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a crypto provider is installed already"))?;
     let mut rows = Vec::new();
     {
         let one = Cluster::up("bench", 1, &[])?;

@@ -7,7 +7,7 @@ use k8s_cri::v1;
 use tiphys_runtime::cri::Cri;
 use tiphys_tests::Cluster;
 
-use crate::{IMAGE, Row};
+use crate::{IMAGE, Row, spread::quantile};
 
 const ROUNDS: usize = 7;
 
@@ -19,7 +19,7 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
         whole.push(pod(cluster, round)?);
         by_hand.push(runtime.block_on(three_calls(cluster, round))?);
     }
-    let (whole, by_hand) = (median(whole), median(by_hand));
+    let (whole, by_hand) = (quantile(&whole, 0.5), quantile(&by_hand, 0.5));
     let ratio = whole.as_secs_f64() / by_hand.as_secs_f64();
     Ok(vec![
         Row::new("three CRI calls by hand, image present", format!("{} ms", by_hand.as_millis()), "-"),
@@ -29,11 +29,6 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
             "1.3x",
         ),
     ])
-}
-
-pub fn median(mut values: Vec<Duration>) -> Duration {
-    values.sort_unstable();
-    values[values.len() / 2]
 }
 
 /// By the Pod's own times would be whole seconds; so by a watch.
