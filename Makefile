@@ -35,6 +35,7 @@ run: setup quick ## Start a cluster of three nodes with the sample app; Ctrl-C t
 test: ## Run every test, end to end on real containers (root; installs what is missing)
 	@deploy/setup/setup.sh test
 	$(MAKE) quick
+	cd web/ui && npm test
 	TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace
 
 lint: ## Formatting, clippy, licences of the dependencies
@@ -42,9 +43,9 @@ lint: ## Formatting, clippy, licences of the dependencies
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 soak: quick ## The long forms of the chaos and torture tests
-	TIPHYS_SOAK=1 TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked -p tiphys-tests -- --nocapture
+	TIPHYS_SOAK=1 TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace --test e2e -- --nocapture
 
-bench: build ## Measure the numbers of docs/benchmarks.md
+bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=/path: beside kube-apiserver)
 	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
 
 clean: ## Remove what was built here

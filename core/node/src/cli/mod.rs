@@ -21,7 +21,6 @@ mod holder;
 mod image;
 mod kubeconfig;
 mod logs;
-mod pause;
 mod server;
 mod sql;
 mod status;
@@ -87,9 +86,6 @@ pub enum Command {
     /// Collect, index and search the logs of this node (what the DaemonSet runs)
     #[command(hide = true)]
     Collector(collector::Collector),
-    /// Keep a Pod's namespaces (the pause image's program)
-    #[command(hide = true)]
-    Pause(pause::Pause),
     /// Keep a node's namespaces
     #[command(hide = true)]
     Holder(holder::Holder),
@@ -106,7 +102,6 @@ pub fn run(cli: Cli) -> Outcome<ExitCode> {
     let Cli { global, command } = cli;
     match command {
         // These two must stay single-threaded: they change their own namespaces or are a Pod's first process.
-        Command::Pause(command) => command.run(),
         Command::Holder(command) => command.run(),
         Command::Completions(command) => command.run(),
         command => tokio::runtime::Builder::new_multi_thread()
@@ -131,7 +126,6 @@ async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
         Command::Image(command) => command.run(&global).await,
         Command::Collector(command) => command.run().await,
         Command::Demo(command) => command.run().await,
-        Command::Pause(_) | Command::Holder(_) | Command::Completions(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
