@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use k8s_openapi::api::core::v1::Taint;
 use tiphys_telemetry::Component;
 
+use crate::Arriving;
+
 /// Everything but the API client and the runtime's socket.
 #[derive(Clone)]
 pub struct KubeletConfig {
@@ -35,6 +37,8 @@ pub struct KubeletConfig {
     /// The node's other parts; their figures are served at `/metrics/<name>`.
     pub neighbours: Vec<Component>,
     pub identity: ServerIdentity,
+    /// Images that are just being imported.
+    pub arriving: Arriving,
     /// As `kubectl get nodes` shows it.
     pub version: String,
 }
@@ -81,6 +85,7 @@ impl KubeletConfig {
             listen: SocketAddr::from(([0, 0, 0, 0], tiphys_api::names::KUBELET_PORT)),
             neighbours: Vec::new(),
             identity,
+            arriving: Arriving::default(),
             version: format!("v1.37.0+tiphys-{}", env!("CARGO_PKG_VERSION")),
         }
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tiphys_runtime::cri::{Credentials, Cri};
 
 use crate::{
+    arriving::Arriving,
     events::{Kind, Recorder},
     pod::{security::ImageUser, spec},
     sources::{Source, SourceKind, Sources},
@@ -34,6 +35,7 @@ const INVALID_NAME: &str = "InvalidImageName";
 pub(crate) async fn ensure(
     cri: &Cri,
     sources: &Sources,
+    arriving: &Arriving,
     events: &Recorder,
     pod: &Pod,
     container: &Container,
@@ -43,6 +45,7 @@ pub(crate) async fn ensure(
         return Err(Missing { reason: INVALID_NAME, message: format!("couldn't parse image name {name:?}") });
     }
     let policy = policy(container);
+    arriving.wait(name).await;
     let present = look(cri, name).await?;
     match present {
         Some(present) if policy != "Always" => {

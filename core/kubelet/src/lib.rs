@@ -19,6 +19,7 @@
 //!
 //! What it must not do: decide where Pods run, or read what other nodes do.
 
+mod arriving;
 mod config;
 mod error;
 mod events;
@@ -36,6 +37,7 @@ mod statics;
 mod volumes;
 mod workers;
 
+pub use arriving::{Arrival, Arriving};
 pub use config::{KubeletConfig, NodeCapacity, ServerIdentity};
 pub use error::Error;
 pub use kubelet::Kubelet;

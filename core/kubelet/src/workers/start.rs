@@ -133,7 +133,8 @@ impl Worker {
     ) -> Result<String, Obstacle> {
         let name = &container.name;
         let context = self.context.clone();
-        let pull = images::ensure(&context.cri, &context.sources, &context.events, &self.pod, container);
+        let (sources, arriving) = (&context.sources, &context.config.arriving);
+        let pull = images::ensure(&context.cri, sources, arriving, &context.events, &self.pod, container);
         let pull = pull.instrument(tracing::info_span!("image", container = %name));
         let mut desired = self.desired.clone();
         let image = tokio::select! {

@@ -101,7 +101,7 @@ pub enum Command {
 pub fn run(cli: Cli) -> Outcome<ExitCode> {
     let Cli { global, command } = cli;
     match command {
-        // These two must stay single-threaded: they change their own namespaces or are a Pod's first process.
+        // It changes its own namespaces, so it must stay single-threaded.
         Command::Holder(command) => command.run(),
         Command::Completions(command) => command.run(),
         command => tokio::runtime::Builder::new_multi_thread()
@@ -126,6 +126,7 @@ async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
         Command::Image(command) => command.run(&global).await,
         Command::Collector(command) => command.run().await,
         Command::Demo(command) => command.run().await,
+        Command::Holder(_) | Command::Completions(_) => unreachable!("they run without a runtime"),
     }
 }
 

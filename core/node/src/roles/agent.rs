@@ -15,6 +15,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, config::Kubeconfig, runtime::watcher};
 use tiphys_client::Cache;
 use tiphys_dns::{Dns, DnsConfig};
+use tiphys_kubelet::Arriving;
 use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_network::{
     NodeRoutes, RoutesConfig, add_dns_address, cni,
@@ -29,9 +30,11 @@ use tiphys_runtime::{
 };
 use tiphys_telemetry::Component;
 
+use super::kubelet::Parts;
 use crate::cli::AgentOptions;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+const OWN_IMAGE: &str = "tiphys.io/tiphys:current";
 /// The link that leads to the other nodes, and the MTU where it can't be found.
 const UPLINK: &str = "eth0";
 const USUAL_MTU: u32 = 1500;
@@ -45,13 +48,14 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
     prepare_node().await.context("the node's network can't be prepared")?;
     let settings = Settings::standard(format!("tiphys.io/pause:{VERSION}"));
     let containerd = Containerd::start(settings, tasks).await.context("containerd does not start")?;
-    import_own_images(containerd.socket(), &options.data_dir)
-        .await
-        .context("the node's own images can't be imported")?;
+    let socket = containerd.socket();
+    import_pause(socket).await.context("the pause image can't be imported")?;
+    let arriving = import_own_image(socket, &options.data_dir, tasks);
     let caches = Caches::start(&client, tasks);
     let components = ["proxy", "dns"].map(Component::new);
     start_network(&options, &caches, tasks, &components).await?;
-    super::kubelet::start(&options, client, containerd.socket(), components.into(), tasks).await
+    let parts = Parts { neighbours: components.into(), arriving };
+    super::kubelet::start(&options, client, containerd.socket(), parts, tasks).await
 }
 
 async fn client(path: &Path) -> anyhow::Result<Client> {
@@ -62,21 +66,32 @@ async fn client(path: &Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// The images that need no registry, when they aren't there or another binary made them.
-async fn import_own_images(socket: &Path, data_dir: &Path) -> anyhow::Result<()> {
-    let cri = Cri::new(socket);
-    let pause = format!("tiphys.io/pause:{VERSION}");
-    if cri.image(&pause).await?.is_none() {
+/// What holds a Pod's namespaces: without it no Pod can start.
+async fn import_pause(socket: &Path) -> anyhow::Result<()> {
+    let name = format!("tiphys.io/pause:{VERSION}");
+    if Cri::new(socket).image(&name).await?.is_none() {
         image::import(socket, &[pause_image(VERSION)?]).await?;
     }
-    let mark = data_dir.join("own-image");
-    let identity = own_identity()?;
-    let same = std::fs::read_to_string(&mark).is_ok_and(|text| text == identity);
-    if !same || cri.image("tiphys.io/tiphys:current").await?.is_none() {
-        image::import(socket, &[own_image("current")?]).await?;
-        crate::files::write_atomically(&mark, identity.as_bytes(), 0o600)?;
-    }
     Ok(())
+}
+
+/// Brings this executable as an image into containerd, beside the node's start:
+/// it is large, and only Pods that are made from it must wait.
+fn import_own_image(socket: &Path, data_dir: &Path, tasks: &Tasks) -> Arriving {
+    let (arriving, arrival) = Arriving::new(vec![OWN_IMAGE.to_owned()]);
+    let (socket, mark) = (socket.to_path_buf(), data_dir.join("own-image"));
+    tasks.spawn("own image", OnError::Log, async move {
+        let _arrival = arrival;
+        let identity = own_identity()?;
+        let same = std::fs::read_to_string(&mark).is_ok_and(|text| text == identity);
+        if !same || Cri::new(&socket).image(OWN_IMAGE).await?.is_none() {
+            let made = tokio::task::spawn_blocking(|| own_image("current")).await??;
+            image::import(&socket, &[made]).await.context("the node's own image can't be imported")?;
+            crate::files::write_atomically(&mark, identity.as_bytes(), 0o600)?;
+        }
+        anyhow::Ok(())
+    });
+    arriving
 }
 
 /// Tells one build of the binary from another without reading it.

@@ -4,13 +4,20 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use kube::Client;
-use tiphys_kubelet::{Kubelet, KubeletConfig, ServerIdentity};
+use tiphys_kubelet::{Arriving, Kubelet, KubeletConfig, ServerIdentity};
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
 use crate::cli::AgentOptions;
 
-/// Starts the kubelet on the runtime behind `socket`; it serves the figures of its `neighbours` too.
+/// What the rest of the node hands to its kubelet.
+pub struct Parts {
+    /// Whose figures it serves beside its own.
+    pub neighbours: Vec<Component>,
+    pub arriving: Arriving,
+}
+
+/// Starts the kubelet on the runtime behind `socket`.
 ///
 /// # Errors
 /// Its certificate can't be read, its port is taken, there are no control groups.
@@ -18,7 +25,7 @@ pub async fn start(
     options: &AgentOptions,
     client: Client,
     socket: &Path,
-    neighbours: Vec<Component>,
+    parts: Parts,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let read = |name: &str| {
@@ -36,7 +43,8 @@ pub async fn start(
         node_group: if root.is_empty() { "/".to_owned() } else { root.to_owned() },
         cluster_dns: vec![options.cluster_dns.to_string()],
         cluster_domain: options.cluster_domain.clone(),
-        neighbours,
+        neighbours: parts.neighbours,
+        arriving: parts.arriving,
         ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)
     };
     Kubelet::start(config, client, socket, tasks).await.context("the kubelet does not start")?;
