@@ -38,7 +38,6 @@ impl Kubelet {
         let listener = server::bind(&config).await?;
         let registry = workers::Registry::default();
         let waker = registry.clone();
-        let node = node::register(&client, &config).await;
         let context = Arc::new(workers::Context {
             cri: Cri::new(socket),
             socket: socket.to_path_buf(),
@@ -53,6 +52,7 @@ impl Kubelet {
             client: client.clone(),
             config,
         });
+        let node = node::register(&context).await;
         let own = format!("spec.nodeName={}", context.config.node_name);
         let pods =
             Cache::start(tasks, Api::<Pod>::all(client.clone()), watcher::Config::default().fields(&own));

@@ -18,6 +18,8 @@ pub static KIND: Kind = Kind {
     short_names: &["no"],
     subresources: &[Subresource::Status, Subresource::Named("proxy")],
     default: defaults,
+    // A node comes with its status: what it offers is known from its first moment.
+    prepare_create: |_| {},
     prepare_update: keep_status,
     validate,
     validate_update,

@@ -12,14 +12,14 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client,
+    Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tiphys_lifecycle::Backoff;
 
 use super::{machine, status};
-use crate::{Error, KubeletConfig, events::Kind, workers::Context};
+use crate::{Error, events::Kind, workers::Context};
 
 /// While the node is not ready its state is looked at more often.
 const LOOK_NOT_READY: Duration = Duration::from_millis(250);
@@ -27,12 +27,13 @@ const LOOK: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(300);
 
 /// Makes the Node object, or brings the labels of an existing one up to date.
-/// Tries until the API is there.
-pub(crate) async fn register(client: &Client, config: &KubeletConfig) -> Node {
-    let api: Api<Node> = Api::all(client.clone());
+/// Tries until the API is there. A new node comes with its capacity, so that the
+/// scheduler never sees one without.
+pub(crate) async fn register(context: &Context) -> Node {
+    let api: Api<Node> = Api::all(context.client.clone());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        match register_once(&api, config).await {
+        match register_once(&api, context).await {
             Ok(node) => return node,
             Err(error) => {
                 let pause = backoff.next_pause();
@@ -43,7 +44,8 @@ pub(crate) async fn register(client: &Client, config: &KubeletConfig) -> Node {
     }
 }
 
-async fn register_once(api: &Api<Node>, config: &KubeletConfig) -> Result<Node, kube::Error> {
+async fn register_once(api: &Api<Node>, context: &Context) -> Result<Node, kube::Error> {
+    let config = &context.config;
     let standard = [
         (tiphys_api::names::HOSTNAME, config.node_name.as_str()),
         ("kubernetes.io/arch", machine::architecture()),
@@ -51,7 +53,7 @@ async fn register_once(api: &Api<Node>, config: &KubeletConfig) -> Result<Node, 
     ];
     let mut labels = config.labels.clone();
     labels.extend(standard.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    let node = Node {
+    let mut node = Node {
         metadata: ObjectMeta {
             name: Some(config.node_name.clone()),
             labels: Some(labels.clone()),
@@ -63,6 +65,7 @@ async fn register_once(api: &Api<Node>, config: &KubeletConfig) -> Result<Node, 
         }),
         status: None,
     };
+    node.status = Some(look(context, &node).await);
     match api.create(&PostParams::default(), &node).await {
         Err(kube::Error::Api(error)) if error.code == 409 => {
             let patch = json!({"metadata": {"labels": labels}});
@@ -96,7 +99,7 @@ pub(crate) async fn keep(context: Arc<Context>, mut node: Node) -> Result<(), Er
                     written = Some(Instant::now());
                 }
                 Err(error) if crate::error::is_not_found(&error) => {
-                    node = register(&context.client, &context.config).await;
+                    node = register(&context).await;
                     continue;
                 }
                 Err(error) => {
