@@ -1,6 +1,8 @@
 //! Signing in: by a one-time link, or by a bearer token of the cluster.
 //!
 //! The session is a cookie that scripts can't read and other sites don't send.
+//! Browsers keep one set of cookies for all ports of a machine, so its name holds
+//! the port: the dashboards of two clusters don't sign each other's users out.
 
 use axum::{
     Json,
@@ -18,7 +20,11 @@ use tiphys_api::{
 
 use crate::web::Web;
 
-const COOKIE: &str = "tiphys_session";
+/// The session's cookie at a dashboard's address.
+fn cookie_name(base_url: &str) -> String {
+    let port = base_url.rsplit_once(':').map_or("", |(_, port)| port);
+    format!("tiphys_session_{}", port.trim_end_matches('/'))
+}
 
 /// `GET /auth/link/{code}`: uses the link up and goes to the first page.
 pub async fn by_link(State(web): State<Web>, Path(code): Path<String>) -> Response {
@@ -62,30 +68,33 @@ pub async fn session(State(web): State<Web>, headers: HeaderMap) -> Response {
 
 /// `DELETE /auth/session`.
 pub async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Response {
-    if let Some(secret) = secret(&headers) {
+    if let Some(secret) = secret(&web, &headers) {
         web.shared.sessions.close(secret);
     }
+    let name = cookie_name(&web.shared.base_url);
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set_cookie(&mut response, &format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"));
+    set_cookie(&mut response, &format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"));
     response
 }
 
 /// Who a request's cookie belongs to.
 pub fn user(web: &Web, headers: &HeaderMap) -> Option<UserInfo> {
-    web.shared.sessions.user(secret(headers)?)
+    web.shared.sessions.user(secret(web, headers)?)
 }
 
-fn secret(headers: &HeaderMap) -> Option<&str> {
+fn secret<'h>(web: &Web, headers: &'h HeaderMap) -> Option<&'h str> {
+    let own = cookie_name(&web.shared.base_url);
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, secret)| secret)
+    pairs.find(|(name, _)| *name == own).map(|(_, secret)| secret)
 }
 
 fn with_session(web: &Web, user: UserInfo, mut response: Response) -> Response {
     let secret = web.shared.sessions.open(user);
+    let name = cookie_name(&web.shared.base_url);
     // A link is opened from outside: Strict would not send the cookie on the page it leads to.
-    set_cookie(&mut response, &format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax"));
+    set_cookie(&mut response, &format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

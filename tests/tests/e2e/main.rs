@@ -16,6 +16,7 @@ use tiphys_tests::{Cluster, Machine};
 
 mod autoscaler;
 mod chaos;
+mod dashboard;
 mod down;
 mod figures;
 mod kubectl;
@@ -43,6 +44,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_sql_sees_pods_and_disk", sql::tables),
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_each_component_tells_its_own_figures", figures::components),
+    ("e2e_a_browser_walks_the_dashboard", dashboard::walk),
     ("e2e_kill_loses_nothing", chaos::kill),
     ("e2e_down_leaves_nothing", down::nothing_left),
     ("e2e_an_apply_is_one_trace", trace::apply),

@@ -43,6 +43,11 @@ async fn a_link_signs_in_once_and_the_api_sees_its_user() {
     assert_eq!(status, StatusCode::SEE_OTHER);
     assert!(cookie.contains("HttpOnly"), "{cookie}");
     let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let (name, secret) = cookie.split_once('=').expect("a pair");
+    assert_eq!(name, "tiphys_session_6480", "another port's dashboard has a cookie of its own");
+    let other = format!("tiphys_session_7000={secret}");
+    let (status, _, _) = send(&web, "GET", "/auth/session", &[("cookie", &other)]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     let evil = [("cookie", cookie.as_str()), ("impersonate-user", "root"), ("authorization", "Bearer x")];
     let (_, _, seen) = send(&web, "GET", "/k8s/api/v1/pods?limit=5", &evil).await;
     assert_eq!(seen, "ada /api/v1/pods?limit=5 false");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { csv, literal, withRange } from "../src/api/sql";
 import { printable } from "../src/format/printable";
 import { byteRate, bytes, cores, parseQuantity, percent } from "../src/format/quantity";
-import { parseSpan, span, stepFor } from "../src/format/time";
+import { durationIn, movedOn, parseSpan, span, stepFor } from "../src/format/time";
 
 test("quantities of Kubernetes", () => {
   const cases: [string, number][] = [["250m", 0.25], ["64Mi", 67_108_864], ["1e3", 1000], ["2", 2], ["1k", 1000], ["1Gi", 2 ** 30]];
@@ -19,6 +19,11 @@ test("spans", () => {
   expect([parseSpan("15m"), parseSpan("2d"), parseSpan("x")]).toEqual([900_000, 172_800_000, undefined]);
   expect([span(45_000), span(125_000), span(3 * 3_600_000 + 60_000), span(-5)]).toEqual(["45s", "2m5s", "3h1m", "0s"]);
   expect(stepFor(900_000, 150)).toBe(10_000);
+});
+
+test("durations in texts go on", () => {
+  expect([durationIn("3 (1m20s ago)"), durationIn("2d4h"), durationIn("7"), durationIn("web-5d")]).toEqual([80_000, 187_200_000, undefined, 432_000_000]);
+  expect([movedOn("3 (20s ago)", 60_000), movedOn("0", 60_000), movedOn("<unknown>", 60_000)]).toEqual(["3 (80s ago)", "0", "<unknown>"]);
 });
 
 test("control characters are shown, colours dropped", () => {

@@ -1,6 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import type { LogRecord } from "../src/api/logs";
 import { LineSplitter } from "../src/live/ndjson";
 import { Ring } from "../src/live/ring";
+import { Tail } from "../src/live/tail";
 
 test("a ring keeps the newest and their numbers", () => {
   const ring = new Ring<string>(3);
@@ -19,4 +21,34 @@ test("lines come whole out of pieces", () => {
   expect(lines.push(":3}")).toEqual([]);
   expect(lines.finish()).toEqual(['{"c":3}']);
   expect(lines.finish()).toEqual([]);
+});
+
+test("the tail begins with the past, in order, and takes what comes by both ways once", async () => {
+  const record = (id: string) => ({ id, time: `1970-01-01T00:00:0${id}Z`, body: id }) as LogRecord;
+  const asked: unknown[] = [];
+  let server: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const connection = new ReadableStream<Uint8Array>({ start: (controller) => void (server = controller) });
+  const write = (line: unknown) => server?.enqueue(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+  vi.stubGlobal("document", { hidden: true });
+  vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+    if (path.includes("/tail")) return new Response(connection);
+    asked.push(JSON.parse(String(init.body)));
+    // The connection is quicker than the search: 3 comes by both.
+    write(record("3"));
+    write(record("4"));
+    await vi.waitFor(() => expect(server?.desiredSize).toBe(1));
+    return Response.json({ records: ["3", "2", "1"].map(record) });
+  });
+  const tail = new Tail();
+  const abort = new AbortController();
+  const run = tail.run("x", "", abort.signal);
+  await vi.waitFor(() => expect(tail.ring.length).toBe(4));
+  write(record("5"));
+  await vi.waitFor(() => expect(tail.ring.length).toBe(5));
+  expect([0, 1, 2, 3, 4].map((at) => tail.ring.get(at)?.id)).toEqual(["1", "2", "3", "4", "5"]);
+  expect(asked).toEqual([{ query: "x", since: "15m", limit: 100 }]);
+  abort.abort();
+  server?.close();
+  await run;
+  vi.unstubAllGlobals();
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { lineOf } from "../src/pages/logs/line";
 import { decisionOf, grouped } from "../src/pages/autoscaler/decisions";
-import { behind } from "../src/pages/home/trouble";
+import { behind, brokenPods } from "../src/pages/home/trouble";
 import { clause, clauses, fromLabels, withClause, withoutClause } from "../src/query/build";
 import { matcher, pieces } from "../src/query/highlight";
 import { pivot } from "../src/query/series";
@@ -56,4 +57,19 @@ test("a run of equal decisions is one row", () => {
 
 test("what is behind", () => {
   expect([behind("1/2"), behind("2/2"), behind("x")]).toEqual([true, false, false]);
+});
+
+test("a restart is news for some minutes, however old the row is", () => {
+  const head = ["Name", "Ready", "Status", "Restarts"].map((name) => ({ name, type: "string", priority: 0 }));
+  const row = { cells: ["web", "1/1", "Running", "2 (20s ago)"], object: { metadata: { name: "web", namespace: "shop" } }, received: 0 };
+  const what = (now: number) => brokenPods({ head, items: [row] }, now).map((trouble) => trouble.what);
+  expect(what(0)).toEqual(["restarted 20s ago (2×)"]);
+  expect(what(60_000)).toEqual(["restarted 80s ago (2×)"]);
+  expect(what(200_000)).toEqual([]);
+});
+
+test("a JSON line reads message first; what isn't one stays as it is", () => {
+  const read = (body: string) => lineOf({ body, pod: "web-1" });
+  expect(read('{"level":"info","msg":"served","status":200,"pod":"web-1","who":{"id":1}}')).toEqual({ message: "served", rest: 'status=200  who={"id":1}' });
+  for (const body of ["plain", "{broken", '{"status":200}', "[1]", '{"msg":""}', "{}"]) expect(read(body)).toEqual({ message: body, rest: "" });
 });

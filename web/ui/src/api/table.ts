@@ -15,6 +15,8 @@ export interface ColumnDefinition {
 export interface Row {
   cells: unknown[];
   object: KubeObject;
+  /** When it came; durations in its cells were true then. */
+  received: number;
 }
 
 export interface Table {

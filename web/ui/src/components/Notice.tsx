@@ -1,15 +1,34 @@
 // What is loading, missing, hidden or wrong, said in words.
 
-import { ApiError } from "../api/http";
+import { useQueryClient } from "@tanstack/react-query";
+import { isHidden } from "../api/http";
+import type { Session } from "../api/session";
+import { useScope } from "../state/useScope";
 
+/** An error in place of what it kept from being shown. */
 export function Problem({ error }: { error: unknown }) {
-  const hidden = error instanceof ApiError && error.status === 403;
   const message = error instanceof Error ? error.message : String(error);
+  if (isHidden(error)) return <Hidden>{message}</Hidden>;
   return (
-    <div role="alert" className={`m-3 rounded-lg border p-3 text-[13px] ${hidden ? "border-warn/40 bg-warn/10" : "border-bad/40 bg-bad/10"}`}>
-      <p className="font-medium">{hidden ? "Hidden: your rights do not reach this" : "This could not be shown"}</p>
+    <div role="alert" className="rounded-lg border border-bad/40 bg-bad/10 p-3 text-[13px] [section_&]:m-3">
+      <p className="font-medium">This could not be shown</p>
       <pre className="mt-1 overflow-x-auto font-mono text-[12px] whitespace-pre-wrap text-dim">{message}</pre>
-      {hidden && <p className="mt-1 text-dim">Choose a namespace that you may read, or ask for a role that allows it.</p>}
+    </div>
+  );
+}
+
+/** What the user's rights do not reach, and where they may. */
+export function Hidden({ children }: { children: React.ReactNode }) {
+  const [scope, setScope] = useScope();
+  const session = useQueryClient().getQueryData<Session>(["session"]);
+  const own = /^system:serviceaccount:([^:]+):/.exec(session?.user ?? "")?.[1];
+  return (
+    <div role="status" className="rounded-lg border border-warn/40 bg-warn/10 p-3 text-[13px] [section_&]:m-3">
+      <p className="font-medium">Hidden: your rights do not reach this</p>
+      <p className="mt-1 break-words text-dim">{children}</p>
+      {own && scope.namespace !== own
+        ? <button type="button" className="button mt-2" onClick={() => setScope({ namespace: own })}>Look at namespace {own}</button>
+        : !scope.namespace && <p className="mt-1 text-dim">Choose a namespace that you may read.</p>}
     </div>
   );
 }
@@ -20,7 +39,7 @@ export function Empty({ children }: { children: React.ReactNode }) {
 
 export function Panel(props: { title: string; note?: React.ReactNode; children: React.ReactNode; className?: string }) {
   return (
-    <section className={`panel min-w-0 overflow-hidden ${props.className ?? ""}`}>
+    <section aria-label={props.title} className={`panel min-w-0 overflow-hidden ${props.className ?? ""}`}>
       <header className="flex items-center justify-between gap-2 border-b border-line px-4 py-2.5">
         <h2 className="text-[13px] font-semibold">{props.title}</h2>
         <span className="numbers text-[12px] text-faint">{props.note}</span>

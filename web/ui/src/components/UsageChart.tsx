@@ -25,23 +25,28 @@ export function UsageChart({ title, table, figure, by, where = "true", format }:
   const answer = useQuery({
     queryKey: ["usage", table, figure, by, where, scope.range],
     queryFn: async ({ signal }) => {
-      const { from, to } = windowOf(scope.range, Date.now());
+      const window = windowOf(scope.range, Date.now());
+      const { from, to } = window;
       const step = Math.max(stepFor(to - from, 150), to - from > 300_000 ? 15_000 : 5000);
       const rows = await runSql(
         `select date_bin(interval '${step / 1000} seconds', time) as t, ${by}, avg(${figure}) as v from ${table}
          where time >= ${instant(from)} and time < ${instant(to)} and ${where} group by 1, 2 order by 1`, signal);
-      return pivot(rows.rows as [string, string, number][], Math.max(3 * step, 45_000));
+      return { window, series: pivot(rows.rows as [string, string, number][], Math.max(3 * step, 45_000)) };
     },
     refetchInterval: refreshEvery(scope.range),
     placeholderData: keepPreviousData,
   });
+  const shown = answer.data?.series.times.length ? answer.data : undefined;
   return (
     <Panel title={title}>
-      {answer.error ? <Problem error={answer.error} /> : answer.data?.times.length ? (
-        <Suspense fallback={<div className="h-44" />}>
-          <Chart series={answer.data} format={format} binary={figure.includes("memory")} onZoom={(from, to) => setScope({ range: { from, to } })} />
-        </Suspense>
-      ) : <Empty>{answer.isPending ? "Loading…" : "No samples in this time range."}</Empty>}
+      {/* As high with lines as without, so that nothing below jumps. */}
+      <div className="min-h-[186px]">
+        {answer.error && !answer.data ? <Problem error={answer.error} /> : shown ? (
+          <Suspense>
+            <Chart label={title} series={shown.series} window={shown.window} format={format} binary={figure.includes("memory")} onZoom={(from, to) => setScope({ range: { from, to } })} />
+          </Suspense>
+        ) : <Empty>{answer.isPending ? "Loading…" : "No samples in this time range."}</Empty>}
+      </div>
     </Panel>
   );
 }

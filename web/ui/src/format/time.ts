@@ -30,6 +30,19 @@ export function span(ms: number): string {
   return `${Math.floor(days / 365)}y`;
 }
 
+/** The first duration in a text, as kubectl writes them: `3 (1m20s ago)` is 80,000. */
+export function durationIn(text: string): number | undefined {
+  const found = /\b(?:\d+[ydhms])+\b/.exec(text)?.[0];
+  if (found === undefined) return undefined;
+  const parts = [...found.matchAll(/(\d+)([ydhms])/g)];
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * (unit === "y" ? 365 * DAY : (UNITS[unit ?? ""] ?? 0)), 0);
+}
+
+/** A text whose durations were true `ms` ago: `3 (20s ago)` is `3 (80s ago)` a minute later. */
+export function movedOn(text: string, ms: number): string {
+  return text.replace(/\b(?:\d+[ydhms])+\b/g, (found) => span((durationIn(found) ?? 0) + ms));
+}
+
 function two(large: number, unit: string, small: number, smallUnit: string): string {
   return small === 0 ? `${large}${unit}` : `${large}${unit}${small}${smallUnit}`;
 }

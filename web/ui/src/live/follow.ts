@@ -5,7 +5,7 @@
 // A hidden tab follows nothing: a browser keeps few connections to one server,
 // and tabs share them.
 
-import { API, ApiError, getJson } from "../api/http";
+import { API, ApiError, getJson, isUnreachable } from "../api/http";
 import type { KubeObject } from "../api/objects";
 import { type ColumnDefinition, keyOf, type Row, TABLE, type Table } from "../api/table";
 import type { Collection } from "./collection";
@@ -28,7 +28,8 @@ export const asTable: Form<Row, ColumnDefinition[]> = {
   accept: TABLE,
   read(answer) {
     const table = answer as Table;
-    const items = (table.rows ?? []).map((row): [string, Row] => [keyOf(row.object.metadata), row]);
+    const received = Date.now();
+    const items = (table.rows ?? []).map((row): [string, Row] => [keyOf(row.object.metadata), { ...row, received }]);
     const head = table.columnDefinitions ?? undefined;
     return { items, ...(head ? { head } : {}), version: versionOf(table, items[0]?.[1].object), next: metadataOf(table).continue ?? "" };
   },
@@ -67,7 +68,8 @@ export async function follow<T, H>(path: string, form: Form<T, H>, into: Collect
       if (signal.aborted) return;
       const refused = error instanceof ApiError && [401, 403, 404].includes(error.status);
       const expired = error instanceof ApiError && error.status === 410;
-      if (!expired) into.setState(refused ? "refused" : "waiting", error as Error);
+      if (refused) into.replace(new Map());
+      if (!expired) into.setState(refused ? "refused" : "waiting", isUnreachable(error) ? undefined : (error as Error));
       // Rights may be given while the page is open.
       await pause(refused ? 15_000 : expired ? 0 : backoff.take(), signal);
     }

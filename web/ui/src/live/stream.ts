@@ -1,6 +1,6 @@
 // A long answer read line by line: each line is one JSON value.
 
-import { request } from "../api/http";
+import { request, unreachable } from "../api/http";
 import { LineSplitter } from "./ndjson";
 
 /** Reads to the end; `opened` is called when the server has answered. */
@@ -17,7 +17,9 @@ export async function readLines(
   if (!reader) return;
   const splitter = new LineSplitter();
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error: unknown) => {
+      throw signal.aborted ? error : unreachable();
+    });
     const lines = done ? splitter.finish() : splitter.push(value);
     for (const line of lines) onLine(JSON.parse(line));
     if (done) return;

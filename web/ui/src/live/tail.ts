@@ -1,13 +1,22 @@
 // The live tail: records into a ring, shown once a frame.
+//
+//   connect -> newest records by a search -> what came by the connection since
+//
+// The search fills the list at the start and the gap after a broken connection;
+// a record that comes by both ways is taken once.
 
 import type { LogRecord, NodeError, TailLine } from "../api/logs";
-import { tailPath } from "../api/logs";
+import { search, tailPath } from "../api/logs";
 import { ApiError } from "../api/http";
 import { oncePerFrame } from "./frame";
 import { Ring } from "./ring";
 import { Backoff, pause, readLines } from "./stream";
 
 export const TAIL_ROOM = 50_000;
+/** So much of the past is shown when the tail begins. */
+const BEFORE = { since: "15m", limit: 100 };
+/** A gap is filled up to so many records. */
+const GAP = 2000;
 
 export interface TailSnapshot {
   state: "connecting" | "live" | "waiting" | "refused";
@@ -26,6 +35,8 @@ export class Tail {
   readonly ring = new Ring<LogRecord>(TAIL_ROOM);
   private snapshot = EMPTY;
   private now: Omit<TailSnapshot, "first" | "next"> = EMPTY;
+  /** What came while the search was under way. */
+  private held: LogRecord[] | undefined;
   private readonly listeners = new Set<() => void>();
   private readonly frame = oncePerFrame(() => {
     this.snapshot = { ...this.now, first: this.ring.first, next: this.ring.next };
@@ -44,7 +55,24 @@ export class Tail {
     else if ("partial" in line) {
       const others = this.now.partial.filter((known) => known.node !== line.partial.node);
       this.now = { ...this.now, partial: [...others, line.partial] };
-    } else this.ring.push(line);
+    } else if (this.held) this.held.push(line);
+    else this.ring.push(line);
+    this.frame.schedule();
+  }
+
+  /** Puts the newest of what was written before the connection in front of what came by it. */
+  private async catchUp(query: string, namespace: string, signal: AbortSignal): Promise<void> {
+    const last = this.ring.get(this.ring.next - 1);
+    const known = new Set(Array.from({ length: Math.min(this.ring.length, GAP) }, (_, at) => this.ring.get(this.ring.next - 1 - at)?.id));
+    const asked = { query, ...(namespace ? { namespace } : {}), ...(last ? { since: last.time, limit: GAP } : BEFORE) };
+    const before = await search(asked, signal).then((answer) => answer.records.toReversed()).catch(() => []);
+    const held = this.held ?? [];
+    this.held = undefined;
+    if (signal.aborted) return;
+    for (const record of [...before, ...held]) {
+      if (!known.has(record.id)) this.ring.push(record);
+      known.add(record.id);
+    }
     this.frame.schedule();
   }
 
@@ -57,6 +85,8 @@ export class Tail {
           backoff.reset();
           this.now = { ...this.now, partial: [] };
           this.set("live");
+          this.held = [];
+          void this.catchUp(query, namespace, signal);
         });
         if (!signal.aborted) this.set("waiting");
       } catch (error) {

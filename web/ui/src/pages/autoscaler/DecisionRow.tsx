@@ -13,14 +13,14 @@ export function DecisionRow({ group }: { group: Group }) {
   return (
     <li data-decision className="border-b border-line/50 text-[13px]">
       <details>
-        <summary className="grid grid-cols-[auto_1fr] items-baseline gap-x-3 gap-y-0.5 px-4 py-2 hover:bg-raised md:grid-cols-[76px_72px_180px_1fr_auto]">
+        <summary className="grid grid-cols-[auto_1fr] items-baseline gap-x-3 gap-y-0.5 px-4 py-2 hover:bg-raised max-md:py-3 md:grid-cols-[76px_72px_180px_1fr_auto]">
           <span className="numbers text-faint" title={dayClock(time)}>{clock(time)}</span>
           <span className={`numbers w-fit rounded-md px-1.5 text-center font-medium ${tone}`}>{group.current === group.desired ? `stay ${group.desired}` : `${group.current} → ${group.desired}`}</span>
           <span className="truncate max-md:col-span-2"><span className="text-faint">{group.namespace}/</span>{group.autoscaler}</span>
           <span className="text-dim max-md:col-span-2">{group.reason}</span>
           <span className="numbers text-[12px] text-faint">{group.count > 1 ? `×${group.count}` : ""}</span>
         </summary>
-        <div className="overflow-x-auto px-4 pb-3">
+        <div className="overflow-x-auto px-4 pt-2 pb-3">
           <p className="numbers text-faint">proposed {group.proposed} · after stabilization {group.stabilized} · limited by {group.limitedBy || "nothing"} · newest sample {group.sampleAge} ms old</p>
           <table className="mt-1.5 text-[12.5px]">
             <thead><tr className="text-left text-faint">{["Metric", "Now", "Target", "Ratio", "Proposal", "Pods"].map((name) => <th key={name} className="pr-6 font-medium">{name}</th>)}</tr></thead>

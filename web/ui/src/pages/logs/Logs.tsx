@@ -1,6 +1,6 @@
 // Search over the logs of all nodes: query, histogram, facets, records.
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useState } from "react";
 import { facets, histogram } from "../../api/logs";
 import { Problem } from "../../components/Notice";
@@ -19,6 +19,7 @@ export function Logs() {
   const [query, setQuery] = useParameter("q");
   const [live, setLive] = useParameter("live");
   const [draft, setDraft] = useState(query);
+  const queries = useQueryClient();
   useEffect(() => setDraft(query), [query]);
   const labels = fromLabels(scope.labels);
   const whole = labels ? withClause(query, labels) : query;
@@ -34,27 +35,32 @@ export function Logs() {
   const sides = useQuery({ queryKey: ["facets", ...key], queryFn: ({ signal }) => facets({ ...asked(), limit: 12 }, signal), ...options });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    setQuery(draft.trim());
+    if (draft.trim() !== query) setQuery(draft.trim());
+    // The same question again: what is new?
+    else for (const name of ["histogram", "facets", "search"]) void queries.invalidateQueries({ queryKey: [name] });
   };
   const toggle = (part: string) => setQuery(hasClause(query, part) ? withoutClause(query, part) : withClause(query, part));
+  const failed = bars.error && !bars.data;
   return (
-    <div className="flex flex-col gap-3">
-      <form onSubmit={submit} className="flex gap-2">
-        <input aria-label="Log query" name="query" title={HELP} placeholder={HELP} spellCheck={false} autoComplete="off"
-          className="field h-10 min-w-0 flex-1 font-mono" value={draft} onChange={(event) => setDraft(event.target.value)} />
-        <button type="submit" className="button button-primary h-10 px-4">Search</button>
-        <button type="button" aria-pressed={live === "1"} className={`button h-10 ${live === "1" ? "border-ok text-ok" : ""}`} onClick={() => setLive(live === "1" ? "" : "1")}>
+    <div className="flex flex-col gap-3 lg:h-full">
+      <form role="search" onSubmit={submit} className="flex flex-wrap gap-2">
+        <input aria-label="Log query" name="query" title={HELP} placeholder={HELP} spellCheck={false} autoComplete="off" autoCapitalize="off"
+          className="field h-10 min-w-0 flex-1 font-mono max-md:basis-full max-md:text-[16px]" value={draft} onChange={(event) => setDraft(event.target.value)} />
+        <button type="submit" className="button button-primary h-10 px-4 max-md:flex-1">Search</button>
+        <button type="button" aria-pressed={live === "1"} className={`button h-10 max-md:flex-1 ${live === "1" ? "border-ok text-ok" : ""}`} onClick={() => setLive(live === "1" ? "" : "1")}>
           <span className={`size-2 rounded-full ${live === "1" ? "animate-pulse bg-ok" : "bg-faint"}`} /> Live
         </button>
       </form>
-      {bars.error && <Problem error={bars.error} />}
-      <div className="grid gap-3 lg:grid-cols-[1fr_230px]">
-        <div className="panel min-w-0 overflow-hidden">
-          {bars.data && <Histogram answer={bars.data} onZoom={(from, to) => setScope({ range: { from, to } })} />}
-          {live === "1" ? <Live key={`${whole} ${scope.namespace}`} query={whole} namespace={scope.namespace} onAdd={toggle} /> : !bars.error && <Results query={whole} namespace={scope.namespace} onAdd={toggle} />}
+      {failed && <Problem error={bars.error} />}
+      {!failed && (
+        <div className="flex min-h-0 flex-1 gap-3 max-lg:flex-col">
+          <section aria-label="Records" className="panel flex min-w-0 flex-1 flex-col overflow-hidden">
+            <Histogram answer={bars.data} onZoom={(from, to) => setScope({ range: { from, to } })} />
+            {live === "1" ? <Live key={`${whole} ${scope.namespace}`} query={whole} namespace={scope.namespace} onAdd={toggle} /> : <Results query={whole} namespace={scope.namespace} onAdd={toggle} />}
+          </section>
+          <div className="lg:w-[240px] lg:shrink-0 max-lg:order-first"><Facets answer={sides.data} query={query} onToggle={toggle} /></div>
         </div>
-        <Facets answer={sides.data} query={query} onToggle={toggle} />
-      </div>
+      )}
     </div>
   );
 }

@@ -1,7 +1,8 @@
-// Pages of records, the newest first; older ones come by the cursor.
+// Pages of records, the newest first; older ones come by the cursor. While
+// nobody reads further down, newer ones come by themselves.
 
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
 import { search } from "../../api/logs";
 import { Empty, Problem } from "../../components/Notice";
 import { matcher } from "../../query/highlight";
@@ -14,6 +15,7 @@ const PAGE = 300;
 
 export function Results({ query, namespace, onAdd }: { query: string; namespace: string; onAdd: ((part: string) => void) | undefined }) {
   const [scope] = useScope();
+  const [idle, setIdle] = useState(true);
   const answer = useInfiniteQuery({
     queryKey: ["search", query, namespace, scope.range],
     initialPageParam: "",
@@ -26,19 +28,21 @@ export function Results({ query, namespace, onAdd }: { query: string; namespace:
     },
     getNextPageParam: (page) => page.cursor,
     refetchOnWindowFocus: false,
+    refetchInterval: ({ state }) => "last" in scope.range && idle && (state.data?.pages.length ?? 0) < 2 && 10_000,
+    placeholderData: keepPreviousData,
   });
   const records = useMemo(() => answer.data?.pages.flatMap((page) => page.records) ?? [], [answer.data]);
   const pattern = useMemo(() => matcher(query), [query]);
   const last = answer.data?.pages.at(-1);
-  if (answer.error) return <Problem error={answer.error} />;
+  if (answer.error && !answer.data) return <Problem error={answer.error} />;
   return (
     <>
       {last && <Missing partial={last.partial} restricted={last.restricted} />}
       {records.length === 0 ? <Empty>{answer.isPending ? "Searching…" : "Nothing matches in this time range. Widen the range, or take words out."}</Empty> : (
-        <RecordList length={records.length} at={(number) => records[number]} pattern={pattern} onAdd={onAdd} />
+        <RecordList length={records.length} at={(number) => records[number]} pattern={pattern} onAdd={onAdd} onIdle={setIdle} />
       )}
-      <footer className="flex items-center justify-between gap-2 border-t border-line px-4 py-2 text-[12px] text-faint">
-        <span className="numbers">{records.length} records</span>
+      <footer className="flex min-h-10 items-center justify-between gap-2 border-t border-line px-4 py-1 text-[12px] text-faint">
+        <span className="numbers" role="status">{answer.isPlaceholderData ? "Searching…" : `${records.length} records, the newest first`}</span>
         {answer.hasNextPage && <button type="button" className="button" disabled={answer.isFetching} onClick={() => void answer.fetchNextPage()}>{answer.isFetchingNextPage ? "Loading…" : "Load older"}</button>}
       </footer>
     </>

@@ -21,16 +21,20 @@ export function Nodes() {
   });
   const of = (row: Row, at: number) => usage.data?.rows.find((one) => one[0] === row.object.metadata.name)?.[at] as number | undefined;
   const extra: Column<Row>[] = [
-    { name: "CPU", width: "70px", right: true, wideOnly: true, show: (row) => cores(of(row, 1)) },
-    { name: "Memory", width: "90px", right: true, wideOnly: true, show: (row) => bytes(of(row, 2)) },
+    { name: "CPU", width: "70px", right: true, wideOnly: true, sortBy: (row) => of(row, 1) ?? -1, show: (row) => cores(of(row, 1)) },
+    { name: "Memory", width: "90px", right: true, wideOnly: true, sortBy: (row) => of(row, 2) ?? -1, show: (row) => bytes(of(row, 2)) },
   ];
   return (
     <div className="flex flex-col gap-3 md:gap-4">
       {nodes.error && <Problem error={nodes.error} />}
-      <Panel title="Nodes" note={<>{nodes.items.length} · {nodes.state}</>}>
-        {nodes.items.length ? <TableRows kind={NODES} head={nodes.head ?? []} rows={nodes.items} extra={extra} /> : <Empty>{nodes.state === "loading" ? "Loading…" : "No nodes."}</Empty>}
-      </Panel>
-      <NodeCharts where="true" />
+      {nodes.state !== "refused" && (
+        <>
+          <Panel title="Nodes" note={<>{nodes.items.length} · {nodes.state}</>}>
+            {nodes.items.length ? <TableRows kind={NODES} head={nodes.head ?? []} rows={nodes.items} extra={extra} /> : <Empty>{nodes.state === "loading" ? "Loading…" : "No nodes."}</Empty>}
+          </Panel>
+          <NodeCharts where="true" />
+        </>
+      )}
     </div>
   );
 }

@@ -2,7 +2,7 @@
 // stays, so that a shared one is shown afterwards.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { useSearch } from "wouter";
 import { signInWithToken } from "../../api/session";
 
@@ -11,13 +11,21 @@ export function SignIn() {
   const queries = useQueryClient();
   const [token, setToken] = useState("");
   const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    document.title = "Sign in · Tiphys";
+  }, []);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
+    setBusy(true);
+    setError("");
     try {
       await signInWithToken(token.trim());
       await queries.invalidateQueries({ queryKey: ["session"] });
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure));
+    } finally {
+      setBusy(false);
     }
   };
   return (
@@ -31,9 +39,10 @@ export function SignIn() {
         <pre className="mt-2 rounded-lg bg-raised px-3 py-2 font-mono text-[13px]">tiphys dashboard</pre>
         <form onSubmit={submit} className="mt-5 flex flex-col gap-2">
           <label htmlFor="token" className="text-[13px] text-dim">Or sign in with a token</label>
-          <input id="token" type="password" autoComplete="off" required className="field h-10" value={token} onChange={(event) => setToken(event.target.value)} />
+          <input id="token" type="password" autoComplete="off" required autoFocus aria-invalid={error !== ""} className="field h-10 max-md:text-[16px]" value={token} onChange={(event) => setToken(event.target.value)} />
           {error && <p role="alert" className="text-[13px] text-bad">{error}</p>}
-          <button type="submit" className="button button-primary h-10">Sign in</button>
+          <p className="text-[12px] text-faint">For example of a service account: <code className="font-mono">kubectl create token NAME</code></p>
+          <button type="submit" disabled={busy} className="button button-primary h-10">{busy ? "Signing in…" : "Sign in"}</button>
         </form>
       </div>
     </main>

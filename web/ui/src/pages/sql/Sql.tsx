@@ -1,89 +1,77 @@
-// SQL over metrics and decisions: editor, table, chart.
+// SQL over metrics and decisions: editor, table, chart. The statement is in the
+// address: who opens it sees its answer, and going back shows the one before.
 
-import { useMutation } from "@tanstack/react-query";
-import { lazy, useMemo, useState } from "react";
-import { type Cell, csv, isNumber, isTime, runSql, type SqlAnswer, withRange } from "../../api/sql";
-import { Empty, Problem } from "../../components/Notice";
-import { type Column, RowList } from "../../components/RowList";
-import { printable } from "../../format/printable";
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
 import { count } from "../../format/quantity";
-import { pivot } from "../../query/series";
+import { csv, runSql, type SqlAnswer, withRange } from "../../api/sql";
+import { Empty, Problem } from "../../components/Notice";
 import { windowOf } from "../../state/scope";
 import { useParameter, useScope } from "../../state/useScope";
+import { Answer } from "./Answer";
+import { Drawing } from "./Drawing";
 import { Editor } from "./Editor";
 import { EXAMPLES } from "./examples";
-
-const Chart = lazy(() => import("../../components/Chart"));
 
 export default function Sql() {
   const [scope] = useScope();
   const [query, setQuery] = useParameter("q");
+  const [view, setView] = useParameter("view");
   const [text, setText] = useState(query || (EXAMPLES[0]?.sql ?? ""));
-  const [view, setView] = useState("table");
-  const run = useMutation({
-    mutationFn: async (sql: string) => {
+  const queries = useQueryClient();
+  useEffect(() => {
+    if (query) setText(query);
+  }, [query]);
+  const run = useQuery({
+    queryKey: ["sql", query, scope.range],
+    enabled: query !== "",
+    queryFn: async ({ signal }) => {
       const started = performance.now();
       const { from, to } = windowOf(scope.range, Date.now());
-      const answer = await runSql(withRange(sql, from, to));
+      const answer = await runSql(withRange(query, from, to), signal);
       return { answer, took: Math.round(performance.now() - started) };
     },
+    placeholderData: keepPreviousData,
+    refetchOnWindowFocus: false,
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: false,
   });
   const start = (sql: string) => {
-    setQuery(sql, { replace: true });
-    run.mutate(sql);
+    if (sql.trim() === "") return;
+    if (sql !== query) setQuery(sql);
+    else void queries.invalidateQueries({ queryKey: ["sql", sql] });
   };
-  const answer = run.data?.answer;
-  const tab = (name: string) => <button key={name} type="button" aria-pressed={view === name} className={`button capitalize ${view === name ? "text-accent" : ""}`} onClick={() => setView(name)}>{name}</button>;
+  const answer = run.error ? undefined : run.data?.answer;
+  const shown = view === "chart" ? "chart" : "table";
+  const tab = (name: string) => (
+    <button key={name} type="button" aria-pressed={shown === name} className={`button capitalize ${shown === name ? "border-accent text-accent" : ""}`}
+      onClick={() => setView(name === "table" ? "" : name, { replace: true })}>{name}</button>
+  );
   return (
     <div className="flex flex-col gap-3">
-      <div className="panel overflow-hidden">
+      <div className="panel overflow-hidden focus-within:border-accent">
         <Editor value={text} onChange={setText} onRun={start} />
         <div className="flex flex-wrap items-center gap-2 border-t border-line p-2">
-          <button type="button" className="button button-primary" disabled={run.isPending} onClick={() => start(text)}>{run.isPending ? "Running…" : "Run"}<kbd className="font-sans text-[11px] opacity-75">Ctrl+Enter</kbd></button>
+          <button type="button" className="button button-primary" disabled={run.isFetching} onClick={() => start(text)}>{run.isFetching ? "Running…" : "Run"}<kbd className="font-sans text-[11px] opacity-75 max-md:hidden">Ctrl+Enter</kbd></button>
           <select aria-label="Examples" className="field max-w-60" value="" onChange={(event) => { const sql = EXAMPLES[Number(event.target.value)]?.sql ?? ""; setText(sql); start(sql); }}>
             <option value="" disabled>Examples</option>
             {EXAMPLES.map((example, at) => <option key={example.name} value={at}>{example.name}</option>)}
           </select>
-          <span className="text-[12px] text-faint max-md:hidden">Tables: node, pod, container, decisions. $from and $to are the page's time range.</span>
+          <span className="text-[12px] text-faint">Tables: node, pod, container, decisions. $from and $to are the page's time range.</span>
         </div>
       </div>
       {run.error && <Problem error={run.error} />}
-      {answer && (
-        <section className="panel overflow-hidden" aria-label="Result">
+      {answer ? (
+        <section className="panel overflow-hidden" aria-label="Result" aria-busy={run.isFetching}>
           <header className="flex flex-wrap items-center gap-2 border-b border-line p-2">
             {tab("table")}{tab("chart")}
-            <span className="numbers ml-auto text-[12px] text-faint">{count(answer.rows.length)} rows · {run.data?.took} ms</span>
-            <button type="button" className="button" onClick={() => download(answer)}>CSV</button>
+            <span className="numbers ml-auto text-[12px] text-faint">{count(answer.rows.length)} {answer.rows.length === 1 ? "row" : "rows"} · {run.data?.took} ms</span>
+            <button type="button" className="button" aria-label="Download as CSV" onClick={() => download(answer)}>CSV</button>
           </header>
-          {view === "table" ? <Answer answer={answer} /> : <Lines answer={answer} />}
+          {answer.rows.length === 0 ? <Empty>The statement is right and gives no rows. Is the time range wide enough?</Empty>
+            : shown === "table" ? <Answer answer={answer} /> : <Drawing answer={answer} />}
         </section>
-      )}
-    </div>
-  );
-}
-
-function Answer({ answer }: { answer: SqlAnswer }) {
-  const columns = useMemo(() => answer.columns.map(({ name, type }, at): Column<Cell[]> => ({
-    name, width: isTime(type) ? "190px" : "minmax(120px, 1fr)", right: isNumber(type),
-    show: (row) => <span className={row[at] == null ? "text-faint" : ""} title={String(row[at])}>{row[at] == null ? "null" : printable(String(row[at]))}</span>,
-  })), [answer]);
-  return <RowList columns={columns} rows={answer.rows} keyOf={(_, at) => String(at)} minWidth={answer.columns.length * 140} />;
-}
-
-function Lines({ answer }: { answer: SqlAnswer }) {
-  const [figure, setFigure] = useState(0);
-  const time = answer.columns.findIndex((column) => isTime(column.type));
-  const figures = answer.columns.flatMap((column, at) => (isNumber(column.type) ? [at] : []));
-  const names = answer.columns.flatMap((column, at) => (!isNumber(column.type) && !isTime(column.type) ? [at] : []));
-  const value = figures[figure] ?? figures[0] ?? -1;
-  const series = useMemo(() => pivot(answer.rows.map((row): [Cell, Cell, Cell] => [
-    row[time] ?? null, names.map((at) => row[at]).join(" ") || (answer.columns[value]?.name ?? ""), row[value] ?? null,
-  ]), 120_000), [answer, value]);
-  if (time < 0 || value < 0) return <Empty>A chart needs a column of time and a column of numbers.</Empty>;
-  return (
-    <div>
-      {figures.length > 1 && <select aria-label="Figure" className="field m-2" value={figure} onChange={(event) => setFigure(Number(event.target.value))}>{figures.map((at, number) => <option key={at} value={number}>{answer.columns[at]?.name}</option>)}</select>}
-      <Chart series={series} height={300} format={(number) => (Number.isFinite(number) ? number.toLocaleString("en", { maximumSignificantDigits: 4, notation: Math.abs(number) >= 1e5 ? "compact" : "standard" }) : "–")} />
+      ) : !run.error && <Empty>{run.isFetching ? "Running…" : "Run the statement, or choose an example."}</Empty>}
     </div>
   );
 }

@@ -1,5 +1,6 @@
 // One Pod: its containers, figures, events and logs.
 
+import { Link } from "wouter";
 import { PODS } from "../../api/kinds";
 import type { ContainerState, Pod } from "../../api/objects";
 import { literal } from "../../api/sql";
@@ -9,14 +10,16 @@ import { byteRate, bytes, cores } from "../../format/quantity";
 import { age } from "../../format/time";
 import { useLiveObjects } from "../../live/useLive";
 import { clause } from "../../query/build";
+import { useHref } from "../../state/useScope";
 import { Results } from "../logs/Results";
 import { Events } from "./Events";
-import { Facts, labelsOf } from "./Facts";
+import { annotationsOf, Facts, labelsOf, Owners } from "./Facts";
 import { useNow } from "./TableRows";
 
 export function PodPage({ namespace, name }: { namespace: string; name: string }) {
   const list = useLiveObjects<Pod>(PODS, { namespace, fields: `metadata.name=${name}` });
   const now = useNow();
+  const href = useHref();
   const pod = list.items[0];
   const where = `namespace = ${literal(namespace)} and pod = ${literal(name)}`;
   return (
@@ -25,17 +28,17 @@ export function PodPage({ namespace, name }: { namespace: string; name: string }
       {list.error && <Problem error={list.error} />}
       {pod ? (
         <div className="grid gap-3 md:gap-4 lg:grid-cols-2">
-          <Panel title="Pod" note={<Status text={pod.metadata.deletionTimestamp ? "Terminating" : (pod.status?.reason ?? pod.status?.phase ?? "Unknown")} />}>
+          <Panel title="Pod" note={<Status text={statusOf(pod)} />}>
             <Facts facts={[
-              ["Node", pod.spec?.nodeName], ["Address", pod.status?.podIP], ["Age", age(pod.metadata.creationTimestamp, now)],
+              ["Node", pod.spec?.nodeName && <Link href={href(`/nodes/${pod.spec.nodeName}`)} className="link">{pod.spec.nodeName}</Link>], ["Address", pod.status?.podIP], ["Age", age(pod.metadata.creationTimestamp, now)],
               ["Quality", pod.status?.qosClass], ["Service account", pod.spec?.serviceAccountName],
-              ["Owner", pod.metadata.ownerReferences?.map((owner) => `${owner.kind} ${owner.name}`).join(", ")],
-              ["Labels", labelsOf(pod.metadata.labels)], ["Message", pod.status?.message],
+              ["Owner", pod.metadata.ownerReferences && <Owners of={pod.metadata} />],
+              ["Labels", labelsOf(pod.metadata.labels)], ["Annotations", annotationsOf(pod.metadata.annotations)], ["Message", pod.status?.message],
             ]} />
           </Panel>
           <Containers pod={pod} now={now} />
         </div>
-      ) : <Empty>{list.state === "loading" ? "Loading…" : "The Pod is gone; its logs and figures stay."}</Empty>}
+      ) : list.state !== "refused" && <Empty>{list.state === "loading" ? "Loading…" : "There is no such Pod any more; its logs and figures stay."}</Empty>}
       <div className="grid gap-3 md:gap-4 lg:grid-cols-2">
         <UsageChart title="CPU" table="container" figure="cpu_cores" by="container" where={where} format={cores} />
         <UsageChart title="Memory" table="container" figure="memory_working_set_bytes" by="container" where={where} format={bytes} />
@@ -43,9 +46,18 @@ export function PodPage({ namespace, name }: { namespace: string; name: string }
         <UsageChart title="Network received" table="pod" figure="network_receive_bytes_per_second" by="pod" where={where} format={byteRate} />
       </div>
       <Events namespace={namespace} name={name} kind="Pod" />
-      <Panel title="Logs"><Results query={clause("pod", name)} namespace={namespace} onAdd={undefined} /></Panel>
+      <Panel title="Logs" note={<Link href={href("/logs", { q: clause("pod", name), ns: namespace })} className="link">Open in Logs</Link>}><Results query={clause("pod", name)} namespace={namespace} onAdd={undefined} /></Panel>
     </div>
   );
+}
+
+/** As kubectl says it: what a container waits for or ended with comes before the phase. */
+function statusOf({ metadata, status = {} }: Pod): string {
+  if (metadata.deletionTimestamp) return "Terminating";
+  const states = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].map((one) => one.state);
+  const waits = states.find((state) => state?.waiting?.reason)?.waiting?.reason;
+  const ended = status.phase === "Succeeded" ? undefined : states.find((state) => state?.terminated?.exitCode)?.terminated;
+  return status.reason ?? waits ?? (ended && (ended.reason ?? `ExitCode:${ended.exitCode}`)) ?? status.phase ?? "Unknown";
 }
 
 function stateOf(state: ContainerState | undefined): string {

@@ -23,8 +23,8 @@ export function usePodUsage(namespace: string, enabled: boolean): Column<Row>[] 
     if (!enabled) return [];
     const of = (row: Row) => usage.data?.get(keyOf(row.object.metadata));
     return [
-      { name: "CPU", width: "64px", right: true, wideOnly: true, show: (row) => cores(of(row)?.[0]) },
-      { name: "Memory", width: "84px", right: true, wideOnly: true, show: (row) => bytes(of(row)?.[1]) },
+      { name: "CPU", width: "64px", right: true, wideOnly: true, sortBy: (row) => of(row)?.[0] ?? -1, show: (row) => cores(of(row)?.[0]) },
+      { name: "Memory", width: "84px", right: true, wideOnly: true, sortBy: (row) => of(row)?.[1] ?? -1, show: (row) => bytes(of(row)?.[1]) },
     ];
   }, [enabled, usage.data]);
 }
