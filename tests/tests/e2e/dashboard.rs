@@ -18,7 +18,6 @@ const MANIFEST: &str = include_str!("dashboard.yaml");
 pub fn walk(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(MANIFEST)?;
-    cluster.rolled_out("deployment/hello")?;
     let walked = browser(&cluster);
     cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"])?;
     cluster.gone(&["pods", "-n", NAMESPACE], Duration::from_secs(60))?;
@@ -26,6 +25,7 @@ pub fn walk(shared: &Shared) -> Result<()> {
 }
 
 fn browser(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["rollout", "status", "deployment/hello", "-n", NAMESPACE, "--timeout=120s"])?;
     let link = cluster.tiphys(&["dashboard"])?.ok()?;
     let token = cluster.kubectl(&["create", "token", "viewer", "-n", NAMESPACE])?;
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/ui");

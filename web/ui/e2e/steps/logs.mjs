@@ -38,7 +38,24 @@ export const logs = {
     await page.waitForURL((url) => url.searchParams.get("q") === "tick level:warn");
     await page.goBack();
   },
-  "dragging over the histogram narrows the time": async ({ page, parameters }, must) => {
+  "a broken query says where": async ({ page, open, expected }) => {
+    expected.add(400);
+    await open(`/logs?q=${encodeURIComponent("(tick")}`);
+    await page.getByRole("alert").first().getByText("^").waitFor();
+  },
+  "the live tail shows what is written meanwhile": async ({ page, open, namespace }, must) => {
+    await open(`/logs?ns=${namespace}&q=tick&live=1`);
+    await page.getByText(/records · live/).waitFor();
+    await records(page).first().waitFor();
+    const [before, since] = [await lastTick(page), Date.now()];
+    await page.waitForFunction((before) => Number(/tick (\d+)/.exec(document.querySelector("[data-record]")?.textContent ?? "")?.[1]) >= before + 2, before);
+    const newest = await records(page).first().locator("[title]").first().getAttribute("title");
+    must(Date.parse(newest?.split("\n")[1] ?? "") > since - 1500, `the newest record is of ${newest}`);
+    const ticks = (await records(page).allTextContents()).map((text) => Number(/tick (\d+)/.exec(text)?.[1]));
+    must(ticks.every((tick, at) => at === 0 || tick === ticks[at - 1] - 1), `lines are missing, doubled or out of order: ${ticks}`);
+  },
+  "dragging over the histogram narrows the time": async ({ page, open, namespace, parameters }, must) => {
+    await open(`/logs?ns=${namespace}&q=tick`);
     // The part that is dragged over must hold fewer than all: wait until the Pod has talked for longer.
     await page.waitForFunction(() => Number(/(\d+) records/.exec(document.querySelector("[role=img][aria-label*='over time']")?.getAttribute("aria-label") ?? "")?.[1]) > 15);
     const before = await total(page);
@@ -56,21 +73,5 @@ export const logs = {
     await page.waitForFunction((before) => Number(/(\d+) records/.exec(document.querySelector("[role=img][aria-label*='over time']")?.getAttribute("aria-label") ?? "")?.[1]) < before, before);
     await page.getByRole("button", { name: "Back to now" }).click();
     await page.waitForURL((url) => !url.searchParams.has("from"));
-  },
-  "a broken query says where": async ({ page, open, expected }) => {
-    expected.add(400);
-    await open(`/logs?q=${encodeURIComponent("(tick")}`);
-    await page.getByRole("alert").first().getByText("^").waitFor();
-  },
-  "the live tail shows what is written meanwhile": async ({ page, open, namespace }, must) => {
-    await open(`/logs?ns=${namespace}&q=tick&live=1`);
-    await page.getByText(/records · live/).waitFor();
-    await records(page).first().waitFor();
-    const [before, since] = [await lastTick(page), Date.now()];
-    await page.waitForFunction((before) => Number(/tick (\d+)/.exec(document.querySelector("[data-record]")?.textContent ?? "")?.[1]) >= before + 2, before);
-    const newest = await records(page).first().locator("[title]").first().getAttribute("title");
-    must(Date.parse(newest?.split("\n")[1] ?? "") > since - 1500, `the newest record is of ${newest}`);
-    const ticks = (await records(page).allTextContents()).map((text) => Number(/tick (\d+)/.exec(text)?.[1]));
-    must(ticks.every((tick, at) => at === 0 || tick === ticks[at - 1] - 1), `lines are missing, doubled or out of order: ${ticks}`);
   },
 };

@@ -73,7 +73,7 @@ export function RowList<T>({ label, columns, rows: given, keyOf, height = "min(6
           const mark = order?.column !== column.name ? "" : order.down ? " ↓" : " ↑";
           return (
             <span role="columnheader" key={column.name} className={cell(column)} aria-sort={mark ? (order?.down ? "descending" : "ascending") : undefined}>
-              {column.sortBy ? <button type="button" className="hover:text-ink" onClick={() => turn(column.name)}>{column.name}{mark}</button> : column.name}
+              {column.sortBy ? <button type="button" className="hover:text-ink max-md:py-1.5" onClick={() => turn(column.name)}>{column.name}{mark}</button> : column.name}
             </span>
           );
         })}

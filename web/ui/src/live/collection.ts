@@ -60,8 +60,8 @@ export class Collection<T, H = undefined> {
     this.frame.schedule();
   }
 
-  setCut(): void {
-    this.cut = true;
+  setCut(cut: boolean): void {
+    this.cut = cut;
     this.frame.schedule();
   }
 

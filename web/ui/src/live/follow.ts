@@ -2,8 +2,9 @@
 //
 //   list (500 a page) -> watch from its resourceVersion -> changes ... -> the same again when it breaks
 //
-// A hidden tab follows nothing: a browser keeps few connections to one server,
-// and tabs share them.
+// A browser keeps six connections to one server, and all its windows share them;
+// a watch takes one for as long as it lasts. So a hidden tab follows nothing, and
+// a page watches one list: others that it shows beside are listed again and again.
 
 import { API, ApiError, getJson, isUnreachable } from "../api/http";
 import type { KubeObject } from "../api/objects";
@@ -51,13 +52,22 @@ function versionOf(answer: unknown, object: KubeObject | undefined): string {
   return metadataOf(answer).resourceVersion ?? object?.metadata.resourceVersion ?? "";
 }
 
-/** Follows until the signal is given. `path` is that of the list, selectors included. */
-export async function follow<T, H>(path: string, form: Form<T, H>, into: Collection<T, H>, signal: AbortSignal) {
+/**
+ * Follows until the signal is given. `path` is that of the list, selectors
+ * included. With `every` (milliseconds) it lists again after that time in place
+ * of watching.
+ */
+export async function follow<T, H>(path: string, form: Form<T, H>, into: Collection<T, H>, signal: AbortSignal, every?: number) {
   const backoff = new Backoff();
   while (!signal.aborted) {
     try {
       let version = await list(path, form, into, signal);
       into.setState("live");
+      if (every !== undefined) {
+        backoff.reset();
+        await pause(every, signal);
+        continue;
+      }
       for (;;) {
         const from = version;
         version = await watch(path, form, into, from, signal);
@@ -95,7 +105,7 @@ async function list<T, H>(path: string, form: Form<T, H>, into: Collection<T, H>
     next = page.next;
   } while (next && all.size < MOST);
   into.replace(all);
-  if (next) into.setCut();
+  into.setCut(next !== "");
   return version;
 }
 
@@ -122,7 +132,7 @@ async function watch<T, H>(
     for (const [key, item] of change.items) {
       if (event.type === "DELETED") into.remove(key);
       else if (into.size < MOST || into.has(key)) into.set(key, item);
-      else into.setCut();
+      else into.setCut(true);
     }
   };
   await readLines(withQuery(path, query), form.accept, signal, onLine, () => into.setState("live"));

@@ -53,14 +53,17 @@ function useFollowed<T, H>(
   return useSyncExternalStore(into.subscribe, into.read);
 }
 
+/** Lists beside the one that a page watches are asked for this often, in milliseconds; see follow.ts. */
+export const BESIDE = 3000;
+
 /** Table rows of a list, as kubectl prints them, live. */
-export function useLiveTable(kind: Kind, options: ListOptions = {}): Snapshot<Row, ColumnDefinition[]> {
+export function useLiveTable(kind: Kind, options: ListOptions = {}, every?: number): Snapshot<Row, ColumnDefinition[]> {
   const path = listPath(kind, options);
-  return useFollowed<Row, ColumnDefinition[]>(`table ${path}`, (into, signal) => follow(path, asTable, into, signal));
+  return useFollowed<Row, ColumnDefinition[]>(`table ${path}`, (into, signal) => follow(path, asTable, into, signal, every));
 }
 
 /** Whole objects of a list, live; for short lists. */
-export function useLiveObjects<T extends KubeObject>(kind: Kind, options: ListOptions = {}): Snapshot<T, undefined> {
+export function useLiveObjects<T extends KubeObject>(kind: Kind, options: ListOptions = {}, every?: number): Snapshot<T, undefined> {
   const path = listPath(kind, options);
-  return useFollowed<T, undefined>(`objects ${path}`, (into, signal) => follow(path, asObjects<T>(), into, signal));
+  return useFollowed<T, undefined>(`objects ${path}`, (into, signal) => follow(path, asObjects<T>(), into, signal, every));
 }

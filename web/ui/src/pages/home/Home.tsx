@@ -12,7 +12,7 @@ import { Empty, Hidden, Panel, Problem } from "../../components/Notice";
 import { UsageChart } from "../../components/UsageChart";
 import { byteRate, bytes, cores } from "../../format/quantity";
 import type { LiveState } from "../../live/collection";
-import { useLiveTable } from "../../live/useLive";
+import { BESIDE, useLiveTable } from "../../live/useLive";
 import { useHref, useScope } from "../../state/useScope";
 import { useNow } from "../workloads/TableRows";
 import { brokenDeployments, brokenNodes, brokenPods, type Trouble } from "./trouble";
@@ -22,7 +22,7 @@ export function Home() {
   const [scope] = useScope();
   const now = useNow();
   const only = { namespace: scope.namespace, labels: scope.labels };
-  const [pods, nodes, deployments] = [useLiveTable(PODS, only), useLiveTable(NODES), useLiveTable(DEPLOYMENTS, only)];
+  const [pods, nodes, deployments] = [useLiveTable(PODS, only), useLiveTable(NODES, {}, BESIDE), useLiveTable(DEPLOYMENTS, only, BESIDE)];
   const kinds = [
     { name: "Nodes", to: "/nodes", list: nodes, broken: brokenNodes(nodes) },
     { name: "Deployments", to: "/workloads/deployments", list: deployments, broken: brokenDeployments(deployments) },

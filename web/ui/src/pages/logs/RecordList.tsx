@@ -1,5 +1,5 @@
 // Records in rows; only those in view exist. Arrow keys move between them,
-// Enter or a click opens one.
+// Enter or a click opens one; Tab passes them by, for there are many.
 
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
@@ -38,7 +38,7 @@ export function RecordList({ length, at, pattern, onAdd, onIdle }: Props) {
     next.focus();
   };
   return (
-    <div ref={scroller} className="h-[min(62vh,680px)] min-h-0 flex-auto overflow-auto" tabIndex={0} role="region" aria-label="Log records"
+    <div ref={scroller} className="h-[min(62vh,680px)] min-h-0 flex-auto overflow-auto" tabIndex={0} role="region" aria-label="Log records; arrow keys move"
       onKeyDown={move} onScroll={(event) => setTop(event.currentTarget.scrollTop < 8)}>
       <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
         {virtual.getVirtualItems().map((item) => {
@@ -67,7 +67,7 @@ const Row = memo(function Row({ record, pattern, open, onOpen }: RowProps) {
   const line = useMemo(() => lineOf(record), [record]);
   const time = Date.parse(record.time);
   return (
-    <button type="button" data-record aria-expanded={open} onClick={onOpen}
+    <button type="button" data-record tabIndex={-1} aria-expanded={open} onClick={onOpen}
       className="flex w-full flex-wrap items-baseline gap-x-3 border-b border-line/40 border-l-[3px] px-3 py-[3px] text-left font-mono text-[12px] leading-[17px] -outline-offset-2 hover:bg-raised max-md:py-1.5 md:flex-nowrap"
       style={{ borderLeftColor: colourOf(record.level) }}>
       <span className="numbers shrink-0 text-faint" title={`${dayClock(time)}\n${record.time}`}>{clockMillis(time)}</span>

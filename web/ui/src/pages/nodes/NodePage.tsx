@@ -6,14 +6,14 @@ import { literal } from "../../api/sql";
 import { Panel, Problem } from "../../components/Notice";
 import { bytes, parseQuantity } from "../../format/quantity";
 import { age } from "../../format/time";
-import { useLiveObjects, useLiveTable } from "../../live/useLive";
+import { BESIDE, useLiveObjects, useLiveTable } from "../../live/useLive";
 import { Events } from "../workloads/Events";
 import { Facts, labelsOf } from "../workloads/Facts";
 import { TableRows, useNow } from "../workloads/TableRows";
 import { NodeCharts } from "./Nodes";
 
 export function NodePage({ name }: { name: string }) {
-  const list = useLiveObjects<Node>(NODES, { fields: `metadata.name=${name}` });
+  const list = useLiveObjects<Node>(NODES, { fields: `metadata.name=${name}` }, BESIDE);
   const pods = useLiveTable(PODS, { fields: `spec.nodeName=${name}` });
   const now = useNow();
   const node = list.items[0];

@@ -3,13 +3,13 @@
 import { EVENTS } from "../../api/kinds";
 import { type Event, lastSeen } from "../../api/objects";
 import { Empty, Panel, Problem } from "../../components/Notice";
-import { useLiveObjects } from "../../live/useLive";
+import { BESIDE, useLiveObjects } from "../../live/useLive";
 import { EventLines } from "../home/Warnings";
 import { useNow } from "./TableRows";
 
 export function Events({ namespace, name, kind }: { namespace: string; name: string; kind: string }) {
   const now = useNow();
-  const events = useLiveObjects<Event>(EVENTS, { namespace, fields: `involvedObject.name=${name},involvedObject.kind=${kind}` });
+  const events = useLiveObjects<Event>(EVENTS, { namespace, fields: `involvedObject.name=${name},involvedObject.kind=${kind}` }, BESIDE);
   const list = events.items.toSorted((a, b) => lastSeen(b).localeCompare(lastSeen(a)));
   return (
     <Panel title="Events" note={list.length || ""}>

@@ -46,7 +46,7 @@ export function TableRows({ kind, head, rows, extra = [] }: { kind: Kind; head: 
   const link = (row: Row) => {
     const { name, namespace } = row.object.metadata;
     const path = namespace ? `${base}/${namespace}/${name}` : `${base}/${name}`;
-    return <Link href={href(path)} className="block font-medium hover:text-accent hover:underline"><Ending text={name} /></Link>;
+    return <Link href={href(path)} className="block font-medium max-md:py-2.5 hover:text-accent hover:underline"><Ending text={name} /></Link>;
   };
   const narrow = useNarrow();
   const columns = shown.map(({ column, at }): Column<Row> => ({
