@@ -74,7 +74,9 @@ pub struct Kind {
     pub validate_name: fn(&str) -> Vec<String>,
     /// Fills in what upstream's defaulting fills in. Idempotent.
     pub default: fn(&mut Value),
-    /// Before a create, after `metadata.uid` is set: drops `status`, sets what the server owns.
+    /// Whether a create may bring `status`; the verb drops it otherwise.
+    pub keeps_new_status: bool,
+    /// Before a create, after `metadata.uid` is set: sets what the server owns.
     /// Generation is done by the verb.
     pub prepare_create: fn(&mut Value),
     /// Before an update through the main resource, with the stored object.
@@ -116,6 +118,7 @@ impl Kind {
             subresources: &[],
             validate_name: names::dns_subdomain,
             default: |_| {},
+            keeps_new_status: false,
             prepare_create: |_| {},
             prepare_update: |_, _| {},
             validate: |_| Vec::new(),

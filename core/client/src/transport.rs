@@ -3,17 +3,22 @@
 //! The user is fixed when the client is made: the handler trusts the
 //! [`UserInfo`] in the request's extensions and authorizes it as any other.
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use tiphys_api::{
     auth::UserInfo,
     serve::{Body, Handler, boxed},
 };
 use tower::{Service, ServiceExt};
 
-/// A client that acts as `user`.
+/// A client that acts as `user`. What it writes is managed by the user's name
+/// without its prefix: `kube-scheduler` of `system:kube-scheduler`.
 pub fn in_memory(handler: Handler, user: UserInfo) -> kube::Client {
+    let agent = user.name.rsplit(':').next().and_then(|name| HeaderValue::from_str(name).ok());
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        let request = request.map(boxed);
+        let mut request = request.map(boxed);
+        if let Some(agent) = &agent {
+            request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
+        }
         with_user(handler.clone(), user.clone(), request)
     });
     kube::Client::new(service, "default")

@@ -19,7 +19,7 @@ pub static KIND: Kind = Kind {
     subresources: &[Subresource::Status, Subresource::Named("proxy")],
     default: defaults,
     // A node comes with its status: what it offers is known from its first moment.
-    prepare_create: |_| {},
+    keeps_new_status: true,
     prepare_update: keep_status,
     validate,
     validate_update,

@@ -23,6 +23,18 @@ async fn a_scale_reads_and_writes_replicas() {
 }
 
 #[tokio::test]
+async fn a_node_comes_with_its_status_and_a_deployment_without() {
+    let api = Harness::start().await;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "status": {"capacity": {"cpu": "2"}}});
+    let node = api.post("/api/v1/nodes", &node).await.expect(201);
+    assert_eq!(node["status"]["allocatable"]["cpu"], "2");
+    let mut web = deployment("web", 2);
+    web["status"] = json!({"replicas": 2});
+    let web = api.post(DEPLOYMENTS, &web).await.expect(201);
+    assert_eq!(web["status"], json!({}));
+}
+
+#[tokio::test]
 async fn a_pod_is_bound_once() {
     let api = Harness::start().await;
     api.post(PODS, &pod("p")).await.expect(201);

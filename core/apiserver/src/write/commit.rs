@@ -122,6 +122,7 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
         fields.remove("namespace");
     }
     if kind.has_status()
+        && !kind.keeps_new_status
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");

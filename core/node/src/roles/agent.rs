@@ -61,8 +61,11 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
 async fn client(path: &Path) -> anyhow::Result<Client> {
     let hint = || format!("{} is no kubeconfig", path.display());
     let kubeconfig = Kubeconfig::read_from(path).with_context(hint)?;
-    let config =
+    let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.with_context(hint)?;
+    // Under this name the API server notes who manages what the node writes.
+    let agent = concat!("kubelet/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     Ok(Client::try_from(config)?)
 }
 
