@@ -24,7 +24,7 @@ const PICTURES = [
   { name: "logs", path: (_, query) => `/logs?q=${encodeURIComponent(query)}`, looks: everywhere },
   { name: "record", path: (_, query) => `/logs?q=${encodeURIComponent(query)}`, looks: ["desktop-light"], act: (page) => page.locator("[data-record]").nth(2).click() },
   { name: "sql", path: `/sql?view=chart&q=${encodeURIComponent(CPU)}`, looks: ["desktop-dark"] },
-  { name: "autoscaler", path: "/autoscaler", looks: ["desktop-dark", "phone-light"] },
+  { name: "autoscaler", path: "/autoscaler?range=5m", looks: ["desktop-dark", "phone-light"] },
 ];
 
 const { values } = parseArgs({ options: { link: { type: "string" }, folder: { type: "string" }, query: { type: "string", default: "" } } });
@@ -38,9 +38,9 @@ const complaints = [];
 const { page, context } = await visitor(browser, complaints, new Set([401]));
 const { origin } = new URL(values.link);
 
-/** The busiest Pod, as `namespace/name`. */
+/** Of the Pods that are there, the one that did most in the last quarter of an hour, as `namespace/name`. */
 async function busiest() {
-  const sql = "select namespace, pod from pod where time > now() - interval '60 seconds' and namespace <> 'tiphys-system' group by 1, 2 order by avg(cpu_cores) desc limit 1";
+  const sql = "select namespace, pod from pod where time > now() - interval '15 minutes' and namespace <> 'tiphys-system' group by 1, 2 having max(time) > now() - interval '30 seconds' order by sum(cpu_cores) desc nulls last limit 1";
   const answer = await context.request.post(`${origin}/k8s/tiphys/v1/sql`, { data: { sql, format: "columns" } });
   const { rows } = await answer.json();
   return rows[0].join("/");

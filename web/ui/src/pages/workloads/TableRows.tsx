@@ -15,7 +15,7 @@ import { useHref } from "../../state/useScope";
 const ON_A_PHONE = new Set(["Name", "Ready", "Status", "Reason", "Message", "Type"]);
 const WIDTHS: Record<string, string> = {
   Ready: "minmax(60px, .5fr)", Status: "minmax(110px, 1fr)", Restarts: "minmax(100px, .8fr)", Age: "70px", Message: "minmax(160px, 4fr)",
-  "Last Seen": "80px", Type: "80px",
+  "Last Seen": "minmax(80px, .9fr)", Object: "minmax(120px, 1.8fr)", Type: "80px",
 };
 const NARROW_WIDTHS: Record<string, string> = { Ready: "56px", Status: "minmax(96px, auto)", Name: "minmax(0, 1fr)" };
 /** Columns with durations that were true when the row came. */
@@ -37,7 +37,16 @@ function sortBy(column: ColumnDefinition, at: number): (row: Row) => string | nu
   return (row) => (typeof row.cells[at] === "number" ? row.cells[at] : String(row.cells[at] ?? ""));
 }
 
-export function TableRows({ kind, head, rows, extra = [] }: { kind: Kind; head: ColumnDefinition[]; rows: Row[]; extra?: Column<Row>[] }) {
+interface Props {
+  kind: Kind;
+  head: ColumnDefinition[];
+  rows: Row[];
+  extra?: Column<Row>[];
+  /** The list is what its page is about: as high as the window allows. */
+  tall?: boolean;
+}
+
+export function TableRows({ kind, head, rows, extra = [], tall }: Props) {
   const href = useHref();
   const now = useNow();
   const base = kind.plural === "nodes" ? "/nodes" : `/workloads/${kind.plural}`;
@@ -60,10 +69,12 @@ export function TableRows({ kind, head, rows, extra = [] }: { kind: Kind; head: 
       if (column.name === "Status") return <Status text={text} />;
       if (column.name === "Age") return age(row.object.metadata.creationTimestamp, now);
       if (SINCE.has(column.name)) return movedOn(text, now - row.received);
+      if (column.name === "Object") return <Ending text={text} />;
       return <span title={text}>{text}</span>;
     },
   }));
   const namespaces: Column<Row>[] = kind.namespaced && named
     ? [{ name: "Namespace", width: "minmax(90px, 1fr)", wideOnly: true, sortBy: (row) => row.object.metadata.namespace ?? "", show: (row) => <span className="text-dim">{row.object.metadata.namespace}</span> }] : [];
-  return <RowList label={kind.title} columns={[...namespaces, ...columns, ...extra]} rows={rows} keyOf={(row) => keyOf(row.object.metadata)} />;
+  return <RowList label={kind.title} columns={[...namespaces, ...columns, ...extra]} rows={rows} keyOf={(row) => keyOf(row.object.metadata)}
+    {...(tall && !narrow ? { height: "max(340px, calc(100dvh - 174px))" } : {})} />;
 }

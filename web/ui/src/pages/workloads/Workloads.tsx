@@ -52,7 +52,7 @@ export function Workloads({ plural }: { plural: string }) {
       {list.error && <Problem error={list.error} />}
       {list.state !== "refused" && (
         <Panel title={kind.title} note={<>{rows.length}{list.cut ? "+" : ""} · {list.state}</>}>
-          {rows.length === 0 ? <Empty>{none}</Empty> : <TableRows key={kind.plural} kind={kind} head={list.head ?? []} rows={rows} extra={usage} />}
+          {rows.length === 0 ? <Empty>{none}</Empty> : <TableRows key={kind.plural} kind={kind} head={list.head ?? []} rows={rows} extra={usage} tall />}
         </Panel>
       )}
     </div>
