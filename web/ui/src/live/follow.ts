@@ -1,6 +1,6 @@
 // Follows one list of the API: pages of it first, then its changes.
 //
-//   list (500 a page) -> watch from its resourceVersion -> changes ... -> the same again when it breaks
+//   list (page by page) -> watch from its resourceVersion -> changes ... -> the same again when it breaks
 //
 // A browser keeps six connections to one server, and all its windows share them;
 // a watch takes one for as long as it lasts. So a hidden tab follows nothing, and
@@ -12,6 +12,8 @@ import { type ColumnDefinition, keyOf, type Row, TABLE, type Table } from "../ap
 import type { Collection } from "./collection";
 import { Backoff, pause, readLines } from "./stream";
 
+/** The first page is small, so that there is something to look at soon. */
+const FIRST = 100;
 const PAGE = 500;
 /** More objects than this are not kept in a tab; filters find the others. */
 const MOST = 20_000;
@@ -95,7 +97,7 @@ async function list<T, H>(path: string, form: Form<T, H>, into: Collection<T, H>
   let version = "";
   let next = "";
   do {
-    const query = { limit: String(PAGE), ...(next ? { continue: next } : {}) };
+    const query: Record<string, string> = next ? { limit: String(PAGE), continue: next } : { limit: String(FIRST) };
     const page = form.read(await getJson(withQuery(path, query), signal, form.accept));
     for (const [key, item] of page.items) all.set(key, item);
     if (page.head) into.setHead(page.head);
