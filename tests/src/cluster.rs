@@ -24,7 +24,7 @@ impl Cluster {
     pub fn up(name: &str, nodes: u8, more: &[&str]) -> Result<Self> {
         let mut cluster = Self {
             binary: binary()?,
-            name: format!("{name}-{}", std::process::id()),
+            name: Self::name_of(name),
             folder: tempfile::tempdir()?,
             started: Duration::ZERO,
         };
@@ -38,6 +38,11 @@ impl Cluster {
         ensure!(output.code == 0, "tiphys up failed: {}\n{}", output.stderr, cluster.server_log());
         cluster.started = started.elapsed();
         Ok(cluster)
+    }
+
+    /// What a cluster of this suite is called: no two runs have the same.
+    pub fn name_of(name: &str) -> String {
+        format!("{name}-{}", std::process::id())
     }
 
     /// How long `up` took.

@@ -1,4 +1,8 @@
-//! What a machine holds, so that a test can say what was left behind.
+//! What a machine holds, so that a test can say what a cluster left behind.
+//!
+//! Other clusters may come and go meanwhile. So processes and cgroups count only
+//! when they show the cluster's name, and links, routes and tables only when they
+//! were there while it ran.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -11,10 +15,10 @@ use crate::run;
 pub struct Machine(BTreeSet<String>);
 
 impl Machine {
-    /// Processes of containers and clusters, mounts, links, addresses, routes, nft tables, cgroups.
-    pub fn snapshot() -> Result<Self> {
+    /// Processes and cgroups of this cluster; mounts, links, routes and nft tables of all.
+    pub fn snapshot(cluster: &str) -> Result<Self> {
         let mut all = BTreeSet::new();
-        processes(&mut all);
+        processes(cluster, &mut all);
         for line in fs::read_to_string("/proc/self/mountinfo")?.lines() {
             // Ids and peer groups change with every mount namespace; root, mount point and type tell which it is.
             let fields: Vec<_> = line.split(' ').collect();
@@ -31,7 +35,7 @@ impl Machine {
             all.insert(format!("link {}", entry?.file_name().to_string_lossy()));
         }
         all.insert(format!("forwarding {}", fs::read_to_string("/proc/sys/net/ipv4/ip_forward")?.trim()));
-        cgroups(Path::new("/sys/fs/cgroup"), 0, &mut all);
+        cgroups(Path::new("/sys/fs/cgroup"), cluster, 0, &mut all);
         for folder in ["/run/netns", "/etc/cni/net.d", "/run/containerd", "/var/log/pods", "/var/lib/kubelet"]
         {
             if Path::new(folder).exists() {
@@ -45,34 +49,47 @@ impl Machine {
     pub fn added_since(&self, before: &Self) -> Vec<String> {
         self.0.difference(&before.0).cloned().collect()
     }
+
+    /// What has stayed of what came with the cluster: there now and `during`, but not `before`.
+    pub fn left_of(&self, during: &Self, before: &Self) -> Vec<String> {
+        let own = |entry: &&String| entry.starts_with("process ") || entry.starts_with("cgroup ");
+        self.0
+            .difference(&before.0)
+            .filter(|entry| own(entry) || during.0.contains(*entry))
+            .cloned()
+            .collect()
+    }
 }
 
-/// Processes by name: pids say nothing once they are gone.
-fn processes(all: &mut BTreeSet<String>) {
+/// Processes that show the cluster's name: in their command line, environment or
+/// cgroup, or by the folders that are mounted for them.
+fn processes(cluster: &str, all: &mut BTreeSet<String>) {
+    let own = std::process::id();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        let ours =
-            ["tiphys ", "containerd", "runc", "/tiphys", "busybox"].iter().any(|name| command.contains(name));
-        // The suites' own binary is no remains.
-        if ours && !command.contains("/deps/") && !command.contains("cargo") {
+        let shows = |file: &str| {
+            let text = fs::read(entry.path().join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(cluster)
+        };
+        if pid != own && ["cmdline", "environ", "cgroup", "mountinfo"].into_iter().any(shows) {
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
             all.insert(format!("process {pid} {command}"));
         }
     }
 }
 
-fn cgroups(folder: &Path, depth: usize, all: &mut BTreeSet<String>) {
+fn cgroups(folder: &Path, cluster: &str, depth: usize, all: &mut BTreeSet<String>) {
     if depth > 3 {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let path = entry.path();
-            if path.to_string_lossy().contains("tiphys") {
+            if path.to_string_lossy().contains(cluster) {
                 all.insert(format!("cgroup {}", path.display()));
             }
-            cgroups(&path, depth + 1, all);
+            cgroups(&path, cluster, depth + 1, all);
         }
     }
 }

@@ -7,14 +7,18 @@ use crate::Shared;
 
 pub fn nothing_left(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    let during = Machine::snapshot()?.added_since(&shared.before);
-    ensure!(during.len() > 10, "the snapshot does not see a running cluster: {during:?}");
+    let during = Machine::snapshot(cluster.name())?;
+    let added = during.added_since(&shared.before);
+    for kind in ["process ", "cgroup ", "link ", "route "] {
+        let n_seen = added.iter().filter(|entry| entry.starts_with(kind)).count();
+        ensure!(n_seen > 0, "the snapshot sees no {kind}of a running cluster: {added:?}");
+    }
     cluster.down()?;
     ensure!(!cluster.root().exists(), "files are left in {}", cluster.root().display());
     let kubeconfig =
         std::fs::read_to_string(cluster.kubeconfig()).context("the user's kubeconfig is kept")?;
     ensure!(!kubeconfig.contains(cluster.name()), "the kubeconfig still names the cluster:\n{kubeconfig}");
-    let left = Machine::snapshot()?.added_since(&shared.before);
+    let left = Machine::snapshot(cluster.name())?.left_of(&during, &shared.before);
     ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
     let again = cluster.tiphys(&["down"])?;
     ensure!(again.code == 0 && again.stderr.contains("there is no cluster"), "down twice: {again:?}");

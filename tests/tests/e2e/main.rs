@@ -26,6 +26,9 @@ mod network;
 mod sql;
 mod trace;
 
+/// The cluster that scenarios share.
+const CLUSTER: &str = "e2e";
+
 /// The busybox image that scenarios run.
 const BUSYBOX: &str = "test.local/busybox:1";
 
@@ -63,7 +66,7 @@ impl Shared {
         if let Some(cluster) = &*slot {
             return Ok(cluster.clone());
         }
-        let cluster = Cluster::up("e2e", 3, &[])?;
+        let cluster = Cluster::up(CLUSTER, 3, &[])?;
         cluster.import_busybox(BUSYBOX)?;
         let cluster = Arc::new(cluster);
         *slot = Some(cluster.clone());
@@ -80,8 +83,10 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     // They share one cluster.
     arguments.test_threads = Some(1);
-    let shared =
-        Arc::new(Shared { before: Machine::snapshot().context("snapshot")?, cluster: Mutex::new(None) });
+    let shared = Arc::new(Shared {
+        before: Machine::snapshot(&Cluster::name_of(CLUSTER)).context("snapshot")?,
+        cluster: Mutex::new(None),
+    });
     let trials = SCENARIOS
         .iter()
         .map(|(name, scenario)| {
