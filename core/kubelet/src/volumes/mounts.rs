@@ -25,6 +25,9 @@ pub(super) fn mounts(
     variables: &[(String, String)],
 ) -> Result<Vec<Mount>, Error> {
     let mut mounts = Vec::new();
+    let parts = volumes.pod_folder(spec::uid(pod)).join("volume-subpaths");
+    // No earlier instance runs when one is made.
+    subpath::sweep(&parts, &container.name, attempt).map_err(Error::io("clear", &parts))?;
     for (n, wanted) in container.volume_mounts.iter().flatten().enumerate() {
         let failed = |message: String| Error::Volume { volume: wanted.name.clone(), message };
         let volume = paths.get(&wanted.name).ok_or_else(|| failed("the Pod has no such volume".into()))?;
@@ -38,9 +41,7 @@ pub(super) fn mounts(
         let host_path = if part.is_empty() {
             volume.clone()
         } else {
-            let folder = volumes.pod_folder(spec::uid(pod)).join("volume-subpaths");
-            // An attempt of its own: the running instance's mount must not be taken away under it.
-            let target = folder.join(&wanted.name).join(&container.name).join(format!("{attempt}-{n}"));
+            let target = parts.join(&wanted.name).join(&container.name).join(format!("{attempt}-{n}"));
             subpath::bind(volume, &part, &target)
                 .map_err(|error| failed(format!("subPath {part:?}: {error}")))?;
             target

@@ -18,7 +18,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sys::stat::{Mode, SFlag, fstat, mkdirat},
 };
 
@@ -42,6 +42,31 @@ pub(super) fn bind(volume: &Path, path: &str, target: &Path) -> io::Result<()> {
     let source = format!("/proc/self/fd/{}", opened.as_raw_fd());
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
     Ok(mount(Some(source.as_str()), target, None::<&str>, flags, None::<&str>)?)
+}
+
+/// Takes away what earlier instances of a container had mounted: `folder` holds a
+/// folder a volume, these one a container, these an entry a mount of an attempt.
+pub(super) fn sweep(folder: &Path, container: &str, attempt: u32) -> io::Result<()> {
+    let Ok(volumes) = fs::read_dir(folder) else { return Ok(()) };
+    let own = format!("{attempt}-");
+    for volume in volumes {
+        let Ok(entries) = fs::read_dir(volume?.path().join(container)) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(&own) {
+                take_away(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Only the place of a mount is removed, never what lies in it.
+fn take_away(target: &Path) -> io::Result<()> {
+    if super::folder::is_mount(target) {
+        umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;
+    }
+    if target.symlink_metadata()?.is_dir() { fs::remove_dir(target) } else { fs::remove_file(target) }
 }
 
 fn open_beneath(root: &File, path: &str) -> io::Result<OwnedFd> {
@@ -92,6 +117,39 @@ mod tests {
 
     fn content(fd: OwnedFd, name: &str) -> Option<String> {
         fs::read_to_string(format!("/proc/self/fd/{}/{name}", fd.as_raw_fd())).ok()
+    }
+
+    #[test]
+    fn mounts_of_earlier_attempts_are_taken_away() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (volume, folder) = (root.path().join("volume"), root.path().join("sub"));
+        fs::create_dir_all(volume.join("dir")).expect("made");
+        fs::write(volume.join("dir/kept"), "1").expect("written");
+        fs::write(volume.join("file"), "2").expect("written");
+        let target = |container: &str, name: &str| folder.join("data").join(container).join(name);
+        for attempt in 0..3 {
+            sweep(&folder, "a", attempt).expect("swept");
+            bind(&volume, "dir", &target("a", &format!("{attempt}-0"))).expect("mounted");
+            bind(&volume, "file", &target("a", &format!("{attempt}-1"))).expect("mounted");
+        }
+        bind(&volume, "dir", &target("b", "0-0")).expect("mounted");
+        sweep(&folder, "a", 2).expect("again is no error");
+        let left = |container: &str| {
+            let entries = fs::read_dir(folder.join("data").join(container)).expect("listed").flatten();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            (left("a"), left("b")),
+            (vec!["2-0".to_owned(), "2-1".to_owned()], vec!["0-0".to_owned()])
+        );
+        assert!(
+            target("a", "2-0").join("kept").exists() && super::super::folder::is_mount(&target("a", "2-1"))
+        );
+        super::super::folder::remove_tree(&folder).expect("removed");
+        assert!(volume.join("dir/kept").exists());
     }
 
     #[test]

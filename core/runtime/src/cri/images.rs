@@ -52,7 +52,8 @@ impl Cri {
         });
         let request = v1::PullImageRequest { image: Some(spec(name)), auth, sandbox_config: None };
         let mut client = self.images.clone();
-        Ok(limited("pull image", PULL, client.pull_image(request)).await?.image_ref)
+        let call = Box::pin(client.pull_image(request));
+        Ok(limited("pull image", PULL, call).await?.image_ref)
     }
 
     pub async fn remove_image(&self, name: &str) -> Result<()> {
