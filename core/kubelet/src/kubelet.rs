@@ -56,14 +56,10 @@ impl Kubelet {
         let own = format!("spec.nodeName={}", context.config.node_name);
         let pods =
             Cache::start(tasks, Api::<Pod>::all(client.clone()), watcher::Config::default().fields(&own));
-        let statics = statics::start(
-            context.config.static_pods.clone(),
-            context.config.node_name.clone(),
-            client.clone(),
-            tasks,
-        );
+        let (folder, name) = (context.config.static_pods.clone(), context.config.node_name.clone());
+        let manifests = statics::start(folder, name, tasks);
         make_class_groups(&context)?;
-        workers::dispatch(&context, pods, statics);
+        workers::dispatch(&context, &pods, &manifests);
         let (keeper, own_node) = (context.clone(), node.clone());
         tasks.spawn_restarting("kubelet node status", move || node::keep(keeper.clone(), own_node.clone()));
         tasks.spawn("kubelet lease", OnError::Log, node::renew(client, node));

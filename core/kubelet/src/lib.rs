@@ -27,6 +27,7 @@ mod images;
 mod kubelet;
 mod logs;
 mod metric_names;
+mod mirrors;
 mod node;
 pub mod pod;
 mod probe;

@@ -40,7 +40,7 @@ pub(crate) struct Seconds {
 }
 
 impl Seconds {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lines: Arc::default(), newest: watch::Sender::new(0) }
     }
 

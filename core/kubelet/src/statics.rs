@@ -1,8 +1,11 @@
-//! Static Pods: manifests in a folder, run whether the API is there or not, with a
-//! copy in the API for people to see.
+//! Static Pods: manifests in a folder, run whether the API is there or not.
+//!
+//! What is told is always the whole set: whoever reads it late, or again, misses no
+//! removal. Their copies in the API are kept elsewhere (see `mirrors`).
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,76 +13,64 @@ use std::{
 
 use futures::StreamExt;
 use inotify::{Inotify, WatchMask};
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::api::core::v1::Pod;
 use sha2::{Digest, Sha256};
 use tiphys_lifecycle::{BoxError, Tasks};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use crate::pod::{names, spec};
 
-pub(crate) enum StaticChange {
-    Applied(Arc<Pod>),
-    Removed(Arc<Pod>),
-}
+/// In case a change was not told, as by a folder on another machine.
+const READ_AGAIN: Duration = Duration::from_secs(20);
 
-/// Reads the folder now and at each change; without one nothing ever comes.
+/// Static Pods by uid.
+pub(crate) type Manifests = BTreeMap<String, Arc<Pod>>;
+
+/// Reads the folder now and at each change; `None` until it was read first. Without
+/// a folder there is no static Pod.
 pub(crate) fn start(
     folder: Option<PathBuf>,
     node: String,
-    client: Client,
     tasks: &Tasks,
-) -> mpsc::Receiver<StaticChange> {
-    let (sender, receiver) = mpsc::channel(64);
-    if let Some(folder) = folder {
-        tasks.spawn_restarting("kubelet static manifests", move || {
-            follow(folder.clone(), node.clone(), client.clone(), sender.clone())
-        });
-    }
+) -> watch::Receiver<Option<Manifests>> {
+    let Some(folder) = folder else { return watch::channel(Some(Manifests::new())).1 };
+    let (sender, receiver) = watch::channel(None);
+    tasks.spawn_restarting("kubelet static manifests", move || {
+        follow(folder.clone(), node.clone(), sender.clone())
+    });
     receiver
 }
 
 async fn follow(
     folder: PathBuf,
     node: String,
-    client: Client,
-    sender: mpsc::Sender<StaticChange>,
+    sender: watch::Sender<Option<Manifests>>,
 ) -> Result<(), BoxError> {
     std::fs::create_dir_all(&folder)?;
     let inotify = Inotify::init()?;
     inotify.watches().add(&folder, WatchMask::CLOSE_WRITE | WatchMask::MOVE | WatchMask::DELETE)?;
     let mut changes = inotify.into_event_stream(vec![0; 4096])?;
-    let mut known: BTreeMap<String, Arc<Pod>> = BTreeMap::new();
     loop {
-        let found = read_folder(&folder, &node);
-        let gone: Vec<String> = known.keys().filter(|uid| !found.contains_key(*uid)).cloned().collect();
-        for pod in gone.iter().filter_map(|uid| known.remove(uid)) {
-            remove_mirror(&client, &pod).await;
-            sender.send(StaticChange::Removed(pod)).await?;
-        }
-        for (uid, pod) in found {
-            if !known.contains_key(&uid) {
-                sender.send(StaticChange::Applied(pod.clone())).await?;
-                known.insert(uid, pod);
+        let found = read_folder(&folder, &node)?;
+        sender.send_if_modified(|known| {
+            let changed = known.as_ref().is_none_or(|known| !known.keys().eq(found.keys()));
+            if changed {
+                *known = Some(found);
             }
-        }
-        for pod in known.values() {
-            make_mirror(&client, pod, &node).await;
-        }
-        // The copy is made again should somebody delete it.
-        let pause = tokio::time::sleep(Duration::from_secs(20));
+            changed
+        });
         tokio::select! {
             change = changes.next() => { change.transpose()?; }
-            () = pause => {}
+            () = tokio::time::sleep(READ_AGAIN) => {}
         }
     }
 }
 
 /// By uid: a changed manifest is another Pod.
-fn read_folder(folder: &Path, node: &str) -> BTreeMap<String, Arc<Pod>> {
-    let mut pods = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
+fn read_folder(folder: &Path, node: &str) -> io::Result<Manifests> {
+    let mut pods = Manifests::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         let known = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json");
         if !known || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
             continue;
@@ -96,7 +87,7 @@ fn read_folder(folder: &Path, node: &str) -> BTreeMap<String, Arc<Pod>> {
             }
         }
     }
-    pods
+    Ok(pods)
 }
 
 /// A manifest, completed: name with the node's, uid from its text, defaults as the API would set them.
@@ -123,43 +114,6 @@ fn parse(text: &str, node: &str) -> Result<Pod, String> {
     Ok(pod)
 }
 
-async fn make_mirror(client: &Client, pod: &Pod, node: &str) {
-    let api: Api<Pod> = Api::namespaced(client.clone(), spec::namespace(pod));
-    let hash = spec::uid(pod).to_owned();
-    if let Ok(Some(existing)) = api.get_opt(spec::name(pod)).await {
-        if spec::annotation(&existing, names::MIRROR) == Some(&hash) {
-            return;
-        }
-        remove_mirror(client, pod).await;
-    }
-    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(client.clone());
-    let node_uid = nodes.get(node).await.ok().and_then(|node| node.metadata.uid);
-    let mut mirror = pod.clone();
-    mirror.metadata.uid = None;
-    mirror.metadata.annotations.get_or_insert_default().insert(names::MIRROR.into(), hash);
-    mirror.metadata.owner_references = node_uid.map(|uid| {
-        vec![OwnerReference {
-            api_version: "v1".into(),
-            kind: "Node".into(),
-            name: node.to_owned(),
-            uid,
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]
-    });
-    if let Err(error) = api.create(&PostParams::default(), &mirror).await {
-        tracing::debug!(pod = spec::name(pod), %error, "copy of a static pod was not made");
-    }
-}
-
-async fn remove_mirror(client: &Client, pod: &Pod) {
-    let api: Api<Pod> = Api::namespaced(client.clone(), spec::namespace(pod));
-    let how = kube::api::DeleteParams::default().grace_period(0);
-    if let Err(error) = api.delete(spec::name(pod), &how).await {
-        tracing::debug!(pod = spec::name(pod), %error, "copy of a static pod was not deleted");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +128,30 @@ mod tests {
         assert_ne!(spec::uid(&pod), spec::uid(&parse(&format!("{text}\n"), "node-1").expect("a Pod")));
         assert!(parse("kind: Service", "node-1").is_err());
         assert!(parse("{", "node-1").is_err());
+    }
+
+    #[tokio::test]
+    async fn the_whole_set_is_told_at_each_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manifest = |name: &str| {
+            let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\nspec: {containers: [{name: a, image: a}]}";
+            std::fs::write(folder.path().join(name), text.replace("NAME", "web")).expect("written");
+        };
+        manifest("web.yaml");
+        std::fs::write(folder.path().join("note.txt"), "no manifest").expect("written");
+        let tasks = Tasks::new();
+        let mut told = start(Some(folder.path().into()), "node-1".into(), &tasks);
+        let mut wait = async |count: usize| {
+            let found = told.wait_for(|told| told.as_ref().is_some_and(|told| told.len() == count));
+            let found = tokio::time::timeout(Duration::from_secs(15), found).await.expect("in time");
+            found.expect("it is followed").clone().expect("a set")
+        };
+        let first = wait(1).await;
+        std::fs::rename(folder.path().join("web.yaml"), folder.path().join(".web")).expect("renamed");
+        assert!(wait(0).await.is_empty());
+        // The same text is the same Pod.
+        std::fs::rename(folder.path().join(".web"), folder.path().join("web.yaml")).expect("renamed");
+        assert!(wait(1).await.keys().eq(first.keys()));
+        tasks.shutdown(Duration::from_secs(15)).await;
     }
 }

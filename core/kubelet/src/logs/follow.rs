@@ -16,7 +16,7 @@ use futures::StreamExt;
 use inotify::{Inotify, WatchMask};
 use tokio::sync::{mpsc, watch};
 
-use super::{Options, line, rotate, tail::start_of_last};
+use super::{Options, line, open, rotate, tail::start_of_last};
 
 /// Bytes are handed on in pieces of about this size.
 const PIECE: usize = 32 << 10;
@@ -24,6 +24,8 @@ const QUEUE: usize = 4;
 
 /// What to read.
 pub(crate) struct Request {
+    /// The folder of all logs: what lies outside is none.
+    pub root: PathBuf,
     /// The file that the runtime writes, or wrote.
     pub path: PathBuf,
     pub options: Options,
@@ -88,7 +90,7 @@ impl Reader {
         let mut paths = rotate::rotated(&self.request.path);
         paths.push(self.request.path.clone());
         for path in paths.into_iter().rev() {
-            let file = match File::open(&path) {
+            let file = match open(&self.request.root, &path) {
                 Ok(file) => file,
                 // Between a rotation's rename and the new file there is none for a moment.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -147,7 +149,7 @@ impl Reader {
             // First whether it has ended, then what there is: no line comes after.
             let over = *ended.borrow_and_update();
             part = self.read_rest(&mut reader, part).await?;
-            if let Some(next) = successor(reader.get_ref(), &self.request.path) {
+            if let Some(next) = successor(reader.get_ref(), &self.request) {
                 part = self.read_rest(&mut reader, part).await?;
                 debug_assert!(part.is_empty(), "the runtime rotates between lines");
                 reader = BufReader::new(next);
@@ -231,15 +233,16 @@ fn changes_of(folder: &Path) -> io::Result<impl futures::Stream<Item = io::Resul
 
 fn is_same_file(file: &File, path: &Path) -> bool {
     let key = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), path.metadata()) {
+    match (file.metadata(), path.symlink_metadata()) {
         (Ok(open), Ok(named)) => key(open) == key(named),
         _ => false,
     }
 }
 
 /// The file that took the name after a rotation.
-fn successor(file: &File, path: &Path) -> Option<File> {
-    (!is_same_file(file, path)).then(|| File::open(path).ok()).flatten()
+fn successor(file: &File, request: &Request) -> Option<File> {
+    let path = &request.path;
+    (!is_same_file(file, path)).then(|| open(&request.root, path).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn log(folder: &Path, texts: &[&str]) {
 
 fn request(folder: &Path, options: Options) -> (Request, watch::Sender<bool>) {
     let (sender, ended) = watch::channel(false);
-    (Request { path: folder.join("0.log"), options, ended }, sender)
+    (Request { root: folder.into(), path: folder.join("0.log"), options, ended }, sender)
 }
 
 async fn all(request: Request) -> String {
@@ -86,4 +86,37 @@ async fn rotated_files_are_read_first() {
     let tail = |lines| Options { tail_lines: lines, ..Options::default() };
     assert_eq!(all(request(folder.path(), tail(None)).0).await, "one\ntwo\nthree\n");
     assert_eq!(all(request(folder.path(), tail(Some(2))).0).await, "two\nthree\n");
+}
+
+#[tokio::test]
+async fn abuse_14_a_link_in_place_of_a_log_is_not_read() {
+    let outside = tempfile::tempdir().expect("a folder");
+    log(outside.path(), &["secret"]);
+    let check = async |make: &dyn Fn(&Path), follow: bool| {
+        let folder = tempfile::tempdir().expect("a folder");
+        make(folder.path());
+        let options = Options { follow, ..Options::default() };
+        let (request, ended) = request(folder.path(), options);
+        ended.send_replace(true);
+        let tasks = Tasks::new();
+        let mut pieces = stream(request, &tasks);
+        let mut read = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            read.extend(piece.unwrap_or_default());
+        }
+        let read = String::from_utf8(read).expect("text");
+        assert!(!read.contains("secret"), "{read}");
+        read
+    };
+    let link = |folder: &Path, name: &str| {
+        std::os::unix::fs::symlink(outside.path().join("0.log"), folder.join(name)).expect("linked");
+    };
+    for follow in [false, true] {
+        assert_eq!(check(&|folder| link(folder, "0.log"), follow).await, "");
+        let rotated = |folder: &Path| {
+            log(folder, &["own"]);
+            link(folder, "0.log.20260102-030405");
+        };
+        assert_eq!(check(&rotated, follow).await, "own\n");
+    }
 }

@@ -12,11 +12,13 @@
 mod acked;
 mod follow;
 pub(crate) mod line;
+mod open;
 mod options;
 mod retention;
 mod rotate;
 mod tail;
 
 pub(crate) use follow::{Request, stream};
+pub(crate) use open::open;
 pub(crate) use options::Options;
 pub(crate) use retention::keep_house;

@@ -76,7 +76,7 @@ fn remove_old_instances(folder: &Path, containers: &[Container]) -> io::Result<(
             .filter(|container| container.name == name)
             .map(|container| container.attempt)
             .collect();
-        let Some(oldest) = known.iter().min() else { continue };
+        let Some(oldest) = known.iter().min().filter(|_| is_folder(&entry)) else { continue };
         for file in fs::read_dir(entry.path())?.flatten() {
             let attempt =
                 file.file_name().to_string_lossy().split('.').next().and_then(|n| n.parse::<u32>().ok());
@@ -88,6 +88,11 @@ fn remove_old_instances(folder: &Path, containers: &[Container]) -> io::Result<(
         }
     }
     Ok(())
+}
+
+/// Not a link to one: what lies behind it is not ours to remove.
+fn is_folder(entry: &fs::DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 fn age(path: &Path) -> Duration {
@@ -133,6 +138,32 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::logs::acked::acknowledge;
+
+    #[test]
+    fn abuse_14_nothing_behind_a_link_is_removed() {
+        let root = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        let (pod, outside) = (root.path().join("ns_runs_1"), root.path().join("outside"));
+        for folder in [&pod, &outside] {
+            fs::create_dir_all(folder.join("box")).expect("made");
+            fs::write(folder.join("box/0.log"), "").expect("written");
+        }
+        std::os::unix::fs::symlink(outside.join("box"), pod.join("linked")).expect("linked");
+        let instance = |name: &str| Container {
+            id: name.into(),
+            sandbox: "s".into(),
+            name: name.into(),
+            attempt: 1,
+            state: crate::pod::runtime::State::Created,
+            image: String::new(),
+            image_ref: String::new(),
+            hash: String::new(),
+            delay: Duration::ZERO,
+            log_path: String::new(),
+            created_at: 0,
+        };
+        remove_old_instances(&pod, &[instance("box"), instance("linked")]).expect("swept");
+        assert!(!pod.join("box/0.log").exists() && outside.join("box/0.log").exists());
+    }
 
     #[test]
     fn folders_of_gone_pods_wait_for_the_collector() {

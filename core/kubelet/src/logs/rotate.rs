@@ -11,13 +11,15 @@ use super::acked::is_acked;
 /// A rotated file that nobody takes over is kept this long beyond its turn.
 const KEEP_UNACKED: Duration = Duration::from_secs(600);
 
-/// Files of this log that were rotated away, the oldest first.
+/// Files of this log that were rotated away, the oldest first. A link is none: the
+/// runtime makes none.
 pub(super) fn rotated(path: &Path) -> Vec<PathBuf> {
     let Some((folder, name)) = path.parent().zip(path.file_name()) else { return Vec::new() };
     let prefix = format!("{}.", name.to_string_lossy());
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
         .map(|entry| entry.path())
         .collect();
     // The time is in the name.
@@ -27,7 +29,8 @@ pub(super) fn rotated(path: &Path) -> Vec<PathBuf> {
 
 /// Renames the log if it is large enough; true when the runtime has to open a new one.
 pub(super) fn rotate(path: &Path, max_bytes: u64) -> io::Result<bool> {
-    if path.metadata()?.len() < max_bytes {
+    let metadata = path.symlink_metadata()?;
+    if !metadata.is_file() || metadata.len() < max_bytes {
         return Ok(false);
     }
     let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S%3f");

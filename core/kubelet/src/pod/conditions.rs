@@ -12,6 +12,17 @@ use super::spec;
 const OWN: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// Whether a condition is the kubelet's to write.
+pub fn is_own(kind: &str) -> bool {
+    OWN.contains(&kind)
+}
+
+/// Our own conditions as we know them, those of others as the newest object has them.
+pub fn joined(own: &[PodCondition], newest: &[PodCondition]) -> Vec<PodCondition> {
+    let foreign = newest.iter().filter(|condition| !is_own(&condition.type_));
+    foreign.chain(own.iter().filter(|condition| is_own(&condition.type_))).cloned().collect()
+}
+
 /// What the conditions follow from.
 pub struct Facts<'a> {
     pub phase: &'a str,
@@ -33,7 +44,7 @@ pub fn conditions(pod: &Pod, facts: &Facts<'_>) -> Vec<PodCondition> {
     let sandbox = if facts.sandbox_ready { Ok(()) } else { Err(("", String::new())) };
     let verdicts: [Verdict; 5] = [sandbox, initialized(facts), ready, containers, Ok(())];
     let mut conditions: Vec<PodCondition> =
-        before.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
+        before.iter().filter(|condition| !is_own(&condition.type_)).cloned().collect();
     for (kind, verdict) in OWN.iter().zip(verdicts) {
         let old = before.iter().find(|condition| condition.type_ == *kind);
         conditions.push(condition(kind, verdict, old, pod, facts.now));
@@ -110,4 +121,24 @@ fn gates(pod: &Pod, before: &[PodCondition]) -> Verdict {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_others_are_those_of_the_newest_object() {
+        let condition = |kind: &str, status: &str| PodCondition {
+            type_: kind.into(),
+            status: status.into(),
+            ..PodCondition::default()
+        };
+        let own = [condition("Ready", "True"), condition("gone", "True"), condition("gate", "False")];
+        let newest =
+            [condition("gate", "True"), condition("DisruptionTarget", "True"), condition("Ready", "False")];
+        let expected =
+            [condition("gate", "True"), condition("DisruptionTarget", "True"), condition("Ready", "True")];
+        assert_eq!(joined(&own, &newest), expected);
+    }
 }

@@ -94,9 +94,9 @@ fn never_seen(
     reported: Option<&ContainerStatus>,
     mut status: ContainerStatus,
 ) -> ContainerStatus {
-    // What ran before and was cleaned away is still true once the Pod is over.
-    if let Some(reported) = reported.filter(|reported| reported.container_id.is_some()) {
-        if known.over {
+    if let Some(reported) = reported {
+        // What ran before and was cleaned away is still true once the Pod is over.
+        if known.over && reported.container_id.is_some() {
             let mut kept = reported.clone();
             kept.ready = is_init && kept.ready;
             kept.started = Some(false);
@@ -105,8 +105,15 @@ fn never_seen(
             }
             return kept;
         }
+        // Before its next start the count stands still, and its end, known or not,
+        // says that there was an instance.
         status.restart_count = reported.restart_count;
-        status.last_state = reported.state.clone().filter(|state| state.terminated.is_some());
+        let state = reported.state.as_ref();
+        status.last_state = match state {
+            Some(state) if state.terminated.is_some() => Some(state.clone()),
+            Some(state) if state.running.is_some() => Some(vanished(reported)),
+            _ => reported.last_state.clone(),
+        };
     }
     let problem = known.problems.get(&container.name);
     status.state = Some(match problem {
@@ -182,7 +189,7 @@ fn vanished(reported: &ContainerStatus) -> ContainerState {
         container_id: reported.container_id.clone(),
         exit_code: 137,
         reason: Some("ContainerStatusUnknown".into()),
-        message: Some("The container could not be located when the Pod was terminated".into()),
+        message: Some("The runtime has no record of the container any more".into()),
         ..Default::default()
     };
     ContainerState { terminated: Some(terminated), ..Default::default() }

@@ -1,6 +1,7 @@
 //! Decisions about a Pod, without I/O.
 //!
-//! - [`plan`]: what to do next; [`status`], [`container_status`], [`conditions`]: what the Pod's status is.
+//! - [`plan`]: what to do next; [`status`], [`container_status`], [`conditions`]: what the Pod's status is;
+//!   [`status_patch`]: how the API is told.
 //! - [`backoff`]: how long a crashed container waits; [`env`]: variables; [`dns`]: resolv.conf.
 //! - [`resources`]: requests and limits as the kernel's figures; [`security`]: security contexts.
 //! - [`sandbox_config`], [`container_config`]: what CRI is asked to make.
@@ -21,3 +22,4 @@ pub mod sandbox_config;
 pub mod security;
 pub mod spec;
 pub mod status;
+pub mod status_patch;

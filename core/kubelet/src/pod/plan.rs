@@ -8,7 +8,10 @@
 //! A container runs again as the restart policy says, after its back-off. Only
 //! the end of a Pod is not decided here: deletion has its own order of steps.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
@@ -27,6 +30,9 @@ pub struct View<'a> {
     pub probes: &'a BTreeMap<String, Probed>,
     /// Containers that could not be started, by name.
     pub problems: &'a BTreeMap<String, Problem>,
+    /// Running instances, by id, whose postStart hook has not come to its end. It is
+    /// run as part of a start: one that is still due was cut off.
+    pub hooks_due: &'a BTreeSet<String>,
     pub now: Timestamp,
 }
 
@@ -65,6 +71,11 @@ pub enum Action {
         attempt: u32,
         delay: Duration,
     },
+    /// Run the postStart hook of an instance that runs already.
+    RunHook {
+        id: String,
+        container: String,
+    },
     Kill {
         id: String,
         container: String,
@@ -72,6 +83,10 @@ pub enum Action {
     },
     /// An older instance that nobody asks for any more.
     Remove {
+        id: String,
+    },
+    /// A dead sandbox of which no container is left.
+    RemoveSandbox {
         id: String,
     },
 }
@@ -97,12 +112,14 @@ impl Plan {
 
 /// The next steps.
 pub fn plan(view: &View<'_>) -> Plan {
-    let mut plan = Plan::default();
-    if let Some(failure) = overdue(view, &mut plan) {
+    let mut plan = Plan { finished: is_finished(view), ..Plan::default() };
+    // A Pod that came to its end in time stays what it is.
+    if !plan.finished
+        && let Some(failure) = overdue(view, &mut plan)
+    {
         plan.fail = Some(failure);
         return plan;
     }
-    plan.finished = is_finished(view);
     let policy = spec::restart_policy(view.pod);
     let Some(sandbox) = view.runtime.ready_sandbox() else {
         return without_sandbox(view, plan);
@@ -154,7 +171,8 @@ fn without_sandbox(view: &View<'_>, mut plan: Plan) -> Plan {
 }
 
 /// Of each container the latest instance and the one before are kept: the one
-/// before is what `lastState` and `logs --previous` show.
+/// before is what `lastState` and `logs --previous` show. A sandbox is kept as long
+/// as one of these was in it.
 fn superfluous(runtime: &RuntimeState) -> Vec<Action> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut actions = Vec::new();
@@ -165,6 +183,9 @@ fn superfluous(runtime: &RuntimeState) -> Vec<Action> {
             actions.push(Action::Remove { id: container.id.clone() });
         }
     }
+    let is_empty = |id: &str| runtime.containers.iter().all(|container| container.sandbox != id);
+    let old = runtime.sandboxes.iter().skip(1).filter(|sandbox| !sandbox.ready && is_empty(&sandbox.id));
+    actions.extend(old.map(|sandbox| Action::RemoveSandbox { id: sandbox.id.clone() }));
     actions
 }
 
@@ -191,8 +212,16 @@ fn init_done(view: &View<'_>, plan: &mut Plan, policy: RestartPolicy) -> bool {
         if any_main || in_sandbox(&container.name).is_some_and(Container::succeeded) {
             continue;
         }
-        let policy = if policy == RestartPolicy::Never { policy } else { RestartPolicy::OnFailure };
-        decide(view, plan, container, policy);
+        match view.runtime.latest(&container.name) {
+            // What it did for the sandbox that died it does for the new one, too.
+            Some(old) if in_sandbox(&container.name).is_none() => {
+                start(view, plan, container, old.attempt + 1, Duration::ZERO);
+            }
+            _ => {
+                let policy = if policy == RestartPolicy::Never { policy } else { RestartPolicy::OnFailure };
+                decide(view, plan, container, policy);
+            }
+        }
         return false;
     }
     true
@@ -221,9 +250,11 @@ fn decide(view: &View<'_>, plan: &mut Plan, container: &Spec, policy: RestartPol
         // Made, but this process or the one before ended before it was started.
         State::Created => start(view, plan, container, latest.attempt, latest.delay),
         State::Running { .. } => {
+            let (id, name) = (latest.id.clone(), latest.name.clone());
             if let Some(why) = must_die(view, container, latest) {
-                let (id, container) = (latest.id.clone(), latest.name.clone());
-                plan.actions.push(Action::Kill { id, container, why });
+                plan.actions.push(Action::Kill { id, container: name, why });
+            } else if view.hooks_due.contains(&id) {
+                plan.actions.push(Action::RunHook { id, container: name });
             }
         }
         State::Exited(exit) => {
@@ -275,18 +306,20 @@ fn must_die(view: &View<'_>, container: &Spec, latest: &Container) -> Option<Str
     probed(view, latest).failed
 }
 
-/// Instances that the runtime no longer has: the next one goes on counting.
+/// Instances that the runtime no longer has: the next one goes on counting. One
+/// that only waits in the status ran before if the status tells how it ended.
 fn reported_restarts(pod: &Pod, name: &str) -> u32 {
     let status = pod.status.as_ref();
     let lists = [
         status.and_then(|status| status.container_statuses.as_ref()),
         status.and_then(|status| status.init_container_statuses.as_ref()),
     ];
-    let found = lists.into_iter().flatten().flatten().find(|status| status.name == name);
-    match found {
-        Some(status) if status.container_id.is_some() => u32::try_from(status.restart_count + 1).unwrap_or(0),
-        _ => 0,
-    }
+    let Some(found) = lists.into_iter().flatten().flatten().find(|status| status.name == name) else {
+        return 0;
+    };
+    let last = found.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let ran = found.container_id.is_some() || last.is_some();
+    u32::try_from(found.restart_count).unwrap_or(0) + u32::from(ran)
 }
 
 /// Whether nothing runs and nothing will: what phases Succeeded and Failed say.

@@ -54,6 +54,7 @@ struct Case {
     runtime: RuntimeState,
     probes: BTreeMap<String, Probed>,
     problems: BTreeMap<String, Problem>,
+    hooks_due: BTreeSet<String>,
 }
 
 impl Case {
@@ -64,7 +65,7 @@ impl Case {
             (container.id.clone(), Probed { started: true, ready: true, failed: None })
         };
         let probes = runtime.running().map(started).collect();
-        Self { pod: pod(spec), runtime, probes, problems: BTreeMap::new() }
+        Self { pod: pod(spec), runtime, probes, problems: BTreeMap::new(), hooks_due: BTreeSet::new() }
     }
 
     fn plan(&self) -> Plan {
@@ -73,19 +74,22 @@ impl Case {
             runtime: &self.runtime,
             probes: &self.probes,
             problems: &self.problems,
+            hooks_due: &self.hooks_due,
             now: time(NOW),
         })
     }
 
-    /// The actions in short: `start web 1`, `kill web-0`, `sandbox 0`, `stop s`, `remove web-0`.
+    /// The actions in short: `start web 1`, `kill web-0`, `sandbox 0`, `stop s`, `remove web-0`, `hook web-0`.
     fn check(&self, expected: &[&str]) {
         let plan = self.plan();
         let short = plan.actions.iter().map(|action| match action {
             Action::StopSandbox { id } => format!("stop {id}"),
             Action::RunSandbox { attempt } => format!("sandbox {attempt}"),
             Action::Start { container, attempt, .. } => format!("start {container} {attempt}"),
+            Action::RunHook { id, .. } => format!("hook {id}"),
             Action::Kill { id, .. } => format!("kill {id}"),
             Action::Remove { id } => format!("remove {id}"),
+            Action::RemoveSandbox { id } => format!("remove sandbox {id}"),
         });
         assert_eq!(short.collect::<Vec<_>>(), expected, "{:?}", self.runtime);
     }
@@ -137,6 +141,39 @@ fn init_containers_go_one_by_one() {
     let case = Case::new(never, vec![instance("i", 0, exited(1, 1))]);
     assert!(case.plan().finished);
     case.check(&["stop s"]);
+}
+
+#[test]
+fn init_containers_run_again_in_a_new_sandbox() {
+    let init = json!([{"name": "i", "image": "i"}, {"name": "j", "image": "j"}]);
+    for policy in ["Always", "OnFailure", "Never"] {
+        let spec = with(with(two(), "initContainers", init.clone()), "restartPolicy", json!(policy));
+        let ran = || vec![instance("j@old", 0, exited(0, 1)), instance("i@old", 0, exited(0, 9))];
+        let mut case = Case::new(spec, ran());
+        case.runtime.sandboxes = vec![sandbox("old", false)];
+        case.check(&["stop old", "sandbox 1"]);
+        case.runtime.sandboxes = vec![sandbox("s", true), sandbox("old", false)];
+        case.check(&["start i 1"]);
+        let step = |case: &mut Case, newer: Vec<Container>| {
+            case.runtime.containers = newer.into_iter().chain(ran()).collect();
+        };
+        step(&mut case, vec![instance("i", 1, running())]);
+        case.check(&[]);
+        step(&mut case, vec![instance("i", 1, exited(0, 1))]);
+        case.check(&["start j 1"]);
+        step(&mut case, vec![instance("j", 1, exited(0, 1)), instance("i", 1, exited(0, 2))]);
+        case.check(&["start a 0", "start b 0"]);
+    }
+}
+
+#[test]
+fn a_hook_that_was_cut_off_is_run() {
+    let both = vec![instance("a", 0, running()), instance("b", 0, running())];
+    let mut case = Case::new(two(), both);
+    case.hooks_due.insert("b-0".into());
+    case.check(&["hook b-0"]);
+    case.probes.insert("b-0".into(), Probed { failed: Some("dead".into()), ..Probed::default() });
+    case.check(&["kill b-0"]);
 }
 
 #[test]
@@ -221,7 +258,14 @@ fn only_the_last_two_instances_are_kept() {
         instance("a", 0, exited(1, 30)),
         instance("b", 0, running()),
     ];
-    Case::new(two(), containers).check(&["remove a-1", "remove a-0"]);
+    let mut case = Case::new(two(), containers);
+    case.check(&["remove a-1", "remove a-0"]);
+    // A dead sandbox goes after the last container that was in it.
+    case.runtime.sandboxes.push(sandbox("old", false));
+    case.runtime.containers = vec![instance("a", 3, running()), instance("b", 1, running())];
+    case.check(&["remove sandbox old"]);
+    case.runtime.containers.push(instance("b@old", 0, exited(1, 9)));
+    case.check(&[]);
 }
 
 #[test]
@@ -238,6 +282,16 @@ fn what_the_runtime_forgot_goes_on_counting() {
     ]}))
     .expect("a status");
     case.check(&["start a 5", "start b 0"]);
+    // As the status is between the loss and the next start.
+    let waiting = |last: Value| {
+        let status = json!({"name": "a", "restartCount": 4, "image": "", "imageID": "", "ready": false,
+            "state": {"waiting": {}}, "lastState": last});
+        serde_json::from_value(json!({"containerStatuses": [status]})).expect("a status")
+    };
+    case.pod.status = waiting(json!({"terminated": {"exitCode": 137}}));
+    case.check(&["start a 5", "start b 0"]);
+    case.pod.status = waiting(json!({}));
+    case.check(&["start a 4", "start b 0"]);
 }
 
 #[test]
@@ -249,6 +303,16 @@ fn a_pod_ends_at_its_deadline_and_an_ended_one_stays_so() {
     assert_eq!((case.plan().fail, case.plan().again_in), (None, Some(Duration::from_secs(40))));
     case.pod.status = serde_json::from_value(started(NOW - 60)).expect("a status");
     assert_eq!(case.plan().fail.map(|(reason, _)| reason).as_deref(), Some("DeadlineExceeded"));
+    // One whose containers ended well before was not too slow.
+    let mut done = Case::new(
+        with(with(two(), "activeDeadlineSeconds", json!(60)), "restartPolicy", json!("Never")),
+        Vec::new(),
+    );
+    done.runtime.containers = vec![instance("a", 0, exited(0, 90)), instance("b", 0, exited(0, 90))];
+    done.pod.status = case.pod.status.clone();
+    assert_eq!((done.plan().fail, done.plan().finished), (None, true));
+    done.pod.status.as_mut().expect("a status").phase = Some("Succeeded".into());
+    assert_eq!(done.plan().fail, None);
     case.pod.status = serde_json::from_value(json!({"phase": "Failed"})).expect("a status");
     case.pod.spec.as_mut().expect("a spec").active_deadline_seconds = None;
     case.check(&["kill a-0", "kill b-0", "stop s"]);

@@ -211,3 +211,27 @@ fn an_ended_pod_keeps_what_it_was() {
     let a = main_status(&status, "a");
     assert!(a.state.as_ref().is_some_and(|state| state.terminated.is_some()) && a.restart_count == 1);
 }
+
+#[test]
+fn what_the_runtime_forgot_is_not_forgotten() {
+    let old = json!({"containerStatuses": [
+        {"name": "a", "containerID": "containerd://x", "image": "", "imageID": "", "ready": true, "restartCount": 3,
+         "state": {"running": {}}},
+        {"name": "b", "containerID": "containerd://y", "image": "", "imageID": "", "ready": false, "restartCount": 2,
+         "state": {"terminated": {"exitCode": 5}}},
+    ]});
+    let check = |status: &PodStatus| {
+        let of = |name| {
+            let found = main_status(status, name);
+            let last = found.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+            assert!(found.state.as_ref().is_some_and(|state| state.waiting.is_some()), "{found:?}");
+            (found.restart_count, last.map(|last| last.exit_code))
+        };
+        assert_eq!((of("a"), of("b")), ((3, Some(137)), (2, Some(5))));
+    };
+    let first = Case { old, ..Case::of("Always", Vec::new()) }.status();
+    check(&first);
+    // The next status is made from this one, and must not lose it either.
+    let again = serde_json::to_value(&first).expect("JSON");
+    check(&Case { old: again, ..Case::of("Always", Vec::new()) }.status());
+}

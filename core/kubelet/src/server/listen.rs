@@ -114,3 +114,7 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Router) {
         tracing::debug!(%error, "connection broke");
     }
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

@@ -39,7 +39,8 @@ pub(super) async fn container_logs(
         Err((code, message)) => return (code, message).into_response(),
     };
     let ended = ends(&shared.context, view, &found);
-    let request = Request { path: PathBuf::from(&found.log_path), options, ended };
+    let root = shared.context.config.log_root.clone();
+    let request = Request { root, path: PathBuf::from(&found.log_path), options, ended };
     let pieces = stream(request, &shared.context.tasks);
     let body = stream::unfold(pieces, async |mut pieces| pieces.recv().await.map(|piece| (piece, pieces)));
     ([(header::CONTENT_TYPE, "text/plain")], Body::from_stream(body)).into_response()

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tracing::Instrument;
 
-use super::{registry::News, worker::Worker};
+use super::{Desired, registry::News, worker::Worker};
 use crate::{
     Error,
     events::Kind,
@@ -38,9 +39,14 @@ impl Worker {
                 Action::Start { container, attempt, delay } => {
                     self.ready_to_start(plan).await && self.start(plan, &container, attempt, delay).await
                 }
+                Action::RunHook { id, container } => self.run_hook(&container, &id).await,
                 Action::Kill { id, why, .. } => self.kill_one(&id, &why).await?,
                 Action::Remove { id } => {
                     self.context.cri.remove_container(&id).await?;
+                    false
+                }
+                Action::RemoveSandbox { id } => {
+                    self.context.cri.remove_sandbox(&id).await?;
                     false
                 }
             };
@@ -221,13 +227,16 @@ impl Worker {
         self.context.sources.watch_for(&self.uid, &wanted);
     }
 
+    /// A deletion has a grace of its own and does not wait for this one's: the kill is
+    /// left, and the Pod's end goes on with it.
     async fn kill_one(&mut self, id: &str, why: &str) -> Result<bool, Error> {
         let Some(container) = self.runtime.containers.iter().find(|container| container.id == id).cloned()
         else {
             return Ok(false);
         };
         let grace = self.grace_of(&container);
-        self.kill(&container, why, grace).await?;
+        let killed = unless_ended(self.desired.clone(), self.kill(&container, why, grace)).await;
+        killed.transpose()?;
         Ok(true)
     }
 
@@ -246,10 +255,15 @@ impl Worker {
 
     /// The Pod has to end by the kubelet's own decision.
     pub(super) async fn fail(&mut self, failure: (String, String)) -> Result<(), Error> {
-        self.context.events.pod(&self.pod, Kind::Warning, &failure.0, failure.1.clone());
+        if self.failure.as_ref() != Some(&failure) {
+            self.context.events.pod(&self.pod, Kind::Warning, &failure.0, failure.1.clone());
+        }
         self.failure = Some(failure);
         let grace = Duration::from_secs(spec::grace_seconds(&self.pod).unsigned_abs());
-        self.stop_containers(grace).await?;
+        let stopped = unless_ended(self.desired.clone(), self.stop_containers(grace)).await;
+        if stopped.transpose()?.is_none() {
+            return Ok(());
+        }
         for sandbox in self.runtime.sandboxes.clone() {
             self.stop_sandbox(&sandbox.id).await?;
         }
@@ -278,6 +292,17 @@ impl Worker {
             .status
             .as_ref()
             .is_some_and(|status| status.phase.as_deref() == Some("Running"))
+    }
+}
+
+/// What the work gave, or nothing if the Pod's end was asked for first.
+pub(super) async fn unless_ended<T>(
+    mut desired: watch::Receiver<Desired>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        _ = desired.wait_for(Desired::is_end) => None,
     }
 }
 

@@ -6,16 +6,19 @@
 //! ```
 //!
 //! - [`registry`]: which Pods have a worker, and what it last saw.
-//! - [`dispatch`]: API watch, containerd's events, static Pods, the slow relist.
+//! - [`dispatch`]: API watch, containerd's events, static Pods; [`relist`]: the slow look at everything.
 //! - [`worker`]: the loop; [`look`]: reading the runtime; [`act`], [`start`]: doing;
 //!   [`terminate`]: the end of a Pod; [`report`]: status to the API.
 
 mod act;
 mod dispatch;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod last_words;
 mod look;
 mod probing;
 mod registry;
+mod relist;
 mod report;
 mod start;
 mod terminate;

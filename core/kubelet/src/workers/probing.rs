@@ -1,6 +1,9 @@
 //! Which container instances of a Pod are probed: exactly those that run.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::task::{AbortHandle, JoinSet};
@@ -54,6 +57,12 @@ impl Worker {
                 self.probe(instance);
             }
         }
+    }
+
+    /// Running instances whose hook has yet to run, by id.
+    pub(super) fn hooks_due(&self) -> BTreeSet<String> {
+        let due = self.runtime.running().filter(|instance| self.hooks_pending(instance));
+        due.map(|instance| instance.id.clone()).collect()
     }
 
     /// While its postStart hook runs, an instance is neither started nor ready.

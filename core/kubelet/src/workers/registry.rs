@@ -1,7 +1,7 @@
 //! Which Pods have a worker, how to wake it, and what it last saw.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -31,6 +31,14 @@ impl Desired {
         match self {
             Self::As(pod) => pod.metadata.deletion_timestamp.is_some(),
             Self::Gone(_) => true,
+        }
+    }
+
+    /// The object whose deletion waits for this node to say that nothing is left.
+    pub(crate) fn deleted(&self) -> Option<&Arc<Pod>> {
+        match self {
+            Self::As(pod) if self.is_end() && !is_local(pod) => Some(pod),
+            _ => None,
         }
     }
 }
@@ -70,6 +78,13 @@ impl Wake {
     pub(crate) fn take_news(&self) -> News {
         std::mem::take(&mut self.news.lock())
     }
+
+    /// What could not be acted upon is news still.
+    pub(crate) fn give_back(&self, old: News) {
+        let mut news = self.news.lock();
+        news.ended.extend(old.ended);
+        news.sources |= old.sources;
+    }
 }
 
 struct Handle {
@@ -84,7 +99,16 @@ pub(crate) struct Registry {
     pods: Arc<Mutex<HashMap<String, Handle>>>,
     /// Pod uid by id of container or sandbox.
     owners: Arc<Mutex<HashMap<String, String>>>,
+    /// What ended before its worker said whose it is, newest last.
+    strays: Arc<Mutex<VecDeque<String>>>,
+    mirrors: watch::Sender<Option<Mirrors>>,
 }
+
+/// The API's copies of static Pods, by the copy's uid; `None` before it has told.
+pub(crate) type Mirrors = BTreeMap<String, Arc<Pod>>;
+
+/// An end is told within moments of a start, so few are in between.
+const MAX_STRAYS: usize = 256;
 
 /// What a new worker is given.
 pub(crate) struct Seat {
@@ -115,19 +139,65 @@ impl Registry {
         Some(Seat { desired: desired_receiver, wake, view })
     }
 
-    pub(crate) fn remove(&self, uid: &str) {
-        self.pods.lock().remove(uid);
+    /// Forgets a Pod that has ended; false when it is wanted again.
+    pub(crate) fn leave(&self, uid: &str) -> bool {
+        let mut pods = self.pods.lock();
+        if pods.get(uid).is_some_and(|handle| !handle.desired.borrow().is_end()) {
+            return false;
+        }
+        pods.remove(uid);
         self.owners.lock().retain(|_, owner| owner != uid);
+        true
     }
 
     /// Tells that the objects of all Pods but these are gone, and wakes their workers.
     pub(crate) fn retain(&self, keep: &HashSet<String>) {
+        self.mirrors.send_modify(|mirrors| {
+            mirrors.get_or_insert_default().retain(|uid, _| keep.contains(uid));
+        });
         for (uid, handle) in self.pods.lock().iter() {
             if !keep.contains(uid) && !is_local(handle.desired.borrow().pod()) {
                 let pod = handle.desired.borrow().pod().clone();
                 handle.desired.send_replace(Desired::Gone(pod));
             }
         }
+    }
+
+    /// The static Pods that have a worker.
+    pub(crate) fn locals(&self) -> Vec<Arc<Pod>> {
+        let pods = self.pods.lock();
+        let all = pods.values().map(|handle| handle.desired.borrow().pod().clone());
+        all.filter(|pod| is_local(pod)).collect()
+    }
+
+    /// The API has this copy of a static Pod. A new one is to be given its status.
+    pub(crate) fn mirror(&self, copy: Arc<Pod>) {
+        let of = spec::annotation(&copy, names::MIRROR).unwrap_or_default().to_owned();
+        let mut is_new = false;
+        self.mirrors.send_modify(|mirrors| {
+            let before = mirrors.get_or_insert_default().insert(spec::uid(&copy).to_owned(), copy);
+            is_new = before.is_none();
+        });
+        if is_new {
+            self.wake(&of);
+        }
+    }
+
+    pub(crate) fn mirror_gone(&self, copy: &Pod) {
+        self.mirrors.send_if_modified(|mirrors| {
+            mirrors.as_mut().is_some_and(|mirrors| mirrors.remove(spec::uid(copy)).is_some())
+        });
+    }
+
+    pub(crate) fn mirrors(&self) -> watch::Receiver<Option<Mirrors>> {
+        self.mirrors.subscribe()
+    }
+
+    /// The copy of this static Pod.
+    pub(crate) fn mirror_of(&self, uid: &str) -> Option<Arc<Pod>> {
+        let mirrors = self.mirrors.borrow();
+        let mut found = mirrors.iter().flat_map(BTreeMap::values);
+        found.find(|copy| spec::annotation(copy, names::MIRROR) == Some(uid)).cloned()
     }
 
     /// Uids of the Pods of this namespace and name, other than this one.
@@ -158,18 +228,43 @@ impl Registry {
 
     /// containerd says that this container or sandbox has ended.
     pub(crate) fn ended(&self, id: &str) {
-        let owner = self.owners.lock().get(id).cloned();
-        if let Some(uid) = owner
-            && let Some(handle) = self.pods.lock().get(&uid)
-        {
+        let owners = self.owners.lock();
+        match owners.get(id).cloned() {
+            Some(uid) => {
+                drop(owners);
+                self.tell_ended(&uid, id);
+            }
+            // Under the lock: whoever takes it next and says whose it is finds it here.
+            None => {
+                let mut strays = self.strays.lock();
+                if strays.len() == MAX_STRAYS {
+                    strays.pop_front();
+                }
+                strays.push_back(id.to_owned());
+            }
+        }
+    }
+
+    fn tell_ended(&self, uid: &str, id: &str) {
+        if let Some(handle) = self.pods.lock().get(uid) {
             handle.wake.news.lock().ended.insert(id.to_owned());
             handle.wake.call();
         }
     }
 
     pub(crate) fn owns(&self, uid: &str, ids: impl Iterator<Item = String>) {
+        let mut late = Vec::new();
         let mut owners = self.owners.lock();
-        owners.extend(ids.map(|id| (id, uid.to_owned())));
+        for id in ids {
+            let mut strays = self.strays.lock();
+            if let Some(place) = strays.iter().position(|stray| *stray == id) {
+                strays.remove(place);
+                late.push(id.clone());
+            }
+            owners.insert(id, uid.to_owned());
+        }
+        drop(owners);
+        late.iter().for_each(|id| self.tell_ended(uid, id));
     }
 
     pub(crate) fn owner(&self, id: &str) -> Option<String> {
@@ -228,3 +323,7 @@ fn changes_anything(old: &Desired, new: &Desired) -> bool {
         || old.metadata.deletion_grace_period_seconds != new.metadata.deletion_grace_period_seconds
         || foreign(old) != foreign(new)
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{last_words::last_words, registry::is_local, worker::Worker};
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         runtime::State,
         spec,
         status::{Surroundings, status},
+        status_patch::status_patch,
     },
 };
 
@@ -46,16 +47,12 @@ impl Worker {
             now: Timestamp::now(),
         };
         let now = status(&known, &around);
-        let unchanged = self.written.as_ref() == Some(&now);
         let mut pod = Pod::clone(&self.pod);
         pod.status = Some(now.clone());
         self.pod = Arc::new(pod);
         self.show();
         self.say_crash_loops(plan);
-        if unchanged || is_local(&self.pod) {
-            self.written = Some(now);
-            return true;
-        }
+        self.status = Some(now.clone());
         self.write(now).await
     }
 
@@ -70,17 +67,33 @@ impl Worker {
         }
     }
 
+    /// The object that shows the status, and what it shows: the Pod's own, or the copy
+    /// of a static Pod. `None` when there is no such object.
+    fn object(&self) -> Option<(String, Option<PodStatus>)> {
+        let (uid, status) = match is_local(&self.pod) {
+            false => (self.uid.clone(), None),
+            true => {
+                let copy = self.context.registry.mirror_of(&self.uid)?;
+                (spec::uid(&copy).to_owned(), copy.status.clone())
+            }
+        };
+        match &self.shown {
+            // The watch may tell of our last write later.
+            Some((shown, status)) if *shown == uid => Some((uid, Some(status.clone()))),
+            _ => Some((uid, status)),
+        }
+    }
+
     async fn write(&mut self, now: PodStatus) -> bool {
+        let Some((uid, before)) = self.object() else { return true };
+        let Some(patch) = status_patch(before.as_ref(), &now) else { return true };
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), spec::namespace(&self.pod));
-        let before = serde_json::to_value(&self.written).unwrap_or_default();
-        let after = serde_json::to_value(&now).unwrap_or_default();
-        let patch = json!({"metadata": {"uid": self.uid}, "status": difference(&before, &after)});
-        let written =
-            api.patch_status(spec::name(&self.pod), &PatchParams::default(), &Patch::Merge(patch)).await;
+        let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "status": patch}));
+        let written = api.patch_status(spec::name(&self.pod), &PatchParams::default(), &patch).await;
         self.context.metrics.status_writes.inc();
         match written {
             Ok(_) => {
-                self.written = Some(now);
+                self.shown = Some((uid, now));
                 true
             }
             Err(error) if is_not_found(&error) => true,
@@ -103,36 +116,11 @@ impl Worker {
                 let file =
                     self.context.volumes.termination_log(&self.uid, &container.name, container.attempt);
                 let log = root.join(&container.log_path);
-                last_words(&file, &log, spec::container(&self.pod, &container.name), exit.code)
+                last_words(&file, &root, &log, spec::container(&self.pod, &container.name), exit.code)
             });
             exit.message = message.clone();
         }
         let runtime = &self.runtime;
         self.messages.retain(|id, _| runtime.containers.iter().any(|container| container.id == *id));
-    }
-}
-
-/// A merge patch from one value to another: null for what is gone.
-fn difference(before: &Value, after: &Value) -> Value {
-    let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { return after.clone() };
-    let mut patch: serde_json::Map<String, Value> = new
-        .iter()
-        .filter(|(key, value)| old.get(*key) != Some(value))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    patch.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null)));
-    Value::Object(patch)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_patch_holds_what_changed_and_what_is_gone() {
-        let before = json!({"phase": "Pending", "message": "x", "conditions": [1]});
-        let after = json!({"phase": "Running", "conditions": [1]});
-        assert_eq!(difference(&before, &after), json!({"phase": "Running", "message": null}));
-        assert_eq!(difference(&Value::Null, &after), after);
     }
 }

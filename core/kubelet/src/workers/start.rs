@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 use tracing::Instrument;
 
-use super::{registry::News, worker::Worker};
+use super::{act::unless_ended, registry::News, worker::Worker};
 use crate::{
     events::Kind,
     images,
@@ -107,8 +107,9 @@ impl Worker {
             format!("Created container: {}", container.name),
         );
         let span = tracing::info_span!("start container", container = %container.name);
-        let started = self.context.cri.start_container(&id).instrument(span).await;
+        // Before the start: it may end at once, and its end is told to its owner.
         self.context.registry.owns(&self.uid, std::iter::once(id.clone()));
+        let started = self.context.cri.start_container(&id).instrument(span).await;
         if let Err(error) = started {
             events.container(&self.pod, &container.name, Kind::Warning, "Failed", format!("Error: {error}"));
             // The runtime shows it as ended with a StartError: from there on it is a crash like others.
@@ -136,12 +137,8 @@ impl Worker {
         let (sources, arriving) = (&context.sources, &context.config.arriving);
         let pull = images::ensure(&context.cri, sources, arriving, &context.events, &self.pod, container);
         let pull = pull.instrument(tracing::info_span!("image", container = %name));
-        let mut desired = self.desired.clone();
-        let image = tokio::select! {
-            image = pull => image,
-            _ = desired.wait_for(super::Desired::is_end) => {
-                return Err(Obstacle { reason: "PodTerminating", message: "the Pod is being deleted".into() });
-            }
+        let Some(image) = unless_ended(self.desired.clone(), pull).await else {
+            return Err(Obstacle { reason: "PodTerminating", message: "the Pod is being deleted".into() });
         };
         let image = image.map_err(|missing| Obstacle { reason: missing.reason, message: missing.message })?;
         let wrong = |message: String| {
@@ -216,6 +213,15 @@ impl Worker {
         env::variables(&self.pod, container, &self.context.node_facts(ips), &known, links)
     }
 
+    /// The hook of a container that an earlier process started, and did not live to run.
+    /// Hooks run at least once, as the API has it.
+    pub(super) async fn run_hook(&mut self, name: &str, id: &str) -> bool {
+        if let Some(container) = spec::container(&self.pod, name).cloned() {
+            self.post_start(&container, id).await;
+        }
+        true
+    }
+
     /// A container whose postStart hook fails is killed.
     async fn post_start(&mut self, container: &Container, id: &str) {
         let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone())
@@ -223,11 +229,8 @@ impl Worker {
             return;
         };
         let target = self.target(id);
-        let mut desired = self.desired.clone();
-        let result = tokio::select! {
-            result = run_handler(&target, container, &hook, HOOK_LIMIT) => result,
-            _ = desired.wait_for(super::Desired::is_end) => return,
-        };
+        let run = run_handler(&target, container, &hook, HOOK_LIMIT);
+        let Some(result) = unless_ended(self.desired.clone(), run).await else { return };
         self.hooks_run.insert(id.to_owned());
         if let Err(message) = result {
             let said = format!("PostStartHook failed: {message}");
@@ -243,7 +246,8 @@ impl Worker {
                     self.runtime.containers.iter().find(|instance| instance.id == id).cloned()
             {
                 let grace = Duration::from_secs(spec::grace_seconds(&self.pod).unsigned_abs());
-                let killed = self.kill(&instance, "FailedPostStartHook", grace).await;
+                let kill = self.kill(&instance, "FailedPostStartHook", grace);
+                let killed = unless_ended(self.desired.clone(), kill).await;
                 tracing::debug!(?killed, container = %container.name, "container killed after its hook failed");
             }
         }

@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Every step may be repeated: a restarted kubelet begins again and finds less to do.
+//! An end that has begun is brought to its end, though the Pod may be wanted again
+//! meanwhile (a manifest moved away and back): then it starts anew afterwards.
 //! The log folder stays until its lines are taken over (see `logs::retention`).
 
 use std::time::Duration;
@@ -16,11 +18,7 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 
-use super::{
-    Desired,
-    registry::{News, is_local},
-    worker::Worker,
-};
+use super::{Desired, registry::News, worker::Worker};
 use crate::{
     Error,
     error::is_not_found,
@@ -33,7 +31,7 @@ use crate::{
 const LEAST_GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Brings the Pod to its end; `None` when nothing is left, else when to go on.
+    /// Brings the Pod to its end; `None` when nothing is left.
     pub(super) async fn terminate(&mut self) -> Result<Option<Duration>, Error> {
         self.probing.stop();
         self.starting = None;
@@ -63,11 +61,11 @@ impl Worker {
         self.refresh(&News::default()).await?;
         self.report_over().await;
         self.clean().await?;
-        let desired = self.desired.borrow().clone();
-        match desired {
-            Desired::As(pod) if !is_local(&pod) => self.forget(&pod).await,
-            _ => Ok(None),
+        let deleted = self.desired.borrow().deleted().cloned();
+        if let Some(pod) = deleted {
+            self.forget(&pod).await?;
         }
+        Ok(None)
     }
 
     fn grace(&self) -> Duration {
@@ -135,7 +133,8 @@ impl Worker {
 
     /// The status at the end, while there is somebody to read it.
     async fn report_over(&mut self) {
-        if matches!(*self.desired.borrow(), Desired::As(_)) {
+        let is_deleted = self.desired.borrow().deleted().is_some();
+        if is_deleted {
             self.report_as(&Plan::default(), true).await;
         }
     }
@@ -174,16 +173,15 @@ impl Worker {
     }
 
     /// Takes the object out of the API: nothing of the Pod is left here.
-    async fn forget(&self, pod: &Pod) -> Result<Option<Duration>, Error> {
+    async fn forget(&self, pod: &Pod) -> Result<(), Error> {
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), spec::namespace(pod));
         let mut how = DeleteParams::default().grace_period(0);
         how.preconditions = Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None });
         match api.delete(spec::name(pod), &how).await {
-            Ok(_) => {}
-            Err(error) if is_not_found(&error) || is_conflict(&error) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) => Ok(()),
+            Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        Ok(None)
     }
 }
 

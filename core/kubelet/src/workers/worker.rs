@@ -1,7 +1,7 @@
 //! The loop of one Pod: look at the runtime, plan, act, report, wait.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,11 +15,12 @@ use super::{
     Context, Desired, PodView,
     look::{Seen, look},
     probing::Probing,
-    registry::{News, Seat, Wake},
+    registry::{News, Seat, Wake, is_local},
 };
 use crate::{
     Error,
     pod::{
+        conditions,
         plan::{Plan, Problem, View, plan},
         runtime::RuntimeState,
         spec,
@@ -48,9 +49,13 @@ pub(crate) struct Worker {
     pub(super) volumes: Option<PodVolumes>,
     pub(super) volume_pause: Option<(Instant, Duration)>,
     pub(super) sandbox_pause: Option<(Instant, Duration)>,
-    pub(super) written: Option<PodStatus>,
+    /// As it was computed last, whether the API knows it or not.
+    pub(super) status: Option<PodStatus>,
+    /// What the API's object shows, and its uid.
+    pub(super) shown: Option<(String, PodStatus)>,
     pub(super) messages: BTreeMap<String, String>,
-    pub(super) hooks_run: std::collections::BTreeSet<String>,
+    /// Instances whose postStart hook came to its end.
+    pub(super) hooks_run: BTreeSet<String>,
     pub(super) first_seen: Instant,
     /// The span of the Pod's start, until it has started.
     pub(super) starting: Option<tracing::Span>,
@@ -60,6 +65,9 @@ impl Worker {
     pub(crate) fn new(context: Arc<Context>, seat: Seat) -> Self {
         let pod = seat.desired.borrow().pod().clone();
         let uid = spec::uid(&pod).to_owned();
+        // Of a static Pod the copy tells what it was before this process.
+        let object = if is_local(&pod) { context.registry.mirror_of(&uid) } else { Some(pod.clone()) };
+        let shown = object.and_then(|object| Some((spec::uid(&object).to_owned(), object.status.clone()?)));
         let (registry, own) = (context.registry.clone(), uid.clone());
         let probing = Probing::new(move || registry.wake(&own));
         let span =
@@ -68,7 +76,8 @@ impl Worker {
             tiphys_telemetry::trace::set_parent(&span, parent);
         }
         Self {
-            written: pod.status.clone(),
+            status: shown.as_ref().map(|(_, status)| status.clone()),
+            shown,
             pod,
             uid,
             desired: seat.desired,
@@ -83,7 +92,7 @@ impl Worker {
             volume_pause: None,
             sandbox_pause: None,
             messages: BTreeMap::new(),
-            hooks_run: std::collections::BTreeSet::new(),
+            hooks_run: BTreeSet::new(),
             first_seen: Instant::now(),
             starting: Some(span),
             context,
@@ -96,7 +105,12 @@ impl Worker {
             let span = self.starting.clone().unwrap_or_else(tracing::Span::none);
             let pause = match Box::pin(self.once()).instrument(span).await {
                 Ok(Some(pause)) => pause,
-                Ok(None) => break,
+                Ok(None) if self.leave() => break,
+                // It was wanted again while it ended.
+                Ok(None) => {
+                    self.begin_again();
+                    continue;
+                }
                 Err(error) => {
                     tracing::warn!(pod = spec::name(&self.pod), %error, "pod could not be brought on; tried again");
                     RETRY
@@ -108,16 +122,38 @@ impl Worker {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        self.context.sources.watch_for(&self.uid, &Default::default());
-        self.context.registry.remove(&self.uid);
         self.context.metrics.workers.set(self.context.registry.count() as i64);
+    }
+
+    /// Gives up the Pod's place, unless somebody asks for the Pod again.
+    fn leave(&self) -> bool {
+        // Before the place is free for another worker, which watches anew.
+        self.context.sources.watch_for(&self.uid, &Default::default());
+        self.context.registry.leave(&self.uid)
+    }
+
+    /// Nothing is left of the Pod's first life; what the API shows of it stays.
+    fn begin_again(&mut self) {
+        tracing::info!(pod = spec::name(&self.pod), "pod is wanted again after it was ended");
+        if is_local(&self.pod) {
+            self.status = None;
+        }
+        (self.seen, self.runtime) = (Seen::default(), RuntimeState::default());
+        (self.failure, self.volumes) = (None, None);
+        (self.volume_pause, self.sandbox_pause) = (None, None);
+        self.problems.clear();
+        self.messages.clear();
+        self.hooks_run.clear();
     }
 
     /// One step; gives how long to wait for news, or `None` at the end.
     async fn once(&mut self) -> Result<Option<Duration>, Error> {
         self.take_desired();
         let news = self.wake.take_news();
-        self.refresh(&news).await?;
+        if let Err(error) = self.refresh(&news).await {
+            self.wake.give_back(news);
+            return Err(error);
+        }
         if self.desired.borrow().is_end() {
             return self.terminate().await;
         }
@@ -138,18 +174,11 @@ impl Worker {
     fn take_desired(&mut self) {
         let desired = self.desired.borrow_and_update().clone();
         let mut pod = Pod::clone(desired.pod());
-        if let Some(own) = &self.written {
+        if let Some(own) = &self.status {
             let mut status = own.clone();
-            // Conditions of others are theirs; the newest object has them.
-            let foreign = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            let gates: Vec<_> = spec::of(&pod).readiness_gates.iter().flatten().collect();
-            let foreign: Vec<_> = foreign
-                .filter(|condition| gates.iter().any(|gate| gate.condition_type == condition.type_))
-                .cloned()
-                .collect();
-            let conditions = status.conditions.get_or_insert_default();
-            conditions.retain(|old| !foreign.iter().any(|new| new.type_ == old.type_));
-            conditions.extend(foreign);
+            let newest = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
+            let known = status.conditions.as_deref().unwrap_or_default();
+            status.conditions = Some(conditions::joined(known, newest.unwrap_or_default()));
             pod.status = Some(status);
         }
         self.pod = Arc::new(pod);
@@ -161,6 +190,8 @@ impl Worker {
         let ids = self.runtime.containers.iter().map(|container| container.id.clone());
         let ids = ids.chain(self.runtime.sandboxes.iter().map(|sandbox| sandbox.id.clone()));
         self.context.registry.owns(&self.uid, ids);
+        let runtime = &self.runtime;
+        self.hooks_run.retain(|id| runtime.containers.iter().any(|container| container.id == *id));
         self.read_last_words();
         self.follow_probes();
         self.show();
@@ -194,12 +225,18 @@ impl Worker {
 
     pub(super) fn plan(&self) -> Plan {
         let probes = self.probing.board.all();
+        let hooks_due = self.hooks_due();
         plan(&View {
             pod: &self.pod,
             runtime: &self.runtime,
             probes: &probes,
             problems: &self.problems,
+            hooks_due: &hooks_due,
             now: Timestamp::now(),
         })
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+//! Copies of static Pods in the API, for people to see. They are made again should
+//! somebody delete them, and go with their manifest, also one that went while no
+//! kubelet ran. An ordinary Pod that has the name already stays.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{Node, Pod},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use tokio::sync::watch;
+
+use crate::{
+    Error,
+    error::is_not_found,
+    pod::{names, spec},
+    statics::Manifests,
+    workers::Context,
+};
+
+/// After a copy could not be made or removed.
+const RETRY: Duration = Duration::from_secs(20);
+
+/// Until the kubelet stops.
+pub(crate) async fn keep(
+    context: Arc<Context>,
+    mut manifests: watch::Receiver<Option<Manifests>>,
+) -> Result<(), Error> {
+    let mut copies = context.registry.mirrors();
+    let mut followed = true;
+    loop {
+        let (wanted, known) = (manifests.borrow_and_update().clone(), copies.borrow_and_update().clone());
+        let mut failed = false;
+        if let (Some(wanted), Some(known)) = (wanted, known) {
+            for step in steps(&wanted, known.values()) {
+                failed |= !carry_out(&context, &step).await;
+            }
+        }
+        let pause = async {
+            match failed {
+                true => tokio::time::sleep(RETRY).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Without a folder the first set is the last.
+            changed = manifests.changed(), if followed => followed = changed.is_ok(),
+            changed = copies.changed() => if changed.is_err() { return Ok(()) },
+            () = pause => {}
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Remove(Arc<Pod>),
+    Make(Arc<Pod>),
+}
+
+/// First what is to go: it may hold a name that is needed.
+fn steps<'a>(wanted: &Manifests, copies: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Step> {
+    let (good, bad): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = copies.partition(|copy| {
+        let of = wanted.get(spec::annotation(copy, names::MIRROR).unwrap_or_default());
+        copy.metadata.deletion_timestamp.is_none() && of.is_some_and(|pod| has_name_of(copy, pod))
+    });
+    let missing = wanted.values().filter(|pod| !good.iter().any(|copy| has_name_of(copy, pod)));
+    let removals = bad.into_iter().cloned().map(Step::Remove);
+    removals.chain(missing.cloned().map(Step::Make)).collect()
+}
+
+fn has_name_of(copy: &Pod, pod: &Pod) -> bool {
+    (spec::namespace(copy), spec::name(copy)) == (spec::namespace(pod), spec::name(pod))
+}
+
+/// False when it has to be tried again.
+async fn carry_out(context: &Context, step: &Step) -> bool {
+    let result = match step {
+        Step::Remove(copy) => remove(context, copy).await,
+        Step::Make(pod) => make(context, pod).await,
+    };
+    match result {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(?step, %error, "copy of a static pod is not as it should be; tried again");
+            false
+        }
+    }
+}
+
+async fn make(context: &Context, pod: &Pod) -> Result<(), kube::Error> {
+    let node = &context.config.node_name;
+    let nodes: Api<Node> = Api::all(context.client.clone());
+    let owner = nodes.get_opt(node).await?.and_then(|node| node.metadata.uid).map(|uid| OwnerReference {
+        api_version: "v1".into(),
+        kind: "Node".into(),
+        name: node.clone(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: None,
+    });
+    let mut copy = pod.clone();
+    copy.metadata.uid = None;
+    copy.metadata.owner_references = owner.map(|owner| vec![owner]);
+    let annotations = copy.metadata.annotations.get_or_insert_default();
+    annotations.insert(names::MIRROR.into(), spec::uid(pod).to_owned());
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), spec::namespace(pod));
+    api.create(&PostParams::default(), &copy).await.map(drop)
+}
+
+async fn remove(context: &Context, copy: &Pod) -> Result<(), kube::Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), spec::namespace(copy));
+    let mut how = DeleteParams::default().grace_period(0);
+    how.preconditions = Some(Preconditions { uid: copy.metadata.uid.clone(), resource_version: None });
+    match api.delete(spec::name(copy), &how).await {
+        Err(error) if !is_not_found(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, uid: &str) -> Arc<Pod> {
+        let metadata = json!({"name": name, "namespace": "default", "uid": uid});
+        Arc::new(serde_json::from_value(json!({"metadata": metadata})).expect("a Pod"))
+    }
+
+    fn copy(name: &str, of: &str, deleted: bool) -> Arc<Pod> {
+        let mut copy = Pod::clone(&pod(name, "copy"));
+        copy.metadata.annotations = Some([(names::MIRROR.to_owned(), of.to_owned())].into());
+        if deleted {
+            copy.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-02T03:04:05Z")).ok();
+        }
+        Arc::new(copy)
+    }
+
+    #[test]
+    fn copies_follow_the_manifests() {
+        let wanted: Manifests = [("u".to_owned(), pod("web", "u"))].into();
+        let (make, remove) = (|| Step::Make(pod("web", "u")), |copy: &Arc<Pod>| Step::Remove(copy.clone()));
+        let check = |copies: &[Arc<Pod>], expected: &[Step]| {
+            assert_eq!(steps(&wanted, copies.iter()), expected, "{copies:?}");
+        };
+        check(&[], &[make()]);
+        check(&[copy("web", "u", false)], &[]);
+        // Somebody deletes it; the manifest changed; the manifest went.
+        let deleted = copy("web", "u", true);
+        check(&[deleted.clone()], &[remove(&deleted), make()]);
+        let older = copy("web", "before", false);
+        check(&[older.clone()], &[remove(&older), make()]);
+        let left = copy("gone", "other", false);
+        check(&[copy("web", "u", false), left.clone()], &[remove(&left)]);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a worker does when things come in between.
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    pod::{
+        plan::Action,
+        runtime::{Container, State},
+    },
+    workers::fixture,
+};
+
+/// Long enough for a slow machine; a test that waits for it fails.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn pod() -> Pod {
+    let stop = json!({"preStop": {"sleep": {"seconds": 3600}}});
+    serde_json::from_value(json!({
+        "metadata": {"name": "web", "namespace": "ns", "uid": "u"},
+        "spec": {"containers": [{"name": "a", "image": "a", "lifecycle": stop}], "terminationGracePeriodSeconds": 3600},
+    }))
+    .expect("a Pod")
+}
+
+fn running(name: &str) -> Container {
+    Container {
+        id: format!("{name}-0"),
+        sandbox: "s".into(),
+        name: name.into(),
+        attempt: 0,
+        state: State::Running { started_at: Timestamp::now() },
+        image: String::new(),
+        image_ref: String::new(),
+        hash: String::new(),
+        delay: Duration::ZERO,
+        log_path: String::new(),
+        created_at: 0,
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_source_survives_a_runtime_that_does_not_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let context = fixture::context(folder.path(), fixture::no_identity());
+    let mut worker = fixture::worker(&context, pod());
+    context.registry.sources_changed("u");
+    worker.once().await.expect_err("there is no runtime");
+    assert!(worker.wake.take_news().sources);
+    context.tasks.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_deletion_does_not_wait_for_a_kill_under_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let context = fixture::context(folder.path(), fixture::no_identity());
+    let mut worker = fixture::worker(&context, pod());
+    worker.runtime.containers = vec![running("a")];
+    let kill = Action::Kill { id: "a-0".into(), container: "a".into(), why: "unhealthy".into() };
+    let mut plan = Plan { actions: vec![kill], ..Plan::default() };
+    let mut deleted = pod();
+    deleted.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-02T03:04:05Z")).ok();
+    let delete = async { context.registry.tell(Desired::As(Arc::new(deleted))) };
+    let (acted, _) = tokio::join!(tokio::time::timeout(LIMIT, worker.act(&mut plan)), delete);
+    acted.expect("the hook of the kill is left").expect("no error");
+    context.tasks.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_hook_that_no_process_lived_to_run_is_due() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let context = fixture::context(folder.path(), fixture::no_identity());
+    let mut pod = pod();
+    let hook = json!({"postStart": {"sleep": {"seconds": 0}}});
+    pod.spec.as_mut().expect("a spec").containers[0].lifecycle = serde_json::from_value(hook).ok();
+    // What a process wrote before it was killed: the container runs, and has not started.
+    pod.status = serde_json::from_value(json!({"containerStatuses": [{"name": "a", "started": false,
+        "containerID": "containerd://a-0", "image": "", "imageID": "", "ready": false, "restartCount": 0}]}))
+    .ok();
+    let mut worker = fixture::worker(&context, pod);
+    worker.runtime.containers = vec![running("a")];
+    worker.follow_probes();
+    assert!(worker.hooks_due().contains("a-0") && !worker.probing.board.has("a-0"));
+    assert!(worker.run_hook("a", "a-0").await);
+    worker.follow_probes();
+    assert!(worker.hooks_due().is_empty() && worker.probing.board.has("a-0"));
+    context.tasks.shutdown(LIMIT).await;
+}
