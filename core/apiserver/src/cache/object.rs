@@ -1,6 +1,6 @@
 //! An object as the cache holds it, and its line in a watch.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tiphys_store::Revision;
@@ -43,6 +43,8 @@ pub struct CachedObject {
     /// The event that brought the object, as a line; `json` is a part of it.
     line: Bytes,
     brought_by: EventKind,
+    /// See [`CachedObject::protobuf`].
+    protobuf: OnceLock<Bytes>,
 }
 
 /// What the cache knows of the shape of its keys.
@@ -70,6 +72,7 @@ impl CachedObject {
             parts: (begin, name),
             line,
             brought_by: kind,
+            protobuf: OnceLock::new(),
         }
     }
 
@@ -85,6 +88,7 @@ impl CachedObject {
             parts: self.parts,
             line,
             brought_by: EventKind::Deleted,
+            protobuf: OnceLock::new(),
         }
     }
 
@@ -96,6 +100,16 @@ impl CachedObject {
 
     pub fn name(&self) -> &str {
         &self.key[self.parts.1..]
+    }
+
+    /// The object as a message, made of its JSON when it is first wanted and kept as long as the object:
+    /// those who list and watch in protobuf share it, and where nobody does, it costs nothing.
+    pub fn protobuf<E>(&self, write: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
+        if let Some(message) = self.protobuf.get() {
+            return Ok(message.clone());
+        }
+        let message = write(&self.json)?.into();
+        Ok(self.protobuf.get_or_init(|| message).clone())
     }
 
     /// The line of an event with this object. That of the event which brought it is there already.

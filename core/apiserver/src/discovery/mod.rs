@@ -2,7 +2,7 @@
 //! the aggregated one that newer clients ask for first.
 //!
 //! The Content-Type of the answer says which of the two it is; an ETag spares
-//! clients that know it the body.
+//! clients that know it the body. The aggregated one is given as JSON only.
 
 mod aggregated;
 mod groups;
@@ -16,8 +16,8 @@ use tiphys_api::serve::{Body, empty};
 pub use groups::{Group, groups};
 
 use crate::{
-    request::accept::{MEDIA_TYPES, clauses},
-    respond::object::bytes,
+    request::accept::{self, Clause, Format, MEDIA_TYPES, clauses},
+    respond::object::{bytes, encoded},
     state::Core,
     status::{ApiError, Result},
 };
@@ -39,32 +39,36 @@ pub fn answer(core: &Core, path: &str, headers: &HeaderMap) -> Option<Result<Res
         _ => return None,
     };
     Some(match document {
-        Some(document) => acceptable(headers).map(|()| tagged(headers, "application/json", &document)),
+        Some(document) => formatted(headers, &document),
         None => Err(ApiError::no_such_path()),
     })
 }
 
-fn acceptable(headers: &HeaderMap) -> Result<()> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let json = clauses(accept).iter().any(|clause| clause.format().is_some());
-    if json { Ok(()) } else { Err(ApiError::not_acceptable(MEDIA_TYPES)) }
+/// A plain document in the format that is asked for first.
+fn formatted(headers: &HeaderMap, document: &Value) -> Result<Response<Body>> {
+    let format = clauses(accept::header(headers)).iter().find_map(Clause::format);
+    written(headers, format.ok_or_else(|| ApiError::not_acceptable(MEDIA_TYPES))?, document)
+}
+
+fn written(headers: &HeaderMap, format: Format, document: &Value) -> Result<Response<Body>> {
+    let body = encoded(format, false, document)?;
+    let tag = hash(&body);
+    Ok(with_tag(headers, format.content_type(), body.into(), &tag))
 }
 
 /// `/api` and `/apis`: aggregated for those who ask for it, else the plain list.
 fn root(headers: &HeaderMap, plain: Value, groups: &[Group]) -> Result<Response<Body>> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    for clause in clauses(accept) {
-        if clause.format().is_none() {
-            continue;
-        }
+    for clause in clauses(accept::header(headers)) {
+        let Some(format) = clause.format() else { continue };
         match (clause.kind.as_str(), clause.group.as_str(), clause.version.as_str()) {
+            ("", ..) => return written(headers, format, &plain),
+            _ if format != Format::Json => {}
             ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => {
                 return Ok(tagged(headers, aggregated::V2, &aggregated::list(groups, "v2")));
             }
             ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1") => {
                 return Ok(tagged(headers, aggregated::V2_BETA1, &aggregated::list(groups, "v2beta1")));
             }
-            ("", ..) => return Ok(tagged(headers, "application/json", &plain)),
             _ => {}
         }
     }

@@ -24,6 +24,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::route;
 use crate::{
     authn::{PeerCertificate, impersonate},
+    request::accept,
     respond,
     state::Core,
     status::Result,
@@ -137,9 +138,10 @@ pub fn answer(
     mut request: Request<Body>,
 ) -> BoxFuture<'static, Response<Body>> {
     Box::pin(async move {
+        let format = accept::format(accept::header(request.headers()));
         match authenticate(&core, certificate.as_ref(), &mut request).await {
             Ok(()) => route::handle(core, request).await,
-            Err(error) => respond::error(&error),
+            Err(error) => respond::error(&error, format),
         }
     })
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, Version, header};
+use http::{Request, Response, Version};
 use tiphys_api::{
     auth::{Attributes, UserInfo},
     serve::Body,
@@ -13,8 +13,14 @@ use tiphys_api::{
 use super::route::mounted;
 use crate::{
     context::Context,
+    protobuf,
     registry::Resource,
-    request::{accept, body, info::RequestInfo, options},
+    request::{
+        accept::{self, Offer},
+        body,
+        info::RequestInfo,
+        options,
+    },
     respond,
     state::Core,
     status::{ApiError, Result},
@@ -40,9 +46,9 @@ pub async fn answer(
     }
     let (parts, incoming) = request.into_parts();
     let options = options::parse(parts.uri.query().unwrap_or_default())?;
-    let accept_header = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let reads = matches!(info.verb, "get" | "list" | "watch");
-    let accept = accept::choose(accept_header, reads && !is_scale(&info))?;
+    let offer = Offer { shapes: reads && !is_scale(&info), protobuf: protobuf::serves(resource.kind) };
+    let accept = accept::choose(accept::header(&parts.headers), offer)?;
     let body = if reads { Bytes::new() } else { body::read(incoming).await? };
     let ctx = Context::new(core, resource, info, options, accept, user, parts.headers);
     Box::pin(verb(&ctx, &body)).await
@@ -112,7 +118,7 @@ async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Resu
             match core.streaming.connect(subresource, namespace, name, request).await {
                 Ok(response) => Ok(response),
                 Err(refusal) => {
-                    let mut response = respond::error(&refusal.into());
+                    let mut response = respond::error(&refusal.into(), accept::Format::Json);
                     if http1 {
                         streaming::close(&mut response);
                     }

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::{observe, paths, resources};
 use crate::{
-    request::{info, info::Target, options},
+    request::{accept, info, info::Target, options},
     respond,
     state::Core,
     status::{ApiError, Result},
@@ -27,13 +27,14 @@ async fn observed(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let watching = options::is_watch(request.uri().query().unwrap_or_default());
     let target = info::parse(request.method(), request.uri().path(), watching);
     let observed = observe::Observed::begin(&core, &request, target.as_ref().ok());
+    let format = accept::format(accept::header(request.headers()));
     observed
         .run(async move {
             let answer = match target {
                 Ok(target) => Box::pin(route(core, target, request)).await,
                 Err(error) => Err(error),
             };
-            answer.unwrap_or_else(|error| respond::error(&error))
+            answer.unwrap_or_else(|error| respond::error(&error, format))
         })
         .await
 }

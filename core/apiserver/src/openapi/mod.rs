@@ -2,11 +2,12 @@
 //!
 //! The documents come from the schemas of the kinds. kubectl reads v3 to decide
 //! on server-side validation (the query parameter `fieldValidation` of a PATCH)
-//! and on patches; v2 is there for tools that want JSON. Who takes only
-//! protobuf gets 406.
+//! and on patches; v2 is there for tools and older clients, as JSON and in the
+//! protobuf form that kubectl asks for. Who takes v3 only in protobuf gets 406.
 
 mod paths;
 mod v2;
+mod v2_protobuf;
 mod v3;
 
 use std::{
@@ -15,14 +16,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 use tiphys_api::{kind::Kind, serve::Body};
 
 use crate::{
     discovery::{hash, tagged, with_tag},
     registry::Registry,
-    request::accept::clauses,
+    request::accept::{self, clauses},
     status::{ApiError, Result},
 };
 
@@ -35,8 +36,11 @@ struct Document {
 
 impl Document {
     fn of(value: &Value) -> Self {
-        let text = value.to_string();
-        Self { hash: hash(text.as_bytes()), text: text.into() }
+        Self::new(value.to_string().into())
+    }
+
+    fn new(text: Bytes) -> Self {
+        Self { hash: hash(&text), text }
     }
 }
 
@@ -45,11 +49,12 @@ pub struct OpenApi {
     registry: Arc<Registry>,
     v3: OnceLock<BTreeMap<String, Document>>,
     v2: OnceLock<Document>,
+    v2_protobuf: OnceLock<Document>,
 }
 
 impl OpenApi {
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, v3: OnceLock::new(), v2: OnceLock::new() }
+        Self { registry, v3: OnceLock::new(), v2: OnceLock::new(), v2_protobuf: OnceLock::new() }
     }
 
     /// Answers below `/openapi`; None for other paths.
@@ -66,9 +71,26 @@ impl OpenApi {
     }
 
     fn v2(&self, headers: &HeaderMap) -> Result<Response<Body>> {
-        json_accepted(headers)?;
-        let document = self.v2.get_or_init(|| Document::of(&v2::document(&self.kinds())));
-        Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
+        for clause in clauses(accept::header(headers)) {
+            let (document, content_type) = match clause.media_type.as_str() {
+                "application/json" | "application/*" | "*/*" => {
+                    (self.v2.get_or_init(|| Document::of(&v2::document(&self.kinds()))), "application/json")
+                }
+                v2_protobuf::MEDIA_TYPE | v2_protobuf::OLD_MEDIA_TYPE => (
+                    self.v2_protobuf.get_or_init(|| {
+                        Document::new(v2_protobuf::encode(&v2::document(&self.kinds())).into())
+                    }),
+                    v2_protobuf::MEDIA_TYPE,
+                ),
+                _ => continue,
+            };
+            return Ok(with_tag(headers, content_type, document.text.clone(), &document.hash));
+        }
+        Err(ApiError::not_acceptable(&[
+            "application/json",
+            v2_protobuf::OLD_MEDIA_TYPE,
+            v2_protobuf::MEDIA_TYPE,
+        ]))
     }
 
     fn index(&self, headers: &HeaderMap) -> Result<Response<Body>> {
@@ -114,9 +136,8 @@ fn root(kind: &Kind) -> String {
 }
 
 fn json_accepted(headers: &HeaderMap) -> Result<()> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let json = |media_type: &str| matches!(media_type, "application/json" | "application/*" | "*/*");
-    if clauses(accept).iter().any(|clause| json(&clause.media_type)) {
+    if clauses(accept::header(headers)).iter().any(|clause| json(&clause.media_type)) {
         return Ok(());
     }
     Err(ApiError::not_acceptable(&["application/json"]))

@@ -1,5 +1,5 @@
-//! The wire format: fields with a number and a payload. Reads borrowed bytes,
-//! and never further than they reach.
+//! The wire format: fields with a number and a payload. Reading borrows the
+//! bytes and never goes further than they reach; writing appends to a buffer.
 
 use super::Malformed;
 
@@ -113,6 +113,54 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Malformed> {
     taken.try_into().map_err(|_| TRUNCATED)
 }
 
+/// The head of a field.
+pub fn put_head(out: &mut Vec<u8>, number: u32, wire_type: u8) {
+    put_varint(out, u64::from(number) << 3 | u64::from(wire_type));
+}
+
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// How many bytes a number takes.
+pub fn varint_len(number: usize) -> usize {
+    (usize::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+pub fn put_integer(out: &mut Vec<u8>, number: u32, value: i64) {
+    put_head(out, number, 0);
+    put_varint(out, value.cast_unsigned());
+}
+
+pub fn put_bytes(out: &mut Vec<u8>, number: u32, content: &[u8]) {
+    put_head(out, number, 2);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// Begins a message in a field; [`close`] takes what this returns.
+pub fn open(out: &mut Vec<u8>, number: u32) -> usize {
+    put_head(out, number, 2);
+    out.push(0);
+    out.len()
+}
+
+/// Ends a message: its length goes before it. Few are longer than 127 bytes, and
+/// those are moved to make room.
+pub fn close(out: &mut Vec<u8>, begin: usize) {
+    let length = out.len() - begin;
+    let mut prefix = Vec::with_capacity(varint_len(length));
+    put_varint(&mut prefix, length as u64);
+    match prefix.as_slice() {
+        [one] => out[begin - 1] = *one,
+        _ => drop(out.splice(begin - 1..begin, prefix)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +186,23 @@ mod tests {
             assert!(fields(bytes).last().expect("an item").is_err(), "{bytes:?}");
         }
         assert!(fields(&[0xff; 20]).last().expect("an item").is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 70_000] {
+            let mut out = vec![0x08, 0x01];
+            let begin = open(&mut out, 300);
+            out.resize(out.len() + length, 7);
+            close(&mut out, begin);
+            put_integer(&mut out, 2, -5);
+            let read: Vec<_> = fields(&out).collect::<Result<_, _>>().expect("fields");
+            assert_eq!(read[1], (300, Payload::Bytes(&vec![7; length])));
+            assert_eq!(read[2].1.integer(), Ok(-5));
+            let mut number = Vec::new();
+            put_varint(&mut number, length as u64);
+            assert_eq!(number.len(), varint_len(length));
+        }
+        assert_eq!(varint_len(usize::MAX), 10);
     }
 }

@@ -5,15 +5,16 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 use tiphys_api::serve::Body;
 
-use super::{gzip, object, shape};
+use super::{gzip, object, protobuf::message, shape};
 use crate::{
-    cache::{ListChunks, ListHead, ListResult},
+    cache::{ContinueToken, ListChunks, ListHead, ListResult},
+    protobuf,
     registry::Resource,
     request::{
         accept::{Accept, Format, Shape},
         options::Options,
     },
-    status::{ApiError, Result},
+    status::Result,
 };
 
 /// The answer to a LIST.
@@ -33,9 +34,32 @@ pub fn respond(
         let chunks = ListChunks::new(ListHead { api_version: &api_version, kind: &kind }, result);
         return Ok(gzip::stream(Format::Json.content_type(), chunks, gzip));
     }
+    if accept.format == Format::Protobuf && accept.shape == Shape::Object {
+        return messages(resource, &result, headers);
+    }
     let value = decoded(resource, &result, accept.shape, &options.include_object)?;
-    let response = object::object(StatusCode::OK, accept.format, options.pretty, &value)?;
-    Ok(compress(response, &value, accept, options, headers))
+    let body = object::encoded(accept.format, options.pretty, &value)?;
+    if body.len() >= gzip::FROM_BYTES && gzip::accepted(headers) {
+        return Ok(gzip::stream(accept.format.content_type(), std::iter::once(body.into()), true));
+    }
+    Ok(object::bytes(StatusCode::OK, accept.format.content_type(), body))
+}
+
+/// The list in protobuf, of messages that the cached objects share with all who read so.
+fn messages(resource: &Resource, result: &ListResult, headers: &HeaderMap) -> Result<Response<Body>> {
+    let api_version = resource.kind.api_version();
+    let kind = format!("{}List", resource.kind.kind);
+    let head = protobuf::ListHead {
+        api_version: &api_version,
+        kind: &kind,
+        resource_version: result.revision.to_string(),
+        next: result.next.as_ref().map(ContinueToken::encode),
+        remaining: result.next.is_some().then_some(result.remaining).flatten(),
+    };
+    let items = result.objects.iter().map(|object| message(resource, object)).collect::<Result<_>>()?;
+    let chunks = protobuf::list(&head, items);
+    let gzip = chunks.total() >= gzip::FROM_BYTES && gzip::accepted(headers);
+    Ok(gzip::stream(Format::Protobuf.content_type(), chunks, gzip))
 }
 
 fn decoded(resource: &Resource, result: &ListResult, wanted: Shape, include_object: &str) -> Result<Value> {
@@ -54,23 +78,4 @@ fn list_meta(result: &ListResult) -> Value {
         meta["remainingItemCount"] = remaining.into();
     }
     meta
-}
-
-/// Compresses a large Table or metadata list.
-fn compress(
-    plain: Response<Body>,
-    value: &Value,
-    accept: Accept,
-    options: &Options,
-    headers: &HeaderMap,
-) -> Response<Body> {
-    let rows = value["rows"].as_array().or(value["items"].as_array()).map_or(0, Vec::len);
-    let large = rows >= 256 && accept.format == Format::Json && !options.pretty;
-    if !large || !gzip::accepted(headers) {
-        return plain;
-    }
-    match serde_json::to_vec(value).map_err(ApiError::internal) {
-        Ok(text) => gzip::stream(Format::Json.content_type(), std::iter::once(text.into()), true),
-        Err(_) => plain,
-    }
 }

@@ -4,6 +4,7 @@
 pub mod gzip;
 pub mod list;
 pub mod object;
+pub mod protobuf;
 pub mod shape;
 pub mod table;
 

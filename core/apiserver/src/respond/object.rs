@@ -6,6 +6,7 @@ use serde_json::{Value, json as json_value};
 use tiphys_api::serve::{Body, full};
 
 use crate::{
+    protobuf,
     request::{accept::Format, yaml},
     status::{ApiError, Details, Result},
 };
@@ -27,17 +28,24 @@ pub fn bytes(code: StatusCode, content_type: &'static str, body: impl Into<Bytes
 
 /// An object in the asked format, indented if `pretty`.
 pub fn object(code: StatusCode, format: Format, pretty: bool, value: &Value) -> Result<Response<Body>> {
-    let text = match format {
-        Format::Yaml => yaml::write(value)?,
-        Format::Json if pretty => serde_json::to_string_pretty(value).map_err(ApiError::internal)?,
-        Format::Json => value.to_string(),
-    };
-    Ok(bytes(code, format.content_type(), text))
+    Ok(bytes(code, format.content_type(), encoded(format, pretty, value)?))
+}
+
+/// A document in a format.
+pub fn encoded(format: Format, pretty: bool, value: &Value) -> Result<Vec<u8>> {
+    Ok(match format {
+        Format::Yaml => yaml::write(value)?.into_bytes(),
+        Format::Json if pretty => serde_json::to_vec_pretty(value).map_err(ApiError::internal)?,
+        Format::Json => value.to_string().into_bytes(),
+        Format::Protobuf => protobuf::encode(value)?,
+    })
 }
 
 /// The Status of a failed request.
-pub fn error(error: &ApiError) -> Response<Body> {
-    let mut response = json(error.code, &error.to_value());
+pub fn error(error: &ApiError, format: Format) -> Response<Body> {
+    let status = error.to_value();
+    let mut response =
+        object(error.code, format, false, &status).unwrap_or_else(|_| json(error.code, &status));
     let retry_after = error.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after.into());

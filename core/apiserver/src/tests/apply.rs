@@ -7,7 +7,7 @@ use super::harness::{Answer, DEPLOYMENTS, Harness, MAPS, deployment};
 
 async fn apply(api: &Harness, path: &str, manager: &str, more: &str, config: &Value) -> Answer {
     let path = format!("{path}?fieldManager={manager}{more}");
-    api.call(Method::PATCH, &path, "application/apply-patch+yaml", "", &config.to_string()).await
+    api.call(Method::PATCH, &path, "application/apply-patch+yaml", "", config.to_string()).await
 }
 
 fn config(data: &Value) -> Value {

@@ -21,7 +21,7 @@ async fn preconditions_protect_another_object_of_the_same_name() {
     api.config_map("a", json!({}), json!({})).await;
     let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}});
     let path = format!("{MAPS}/a");
-    let answer = api.call(Method::DELETE, &path, "application/json", "", &options.to_string()).await;
+    let answer = api.call(Method::DELETE, &path, "application/json", "", options.to_string()).await;
     assert!(answer.refused(409, "Conflict").contains("Precondition failed: UID"));
     api.get(&path).await.expect(200);
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ pub struct Answer {
     pub code: u16,
     pub headers: HeaderMap,
     pub text: String,
+    pub bytes: Bytes,
 }
 
 impl Answer {
@@ -111,7 +112,14 @@ impl Harness {
     }
 
     /// A request with a body of a type, and an Accept header; empty texts leave them out.
-    pub async fn call(&self, method: Method, path: &str, media: &str, accept: &str, body: &str) -> Answer {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        media: &str,
+        accept: &str,
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("user-agent", "tester/1.0");
         if !media.is_empty() {
             request = request.header("content-type", media);
@@ -119,7 +127,8 @@ impl Harness {
         if !accept.is_empty() {
             request = request.header("accept", accept);
         }
-        let body = if body.is_empty() { empty() } else { full(body.to_owned()) };
+        let body = body.into();
+        let body = if body.is_empty() { empty() } else { full(body) };
         read(self.send(request.body(body).expect("a request")).await).await
     }
 
@@ -132,17 +141,17 @@ impl Harness {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(Method::POST, path, "application/json", "", &body.to_string()).await
+        self.call(Method::POST, path, "application/json", "", body.to_string()).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.call(Method::PUT, path, "application/json", "", &body.to_string()).await
+        self.call(Method::PUT, path, "application/json", "", body.to_string()).await
     }
 
     /// `kind` is `json`, `merge` or `strategic-merge`.
     pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
         let media = format!("application/{kind}-patch+json");
-        self.call(Method::PATCH, path, &media, "", &body.to_string()).await
+        self.call(Method::PATCH, path, &media, "", body.to_string()).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -180,7 +189,7 @@ async fn read(response: Response<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Answer { code: parts.status.as_u16(), headers: parts.headers, text }
+    Answer { code: parts.status.as_u16(), headers: parts.headers, text, bytes }
 }
 
 /// An open watch.
@@ -197,11 +206,30 @@ impl Watching {
                 let line = self.read.split_to(end + 1);
                 return Some(serde_json::from_slice(&line).expect("a line of JSON"));
             }
-            let frame = tokio::time::timeout(LIMIT, self.body.frame()).await.expect("an event in time")?;
-            if let Ok(data) = frame.expect("a whole stream").into_data() {
-                self.read.extend_from_slice(&data);
-            }
+            self.more().await?;
         }
+    }
+
+    /// The next frame of a watch in protobuf, without its length.
+    pub async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some((length, rest)) = self.read.split_first_chunk::<4>() {
+                let length = u32::from_be_bytes(*length) as usize;
+                if rest.len() >= length {
+                    self.read.advance(4);
+                    return Some(self.read.split_to(length).freeze());
+                }
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> Option<()> {
+        let frame = tokio::time::timeout(LIMIT, self.body.frame()).await.expect("an event in time")?;
+        if let Ok(data) = frame.expect("a whole stream").into_data() {
+            self.read.extend_from_slice(&data);
+        }
+        Some(())
     }
 
     /// The next event as type and object's name.

@@ -6,6 +6,7 @@ mod deletion;
 mod discovery;
 mod harness;
 mod lists;
+mod protobuf;
 mod services;
 mod subresources;
 mod tls;

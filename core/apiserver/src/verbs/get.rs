@@ -10,7 +10,7 @@ use crate::{
     cache::CachedObject,
     context::Context,
     request::accept::{Format, Shape},
-    respond::object::bytes,
+    respond::{object::bytes, protobuf::enveloped},
     status::Result,
 };
 
@@ -19,6 +19,10 @@ pub async fn get(ctx: &Context) -> Result<Response<Body>> {
     let plain = ctx.accept.format == Format::Json && ctx.accept.shape == Shape::Object && !ctx.options.pretty;
     if plain && ctx.resource.served_as_stored() {
         return Ok(bytes(StatusCode::OK, Format::Json.content_type(), object.json.clone()));
+    }
+    if ctx.accept.format == Format::Protobuf && ctx.accept.shape == Shape::Object {
+        let body = enveloped(&ctx.resource, &object)?;
+        return Ok(bytes(StatusCode::OK, Format::Protobuf.content_type(), body));
     }
     ctx.answer_served(StatusCode::OK, ctx.resource.served(&object.json)?)
 }

@@ -1,4 +1,5 @@
-//! WATCH: a stream of JSON lines, most of them shared by all watchers.
+//! WATCH: a stream of events, JSON lines or frames of protobuf; most of the lines and all messages
+//! in the frames are shared by all watchers.
 //!
 //! ```text
 //! initial events (or all after a resourceVersion) -> changes -> bookmarks ... until timeoutSeconds or the client goes
@@ -25,12 +26,13 @@ use crate::{
     cache::{CacheError, CacheWatch, EventKind, WatchEvent, WatchQuery, WatchStart},
     context::Context,
     metrics::InFlight,
+    protobuf,
     registry::Resource,
     request::{
-        accept::{Format, MEDIA_TYPES, Shape},
+        accept::{Format, PROTOBUF_STREAM, STREAM_TYPES, Shape},
         options::Options,
     },
-    respond::{shape, table},
+    respond::{protobuf::enveloped, shape, table},
     status::{ApiError, Result},
 };
 
@@ -38,9 +40,12 @@ use crate::{
 const SHORTEST: u64 = 1800;
 
 pub async fn watch(ctx: &Context) -> Result<Response<Body>> {
-    if ctx.accept.format != Format::Json {
-        return Err(ApiError::not_acceptable(&MEDIA_TYPES[..1]));
-    }
+    let format = ctx.accept.format;
+    let content_type = match format {
+        Format::Json => "application/json",
+        Format::Protobuf => PROTOBUF_STREAM,
+        Format::Yaml => return Err(ApiError::not_acceptable(STREAM_TYPES)),
+    };
     let query = WatchQuery {
         start: start(&ctx.options, ctx.resource.cache()?.revision())?,
         namespace: ctx.resource.within(&ctx.info.namespace).map(String::from),
@@ -53,7 +58,7 @@ pub async fn watch(ctx: &Context) -> Result<Response<Body>> {
     let lines: Lines = match ctx.resource.cache()?.watch(query).await {
         Ok(events) => Box::pin(lines(Encoder::new(ctx), events, until, ctx.core.stopping())),
         Err(error @ CacheError::Expired { .. }) => {
-            let line = error_line(&error.into());
+            let line = error_line(format, &error.into());
             Box::pin(futures::stream::once(async { line }))
         }
         Err(error) => return Err(error.into()),
@@ -61,7 +66,7 @@ pub async fn watch(ctx: &Context) -> Result<Response<Body>> {
     let frames = lines.map(|line| Ok::<_, BoxError>(Frame::data(line)));
     let mut response = Response::new(boxed(StreamBody::new(frames)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     Ok(response)
 }
@@ -97,7 +102,7 @@ fn lines(
         .map(move |event| match event {
             Ok(event) => encoder.line(&event),
             Err(CacheError::SlowWatcher | CacheError::Closed) => None,
-            Err(error) => Some(error_line(&error.into())),
+            Err(error) => Some(error_line(encoder.format, &error.into())),
         })
         // None ends the stream: the client watches again from its last resourceVersion.
         .take_while(|line| std::future::ready(line.is_some()))
@@ -105,19 +110,28 @@ fn lines(
         .take_until(Box::pin(end))
 }
 
-fn error_line(error: &ApiError) -> Bytes {
-    line("ERROR", &error.to_value())
+fn error_line(format: Format, error: &ApiError) -> Bytes {
+    let status = error.to_value();
+    line(format, "ERROR", &status).unwrap_or_else(|_| json_line("ERROR", &status))
 }
 
-fn line(kind: &str, object: &Value) -> Bytes {
+fn line(format: Format, kind: &str, object: &Value) -> Result<Bytes> {
+    if format == Format::Protobuf {
+        return Ok(protobuf::frame(kind, &protobuf::encode(object)?));
+    }
+    Ok(json_line(kind, object))
+}
+
+fn json_line(kind: &str, object: &Value) -> Bytes {
     let mut text = json!({ "type": kind, "object": object }).to_string();
     text.push('\n');
     text.into()
 }
 
-/// Events as lines of the asked shape.
+/// Events as lines or frames of the asked shape.
 struct Encoder {
     resource: Arc<Resource>,
+    format: Format,
     shape: Shape,
     include_object: String,
     /// A Table's columns go with its first event only.
@@ -130,6 +144,7 @@ impl Encoder {
     fn new(ctx: &Context) -> Self {
         Self {
             resource: ctx.resource.clone(),
+            format: ctx.accept.format,
             shape: ctx.accept.shape,
             include_object: ctx.options.include_object.clone(),
             columns_sent: false,
@@ -144,14 +159,20 @@ impl Encoder {
             EventKind::Modified => "MODIFIED",
             EventKind::Deleted => "DELETED",
             EventKind::Bookmark { initial_events_end } => {
-                return Some(self.bookmark(event.revision, initial_events_end));
+                return self.bookmark(event.revision, initial_events_end).ok();
             }
         };
-        if self.shape == Shape::Object && self.resource.served_as_stored() {
-            return event.line();
+        let object = event.object.as_ref()?;
+        if self.shape == Shape::Object {
+            if self.format == Format::Protobuf {
+                return Some(protobuf::frame(kind, &enveloped(&self.resource, object).ok()?));
+            }
+            if self.resource.served_as_stored() {
+                return event.line();
+            }
         }
-        let object = self.resource.served(&event.object.as_ref()?.json).ok()?;
-        Some(line(kind, &self.shaped(object)))
+        let object = self.resource.served(&object.json).ok()?;
+        line(self.format, kind, &self.shaped(object)).ok()
     }
 
     fn shaped(&mut self, object: Value) -> Value {
@@ -164,7 +185,7 @@ impl Encoder {
         table::of(kind, version, meta, vec![object], &self.include_object, first)
     }
 
-    fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
+    fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Result<Bytes> {
         let kind = self.resource.kind;
         let mut object = json!({
             "kind": kind.kind,
@@ -179,8 +200,8 @@ impl Encoder {
             let first = !std::mem::replace(&mut self.columns_sent, true);
             // The row carries the annotation, as clients look for it there.
             object = table::of(kind, version, meta, vec![object], "Metadata", first);
-            return line("BOOKMARK", &object);
+            return line(self.format, "BOOKMARK", &object);
         }
-        line("BOOKMARK", &shape::one(kind, object, self.shape, ""))
+        line(self.format, "BOOKMARK", &shape::one(kind, object, self.shape, ""))
     }
 }

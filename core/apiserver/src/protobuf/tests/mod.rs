@@ -1,24 +1,30 @@
-//! Messages as kubectl writes them.
+//! Messages as kubectl writes them, as Go and prost do, and as attackers do.
+
+mod against_prost;
+mod malformed;
+mod round_trip;
 
 use serde_json::json;
 
 use super::*;
 
-/// A field of bytes.
-fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length >= 0x80 {
-        field.push(length as u8 & 0x7f | 0x80);
-        length >>= 7;
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number >= 0x80 {
+        out.push(number as u8 & 0x7f | 0x80);
+        number >>= 7;
     }
-    field.push(length as u8);
-    field.extend_from_slice(content);
-    field
+    out.push(number as u8);
+    out
 }
 
-fn number(number: u8, value: u8) -> Vec<u8> {
-    vec![number << 3, value]
+/// A field of bytes.
+fn bytes(number: usize, content: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat()
+}
+
+fn number(number: usize, value: usize) -> Vec<u8> {
+    [varint(number << 3), varint(value)].concat()
 }
 
 fn wrapped(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
@@ -81,6 +87,45 @@ fn options_of_a_deletion_go_by_any_group() {
     let raw = [number(1, 0), bytes(2, &preconditions)].concat();
     let options = decode(&wrapped("apps/v1", "DeleteOptions", &raw)).expect("options");
     assert_eq!((&options["gracePeriodSeconds"], &options["preconditions"]["uid"]), (&json!(0), &json!("u")));
+}
+
+#[test]
+fn a_zero_that_was_set_stays() {
+    let zero = [number(1, 0), number(2, 0), bytes(3, b"")].concat();
+    let raw = bytes(2, &bytes(1, &zero));
+    let budget = decode(&wrapped("policy/v1", "PodDisruptionBudget", &raw)).expect("an object");
+    assert_eq!(budget["spec"], json!({"minAvailable": 0}));
+
+    let conditions = [number(1, 0), number(2, 0)].concat();
+    let endpoint = [bytes(1, b"10.0.0.1"), bytes(2, &conditions)].concat();
+    let port = [bytes(1, b""), bytes(2, b"TCP"), number(3, 80)].concat();
+    let raw = [bytes(2, &endpoint), bytes(3, &port), bytes(4, b"IPv4")].concat();
+    let slice = decode(&wrapped("discovery.k8s.io/v1", "EndpointSlice", &raw)).expect("an object");
+    let endpoints = json!([{"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": false}}]);
+    assert_eq!(slice["endpoints"], endpoints);
+    assert_eq!(slice["ports"], json!([{"name": "", "protocol": "TCP", "port": 80}]));
+}
+
+#[test]
+fn a_zero_of_a_field_that_is_always_written_is_left_out_as_go_does() {
+    let container = [bytes(1, b"main"), bytes(2, b""), number(16, 0), number(17, 0), number(18, 0)].concat();
+    let raw = bytes(2, &[bytes(2, &container), bytes(3, b""), number(11, 0), number(25, 0)].concat());
+    let pod = decode(&wrapped("v1", "Pod", &raw)).expect("an object");
+    assert_eq!(pod["spec"], json!({"containers": [{"name": "main"}], "priority": 0}));
+    // No omitempty: JSON shows them.
+    let raw = bytes(3, &[number(1, 0), number(2, 0), number(3, 0), number(4, 0), number(5, 0)].concat());
+    let daemons = decode(&wrapped("apps/v1", "DaemonSet", &raw)).expect("an object");
+    let counts = json!({
+        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+    });
+    assert_eq!(daemons["status"], counts);
+}
+
+#[test]
+fn parts_of_a_message_are_one() {
+    let raw = [bytes(1, &bytes(1, b"name")), bytes(1, &bytes(3, b"space"))].concat();
+    let object = decode(&wrapped("v1", "ConfigMap", &raw)).expect("an object");
+    assert_eq!(object["metadata"], json!({"name": "name", "namespace": "space"}));
 }
 
 #[test]
