@@ -3,8 +3,6 @@
 //! Every single one of them is authorized by the verb `impersonate` on that very
 //! user, group, uid or extra value; one that is refused refuses the request.
 
-use std::collections::BTreeMap;
-
 use http::{HeaderMap, HeaderName};
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 
@@ -131,6 +129,8 @@ fn percent_decoded(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Allows what its list names, as `resource[/subresource] [namespace/]name`.
