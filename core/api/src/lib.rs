@@ -7,11 +7,13 @@
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
 //! - [`slices`]: EndpointSlices by their Service.
+//! - [`amounts`]: resources of containers and Pods, added up; [`quota`]: what objects count against a ResourceQuota.
 //! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers; [`human`]: spans of time as kubectl writes them.
 //! - [`validate`], [`pod`], [`workload`], [`access`]: what kinds share: names and labels, Pod specs, templates, fields of JSON.
 //! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
 
 pub mod access;
+pub mod amounts;
 pub mod auth;
 pub mod decisions;
 pub mod field;
@@ -22,6 +24,7 @@ pub mod names;
 pub mod placement;
 pub mod pod;
 pub mod quantity;
+pub mod quota;
 pub mod samples;
 pub mod schema;
 pub mod selector;

@@ -44,6 +44,8 @@ enum Family {
 pub struct InvalidQuantity;
 
 impl Quantity {
+    pub const ZERO: Self = Self { nanos: 0, family: Family::Decimal };
+
     /// A whole amount: cores, bytes, pieces.
     pub fn from_units(units: i64) -> Self {
         Self { nanos: i128::from(units) * NANO, family: Family::Decimal }
@@ -74,8 +76,31 @@ impl Quantity {
         self.nanos as f64 / NANO as f64
     }
 
+    /// Whether this is more than `ratio` times the other amount. Exact.
+    pub fn exceeds(self, other: Self, ratio: Self) -> bool {
+        // In billionths of billionths, where a product may not fit: then both are halved.
+        let (mut left, mut right, mut ratio) = (self.nanos, other.nanos, ratio.nanos);
+        loop {
+            match (left.checked_mul(NANO), right.checked_mul(ratio)) {
+                (Some(left), Some(right)) => return left > right,
+                _ if ratio > NANO => (ratio, left) = (ratio / 2, left / 2),
+                _ => (right, left) = (right / 2, left / 2),
+            }
+        }
+    }
+
     pub fn is_negative(self) -> bool {
         self.nanos < 0
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.nanos == 0
+    }
+
+    /// The next whole amount that is not smaller.
+    pub fn rounded_up(self) -> Self {
+        let up = if self.nanos % NANO > 0 { NANO } else { 0 };
+        Self { nanos: self.nanos - self.nanos % NANO + up, family: self.family }
     }
 
     pub fn is_whole(self) -> bool {
@@ -111,8 +136,19 @@ impl Ord for Quantity {
 impl std::ops::Add for Quantity {
     type Output = Self;
 
+    /// In the units of the first that is not zero.
     fn add(self, other: Self) -> Self {
-        Self { nanos: self.nanos.saturating_add(other.nanos), family: self.family }
+        let family = if self.is_zero() { other.family } else { self.family };
+        Self { nanos: self.nanos.saturating_add(other.nanos), family }
+    }
+}
+
+impl std::ops::Sub for Quantity {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        let family = if self.is_zero() { other.family } else { self.family };
+        Self { nanos: self.nanos.saturating_sub(other.nanos), family }
     }
 }
 
@@ -255,11 +291,19 @@ mod tests {
         assert_eq!(q("1Gi").units(), 1 << 30);
         assert!(q("1000m") == q("1") && q("1Ki") > q("1k"));
         assert_eq!((q("1Gi") + q("1Gi")).to_string(), "2Gi");
+        assert_eq!((Quantity::ZERO + q("1Gi")).to_string(), "1Gi");
+        assert_eq!((q("1500m") - q("1")).to_string(), "500m");
+        assert_eq!(
+            (q("1100m").rounded_up().to_string(), q("-1100m").rounded_up().to_string()),
+            ("2".into(), "-1".into())
+        );
         assert_eq!(
             (milli("1.5"), units("1.5"), milli("-2k"), milli("x")),
             (Some(1500), Some(2), Some(-2_000_000), None)
         );
         assert_eq!((milli("5E"), units("5E")), (Some(i64::MAX), Some(5_000_000_000_000_000_000)));
         assert_eq!(Quantity::from_bytes(3 << 20).to_string(), "3Mi");
+        assert!(q("1001m").exceeds(q("500m"), q("2")) && !q("1").exceeds(q("500m"), q("2")));
+        assert!(q("5E").exceeds(q("2E"), q("2")) && !q("5E").exceeds(q("3E"), q("2")));
     }
 }
