@@ -17,4 +17,6 @@ pub struct Config {
     /// Where Pods reach this server: the endpoint of the Service `kubernetes`.
     /// None: the Service has no endpoint.
     pub advertise: Option<(IpAddr, u16)>,
+    /// Admission plug-ins beside those that are always on: `DenyServiceExternalIPs`.
+    pub enable_admission_plugins: Vec<String>,
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode, header};
-use parking_lot::Mutex;
 use serde_json::Value;
 use tiphys_api::{auth::UserInfo, serve::Body};
 
 use crate::{
+    admission::Notes,
     registry::Resource,
     request::{accept::Accept, info::RequestInfo, options::Options},
     respond::{self, object::warn, shape},
@@ -23,7 +23,8 @@ pub struct Context {
     pub accept: Accept,
     pub user: UserInfo,
     pub headers: HeaderMap,
-    warnings: Mutex<Vec<String>>,
+    /// Warnings that the answer will carry, and annotations.
+    pub notes: Arc<Notes>,
 }
 
 impl Context {
@@ -36,20 +37,14 @@ impl Context {
         user: UserInfo,
         headers: HeaderMap,
     ) -> Self {
-        Self { core, resource, info, options, accept, user, headers, warnings: Mutex::default() }
+        Self { core, resource, info, options, accept, user, headers, notes: Arc::default() }
     }
 
     /// The same request about another resource or object.
     pub fn about(&self, resource: Arc<Resource>, info: RequestInfo, options: Options) -> Self {
-        Self::new(
-            self.core.clone(),
-            resource,
-            info,
-            options,
-            self.accept,
-            self.user.clone(),
-            self.headers.clone(),
-        )
+        let (core, user, headers) = (self.core.clone(), self.user.clone(), self.headers.clone());
+        let other = Self::new(core, resource, info, options, self.accept, user, headers);
+        Self { notes: self.notes.clone(), ..other }
     }
 
     pub fn group_resource(&self) -> GroupResource<'static> {
@@ -62,7 +57,7 @@ impl Context {
 
     /// Warnings that the answer will carry.
     pub fn warn(&self, warnings: impl IntoIterator<Item = String>) {
-        self.warnings.lock().extend(warnings);
+        warnings.into_iter().for_each(|warning| self.notes.warn(warning));
     }
 
     /// Who writes: `fieldManager`, else the program's name in the User-Agent.
@@ -89,7 +84,14 @@ impl Context {
     /// Answers with a document as it is.
     pub fn answer_value(&self, code: StatusCode, value: &Value) -> Result<Response<Body>> {
         let mut response = respond::object(code, self.accept.format, self.options.pretty, value)?;
-        warn(&mut response, &self.warnings.lock());
+        warn(&mut response, &self.notes.warnings());
         Ok(response)
+    }
+
+    /// Answers with an error; what the client was warned of still holds.
+    pub fn answer_error(&self, error: &ApiError) -> Response<Body> {
+        let mut response = respond::error(error);
+        warn(&mut response, &self.notes.warnings());
+        response
     }
 }

@@ -13,7 +13,7 @@ use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
 use crate::{
-    admission::Admission,
+    admission::{Admission, Cluster, UnknownPlugin},
     authn::Authenticator,
     authz::{Objects, Rbac},
     bootstrap::{self, kubernetes, roles},
@@ -38,6 +38,8 @@ pub enum StartError {
     Cache(#[from] CacheError),
     #[error("the store can't be read")]
     Store(#[from] StoreError),
+    #[error("the admission plug-ins are wrong: {0}")]
+    Admission(#[from] UnknownPlugin),
     #[error("{what} could not be written: {source}")]
     Bootstrap { what: String, source: ApiError },
 }
@@ -56,11 +58,15 @@ impl ApiServer {
         let registry = Arc::new(Registry::start(store.clone(), &tasks));
         read_all(&registry).await?;
         let objects: Arc<dyn Objects> = registry.clone();
+        let rbac = Rbac::new(objects.clone());
         let core = Arc::new(Core {
             storage: Storage::new(store),
-            admission: Admission::new(objects.clone()),
+            admission: Admission::new(
+                Cluster::new(objects.clone(), rbac.clone()),
+                &config.enable_admission_plugins,
+            )?,
             authenticator: Authenticator::new(config.authn, objects.clone()),
-            rbac: Rbac::new(objects.clone()),
+            rbac,
             streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
             service_pools: Pools::new(config.service_cidr, config.node_ports),
             mounts: Mounts::default(),

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use tiphys_store::{LeaseId, LeasePool, OpResult, Record, Revision, Store, Txn, TxnResult};
+use tiphys_store::{Compare, LeaseId, LeasePool, Op, OpResult, Record, Revision, Store, Txn, TxnResult};
 
 use crate::{
     registry::Resource,
@@ -31,6 +31,26 @@ pub enum Outcome {
     Done(Revision),
     /// Another write came first: what it left, if anything.
     Lost(Option<Current>),
+    /// Another write to what was to be stored along came first. The caches know of it.
+    Outrun,
+}
+
+/// Another object that changes in the same transaction.
+pub struct Along {
+    resource: Arc<Resource>,
+    key: String,
+    revision: Revision,
+    value: Vec<u8>,
+}
+
+impl Along {
+    /// The object as it shall be, with the resourceVersion at which it must still be.
+    pub fn new(resource: &Arc<Resource>, object: &Value) -> Result<Self> {
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let revision = text("resourceVersion").parse().map_err(ApiError::internal)?;
+        let key = resource.key(text("namespace"), text("name"))?;
+        Ok(Self { resource: resource.clone(), key, revision, value: encode(object)? })
+    }
 }
 
 /// The store, as the verbs use it.
@@ -56,12 +76,14 @@ impl Storage {
         namespace: &str,
         name: &str,
         object: &Value,
+        along: &[Along],
     ) -> Result<Outcome> {
         let lease = match resource.stored.plural {
             "events" => Some(self.event_leases.lease(EVENT_TTL).await?),
             _ => None,
         };
-        self.write(resource, Txn::create(resource.key(namespace, name)?, encode(object)?, lease)).await
+        let txn = Txn::create(resource.key(namespace, name)?, encode(object)?, lease);
+        self.write(resource, 0, txn, along).await
     }
 
     /// Replaces `current` by `object`.
@@ -72,9 +94,11 @@ impl Storage {
         name: &str,
         current: &Current,
         object: &Value,
+        along: &[Along],
     ) -> Result<Outcome> {
         let key = resource.key(namespace, name)?;
-        self.write(resource, Txn::put_at(key, current.revision, encode(object)?, current.lease)).await
+        let txn = Txn::put_at(key, current.revision, encode(object)?, current.lease);
+        self.write(resource, current.revision, txn, along).await
     }
 
     pub async fn remove(
@@ -84,23 +108,48 @@ impl Storage {
         name: &str,
         current: &Current,
     ) -> Result<Outcome> {
-        self.write(resource, Txn::delete_at(resource.key(namespace, name)?, current.revision)).await
+        let txn = Txn::delete_at(resource.key(namespace, name)?, current.revision);
+        self.write(resource, current.revision, txn, &[]).await
     }
 
     /// A write is answered when the cache shows it: what a client asks next, and
     /// what admission and authorization look up for it, knows of the write.
-    async fn write(&self, resource: &Resource, txn: Txn) -> Result<Outcome> {
-        let outcome = outcome(&self.store.transact(txn).await?)?;
-        if let Outcome::Done(revision) = outcome
-            && let Err(error) = resource.cache()?.wait_for(revision).await
-        {
-            tracing::warn!(resource = resource.stored.plural, revision, %error, "cache lags behind a write");
+    async fn write(
+        &self,
+        resource: &Resource,
+        expected: Revision,
+        mut txn: Txn,
+        along: &[Along],
+    ) -> Result<Outcome> {
+        for other in along {
+            txn.compare.push(Compare { key: other.key.clone(), mod_revision: other.revision });
+            let value = other.value.clone().into();
+            txn.success.push(Op::Put { key: other.key.clone(), value, lease: None });
+        }
+        let result = self.store.transact(txn).await?;
+        let outcome = outcome(&result, expected)?;
+        if matches!(outcome, Outcome::Done(_)) {
+            shown(resource, result.revision).await?;
+        }
+        if matches!(outcome, Outcome::Done(_) | Outcome::Outrun) {
+            for other in along {
+                shown(&other.resource, result.revision).await?;
+            }
         }
         Ok(outcome)
     }
 }
 
-fn outcome(result: &TxnResult) -> Result<Outcome> {
+/// Waits until the resource's cache shows a revision.
+async fn shown(resource: &Resource, revision: Revision) -> Result<()> {
+    if let Err(error) = resource.cache()?.wait_for(revision).await {
+        tracing::warn!(resource = resource.stored.plural, revision, %error, "cache lags behind a write");
+    }
+    Ok(())
+}
+
+/// `expected` is the revision at which the object itself had to be; 0 for none.
+fn outcome(result: &TxnResult, expected: Revision) -> Result<Outcome> {
     if result.succeeded {
         return Ok(Outcome::Done(result.revision));
     }
@@ -108,6 +157,9 @@ fn outcome(result: &TxnResult) -> Result<Outcome> {
         Some(OpResult::Get(Some(record))) => Some(decode(record)?),
         _ => None,
     };
+    if found.as_ref().map_or(0, |found| found.revision) == expected {
+        return Ok(Outcome::Outrun);
+    }
     Ok(Outcome::Lost(found))
 }
 

@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Operation, Plugin, Request, items, list_mut};
-use crate::authz::{Objects, Refusal};
+use super::{Cluster, Plugin, Request, items, list_mut};
+use crate::authz::Refusal;
 
 const TAINTS: &[&str] = &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 const SECONDS: i64 = 300;
@@ -18,9 +18,8 @@ impl Plugin for DefaultTolerationSeconds {
         "DefaultTolerationSeconds"
     }
 
-    async fn mutate(&self, _: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
-        let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        if !request.is("", "pods") || !writes {
+    async fn mutate(&self, _: &Cluster, request: &mut Request<'_>) -> Result<(), Refusal> {
+        if !request.is("", "pods") || !request.writes() {
             return Ok(());
         }
         let Some(pod) = request.object.as_deref_mut() else { return Ok(()) };

@@ -2,91 +2,77 @@
 //!
 //! ```text
 //! decoded and defaulted object ──> mutate: every plug-in in the order of all() ──> validation of the kind
-//!                              ──> validate: every plug-in again ──> store
+//!                              ──> validate: every plug-in again ──> charge: quotas ──> store
 //! ```
 //!
 //! A plug-in changes the object only in [`Plugin::mutate`], and must be content
 //! with what it has made of it when it sees it again (retried writes, dry runs).
-//! It reads the cluster through [`Objects`] and has no state of its own.
+//! It reads the cluster through [`Cluster`] and has no state of its own. What is
+//! counted (quotas) is stored in one transaction with the object: see [`Charge`].
 
+mod certificate_approval;
+mod certificate_signing;
+mod certificate_subject_restriction;
+mod charge;
+mod claim_resize;
+mod cluster;
+mod default_ingress_class;
+mod default_storage_class;
 mod default_toleration_seconds;
+mod deny_service_external_ips;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_labels;
 mod node_restriction;
+mod pod_security;
+mod pod_topology_labels;
 mod priority;
+mod request;
+mod resource_quota;
+mod runtime_class;
 mod service_account;
+mod storage_object_in_use;
 mod taint_nodes;
+mod tolerations;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tiphys_api::auth::UserInfo;
 
-use crate::authz::{Objects, Refusal};
+pub use charge::{Charge, Charges};
+pub use cluster::Cluster;
+pub use request::{Notes, Operation, Request};
 
-/// Every plug-in, in the order they run.
+use crate::authz::Refusal;
+
+/// Every plug-in that is on, in the order they run.
 pub fn all() -> &'static [&'static dyn Plugin] {
     &[
         &namespace_lifecycle::NamespaceLifecycle,
+        &limit_ranger::LimitRanger,
         &service_account::ServiceAccount,
         &node_restriction::NodeRestriction,
         &taint_nodes::TaintNodesByCondition,
+        &pod_security::PodSecurity,
         &priority::Priority,
         &default_toleration_seconds::DefaultTolerationSeconds,
+        &default_storage_class::DefaultStorageClass,
+        &storage_object_in_use::StorageObjectInUseProtection,
+        &claim_resize::PersistentVolumeClaimResize,
+        &runtime_class::RuntimeClass,
+        &certificate_approval::CertificateApproval,
+        &certificate_signing::CertificateSigning,
+        &certificate_subject_restriction::CertificateSubjectRestriction,
+        &default_ingress_class::DefaultIngressClass,
+        &pod_topology_labels::PodTopologyLabels,
+        &resource_quota::ResourceQuota,
     ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    Create,
-    Update,
-    Delete,
-    /// exec, attach, port-forward, proxy.
-    Connect,
-}
-
-/// A write on its way to the store.
-pub struct Request<'a> {
-    pub operation: Operation,
-    pub user: &'a UserInfo,
-    /// Empty for the core group.
-    pub group: &'a str,
-    /// Plural, lower case.
-    pub resource: &'a str,
-    /// Empty for the resource itself.
-    pub subresource: &'a str,
-    /// Empty for cluster-scoped resources.
-    pub namespace: &'a str,
-    /// May be empty in a create with `generateName`.
-    pub name: &'a str,
-    /// What is to be stored; of a subresource with a kind of its own (TokenRequest,
-    /// Eviction, Binding) that object. `None` for a delete.
-    pub object: Option<&'a mut Value>,
-    /// What is stored: for updates and deletes.
-    pub old: Option<&'a Value>,
-}
-
-impl Request<'_> {
-    /// Whether this is about the resource itself (`""`, `"pods"`), not a subresource.
-    fn is(&self, group: &str, resource: &str) -> bool {
-        self.group == group && self.resource == resource && self.subresource.is_empty()
-    }
-
-    fn new_object(&self) -> &Value {
-        self.object.as_deref().unwrap_or(&Value::Null)
-    }
-
-    fn old_object(&self) -> &Value {
-        self.old.unwrap_or(&Value::Null)
-    }
-
-    /// 403: `pods "web" is forbidden: <why>`.
-    fn forbid(&self, why: &str) -> Refusal {
-        let in_object = self.new_object()["metadata"]["name"].as_str().unwrap_or_default();
-        let name = if self.name.is_empty() { in_object } else { self.name };
-        Refusal::forbidden(self.group, self.resource, name, why)
-    }
+/// Plug-ins that run only when they are asked for by name.
+pub fn optional() -> &'static [&'static dyn Plugin] {
+    &[&deny_service_external_ips::DenyServiceExternalIps]
 }
 
 /// A rule about writes.
@@ -96,40 +82,78 @@ pub trait Plugin: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Fills in or refuses, before validation.
-    async fn mutate(&self, _objects: &dyn Objects, _request: &mut Request<'_>) -> Result<(), Refusal> {
+    async fn mutate(&self, _cluster: &Cluster, _request: &mut Request<'_>) -> Result<(), Refusal> {
         Ok(())
     }
 
     /// Refuses, after validation.
-    async fn validate(&self, _objects: &dyn Objects, _request: &Request<'_>) -> Result<(), Refusal> {
+    async fn validate(&self, _cluster: &Cluster, _request: &Request<'_>) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    /// What else the write changes, when nothing is left that could refuse it.
+    async fn charge(&self, _cluster: &Cluster, _request: &Request<'_>) -> Result<Charges, Refusal> {
+        Ok(Charges::default())
     }
 }
 
 /// All plug-ins over one cluster.
 pub struct Admission {
-    objects: Arc<dyn Objects>,
+    cluster: Cluster,
+    plugins: Vec<&'static dyn Plugin>,
 }
 
+/// A name that no plug-in has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown admission plug-in {0:?}; those that can be enabled are: {1}")]
+pub struct UnknownPlugin(String, String);
+
 impl Admission {
-    pub fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects }
+    /// With the plug-ins of [`all`], and those of [`optional`] that are named.
+    ///
+    /// # Errors
+    /// A name that is not among [`optional`].
+    pub fn new(cluster: Cluster, enabled: &[String]) -> Result<Self, UnknownPlugin> {
+        let known = || optional().iter().chain(all());
+        let mut plugins = Vec::new();
+        for name in enabled {
+            if !known().any(|plugin| plugin.name() == name) {
+                let names: Vec<&str> = optional().iter().map(|plugin| plugin.name()).collect();
+                return Err(UnknownPlugin(name.clone(), names.join(", ")));
+            }
+        }
+        // Before the last ones, which look at what all others have made.
+        let (last, first) = all().split_last().map_or((None, all()), |(last, first)| (Some(last), first));
+        plugins.extend(first);
+        plugins.extend(optional().iter().filter(|plugin| enabled.iter().any(|name| name == plugin.name())));
+        plugins.extend(last);
+        Ok(Self { cluster, plugins })
     }
 
     /// Before validation: plug-ins fill in the object, or refuse.
     pub async fn mutate(&self, request: &mut Request<'_>) -> Result<(), Refusal> {
-        for plugin in all() {
-            plugin.mutate(&*self.objects, request).await.inspect_err(|why| log(*plugin, why))?;
+        for plugin in &self.plugins {
+            plugin.mutate(&self.cluster, request).await.inspect_err(|why| log(*plugin, why))?;
         }
         Ok(())
     }
 
     /// After validation: plug-ins refuse, or not.
     pub async fn validate(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        for plugin in all() {
-            plugin.validate(&*self.objects, request).await.inspect_err(|why| log(*plugin, why))?;
+        for plugin in &self.plugins {
+            plugin.validate(&self.cluster, request).await.inspect_err(|why| log(*plugin, why))?;
         }
         Ok(())
+    }
+
+    /// At last: what has to be stored together with the object. To be kept until that is done.
+    pub async fn charge(&self, request: &Request<'_>) -> Result<Charges, Refusal> {
+        let mut charges = Charges::default();
+        for plugin in &self.plugins {
+            let more = plugin.charge(&self.cluster, request).await;
+            charges.extend(more.inspect_err(|why| log(*plugin, why))?);
+        }
+        Ok(charges)
     }
 }
 
@@ -148,6 +172,17 @@ fn list_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Vec<Value> {
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
+}
+
+/// The class marked as default by one of these annotations; of several the newest, then the first by name.
+fn newest_marked(classes: &[Arc<Value>], marks: &[&str]) -> Option<Arc<Value>> {
+    let is_marked =
+        |class: &&Arc<Value>| marks.iter().any(|mark| class["metadata"]["annotations"][mark] == "true");
+    let age = |class: &Arc<Value>, key: &str| class["metadata"][key].as_str().unwrap_or_default().to_owned();
+    let marked = classes.iter().filter(is_marked);
+    let newest =
+        marked.max_by_key(|class| (age(class, "creationTimestamp"), std::cmp::Reverse(age(class, "name"))));
+    newest.cloned()
 }
 
 /// A mirror Pod: the API's picture of a static Pod, made by a kubelet.

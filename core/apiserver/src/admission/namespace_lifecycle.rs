@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Operation, Plugin, Request};
-use crate::authz::{Objects, Refusal, find};
+use super::{Cluster, Operation, Plugin, Request};
+use crate::authz::{Refusal, find};
 
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
@@ -17,10 +17,10 @@ impl Plugin for NamespaceLifecycle {
         "NamespaceLifecycle"
     }
 
-    async fn mutate(&self, objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
+    async fn mutate(&self, cluster: &Cluster, request: &mut Request<'_>) -> Result<(), Refusal> {
+        let objects = &*cluster.objects;
         let is_review = request.resource == "localsubjectaccessreviews";
-        let deletes = request.operation == Operation::Delete;
-        if is_namespace(request) || request.namespace.is_empty() || deletes || is_review {
+        if is_namespace(request) || request.namespace.is_empty() || !request.writes() || is_review {
             return Ok(());
         }
         let namespace = request.namespace;
@@ -45,7 +45,7 @@ impl Plugin for NamespaceLifecycle {
         Err(refusal)
     }
 
-    async fn validate(&self, _: &dyn Objects, request: &Request<'_>) -> Result<(), Refusal> {
+    async fn validate(&self, _: &Cluster, request: &Request<'_>) -> Result<(), Refusal> {
         let deletes = request.operation == Operation::Delete;
         if is_namespace(request) && deletes && IMMORTAL.contains(&request.name) {
             return Err(request.forbid("this namespace may not be deleted"));

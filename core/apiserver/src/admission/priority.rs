@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Operation, Plugin, Request};
+use super::{Cluster, Operation, Plugin, Request};
 use crate::authz::{Objects, Refusal, find};
 
 const GROUP: &str = "scheduling.k8s.io";
@@ -27,7 +27,8 @@ impl Plugin for Priority {
         "Priority"
     }
 
-    async fn mutate(&self, objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
+    async fn mutate(&self, cluster: &Cluster, request: &mut Request<'_>) -> Result<(), Refusal> {
+        let objects = &*cluster.objects;
         if !request.is("", "pods") {
             return Ok(());
         }
@@ -41,10 +42,10 @@ impl Plugin for Priority {
         }
     }
 
-    async fn validate(&self, objects: &dyn Objects, request: &Request<'_>) -> Result<(), Refusal> {
+    async fn validate(&self, cluster: &Cluster, request: &Request<'_>) -> Result<(), Refusal> {
+        let objects = &*cluster.objects;
         let class = request.new_object();
-        let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        if !request.is(GROUP, "priorityclasses") || !writes || class["globalDefault"] != true {
+        if !request.is(GROUP, "priorityclasses") || !request.writes() || class["globalDefault"] != true {
             return Ok(());
         }
         let all = objects.list(GROUP, "priorityclasses", "", &[]);
@@ -77,15 +78,22 @@ async fn set(objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Ref
         );
         return Err(request.forbid(&why));
     }
+    let policy = request.new_object()["spec"]["preemptionPolicy"].as_str();
+    if let Some(given) = policy.filter(|given| *given != class.preemption) {
+        let why = format!(
+            "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; \
+             priority admission controller computed {} from the given PriorityClass name",
+            class.preemption
+        );
+        return Err(request.forbid(&why));
+    }
     let Some(pod) = request.object.as_deref_mut() else { return Ok(()) };
     let spec = &mut pod["spec"];
     spec["priority"] = class.value.into();
     if !class.name.is_empty() {
         spec["priorityClassName"] = class.name.into();
     }
-    if spec["preemptionPolicy"].is_null() {
-        spec["preemptionPolicy"] = class.preemption.into();
-    }
+    spec["preemptionPolicy"] = class.preemption.into();
     Ok(())
 }
 

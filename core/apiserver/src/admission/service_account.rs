@@ -1,12 +1,14 @@
 //! ServiceAccount: every Pod runs as one, and finds its token, the cluster's
 //! certificate and its namespace in a projected volume.
 
+mod references;
+
 use async_trait::async_trait;
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{Operation, Plugin, Request, is_mirror_pod, items, list_mut};
-use crate::authz::{Objects, Refusal, find};
+use super::{Cluster, Operation, Plugin, Request, is_mirror_pod, items, list_mut};
+use crate::authz::{Refusal, find};
 
 const VOLUME_PREFIX: &str = "kube-api-access-";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -23,38 +25,59 @@ impl Plugin for ServiceAccount {
         "ServiceAccount"
     }
 
-    async fn mutate(&self, objects: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
-        if !request.is("", "pods")
-            || request.operation != Operation::Create
-            || is_mirror_pod(request.new_object())
-        {
+    async fn mutate(&self, cluster: &Cluster, request: &mut Request<'_>) -> Result<(), Refusal> {
+        if !request.is("", "pods") || !request.creates() || is_mirror_pod(request.new_object()) {
             return Ok(());
         }
         let name = match request.new_object()["spec"]["serviceAccountName"].as_str() {
             Some(name) if !name.is_empty() => name.to_owned(),
             _ => "default".to_owned(),
         };
-        let namespace = request.namespace;
-        let Some(account) = find(objects, "", "serviceaccounts", namespace, &name).await else {
-            let why = format!(
-                "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
-            );
-            return Err(request.forbid(&why));
-        };
+        let account = account(cluster, request, &name).await?;
         let Some(pod) = request.object.as_deref_mut() else { return Ok(()) };
         pod["spec"]["serviceAccountName"] = name.clone().into();
         pod["spec"]["serviceAccount"] = name.into();
+        if wants_token(&pod["spec"], &account) {
+            mount_token(&mut pod["spec"]);
+        }
         if items(&pod["spec"]["imagePullSecrets"]).next().is_none() && account["imagePullSecrets"].is_array()
         {
             pod["spec"]["imagePullSecrets"] = account["imagePullSecrets"].clone();
         }
-        if wants_token(&pod["spec"], &account) {
-            mount_token(&mut pod["spec"]);
-        }
         Ok(())
+    }
+
+    async fn validate(&self, cluster: &Cluster, request: &Request<'_>) -> Result<(), Refusal> {
+        let pod = request.new_object();
+        let name = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default();
+        let refused = match (request.group, request.resource, request.subresource, request.operation) {
+            ("", "pods", "", Operation::Create) if is_mirror_pod(pod) => references::of_mirror_pod(pod),
+            ("", "pods", "", Operation::Create) => {
+                let account = account(cluster, request, name).await?;
+                references::beyond_account(pod, &account)
+            }
+            ("", "pods", "ephemeralcontainers", Operation::Update) if !is_mirror_pod(pod) => {
+                let account = account(cluster, request, name).await?;
+                references::of_ephemeral_containers(pod, &account)
+            }
+            _ => None,
+        };
+        refused.map_or(Ok(()), |why| Err(request.forbid(&why)))
     }
 }
 
+async fn account(
+    cluster: &Cluster,
+    request: &Request<'_>,
+    name: &str,
+) -> Result<std::sync::Arc<Value>, Refusal> {
+    let namespace = request.namespace;
+    find(&*cluster.objects, "", "serviceaccounts", namespace, name).await.ok_or_else(|| {
+        let why =
+            format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+        request.forbid(&why)
+    })
+}
 /// The Pod decides, else the service account, else yes.
 fn wants_token(spec: &Value, account: &Value) -> bool {
     let field = "automountServiceAccountToken";

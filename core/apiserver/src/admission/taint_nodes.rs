@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Operation, Plugin, Request, items, list_mut};
-use crate::authz::{Objects, Refusal};
+use super::{Cluster, Operation, Plugin, Request, items, list_mut};
+use crate::authz::Refusal;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
@@ -16,7 +16,7 @@ impl Plugin for TaintNodesByCondition {
         "TaintNodesByCondition"
     }
 
-    async fn mutate(&self, _: &dyn Objects, request: &mut Request<'_>) -> Result<(), Refusal> {
+    async fn mutate(&self, _: &Cluster, request: &mut Request<'_>) -> Result<(), Refusal> {
         if !request.is("", "nodes") || request.operation != Operation::Create {
             return Ok(());
         }

@@ -3,10 +3,26 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiphys_api::auth::UserInfo;
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 
 use super::*;
 use crate::authz::fixture::Fixture;
+
+/// Allows what a test's user is named after: `may:approve:example.com/*`.
+struct ByName;
+
+impl Authorizer for ByName {
+    fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { verb, name, .. } = attributes else { return Err(String::new()) };
+        if user.name == format!("may:{verb}:{name}") { Ok(()) } else { Err("no".into()) }
+    }
+}
+
+/// A cluster of these objects.
+pub fn over(objects: impl IntoIterator<Item = Value>) -> Admission {
+    let cluster = Cluster::new(Arc::new(Fixture::new(objects)), Arc::new(ByName));
+    Admission::new(cluster, &["DenyServiceExternalIPs".to_owned()]).unwrap()
+}
 
 fn cluster() -> Admission {
     let named = |api: &str, kind: &str, name: &str, more: Value| {
@@ -21,9 +37,15 @@ fn cluster() -> Admission {
     };
     let pod = |name: &str, node: &str| {
         let metadata = json!({ "namespace": "ns", "name": name, "uid": "p1" });
-        named("v1", "Pod", name, json!({ "metadata": metadata, "spec": { "nodeName": node } }))
+        let token = json!([{ "name": "t", "projected": { "sources": [{ "serviceAccountToken": {} }] } }]);
+        named(
+            "v1",
+            "Pod",
+            name,
+            json!({ "metadata": metadata, "spec": { "nodeName": node, "volumes": token } }),
+        )
     };
-    Admission::new(Arc::new(Fixture::new([
+    over([
         named("v1", "Namespace", "ns", json!({ "status": { "phase": "Active" } })),
         named("v1", "Namespace", "kube-node-lease", json!({})),
         named("v1", "Namespace", "ending", json!({ "status": { "phase": "Terminating" } })),
@@ -47,19 +69,44 @@ fn cluster() -> Admission {
         named("v1", "Node", "n1", json!({ "metadata": { "name": "n1", "uid": "u1" } })),
         pod("here", "n1"),
         pod("there", "n2"),
-    ])))
+    ])
 }
 
-/// `(group) resource[/subresource] namespace/name`
-struct Write<'a> {
-    operation: Operation,
-    path: &'a str,
-    user: UserInfo,
-    old: Option<Value>,
+/// `(group:)resource[/subresource] namespace/name`
+pub struct Write<'a> {
+    pub operation: Operation,
+    pub path: &'a str,
+    pub user: UserInfo,
+    pub old: Option<Value>,
+}
+
+impl<'a> Write<'a> {
+    pub fn create(path: &'a str) -> Self {
+        Self { operation: Operation::Create, path, user: UserInfo::named("jane", &[]), old: None }
+    }
+
+    pub fn update(path: &'a str, old: Value) -> Self {
+        Self { operation: Operation::Update, old: Some(old), ..Self::create(path) }
+    }
 }
 
 impl Write<'_> {
     async fn run(&self, object: Option<Value>) -> Result<Value, Refusal> {
+        self.on(&cluster(), object).await.0
+    }
+
+    /// What became of it, and what was said.
+    pub async fn on(&self, cluster: &Admission, object: Option<Value>) -> (Result<Value, Refusal>, Notes) {
+        let notes = Notes::default();
+        (self.noted(cluster, object, &notes).await, notes)
+    }
+
+    async fn noted(
+        &self,
+        cluster: &Admission,
+        object: Option<Value>,
+        notes: &Notes,
+    ) -> Result<Value, Refusal> {
         let (resource, place) = self.path.split_once(' ').unwrap();
         let (group, resource) = resource.split_once(':').unwrap_or(("", resource));
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
@@ -73,12 +120,16 @@ impl Write<'_> {
             subresource,
             namespace,
             name,
+            version: "v1",
             object: object.as_mut(),
             old: self.old.as_ref(),
+            dry_run: false,
+            options: &Value::Null,
+            notes,
         };
-        let cluster = cluster();
         cluster.mutate(&mut request).await?;
         cluster.validate(&request).await?;
+        cluster.charge(&request).await?;
         Ok(object.unwrap_or_default())
     }
 }
@@ -279,4 +330,228 @@ async fn abuse_06_a_kubelet_gets_tokens_and_leases_of_its_own_only() {
     assert!(by_node(Update, &leases("kube-node-lease/n1"), lease("n1"), Value::Null).await.is_ok());
     assert_eq!(by_node(Create, &leases("kube-node-lease/"), lease("n2"), Value::Null).await, Err(403));
     assert_eq!(by_node(Create, &leases("ns/"), lease("n1"), Value::Null).await, Err(403));
+}
+
+/// A cluster with classes of every sort.
+fn with_classes() -> Admission {
+    let class = |api: &str, kind: &str, name: &str, more: Value| {
+        let mut class = json!({ "apiVersion": api, "kind": kind, "metadata": { "name": name } });
+        for (key, value) in more.as_object().unwrap() {
+            match key.as_str() {
+                "created" => class["metadata"]["creationTimestamp"] = value.clone(),
+                "mark" => class["metadata"]["annotations"][value.as_str().unwrap()] = "true".into(),
+                _ => class[key] = value.clone(),
+            }
+        }
+        class
+    };
+    let storage = "storageclass.kubernetes.io/is-default-class";
+    let ingress = "ingressclass.kubernetes.io/is-default-class";
+    over([
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "ns" } }),
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "namespace": "ns", "name": "default" } }),
+        class(
+            "storage.k8s.io/v1",
+            "StorageClass",
+            "old",
+            json!({ "created": "2026-01-01T00:00:00Z", "mark": storage }),
+        ),
+        class(
+            "storage.k8s.io/v1",
+            "StorageClass",
+            "new",
+            json!({ "created": "2026-01-02T00:00:00Z", "mark": storage, "allowVolumeExpansion": true }),
+        ),
+        class("storage.k8s.io/v1", "StorageClass", "other", json!({ "created": "2026-01-03T00:00:00Z" })),
+        class("networking.k8s.io/v1", "IngressClass", "b", json!({ "mark": ingress })),
+        class("networking.k8s.io/v1", "IngressClass", "a", json!({ "mark": ingress })),
+        class(
+            "node.k8s.io/v1",
+            "RuntimeClass",
+            "vm",
+            json!({
+                "overhead": { "podFixed": { "memory": "64Mi" } },
+                "scheduling": { "nodeSelector": { "vm": "yes" }, "tolerations": [{ "key": "vm", "operator": "Exists" }] },
+            }),
+        ),
+        json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1",
+            "labels": { "topology.kubernetes.io/zone": "z", "kubernetes.io/os": "linux" } } }),
+    ])
+}
+
+async fn made(path: &str, object: Value) -> Result<Value, String> {
+    let (done, _) = Write::create(path).on(&with_classes(), Some(object)).await;
+    done.map_err(|refusal| refusal.message)
+}
+
+#[tokio::test]
+async fn the_newest_default_class_is_taken() {
+    let claims = "persistentvolumeclaims ns/c";
+    let class = |claim: Value| claim["spec"]["storageClassName"].clone();
+    assert_eq!(class(made(claims, json!({ "spec": {} })).await.unwrap()), "new");
+    assert_eq!(class(made(claims, json!({ "spec": { "storageClassName": "" } })).await.unwrap()), "");
+    let old = json!({ "metadata": { "annotations": { "volume.beta.kubernetes.io/storage-class": "x" } }, "spec": {} });
+    assert_eq!(class(made(claims, old).await.unwrap()), Value::Null);
+    let ingress = made("networking.k8s.io:ingresses ns/i", json!({ "spec": {} })).await.unwrap();
+    assert_eq!(ingress["spec"]["ingressClassName"], "a");
+    let old = json!({ "metadata": { "annotations": { "kubernetes.io/ingress.class": "x" } }, "spec": {} });
+    let ingress = made("networking.k8s.io:ingresses ns/i", old).await.unwrap();
+    assert_eq!(ingress["spec"]["ingressClassName"], Value::Null);
+}
+
+#[tokio::test]
+async fn storage_in_use_is_held() {
+    let claim =
+        made("persistentvolumeclaims ns/c", json!({ "metadata": { "finalizers": ["a/b"] } })).await.unwrap();
+    assert_eq!(claim["metadata"]["finalizers"], json!(["a/b", "kubernetes.io/pvc-protection"]));
+    let volume = made("persistentvolumes /v", json!({})).await.unwrap();
+    assert_eq!(volume["metadata"]["finalizers"], json!(["kubernetes.io/pv-protection"]));
+    assert_eq!(made("persistentvolumes /v", volume.clone()).await.unwrap(), volume);
+}
+
+#[tokio::test]
+async fn a_claim_grows_where_its_class_allows() {
+    let claim = |class: &str, size: &str| {
+        json!({ "metadata": { "name": "c" }, "status": { "phase": "Bound" },
+                "spec": { "storageClassName": class, "resources": { "requests": { "storage": size } } } })
+    };
+    let grow = async |old: Value, new: Value| {
+        let (done, _) =
+            Write::update("persistentvolumeclaims ns/c", old).on(&with_classes(), Some(new)).await;
+        done.map(drop).map_err(|refusal| refusal.message)
+    };
+    assert_eq!(grow(claim("new", "1Gi"), claim("new", "2Gi")).await, Ok(()));
+    assert_eq!(grow(claim("old", "2Gi"), claim("old", "2Gi")).await, Ok(()));
+    let refused = "persistentvolumeclaims \"c\" is forbidden: only dynamically provisioned pvc can be resized and \
+                   the storageclass that provisions the pvc must support resize";
+    assert_eq!(grow(claim("old", "1Gi"), claim("old", "2Gi")).await, Err(refused.into()));
+    let mut pending = claim("new", "1Gi");
+    pending["status"]["phase"] = "Pending".into();
+    let refused =
+        "persistentvolumeclaims \"c\" is forbidden: Only bound persistent volume claims can be expanded";
+    assert_eq!(grow(pending, claim("new", "2Gi")).await, Err(refused.into()));
+}
+
+#[tokio::test]
+async fn a_runtime_brings_its_overhead_and_its_place() {
+    let pod = |more: Value| pod(more);
+    let made_pod =
+        made("pods ns/web", pod(json!({ "runtimeClassName": "vm", "nodeSelector": { "a": "b" } })))
+            .await
+            .unwrap();
+    assert_eq!(made_pod["spec"]["overhead"], json!({ "memory": "64Mi" }));
+    assert_eq!(made_pod["spec"]["nodeSelector"], json!({ "a": "b", "vm": "yes" }));
+    assert!(items(&made_pod["spec"]["tolerations"]).any(|toleration| toleration["key"] == "vm"));
+    let table = [
+        (json!({ "runtimeClassName": "gone" }), "pod rejected: RuntimeClass \"gone\" not found"),
+        (
+            json!({ "runtimeClassName": "vm", "overhead": { "memory": "1Mi" } }),
+            "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+        ),
+        (
+            json!({ "overhead": { "memory": "1Mi" } }),
+            "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        ),
+        (
+            json!({ "runtimeClassName": "vm", "nodeSelector": { "vm": "no" } }),
+            "conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no",
+        ),
+    ];
+    for (spec, why) in table {
+        assert_eq!(
+            made("pods ns/web", pod(spec)).await.unwrap_err(),
+            format!("pods \"web\" is forbidden: {why}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bound_pod_is_told_where_it_is() {
+    let binding = json!({ "metadata": { "name": "web" }, "target": { "kind": "Node", "name": "n1" } });
+    let made_binding = made("pods/binding ns/web", binding).await.unwrap();
+    assert_eq!(made_binding["metadata"]["labels"], json!({ "topology.kubernetes.io/zone": "z" }));
+    let unknown = json!({ "metadata": { "name": "web" }, "target": { "name": "n9" } });
+    assert_eq!(made("pods/binding ns/web", unknown.clone()).await.unwrap(), unknown);
+}
+
+#[tokio::test]
+async fn external_addresses_are_denied_where_that_is_on() {
+    let service =
+        |addresses: Value| json!({ "metadata": { "name": "s" }, "spec": { "externalIPs": addresses } });
+    let refused = made("services ns/s", service(json!(["1.2.3.4"]))).await.unwrap_err();
+    assert_eq!(refused, "services \"s\" is forbidden: Use of external IPs is denied by admission control");
+    let update = Write::update("services ns/s", service(json!(["1.2.3.4", "1.2.3.5"])));
+    assert!(update.on(&with_classes(), Some(service(json!(["1.2.3.5"])))).await.0.is_ok());
+    let cluster = Cluster::new(Arc::new(Fixture::new([])), Arc::new(ByName));
+    let unknown = Admission::new(cluster, &["AlwaysMaybe".to_owned()]).err().unwrap();
+    assert_eq!(
+        unknown.to_string(),
+        "unknown admission plug-in \"AlwaysMaybe\"; those that can be enabled are: DenyServiceExternalIPs"
+    );
+}
+
+#[tokio::test]
+async fn certificates_are_approved_and_signed_by_those_who_may() {
+    let csr = json!({ "metadata": { "name": "c" }, "spec": { "signerName": "example.com/tls" } });
+    let mut signed = csr.clone();
+    signed["status"] = json!({ "certificate": "x" });
+    let act = async |user: &str, subresource: &str, new: &Value| {
+        let path = format!("certificates.k8s.io:certificatesigningrequests/{subresource} /c");
+        let user = UserInfo::named(user, &[]);
+        let write = Write { user, ..Write::update(&path, csr.clone()) };
+        write.on(&with_classes(), Some(new.clone())).await.0.map(drop).map_err(|refusal| refusal.message)
+    };
+    assert_eq!(act("may:approve:example.com/tls", "approval", &csr).await, Ok(()));
+    assert_eq!(act("may:approve:example.com/*", "approval", &csr).await, Ok(()));
+    let refused = "certificatesigningrequests.certificates.k8s.io \"c\" is forbidden: user not permitted to approve \
+                   requests with signerName \"example.com/tls\"";
+    assert_eq!(act("may:sign:example.com/tls", "approval", &csr).await, Err(refused.into()));
+    assert_eq!(act("may:sign:example.com/tls", "status", &signed).await, Ok(()));
+    assert_eq!(act("nobody", "status", &csr).await, Ok(()), "nothing is signed");
+    assert!(act("nobody", "status", &signed).await.unwrap_err().contains("not permitted to sign"));
+}
+
+fn certificate_request(common_name: &str, organization: &str, signer: &str) -> Value {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    parameters.distinguished_name.push(rcgen::DnType::OrganizationName, organization);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = parameters.serialize_request(&key).unwrap().pem().unwrap();
+    json!({ "metadata": { "name": "c" }, "spec": { "signerName": signer, "request": BASE64_STANDARD.encode(pem) } })
+}
+
+#[tokio::test]
+async fn nobody_gets_a_certificate_of_masters_or_of_another_node() {
+    let path = "certificates.k8s.io:certificatesigningrequests /c";
+    let client = "kubernetes.io/kube-apiserver-client";
+    assert!(made(path, certificate_request("jane", "dev", client)).await.is_ok());
+    assert!(made(path, certificate_request("jane", "system:masters", "example.com/x")).await.is_ok());
+    assert_eq!(
+        made(path, certificate_request("jane", "system:masters", client)).await.unwrap_err(),
+        "certificatesigningrequests.certificates.k8s.io \"c\" is forbidden: use of \
+         kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"
+    );
+    let garbled = json!({ "spec": { "signerName": client, "request": "eA==" } });
+    assert!(made(path, garbled).await.unwrap_err().contains("failed to parse CSR"));
+    let kubelet = "kubernetes.io/kubelet-serving";
+    let ask = |name: &str| certificate_request(name, "system:nodes", kubelet);
+    assert!(by_node(Operation::Create, path, ask("system:node:n1"), Value::Null).await.is_ok());
+    assert_eq!(by_node(Operation::Create, path, ask("system:node:n2"), Value::Null).await, Err(403));
+}
+
+#[tokio::test]
+async fn abuse_06_a_kubelet_touches_of_claims_and_pods_what_is_its_own() {
+    use Operation::{Create, Update};
+    let claim = |status: Value| json!({ "metadata": { "name": "c" }, "spec": {}, "status": status });
+    let path = "persistentvolumeclaims/status ns/c";
+    let (old, grown) = (claim(json!({})), claim(json!({ "capacity": { "storage": "2Gi" } })));
+    assert!(by_node(Update, path, grown, old.clone()).await.is_ok());
+    assert_eq!(by_node(Update, path, claim(json!({ "phase": "Lost" })), old.clone()).await, Err(403));
+    assert_eq!(by_node(Update, "persistentvolumeclaims ns/c", old.clone(), old).await, Err(403));
+    assert_eq!(by_node(Create, "pods/binding ns/here", json!({}), Value::Null).await, Err(403));
+    let token = json!({ "spec": { "audiences": ["vault"], "boundObjectRef": {
+        "apiVersion": "v1", "kind": "Pod", "name": "here", "uid": "p1" } } });
+    assert_eq!(by_node(Create, "serviceaccounts/token ns/default", token, Value::Null).await, Err(403));
 }

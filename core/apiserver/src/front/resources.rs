@@ -51,7 +51,8 @@ pub async fn answer(
     let accept = accept::choose(accept::header(&parts.headers), offer)?;
     let body = if reads { Bytes::new() } else { body::read(incoming).await? };
     let ctx = Context::new(core, resource, info, options, accept, user, parts.headers);
-    Box::pin(verb(&ctx, &body)).await
+    let answer = Box::pin(verb(&ctx, &body)).await;
+    Ok(answer.unwrap_or_else(|error| ctx.answer_error(&error)))
 }
 
 async fn verb(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {

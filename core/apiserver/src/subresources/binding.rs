@@ -9,21 +9,24 @@ use crate::{
     request::body,
     status::{ApiError, Result},
     write::{
+        admit,
         commit::{self, Change, Part},
         metadata,
     },
 };
 
 pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
-    let binding = body::decode(&ctx.headers, bytes)?;
-    bind(ctx, &binding).await?;
+    let mut binding = body::decode(&ctx.headers, bytes)?;
+    bind(ctx, &mut binding).await?;
     let status =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     ctx.answer_value(StatusCode::CREATED, &status)
 }
 
 /// Binds the Pod that the context names.
-pub async fn bind(ctx: &Context, binding: &Value) -> Result<()> {
+pub async fn bind(ctx: &Context, binding: &mut Value) -> Result<()> {
+    admit::subresource(ctx, binding).await?;
+    let binding = &*binding;
     let target = &binding["target"];
     let node = target["name"].as_str().unwrap_or_default().to_owned();
     let kind = target["kind"].as_str().unwrap_or("Node");

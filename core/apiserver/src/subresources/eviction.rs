@@ -16,6 +16,7 @@ use crate::{
     status::{ApiError, Cause, Details, Result},
     verbs::{delete, deletion},
     write::{
+        admit,
         commit::{self, Change, Part},
         metadata,
     },
@@ -23,7 +24,7 @@ use crate::{
 
 pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     let mut eviction = body::decode(&ctx.headers, bytes)?;
-    commit::admit_subresource(ctx, &mut eviction).await?;
+    admit::subresource(ctx, &mut eviction).await?;
     let options = deletion::options(Some(&eviction["deleteOptions"]), &ctx.options)?;
     let pod = commit::load(ctx).await?.object;
     if needs_budget(&pod) {

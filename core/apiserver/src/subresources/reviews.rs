@@ -26,22 +26,22 @@ pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
         ("authorization.k8s.io", _) => {
             authz::review(&ctx.core.rbac, kind, &ctx.info.namespace, &ctx.user, body)?
         }
-        ("", "Binding") => return bind(ctx, &body).await,
+        ("", "Binding") => return bind(ctx, body).await,
         _ => return Err(ApiError::method_not_allowed()),
     };
     ctx.answer_value(StatusCode::CREATED, &answer)
 }
 
-async fn bind(ctx: &Context, body: &Value) -> Result<Response<Body>> {
+async fn bind(ctx: &Context, mut body: Value) -> Result<Response<Body>> {
     let pods = ctx.core.registry.stored("", "pods").ok_or_else(ApiError::no_such_path)?;
     let info = RequestInfo {
         resource: "pods".into(),
-        name: metadata::text(body, "name").to_owned(),
+        name: metadata::text(&body, "name").to_owned(),
         subresource: "binding".into(),
         ..ctx.info.clone()
     };
     let on_pod = ctx.about(pods.clone(), info, ctx.options.clone());
-    binding::bind(&on_pod, body).await?;
+    binding::bind(&on_pod, &mut body).await?;
     let status = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
     });

@@ -71,7 +71,7 @@ fn change(ctx: &Context, paths: ScalePaths, current: &Current, scale: &Value) ->
 }
 
 /// Sets the value at a pointer, making the objects on the way.
-fn set(object: &mut Value, pointer: &str, value: Value) {
+pub fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut place = object;
     for key in pointer.split('/').skip(1) {
         if !place.is_object() {

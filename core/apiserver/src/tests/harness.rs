@@ -87,6 +87,7 @@ impl Harness {
             service_cidr: "10.96.0.0/16".parse().expect("a range"),
             node_ports: 30000..=32767,
             advertise: Some(("172.30.0.1".parse().expect("an address"), 6443)),
+            enable_admission_plugins: Vec::new(),
         };
         let server = ApiServer::start(config, store.clone(), &tasks).await.expect("a server");
         Self { server, pki, tasks, store, _folder: folder }

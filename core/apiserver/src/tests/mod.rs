@@ -1,6 +1,7 @@
 //! Scenarios against a whole API server on a store of its own, driven through
 //! the in-memory handler: one file a subject.
 
+mod admission;
 mod apply;
 mod deletion;
 mod discovery;

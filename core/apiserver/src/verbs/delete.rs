@@ -7,14 +7,13 @@ use tiphys_api::serve::Body;
 
 use super::deletion::{self, DeleteOptions, Plan};
 use crate::{
-    admission::{self, Operation},
     context::Context,
     request::body,
     respond::status_success,
     service,
     status::{ApiError, Details, Result},
     storage::{Outcome, set_revision},
-    write::{commit, metadata},
+    write::{admit, commit, metadata},
 };
 
 const ATTEMPTS: usize = 16;
@@ -60,7 +59,10 @@ pub async fn delete_object(ctx: &Context, options: &DeleteOptions) -> Result<Del
     let mut current = commit::load(ctx).await?;
     for _ in 0..ATTEMPTS {
         deletion::check(&current.object, options, ctx.group_resource(), &ctx.info.name)?;
-        admit(ctx, &current.object).await?;
+        // An eviction has been admitted as such.
+        if ctx.info.subresource.is_empty() {
+            admit::delete(ctx, &current.object, &options.to_value()).await?;
+        }
         let plan = deletion::plan(&current.object, options, Timestamp::now());
         if options.dry_run {
             return Ok(match plan {
@@ -79,33 +81,20 @@ pub async fn delete_object(ctx: &Context, options: &DeleteOptions) -> Result<Del
                     return Ok(Deleted::Gone(current.object));
                 }
                 Outcome::Lost(newer) => newer,
+                Outcome::Outrun => None,
             },
             Plan::Mark(mut marked) => {
-                match storage.replace(&ctx.resource, namespace, name, &current, &marked).await? {
+                match storage.replace(&ctx.resource, namespace, name, &current, &marked, &[]).await? {
                     Outcome::Done(revision) => {
                         set_revision(&mut marked, revision);
                         return Ok(Deleted::Marked(marked));
                     }
                     Outcome::Lost(newer) => newer,
+                    Outcome::Outrun => None,
                 }
             }
         };
         current = lost.ok_or_else(|| ctx.not_found())?;
     }
     Err(ApiError::modified(ctx.group_resource(), &ctx.info.name))
-}
-
-async fn admit(ctx: &Context, object: &Value) -> Result<()> {
-    let request = admission::Request {
-        operation: Operation::Delete,
-        user: &ctx.user,
-        group: ctx.resource.stored.group,
-        resource: ctx.resource.stored.plural,
-        subresource: "",
-        namespace: &ctx.info.namespace,
-        name: &ctx.info.name,
-        object: None,
-        old: Some(object),
-    };
-    Ok(ctx.core.admission.validate(&request).await?)
 }

@@ -24,6 +24,33 @@ pub struct DeleteOptions {
     pub dry_run: bool,
 }
 
+impl DeleteOptions {
+    /// As the API writes them.
+    pub fn to_value(&self) -> Value {
+        let mut options = json!({ "kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1" });
+        let mut set = |key: &str, value: Value| options[key] = value;
+        if let Some(seconds) = self.grace_seconds {
+            set("gracePeriodSeconds", seconds.into());
+        }
+        if let Some(policy) = &self.propagation {
+            set("propagationPolicy", policy.as_str().into());
+        }
+        if self.dry_run {
+            set("dryRun", json!(["All"]));
+        }
+        let mut preconditions = serde_json::Map::new();
+        for (key, value) in [("uid", &self.uid), ("resourceVersion", &self.resource_version)] {
+            if let Some(value) = value {
+                preconditions.insert(key.into(), value.as_str().into());
+            }
+        }
+        if !preconditions.is_empty() {
+            set("preconditions", preconditions.into());
+        }
+        options
+    }
+}
+
 /// Reads the body, if there is one; what it leaves open comes from the query.
 pub fn options(body: Option<&Value>, query: &Options) -> Result<DeleteOptions> {
     let body = body.unwrap_or(&Value::Null);

@@ -4,15 +4,14 @@
 use serde_json::Value;
 use tiphys_api::field::FieldError;
 
-use super::{metadata, names, unchanged};
+use super::{admit, metadata, names, unchanged};
 use crate::{
-    admission::{self, Operation},
-    authz,
+    admission::{Charge, Charges},
     context::Context,
     patch::apply::{Writer, track_update},
     service,
     status::{ApiError, Result},
-    storage::{Current, Outcome, set_revision},
+    storage::{Along, Current, Outcome, set_revision},
 };
 
 /// How often a change is tried again when other writes come first.
@@ -29,7 +28,7 @@ pub enum Part {
 }
 
 impl Part {
-    fn subresource(self) -> &'static str {
+    pub fn subresource(self) -> &'static str {
         match self {
             Self::Main => "",
             Self::Status => "status",
@@ -73,27 +72,46 @@ async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result
     let kind = ctx.resource.stored;
     let now = metadata::now();
     begin(ctx, &mut object, &now)?;
-    admit_mutate(ctx, Part::Main, &mut object, None).await?;
+    admit::mutate(ctx, Part::Main, &mut object, None).await?;
+    (kind.default)(&mut object);
+    // Admission may have changed what this was read off.
+    (kind.prepare_create)(&mut object);
     (kind.default)(&mut object);
     let name = metadata::text(&object, "name").to_owned();
     invalid_if_any(ctx, &name, &kind.check_create(&object))?;
-    admit_validate(ctx, Part::Main, &mut object, None).await?;
+    admit::validate(ctx, Part::Main, &mut object, None).await?;
     let claim = service::claim(ctx, &mut object, None)?;
     if !tracked {
         track(ctx, Part::Main, None, &mut object, &now);
     }
     if ctx.options.dry_run {
+        admit::charge(ctx, Part::Main, &mut object, None).await?;
         return dry_create(ctx, &name, object).await;
     }
     let namespace = namespace_of(ctx, &object);
-    match ctx.core.storage.create(&ctx.resource, &namespace, &name, &object).await? {
-        Outcome::Done(revision) => {
-            claim.keep();
-            set_revision(&mut object, revision);
-            Ok(object)
+    for _ in 0..ATTEMPTS {
+        let charges = admit::charge(ctx, Part::Main, &mut object, None).await?;
+        let along = along(ctx, &charges)?;
+        match ctx.core.storage.create(&ctx.resource, &namespace, &name, &object, &along).await? {
+            Outcome::Done(revision) => {
+                claim.keep();
+                set_revision(&mut object, revision);
+                return Ok(object);
+            }
+            Outcome::Lost(_) => return Err(ApiError::already_exists(ctx.group_resource(), &name)),
+            Outcome::Outrun => {}
         }
-        Outcome::Lost(_) => Err(ApiError::already_exists(ctx.group_resource(), &name)),
     }
+    Err(ApiError::modified(ctx.group_resource(), &name))
+}
+
+/// What is stored in one transaction with the object.
+fn along(ctx: &Context, charges: &Charges) -> Result<Vec<Along>> {
+    let of = |charge: &Charge| {
+        let resource = ctx.core.registry.stored(charge.group, charge.resource);
+        Along::new(resource.ok_or_else(ApiError::no_such_path)?, &charge.object)
+    };
+    charges.list.iter().map(of).collect()
 }
 
 async fn dry_create(ctx: &Context, name: &str, object: Value) -> Result<Value> {
@@ -186,10 +204,10 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     let now = metadata::now();
     let mut new = change.object;
     prepare(ctx, part, &mut new, old)?;
-    admit_mutate(ctx, part, &mut new, Some(old)).await?;
+    admit::mutate(ctx, part, &mut new, Some(old)).await?;
     (ctx.resource.stored.default)(&mut new);
     validate_update(ctx, part, &new, old)?;
-    admit_validate(ctx, part, &mut new, Some(old)).await?;
+    admit::validate(ctx, part, &mut new, Some(old)).await?;
     let claim = service::claim(ctx, &mut new, Some(old))?;
     if part != Part::Status && ctx.resource.stored.has_status() {
         metadata::bump_generation(&mut new, old);
@@ -203,19 +221,39 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     if unchanged::is_unchanged(&new, old) {
         return Ok(Tried::Stored(old.clone()));
     }
-    if ctx.options.dry_run {
-        return Ok(Tried::Stored(new));
-    }
-    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
-    match ctx.core.storage.replace(&ctx.resource, namespace, name, current, &new).await? {
-        Outcome::Done(revision) => {
+    match replace_charged(ctx, part, current, &mut new).await? {
+        Some(Outcome::Done(revision)) => {
             claim.keep();
             service::released_by(ctx, &new, old);
             set_revision(&mut new, revision);
             Ok(Tried::Stored(new))
         }
-        Outcome::Lost(newer) => Ok(Tried::Lost(newer)),
+        Some(Outcome::Lost(newer)) => Ok(Tried::Lost(newer)),
+        Some(Outcome::Outrun) => Err(ApiError::modified(ctx.group_resource(), &ctx.info.name)),
+        None => Ok(Tried::Stored(new)),
     }
+}
+
+/// Stores the object with its charges, again when only these were outrun. `None` for a dry run.
+async fn replace_charged(
+    ctx: &Context,
+    part: Part,
+    current: &Current,
+    new: &mut Value,
+) -> Result<Option<Outcome>> {
+    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
+    for _ in 0..ATTEMPTS {
+        let charges = admit::charge(ctx, part, new, Some(&current.object)).await?;
+        if ctx.options.dry_run {
+            return Ok(None);
+        }
+        let along = along(ctx, &charges)?;
+        match ctx.core.storage.replace(&ctx.resource, namespace, name, current, new, &along).await? {
+            Outcome::Outrun => {}
+            done => return Ok(Some(done)),
+        }
+    }
+    Ok(Some(Outcome::Outrun))
 }
 
 /// The last finalizer is gone: so is the object.
@@ -230,6 +268,7 @@ async fn remove(ctx: &Context, current: &Current, new: Value) -> Result<Tried> {
             Ok(Tried::Stored(new))
         }
         Outcome::Lost(newer) => Ok(Tried::Lost(newer)),
+        Outcome::Outrun => Err(ApiError::modified(ctx.group_resource(), name)),
     }
 }
 
@@ -325,56 +364,4 @@ fn namespace_of(ctx: &Context, object: &Value) -> String {
     } else {
         String::new()
     }
-}
-
-fn request<'a>(
-    ctx: &'a Context,
-    part: Part,
-    name: &'a str,
-    object: &'a mut Value,
-    old: Option<&'a Value>,
-) -> admission::Request<'a> {
-    admission::Request {
-        operation: if old.is_some() { Operation::Update } else { Operation::Create },
-        user: &ctx.user,
-        group: ctx.resource.stored.group,
-        resource: ctx.resource.stored.plural,
-        subresource: part.subresource(),
-        namespace: &ctx.info.namespace,
-        name,
-        object: Some(object),
-        old,
-    }
-}
-
-async fn admit_mutate(ctx: &Context, part: Part, object: &mut Value, old: Option<&Value>) -> Result<()> {
-    let name = metadata::text(object, "name").to_owned();
-    Ok(ctx.core.admission.mutate(&mut request(ctx, part, &name, object, old)).await?)
-}
-
-async fn admit_validate(ctx: &Context, part: Part, object: &mut Value, old: Option<&Value>) -> Result<()> {
-    let name = metadata::text(object, "name").to_owned();
-    ctx.core.admission.validate(&request(ctx, part, &name, object, old)).await?;
-    if ctx.resource.stored.group == "rbac.authorization.k8s.io" && part == Part::Main {
-        let plural = ctx.resource.stored.plural;
-        authz::check_escalation(&ctx.core.rbac, &ctx.user, plural, &ctx.info.namespace, object, old)?;
-    }
-    Ok(())
-}
-
-/// For a subresource with a kind of its own (TokenRequest, Eviction): that object passes admission.
-pub async fn admit_subresource(ctx: &Context, object: &mut Value) -> Result<()> {
-    let mut request = admission::Request {
-        operation: Operation::Create,
-        user: &ctx.user,
-        group: ctx.resource.stored.group,
-        resource: ctx.resource.stored.plural,
-        subresource: &ctx.info.subresource,
-        namespace: &ctx.info.namespace,
-        name: &ctx.info.name,
-        object: Some(object),
-        old: None,
-    };
-    ctx.core.admission.mutate(&mut request).await?;
-    Ok(ctx.core.admission.validate(&request).await?)
 }

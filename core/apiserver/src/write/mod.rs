@@ -6,6 +6,7 @@
 //!   -> generation -> validation -> managedFields -> unchanged? -> store
 //! ```
 
+pub mod admit;
 pub mod commit;
 pub mod decode;
 pub mod metadata;

@@ -76,6 +76,7 @@ impl Plane {
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertise: None,
+            enable_admission_plugins: Vec::new(),
         };
         let server = ApiServer::start(config, store, &tasks).await.unwrap();
         let client = in_memory(server.handler(), UserInfo::master("system:control-plane"));

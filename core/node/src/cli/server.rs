@@ -27,6 +27,9 @@ pub struct Server {
     /// The range of Service addresses
     #[arg(long, default_value = "10.96.0.0/16")]
     pub service_cidr: String,
+    /// Admission plug-ins beside those that are always on: DenyServiceExternalIPs
+    #[arg(long, value_delimiter = ',')]
+    pub enable_admission_plugins: Vec<String>,
     /// Where the dashboard is served, by HTTP; keep it on loopback
     #[arg(long, default_value = "127.0.0.1:6480")]
     pub dashboard_listen: SocketAddr,

@@ -80,6 +80,7 @@ async fn start_api(options: &ServerOptions, pki: &ClusterPki, tasks: &Tasks) -> 
         service_cidr: options.service_cidr.parse()?,
         node_ports: 30000..=32767,
         advertise: options.advertise.map(|address| (address.ip(), address.port())),
+        enable_admission_plugins: options.enable_admission_plugins.clone(),
     };
     Ok(ApiServer::start(config, store, tasks).await?)
 }
