@@ -6,7 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet},
     coordination::v1::Lease,
-    core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
+    core::v1::{
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota,
+        Service, ServiceAccount,
+    },
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, Client, runtime::watcher};
@@ -58,6 +61,9 @@ pub struct Caches {
     pub deployments: Watched<Deployment>,
     pub replica_sets: Watched<ReplicaSet>,
     pub daemon_sets: Watched<DaemonSet>,
+    pub quotas: Watched<ResourceQuota>,
+    pub claims: Watched<PersistentVolumeClaim>,
+    pub volumes: Watched<PersistentVolume>,
 }
 
 impl Context {
@@ -99,6 +105,9 @@ impl Caches {
             deployments: all(client, tasks),
             replica_sets: all(client, tasks),
             daemon_sets: all(client, tasks),
+            quotas: all(client, tasks),
+            claims: all(client, tasks),
+            volumes: all(client, tasks),
         }
     }
 }

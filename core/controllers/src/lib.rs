@@ -16,6 +16,7 @@ pub mod queue;
 pub mod runtime;
 pub mod watched;
 
+mod finalizer;
 mod object;
 mod owner;
 mod pod;
@@ -23,6 +24,7 @@ mod pod_writer;
 mod selector;
 mod served;
 
+mod claim_protection;
 mod daemonset;
 mod deployment;
 mod endpoints;
@@ -32,9 +34,11 @@ mod node_ipam;
 mod node_lifecycle;
 mod pod_garbage;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
 mod taint_eviction;
+mod volume_protection;
 
 use kube::Client;
 use tiphys_lifecycle::Tasks;
@@ -74,6 +78,9 @@ pub fn all() -> Vec<Entry> {
         entry("service-account", service_account::start),
         entry("root-ca", root_ca::start),
         entry("pod-garbage", pod_garbage::start),
+        entry("resource-quota", resource_quota::start),
+        entry("claim-protection", claim_protection::start),
+        entry("volume-protection", volume_protection::start),
     ]
 }
 

@@ -8,6 +8,8 @@ mod daemons;
 mod harness;
 mod kubelet;
 mod nodes;
+mod protection;
+mod quotas;
 mod rollouts;
 mod scheduling;
 mod services;
