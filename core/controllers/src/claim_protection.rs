@@ -37,7 +37,8 @@ pub fn start(context: &Context) {
     claims.subscribe(move |_, after| after.into_iter().for_each(|claim| keys.add(Key::of(&**claim))));
     let keys = queue.clone();
     pods.subscribe(move |before, after| {
-        let gone = before.filter(|before| after.is_none_or(|after| object::uid(&***before) != object::uid(&**after)));
+        let gone = before
+            .filter(|before| after.is_none_or(|after| object::uid(&***before) != object::uid(&**after)));
         if let Some(gone) = gone {
             let namespace = object::namespace(&**gone);
             claims_of(gone).into_iter().for_each(|claim| keys.add(Key::new(namespace, claim)));
@@ -77,7 +78,8 @@ impl Reconciler for Protection {
 
 /// Whether a placed Pod has the claim.
 fn uses(pod: &Pod, claim: &str) -> bool {
-    let placed = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty());
+    let placed =
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty());
     placed && claims_of(pod).iter().any(|name| name == claim)
 }
 

@@ -51,7 +51,10 @@ async fn sixty_four_parallel_creates_do_not_exceed_a_quota() {
             made += 1;
         } else {
             let why = answer.refused(403, "Forbidden");
-            assert!(why.contains("exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=10"), "{why}");
+            assert!(
+                why.contains("exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=10"),
+                "{why}"
+            );
         }
     }
     assert_eq!(made, 10);

@@ -33,7 +33,6 @@ use crate::{
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     served::Served,
-    watched::Watched,
 };
 use watch::Monitors;
 

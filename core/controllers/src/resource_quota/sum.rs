@@ -89,14 +89,14 @@ mod tests {
     fn scopes_leave_pods_out() {
         let quota = json!({ "spec": { "hard": { "pods": "5" }, "scopes": ["BestEffort"] } });
         let plain = json!({ "metadata": {}, "spec": { "containers": [{ "name": "c" }] } });
-        let listed =
-            Listed::from([((String::new(), "pods".to_owned()), vec![pod("1", json!({})), plain])]);
+        let listed = Listed::from([((String::new(), "pods".to_owned()), vec![pod("1", json!({})), plain])]);
         assert_eq!(Value::Object(used(&quota, &listed, now())), json!({ "pods": "1" }));
     }
 
     #[test]
     fn a_pod_stuck_in_its_deletion_stops_to_count() {
-        let deleted = |at: &str| json!({ "metadata": { "deletionTimestamp": at, "deletionGracePeriodSeconds": 30 } });
+        let deleted =
+            |at: &str| json!({ "metadata": { "deletionTimestamp": at, "deletionGracePeriodSeconds": 30 } });
         let listed = Listed::from([(
             (String::new(), "pods".to_owned()),
             vec![

@@ -113,7 +113,9 @@ impl Monitors {
         for quota in self.quotas.list() {
             wanted.extend(sum::resources(&serde_json::to_value(&*quota)?));
         }
-        wanted.retain(|(group, resource)| !(group.is_empty() && matches!(resource.as_str(), "pods" | "services")));
+        wanted.retain(|(group, resource)| {
+            !(group.is_empty() && matches!(resource.as_str(), "pods" | "services"))
+        });
         self.running.lock().retain(|name, token| {
             let keep = wanted.contains(name);
             if !keep {
@@ -153,7 +155,9 @@ impl Monitors {
         match event {
             Event::Delete(object) => self.stale(object::namespace(&object)),
             // A claim may have shrunk; of other resources only the number counts.
-            Event::Apply(object) if sum::needs_whole(group, resource) => self.stale(object::namespace(&object)),
+            Event::Apply(object) if sum::needs_whole(group, resource) => {
+                self.stale(object::namespace(&object))
+            }
             // Deletions may have been missed.
             Event::InitDone => self.quotas.list().iter().for_each(|quota| self.queue.add(Key::of(&**quota))),
             Event::Apply(_) | Event::Init | Event::InitApply(_) => {}

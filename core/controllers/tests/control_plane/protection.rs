@@ -48,7 +48,8 @@ async fn a_deleted_volume_stays_until_it_is_bound_no_more() {
     let phase = |phase: &str| Patch::Merge(json!({"status": {"phase": phase}}));
     api.patch_status("v", &PatchParams::default(), &phase("Bound")).await.unwrap();
     api.delete("v", &DeleteParams::default()).await.unwrap();
-    until("the volume marked", &volumes, |all| all.iter().any(|v| v.metadata.deletion_timestamp.is_some())).await;
+    until("the volume marked", &volumes, |all| all.iter().any(|v| v.metadata.deletion_timestamp.is_some()))
+        .await;
     assert!(api.get("v").await.is_ok());
     api.patch_status("v", &PatchParams::default(), &phase("Released")).await.unwrap();
     until("the volume gone", &volumes, |all| all.is_empty()).await;

@@ -82,7 +82,9 @@ async fn a_quota_follows_pods_that_come_and_go() {
     );
     plane.api::<Pod>().delete("a", &DeleteParams::default()).await.unwrap();
     until_used(&quotas, "q", json!({"pods": "1", "requests.cpu": "400m"})).await;
-    plane.patch::<ResourceQuota>("q", json!({"spec": {"hard": {"requests.cpu": null, "services": "1"}}})).await;
+    plane
+        .patch::<ResourceQuota>("q", json!({"spec": {"hard": {"requests.cpu": null, "services": "1"}}}))
+        .await;
     until_used(&quotas, "q", json!({"pods": "1", "services": "0"})).await;
     plane.stop().await;
 }
