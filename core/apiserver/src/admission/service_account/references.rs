@@ -68,8 +68,8 @@ impl<'a> Account<'a> {
 pub fn beyond_account(pod: &Value, account: &Value) -> Option<String> {
     let account = Account::strict(account)?;
     let spec = &pod["spec"];
-    let in_volumes = items(&spec["volumes"]).filter_map(|volume| volume["secret"]["secretName"].as_str());
-    for secret in in_volumes.filter(|secret| !account.names("secrets", secret)) {
+    let mut in_volumes = items(&spec["volumes"]).filter_map(|volume| volume["secret"]["secretName"].as_str());
+    if let Some(secret) = in_volumes.find(|secret| !account.names("secrets", secret)) {
         return Some(format!(
             "volume with secret.secretName={secret:?} is not allowed because service account {} does not \
              reference that secret",
