@@ -90,7 +90,7 @@ impl Context {
 
     /// Answers with an error; what the client was warned of still holds.
     pub fn answer_error(&self, error: &ApiError) -> Response<Body> {
-        let mut response = respond::error(error);
+        let mut response = respond::error(error, self.accept.format);
         warn(&mut response, &self.notes.warnings());
         response
     }

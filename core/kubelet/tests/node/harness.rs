@@ -201,6 +201,7 @@ async fn start_api(own: &Own, pki: &ClusterPki, tasks: &Tasks) -> ApiServer {
         service_cidr: "10.96.0.0/16".parse().expect("a range"),
         node_ports: 30000..=32767,
         advertise: None,
+        enable_admission_plugins: Vec::new(),
     };
     ApiServer::start(config, store, tasks).await.expect("a server")
 }
