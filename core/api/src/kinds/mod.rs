@@ -17,6 +17,7 @@ mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
+mod flow_control;
 mod horizontal_pod_autoscaler;
 mod ingress;
 mod job;
@@ -105,4 +106,6 @@ static ALL: &[&Kind] = &[
     &classes::PRIORITY_CLASS,
     &lease::KIND,
     &endpoint_slice::KIND,
+    &flow_control::FLOW_SCHEMA,
+    &flow_control::PRIORITY_LEVEL,
 ];
