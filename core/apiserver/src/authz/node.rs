@@ -1,8 +1,8 @@
 //! The Node authorizer: what a kubelet may, beside the roles of its groups.
 //!
 //! `system:node:NAME` of `system:nodes` may read what every kubelet needs
-//! ([`STATIC`]), its own Node and Lease, and those Secrets, ConfigMaps, claims and
-//! service accounts that a Pod bound to its node refers to. That a kubelet writes
+//! ([`STATIC`]), its own Node and Lease, and those Secrets, ConfigMaps, claims,
+//! volumes and service accounts that a Pod bound to its node refers to. That a kubelet writes
 //! only its own Node and Pods is checked again, with the object at hand, by the
 //! NodeRestriction plug-in.
 
@@ -28,7 +28,9 @@ const STATIC: &[(&str, &[&str], &[&str])] = &[
     ("", &["endpoints"], &["get"]),
     ("certificates.k8s.io", &["certificatesigningrequests"], &["create", "get", "list", "watch"]),
     ("node.k8s.io", &["runtimeclasses"], &["get", "list", "watch"]),
-    ("storage.k8s.io", &["csidrivers", "volumeattachments"], &["get", "list", "watch"]),
+    ("storage.k8s.io", &["csidrivers"], &["get", "list", "watch"]),
+    // A slice of another node is refused by its object: see NodeRestriction.
+    ("resource.k8s.io", &["resourceslices"], &["create"]),
 ];
 
 /// The node whose kubelet this user is.
@@ -49,7 +51,19 @@ pub fn allows(objects: &dyn Objects, user: &UserInfo, attributes: &Attributes) -
         ("", "secrets" | "configmaps" | "persistentvolumeclaims", "") if reads => {
             is_referred_to(objects, node, resource, namespace, name)
         }
+        ("", "persistentvolumeclaims", "status") if verb == "get" || writes => {
+            is_referred_to(objects, node, resource, namespace, name)
+        }
         ("", "persistentvolumes", "") if verb == "get" => volume_is_claimed(objects, node, name),
+        ("storage.k8s.io", "volumeattachments", "") if verb == "get" => {
+            is_of_node(objects, node, group, resource, name)
+        }
+        ("resource.k8s.io", "resourceclaims", "") if verb == "get" => {
+            is_referred_to(objects, node, resource, namespace, name)
+        }
+        ("resource.k8s.io", "resourceslices", "") if verb == "get" || writes || verb == "delete" => {
+            is_of_node(objects, node, group, resource, name)
+        }
         ("", "serviceaccounts", "token") if verb == "create" => {
             is_referred_to(objects, node, resource, namespace, name)
         }
@@ -79,6 +93,12 @@ fn is_static(verb: &str, group: &str, resource: &str, subresource: &str) -> bool
             && verbs.contains(&verb)
             && resources.iter().any(|rule| rule::resource_matches(rule, resource, subresource))
     })
+}
+
+/// Whether the object says that it is for the node.
+fn is_of_node(objects: &dyn Objects, node: &str, group: &str, resource: &str, name: &str) -> bool {
+    !name.is_empty()
+        && objects.get(group, resource, "", name).is_some_and(|object| object["spec"]["nodeName"] == node)
 }
 
 /// Whether a Pod bound to the node refers to this object.
@@ -111,6 +131,11 @@ fn refers(pod: &Value, resource: &str, name: &str) -> bool {
                     && pod.zip(volume_name).is_some_and(|(pod, volume)| name == format!("{pod}-{volume}"))
             };
             volumes().any(|volume| volume["persistentVolumeClaim"]["claimName"] == name || generated(volume))
+        }
+        "resourceclaims" => {
+            items(&spec["resourceClaims"]).any(|claim| claim["resourceClaimName"] == name)
+                || items(&pod["status"]["resourceClaimStatuses"])
+                    .any(|claim| claim["resourceClaimName"] == name)
         }
         "configmaps" => {
             volumes().any(|volume| volume["configMap"]["name"] == name)
@@ -158,6 +183,7 @@ mod tests {
             json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": "ns", "name": "here" }, "spec": {
                 "nodeName": "n1", "serviceAccountName": "robot",
                 "imagePullSecrets": [{ "name": "pull" }],
+                "resourceClaims": [{ "name": "gpu", "resourceClaimName": "gpu" }],
                 "volumes": [
                     { "name": "a", "secret": { "secretName": "mounted" } },
                     { "name": "b", "projected": { "sources": [{ "configMap": { "name": "projected" } }] } },
@@ -172,6 +198,8 @@ mod tests {
             }}),
             json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "pv" },
                     "spec": { "claimRef": { "namespace": "ns", "name": "claim" } } }),
+            json!({ "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": { "name": "mine" }, "spec": { "nodeName": "n1" } }),
+            json!({ "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": { "name": "theirs" }, "spec": { "nodeName": "n2" } }),
         ])
     }
 
@@ -208,6 +236,9 @@ mod tests {
         check("watch configmaps ns/environment", true);
         check("get persistentvolumeclaims ns/claim", true);
         check("get persistentvolumes /pv", true);
+        check("patch persistentvolumeclaims/status ns/claim", true);
+        check("get storage.k8s.io:volumeattachments /mine", true);
+        check("get resource.k8s.io:resourceclaims ns/gpu", true);
         check("create serviceaccounts/token ns/robot", true);
         check("patch nodes/status /n1", true);
         check("update coordination.k8s.io:leases kube-node-lease/n1", true);
@@ -224,6 +255,10 @@ mod tests {
         check("get secrets other/mounted", false);
         check("get configmaps ns/kube-root-ca.crt", false);
         check("create serviceaccounts/token ns/other", false);
+        check("get storage.k8s.io:volumeattachments /theirs", false);
+        check("list storage.k8s.io:volumeattachments /", false);
+        check("get resource.k8s.io:resourceclaims ns/other", false);
+        check("patch persistentvolumeclaims/status ns/other", false);
         check("update nodes /n2", false);
         check("patch nodes/status /n2", false);
         check("delete nodes /n2", false);

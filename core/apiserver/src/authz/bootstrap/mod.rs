@@ -1,7 +1,7 @@
 //! The roles and bindings every cluster has, and how they are kept.
 //!
 //! ```text
-//! roles.rs (components), user_facing.rs (admin, edit, view) ──> objects() ──> create what is missing,
+//! roles.rs (components), user_facing.rs (admin, edit, view), namespaced.rs (kube-system) ──> objects() ──> create what is missing,
 //!                                                                         reconcile() what is stored
 //! ```
 //!
@@ -9,6 +9,7 @@
 //! what somebody added stays, and the annotation
 //! `rbac.authorization.kubernetes.io/autoupdate: "false"` keeps the hands off.
 
+mod namespaced;
 mod roles;
 mod user_facing;
 
@@ -55,7 +56,7 @@ struct RoleFact {
     rules: &'static [Fact],
 }
 
-/// All ClusterRoles and ClusterRoleBindings, aggregated roles with the rules they resolve to.
+/// All roles and bindings, aggregated roles with the rules they resolve to.
 pub fn objects() -> Vec<Value> {
     let plain: Vec<Arc<Value>> =
         roles::ROLES.iter().chain(user_facing::PARTS).map(|role| Arc::new(cluster_role(role))).collect();
@@ -69,6 +70,7 @@ pub fn objects() -> Vec<Value> {
         objects.push(role_with_rules);
     }
     objects.extend(roles::BINDINGS.iter().map(|(role, subjects)| binding(role, subjects)));
+    objects.extend(namespaced::objects());
     objects
 }
 

@@ -1,6 +1,6 @@
 //! Roles of components and of everybody, and whom they are bound to.
 
-use super::{ALL, CORE, CREATE, Fact, READ, RoleFact, WRITE, at, on};
+use super::{ALL, CORE, CREATE, Fact, READ, RoleFact, at, on};
 
 const EVENTS: &[&str] = &["create", "patch", "update"];
 const EVENT_GROUPS: &[&str] = &["", "events.k8s.io"];
@@ -8,6 +8,19 @@ const KEEP: &[&str] = &["get", "list", "watch", "update", "patch"];
 const COORDINATION: &[&str] = &["coordination.k8s.io"];
 const REVIEWS: Fact = on(CREATE, &["authorization.k8s.io"], &["subjectaccessreviews"]);
 const TOKEN_REVIEWS: Fact = on(CREATE, &["authentication.k8s.io"], &["tokenreviews"]);
+
+const CERTIFICATES: &[&str] = &["certificates.k8s.io"];
+
+/// A role that approves what one signer signs.
+macro_rules! approver {
+    ($name:literal, $signer:literal) => {
+        RoleFact {
+            name: $name,
+            labels: &[],
+            rules: &[Fact { names: &[$signer], ..on(&["approve"], CERTIFICATES, &["signers"]) }],
+        }
+    };
+}
 
 /// ClusterRoles bound to the subjects of the same entry, by a binding of the same name.
 pub const BINDINGS: &[(&str, &[&str])] = &[
@@ -18,10 +31,39 @@ pub const BINDINGS: &[(&str, &[&str])] = &[
     ("system:kube-scheduler", &["user:system:kube-scheduler"]),
     ("system:kubelet-api-admin", &["user:kube-apiserver-kubelet-client"]),
     ("system:monitoring", &["group:system:monitoring"]),
+    // Kubelets are authorized by the Node authorizer; who wants them to have more names them here.
+    ("system:node", &[]),
     ("system:node-proxier", &["user:system:kube-proxy", "group:system:nodes"]),
+    ("system:volume-scheduler", &["user:system:kube-scheduler"]),
     ("system:kube-dns", &["group:system:nodes"]),
     ("system:public-info-viewer", &["group:system:authenticated", "group:system:unauthenticated"]),
     ("system:service-account-issuer-discovery", &["group:system:serviceaccounts"]),
+];
+
+/// What every kubelet may. Its Node authorizer narrows most of it to what its Pods need.
+const NODE: &[Fact] = &[
+    TOKEN_REVIEWS,
+    on(CREATE, &["authorization.k8s.io"], &["localsubjectaccessreviews", "subjectaccessreviews"]),
+    on(READ, CORE, &["services"]),
+    on(&["create", "get", "list", "watch"], CORE, &["nodes"]),
+    on(&["patch", "update"], CORE, &["nodes/status"]),
+    on(&["patch", "update"], CORE, &["nodes"]),
+    on(EVENTS, EVENT_GROUPS, &["events"]),
+    on(READ, CORE, &["pods"]),
+    on(&["create", "delete"], CORE, &["pods"]),
+    on(&["patch", "update"], CORE, &["pods/status"]),
+    on(CREATE, CORE, &["pods/eviction"]),
+    on(READ, CORE, &["configmaps", "secrets"]),
+    on(&["get"], CORE, &["persistentvolumeclaims", "persistentvolumes"]),
+    on(&["get"], CORE, &["endpoints"]),
+    on(&["create", "get", "list", "watch"], CERTIFICATES, &["certificatesigningrequests"]),
+    on(&["create", "delete", "get", "patch", "update"], COORDINATION, &["leases"]),
+    on(&["get"], &["storage.k8s.io"], &["volumeattachments"]),
+    on(CREATE, CORE, &["serviceaccounts/token"]),
+    on(&["get", "patch", "update"], CORE, &["persistentvolumeclaims/status"]),
+    on(READ, &["storage.k8s.io"], &["csidrivers"]),
+    on(&["create", "delete", "get", "patch", "update"], &["storage.k8s.io"], &["csinodes"]),
+    on(READ, &["node.k8s.io"], &["runtimeclasses"]),
 ];
 
 pub const ROLES: &[RoleFact] = &[
@@ -113,8 +155,7 @@ pub const ROLES: &[RoleFact] = &[
             ),
         ],
     },
-    // Bound to nobody: kubelets are authorized by the Node authorizer. It stays for those who look for it.
-    RoleFact { name: "system:node", labels: &[], rules: &[TOKEN_REVIEWS, REVIEWS] },
+    RoleFact { name: "system:node", labels: &[], rules: NODE },
     RoleFact {
         name: "system:node-bootstrapper",
         labels: &[],
@@ -123,6 +164,49 @@ pub const ROLES: &[RoleFact] = &[
             &["certificates.k8s.io"],
             &["certificatesigningrequests"],
         )],
+    },
+    RoleFact {
+        name: "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        labels: &[],
+        rules: &[on(CREATE, CERTIFICATES, &["certificatesigningrequests/nodeclient"])],
+    },
+    RoleFact {
+        name: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        labels: &[],
+        rules: &[on(CREATE, CERTIFICATES, &["certificatesigningrequests/selfnodeclient"])],
+    },
+    approver!(
+        "system:certificates.k8s.io:kube-apiserver-client-approver",
+        "kubernetes.io/kube-apiserver-client"
+    ),
+    approver!(
+        "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+        "kubernetes.io/kube-apiserver-client-kubelet"
+    ),
+    approver!("system:certificates.k8s.io:kubelet-serving-approver", "kubernetes.io/kubelet-serving"),
+    approver!("system:certificates.k8s.io:legacy-unknown-approver", "kubernetes.io/legacy-unknown"),
+    RoleFact {
+        name: "system:kube-aggregator",
+        labels: &[],
+        rules: &[on(READ, CORE, &["endpoints", "services"])],
+    },
+    RoleFact {
+        name: "system:node-problem-detector",
+        labels: &[],
+        rules: &[
+            on(&["get"], CORE, &["nodes"]),
+            on(&["patch"], CORE, &["nodes/status"]),
+            on(EVENTS, EVENT_GROUPS, &["events"]),
+        ],
+    },
+    RoleFact {
+        name: "system:volume-scheduler",
+        labels: &[],
+        rules: &[
+            on(KEEP, CORE, &["persistentvolumes"]),
+            on(READ, &["storage.k8s.io"], &["storageclasses"]),
+            on(KEEP, CORE, &["persistentvolumeclaims"]),
+        ],
     },
     RoleFact {
         name: "system:node-proxier",
@@ -200,7 +284,17 @@ pub const ROLES: &[RoleFact] = &[
             on(CREATE, &["discovery.k8s.io"], &["endpointslices"]),
             on(CREATE, COORDINATION, &["leases"]),
             on(READ, &["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"], ALL),
-            on(WRITE, &["certificates.k8s.io"], &["certificatesigningrequests/approval"]),
+            Fact {
+                names: &[
+                    "kubernetes.io/kube-apiserver-client",
+                    "kubernetes.io/kube-apiserver-client-kubelet",
+                    "kubernetes.io/kubelet-serving",
+                    "kubernetes.io/legacy-unknown",
+                ],
+                ..on(&["approve", "sign"], &["certificates.k8s.io"], &["signers"])
+            },
+            // Sums of roles are written by a controller that does not hold all of their rules.
+            on(&["escalate"], &["rbac.authorization.k8s.io"], &["clusterroles"]),
             TOKEN_REVIEWS,
             REVIEWS,
         ],

@@ -30,6 +30,7 @@ const APPS_WRITTEN: &[&str] = &[
     "statefulsets",
     "statefulsets/scale",
 ];
+const RESOURCE: &[&str] = &["resource.k8s.io"];
 const NETWORKING: &[&str] = &["networking.k8s.io"];
 
 pub const PARTS: &[RoleFact] = &[
@@ -76,6 +77,7 @@ pub const PARTS: &[RoleFact] = &[
             on(WRITE, NETWORKING, &["ingresses", "networkpolicies"]),
             on(READ, &["coordination.k8s.io"], &["leases"]),
             on(WRITE, &["coordination.k8s.io"], &["leases"]),
+            on(WRITE, RESOURCE, &["resourceclaims", "resourceclaimtemplates"]),
         ],
     },
     RoleFact {
@@ -132,6 +134,7 @@ pub const PARTS: &[RoleFact] = &[
             on(READ, &["batch"], &["cronjobs", "cronjobs/status", "jobs", "jobs/status"]),
             on(READ, &["policy"], &["poddisruptionbudgets", "poddisruptionbudgets/status"]),
             on(READ, NETWORKING, &["ingresses", "ingresses/status", "networkpolicies"]),
+            on(READ, RESOURCE, &["resourceclaims", "resourceclaims/status", "resourceclaimtemplates"]),
         ],
     },
     RoleFact {
