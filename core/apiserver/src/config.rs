@@ -2,12 +2,16 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, sync::Arc};
 
-use crate::{authn, service::addresses::Cidr};
+use crate::{audit, authn, service::addresses::Cidr};
 
 /// The configuration of one API server.
 pub struct Config {
     /// Keys of service account tokens, static tokens, anonymous access.
     pub authn: authn::Config,
+    /// None: no audit log.
+    pub audit: Option<audit::Config>,
+    /// How many requests may be worked on at once; those of `system:masters` are not counted.
+    pub seats: usize,
     /// For the way to the kubelets: the cluster's CA and a certificate of
     /// CN=kube-apiserver-kubelet-client.
     pub kubelet_tls: Arc<rustls::ClientConfig>,

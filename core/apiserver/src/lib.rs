@@ -9,18 +9,21 @@
 //! - [`ApiServer`] is all of it: [`ApiServer::handler`] in memory, [`ApiServer::serve`] behind TLS.
 //! - `request`: what is asked; `respond`: how it is answered; [`status`]: how it fails.
 //! - `verbs`, `subresources`: one a file, over any resource; `write`: what those that store have in common.
-//! - [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`streaming`], [`pki`]: parts with a contract of their own.
+//! - [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`audit`], [`streaming`], [`pki`]: parts with a contract of their own.
 //!
 //! What it must not do: know a kind. What differs between kinds stands in core/api.
 
 pub mod admission;
+pub mod audit;
 pub mod authn;
 pub mod authz;
 mod bootstrap;
 pub mod cache;
+mod certificates;
 mod config;
 mod context;
 mod discovery;
+mod flow;
 mod front;
 mod metrics;
 mod mounts;

@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 
 use crate::{
     admission::{Admission, Cluster, UnknownPlugin},
+    audit::Audit,
     authn::Authenticator,
     authz::{Objects, Rbac},
     bootstrap::{self, kubernetes, roles},
     cache::{CacheError, Freshness, ListQuery},
     config::Config,
+    flow::{self, Flow},
     front::{listen, route},
     metrics::Metrics,
     mounts::{MountedGroup, Mounts},
@@ -40,6 +42,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the admission plug-ins are wrong: {0}")]
     Admission(#[from] UnknownPlugin),
+    #[error("the audit log can't be opened: {0}")]
+    Audit(#[from] std::io::Error),
     #[error("{what} could not be written: {source}")]
     Bootstrap { what: String, source: ApiError },
 }
@@ -69,6 +73,8 @@ impl ApiServer {
             rbac,
             streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
             service_pools: Pools::new(config.service_cidr, config.node_ports),
+            audit: config.audit.map(|config| Audit::start(config, &tasks)).transpose()?,
+            flow: Flow::new(config.seats),
             mounts: Mounts::default(),
             openapi: OpenApi::new(registry.clone()),
             metrics: Metrics::default(),
@@ -79,6 +85,8 @@ impl ApiServer {
             core.service_pools.adopt(&service);
         }
         bootstrap::run(&core, config.advertise).await?;
+        flow::write(&core).await?;
+        flow::follow(&core);
         roles::follow(&core);
         kubernetes::follow(&core, config.advertise);
         Ok(Self { core })
@@ -100,6 +108,16 @@ impl ApiServer {
         self.core.tasks.spawn_draining("api listener", OnError::Stop, move |stop| {
             listen::serve(core, listener, tls, stop)
         });
+    }
+
+    /// The entrance that authenticates, without the TLS before it.
+    #[cfg(test)]
+    pub(crate) async fn enter(
+        &self,
+        certificate: Option<crate::authn::PeerCertificate>,
+        request: Request<Body>,
+    ) -> http::Response<Body> {
+        listen::answer(self.core.clone(), certificate, request).await
     }
 
     /// Answers below a path with another part's handler.

@@ -7,8 +7,10 @@ use tiphys_lifecycle::{CancellationToken, Tasks};
 
 use crate::{
     admission::Admission,
+    audit::{self, Audit},
     authn::Authenticator,
     authz::{Rbac, forbidden},
+    flow::Flow,
     metrics::Metrics,
     mounts::Mounts,
     openapi::OpenApi,
@@ -26,6 +28,8 @@ pub struct Core {
     pub admission: Admission,
     pub authenticator: Authenticator,
     pub rbac: Arc<Rbac>,
+    pub audit: Option<Arc<Audit>>,
+    pub flow: Flow,
     pub streaming: Streaming,
     pub service_pools: Pools,
     pub mounts: Mounts,
@@ -38,6 +42,21 @@ impl Core {
     /// Refuses with 403 what the user may not do.
     pub fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<()> {
         Ok(self.rbac.authorize(user, attributes).map_err(|why| forbidden(user, attributes, &why))?)
+    }
+
+    /// As [`Core::authorize`], for what the request itself asks: the answer is noted in its record.
+    pub fn authorize_request<B>(
+        &self,
+        user: &UserInfo,
+        attributes: &Attributes,
+        request: &http::Request<B>,
+    ) -> Result<()> {
+        let Some(recorder) = request.extensions().get::<audit::Recorder>() else {
+            return self.authorize(user, attributes);
+        };
+        let decision = self.rbac.decide(user, attributes);
+        recorder.authorized(decision.allowed, &decision.reason);
+        if decision.allowed { Ok(()) } else { self.authorize(user, attributes) }
     }
 
     /// Cancelled when the server stops: watches end then, so that it can drain.

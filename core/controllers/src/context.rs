@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet},
+    certificates::v1::CertificateSigningRequest,
     coordination::v1::Lease,
     core::v1::{
         ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota,
@@ -64,6 +65,7 @@ pub struct Caches {
     pub quotas: Watched<ResourceQuota>,
     pub claims: Watched<PersistentVolumeClaim>,
     pub volumes: Watched<PersistentVolume>,
+    pub certificate_requests: Watched<CertificateSigningRequest>,
 }
 
 impl Context {
@@ -108,6 +110,7 @@ impl Caches {
             quotas: all(client, tasks),
             claims: all(client, tasks),
             volumes: all(client, tasks),
+            certificate_requests: all(client, tasks),
         }
     }
 }

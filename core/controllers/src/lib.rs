@@ -24,7 +24,10 @@ mod pod_writer;
 mod selector;
 mod served;
 
+mod bootstrap_token;
+mod certificates;
 mod claim_protection;
+mod cluster_role;
 mod daemonset;
 mod deployment;
 mod endpoints;
@@ -37,6 +40,7 @@ mod replicaset;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod service_account_token;
 mod taint_eviction;
 mod volume_protection;
 
@@ -44,8 +48,10 @@ use kube::Client;
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
+pub use certificates::Authority;
 pub use context::Context;
 pub use error::Error;
+pub use service_account_token::TokenKey;
 
 /// What the controllers must be told.
 #[derive(Debug, Clone)]
@@ -54,6 +60,10 @@ pub struct Config {
     pub cluster_cidr: String,
     /// The CA that Pods trust the API server by, for `kube-root-ca.crt`.
     pub root_ca_pem: String,
+    /// What signs certificate requests.
+    pub authority: Authority,
+    /// What signs the tokens that are kept in Secrets.
+    pub token_key: TokenKey,
 }
 
 /// A controller's name and what starts it.
@@ -76,11 +86,17 @@ pub fn all() -> Vec<Entry> {
         entry("node-lifecycle", node_lifecycle::start),
         entry("taint-eviction", taint_eviction::start),
         entry("service-account", service_account::start),
+        entry("service-account-token", service_account_token::start),
+        entry("bootstrap-token", bootstrap_token::start),
+        entry("cluster-role-aggregation", cluster_role::start),
         entry("root-ca", root_ca::start),
         entry("pod-garbage", pod_garbage::start),
         entry("resource-quota", resource_quota::start),
         entry("claim-protection", claim_protection::start),
         entry("volume-protection", volume_protection::start),
+        entry("certificate-approving", certificates::start_approving),
+        entry("certificate-signing", certificates::start_signing),
+        entry("certificate-cleaning", certificates::start_cleaning),
     ]
 }
 

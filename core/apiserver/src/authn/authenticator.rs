@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use tiphys_api::auth::UserInfo;
 
 use super::{
-    ANONYMOUS, AUTHENTICATED, ISSUER, PeerCertificate, TokenKeys, UNAUTHENTICATED, bearer, certificate,
-    discovery, review, service_account, token_request,
+    ANONYMOUS, AUTHENTICATED, ISSUER, PeerCertificate, TokenKeys, UNAUTHENTICATED, bearer, bootstrap_token,
+    certificate, discovery, jwt, legacy, oidc::Issuers, review, service_account, token_request,
 };
 use crate::authz::{Objects, Refusal};
 
@@ -18,8 +18,25 @@ pub struct Config {
     pub keys: TokenKeys,
     /// Tokens that are not signed: of the bootstrap, of the dashboard. `system:authenticated` is added.
     pub static_tokens: Vec<(String, UserInfo)>,
-    /// Whether a request without credentials is `system:anonymous`, or refused.
-    pub anonymous: bool,
+    pub anonymous: Anonymous,
+    /// Issuers of ID tokens that are trusted.
+    pub oidc: Issuers,
+}
+
+/// Whether a request without credentials is `system:anonymous`, or refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Anonymous {
+    Never,
+    Always,
+    /// For these paths only.
+    For(Vec<String>),
+}
+
+/// Who asks, and what the audit log should say of how that was found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authenticated {
+    pub user: UserInfo,
+    pub notes: Vec<(&'static str, String)>,
 }
 
 /// Answers who a request comes from.
@@ -27,8 +44,17 @@ pub struct Authenticator {
     keys: TokenKeys,
     /// By the SHA-256 of the token: finding one takes the same time whatever is sent.
     static_tokens: HashMap<[u8; 32], UserInfo>,
-    anonymous: bool,
+    anonymous: Anonymous,
+    oidc: Issuers,
     objects: Arc<dyn Objects>,
+}
+
+/// What a token has shown to be.
+struct Token {
+    user: UserInfo,
+    /// Those of the audiences asked about that it is meant for.
+    audiences: Vec<String>,
+    notes: Vec<(&'static str, String)>,
 }
 
 impl Authenticator {
@@ -38,30 +64,34 @@ impl Authenticator {
             .into_iter()
             .map(|(token, user)| (digest(&token), with_authenticated(user)))
             .collect();
-        Self { keys: config.keys, static_tokens, anonymous: config.anonymous, objects }
+        Self { keys: config.keys, static_tokens, anonymous: config.anonymous, oidc: config.oidc, objects }
     }
 
-    /// Who asks. Credentials are taken out of the headers. 401 for credentials
-    /// that are wrong, and for none where anonymous requests are not allowed.
+    /// Who asks for a path. Credentials are taken out of the headers. 401 for
+    /// credentials that are wrong, and for none where anonymous requests are not allowed.
     pub async fn authenticate(
         &self,
         peer: Option<&PeerCertificate>,
+        path: &str,
         headers: &mut HeaderMap,
-    ) -> Result<UserInfo, Refusal> {
+    ) -> Result<Authenticated, Refusal> {
         let token = bearer::take(headers);
         if let Some(peer) = peer {
-            return certificate::user(peer).map_err(|why| refuse(&why));
+            let user = certificate::user(peer).map_err(|why| refuse(&why))?;
+            return Ok(Authenticated { user, notes: Vec::new() });
         }
         match token.map_err(|why| refuse(&why))? {
-            Some(token) => self
-                .token_user(&token, &[ISSUER.into()])
-                .await
-                .map(|(user, _)| user)
-                .map_err(|why| refuse(&why)),
-            None if self.anonymous => Ok(UserInfo {
-                name: ANONYMOUS.into(),
-                groups: vec![UNAUTHENTICATED.into()],
-                ..UserInfo::default()
+            Some(token) => {
+                let token = self.token(&token, &[ISSUER.into()]).await.map_err(|why| refuse(&why))?;
+                Ok(Authenticated { user: token.user, notes: token.notes })
+            }
+            None if self.anonymous.lets_in(path) => Ok(Authenticated {
+                user: UserInfo {
+                    name: ANONYMOUS.into(),
+                    groups: vec![UNAUTHENTICATED.into()],
+                    ..UserInfo::default()
+                },
+                notes: Vec::new(),
             }),
             None => Err(refuse("no credentials")),
         }
@@ -76,7 +106,7 @@ impl Authenticator {
     pub async fn token_review(&self, body: Value) -> Value {
         let audiences = review::audiences(&body);
         let token = body["spec"]["token"].as_str().unwrap_or_default().to_owned();
-        let result = self.token_user(&token, &audiences).await;
+        let result = self.token(&token, &audiences).await.map(|token| (token.user, token.audiences));
         review::token_review(body, result)
     }
 
@@ -90,18 +120,57 @@ impl Authenticator {
         self.keys.jwks()
     }
 
-    /// The user of a token, and those of `audiences` that it is meant for.
-    async fn token_user(&self, token: &str, audiences: &[String]) -> Result<(UserInfo, Vec<String>), String> {
+    /// Finds out which kind of token it is, and whether it is good.
+    async fn token(&self, token: &str, audiences: &[String]) -> Result<Token, String> {
         if let Some(user) = self.static_tokens.get(&digest(token)) {
-            let meant_for_us = audiences.iter().any(|audience| audience == ISSUER);
-            return match meant_for_us {
-                true => Ok((user.clone(), vec![ISSUER.into()])),
-                false => Err("the token is for the API server only".into()),
-            };
+            return for_the_server(user.clone(), audiences);
         }
-        let (claims, common) = self.keys.verify(token, audiences)?;
+        if let Some((id, secret)) = bootstrap_token::split(token) {
+            let user = bootstrap_token::user(&*self.objects, id, secret, now()).await?;
+            return for_the_server(user, audiences);
+        }
+        match jwt::issuer(token).as_deref() {
+            Some(ISSUER) => self.service_account(token, audiences).await,
+            Some(legacy::ISSUER) => {
+                let claims = self.keys.verify_legacy(token)?;
+                let user = legacy::user(&*self.objects, &claims, token, now()).await?;
+                for_the_server(user, audiences)
+            }
+            Some(issuer) if self.oidc.knows(issuer) => {
+                for_the_server(self.oidc.user(issuer, token).await?, audiences)
+            }
+            Some(issuer) => Err(format!("the issuer {issuer:?} is not known")),
+            None => Err("the token is of no known form".into()),
+        }
+    }
+
+    async fn service_account(&self, token: &str, audiences: &[String]) -> Result<Token, String> {
+        let (claims, audiences) = self.keys.verify(token, audiences)?;
         let user = service_account::user(&*self.objects, &claims, now()).await?;
-        Ok((user, common))
+        let late = claims.kubernetes.warnafter.map(|warn| now() - warn).filter(|late| *late > 0);
+        let notes = late.map(|late| {
+            let text = format!("subject: {}, seconds after warning threshold: {late}", claims.sub);
+            ("authentication.k8s.io/stale-token", text)
+        });
+        Ok(Token { user, audiences, notes: notes.into_iter().collect() })
+    }
+}
+
+impl Anonymous {
+    fn lets_in(&self, path: &str) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::For(paths) => paths.iter().any(|allowed| allowed == path),
+        }
+    }
+}
+
+/// A token that names no audience is for the API server and nobody else.
+fn for_the_server(user: UserInfo, audiences: &[String]) -> Result<Token, String> {
+    match audiences.iter().any(|audience| audience == ISSUER) {
+        true => Ok(Token { user, audiences: vec![ISSUER.into()], notes: Vec::new() }),
+        false => Err("the token is for the API server only".into()),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! TLS peer certificate ──> CN is the user, O the groups
-//! Authorization: Bearer ─> static token | service account JWT (signature, times, audience, the
-//!                          account and the bound Pod still there with the same uid)
+//! Authorization: Bearer ─> static token | bootstrap token (a Secret of kube-system)
+//!                          | service account JWT (signature, times, audience, the account and
+//!                            what it is bound to still there with the same uid)
+//!                          | JWT of a Secret (that still holds it) | ID token of an OIDC issuer
 //! neither ───────────────> system:anonymous, whom RBAC lets reach health and version only
 //! then Impersonate-* ────> each part is authorized by the verb impersonate
 //! ```
@@ -14,15 +16,18 @@
 
 mod authenticator;
 mod bearer;
+mod bootstrap_token;
 mod certificate;
 mod discovery;
 mod impersonate;
 mod jwt;
+mod legacy;
+pub mod oidc;
 mod review;
 mod service_account;
 mod token_request;
 
-pub use authenticator::{Authenticator, Config};
+pub use authenticator::{Anonymous, Authenticated, Authenticator, Config};
 pub use certificate::PeerCertificate;
 pub use impersonate::impersonate;
 pub use jwt::{TokenKeyError, TokenKeys};

@@ -58,7 +58,7 @@ pub async fn user(objects: &dyn Objects, claims: &Claims, now: i64) -> Result<Us
     })
 }
 
-async fn still_there(
+pub async fn still_there(
     objects: &dyn Objects,
     resource: &str,
     namespace: &str,

@@ -42,7 +42,8 @@ fn authenticator(pki: &ClusterPki) -> Authenticator {
     let config = Config {
         keys: TokenKeys::from_pem(pki.service_account_key()).unwrap(),
         static_tokens: vec![("let-me-in".into(), UserInfo::named("boot", &["dev"]))],
-        anonymous: true,
+        anonymous: Anonymous::Always,
+        oidc: oidc::Issuers::default(),
     };
     Authenticator::new(config, Arc::new(cluster()))
 }
@@ -50,9 +51,9 @@ fn authenticator(pki: &ClusterPki) -> Authenticator {
 async fn with_token(authenticator: &Authenticator, token: &str) -> Result<UserInfo, u16> {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let user = authenticator.authenticate(None, &mut headers).await;
+    let found = authenticator.authenticate(None, "/api", &mut headers).await;
     assert!(headers.is_empty());
-    user.map_err(|refusal| refusal.code)
+    found.map(|found| found.user).map_err(|refusal| refusal.code)
 }
 
 async fn request(authenticator: &Authenticator, spec: Value) -> Result<Value, Refusal> {
@@ -187,7 +188,7 @@ async fn abuse_03_headers_of_a_front_proxy_are_ignored() {
     headers.insert("x-remote-user", "admin".parse().unwrap());
     headers.insert("x-remote-group", "system:masters".parse().unwrap());
     headers.insert("x-remote-extra-scopes", "all".parse().unwrap());
-    let user = authenticator.authenticate(None, &mut headers).await.unwrap();
+    let user = authenticator.authenticate(None, "/api", &mut headers).await.unwrap().user;
     assert_eq!((user.name.as_str(), user.groups), (ANONYMOUS, vec![UNAUTHENTICATED.to_owned()]));
 }
 
@@ -199,12 +200,13 @@ async fn certificates_and_static_tokens_name_their_user() {
     let der = rustls_pki_types::pem::PemObject::from_pem_slice(pem.as_bytes());
     let der: rustls_pki_types::CertificateDer<'_> = der.unwrap();
     let jane = authenticator
-        .authenticate(Some(&PeerCertificate(der.to_vec())), &mut HeaderMap::new())
+        .authenticate(Some(&PeerCertificate(der.to_vec())), "/api", &mut HeaderMap::new())
         .await
-        .unwrap();
+        .unwrap()
+        .user;
     assert_eq!((jane.name.as_str(), jane.groups), ("jane", vec!["dev".into(), AUTHENTICATED.to_owned()]));
     let broken = PeerCertificate(vec![1, 2, 3]);
-    assert!(authenticator.authenticate(Some(&broken), &mut HeaderMap::new()).await.is_err());
+    assert!(authenticator.authenticate(Some(&broken), "/api", &mut HeaderMap::new()).await.is_err());
 
     let boot = with_token(&authenticator, "let-me-in").await.unwrap();
     assert_eq!(boot.name, "boot");

@@ -13,7 +13,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tiphys_api::serve::{Body, boxed};
+use tiphys_api::{
+    auth::UserInfo,
+    serve::{Body, boxed},
+};
 use tiphys_lifecycle::CancellationToken;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -23,11 +26,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::route;
 use crate::{
-    authn::{PeerCertificate, impersonate},
-    request::accept,
+    audit,
+    authn::{Authenticated, PeerCertificate, impersonate},
+    request::{accept, info, options},
     respond,
     state::Core,
-    status::Result,
+    status::ApiError,
 };
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -104,7 +108,9 @@ async fn connection(
     let certificate = certificate(&stream);
     let service = service_fn(move |request: Request<Incoming>| {
         let (core, certificate) = (core.clone(), certificate.clone());
-        async move { Ok::<_, Infallible>(answer(core, certificate, request.map(boxed)).await) }
+        let mut request = request.map(boxed);
+        request.extensions_mut().insert(audit::Source(peer.ip()));
+        async move { Ok::<_, Infallible>(answer(core, certificate, request).await) }
     });
     let server = builder();
     let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -138,22 +144,38 @@ pub fn answer(
     mut request: Request<Body>,
 ) -> BoxFuture<'static, Response<Body>> {
     Box::pin(async move {
-        let format = accept::format(accept::header(request.headers()));
-        match authenticate(&core, certificate.as_ref(), &mut request).await {
-            Ok(()) => route::handle(core, request).await,
-            Err(error) => respond::error(&error, format),
-        }
+        let (user, error) = match authenticate(&core, certificate.as_ref(), &mut request).await {
+            Ok(()) => return route::handle(core, request).await,
+            Err(refused) => refused,
+        };
+        let watching = options::is_watch(request.uri().query().unwrap_or_default());
+        let target = info::parse(request.method(), request.uri().path(), watching).ok();
+        audit::refused(core.audit.as_ref(), target.as_ref(), user, &mut request, &error).await;
+        respond::error(&error, accept::format(accept::header(request.headers())))
     })
 }
 
+/// Puts the user into the request's extensions. With a refusal: who asked, if that is known.
 async fn authenticate(
     core: &Core,
     certificate: Option<&PeerCertificate>,
     request: &mut Request<Body>,
-) -> Result<()> {
+) -> std::result::Result<(), (Option<UserInfo>, ApiError)> {
+    let path = request.uri().path().to_owned();
     let headers = request.headers_mut();
-    let user = core.authenticator.authenticate(certificate, headers).await?;
-    let user = impersonate(user, headers, &*core.rbac)?;
+    let Authenticated { user: asked_by, notes } = core
+        .authenticator
+        .authenticate(certificate, &path, headers)
+        .await
+        .map_err(|refusal| (None, refusal.into()))?;
+    let user = impersonate(asked_by.clone(), headers, &*core.rbac)
+        .map_err(|refusal| (Some(asked_by.clone()), refusal.into()))?;
+    if user != asked_by {
+        request.extensions_mut().insert(audit::AskedBy(asked_by));
+    }
+    if !notes.is_empty() {
+        request.extensions_mut().insert(audit::Said(notes));
+    }
     request.extensions_mut().insert(user);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tiphys_api::serve::Body;
 use tiphys_telemetry::Component;
@@ -27,9 +27,9 @@ pub fn answer(core: &Arc<Core>, request: &Request<Body>) -> Result<Response<Body
         "/version" => Ok(respond::json(StatusCode::OK, &version())),
         "/metrics" => Ok(bytes(StatusCode::OK, Component::CONTENT_TYPE, core.metrics.component.render())),
         "/.well-known/openid-configuration" => {
-            Ok(respond::json(StatusCode::OK, &core.authenticator.openid_configuration()))
+            Ok(for_verifiers("application/json", &core.authenticator.openid_configuration()))
         }
-        "/openid/v1/jwks" => Ok(respond::json(StatusCode::OK, &core.authenticator.jwks())),
+        "/openid/v1/jwks" => Ok(for_verifiers("application/jwk-set+json", &core.authenticator.jwks())),
         other => {
             if let Some(endpoint) = health_endpoint(other) {
                 return Ok(health(core, endpoint, query));
@@ -39,6 +39,14 @@ pub fn answer(core: &Arc<Core>, request: &Request<Body>) -> Result<Response<Body
                 .unwrap_or_else(|| Err(ApiError::no_such_path()))
         }
     }
+}
+
+/// What those read who verify service account tokens: they may keep it for a while.
+fn for_verifiers(content_type: &'static str, document: &Value) -> Response<Body> {
+    let mut response = bytes(StatusCode::OK, content_type, document.to_string());
+    let kept = header::HeaderValue::from_static("public, max-age=3600");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    response
 }
 
 /// `/livez` and single checks such as `/livez/ping`.

@@ -12,6 +12,7 @@ use tiphys_api::{
 
 use super::route::mounted;
 use crate::{
+    audit,
     context::Context,
     protobuf,
     registry::Resource,
@@ -50,8 +51,15 @@ pub async fn answer(
     let offer = Offer { shapes: reads && !is_scale(&info), protobuf: protobuf::serves(resource.kind) };
     let accept = accept::choose(accept::header(&parts.headers), offer)?;
     let body = if reads { Bytes::new() } else { body::read(incoming).await? };
+    let recorder = parts.extensions.get::<audit::Recorder>().cloned();
+    if let Some(recorder) = &recorder {
+        recorder.request_body(&parts.headers, &body);
+    }
     let ctx = Context::new(core, resource, info, options, accept, user, parts.headers);
     let answer = Box::pin(verb(&ctx, &body)).await;
+    if let Some(recorder) = &recorder {
+        recorder.annotate(ctx.notes.annotations());
+    }
     Ok(answer.unwrap_or_else(|error| ctx.answer_error(&error)))
 }
 
@@ -136,7 +144,7 @@ async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Resu
 
 /// An upgrade by GET has to be allowed as what it does, too.
 fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, request: &Request<Body>) -> Result<()> {
-    core.authorize(user, &attributes(info, info.verb, request.uri().query()))?;
+    core.authorize_request(user, &attributes(info, info.verb, request.uri().query()), request)?;
     if !matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy") {
         return Ok(());
     }
@@ -144,7 +152,7 @@ fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, request: &Request
     if verb == info.verb {
         return Ok(());
     }
-    core.authorize(user, &attributes(info, verb, None))
+    core.authorize_request(user, &attributes(info, verb, None), request)
 }
 
 fn attributes(info: &RequestInfo, verb: &str, query: Option<&str>) -> Attributes {

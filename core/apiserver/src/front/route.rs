@@ -12,6 +12,7 @@ use tower::ServiceExt;
 
 use super::{observe, paths, resources};
 use crate::{
+    audit, flow,
     request::{accept, info, info::Target, options},
     respond,
     state::Core,
@@ -30,13 +31,28 @@ async fn observed(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let format = accept::format(accept::header(request.headers()));
     observed
         .run(async move {
-            let answer = match target {
-                Ok(target) => Box::pin(route(core, target, request)).await,
-                Err(error) => Err(error),
+            let audit = core.audit.clone();
+            let about = target.as_ref().ok().cloned();
+            let work = |request| async move {
+                match target {
+                    Ok(target) => Box::pin(seated(core, target, request)).await,
+                    Err(error) => respond::error(&error, format),
+                }
             };
-            answer.unwrap_or_else(|error| respond::error(&error, format))
+            audit::around(audit.as_ref(), about.as_ref(), request, work).await
         })
         .await
+}
+
+/// Answers when it is the request's turn.
+async fn seated(core: Arc<Core>, target: Target, request: Request<Body>) -> Response<Body> {
+    let (shared, about) = (core.clone(), target.clone());
+    let work = |request: Request<Body>| async move {
+        let format = accept::format(accept::header(request.headers()));
+        let answer = Box::pin(route(shared, target, request)).await;
+        answer.unwrap_or_else(|error| respond::error(&error, format))
+    };
+    flow::around(&core, Some(&about), request, work).await
 }
 
 async fn route(core: Arc<Core>, target: Target, request: Request<Body>) -> Result<Response<Body>> {
@@ -48,7 +64,7 @@ async fn route(core: Arc<Core>, target: Target, request: Request<Body>) -> Resul
                 verb: request.method().as_str().to_ascii_lowercase(),
                 path: request.uri().path().to_owned(),
             };
-            core.authorize(&user, &attributes)?;
+            core.authorize_request(&user, &attributes, &request)?;
             match core.mounts.find(request.uri().path()) {
                 Some(handler) => Ok(mounted(handler, request).await),
                 None => paths::answer(&core, &request),

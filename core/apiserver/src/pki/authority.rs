@@ -78,6 +78,11 @@ impl ClusterPki {
         &self.ca_pem
     }
 
+    /// The authority's private key (PEM, PKCS#8), for the controller that signs certificate requests.
+    pub fn ca_key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// The private key for service account tokens: PEM, PKCS#8, ECDSA P-256.
     pub fn service_account_key(&self) -> &str {
         &self.service_account_key

@@ -1,5 +1,6 @@
 //! Admission through the whole server.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -137,8 +138,14 @@ async fn a_claim_that_is_deleted_waits_for_its_finalizer() {
 async fn who_wants_a_certificate_is_written_by_the_server() {
     let api = Harness::start().await;
     let csrs = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
-    let wanted = json!({"metadata": {"name": "c"}, "spec": {"signerName": "example.com/x", "request": "eA==",
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let request = rcgen::CertificateParams::default().serialize_request(&key).expect("a request");
+    let request = BASE64_STANDARD.encode(request.pem().expect("its text"));
+    let wanted = json!({"metadata": {"name": "c"}, "spec": {"signerName": "example.com/x", "request": request,
         "usages": ["client auth"], "username": "root", "groups": ["system:masters"], "uid": "0"}});
+    let mut broken = wanted.clone();
+    broken["spec"]["request"] = "eA==".into();
+    api.post(csrs, &broken).await.refused(422, "Invalid");
     let made = api.post(csrs, &wanted).await.expect(201);
     assert_eq!(made["spec"]["username"], "tester");
     assert_eq!(made["spec"]["uid"], Value::Null);

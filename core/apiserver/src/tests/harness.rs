@@ -1,7 +1,7 @@
 //! An API server in a temporary folder, and the few words in which scenarios
 //! talk to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response};
@@ -30,7 +30,7 @@ pub struct Harness {
     pub pki: ClusterPki,
     pub tasks: Tasks,
     pub store: Arc<dyn Store>,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 /// A response that was read to its end.
@@ -65,41 +65,51 @@ impl Answer {
 impl Harness {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let api = Self::start_in(folder).await;
+        let api = Self::start_in(folder, |_, _| ()).await;
         // A controller's work in a whole cluster: no Pod is admitted without it.
         let account = json!({"metadata": {"name": "default"}});
         api.post("/api/v1/namespaces/default/serviceaccounts", &account).await.expect(201);
         api
     }
 
-    async fn start_in(folder: TempDir) -> Self {
+    /// With another configuration than the usual one; it may use the folder.
+    pub async fn start_with(change: impl FnOnce(&mut Config, &Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, change).await
+    }
+
+    async fn start_in(folder: TempDir, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let tasks = Tasks::new();
         let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
-        let config = Config {
+        let mut config = Config {
             authn: authn::Config {
                 keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
                 static_tokens: vec![("secret".into(), UserInfo::master("admin"))],
-                anonymous: true,
+                anonymous: authn::Anonymous::Always,
+                oidc: authn::oidc::Issuers::default(),
             },
+            audit: None,
+            seats: 600,
             kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
             service_cidr: "10.96.0.0/16".parse().expect("a range"),
             node_ports: 30000..=32767,
             advertise: Some(("172.30.0.1".parse().expect("an address"), 6443)),
             enable_admission_plugins: Vec::new(),
         };
+        change(&mut config, folder.path());
         let server = ApiServer::start(config, store.clone(), &tasks).await.expect("a server");
-        Self { server, pki, tasks, store, _folder: folder }
+        Self { server, pki, tasks, store, folder }
     }
 
     /// Stops the server and starts another one on its data.
     pub async fn restart(self) -> Self {
-        let Self { server, tasks, store, _folder, .. } = self;
+        let Self { server, tasks, store, folder, .. } = self;
         let left = tasks.shutdown(LIMIT).await;
         assert!(left.is_empty(), "{left:?}");
         drop((server, store));
-        Self::start_in(_folder).await
+        Self::start_in(folder, |_, _| ()).await
     }
 
     pub async fn send(&self, request: Request<Body>) -> Response<Body> {
@@ -186,7 +196,7 @@ impl Harness {
 pub const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
 
-async fn read(response: Response<Body>) -> Answer {
+pub async fn read(response: Response<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -70,3 +70,75 @@ async fn a_server_that_stops_ends_its_watches() {
     let end = async { while let Some(Ok(_)) = futures::StreamExt::next(&mut watch).await {} };
     tokio::time::timeout(LIMIT, end).await.expect("the watch has ended");
 }
+
+/// The server's certificate as a client gets it that asks for `name`.
+async fn certificate_for(served: &Served, name: &str) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let config =
+        (*crate::pki::client_tls(served.api.pki.ca_pem(), None).expect("a TLS configuration")).clone();
+    let mut config = config;
+    // The name is wrong on purpose: what is looked at is the certificate, not whether it fits.
+    config.dangerous().set_certificate_verifier(std::sync::Arc::new(AnyName));
+    let address = served.url.strip_prefix("https://").expect("a URL");
+    let stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let server = rustls_pki_types::ServerName::try_from(name.to_owned()).expect("a name");
+    let mut stream = connector.connect(server, stream).await.expect("a session");
+    let request = format!("GET /version HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
+}
+
+#[derive(Debug)]
+struct AnyName;
+
+impl rustls::client::danger::ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &[rustls_pki_types::CertificateDer<'_>],
+        _: &rustls_pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls_pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn abuse_19_names_that_clients_ask_for_do_not_get_into_the_certificate() {
+    let served = serve().await;
+    let before = certificate_for(&served, "localhost").await;
+    for number in 0..20 {
+        let name = format!("stuffed-{number}.example.com");
+        assert_eq!(certificate_for(&served, &name).await, before, "{name}");
+    }
+    let (_, parsed) = x509_parser::parse_x509_certificate(&before).expect("a certificate");
+    let names = parsed.subject_alternative_name().expect("an extension").expect("names");
+    assert_eq!(names.value.general_names.len(), 1);
+}

@@ -7,6 +7,7 @@ use tiphys_api::field::FieldError;
 use super::{admit, metadata, names, unchanged};
 use crate::{
     admission::{Charge, Charges},
+    certificates,
     context::Context,
     patch::apply::{Writer, track_update},
     service,
@@ -14,8 +15,9 @@ use crate::{
     storage::{Along, Current, Outcome, set_revision},
 };
 
-/// How often a change is tried again when other writes come first.
-const ATTEMPTS: usize = 16;
+/// How often a change is tried again when other writes come first. Each time one of
+/// those has gone through, so a crowd on one object is worked off.
+const ATTEMPTS: usize = 256;
 
 /// Which part of the object a request may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +150,7 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
     // What is prepared (a Pod's class of service) is read off the defaulted object.
     (kind.default)(object);
     (kind.prepare_create)(object);
+    certificates::begin(ctx, object)?;
     (kind.default)(object);
     if kind.has_status() && object["spec"].is_object() {
         metadata::of(object).insert("generation".into(), 1.into());
@@ -207,6 +210,7 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     admit::mutate(ctx, part, &mut new, Some(old)).await?;
     (ctx.resource.stored.default)(&mut new);
     validate_update(ctx, part, &new, old)?;
+    certificates::check(ctx, part, &mut new, old)?;
     admit::validate(ctx, part, &mut new, Some(old)).await?;
     let claim = service::claim(ctx, &mut new, Some(old))?;
     if part != Part::Status && ctx.resource.stored.has_status() {

@@ -41,7 +41,8 @@ pub struct Plane {
     pub deployments: Cache<Deployment>,
     pub sets: Cache<ReplicaSet>,
     pub tasks: Tasks,
-    _server: ApiServer,
+    pub server: ApiServer,
+    pub pki: ClusterPki,
     _folder: TempDir,
 }
 
@@ -70,8 +71,11 @@ impl Plane {
             authn: authn::Config {
                 keys: TokenKeys::from_pem(pki.service_account_key()).unwrap(),
                 static_tokens: Vec::new(),
-                anonymous: false,
+                anonymous: authn::Anonymous::Never,
+                oidc: authn::oidc::Issuers::default(),
             },
+            audit: None,
+            seats: 600,
             kubelet_tls: client_tls(pki.ca_pem(), None).unwrap(),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
@@ -83,6 +87,11 @@ impl Plane {
         let config = tiphys_controllers::Config {
             cluster_cidr: "10.244.0.0/16".to_owned(),
             root_ca_pem: "the cluster's CA".to_owned(),
+            authority: tiphys_controllers::Authority {
+                certificate_pem: pki.ca_pem().to_owned(),
+                key_pem: pki.ca_key_pem(),
+            },
+            token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
         };
         tiphys_controllers::start(config, client.clone(), &tasks, &Component::new("controllers")).unwrap();
         let component = Component::new("scheduler");
@@ -93,7 +102,8 @@ impl Plane {
             sets: cache(&client, &tasks),
             client,
             tasks,
-            _server: server,
+            server,
+            pki,
             _folder: folder,
         };
         plane.default_account().await;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod certificates;
 mod collection;
 mod daemons;
 mod harness;
@@ -13,3 +14,4 @@ mod quotas;
 mod rollouts;
 mod scheduling;
 mod services;
+mod tokens;

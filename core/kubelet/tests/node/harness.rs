@@ -195,8 +195,11 @@ async fn start_api(own: &Own, pki: &ClusterPki, tasks: &Tasks) -> ApiServer {
         authn: authn::Config {
             keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
             static_tokens: Vec::new(),
-            anonymous: false,
+            anonymous: authn::Anonymous::Never,
+            oidc: authn::oidc::Issuers::default(),
         },
+        audit: None,
+        seats: 600,
         kubelet_tls: client_tls(pki.ca_pem(), None).expect("a configuration"),
         service_cidr: "10.96.0.0/16".parse().expect("a range"),
         node_ports: 30000..=32767,

@@ -10,6 +10,8 @@ use crate::{
 };
 
 mod agent;
+mod audit;
+mod authentication;
 mod collector;
 mod completions;
 mod connect;

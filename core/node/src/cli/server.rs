@@ -30,12 +30,22 @@ pub struct Server {
     /// Admission plug-ins beside those that are always on: DenyServiceExternalIPs
     #[arg(long, value_delimiter = ',')]
     pub enable_admission_plugins: Vec<String>,
+    /// How many requests are worked on at once, together with --max-mutating-requests-inflight
+    #[arg(long, default_value_t = 400)]
+    pub max_requests_inflight: usize,
+    /// Added to --max-requests-inflight; priority levels share the sum
+    #[arg(long, default_value_t = 200)]
+    pub max_mutating_requests_inflight: usize,
     /// Where the dashboard is served, by HTTP; keep it on loopback
     #[arg(long, default_value = "127.0.0.1:6480")]
     pub dashboard_listen: SocketAddr,
     /// Leave the log collector to somebody else
     #[arg(long)]
     pub no_collector: bool,
+    #[command(flatten)]
+    pub authentication: super::authentication::AuthenticationOptions,
+    #[command(flatten)]
+    pub audit: super::audit::AuditOptions,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
 }

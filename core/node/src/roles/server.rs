@@ -70,12 +70,16 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
 async fn start_api(options: &ServerOptions, pki: &ClusterPki, tasks: &Tasks) -> anyhow::Result<ApiServer> {
     let store =
         Embedded::open(options.data_dir.join("store"), tasks).await.context("the store can't be opened")?;
+    let (oidc, anonymous) = options.authentication.config()?;
     let config = Config {
         authn: authn::Config {
             keys: TokenKeys::from_pem(pki.service_account_key())?,
             static_tokens: Vec::new(),
-            anonymous: true,
+            anonymous,
+            oidc,
         },
+        audit: options.audit.config()?,
+        seats: options.max_requests_inflight + options.max_mutating_requests_inflight,
         kubelet_tls: kubelet_client(pki)?,
         service_cidr: options.service_cidr.parse()?,
         node_ports: 30000..=32767,
@@ -121,6 +125,11 @@ fn start_controllers(
     let config = tiphys_controllers::Config {
         cluster_cidr: options.cluster_cidr.clone(),
         root_ca_pem: pki.ca_pem().to_owned(),
+        authority: tiphys_controllers::Authority {
+            certificate_pem: pki.ca_pem().to_owned(),
+            key_pem: pki.ca_key_pem(),
+        },
+        token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
     tiphys_controllers::start(config, client, tasks, controllers)?;
     let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));

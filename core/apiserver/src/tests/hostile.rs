@@ -1,0 +1,65 @@
+//! Requests that are made to hurt: each gets a clean refusal, and the server goes on.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::harness::{Harness, MAPS};
+
+#[tokio::test]
+async fn abuse_16_bombs_and_deep_nesting_are_bad_requests() {
+    let api = Harness::start().await;
+    let deep =
+        format!("{{\"metadata\":{{\"name\":\"a\"}},\"data\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let mut bomb = String::from("a0: &a0 [x, x]\n");
+    for level in 1..40 {
+        let before = level - 1;
+        bomb.push_str(&format!("a{level}: &a{level} [*a{before}, *a{before}]\n"));
+    }
+    let flow = format!("data: {}", "{a: ".repeat(10_000));
+    for (media, body) in [
+        ("application/json", &deep),
+        ("application/yaml", &deep),
+        ("application/yaml", &bomb),
+        ("application/yaml", &flow),
+    ] {
+        api.call(Method::POST, MAPS, media, "", body.clone()).await.refused(400, "BadRequest");
+    }
+    api.config_map("a", json!({}), json!({})).await;
+    for media in [
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/json-patch+json",
+    ] {
+        let answer = api.call(Method::PATCH, &format!("{MAPS}/a"), media, "", deep.clone()).await;
+        assert!(matches!(answer.code, 400 | 422), "{media}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn abuse_17_a_patch_that_copies_its_way_up_is_too_large() {
+    let api = Harness::start().await;
+    api.config_map("a", json!({}), json!({"k": "x".repeat(1000)})).await;
+    let copies: Vec<Value> = (0..40)
+        .map(|number| json!({"op": "copy", "from": "/data", "path": format!("/data/d{number}")}))
+        .collect();
+    let path = format!("{MAPS}/a");
+    api.patch(&path, "json", &copies.into()).await.refused(413, "RequestEntityTooLarge");
+    let many: Vec<Value> =
+        (0..20_000).map(|_| json!({"op": "test", "path": "/data/k", "value": ""})).collect();
+    assert!(matches!(api.patch(&path, "json", &many.into()).await.code, 413 | 422));
+    assert_eq!(api.get(&path).await.expect(200)["data"].as_object().expect("data").len(), 1);
+}
+
+#[tokio::test]
+async fn long_bodies_and_selectors_are_refused() {
+    let api = Harness::start().await;
+    let body = format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(3 << 20));
+    api.call(Method::POST, MAPS, "application/json", "", body).await.refused(413, "RequestEntityTooLarge");
+    for selector in ["labelSelector", "fieldSelector"] {
+        // As long as a line of a request may be, and no selector at all.
+        let path = format!("{MAPS}?{selector}={}", "(".repeat(60_000));
+        api.get(&path).await.refused(400, "BadRequest");
+    }
+    api.get(&format!("{MAPS}?continue={}", "A".repeat(60_000))).await.refused(400, "BadRequest");
+    api.config_map("a", json!({}), json!({})).await;
+}
