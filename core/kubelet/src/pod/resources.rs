@@ -48,13 +48,11 @@ pub fn pod_group(base: &str, pod: &Pod) -> String {
 
 /// Thousandths of a core.
 pub fn cpu_millis(amounts: &Amounts) -> Option<u64> {
-    amount(amounts, "cpu").and_then(|text| quantity::milli(text)).and_then(|value| u64::try_from(value).ok())
+    amount(amounts, "cpu").and_then(quantity::milli).and_then(|value| u64::try_from(value).ok())
 }
 
 pub fn memory_bytes(amounts: &Amounts) -> Option<u64> {
-    amount(amounts, "memory")
-        .and_then(|text| quantity::units(text))
-        .and_then(|value| u64::try_from(value).ok())
+    amount(amounts, "memory").and_then(quantity::units).and_then(|value| u64::try_from(value).ok())
 }
 
 fn amount<'a>(amounts: &'a Amounts, name: &str) -> Option<&'a str> {

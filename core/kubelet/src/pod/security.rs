@@ -48,7 +48,7 @@ pub fn namespaces(pod: &Pod) -> v1::NamespaceOption {
 /// Of the process that holds the Pod's namespaces.
 pub fn sandbox(pod: &Pod) -> v1::LinuxSandboxSecurityContext {
     let context = pod_context(pod);
-    let privileged = spec::all_containers(pod).any(|container| is_privileged(container));
+    let privileged = spec::all_containers(pod).any(is_privileged);
     v1::LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(pod)),
         run_as_user: context.run_as_user.map(|value| v1::Int64Value { value }),

@@ -229,7 +229,7 @@ impl Worker {
             return;
         };
         let target = self.target(id);
-        let run = run_handler(&target, container, &hook, HOOK_LIMIT);
+        let run = Box::pin(run_handler(&target, container, &hook, HOOK_LIMIT));
         let Some(result) = unless_ended(self.desired.clone(), run).await else { return };
         self.hooks_run.insert(id.to_owned());
         if let Err(message) = result {
@@ -246,7 +246,7 @@ impl Worker {
                     self.runtime.containers.iter().find(|instance| instance.id == id).cloned()
             {
                 let grace = Duration::from_secs(spec::grace_seconds(&self.pod).unsigned_abs());
-                let kill = self.kill(&instance, "FailedPostStartHook", grace);
+                let kill = Box::pin(self.kill(&instance, "FailedPostStartHook", grace));
                 let killed = unless_ended(self.desired.clone(), kill).await;
                 tracing::debug!(?killed, container = %container.name, "container killed after its hook failed");
             }

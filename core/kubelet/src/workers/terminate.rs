@@ -115,7 +115,7 @@ impl Worker {
         let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
         if let Some((spec, hook)) = hook.filter(|_| !grace.is_zero()) {
             let target = self.target(&container.id);
-            let ran = tokio::time::timeout(grace, run_handler(&target, spec, hook, grace)).await;
+            let ran = tokio::time::timeout(grace, Box::pin(run_handler(&target, spec, hook, grace))).await;
             if let Ok(Err(message)) = ran {
                 let said = format!("PreStopHook failed: {message}");
                 self.context.events.container(

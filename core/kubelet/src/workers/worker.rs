@@ -210,7 +210,7 @@ impl Worker {
                 self.fail(failure).await?;
                 return Ok(plan);
             }
-            let done = self.act(&mut plan).await?;
+            let done = Box::pin(self.act(&mut plan)).await?;
             if !done || self.desired.has_changed().unwrap_or(true) {
                 return Ok(plan);
             }

@@ -45,7 +45,7 @@ async fn a_change_of_a_source_survives_a_runtime_that_does_not_answer() {
     let context = fixture::context(folder.path(), fixture::no_identity());
     let mut worker = fixture::worker(&context, pod());
     context.registry.sources_changed("u");
-    worker.once().await.expect_err("there is no runtime");
+    Box::pin(worker.once()).await.expect_err("there is no runtime");
     assert!(worker.wake.take_news().sources);
     context.tasks.shutdown(LIMIT).await;
 }
@@ -61,7 +61,7 @@ async fn a_deletion_does_not_wait_for_a_kill_under_way() {
     let mut deleted = pod();
     deleted.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-02T03:04:05Z")).ok();
     let delete = async { context.registry.tell(Desired::As(Arc::new(deleted))) };
-    let (acted, _) = tokio::join!(tokio::time::timeout(LIMIT, worker.act(&mut plan)), delete);
+    let (acted, _) = tokio::join!(tokio::time::timeout(LIMIT, Box::pin(worker.act(&mut plan))), delete);
     acted.expect("the hook of the kill is left").expect("no error");
     context.tasks.shutdown(LIMIT).await;
 }
@@ -81,7 +81,7 @@ async fn a_hook_that_no_process_lived_to_run_is_due() {
     worker.runtime.containers = vec![running("a")];
     worker.follow_probes();
     assert!(worker.hooks_due().contains("a-0") && !worker.probing.board.has("a-0"));
-    assert!(worker.run_hook("a", "a-0").await);
+    assert!(Box::pin(worker.run_hook("a", "a-0")).await);
     worker.follow_probes();
     assert!(worker.hooks_due().is_empty() && worker.probing.board.has("a-0"));
     context.tasks.shutdown(LIMIT).await;

@@ -78,9 +78,8 @@ impl Node {
         let user = UserInfo::named(format!("system:node:{NAME}"), &["system:nodes"]);
         let client = in_memory(self.server.handler(), user);
         self.kubelet = Tasks::new();
-        let started =
-            Kubelet::start(self.config.clone(), client, self.containerd.socket(), &self.kubelet).await;
-        started.expect("the kubelet starts");
+        let started = Kubelet::start(self.config.clone(), client, self.containerd.socket(), &self.kubelet);
+        Box::pin(started).await.expect("the kubelet starts");
     }
 
     /// Ends the kubelet wherever it is, as a kill would.
@@ -183,7 +182,7 @@ async fn start_containerd(own: &Own, tasks: &Tasks) -> Containerd {
     let settings = Settings::below(&own.folder, "tiphys.io/pause:test");
     fs::create_dir_all(&settings.cni_conf_dir).expect("a folder");
     fs::write(settings.cni_conf_dir.join("10-test.conflist"), own::CNI).expect("written");
-    let containerd = Containerd::start(settings, tasks).await.expect("containerd starts");
+    let containerd = Box::pin(Containerd::start(settings, tasks)).await.expect("containerd starts");
     let images = [image::pause_image("test").expect("an image"), own::busybox_image()];
     image::import(containerd.socket(), &images).await.expect("imported");
     containerd
@@ -206,7 +205,7 @@ async fn start_api(own: &Own, pki: &ClusterPki, tasks: &Tasks) -> ApiServer {
         advertise: None,
         enable_admission_plugins: Vec::new(),
     };
-    ApiServer::start(config, store, tasks).await.expect("a server")
+    Box::pin(ApiServer::start(config, store, tasks)).await.expect("a server")
 }
 
 fn config(own: &Own, pki: &ClusterPki) -> KubeletConfig {

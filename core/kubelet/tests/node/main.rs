@@ -26,8 +26,8 @@ fn run<F: Future<Output = Node>>(test: &str, scenario: impl FnOnce(Node) -> F) {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let whole = async {
-        let node = Box::pin(scenario(Node::start(own).await)).await;
-        node.end().await;
+        let node = Box::pin(scenario(Box::pin(Node::start(own)).await)).await;
+        Box::pin(node.end()).await;
     };
     runtime.block_on(async { tokio::time::timeout(LIMIT, Box::pin(whole)).await.expect("in time") });
 }
