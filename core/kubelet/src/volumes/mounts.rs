@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tiphys_runtime::cri::v1::{Mount, MountPropagation};
 
-use super::{Volumes, subpath};
+use super::{Volumes, content, subpath};
 use crate::{
     Error,
     pod::{container_config::TERMINATION_PATH, env, spec},
@@ -49,7 +49,7 @@ pub(super) fn mounts(
         mounts.push(Mount {
             container_path: absolute(&wanted.mount_path),
             host_path: host_path.to_string_lossy().into_owned(),
-            readonly: wanted.read_only == Some(true),
+            readonly: wanted.read_only == Some(true) || is_the_apis(pod, &wanted.name),
             propagation: propagation(wanted.mount_propagation.as_deref()).into(),
             ..Default::default()
         });
@@ -68,6 +68,13 @@ pub(super) fn mounts(
         mounts.push(file_mount(&path, &file));
     }
     Ok(mounts)
+}
+
+/// Files that say what the API says: a container that wrote to them would fool its
+/// neighbours, and the next change would take its writing away.
+fn is_the_apis(pod: &Pod, volume: &str) -> bool {
+    let mut volumes = spec::of(pod).volumes.iter().flatten();
+    volumes.any(|other| other.name == volume && content::kind(other).is_some())
 }
 
 fn absolute(path: &str) -> String {
@@ -94,4 +101,43 @@ fn make_log(file: &Path) -> std::io::Result<()> {
     }
     fs::write(file, "")?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn files_of_the_api_are_mounted_read_only() {
+        let root = tempfile::tempdir().expect("a folder");
+        let pod = json!({"metadata": {"uid": "u"}, "spec": {
+            "volumes": [
+                {"name": "config", "configMap": {"name": "x"}},
+                {"name": "secret", "secret": {"secretName": "x"}},
+                {"name": "token", "projected": {"sources": []}},
+                {"name": "fields", "downwardAPI": {"items": []}},
+                {"name": "scratch", "emptyDir": {}},
+                {"name": "host", "hostPath": {"path": "/srv"}},
+            ],
+            "containers": [{"name": "c", "volumeMounts": [
+                {"name": "config", "mountPath": "/config"},
+                {"name": "secret", "mountPath": "/secret"},
+                {"name": "token", "mountPath": "/token"},
+                {"name": "fields", "mountPath": "/fields"},
+                {"name": "scratch", "mountPath": "/scratch"},
+                {"name": "host", "mountPath": "/host"},
+                {"name": "host", "mountPath": "/frozen", "readOnly": true},
+            ]}],
+        }});
+        let pod: Pod = serde_json::from_value(pod).expect("a Pod");
+        let paths = ["config", "secret", "token", "fields", "scratch", "host"];
+        let paths = paths.map(|name| (name.to_owned(), root.path().join(name))).into();
+        let container = &spec::of(&pod).containers[0];
+        let mounts = mounts(&Volumes::new(root.path()), &pod, container, 0, &paths, &[]).expect("mounts");
+        let frozen = |mount: &&Mount| mount.readonly;
+        let frozen: Vec<_> = mounts.iter().filter(frozen).map(|mount| &*mount.container_path).collect();
+        assert_eq!(frozen, ["/config", "/secret", "/token", "/fields", "/frozen"]);
+    }
 }
