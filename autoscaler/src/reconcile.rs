@@ -306,7 +306,12 @@ impl Autoscaler {
     ) -> Result<(), kube::Error> {
         let time = Time(Timestamp::from_microsecond(now).unwrap_or_default());
         let mut new = scaler.status.clone().unwrap_or_default();
-        let text = format!("the HPA controller was unable to get the target's current scale: {error}");
+        // The API's own sentence; the client's wraps it in what it says already.
+        let why = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        };
+        let text = format!("the HPA controller was unable to get the target's current scale: {why}");
         let failed = [("AbleToScale", false, "FailedGetScale", text)];
         new.conditions = Some(status::merge(new.conditions.as_deref().unwrap_or_default(), &failed, &time));
         self.write_status(scaler, new, kept, now).await
