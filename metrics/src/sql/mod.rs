@@ -18,6 +18,7 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{SQLOptions, SessionConfig, SessionContext},
+    sql::sqlparser::parser::ParserError,
 };
 use futures::StreamExt;
 
@@ -113,11 +114,32 @@ impl Engine {
     }
 }
 
+/// What the engine says in front of its sentence, for those who work on it.
+const LAYERS: [&str; 5] =
+    ["Error during planning: ", "Schema error: ", "SQL error: ", "This feature is not implemented: ", "Arrow error: "];
+/// How it refuses what [`SQLOptions`] rule out, and more than one statement.
+const REFUSALS: [&str; 4] = [
+    "DDL not supported",
+    "DML not supported",
+    "Statement not supported",
+    "The context currently only supports a single SQL statement",
+];
+
 /// The engine's message, without the names of its own layers.
 fn invalid(error: DataFusionError) -> SqlError {
+    if let DataFusionError::SQL(wrong, _) = error.find_root() {
+        let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = &**wrong else {
+            return SqlError::Invalid("the statement is nested too deeply".to_owned());
+        };
+        return SqlError::Invalid(message.clone());
+    }
     let message = error.strip_backtrace();
-    let message = message.strip_prefix("Error during planning: ").unwrap_or(&message);
-    SqlError::Invalid(message.strip_prefix("SQL error: ").unwrap_or(message).to_owned())
+    let message = LAYERS.iter().fold(&*message, |message, layer| message.strip_prefix(layer).unwrap_or(message));
+    if REFUSALS.iter().any(|refusal| message.starts_with(refusal)) {
+        let what = "one question at a time is answered: SELECT, WITH, SHOW, DESCRIBE or EXPLAIN";
+        return SqlError::Invalid(format!("{what} ({message})"));
+    }
+    SqlError::Invalid(message.to_owned())
 }
 
 #[cfg(test)]
