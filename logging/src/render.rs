@@ -65,9 +65,20 @@ pub fn jsonl(record: &LogRecord) -> String {
     if let Some(bytes) = &record.body_base64 {
         object["body_base64"] = json!(bytes);
     }
-    // Escape the C1 controls too: some terminals act on them, and JSON leaves them as they are.
-    let mut line = String::new();
-    for character in object.to_string().chars() {
+    inert(&object.to_string())
+}
+
+/// All that is known of a record, its Pod's labels included, as one JSON object on a line.
+pub fn json(record: &LogRecord) -> String {
+    // Plain data with text as keys: it can be written.
+    inert(&serde_json::to_string(record).unwrap_or_default())
+}
+
+/// JSON with the C1 controls escaped too: some terminals act on them, and JSON leaves
+/// them as they are.
+fn inert(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
         match character {
             '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 let _ = write!(line, "\\u{:04x}", u32::from(character));
@@ -155,7 +166,7 @@ mod tests {
         let mut forged = record(evil);
         forged.pod = "web\x1b[2J".into();
         let style = Style { time: true, namespace: true, colour: false };
-        for text in [line(&forged, style), jsonl(&forged)] {
+        for text in [line(&forged, style), jsonl(&forged), json(&forged)] {
             assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text}");
         }
         assert!(line(&forged, style).contains("\\x1b[31mred\\x1b]8;;http://evil\\x07x"));
@@ -167,6 +178,7 @@ mod tests {
     fn abuse_27_one_record_is_one_line() {
         let forged = record("a\n{\"body\":\"forged\"}\r\nb");
         assert_eq!(jsonl(&forged).lines().count(), 1);
+        assert_eq!(json(&forged).lines().count(), 1);
         assert_eq!(line(&forged, Style::default()).lines().count(), 1);
     }
 }

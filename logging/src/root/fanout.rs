@@ -113,6 +113,12 @@ pub(super) fn node_request(
     };
     let bounds = resolve(since, "since").and_then(|since| Ok((since, resolve(until, "until")?)));
     let (since, until) = bounds.map_err(|error| RootError::Invalid(error.to_string()))?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        let message = "`since` is not before `until`: nothing lies between them; swap the two";
+        return Err(RootError::Invalid(message.to_owned()));
+    }
     Ok(NodeRequest { query: query.to_owned(), since, until, ..NodeRequest::default() })
 }
 
