@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::{
     Image,
     blob::{Blob, Part},
-    name::normalize,
+    name::{self, normalize},
 };
 use crate::{Error, Result};
 
@@ -116,6 +116,7 @@ fn assemble(recipe: &Recipe, layers: Vec<Blob>) -> Result<Image> {
         path: recipe.name.clone().into(),
         reason: error.to_string(),
     };
+    name::check(&normalize(&recipe.name)).map_err(|wrong| invalid(&wrong))?;
     let mut config = ConfigBuilder::default();
     if !recipe.entrypoint.is_empty() {
         config = config.entrypoint(recipe.entrypoint.clone());

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, transport::Channel};
 
-use super::{Blob, Image, open_archive};
+use super::{Blob, Image, name, open_archive};
 use crate::{Error, Result, containerd::request, cri::Cri};
 
 const CHUNK: usize = 1 << 20;
@@ -41,6 +41,11 @@ pub async fn import_archive(socket: &Path, archive: &Path) -> Result<Vec<String>
 /// Imports images into the containerd at this socket, and waits until CRI knows
 /// them. What is there already is not sent again.
 pub async fn import(socket: &Path, images: &[Image]) -> Result<Vec<String>> {
+    for name in images.iter().flat_map(|image| &image.names) {
+        // containerd would take it, and CRI never show it.
+        name::check(name)
+            .map_err(|wrong| Error::Image { path: name.into(), reason: wrong.to_owned() })?;
+    }
     let channel = crate::cri::channel(socket);
     let lease = Lease::create(channel.clone()).await?;
     let result = import_under(&lease, channel, images).await;
