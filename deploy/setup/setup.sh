@@ -21,6 +21,7 @@ need runc runc "starts a container's process"
 need /usr/lib/cni/bridge containernetworking-plugins "connects Pods to the node's network"
 need nft nftables "forwards traffic of Services"
 need conntrack conntrack "forgets UDP flows to Pods that are gone"
+need kubectl kubernetes-client "talks to the cluster"
 need gcc build-essential "compiles the C parts of some crates"
 need protoc protobuf-compiler "compiles protocol definitions"
 need /usr/include/google/protobuf/timestamp.proto libprotobuf-dev "the definitions that others import"
@@ -42,10 +43,6 @@ if [ "${#missing[@]}" -gt 0 ]; then
     apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}"
 fi
 
-if ! command -v kubectl >/dev/null 2>&1; then
-    echo "kubectl is missing; installing it from Debian's kubernetes-client"
-    apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends kubernetes-client
-fi
 for program in cargo node npm; do
     command -v "$program" >/dev/null 2>&1 || {
         echo "$program is missing: install Rust with rustup (rustup.rs) and Node.js 20 or later" >&2
