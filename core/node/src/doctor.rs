@@ -3,7 +3,11 @@
 //! Each check says what it is for and how to get what is missing. `tiphys up`
 //! runs the same list and stops before it changes anything.
 
-use std::{fs, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The result of one check.
 pub struct Finding {
@@ -95,12 +99,31 @@ fn namespaces() -> Finding {
     }
 }
 
-/// Whether a program is found; /usr/sbin is looked at even where PATH lacks it.
-pub fn on_path(program: &str) -> bool {
+/// Where the programs of a node are. A plain `su` leaves the last three out.
+const SYSTEM_FOLDERS: [&str; 6] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Adds the system's folders to PATH where they are missing, for this process and
+/// those it starts: containerd looks for runc there, and so do these checks.
+///
+/// Call it before there is a second thread.
+pub fn complete_path() {
+    let path = completed(&std::env::var_os("PATH").unwrap_or_default());
+    // SAFETY: main calls this first, while the process has one thread.
+    unsafe { std::env::set_var("PATH", path) }
+}
+
+fn completed(path: &OsStr) -> OsString {
+    let mut folders: Vec<PathBuf> = std::env::split_paths(path).filter(|folder| folder != Path::new("")).collect();
+    let missing = SYSTEM_FOLDERS.map(PathBuf::from).into_iter().filter(|folder| !folders.contains(folder));
+    let missing: Vec<_> = missing.collect();
+    folders.extend(missing);
+    // Only a folder with a colon in its name can't be joined, and splitting made none.
+    std::env::join_paths(folders).unwrap_or_else(|_| path.to_owned())
+}
+
+fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]
@@ -112,5 +135,13 @@ mod tests {
         let missing = program(&Program { name: "no-such-program", why: "", package: "some-package" });
         assert_eq!(missing.remedy.as_deref(), Some("apt-get install some-package"));
         assert!(program(&Program { name: "sh", why: "", package: "dash" }).is_ok());
+    }
+
+    #[test]
+    fn programs_of_the_system_are_found_after_a_plain_su() {
+        let check = |path: &str, full: &str| assert_eq!(completed(OsStr::new(path)), *full, "{path}");
+        check("/usr/local/bin:/usr/bin:/bin:/usr/games", "/usr/local/bin:/usr/bin:/bin:/usr/games:/usr/local/sbin:/usr/sbin:/sbin");
+        check("", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");
+        check("/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin");
     }
 }

@@ -69,6 +69,15 @@ fn invoking_home() -> PathBuf {
     sudo_home.or_else(home).unwrap_or_else(|| PathBuf::from("/root"))
 }
 
+/// The file's current context, to be the current one again afterwards.
+///
+/// # Errors
+/// As [`merge`]: ask before anything is built.
+pub fn current_context(path: &Path) -> anyhow::Result<Option<String>> {
+    let config = read(path)?.unwrap_or_default();
+    Ok(config["current-context"].as_str().filter(|name| !name.is_empty()).map(str::to_owned))
+}
+
 /// Puts the document's entries into the file and makes its context the current one.
 ///
 /// # Errors
@@ -84,11 +93,13 @@ pub fn merge(path: &Path, addition: &Value) -> anyhow::Result<()> {
     write(path, &config)
 }
 
-/// Takes the entries called `name` out; a file that has none is left untouched.
+/// Takes the entries called `name` out; a file that has none is left untouched. The
+/// context `before` becomes the current one again if it still is there and the user
+/// has chosen no other. A file in which nothing is left goes.
 ///
 /// # Errors
 /// As [`merge`].
-pub fn remove(path: &Path, name: &str) -> anyhow::Result<()> {
+pub fn remove(path: &Path, name: &str, before: Option<&str>) -> anyhow::Result<()> {
     let Some(mut config) = read(path)? else { return Ok(()) };
     let mut found = false;
     for list in ["clusters", "users", "contexts"] {
@@ -99,10 +110,31 @@ pub fn remove(path: &Path, name: &str) -> anyhow::Result<()> {
         }
     }
     if config["current-context"] == name {
-        config["current-context"] = json!("");
+        let mut contexts = config["contexts"].as_array().into_iter().flatten();
+        let before = before.filter(|before| contexts.any(|context| context["name"] == *before));
+        config["current-context"] = json!(before.unwrap_or_default());
         found = true;
     }
-    if found { write(path, &config) } else { Ok(()) }
+    match found {
+        true if says_nothing(&config) && !path.is_symlink() => {
+            fs::remove_file(path).with_context(|| format!("{} can't be removed", path.display()))
+        }
+        true => write(path, &config),
+        false => Ok(()),
+    }
+}
+
+/// Whether it holds no more than the words around an empty kubeconfig.
+fn says_nothing(config: &Value) -> bool {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    let mut fields = config.as_object().into_iter().flatten();
+    fields.all(|(key, value)| matches!(key.as_str(), "apiVersion" | "kind") || is_empty(value))
 }
 
 fn put_named(config: &mut Value, list: &str, entry: Value) {
@@ -132,6 +164,9 @@ fn read(path: &Path) -> anyhow::Result<Option<Value>> {
 }
 
 fn write(path: &Path, config: &Value) -> anyhow::Result<()> {
+    // Who keeps the file elsewhere and links to it goes on doing so.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = target.as_path();
     let (owner, group) = owner_for(path);
     let folder_is_new = path.parent().is_some_and(|folder| !folder.exists());
     files::write_atomically(path, to_yaml(config)?.as_bytes(), 0o600)
@@ -179,17 +214,52 @@ mod tests {
         let path = folder.path().join("kube/config");
         files::write_atomically(
             &path,
-            b"apiVersion: v1\nkind: Config\ncurrent-context: work\nclusters:\n- name: work\n  cluster: {server: x}\n",
+            b"apiVersion: v1\nkind: Config\ncurrent-context: work\nclusters:\n- name: work\n  cluster: {server: x}\ncontexts:\n- name: work\n  context: {cluster: work}\n",
             0o600,
         )
         .expect("written");
+        let before = current_context(&path).expect("readable");
+        assert_eq!(before.as_deref(), Some("work"));
         merge(&path, &ours("https://127.0.0.1:1")).expect("merged");
         merge(&path, &ours("https://127.0.0.1:2")).expect("merged again");
         assert_eq!(names(&path, "clusters"), ["work", "tiphys"]);
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o600);
-        remove(&path, "tiphys").expect("removed");
+        assert_eq!(current_context(&path).expect("readable").as_deref(), Some("tiphys"));
+        remove(&path, "tiphys", before.as_deref()).expect("removed");
         assert_eq!(names(&path, "clusters"), ["work"]);
         assert!(names(&path, "users").is_empty());
+        assert_eq!(current_context(&path).expect("readable"), before);
+    }
+
+    #[test]
+    fn the_current_context_goes_back_only_to_one_that_is_there_and_from_ours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config");
+        let check = |current: &str, before: Option<&str>, after: Option<&str>| {
+            let text = format!("current-context: {current}\ncontexts: [{{name: work}}, {{name: tiphys}}]\n");
+            fs::write(&path, text).expect("written");
+            remove(&path, "tiphys", before).expect("removed");
+            assert_eq!(current_context(&path).expect("readable").as_deref(), after, "{current} {before:?}");
+        };
+        check("tiphys", Some("work"), Some("work"));
+        check("tiphys", Some("gone"), None);
+        check("tiphys", None, None);
+        check("work", Some("other"), Some("work"));
+    }
+
+    #[test]
+    fn a_file_that_held_only_ours_goes_and_a_link_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        merge(&file, &ours("https://127.0.0.1:1")).expect("merged");
+        remove(&file, "tiphys", None).expect("removed");
+        assert!(!file.exists());
+        fs::write(&file, "").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        merge(&link, &ours("https://127.0.0.1:1")).expect("merged");
+        assert_eq!(names(&file, "contexts"), ["tiphys"]);
+        remove(&link, "tiphys", None).expect("removed");
+        assert!(link.is_symlink() && file.exists());
     }
 
     #[test]

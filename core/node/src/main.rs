@@ -24,12 +24,14 @@ mod roles;
 fn main() -> ExitCode {
     // Static builds have no other provider; a second call would be the only way to fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    doctor::complete_path();
     let cli = cli::Cli::parse();
     match cli::run(cli) {
         Ok(code) => code,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             output::error(&failure);
-            ExitCode::from(1)
+            ExitCode::from(failure.exit_code())
         }
     }
 }

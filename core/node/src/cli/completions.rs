@@ -1,6 +1,6 @@
 //! `tiphys completions SHELL`: the completion script of a shell, on stdout.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -16,7 +16,32 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(self) -> Outcome<ExitCode> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "tiphys", &mut std::io::stdout());
+        // Into memory first: written directly, it would panic when the reader goes away.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut shown(), "tiphys", &mut script);
+        std::io::stdout().write_all(&script)?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The commands without those that only Tiphys itself starts.
+fn shown() -> clap::Command {
+    let full = Cli::command();
+    let commands: Vec<_> = full.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    let mut shown = clap::Command::new(full.get_name().to_owned());
+    for argument in full.get_arguments() {
+        shown = shown.arg(argument.clone());
+    }
+    shown.subcommands(commands)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn completions_offer_what_a_user_may_want() {
+        let commands = super::shown();
+        let names: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert!(names.contains(&"logs") && !names.contains(&"holder"), "{names:?}");
+        assert!(commands.get_arguments().any(|argument| argument.get_id() == "cluster"));
     }
 }

@@ -34,15 +34,32 @@ impl Connect {
     async fn config(&self, global: &Global) -> Outcome<Config> {
         let own = context_name(&global.cluster);
         let named = self.context.clone().unwrap_or_else(|| own.clone());
-        let user_file = self.kubeconfig.clone().unwrap_or_else(crate::kubeconfig::user_file);
-        let candidates = [(user_file, named), (global.layout().admin_kubeconfig(), own)];
-        for (path, context) in candidates {
-            let Ok(kubeconfig) = Kubeconfig::read_from(&path) else { continue };
+        // $KUBECONFIG may be a list.
+        let users: Vec<PathBuf> = match &self.kubeconfig {
+            Some(list) => std::env::split_paths(list).filter(|path| path.as_os_str() != "").collect(),
+            None => vec![crate::kubeconfig::user_file()],
+        };
+        let users = users.into_iter().map(|path| (path, named.clone()));
+        let mut unreadable = None;
+        for (path, context) in users.chain([(global.layout().admin_kubeconfig(), own)]) {
+            if !path.exists() {
+                continue;
+            }
+            let kubeconfig = match Kubeconfig::read_from(&path) {
+                Ok(kubeconfig) => kubeconfig,
+                Err(error) => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
             if !kubeconfig.contexts.iter().any(|entry| entry.name == context) {
                 continue;
             }
             let options = KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
             return Config::from_custom_kubeconfig(kubeconfig, &options).await.or_next("tiphys kubeconfig");
+        }
+        if let Some(error) = unreadable {
+            return Err(error).or_next("tiphys kubeconfig, as root, or name one with --kubeconfig");
         }
         Err(Failure::new(
             format!("no kubeconfig has a context of the cluster {:?}", global.cluster),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Global, connect::Connect};
 use crate::{
-    failure::{OrNext, Outcome},
+    failure::{OrAsked, Outcome},
     output,
 };
 
@@ -26,7 +26,7 @@ impl Dashboard {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         let client = self.connect.client(global).await?;
         let request = http::Request::post(tiphys_web::LINK_PATH).body(Vec::new())?;
-        let link: Link = client.request(request).await.or_next("tiphys status")?;
+        let link: Link = client.request(request).await.or_asked("tiphys status")?;
         output::data(&format!("{}\n", link.url))?;
         output::line("open it in a browser on this machine; it works once, within five minutes");
         Ok(ExitCode::SUCCESS)

@@ -26,7 +26,12 @@ impl Doctor {
             output::line("this machine can run a cluster; next: tiphys up");
             return Ok(ExitCode::SUCCESS);
         }
-        output::line(&format!("{missing} missing; `make setup` in the source tree installs all of it"));
+        match findings.iter().all(|finding| finding.is_ok() || finding.what == "root") {
+            true => output::line("all but the rights are there; next: sudo tiphys up"),
+            false => output::line(&format!(
+                "{missing} missing; get each as said, or all of it with `make setup` in the source tree"
+            )),
+        }
         Ok(ExitCode::from(1))
     }
 }

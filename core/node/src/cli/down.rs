@@ -18,13 +18,14 @@ pub struct Down {}
 impl Down {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         let layout = global.layout();
+        // First: whoever is not root may not even read what there is.
+        if layout.root().exists() && !nix::unistd::geteuid().is_root() {
+            return Err(Failure::new("taking a cluster down needs root", "sudo tiphys down"));
+        }
         let Some(state) = ClusterState::load(&layout)? else {
             output::line(&format!("there is no cluster {:?} on this machine", global.cluster));
             return Ok(ExitCode::SUCCESS);
         };
-        if !nix::unistd::geteuid().is_root() {
-            return Err(Failure::new("taking a cluster down needs root", "sudo tiphys down"));
-        }
         let progress = Progress::start();
         if down::ask_supervisor(&state).await? && ClusterState::load(&layout)?.is_none() {
             progress.step("cluster is down, nothing is left");

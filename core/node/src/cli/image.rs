@@ -35,12 +35,15 @@ enum ImageCommand {
         /// The image's name, such as example.org/web:1
         #[arg(long)]
         name: String,
-        /// What it runs by default
+        /// What it runs by default; arguments that begin with a dash go behind `--`
         #[arg(long = "entrypoint", num_args = 1..)]
         entrypoint: Vec<String>,
         /// Write the tar file here in place of importing it
         #[arg(long)]
         output: Option<PathBuf>,
+        /// The default arguments of what it runs, as in `--entrypoint sh -- -c 'echo hello'`
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<String>,
     },
 }
 
@@ -48,15 +51,17 @@ impl Image {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         match self.command {
             ImageCommand::Import { file } => import(global, &file).await?,
-            ImageCommand::Build { from, name, entrypoint, output: None } => {
-                let folder = tempfile::tempdir()?;
-                let file = folder.path().join("image.tar");
-                build(&from, &name, &entrypoint, &file)?;
-                import(global, &file).await?;
-            }
-            ImageCommand::Build { from, name, entrypoint, output: Some(file) } => {
-                build(&from, &name, &entrypoint, &file)?;
-                output::data(&format!("{}\n", file.display()))?;
+            ImageCommand::Build { from, name, entrypoint, output, arguments } => {
+                let recipe = Recipe { name, entrypoint, cmd: arguments, ..Recipe::default() };
+                if let Some(file) = output {
+                    build(&recipe, &from, &file)?;
+                    output::data(&format!("{}\n", file.display()))?;
+                } else {
+                    let folder = tempfile::tempdir()?;
+                    let file = folder.path().join("image.tar");
+                    build(&recipe, &from, &file)?;
+                    import(global, &file).await?;
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -64,9 +69,8 @@ impl Image {
 }
 
 /// Builds the image into an archive at `file`.
-fn build(from: &Path, name: &str, entrypoint: &[String], file: &Path) -> Outcome<()> {
-    let recipe = Recipe { name: name.to_owned(), entrypoint: entrypoint.to_vec(), ..Recipe::default() };
-    let image = build_from_dir(&recipe, from).or_next("tiphys image build --help")?;
+fn build(recipe: &Recipe, from: &Path, file: &Path) -> Outcome<()> {
+    let image = build_from_dir(recipe, from).or_next("tiphys image build --help")?;
     write_archive(&image, file).or_next("tiphys image build --help")
 }
 
@@ -81,7 +85,13 @@ async fn import(global: &Global, file: &Path) -> Outcome<()> {
     };
     for node in &state.nodes {
         let socket = layout.node(&node.name).join("run/containerd/containerd.sock");
-        let names = import_archive(&socket, file).await.or_next("tiphys status")?;
+        let imported = import_archive(&socket, file).await;
+        // A wrong file is the user's to mend; all else is the node's.
+        let next = match &imported {
+            Err(tiphys_runtime::Error::Image { .. }) => "tiphys image import --help",
+            _ => "tiphys status",
+        };
+        let names = imported.or_next(next)?;
         output::line(&format!("{}: {}", node.name, names.join(", ")));
     }
     Ok(())

@@ -15,7 +15,7 @@ use tiphys_logging::{
 
 use super::{Global, connect::Connect};
 use crate::{
-    failure::{Failure, OrNext, Outcome},
+    failure::{OrAsked, Outcome},
     output,
 };
 
@@ -28,7 +28,7 @@ enum Format {
     Text,
     /// One JSON object a line
     Jsonl,
-    /// One JSON array
+    /// One JSON array with all that is known; with --follow one object after another
     Json,
 }
 
@@ -70,13 +70,10 @@ pub struct Logs {
 
 impl Logs {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
-        if self.follow && self.output == Format::Json {
-            return Err(Failure::new("a JSON array has no end while following", "tiphys logs -f -o jsonl"));
-        }
         let client = self.connect.client(global).await?;
         // Connected first, searched afterwards: together they miss nothing.
         let tail = match self.follow {
-            true => Some(client::tail(&client, &self.request(None)).await.or_next(NEXT)?),
+            true => Some(client::tail(&client, &self.request(None)).await.or_asked(NEXT)?),
             false => None,
         };
         let found = self.search(&client).await?;
@@ -85,7 +82,7 @@ impl Logs {
         let Some(tail) = tail else { return Ok(ExitCode::SUCCESS) };
         let mut tail = Box::pin(tail);
         while let Some(line) = tail.next().await {
-            match line.or_next("tiphys status")? {
+            match line.or_asked("tiphys status")? {
                 TailLine::Record(record) if shown.contains(&record.id) => {}
                 TailLine::Record(record) => self.print(&record)?,
                 TailLine::Dropped { dropped, node } => {
@@ -115,7 +112,7 @@ impl Logs {
         let mut found = Vec::new();
         let mut cursor = None;
         loop {
-            let answer = client::search(client, &self.request(cursor)).await.or_next(NEXT)?;
+            let answer = client::search(client, &self.request(cursor)).await.or_asked(NEXT)?;
             warn_partial(&answer.partial);
             found.extend(answer.records);
             cursor = answer.cursor;
@@ -131,8 +128,10 @@ impl Logs {
     }
 
     fn print_all(&self, records: &[LogRecord]) -> std::io::Result<()> {
-        if self.output == Format::Json {
-            return output::data(&format!("{}\n", serde_json::to_string_pretty(records)?));
+        // While following, an array would have no end.
+        if self.output == Format::Json && !self.follow {
+            let records: Vec<_> = records.iter().map(render::json).collect();
+            return output::data(&format!("[{}]\n", records.join(",\n")));
         }
         records.iter().try_for_each(|record| self.print(record))
     }
@@ -144,7 +143,8 @@ impl Logs {
             Format::Text => {
                 render::line(record, Style { colour, namespace: self.namespace.is_none(), time: true })
             }
-            Format::Json | Format::Jsonl => render::jsonl(record),
+            Format::Json => render::json(record),
+            Format::Jsonl => render::jsonl(record),
         };
         writeln!(stdout.lock(), "{line}")
     }

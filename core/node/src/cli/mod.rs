@@ -79,7 +79,7 @@ pub enum Command {
     Dashboard(dashboard::Dashboard),
     /// Search the logs of all nodes
     Logs(logs::Logs),
-    /// Ask about metrics, objects and decisions in SQL
+    /// Ask about metrics and decisions in SQL
     Sql(sql::Sql),
     /// Bring images into the cluster's nodes, or build one
     Image(image::Image),

@@ -1,10 +1,10 @@
-//! `tiphys sql`: ask about metrics, objects and decisions in SQL.
+//! `tiphys sql`: ask about metrics and decisions in SQL.
 
 use std::{io::Read, process::ExitCode};
 
 use super::{Global, connect::Connect};
 use crate::{
-    failure::{Failure, OrNext, Outcome},
+    failure::{Failure, OrAsked, Outcome},
     output,
 };
 
@@ -31,7 +31,7 @@ impl Format {
     }
 }
 
-/// Ask about metrics, objects and decisions in SQL.
+/// Ask about metrics and decisions in SQL.
 ///
 /// Examples:
 ///   tiphys sql 'select node, count(distinct pod) from pod group by node'
@@ -59,24 +59,15 @@ impl Sql {
             }
         };
         if statement.trim().is_empty() {
-            return Err(Failure::new("there is no statement", "tiphys sql 'show tables'"));
+            return Err(Failure::usage("there is no statement", "tiphys sql 'show tables'"));
         }
         let client = self.connect.client(global).await?;
         let body = serde_json::to_vec(&serde_json::json!({"sql": statement, "format": self.output.name()}))?;
         let request = http::Request::post("/tiphys/v1/sql")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)?;
-        let answer =
-            client.request_text(request).await.map_err(refused).or_next("tiphys sql 'show tables'")?;
+        let answer = client.request_text(request).await.or_asked("tiphys sql 'show tables'")?;
         output::data(&answer)?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// The server's own sentence where it refused.
-fn refused(error: kube::Error) -> anyhow::Error {
-    match error {
-        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
-        other => other.into(),
     }
 }

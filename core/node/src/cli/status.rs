@@ -6,7 +6,14 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{Global, connect::Connect};
-use crate::{cluster::state::ClusterState, failure::Outcome, output};
+use crate::{
+    cluster::state::ClusterState,
+    failure::{OrAsked, Outcome},
+    output,
+};
+
+/// What to try when the API refuses: not everybody may list nodes.
+const RIGHTS: &str = "kubectl auth can-i --list";
 
 #[derive(Debug, clap::Args)]
 pub struct Status {
@@ -17,15 +24,23 @@ pub struct Status {
 impl Status {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         let mut healthy = true;
+        // Where nobody answers, who should have says why; a dead cluster can only be taken away.
+        let mut silent = "tiphys doctor".to_owned();
         match ClusterState::load(&global.layout()) {
-            Ok(Some(state)) => healthy &= processes(&state)?,
+            Ok(Some(state)) => {
+                healthy &= processes(&state)?;
+                silent = match state.supervisor.is_alive() {
+                    true => format!("tail {}", global.layout().log("server").display()),
+                    false => "tiphys down".to_owned(),
+                };
+            }
             Ok(None) => {}
             // Not root: the API tells the rest.
             Err(error) => output::warning(&format!("{error:#}")),
         }
         let client = self.connect.client(global).await?;
-        healthy &= nodes(&client).await?;
-        healthy &= pods(&client).await?;
+        healthy &= nodes(&client, &silent).await?;
+        healthy &= pods(&client, &silent).await?;
         Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
@@ -44,8 +59,9 @@ fn processes(state: &ClusterState) -> Outcome<bool> {
     Ok(all)
 }
 
-async fn nodes(client: &Client) -> Outcome<bool> {
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
+async fn nodes(client: &Client, silent: &str) -> Outcome<bool> {
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await;
+    let nodes = nodes.or_asked_of(RIGHTS, silent)?;
     let mut text = String::from("NODE             STATE      VERSION\n");
     let mut all = true;
     for node in nodes {
@@ -61,8 +77,9 @@ async fn nodes(client: &Client) -> Outcome<bool> {
     Ok(all)
 }
 
-async fn pods(client: &Client) -> Outcome<bool> {
-    let pods = Api::<Pod>::all(client.clone()).list(&ListParams::default()).await?;
+async fn pods(client: &Client, silent: &str) -> Outcome<bool> {
+    let pods = Api::<Pod>::all(client.clone()).list(&ListParams::default()).await;
+    let pods = pods.or_asked_of(RIGHTS, silent)?;
     let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
     let running = pods.iter().filter(|pod| matches!(phase(pod).as_str(), "Running" | "Succeeded")).count();
     output::data(&format!("\n{running} of {} Pods run or are done\n", pods.items.len()))?;

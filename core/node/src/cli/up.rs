@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::{sys::signal::Signal, unistd::Pid};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     signal::unix::{SignalKind, signal},
@@ -16,7 +17,7 @@ use crate::{
     cluster::{
         children::{in_own_session, own_binary},
         state::{ClusterState, Lock, context_name},
-        supervisor::{self, Plan},
+        supervisor::{self, Built, Plan},
     },
     doctor,
     failure::{Failure, OrNext, Outcome},
@@ -77,15 +78,21 @@ impl Up {
             ..Default::default()
         };
         let _guard = tiphys_telemetry::init(&telemetry)?;
-        let plan = self.plan(global, layout)?;
+        let plan = match self.plan(global, layout.clone()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                lock.abandon(&layout);
+                return Err(error);
+            }
+        };
         let progress = Progress::start();
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let built = supervisor::begin(&plan, lock)?;
         let raised = tokio::select! {
             raised = built.raise(&plan, progress) => raised,
-            _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
-            _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+            _ = interrupt.recv() => return take_back(built, progress).await,
+            _ = terminate.recv() => return take_back(built, progress).await,
         };
         if let Err(error) = raised {
             progress.step("it failed; taking back what was built");
@@ -112,6 +119,8 @@ impl Up {
     }
 
     fn plan(&self, global: &Global, layout: Layout) -> Outcome<Plan> {
+        let kubeconfig = (!self.no_kubeconfig).then(kubeconfig::user_file);
+        let context_before = kubeconfig.as_deref().map(kubeconfig::current_context).transpose();
         Ok(Plan {
             layout,
             cluster: global.cluster.clone(),
@@ -119,7 +128,8 @@ impl Up {
             api_port: free_port(self.api_port, "--api-port")?,
             dashboard_port: free_port(self.dashboard_port, "--dashboard-port")?,
             sample: self.sample,
-            kubeconfig: (!self.no_kubeconfig).then(kubeconfig::user_file),
+            kubeconfig,
+            context_before: context_before.or_next("tiphys up --no-kubeconfig")?.flatten(),
             otlp_endpoint: self.otlp_endpoint.clone(),
         })
     }
@@ -138,8 +148,18 @@ impl Up {
         let mut child = command.spawn().context("the supervisor can't be started")?;
         let stderr = child.stderr.take().context("stderr was piped")?;
         let mut lines = BufReader::new(stderr).lines();
-        while let Some(line) = lines.next_line().await? {
-            output::line(&line);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                line = lines.next_line() => match line? {
+                    Some(line) => output::line(&line),
+                    None => break,
+                },
+                // It leads a session of its own, so a Ctrl-C reaches it only from here.
+                _ = interrupt.recv() => if let Some(pid) = child.id() {
+                    nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM)?;
+                },
+            }
         }
         let ready = ClusterState::load(layout)?.is_some_and(|state| state.ready);
         if ready {
@@ -150,6 +170,14 @@ impl Up {
         tracing::debug!(cluster = %global.cluster, %status, "supervisor ended");
         Ok(ExitCode::from(1))
     }
+}
+
+/// Stopped before it was ready: that is no failure to look into.
+async fn take_back(built: Built, progress: Progress) -> Outcome<ExitCode> {
+    progress.step("interrupted; taking back what was built");
+    built.take_down().await.or_next("tiphys down")?;
+    progress.step("nothing is left");
+    Err(Failure::new("interrupted before the cluster was ready", "tiphys up"))
 }
 
 fn check_machine() -> Outcome<()> {
@@ -180,7 +208,11 @@ fn free_port(port: u16, option: &str) -> Outcome<u16> {
 fn already_up(layout: &Layout, cluster: &str) -> Outcome<ExitCode> {
     match ClusterState::load(layout)? {
         Some(state) if state.ready => {
-            output::line(&format!("cluster {cluster:?} is up already"));
+            let nodes = match state.nodes.len() {
+                1 => "1 node".to_owned(),
+                nodes => format!("{nodes} nodes"),
+            };
+            output::line(&format!("cluster {cluster:?} is up already, with {nodes}"));
             welcome(&state, cluster);
             Ok(ExitCode::SUCCESS)
         }

@@ -55,7 +55,8 @@ pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<
         remains::remove_cgroup(&format!("/tiphys-{}", state.cluster)).await.context("a cgroup is left"),
     );
     if let Some(path) = &state.kubeconfig {
-        keep_first(kubeconfig::remove(path, &context_name(&state.cluster)));
+        let (name, before) = (context_name(&state.cluster), state.context_before.as_deref());
+        keep_first(kubeconfig::remove(path, &name, before));
     }
     first?;
     remove_files(layout)

@@ -26,6 +26,9 @@ pub struct ClusterState {
     pub dashboard_port: u16,
     /// The kubeconfig that was merged into, to be cleaned by `down`.
     pub kubeconfig: Option<std::path::PathBuf>,
+    /// What was its current context before.
+    #[serde(default)]
+    pub context_before: Option<String>,
     /// What the network set-up changed on the host.
     pub network: Option<NetState>,
     pub nodes: Vec<NodeState>,
@@ -116,6 +119,12 @@ pub fn context_name(cluster: &str) -> String {
 pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<File>);
 
 impl Lock {
+    /// Gives it up when nothing was built: the folder made for it goes too.
+    pub fn abandon(self, layout: &Layout) {
+        // What can't be removed holds something, and that is not ours.
+        let _ = std::fs::remove_file(layout.lock()).and_then(|()| std::fs::remove_dir(layout.root()));
+    }
+
     /// `None` when somebody else holds it.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub struct Plan {
     /// Deploy the sample app.
     pub sample: bool,
     pub kubeconfig: Option<PathBuf>,
+    /// Its current context, which [`Built::take_down`] restores.
+    pub context_before: Option<String>,
     /// Where the processes export their traces.
     pub otlp_endpoint: Option<String>,
 }
@@ -90,6 +92,7 @@ pub fn begin(plan: &Plan, lock: Lock) -> anyhow::Result<Built> {
         api_port: plan.api_port,
         dashboard_port: plan.dashboard_port,
         kubeconfig: plan.kubeconfig.clone(),
+        context_before: plan.context_before.clone(),
         network: None,
         nodes: Vec::new(),
         ready: false,
