@@ -100,7 +100,8 @@ fn namespaces() -> Finding {
 }
 
 /// Where the programs of a node are. A plain `su` leaves the last three out.
-const SYSTEM_FOLDERS: [&str; 6] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+const SYSTEM_FOLDERS: [&str; 6] =
+    ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Adds the system's folders to PATH where they are missing, for this process and
 /// those it starts: containerd looks for runc there, and so do these checks.
@@ -113,7 +114,8 @@ pub fn complete_path() {
 }
 
 fn completed(path: &OsStr) -> OsString {
-    let mut folders: Vec<PathBuf> = std::env::split_paths(path).filter(|folder| folder != Path::new("")).collect();
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(path).filter(|folder| folder != Path::new("")).collect();
     let missing = SYSTEM_FOLDERS.map(PathBuf::from).into_iter().filter(|folder| !folders.contains(folder));
     let missing: Vec<_> = missing.collect();
     folders.extend(missing);
@@ -140,8 +142,14 @@ mod tests {
     #[test]
     fn programs_of_the_system_are_found_after_a_plain_su() {
         let check = |path: &str, full: &str| assert_eq!(completed(OsStr::new(path)), *full, "{path}");
-        check("/usr/local/bin:/usr/bin:/bin:/usr/games", "/usr/local/bin:/usr/bin:/bin:/usr/games:/usr/local/sbin:/usr/sbin:/sbin");
+        check(
+            "/usr/local/bin:/usr/bin:/bin:/usr/games",
+            "/usr/local/bin:/usr/bin:/bin:/usr/games:/usr/local/sbin:/usr/sbin:/sbin",
+        );
         check("", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");
-        check("/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin");
+        check(
+            "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin",
+            "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin",
+        );
     }
 }

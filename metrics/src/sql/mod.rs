@@ -115,8 +115,13 @@ impl Engine {
 }
 
 /// What the engine says in front of its sentence, for those who work on it.
-const LAYERS: [&str; 5] =
-    ["Error during planning: ", "Schema error: ", "SQL error: ", "This feature is not implemented: ", "Arrow error: "];
+const LAYERS: [&str; 5] = [
+    "Error during planning: ",
+    "Schema error: ",
+    "SQL error: ",
+    "This feature is not implemented: ",
+    "Arrow error: ",
+];
 /// How it refuses what [`SQLOptions`] rule out, and more than one statement.
 const REFUSALS: [&str; 4] = [
     "DDL not supported",
@@ -134,7 +139,8 @@ fn invalid(error: DataFusionError) -> SqlError {
         return SqlError::Invalid(message.clone());
     }
     let message = error.strip_backtrace();
-    let message = LAYERS.iter().fold(&*message, |message, layer| message.strip_prefix(layer).unwrap_or(message));
+    let message =
+        LAYERS.iter().fold(&*message, |message, layer| message.strip_prefix(layer).unwrap_or(message));
     if REFUSALS.iter().any(|refusal| message.starts_with(refusal)) {
         let what = "one question at a time is answered: SELECT, WITH, SHOW, DESCRIBE or EXPLAIN";
         return SqlError::Invalid(format!("{what} ({message})"));

@@ -28,7 +28,7 @@ impl Completions {
 fn shown() -> clap::Command {
     let full = Cli::command();
     let commands: Vec<_> = full.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
-    let mut shown = clap::Command::new(full.get_name().to_owned());
+    let mut shown = clap::Command::new("tiphys");
     for argument in full.get_arguments() {
         shown = shown.arg(argument.clone());
     }

@@ -26,7 +26,7 @@ pub async fn node_ready(client: &Client, name: &str) -> anyhow::Result<()> {
             .flatten()
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
-    let nodes = Api::all(client.clone());
+    let nodes: Api<Node> = Api::all(client.clone());
     let why = async || {
         let status = nodes.get_opt(name).await.ok().flatten()?.status?;
         status.conditions?.into_iter().find(|condition| condition.type_ == "Ready")?.message

@@ -43,8 +43,7 @@ pub async fn import_archive(socket: &Path, archive: &Path) -> Result<Vec<String>
 pub async fn import(socket: &Path, images: &[Image]) -> Result<Vec<String>> {
     for name in images.iter().flat_map(|image| &image.names) {
         // containerd would take it, and CRI never show it.
-        name::check(name)
-            .map_err(|wrong| Error::Image { path: name.into(), reason: wrong.to_owned() })?;
+        name::check(name).map_err(|wrong| Error::Image { path: name.into(), reason: wrong.to_owned() })?;
     }
     let channel = crate::cri::channel(socket);
     let lease = Lease::create(channel.clone()).await?;

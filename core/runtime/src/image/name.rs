@@ -41,7 +41,9 @@ pub(super) fn check(full: &str) -> Result<(), &'static str> {
     }
     let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |part: &str| {
-        part.starts_with(lower) && part.ends_with(lower) && part.chars().all(|c| lower(c) || "._-".contains(c))
+        part.starts_with(lower)
+            && part.ends_with(lower)
+            && part.chars().all(|c| lower(c) || "._-".contains(c))
     };
     if !repository.split('/').all(part) {
         return Err("its path may hold lower-case letters, digits and, inside, dots, dashes and underscores");
@@ -75,7 +77,9 @@ mod tests {
             check(name, true);
         }
         check(&format!("web@sha256:{}", "ab".repeat(32)), true);
-        for name in ["", "UPPER", "a b", "web:", "web:a b", "-web", "web/", "a//b", "ex_ample.org/web", "web@x"] {
+        for name in
+            ["", "UPPER", "a b", "web:", "web:a b", "-web", "web/", "a//b", "ex_ample.org/web", "web@x"]
+        {
             check(name, false);
         }
     }
