@@ -6,6 +6,8 @@
 //!   to compare before and after.
 //! - [`eventually`]: a condition that must come true within a limit.
 
+#![allow(clippy::print_stderr, reason = "who runs a suite reads there how it goes")]
+
 mod cluster;
 mod command;
 mod eventually;

@@ -152,9 +152,9 @@ mod tests {
         check(&[copy("web", "u", false)], &[]);
         // Somebody deletes it; the manifest changed; the manifest went.
         let deleted = copy("web", "u", true);
-        check(&[deleted.clone()], &[remove(&deleted), make()]);
+        check(std::slice::from_ref(&deleted), &[remove(&deleted), make()]);
         let older = copy("web", "before", false);
-        check(&[older.clone()], &[remove(&older), make()]);
+        check(std::slice::from_ref(&older), &[remove(&older), make()]);
         let left = copy("gone", "other", false);
         check(&[copy("web", "u", false), left.clone()], &[remove(&left)]);
     }

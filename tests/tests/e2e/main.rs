@@ -5,6 +5,8 @@
 //! what it made, and the last one takes the cluster down and looks for remains.
 //! Needs root. `TIPHYS_SOAK=1` runs the long forms.
 
+#![allow(clippy::print_stderr, reason = "who runs the suite reads there how it goes")]
+
 use std::{
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},

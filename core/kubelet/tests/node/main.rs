@@ -1,6 +1,8 @@
 //! The kubelet with a real containerd and a real API server: what becomes of Pods,
 //! from their start to their end, over restarts of the kubelet.
 
+#![allow(clippy::disallowed_methods, reason = "a test ends its tasks with its runtime")]
+
 #[path = "../../../runtime/tests/own/mod.rs"]
 mod own;
 

@@ -70,7 +70,7 @@ pub enum Command {
     /// Say what this machine lacks and how to get it
     Doctor(doctor::Doctor),
     /// Run the control plane
-    Server(server::Server),
+    Server(Box<server::Server>),
     /// Run a node
     Agent(agent::Agent),
     /// Print the administrator's kubeconfig

@@ -70,7 +70,7 @@ pub(super) fn check(full: &str) -> Result<(), &'static str> {
 mod tests {
     #[test]
     fn names_that_no_runtime_takes_are_refused() {
-        let check = |name, good: bool| {
+        let check = |name: &str, good: bool| {
             assert_eq!(super::check(&super::normalize(name)).is_ok(), good, "{name}");
         };
         for name in ["web", "web:1", "example.org/a/b_c.d-e:V1.2", "localhost:5000/web", "web:_x"] {

@@ -5,6 +5,9 @@
 //!
 //! Nothing here passes or fails: numbers on shared machines are read by people.
 
+#![allow(clippy::print_stdout, reason = "its table is what it is run for")]
+#![allow(clippy::disallowed_methods, reason = "its clients end with their runtime")]
+
 use std::{fmt::Write, time::Duration};
 
 use anyhow::Result;
