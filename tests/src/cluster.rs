@@ -17,6 +17,7 @@ pub struct Cluster {
     name: String,
     folder: tempfile::TempDir,
     started: Duration,
+    said: String,
 }
 
 impl Cluster {
@@ -27,6 +28,7 @@ impl Cluster {
             name: Self::name_of(name),
             folder: tempfile::tempdir()?,
             started: Duration::ZERO,
+            said: String::new(),
         };
         let nodes = nodes.to_string();
         let mut arguments =
@@ -37,6 +39,7 @@ impl Cluster {
         eprintln!("{}", output.stderr);
         ensure!(output.code == 0, "tiphys up failed: {}\n{}", output.stderr, cluster.server_log());
         cluster.started = started.elapsed();
+        cluster.said = output.stderr;
         Ok(cluster)
     }
 
@@ -48,6 +51,13 @@ impl Cluster {
     /// How long `up` took.
     pub fn start_time(&self) -> Duration {
         self.started
+    }
+
+    /// When the last node was Ready, by what `up` said: `   2.5s  node-1 is Ready (172.30.2.10)`.
+    pub fn ready_time(&self) -> Result<Duration> {
+        let lines = self.said.lines().filter(|line| line.contains(" is Ready"));
+        let times = lines.filter_map(|line| line.trim_start().split_once("s ")?.0.parse().ok());
+        times.reduce(f64::max).map(Duration::from_secs_f64).context("`up` named no Ready node")
     }
 
     pub fn name(&self) -> &str {

@@ -5,7 +5,7 @@
 //!
 //! Nothing here passes or fails: numbers on shared machines are read by people.
 
-#![allow(clippy::print_stdout, reason = "its table is what it is run for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its table is what it is run for")]
 #![allow(clippy::disallowed_methods, reason = "its clients end with their runtime")]
 
 use std::{fmt::Write, time::Duration};
@@ -44,17 +44,36 @@ fn main() -> Result<()> {
     let mut rows = Vec::new();
     {
         let one = Cluster::up("bench", 1, &[])?;
-        rows.push(Row::new("`up` to ready, one node", seconds(one.start_time()), "5 s"));
-        rows.extend(idle::measure(&one)?);
-        rows.extend(pods::measure(&one)?);
-        rows.extend(reaction::measure(&one)?);
-        rows.extend(list::measure(&one)?);
+        keep(&mut rows, start(&one, "one node", "5 s")?);
+        keep(&mut rows, idle::measure(&one)?);
+        keep(&mut rows, pods::measure(&one)?);
+        keep(&mut rows, reaction::measure(&one)?);
+        keep(&mut rows, list::measure(&one)?);
     }
     let three = Cluster::up("bench3", 3, &[])?;
-    rows.push(Row::new("`up` to ready, three nodes", seconds(three.start_time()), "10 s"));
+    keep(&mut rows, start(&three, "three nodes", "10 s")?);
     drop(three);
     println!("{}", table(&rows));
     Ok(())
+}
+
+/// Shown at once too: a later part may fail.
+fn keep(rows: &mut Vec<Row>, more: Vec<Row>) {
+    for row in &more {
+        eprintln!("{}: {}", row.work, row.measured);
+    }
+    rows.extend(more);
+}
+
+fn start(cluster: &Cluster, nodes: &str, target: &'static str) -> Result<Vec<Row>> {
+    Ok(vec![
+        Row::new(format!("`up` to Ready, {nodes}"), seconds(cluster.ready_time()?), target),
+        Row::new(
+            format!("`up` to its end, {nodes}: own images imported, logs of all nodes collected"),
+            seconds(cluster.start_time()),
+            "-",
+        ),
+    ])
 }
 
 pub fn seconds(duration: Duration) -> String {
