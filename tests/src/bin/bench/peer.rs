@@ -80,7 +80,10 @@ fn start_etcd(folder: &Path, clients: u16, peers: u16) -> Result<Ended> {
 
 fn start_server(binary: &Path, folder: &Path, etcd: u16, port: u16) -> Result<Ended> {
     let key = folder.join("accounts.key");
-    fs::write(&key, rcgen::KeyPair::generate()?.serialize_pem())?;
+    let pair = rcgen::KeyPair::generate()?;
+    fs::write(&key, pair.serialize_pem())?;
+    let public = folder.join("accounts.pub");
+    fs::write(&public, pair.public_key_pem())?;
     let tokens = folder.join("tokens.csv");
     fs::write(&tokens, format!("{TOKEN},bench,bench,system:masters\n"))?;
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
@@ -92,9 +95,10 @@ fn start_server(binary: &Path, folder: &Path, etcd: u16, port: u16) -> Result<En
             "--service-cluster-ip-range=10.250.0.0/16".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
+            "--authorization-mode=RBAC".to_owned(),
             option("cert-dir", folder),
             option("token-auth-file", &tokens),
-            option("service-account-key-file", &key),
+            option("service-account-key-file", &public),
             option("service-account-signing-key-file", &key),
         ])
         .stdout(Stdio::null())

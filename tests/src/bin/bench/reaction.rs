@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tiphys_tests::{Cluster, eventually};
 
 use crate::{IMAGE, Row, spread::quantile};
@@ -62,6 +62,8 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
 fn start(cluster: &Cluster) -> Result<String> {
     cluster.apply(BUSY)?;
     cluster.rolled_out("deployment/busy")?;
+    // The step is what is timed, not the autoscaler's first look at a new Pod.
+    cluster.kubectl(&["wait", "hpa/busy", "--for=condition=ScalingActive", "--timeout=60s"])?;
     let pods = cluster.get(&["pods", "-l", "app=busy"])?;
     Ok(pods["items"][0]["status"]["podIP"].as_str().context("an address")?.to_owned())
 }
@@ -85,8 +87,13 @@ fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
     for round in 0..=LINES {
         let asked = Instant::now();
         fetch(address, &format!("/log?lines=1&text=petrel{round}%20petrel"))?;
-        let line = lines.next().context("the tail ended")??;
-        ensure!(line.contains("petrel"), "{line}");
+        // The app's own record of the request names the text too, with an escaped blank.
+        let text = format!("petrel{round} petrel");
+        loop {
+            if lines.next().context("the tail ended")??.contains(&text) {
+                break;
+            }
+        }
         if round > 0 {
             took.push(asked.elapsed());
         }
@@ -95,7 +102,11 @@ fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
     tail.wait()?;
     Ok(Row::new(
         format!("log line written to seen by a tail, p50 and p99 of {LINES}"),
-        format!("{} ms, {} ms", quantile(&took, 0.5).as_millis(), quantile(&took, 0.99).as_millis()),
+        format!(
+            "{:.1} ms, {:.1} ms",
+            quantile(&took, 0.5).as_secs_f64() * 1e3,
+            quantile(&took, 0.99).as_secs_f64() * 1e3
+        ),
         "p99 200 ms",
     ))
 }
