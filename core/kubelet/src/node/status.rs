@@ -17,6 +17,8 @@ use crate::{KubeletConfig, NodeCapacity};
 /// Below these, Pods get in each other's way.
 const LEAST_MEMORY: u64 = 100 << 20;
 const LEAST_DISK_PERCENT: u64 = 10;
+/// Where a tenth of the disk is more than this, this is enough: a large disk is no reason to refuse Pods.
+const ENOUGH_DISK: u64 = 10 << 30;
 const LEAST_INODE_PERCENT: u64 = 5;
 const LEAST_PROCESSES: u64 = 100;
 
@@ -85,15 +87,12 @@ fn conditions(
     runtime: &Runtime,
     now: Timestamp,
 ) -> Vec<NodeCondition> {
-    let disk_percent = match health.disk_capacity {
-        0 => 100,
-        capacity => health.disk_available * 100 / capacity,
-    };
+    let least_disk = (health.disk_capacity / 100 * LEAST_DISK_PERCENT).min(ENOUGH_DISK);
     let pressure = |pressed: bool, kind: &'static str, bad: &'static str, good: &'static str, what: &str| {
         let message = if pressed { format!("kubelet has {what}") } else { format!("kubelet has no {what}") };
         (kind, pressed, if pressed { bad } else { good }, message)
     };
-    let no_disk = disk_percent < LEAST_DISK_PERCENT || health.inodes_free_percent < LEAST_INODE_PERCENT;
+    let no_disk = health.disk_available < least_disk || health.inodes_free_percent < LEAST_INODE_PERCENT;
     let no_processes = health.max_processes.saturating_sub(health.processes) < LEAST_PROCESSES;
     let ready = match runtime.trouble.is_empty() {
         true => ("Ready", true, "KubeletReady", "kubelet is posting ready status".to_owned()),
@@ -198,6 +197,8 @@ mod tests {
         check(WELL, &[], &[]);
         check(Health { memory_available: 1, ..WELL }, &[], &["MemoryPressure"]);
         check(Health { disk_available: 5, ..WELL }, &[], &["DiskPressure"]);
+        check(Health { disk_available: 20 << 30, disk_capacity: 1 << 40, ..WELL }, &[], &[]);
+        check(Health { disk_available: 9 << 30, disk_capacity: 1 << 40, ..WELL }, &[], &["DiskPressure"]);
         check(Health { inodes_free_percent: 1, ..WELL }, &[], &["DiskPressure"]);
         check(Health { processes: 950, ..WELL }, &[], &["PIDPressure"]);
         check(WELL, &["network plug-in is not ready"], &["Ready"]);
