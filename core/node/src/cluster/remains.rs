@@ -77,6 +77,8 @@ pub fn processes_below(cgroup: &str) -> Vec<Process> {
 /// # Errors
 /// Some survive.
 pub async fn kill_all(find: impl Fn() -> Vec<Process>) -> io::Result<()> {
+    // A process that has ended stays listed until its parent asks; there is nothing left to kill.
+    let find = || find().into_iter().filter(Process::is_alive).collect::<Vec<_>>();
     // Each round kills what the one before left time to fork; a handful always suffices.
     for _ in 0..20 {
         let found = find();
