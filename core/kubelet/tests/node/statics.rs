@@ -11,6 +11,8 @@ const COPY: &str = "local-node-1";
 
 pub async fn manifests(mut node: Node) -> Node {
     let (file, away) = (node.manifests().join("local.yaml"), node.own.folder.join("local.yaml"));
+    // The kubelet makes the folder too, when its reader has got so far.
+    fs::create_dir_all(node.manifests()).expect("a folder");
     // It takes its time to stop, so that it can be wanted again meanwhile.
     let script = IDLE.replace("exit 0", "touch /shared/ending; sleep 1; exit 0");
     let shared = node.shared("shared");
