@@ -1,22 +1,18 @@
 //! Removes bootstrap tokens that have expired.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    api::{DeleteParams, Preconditions},
-    runtime::watcher,
-};
+use kube::{Api, Client, runtime::watcher};
 use tiphys_client::Cache;
 
 use crate::{
     context::Context,
-    error::{Error, found},
+    error::Error,
+    expiry::remove_at,
     key::Key,
-    object,
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     watched::Watched,
@@ -51,20 +47,8 @@ pub fn start(context: &Context) {
 impl Reconciler for Tokens {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, Error> {
         let Some(secret) = self.secrets.get(key) else { return Ok(Requeue::No) };
-        let Some(end) = end(&secret) else { return Ok(Requeue::No) };
-        let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
-        if !left.is_zero() {
-            return Ok(Requeue::After(left));
-        }
-        let only_this = Preconditions {
-            uid: Some(object::uid(&*secret).to_owned()),
-            // Whoever has just made it live longer keeps it.
-            resource_version: secret.metadata.resource_version.clone(),
-        };
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let params = DeleteParams::default().preconditions(only_this);
-        found(api.delete(object::name(&*secret), &params).await.map(|_| ()))?;
-        Ok(Requeue::No)
+        let api = Api::namespaced(self.client.clone(), NAMESPACE);
+        remove_at(&api, &*secret, end(&secret)).await
     }
 }
 

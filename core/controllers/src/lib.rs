@@ -16,6 +16,7 @@ pub mod queue;
 pub mod runtime;
 pub mod watched;
 
+mod expiry;
 mod finalizer;
 mod object;
 mod owner;

@@ -59,7 +59,11 @@ async fn ask_as(user: &str, statement: &str, format: Format) -> Result<String, S
     });
     let engine = Engine { deadline: Duration::from_millis(500), ..Engine::new(Arc::default(), decisions) };
     (1..4).for_each(|second| engine.memory.ingest(&samples(second)));
-    engine.answer(statement, format, Scope::of(UserInfo::named(user, &[]), Arc::new(ByName))).await
+    let answer =
+        engine.answer(statement, format, Scope::of(UserInfo::named(user, &[]), Arc::new(ByName))).await;
+    // The decisions' file is written behind the scenes: into the folder while it is there.
+    tasks.shutdown(Duration::from_secs(5)).await;
+    answer
 }
 
 async fn ask(statement: &str) -> String {

@@ -3,16 +3,19 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use futures::{StreamExt, stream::SelectAll};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tiphys_lifecycle::BoxError;
 
-use super::ensure;
+use super::{changes, changes::Name, ensure};
 use crate::{
-    cache::{CacheWatch, EventKind, Selector, WatchQuery, WatchStart},
+    cache::{EventKind, Selector},
     state::Core,
     status::Result,
 };
+
+/// What Pods reach the API server by.
+const OBJECTS: [Name; 3] = [("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")];
 
 pub async fn write(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) -> Result<()> {
     let address = core.service_pools.addresses.cidr().nth(1).to_string();
@@ -51,7 +54,8 @@ pub fn follow(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) {
     core.tasks.spawn_restarting("service kubernetes", move || {
         let core = shared.clone();
         async move {
-            let mut changes = changes(&core).await?;
+            let only_it = Selector::parse(None, Some("metadata.name=kubernetes"))?;
+            let mut changes = changes::of(&core, &OBJECTS, Some("default"), &only_it).await?;
             write(&core, advertise).await?;
             while let Some(event) = changes.next().await {
                 if event?.kind == EventKind::Deleted {
@@ -61,21 +65,6 @@ pub fn follow(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) {
             Err::<(), BoxError>("a watch on the service kubernetes ended".into())
         }
     });
-}
-
-async fn changes(core: &Core) -> std::result::Result<SelectAll<CacheWatch>, BoxError> {
-    let mut all = SelectAll::new();
-    for (group, resource) in [("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")] {
-        let found = core.registry.stored(group, resource).ok_or("services are not served")?;
-        let query = WatchQuery {
-            start: WatchStart::Any,
-            namespace: Some("default".into()),
-            selector: Selector::parse(None, Some("metadata.name=kubernetes"))?,
-            bookmarks: false,
-        };
-        all.push(found.cache()?.watch(query).await?);
-    }
-    Ok(all)
 }
 
 /// Whether `stored` says what `wanted` says; defaults may have been added to it.

@@ -4,6 +4,7 @@
 //! It is written at each start, through the same way as any other write, and
 //! changes nothing that is as it should be.
 
+pub mod changes;
 pub mod kubernetes;
 pub mod roles;
 

@@ -3,20 +3,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, stream::SelectAll};
 use serde_json::{Value, json};
-use tiphys_lifecycle::BoxError;
 
-use super::ensure;
+use super::{
+    changes::{self, Name},
+    ensure,
+};
 use crate::{
     authz::{self, RBAC_GROUP},
-    cache::{CacheWatch, Freshness, ListQuery, Selector, WatchQuery, WatchStart},
+    cache::{Freshness, ListQuery},
     server::StartError,
     state::Core,
     write::metadata,
 };
 
-const RESOURCES: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"];
+const WATCHED: [Name; 4] = [
+    (RBAC_GROUP, "roles"),
+    (RBAC_GROUP, "clusterroles"),
+    (RBAC_GROUP, "rolebindings"),
+    (RBAC_GROUP, "clusterrolebindings"),
+];
 
 /// Writes what is missing, and waits until the authorizer knows it.
 pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
@@ -26,8 +32,8 @@ pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
         let reconcile = |stored: &Value| authz::bootstrap::reconcile(stored, &wanted);
         ensure(core, &wanted, &reconcile).await.map_err(StartError::bootstrap(name))?;
     }
-    for resource in RESOURCES {
-        if let Some(cache) = core.registry.stored(RBAC_GROUP, resource).and_then(|found| found.cache().ok()) {
+    for (group, resource) in WATCHED {
+        if let Some(cache) = core.registry.stored(group, resource).and_then(|found| found.cache().ok()) {
             let query =
                 ListQuery { limit: Some(1), freshness: Freshness::MostRecent, ..ListQuery::default() };
             cache.list(&query).await?;
@@ -58,39 +64,10 @@ fn own_paths() -> [Value; 2] {
     [role, binding]
 }
 
-/// Rebuilds the authorizer's table after each change, many changes at once in one go.
+/// Rebuilds the authorizer's table after each change.
 pub fn follow(core: &Arc<Core>) {
-    let shared = core.clone();
-    core.tasks.spawn_restarting("authorizer", move || {
-        let core = shared.clone();
-        async move {
-            let mut changes = changes(&core).await?;
-            core.rbac.rebuild();
-            while let Some(change) = changes.next().await {
-                change?;
-                while let Some(Some(change)) = changes.next().now_or_never() {
-                    change?;
-                }
-                core.rbac.rebuild();
-                // A bound on the work for a burst of changes.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err::<(), BoxError>("a watch on roles or bindings ended".into())
-        }
+    changes::follow(core, "authorizer", &WATCHED, Duration::from_millis(5), async |core: Arc<Core>| {
+        core.rbac.rebuild();
+        Ok(())
     });
-}
-
-async fn changes(core: &Core) -> Result<SelectAll<CacheWatch>, BoxError> {
-    let mut all = SelectAll::new();
-    for resource in RESOURCES {
-        let found = core.registry.stored(RBAC_GROUP, resource).ok_or("roles are not served")?;
-        let query = WatchQuery {
-            start: WatchStart::Any,
-            namespace: None,
-            selector: Selector::default(),
-            bookmarks: false,
-        };
-        all.push(found.cache()?.watch(query).await?);
-    }
-    Ok(all)
 }

@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, stream::SelectAll};
 use serde_json::{Value, json};
 use tiphys_api::access::{find, list, text};
 
 use super::{Result, bootstrap, table::Table};
 use crate::{
     authz::Objects,
-    bootstrap::{context, ensure},
-    cache::{CacheWatch, Selector, WatchQuery, WatchStart},
+    bootstrap::{
+        changes::{self, Name},
+        context, ensure,
+    },
     server::StartError,
     state::Core,
     write::{
@@ -21,6 +22,7 @@ use crate::{
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const RESOURCES: [&str; 2] = ["flowschemas", "prioritylevelconfigurations"];
+const WATCHED: [Name; 2] = [(GROUP, RESOURCES[0]), (GROUP, RESOURCES[1])];
 
 /// Writes the mandatory and suggested objects, and begins to serve by them.
 pub async fn write(core: &Arc<Core>) -> std::result::Result<(), StartError> {
@@ -57,24 +59,8 @@ fn rebuild(core: &Core) {
 /// Rebuilds the table after each change, says in every schema's status whether
 /// its level is there, and brings back what may not be missing.
 pub fn follow(core: &Arc<Core>) {
-    let shared = core.clone();
-    core.tasks.spawn_restarting("priority and fairness", move || {
-        let core = shared.clone();
-        async move {
-            let mut changes = changes(&core).await?;
-            settle(&core).await?;
-            while let Some(change) = changes.next().await {
-                change?;
-                while let Some(Some(change)) = changes.next().now_or_never() {
-                    change?;
-                }
-                settle(&core).await?;
-                // A bound on the work for a burst of changes.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Err::<(), tiphys_lifecycle::BoxError>("a watch on schemas or levels ended".into())
-        }
-    });
+    let pause = Duration::from_millis(50);
+    changes::follow(core, "priority and fairness", &WATCHED, pause, async |core| settle(&core).await);
 }
 
 async fn settle(core: &Arc<Core>) -> Result<()> {
@@ -123,19 +109,4 @@ async fn write_status(core: &Arc<Core>, schema: &Arc<Value>) -> Result<()> {
         Err(error) if error.reason != "NotFound" => Err(error.to_string().into()),
         _ => Ok(()),
     }
-}
-
-async fn changes(core: &Core) -> Result<SelectAll<CacheWatch>> {
-    let mut all = SelectAll::new();
-    for resource in RESOURCES {
-        let found = core.registry.stored(GROUP, resource).ok_or("schemas and levels are not served")?;
-        let query = WatchQuery {
-            start: WatchStart::Any,
-            namespace: None,
-            selector: Selector::default(),
-            bookmarks: false,
-        };
-        all.push(found.cache()?.watch(query).await?);
-    }
-    Ok(all)
 }

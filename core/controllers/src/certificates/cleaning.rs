@@ -6,16 +6,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use kube::{
-    Api, Client,
-    api::{DeleteParams, Preconditions},
-};
+use kube::{Api, Client};
 use x509_parser::pem::Pem;
 
 use super::{condition, issued};
 use crate::{
     context::Context,
-    error::{Error, found},
+    error::Error,
+    expiry::remove_at,
     key::Key,
     object,
     queue::Queue,
@@ -49,17 +47,8 @@ pub fn start(context: &Context) {
 impl Reconciler for Cleaning {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, Error> {
         let Some(request) = self.requests.get(key) else { return Ok(Requeue::No) };
-        let Some(end) = end(&request) else { return Ok(Requeue::No) };
-        let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
-        if !left.is_zero() {
-            return Ok(Requeue::After(left));
-        }
-        let only_this =
-            Preconditions { uid: Some(object::uid(&*request).to_owned()), resource_version: None };
-        let api: Api<CertificateSigningRequest> = Api::all(self.client.clone());
-        let params = DeleteParams::default().preconditions(only_this);
-        found(api.delete(object::name(&*request), &params).await.map(|_| ()))?;
-        Ok(Requeue::No)
+        let api = Api::all(self.client.clone());
+        remove_at(&api, &*request, end(&request)).await
     }
 }
 
