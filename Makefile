@@ -38,7 +38,7 @@ test: ## Run every test, end to end on real containers (root; installs what is m
 	cd web/ui && npm test
 	TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace
 
-lint: ## Formatting, clippy, licences of the dependencies
+lint: ## Formatting and clippy
 	cargo fmt --all -- --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 

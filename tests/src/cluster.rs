@@ -53,7 +53,7 @@ impl Cluster {
         self.started
     }
 
-    /// When the last node was Ready, by what `up` said: `   2.5s  node-1 is Ready (172.30.2.10)`.
+    /// When the last node was Ready, from the begin of the building and in tenths, by what `up` said: `   2.5s  node-1 is Ready (172.30.2.10)`.
     pub fn ready_time(&self) -> Result<Duration> {
         let lines = self.said.lines().filter(|line| line.contains(" is Ready"));
         let times = lines.filter_map(|line| line.trim_start().split_once("s ")?.0.parse().ok());

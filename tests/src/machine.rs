@@ -1,8 +1,8 @@
 //! What a machine holds, so that a test can say what a cluster left behind.
 //!
-//! Other clusters may come and go meanwhile. So processes and cgroups count only
-//! when they show the cluster's name, and links, routes and tables only when they
-//! were there while it ran.
+//! Other clusters may come and go meanwhile. So what counts is what shows the
+//! cluster's name, its addresses or its bridge, and folders that it alone can have
+//! made.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -34,7 +34,6 @@ impl Machine {
         for entry in fs::read_dir("/sys/class/net")? {
             all.insert(format!("link {}", entry?.file_name().to_string_lossy()));
         }
-        all.insert(format!("forwarding {}", fs::read_to_string("/proc/sys/net/ipv4/ip_forward")?.trim()));
         cgroups(Path::new("/sys/fs/cgroup"), cluster, 0, &mut all);
         for folder in ["/run/netns", "/etc/cni/net.d", "/run/containerd", "/var/log/pods", "/var/lib/kubelet"]
         {
@@ -50,14 +49,20 @@ impl Machine {
         self.0.difference(&before.0).cloned().collect()
     }
 
-    /// What has stayed of what came with the cluster: there now and `during`, but not `before`.
-    pub fn left_of(&self, during: &Self, before: &Self) -> Vec<String> {
-        let own = |entry: &&String| entry.starts_with("process ") || entry.starts_with("cgroup ");
-        self.0
-            .difference(&before.0)
-            .filter(|entry| own(entry) || during.0.contains(*entry))
-            .cloned()
-            .collect()
+    /// The link that leads to an address such as `172.30.0.`.
+    pub fn link_to(&self, address: &str) -> Option<&str> {
+        let route = self.0.iter().find(|entry| entry.starts_with(&format!("route {address}")))?;
+        route.split_once(" dev ")?.1.split(' ').next()
+    }
+
+    /// What has stayed of the cluster that shows one of `marks`: there now, not `before`.
+    pub fn left_of(&self, during: &Self, before: &Self, marks: &[String]) -> Vec<String> {
+        let own = |entry: &str| {
+            entry.starts_with("process ")
+                || marks.iter().any(|mark| shows(entry, mark))
+                || entry.starts_with("folder ") && during.0.contains(entry)
+        };
+        self.0.difference(&before.0).filter(|entry| own(entry)).cloned().collect()
     }
 }
 
@@ -69,7 +74,7 @@ fn processes(cluster: &str, all: &mut BTreeSet<String>) {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let shows = |file: &str| {
             let text = fs::read(entry.path().join(file)).unwrap_or_default();
-            String::from_utf8_lossy(&text).contains(cluster)
+            shows(&String::from_utf8_lossy(&text), cluster)
         };
         if pid != own && ["cmdline", "environ", "cgroup", "mountinfo"].into_iter().any(shows) {
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -86,10 +91,47 @@ fn cgroups(folder: &Path, cluster: &str, depth: usize, all: &mut BTreeSet<String
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let path = entry.path();
-            if path.to_string_lossy().contains(cluster) {
+            if shows(&path.to_string_lossy(), cluster) {
                 all.insert(format!("cgroup {}", path.display()));
             }
             cgroups(&path, cluster, depth + 1, all);
         }
+    }
+}
+
+/// Whether a text names this and not something that only begins like it.
+fn shows(text: &str, mark: &str) -> bool {
+    text.match_indices(mark).any(|(at, _)| {
+        let next = text[at + mark.len()..].chars().next();
+        mark.ends_with('.') || !next.is_some_and(|next| next.is_ascii_alphanumeric())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(entries: &[&str]) -> Machine {
+        Machine(entries.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn only_the_clusters_own_remains_count() {
+        let before = machine(&["link eth0"]);
+        let during = machine(&["link eth0", "link br1", "route 172.30.0.0/24 dev br1 scope link"]);
+        assert_eq!((during.link_to("172.30.0."), during.link_to("172.30.1.")), (Some("br1"), None));
+        let marks = ["e2e-12", "172.30.0.", "br1"].map(String::from);
+        let check = |entry: &str, expected: bool| {
+            let left = machine(&["link eth0", entry]).left_of(&during, &before, &marks);
+            assert_eq!(!left.is_empty(), expected, "{entry}");
+        };
+        check("link br1", true);
+        check("link br1-0", true);
+        check("link br12", false);
+        check("route 172.30.0.0/24 dev br1", true);
+        check("route 172.30.1.0/24 dev br2", false);
+        check("nft table ip tiphys-e2e-12", true);
+        check("nft table ip tiphys-e2e-123", false);
+        check("process 7 sleep", true);
     }
 }

@@ -15,6 +15,7 @@
 pub mod access;
 pub mod amounts;
 pub mod auth;
+pub mod certificate_request;
 pub mod decisions;
 pub mod field;
 pub mod human;

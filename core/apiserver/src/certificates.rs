@@ -9,9 +9,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use tiphys_api::{
     access::{find, list, text},
+    certificate_request,
     field::FieldError,
 };
-use x509_parser::{certification_request::X509CertificationRequest, pem::Pem, prelude::FromDer};
+use x509_parser::pem::Pem;
 
 use crate::{
     context::Context,
@@ -29,8 +30,8 @@ pub fn begin(ctx: &Context, object: &Value) -> Result<()> {
         return Ok(());
     }
     let spec = &object["spec"];
-    match check_signed(text(spec, "/request")) {
-        Ok(()) => Ok(()),
+    match certificate_request::read_spec(spec) {
+        Ok(_) => Ok(()),
         Err(why) => invalid(ctx, &[FieldError::invalid("spec.request", &spec["request"], why)]),
     }
 }
@@ -57,18 +58,6 @@ fn invalid(ctx: &Context, errors: &[FieldError]) -> Result<()> {
             Err(ApiError::invalid(ctx.resource.kind.group, ctx.resource.kind.kind, &ctx.info.name, errors))
         }
     }
-}
-
-/// Whether the text is base64 of the PEM of a request whose signature fits its own key.
-fn check_signed(text: &str) -> std::result::Result<(), String> {
-    let pem = BASE64_STANDARD.decode(text).map_err(|error| error.to_string())?;
-    let block = Pem::iter_from_buffer(&pem).next().and_then(std::result::Result::ok);
-    let block = block
-        .filter(|block| block.label == "CERTIFICATE REQUEST")
-        .ok_or("PEM block type must be CERTIFICATE REQUEST")?;
-    let (_, request) =
-        X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
-    request.verify_signature().map_err(|_| "the signature does not fit the public key".to_owned())
 }
 
 /// Conditions that came without times get them: now, or those of the same condition before.

@@ -107,8 +107,9 @@ where
     failure.map_or(Ok(mine), Err)
 }
 
-/// Asks the API, not the cache: an owner that is going away must not adopt.
-async fn still_there<O>(client: &Client, owner: &O) -> Result<bool, Error>
+/// Asks the API, not the cache: an owner that is going away must neither adopt
+/// nor make anything new.
+pub async fn still_there<O>(client: &Client, owner: &O) -> Result<bool, Error>
 where
     O: Kind + Resource<Scope = NamespaceResourceScope>,
 {

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use k8s_openapi::{
+    NamespaceResourceScope,
     api::core::v1::{Pod, PodTemplateSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -10,15 +11,16 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use tiphys_api::names::TRACEPARENT;
-use tracing::Span;
-
 use tiphys_client::Events;
+use tracing::Span;
 
 use crate::{
     error::{Error, found, namespace_terminating},
     expectations::Expectations,
     key::Key,
-    object, owner,
+    object,
+    owner::{self, still_there},
+    watched::Kind,
 };
 
 /// Pods that one reconcile makes or deletes at most; the next one goes on.
@@ -36,14 +38,18 @@ impl PodWriter {
     }
 
     /// Creates these Pods in batches of 1, 2, 4, ...: when creating fails (a
-    /// quota, a webhook), one try was spent and not five hundred.
+    /// quota, a webhook), one try was spent and not five hundred. An owner that is
+    /// being deleted gets none: its Pods go before the cache tells why.
     ///
     /// # Errors
     /// The first failure; nothing of the later batches was tried.
     pub async fn create_all<O>(&self, owner: &O, pods: Vec<Pod>) -> Result<(), Error>
     where
-        O: Resource<DynamicType = ()> + Sync,
+        O: Kind + Resource<Scope = NamespaceResourceScope> + Sync,
     {
+        if !still_there(&self.client, owner).await? {
+            return Ok(());
+        }
         let key = Key::of(owner);
         self.expectations.expect_creates(&key, pods.len());
         let mut left = pods.as_slice();

@@ -13,6 +13,8 @@ use crate::{
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const PRECEDENCE_LIMIT: i64 = 10_000;
 const QUEUES_LIMIT: i64 = 10_000_000;
+/// What a flow's number of 64 bits can deal evenly, as upstream has it.
+const ENTROPY_LIMIT: i64 = 60;
 
 pub static FLOW_SCHEMA: Kind = Kind {
     validate_name: names::dns_subdomain,
@@ -179,7 +181,22 @@ fn queues(queuing: &Value, at: &str, errors: &mut Errors) {
         invalid("handSize", "must be positive");
     } else if figure("handSize") > figure("queues") {
         invalid("handSize", "should not be greater than queues");
+    } else if entropy(figure("queues"), figure("handSize")) > ENTROPY_LIMIT {
+        let detail = format!(
+            "required entropy bits of deckSize {} and handSize {} should not be greater than {ENTROPY_LIMIT}",
+            figure("queues"),
+            figure("handSize")
+        );
+        invalid("handSize", &detail);
     }
+}
+
+/// Bits that dealing a hand takes: as many as there are ways to deal it.
+fn entropy(queues: i64, hand: i64) -> i64 {
+    // A hand of so many from two queues or more is over the limit already.
+    let cards = hand.min(ENTROPY_LIMIT + 2);
+    let bits: f64 = (0..cards).map(|card| ((queues - card).max(1) as f64).log2()).sum();
+    bits.ceil() as i64
 }
 
 fn schema(schema: &Value) -> Errors {
@@ -280,6 +297,8 @@ mod tests {
         check(&PRIORITY_LEVEL, "catch-all", json!({"type": "Exempt"}), &["spec.type"]);
         let mut hand = queue;
         hand["limited"]["limitResponse"]["queuing"] = json!({"queues": 2, "handSize": 3});
+        check(&PRIORITY_LEVEL, "a", hand.clone(), &["spec.limited.limitResponse.queuing.handSize"]);
+        hand["limited"]["limitResponse"]["queuing"] = json!({"queues": 4096, "handSize": 8});
         check(&PRIORITY_LEVEL, "a", hand, &["spec.limited.limitResponse.queuing.handSize"]);
         let none = json!({"type": "Limited", "limited": {"limitResponse": {"type": "Queue"}}});
         check(&PRIORITY_LEVEL, "a", none, &["spec.limited.limitResponse.queuing"]);

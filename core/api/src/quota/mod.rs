@@ -124,8 +124,8 @@ pub fn bounded(counted: Counted<'_>, quota: &Value) -> Vec<String> {
     hard.into_keys().filter(|name| counted.is_counted_by(name)).collect()
 }
 
-/// What counts the objects that a quota's resource of this name is about: `None` when the
-/// name itself says the resource (`count/deployments.apps`) or nothing is known by it.
+/// The resource whose objects a quota's resource of this name is about: group and
+/// plural; `None` when nothing is known by the name.
 pub fn resource_of(name: &str) -> Option<(&str, &str)> {
     if let Some(named) = name.strip_prefix("count/") {
         return Some(match named.split_once('.') {

@@ -122,11 +122,8 @@ impl Admission {
                 return Err(UnknownPlugin(name.clone(), names.join(", ")));
             }
         }
-        // Before the last ones, which look at what all others have made.
-        let (last, first) = all().split_last().map_or((None, all()), |(last, first)| (Some(last), first));
-        plugins.extend(first);
+        plugins.extend(all());
         plugins.extend(optional().iter().filter(|plugin| enabled.iter().any(|name| name == plugin.name())));
-        plugins.extend(last);
         Ok(Self { cluster, plugins })
     }
 

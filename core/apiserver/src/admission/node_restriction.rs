@@ -5,11 +5,10 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tiphys_api::auth::Attributes;
+use tiphys_api::{auth::Attributes, certificate_request};
 
 use super::{
-    Cluster, MIRROR, Operation, Plugin, Request, certificate_approval,
-    certificate_subject_restriction::subject, is_mirror_pod, items, node_labels,
+    Cluster, MIRROR, Operation, Plugin, Request, certificate_approval, is_mirror_pod, items, node_labels,
 };
 use crate::authz::{Objects, Refusal, find, node_of};
 
@@ -202,7 +201,8 @@ fn certificate(node: &str, request: &Request<'_>) -> Result<(), String> {
     if !request.creates() || !of_kubelets {
         return Ok(());
     }
-    let subject = subject(spec).map_err(|why| format!("unable to parse csr: {why}"))?;
+    let subject =
+        certificate_request::read_spec(spec).map_err(|why| format!("unable to parse csr: {why}"))?;
     if subject.common_name == format!("system:node:{node}") {
         return Ok(());
     }

@@ -22,7 +22,8 @@ pub fn user(certificate: &PeerCertificate) -> Result<UserInfo, String> {
     let subject = parsed.subject();
     let name = subject
         .iter_common_name()
-        .next()
+        // The last one, as Go reads a subject with several.
+        .last()
         .and_then(|name| name.as_str().ok())
         .filter(|name| !name.is_empty())
         .ok_or("the certificate has no common name")?

@@ -29,8 +29,6 @@ const STATIC: &[(&str, &[&str], &[&str])] = &[
     ("certificates.k8s.io", &["certificatesigningrequests"], &["create", "get", "list", "watch"]),
     ("node.k8s.io", &["runtimeclasses"], &["get", "list", "watch"]),
     ("storage.k8s.io", &["csidrivers"], &["get", "list", "watch"]),
-    // A slice of another node is refused by its object: see NodeRestriction.
-    ("resource.k8s.io", &["resourceslices"], &["create"]),
 ];
 
 /// The node whose kubelet this user is.

@@ -102,7 +102,10 @@ async fn write_status(core: &Arc<Core>, schema: &Arc<Value>) -> Result<()> {
     let ctx = context(core, schema).map_err(|error| error.to_string())?;
     let change = |current: &crate::storage::Current| {
         let mut object = current.object.clone();
-        object["status"] = json!({"conditions": [condition]});
+        let mut conditions = list(&object, "/status/conditions").to_vec();
+        conditions.retain(|other| other["type"] != condition["type"]);
+        conditions.push(condition.clone());
+        object["status"]["conditions"] = conditions.into();
         Ok(Change::to(object))
     };
     match commit::update(&ctx, Part::Status, &change).await {

@@ -13,9 +13,10 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tiphys_api::certificate_request;
 
 use super::{
-    condition, request,
+    condition,
     rules::{self, KUBELET_CLIENT},
 };
 use crate::{
@@ -65,7 +66,7 @@ fn is_open(request: &CertificateSigningRequest) -> bool {
 
 /// The rights by which the request could be approved, the narrower one first.
 fn rights(request: &CertificateSigningRequest) -> Vec<(&'static str, &'static str)> {
-    let Ok(asked) = request::read(&request.spec.request.0) else { return Vec::new() };
+    let Ok(asked) = certificate_request::read(&request.spec.request.0) else { return Vec::new() };
     if rules::kubelet_client(&asked, request.spec.usages.as_deref().unwrap_or_default()).is_err() {
         return Vec::new();
     }

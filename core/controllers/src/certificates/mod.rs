@@ -15,7 +15,6 @@
 mod approving;
 mod cleaning;
 mod der;
-mod request;
 mod rules;
 mod sign;
 mod signing;

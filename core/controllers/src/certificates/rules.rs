@@ -1,7 +1,7 @@
 //! What each built-in signer signs: subjects and usages, as the Kubernetes
 //! documentation of certificate signing requests has them. Pure.
 
-use super::request::Asked;
+use tiphys_api::certificate_request::Asked;
 
 pub const CLIENT: &str = "kubernetes.io/kube-apiserver-client";
 pub const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";

@@ -9,7 +9,9 @@ use rcgen::{
 };
 use x509_parser::{extensions::ParsedExtension, pem::Pem};
 
-use super::{Authority, der, request::Asked};
+use tiphys_api::certificate_request::Asked;
+
+use super::{Authority, der};
 
 /// How long a certificate lives when nothing shorter is asked for, and at most.
 const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -225,7 +227,9 @@ fn pem(certificate: &[u8]) -> String {
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa};
 
-    use super::{super::request, *};
+    use tiphys_api::certificate_request;
+
+    use super::*;
 
     fn authority() -> Authority {
         let key = KeyPair::generate().unwrap();
@@ -242,7 +246,7 @@ mod tests {
         params.distinguished_name.push(DnType::CommonName, "jane");
         params.distinguished_name.push(DnType::OrganizationName, "dev");
         let key = KeyPair::generate().unwrap();
-        request::read(params.serialize_request(&key).unwrap().pem().unwrap().as_bytes()).unwrap()
+        certificate_request::read(params.serialize_request(&key).unwrap().pem().unwrap().as_bytes()).unwrap()
     }
 
     fn usages(usages: &[&str]) -> Vec<String> {

@@ -10,9 +10,10 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tiphys_api::certificate_request;
 
 use super::{
-    Authority, condition, issued, request,
+    Authority, condition, issued,
     rules::{self, SIGNERS},
     sign::Signer,
 };
@@ -81,7 +82,7 @@ impl Reconciler for Signing {
 }
 
 fn certificate(signer: &Signer, request: &CertificateSigningRequest) -> Result<String, String> {
-    let asked = request::read(&request.spec.request.0)?;
+    let asked = certificate_request::read(&request.spec.request.0)?;
     let usages = request.spec.usages.as_deref().unwrap_or_default();
     rules::check(&request.spec.signer_name, &asked, usages)?;
     signer.sign(&asked, usages, request.spec.expiration_seconds, jiff::Timestamp::now())

@@ -35,10 +35,11 @@ impl Connect {
         let own = context_name(&global.cluster);
         let named = self.context.clone().unwrap_or_else(|| own.clone());
         // $KUBECONFIG may be a list.
-        let users: Vec<PathBuf> = match &self.kubeconfig {
-            Some(list) => std::env::split_paths(list).filter(|path| path.as_os_str() != "").collect(),
-            None => vec![crate::kubeconfig::user_file()],
-        };
+        let mut users: Vec<PathBuf> = self.kubeconfig.iter().flat_map(std::env::split_paths).collect();
+        users.retain(|path| path.as_os_str() != "");
+        if users.is_empty() {
+            users.push(crate::kubeconfig::user_file());
+        }
         let users = users.into_iter().map(|path| (path, named.clone()));
         let mut unreadable = None;
         for (path, context) in users.chain([(global.layout().admin_kubeconfig(), own)]) {

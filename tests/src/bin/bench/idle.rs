@@ -16,15 +16,19 @@ struct Used {
 }
 
 pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
-    // The first minute belongs to what `up` still has to do.
+    // The first seconds belong to what `up` still has to do.
     std::thread::sleep(Duration::from_secs(20));
     let pids = processes(cluster)?;
-    let before: Vec<Used> = pids.iter().filter_map(|pid| used(*pid)).collect();
+    let before: Vec<_> = pids.iter().map(|pid| used(*pid)).collect();
     std::thread::sleep(WATCHED);
-    let after: Vec<Used> = pids.iter().filter_map(|pid| used(*pid)).collect();
-    let memory: u64 = after.iter().map(|used| used.memory).sum();
-    let ticks: u64 =
-        after.iter().map(|used| used.ticks).sum::<u64>() - before.iter().map(|used| used.ticks).sum::<u64>();
+    let (mut memory, mut ticks) = (0, 0);
+    for (pid, before) in pids.iter().zip(before) {
+        // Who has ended in between is not idle, and not there.
+        if let (Some(before), Some(after)) = (before, used(*pid)) {
+            memory += after.memory;
+            ticks += after.ticks.saturating_sub(before.ticks);
+        }
+    }
     let share = ticks as f64 / 100.0 / WATCHED.as_secs_f64() * 100.0;
     Ok(vec![
         Row::new(
@@ -44,7 +48,10 @@ fn processes(cluster: &Cluster) -> Result<Vec<u32>> {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if state.contains(&format!("\"pid\":{pid},")) || command.starts_with("/tiphys collector") {
+        let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let of_cluster = group.contains(&format!("/tiphys-{}/", cluster.name()));
+        let collects = of_cluster && command.starts_with("/tiphys collector");
+        if state.contains(&format!("\"pid\":{pid},")) || collects {
             pids.push(pid);
         }
     }

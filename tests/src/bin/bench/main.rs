@@ -67,7 +67,11 @@ fn keep(rows: &mut Vec<Row>, more: Vec<Row>) {
 
 fn start(cluster: &Cluster, nodes: &str, target: &'static str) -> Result<Vec<Row>> {
     Ok(vec![
-        Row::new(format!("`up` to Ready, {nodes}"), seconds(cluster.ready_time()?), target),
+        Row::new(
+            format!("`up` to Ready, {nodes}"),
+            format!("{:.1} s", cluster.ready_time()?.as_secs_f64()),
+            target,
+        ),
         Row::new(
             format!("`up` to its end, {nodes}: own images imported, logs of all nodes collected"),
             seconds(cluster.start_time()),

@@ -3,20 +3,29 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use futures::TryStreamExt;
 use k8s_cri::v1;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams},
+};
+use serde_json::json;
 use tiphys_runtime::cri::Cri;
 use tiphys_tests::Cluster;
 
-use crate::{IMAGE, Row, spread::quantile};
+use crate::{IMAGE, Row, list::client, spread::quantile};
 
 const ROUNDS: usize = 7;
 
 pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
     let runtime = tokio::runtime::Runtime::new()?;
+    let client = runtime.block_on(client(&cluster.kubeconfig()))?;
+    let pods: Api<Pod> = Api::namespaced(client, "default");
     let mut whole = Vec::new();
     let mut by_hand = Vec::new();
     for round in 0..ROUNDS {
-        whole.push(pod(cluster, round)?);
+        whole.push(runtime.block_on(pod(&pods, round))?);
         by_hand.push(runtime.block_on(three_calls(cluster, round))?);
     }
     let (whole, by_hand) = (quantile(&whole, 0.5), quantile(&by_hand, 0.5));
@@ -31,34 +40,29 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
     ])
 }
 
-/// By the Pod's own times would be whole seconds; so by a watch.
-fn pod(cluster: &Cluster, round: usize) -> Result<Duration> {
-    use std::{
-        io::{BufRead, BufReader},
-        process::Stdio,
-    };
+/// From the create to Running as a watch that was there before tells it; the Pod's
+/// own times are whole seconds.
+async fn pod(pods: &Api<Pod>, round: usize) -> Result<Duration> {
     let name = format!("bench-{round}");
-    let selector = format!("--field-selector=metadata.name={name}");
-    let mut watch = cluster
-        .kubectl_command(&["get", "pods", &selector, "-w", "--no-headers"])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let lines = BufReader::new(watch.stdout.take().context("piped")?);
-    let manifest = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  \
-         - {{name: main, image: '{IMAGE}', command: [/tiphys, demo]}}\n"
-    );
-    cluster.apply(&manifest)?;
-    let mut created = None;
-    for line in lines.lines() {
-        let line = line?;
-        let now = Instant::now();
-        let created = *created.get_or_insert(now);
-        if line.contains("Running") {
-            watch.kill()?;
-            watch.wait()?;
-            cluster.kubectl(&["delete", "pod", &name, "--timeout=60s"])?;
-            return Ok(now - created);
+    let manifest: Pod = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": IMAGE, "command": ["/tiphys", "demo"]}],
+        },
+    }))?;
+    let newest = pods.list(&ListParams::default()).await?.metadata.resource_version.context("a version")?;
+    let only = WatchParams::default().fields(&format!("metadata.name={name}"));
+    let mut watch = Box::pin(pods.watch(&only, &newest).await?);
+    let started = Instant::now();
+    pods.create(&PostParams::default(), &manifest).await?;
+    while let Some(event) = watch.try_next().await? {
+        if let WatchEvent::Modified(pod) = event
+            && pod.status.is_some_and(|status| status.phase.as_deref() == Some("Running"))
+        {
+            let took = started.elapsed();
+            pods.delete(&name, &DeleteParams::default()).await?;
+            return Ok(took);
         }
     }
     anyhow::bail!("the watch of {name} ended")

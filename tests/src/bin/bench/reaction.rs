@@ -1,14 +1,15 @@
-//! How soon the cluster sees: a log line searchable, a load step at `/scale`.
+//! How soon the cluster sees: a log line followed and found, a load step at `/scale`.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tiphys_tests::{Cluster, eventually};
 
-use crate::{IMAGE, Row, spread::quantile};
+use crate::{IMAGE, Row, list::client, spread::quantile};
 
 const LINES: usize = 100;
-const STEPS: usize = 5;
+const STEPS: u32 = 10;
+const SECOND: Duration = Duration::from_secs(1);
 
 const BUSY: &str = "
 apiVersion: apps/v1
@@ -42,11 +43,14 @@ spec:
 
 pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
     let address = start(cluster)?;
-    let log = searchable(cluster, &address)?;
-    let mut took = vec![load_step(cluster, &address)?];
+    let followed = followed(cluster, &address)?;
+    let found = found(cluster, &address)?;
     end(cluster)?;
-    for _ in 1..STEPS {
+    let mut took = Vec::new();
+    for step in 0..STEPS {
         let address = start(cluster)?;
+        // Each at another point of the second between two samples.
+        std::thread::sleep(SECOND * step / STEPS);
         took.push(load_step(cluster, &address)?);
         end(cluster)?;
     }
@@ -55,7 +59,7 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
         format!("{:.2} s, {:.2} s", quantile(&took, 0.5).as_secs_f64(), quantile(&took, 1.0).as_secs_f64()),
         "p50 1.5 s",
     );
-    Ok(vec![log, scale])
+    Ok(vec![followed, found, scale])
 }
 
 /// The address of the one Pod.
@@ -74,7 +78,7 @@ fn end(cluster: &Cluster) -> Result<()> {
 }
 
 /// Through the live tail, so that no command's start is counted.
-fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
+fn followed(cluster: &Cluster, address: &str) -> Result<Row> {
     use std::{
         io::{BufRead, BufReader},
         process::Stdio,
@@ -87,7 +91,6 @@ fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
     for round in 0..=LINES {
         let asked = Instant::now();
         fetch(address, &format!("/log?lines=1&text=petrel{round}%20petrel"))?;
-        // The app's own record of the request names the text too, with an escaped blank.
         let text = format!("petrel{round} petrel");
         loop {
             if lines.next().context("the tail ended")??.contains(&text) {
@@ -101,7 +104,39 @@ fn searchable(cluster: &Cluster, address: &str) -> Result<Row> {
     tail.kill()?;
     tail.wait()?;
     Ok(Row::new(
-        format!("log line written to seen by a tail, p50 and p99 of {LINES}"),
+        format!("log line asked for to seen by a follower, p50 and p99 of {LINES}"),
+        format!(
+            "{:.1} ms, {:.1} ms",
+            quantile(&took, 0.5).as_secs_f64() * 1e3,
+            quantile(&took, 0.99).as_secs_f64() * 1e3
+        ),
+        "-",
+    ))
+}
+
+/// By asking again and again over one connection, as fast as it answers.
+fn found(cluster: &Cluster, address: &str) -> Result<Row> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let client = runtime.block_on(client(&cluster.kubeconfig()))?;
+    let mut took = Vec::new();
+    for round in 0..LINES {
+        let word = format!("shearwater{round}x");
+        let query = serde_json::to_vec(&serde_json::json!({"query": word, "since": "1m"}))?;
+        let asked = Instant::now();
+        fetch(address, &format!("/log?lines=1&text={word}"))?;
+        loop {
+            let request = http::Request::post("/tiphys/v1/logs/search")
+                .header("content-type", "application/json")
+                .body(query.clone())?;
+            if runtime.block_on(client.request_text(request))?.contains(&format!("{word} ")) {
+                break;
+            }
+            ensure!(asked.elapsed() < Duration::from_secs(10), "{word} is not found");
+        }
+        took.push(asked.elapsed());
+    }
+    Ok(Row::new(
+        format!("log line asked for to found by a search, p50 and p99 of {LINES}"),
         format!(
             "{:.1} ms, {:.1} ms",
             quantile(&took, 0.5).as_secs_f64() * 1e3,
