@@ -67,7 +67,8 @@ impl Machine {
 }
 
 /// Processes that show the cluster's name: in their command line, environment or
-/// cgroup, or by the folders that are mounted for them.
+/// cgroup, or by the folders that are mounted for them. One that has ended and
+/// waits for its parent (which may be slow, once it is the machine's) is none.
 fn processes(cluster: &str, all: &mut BTreeSet<String>) {
     let own = std::process::id();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -76,12 +77,21 @@ fn processes(cluster: &str, all: &mut BTreeSet<String>) {
             let text = fs::read(entry.path().join(file)).unwrap_or_default();
             shows(&String::from_utf8_lossy(&text), cluster)
         };
-        if pid != own && ["cmdline", "environ", "cgroup", "mountinfo"].into_iter().any(shows) {
+        if pid != own
+            && !has_ended(&entry.path())
+            && ["cmdline", "environ", "cgroup", "mountinfo"].into_iter().any(shows)
+        {
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             all.insert(format!("process {pid} {command}"));
         }
     }
+}
+
+fn has_ended(process: &Path) -> bool {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    // The name is in brackets and may hold any; the state comes after it.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 fn cgroups(folder: &Path, cluster: &str, depth: usize, all: &mut BTreeSet<String>) {
