@@ -189,7 +189,7 @@ impl Drop for Cluster {
 }
 
 /// The binary beside the suites' own: <target>/debug/deps/e2e-... -> <target>/debug/tiphys.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TIPHYS_BINARY") {
         return Ok(path.into());
     }

@@ -4,18 +4,21 @@
 //! - [`Cluster`]: `tiphys up` under a name and ports of its own, taken down when dropped.
 //! - [`Machine`]: what the machine holds (processes, mounts, links, tables, cgroups),
 //!   to compare before and after.
+//! - [`EtcdCluster`]: members of etcd on free ports of loopback, gone with the process.
 //! - [`eventually`]: a condition that must come true within a limit.
 
 #![allow(clippy::print_stderr, reason = "who runs a suite reads there how it goes")]
 
 mod cluster;
 mod command;
+mod etcd;
 mod eventually;
 mod images;
 mod machine;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, binary};
 pub use command::{Output, run};
+pub use etcd::EtcdCluster;
 pub use eventually::eventually;
 pub use images::busybox_root;
 pub use machine::Machine;

@@ -32,6 +32,15 @@ pub enum StoreError {
     /// The disk failed. For a write: it is unknown whether it took place.
     #[error("store input or output failed: {0}")]
     Io(String),
+    /// Nobody answers, or not in time. For a write: it is unknown whether it took place.
+    #[error("store did not answer: {0}")]
+    Unavailable(String),
+    /// No member of the cluster could be reached at start.
+    #[error("etcd at {endpoints} can't be reached: {why}")]
+    Unreachable { endpoints: String, why: String },
+    /// A member of the cluster, or how it is to be reached, is of no use.
+    #[error("etcd at {endpoint} can't be used: {why}")]
+    Unfit { endpoint: String, why: String },
     /// The store has been shut down, or stopped after a failed write.
     #[error("store is closed")]
     Closed,

@@ -1,19 +1,23 @@
 //! Revisions, transactions, watch, compaction and leases over bytes.
 //!
-//! [`Store`] is what the API server keeps its objects in: string keys such as
-//! `/registry/pods/default/web`, values that the store never looks into, and one
+//! [`Store`] is what the API server keeps its objects in: keys such as
+//! `/registry/pods/default/web` (they begin with a slash), values that the store never looks into, and one
 //! revision counter for all of it, so that "the state at revision 42" means the
 //! same for every reader.
 //!
 //! - [`Embedded`]: the default, in a folder of this machine, no other process.
+//! - [`Etcd`]: on an etcd cluster that several servers share.
 //! - `tests/`: the contract any implementation must pass, over `Arc<dyn Store>`.
 //!
 //! What it must not do: know about kinds, JSON or HTTP.
 
 mod embedded;
 mod error;
+mod etcd;
 mod lease_pool;
+mod queue;
 mod record;
+mod snapshot;
 mod txn;
 mod watch;
 
@@ -23,8 +27,10 @@ use async_trait::async_trait;
 
 pub use embedded::{Embedded, Options};
 pub use error::StoreError;
+pub use etcd::{Etcd, EtcdOptions, EtcdTls};
 pub use lease_pool::LeasePool;
 pub use record::{LeaseId, Page, Range, Record, Revision};
+pub use snapshot::{AHEAD, Chunks, Snapshot, SnapshotError};
 pub use txn::{Compare, Op, OpResult, Txn, TxnResult};
 pub use watch::{Event, Progress, Watch, WatchBatch};
 
@@ -44,7 +50,8 @@ pub trait Store: Send + Sync + 'static {
     /// Applies one of the two lists of operations, atomically. A comparison that
     /// doesn't hold is an answer ([`TxnResult::succeeded`]), not an error.
     ///
-    /// After [`StoreError::Io`] it is unknown whether the write took place.
+    /// After [`StoreError::Io`] or [`StoreError::Unavailable`] it is unknown whether
+    /// the write took place.
     async fn transact(&self, txn: Txn) -> Result<TxnResult, StoreError>;
 
     /// Every change of keys that begin with `prefix`, from revision `from` on,
@@ -61,11 +68,14 @@ pub trait Store: Send + Sync + 'static {
     async fn revision(&self) -> Result<Revision, StoreError>;
 
     /// A new lease: keys put with it are deleted `ttl` after the grant or the last
-    /// [`Store::keep_alive`], at restart included.
+    /// [`Store::keep_alive`], never earlier, at restart included.
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
 
     /// Lets the lease live its whole time again, counted from now.
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// What is left of the lease.
+    async fn time_to_live(&self, lease: LeaseId) -> Result<Duration, StoreError>;
 
     /// Ends the lease and deletes its keys.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;

@@ -5,12 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{
-    apply::Change,
-    disk::View,
+use super::{apply::Change, disk::View};
+use crate::{
+    Event, Revision, StoreError, WatchBatch,
     queue::{Bounds, Queue},
 };
-use crate::{Event, Revision, StoreError, WatchBatch};
 
 /// Names a live watcher.
 pub type WatcherId = u64;

@@ -50,6 +50,11 @@ impl Leases {
         Some(self.leases.get(&id)?.ttl)
     }
 
+    /// What is left of a lease at `now`.
+    pub fn left(&self, id: LeaseId, now: Instant) -> Option<Duration> {
+        Some(self.leases.get(&id)?.deadline.saturating_duration_since(now))
+    }
+
     pub fn extend(&mut self, id: LeaseId, deadline: Instant) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         self.deadlines.remove(&(lease.deadline, id));

@@ -26,7 +26,8 @@ mod index;
 mod leases;
 mod load;
 mod mark;
-mod queue;
+mod rebuild;
+
 mod replay;
 mod writer;
 
@@ -224,6 +225,11 @@ impl Store for Embedded {
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), StoreError> {
         self.ask(|reply| Request::KeepAlive(lease, reply)).await
+    }
+
+    async fn time_to_live(&self, lease: LeaseId) -> Result<Duration, StoreError> {
+        let left = self.engine.state.read().leases.left(lease, tokio::time::Instant::now());
+        left.ok_or(StoreError::LeaseNotFound(lease))
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {

@@ -8,12 +8,11 @@ use std::sync::{Arc, Weak, atomic::Ordering};
 
 use futures::{StreamExt, stream};
 
-use super::{
-    engine::Engine,
-    hub::WatcherId,
+use super::{engine::Engine, hub::WatcherId};
+use crate::{
+    Event, Revision, StoreError, Watch, WatchBatch,
     queue::{Bounds, Queue},
 };
-use crate::{Event, Revision, StoreError, Watch, WatchBatch};
 
 /// Events, or bytes of values, that are read from disk in one part.
 const PART_EVENTS: usize = 1000;

@@ -99,6 +99,8 @@ async fn a_range_is_paged_at_one_revision(store: Dyn) {
     put(&*store, "/podsets/x", "x").await;
     let first = store.range(Range { limit: Some(2), ..Range::prefix("/pods/") }).await.unwrap();
     assert_eq!((first.records.len(), first.more, first.remaining, first.revision), (2, true, 2, 6));
+    let none = store.range(Range { limit: Some(0), ..Range::prefix("/pods/") }).await.unwrap();
+    assert_eq!((none.records.len(), none.more, none.remaining), (0, true, 4));
     delete(&*store, "/pods/c").await;
     put(&*store, "/pods/bb", "new").await;
     let rest = Range {
@@ -236,15 +238,22 @@ async fn a_lease_is_kept_alive_and_revoked(store: Dyn) {
         store.transact(Txn::create(format!("/{n}"), "x", Some(lease))).await.unwrap();
     }
     store.keep_alive(lease).await.unwrap();
+    let left = store.time_to_live(lease).await.unwrap();
+    assert!(left > Duration::from_secs(3500) && left <= Duration::from_secs(3600), "{left:?}");
     assert_eq!(keys(&*store, "/", None).await.len(), 3);
     store.revoke(lease).await.unwrap();
     assert_eq!(keys(&*store, "/", None).await.len(), 0);
     assert_eq!(store.revoke(lease).await, Err(StoreError::LeaseNotFound(lease)));
+    assert_eq!(store.time_to_live(lease).await, Err(StoreError::LeaseNotFound(lease)));
 }
 
-/// Runs every test of the contract on one implementation.
+/// Runs every test of the contract on each implementation.
 macro_rules! contract {
-    ($implementation:ident, $($test:ident)*) => {
+    ($($test:ident)*) => {
+        contract! { @on embedded $($test)* }
+        contract! { @on etcd $($test)* }
+    };
+    (@on $implementation:ident $($test:ident)*) => {
         mod $implementation {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
@@ -256,7 +265,7 @@ macro_rules! contract {
     };
 }
 
-contract! { embedded,
+contract! {
     an_empty_store_is_at_revision_one
     a_put_counts_revisions_and_versions
     a_comparison_that_fails_is_an_answer

@@ -105,8 +105,7 @@ fn txn(guess: Option<(u8, u64)>, writes: &[(u8, Option<u16>)]) -> Txn {
     }
 }
 
-async fn run(actions: Vec<Action>) {
-    let mut bed = Bed::embedded().await;
+async fn run(mut bed: Bed, actions: Vec<Action>) {
     let mut model = Model { states: vec![State::new()], modified: BTreeMap::new(), compacted: 0 };
     let mut live = bed.store.watch("/", 1).await.unwrap();
     let (mut live_from, mut seen, mut told) = (1, 0, Vec::new());
@@ -187,12 +186,33 @@ fn check_events(model: &Model, from: Revision, events: &[Event]) {
     }
 }
 
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(48))]
 
     #[test]
-    fn the_store_agrees_with_the_model(actions in actions()) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(run(actions));
+    fn the_embedded_store_agrees_with_the_model(actions in actions()) {
+        block_on(async { run(Bed::embedded().await, actions).await });
+    }
+}
+
+proptest! {
+    #![proptest_config(config(6))]
+
+    #[test]
+    fn the_etcd_store_agrees_with_the_model(actions in actions()) {
+        block_on(async { run(Bed::etcd().await, actions).await });
     }
 }

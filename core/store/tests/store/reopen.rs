@@ -1,8 +1,10 @@
-//! What outlives a restart of the embedded store, and what its bounds do.
+//! What outlives a restart of the embedded store, and what the bounds of either do.
 
 use std::time::Duration;
 
 use tiphys_store::{LeasePool, Options, Range, StoreError, Txn};
+
+use tiphys_tests::EtcdCluster;
 
 use super::testbed::{Bed, delete, events_until, keys, put, shorts, value, within};
 
@@ -73,7 +75,12 @@ async fn a_lease_with_many_keys_ends_in_parts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn puts_of_the_same_moment_share_a_lease() {
-    let bed = Bed::embedded().await;
+    for bed in [Bed::embedded().await, Bed::etcd().await] {
+        share_a_lease(bed).await;
+    }
+}
+
+async fn share_a_lease(bed: Bed) {
     let pool = LeasePool::new(bed.store.clone());
     let hour = Duration::from_secs(3600);
     let first = pool.lease(hour).await.unwrap();
@@ -85,7 +92,11 @@ async fn puts_of_the_same_moment_share_a_lease() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn abuse_33_a_watcher_that_does_not_read_is_cut_off() {
-    let bed = Bed::with(Options { watch_events: 50, ..Options::default() }).await;
+    cut_off_the_slow(Bed::with(Options { watch_events: 50, ..Options::default() }).await).await;
+    cut_off_the_slow(Bed::on(EtcdCluster::start(1), &|options| options.watch_events = 50).await).await;
+}
+
+async fn cut_off_the_slow(bed: Bed) {
     let mut slow = bed.store.watch("/", 2).await.unwrap();
     let mut fast = bed.store.watch("/", 2).await.unwrap();
     assert!(events_until(&mut slow, 1).await.unwrap().is_empty());

@@ -4,7 +4,10 @@ use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tiphys_lifecycle::Tasks;
-use tiphys_store::{Embedded, Event, Options, Range, Record, Revision, Store, StoreError, Txn, Watch};
+use tiphys_store::{
+    Embedded, Etcd, EtcdOptions, Event, Options, Range, Record, Revision, Store, StoreError, Txn, Watch,
+};
+use tiphys_tests::EtcdCluster;
 
 /// An upper bound for anything that is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -13,9 +16,23 @@ pub struct Bed {
     pub store: Arc<dyn Store>,
     tasks: Tasks,
     folder: TempDir,
+    /// Where an etcd store keeps its data.
+    pub cluster: Option<EtcdCluster>,
 }
 
 impl Bed {
+    /// On an etcd of its own.
+    pub async fn etcd() -> Self {
+        Self::on(EtcdCluster::start(1), &|_| {}).await
+    }
+
+    /// On these members, with options that `change` changed.
+    pub async fn on(cluster: EtcdCluster, change: &dyn Fn(&mut EtcdOptions)) -> Self {
+        let tasks = Tasks::new();
+        let store = etcd(&cluster, &tasks, change).await.unwrap();
+        Self { store, tasks, folder: tempfile::tempdir().unwrap(), cluster: Some(cluster) }
+    }
+
     pub async fn embedded() -> Self {
         Self::with(Options::default()).await
     }
@@ -27,7 +44,7 @@ impl Bed {
     async fn at(folder: TempDir, options: Options) -> Self {
         let tasks = Tasks::new();
         let store = Embedded::open_with(folder.path(), options, &tasks).await.unwrap();
-        Self { store, tasks, folder }
+        Self { store, tasks, folder, cluster: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -40,11 +57,26 @@ impl Bed {
         self.folder
     }
 
-    /// Shuts down and opens the same folder again.
-    pub async fn reopen(self, options: Options) -> Self {
+    /// Shuts down and opens the same folder, or connects to the same cluster, again.
+    pub async fn reopen(mut self, options: Options) -> Self {
+        let cluster = self.cluster.take();
         let folder = self.close().await;
-        Self::at(folder, options).await
+        match cluster {
+            Some(cluster) => Self::on(cluster, &|_| {}).await,
+            None => Self::at(folder, options).await,
+        }
     }
+}
+
+/// One more store on a cluster.
+pub async fn etcd(
+    cluster: &EtcdCluster,
+    tasks: &Tasks,
+    change: &dyn Fn(&mut EtcdOptions),
+) -> Result<Arc<dyn Store>, StoreError> {
+    let mut options = EtcdOptions { compact_every: Duration::ZERO, ..EtcdOptions::new(cluster.endpoints()) };
+    change(&mut options);
+    Ok(Etcd::connect(options, tasks).await?)
 }
 
 pub async fn within<T>(work: impl Future<Output = T>) -> T {

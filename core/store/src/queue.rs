@@ -30,9 +30,10 @@ struct State {
     end: Option<End>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum End {
     Slow,
+    Failed(StoreError),
     Closed,
 }
 
@@ -68,6 +69,12 @@ impl Queue {
         self.ready.notify_one();
     }
 
+    /// Lets the reader take what is there, and then end with an error.
+    pub fn fail(&self, error: StoreError) {
+        self.state.lock().end.get_or_insert(End::Failed(error));
+        self.ready.notify_one();
+    }
+
     /// The next batch, for the one reader there is.
     pub async fn next(&self) -> Option<Result<WatchBatch, StoreError>> {
         loop {
@@ -78,7 +85,11 @@ impl Queue {
                     state.bytes -= bytes(&batch);
                     return Some(Ok(batch));
                 }
-                match state.end {
+                match state.end.clone() {
+                    Some(End::Failed(error)) => {
+                        state.end = Some(End::Closed);
+                        return Some(Err(error));
+                    }
                     Some(End::Slow) => {
                         state.end = Some(End::Closed);
                         let Bounds { events, bytes } = self.bounds;
