@@ -23,6 +23,7 @@ mod certificates;
 mod config;
 mod context;
 mod discovery;
+pub mod encryption;
 mod flow;
 mod front;
 mod metrics;

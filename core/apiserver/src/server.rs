@@ -26,7 +26,7 @@ use crate::{
     mounts::{MountedGroup, Mounts},
     openapi::OpenApi,
     registry::Registry,
-    service::Pools,
+    service::{Pools, follow},
     state::Core,
     status::ApiError,
     storage::Storage,
@@ -82,11 +82,12 @@ impl ApiServer {
             tasks,
         });
         for service in core.registry.list("", "services", "", &[]) {
-            core.service_pools.adopt(&service);
+            core.service_pools.show(&service);
         }
         bootstrap::run(&core, config.advertise).await?;
         flow::write(&core).await?;
         flow::follow(&core);
+        follow::follow(&core);
         roles::follow(&core);
         kubernetes::follow(&core, config.advertise);
         Ok(Self { core })

@@ -214,6 +214,12 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
 
+    /// It took too long, and whether it was done is not known. Without Retry-After:
+    /// clients would repeat a write by themselves.
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
     pub fn about(mut self, details: Option<Box<Details>>) -> Self {
         self.details = details;
         self

@@ -16,6 +16,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Closed => Self::unavailable("the store is closed"),
+            StoreError::Unavailable(_) => Self::timeout(error.to_string()),
             StoreError::InvalidTxn(why) => Self::bad_request(why),
             other => Self::internal(other),
         }
@@ -97,5 +98,17 @@ fn read_details(details: &Value) -> Details {
         uid: text(details, "uid"),
         causes: causes.collect(),
         retry_after_seconds: details["retryAfterSeconds"].as_u64().unwrap_or_default() as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_leaves_the_choice_to_the_client() {
+        let error = ApiError::from(StoreError::Unavailable("etcdserver: request timed out".into()));
+        assert_eq!((error.code.as_u16(), error.reason), (504, "Timeout"));
+        assert!(error.details.is_none() && error.message.contains("request timed out"));
     }
 }

@@ -5,13 +5,13 @@
 //! (the DNS at .10). Network and broadcast address are never given.
 
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     str::FromStr,
 };
 
-use parking_lot::Mutex;
 use rand::Rng;
+
+use super::used::{Owner, Used};
 
 /// An IPv4 range in CIDR notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,38 +67,53 @@ pub enum Refused {
 /// The addresses in use.
 pub struct Addresses {
     cidr: Cidr,
-    used: Mutex<BTreeSet<u32>>,
+    /// By their place in the range.
+    used: Used<u32>,
 }
 
 impl Addresses {
     pub fn new(cidr: Cidr) -> Self {
-        Self { cidr, used: Mutex::default() }
+        Self { cidr, used: Used::default() }
     }
 
     /// This very address.
-    pub fn claim(&self, address: IpAddr) -> Result<(), Refused> {
-        let IpAddr::V4(address) = address else { return Err(Refused::OutOfRange) };
-        let offset = self.cidr.offset(address).ok_or(Refused::OutOfRange)?;
-        if self.used.lock().insert(offset) { Ok(()) } else { Err(Refused::Taken) }
+    pub fn claim(&self, address: IpAddr, owner: &Owner) -> Result<(), Refused> {
+        let offset = self.offset(address).ok_or(Refused::OutOfRange)?;
+        if self.used.claim(offset, owner) { Ok(()) } else { Err(Refused::Taken) }
     }
 
     /// Any address.
-    pub fn allocate(&self) -> Result<Ipv4Addr, Refused> {
+    pub fn allocate(&self, owner: &Owner) -> Result<Ipv4Addr, Refused> {
         let size = self.cidr.size();
         let band = (size / 16).clamp(16, 256).min(size / 2);
         let start = rand::rng().random_range(band..size);
-        let mut used = self.used.lock();
         let above = (start..size - 1).chain(band..start.min(size - 1));
-        let offset = above.chain(1..band).find(|offset| !used.contains(offset)).ok_or(Refused::Full)?;
-        used.insert(offset);
+        let offset = self.used.take_first(above.chain(1..band), owner).ok_or(Refused::Full)?;
         Ok(self.cidr.nth(offset))
     }
 
-    pub fn release(&self, address: IpAddr) {
-        if let IpAddr::V4(address) = address
-            && let Some(offset) = self.cidr.offset(address)
-        {
-            self.used.lock().remove(&offset);
+    pub fn settle(&self, address: IpAddr, owner: &Owner) {
+        if let Some(offset) = self.offset(address) {
+            self.used.settle(offset, owner);
+        }
+    }
+
+    pub fn release(&self, address: IpAddr, owner: &Owner) {
+        if let Some(offset) = self.offset(address) {
+            self.used.release(offset, owner);
+        }
+    }
+
+    /// What the owner holds; false if another one held it too.
+    pub fn show(&self, owner: &Owner, address: Option<IpAddr>) -> bool {
+        let held = address.and_then(|address| self.offset(address));
+        self.used.show(owner, held.as_slice()).is_empty()
+    }
+
+    fn offset(&self, address: IpAddr) -> Option<u32> {
+        match address {
+            IpAddr::V4(address) => self.cidr.offset(address),
+            IpAddr::V6(_) => None,
         }
     }
 
@@ -113,24 +128,25 @@ mod tests {
 
     #[test]
     fn every_address_is_given_once() {
-        let pool = Addresses::new("10.0.0.0/28".parse().expect("a range"));
-        let mut given: Vec<_> = (0..14).map(|_| pool.allocate().expect("free")).collect();
+        let (pool, owner) = (Addresses::new("10.0.0.0/28".parse().expect("a range")), Owner::from("a"));
+        let mut given: Vec<_> = (0..14).map(|_| pool.allocate(&owner).expect("free")).collect();
         given.sort();
         given.dedup();
         assert_eq!(given.len(), 14);
-        assert_eq!(pool.allocate(), Err(Refused::Full));
-        pool.release(given[3].into());
-        assert_eq!(pool.allocate(), Ok(given[3]));
+        assert_eq!(pool.allocate(&owner), Err(Refused::Full));
+        pool.release(given[3].into(), &owner);
+        assert_eq!(pool.allocate(&owner), Ok(given[3]));
     }
 
     #[test]
     fn a_wish_is_checked() {
         let pool = Addresses::new("10.96.0.0/16".parse().expect("a range"));
+        let (one, two) = (Owner::from("one"), Owner::from("two"));
         let address: IpAddr = "10.96.0.10".parse().expect("an address");
-        assert_eq!(pool.claim(address), Ok(()));
-        assert_eq!(pool.claim(address), Err(Refused::Taken));
+        assert_eq!(pool.claim(address, &one), Ok(()));
+        assert_eq!(pool.claim(address, &two), Err(Refused::Taken));
         for outside in ["10.97.0.1", "10.96.0.0", "10.96.255.255"] {
-            assert_eq!(pool.claim(outside.parse().expect("an address")), Err(Refused::OutOfRange));
+            assert_eq!(pool.claim(outside.parse().expect("an address"), &one), Err(Refused::OutOfRange));
         }
         assert!("10.96.0.1/16".parse::<Cidr>().is_err());
     }

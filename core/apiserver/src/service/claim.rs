@@ -9,6 +9,7 @@ use super::{
     addresses::{Addresses, Cidr, Refused},
     ports::NodePorts,
     spec,
+    used::Owner,
 };
 
 /// All that Services share.
@@ -22,41 +23,53 @@ impl Pools {
         Self { addresses: Addresses::new(cidr), node_ports: NodePorts::new(ports) }
     }
 
-    /// Marks what a stored Service holds. What is held twice is named in the log: it was so before.
-    pub fn adopt(&self, service: &Value) {
-        let name = service["metadata"]["name"].as_str().unwrap_or_default();
-        if let Some(address) = spec::address(service)
-            && let Ok(ip) = address.parse()
-            && let Err(why) = self.addresses.claim(ip)
-        {
-            tracing::warn!(service = name, address, ?why, "cluster address is not the service's alone");
+    /// Marks what a stored Service holds, and nothing else as its own. What two hold is named in the log.
+    pub fn show(&self, service: &Value) {
+        let owner = owner(service);
+        let (name, address) = (service["metadata"]["name"].as_str().unwrap_or_default(), held(service));
+        if !self.addresses.show(&owner, address) {
+            tracing::warn!(service = name, ?address, "cluster address is not the service's alone");
         }
-        for port in spec::node_ports(service) {
-            if let Err(why) = self.node_ports.claim(port) {
-                tracing::warn!(service = name, port, ?why, "node port is not the service's alone");
-            }
+        let ports = self.node_ports.used.show(&owner, &spec::node_ports(service));
+        if !ports.is_empty() {
+            tracing::warn!(service = name, ?ports, "node ports are not the service's alone");
         }
+    }
+
+    /// A Service is gone: all it held is free.
+    pub fn gone(&self, service: &Value) {
+        let owner = owner(service);
+        self.addresses.show(&owner, None);
+        self.node_ports.used.show(&owner, &[]);
     }
 
     /// Gives back what `old` holds and `new` doesn't.
     pub fn release_difference(&self, old: &Value, new: Option<&Value>) {
-        let kept = new.and_then(spec::address);
-        if let Some(address) = spec::address(old)
-            && kept != Some(address)
-            && let Ok(ip) = address.parse()
-        {
-            self.addresses.release(ip);
+        let owner = owner(old);
+        let kept = new.and_then(held);
+        if let Some(address) = held(old).filter(|address| kept != Some(*address)) {
+            self.addresses.release(address, &owner);
         }
         let kept = new.map(spec::node_ports).unwrap_or_default();
         for port in spec::node_ports(old).into_iter().filter(|port| !kept.contains(port)) {
-            self.node_ports.release(port);
+            self.node_ports.used.release(port, &owner);
         }
     }
+}
+
+/// Who holds: the Service by its UID.
+fn owner(service: &Value) -> Owner {
+    service["metadata"]["uid"].as_str().unwrap_or_default().into()
+}
+
+fn held(service: &Value) -> Option<IpAddr> {
+    spec::address(service)?.parse().ok()
 }
 
 /// What a write has claimed so far.
 pub struct Claim<'a> {
     pools: &'a Pools,
+    owner: Owner,
     address: Option<IpAddr>,
     ports: Vec<u16>,
 }
@@ -64,22 +77,22 @@ pub struct Claim<'a> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some(address) = self.address {
-            self.pools.addresses.release(address);
+            self.pools.addresses.release(address, &self.owner);
         }
         for port in &self.ports {
-            self.pools.node_ports.release(*port);
+            self.pools.node_ports.used.release(*port, &self.owner);
         }
     }
 }
 
 impl<'a> Claim<'a> {
     pub fn none(pools: &'a Pools) -> Self {
-        Self { pools, address: None, ports: Vec::new() }
+        Self { pools, owner: Owner::default(), address: None, ports: Vec::new() }
     }
 
     /// Claims for `new` what `old` doesn't hold already.
     pub fn of(pools: &'a Pools, new: &mut Value, old: Option<&Value>) -> Result<Self, FieldError> {
-        let mut claim = Self::none(pools);
+        let mut claim = Self { pools, owner: owner(new), address: None, ports: Vec::new() };
         claim.address(new, old)?;
         claim.node_ports(new, old)?;
         Ok(claim)
@@ -87,8 +100,12 @@ impl<'a> Claim<'a> {
 
     /// The write is done: nothing is given back.
     pub fn keep(mut self) {
-        self.address = None;
-        self.ports.clear();
+        if let Some(address) = self.address.take() {
+            self.pools.addresses.settle(address, &self.owner);
+        }
+        for port in self.ports.drain(..) {
+            self.pools.node_ports.used.settle(port, &self.owner);
+        }
     }
 
     fn address(&mut self, new: &mut Value, old: Option<&Value>) -> Result<(), FieldError> {
@@ -98,7 +115,7 @@ impl<'a> Claim<'a> {
         match new["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned() {
             none if none == "None" => spec::set_address(new, "None"),
             empty if empty.is_empty() => {
-                let given: Ipv4Addr = self.pools.addresses.allocate().map_err(|_| no_address())?;
+                let given: Ipv4Addr = self.pools.addresses.allocate(&self.owner).map_err(|_| no_address())?;
                 self.address = Some(given.into());
                 spec::set_address(new, &given.to_string());
             }
@@ -106,7 +123,7 @@ impl<'a> Claim<'a> {
             wanted => {
                 let ip: IpAddr =
                     wanted.parse().map_err(|_| bad_address(&wanted, "must be a valid IP address"))?;
-                self.pools.addresses.claim(ip).map_err(|why| refused_address(&wanted, why))?;
+                self.pools.addresses.claim(ip, &self.owner).map_err(|why| refused_address(&wanted, why))?;
                 self.address = Some(ip);
                 spec::set_address(new, &wanted);
             }
@@ -124,12 +141,15 @@ impl<'a> Claim<'a> {
             if held.contains(&wanted) || self.ports.contains(&wanted) {
                 continue;
             }
-            self.pools.node_ports.claim(wanted).map_err(|why| self.refused_port(n, wanted, why))?;
+            self.pools
+                .node_ports
+                .claim(wanted, &self.owner)
+                .map_err(|why| self.refused_port(n, wanted, why))?;
             self.ports.push(wanted);
         }
         for port in new.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             if spec::node_port(port).is_none() {
-                let given = self.pools.node_ports.allocate().map_err(|_| no_port())?;
+                let given = self.pools.node_ports.allocate(&self.owner).map_err(|_| no_port())?;
                 self.ports.push(given);
                 port["nodePort"] = given.into();
             }
@@ -211,10 +231,12 @@ mod tests {
         let wish = json!({"spec": {"type": "NodePort", "clusterIP": "10.96.0.9", "ports": [{"port": 1, "nodePort": 30001}]}});
         drop(Claim::of(&pools, &mut wish.clone(), None).expect("free"));
         Claim::of(&pools, &mut wish.clone(), None).expect("free again").keep();
-        let taken = Claim::of(&pools, &mut wish.clone(), None).err().expect("taken");
+        let mut other = wish.clone();
+        other["metadata"] = json!({"uid": "other"});
+        let taken = Claim::of(&pools, &mut other.clone(), None).err().expect("taken");
         assert_eq!(taken.field, "spec.clusterIPs");
         pools.release_difference(&wish, None);
-        assert!(Claim::of(&pools, &mut wish.clone(), None).is_ok());
+        assert!(Claim::of(&pools, &mut other, None).is_ok());
     }
 
     #[test]

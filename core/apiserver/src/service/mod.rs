@@ -2,13 +2,16 @@
 //! no other Service has.
 //!
 //! Both are held in memory, filled from the stored Services at start, claimed
-//! before a write and given back when the write fails or the Service goes. One
-//! process writes at a time, so what is held here is the truth.
+//! before a write and given back when the write fails or the Service goes. Of
+//! several servers on one store each follows what the others write; what two give
+//! away within the same moment may be given twice.
 
 pub mod addresses;
 pub mod claim;
+pub mod follow;
 pub mod ports;
 pub mod spec;
+pub mod used;
 
 pub use claim::{Claim, Pools};
 

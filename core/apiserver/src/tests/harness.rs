@@ -13,12 +13,14 @@ use tiphys_api::{
     serve::{Body, empty, full},
 };
 use tiphys_lifecycle::Tasks;
-use tiphys_store::{Embedded, Store};
+use tiphys_store::Store;
 use tower::ServiceExt;
 
+use super::backing::Backing;
 use crate::{
     ApiServer, Config,
     authn::{self, TokenKeys},
+    encryption::{Encrypted, Keyring},
     pki::{ClusterPki, client_tls},
 };
 
@@ -29,8 +31,10 @@ pub struct Harness {
     pub server: ApiServer,
     pub pki: ClusterPki,
     pub tasks: Tasks,
+    /// The store below the server, where Secrets may be encrypted.
     pub store: Arc<dyn Store>,
     pub folder: TempDir,
+    pub backing: Backing,
 }
 
 /// A response that was read to its end.
@@ -64,8 +68,13 @@ impl Answer {
 
 impl Harness {
     pub async fn start() -> Self {
+        Self::start_encrypted(Keyring::default()).await
+    }
+
+    /// With encryption at rest.
+    pub async fn start_encrypted(keyring: Keyring) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let api = Self::start_in(folder, |_, _| ()).await;
+        let api = Self::start_in(folder, Backing::chosen(), keyring, |_, _| ()).await;
         // A controller's work in a whole cluster: no Pod is admitted without it.
         let account = json!({"metadata": {"name": "default"}});
         api.post("/api/v1/namespaces/default/serviceaccounts", &account).await.expect(201);
@@ -75,13 +84,19 @@ impl Harness {
     /// With another configuration than the usual one; it may use the folder.
     pub async fn start_with(change: impl FnOnce(&mut Config, &Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_in(folder, change).await
+        Self::start_in(folder, Backing::chosen(), Keyring::default(), change).await
     }
 
-    async fn start_in(folder: TempDir, change: impl FnOnce(&mut Config, &Path)) -> Self {
+    async fn start_in(
+        folder: TempDir,
+        backing: Backing,
+        keyring: Keyring,
+        change: impl FnOnce(&mut Config, &Path),
+    ) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let tasks = Tasks::new();
-        let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
+        let store = backing.open(folder.path(), &tasks).await;
+        let encrypted = Encrypted::open(store.clone(), keyring, &tasks).await.expect("keys that fit");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
         let mut config = Config {
             authn: authn::Config {
@@ -99,17 +114,28 @@ impl Harness {
             enable_admission_plugins: Vec::new(),
         };
         change(&mut config, folder.path());
-        let server = ApiServer::start(config, store.clone(), &tasks).await.expect("a server");
-        Self { server, pki, tasks, store, folder }
+        let server = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
+        Self { server, pki, tasks, store, folder, backing }
     }
 
     /// Stops the server and starts another one on its data.
     pub async fn restart(self) -> Self {
-        let Self { server, tasks, store, folder, .. } = self;
+        self.restart_with(Keyring::default()).await
+    }
+
+    /// Likewise, with other keys.
+    pub async fn restart_with(self, keyring: Keyring) -> Self {
+        let (folder, backing) = self.stop().await;
+        Self::start_in(folder, backing, keyring, |_, _| ()).await
+    }
+
+    /// Stops the server and leaves its data.
+    pub async fn stop(self) -> (TempDir, Backing) {
+        let Self { server, tasks, store, folder, backing, .. } = self;
         let left = tasks.shutdown(LIMIT).await;
         assert!(left.is_empty(), "{left:?}");
         drop((server, store));
-        Self::start_in(folder, |_, _| ()).await
+        (folder, backing)
     }
 
     pub async fn send(&self, request: Request<Body>) -> Response<Body> {

@@ -1,14 +1,17 @@
 //! Scenarios against a whole API server on a store of its own, driven through
-//! the in-memory handler: one file a subject.
+//! the in-memory handler: one file a subject. Which store that is, `backing` knows.
 
 mod admission;
 mod apply;
+mod backing;
 mod deletion;
 mod discovery;
+mod encryption;
 pub(crate) mod harness;
 mod hostile;
 mod identities;
 mod lists;
+mod on_etcd;
 mod protobuf;
 mod services;
 mod subresources;

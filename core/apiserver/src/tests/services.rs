@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::harness::Harness;
+use tiphys_store::Txn;
+
+use super::harness::{Harness, LIMIT, event};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 
@@ -96,4 +98,54 @@ async fn the_service_kubernetes_comes_back() {
     let after = tokio::time::timeout(super::harness::LIMIT, back).await.expect("it comes back");
     assert_eq!(after["spec"]["clusterIP"], before["spec"]["clusterIP"]);
     assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn what_another_server_gave_away_is_taken() {
+    let api = Harness::start().await;
+    // As another server writes it: into the store, not through this one.
+    let theirs = service(
+        "theirs",
+        &json!({"type": "NodePort", "clusterIP": "10.96.0.77",
+        "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30777}]}),
+    );
+    let mut theirs = theirs;
+    theirs["metadata"] = json!({"name": "theirs", "namespace": "default", "uid": "u-1"});
+    let mut watch = api.watch(&format!("{SERVICES}?watch=1&fieldSelector=metadata.name%3Dtheirs")).await;
+    let key = "/registry/services/default/theirs";
+    api.store.transact(Txn::create(key, theirs.to_string(), None)).await.expect("written");
+    assert_eq!(watch.event().await, event("ADDED", "theirs"));
+    let wish = json!({"type": "NodePort", "clusterIP": "10.96.0.77"});
+    refused_soon(&api, "address", &wish).await;
+    let wish = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30777}]});
+    refused_soon(&api, "port", &wish).await;
+    api.store.transact(Txn::delete(key)).await.expect("deleted");
+    assert_eq!(watch.event().await, event("DELETED", "theirs"));
+    let again = json!({"clusterIP": "10.96.0.77"});
+    within(async {
+        while api.post(SERVICES, &service("again", &again)).await.code != 201 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The pools follow the watch that was seen above, in their own time.
+async fn refused_soon(api: &Harness, name: &str, wish: &Value) {
+    within(async {
+        loop {
+            let answer = api.post(SERVICES, &service(name, wish)).await;
+            if answer.code == 422 {
+                assert!(answer.text.contains("is already allocated"), "{}", answer.text);
+                return;
+            }
+            answer.expect(201);
+            api.delete(&format!("{SERVICES}/{name}")).await.expect(200);
+        }
+    })
+    .await;
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("done in time")
 }
