@@ -8,18 +8,23 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod addons;
+mod authority;
 mod cli;
 mod cluster;
 mod collectors;
+mod control_plane;
 mod doctor;
 mod failure;
 mod files;
 mod kubeconfig;
 mod layout;
+mod leader;
 mod metric_source;
 mod notify;
 mod output;
 mod roles;
+mod snapshots;
+mod stores;
 
 fn main() -> ExitCode {
     // Static builds have no other provider; a second call would be the only way to fail.

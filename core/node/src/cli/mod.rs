@@ -24,13 +24,16 @@ mod image;
 mod kubeconfig;
 mod logs;
 mod server;
+mod snapshot;
 mod sql;
 mod status;
+mod store;
 mod up;
 
 pub use agent::Agent as AgentOptions;
 pub use collector::Collector as CollectorOptions;
 pub use server::Server as ServerOptions;
+pub use store::StoreOptions;
 
 /// A Kubernetes-compatible cluster in one binary that can see itself.
 #[derive(Debug, Parser)]
@@ -81,6 +84,8 @@ pub enum Command {
     Logs(logs::Logs),
     /// Ask about metrics and decisions in SQL
     Sql(sql::Sql),
+    /// Save what the cluster's store holds, or restore it
+    Snapshot(snapshot::Snapshot),
     /// Bring images into the cluster's nodes, or build one
     Image(image::Image),
     /// Print the completion script of a shell
@@ -125,6 +130,7 @@ async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
         Command::Dashboard(command) => command.run(&global).await,
         Command::Logs(command) => command.run(&global).await,
         Command::Sql(command) => command.run(&global).await,
+        Command::Snapshot(command) => command.run(&global).await,
         Command::Image(command) => command.run(&global).await,
         Command::Collector(command) => command.run().await,
         Command::Demo(command) => command.run().await,

@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use super::StoreOptions;
 use crate::{
-    failure::{OrNext, Outcome},
+    failure::{Failure, Outcome},
     roles::{self, process},
+    stores,
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -47,14 +49,26 @@ pub struct Server {
     #[command(flatten)]
     pub audit: super::audit::AuditOptions,
     #[command(flatten)]
+    pub store: StoreOptions,
+    /// File with a secret that all servers of the cluster are given: the cluster's keys are kept
+    /// in etcd, encrypted with it, so that servers share them
+    #[arg(long, value_name = "FILE", requires = "etcd_servers")]
+    pub cluster_secret_file: Option<PathBuf>,
+    /// EncryptionConfiguration of apiserver.config.k8s.io/v1: what is encrypted in the store, and
+    /// with which keys; after a change and a restart everything is written with the first key
+    #[arg(long, value_name = "FILE")]
+    pub encryption_provider_config: Option<PathBuf>,
+    #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
 }
 
 impl Server {
     pub async fn run(self) -> Outcome<ExitCode> {
         let _guard = self.telemetry.init("tiphys-server")?;
-        process::run(|tasks| async move { roles::server::start(self, &tasks).await })
-            .await
-            .or_next("tiphys status")
+        let outcome = process::run(|tasks| async move { roles::server::start(self, &tasks).await }).await;
+        outcome.map_err(|error| {
+            let next = stores::next_step(&error).unwrap_or_else(|| "tiphys status".to_owned());
+            Failure::new(format!("{error:#}"), next)
+        })
     }
 }

@@ -1,10 +1,14 @@
 //! The control plane: store, API server, controllers, scheduler, metrics server,
-//! autoscaler, log search, dashboard.
+//! autoscaler, log search, dashboard. Of several servers on one etcd, one leads: it
+//! runs the controllers, and one (maybe another) the scheduler.
 //!
 //! Every port is bound before anything is built, so that a taken one is told at
 //! once. All parts but the API server are its clients, wired in memory.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
@@ -14,6 +18,7 @@ use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
     ApiServer, Config, MountedGroup, MountedResource,
     authn::{self, TokenKeys},
+    encryption::{Encrypted, Keyring},
     pki::{self, ClusterPki},
 };
 use tiphys_client::{Cache, in_memory};
@@ -21,16 +26,18 @@ use tiphys_lifecycle::Tasks;
 use tiphys_logging::root::LogRoot;
 use tiphys_metrics::{FollowConfig, Metrics};
 use tiphys_network::{NodeRoutes, RoutesConfig};
-use tiphys_store::Embedded;
+use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
 use super::component_metrics;
 use crate::{
-    addons,
+    addons, authority,
     cli::ServerOptions,
     collectors::CollectorPods,
+    control_plane, files, kubeconfig, leader,
     metric_source::{RecordDecisions, SampledMetrics},
+    snapshots, stores,
 };
 
 /// Starts the control plane; it ends with `tasks`.
@@ -47,19 +54,32 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     let dashboard = TcpListener::bind(options.dashboard_listen)
         .await
         .with_context(|| format!("{} can't be listened on", options.dashboard_listen))?;
-    let pki = ClusterPki::load_or_create(&options.data_dir.join("pki"))?;
-    let api = start_api(&options, &pki, tasks).await?;
+    let store = stores::open(&options.store, &options.data_dir, tasks).await?;
+    let pki = cluster_keys(&options, &*store).await?;
+    let api = start_api(&options, &pki, store.clone(), tasks).await?;
     let identity = pki.server("kube-apiserver", &server_names(&options)?)?;
     let tls = pki::server_tls(&identity, Some(pki.ca_pem()))?;
     for listener in listeners {
         api.serve(listener, tls.clone());
     }
-    let components = ["controllers", "scheduler", "metrics", "autoscaler"].map(Component::new);
-    let [controllers, scheduler, metrics, autoscaler] = &components;
-    start_controllers(&options, &api, &pki, tasks, [controllers, scheduler])?;
-    start_observers(&options, &api, &pki, tasks, [metrics, autoscaler]).await?;
-    for component in components {
-        api.mount(component_metrics::mount(component));
+    write_admin_kubeconfig(&options, &pki)?;
+    if let Some(own) = options.advertise.filter(|_| !options.store.etcd_servers.is_empty()) {
+        let client = in_memory(api.handler(), UserInfo::master("system:apiserver"));
+        control_plane::join(store.clone(), client, own, tasks);
+    }
+    let observers = start_observers(&options, &api, &pki, tasks).await?;
+    let identity = leader::identity();
+    let shared = !options.store.etcd_servers.is_empty();
+    for (lease, start) in [
+        ("kube-controller-manager", controllers(&options, &api, &pki, &observers)),
+        ("kube-scheduler", scheduler(&api)),
+    ] {
+        if shared {
+            let user = UserInfo::master(format!("system:{lease}"));
+            leader::elect(lease, identity.clone(), in_memory(api.handler(), user), tasks, start);
+        } else {
+            start(tasks)?;
+        }
     }
     let web = tiphys_web::Web::new(api.handler(), format!("http://{}", options.dashboard_listen));
     api.mount(web.link_mount());
@@ -67,9 +87,46 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn start_api(options: &ServerOptions, pki: &ClusterPki, tasks: &Tasks) -> anyhow::Result<ApiServer> {
-    let store =
-        Embedded::open(options.data_dir.join("store"), tasks).await.context("the store can't be opened")?;
+/// An administrator's way in, for who may read the data folder.
+fn write_admin_kubeconfig(options: &ServerOptions, pki: &ClusterPki) -> anyhow::Result<()> {
+    let Some(address) = options.listen.first() else { return Ok(()) };
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    let identity = pki.client("kubernetes-admin", Some("system:masters"))?;
+    let credential = kubeconfig::Credential {
+        server: &format!("https://{}", SocketAddr::new(ip, address.port())),
+        ca_pem: pki.ca_pem(),
+        certificate_pem: &identity.certificate_pem,
+        key_pem: &identity.key_pem,
+    };
+    let text = kubeconfig::to_yaml(&kubeconfig::document("tiphys", &credential))?;
+    let path = options.data_dir.join("admin.kubeconfig");
+    files::write_atomically(&path, text.as_bytes(), 0o600)
+        .with_context(|| format!("{} can't be written", path.display()))
+}
+
+/// Several servers share their keys through the store; a single one has them in its folder.
+async fn cluster_keys(options: &ServerOptions, store: &dyn Store) -> anyhow::Result<ClusterPki> {
+    let folder = options.data_dir.join("pki");
+    if options.store.etcd_servers.is_empty() {
+        return Ok(ClusterPki::load_or_create(&folder)?);
+    }
+    let secret = options.cluster_secret_file.as_ref().map(|path| {
+        std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
+    });
+    let secret = secret.transpose()?;
+    authority::load(store, &folder, secret.as_deref().map(str::trim)).await
+}
+
+async fn start_api(
+    options: &ServerOptions,
+    pki: &ClusterPki,
+    store: Arc<dyn Store>,
+    tasks: &Tasks,
+) -> anyhow::Result<ApiServer> {
+    let keyring = options.encryption_provider_config.as_deref().map(Keyring::read).transpose()?;
+    let encrypted = Encrypted::open(store.clone(), keyring.unwrap_or_default(), tasks)
+        .await
+        .context("what the store holds can't be read with --encryption-provider-config")?;
     let (oidc, anonymous) = options.authentication.config()?;
     let config = Config {
         authn: authn::Config {
@@ -83,10 +140,16 @@ async fn start_api(options: &ServerOptions, pki: &ClusterPki, tasks: &Tasks) -> 
         kubelet_tls: kubelet_client(pki)?,
         service_cidr: options.service_cidr.parse()?,
         node_ports: 30000..=32767,
-        advertise: options.advertise.map(|address| (address.ip(), address.port())),
+        // Of several servers each is an endpoint: see control_plane.rs.
+        advertise: options
+            .advertise
+            .filter(|_| options.store.etcd_servers.is_empty())
+            .map(|address| (address.ip(), address.port())),
         enable_admission_plugins: options.enable_admission_plugins.clone(),
     };
-    Ok(ApiServer::start(config, store, tasks).await?)
+    let api = ApiServer::start(config, encrypted, tasks).await?;
+    api.mount(snapshots::mount(store));
+    Ok(api)
 }
 
 /// The certificate that kubelets let in.
@@ -114,14 +177,14 @@ fn server_names(options: &ServerOptions) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-fn start_controllers(
+/// What one server of a cluster does: controllers and autoscaler. Each term has
+/// figures of its own.
+fn controllers(
     options: &ServerOptions,
     api: &ApiServer,
     pki: &ClusterPki,
-    tasks: &Tasks,
-    [controllers, scheduler]: [&Component; 2],
-) -> anyhow::Result<()> {
-    let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
+    metrics: &Arc<Metrics>,
+) -> leader::Start {
     let config = tiphys_controllers::Config {
         cluster_cidr: options.cluster_cidr.clone(),
         root_ca_pem: pki.ca_pem().to_owned(),
@@ -131,45 +194,64 @@ fn start_controllers(
         },
         token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
-    tiphys_controllers::start(config, client, tasks, controllers)?;
-    let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));
-    tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, tasks, scheduler);
-    Ok(())
+    let (api, metrics) = (api.clone(), metrics.clone());
+    Box::new(move |tasks| {
+        let component = Component::new("controllers");
+        let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
+        tiphys_controllers::start(config.clone(), client, tasks, &component)?;
+        api.mount(component_metrics::mount(component));
+        let component = Component::new("autoscaler");
+        tiphys_autoscaler::start(
+            tiphys_autoscaler::Config::default(),
+            in_memory(api.handler(), UserInfo::master("system:horizontal-pod-autoscaler")),
+            Arc::new(SampledMetrics::new(metrics.memory.clone())),
+            Arc::new(RecordDecisions::new(metrics.decisions.clone())),
+            tasks,
+            &component,
+        );
+        api.mount(component_metrics::mount(component));
+        Ok(())
+    })
 }
 
-/// What looks at the cluster: metrics, autoscaler, logs; and the host's routes to Pods.
+/// The other thing that one server does.
+fn scheduler(api: &ApiServer) -> leader::Start {
+    let api = api.clone();
+    Box::new(move |tasks| {
+        let component = Component::new("scheduler");
+        let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));
+        tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, tasks, &component);
+        api.mount(component_metrics::mount(component));
+        Ok(())
+    })
+}
+
+/// What looks at the cluster: metrics, logs; and the host's routes to Pods.
 async fn start_observers(
     options: &ServerOptions,
     api: &ApiServer,
     pki: &ClusterPki,
     tasks: &Tasks,
-    [metrics, autoscaler]: [&Component; 2],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Arc<Metrics>> {
     let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
     };
-    let metrics = Metrics::start(config, &client, tasks, metrics)?;
+    let component = Component::new("metrics");
+    let metrics = Arc::new(Metrics::start(config, &client, tasks, &component)?);
+    api.mount(component_metrics::mount(component));
     for mount in metrics.mounts(api.authorizer()) {
         api.mount(mount);
     }
     api.announce(metrics_group());
-    tiphys_autoscaler::start(
-        tiphys_autoscaler::Config::default(),
-        in_memory(api.handler(), UserInfo::master("system:horizontal-pod-autoscaler")),
-        Arc::new(SampledMetrics::new(metrics.memory.clone())),
-        Arc::new(RecordDecisions::new(metrics.decisions.clone())),
-        tasks,
-        autoscaler,
-    );
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     let nodes = Cache::start(tasks, Api::<Node>::all(client.clone()), watcher::Config::default());
     NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, nodes, tasks);
     if !options.no_collector {
         start_logs(api, &client, tasks).await?;
     }
-    Ok(())
+    Ok(metrics)
 }
 
 async fn start_logs(api: &ApiServer, client: &Client, tasks: &Tasks) -> anyhow::Result<()> {
