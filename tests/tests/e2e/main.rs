@@ -25,6 +25,7 @@ mod kubectl;
 mod logs;
 mod messages;
 mod network;
+mod servers;
 mod sql;
 mod trace;
 
@@ -52,6 +53,9 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_a_browser_walks_the_dashboard", dashboard::walk),
     ("e2e_kill_loses_nothing", chaos::kill),
     ("e2e_down_leaves_nothing", down::nothing_left),
+    ("e2e_servers_on_one_etcd_take_over", servers::take_over),
+    ("e2e_a_snapshot_makes_a_new_store", servers::snapshot),
+    ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
     ("e2e_an_apply_is_one_trace", trace::apply),
 ];
 
