@@ -15,7 +15,8 @@ use serde::Deserialize;
 
 use super::{config::Jwt, fetch, mapping::Claims};
 
-/// A key that the issuer has withdrawn is not believed for longer.
+/// A key that the issuer has withdrawn is not believed for longer, unless the
+/// issuer can't be reached: then what is held does.
 const OLD: Duration = Duration::from_secs(600);
 /// Tokens with made-up keys must not make us ask the issuer at their pace.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -37,7 +38,9 @@ pub struct Keys {
 struct Held {
     keys: Arc<Vec<Jwk>>,
     fetched: Option<Instant>,
+    /// When the last fetch ended, and how, if not well.
     tried: Option<Instant>,
+    failure: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,27 +100,33 @@ impl Keys {
         }
     }
 
-    /// Newer keys than those of `seen`. While the issuer can't be reached, those that are held do.
+    /// Newer keys than those of `seen`, unless the issuer has just been asked; then, and
+    /// while it can't be reached, those that are held do.
     async fn fetch(&self, seen: Option<Instant>) -> Result<Held, String> {
+        let tried = self.held.lock().tried;
         let _one = self.fetching.lock().await;
         let held = self.held.lock().clone();
-        let just_tried =
-            held.tried.is_some_and(|tried| tried.elapsed() < self.pause) && held.fetched.is_some();
-        if held.fetched != seen || just_tried {
-            return Ok(held);
+        let just_tried = held.tried.is_some_and(|tried| tried.elapsed() < self.pause);
+        if held.fetched == seen && held.tried == tried && !just_tried {
+            let downloaded = self.download().await;
+            let mut held = self.held.lock();
+            held.tried = Some(Instant::now());
+            match downloaded {
+                Ok(keys) => {
+                    held.keys = Arc::new(keys);
+                    held.fetched = held.tried;
+                    held.failure = None;
+                }
+                Err(error) => {
+                    tracing::warn!(issuer = %self.issuer, %error, "keys of an OIDC issuer can't be fetched");
+                    held.failure = Some(error);
+                }
+            }
         }
-        self.held.lock().tried = Some(Instant::now());
-        match self.download().await {
-            Ok(keys) => {
-                let mut held = self.held.lock();
-                held.keys = Arc::new(keys);
-                held.fetched = Some(Instant::now());
-                Ok(held.clone())
-            }
-            Err(error) => {
-                tracing::warn!(issuer = %self.issuer, %error, "keys of an OIDC issuer can't be fetched");
-                if held.fetched.is_some() { Ok(held) } else { Err(error) }
-            }
+        let held = self.held.lock().clone();
+        match held.failure {
+            Some(error) if held.fetched.is_none() => Err(error),
+            _ => Ok(held),
         }
     }
 

@@ -221,13 +221,36 @@ async fn abuse_11_an_issuer_that_redirects_is_not_followed() {
     let key = Key::new("one");
     issuer.publish(&[&key]);
     issuer.state.lock().redirects = true;
-    let trusted = issuer.trusted(MAPPINGS);
+    let mut trusted = issuer.trusted(MAPPINGS);
     let error = trusted.user(&issuer.url, &key.sign(&issuer.claims())).await.unwrap_err();
     assert!(error.contains("302"), "{error}");
     assert_eq!(issuer.state.lock().asked, ["/.well-known/openid-configuration"]);
-    // It is asked again for the next token: once it answers, the token is good.
+    // It is asked again after a pause: once it answers, the token is good.
+    trusted.0[0].keys.pause = std::time::Duration::ZERO;
     issuer.state.lock().redirects = false;
     trusted.user(&issuer.url, &key.sign(&issuer.claims())).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_is_not_asked_for_every_token() {
+    let issuer = TestIssuer::start().await;
+    let key = Key::new("one");
+    issuer.state.lock().redirects = true;
+    let mut trusted = issuer.trusted(MAPPINGS);
+    let token = key.sign(&issuer.claims());
+    // Who waits for a fetch takes what comes of it, however short the pause.
+    trusted.0[0].keys.pause = std::time::Duration::ZERO;
+    let all = futures::future::join_all((0..5).map(|_| trusted.user(&issuer.url, &token))).await;
+    for refused in all {
+        let error = refused.unwrap_err();
+        assert!(error.contains("302"), "{error}");
+    }
+    assert_eq!(issuer.state.lock().asked.len(), 1);
+    // Without a key as with one, the next is not asked for within the pause.
+    trusted.0[0].keys.pause = std::time::Duration::from_secs(3600);
+    let error = trusted.user(&issuer.url, &token).await.unwrap_err();
+    assert!(error.contains("302"), "{error}");
+    assert_eq!(issuer.state.lock().asked.len(), 1);
 }
 
 #[test]
