@@ -1,5 +1,8 @@
 //! A LIST out of cached bytes: nothing is decoded unless the client wants
-//! another version, shape or format than the stored one.
+//! another version, shape or format than the stored one. Then a long one is made
+//! where blocking is allowed: other requests must not wait for its thread.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -14,39 +17,65 @@ use crate::{
         accept::{Accept, Format, Shape},
         options::Options,
     },
-    status::Result,
+    status::{ApiError, Result},
 };
 
+/// Stored bytes that are transcoded in a few milliseconds at most.
+const SHORT: usize = 256 * 1024;
+
 /// The answer to a LIST.
-pub fn respond(
-    resource: &Resource,
+pub async fn respond(
+    resource: &Arc<Resource>,
     result: ListResult,
     accept: Accept,
     options: &Options,
     headers: &HeaderMap,
 ) -> Result<Response<Body>> {
     let as_stored = resource.served_as_stored() && accept.shape == Shape::Object;
+    let bytes: usize = result.objects.iter().map(|object| object.json.len()).sum();
+    let gzip = gzip::accepted(headers);
     if as_stored && accept.format == Format::Json && !options.pretty {
-        let bytes: usize = result.objects.iter().map(|object| object.json.len()).sum();
-        let gzip = bytes >= gzip::FROM_BYTES && gzip::accepted(headers);
+        let gzip = gzip && bytes >= gzip::FROM_BYTES;
         let api_version = resource.kind.api_version();
         let kind = format!("{}List", resource.kind.kind);
         let chunks = ListChunks::new(ListHead { api_version: &api_version, kind: &kind }, result);
         return Ok(gzip::stream(Format::Json.content_type(), chunks, gzip));
     }
-    if accept.format == Format::Protobuf && accept.shape == Shape::Object {
-        return messages(resource, &result, headers);
+    let wanted =
+        Wanted { accept, pretty: options.pretty, include_object: options.include_object.clone(), gzip };
+    if bytes <= SHORT {
+        return wanted.made(resource, &result);
     }
-    let value = decoded(resource, &result, accept.shape, &options.include_object)?;
-    let body = object::encoded(accept.format, options.pretty, &value)?;
-    if body.len() >= gzip::FROM_BYTES && gzip::accepted(headers) {
-        return Ok(gzip::stream(accept.format.content_type(), std::iter::once(body.into()), true));
+    let resource = resource.clone();
+    let made = tokio::task::spawn_blocking(move || wanted.made(&resource, &result));
+    made.await.map_err(ApiError::internal)?
+}
+
+/// How the client wants the list, when not as it is stored.
+struct Wanted {
+    accept: Accept,
+    pretty: bool,
+    include_object: String,
+    gzip: bool,
+}
+
+impl Wanted {
+    fn made(self, resource: &Resource, result: &ListResult) -> Result<Response<Body>> {
+        let Accept { format, shape } = self.accept;
+        if format == Format::Protobuf && shape == Shape::Object {
+            return messages(resource, result, self.gzip);
+        }
+        let value = decoded(resource, result, shape, &self.include_object)?;
+        let body = object::encoded(format, self.pretty, &value)?;
+        if self.gzip && body.len() >= gzip::FROM_BYTES {
+            return Ok(gzip::stream(format.content_type(), std::iter::once(body.into()), true));
+        }
+        Ok(object::bytes(StatusCode::OK, format.content_type(), body))
     }
-    Ok(object::bytes(StatusCode::OK, accept.format.content_type(), body))
 }
 
 /// The list in protobuf, of messages that the cached objects share with all who read so.
-fn messages(resource: &Resource, result: &ListResult, headers: &HeaderMap) -> Result<Response<Body>> {
+fn messages(resource: &Resource, result: &ListResult, gzip: bool) -> Result<Response<Body>> {
     let api_version = resource.kind.api_version();
     let kind = format!("{}List", resource.kind.kind);
     let head = protobuf::ListHead {
@@ -58,7 +87,7 @@ fn messages(resource: &Resource, result: &ListResult, headers: &HeaderMap) -> Re
     };
     let items = result.objects.iter().map(|object| message(resource, object)).collect::<Result<_>>()?;
     let chunks = protobuf::list(&head, items);
-    let gzip = chunks.total() >= gzip::FROM_BYTES && gzip::accepted(headers);
+    let gzip = gzip && chunks.total() >= gzip::FROM_BYTES;
     Ok(gzip::stream(Format::Protobuf.content_type(), chunks, gzip))
 }
 

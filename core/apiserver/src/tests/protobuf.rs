@@ -1,6 +1,7 @@
 //! Clients that send and want protobuf: negotiation, every kind of answer, the
 //! framing of a watch.
 
+use futures::FutureExt;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use k8s_pb::{
@@ -130,6 +131,39 @@ async fn a_large_list_is_compressed_in_protobuf_too() {
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut body).unwrap();
     assert_eq!(decode(&body).expect("a list")["items"].as_array().map(Vec::len), Some(4));
+}
+
+/// The one thread where blocking is allowed is taken: what is answered is made on the thread of requests.
+#[test]
+fn a_long_list_is_made_beside_the_thread_of_requests() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().expect("a runtime");
+    runtime.block_on(async {
+        let api = Harness::start().await;
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        for (length, long) in [(60, false), (60_000, true)] {
+            for n in 0..5 {
+                let name = format!("{}-{n}", if long { "long" } else { "short" });
+                api.config_map(&name, json!({}), json!({"k": "x".repeat(length)})).await;
+            }
+            api.get(MAPS).await.expect(200);
+            let (free, taken) = std::sync::mpsc::channel::<()>();
+            let waiting = tokio::task::spawn_blocking(move || taken.recv());
+            for (accept, transcoded) in
+                [("application/json", false), (BOTH, true), (table, true), ("application/yaml", true)]
+            {
+                let request = Request::get(format!("{MAPS}?resourceVersion=0")).header("accept", accept);
+                let request = request.body(tiphys_api::serve::empty()).expect("a request");
+                let answer = api.send(request).now_or_never();
+                assert_eq!(answer.is_none(), long && transcoded, "{accept}");
+                assert!(answer.is_none_or(|answer| answer.status() == 200), "{accept}");
+            }
+            drop(free);
+            waiting.await.expect("a thread").expect_err("nothing was sent");
+        }
+        let list = api.get_as(MAPS, BOTH).await.message(200);
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(10));
+    });
 }
 
 #[tokio::test]

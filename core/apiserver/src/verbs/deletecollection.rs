@@ -23,5 +23,5 @@ pub async fn deletecollection(ctx: &Context, bytes: &[u8]) -> Result<Response<Bo
             _ => {}
         }
     }
-    respond::list::respond(&ctx.resource, result, ctx.accept, &ctx.options, &ctx.headers)
+    respond::list::respond(&ctx.resource, result, ctx.accept, &ctx.options, &ctx.headers).await
 }

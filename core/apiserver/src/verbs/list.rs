@@ -14,7 +14,7 @@ use crate::{
 
 pub async fn list(ctx: &Context) -> Result<Response<Body>> {
     let result = collect(ctx).await?;
-    respond::list::respond(&ctx.resource, result, ctx.accept, &ctx.options, &ctx.headers)
+    respond::list::respond(&ctx.resource, result, ctx.accept, &ctx.options, &ctx.headers).await
 }
 
 /// The objects that the request selects.
