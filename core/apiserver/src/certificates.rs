@@ -1,14 +1,14 @@
 //! What a CertificateSigningRequest needs of the server beside its kind: whether
-//! the request is one, and what of its status who may write.
+//! the request is one, who made it, and what of its status who may write.
 //!
 //! Approval and issue are apart: conditions `Approved` and `Denied` come by the
 //! subresource `approval` only, the certificate by `status` only, and neither
 //! is ever taken back.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiphys_api::{
-    access::{find, list, text},
+    access::{find, list, remove, text},
     certificate_request,
     field::FieldError,
 };
@@ -33,6 +33,27 @@ pub fn begin(ctx: &Context, object: &Value) -> Result<()> {
     match certificate_request::read_spec(spec) {
         Ok(_) => Ok(()),
         Err(why) => invalid(ctx, &[FieldError::invalid("spec.request", &spec["request"], why)]),
+    }
+}
+
+/// Who wants a certificate stands in the request for it, whatever its sender has written.
+pub fn requester(ctx: &Context, object: &mut Value) {
+    if !is_request(ctx) || !object["spec"].is_object() {
+        return;
+    }
+    let (user, spec) = (&ctx.user, &mut object["spec"]);
+    let fields = [
+        ("username", json!(user.name)),
+        ("uid", json!(user.uid)),
+        ("groups", json!(user.groups)),
+        ("extra", json!(user.extra)),
+    ];
+    for (field, value) in fields {
+        let empty = value.as_str() == Some("") || value.as_object().is_some_and(serde_json::Map::is_empty);
+        match empty {
+            true => remove(spec, field),
+            false => spec[field] = value,
+        }
     }
 }
 

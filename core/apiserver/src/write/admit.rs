@@ -37,11 +37,7 @@ async fn mutate_as_is(ctx: &Context, part: Part, object: &mut Value, old: Option
     let options = options(ctx, old.is_none());
     let name = metadata::text(object, "name").to_owned();
     let request = request(ctx, part, &name, object, old, &options);
-    ctx.core.admission.mutate(&mut { request }).await?;
-    if old.is_none() {
-        requester(ctx, object);
-    }
-    Ok(())
+    Ok(ctx.core.admission.mutate(&mut { request }).await?)
 }
 
 /// After validation: the object is refused, or not.
@@ -147,25 +143,4 @@ fn options(ctx: &Context, creates: bool) -> Value {
     }
     .into();
     options
-}
-
-/// Who wants a certificate stands in the request for it, whatever its sender has written.
-fn requester(ctx: &Context, object: &mut Value) {
-    if ctx.resource.stored.kind != "CertificateSigningRequest" || !object["spec"].is_object() {
-        return;
-    }
-    let (user, spec) = (&ctx.user, &mut object["spec"]);
-    let fields = [
-        ("username", json!(user.name)),
-        ("uid", json!(user.uid)),
-        ("groups", json!(user.groups)),
-        ("extra", json!(user.extra)),
-    ];
-    for (field, value) in fields {
-        let empty = value.as_str() == Some("") || value.as_object().is_some_and(serde_json::Map::is_empty);
-        match empty {
-            true => tiphys_api::access::remove(spec, field),
-            false => spec[field] = value,
-        }
-    }
 }

@@ -75,6 +75,7 @@ async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result
     let now = metadata::now();
     begin(ctx, &mut object, &now)?;
     admit::mutate(ctx, Part::Main, &mut object, None).await?;
+    certificates::requester(ctx, &mut object);
     (kind.default)(&mut object);
     // Admission may have changed what this was read off.
     (kind.prepare_create)(&mut object);
