@@ -1,7 +1,8 @@
 //! Shuffle sharding: which few of many queues a flow may use. Pure.
 //!
-//! Two flows share all of their queues about never, so one that fills its own
-//! leaves the other a free one.
+//! How rarely two flows share all of their queues is up to the level: with 8 of 64
+//! once in 4,400 million pairs, with 4 of 16 once in 1,820, with as many as there are
+//! always. While they don't, one that fills its own leaves the other a free one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
