@@ -1,28 +1,35 @@
 //! The audit log around a request: from its arrival to the end of its answer.
 //!
 //! A panic in a verb ends here, too: it is recorded, and the client gets a 500
-//! where its connection would have broken.
+//! where its connection would have broken. A client that goes before it has its
+//! answer ends the work with it, and is recorded, too.
+//!
+//! Of an answer that is larger than any object ([`LIMIT`]), or that comes through
+//! from a kubelet, a Pod or a Service, the log has the code only.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use futures::FutureExt;
-use http::{Request, Response, header};
-use http_body_util::BodyExt;
+use bytes::BytesMut;
+use futures::{FutureExt, StreamExt, stream};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use serde_json::Value;
 use tiphys_api::{
     auth::UserInfo,
-    serve::{Body, full},
+    serve::{Body, boxed, full},
 };
 
 use super::{
     AskedBy, Audit,
     body::Followed,
+    ending::{Ending, Upgraded},
     policy::{Level, Stage},
-    recorder::{Recorder, is_long_running, with_id},
+    recorder::{Recorder, is_long_running, is_stream, with_id},
 };
 use crate::{
     request::{
         accept::{self, Format},
+        body::LIMIT,
         info::Target,
         yaml,
     },
@@ -41,33 +48,52 @@ where
     F: Future<Output = Response<Body>>,
 {
     let format = accept::format(accept::header(request.headers()));
-    let recorder = audit.and_then(|audit| Recorder::begin(audit, target, &request));
+    let recorder = match audit.map(|audit| Recorder::begin(audit, target, &request)).transpose() {
+        Ok(recorder) => recorder.flatten(),
+        Err(closed) => return respond::error(&closed, format),
+    };
     let Some(recorder) = recorder else {
         return caught(work(request)).await.unwrap_or_else(|()| broken(format));
     };
+    let ending = Ending::of(&recorder);
     if recorder.level() == Level::RequestResponse {
         // The answer is read here, so it has to come as text.
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     request.extensions_mut().insert(recorder.clone());
     recorder.write(Stage::RequestReceived).await;
-    let Ok(response) = caught(work(request)).await else {
-        let response = broken(format);
-        recorder.response(response.status(), None);
-        recorder.write(Stage::Panic).await;
-        return with_id(&recorder, response);
+    let (response, stage) = match caught(work(request)).await {
+        Ok(response) if is_long_running(target) && goes_on(&response) => {
+            recorder.response(response.status(), None);
+            recorder.write(Stage::ResponseStarted).await;
+            return follow(with_id(&recorder, response), ending);
+        }
+        // What comes through from elsewhere may have no end.
+        Ok(response) if is_stream(target) => (only_code(&recorder, response), Stage::ResponseComplete),
+        Ok(response) if matches!(target, Some(Target::Resource(_))) => {
+            (read(&recorder, response, format).await, Stage::ResponseComplete)
+        }
+        Ok(response) => (only_code(&recorder, response), Stage::ResponseComplete),
+        Err(()) => (only_code(&recorder, broken(format)), Stage::Panic),
     };
-    let response = with_id(&recorder, response);
-    if is_long_running(target) && response.status().is_success() {
-        recorder.response(response.status(), None);
-        recorder.write(Stage::ResponseStarted).await;
-        return response.map(|body| Followed::new(body, recorder).boxed());
+    recorder.write(stage).await;
+    ending.recorded();
+    with_id(&recorder, response)
+}
+
+fn goes_on(response: &Response<Body>) -> bool {
+    response.status().is_success() || response.status() == StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// The request ends with its upgraded connection, or with the body of its answer.
+fn follow(mut response: Response<Body>, ending: Ending) -> Response<Body> {
+    match response.extensions_mut().remove::<Upgraded>() {
+        Some(connection) => {
+            connection.ends_with_it(ending);
+            response
+        }
+        None => response.map(|body| Followed::new(body, ending).boxed()),
     }
-    let of_resource = matches!(target, Some(Target::Resource(_)));
-    let response =
-        if of_resource { read(&recorder, response, format).await } else { only_code(&recorder, response) };
-    recorder.write(Stage::ResponseComplete).await;
-    response
 }
 
 /// A request that came no further than its credentials, or whom it wanted to act as.
@@ -84,7 +110,8 @@ pub async fn refused(
         request.extensions_mut().insert(user.clone());
         request.extensions_mut().insert(AskedBy(user));
     }
-    let Some(recorder) = Recorder::begin(audit, target, request) else { return };
+    // It gets no answer that a log would have to hold back.
+    let Ok(Some(recorder)) = Recorder::begin(audit, target, request) else { return };
     if known {
         recorder.authorized(false, "");
     }
@@ -123,11 +150,20 @@ async fn read(recorder: &Recorder, response: Response<Body>, format: Format) -> 
     if !failed && recorder.level() != Level::RequestResponse {
         return only_code(recorder, response);
     }
-    let (parts, body) = response.into_parts();
-    let bytes = match body.collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) => return only_code(recorder, respond::error(&ApiError::internal(error), format)),
-    };
+    let (parts, mut body) = response.into_parts();
+    let (mut frames, mut bytes) = (Vec::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return only_code(recorder, respond::error(&ApiError::internal(error), format)),
+        };
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        frames.push(Ok(frame));
+        if bytes.len() > LIMIT {
+            let body = stream::iter(frames).chain(BodyStream::new(body));
+            return only_code(recorder, Response::from_parts(parts, boxed(StreamBody::new(body))));
+        }
+    }
     recorder.response(parts.status, parse(&bytes));
     Response::from_parts(parts, full(bytes))
 }

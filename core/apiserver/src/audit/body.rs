@@ -9,16 +9,17 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tiphys_api::serve::{Body, BoxError, boxed};
 
-use super::{policy::Stage, recorder::Recorder};
+use super::ending::Ending;
 
 pub struct Followed {
     body: Body,
-    recorder: Recorder,
+    /// Dropped when the client has gone, the time is over, or all is said.
+    _ending: Ending,
 }
 
 impl Followed {
-    pub fn new(body: Body, recorder: Recorder) -> Self {
-        Self { body, recorder }
+    pub fn new(body: Body, ending: Ending) -> Self {
+        Self { body, _ending: ending }
     }
 
     pub fn boxed(self) -> Body {
@@ -43,12 +44,5 @@ impl HttpBody for Followed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// The client has gone, the time is over, or all is said.
-impl Drop for Followed {
-    fn drop(&mut self) {
-        self.recorder.write_later(Stage::ResponseComplete);
     }
 }

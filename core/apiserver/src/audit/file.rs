@@ -1,7 +1,9 @@
 //! The log's file: appended to, set aside when it is large, and old ones removed.
 //!
 //! A file that is set aside gets the time into its name, as others who rotate
-//! such logs do: `audit-2026-01-02T03-04-05.678.log`.
+//! such logs do: `audit-2026-01-02T03-04-05.678.log`. That time is later than every
+//! other one's, whatever the clock says: by the names it is known which are old, and
+//! a name that was given before could be one that still holds records.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,10 +13,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::{ToSpan, civil::DateTime, tz::TimeZone};
+
 use super::Rotation;
 
 const DEFAULT_MEGABYTES: u64 = 100;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const TIME: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 
 pub struct Log {
     /// `None` is the standard output.
@@ -32,9 +37,6 @@ impl Log {
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self { place: None, rotation });
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
         }
         let file = open(path)?;
         let size = file.metadata()?.len();
@@ -84,7 +86,11 @@ impl Place {
     }
 
     fn set_aside(&mut self) -> io::Result<()> {
-        fs::rename(&self.path, aside(&self.path, SystemTime::now()))?;
+        match aside(&self.path, jiff::Timestamp::now()).and_then(|name| fs::rename(&self.path, name)) {
+            // Somebody else has set it aside, or we have and could not open the next one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         self.file = open(&self.path)?;
         self.size = 0;
         Ok(())
@@ -92,20 +98,23 @@ impl Place {
 }
 
 fn open(path: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder(path))?;
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
-/// A name of its own, also when two files are set aside within a millisecond.
-fn aside(path: &Path, mut now: SystemTime) -> PathBuf {
+/// A name that is newer than all that are there: `now`, or a millisecond after the newest.
+fn aside(path: &Path, now: jiff::Timestamp) -> io::Result<PathBuf> {
+    let now = now.to_zoned(TimeZone::UTC).datetime();
+    let time = match set_aside(path)?.first() {
+        Some((newest, _)) => now.max(newest.checked_add(1.millisecond()).map_err(io::Error::other)?),
+        None => now,
+    };
     let (stem, ending) = parts(path);
-    loop {
-        let time = jiff::Timestamp::try_from(now).unwrap_or_default().strftime("%Y-%m-%dT%H-%M-%S%.3f");
-        let candidate = path.with_file_name(format!("{stem}-{time}{ending}"));
-        if !candidate.exists() {
-            return candidate;
-        }
-        now += Duration::from_millis(1);
-    }
+    Ok(path.with_file_name(format!("{stem}-{}{ending}", time.strftime(TIME))))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn parts(path: &Path) -> (String, String) {
@@ -115,15 +124,14 @@ fn parts(path: &Path) -> (String, String) {
 }
 
 /// Files set aside, the newest first.
-fn set_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
+fn set_aside(path: &Path) -> io::Result<Vec<(DateTime, PathBuf)>> {
     let (stem, ending) = parts(path);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder(path))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let time = name.strip_prefix(&format!("{stem}-")).and_then(|rest| rest.strip_suffix(&ending));
-        if time.is_some_and(|time| time.len() == 23 && time.as_bytes()[10] == b'T') {
-            found.push(folder.join(name));
+        if let Some(Ok(time)) = time.map(|time| DateTime::strptime(TIME, time)) {
+            found.push((time, path.with_file_name(name)));
         }
     }
     found.sort_unstable_by(|a, b| b.cmp(a));
@@ -132,7 +140,7 @@ fn set_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn remove_old(path: &Path, rotation: Rotation) -> io::Result<()> {
     let oldest = SystemTime::now() - DAY * rotation.max_age_days;
-    for (index, old) in set_aside(path)?.into_iter().enumerate() {
+    for (index, (_, old)) in set_aside(path)?.into_iter().enumerate() {
         let too_many = rotation.max_backups > 0 && index >= rotation.max_backups;
         let too_old = rotation.max_age_days > 0 && fs::metadata(&old)?.modified()? < oldest;
         if too_many || too_old {
@@ -160,12 +168,59 @@ mod tests {
         let aside = set_aside(&path).unwrap();
         assert_eq!(aside.len(), 2);
         assert_eq!(fs::read(&path).unwrap()[0], b'i');
-        assert_eq!(fs::read(&aside[0]).unwrap()[0], b'g');
-        assert_eq!(fs::read(&aside[1]).unwrap()[0], b'e');
-        assert!(fs::read(&aside[1]).unwrap().ends_with(b"f\n"));
+        assert_eq!(fs::read(&aside[0].1).unwrap()[0], b'g');
+        assert_eq!(fs::read(&aside[1].1).unwrap()[0], b'e');
+        assert!(fs::read(&aside[1].1).unwrap().ends_with(b"f\n"));
         drop(log);
         let mut again = Log::open(&path, rotation).unwrap();
         again.write(&mut vec![line(b'j')]).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 800_002);
+    }
+
+    /// The clock stands, or is set back: a new name sorts last all the same, and is nobody else's.
+    #[test]
+    fn a_name_is_later_than_all_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        fs::write(folder.path().join("audit-mine-alone-it-has-no-T-time.log"), "").unwrap();
+        let noon: jiff::Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
+        let mut names = Vec::new();
+        for (now, expected) in [
+            (noon, "audit-2026-01-02T12-00-00.000.log"),
+            (noon, "audit-2026-01-02T12-00-00.001.log"),
+            (noon, "audit-2026-01-02T12-00-00.002.log"),
+            (noon, "audit-2026-01-02T12-00-00.003.log"),
+            (noon - 1.hour(), "audit-2026-01-02T12-00-00.004.log"),
+            (noon + 1.hour(), "audit-2026-01-02T13-00-00.000.log"),
+        ] {
+            let name = aside(&path, now).unwrap();
+            assert_eq!(name, folder.path().join(expected));
+            fs::write(&name, "").unwrap();
+            // The oldest go meanwhile: their names are not given again.
+            names.push(name);
+            if names.len() > 2 {
+                fs::remove_file(names.remove(0)).unwrap();
+            }
+        }
+        fs::write(folder.path().join("audit-9999-12-31T23-59-59.999.log"), "").unwrap();
+        aside(&path, noon).unwrap_err();
+    }
+
+    #[test]
+    fn a_file_that_somebody_took_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/audit.log");
+        let rotation = Rotation { max_megabytes: 1, ..Rotation::default() };
+        let mut log = Log::open(&path, rotation).unwrap();
+        for taken in [path.as_path(), path.parent().unwrap()] {
+            log.write(&mut vec![vec![b'a'; 700_000]]).unwrap();
+            if taken.is_dir() {
+                fs::remove_dir_all(taken).unwrap()
+            } else {
+                fs::remove_file(taken).unwrap()
+            }
+            log.write(&mut vec![vec![b'b'; 700_000]]).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), [b'b'; 700_000]);
+        }
     }
 }

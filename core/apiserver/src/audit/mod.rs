@@ -9,13 +9,19 @@
 //!                                                         ResponseComplete, Panic ┘
 //! ```
 //!
-//! A full queue holds requests back: what was answered is in the log, or will be.
-//! Whatever the policy says, values of Secrets and tokens are not written: a log
-//! is read by more people than they are meant for. That is stricter than
-//! kube-apiserver, where a policy can ask for them.
+//! A full queue holds requests back, and a log that is closed turns them away: what
+//! was answered is in the log, or will be. What ends where nobody can wait (a watch,
+//! an exec, a request whose client has gone) waits beside the queue. Lost is what
+//! can't be written up to the server's end (a full disk), and whatever a process
+//! that is killed still had in its queue.
+//!
+//! Whatever the policy says, values of Secrets and tokens are not written where
+//! they are known as such ([`redact`]): a log is read by more people than they are
+//! meant for. That is stricter than kube-apiserver, where a policy can ask for them.
 
 mod around;
 mod body;
+mod ending;
 mod event;
 mod file;
 mod matching;
@@ -31,6 +37,7 @@ use std::{path::PathBuf, sync::Arc};
 use tiphys_lifecycle::Tasks;
 
 pub use around::{around, refused};
+pub use ending::Upgraded;
 pub use policy::{Policy, PolicyError};
 pub use recorder::Recorder;
 

@@ -20,9 +20,12 @@ use super::{
     redact,
     writer::Entrance,
 };
-use crate::request::{
-    body,
-    info::{RequestInfo, Target},
+use crate::{
+    request::{
+        body,
+        info::{RequestInfo, Target},
+    },
+    status::{ApiError, Result},
 };
 
 const DECISION: &str = "authorization.k8s.io/decision";
@@ -45,16 +48,27 @@ struct Shared {
 
 impl Recorder {
     /// `None` where the policy wants nothing of the request.
-    pub fn begin(audit: &Arc<Audit>, target: Option<&Target>, request: &Request<Body>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The policy does, and the log is closed: 503.
+    pub fn begin(
+        audit: &Arc<Audit>,
+        target: Option<&Target>,
+        request: &Request<Body>,
+    ) -> Result<Option<Self>> {
         let user = request.extensions().get::<UserInfo>().cloned().unwrap_or_default();
         let asked_by = request.extensions().get::<AskedBy>().map(|asked| asked.0.clone());
         let attributes = attributes(target, request);
-        let verdict = audit.policy.verdict(asked_by.as_ref().unwrap_or(&user), &attributes)?;
-        let lines = audit.queue.entrance()?;
+        let verdict = audit.policy.verdict(asked_by.as_ref().unwrap_or(&user), &attributes);
+        let Some(verdict) = verdict else { return Ok(None) };
+        let lines = audit.queue.entrance().ok_or_else(|| {
+            ApiError::unavailable("the audit log is closed: this server is ending, ask again later")
+        })?;
         let mut event = Event::new();
         event.level = verdict.level.name();
         event.audit_id = audit_id(request.headers());
-        event.request_uri = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+        event.request_uri =
+            request.uri().path_and_query().map_or_else(String::new, |uri| redact::uri(uri.as_str()));
         event.user_agent = user_agent(request.headers());
         event.source_ips = sources(request);
         event.request_received_timestamp = now();
@@ -74,7 +88,7 @@ impl Recorder {
         }
         let is_patch = request.method() == Method::PATCH;
         let event = Mutex::new(event);
-        Some(Self { shared: Arc::new(Shared { lines, verdict, resource, is_patch, event }) })
+        Ok(Some(Self { shared: Arc::new(Shared { lines, verdict, resource, is_patch, event }) }))
     }
 
     pub fn level(&self) -> Level {
@@ -140,6 +154,12 @@ impl Recorder {
         event.response_object = shown;
     }
 
+    /// Where there is no answer to tell of, that it found no one.
+    pub fn closed_early(&self) {
+        let early = || json!({"metadata": {}, "message": "Connection closed early"});
+        self.shared.event.lock().response_status.get_or_insert_with(early);
+    }
+
     fn shown(&self, document: Value) -> Option<Value> {
         let is_patch = self.shared.is_patch && document["kind"].is_null();
         let mut shown = redact::document(&self.shared.resource, is_patch, document)?;
@@ -179,9 +199,11 @@ impl Recorder {
 
 /// Whether the answer of a request goes on while somebody listens.
 pub fn is_long_running(target: Option<&Target>) -> bool {
-    let Some(Target::Resource(info)) = target else { return false };
-    info.verb == "watch"
-        || matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+    is_stream(target) || matches!(target, Some(Target::Resource(info)) if info.verb == "watch")
+}
+
+pub fn is_stream(target: Option<&Target>) -> bool {
+    matches!(target, Some(Target::Resource(info)) if info.is_stream())
 }
 
 /// The response with the record's number, by which it is found in the log.

@@ -1,5 +1,11 @@
-//! What no record may hold, taken out of a document: values of Secrets, tokens. Pure.
+//! What is taken out before it is recorded: the values of Secrets (and the copy of
+//! them that `kubectl apply` keeps in an annotation), tokens that are asked for,
+//! reviewed, or sent in a query. Pure.
+//!
+//! Only where they belong: a password in a ConfigMap or a Pod's environment is
+//! not known for one, and is recorded with it.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 const REDACTED: &str = "redacted";
@@ -12,10 +18,7 @@ pub fn document(resource: &str, is_patch: bool, mut document: Value) -> Option<V
         if is_patch {
             return None;
         }
-        secret(&mut document);
-        for item in document["items"].as_array_mut().into_iter().flatten() {
-            secret(item);
-        }
+        each_object(&mut document, secret);
     }
     // What is sent need not say its kind.
     if let Some(fields) = document.as_object_mut() {
@@ -29,16 +32,36 @@ pub fn document(resource: &str, is_patch: bool, mut document: Value) -> Option<V
     Some(document)
 }
 
-/// `metadata.managedFields` of an object or of the objects of a list, taken out.
+/// A path with its query, without the tokens in it.
+pub fn uri(text: &str) -> String {
+    let Some((path, query)) = text.split_once('?') else { return text.to_owned() };
+    let shown = query.split('&').map(|pair| {
+        let (key, _) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent_decode_str(key).decode_utf8_lossy();
+        let is_token = ["access_token", "token"].iter().any(|token| name.eq_ignore_ascii_case(token));
+        if is_token { format!("{key}={REDACTED}") } else { pair.to_owned() }
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
+/// `metadata.managedFields` of an object or of the objects of a list or a table, taken out.
 pub fn managed_fields(document: &mut Value) {
-    let strip = |object: &mut Value| {
+    each_object(document, |object| {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
         }
-    };
-    strip(document);
-    if let Some(items) = document.get_mut("items").and_then(Value::as_array_mut) {
-        items.iter_mut().for_each(strip);
+    });
+}
+
+/// The document itself, the items of a list, and what a table's rows hold beside their cells
+/// (the whole object or its metadata alone: neither need say its kind).
+fn each_object(document: &mut Value, change: impl Fn(&mut Value)) {
+    change(document);
+    for item in document.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        change(item);
+    }
+    for row in document.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten() {
+        row.get_mut("object").into_iter().for_each(&change);
     }
 }
 
@@ -106,6 +129,8 @@ mod tests {
         let mut typed = secret;
         typed["kind"] = "Secret".into();
         check("secrets", json!({"kind": "Table", "name": "", "rows": [{"cells": ["a"], "object": typed}]}));
+        let partial = json!({"kind": "PartialObjectMetadata", "metadata": typed["metadata"]});
+        check("secrets", json!({"kind": "Table", "rows": [{"cells": ["a"], "object": partial}]}));
         check("things", json!({"name": "", "kind": "List", "items": [typed]}));
         check("serviceaccounts", json!({"kind": "TokenRequest", "name": "", "status": {"token": "hunter2"}}));
         check("tokenreviews", json!({"name": "", "spec": {"token": "hunter2"}}));
@@ -115,9 +140,25 @@ mod tests {
     }
 
     #[test]
+    fn abuse_28_tokens_are_taken_out_of_a_query() {
+        for (given, shown) in [
+            ("/a?x=1&token=hunter2&y", "/a?x=1&token=redacted&y"),
+            ("/a?access%5Ftoken=hunter2", "/a?access%5Ftoken=redacted"),
+            ("/a?Token=hunter2=hunter2", "/a?Token=redacted"),
+            ("/token=a?continue=token", "/token=a?continue=token"),
+            ("/a", "/a"),
+        ] {
+            assert_eq!(uri(given), shown);
+        }
+    }
+
+    #[test]
     fn managed_fields_go_from_objects_and_lists() {
         let mut list = json!({"items": [{"metadata": {"name": "a", "managedFields": [1]}}]});
         managed_fields(&mut list);
         assert_eq!(list, json!({"items": [{"metadata": {"name": "a"}}]}));
+        let mut table = json!({"rows": [{"object": {"metadata": {"name": "a", "managedFields": [1]}}}]});
+        managed_fields(&mut table);
+        assert_eq!(table, json!({"rows": [{"object": {"metadata": {"name": "a"}}}]}));
     }
 }

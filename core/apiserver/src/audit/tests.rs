@@ -2,15 +2,29 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use http::{Method, Request};
+use bytes::Bytes;
+use futures::{FutureExt, stream};
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tiphys_api::{auth::UserInfo, serve::full};
+use tiphys_api::{
+    auth::UserInfo,
+    serve::{Body, BoxError, boxed, empty, full},
+};
+use tiphys_lifecycle::Tasks;
 
-use super::{Config, Policy, Rotation};
-use crate::tests::harness::{Answer, Harness, MAPS, read};
+use super::{Audit, Config, Policy, Rotation, around};
+use crate::{
+    request::info,
+    tests::harness::{Answer, Harness, LIMIT, MAPS, read},
+};
 
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
+
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 const EVERYTHING: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  users: [system:apiserver]\n- level: RequestResponse\n";
 
@@ -26,7 +40,7 @@ async fn start(policy: Policy) -> Harness {
 async fn records(api: Harness) -> Vec<Value> {
     let Harness { server, tasks, folder, .. } = api;
     drop(server);
-    let left = tasks.shutdown(crate::tests::harness::LIMIT).await;
+    let left = tasks.shutdown(LIMIT).await;
     assert!(left.is_empty(), "{left:?}");
     lines(&folder.path().join("audit.log"))
 }
@@ -64,7 +78,10 @@ async fn a_request_is_recorded_with_what_it_asked_and_got() {
     let api = start(Policy::parse(EVERYTHING).expect("a policy")).await;
     let map = api.config_map("a", json!({}), json!({"k": "v"})).await;
     api.get(&format!("{MAPS}/none")).await.refused(404, "NotFound");
-    send(&api, UserInfo::named("jane", &["dev"]), Method::GET, MAPS, "kubectl/v1", &Value::Null).await;
+    for query in ["", "?watch=1"] {
+        let jane = UserInfo::named("jane", &["dev"]);
+        send(&api, jane, Method::GET, &format!("{MAPS}{query}"), "kubectl/v1", &Value::Null).await;
+    }
     let mut watch =
         api.watch(&format!("{MAPS}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Da")).await;
     while watch.next().await.is_some() {}
@@ -84,15 +101,79 @@ async fn a_request_is_recorded_with_what_it_asked_and_got() {
     assert_eq!(created["annotations"]["authorization.k8s.io/decision"], "allow");
     let missing = records.iter().find(|it| it["responseStatus"]["code"] == 404).expect("one");
     assert_eq!(missing["responseStatus"]["reason"], "NotFound");
-    let refused =
-        records.iter().find(|it| it["user"]["username"] == "jane" && it["stage"] == "ResponseComplete");
-    let refused = refused.expect("one");
-    assert_eq!(refused["responseStatus"]["code"], 403);
-    assert_eq!(refused["annotations"]["authorization.k8s.io/decision"], "forbid");
+    let refused = |it: &&Value| it["user"]["username"] == "jane" && it["stage"] == "ResponseComplete";
+    let refused: Vec<&Value> = records.iter().filter(refused).collect();
+    assert_eq!(refused.len(), 2, "a list and a watch");
+    for refused in refused {
+        assert_eq!(refused["responseStatus"]["code"], 403);
+        assert_eq!(refused["responseStatus"]["reason"], "Forbidden");
+        assert_eq!(refused["annotations"]["authorization.k8s.io/decision"], "forbid");
+    }
     assert_eq!(
-        stages(&records, &format!("{MAPS}?watch=1")),
+        stages(&records, &format!("{MAPS}?watch=1&")),
         ["RequestReceived", "ResponseStarted", "ResponseComplete"]
     );
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_is_recorded() {
+    let api = start(Policy::default()).await;
+    let never = boxed(StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>()));
+    let request = Request::post(MAPS).body(never).expect("a request");
+    assert!(api.send(request).now_or_never().is_none(), "it waits for its body");
+    let records = records(api).await;
+    assert_eq!(stages(&records, MAPS), ["ResponseComplete"]);
+    let record = records.iter().find(|it| it["requestURI"] == MAPS).expect("one");
+    assert_eq!(record["responseStatus"], json!({"metadata": {}, "message": "Connection closed early"}));
+}
+
+#[tokio::test]
+async fn without_its_log_nothing_is_answered() {
+    let api = start(Policy::default()).await;
+    api.get("/version").await.expect(200);
+    assert_eq!(api.tasks.shutdown(LIMIT).await, [""; 0]);
+    api.get("/version").await.refused(503, "ServiceUnavailable");
+}
+
+/// What comes of an answer in JSON to a GET of `path`, and the last record about it.
+async fn answered(path: &str, code: u16, body: Body) -> (Response<Body>, Value) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (tasks, file) = (Tasks::new(), folder.path().join("audit.log"));
+    let policy = Policy::parse(EVERYTHING).expect("a policy");
+    let audit = Audit::start(Config { path: file.clone(), policy, rotation: Rotation::default() }, &tasks);
+    let audit = audit.expect("a log");
+    let target = info::parse(&Method::GET, path, false).expect("a target");
+    let request = Request::get(path).body(empty()).expect("a request");
+    let work = |_| async move {
+        let response = Response::builder().status(code).header("content-type", "application/json");
+        response.body(body).expect("a response")
+    };
+    let response = around(Some(&audit), Some(&target), request, work);
+    let response = tokio::time::timeout(LIMIT, response).await.expect("an answer");
+    assert_eq!(tasks.shutdown(LIMIT).await, [""; 0]);
+    (response, lines(&file).pop().expect("a record"))
+}
+
+#[tokio::test]
+async fn an_error_from_behind_a_proxy_is_passed_on_unread() {
+    let endless = boxed(StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>()));
+    let (response, record) = answered("/api/v1/namespaces/a/pods/p/proxy", 500, endless).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(record["stage"], "ResponseComplete");
+    assert_eq!(record["responseStatus"], json!({"metadata": {}, "code": 500}));
+}
+
+#[tokio::test]
+async fn a_large_answer_is_passed_on_and_leaves_its_code() {
+    let (quote, megabyte) = (Bytes::from_static(b"\""), Bytes::from(vec![b'a'; 1 << 20]));
+    let pieces = [&quote, &megabyte, &megabyte, &megabyte, &megabyte, &quote].map(Bytes::clone);
+    let pieces = stream::iter(pieces.map(|piece| Ok::<_, BoxError>(Frame::data(piece))));
+    let (response, record) = answered(MAPS, 200, boxed(StreamBody::new(pieces))).await;
+    let answer = read(response).await;
+    assert_eq!(answer.bytes.len(), (4 << 20) + 2);
+    assert!(answer.json().is_string(), "all of it in its order");
+    assert_eq!(record["responseStatus"]["code"], 200);
+    assert_eq!(record["responseObject"], Value::Null);
 }
 
 #[tokio::test]
@@ -155,13 +236,20 @@ async fn abuse_28_no_secret_and_no_token_is_logged_at_any_level() {
         let api = start(policy).await;
         let account = json!({"metadata": {"name": "robot"}});
         api.post("/api/v1/namespaces/default/serviceaccounts", &account).await.expect(201);
-        let secret = json!({"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}});
+        let applied = json!({LAST_APPLIED: "{\"data\":{\"password\":\"aHVudGVyMg==\"}}"});
+        let metadata = json!({"name": "s", "annotations": applied});
+        let secret = json!({"metadata": metadata, "stringData": {"password": "hunter2"}});
         api.post(SECRETS, &secret).await.expect(201);
         api.patch(&format!("{SECRETS}/s"), "merge", &json!({"stringData": {"password": "hunter22"}}))
             .await
             .expect(200);
         api.get(&format!("{SECRETS}/s")).await.expect(200);
         api.get(SECRETS).await.expect(200);
+        for include in ["None", "Metadata", "Object"] {
+            let table = api.get_as(&format!("{SECRETS}?includeObject={include}"), TABLE).await.expect(200);
+            assert_eq!(table["kind"], "Table");
+        }
+        api.get(&format!("{SECRETS}?access_token=hunter2&limit=1&%74oken=hunter2")).await.expect(200);
         let path = "/api/v1/namespaces/default/serviceaccounts/robot/token";
         let token = api.post(path, &json!({"spec": {}})).await.expect(201)["status"]["token"].clone();
         let token = token.as_str().expect("a token").to_owned();
@@ -173,6 +261,8 @@ async fn abuse_28_no_secret_and_no_token_is_logged_at_any_level() {
         api.post("/apis/authentication.k8s.io/v1/tokenreviews", &wrong).await.expect(201);
         let records = records(api).await;
         assert!(records.iter().any(|it| it["objectRef"]["resource"] == "secrets"));
+        let uri = format!("{SECRETS}?access_token=redacted&limit=1&%74oken=redacted");
+        assert!(records.iter().any(|it| it["requestURI"] == *uri));
         let log = serde_json::to_string(&records).expect("text");
         let traces = String::from_utf8_lossy(&written.0.lock()).into_owned();
         assert!(traces.contains("request answered"), "nothing was traced");

@@ -12,7 +12,9 @@
 //!
 //! Headers of an authenticating front proxy (`X-Remote-User` and its kin) are
 //! never read: there is no front proxy. Credentials and impersonation headers are
-//! taken out of the request, so that nothing behind can log or forward them.
+//! taken out of the request, so that nothing behind can log or forward them. A
+//! token in a query is no credential here; it stays in the request (a proxied one
+//! may need it), and the audit log leaves its value out.
 
 mod authenticator;
 mod bearer;

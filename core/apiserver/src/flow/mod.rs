@@ -34,10 +34,7 @@ use tiphys_api::{
 pub use follow::{follow, write};
 
 use crate::{
-    request::{
-        accept,
-        info::{RequestInfo, Target},
-    },
+    request::{accept, info::Target},
     respond,
     state::Core,
     status::ApiError,
@@ -102,10 +99,7 @@ where
 
 /// Streams to a kubelet go on for hours, and mounted parts ask the API themselves: neither holds a seat.
 fn counts(core: &Core, target: Option<&Target>, request: &Request<Body>) -> bool {
-    let streams = |info: &RequestInfo| {
-        matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
-    };
-    let streams = matches!(target, Some(Target::Resource(info)) if streams(info));
+    let streams = matches!(target, Some(Target::Resource(info)) if info.is_stream());
     !streams && core.mounts.find(request.uri().path()).is_none()
 }
 

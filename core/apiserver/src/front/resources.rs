@@ -42,7 +42,7 @@ pub async fn answer(
     let resource = core.registry.find(&info.group, &info.version, &info.resource).cloned();
     let resource = resource.ok_or_else(ApiError::no_such_path)?;
     check_path(&resource, &info)?;
-    if is_stream(&info) {
+    if info.is_stream() {
         return stream(&core, &info, request).await;
     }
     let (parts, incoming) = request.into_parts();
@@ -110,10 +110,6 @@ fn is_scale(info: &RequestInfo) -> bool {
     info.subresource == "scale"
 }
 
-fn is_stream(info: &RequestInfo) -> bool {
-    matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
-}
-
 /// What goes through to a kubelet.
 async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Result<Response<Body>> {
     let (namespace, name) = (info.namespace.as_str(), info.name.as_str());
@@ -145,7 +141,7 @@ async fn stream(core: &Core, info: &RequestInfo, request: Request<Body>) -> Resu
 /// An upgrade by GET has to be allowed as what it does, too.
 fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, request: &Request<Body>) -> Result<()> {
     core.authorize_request(user, &attributes(info, info.verb, request.uri().query()), request)?;
-    if !matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy") {
+    if !info.is_stream() {
         return Ok(());
     }
     let verb = streaming::authorization_verb(request.method(), &info.subresource, request.headers());

@@ -33,6 +33,13 @@ pub struct RequestInfo {
     pub verb: &'static str,
 }
 
+impl RequestInfo {
+    /// Whether it goes on to a kubelet, a Pod or a Service, and may last as long as they do.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+    }
+}
+
 /// Reads method and path; `watching` is the query's `watch`.
 pub fn parse(method: &Method, path: &str, watching: bool) -> Result<Target> {
     let segments = segments(path)?;

@@ -14,7 +14,7 @@ use super::{
     upgrade::{self, STREAM_PROTOCOL, Wanted},
     websocket,
 };
-use crate::authz::Refusal;
+use crate::{audit::Upgraded, authz::Refusal};
 
 /// The version of remote command streams asked of a kubelet: exit codes as a Status.
 const REMOTE_COMMAND: HeaderValue = HeaderValue::from_static("v4.channel.k8s.io");
@@ -67,8 +67,8 @@ impl Streaming {
         let client = upgrade::client_half(&mut request)?;
         let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, vec![REMOTE_COMMAND]).await?;
         let streams = translate::streams(options);
-        self.spawn_stream("remote command", translate::run(client, kubelet.stream, protocol, streams));
-        Ok(accepted)
+        let work = translate::run(client, kubelet.stream, protocol, streams);
+        Ok(self.spawn_stream("remote command", accepted, work))
     }
 
     async fn port_forward_by_websocket(
@@ -81,8 +81,7 @@ impl Streaming {
             websocket::accept(&request, |offered| (offered == TUNNELLED_PORT_FORWARD).then_some(()))?;
         let client = upgrade::client_half(&mut request)?;
         let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, vec![PORT_FORWARD]).await?;
-        self.spawn_stream("port forward", unwrap::run(client, kubelet.stream));
-        Ok(accepted)
+        Ok(self.spawn_stream("port forward", accepted, unwrap::run(client, kubelet.stream)))
     }
 
     async fn tunnel(
@@ -94,23 +93,29 @@ impl Streaming {
         let client = upgrade::client_half(&mut request)?;
         let offered = request.headers().get_all(STREAM_PROTOCOL).iter().cloned().collect();
         let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, offered).await?;
-        self.spawn_stream("stream tunnel", tunnel::run(client, kubelet.stream));
         let protocol = kubelet.protocol.map(|protocol| (STREAM_PROTOCOL, protocol));
-        Ok(upgrade::switching(upgrade::SPDY, protocol))
+        let accepted = upgrade::switching(upgrade::SPDY, protocol);
+        Ok(self.spawn_stream("stream tunnel", accepted, tunnel::run(client, kubelet.stream)))
     }
 
-    /// Streams end when a peer leaves; that is no failure of the server.
+    /// Streams end when a peer leaves; that is no failure of the server. The 101
+    /// says how long they last to who records it.
     fn spawn_stream(
         &self,
         name: &'static str,
+        mut accepted: Response<Body>,
         work: impl Future<Output = Result<(), tiphys_lifecycle::BoxError>> + Send + 'static,
-    ) {
+    ) -> Response<Body> {
+        let upgraded = Upgraded::default();
+        accepted.extensions_mut().insert(upgraded.clone());
         self.tasks.spawn(name, tiphys_lifecycle::OnError::Log, async move {
+            let _upgraded = upgraded;
             if let Err(error) = work.await {
                 tracing::debug!(stream = name, %error, "stream ended early");
             }
             Ok::<(), std::convert::Infallible>(())
         });
+        accepted
     }
 }
 

@@ -30,8 +30,10 @@ use super::{
     },
 };
 use crate::{
+    audit::{self, Audit, Policy, Rotation},
     authz::{Refusal, fixture::Fixture},
     pki::{ClusterPki, client_tls},
+    request::info::{RequestInfo, Target},
 };
 use kubelet::Kubelet;
 
@@ -39,6 +41,7 @@ use kubelet::Kubelet;
 struct Cluster {
     streaming: Arc<Streaming>,
     kubelet: Kubelet,
+    audit: Option<Arc<Audit>>,
 }
 
 async fn cluster() -> Cluster {
@@ -63,7 +66,7 @@ async fn cluster_with(pki: &ClusterPki, kubelet_pki: &ClusterPki) -> Cluster {
     let tls = client_tls(pki.ca_pem(), Some(&identity)).unwrap();
     let mut streaming = Streaming::new(Arc::new(objects), tls, Tasks::new());
     streaming.reachable = |_| true;
-    Cluster { streaming: Arc::new(streaming), kubelet }
+    Cluster { streaming: Arc::new(streaming), kubelet, audit: None }
 }
 
 fn new_pki() -> ClusterPki {
@@ -74,10 +77,19 @@ impl Cluster {
     /// A client's connection to the API server, whose answers are those of the front.
     fn connection(&self) -> DuplexStream {
         let (client, server) = duplex(64 << 10);
-        let streaming = self.streaming.clone();
+        let (streaming, audit) = (self.streaming.clone(), self.audit.clone());
         let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let streaming = streaming.clone();
-            async move { Ok::<_, std::convert::Infallible>(answer(&streaming, request.map(boxed)).await) }
+            let (streaming, audit) = (streaming.clone(), audit.clone());
+            async move {
+                let target = Target::Resource(RequestInfo {
+                    subresource: request.uri().path().split('/').nth(1).unwrap_or_default().into(),
+                    verb: "create",
+                    ..RequestInfo::default()
+                });
+                let work = |request| answer(&streaming, request);
+                let response = audit::around(audit.as_ref(), Some(&target), request.map(boxed), work).await;
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new();
@@ -180,6 +192,29 @@ async fn a_command_over_websocket_has_all_its_streams() {
     let seen = cluster.kubelet.seen();
     assert_eq!(seen, ["POST /exec/ns/web/c?input=1&output=1&error=1&command=cat v4.channel.k8s.io"]);
     assert!(cluster.kubelet.was_answered());
+}
+
+#[tokio::test]
+async fn a_command_is_recorded_from_its_beginning_to_its_end() {
+    let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let path = folder.path().join("audit.log");
+    let config =
+        audit::Config { path: path.clone(), policy: Policy::default(), rotation: Rotation::default() };
+    let audit = Some(Audit::start(config, &tasks).unwrap());
+    let cluster = Cluster { audit, ..cluster().await };
+    let mut socket = cluster.websocket("exec?command=cat&stdin=true", "v5.channel.k8s.io").await.unwrap();
+    limited(socket.next()).await.unwrap().unwrap();
+    // What is answered meanwhile stands between the two.
+    assert_eq!(cluster.websocket("exec/gone", "v5.channel.k8s.io").await.unwrap_err(), 404);
+    socket.send(Message::binary(vec![255, 0])).await.unwrap();
+    limited(rest(&mut socket)).await;
+    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, [""; 0]);
+    let text = std::fs::read_to_string(path).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let about = |record: &Value| json!([record["stage"], record["responseStatus"]["code"]]);
+    let expected =
+        [json!(["ResponseStarted", 101]), json!(["ResponseComplete", 404]), json!(["ResponseComplete", 101])];
+    assert_eq!(records.iter().map(about).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
