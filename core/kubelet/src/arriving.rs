@@ -29,7 +29,7 @@ impl Arriving {
     }
 
     /// Waits while the image is on its way; returns at once for any other.
-    pub(crate) async fn wait(&self, name: &str) {
+    pub async fn wait(&self, name: &str) {
         let Some(arriving) = self.0.as_ref().filter(|arriving| arriving.names.iter().any(|own| own == name))
         else {
             return;

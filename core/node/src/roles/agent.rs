@@ -3,7 +3,10 @@
 //! Started again after a kill -9 it finds containerd and its containers running,
 //! takes them over, and changes nothing that is right already.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use futures::StreamExt;
@@ -79,22 +82,27 @@ async fn import_pause(socket: &Path) -> anyhow::Result<()> {
 }
 
 /// Brings this executable as an image into containerd, beside the node's start:
-/// it is large, and only Pods that are made from it must wait.
+/// it is large, and only Pods that are made from it must wait, until it is there.
 fn import_own_image(socket: &Path, data_dir: &Path, tasks: &Tasks) -> Arriving {
     let (arriving, arrival) = Arriving::new(vec![OWN_IMAGE.to_owned()]);
     let (socket, mark) = (socket.to_path_buf(), data_dir.join("own-image"));
-    tasks.spawn("own image", OnError::Log, async move {
-        let _arrival = arrival;
-        let identity = own_identity()?;
-        let same = std::fs::read_to_string(&mark).is_ok_and(|text| text == identity);
-        if !same || Cri::new(&socket).image(OWN_IMAGE).await?.is_none() {
-            let made = tokio::task::spawn_blocking(|| own_image("current")).await??;
-            image::import(&socket, &[made]).await.context("the node's own image can't be imported")?;
-            crate::files::write_atomically(&mark, identity.as_bytes(), 0o600)?;
-        }
-        anyhow::Ok(())
+    tasks.spawn_restarting("own image", move || {
+        // It goes with this closure, which is kept until a try ends well.
+        let _held = &arrival;
+        bring_own_image(socket.clone(), mark.clone())
     });
     arriving
+}
+
+async fn bring_own_image(socket: PathBuf, mark: PathBuf) -> anyhow::Result<()> {
+    let identity = own_identity()?;
+    let same = std::fs::read_to_string(&mark).is_ok_and(|text| text == identity);
+    if !same || Cri::new(&socket).image(OWN_IMAGE).await?.is_none() {
+        let made = tokio::task::spawn_blocking(|| own_image("current")).await??;
+        image::import(&socket, &[made]).await.context("the node's own image can't be imported")?;
+        crate::files::write_atomically(&mark, identity.as_bytes(), 0o600)?;
+    }
+    Ok(())
 }
 
 /// Tells one build of the binary from another without reading it.
@@ -172,5 +180,26 @@ async fn write_cni(node: String, nodes: Cache<Node>) -> anyhow::Result<()> {
         if changes.next().await.is_none() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_wait_for_the_own_image_while_containerd_does_not_answer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The image itself is made already: only containerd is asked.
+        std::fs::write(folder.path().join("own-image"), own_identity().expect("an identity"))
+            .expect("written");
+        let tasks = Tasks::new();
+        let arriving = import_own_image(&folder.path().join("no.sock"), folder.path(), &tasks);
+        let long = tokio::time::timeout(Duration::from_secs(600), arriving.wait(OWN_IMAGE)).await;
+        assert!(long.is_err(), "it gave up");
+        tasks.shutdown(Duration::from_secs(10)).await;
+        arriving.wait(OWN_IMAGE).await;
     }
 }
