@@ -1,7 +1,8 @@
 //! Static Pods: manifests in a folder, run whether the API is there or not.
 //!
 //! What is told is always the whole set: whoever reads it late, or again, misses no
-//! removal. Their copies in the API are kept elsewhere (see `mirrors`).
+//! removal. A file that can't be used at the moment, as one half written, stands for
+//! the Pod it last was: only a file that is gone ends its Pod. Their copies in the API are kept elsewhere (see `mirrors`).
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,7 @@ use std::{
 use futures::StreamExt;
 use inotify::{Inotify, WatchMask};
 use k8s_openapi::api::core::v1::Pod;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tiphys_lifecycle::{BoxError, Tasks};
 use tokio::sync::watch;
@@ -35,23 +37,27 @@ pub(crate) fn start(
 ) -> watch::Receiver<Option<Manifests>> {
     let Some(folder) = folder else { return watch::channel(Some(Manifests::new())).1 };
     let (sender, receiver) = watch::channel(None);
-    tasks.spawn_restarting("kubelet static manifests", move || {
-        follow(folder.clone(), node.clone(), sender.clone())
-    });
+    let reader = Arc::new(Reader { folder, node, good: Mutex::default() });
+    tasks.spawn_restarting("kubelet static manifests", move || follow(reader.clone(), sender.clone()));
     receiver
 }
 
-async fn follow(
+struct Reader {
     folder: PathBuf,
     node: String,
-    sender: watch::Sender<Option<Manifests>>,
-) -> Result<(), BoxError> {
-    std::fs::create_dir_all(&folder)?;
+    /// What each file was when it could be used last.
+    good: Mutex<Files>,
+}
+
+type Files = BTreeMap<PathBuf, Arc<Pod>>;
+
+async fn follow(reader: Arc<Reader>, sender: watch::Sender<Option<Manifests>>) -> Result<(), BoxError> {
+    std::fs::create_dir_all(&reader.folder)?;
     let inotify = Inotify::init()?;
-    inotify.watches().add(&folder, WatchMask::CLOSE_WRITE | WatchMask::MOVE | WatchMask::DELETE)?;
+    inotify.watches().add(&reader.folder, WatchMask::CLOSE_WRITE | WatchMask::MOVE | WatchMask::DELETE)?;
     let mut changes = inotify.into_event_stream(vec![0; 4096])?;
     loop {
-        let found = read_folder(&folder, &node)?;
+        let found = reader.read()?;
         sender.send_if_modified(|known| {
             let changed = known.as_ref().is_none_or(|known| !known.keys().eq(found.keys()));
             if changed {
@@ -66,28 +72,36 @@ async fn follow(
     }
 }
 
-/// By uid: a changed manifest is another Pod.
-fn read_folder(folder: &Path, node: &str) -> io::Result<Manifests> {
-    let mut pods = Manifests::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let known = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json");
-        if !known || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
-            continue;
-        }
-        match std::fs::read_to_string(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| parse(&text, node))
-        {
-            Ok(pod) => {
-                pods.insert(spec::uid(&pod).to_owned(), Arc::new(pod));
+impl Reader {
+    /// By uid: a changed manifest is another Pod.
+    fn read(&self) -> io::Result<Manifests> {
+        let mut good = self.good.lock();
+        let mut files = Files::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if !is_manifest(&path) {
+                continue;
             }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), error, "manifest of a static pod cannot be used")
-            }
+            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+            let pod = match text.and_then(|text| parse(&text, &self.node)) {
+                Ok(pod) => Some(Arc::new(pod)),
+                Err(error) => {
+                    let before = good.get(&path).cloned();
+                    let stays = before.is_some();
+                    tracing::warn!(path = %path.display(), error, stays, "manifest of a static pod cannot be used");
+                    before
+                }
+            };
+            files.extend(pod.map(|pod| (path, pod)));
         }
+        *good = files;
+        Ok(good.values().map(|pod| (spec::uid(pod).to_owned(), pod.clone())).collect())
     }
-    Ok(pods)
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let known = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json");
+    known && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
 /// A manifest, completed: name with the node's, uid from its text, defaults as the API would set them.
@@ -133,11 +147,11 @@ mod tests {
     #[tokio::test]
     async fn the_whole_set_is_told_at_each_change() {
         let folder = tempfile::tempdir().expect("a folder");
-        let manifest = |name: &str| {
+        let manifest = |file: &str, name: &str| {
             let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\nspec: {containers: [{name: a, image: a}]}";
-            std::fs::write(folder.path().join(name), text.replace("NAME", "web")).expect("written");
+            std::fs::write(folder.path().join(file), text.replace("NAME", name)).expect("written");
         };
-        manifest("web.yaml");
+        manifest("web.yaml", "web");
         std::fs::write(folder.path().join("note.txt"), "no manifest").expect("written");
         let tasks = Tasks::new();
         let mut told = start(Some(folder.path().into()), "node-1".into(), &tasks);
@@ -146,12 +160,23 @@ mod tests {
             let found = tokio::time::timeout(Duration::from_secs(15), found).await.expect("in time");
             found.expect("it is followed").clone().expect("a set")
         };
-        let first = wait(1).await;
+        let uid = wait(1).await.into_keys().next().expect("a Pod");
         std::fs::rename(folder.path().join("web.yaml"), folder.path().join(".web")).expect("renamed");
         assert!(wait(0).await.is_empty());
         // The same text is the same Pod.
         std::fs::rename(folder.path().join(".web"), folder.path().join("web.yaml")).expect("renamed");
-        assert!(wait(1).await.keys().eq(first.keys()));
+        assert!(wait(1).await.contains_key(&uid));
+        // One that can't be used at the moment ends nothing; another is told meanwhile.
+        std::fs::write(folder.path().join("web.yaml"), "{").expect("written");
+        std::fs::write(folder.path().join("never.yaml"), "{").expect("written");
+        manifest("other.yaml", "other");
+        assert!(wait(2).await.contains_key(&uid));
+        std::fs::remove_file(folder.path().join("web.yaml")).expect("removed");
+        assert!(!wait(1).await.contains_key(&uid));
+        // What went is not remembered.
+        std::fs::write(folder.path().join("web.yaml"), "{").expect("written");
+        manifest("third.yaml", "third");
+        assert!(!wait(2).await.contains_key(&uid));
         tasks.shutdown(Duration::from_secs(15)).await;
     }
 }
