@@ -240,14 +240,14 @@ impl Worker {
         Ok(true)
     }
 
-    /// The grace of the probe that failed, if it has one, else the Pod's.
-    fn grace_of(&self, container: &Container) -> Duration {
+    /// The grace of the probe that failed, if it has one, else the Pod's. Until the
+    /// startup probe has passed no other is run, and afterwards it is run no more.
+    pub(super) fn grace_of(&self, container: &Container) -> Duration {
         let probed = self.probing.board.all();
-        let failed = probed.get(&container.id).is_some_and(|probed| probed.failed.is_some());
-        let spec = spec::container(&self.pod, &container.name).filter(|_| failed);
-        let of_probe = spec.and_then(|spec| {
-            let probes = [&spec.startup_probe, &spec.liveness_probe];
-            probes.into_iter().flatten().find_map(|probe| probe.termination_grace_period_seconds)
+        let failed = probed.get(&container.id).filter(|probed| probed.failed.is_some());
+        let of_probe = failed.zip(spec::container(&self.pod, &container.name)).and_then(|(probed, spec)| {
+            let probe = if probed.started { &spec.liveness_probe } else { &spec.startup_probe };
+            probe.as_ref()?.termination_grace_period_seconds
         });
         let seconds = of_probe.unwrap_or_else(|| spec::grace_seconds(&self.pod));
         Duration::from_secs(seconds.unsigned_abs())

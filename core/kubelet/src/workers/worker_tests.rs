@@ -86,3 +86,32 @@ async fn a_hook_that_no_process_lived_to_run_is_due() {
     assert!(worker.hooks_due().is_empty() && worker.probing.board.has("a-0"));
     context.tasks.shutdown(LIMIT).await;
 }
+
+#[tokio::test]
+async fn only_the_probe_that_failed_gives_its_grace() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let context = fixture::context(folder.path(), fixture::no_identity());
+    // Nobody listens there; the startup probe passed before this process.
+    let closed = |grace: Option<i64>| {
+        let probe =
+            json!({"tcpSocket": {"port": 1}, "failureThreshold": 1, "terminationGracePeriodSeconds": grace});
+        serde_json::from_value(probe).ok()
+    };
+    for (startup, liveness, expected) in [(Some(7), None, 3600), (Some(7), Some(8), 8), (None, None, 3600)] {
+        let mut pod = pod();
+        let container = &mut pod.spec.as_mut().expect("a spec").containers[0];
+        (container.startup_probe, container.liveness_probe) = (closed(startup), closed(liveness));
+        pod.metadata.uid = Some(format!("{startup:?}-{liveness:?}"));
+        pod.status = serde_json::from_value(json!({"containerStatuses": [{"name": "a", "started": true,
+            "containerID": "containerd://a-0", "image": "", "imageID": "", "ready": true, "restartCount": 0}]}))
+        .ok();
+        let mut worker = fixture::worker(&context, pod);
+        worker.runtime.containers = vec![running("a")];
+        worker.follow_probes();
+        tokio::time::timeout(LIMIT, worker.wake.called()).await.expect("the probe fails");
+        assert!(worker.probing.board.all()["a-0"].failed.is_some());
+        let grace = worker.grace_of(&worker.runtime.containers[0]);
+        assert_eq!(grace, Duration::from_secs(expected), "{startup:?} {liveness:?}");
+    }
+    context.tasks.shutdown(LIMIT).await;
+}
