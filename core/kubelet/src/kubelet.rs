@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_client::Cache;
 use tiphys_lifecycle::{OnError, Tasks};
@@ -61,7 +61,11 @@ impl Kubelet {
         make_class_groups(&context)?;
         workers::dispatch(&context, &pods, &manifests);
         let (keeper, own_node) = (context.clone(), node.clone());
-        tasks.spawn_restarting("kubelet node status", move || node::keep(keeper.clone(), own_node.clone()));
+        let own = format!("metadata.name={}", context.config.node_name);
+        let shown = watcher::Config::default().fields(&own);
+        let shown = Cache::start(tasks, Api::<Node>::all(client.clone()), shown);
+        let keep = move || node::keep(keeper.clone(), own_node.clone(), shown.clone());
+        tasks.spawn_restarting("kubelet node status", keep);
         tasks.spawn("kubelet lease", OnError::Log, node::renew(client, node));
         let house = context.clone();
         tasks.spawn_restarting("kubelet log files", move || logs::keep_house(house.clone()));

@@ -35,6 +35,7 @@ mod samples;
 mod server;
 mod sources;
 mod statics;
+mod versions;
 mod volumes;
 mod workers;
 

@@ -1,11 +1,13 @@
-//! Registers the node and keeps its status: written when something changed, and
-//! every few minutes for the heartbeat.
+//! Registers the node and keeps its status: written when something changed, every
+//! few minutes for the heartbeat, and when somebody else wrote over it, as the node
+//! lifecycle controller does when it has not heard of the node for a while.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Node, NodeSpec, NodeStatus},
@@ -16,10 +18,11 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::Backoff;
 
 use super::{machine, status};
-use crate::{Error, events::Kind, workers::Context};
+use crate::{Error, events::Kind, versions::is_newer, workers::Context};
 
 /// While the node is not ready its state is looked at more often.
 const LOOK_NOT_READY: Duration = Duration::from_millis(250);
@@ -75,8 +78,9 @@ async fn register_once(api: &Api<Node>, context: &Context) -> Result<Node, kube:
     }
 }
 
-/// Until the kubelet stops.
-pub(crate) async fn keep(context: Arc<Context>, mut node: Node) -> Result<(), Error> {
+/// Until the kubelet stops. `shown` is the API's copy of the node.
+pub(crate) async fn keep(context: Arc<Context>, mut node: Node, shown: Cache<Node>) -> Result<(), Error> {
+    let mut changes = Box::pin(shown.changes());
     let api: Api<Node> = Api::all(context.client.clone());
     let mut written: Option<Instant> = None;
     context.events.node(&node, Kind::Normal, "Starting", "Starting kubelet.");
@@ -114,7 +118,30 @@ pub(crate) async fn keep(context: Arc<Context>, mut node: Node) -> Result<(), Er
                 context.events.node(&node, Kind::Normal, "NodeReady", message);
             }
         }
-        tokio::time::sleep(if is_ready { LOOK } else { LOOK_NOT_READY }).await;
+        let contradicted = contradicted(&mut changes, &shown, &node);
+        let pause = if is_ready { LOOK } else { LOOK_NOT_READY };
+        // Without an answer the look is due.
+        if let Ok(newest) = tokio::time::timeout(pause, contradicted).await {
+            node = Node::clone(&newest);
+        }
+    }
+}
+
+/// The node, as soon as it is shown otherwise than it was written.
+async fn contradicted(
+    changes: &mut (impl Stream<Item = Change<Node>> + Unpin),
+    shown: &Cache<Node>,
+    written: &Node,
+) -> Arc<Node> {
+    let name = written.metadata.name.as_deref().unwrap_or_default();
+    loop {
+        let newest = shown.get("", name).filter(|newest| is_newer(&newest.metadata, &written.metadata));
+        if let Some(newest) = newest.filter(|newest| status::is_contradicted(written, newest)) {
+            return newest;
+        }
+        if changes.next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -25,6 +25,9 @@ const LEAST_PROCESSES: u64 = 100;
 /// Images shown at most, the largest first.
 const MAX_IMAGES: usize = 50;
 
+/// The conditions that are the kubelet's to write.
+const OWN: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"];
+
 /// What the runtime says.
 pub(super) struct Runtime {
     /// Why it is not ready; empty when it is.
@@ -122,9 +125,8 @@ fn conditions(
         ),
         ready,
     ];
-    let own: Vec<&str> = verdicts.iter().map(|verdict| verdict.0).collect();
     let mut conditions: Vec<_> =
-        before.iter().filter(|condition| !own.contains(&condition.type_.as_str())).cloned().collect();
+        before.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
     for (kind, holds, reason, message) in verdicts {
         let status = if holds { "True" } else { "False" };
         let old = before.iter().find(|condition| condition.type_ == kind && condition.status == status);
@@ -166,8 +168,20 @@ pub(super) fn is_same(a: &NodeStatus, b: &NodeStatus) -> bool {
     timeless(a) == timeless(b)
 }
 
+/// Whether somebody else wrote over a condition that the kubelet wrote. Times don't count.
+pub(super) fn is_contradicted(written: &Node, shown: &Node) -> bool {
+    let said = |node: &Node, kind: &str| {
+        let mut all = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let found = all.find(|condition| condition.type_ == kind);
+        found.map(|found| (found.status.clone(), found.reason.clone(), found.message.clone()))
+    };
+    OWN.iter().any(|kind| said(written, kind) != said(shown, kind))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const WELL: Health = Health {
@@ -217,5 +231,18 @@ mod tests {
         assert_eq!(offered["cpu"].0, "1900m");
         assert_eq!(offered["memory"].0, "3145728Ki");
         assert_eq!(amounts(&capacity, 0, false)["cpu"].0, "2");
+    }
+
+    #[test]
+    fn only_a_changed_word_contradicts() {
+        let node = |ready: &str, at: i64, other: &str| -> Node {
+            let ready = json!({"type": "Ready", "status": ready, "lastHeartbeatTime": Timestamp::from_second(at).ok()});
+            let other = json!({"type": "NetworkUnavailable", "status": other});
+            serde_json::from_value(json!({"status": {"conditions": [ready, other]}})).expect("a Node")
+        };
+        let written = node("True", 1, "True");
+        assert!(!is_contradicted(&written, &node("True", 2, "False")));
+        assert!(is_contradicted(&written, &node("Unknown", 1, "True")));
+        assert!(is_contradicted(&written, &Node::default()));
     }
 }

@@ -1,5 +1,7 @@
 //! The Pod's conditions. Pure. What others wrote stays.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ContainerStatus, Pod, PodCondition},
@@ -21,6 +23,17 @@ pub fn is_own(kind: &str) -> bool {
 pub fn joined(own: &[PodCondition], newest: &[PodCondition]) -> Vec<PodCondition> {
     let foreign = newest.iter().filter(|condition| !is_own(&condition.type_));
     foreign.chain(own.iter().filter(|condition| is_own(&condition.type_))).cloned().collect()
+}
+
+/// Whether the object shows the kubelet's conditions other than the kubelet has them:
+/// somebody else wrote them. Times don't count.
+pub fn are_contradicted(own: &Pod, shown: &Pod) -> bool {
+    let said = |pod: &Pod| -> BTreeSet<[Option<String>; 4]> {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let own = conditions.filter(|condition| is_own(&condition.type_)).cloned();
+        own.map(|own| [Some(own.type_), Some(own.status), own.reason, own.message]).collect()
+    };
+    said(own) != said(shown)
 }
 
 /// What the conditions follow from.

@@ -1,7 +1,7 @@
 //! What to send to the API so that it shows a status: a strategic merge patch. Pure.
 //!
 //! Conditions are merged by their type, so those that others wrote in the meantime
-//! stay. Addresses merge by their value there, which would keep the old ones: these
+//! stay; so do the fields of others. Addresses merge by their value there, which would keep the old ones: these
 //! lists are replaced.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use super::conditions::is_own;
 
 /// Lists that the API would merge.
 const REPLACED: [&str; 2] = ["podIPs", "hostIPs"];
+/// Fields that are for others to write.
+const FOREIGN: [&str; 3] = ["nominatedNodeName", "resourceClaimStatuses", "extendedResourceClaimStatus"];
 
 /// `None` when the API shows all of it already. `before` is what it showed last.
 pub fn status_patch(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
@@ -40,7 +42,10 @@ pub fn status_patch(before: Option<&PodStatus>, after: &PodStatus) -> Option<Val
 
 fn fields(status: Option<&PodStatus>) -> Map<String, Value> {
     match status.and_then(|status| serde_json::to_value(status).ok()) {
-        Some(Value::Object(fields)) => fields,
+        Some(Value::Object(mut fields)) => {
+            fields.retain(|key, _| !FOREIGN.contains(&key.as_str()));
+            fields
+        }
         _ => Map::new(),
     }
 }
@@ -90,7 +95,9 @@ mod tests {
         let target = json!({"type": "DisruptionTarget", "status": "True"});
         let before = status(json!({"conditions": [own("False"), {"type": "Initialized", "status": "True"}]}));
         let ready = json!({"type": "Ready", "status": "True"});
-        let after = status(json!({"conditions": [target, {"type": "Initialized", "status": "True"}, ready]}));
+        let after = status(
+            json!({"nominatedNodeName": "n", "conditions": [target, {"type": "Initialized", "status": "True"}, ready]}),
+        );
         let expected = json!({"type": "Ready", "status": "True", "reason": null, "message": null});
         assert_eq!(status_patch(Some(&before), &after), Some(json!({"conditions": [expected]})));
         // One that another took back is not made again, nor is it noticed.

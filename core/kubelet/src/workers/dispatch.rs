@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     Context, Desired,
-    relist::{Told, relist},
+    relist::{Told, left_static, relist},
     worker::Worker,
 };
 use crate::{
@@ -87,6 +87,9 @@ async fn follow_manifests(
     loop {
         let wanted = manifests.borrow_and_update().clone();
         if let Some(wanted) = wanted {
+            if !told.borrow().files {
+                end_left(&context, &wanted).await;
+            }
             for gone in
                 context.registry.locals().into_iter().filter(|pod| !wanted.contains_key(spec::uid(pod)))
             {
@@ -101,9 +104,18 @@ async fn follow_manifests(
     }
 }
 
+/// Told before any other, so that a changed Pod waits for the one before.
+async fn end_left(context: &Arc<Context>, wanted: &Manifests) {
+    match left_static(context, wanted).await {
+        Ok(left) => left.into_iter().for_each(|pod| tell(context, Desired::Gone(Arc::new(pod)))),
+        // The relist ends them later.
+        Err(error) => tracing::warn!(%error, "static pods of an earlier kubelet were not looked for"),
+    }
+}
+
 fn applied(context: &Arc<Context>, pod: Arc<Pod>) {
     // A copy of a static Pod tells nothing that the file does not.
-    if spec::annotation(&pod, names::MIRROR).is_some() {
+    if is_copy(&pod) {
         return context.registry.mirror(pod);
     }
     for namesake in context.registry.namesakes(&pod) {
@@ -113,11 +125,17 @@ fn applied(context: &Arc<Context>, pod: Arc<Pod>) {
     tell(context, Desired::As(pod));
 }
 
+fn is_copy(pod: &Pod) -> bool {
+    spec::annotation(pod, names::MIRROR).is_some()
+}
+
 fn resync(context: &Arc<Context>, pods: &Cache<Pod>) {
     let all = pods.list();
     let uids: HashSet<String> = all.iter().map(|pod| spec::uid(pod).to_owned()).collect();
     context.registry.retain(&uids);
-    all.into_iter().for_each(|pod| applied(context, pod));
+    let (copies, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|pod| is_copy(pod));
+    context.registry.mirror_all(copies);
+    others.into_iter().for_each(|pod| applied(context, pod));
 }
 
 pub(super) fn tell(context: &Arc<Context>, desired: Desired) {

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::pod::{names, runtime::RuntimeState, spec};
+use crate::pod::{conditions, names, runtime::RuntimeState, spec};
 
 /// What a worker is to bring about.
 #[derive(Debug, Clone)]
@@ -88,14 +91,39 @@ impl Wake {
 }
 
 struct Handle {
+    /// In the order in which they came.
+    number: u64,
     desired: watch::Sender<Desired>,
     wake: Arc<Wake>,
     view: watch::Receiver<Arc<PodView>>,
 }
 
+impl Handle {
+    /// Somebody else wrote conditions that are the kubelet's, or that the Pod is over.
+    fn must_answer(&self, shown: &Pod) -> bool {
+        let known = &self.view.borrow().pod;
+        conditions::are_contradicted(known, shown) || spec::is_terminal(shown) && !spec::is_terminal(known)
+    }
+
+    /// Of static Pods with one name the later waits for the end of the earlier.
+    fn comes_before(&self, other: &Self) -> bool {
+        if self.number >= other.number {
+            return false;
+        }
+        let (own, others) = (self.desired.borrow(), other.desired.borrow());
+        let pods = [own.pod(), others.pod()];
+        pods.into_iter().all(|pod| is_local(pod)) && have_one_name(pods[0], pods[1])
+    }
+}
+
+fn have_one_name(one: &Pod, other: &Pod) -> bool {
+    (spec::namespace(one), spec::name(one)) == (spec::namespace(other), spec::name(other))
+}
+
 /// By Pod uid. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
+    next_number: Arc<AtomicU64>,
     pods: Arc<Mutex<HashMap<String, Handle>>>,
     /// Pod uid by id of container or sandbox.
     owners: Arc<Mutex<HashMap<String, String>>>,
@@ -123,7 +151,8 @@ impl Registry {
         let uid = spec::uid(desired.pod()).to_owned();
         let mut pods = self.pods.lock();
         if let Some(handle) = pods.get(&uid) {
-            let matters = changes_anything(&handle.desired.borrow(), &desired);
+            let contradicts = !is_local(desired.pod()) && handle.must_answer(desired.pod());
+            let matters = contradicts || changes_anything(&handle.desired.borrow(), &desired);
             // What changes nothing is kept for later, but wakes nobody.
             handle.desired.send_if_modified(|current| {
                 *current = desired;
@@ -135,7 +164,8 @@ impl Registry {
         let (view, view_receiver) = watch::channel(Arc::new(view));
         let (desired, desired_receiver) = watch::channel(desired);
         let wake = Arc::new(Wake::default());
-        pods.insert(uid, Handle { desired, wake: wake.clone(), view: view_receiver });
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        pods.insert(uid, Handle { number, desired, wake: wake.clone(), view: view_receiver });
         Some(Seat { desired: desired_receiver, wake, view })
     }
 
@@ -145,16 +175,17 @@ impl Registry {
         if pods.get(uid).is_some_and(|handle| !handle.desired.borrow().is_end()) {
             return false;
         }
-        pods.remove(uid);
+        let gone = pods.remove(uid);
+        // Who waited for this one's end.
+        for behind in gone.iter().flat_map(|gone| pods.values().filter(|other| gone.comes_before(other))) {
+            behind.wake.call();
+        }
         self.owners.lock().retain(|_, owner| owner != uid);
         true
     }
 
     /// Tells that the objects of all Pods but these are gone, and wakes their workers.
     pub(crate) fn retain(&self, keep: &HashSet<String>) {
-        self.mirrors.send_modify(|mirrors| {
-            mirrors.get_or_insert_default().retain(|uid, _| keep.contains(uid));
-        });
         for (uid, handle) in self.pods.lock().iter() {
             if !keep.contains(uid) && !is_local(handle.desired.borrow().pod()) {
                 let pod = handle.desired.borrow().pod().clone();
@@ -170,16 +201,37 @@ impl Registry {
         all.filter(|pod| is_local(pod)).collect()
     }
 
-    /// The API has this copy of a static Pod. A new one is to be given its status.
+    /// Whether another static Pod of this name came before and is here still.
+    pub(crate) fn is_behind(&self, uid: &str) -> bool {
+        let pods = self.pods.lock();
+        pods.get(uid).is_some_and(|own| pods.values().any(|other| other.comes_before(own)))
+    }
+
+    /// The API has these copies of static Pods, and no others. They are told at once:
+    /// whoever saw a part of them would make the rest again.
+    pub(crate) fn mirror_all(&self, copies: Vec<Arc<Pod>>) {
+        let copies: Mirrors = copies.into_iter().map(|copy| (spec::uid(&copy).to_owned(), copy)).collect();
+        let before = self.mirrors.send_replace(Some(copies.clone())).unwrap_or_default();
+        copies.iter().for_each(|(uid, copy)| self.mirrored(copy, !before.contains_key(uid)));
+    }
+
+    /// The API has this copy of a static Pod.
     pub(crate) fn mirror(&self, copy: Arc<Pod>) {
-        let of = spec::annotation(&copy, names::MIRROR).unwrap_or_default().to_owned();
         let mut is_new = false;
         self.mirrors.send_modify(|mirrors| {
-            let before = mirrors.get_or_insert_default().insert(spec::uid(&copy).to_owned(), copy);
+            let before = mirrors.get_or_insert_default().insert(spec::uid(&copy).to_owned(), copy.clone());
             is_new = before.is_none();
         });
-        if is_new {
-            self.wake(&of);
+        self.mirrored(&copy, is_new);
+    }
+
+    /// A new copy is to be given its Pod's status, and one that says otherwise.
+    fn mirrored(&self, copy: &Pod, is_new: bool) {
+        let of = spec::annotation(copy, names::MIRROR).unwrap_or_default();
+        if let Some(handle) = self.pods.lock().get(of)
+            && (is_new || handle.must_answer(copy))
+        {
+            handle.wake.call();
         }
     }
 
@@ -205,10 +257,7 @@ impl Registry {
         let pods = self.pods.lock();
         let pods = pods.values().map(|handle| handle.desired.borrow().pod().clone());
         pods.filter(|other| {
-            spec::name(other) == spec::name(pod)
-                && spec::namespace(other) == spec::namespace(pod)
-                && spec::uid(other) != spec::uid(pod)
-                && !is_local(other)
+            have_one_name(other, pod) && spec::uid(other) != spec::uid(pod) && !is_local(other)
         })
         .collect()
     }

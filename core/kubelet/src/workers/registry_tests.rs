@@ -59,3 +59,84 @@ fn news_that_led_to_nothing_is_kept() {
     let news = wake.take_news();
     assert!(news.sources && news.ended.len() == 2);
 }
+
+fn local(uid: &str) -> Arc<Pod> {
+    let mut pod = Pod::clone(&pod(uid, false));
+    pod.metadata.annotations = Some([(names::CONFIG_SOURCE.to_owned(), "file".to_owned())].into());
+    Arc::new(pod)
+}
+
+fn showing(pod: &Pod, phase: &str, ready: &str) -> Arc<Pod> {
+    let conditions =
+        json!([{"type": "Ready", "status": ready}, {"type": "DisruptionTarget", "status": ready}]);
+    let mut pod = pod.clone();
+    pod.status = serde_json::from_value(json!({"phase": phase, "conditions": conditions})).ok();
+    Arc::new(pod)
+}
+
+#[test]
+fn only_what_somebody_else_wrote_wakes() {
+    let (registry, pod) = (Registry::default(), pod("u", false));
+    let mut seat = registry.tell(Desired::As(pod.clone())).expect("a seat");
+    let own = showing(&pod, "Running", "True");
+    seat.view.send_replace(Arc::new(PodView { pod: own.clone(), runtime: RuntimeState::default() }));
+    for (shown, expected) in [
+        // Its own write comes back; another's word; its own again; its end by another.
+        (own.clone(), false),
+        (showing(&pod, "Running", "False"), true),
+        (own, false),
+        (showing(&pod, "Failed", "True"), true),
+    ] {
+        registry.tell(Desired::As(shown.clone()));
+        assert_eq!(seat.desired.has_changed().expect("there"), expected, "{shown:?}");
+        seat.desired.mark_unchanged();
+    }
+}
+
+#[test]
+fn a_copy_that_says_otherwise_wakes() {
+    use futures::FutureExt;
+    let (registry, pod) = (Registry::default(), local("u"));
+    let seat = registry.tell(Desired::As(pod.clone())).expect("a seat");
+    let view = PodView { pod: showing(&pod, "Running", "True"), runtime: RuntimeState::default() };
+    seat.view.send_replace(Arc::new(view));
+    let copy = |ready: &str| {
+        let mut copy = Pod::clone(&showing(&pod, "Running", ready));
+        copy.metadata.uid = Some("copy".into());
+        copy.metadata.annotations = Some([(names::MIRROR.to_owned(), "u".to_owned())].into());
+        Arc::new(copy)
+    };
+    let woken = || seat.wake.called().now_or_never().is_some();
+    let mut told = registry.mirrors();
+    registry.mirror_all(vec![copy("True")]);
+    assert!(woken(), "it is new");
+    registry.mirror(copy("True"));
+    assert!(!woken());
+    registry.mirror(copy("False"));
+    assert!(woken());
+    registry.mirror_all(vec![copy("False")]);
+    assert!(woken());
+    told.mark_unchanged();
+    // The manifests' set has no status: it contradicts nothing.
+    registry.tell(Desired::As(pod.clone()));
+    assert!(!seat.desired.has_changed().expect("there"));
+    // None is there for a moment without the others.
+    registry.retain(&HashSet::new());
+    assert!(!told.has_changed().expect("there"));
+    registry.mirror_all(Vec::new());
+    assert_eq!(told.borrow_and_update().as_ref().map(BTreeMap::len), Some(0));
+}
+
+#[test]
+fn of_one_name_the_later_static_pod_waits() {
+    use futures::FutureExt;
+    let registry = Registry::default();
+    let seats = ["first", "second"].map(|uid| registry.tell(Desired::As(local(uid))).expect("a seat"));
+    registry.tell(Desired::As(pod("api", false)));
+    assert!(!registry.is_behind("first") && registry.is_behind("second") && !registry.is_behind("api"));
+    registry.tell(Desired::Gone(local("first")));
+    assert!(registry.is_behind("second"), "it has not ended");
+    assert!(seats[1].wake.called().now_or_never().is_none());
+    assert!(registry.leave("first") && !registry.is_behind("second"));
+    assert!(seats[1].wake.called().now_or_never().is_some());
+}

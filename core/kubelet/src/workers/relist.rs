@@ -14,10 +14,11 @@ use k8s_openapi::{
 use tiphys_runtime::cri::v1;
 use tokio::sync::watch;
 
-use super::{Context, Desired, dispatch::tell};
+use super::{Context, Desired, dispatch::tell, registry::is_local};
 use crate::{
     Error,
     pod::{names, runtime::State, spec},
+    statics::Manifests,
 };
 
 const RELIST: Duration = Duration::from_secs(30);
@@ -72,8 +73,17 @@ fn orphans(found: HashMap<String, Pod>, is_known: impl Fn(&str) -> bool) -> Vec<
     found.into_iter().filter(|(uid, _)| !uid.is_empty() && !is_known(uid)).map(|(_, pod)| pod).collect()
 }
 
+/// Static Pods that run and of which no file tells any more: their manifests went or
+/// changed while no kubelet ran.
+pub(super) async fn left_static(context: &Context, wanted: &Manifests) -> Result<Vec<Pod>, Error> {
+    let sandboxes = context.cri.list_sandboxes(HashMap::new()).await?;
+    let pods = sandboxes.iter().map(skeleton);
+    Ok(pods.filter(|pod| is_local(pod) && !wanted.contains_key(spec::uid(pod))).collect())
+}
+
 /// As much of a Pod as its sandbox tells.
 fn skeleton(sandbox: &v1::PodSandbox) -> Pod {
+    let source = sandbox.annotations.get_key_value(names::CONFIG_SOURCE);
     let metadata = sandbox.metadata.clone().unwrap_or_default();
     let grace = sandbox.annotations.get(names::GRACE).and_then(|seconds| seconds.parse().ok());
     Pod {
@@ -81,6 +91,7 @@ fn skeleton(sandbox: &v1::PodSandbox) -> Pod {
             name: Some(metadata.name),
             namespace: Some(metadata.namespace),
             uid: Some(metadata.uid),
+            annotations: source.map(|(key, value)| [(key.clone(), value.clone())].into()),
             ..Default::default()
         },
         spec: Some(PodSpec { termination_grace_period_seconds: grace, ..Default::default() }),

@@ -21,10 +21,11 @@ use crate::{
         status::{Surroundings, status},
         status_patch::status_patch,
     },
+    versions::is_newer,
 };
 
 impl Worker {
-    /// False when the API could not be told.
+    /// False when the API does not show it yet.
     pub(super) async fn report(&mut self, plan: &Plan) -> bool {
         self.age_problems();
         self.report_as(plan, plan.finished || self.failure.is_some()).await
@@ -67,34 +68,34 @@ impl Worker {
         }
     }
 
-    /// The object that shows the status, and what it shows: the Pod's own, or the copy
-    /// of a static Pod. `None` when there is no such object.
-    fn object(&self) -> Option<(String, Option<PodStatus>)> {
-        let (uid, status) = match is_local(&self.pod) {
-            false => (self.uid.clone(), None),
-            true => {
-                let copy = self.context.registry.mirror_of(&self.uid)?;
-                (spec::uid(&copy).to_owned(), copy.status.clone())
-            }
+    /// The object that shows the status, as new as it is known: the Pod's own, or the
+    /// copy of a static Pod. `None` when there is no such object.
+    fn object(&self) -> Option<Arc<Pod>> {
+        let told = match is_local(&self.pod) {
+            false => self.desired.borrow().pod().clone(),
+            true => self.context.registry.mirror_of(&self.uid)?,
         };
-        match &self.shown {
-            // The watch may tell of our last write later.
-            Some((shown, status)) if *shown == uid => Some((uid, Some(status.clone()))),
-            _ => Some((uid, status)),
-        }
+        // The watch may tell of our last write later.
+        let written = self.written.as_ref().filter(|written| is_newer(&written.metadata, &told.metadata));
+        Some(written.cloned().unwrap_or(told))
     }
 
+    /// Compares with what the object shows, not with what was sent last: others may
+    /// have written over it.
     async fn write(&mut self, now: PodStatus) -> bool {
-        let Some((uid, before)) = self.object() else { return true };
-        let Some(patch) = status_patch(before.as_ref(), &now) else { return true };
+        let Some(object) = self.object() else { return true };
+        let Some(patch) = status_patch(object.status.as_ref(), &now) else { return true };
+        let uid = spec::uid(&object);
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), spec::namespace(&self.pod));
         let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "status": patch}));
         let written = api.patch_status(spec::name(&self.pod), &PatchParams::default(), &patch).await;
         self.context.metrics.status_writes.inc();
         match written {
-            Ok(_) => {
-                self.shown = Some((uid, now));
-                true
+            Ok(answer) => {
+                // Somebody else's word may have come between.
+                let complete = status_patch(answer.status.as_ref(), &now).is_none();
+                self.written = Some(Arc::new(answer));
+                complete
             }
             Err(error) if is_not_found(&error) => true,
             Err(error) => {

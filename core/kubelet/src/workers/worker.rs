@@ -30,6 +30,8 @@ use crate::{
 
 /// A plan that goes on for longer than this is asked for again later.
 const MAX_ROUNDS: u32 = 32;
+/// Where only news bring a Pod on.
+const LONG: Duration = Duration::from_secs(3600);
 /// After an error of the runtime or the API.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -51,8 +53,8 @@ pub(crate) struct Worker {
     pub(super) sandbox_pause: Option<(Instant, Duration)>,
     /// As it was computed last, whether the API knows it or not.
     pub(super) status: Option<PodStatus>,
-    /// What the API's object shows, and its uid.
-    pub(super) shown: Option<(String, PodStatus)>,
+    /// The object as it was after this worker's last write of its status.
+    pub(super) written: Option<Arc<Pod>>,
     pub(super) messages: BTreeMap<String, String>,
     /// Instances whose postStart hook came to its end.
     pub(super) hooks_run: BTreeSet<String>,
@@ -67,7 +69,6 @@ impl Worker {
         let uid = spec::uid(&pod).to_owned();
         // Of a static Pod the copy tells what it was before this process.
         let object = if is_local(&pod) { context.registry.mirror_of(&uid) } else { Some(pod.clone()) };
-        let shown = object.and_then(|object| Some((spec::uid(&object).to_owned(), object.status.clone()?)));
         let (registry, own) = (context.registry.clone(), uid.clone());
         let probing = Probing::new(move || registry.wake(&own));
         let span =
@@ -76,8 +77,8 @@ impl Worker {
             tiphys_telemetry::trace::set_parent(&span, parent);
         }
         Self {
-            status: shown.as_ref().map(|(_, status)| status.clone()),
-            shown,
+            status: object.and_then(|object| object.status.clone()),
+            written: None,
             pod,
             uid,
             desired: seat.desired,
@@ -157,6 +158,10 @@ impl Worker {
         if self.desired.borrow().is_end() {
             return self.terminate().await;
         }
+        if self.context.registry.is_behind(&self.uid) {
+            let reported = self.report(&Plan::default()).await;
+            return Ok(Some(if reported { LONG } else { RETRY }));
+        }
         if news.sources {
             self.sources_changed().await;
         }
@@ -165,7 +170,7 @@ impl Worker {
         }
         let again = self.advance().await?;
         let reported = self.report(&again).await;
-        let pause = again.again_in.unwrap_or(Duration::from_secs(3600));
+        let pause = again.again_in.unwrap_or(LONG);
         let pause = self.volume_wait().map_or(pause, |wait| wait.min(pause));
         Ok(Some(if reported { pause } else { pause.min(RETRY) }))
     }
@@ -175,11 +180,7 @@ impl Worker {
         let desired = self.desired.borrow_and_update().clone();
         let mut pod = Pod::clone(desired.pod());
         if let Some(own) = &self.status {
-            let mut status = own.clone();
-            let newest = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
-            let known = status.conditions.as_deref().unwrap_or_default();
-            status.conditions = Some(conditions::joined(known, newest.unwrap_or_default()));
-            pod.status = Some(status);
+            pod.status = Some(joined(own, &pod));
         }
         self.pod = Arc::new(pod);
     }
@@ -235,6 +236,18 @@ impl Worker {
             now: Timestamp::now(),
         })
     }
+}
+
+/// Our own status, with what is for others to say as the newest object has it: their
+/// conditions, and that the Pod is over.
+fn joined(own: &PodStatus, newest: &Pod) -> PodStatus {
+    let (mut status, theirs) = (own.clone(), newest.status.clone().unwrap_or_default());
+    let known = status.conditions.as_deref().unwrap_or_default();
+    status.conditions = Some(conditions::joined(known, theirs.conditions.as_deref().unwrap_or_default()));
+    if spec::is_terminal(newest) {
+        (status.phase, status.reason, status.message) = (theirs.phase, theirs.reason, theirs.message);
+    }
+    status
 }
 
 #[cfg(test)]

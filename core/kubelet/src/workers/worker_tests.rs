@@ -115,3 +115,20 @@ async fn only_the_probe_that_failed_gives_its_grace() {
     }
     context.tasks.shutdown(LIMIT).await;
 }
+
+#[test]
+fn others_may_say_that_a_pod_is_over() {
+    let status = |phase: &str, reason: Option<&str>| -> PodStatus {
+        serde_json::from_value(json!({"phase": phase, "reason": reason, "podIP": "10.0.0.2"}))
+            .expect("a status")
+    };
+    let own = status("Running", None);
+    for (phase, expected) in
+        [("Pending", status("Running", None)), ("Failed", status("Failed", Some("Lost")))]
+    {
+        let newest = Pod { status: Some(status(phase, Some("Lost"))), ..pod() };
+        let mut joined = joined(&own, &newest);
+        joined.conditions = None;
+        assert_eq!(joined, expected);
+    }
+}

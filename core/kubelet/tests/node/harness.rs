@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, ServiceAccount};
 use kube::{
     Api, Client,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     runtime::{wait::await_condition, watcher},
 };
 use serde_json::{Value, json};
@@ -119,6 +119,13 @@ impl Node {
 
     pub async fn until_ready(&self, name: &str) -> Pod {
         self.until(name, "ready", is_ready).await
+    }
+
+    /// Another than the kubelet writes a condition.
+    pub async fn say(&self, name: &str, kind: &str, status: &str) {
+        let patch = json!({"status": {"conditions": [{"type": kind, "status": status}]}});
+        let how = PatchParams::default();
+        self.pods.patch_status(name, &how, &Patch::Strategic(patch)).await.expect("patched");
     }
 
     pub async fn delete(&self, name: &str, grace: u32) {

@@ -1,9 +1,15 @@
 //! A Pod's life as its owner wants it, and a sandbox that dies under it.
 
+use k8s_openapi::api::core::v1::Node as ApiNode;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+    runtime::wait::await_condition,
+};
 use nix::{sys::signal, unistd::Pid};
 use serde_json::json;
 
-use crate::harness::{IDLE, Node, is_ready, open_ports, shell, status_of};
+use crate::harness::{self, IDLE, Node, is_ready, open_ports, shell, status_of};
 
 /// Init container, volumes, subPath, limits of grace, log.
 pub async fn whole(node: Node) -> Node {
@@ -27,12 +33,37 @@ pub async fn whole(node: Node) -> Node {
     assert!(status.pod_ip.is_some_and(|ip| ip.starts_with("10.200.0.")));
     let init = status_of(&ready, "make").state.and_then(|state| state.terminated).expect("it ended");
     assert_eq!((init.exit_code, init.reason.as_deref()), (0, Some("Completed")));
-    assert!(node.log(&pod, "web", 0).contains("stdout F made"));
+    let said = async || node.log(&pod, "web", 0).contains("stdout F made");
+    harness::eventually("it read what was made", said).await;
     assert_eq!(open_ports(), [tiphys_api::names::KUBELET_PORT], "nothing else is to be asked");
+    // What another says of the Pod's readiness, as after a silence of the node, does not last.
+    node.say("web", "Ready", "False").await;
+    node.until_ready("web").await;
+    // The second time nothing else is news of the node.
+    for _ in 0..2 {
+        own_word_on_the_node(&node).await;
+    }
     node.delete("web", 20).await;
     node.until_gone("web").await;
     assert!(node.log(&pod, "web", 0).contains("stdout F last word"), "it was asked to stop, not killed");
     node
+}
+
+/// The node lifecycle controller gives up on a node; the node answers at once.
+async fn own_word_on_the_node(node: &Node) {
+    let nodes: Api<ApiNode> = Api::all(node.client.clone());
+    let silent = json!({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}});
+    let how = PatchParams::default();
+    nodes.patch_status(harness::NAME, &how, &Patch::Strategic(silent)).await.expect("patched");
+    let is_ready = |node: Option<&ApiNode>| {
+        let conditions = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    let ready = await_condition(nodes, harness::NAME, is_ready);
+    tokio::time::timeout(harness::PATIENCE, ready).await.expect("ready in time").expect("the watch goes on");
 }
 
 /// With it everything starts over, init containers included.

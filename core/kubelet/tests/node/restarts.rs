@@ -78,27 +78,19 @@ pub async fn unfinished(mut node: Node) -> Node {
     node.until_ready("lost").await;
     let running = |pod: &_| status_of(pod, "web").state.is_some_and(|state| state.running.is_some());
     // Each step is shown, the start of a container only after its hook.
-    let begun = async {
-        while !shared.join("begun").exists() {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(harness::PATIENCE, begun).await.expect("the hook begins");
+    harness::eventually("the hook begins", async || shared.join("begun").exists()).await;
     node.stop_kubelet().await;
     let unready = node.pods.get("hooked").await.expect("an answer");
     assert!(!status_of(&unready, "web").ready);
     // Others write while the kubelet is away, and while it works.
-    let condition = |kind: &str| json!({"status": {"conditions": [{"type": kind, "status": "True"}]}});
-    let patch = |kind: &str| kube::api::Patch::Strategic(condition(kind));
-    let how = kube::api::PatchParams::default();
-    node.pods.patch_status("hooked", &how, &patch("DisruptionTarget")).await.expect("patched");
+    node.say("hooked", "DisruptionTarget", "True").await;
     node.delete("lost", 0).await;
     node.until_gone("lost").await;
     assert_eq!(node.sandboxes().await.len(), 2);
     fs::write(shared.join("go"), "").expect("written");
     node.start_kubelet().await;
     node.until("hooked", "running", running).await;
-    node.pods.patch_status("hooked", &how, &patch("example.com/gate")).await.expect("patched");
+    node.say("hooked", "example.com/gate", "True").await;
     let ready = node.until_ready("hooked").await;
     assert!(harness::has_condition(&ready, "DisruptionTarget", "True"), "{ready:#?}");
     assert_eq!(status_of(&ready, "web").restart_count, 0);
