@@ -5,6 +5,8 @@
 //! [`Kind::cluster`] and names only what is its own; the verbs are written once
 //! over this description, and custom resources will fill the same one.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::{
@@ -63,6 +65,8 @@ pub struct Kind {
     pub singular: &'static str,
     pub short_names: &'static [&'static str],
     pub categories: &'static [&'static str],
+    /// Of a list; empty is the kind with `List` behind it.
+    pub list_kind: &'static str,
     pub scope: Scope,
     /// The schema's name in OpenAPI: `io.k8s.api.core.v1.Pod`.
     pub definition: &'static str,
@@ -112,6 +116,7 @@ impl Kind {
             singular,
             short_names: &[],
             categories: &[],
+            list_kind: "",
             scope: Scope::Namespaced,
             definition,
             verbs: ALL_VERBS,
@@ -154,6 +159,14 @@ impl Kind {
     /// `pods`, `deployments.apps`: how messages name the resource.
     pub fn group_resource(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// `PodList`
+    pub fn list_kind(&self) -> Cow<'static, str> {
+        match self.list_kind {
+            "" => format!("{}List", self.kind).into(),
+            given => given.into(),
+        }
     }
 
     pub fn is_namespaced(&self) -> bool {

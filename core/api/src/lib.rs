@@ -6,6 +6,7 @@
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
+//! - [`custom`]: custom resources: schemas, defaults, rules.
 //! - [`slices`]: EndpointSlices by their Service.
 //! - [`amounts`]: resources of containers and Pods, added up; [`quota`]: what objects count against a ResourceQuota.
 //! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers; [`human`]: spans of time as kubectl writes them.
@@ -15,7 +16,9 @@
 pub mod access;
 pub mod amounts;
 pub mod auth;
+pub mod cel;
 pub mod certificate_request;
+pub mod custom;
 pub mod decisions;
 pub mod field;
 pub mod human;

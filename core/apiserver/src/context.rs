@@ -77,7 +77,7 @@ impl Context {
 
     /// Answers with an object of the served version, in the asked shape.
     pub fn answer_served(&self, code: StatusCode, object: Value) -> Result<Response<Body>> {
-        let shown = shape::one(self.resource.kind, object, self.accept.shape, &self.options.include_object);
+        let shown = shape::one(&self.resource, object, self.accept.shape, &self.options.include_object);
         self.answer_value(code, &shown)
     }
 

@@ -9,6 +9,7 @@
 //! - [`ApiServer`] is all of it: [`ApiServer::handler`] in memory, [`ApiServer::serve`] behind TLS.
 //! - `request`: what is asked; `respond`: how it is answered; [`status`]: how it fails.
 //! - `verbs`, `subresources`: one a file, over any resource; `write`: what those that store have in common.
+//! - `custom`: kinds that come and go with their definitions.
 //! - [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`audit`], [`streaming`], [`pki`]: parts with a contract of their own.
 //!
 //! What it must not do: know a kind. What differs between kinds stands in core/api.
@@ -22,6 +23,7 @@ pub mod cache;
 mod certificates;
 mod config;
 mod context;
+mod custom;
 mod discovery;
 pub mod encryption;
 mod flow;
@@ -44,6 +46,7 @@ mod storage;
 pub mod streaming;
 mod subresources;
 mod verbs;
+mod webhook;
 mod write;
 
 pub use config::Config;

@@ -2,16 +2,22 @@
 //!
 //! A resource served in two versions has two entries and one cache: objects are
 //! kept in the stored version and converted on the way in and out.
+//!
+//! The built-in kinds are there for good; custom ones come and go with their
+//! definitions ([`custom`](crate::custom)), each set of them under its definition's name.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
 use tiphys_api::{
+    field::FieldError,
     kind::Kind,
     kinds,
     schema::{self, Schema},
+    validate::metadata::{validate, validate_update},
 };
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Store;
@@ -22,18 +28,29 @@ use crate::{
         CacheConfig, CachedObject, FieldPaths, FieldSelector, Freshness, LabelSelector, Limits, ListQuery,
         ResourceCache, Selector,
     },
+    custom::{Installed, LazyCache, Served},
     status::{ApiError, GroupResource, Result},
+    write::{commit::Part, metadata},
 };
 
 /// One served resource in one version.
 pub struct Resource {
     pub kind: &'static Kind,
-    /// The kind as which it is kept: [`Resource::kind`], or another version of it.
+    /// The kind as which writes are checked: [`Resource::kind`], or the version of a built-in
+    /// kind that is kept.
     pub stored: &'static Kind,
     pub schema: Arc<Schema>,
     pub stored_schema: Arc<Schema>,
-    /// None for kinds that are answered and forgotten (reviews).
-    cache: Option<Arc<ResourceCache>>,
+    pub custom: Option<Served>,
+    cache: Kept,
+}
+
+/// Where a resource's objects are read from.
+enum Kept {
+    /// Kinds that are answered and forgotten (reviews).
+    Nowhere,
+    InCache(Arc<ResourceCache>),
+    OnDemand(Arc<LazyCache>),
 }
 
 impl Resource {
@@ -41,14 +58,36 @@ impl Resource {
         GroupResource { group: self.kind.group, resource: self.kind.plural }
     }
 
+    /// A custom resource in one of its versions.
+    pub fn custom(served: Served, cache: Arc<LazyCache>) -> Self {
+        let (kind, schema) = (served.version.kind, served.version.schema.clone());
+        Self {
+            kind,
+            stored: kind,
+            stored_schema: schema.clone(),
+            schema,
+            custom: Some(served),
+            cache: Kept::OnDemand(cache),
+        }
+    }
+
     /// Whether cached bytes are what clients of this version get.
     pub fn served_as_stored(&self) -> bool {
-        self.kind.stored_as.is_none()
+        self.kind.stored_as.is_none() && self.custom.as_ref().is_none_or(Served::as_stored)
     }
 
     /// The cache of a stored resource.
     pub fn cache(&self) -> Result<&Arc<ResourceCache>> {
-        self.cache.as_ref().ok_or_else(ApiError::method_not_allowed)
+        match &self.cache {
+            Kept::Nowhere => Err(ApiError::method_not_allowed()),
+            Kept::InCache(cache) => Ok(cache),
+            Kept::OnDemand(cache) => Ok(cache.get()),
+        }
+    }
+
+    /// Whether objects are kept in this very version of a built-in kind.
+    fn is_kept(&self) -> bool {
+        self.kind.stored_as.is_none() && !matches!(self.cache, Kept::Nowhere)
     }
 
     /// The store's key of an object.
@@ -62,9 +101,17 @@ impl Resource {
     }
 
     /// A cached object in the served version.
-    pub fn served(&self, json: &[u8]) -> Result<Value> {
-        let object = serde_json::from_slice(json).map_err(ApiError::internal)?;
-        Ok(self.served_from(object))
+    pub async fn served(&self, json: &[u8]) -> Result<Value> {
+        Ok(self.served_all(vec![json]).await?.pop().unwrap_or_default())
+    }
+
+    /// Cached objects in the served version, in their order.
+    pub async fn served_all(&self, all: Vec<&[u8]>) -> Result<Vec<Value>> {
+        let decoded = all.into_iter().map(|json| serde_json::from_slice(json).map_err(ApiError::internal));
+        match &self.custom {
+            Some(custom) => custom.from_store(decoded.collect::<Result<_>>()?).await,
+            None => decoded.map(|object| Ok(self.served_from(object?))).collect(),
+        }
     }
 
     pub fn served_from(&self, object: Value) -> Value {
@@ -80,13 +127,57 @@ impl Resource {
             None => object,
         }
     }
+
+    /// Fills in what upstream's defaulting, or a custom resource's schema, fills in.
+    pub fn default(&self, object: &mut Value) {
+        (self.stored.default)(object);
+        if let Some(custom) = &self.custom {
+            custom.version.default(object);
+        }
+    }
+
+    /// Everything wrong with a new object.
+    pub fn check_create(&self, object: &Value) -> Vec<FieldError> {
+        let Some(custom) = &self.custom else { return self.stored.check_create(object) };
+        let mut errors = validate(object, self.stored);
+        errors.extend(custom.version.check_create(object));
+        errors
+    }
+
+    /// Everything wrong with `new` in the place of `old`, as far as a write of this part can change it.
+    pub fn check_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+        let Some(custom) = &self.custom else {
+            return if part == Part::Main { self.stored.check_update(new, old) } else { Vec::new() };
+        };
+        let mut errors = validate_update(new, old);
+        errors.extend(validate(new, self.stored));
+        errors.extend(match part {
+            Part::Status => custom.version.check_status(new, old),
+            _ => custom.version.check_update(new, old),
+        });
+        errors
+    }
+
+    /// Whether a new object begins at generation 1.
+    pub fn counts_generations(&self, object: &Value) -> bool {
+        self.custom.is_some() || (self.stored.has_status() && object["spec"].is_object())
+    }
+
+    /// The generation after a write that isn't the status's own.
+    pub fn bump_generation(&self, new: &mut Value, old: &Value) {
+        if self.custom.is_some() {
+            metadata::bump_generation(new, old, &["metadata"]);
+        } else if self.stored.has_status() {
+            metadata::bump_generation(new, old, &["metadata", "status"]);
+        }
+    }
 }
 
 /// All that is served.
 pub struct Registry {
-    resources: Vec<Arc<Resource>>,
-    /// Those whose objects are kept, in their stored version.
-    stored: Vec<Arc<Resource>>,
+    builtin: Vec<Arc<Resource>>,
+    /// By their definitions' names.
+    custom: ArcSwap<BTreeMap<String, Arc<Installed>>>,
     store: Arc<dyn Store>,
 }
 
@@ -98,29 +189,80 @@ impl Registry {
             let cache = ResourceCache::start(cache_config(kind), store.clone(), tasks);
             caches.insert((kind.group, kind.plural), cache);
         }
-        let resources: Vec<_> = kinds::all().iter().map(|kind| Arc::new(resource(kind, &caches))).collect();
-        let stored = resources
-            .iter()
-            .filter(|resource| resource.cache.is_some() && resource.served_as_stored())
-            .cloned()
-            .collect();
-        Self { resources, stored, store }
+        let builtin = kinds::all().iter().map(|kind| Arc::new(resource(kind, &caches))).collect();
+        Self { builtin, custom: ArcSwap::default(), store }
     }
 
-    pub fn all(&self) -> &[Arc<Resource>] {
-        &self.resources
+    /// The resources that are always there.
+    pub fn builtin(&self) -> &[Arc<Resource>] {
+        &self.builtin
     }
 
-    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.resources.iter().find(|resource| {
+    /// Every resource in every served version, the built-in ones first.
+    pub fn all(&self) -> Vec<Arc<Resource>> {
+        let custom = self.custom.load();
+        let custom = custom.values().flat_map(|installed| &installed.resources);
+        self.builtin.iter().chain(custom).cloned().collect()
+    }
+
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let is_it = |resource: &&Arc<Resource>| {
             let kind = resource.kind;
             (kind.group, kind.version, kind.plural) == (group, version, plural)
-        })
+        };
+        let builtin = self.builtin.iter().find(is_it).cloned();
+        builtin.or_else(|| self.defined(group, plural)?.resources.iter().find(is_it).cloned())
     }
 
-    /// The stored version of a resource.
-    pub fn stored(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.stored.iter().find(|resource| (resource.kind.group, resource.kind.plural) == (group, plural))
+    /// A resource in the version in which its objects are kept, served or not.
+    pub fn stored(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
+        let is_it =
+            |resource: &&Arc<Resource>| (resource.kind.group, resource.kind.plural) == (group, plural);
+        let builtin = self.builtin.iter().filter(|resource| resource.is_kept()).find(is_it).cloned();
+        builtin.or_else(|| Some(self.defined(group, plural)?.storage.clone()))
+    }
+
+    /// A definition's name is its plural and its group.
+    fn defined(&self, group: &str, plural: &str) -> Option<Arc<Installed>> {
+        self.installed(&format!("{plural}.{group}"))
+    }
+
+    /// What is served for the definition of this name.
+    pub fn installed(&self, definition: &str) -> Option<Arc<Installed>> {
+        self.custom.load().get(definition).cloned()
+    }
+
+    /// Serves a definition's resources, in the place of what was served for it. Its watches end.
+    pub fn install(&self, definition: &str, installed: Installed) {
+        let installed = Arc::new(installed);
+        let before = self.custom.rcu(|all| {
+            let mut all = (**all).clone();
+            all.insert(definition.to_owned(), installed.clone());
+            all
+        });
+        before.get(definition).inspect(|old| old.close());
+    }
+
+    pub fn uninstall(&self, definition: &str) {
+        let before = self.custom.rcu(|all| {
+            let mut all = (**all).clone();
+            all.remove(definition);
+            all
+        });
+        before.get(definition).inspect(|old| old.close());
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// All objects of a resource, as its cache has them.
+    pub fn decoded(&self, group: &str, plural: &str) -> Vec<Value> {
+        let objects = self.list(group, plural, "", &[]);
+        objects
+            .into_iter()
+            .map(|object| Arc::try_unwrap(object).unwrap_or_else(|shared| (*shared).clone()))
+            .collect()
     }
 
     /// Whether every cache has read its objects. Gives the names of those that haven't.
@@ -131,10 +273,11 @@ impl Registry {
                 labels: LabelSelector::default(),
             };
             let query = ListQuery { selector: probe, freshness: Freshness::Any, ..ListQuery::default() };
-            let cache = resource.cache.as_ref();
-            !cache.is_some_and(|cache| matches!(cache.list(&query).now_or_never(), Some(Ok(_))))
+            let cache = resource.cache();
+            !cache.is_ok_and(|cache| matches!(cache.list(&query).now_or_never(), Some(Ok(_))))
         };
-        self.stored.iter().filter(unready).map(|resource| resource.kind.plural).collect()
+        let kept = self.builtin.iter().filter(|resource| resource.is_kept());
+        kept.filter(unready).map(|resource| resource.kind.plural).collect()
     }
 }
 
@@ -161,7 +304,11 @@ fn resource(
         stored,
         schema: schema::of(kind.definition).unwrap_or_else(|| Schema::any().clone()),
         stored_schema: schema::of(stored.definition).unwrap_or_else(|| Schema::any().clone()),
-        cache: caches.get(&(stored.group, stored.plural)).cloned(),
+        custom: None,
+        cache: match caches.get(&(stored.group, stored.plural)) {
+            Some(cache) => Kept::InCache(cache.clone()),
+            None => Kept::Nowhere,
+        },
     }
 }
 
@@ -187,14 +334,14 @@ fn decoded(object: &CachedObject) -> Option<Arc<Value>> {
 impl Objects for Registry {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let resource = self.stored(group, resource)?;
-        let cache = resource.cache.as_ref()?;
+        let cache = resource.cache().ok()?;
         let found = cache.get(resource.within(namespace), name, Freshness::Any).now_or_never()?;
         decoded(&*found.ok()??)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str, fields: &[(&str, &str)]) -> Vec<Arc<Value>> {
         let Some(resource) = self.stored(group, resource) else { return Vec::new() };
-        let Some(cache) = resource.cache.as_ref() else { return Vec::new() };
+        let Ok(cache) = resource.cache() else { return Vec::new() };
         let wanted: Vec<String> = fields.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let Ok(fields) = FieldSelector::parse(&wanted.join(",")) else { return Vec::new() };
         let query = ListQuery {

@@ -20,6 +20,7 @@ use crate::{
     bootstrap::{self, kubernetes, roles},
     cache::{CacheError, Freshness, ListQuery},
     config::Config,
+    custom,
     flow::{self, Flow},
     front::{listen, route},
     metrics::Metrics,
@@ -31,6 +32,7 @@ use crate::{
     status::ApiError,
     storage::Storage,
     streaming::Streaming,
+    webhook::Webhooks,
 };
 
 /// Why a server didn't start.
@@ -71,7 +73,8 @@ impl ApiServer {
             )?,
             authenticator: Authenticator::new(config.authn, objects.clone()),
             rbac,
-            streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
+            streaming: Streaming::new(objects.clone(), config.kubelet_tls, tasks.clone()),
+            webhooks: Arc::new(Webhooks::new(objects, tasks.clone())),
             service_pools: Pools::new(config.service_cidr, config.node_ports),
             audit: config.audit.map(|config| Audit::start(config, &tasks)).transpose()?,
             flow: Flow::new(config.seats),
@@ -85,6 +88,7 @@ impl ApiServer {
             core.service_pools.show(&service);
         }
         bootstrap::run(&core, config.advertise).await?;
+        custom::start(&core).await.map_err(StartError::bootstrap("custom resource definitions"))?;
         flow::write(&core).await?;
         flow::follow(&core);
         follow::follow(&core);
@@ -149,7 +153,7 @@ impl ApiServer {
 
 /// Waits until every cache holds what the store held.
 async fn read_all(registry: &Registry) -> Result<(), CacheError> {
-    for resource in registry.all() {
+    for resource in registry.builtin() {
         let Ok(cache) = resource.cache() else { continue };
         let query = ListQuery { limit: Some(1), freshness: Freshness::MostRecent, ..ListQuery::default() };
         cache.list(&query).await?;

@@ -22,6 +22,8 @@ const EVENT_TTL: Duration = Duration::from_secs(3600);
 pub struct Current {
     pub object: Value,
     pub revision: Revision,
+    /// It is kept in a version that is no longer the one to keep: any write renews it.
+    pub stale: bool,
     lease: Option<LeaseId>,
 }
 
@@ -45,11 +47,11 @@ pub struct Along {
 
 impl Along {
     /// The object as it shall be, with the resourceVersion at which it must still be.
-    pub fn new(resource: &Arc<Resource>, object: &Value) -> Result<Self> {
+    pub fn new(resource: Arc<Resource>, object: &Value) -> Result<Self> {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
         let revision = text("resourceVersion").parse().map_err(ApiError::internal)?;
         let key = resource.key(text("namespace"), text("name"))?;
-        Ok(Self { resource: resource.clone(), key, revision, value: encode(object)? })
+        Ok(Self { resource, key, revision, value: without_revision(object)? })
     }
 }
 
@@ -67,7 +69,10 @@ impl Storage {
     /// The object as the store has it now.
     pub async fn load(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Current>> {
         let key = resource.key(namespace, name)?;
-        self.store.get(&key, None).await?.as_ref().map(decode).transpose()
+        match self.store.get(&key, None).await? {
+            Some(record) => decode(resource, &record).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     pub async fn create(
@@ -79,10 +84,10 @@ impl Storage {
         along: &[Along],
     ) -> Result<Outcome> {
         let lease = match resource.stored.plural {
-            "events" => Some(self.event_leases.lease(EVENT_TTL).await?),
+            "events" if resource.custom.is_none() => Some(self.event_leases.lease(EVENT_TTL).await?),
             _ => None,
         };
-        let txn = Txn::create(resource.key(namespace, name)?, encode(object)?, lease);
+        let txn = Txn::create(resource.key(namespace, name)?, encode(resource, object).await?, lease);
         self.write(resource, 0, txn, along).await
     }
 
@@ -97,7 +102,7 @@ impl Storage {
         along: &[Along],
     ) -> Result<Outcome> {
         let key = resource.key(namespace, name)?;
-        let txn = Txn::put_at(key, current.revision, encode(object)?, current.lease);
+        let txn = Txn::put_at(key, current.revision, encode(resource, object).await?, current.lease);
         self.write(resource, current.revision, txn, along).await
     }
 
@@ -127,7 +132,7 @@ impl Storage {
             txn.success.push(Op::Put { key: other.key.clone(), value, lease: None });
         }
         let result = self.store.transact(txn).await?;
-        let outcome = outcome(&result, expected)?;
+        let outcome = outcome(resource, &result, expected).await?;
         if matches!(outcome, Outcome::Done(_)) {
             shown(resource, result.revision).await?;
         }
@@ -149,12 +154,12 @@ async fn shown(resource: &Resource, revision: Revision) -> Result<()> {
 }
 
 /// `expected` is the revision at which the object itself had to be; 0 for none.
-fn outcome(result: &TxnResult, expected: Revision) -> Result<Outcome> {
+async fn outcome(resource: &Resource, result: &TxnResult, expected: Revision) -> Result<Outcome> {
     if result.succeeded {
         return Ok(Outcome::Done(result.revision));
     }
     let found = match result.results.first() {
-        Some(OpResult::Get(Some(record))) => Some(decode(record)?),
+        Some(OpResult::Get(Some(record))) => Some(decode(resource, record).await?),
         _ => None,
     };
     if found.as_ref().map_or(0, |found| found.revision) == expected {
@@ -163,10 +168,15 @@ fn outcome(result: &TxnResult, expected: Revision) -> Result<Outcome> {
     Ok(Outcome::Lost(found))
 }
 
-fn decode(record: &Record) -> Result<Current> {
+async fn decode(resource: &Resource, record: &Record) -> Result<Current> {
     let mut object: Value = serde_json::from_slice(&record.value).map_err(ApiError::internal)?;
+    let mut stale = false;
+    if let Some(custom) = &resource.custom {
+        stale = custom.is_stale(&object);
+        object = custom.from_store(vec![object]).await?.pop().unwrap_or_default();
+    }
     set_revision(&mut object, record.mod_revision);
-    Ok(Current { object, revision: record.mod_revision, lease: record.lease })
+    Ok(Current { object, revision: record.mod_revision, stale, lease: record.lease })
 }
 
 /// Puts the resourceVersion into an object that is answered with.
@@ -174,10 +184,16 @@ pub fn set_revision(object: &mut Value, revision: Revision) {
     object["metadata"]["resourceVersion"] = revision.to_string().into();
 }
 
-/// The object's bytes in the store.
-fn encode(object: &Value) -> Result<Vec<u8>> {
-    let revision = object.pointer("/metadata/resourceVersion");
-    if revision.is_none() {
+/// The object's bytes in the store, in the version in which it is kept.
+async fn encode(resource: &Resource, object: &Value) -> Result<Vec<u8>> {
+    match &resource.custom {
+        Some(custom) => without_revision(&custom.to_store(object.clone()).await?),
+        None => without_revision(object),
+    }
+}
+
+fn without_revision(object: &Value) -> Result<Vec<u8>> {
+    if object.pointer("/metadata/resourceVersion").is_none() {
         return serde_json::to_vec(object).map_err(ApiError::internal);
     }
     let mut object = object.clone();

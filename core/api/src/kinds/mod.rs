@@ -12,6 +12,7 @@ mod classes;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+pub mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod endpoint_slice;
@@ -108,4 +109,5 @@ static ALL: &[&Kind] = &[
     &endpoint_slice::KIND,
     &flow_control::FLOW_SCHEMA,
     &flow_control::PRIORITY_LEVEL,
+    &custom_resource_definition::KIND,
 ];

@@ -105,6 +105,11 @@ fn walk(
     at: &Place<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), TypeError> {
+    if let (Some(again), true) = (&schema.recursive, value.is_object())
+        && let Some(schema) = super::of(again)
+    {
+        return walk(&schema, value, at, unknown);
+    }
     match (schema.ty, &mut *value) {
         (Type::Any, _) => Ok(()),
         (_, Value::Null) if schema.nullable => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! A definition is compiled once and shared; a field that refers to it with facts
 //! of its own (a merge key, a default) gets a copy of its top only. A definition
-//! that contains itself allows anything from its second level on.
+//! that contains itself is named where it comes again, and looked up there.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -41,8 +41,10 @@ impl Compiler<'_> {
         if let Some(schema) = self.done.get(name) {
             return schema.clone();
         }
-        let known = self.all.get(name).filter(|_| !self.open.iter().any(|o| o == name));
-        let Some(value) = known else { return Schema::any().clone() };
+        let Some(value) = self.all.get(name) else { return Schema::any().clone() };
+        if self.open.iter().any(|open| open == name) {
+            return again(name);
+        }
         self.open.push(name.to_owned());
         let mut schema = self.node(value);
         self.open.pop();
@@ -87,6 +89,12 @@ impl Compiler<'_> {
     }
 }
 
+const JSON_SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+
+fn again(definition: &str) -> Arc<Schema> {
+    Arc::new(Schema { recursive: Some(definition.to_owned()), ..(**Schema::any()).clone() })
+}
+
 /// `v1.PodSpec` of `io.k8s.api.core.v1.PodSpec`.
 fn short_name(definition: &str) -> String {
     let mut parts = definition.rsplitn(3, '.');
@@ -102,6 +110,12 @@ fn special(schema: &mut Schema, name: &str) {
         "Time" => schema.format = Format::DateTime,
         "MicroTime" => schema.format = Format::MicroTime,
         "FieldsV1" => schema.atomic = true,
+        // A default or an example: any value.
+        "JSON" => *schema = Schema { name: schema.name.clone(), ..(**Schema::any()).clone() },
+        // A schema, or what else may stand in its place.
+        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
+            *schema = Schema { name: schema.name.clone(), ..(*again(JSON_SCHEMA)).clone() };
+        }
         _ => {}
     }
 }

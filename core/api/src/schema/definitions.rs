@@ -14,6 +14,7 @@ use k8s_openapi::{
         networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
         scheduling::v1 as scheduling, storage::v1 as storage,
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
     apimachinery::pkg::apis::meta::v1 as meta,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -78,6 +79,7 @@ fn group_kinds(g: &mut SchemaGenerator) {
         authentication::TokenReview, authentication::SelfSubjectReview, authentication::TokenRequest,
         authorization::SubjectAccessReview, authorization::SelfSubjectAccessReview,
         authorization::LocalSubjectAccessReview, authorization::SelfSubjectRulesReview,
+        apiextensions::CustomResourceDefinition,
     );
 }
 
@@ -136,6 +138,10 @@ fn special_types(name: &str, definition: &mut Value) {
         "Quantity" => {
             schema.remove("x-kubernetes-int-or-string");
             schema.insert("oneOf".into(), json!([{"type": "string"}, {"type": "number"}]));
+        }
+        // Any value, or a schema in the place of others.
+        "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
+            schema.remove("type");
         }
         "RawExtension" | "FieldsV1" => {
             schema.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));

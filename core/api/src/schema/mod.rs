@@ -45,6 +45,8 @@ pub struct Schema {
     /// Strategic merge patch (`x-kubernetes-patch-strategy`, `-merge-key`).
     pub patch: PatchStrategy,
     pub default: Option<Value>,
+    /// A definition that contains itself: objects here have its schema again.
+    pub recursive: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -137,6 +139,13 @@ pub fn definitions() -> &'static Map<String, Value> {
 /// All definitions in the form of OpenAPI v2 (`$ref`s begin with `#/definitions/`).
 pub fn definitions_v2() -> Map<String, Value> {
     definitions().iter().map(|(name, d)| (name.clone(), definitions::to_v2(d))).collect()
+}
+
+/// The names of the definitions that a schema refers to.
+pub fn references(schema: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    definitions::references(schema, &mut names);
+    names
 }
 
 /// Those definitions that the named ones need, themselves included: the

@@ -33,7 +33,8 @@ pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
         ensure(core, &wanted, &reconcile).await.map_err(StartError::bootstrap(name))?;
     }
     for (group, resource) in WATCHED {
-        if let Some(cache) = core.registry.stored(group, resource).and_then(|found| found.cache().ok()) {
+        let found = core.registry.stored(group, resource);
+        if let Some(Ok(cache)) = found.as_ref().map(|found| found.cache()) {
             let query =
                 ListQuery { limit: Some(1), freshness: Freshness::MostRecent, ..ListQuery::default() };
             cache.list(&query).await?;

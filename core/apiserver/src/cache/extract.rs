@@ -1,6 +1,6 @@
 //! What selectors need of an object, read from its bytes once.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -20,6 +20,10 @@ pub trait Extract: Send + Sync + 'static {
     fn fields(&self) -> &[String];
     /// Of bytes that are no object: nothing.
     fn extract(&self, json: &[u8]) -> Meta;
+    /// The bytes to hold in the place of the stored ones.
+    fn prepare<'a>(&self, json: &'a [u8]) -> Cow<'a, [u8]> {
+        Cow::Borrowed(json)
+    }
 }
 
 /// Fields by their dotted paths: `spec.nodeName`, `status.phase`. Numbers and

@@ -58,6 +58,7 @@ pub struct Layout {
 impl CachedObject {
     /// From a record's value: `kind` says by which event it came.
     pub fn decode(layout: &Layout, key: &str, value: &[u8], revision: Revision, kind: EventKind) -> Self {
+        let value = &*layout.extract.prepare(value);
         let (line, json) = framed(kind, value, revision);
         let meta = layout.extract.extract(value);
         let begin = layout.prefix.len().min(key.len());

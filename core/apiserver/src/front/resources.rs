@@ -39,7 +39,7 @@ pub async fn answer(
     if let Some(handler) = core.mounts.find(request.uri().path()) {
         return Ok(mounted(handler, request).await);
     }
-    let resource = core.registry.find(&info.group, &info.version, &info.resource).cloned();
+    let resource = core.registry.find(&info.group, &info.version, &info.resource);
     let resource = resource.ok_or_else(ApiError::no_such_path)?;
     check_path(&resource, &info)?;
     if info.is_stream() {
@@ -60,7 +60,10 @@ pub async fn answer(
     if let Some(recorder) = &recorder {
         recorder.annotate(ctx.notes.annotations());
     }
-    Ok(answer.unwrap_or_else(|error| ctx.answer_error(&error)))
+    let mut answer = answer.unwrap_or_else(|error| ctx.answer_error(&error));
+    let deprecation = ctx.resource.custom.as_ref().and_then(|custom| custom.version.deprecation.clone());
+    respond::object::warn(&mut answer, deprecation.as_slice());
+    Ok(answer)
 }
 
 async fn verb(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
@@ -86,7 +89,7 @@ async fn verb(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
 /// Whether the path fits the resource and the verb is one of its own.
 fn check_path(resource: &Resource, info: &RequestInfo) -> Result<()> {
     let kind = resource.kind;
-    let is_namespace = kind.kind == "Namespace";
+    let is_namespace = kind.definition == "io.k8s.api.core.v1.Namespace";
     if !kind.is_namespaced() && !info.namespace.is_empty() && !is_namespace {
         return Err(ApiError::no_such_path());
     }

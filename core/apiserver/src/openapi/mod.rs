@@ -17,12 +17,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tiphys_api::{kind::Kind, serve::Body};
 
 use crate::{
     discovery::{hash, tagged, with_tag},
-    registry::Registry,
+    registry::{Registry, Resource},
     request::accept::{self, clauses},
     status::{ApiError, Result},
 };
@@ -44,17 +45,57 @@ impl Document {
     }
 }
 
-/// Documents by group and version, made when they are first asked for.
+/// Documents by group and version, made when they are first asked for, and again when
+/// what is served has changed: of those whose kinds are as they were nothing is made anew.
 pub struct OpenApi {
     registry: Arc<Registry>,
-    v3: OnceLock<BTreeMap<String, Document>>,
+    made: Mutex<Arc<Documents>>,
+}
+
+/// All documents of one state of the registry.
+#[derive(Default)]
+struct Documents {
+    v3: BTreeMap<String, (Vec<Arc<Resource>>, Document)>,
     v2: OnceLock<Document>,
     v2_protobuf: OnceLock<Document>,
+    resources: Vec<Arc<Resource>>,
+}
+
+fn same(one: &[Arc<Resource>], other: &[Arc<Resource>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+}
+
+impl Documents {
+    fn of(resources: Vec<Arc<Resource>>, before: &Self) -> Self {
+        let mut groups: BTreeMap<String, Vec<Arc<Resource>>> = BTreeMap::new();
+        for resource in &resources {
+            groups.entry(root(resource.kind)).or_default().push(resource.clone());
+        }
+        let document = |(path, resources): (String, Vec<Arc<Resource>>)| {
+            let known = before.v3.get(&path).filter(|(known, _)| same(known, &resources));
+            let document = match known {
+                Some((_, document)) => document.clone(),
+                None => Document::of(&v3::document(&path, &resources)),
+            };
+            (path, (resources, document))
+        };
+        let v3 = groups.into_iter().map(document).collect();
+        Self { v3, v2: OnceLock::new(), v2_protobuf: OnceLock::new(), resources }
+    }
 }
 
 impl OpenApi {
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, v3: OnceLock::new(), v2: OnceLock::new(), v2_protobuf: OnceLock::new() }
+        Self { registry, made: Mutex::default() }
+    }
+
+    fn documents(&self) -> Arc<Documents> {
+        let resources = self.registry.all();
+        let mut made = self.made.lock();
+        if !same(&made.resources, &resources) {
+            *made = Arc::new(Documents::of(resources, &made));
+        }
+        made.clone()
     }
 
     /// Answers below `/openapi`; None for other paths.
@@ -71,17 +112,17 @@ impl OpenApi {
     }
 
     fn v2(&self, headers: &HeaderMap) -> Result<Response<Body>> {
+        let documents = self.documents();
+        let json = || v2::document(&documents.resources);
         for clause in clauses(accept::header(headers)) {
             let (document, content_type) = match clause.media_type.as_str() {
                 "application/json" | "application/*" | "*/*" => {
-                    (self.v2.get_or_init(|| Document::of(&v2::document(&self.kinds()))), "application/json")
+                    (documents.v2.get_or_init(|| Document::of(&json())), "application/json")
                 }
-                v2_protobuf::MEDIA_TYPE | v2_protobuf::OLD_MEDIA_TYPE => (
-                    self.v2_protobuf.get_or_init(|| {
-                        Document::new(v2_protobuf::encode(&v2::document(&self.kinds())).into())
-                    }),
-                    v2_protobuf::MEDIA_TYPE,
-                ),
+                v2_protobuf::MEDIA_TYPE | v2_protobuf::OLD_MEDIA_TYPE => {
+                    let make = || Document::new(v2_protobuf::encode(&json()).into());
+                    (documents.v2_protobuf.get_or_init(make), v2_protobuf::MEDIA_TYPE)
+                }
                 _ => continue,
             };
             return Ok(with_tag(headers, content_type, document.text.clone(), &document.hash));
@@ -95,35 +136,19 @@ impl OpenApi {
 
     fn index(&self, headers: &HeaderMap) -> Result<Response<Body>> {
         json_accepted(headers)?;
-        let entry = |(path, document): (&String, &Document)| {
+        let entry = |(path, (_, document)): (&String, &(Vec<Arc<Resource>>, Document))| {
             let url = format!("/openapi/v3/{path}?hash={}", document.hash);
             (path.clone(), json!({ "serverRelativeURL": url }))
         };
-        let paths: serde_json::Map<String, Value> = self.documents().iter().map(entry).collect();
+        let paths: serde_json::Map<String, Value> = self.documents().v3.iter().map(entry).collect();
         Ok(tagged(headers, "application/json", &json!({ "paths": paths })))
     }
 
     fn v3(&self, group_version: &str, headers: &HeaderMap) -> Result<Response<Body>> {
         json_accepted(headers)?;
-        let document = self.documents().get(group_version).ok_or_else(ApiError::no_such_path)?;
+        let documents = self.documents();
+        let (_, document) = documents.v3.get(group_version).ok_or_else(ApiError::no_such_path)?;
         Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
-    }
-
-    fn documents(&self) -> &BTreeMap<String, Document> {
-        self.v3.get_or_init(|| {
-            let mut kinds: BTreeMap<String, Vec<&'static Kind>> = BTreeMap::new();
-            for kind in self.kinds() {
-                kinds.entry(root(kind)).or_default().push(kind);
-            }
-            kinds
-                .iter()
-                .map(|(path, kinds)| (path.clone(), Document::of(&v3::document(path, kinds))))
-                .collect()
-        })
-    }
-
-    fn kinds(&self) -> Vec<&'static Kind> {
-        self.registry.all().iter().map(|resource| resource.kind).collect()
     }
 }
 

@@ -1,17 +1,26 @@
 //! The OpenAPI v2 document of all kinds, as JSON. Pure.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
-use tiphys_api::{kind::Kind, schema};
+use tiphys_api::{custom::openapi, schema};
 
 use super::{
     paths::{self, Operation, Path},
     root, v3,
 };
-use crate::discovery::GIT_VERSION;
+use crate::{discovery::GIT_VERSION, registry::Resource};
 
-pub fn document(kinds: &[&'static Kind]) -> Value {
+pub fn document(resources: &[Arc<Resource>]) -> Value {
     let mut all = Map::new();
-    for kind in kinds {
+    let mut definitions = schema::definitions_v2();
+    for resource in resources {
+        let kind = resource.kind;
+        if let Some(custom) = &resource.custom {
+            let own = openapi::definitions(kind, &custom.version.openapi);
+            definitions
+                .extend(own.iter().map(|(name, definition)| (name.clone(), openapi::to_v2(definition))));
+        }
         for path in paths::of(kind, &root(kind)) {
             let mut item = Map::new();
             for operation in &path.operations {
@@ -28,7 +37,7 @@ pub fn document(kinds: &[&'static Kind]) -> Value {
         "swagger": "2.0",
         "info": { "title": "Kubernetes", "version": GIT_VERSION },
         "paths": all,
-        "definitions": schema::definitions_v2(),
+        "definitions": definitions,
     })
 }
 

@@ -252,7 +252,9 @@ mod tests {
 
     #[test]
     fn every_kind_and_its_list_is_known() {
-        for kind in kinds::all() {
+        for kind in
+            kinds::all().iter().filter(|kind| !crate::protobuf::tests::JSON_ONLY.contains(&kind.plural))
+        {
             assert!(named(&kind.api_version(), kind.kind).is_some(), "{}", kind.kind);
             assert!(named(&kind.api_version(), &format!("{}List", kind.kind)).is_some(), "{}", kind.kind);
         }

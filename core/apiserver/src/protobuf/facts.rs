@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_numbers() {
-        for kind in kinds::all() {
+        for kind in
+            kinds::all().iter().filter(|kind| !crate::protobuf::tests::JSON_ONLY.contains(&kind.plural))
+        {
             assert!(lines().any(|line| kind.definition.ends_with(line.definition)), "{}", kind.definition);
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 use tiphys_api::serve::Body;
+use tokio::runtime::Handle;
 
 use super::{gzip, object, protobuf::message, shape};
 use crate::{
@@ -37,17 +38,17 @@ pub async fn respond(
     if as_stored && accept.format == Format::Json && !options.pretty {
         let gzip = gzip && bytes >= gzip::FROM_BYTES;
         let api_version = resource.kind.api_version();
-        let kind = format!("{}List", resource.kind.kind);
+        let kind = resource.kind.list_kind();
         let chunks = ListChunks::new(ListHead { api_version: &api_version, kind: &kind }, result);
         return Ok(gzip::stream(Format::Json.content_type(), chunks, gzip));
     }
     let wanted =
         Wanted { accept, pretty: options.pretty, include_object: options.include_object.clone(), gzip };
     if bytes <= SHORT {
-        return wanted.made(resource, &result);
+        return wanted.made(resource, &result).await;
     }
-    let resource = resource.clone();
-    let made = tokio::task::spawn_blocking(move || wanted.made(&resource, &result));
+    let (resource, runtime) = (resource.clone(), Handle::current());
+    let made = tokio::task::spawn_blocking(move || runtime.block_on(wanted.made(&resource, &result)));
     made.await.map_err(ApiError::internal)?
 }
 
@@ -60,12 +61,12 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn made(self, resource: &Resource, result: &ListResult) -> Result<Response<Body>> {
+    async fn made(self, resource: &Resource, result: &ListResult) -> Result<Response<Body>> {
         let Accept { format, shape } = self.accept;
         if format == Format::Protobuf && shape == Shape::Object {
             return messages(resource, result, self.gzip);
         }
-        let value = decoded(resource, result, shape, &self.include_object)?;
+        let value = decoded(resource, result, shape, &self.include_object).await?;
         let body = object::encoded(format, self.pretty, &value)?;
         if self.gzip && body.len() >= gzip::FROM_BYTES {
             return Ok(gzip::stream(format.content_type(), std::iter::once(body.into()), true));
@@ -77,7 +78,7 @@ impl Wanted {
 /// The list in protobuf, of messages that the cached objects share with all who read so.
 fn messages(resource: &Resource, result: &ListResult, gzip: bool) -> Result<Response<Body>> {
     let api_version = resource.kind.api_version();
-    let kind = format!("{}List", resource.kind.kind);
+    let kind = resource.kind.list_kind();
     let head = protobuf::ListHead {
         api_version: &api_version,
         kind: &kind,
@@ -91,11 +92,14 @@ fn messages(resource: &Resource, result: &ListResult, gzip: bool) -> Result<Resp
     Ok(gzip::stream(Format::Protobuf.content_type(), chunks, gzip))
 }
 
-fn decoded(resource: &Resource, result: &ListResult, wanted: Shape, include_object: &str) -> Result<Value> {
-    let objects =
-        result.objects.iter().map(|object| resource.served(&object.json)).collect::<Result<Vec<Value>>>()?;
-    let meta = list_meta(result);
-    Ok(shape::many(resource.kind, &resource.kind.api_version(), meta, objects, wanted, include_object))
+async fn decoded(
+    resource: &Resource,
+    result: &ListResult,
+    wanted: Shape,
+    include_object: &str,
+) -> Result<Value> {
+    let objects = resource.served_all(result.objects.iter().map(|object| &*object.json).collect()).await?;
+    Ok(shape::many(resource, list_meta(result), objects, wanted, include_object))
 }
 
 fn list_meta(result: &ListResult) -> Value {

@@ -15,7 +15,9 @@ pub fn message(resource: &Resource, object: &CachedObject) -> Result<Bytes> {
     if resource.served_as_stored() {
         return object.protobuf(|json| protobuf::message(resource.kind, json));
     }
-    let served = serde_json::to_vec(&resource.served(&object.json)?).map_err(ApiError::internal)?;
+    // Only built-in kinds have messages, and those are converted here and now.
+    let stored = serde_json::from_slice(&object.json).map_err(ApiError::internal)?;
+    let served = serde_json::to_vec(&resource.served_from(stored)).map_err(ApiError::internal)?;
     Ok(protobuf::message(resource.kind, &served)?.into())
 }
 

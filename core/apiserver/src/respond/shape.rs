@@ -2,27 +2,25 @@
 //! PartialObjectMetadata, or as rows of a Table. Pure.
 
 use serde_json::{Value, json};
-use tiphys_api::kind::Kind;
 
 use super::table;
-use crate::request::accept::Shape;
+use crate::{registry::Resource, request::accept::Shape};
 
 /// One object in a shape.
-pub fn one(kind: &Kind, object: Value, shape: Shape, include_object: &str) -> Value {
+pub fn one(resource: &Resource, object: Value, shape: Shape, include_object: &str) -> Value {
     match shape {
         Shape::Object => object,
         Shape::Metadata(version) => metadata(object, version),
         Shape::Table(version) => {
             let list_meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-            table::of(kind, version, list_meta, vec![object], include_object, true)
+            table::of(resource, version, list_meta, vec![object], include_object, true)
         }
     }
 }
 
 /// A list in a shape; `list_meta` is its metadata.
 pub fn many(
-    kind: &Kind,
-    api_version: &str,
+    resource: &Resource,
     list_meta: Value,
     objects: Vec<Value>,
     shape: Shape,
@@ -30,8 +28,8 @@ pub fn many(
 ) -> Value {
     match shape {
         Shape::Object => json!({
-            "kind": format!("{}List", kind.kind),
-            "apiVersion": api_version,
+            "kind": resource.kind.list_kind(),
+            "apiVersion": resource.kind.api_version(),
             "metadata": list_meta,
             "items": objects,
         }),
@@ -41,7 +39,7 @@ pub fn many(
             "metadata": list_meta,
             "items": objects.into_iter().map(|object| metadata(object, version)).collect::<Vec<_>>(),
         }),
-        Shape::Table(version) => table::of(kind, version, list_meta, objects, include_object, true),
+        Shape::Table(version) => table::of(resource, version, list_meta, objects, include_object, true),
     }
 }
 

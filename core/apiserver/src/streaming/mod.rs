@@ -34,7 +34,9 @@ mod upgrade;
 mod websocket;
 
 pub use connect::close;
+pub use destination::may_be_dialled;
 pub use permission::authorization_verb;
+pub use proxy::service_endpoint;
 
 use std::{net::IpAddr, sync::Arc};
 

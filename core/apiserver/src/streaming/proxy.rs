@@ -14,7 +14,7 @@ use serde_json::Value;
 use tiphys_api::serve::{Body, boxed};
 
 use super::{Streaming, upgrade::tokens};
-use crate::authz::{Refusal, find};
+use crate::authz::{Objects, Refusal, find};
 
 /// What stays as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -82,7 +82,7 @@ impl Streaming {
             }
             let address = match resource {
                 "pods" => self.pod_address(namespace, &target).await?,
-                _ => self.service_address(namespace, &target).await?,
+                _ => service_endpoint(&*self.objects, namespace, target.name, target.port).await?,
             };
             if !(self.reachable)(address.ip()) {
                 return Err(Refusal::bad_request(format!("address {} not allowed", address.ip())));
@@ -107,27 +107,27 @@ impl Streaming {
         };
         Ok(SocketAddr::new(ip, port))
     }
+}
 
-    /// A ready endpoint of the Service.
-    async fn service_address(&self, namespace: &str, target: &Target<'_>) -> Result<SocketAddr, Refusal> {
-        let service = find(&*self.objects, "", "services", namespace, target.name)
-            .await
-            .ok_or_else(|| Refusal::not_found("", "services", target.name))?;
-        let port_name = port_name(&service, target.port).ok_or_else(|| invalid(target.port))?;
-        let slices = self.objects.list("discovery.k8s.io", "endpointslices", namespace, &[]);
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for slice in slices
-            .iter()
-            .filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == target.name)
-        {
-            addresses.extend(ready_addresses(slice, &port_name));
-        }
-        if addresses.is_empty() {
-            let message = format!("no endpoints available for service {:?}", target.name);
-            return Err(Refusal::new(503, "ServiceUnavailable", message));
-        }
-        Ok(addresses[rand::random_range(0..addresses.len())])
+/// A ready endpoint of a Service, by its port's number or name; an empty one is its only port.
+pub async fn service_endpoint(
+    objects: &dyn Objects,
+    namespace: &str,
+    name: &str,
+    port: &str,
+) -> Result<SocketAddr, Refusal> {
+    let service = find(objects, "", "services", namespace, name)
+        .await
+        .ok_or_else(|| Refusal::not_found("", "services", name))?;
+    let port_name = port_name(&service, port).ok_or_else(|| invalid(port))?;
+    let slices = objects.list("discovery.k8s.io", "endpointslices", namespace, &[]);
+    let own = slices.iter().filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == name);
+    let addresses: Vec<SocketAddr> = own.flat_map(|slice| ready_addresses(slice, &port_name)).collect();
+    if addresses.is_empty() {
+        let message = format!("no endpoints available for service {name:?}");
+        return Err(Refusal::new(503, "ServiceUnavailable", message));
     }
+    Ok(addresses[rand::random_range(0..addresses.len())])
 }
 
 fn target(name: &str) -> Result<Target<'_>, Refusal> {

@@ -22,7 +22,15 @@ use crate::{
 
 pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Response<Body>> {
     let object = match ctx.info.verb {
-        "get" => get::decoded(ctx).await?,
+        "get" => {
+            let object = get::decoded(ctx).await?;
+            // Of a built-in kind defaulting has seen to it.
+            if ctx.resource.custom.is_some() && object.pointer(paths.spec_replicas).is_none() {
+                let field = paths.spec_replicas.replace('/', ".");
+                return Err(ApiError::internal(format!("the spec replicas field {field:?} does not exist")));
+            }
+            object
+        }
         "update" => {
             let wanted = body::decode(&ctx.headers, bytes)?;
             commit::update(ctx, Part::Sub("scale"), &|current| change(ctx, paths, current, &wanted)).await?
@@ -108,6 +116,9 @@ pub fn scale_of(object: &Value, paths: ScalePaths) -> Value {
 
 /// A selector object, or a map of labels, as clients write it in a query.
 fn selector_text(selector: &Value) -> String {
+    if let Some(text) = selector.as_str() {
+        return text.to_owned();
+    }
     let Some(fields) = selector.as_object() else { return String::new() };
     let is_selector = fields.contains_key("matchLabels") || fields.contains_key("matchExpressions");
     let labels = if is_selector { selector["matchLabels"].as_object() } else { Some(fields) };

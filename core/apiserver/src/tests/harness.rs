@@ -209,6 +209,21 @@ impl Harness {
         Watching { body: response.into_body(), read: BytesMut::new() }
     }
 
+    /// Asks again until something is so; what brings it about has no watch of its own.
+    pub async fn eventually<F: Future<Output = bool>>(&self, holds: impl Fn() -> F) {
+        let wait = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.expect("it becomes so in time");
+    }
+
+    /// Waits until a path answers 404.
+    pub async fn gone(&self, path: &str) {
+        self.eventually(|| async { self.get(path).await.code == 404 }).await;
+    }
+
     /// Creates a ConfigMap in `default`.
     pub async fn config_map(&self, name: &str, labels: Value, data: Value) -> Value {
         let object = json!({

@@ -4,6 +4,7 @@
 mod admission;
 mod apply;
 mod backing;
+mod custom;
 mod deletion;
 mod discovery;
 mod encryption;

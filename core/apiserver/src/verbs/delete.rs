@@ -31,7 +31,9 @@ pub async fn delete(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     match delete_object(ctx, &options).await? {
         Deleted::Marked(object) => ctx.answer(StatusCode::OK, object),
         // A Pod's last state is of use to who deleted it; of others a Status tells enough.
-        Deleted::Gone(object) if ctx.resource.stored.kind == "Pod" => ctx.answer(StatusCode::OK, object),
+        Deleted::Gone(object) if ctx.resource.stored.definition == "io.k8s.api.core.v1.Pod" => {
+            ctx.answer(StatusCode::OK, object)
+        }
         Deleted::Gone(object) => {
             let details = Details {
                 name: ctx.info.name.clone(),

@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tiphys_api::kinds::custom_resource_definition::conditions;
 
 use crate::{
     request::options::Options,
@@ -116,8 +117,16 @@ pub fn plan(object: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
     if marked == *object { Plan::Nothing } else { Plan::Mark(marked) }
 }
 
+fn is_core(object: &Value, kind: &str) -> bool {
+    object["kind"] == kind && object["apiVersion"] == "v1"
+}
+
 fn is_pod(object: &Value) -> bool {
-    object["kind"] == "Pod"
+    is_core(object, "Pod")
+}
+
+fn is_definition(object: &Value) -> bool {
+    object["kind"] == "CustomResourceDefinition" && object["apiVersion"] == "apiextensions.k8s.io/v1"
 }
 
 /// Seconds that the object's processes get to end. Only Pods have processes,
@@ -141,7 +150,10 @@ fn mark(object: &mut Value, grace: i64, now: Timestamp) {
     if let Some(generation) = object["metadata"]["generation"].as_i64().filter(|n| *n > 0) {
         object["metadata"]["generation"] = (generation + 1).into();
     }
-    if object["kind"] == "Namespace" {
+    if is_definition(object) {
+        conditions::hold(object, &rfc3339(now));
+    }
+    if is_core(object, "Namespace") {
         object["status"]["phase"] = "Terminating".into();
     }
 }
@@ -185,7 +197,7 @@ mod tests {
     }
 
     fn pod(node: &str, phase: &str) -> Value {
-        json!({"kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": node}, "status": {"phase": phase}})
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": node}, "status": {"phase": phase}})
     }
 
     #[test]
@@ -223,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_namespace_waits_for_its_finalizer() {
-        let namespace =
-            json!({"kind": "Namespace", "metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}});
         let Plan::Mark(marked) = plan_of(&namespace, &DeleteOptions::default()) else {
             panic!("it is marked")
         };

@@ -24,7 +24,7 @@ pub async fn get(ctx: &Context) -> Result<Response<Body>> {
         let body = enveloped(&ctx.resource, &object)?;
         return Ok(bytes(StatusCode::OK, Format::Protobuf.content_type(), body));
     }
-    ctx.answer_served(StatusCode::OK, ctx.resource.served(&object.json)?)
+    ctx.answer_served(StatusCode::OK, ctx.resource.served(&object.json).await?)
 }
 
 /// The object that the request names, as new as it asks for.
@@ -34,7 +34,11 @@ pub async fn cached(ctx: &Context) -> Result<std::sync::Arc<CachedObject>> {
     found.ok_or_else(|| ctx.not_found())
 }
 
-/// The same, decoded, in the stored version.
+/// The same, decoded, in the version as which writes are checked.
 pub async fn decoded(ctx: &Context) -> Result<Value> {
-    serde_json::from_slice(&cached(ctx).await?.json).map_err(crate::status::ApiError::internal)
+    let object = cached(ctx).await?;
+    match ctx.resource.custom {
+        Some(_) => ctx.resource.served(&object.json).await,
+        None => serde_json::from_slice(&object.json).map_err(crate::status::ApiError::internal),
+    }
 }

@@ -28,10 +28,21 @@ const PATCH_TYPES: &[&str] = &[
     "application/apply-patch+yaml",
 ];
 
+fn patch_types(ctx: &Context) -> &'static [&'static str] {
+    match ctx.resource.custom {
+        Some(_) => {
+            &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"]
+        }
+        None => PATCH_TYPES,
+    }
+}
+
 pub async fn patch(ctx: &Context, part: Part, bytes: &[u8]) -> Result<Response<Body>> {
     let media_type = body::media_type(&ctx.headers);
-    let patch_type = PatchType::from_content_type(&media_type)
-        .ok_or_else(|| ApiError::unsupported_media_type(PATCH_TYPES))?;
+    // What a strategic patch means isn't known of a kind that isn't built in.
+    let known = |patch_type: &PatchType| ctx.resource.custom.is_none() || *patch_type != PatchType::Strategic;
+    let patch_type = PatchType::from_content_type(&media_type).filter(known);
+    let patch_type = patch_type.ok_or_else(|| ApiError::unsupported_media_type(patch_types(ctx)))?;
     if patch_type == PatchType::Apply {
         return apply(ctx, part, bytes).await;
     }

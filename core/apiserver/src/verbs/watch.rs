@@ -87,7 +87,7 @@ fn start(options: &Options, newest: Revision) -> Result<WatchStart> {
 }
 
 fn lines(
-    mut encoder: Encoder,
+    encoder: Encoder,
     events: CacheWatch,
     until: tokio::time::Instant,
     stopping: tokio_util::sync::CancellationToken,
@@ -98,16 +98,16 @@ fn lines(
             () = stopping.cancelled_owned() => {}
         }
     };
-    events
-        .map(move |event| match event {
-            Ok(event) => encoder.line(&event),
-            Err(CacheError::SlowWatcher | CacheError::Closed) => None,
-            Err(error) => Some(error_line(encoder.format, &error.into())),
-        })
-        // None ends the stream: the client watches again from its last resourceVersion.
-        .take_while(|line| std::future::ready(line.is_some()))
-        .filter_map(std::future::ready)
-        .take_until(Box::pin(end))
+    // When nothing more comes the stream ends: the client watches again from its last resourceVersion.
+    let lines = futures::stream::unfold((encoder, events), |(mut encoder, mut events)| async move {
+        let line = match events.next().await? {
+            Ok(event) => encoder.line(&event).await,
+            Err(CacheError::SlowWatcher | CacheError::Closed) => return None,
+            Err(error) => error_line(encoder.format, &error.into()),
+        };
+        Some((line, (encoder, events)))
+    });
+    lines.take_until(Box::pin(end))
 }
 
 fn error_line(format: Format, error: &ApiError) -> Bytes {
@@ -152,37 +152,43 @@ impl Encoder {
         }
     }
 
-    /// The event's line. None only when the object can't be read: the watch ends then.
-    fn line(&mut self, event: &WatchEvent) -> Option<Bytes> {
+    /// The event's line; an error in its place when the object can't be given in the asked version.
+    async fn line(&mut self, event: &WatchEvent) -> Bytes {
+        match self.written(event).await {
+            Ok(line) => line,
+            Err(error) => error_line(self.format, &error),
+        }
+    }
+
+    async fn written(&mut self, event: &WatchEvent) -> Result<Bytes> {
         let kind = match event.kind {
             EventKind::Added => "ADDED",
             EventKind::Modified => "MODIFIED",
             EventKind::Deleted => "DELETED",
             EventKind::Bookmark { initial_events_end } => {
-                return self.bookmark(event.revision, initial_events_end).ok();
+                return self.bookmark(event.revision, initial_events_end);
             }
         };
-        let object = event.object.as_ref()?;
+        let Some(object) = &event.object else { return Err(ApiError::internal("an event without object")) };
         if self.shape == Shape::Object {
             if self.format == Format::Protobuf {
-                return Some(protobuf::frame(kind, &enveloped(&self.resource, object).ok()?));
+                return Ok(protobuf::frame(kind, &enveloped(&self.resource, object)?));
             }
-            if self.resource.served_as_stored() {
-                return event.line();
+            if let Some(line) = event.line().filter(|_| self.resource.served_as_stored()) {
+                return Ok(line);
             }
         }
-        let object = self.resource.served(&object.json).ok()?;
-        line(self.format, kind, &self.shaped(object)).ok()
+        let object = self.resource.served(&object.json).await?;
+        line(self.format, kind, &self.shaped(object))
     }
 
     fn shaped(&mut self, object: Value) -> Value {
-        let kind = self.resource.kind;
         let Shape::Table(version) = self.shape else {
-            return shape::one(kind, object, self.shape, &self.include_object);
+            return shape::one(&self.resource, object, self.shape, &self.include_object);
         };
         let meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
         let first = !std::mem::replace(&mut self.columns_sent, true);
-        table::of(kind, version, meta, vec![object], &self.include_object, first)
+        table::of(&self.resource, version, meta, vec![object], &self.include_object, first)
     }
 
     fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Result<Bytes> {
@@ -199,9 +205,9 @@ impl Encoder {
             let meta = json!({ "resourceVersion": revision.to_string() });
             let first = !std::mem::replace(&mut self.columns_sent, true);
             // The row carries the annotation, as clients look for it there.
-            object = table::of(kind, version, meta, vec![object], "Metadata", first);
+            object = table::of(&self.resource, version, meta, vec![object], "Metadata", first);
             return line(self.format, "BOOKMARK", &object);
         }
-        line(self.format, "BOOKMARK", &shape::one(kind, object, self.shape, ""))
+        line(self.format, "BOOKMARK", &shape::one(&self.resource, object, self.shape, ""))
     }
 }

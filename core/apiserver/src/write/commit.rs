@@ -54,6 +54,9 @@ impl Change {
 
 /// Stores a new object (in its stored version). Gives it as stored.
 pub async fn create(ctx: &Context, change: Change) -> Result<Value> {
+    if let Some(custom) = &ctx.resource.custom {
+        custom.check_open()?;
+    }
     let prefix = metadata::text(&change.object, "generateName").to_owned();
     let generated = metadata::text(&change.object, "name").is_empty() && !prefix.is_empty();
     // A generated name may be taken: chance gives another one.
@@ -71,17 +74,16 @@ pub async fn create(ctx: &Context, change: Change) -> Result<Value> {
 }
 
 async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result<Value> {
-    let kind = ctx.resource.stored;
     let now = metadata::now();
     begin(ctx, &mut object, &now)?;
     admit::mutate(ctx, Part::Main, &mut object, None).await?;
     certificates::requester(ctx, &mut object);
-    (kind.default)(&mut object);
+    ctx.resource.default(&mut object);
     // Admission may have changed what this was read off.
-    (kind.prepare_create)(&mut object);
-    (kind.default)(&mut object);
+    (ctx.resource.stored.prepare_create)(&mut object);
+    ctx.resource.default(&mut object);
     let name = metadata::text(&object, "name").to_owned();
-    invalid_if_any(ctx, &name, &kind.check_create(&object))?;
+    invalid_if_any(ctx, &name, &ctx.resource.check_create(&object))?;
     admit::validate(ctx, Part::Main, &mut object, None).await?;
     let claim = service::claim(ctx, &mut object, None)?;
     if !tracked {
@@ -149,11 +151,11 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
         fields.remove("status");
     }
     // What is prepared (a Pod's class of service) is read off the defaulted object.
-    (kind.default)(object);
+    ctx.resource.default(object);
     (kind.prepare_create)(object);
     certificates::begin(ctx, object)?;
-    (kind.default)(object);
-    if kind.has_status() && object["spec"].is_object() {
+    ctx.resource.default(object);
+    if ctx.resource.counts_generations(object) {
         metadata::of(object).insert("generation".into(), 1.into());
     }
     stamp_trace(ctx, object);
@@ -162,7 +164,8 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
 
 /// While traces are exported, what is made here can be followed to the started container.
 fn stamp_trace(ctx: &Context, object: &mut Value) {
-    if !matches!(ctx.resource.stored.kind, "Pod" | "Deployment") {
+    if !matches!((ctx.resource.stored.group, ctx.resource.stored.kind), ("", "Pod") | ("apps", "Deployment"))
+    {
         return;
     }
     let stamped = object["metadata"]["annotations"][tiphys_api::names::TRACEPARENT].is_string();
@@ -209,13 +212,13 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     let mut new = change.object;
     prepare(ctx, part, &mut new, old)?;
     admit::mutate(ctx, part, &mut new, Some(old)).await?;
-    (ctx.resource.stored.default)(&mut new);
-    validate_update(ctx, part, &new, old)?;
+    ctx.resource.default(&mut new);
+    invalid_if_any(ctx, &ctx.info.name, &ctx.resource.check_update(part, &new, old))?;
     certificates::check(ctx, part, &mut new, old)?;
     admit::validate(ctx, part, &mut new, Some(old)).await?;
     let claim = service::claim(ctx, &mut new, Some(old))?;
-    if part != Part::Status && ctx.resource.stored.has_status() {
-        metadata::bump_generation(&mut new, old);
+    if part != Part::Status {
+        ctx.resource.bump_generation(&mut new, old);
     }
     if !change.tracked {
         track(ctx, part, Some(old), &mut new, &now);
@@ -223,7 +226,7 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     if metadata::is_released(&new) {
         return remove(ctx, current, new).await;
     }
-    if unchanged::is_unchanged(&new, old) {
+    if unchanged::is_unchanged(&new, old) && !current.stale {
         return Ok(Tried::Stored(old.clone()));
     }
     match replace_charged(ctx, part, current, &mut new).await? {
@@ -303,7 +306,7 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
         }
     }
     metadata::carry(new, old);
-    (kind.default)(new);
+    ctx.resource.default(new);
     if part == Part::Main {
         if kind.has_status() {
             replace(new, "status", old.get("status").cloned());
@@ -311,7 +314,7 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
         (kind.prepare_update)(new, old);
         service::drop_unneeded(ctx, new, old);
     }
-    (kind.default)(new);
+    ctx.resource.default(new);
     Ok(())
 }
 
@@ -322,14 +325,6 @@ fn replace(object: &mut Value, key: &str, value: Option<Value>) {
         Some(value) => fields.insert(key.into(), value),
         None => fields.remove(key),
     };
-}
-
-fn validate_update(ctx: &Context, part: Part, new: &Value, old: &Value) -> Result<()> {
-    let kind = ctx.resource.stored;
-    if part != Part::Main {
-        return Ok(());
-    }
-    invalid_if_any(ctx, &ctx.info.name, &kind.check_update(new, old))
 }
 
 fn invalid_if_any(ctx: &Context, name: &str, errors: &[FieldError]) -> Result<()> {

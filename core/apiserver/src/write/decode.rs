@@ -56,7 +56,11 @@ pub fn applied(ctx: &Context, mut object: Value) -> Result<Value> {
 
 fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
     let kind = ctx.resource.kind;
-    schema::check(&ctx.resource.schema, object).map_err(|error| {
+    let shaped = match &ctx.resource.custom {
+        Some(custom) => custom.version.shape(object),
+        None => schema::check(&ctx.resource.schema, object),
+    };
+    shaped.map_err(|error| {
         ApiError::bad_request(format!(
             "{kind} in version {version:?} cannot be handled as a {kind}: {error}",
             kind = kind.kind,
@@ -73,7 +77,7 @@ fn warn(ctx: &Context, unknown: &[String]) {
 
 /// Defaults of the served version belong in before it is converted.
 fn stored(ctx: &Context, mut object: Value) -> Value {
-    if ctx.resource.served_as_stored() {
+    if ctx.resource.kind.stored_as.is_none() {
         return object;
     }
     (ctx.resource.kind.default)(&mut object);

@@ -79,11 +79,11 @@ pub fn check_identity(new: &Value, old: &Value, resource: GroupResource<'_>, nam
     Ok(())
 }
 
-/// The next generation: one more when anything but metadata and status changed.
-pub fn bump_generation(new: &mut Value, old: &Value) {
+/// The next generation: one more when a top-level field other than the ignored ones changed.
+pub fn bump_generation(new: &mut Value, old: &Value, ignored: &[&str]) {
     let (Some(after), Some(before)) = (new.as_object(), old.as_object()) else { return };
     let own = |map: &Map<String, Value>| {
-        map.keys().filter(|key| !matches!(key.as_str(), "metadata" | "status")).cloned().collect::<Vec<_>>()
+        map.keys().filter(|key| !ignored.contains(&key.as_str())).cloned().collect::<Vec<_>>()
     };
     let changed = own(after).iter().chain(&own(before)).any(|key| after.get(key) != before.get(key));
     if changed {
@@ -97,7 +97,8 @@ pub fn is_released(object: &Value) -> bool {
     let empty = |value: &Value| value.as_array().is_none_or(Vec::is_empty);
     let deleting = object["metadata"]["deletionTimestamp"].is_string();
     let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-    let namespace_held = object["kind"] == "Namespace" && !empty(&object["spec"]["finalizers"]);
+    let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    let namespace_held = is_namespace && !empty(&object["spec"]["finalizers"]);
     deleting && grace == 0 && empty(&object["metadata"]["finalizers"]) && !namespace_held
 }
 
@@ -109,10 +110,10 @@ mod tests {
     fn generation_moves_with_the_spec_only() {
         let old = json!({"metadata": {"generation": 3, "labels": {}}, "spec": {"a": 1}, "status": {"b": 1}});
         let mut new = json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {"b": 2}});
-        bump_generation(&mut new, &old);
+        bump_generation(&mut new, &old, &["metadata", "status"]);
         assert_eq!(new["metadata"]["generation"], 3);
         new["spec"]["a"] = 2.into();
-        bump_generation(&mut new, &old);
+        bump_generation(&mut new, &old, &["metadata", "status"]);
         assert_eq!(new["metadata"]["generation"], 4);
     }
 
@@ -151,7 +152,7 @@ mod tests {
             (json!({"metadata": {"deletionTimestamp": "t", "finalizers": ["a"]}}), false),
             (json!({"metadata": {"deletionTimestamp": "t", "deletionGracePeriodSeconds": 30}}), false),
             (
-                json!({"kind": "Namespace", "metadata": {"deletionTimestamp": "t"}, "spec": {"finalizers": ["k"]}}),
+                json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"deletionTimestamp": "t"}, "spec": {"finalizers": ["k"]}}),
                 false,
             ),
         ];

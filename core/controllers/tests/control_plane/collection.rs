@@ -1,12 +1,15 @@
 //! The garbage collector and the end of namespaces.
 
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::{ConfigMap, Namespace, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{ConfigMap, Namespace, Pod},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api,
-    api::{DeleteParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
 };
 use serde_json::json;
 
@@ -108,5 +111,57 @@ async fn a_deleted_namespace_takes_everything_with_it() {
     assert!(sets.list(&Default::default()).await.unwrap().items.is_empty());
     let pods: Api<Pod> = Api::all(plane.client.clone());
     assert!(pods.list(&Default::default()).await.unwrap().items.is_empty());
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custom_resources_are_collected_and_go_with_their_namespace() {
+    let plane = Plane::start(0).await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(plane.client.clone());
+    let known = cache::<CustomResourceDefinition>(&plane.client, &plane.tasks);
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = json!({
+        "metadata": {"name": "boats.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "boats", "kind": "Boat"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    });
+    definitions.create(&PostParams::default(), &serde_json::from_value(definition).unwrap()).await.unwrap();
+    until("established", &known, |all| {
+        let conditions = all
+            .iter()
+            .filter_map(|one| one.status.as_ref())
+            .flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|one| one.type_ == "Established" && one.status == "True")
+    })
+    .await;
+
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Boat"));
+    let boat = |name: &str| DynamicObject::new(name, &kind);
+    let boats: Api<DynamicObject> = Api::default_namespaced_with(plane.client.clone(), &kind);
+    let argo = boats.create(&PostParams::default(), &boat("argo")).await.unwrap();
+    let owner =
+        json!([{"apiVersion": "example.com/v1", "kind": "Boat", "name": "argo", "uid": argo.metadata.uid}]);
+    let maps = cache::<ConfigMap>(&plane.client, &plane.tasks);
+    plane
+        .create::<ConfigMap>(
+            json!({"metadata": {"name": "crew", "namespace": "default", "ownerReferences": owner}}),
+        )
+        .await;
+    until("the crew is there", &maps, |all| all.iter().any(|map| named(map, "crew"))).await;
+    boats.delete("argo", &DeleteParams::background()).await.unwrap();
+    until("the crew has gone", &maps, |all| !all.iter().any(|map| named(map, "crew"))).await;
+
+    let namespaces: Api<Namespace> = Api::all(plane.client.clone());
+    let all = cache::<Namespace>(&plane.client, &plane.tasks);
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "port"}})).unwrap();
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let there: Api<DynamicObject> = Api::namespaced_with(plane.client.clone(), "port", &kind);
+    there.create(&PostParams::default(), &boat("ferry")).await.unwrap();
+    namespaces.delete("port", &DeleteParams::default()).await.unwrap();
+    until("namespace gone", &all, |all| !all.iter().any(|namespace| named(namespace, "port"))).await;
+    let everywhere: Api<DynamicObject> = Api::all_with(plane.client.clone(), &kind);
+    assert!(everywhere.list(&Default::default()).await.unwrap().items.is_empty());
     plane.stop().await;
 }

@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::*;
 
+/// Kinds without messages: the schemas within definitions have forms of their own there.
+pub const JSON_ONLY: &[&str] = &["customresourcedefinitions"];
+
 fn varint(mut number: usize) -> Vec<u8> {
     let mut out = Vec::new();
     while number >= 0x80 {

@@ -116,7 +116,7 @@ fn every_message_comes_back_as_it_was() {
 
 #[test]
 fn every_kind_comes_back_in_its_envelope() {
-    for kind in kinds::all() {
+    for kind in kinds::all().iter().filter(|kind| !super::JSON_ONLY.contains(&kind.plural)) {
         let api_version = kind.api_version();
         let message_of = named(&api_version, kind.kind).expect(kind.kind);
         for mut object in samples(&object(message_of, 4), 3) {

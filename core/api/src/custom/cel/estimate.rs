@@ -1,0 +1,285 @@
+//! What an expression costs, and whether its names mean something.
+//!
+//! One walk gives type, cost and size of each part. Without values, sizes are the
+//! bounds of the schema: the worst that any object can cost. With values, they are what an object
+//! has: what this evaluation will cost, before it is made.
+
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+use serde_json::Value;
+
+use super::{
+    functions::{self, Cost},
+    reach,
+    types::{Ty, escape},
+};
+
+/// A part of an expression.
+#[derive(Clone)]
+pub struct Part<'a> {
+    pub ty: Ty<'a>,
+    pub cost: u64,
+    /// Characters, elements or entries, at most.
+    size: u64,
+    /// Everything it can be, where that is known.
+    values: Option<Vec<&'a Value>>,
+}
+
+/// Variables and what they are.
+pub struct Walk<'a> {
+    scope: Vec<(String, Part<'a>)>,
+}
+
+/// Names of types, which stand for themselves: `type(self) == string`.
+pub const TYPES: [&str; 10] =
+    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+type Outcome<'a> = Result<Part<'a>, String>;
+
+impl<'a> Part<'a> {
+    fn new(ty: Ty<'a>, cost: u64, size: u64) -> Self {
+        Self { ty, cost, size, values: None }
+    }
+
+    /// A variable: what the schema allows, or the values that are there.
+    pub fn variable(ty: Ty<'a>, values: Option<Vec<&'a Value>>) -> Self {
+        Self { size: size_of(ty, values.as_deref()), ty, cost: 1, values }
+    }
+
+    /// The same values after a step into each of them.
+    fn step(&self, ty: Ty<'a>, cost: u64, into: impl Fn(&'a Value) -> Vec<&'a Value>) -> Self {
+        let values: Option<Vec<&'a Value>> =
+            self.values.as_ref().map(|all| all.iter().flat_map(|value| into(value)).collect());
+        Self { size: size_of(ty, values.as_deref()), ty, cost, values }
+    }
+}
+
+fn size_of(ty: Ty<'_>, values: Option<&[&Value]>) -> u64 {
+    if let Some(values) = values {
+        let size = |value: &&Value| match value {
+            Value::String(text) => text.len() as u64,
+            Value::Array(items) => items.len() as u64,
+            Value::Object(map) => map.len() as u64,
+            _ => 1,
+        };
+        return values.iter().map(size).max().unwrap_or(0);
+    }
+    match ty {
+        Ty::Of(schema, _) => reach::size(schema),
+        // Names of objects.
+        Ty::String => 253,
+        _ => 1,
+    }
+}
+
+fn elements(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(map) => map.values().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn tenth(size: u64) -> u64 {
+    size.div_ceil(10)
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(variables: impl IntoIterator<Item = (&'static str, Part<'a>)>) -> Self {
+        let scope = variables.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
+        Self { scope }
+    }
+
+    /// # Errors
+    /// A name means nothing, or types don't fit.
+    pub fn part(&mut self, expression: &IdedExpr) -> Outcome<'a> {
+        match &expression.expr {
+            Expr::Literal(literal) => Ok(literal_part(literal)),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) => {
+                let operand = self.part(&select.operand)?;
+                let field = self.field(&operand, &select.field)?;
+                Ok(if select.test { Part::new(Ty::Bool, field.cost, 1) } else { field })
+            }
+            Expr::Call(call) => self.call(call),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+            Expr::List(list) => {
+                let cost = self.sum(&list.elements)?;
+                Ok(Part::new(Ty::Dyn, cost.saturating_add(10), list.elements.len() as u64))
+            }
+            Expr::Map(map) => {
+                let mut cost = 30_u64;
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        cost = cost.saturating_add(self.part(&entry.key)?.cost);
+                        cost = cost.saturating_add(self.part(&entry.value)?.cost);
+                    }
+                }
+                Ok(Part::new(Ty::Dyn, cost, map.entries.len() as u64))
+            }
+            Expr::Struct(of) => Err(format!("undeclared reference to '{}' (in container '')", of.type_name)),
+            Expr::Unspecified => Err("the expression is empty".into()),
+        }
+    }
+
+    fn sum(&mut self, parts: &[IdedExpr]) -> Result<u64, String> {
+        parts.iter().try_fold(0_u64, |sum, part| Ok(sum.saturating_add(self.part(part)?.cost)))
+    }
+
+    fn lookup(&self, name: &str) -> Option<&Part<'a>> {
+        self.scope.iter().rev().find(|(known, _)| known == name).map(|(_, part)| part)
+    }
+
+    fn variable(&self, name: &str) -> Outcome<'a> {
+        match self.lookup(name) {
+            Some(part) => Ok(Part { cost: 1, ..part.clone() }),
+            None if TYPES.contains(&name) => Ok(Part::new(Ty::Dyn, 1, 1)),
+            None => Err(format!("undeclared reference to '{name}' (in container '')")),
+        }
+    }
+
+    fn field(&self, operand: &Part<'a>, escaped: &str) -> Outcome<'a> {
+        let ty = operand.ty.field(escaped)?;
+        let named = |value: &'a Value| -> Vec<&'a Value> {
+            let fields = value.as_object().into_iter().flatten();
+            fields.filter(|(name, _)| *name == escaped || escape(name) == escaped).map(|(_, v)| v).collect()
+        };
+        Ok(operand.step(ty, operand.cost.saturating_add(1), named))
+    }
+
+    fn call(&mut self, call: &CallExpr) -> Outcome<'a> {
+        let library = call.target.as_ref().and_then(|target| match &target.expr {
+            Expr::Ident(word) if functions::is_library(word) && self.lookup(word).is_none() => Some(word),
+            _ => None,
+        });
+        let qualified = library.map(|word| format!("{word}.{}", call.func_name));
+        let name = qualified.as_deref().unwrap_or(&call.func_name);
+        let function = functions::find(name)
+            .ok_or_else(|| format!("undeclared reference to '{name}' (in container '')"))?;
+        let target = call.target.as_deref().filter(|_| library.is_none());
+        let mut args = Vec::with_capacity(call.args.len() + 1);
+        for arg in target.into_iter().chain(&call.args) {
+            args.push(self.part(arg)?);
+        }
+        check_operands(name, &args)?;
+        let below = args.iter().fold(1_u64, |sum, arg| sum.saturating_add(arg.cost));
+        match (name, args.as_slice()) {
+            ("_[_]" | "_[?_]", [container, _]) => {
+                let ty = if name == "_[_]" { container.ty.element() } else { Ty::Dyn };
+                return Ok(container.step(ty, below, elements));
+            }
+            ("_?._", [operand, _]) => {
+                let mut field = match &call.args[1].expr {
+                    Expr::Literal(LiteralValue::String(name)) => self.field(operand, name.inner())?,
+                    _ => operand.clone(),
+                };
+                (field.ty, field.cost) = (Ty::Dyn, below);
+                return Ok(field);
+            }
+            _ => {}
+        }
+        let sizes = || args.iter().map(|arg| arg.size);
+        let growth = match function.cost {
+            Cost::Fixed => 0,
+            Cost::Linear => tenth(sizes().fold(0, u64::saturating_add)),
+            Cost::Product => sizes().map(tenth).fold(1_u64, |all, one| all.saturating_mul(one.max(1))),
+        };
+        let size = match function.result {
+            Ty::Bool | Ty::Int | Ty::Double | Ty::Duration | Ty::Timestamp => 1,
+            _ => result_size(name, call, &args),
+        };
+        Ok(Part::new(function.result, below.saturating_add(growth), size))
+    }
+
+    fn comprehension(&mut self, of: &ComprehensionExpr) -> Outcome<'a> {
+        let range = self.part(&of.iter_range)?;
+        if matches!(range.ty, Ty::Bool | Ty::Int | Ty::Double | Ty::String | Ty::Timestamp | Ty::Duration) {
+            return Err(format!(
+                "expression of type '{}' cannot be range of a comprehension (must be list, map, or dynamic)",
+                range.ty.name()
+            ));
+        }
+        let init = self.part(&of.accu_init)?;
+        let depth = self.scope.len();
+        let item = match range.ty.iterated() {
+            Ty::String => Part::new(Ty::String, 1, keys_size(&range)),
+            ty => range.step(ty, 1, elements),
+        };
+        self.scope.push((of.iter_var.clone(), item));
+        // What is gathered grows with the loop. Of a bound value it is the value itself.
+        let gathered = Part {
+            cost: 1,
+            size: init.size.max(if of.iter_var == "#unused" { 0 } else { 1 }),
+            ..init.clone()
+        };
+        self.scope.push((of.accu_var.clone(), gathered));
+        let outcome = (|| {
+            let step = self.part(&of.loop_cond)?.cost.saturating_add(self.part(&of.loop_step)?.cost);
+            Ok::<_, String>((step, self.part(&of.result)?))
+        })();
+        self.scope.truncate(depth);
+        let (step, result) = outcome?;
+        let gathers = matches!(init.ty, Ty::Dyn) && range.values.is_some();
+        // Each step of a loop that makes a list copies what is there already.
+        let copies = if gathers { tenth(range.size.saturating_mul(range.size)) } else { 0 };
+        let loops = range.size.saturating_mul(step.saturating_add(1)).saturating_add(copies);
+        let cost = [init.cost, loops, result.cost].into_iter().fold(range.cost, u64::saturating_add);
+        let size = if matches!(init.ty, Ty::Dyn) { result.size.max(range.size) } else { result.size };
+        Ok(Part { cost, size, ..result })
+    }
+}
+
+fn keys_size(map: &Part<'_>) -> u64 {
+    let longest = |all: &Vec<&Value>| {
+        let keys = all.iter().filter_map(|value| value.as_object()).flat_map(|map| map.keys());
+        keys.map(|key| key.len() as u64).max().unwrap_or(0)
+    };
+    map.values.as_ref().map_or(253, longest)
+}
+
+fn literal_part<'a>(literal: &LiteralValue) -> Part<'a> {
+    match literal {
+        LiteralValue::Boolean(_) => Part::new(Ty::Bool, 0, 1),
+        LiteralValue::Int(_) => Part::new(Ty::Int, 0, 1),
+        LiteralValue::Double(_) => Part::new(Ty::Double, 0, 1),
+        LiteralValue::String(text) => Part::new(Ty::String, 0, text.inner().len() as u64),
+        LiteralValue::Bytes(bytes) => Part::new(Ty::Dyn, 0, bytes.inner().len() as u64),
+        LiteralValue::UInt(_) | LiteralValue::Null => Part::new(Ty::Dyn, 0, 1),
+    }
+}
+
+fn result_size(name: &str, call: &CallExpr, args: &[Part<'_>]) -> u64 {
+    let sizes = || args.iter().map(|arg| arg.size);
+    match name {
+        "_?_:_" => sizes().skip(1).max().unwrap_or(1),
+        "replace" | "format" | "join" => sizes().fold(1_u64, |all, one| all.saturating_mul(one.max(1))),
+        "lists.range" => match call.args.first().map(|arg| &arg.expr) {
+            Some(Expr::Literal(LiteralValue::Int(n))) => u64::try_from(*n.inner()).unwrap_or(0),
+            _ => u64::from(u32::MAX),
+        },
+        _ => sizes().fold(0, u64::saturating_add),
+    }
+}
+
+/// Types that are known must fit the operators; what isn't known is left to the evaluation.
+fn check_operands(name: &str, args: &[Part<'_>]) -> Result<(), String> {
+    let names: Vec<&str> = args.iter().map(|arg| arg.ty.name()).collect();
+    let logical = matches!(name, "_&&_" | "_||_" | "!_");
+    let compares = matches!(name, "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_");
+    let class = |name: &str| match name {
+        "int" | "double" => "number",
+        "bool" => "bool",
+        "string" => "string",
+        "list" => "list",
+        "map" | "object" => "object",
+        "google.protobuf.Timestamp" => "time",
+        "google.protobuf.Duration" => "span",
+        _ => "",
+    };
+    let classes: Vec<&str> = names.iter().map(|name| class(name)).collect();
+    let wrong = (logical && classes.iter().any(|class| !["bool", ""].contains(class)))
+        || (compares && classes.len() == 2 && classes[0] != classes[1] && !classes.contains(&""));
+    if wrong {
+        return Err(format!("found no matching overload for '{name}' applied to '({})'", names.join(", ")));
+    }
+    Ok(())
+}
