@@ -35,5 +35,7 @@ pub mod selector;
 pub mod serve;
 pub mod slices;
 pub mod table;
+#[cfg(test)]
+mod test_rows;
 pub mod validate;
 pub mod workload;

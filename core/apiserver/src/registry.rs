@@ -109,7 +109,7 @@ impl Resource {
     pub async fn served_all(&self, all: Vec<&[u8]>) -> Result<Vec<Value>> {
         let decoded = all.into_iter().map(|json| serde_json::from_slice(json).map_err(ApiError::internal));
         match &self.custom {
-            Some(custom) => custom.from_store(decoded.collect::<Result<_>>()?).await,
+            Some(custom) => custom.read(decoded.collect::<Result<_>>()?).await,
             None => decoded.map(|object| Ok(self.served_from(object?))).collect(),
         }
     }

@@ -173,7 +173,7 @@ async fn decode(resource: &Resource, record: &Record) -> Result<Current> {
     let mut stale = false;
     if let Some(custom) = &resource.custom {
         stale = custom.is_stale(&object);
-        object = custom.from_store(vec![object]).await?.pop().unwrap_or_default();
+        object = custom.read(vec![object]).await?.pop().unwrap_or_default();
     }
     set_revision(&mut object, record.mod_revision);
     Ok(Current { object, revision: record.mod_revision, stale, lease: record.lease })

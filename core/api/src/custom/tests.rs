@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{check, default, embedded, lists, path::Path, prune, structural::Structural};
+use crate::test_rows::{json_of, rows};
 
 fn schema() -> Structural {
     Structural::parse(&json!({
@@ -44,91 +45,40 @@ fn shown(spec: Value) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
 
+/// Specs, and what is said of each.
+const MISTAKES: &str = r##"
+{} => spec.name: Required value
+{"name": "a"} => spec.name: Invalid value: "a": spec.name in body should be at least 2 chars long
+{"name": "abcdef"} => spec.name: Too long: may not be more than 5 bytes
+{"name": "ABC"} => spec.name: Invalid value: "ABC": spec.name in body should match '^[a-z]*$'
+{"name": 1} => spec.name: Invalid value: "integer": spec.name in body must be of type string: "integer"
+{"name": null} => spec.name: Invalid value: "null": spec.name in body must be of type string: "null"
+{"replicas": 0} => spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1
+{"replicas": 11} => spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10
+{"replicas": 1.5} => spec.replicas: Invalid value: "number": spec.replicas in body must be of type integer: "number"
+{"ratio": 0} => spec.ratio: Invalid value: 0: spec.ratio in body should be greater than 0
+{"ratio": 0.7} => spec.ratio: Invalid value: 0.7: spec.ratio in body should be a multiple of 0.5
+{"mode": "x"} => spec.mode: Unsupported value: "x": supported values: "On", "Off"
+{"port": true} => spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"
+{"address": "x"} => spec.address: Invalid value: "x": spec.address in body must be of type ipv4: "x"
+{"labels": {"a": "", "b": "", "c": ""}} => spec.labels: Too many: 3: must have at most 2 items
+{"labels": {"a": 1}} => spec.labels.a: Invalid value: "integer": spec.labels.a in body must be of type string: "integer"
+{"tags": ["a", "b", "c", "d"]} => spec.tags: Too many: 4: must have at most 3 items
+{"tags": ["a", "b", "a"]} => spec.tags[2]: Duplicate value: "a"
+{"tags": [1]} => spec.tags[0]: Invalid value: "integer": spec.tags[0] in body must be of type string: "integer"
+{"ports": [{"name": "a", "proto": "TCP"}, {"name": "a", "proto": "TCP"}]} => spec.ports[1]: Duplicate value: {"name":"a","proto":"TCP"}
+{"either": {}} => <nil>: Invalid value: "": "spec.either" must validate one and only one schema (oneOf). Found none valid
+{"either": {"a": "", "b": ""}} => <nil>: Invalid value: "": "spec.either" must validate one and only one schema (oneOf). Found 2 valid alternatives
+{"any": 5} => <nil>: Invalid value: "": "spec.any" must validate at least one schema (anyOf)
+{"not": "no"} => <nil>: Invalid value: "": "spec.not" must not validate the schema (not)
+{"object": {"kind": "Pod"}} => spec.object.apiVersion: Required value
+{"object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a/b"}}} => spec.object.metadata.name: Invalid value: "a/b": may not contain '/'
+"##;
+
 #[test]
 fn values_are_checked_in_the_words_users_know() {
-    let table = [
-        (json!({}), "spec.name: Required value"),
-        (
-            json!({"name": "a"}),
-            "spec.name: Invalid value: \"a\": spec.name in body should be at least 2 chars long",
-        ),
-        (json!({"name": "abcdef"}), "spec.name: Too long: may not be more than 5 bytes"),
-        (
-            json!({"name": "ABC"}),
-            "spec.name: Invalid value: \"ABC\": spec.name in body should match '^[a-z]*$'",
-        ),
-        (
-            json!({"name": 1}),
-            "spec.name: Invalid value: \"integer\": spec.name in body must be of type string: \"integer\"",
-        ),
-        (
-            json!({"name": null}),
-            "spec.name: Invalid value: \"null\": spec.name in body must be of type string: \"null\"",
-        ),
-        (
-            json!({"replicas": 0}),
-            "spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1",
-        ),
-        (
-            json!({"replicas": 11}),
-            "spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10",
-        ),
-        (
-            json!({"replicas": 1.5}),
-            "spec.replicas: Invalid value: \"number\": spec.replicas in body must be of type integer: \"number\"",
-        ),
-        (json!({"ratio": 0}), "spec.ratio: Invalid value: 0: spec.ratio in body should be greater than 0"),
-        (
-            json!({"ratio": 0.7}),
-            "spec.ratio: Invalid value: 0.7: spec.ratio in body should be a multiple of 0.5",
-        ),
-        (json!({"mode": "x"}), "spec.mode: Unsupported value: \"x\": supported values: \"On\", \"Off\""),
-        (
-            json!({"port": true}),
-            "spec.port: Invalid value: \"boolean\": spec.port in body must be of type integer,string: \"boolean\"",
-        ),
-        (
-            json!({"address": "x"}),
-            "spec.address: Invalid value: \"x\": spec.address in body must be of type ipv4: \"x\"",
-        ),
-        (
-            json!({"labels": {"a": "", "b": "", "c": ""}}),
-            "spec.labels: Too many: 3: must have at most 2 items",
-        ),
-        (
-            json!({"labels": {"a": 1}}),
-            "spec.labels.a: Invalid value: \"integer\": spec.labels.a in body must be of type string: \"integer\"",
-        ),
-        (json!({"tags": ["a", "b", "c", "d"]}), "spec.tags: Too many: 4: must have at most 3 items"),
-        (json!({"tags": ["a", "b", "a"]}), "spec.tags[2]: Duplicate value: \"a\""),
-        (
-            json!({"tags": [1]}),
-            "spec.tags[0]: Invalid value: \"integer\": spec.tags[0] in body must be of type string: \"integer\"",
-        ),
-        (
-            json!({"ports": [{"name": "a", "proto": "TCP"}, {"name": "a", "proto": "TCP"}]}),
-            "spec.ports[1]: Duplicate value: {\"name\":\"a\",\"proto\":\"TCP\"}",
-        ),
-        (
-            json!({"either": {}}),
-            "<nil>: Invalid value: \"\": \"spec.either\" must validate one and only one schema (oneOf). Found none valid",
-        ),
-        (
-            json!({"either": {"a": "", "b": ""}}),
-            "<nil>: Invalid value: \"\": \"spec.either\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
-        ),
-        (
-            json!({"any": 5}),
-            "<nil>: Invalid value: \"\": \"spec.any\" must validate at least one schema (anyOf)",
-        ),
-        (json!({"not": "no"}), "<nil>: Invalid value: \"\": \"spec.not\" must not validate the schema (not)"),
-        (json!({"object": {"kind": "Pod"}}), "spec.object.apiVersion: Required value"),
-        (
-            json!({"object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a/b"}}}),
-            "spec.object.metadata.name: Invalid value: \"a/b\": may not contain '/'",
-        ),
-    ];
-    for (mut spec, message) in table {
+    for (spec, message) in rows(MISTAKES) {
+        let mut spec = json_of(spec);
         if spec.get("name").is_none() && !message.starts_with("spec.name") {
             spec["name"] = json!("good");
         }

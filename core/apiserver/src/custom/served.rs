@@ -38,7 +38,7 @@ impl Served {
     }
 
     /// Stored objects in this version, as its schema of today has them.
-    pub async fn from_store(&self, objects: Vec<Value>) -> Result<Vec<Value>> {
+    pub async fn read(&self, objects: Vec<Value>) -> Result<Vec<Value>> {
         let mut objects = self.conversion.convert(objects, &self.version.kind.api_version()).await?;
         objects.iter_mut().for_each(|object| self.version.on_read(object));
         Ok(objects)

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     functions::{self, Cost},
     reach,
-    types::{Ty, escape},
+    schema_type::{Ty, escape},
 };
 
 /// A part of an expression.

@@ -233,7 +233,7 @@ impl Place<'_> {
     fn cost(&self, expression: &IdedExpr, optional_old: bool) -> Result<u64, String> {
         let old = self.old.map(|old| vec![old]).unwrap_or_default();
         let own = super::faults::own_type(self.schema, self.whole);
-        let former = if optional_old { super::types::Ty::Dyn } else { own };
+        let former = if optional_old { super::schema_type::Ty::Dyn } else { own };
         let variables = [
             ("self", Part::variable(own, Some(vec![self.new]))),
             ("oldSelf", Part::variable(former, Some(old))),

@@ -6,7 +6,7 @@ use super::{
     estimate::{Part, Walk},
     parse,
     reach::Cardinality,
-    types::Ty,
+    schema_type::Ty,
 };
 use crate::{
     access::{flag, text},

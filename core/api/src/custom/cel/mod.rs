@@ -15,9 +15,9 @@ mod faults;
 mod functions;
 mod parse;
 mod reach;
+mod schema_type;
 #[cfg(test)]
 mod tests;
-mod types;
 mod values;
 
 pub use faults::{Total, faults};

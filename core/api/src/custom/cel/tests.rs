@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Rules, faults, types::escape};
+use super::{Rules, faults, schema_type::escape};
 use crate::custom::Structural;
 
 fn schema(rules: Value) -> Value {

@@ -10,7 +10,7 @@ use kube_cel::cel::{
 };
 use serde_json::{Number, Value};
 
-use super::types::escape;
+use super::schema_type::escape;
 use crate::custom::Structural;
 
 /// A value under its schema; `whole` says that it is an object with type and metadata.
