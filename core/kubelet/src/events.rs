@@ -9,6 +9,8 @@ pub(crate) use tiphys_client::Severity as Kind;
 use tiphys_client::{Events, Reporter, reference};
 use tiphys_lifecycle::Tasks;
 
+use crate::pod::spec;
+
 #[derive(Clone)]
 pub(crate) struct Recorder(Events);
 
@@ -31,7 +33,7 @@ impl Recorder {
         reason: &str,
         message: impl Into<String>,
     ) {
-        let field_path = Some(format!("spec.containers{{{name}}}"));
+        let field_path = Some(spec::field_path(pod, name));
         self.0.record(ObjectReference { field_path, ..reference(pod) }, kind, reason, message.into());
     }
 

@@ -148,6 +148,26 @@ pub fn streams(shared: &Shared) -> Result<()> {
     cluster.kubectl(&["delete", "pod", "streams", "--grace-period=1"]).map(drop)
 }
 
+/// A container that joins a Pod which runs, sees its processes, and is attached to.
+pub fn debug(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    let image = format!("--image={BUSYBOX}");
+    cluster.kubectl(&["run", "patient", &image, "--command", "--", "sleep", "3600"])?;
+    cluster.kubectl(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=60s"])?;
+    let script = "read line; echo got $line; cat /proc/1/cmdline";
+    let debug = ["debug", "-i", "patient", &image, "--target=patient", "--", "sh", "-c", script];
+    let mut session = cluster.kubectl_command(&debug).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    // It stays open: at its end the runtime lets go of what the container says, too.
+    let mut word = session.stdin.take().context("piped")?;
+    word.write_all(b"a word\n")?;
+    let lines = BufReader::new(session.stdout.take().context("piped")?).lines();
+    let seen = lines.collect::<std::io::Result<Vec<String>>>()?.join("\n");
+    drop(word);
+    session.wait()?;
+    ensure!(seen.contains("got a word\nsleep\u{0}3600"), "through debug came {seen:?}");
+    cluster.kubectl(&["delete", "pod", "patient", "--grace-period=1"]).map(drop)
+}
+
 /// `Forwarding from 127.0.0.1:40123 -> 8080`
 fn fetch(line: &str) -> Result<String> {
     let address = line.split_whitespace().nth(2).with_context(|| format!("no address in {line:?}"))?;

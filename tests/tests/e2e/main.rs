@@ -45,6 +45,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_create_scale_rollout_delete", kubectl::deployment),
     ("e2e_describe_get_watch_top", kubectl::look),
     ("e2e_exec_logs_port_forward", kubectl::streams),
+    ("e2e_debug_joins_a_running_pod", kubectl::debug),
     ("e2e_a_service_is_reached_across_nodes", network::service),
     ("e2e_logs_of_every_node_are_found", logs::search),
     ("e2e_sql_sees_pods_and_disk", sql::tables),

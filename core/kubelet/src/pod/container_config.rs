@@ -21,6 +21,8 @@ pub struct ContainerFacts {
     pub variables: Vec<(String, String)>,
     pub mounts: Vec<v1::Mount>,
     pub node_memory: u64,
+    /// The instance whose processes it is to see.
+    pub target: Option<String>,
 }
 
 /// The configuration, or why there can be none.
@@ -34,7 +36,7 @@ pub fn container_config(
     let words = |words: &Option<Vec<String>>| -> Vec<String> {
         words.iter().flatten().map(|word| env::expand(word, lookup)).collect()
     };
-    let security_context = security::container(pod, container, &facts.image_user)?;
+    let security_context = security::container(pod, container, &facts.image_user, facts.target)?;
     Ok(v1::ContainerConfig {
         metadata: Some(v1::ContainerMetadata { name: container.name.clone(), attempt: facts.attempt }),
         image: Some(v1::ImageSpec {
@@ -112,6 +114,7 @@ mod tests {
             variables: vec![("HOST".into(), "db".into())],
             mounts: Vec::new(),
             node_memory: 1 << 30,
+            target: None,
         };
         let config = container_config(&pod, &spec::of(&pod).containers[0], facts).expect("a configuration");
         assert_eq!(config.args, ["--to=db", "$(NO)"]);

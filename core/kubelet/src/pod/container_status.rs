@@ -28,10 +28,27 @@ pub struct Knowledge<'a> {
     pub over: bool,
 }
 
-/// Of one container; `is_init` for one of the init containers' list.
-pub fn container_status(known: &Knowledge<'_>, container: &Spec, is_init: bool) -> ContainerStatus {
+/// In which list of the status a container stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    Init,
+    Main,
+    Ephemeral,
+}
+
+/// Of one container.
+pub fn container_status(known: &Knowledge<'_>, container: &Spec, list: List) -> ContainerStatus {
+    let mut status = seen_or_not(known, container, list);
+    if list == List::Ephemeral {
+        // Nobody waits for it to be ready.
+        (status.ready, status.started) = (false, None);
+    }
+    status
+}
+
+fn seen_or_not(known: &Knowledge<'_>, container: &Spec, list: List) -> ContainerStatus {
     let image = container.image.clone().unwrap_or_default();
-    let reported = reported(known.pod, &container.name, is_init);
+    let reported = reported(known.pod, &container.name, list);
     let mut status = ContainerStatus {
         name: container.name.clone(),
         image,
@@ -39,7 +56,7 @@ pub fn container_status(known: &Knowledge<'_>, container: &Spec, is_init: bool) 
         ..Default::default()
     };
     let Some(latest) = known.runtime.latest(&container.name) else {
-        return never_seen(known, container, is_init, reported, status);
+        return never_seen(known, container, list, reported, status);
     };
     let probed = known.probes.get(&latest.id).cloned().unwrap_or_default();
     let previous = known.runtime.previous(&container.name);
@@ -56,7 +73,8 @@ pub fn container_status(known: &Knowledge<'_>, container: &Spec, is_init: bool) 
             status.state = Some(ContainerState { running: Some(running), ..Default::default() });
             status.last_state = before();
             status.started = Some(probed.started);
-            status.ready = probed.started && (probed.ready || is_init && !spec::is_sidecar(container));
+            status.ready =
+                probed.started && (probed.ready || list == List::Init && !spec::is_sidecar(container));
         }
         State::Created => {
             status.state = Some(waiting("ContainerCreating", ""));
@@ -65,7 +83,7 @@ pub fn container_status(known: &Knowledge<'_>, container: &Spec, is_init: bool) 
         }
         State::Exited(exit) => {
             status.started = Some(false);
-            status.ready = is_init && !spec::is_sidecar(container) && exit.code == 0;
+            status.ready = list == List::Init && !spec::is_sidecar(container) && exit.code == 0;
             match held_back(known, &container.name) {
                 Some(waits) if !known.over => {
                     status.state = Some(waits);
@@ -90,15 +108,15 @@ fn held_back(known: &Knowledge<'_>, name: &str) -> Option<ContainerState> {
 fn never_seen(
     known: &Knowledge<'_>,
     container: &Spec,
-    is_init: bool,
+    list: List,
     reported: Option<&ContainerStatus>,
     mut status: ContainerStatus,
 ) -> ContainerStatus {
     if let Some(reported) = reported {
-        // What ran before and was cleaned away is still true once the Pod is over.
-        if known.over && reported.container_id.is_some() {
+        // What ran before and was cleaned away is still true once it will not run again.
+        if (known.over || list == List::Ephemeral) && reported.container_id.is_some() {
             let mut kept = reported.clone();
-            kept.ready = is_init && kept.ready;
+            kept.ready = list == List::Init && kept.ready;
             kept.started = Some(false);
             if kept.state.as_ref().is_none_or(|state| state.terminated.is_none()) {
                 kept.state = Some(vanished(reported));
@@ -118,13 +136,13 @@ fn never_seen(
     let problem = known.problems.get(&container.name);
     status.state = Some(match problem {
         Some(problem) => waiting(&problem.reason, &problem.message),
-        None if is_init || spec::init_containers(known.pod).is_empty() || initialized(known) => {
+        None if list != List::Main || spec::init_containers(known.pod).is_empty() || initialized(known) => {
             waiting("ContainerCreating", "")
         }
         None => waiting("PodInitializing", ""),
     });
     // An init container that has not had its turn.
-    if is_init && problem.is_none() {
+    if list == List::Init && problem.is_none() {
         status.state = Some(waiting("PodInitializing", ""));
     }
     status.started = Some(false);
@@ -148,16 +166,22 @@ pub fn incomplete_init<'a>(known: &'a Knowledge<'_>) -> Vec<&'a str> {
             known.probes.get(&latest.id).is_some_and(|probed| probed.started)
         }
         Some(latest) => latest.succeeded(),
-        None => reported(known.pod, &container.name, true).is_some_and(|status| status.ready) && known.over,
+        None => {
+            reported(known.pod, &container.name, List::Init).is_some_and(|status| status.ready) && known.over
+        }
     };
     let missing = spec::init_containers(known.pod).iter().filter(|container| !done(container));
     missing.map(|container| container.name.as_str()).collect()
 }
 
-fn reported<'a>(pod: &'a Pod, name: &str, is_init: bool) -> Option<&'a ContainerStatus> {
+fn reported<'a>(pod: &'a Pod, name: &str, list: List) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let list = if is_init { &status.init_container_statuses } else { &status.container_statuses };
-    list.iter().flatten().find(|status| status.name == name)
+    let statuses = match list {
+        List::Init => &status.init_container_statuses,
+        List::Main => &status.container_statuses,
+        List::Ephemeral => &status.ephemeral_container_statuses,
+    };
+    statuses.iter().flatten().find(|status| status.name == name)
 }
 
 pub fn waiting(reason: &str, message: &str) -> ContainerState {

@@ -94,7 +94,7 @@ fn value_from(
     }
     if let Some(selector) = &from.resource_field_ref {
         let of = selector.container_name.as_deref().filter(|name| !name.is_empty());
-        let container = of.map_or(Some(container), |name| spec::container(pod, name));
+        let container = of.map_or(Some(container), |name| spec::original(pod, name));
         let container = container.ok_or("resourceFieldRef names a container that the Pod has not")?;
         return downward::resource(container, node, selector).map(Some);
     }

@@ -14,6 +14,7 @@ pub mod container_status;
 pub mod dns;
 pub mod downward;
 pub mod env;
+pub mod ephemeral;
 pub mod names;
 pub mod plan;
 pub mod resources;

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! sandbox ─> init containers one by one (sidecars stay) ─> containers, all at once
+//!        └─> ephemeral containers, once
 //! ```
 //!
 //! A container runs again as the restart policy says, after its back-off. Only
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 
 use super::{
-    backoff,
+    backoff, ephemeral,
     runtime::{Container, RuntimeState, State},
     spec::{self, RestartPolicy},
 };
@@ -139,7 +140,23 @@ pub fn plan(view: &View<'_>) -> Plan {
             decide(view, &mut plan, container, policy);
         }
     }
+    begin_ephemeral(view, &mut plan);
     plan
+}
+
+/// Each is started once, whatever the others do, and never again.
+fn begin_ephemeral(view: &View<'_>, plan: &mut Plan) {
+    for container in ephemeral::all(view.pod) {
+        let name = &container.name;
+        match view.runtime.latest(name) {
+            // Made, but this process or the one before ended before it was started.
+            Some(made) if made.state == State::Created => {
+                start(view, plan, name, made.attempt, Duration::ZERO)
+            }
+            None if !ephemeral::was_made(view.pod, name) => start(view, plan, name, 0, Duration::ZERO),
+            _ => {}
+        }
+    }
 }
 
 /// A Pod that may only run for so long, and did.
@@ -215,7 +232,7 @@ fn init_done(view: &View<'_>, plan: &mut Plan, policy: RestartPolicy) -> bool {
         match view.runtime.latest(&container.name) {
             // What it did for the sandbox that died it does for the new one, too.
             Some(old) if in_sandbox(&container.name).is_none() => {
-                start(view, plan, container, old.attempt + 1, Duration::ZERO);
+                start(view, plan, &container.name, old.attempt + 1, Duration::ZERO);
             }
             _ => {
                 let policy = if policy == RestartPolicy::Never { policy } else { RestartPolicy::OnFailure };
@@ -235,20 +252,26 @@ fn probed(view: &View<'_>, container: &Container) -> Probed {
 fn decide(view: &View<'_>, plan: &mut Plan, container: &Spec, policy: RestartPolicy) {
     let sandbox = view.runtime.ready_sandbox().map(|sandbox| sandbox.id.as_str());
     let Some(latest) = view.runtime.latest(&container.name) else {
-        return start(view, plan, container, reported_restarts(view.pod, &container.name), Duration::ZERO);
+        return start(
+            view,
+            plan,
+            &container.name,
+            reported_restarts(view.pod, &container.name),
+            Duration::ZERO,
+        );
     };
     if Some(latest.sandbox.as_str()) != sandbox {
         // The sandbox died under it: it starts over in the new one, if its policy lets it.
         let again =
             policy == RestartPolicy::Always || !latest.succeeded() && policy == RestartPolicy::OnFailure;
         if again || latest.exit().is_none() {
-            start(view, plan, container, latest.attempt + 1, Duration::ZERO);
+            start(view, plan, &container.name, latest.attempt + 1, Duration::ZERO);
         }
         return;
     }
     match &latest.state {
         // Made, but this process or the one before ended before it was started.
-        State::Created => start(view, plan, container, latest.attempt, latest.delay),
+        State::Created => start(view, plan, &container.name, latest.attempt, latest.delay),
         State::Running { .. } => {
             let (id, name) = (latest.id.clone(), latest.name.clone());
             if let Some(why) = must_die(view, container, latest) {
@@ -275,7 +298,7 @@ fn restart(view: &View<'_>, plan: &mut Plan, container: &Spec, latest: &Containe
     let left = backoff::remaining(latest, view.now);
     let pause = backoff::pause_after(latest);
     if left.is_zero() {
-        return start(view, plan, container, latest.attempt + 1, pause);
+        return start(view, plan, &container.name, latest.attempt + 1, pause);
     }
     plan.ask_again(left);
     let message = format!(
@@ -289,14 +312,14 @@ fn restart(view: &View<'_>, plan: &mut Plan, container: &Spec, latest: &Containe
     plan.crash_loops.insert(container.name.clone(), message);
 }
 
-fn start(view: &View<'_>, plan: &mut Plan, container: &Spec, attempt: u32, delay: Duration) {
-    if let Some(problem) = view.problems.get(&container.name) {
+fn start(view: &View<'_>, plan: &mut Plan, name: &str, attempt: u32, delay: Duration) {
+    if let Some(problem) = view.problems.get(name) {
         let left = backoff::between(view.now, problem.retry_at);
         if !left.is_zero() {
             return plan.ask_again(left);
         }
     }
-    plan.actions.push(Action::Start { container: container.name.clone(), attempt, delay });
+    plan.actions.push(Action::Start { container: name.to_owned(), attempt, delay });
 }
 
 fn must_die(view: &View<'_>, container: &Spec, latest: &Container) -> Option<String> {

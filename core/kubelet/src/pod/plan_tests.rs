@@ -319,3 +319,28 @@ fn a_pod_ends_at_its_deadline_and_an_ended_one_stays_so() {
     case.runtime = RuntimeState::default();
     case.check(&[]);
 }
+
+#[test]
+fn an_ephemeral_container_is_started_once_and_waits_for_nobody() {
+    let spec = || with(two(), "ephemeralContainers", json!([{"name": "debug", "image": "debug"}]));
+    let both = || vec![instance("a", 0, running()), instance("b", 0, running())];
+    let and = |container: Container| [vec![container], both()].concat();
+    Case::new(spec(), both()).check(&["start debug 0"]);
+    Case::new(spec(), and(instance("debug", 0, State::Created))).check(&["start debug 0"]);
+    Case::new(spec(), and(instance("debug", 0, running()))).check(&[]);
+    Case::new(spec(), and(instance("debug", 0, exited(1, 900)))).check(&[]);
+    // Not with a new sandbox either, nor when the runtime has forgotten it.
+    Case::new(spec(), and(instance("debug@old", 0, exited(137, 1)))).check(&[]);
+    let mut case = Case::new(spec(), both());
+    let status = json!([{"name": "debug", "containerID": "containerd://x", "image": "", "imageID": "",
+        "ready": false, "restartCount": 0}]);
+    case.pod.status = serde_json::from_value(json!({"ephemeralContainerStatuses": status})).ok();
+    case.check(&[]);
+    // An init container that goes on holds up the others only.
+    let init = with(spec(), "initContainers", json!([{"name": "i", "image": "i"}]));
+    Case::new(init, vec![instance("i", 0, running())]).check(&["start debug 0"]);
+    // It keeps no Pod from its end.
+    let done =
+        [instance("a", 0, exited(0, 9)), instance("b", 0, exited(0, 9)), instance("debug", 0, running())];
+    Case::new(with(spec(), "restartPolicy", json!("Never")), done.into()).check(&["kill debug-0", "stop s"]);
+}

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
 use tiphys_runtime::cri::v1::{self, NamespaceMode, security_profile::ProfileType};
 
-use super::spec;
+use super::{ephemeral, spec};
 
 /// What an unprivileged container may not see or write below /proc and /sys, as
 /// other runtimes hide it.
@@ -45,10 +45,22 @@ pub fn namespaces(pod: &Pod) -> v1::NamespaceOption {
     }
 }
 
+fn with_target(mut options: v1::NamespaceOption, target: Option<String>) -> v1::NamespaceOption {
+    if let Some(target) = target.filter(|_| options.pid() == NamespaceMode::Container) {
+        options.set_pid(NamespaceMode::Target);
+        options.target_id = target;
+    }
+    options
+}
+
 /// Of the process that holds the Pod's namespaces.
 pub fn sandbox(pod: &Pod) -> v1::LinuxSandboxSecurityContext {
     let context = pod_context(pod);
-    let privileged = spec::all_containers(pod).any(is_privileged);
+    // Of any list: the runtime lets none into a sandbox of less privilege.
+    let later = ephemeral::all(pod).iter().map(|container| &container.security_context);
+    let mut contexts = spec::all_containers(pod).map(|container| &container.security_context).chain(later);
+    let privileged =
+        contexts.any(|context| context.as_ref().is_some_and(|context| context.privileged == Some(true)));
     v1::LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(pod)),
         run_as_user: context.run_as_user.map(|value| v1::Int64Value { value }),
@@ -60,11 +72,13 @@ pub fn sandbox(pod: &Pod) -> v1::LinuxSandboxSecurityContext {
     }
 }
 
-/// Of a container. `image_user` is what the image asks to run as: a uid or a name.
+/// Of a container. `image_user` is what the image asks to run as: a uid or a name;
+/// `target` the instance whose processes it is to see, if the Pod does not share them anyway.
 pub fn container(
     pod: &Pod,
     container: &Container,
     image_user: &ImageUser,
+    target: Option<String>,
 ) -> Result<v1::LinuxContainerSecurityContext, String> {
     let outer = pod_context(pod);
     let own = container.security_context.clone().unwrap_or_default();
@@ -90,7 +104,7 @@ pub fn container(
             ..Default::default()
         }),
         privileged,
-        namespace_options: Some(namespaces(pod)),
+        namespace_options: Some(with_target(namespaces(pod), target)),
         // CRI refuses a group without a user.
         run_as_group: (run_as_user.is_some() || !run_as_username.is_empty())
             .then_some(group)
@@ -177,7 +191,7 @@ mod tests {
     ) -> Result<v1::LinuxContainerSecurityContext, String> {
         let pod = json!({"spec": {"securityContext": outer, "containers": [{"name": "a", "securityContext": own}]}});
         let pod: Pod = serde_json::from_value(pod).expect("a Pod");
-        container(&pod, &spec::of(&pod).containers[0], &image)
+        container(&pod, &spec::of(&pod).containers[0], &image, None)
     }
 
     #[test]
@@ -205,6 +219,34 @@ mod tests {
             (json!({"runAsNonRoot": false}), ImageUser::Root, true),
         ] {
             assert_eq!(context(non_root(), own.clone(), image.clone()).is_ok(), ok, "{own} {image:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_gives_its_processes_unless_they_are_shared_anyway() {
+        for (spec, expected) in [
+            (json!({}), NamespaceMode::Target),
+            (json!({"shareProcessNamespace": true}), NamespaceMode::Pod),
+            (json!({"hostPID": true}), NamespaceMode::Node),
+        ] {
+            let mut pod = json!({"spec": spec});
+            pod["spec"]["containers"] = json!([{"name": "a"}]);
+            let pod: Pod = serde_json::from_value(pod).expect("a Pod");
+            let a = &spec::of(&pod).containers[0];
+            let made = container(&pod, a, &ImageUser::Root, Some("id".into())).expect("allowed");
+            let options = made.namespace_options.expect("options");
+            assert_eq!(options.pid(), expected, "{spec}");
+            assert_eq!(options.target_id.is_empty(), expected != NamespaceMode::Target);
+        }
+    }
+
+    #[test]
+    fn a_privileged_container_of_any_list_makes_the_sandbox_so() {
+        for (list, expected) in [("containers", true), ("ephemeralContainers", true), ("none", false)] {
+            let mut spec = json!({"containers": []});
+            spec[list] = json!([{"name": "a", "securityContext": {"privileged": true}}]);
+            let pod: Pod = serde_json::from_value(json!({"spec": spec})).expect("a Pod");
+            assert_eq!(sandbox(&pod).privileged, expected, "{list}");
         }
     }
 }

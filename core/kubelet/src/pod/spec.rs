@@ -1,7 +1,11 @@
 //! Reading a Pod's spec: the questions that several decisions ask.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use sha2::{Digest, Sha256};
+
+use super::ephemeral;
 
 /// When a container that ended is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +44,27 @@ pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     init_containers(pod).iter().chain(&of(pod).containers)
 }
 
-pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+/// One that the Pod began with.
+pub fn original<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     all_containers(pod).find(|container| container.name == name)
+}
+
+/// Of any list, the ephemeral ones too.
+pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> {
+    let found = original(pod, name).map(Cow::Borrowed);
+    found.or_else(|| ephemeral::find(pod, name).map(|found| Cow::Owned(ephemeral::as_container(found))))
+}
+
+/// Where in the Pod the container stands, as events name it.
+pub fn field_path(pod: &Pod, name: &str) -> String {
+    let list = if ephemeral::find(pod, name).is_some() {
+        "ephemeralContainers"
+    } else if init_containers(pod).iter().any(|container| container.name == name) {
+        "initContainers"
+    } else {
+        "containers"
+    };
+    format!("spec.{list}{{{name}}}")
 }
 
 pub fn uid(pod: &Pod) -> &str {

@@ -5,14 +5,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus},
+    api::core::v1::{Container, ContainerStatus, HostIP, PodIP, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
 use super::{
     conditions,
-    container_status::{Knowledge, container_status, incomplete_init},
-    resources,
+    container_status::{Knowledge, List, container_status, incomplete_init},
+    ephemeral, resources,
     spec::{self, RestartPolicy},
 };
 
@@ -27,10 +27,13 @@ pub struct Surroundings<'a> {
 pub fn status(known: &Knowledge<'_>, around: &Surroundings<'_>) -> PodStatus {
     let pod = known.pod;
     let old = pod.status.clone().unwrap_or_default();
-    let init: Vec<_> =
-        spec::init_containers(pod).iter().map(|container| container_status(known, container, true)).collect();
-    let main: Vec<_> =
-        spec::of(pod).containers.iter().map(|container| container_status(known, container, false)).collect();
+    let of = |containers: &[Container], list: List| -> Vec<ContainerStatus> {
+        containers.iter().map(|container| container_status(known, container, list)).collect()
+    };
+    let init = of(spec::init_containers(pod), List::Init);
+    let main = of(&spec::of(pod).containers, List::Main);
+    let later: Vec<Container> = ephemeral::all(pod).iter().map(ephemeral::as_container).collect();
+    let later = of(&later, List::Ephemeral);
     let phase = match around.failure {
         Some(_) => "Failed",
         // A Pod that ended stays as it ended.
@@ -59,6 +62,7 @@ pub fn status(known: &Knowledge<'_>, around: &Surroundings<'_>) -> PodStatus {
         conditions: Some(conditions),
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: Some(main),
+        ephemeral_container_statuses: (!later.is_empty()).then_some(later),
         host_ip: around.host_ips.first().cloned(),
         host_ips: Some(around.host_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect()),
         pod_ip: pod_ips.first().cloned(),

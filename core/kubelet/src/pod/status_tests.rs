@@ -45,6 +45,7 @@ fn exited(code: i32) -> State {
 struct Case {
     policy: &'static str,
     init: Value,
+    ephemeral: Value,
     old: Value,
     containers: Vec<Container>,
     unready: Vec<&'static str>,
@@ -60,7 +61,7 @@ impl Case {
 
     fn status(&self) -> PodStatus {
         let spec = json!({"restartPolicy": self.policy, "containers": [{"name": "a"}, {"name": "b"}],
-            "initContainers": self.init});
+            "initContainers": self.init, "ephemeralContainers": self.ephemeral});
         let pod = json!({"metadata": {"name": "web", "uid": "u"}, "spec": spec, "status": self.old});
         let pod: Pod = serde_json::from_value(pod).expect("a Pod");
         let sandbox = Sandbox {
@@ -234,4 +235,32 @@ fn what_the_runtime_forgot_is_not_forgotten() {
     // The next status is made from this one, and must not lose it either.
     let again = serde_json::to_value(&first).expect("JSON");
     check(&Case { old: again, ..Case::of("Always", Vec::new()) }.status());
+}
+
+#[test]
+fn ephemeral_containers_are_shown_and_do_not_count() {
+    let with = |found: Option<Container>, old: Value| {
+        let both = [instance("a", 0, running()), instance("b", 0, running())];
+        let containers = found.into_iter().chain(both).collect();
+        Case { ephemeral: json!([{"name": "debug"}]), old, ..Case::of("Always", containers) }.status()
+    };
+    let shown = |status: &PodStatus| status.ephemeral_container_statuses.clone().expect("a list")[0].clone();
+    for (state, is_running) in [(running(), true), (exited(1), false)] {
+        let status = with(Some(instance("debug", 0, state)), Value::Null);
+        assert_eq!(status.phase.as_deref(), Some("Running"));
+        assert_eq!(condition(&status, "Ready").0, "True");
+        assert_eq!(status.container_statuses.as_ref().map(Vec::len), Some(2));
+        let found = shown(&status);
+        let state = found.state.expect("a state");
+        assert_eq!((state.running.is_some(), state.terminated.is_some()), (is_running, !is_running));
+        assert_eq!((found.ready, found.started, found.restart_count), (false, None, 0));
+    }
+    let waiting = |status: &PodStatus| shown(status).state.and_then(|state| state.waiting?.reason);
+    assert_eq!(waiting(&with(None, Value::Null)).as_deref(), Some("ContainerCreating"));
+    // One that the runtime has forgotten does not come again.
+    let old = json!({"ephemeralContainerStatuses": [{"name": "debug", "containerID": "containerd://x", "image": "",
+        "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}}}]});
+    let gone = shown(&with(None, old)).state.and_then(|state| state.terminated).expect("an end");
+    assert_eq!(gone.reason.as_deref(), Some("ContainerStatusUnknown"));
+    assert!(Case::of("Always", Vec::new()).status().ephemeral_container_statuses.is_none());
 }

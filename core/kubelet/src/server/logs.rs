@@ -67,7 +67,8 @@ fn waiting(view: &PodView, name: &str) -> String {
     let status = view.pod.status.as_ref();
     let statuses = status.into_iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
-        status.container_statuses.iter().flatten().chain(init)
+        let later = status.ephemeral_container_statuses.iter().flatten();
+        status.container_statuses.iter().flatten().chain(init).chain(later)
     });
     let mut states = statuses.filter(|status| status.name == name).filter_map(|status| status.state.as_ref());
     let reason = states.find_map(|state| state.waiting.as_ref()?.reason.clone());

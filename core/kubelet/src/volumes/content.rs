@@ -158,7 +158,7 @@ fn fields(
             downward::field(context.pod, context.node, &field.field_path)?
         } else if let Some(selector) = &item.resource_field_ref {
             let name = selector.container_name.as_deref().unwrap_or_default();
-            let container = spec::container(context.pod, name);
+            let container = spec::original(context.pod, name);
             let container = container.ok_or_else(|| format!("the Pod has no container {name:?}"))?;
             downward::resource(container, context.node, selector)?
         } else {

@@ -221,7 +221,7 @@ impl Worker {
         let mut wanted = sources::of_volumes(&self.pod);
         for name in self.problems.keys() {
             if let Some(container) = spec::container(&self.pod, name) {
-                wanted.extend(sources::of_variables(&self.pod, container));
+                wanted.extend(sources::of_variables(&self.pod, &container));
             }
         }
         self.context.sources.watch_for(&self.uid, &wanted);

@@ -68,7 +68,8 @@ impl Worker {
     /// While its postStart hook runs, an instance is neither started nor ready.
     fn hooks_pending(&self, instance: &Container) -> bool {
         let spec = spec::container(&self.pod, &instance.name);
-        let has_hook = spec.and_then(|spec| spec.lifecycle.as_ref()?.post_start.as_ref()).is_some();
+        let has_hook =
+            spec.as_deref().and_then(|spec| spec.lifecycle.as_ref()?.post_start.as_ref()).is_some();
         has_hook && !self.hooks_run.contains(&instance.id) && !was_started(&self.pod, instance)
     }
 
@@ -91,7 +92,7 @@ impl Worker {
         board.put(&instance.id, Probed { started, ready, failed: None });
         let context = ProbeContext {
             pod: Arc::clone(&self.pod),
-            container: container.clone(),
+            container: container.into_owned(),
             target: Target { cri: self.context.cri.clone(), container_id: instance.id.clone(), ip },
             started_at,
             board,

@@ -117,7 +117,8 @@ impl Worker {
                 let file =
                     self.context.volumes.termination_log(&self.uid, &container.name, container.attempt);
                 let log = root.join(&container.log_path);
-                last_words(&file, &root, &log, spec::container(&self.pod, &container.name), exit.code)
+                let spec = spec::container(&self.pod, &container.name);
+                last_words(&file, &root, &log, spec.as_deref(), exit.code)
             });
             exit.message = message.clone();
         }

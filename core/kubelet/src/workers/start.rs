@@ -1,6 +1,6 @@
 //! One container, started: image, variables, mounts, create, start, hook.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
@@ -13,7 +13,7 @@ use crate::{
     pod::{
         backoff,
         container_config::{ContainerFacts, container_config},
-        env,
+        env, ephemeral,
         plan::{Plan, Problem},
         spec,
     },
@@ -44,7 +44,7 @@ struct Obstacle {
 impl Worker {
     /// True when it runs now, or ended at once.
     pub(super) async fn start(&mut self, plan: &mut Plan, name: &str, attempt: u32, delay: Duration) -> bool {
-        let Some(container) = spec::container(&self.pod, name).cloned() else { return false };
+        let Some(container) = spec::container(&self.pod, name).map(Cow::into_owned) else { return false };
         match self.try_start(&container, attempt, delay).await {
             Ok(()) => {
                 self.problems.remove(name);
@@ -157,6 +157,7 @@ impl Worker {
             variables,
             mounts: mounts.map_err(|error| wrong(error.to_string()))?,
             node_memory: context.config.capacity.memory_bytes,
+            target: self.target_of(name).map_err(wrong)?,
         };
         let config = container_config(&self.pod, container, facts).map_err(wrong)?;
         let sandbox = self.runtime.ready_sandbox();
@@ -172,6 +173,15 @@ impl Worker {
             context.events.container(&self.pod, name, Kind::Warning, "Failed", format!("Error: {error}"));
             Obstacle { reason: CREATE_ERROR, message: error.to_string() }
         })
+    }
+
+    /// The instance whose processes an ephemeral container is to see.
+    fn target_of(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(target) = ephemeral::target(&self.pod, name) else { return Ok(None) };
+        let found = self.runtime.latest(target).filter(|instance| instance.is_running());
+        found
+            .map(|instance| Some(instance.id.clone()))
+            .ok_or_else(|| format!("target container {target:?} does not run"))
     }
 
     /// An instance that was made but never started holds the next one's name.
@@ -216,7 +226,7 @@ impl Worker {
     /// The hook of a container that an earlier process started, and did not live to run.
     /// Hooks run at least once, as the API has it.
     pub(super) async fn run_hook(&mut self, name: &str, id: &str) -> bool {
-        if let Some(container) = spec::container(&self.pod, name).cloned() {
+        if let Some(container) = spec::container(&self.pod, name).map(Cow::into_owned) {
             self.post_start(&container, id).await;
         }
         true

@@ -112,7 +112,7 @@ impl Worker {
         self.context.events.container(&self.pod, &container.name, Kind::Normal, "Killing", message);
         let begun = tokio::time::Instant::now();
         let spec = spec::container(&self.pod, &container.name);
-        let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+        let hook = spec.as_deref().and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
         if let Some((spec, hook)) = hook.filter(|_| !grace.is_zero()) {
             let target = self.target(&container.id);
             let ran = tokio::time::timeout(grace, Box::pin(run_handler(&target, spec, hook, grace))).await;

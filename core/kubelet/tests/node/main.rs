@@ -6,6 +6,7 @@
 #[path = "../../../runtime/tests/own/mod.rs"]
 mod own;
 
+mod ephemeral;
 mod harness;
 mod lives;
 mod peers;
@@ -47,6 +48,11 @@ fn a_sandbox_that_died_is_replaced() {
 #[test]
 fn an_unhealthy_container_is_restarted_with_back_off() {
     run("an_unhealthy_container_is_restarted_with_back_off", probes::back_off);
+}
+
+#[test]
+fn a_container_for_debugging_joins_a_running_pod() {
+    run("a_container_for_debugging_joins_a_running_pod", ephemeral::debugging);
 }
 
 #[test]
