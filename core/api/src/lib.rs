@@ -29,6 +29,7 @@ pub mod placement;
 pub mod pod;
 pub mod quantity;
 pub mod quota;
+pub mod resource_names;
 pub mod samples;
 pub mod schema;
 pub mod selector;

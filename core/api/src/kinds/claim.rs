@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::volume::access_modes;
 use crate::{
-    access::{default, ensure, has, keep_status, list, set, text},
+    access::{default, ensure, has, keep_status, list, remove, set, text, with},
     field::FieldError,
     kind::{Column, Kind, Subresource},
+    quantity::Quantity,
     table::{AGE, NAME, text_or, text_or_none},
     validate::{Errors, optional_one_of, quantity},
 };
@@ -72,19 +73,60 @@ fn validate(claim: &Value) -> Errors {
 }
 
 fn validate_update(new: &Value, old: &Value) -> Errors {
-    let frozen = |claim: &Value, with_volume: bool| {
+    let bound = text(old, "/status/phase") == "Bound";
+    let named = !text(old, "/spec/volumeName").is_empty();
+    let frozen = |claim: &Value| {
         let mut spec = claim.get("spec").cloned().unwrap_or_default();
-        let mutable = ["resources", "volumeAttributesClassName"];
-        mutable.iter().for_each(|key| crate::access::remove(&mut spec, key));
-        if !with_volume {
-            crate::access::remove(&mut spec, "volumeName");
+        if bound {
+            remove(&mut spec, "volumeAttributesClassName");
+            with(&mut spec, "/resources/requests", |requests| remove(requests, "storage"));
+        }
+        if !named {
+            remove(&mut spec, "volumeName");
         }
         spec
     };
-    let bound = !text(old, "/spec/volumeName").is_empty();
-    if frozen(new, bound) == frozen(old, bound) {
-        return Vec::new();
+    let mut errors = Vec::new();
+    if frozen(new) != frozen(old) {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        errors.push(FieldError::forbidden("spec", detail));
     }
-    let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    vec![FieldError::forbidden("spec", detail)]
+    let size =
+        |claim: &Value, pointer: &str| text(claim, pointer).parse::<Quantity>().unwrap_or(Quantity::ZERO);
+    let requested = |claim: &Value| size(claim, "/spec/resources/requests/storage");
+    // What could not be expanded may be asked for less, but never for less than there is.
+    if requested(new) < requested(old) && requested(new) <= size(old, "/status/capacity/storage") {
+        let path = "spec.resources.requests.storage";
+        errors.push(FieldError::forbidden(path, "field can not be less than status.capacity"));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_claim_may_grow() {
+        let claim = |phase: &str, size: &str, class: &str| {
+            json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": size } },
+                              "volumeName": "v", "storageClassName": class },
+                    "status": { "phase": phase, "capacity": { "storage": "2Gi" } } })
+        };
+        let bound = |size: &str| claim("Bound", size, "a");
+        let immutable = "spec: Forbidden: spec is immutable after creation except resources.requests and \
+                         volumeAttributesClassName for bound claims";
+        let small = "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity";
+        let table = [
+            (bound("2Gi"), bound("4Gi"), None),
+            (bound("4Gi"), bound("3Gi"), None),
+            (bound("4Gi"), bound("2Gi"), Some(small)),
+            (claim("Pending", "2Gi", "a"), claim("Pending", "4Gi", "a"), Some(immutable)),
+            (bound("2Gi"), claim("Bound", "2Gi", "b"), Some(immutable)),
+        ];
+        for (old, new, expected) in table {
+            let told: Vec<_> = validate_update(&new, &old).iter().map(ToString::to_string).collect();
+            assert_eq!(told, Vec::from_iter(expected.map(String::from)));
+        }
+    }
 }

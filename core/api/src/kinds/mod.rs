@@ -6,6 +6,8 @@
 
 use crate::kind::Kind;
 
+mod admission_policies;
+mod admission_rules;
 mod certificate_signing_request;
 mod claim;
 mod classes;
@@ -23,7 +25,7 @@ mod horizontal_pod_autoscaler;
 mod ingress;
 mod job;
 mod lease;
-mod limits;
+mod limit_range;
 mod namespace;
 mod network_policy;
 mod node;
@@ -32,6 +34,7 @@ mod pod_disruption_budget;
 mod pod_template;
 mod replica_set;
 mod replication_controller;
+mod resource_quota;
 mod reviews;
 mod role;
 mod role_binding;
@@ -42,6 +45,7 @@ mod stateful_set;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod webhooks;
 
 /// All kinds served, in the order in which discovery names groups and resources. Of several
 /// versions of a group, the first is preferred.
@@ -65,7 +69,7 @@ static ALL: &[&Kind] = &[
     &config_map::KIND,
     &endpoints::KIND,
     &event::KIND,
-    &limits::LIMIT_RANGE,
+    &limit_range::KIND,
     &namespace::KIND,
     &node::KIND,
     &claim::KIND,
@@ -73,10 +77,18 @@ static ALL: &[&Kind] = &[
     &pod::KIND,
     &pod_template::KIND,
     &replication_controller::KIND,
-    &limits::RESOURCE_QUOTA,
+    &resource_quota::KIND,
     &secret::KIND,
     &service_account::KIND,
     &service::KIND,
+    &webhooks::MUTATING,
+    &webhooks::VALIDATING,
+    &admission_policies::MUTATING,
+    &admission_policies::MUTATING_BINDING,
+    &admission_policies::VALIDATING,
+    &admission_policies::VALIDATING_BINDING,
+    &admission_policies::MUTATING_BETA,
+    &admission_policies::MUTATING_BINDING_BETA,
     &controller_revision::KIND,
     &daemon_set::KIND,
     &deployment::KIND,

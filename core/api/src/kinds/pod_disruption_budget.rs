@@ -7,7 +7,7 @@ use crate::{
     field::FieldError,
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, number},
-    validate::{Errors, count_or_percent, labels},
+    validate::{Errors, count_or_percent, labels, one_of},
 };
 
 pub static KIND: Kind = Kind {
@@ -45,7 +45,17 @@ fn validate(budget: &Value) -> Errors {
         errors.push(FieldError::invalid("spec", &budget["spec"], detail));
     }
     for key in ["minAvailable", "maxUnavailable"] {
-        count_or_percent(present(budget, &format!("/spec/{key}")), &format!("spec.{key}"), &mut errors);
+        let value = present(budget, &format!("/spec/{key}"));
+        count_or_percent(value, &format!("spec.{key}"), &mut errors);
+        let percent =
+            value.and_then(Value::as_str).and_then(|text| text.strip_suffix('%')?.parse::<u32>().ok());
+        if let (Some(value), Some(101..)) = (value, percent) {
+            errors.push(FieldError::invalid(format!("spec.{key}"), value, "must not be greater than 100%"));
+        }
+    }
+    if has(budget, "/spec/unhealthyPodEvictionPolicy") {
+        let supported = ["AlwaysAllow", "IfHealthyBudget"];
+        one_of(&budget["spec"], "unhealthyPodEvictionPolicy", "spec", &supported, &mut errors);
     }
     if let Some(selector) = present(budget, "/spec/selector") {
         labels::selector(selector, "spec.selector", &mut errors);
@@ -58,5 +68,38 @@ fn amount(budget: &Value, pointer: &str) -> Value {
         None => "N/A".into(),
         Some(Value::String(text)) => text.as_str().into(),
         Some(other) => other.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let table = [
+            (json!({ "minAvailable": "100%", "unhealthyPodEvictionPolicy": "AlwaysAllow" }), None),
+            (
+                json!({ "maxUnavailable": "101%" }),
+                Some("spec.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%"),
+            ),
+            (
+                json!({ "maxUnavailable": -1 }),
+                Some("spec.maxUnavailable: Invalid value: -1: must be greater than or equal to 0"),
+            ),
+            (
+                json!({ "unhealthyPodEvictionPolicy": "Never" }),
+                Some(
+                    "spec.unhealthyPodEvictionPolicy: Unsupported value: \"Never\": supported values: \
+                     \"AlwaysAllow\", \"IfHealthyBudget\"",
+                ),
+            ),
+        ];
+        for (spec, expected) in table {
+            let told: Vec<_> = validate(&json!({ "spec": spec })).iter().map(ToString::to_string).collect();
+            assert_eq!(told, Vec::from_iter(expected.map(String::from)));
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     access::{list, text},
     amounts::{self, Amounts},
     quantity::Quantity,
+    resource_names::is_extended,
 };
 
 const NAMES: &[&str] = &[
@@ -64,12 +65,6 @@ fn named(requests: &Amounts, limits: &Amounts) -> Amounts {
         }
     }
     named
-}
-
-/// A resource outside of Kubernetes' own: `example.com/gpu`.
-fn is_extended(name: &str) -> bool {
-    name.split_once('/').is_some_and(|(domain, _)| !domain.contains("kubernetes.io"))
-        && !name.starts_with("requests.")
 }
 
 /// `must specify cpu for: a,b; memory for: b`

@@ -7,6 +7,7 @@
 
 use k8s_openapi::{
     api::{
+        admissionregistration::v1 as admission, admissionregistration::v1beta1 as admission_v1beta1,
         apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
         autoscaling::v1 as autoscaling_v1, autoscaling::v2 as autoscaling_v2, batch::v1 as batch,
         certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
@@ -66,6 +67,10 @@ fn core_kinds(g: &mut SchemaGenerator) {
 
 fn group_kinds(g: &mut SchemaGenerator) {
     generate!(g:
+        admission::ValidatingWebhookConfiguration, admission::MutatingWebhookConfiguration,
+        admission::ValidatingAdmissionPolicy, admission::ValidatingAdmissionPolicyBinding,
+        admission::MutatingAdmissionPolicy, admission::MutatingAdmissionPolicyBinding,
+        admission_v1beta1::MutatingAdmissionPolicy, admission_v1beta1::MutatingAdmissionPolicyBinding,
         apps::Deployment, apps::ReplicaSet, apps::DaemonSet, apps::StatefulSet, apps::ControllerRevision,
         batch::Job, batch::CronJob,
         autoscaling_v1::HorizontalPodAutoscaler, autoscaling_v1::Scale, autoscaling_v2::HorizontalPodAutoscaler,
