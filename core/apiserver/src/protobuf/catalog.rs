@@ -26,7 +26,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Field {
     pub name: String,
-    /// The number of the message that holds the field; 0 if it is the object's own.
+    /// The [`facts::within`] of the message that holds the field; 0 if it is the object's own.
     pub outer: u32,
     pub number: u32,
     /// Whether a zero on the wire is shown in JSON.
@@ -80,9 +80,10 @@ impl Message {
         &self.fields
     }
 
-    /// Whether fields of the object are in a message of this number.
-    pub fn is_outer(&self, number: u32) -> bool {
-        self.places.range((number.max(1), 0)..=(number.max(1), u32::MAX)).next().is_some()
+    /// Whether fields of the object are in this message, or in one that is in it.
+    pub fn is_outer(&self, message: u32) -> bool {
+        let mut outers = self.places.keys().map(|(outer, _)| *outer).filter(|outer| *outer != 0);
+        outers.any(|outer| outer == message || facts::around(outer).0 == message)
     }
 
     fn of(mut fields: Vec<Field>) -> Self {

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `name=4` | field 4 of the message |
 //! | `hostPath=2.3` | field 3 of the message in field 2: a struct that JSON inlines, or the list in a wrapper |
+//! | `scope=2.2.4` | field 4 of the message in field 2 of the message in field 2 |
 //! | `replicas=1*` | a pointer: a zero on the wire says something else than its absence |
 //! | `name=1!` | no pointer and no `omitempty`: JSON shows its zero |
 //! | `paused=7` | no pointer, `omitempty`: Go writes its zero to the wire, and JSON leaves it out |
@@ -25,12 +26,25 @@ pub struct Line {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fact {
     pub name: &'static str,
-    /// The number of the message that holds the field; 0 if it is the object's own.
+    /// The [`within`] of the message that holds the field; 0 if it is the object's own.
     pub outer: u32,
     pub number: u32,
     /// Whether a zero on the wire is shown in JSON.
     pub zero_counts: bool,
 }
+
+/// The message in field `number` of the message `outer`, as one number; none for what no fact names.
+pub fn within(outer: u32, number: u32) -> Option<u32> {
+    let fits = |number: u32| number < 1 << LEVEL;
+    (fits(outer) && fits(number)).then_some((outer << LEVEL) | number)
+}
+
+/// The other way round: the message around it, and the field that it is in.
+pub fn around(message: u32) -> (u32, u32) {
+    (message >> LEVEL, message & ((1 << LEVEL) - 1))
+}
+
+const LEVEL: u32 = 12;
 
 pub fn lines() -> impl Iterator<Item = Line> {
     include_str!("facts.txt").lines().filter_map(line)
@@ -44,9 +58,10 @@ fn line(text: &'static str) -> Option<Line> {
 fn fact(text: &'static str) -> Option<Fact> {
     let (name, place) = text.split_once('=')?;
     let path = place.trim_end_matches(['*', '!']);
-    let (outer, number) = path.split_once('.').unwrap_or(("0", path));
+    let (outer, number) = path.rsplit_once('.').unwrap_or(("0", path));
+    let outer = outer.split('.').try_fold(0, |outer, number| within(outer, number.parse().ok()?))?;
     let zero_counts = path.len() < place.len();
-    Some(Fact { name, outer: outer.parse().ok()?, number: number.parse().ok()?, zero_counts })
+    Some(Fact { name, outer, number: number.parse().ok()?, zero_counts })
 }
 
 #[cfg(test)]
@@ -59,12 +74,18 @@ mod tests {
 
     #[test]
     fn a_line_is_read() {
-        let Some(Line { definition, fields }) = line("a.B name=1! one=2.3* two=4") else {
+        let Some(Line { definition, fields }) = line("a.B name=1! one=2.3* two=4 three=2.5.6") else {
             panic!("no line");
         };
         let fact = |name, outer, number, zero_counts| Fact { name, outer, number, zero_counts };
         assert_eq!(definition, "a.B");
-        assert_eq!(fields, [fact("name", 0, 1, true), fact("one", 2, 3, true), fact("two", 0, 4, false)]);
+        let three_levels = within(2, 5).expect("small");
+        let three = fact("three", three_levels, 6, false);
+        assert_eq!(
+            fields,
+            [fact("name", 0, 1, true), fact("one", 2, 3, true), fact("two", 0, 4, false), three]
+        );
+        assert_eq!(around(three_levels), (2, 5));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     Malformed,
     catalog::{Field, Message, Shape, catalog},
+    facts::within,
     wire::{Payload, fields, packed},
 };
 
@@ -24,7 +25,7 @@ pub fn read(message: &Message, bytes: &[u8]) -> Result<Value, Malformed> {
     Ok(Value::Object(object))
 }
 
-/// Adds the fields of a message, or of the one in its field `outer`.
+/// Adds the fields of a message, or of the one that is `outer` in it.
 fn collect(
     object: &mut Map<String, Value>,
     message: &Message,
@@ -39,8 +40,8 @@ fn collect(
         let (number, payload) = field?;
         if let Some(field) = message.by_place(outer, number) {
             add(object, field, payload, depth)?;
-        } else if outer == 0 && message.is_outer(number) {
-            collect(object, message, number, payload.bytes()?, depth + 1)?;
+        } else if let Some(inner) = within(outer, number).filter(|inner| message.is_outer(*inner)) {
+            collect(object, message, inner, payload.bytes()?, depth + 1)?;
         }
     }
     Ok(())

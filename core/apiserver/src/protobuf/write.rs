@@ -4,7 +4,7 @@
 //! What JSON doesn't have isn't written, though Go would write its zeros: to a
 //! reader of proto2 both are the same. Members that are no field are passed over.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     catalog::{Field, Message, Shape, catalog},
+    facts::around,
     wire::{close, open, put_bytes, put_head, put_integer},
 };
 
@@ -67,14 +68,20 @@ impl<'de> Visitor<'de> for Object<'_> {
             };
             map.next_value_seed(Place { shape: &field.shape, number: field.number, item: false, out })?;
         }
-        for (number, bytes) in inlined {
-            put_bytes(self.out, number, &bytes);
+        // Inner ones first: they are a part of those around them.
+        inlined.sort_by_key(|(message, _)| Reverse(*message));
+        while !inlined.is_empty() {
+            let (message, bytes) = inlined.remove(0);
+            match around(message) {
+                (0, number) => put_bytes(self.out, number, &bytes),
+                (outer, number) => put_bytes(part(&mut inlined, outer), number, &bytes),
+            }
         }
         Ok(())
     }
 }
 
-/// What is to go into the message of this number.
+/// What is to go into this message.
 fn part(parts: &mut Vec<(u32, Vec<u8>)>, number: u32) -> &mut Vec<u8> {
     let at = parts.iter().position(|(of, _)| *of == number).unwrap_or_else(|| {
         parts.push((number, Vec::new()));
