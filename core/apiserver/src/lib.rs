@@ -10,7 +10,7 @@
 //! - `request`: what is asked; `respond`: how it is answered; [`status`]: how it fails.
 //! - `verbs`, `subresources`: one a file, over any resource; `write`: what those that store have in common.
 //! - `custom`: kinds that come and go with their definitions.
-//! - [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`audit`], [`streaming`], [`pki`]: parts with a contract of their own.
+//! - `cel`: expressions of policies; [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`audit`], [`streaming`], [`pki`]: parts with a contract of their own.
 //!
 //! What it must not do: know a kind. What differs between kinds stands in core/api.
 
@@ -20,6 +20,7 @@ pub mod authn;
 pub mod authz;
 mod bootstrap;
 pub mod cache;
+mod cel;
 mod certificates;
 mod config;
 mod context;
@@ -37,6 +38,7 @@ mod protobuf;
 mod registry;
 mod request;
 mod respond;
+mod served_versions;
 mod server;
 mod service;
 mod state;

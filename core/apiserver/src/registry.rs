@@ -23,7 +23,7 @@ use tiphys_lifecycle::Tasks;
 use tiphys_store::Store;
 
 use crate::{
-    authz::Objects,
+    authz::{Objects, Raw},
     cache::{
         CacheConfig, CachedObject, FieldPaths, FieldSelector, Freshness, LabelSelector, Limits, ListQuery,
         ResourceCache, Selector,
@@ -354,6 +354,20 @@ impl Objects for Registry {
             Some(Ok(result)) => result.objects.iter().filter_map(|object| decoded(object)).collect(),
             _ => Vec::new(),
         }
+    }
+
+    fn raw(&self, group: &str, resource: &str) -> Vec<Raw> {
+        let cache = self.stored(group, resource).and_then(|resource| resource.cache.as_ref());
+        let query = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
+        let Some(Ok(all)) = cache.and_then(|cache| cache.list(&query).now_or_never()) else {
+            return Vec::new();
+        };
+        let raw = |object: &Arc<CachedObject>| Raw {
+            name: object.name().to_owned(),
+            revision: object.revision,
+            json: object.json.clone(),
+        };
+        all.objects.iter().map(raw).collect()
     }
 
     async fn get_live(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {

@@ -13,7 +13,7 @@ use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
 use crate::{
-    admission::{Admission, Cluster, UnknownPlugin},
+    admission::{Admission, Clients, Cluster, UnknownPlugin},
     audit::Audit,
     authn::Authenticator,
     authz::{Objects, Rbac},
@@ -68,7 +68,7 @@ impl ApiServer {
         let core = Arc::new(Core {
             storage: Storage::new(store),
             admission: Admission::new(
-                Cluster::new(objects.clone(), rbac.clone()),
+                Cluster::new(objects.clone(), rbac.clone(), registry.clone(), Clients::new(tasks.clone())),
                 &config.enable_admission_plugins,
             )?,
             authenticator: Authenticator::new(config.authn, objects.clone()),

@@ -5,7 +5,7 @@
 //! of the API's reasons with the wording that clients know. Every part of the
 //! crate returns [`ApiError`]; nothing else builds a Status by hand.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 pub struct ApiError {
     pub code: StatusCode,
     /// The machine-readable reason: `NotFound`, `Conflict`, ...
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub message: String,
     pub details: Option<Box<Details>>,
 }
@@ -70,8 +70,8 @@ impl GroupResource<'_> {
 }
 
 impl ApiError {
-    pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+    pub fn new(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), message: message.into(), details: None }
     }
 
     pub fn not_found(resource: GroupResource<'_>, name: &str) -> Self {
@@ -292,7 +292,7 @@ mod tests {
     const PODS: GroupResource<'_> = GroupResource { group: "", resource: "pods" };
 
     fn check(error: &ApiError, code: u16, reason: &str, message: &str) {
-        assert_eq!((error.code.as_u16(), error.reason, error.message.as_str()), (code, reason, message));
+        assert_eq!((error.code.as_u16(), &*error.reason, error.message.as_str()), (code, reason, message));
     }
 
     #[test]

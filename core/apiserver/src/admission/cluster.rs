@@ -6,18 +6,38 @@ use parking_lot::Mutex;
 use tiphys_api::auth::SharedAuthorizer;
 use tokio::sync::OwnedMutexGuard;
 
+use super::{
+    Versions,
+    policy::Policies,
+    webhook::{Clients, Webhooks},
+};
 use crate::authz::Objects;
 
 pub struct Cluster {
     pub objects: Arc<dyn Objects>,
     /// For plug-ins that ask whether the user may do something else, too.
     pub authorizer: SharedAuthorizer,
+    pub versions: Arc<dyn Versions>,
+    pub webhooks: Webhooks,
+    pub policies: Policies,
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Cluster {
-    pub fn new(objects: Arc<dyn Objects>, authorizer: SharedAuthorizer) -> Self {
-        Self { objects, authorizer, turns: Mutex::default() }
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        authorizer: SharedAuthorizer,
+        versions: Arc<dyn Versions>,
+        clients: Clients,
+    ) -> Self {
+        Self {
+            objects,
+            authorizer,
+            versions,
+            webhooks: Webhooks::new(clients),
+            policies: Policies::new(),
+            turns: Mutex::default(),
+        }
     }
 
     /// Waits for the turn to count in a namespace.

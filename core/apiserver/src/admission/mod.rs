@@ -10,39 +10,55 @@
 //! It reads the cluster through [`Cluster`] and has no state of its own. What is
 //! counted (quotas) is stored in one transaction with the object: see [`Charge`].
 
+mod again;
 mod certificate_approval;
 mod certificate_signing;
 mod certificate_subject_restriction;
 mod charge;
 mod claim_resize;
 mod cluster;
+mod compile_errors;
+mod compiled;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
 mod deny_service_external_ips;
+mod expressions;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_labels;
 mod node_restriction;
 mod pod_security;
 mod pod_topology_labels;
+mod policy;
 mod priority;
 mod request;
 mod resource_quota;
+mod review;
 mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes;
 mod tolerations;
+mod type_check;
+mod versions;
+mod webhook;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use again::Again;
 pub use charge::{Charge, Charges};
 pub use cluster::Cluster;
+pub use compile_errors::compile_errors;
+pub use priority::SYSTEM as SYSTEM_PRIORITIES;
 pub use request::{Notes, Operation, Request};
+pub use type_check::type_check;
+pub use versions::{Version, Versions};
+pub use webhook::Clients;
 
 use crate::authz::Refusal;
 
@@ -66,9 +82,16 @@ pub fn all() -> &'static [&'static dyn Plugin] {
         &certificate_subject_restriction::CertificateSubjectRestriction,
         &default_ingress_class::DefaultIngressClass,
         &pod_topology_labels::PodTopologyLabels,
+        &policy::MutatingAdmissionPolicy,
+        &webhook::MutatingAdmissionWebhook,
+        &policy::ValidatingAdmissionPolicy,
+        &webhook::ValidatingAdmissionWebhook,
         &resource_quota::ResourceQuota,
     ]
 }
+
+/// So many plug-ins stay behind all others: policies, webhooks and quotas.
+const AT_THE_END: usize = 5;
 
 /// Plug-ins that run only when they are asked for by name.
 pub fn optional() -> &'static [&'static dyn Plugin] {
@@ -122,13 +145,25 @@ impl Admission {
                 return Err(UnknownPlugin(name.clone(), names.join(", ")));
             }
         }
-        plugins.extend(all());
+        // Before those at the end, which look at what all others have made.
+        let (first, last) = all().split_at(all().len() - AT_THE_END);
+        plugins.extend(first);
         plugins.extend(optional().iter().filter(|plugin| enabled.iter().any(|name| name == plugin.name())));
+        plugins.extend(last);
         Ok(Self { cluster, plugins })
     }
 
     /// Before validation: plug-ins fill in the object, or refuse.
     pub async fn mutate(&self, request: &mut Request<'_>) -> Result<(), Refusal> {
+        self.round(request).await?;
+        if request.again.wanted {
+            request.again.second = true;
+            self.round(request).await?;
+        }
+        Ok(())
+    }
+
+    async fn round(&self, request: &mut Request<'_>) -> Result<(), Refusal> {
         for plugin in &self.plugins {
             plugin.mutate(&self.cluster, request).await.inspect_err(|why| log(*plugin, why))?;
         }

@@ -8,7 +8,7 @@ use crate::authz::{Objects, Refusal, find};
 
 const GROUP: &str = "scheduling.k8s.io";
 /// Classes that exist in every cluster, whether their objects do or not.
-const SYSTEM: &[(&str, i64)] =
+pub const SYSTEM: &[(&str, i64)] =
     &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 const PREEMPTION: &str = "PreemptLowerPriority";
 
@@ -45,6 +45,13 @@ impl Plugin for Priority {
     async fn validate(&self, cluster: &Cluster, request: &Request<'_>) -> Result<(), Refusal> {
         let objects = &*cluster.objects;
         let class = request.new_object();
+        let system = |name: &str| SYSTEM.iter().any(|(known, _)| *known == name);
+        if request.is(GROUP, "priorityclasses")
+            && request.operation == Operation::Delete
+            && system(request.name)
+        {
+            return Err(request.forbid("this is a system priority class and cannot be deleted"));
+        }
         if !request.is(GROUP, "priorityclasses") || !request.writes() || class["globalDefault"] != true {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tiphys_api::auth::UserInfo;
 
+use super::again::Again;
 use crate::authz::Refusal;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Request<'a> {
     /// CreateOptions, UpdateOptions, DeleteOptions or the options of a connection, as JSON.
     pub options: &'a Value,
     pub notes: &'a Notes,
+    /// Whether plug-ins run a second time.
+    pub again: Again,
 }
 
 impl Request<'_> {
@@ -93,6 +96,10 @@ impl Request<'_> {
     }
 }
 
+/// Bytes of warnings that a client gets; above that each is cut to so many characters, then left out.
+const ALL_WARNINGS: usize = 4096;
+const ONE_WARNING: usize = 256;
+
 /// What plug-ins have to say beside yes and no: warnings for the client, annotations
 /// for the audit log.
 #[derive(Debug, Default)]
@@ -102,10 +109,15 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Said once, however often the write is tried again.
+    /// Said once, however often the write is tried again. All together are bounded: they are
+    /// headers of the answer, and webhooks have a say in them.
     pub fn warn(&self, warning: impl Into<String>) {
-        let (mut warnings, warning) = (self.warnings.lock(), warning.into());
-        if !warnings.contains(&warning) {
+        let (mut warnings, mut warning) = (self.warnings.lock(), warning.into());
+        let said: usize = warnings.iter().map(String::len).sum();
+        if said + warning.len() > ALL_WARNINGS {
+            warning = warning.chars().take(ONE_WARNING).collect();
+        }
+        if said + warning.len() <= ALL_WARNINGS + ONE_WARNING && !warnings.contains(&warning) {
             warnings.push(warning);
         }
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_api::{
+    auth::{Attributes, Authorizer, UserInfo},
+    schema::Schema,
+};
 
 use super::*;
 use crate::authz::fixture::Fixture;
@@ -18,9 +21,43 @@ impl Authorizer for ByName {
     }
 }
 
+/// Every resource in one version.
+struct OneVersion;
+
+impl Versions for OneVersion {
+    fn of(&self, _: &str, _: &str) -> Vec<Version> {
+        Vec::new()
+    }
+
+    fn of_kind(&self, _: &str, kind: &str) -> Option<(Version, bool)> {
+        let text = String::from;
+        (kind == "ConfigMap").then(|| {
+            let (group, version) = (String::new(), text("v1"));
+            (Version { group, version, resource: text("configmaps"), kind: text(kind) }, true)
+        })
+    }
+
+    fn schema(&self, _: &Version) -> Option<Arc<Schema>> {
+        None
+    }
+
+    fn show(&self, object: &Value, _: &Version) -> Result<Value, String> {
+        Ok(object.clone())
+    }
+
+    fn accept(&self, object: Value, _: &Version) -> Result<Value, String> {
+        Ok(object)
+    }
+}
+
+fn cluster_of(objects: impl IntoIterator<Item = Value>) -> Cluster {
+    let clients = Clients::new(tiphys_lifecycle::Tasks::new());
+    Cluster::new(Arc::new(Fixture::new(objects)), Arc::new(ByName), Arc::new(OneVersion), clients)
+}
+
 /// A cluster of these objects.
 pub fn over(objects: impl IntoIterator<Item = Value>) -> Admission {
-    let cluster = Cluster::new(Arc::new(Fixture::new(objects)), Arc::new(ByName));
+    let cluster = cluster_of(objects);
     Admission::new(cluster, &["DenyServiceExternalIPs".to_owned()]).unwrap()
 }
 
@@ -126,6 +163,7 @@ impl Write<'_> {
             dry_run: false,
             options: &Value::Null,
             notes,
+            again: Again::default(),
         };
         cluster.mutate(&mut request).await?;
         cluster.validate(&request).await?;
@@ -482,7 +520,7 @@ async fn external_addresses_are_denied_where_that_is_on() {
     assert_eq!(refused, "services \"s\" is forbidden: Use of external IPs is denied by admission control");
     let update = Write::update("services ns/s", service(json!(["1.2.3.4", "1.2.3.5"])));
     assert!(update.on(&with_classes(), Some(service(json!(["1.2.3.5"])))).await.0.is_ok());
-    let cluster = Cluster::new(Arc::new(Fixture::new([])), Arc::new(ByName));
+    let cluster = cluster_of([]);
     let unknown = Admission::new(cluster, &["AlwaysMaybe".to_owned()]).err().unwrap();
     assert_eq!(
         unknown.to_string(),

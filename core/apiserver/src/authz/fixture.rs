@@ -21,9 +21,10 @@ fn is(object: &Value, group: &str, resource: &str) -> bool {
     let api_version = object["apiVersion"].as_str().unwrap();
     let object_group = api_version.split_once('/').map_or("", |(group, _)| group);
     let kind = object["kind"].as_str().unwrap().to_lowercase();
-    let plural = match kind.strip_suffix("class") {
-        Some(stem) => format!("{stem}classes"),
-        None => format!("{kind}s"),
+    let plural = match (kind.strip_suffix("class"), kind.strip_suffix('y')) {
+        (Some(stem), _) => format!("{stem}classes"),
+        (None, Some(stem)) => format!("{stem}ies"),
+        (None, None) => format!("{kind}s"),
     };
     object_group == group && plural == resource
 }

@@ -26,7 +26,7 @@ mod table;
 mod wording;
 
 pub use escalation::check_escalation;
-pub use objects::{Objects, find};
+pub use objects::{Objects, Raw, find};
 pub use rbac::{Decision, Rbac};
 pub use refusal::Refusal;
 pub use reviews::review;

@@ -3,6 +3,8 @@
 //! Authentication, authorization, admission and streaming all refuse with this
 //! one type; the verbs turn it into their own error or straight into a response.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 /// Why a request is turned down. `code` is the HTTP status, `reason` the word
@@ -11,15 +13,15 @@ use serde_json::{Value, json};
 #[error("{message}")]
 pub struct Refusal {
     pub code: u16,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub message: String,
     /// `StatusDetails`: name, group, kind, causes.
     pub details: Option<Value>,
 }
 
 impl Refusal {
-    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), message: message.into(), details: None }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {

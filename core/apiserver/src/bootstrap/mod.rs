@@ -1,11 +1,12 @@
 //! What every cluster has from its first moment: namespaces, the bootstrap
-//! roles, and the Service `kubernetes` with its endpoint.
+//! roles, the system's priority classes, and the Service `kubernetes` with its endpoint.
 //!
 //! It is written at each start, through the same way as any other write, and
 //! changes nothing that is as it should be.
 
 pub mod changes;
 pub mod kubernetes;
+mod priorities;
 pub mod roles;
 
 use std::{net::IpAddr, sync::Arc};
@@ -39,6 +40,7 @@ pub async fn run(core: &Arc<Core>, advertise: Option<(IpAddr, u16)>) -> std::res
             .map_err(StartError::bootstrap(format!("namespace {name}")))?;
     }
     roles::write(core).await?;
+    priorities::write(core).await.map_err(StartError::bootstrap("the priority classes"))?;
     kubernetes::write(core, advertise).await.map_err(StartError::bootstrap("the service kubernetes"))
 }
 

@@ -26,7 +26,7 @@ use crate::{
     state::Core,
     status::{ApiError, Result},
     streaming, subresources, verbs,
-    write::commit::Part,
+    write::{self, commit::Part},
 };
 
 pub async fn answer(
@@ -43,6 +43,7 @@ pub async fn answer(
     let resource = resource.ok_or_else(ApiError::no_such_path)?;
     check_path(&resource, &info)?;
     if info.is_stream() {
+        write::connect::admit(&core, &resource, &user, &info, request.uri().query()).await?;
         return stream(&core, &info, request).await;
     }
     let (parts, incoming) = request.into_parts();

@@ -150,3 +150,19 @@ async fn who_wants_a_certificate_is_written_by_the_server() {
     assert_eq!(made["spec"]["username"], "tester");
     assert_eq!(made["spec"]["uid"], Value::Null);
 }
+
+#[tokio::test]
+async fn the_systems_priority_classes_are_there_and_stay() {
+    let api = Harness::start().await;
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    for (name, value) in [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)]
+    {
+        let class = api.get(&format!("{classes}/{name}")).await.expect(200);
+        assert_eq!(
+            (&class["value"], &class["preemptionPolicy"]),
+            (&json!(value), &json!("PreemptLowerPriority"))
+        );
+        let why = api.delete(&format!("{classes}/{name}")).await.refused(403, "Forbidden");
+        assert!(why.ends_with("this is a system priority class and cannot be deleted"), "{why}");
+    }
+}

@@ -181,6 +181,12 @@ impl Harness {
         self.call(Method::POST, path, "application/json", "", body.to_string()).await
     }
 
+    pub async fn post_as(&self, user: UserInfo, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = request.body(full(body.to_string())).expect("a request");
+        read(self.send_as(user, request).await).await
+    }
+
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::PUT, path, "application/json", "", body.to_string()).await
     }

@@ -116,6 +116,7 @@ fn request<'a>(
         dry_run: ctx.options.dry_run,
         options,
         notes: &ctx.notes,
+        again: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use tiphys_api::field::FieldError;
 
 use super::{admit, metadata, names, unchanged};
 use crate::{
-    admission::{Charge, Charges},
+    admission::{Charge, Charges, compile_errors, type_check},
     certificates,
     context::Context,
     patch::apply::{Writer, track_update},
@@ -83,8 +83,11 @@ async fn create_named(ctx: &Context, mut object: Value, tracked: bool) -> Result
     (ctx.resource.stored.prepare_create)(&mut object);
     ctx.resource.default(&mut object);
     let name = metadata::text(&object, "name").to_owned();
-    invalid_if_any(ctx, &name, &ctx.resource.check_create(&object))?;
+    let mut errors = ctx.resource.check_create(&object);
+    errors.extend(compile_errors(ctx.resource.stored, &object, None));
+    invalid_if_any(ctx, &name, &errors)?;
     admit::validate(ctx, Part::Main, &mut object, None).await?;
+    type_check(&*ctx.core.registry, ctx.resource.stored, &mut object);
     let claim = service::claim(ctx, &mut object, None)?;
     if !tracked {
         track(ctx, Part::Main, None, &mut object, &now);
@@ -213,12 +216,15 @@ async fn try_update(ctx: &Context, part: Part, current: &Current, change: Change
     prepare(ctx, part, &mut new, old)?;
     admit::mutate(ctx, part, &mut new, Some(old)).await?;
     ctx.resource.default(&mut new);
-    invalid_if_any(ctx, &ctx.info.name, &ctx.resource.check_update(part, &new, old))?;
+    validate_update(ctx, part, &new, old)?;
     certificates::check(ctx, part, &mut new, old)?;
     admit::validate(ctx, part, &mut new, Some(old)).await?;
     let claim = service::claim(ctx, &mut new, Some(old))?;
     if part != Part::Status {
         ctx.resource.bump_generation(&mut new, old);
+    }
+    if part == Part::Main {
+        type_check(&*ctx.core.registry, ctx.resource.stored, &mut new);
     }
     if !change.tracked {
         track(ctx, part, Some(old), &mut new, &now);
@@ -325,6 +331,14 @@ fn replace(object: &mut Value, key: &str, value: Option<Value>) {
         Some(value) => fields.insert(key.into(), value),
         None => fields.remove(key),
     };
+}
+
+fn validate_update(ctx: &Context, part: Part, new: &Value, old: &Value) -> Result<()> {
+    let mut errors = ctx.resource.check_update(part, new, old);
+    if part == Part::Main {
+        errors.extend(compile_errors(ctx.resource.stored, new, Some(old)));
+    }
+    invalid_if_any(ctx, &ctx.info.name, &errors)
 }
 
 fn invalid_if_any(ctx: &Context, name: &str, errors: &[FieldError]) -> Result<()> {

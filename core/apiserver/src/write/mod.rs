@@ -8,6 +8,7 @@
 
 pub mod admit;
 pub mod commit;
+pub mod connect;
 pub mod decode;
 pub mod metadata;
 pub mod names;

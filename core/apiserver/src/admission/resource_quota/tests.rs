@@ -40,6 +40,7 @@ async fn charge(
         dry_run: false,
         options: &Value::Null,
         notes: &notes,
+        again: Default::default(),
     };
     let charges = over(quotas).charge(&request).await.map_err(|refusal| refusal.message)?;
     let shown = |charge: &Charge| {
