@@ -357,11 +357,10 @@ impl Objects for Registry {
     }
 
     fn raw(&self, group: &str, resource: &str) -> Vec<Raw> {
-        let cache = self.stored(group, resource).and_then(|resource| resource.cache.as_ref());
+        let Some(resource) = self.stored(group, resource) else { return Vec::new() };
+        let Ok(cache) = resource.cache() else { return Vec::new() };
         let query = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
-        let Some(Ok(all)) = cache.and_then(|cache| cache.list(&query).now_or_never()) else {
-            return Vec::new();
-        };
+        let Some(Ok(all)) = cache.list(&query).now_or_never() else { return Vec::new() };
         let raw = |object: &Arc<CachedObject>| Raw {
             name: object.name().to_owned(),
             revision: object.revision,

@@ -13,7 +13,7 @@ use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
 use crate::{
-    admission::{Admission, Clients, Cluster, UnknownPlugin},
+    admission::{Admission, Cluster, UnknownPlugin},
     audit::Audit,
     authn::Authenticator,
     authz::{Objects, Rbac},
@@ -32,7 +32,7 @@ use crate::{
     status::ApiError,
     storage::Storage,
     streaming::Streaming,
-    webhook::Webhooks,
+    webhook,
 };
 
 /// Why a server didn't start.
@@ -65,16 +65,17 @@ impl ApiServer {
         read_all(&registry).await?;
         let objects: Arc<dyn Objects> = registry.clone();
         let rbac = Rbac::new(objects.clone());
+        let webhooks = Arc::new(webhook::Client::new(objects.clone(), tasks.clone()));
         let core = Arc::new(Core {
             storage: Storage::new(store),
             admission: Admission::new(
-                Cluster::new(objects.clone(), rbac.clone(), registry.clone(), Clients::new(tasks.clone())),
+                Cluster::new(objects.clone(), rbac.clone(), registry.clone(), webhooks.clone()),
                 &config.enable_admission_plugins,
             )?,
             authenticator: Authenticator::new(config.authn, objects.clone()),
             rbac,
-            streaming: Streaming::new(objects.clone(), config.kubelet_tls, tasks.clone()),
-            webhooks: Arc::new(Webhooks::new(objects, tasks.clone())),
+            streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
+            webhooks,
             service_pools: Pools::new(config.service_cidr, config.node_ports),
             audit: config.audit.map(|config| Audit::start(config, &tasks)).transpose()?,
             flow: Flow::new(config.seats),

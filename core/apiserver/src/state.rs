@@ -19,7 +19,7 @@ use crate::{
     status::Result,
     storage::Storage,
     streaming::Streaming,
-    webhook::Webhooks,
+    webhook,
 };
 
 /// The shared parts of an API server.
@@ -32,7 +32,7 @@ pub struct Core {
     pub audit: Option<Arc<Audit>>,
     pub flow: Flow,
     pub streaming: Streaming,
-    pub webhooks: Arc<Webhooks>,
+    pub webhooks: Arc<webhook::Client>,
     pub service_pools: Pools,
     pub mounts: Mounts,
     pub openapi: OpenApi,

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_store_that_does_not_answer_leaves_the_choice_to_the_client() {
         let error = ApiError::from(StoreError::Unavailable("etcdserver: request timed out".into()));
-        assert_eq!((error.code.as_u16(), error.reason), (504, "Timeout"));
+        assert_eq!((error.code.as_u16(), &*error.reason), (504, "Timeout"));
         assert!(error.details.is_none() && error.message.contains("request timed out"));
     }
 }

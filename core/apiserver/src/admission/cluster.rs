@@ -6,12 +6,8 @@ use parking_lot::Mutex;
 use tiphys_api::auth::SharedAuthorizer;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{
-    Versions,
-    policy::Policies,
-    webhook::{Clients, Webhooks},
-};
-use crate::authz::Objects;
+use super::{Versions, policy::Policies, webhook::Webhooks};
+use crate::{authz::Objects, webhook::Client};
 
 pub struct Cluster {
     pub objects: Arc<dyn Objects>,
@@ -28,13 +24,13 @@ impl Cluster {
         objects: Arc<dyn Objects>,
         authorizer: SharedAuthorizer,
         versions: Arc<dyn Versions>,
-        clients: Clients,
+        client: Arc<Client>,
     ) -> Self {
         Self {
             objects,
             authorizer,
             versions,
-            webhooks: Webhooks::new(clients),
+            webhooks: Webhooks::new(client),
             policies: Policies::new(),
             turns: Mutex::default(),
         }

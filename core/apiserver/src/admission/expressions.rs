@@ -50,13 +50,13 @@ impl Values {
     ///
     /// # Errors
     /// The objects have no form in that version.
-    pub fn new(
+    pub async fn new(
         cluster: &Cluster,
         request: &Request<'_>,
         version: &Version,
         namespace: &Value,
     ) -> Result<Self, String> {
-        let pictures = review::pictures(&*cluster.versions, request, version)?;
+        let pictures = review::pictures(&*cluster.versions, request, version).await?;
         let about = review::request(request, version, &pictures);
         let values = values(cluster, request, &about, &pictures, namespace);
         Ok(Self { pictures, values })

@@ -58,7 +58,6 @@ pub use priority::SYSTEM as SYSTEM_PRIORITIES;
 pub use request::{Notes, Operation, Request};
 pub use type_check::type_check;
 pub use versions::{Version, Versions};
-pub use webhook::Clients;
 
 use crate::authz::Refusal;
 

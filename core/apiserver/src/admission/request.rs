@@ -82,6 +82,14 @@ impl Request<'_> {
         self.old.unwrap_or(&Value::Null)
     }
 
+    /// The apiVersion that the client speaks.
+    pub fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
     /// The path's name, or the one in the object.
     pub fn object_name(&self) -> &str {
         match self.name {

@@ -15,17 +15,17 @@ pub struct Pictures {
 ///
 /// # Errors
 /// They have no form in that version.
-pub fn pictures(
+pub async fn pictures(
     versions: &dyn super::Versions,
     request: &Request<'_>,
     shown: &Version,
 ) -> Result<Pictures, String> {
-    let show = |object: Option<&Value>| match object {
+    let show = async |object: Option<&Value>| match object {
         None => Ok(Value::Null),
         Some(object) if is_of_its_own(request, object, versions) => Ok(object.clone()),
-        Some(object) => versions.show(object, shown),
+        Some(object) => versions.show(object, shown).await,
     };
-    Ok(Pictures { new: show(request.object.as_deref())?, old: show(request.old)? })
+    Ok(Pictures { new: show(request.object.as_deref()).await?, old: show(request.old).await? })
 }
 
 /// A subresource's kind (Scale, Eviction, PodExecOptions) has one version only.

@@ -9,7 +9,10 @@ use tiphys_api::{
 };
 
 use super::*;
-use crate::authz::fixture::Fixture;
+use crate::{
+    authz::{Objects, fixture::Fixture},
+    webhook::Client,
+};
 
 /// Allows what a test's user is named after: `may:approve:example.com/*`.
 struct ByName;
@@ -24,6 +27,7 @@ impl Authorizer for ByName {
 /// Every resource in one version.
 struct OneVersion;
 
+#[async_trait]
 impl Versions for OneVersion {
     fn of(&self, _: &str, _: &str) -> Vec<Version> {
         Vec::new()
@@ -41,18 +45,19 @@ impl Versions for OneVersion {
         None
     }
 
-    fn show(&self, object: &Value, _: &Version) -> Result<Value, String> {
+    async fn show(&self, object: &Value, _: &Version) -> Result<Value, String> {
         Ok(object.clone())
     }
 
-    fn accept(&self, object: Value, _: &Version) -> Result<Value, String> {
+    async fn accept(&self, object: Value, _: &Version, _: &str) -> Result<Value, String> {
         Ok(object)
     }
 }
 
 fn cluster_of(objects: impl IntoIterator<Item = Value>) -> Cluster {
-    let clients = Clients::new(tiphys_lifecycle::Tasks::new());
-    Cluster::new(Arc::new(Fixture::new(objects)), Arc::new(ByName), Arc::new(OneVersion), clients)
+    let objects: Arc<dyn Objects> = Arc::new(Fixture::new(objects));
+    let client = Arc::new(Client::new(objects.clone(), tiphys_lifecycle::Tasks::new()));
+    Cluster::new(objects, Arc::new(ByName), Arc::new(OneVersion), client)
 }
 
 /// A cluster of these objects.

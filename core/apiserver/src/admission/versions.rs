@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use tiphys_api::schema::Schema;
 
@@ -17,6 +18,7 @@ pub struct Version {
 }
 
 /// What is served, and how an object looks in each version.
+#[async_trait]
 pub trait Versions: Send + Sync {
     /// Every version under which the objects of a resource are served.
     fn of(&self, group: &str, resource: &str) -> Vec<Version>;
@@ -27,17 +29,18 @@ pub trait Versions: Send + Sync {
     /// What objects of the version look like.
     fn schema(&self, version: &Version) -> Option<Arc<Schema>>;
 
-    /// An object of the stored version in another one.
+    /// An object, in the version in which it is written, in another one.
     ///
     /// # Errors
-    /// The version is not served any more.
-    fn show(&self, object: &Value, version: &Version) -> Result<Value, String>;
+    /// The version is not served any more, or the owner's conversion fails.
+    async fn show(&self, object: &Value, version: &Version) -> Result<Value, String>;
 
-    /// An object of a version in the stored one: in the schema's shape, completed.
+    /// An object of a version as it is written: in the schema's shape, completed. Custom
+    /// resources are written in the `written` apiVersion, all others in the stored one.
     ///
     /// # Errors
-    /// A field of the wrong type.
-    fn accept(&self, object: Value, version: &Version) -> Result<Value, String>;
+    /// A field of the wrong type, or the owner's conversion fails.
+    async fn accept(&self, object: Value, version: &Version, written: &str) -> Result<Value, String>;
 }
 
 impl Version {

@@ -15,7 +15,7 @@ mod files;
 mod tls;
 
 pub use authority::{ClusterPki, Identity};
-pub use tls::{client_tls, server_tls};
+pub use tls::{client_tls, machine_tls, server_tls};
 
 use std::path::PathBuf;
 

@@ -1,11 +1,11 @@
 //! rustls configurations out of PEM text.
 //!
-//! Both sides trust exactly the cluster's authority, never the machine's store.
+//! Both sides trust exactly the cluster's authority; only [`machine_tls`] trusts the machine's.
 
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider, server::WebPkiClientVerifier,
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, client::WantsClientCert, crypto::CryptoProvider, server::WebPkiClientVerifier,
     server::danger::ClientCertVerifier,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -32,14 +32,25 @@ pub fn server_tls(identity: &Identity, client_ca: Option<&str>) -> Result<Arc<Se
 /// A client's configuration that trusts `ca_pem` and shows `identity`. It offers
 /// no ALPN protocol: who speaks HTTP/2 sets `alpn_protocols` on a copy.
 pub fn client_tls(ca_pem: &str, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(ca_pem)?);
+    let builder = trusting(roots(ca_pem)?)?;
     let config = match identity {
         Some(identity) => builder.with_client_auth_cert(certificates(identity)?, key(identity)?)?,
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
+}
+
+/// A client's configuration that trusts the machine's authorities: for servers that are not the
+/// cluster's. What can't be read of them is missed when it is needed.
+pub fn machine_tls() -> Result<Arc<ClientConfig>, PkiError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Ok(Arc::new(trusting(roots)?.with_no_client_auth()))
+}
+
+fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, PkiError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots))
 }
 
 fn provider() -> Arc<CryptoProvider> {

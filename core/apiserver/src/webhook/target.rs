@@ -10,7 +10,7 @@ use super::WebhookError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub place: Place,
-    /// The path, with a slash before it.
+    /// The path with a slash before it, and what query there is to be.
     pub path: String,
     /// Whom the server must be certified by, in PEM; none are the machine's authorities.
     pub ca_bundle: Option<String>,
@@ -53,6 +53,18 @@ impl Target {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let place = Place::Url { host, port: uri.port_u16().unwrap_or(443) };
         Ok(Self { place, path: slashed(uri.path()), ca_bundle })
+    }
+
+    /// The port that the owner names, which a Service leads on to another.
+    pub fn port(&self) -> u16 {
+        match &self.place {
+            Place::Url { port, .. } | Place::Service { port, .. } => *port,
+        }
+    }
+
+    /// As it is named in errors.
+    pub fn url(&self) -> String {
+        format!("https://{}:{}{}", self.server_name(), self.port(), self.path)
     }
 
     /// The name that the server's certificate must be for.

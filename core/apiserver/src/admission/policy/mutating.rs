@@ -44,7 +44,7 @@ impl Plugin for MutatingAdmissionPolicy {
                 request.again.policies.resume(&object);
             }
             for invocation in &invocations {
-                let why = invoke(cluster, request, &namespace, invocation).err();
+                let why = invoke(cluster, request, &namespace, invocation).await.err();
                 denials.extend(why.filter(|_| !invocation.policy.ignores_failure()).map(|message| Denial {
                     policy: invocation.policy.clone(),
                     binding: Some(Arc::clone(&invocation.binding)),
@@ -60,16 +60,19 @@ impl Plugin for MutatingAdmissionPolicy {
 }
 
 /// Makes the policy's mutations, those after a failed one included.
-fn invoke(
+async fn invoke(
     cluster: &Cluster,
     request: &mut Request<'_>,
     namespace: &Value,
     invocation: &Invocation,
 ) -> Result<(), String> {
     let policy = &invocation.policy;
-    let values = Values::new(cluster, request, &invocation.version, namespace)?;
-    let scope = values.scope(&policy.variables).with("params", from_json(&invocation.param));
-    if !all_hold(&policy.conditions, &scope)? {
+    let values = Values::new(cluster, request, &invocation.version, namespace).await?;
+    let hold = {
+        let scope = values.scope(&policy.variables).with("params", from_json(&invocation.param));
+        all_hold(&policy.conditions, &scope)?
+    };
+    if !hold {
         return Ok(());
     }
     let id = invocation.id();
@@ -79,7 +82,7 @@ fn invoke(
     let mut failed = None;
     let mut changed = false;
     for mutation in &policy.mutations {
-        match mutate(cluster, request, namespace, invocation, mutation) {
+        match mutate(cluster, request, namespace, invocation, mutation).await {
             Ok(did) => changed |= did,
             Err(why) => failed = failed.or(Some(why)),
         }
@@ -95,7 +98,7 @@ fn invoke(
 }
 
 /// Whether the object is another one now.
-fn mutate(
+async fn mutate(
     cluster: &Cluster,
     request: &mut Request<'_>,
     namespace: &Value,
@@ -104,24 +107,26 @@ fn mutate(
 ) -> Result<bool, String> {
     let Some(object) = request.object.as_deref() else { return Ok(false) };
     let own = review::is_of_its_own(request, object, &*cluster.versions);
-    let values = Values::new(cluster, request, &invocation.version, namespace)?;
-    let scope = values.scope(&invocation.policy.variables).with("params", from_json(&invocation.param));
+    let values = Values::new(cluster, request, &invocation.version, namespace).await?;
     let before = &values.pictures.new;
-    let after = match mutation {
-        Mutation::Apply(expression) => {
-            let made = value(expression, &scope).map_err(|error| error.to_string())?;
-            let schema = cluster.versions.schema(&invocation.version).filter(|_| !own);
-            apply::apply(before, &made, schema.as_deref().unwrap_or_else(|| Schema::any()))?
-        }
-        Mutation::Patch(expression) => {
-            let made = value(expression, &scope).map_err(|error| error.to_string())?;
-            json_patch::apply(before, &made)?
+    let after = {
+        let scope = values.scope(&invocation.policy.variables).with("params", from_json(&invocation.param));
+        let made = |expression| value(expression, &scope).map_err(|error| error.to_string());
+        match mutation {
+            Mutation::Apply(expression) => {
+                let schema = cluster.versions.schema(&invocation.version).filter(|_| !own);
+                apply::apply(before, &made(expression)?, schema.as_deref().unwrap_or_else(|| Schema::any()))?
+            }
+            Mutation::Patch(expression) => json_patch::apply(before, &made(expression)?)?,
         }
     };
     if after == *before {
         return Ok(false);
     }
-    let after = if own { after } else { cluster.versions.accept(after, &invocation.version)? };
+    let after = match own {
+        true => after,
+        false => cluster.versions.accept(after, &invocation.version, &request.api_version()).await?,
+    };
     match request.object.as_deref_mut() {
         Some(object) if *object != after => {
             *object = after;

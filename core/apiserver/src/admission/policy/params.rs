@@ -55,10 +55,12 @@ async fn found(
     reference: &Value,
 ) -> Result<Vec<Value>, String> {
     let objects = &*cluster.objects;
-    let shown = |object: &Value| cluster.versions.show(object, version);
     if let Some(name) = reference["name"].as_str().filter(|name| !name.is_empty()) {
         let object = find(objects, &version.group, &version.resource, namespace, name).await;
-        return object.map(|object| shown(&object)).into_iter().collect();
+        return match object {
+            Some(object) => Ok(vec![cluster.versions.show(&object, version).await?]),
+            None => Ok(Vec::new()),
+        };
     }
     let selector = &reference["selector"];
     if !selector.is_object() {
@@ -67,5 +69,9 @@ async fn found(
     let mut all = objects.list(&version.group, &version.resource, namespace, &[]);
     all.retain(|object| labels::matches(selector, matching::labels_of(object)));
     all.sort_by(|a, b| a["metadata"]["name"].as_str().cmp(&b["metadata"]["name"].as_str()));
-    all.iter().map(|object| shown(object)).collect()
+    let mut shown = Vec::with_capacity(all.len());
+    for object in all {
+        shown.push(cluster.versions.show(&object, version).await?);
+    }
+    Ok(shown)
 }

@@ -46,10 +46,10 @@ impl Plugin for ValidatingAdmissionPolicy {
             let mut views: BTreeMap<&Version, Result<Values, String>> = BTreeMap::new();
             for invocation in &invocations {
                 let version = &invocation.version;
-                let view = views
-                    .entry(version)
-                    .or_insert_with(|| Values::new(cluster, request, version, &namespace));
-                outcome.add(request, invocation, judged(view, invocation));
+                if !views.contains_key(version) {
+                    views.insert(version, Values::new(cluster, request, version, &namespace).await);
+                }
+                outcome.add(request, invocation, judged(&views[version], invocation));
             }
         }
         outcome.publish(request)

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{Hook, Invocation, address};
+use super::{Hook, Invocation};
 use crate::{
     admission::{Cluster, items},
     authz::Refusal,
+    webhook::{Limits, Target, WebhookError},
 };
+
+/// Of an answer, what is read: no object is larger. In bytes.
+const ANSWER_LIMIT: usize = 3 << 20;
 
 /// What a webhook has answered.
 #[derive(Debug, Default, PartialEq)]
@@ -59,13 +63,11 @@ pub async fn exchange(
     )?;
     let uid = uuid::Uuid::new_v4().to_string();
     let review = review(version, &uid, invocation);
-    let body = serde_json::to_vec(&review).map_err(|error| error.to_string())?;
-    let target = address::target(cluster, &hook.config["clientConfig"], hook.timeout())
-        .map_err(|why| format!("failed to call webhook: {why}"))?;
-    let posted = cluster.webhooks.clients.post(&target, body.into(), hook.timeout()).await;
-    let bytes = posted.map_err(|why| format!("failed to call webhook: {why}"))?;
-    let answer = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("failed to call webhook: the answer is no JSON: {error}"))?;
+    let failed = |error: WebhookError| format!("failed to call webhook: {error}");
+    let mut target = Target::of(&hook.config["clientConfig"]).map_err(failed)?;
+    target.path.push_str(&format!("?timeout={}s", hook.timeout().as_secs()));
+    let limits = Limits { time: hook.timeout(), answer: ANSWER_LIMIT };
+    let answer = cluster.webhooks.client.post(&target, &review, limits).await.map_err(failed)?;
     read(version, &uid, mutating, &answer).map_err(|why| format!("received invalid webhook response: {why}"))
 }
 

@@ -1,7 +1,7 @@
 //! MutatingAdmissionWebhook and ValidatingAdmissionWebhook: others are asked, over HTTPS.
 //!
 //! ```text
-//! configurations ── hooks (compiled) ── matching, conditions ──> review ── client ──> answer
+//! configurations ── hooks (compiled) ── matching, conditions ──> review ── crate::webhook ──> answer
 //! mutating: one after the other, each sees what the ones before have made
 //! validating: all at once
 //! ```
@@ -9,16 +9,13 @@
 //! A webhook gets the object in the version that its rule names. Of what it answers only the review
 //! is believed: redirects are not followed, bodies of errors neither shown nor logged.
 
-mod address;
 mod answer;
-mod client;
 mod hooks;
 mod mutating;
 mod validating;
 
 use std::sync::Arc;
 
-pub use client::Clients;
 pub use hooks::Hook;
 pub use mutating::MutatingAdmissionWebhook;
 use serde_json::Value;
@@ -30,22 +27,22 @@ use super::{
     matching,
     review::{self, Pictures},
 };
-use crate::authz::Refusal;
+use crate::{authz::Refusal, webhook::Client};
 use answer::Answer;
 
 /// The configurations of both kinds, and the connections to their webhooks.
 pub struct Webhooks {
     pub validating: Compiled<Vec<Arc<Hook>>>,
     pub mutating: Compiled<Vec<Arc<Hook>>>,
-    pub clients: Clients,
+    pub client: Arc<Client>,
 }
 
 impl Webhooks {
-    pub fn new(clients: Clients) -> Self {
+    pub fn new(client: Arc<Client>) -> Self {
         Self {
             validating: Compiled::new("validatingwebhookconfigurations", hooks::of),
             mutating: Compiled::new("mutatingwebhookconfigurations", hooks::of),
-            clients,
+            client,
         }
     }
 }
@@ -71,6 +68,7 @@ async fn invocation(
         return Ok(None);
     }
     let pictures = review::pictures(&*cluster.versions, request, &shown)
+        .await
         .map_err(|why| Refusal::internal(format!("Internal error occurred: {why}")))?;
     let about = review::request(request, &shown, &pictures);
     if !hook.conditions_hold(cluster, request, &about, &pictures)? {

@@ -64,7 +64,7 @@ async fn call(
                 let told = json!({ "configuration": hook.configuration, "webhook": hook.name,
                                    "patch": patch, "patchType": "JSONPatch" });
                 request.notes.annotate(format!("patch.webhook.admission.k8s.io/{round}"), told.to_string());
-                apply(cluster, hook, request, invocation, &patch)?
+                apply(cluster, hook, request, invocation, &patch).await?
             }
         },
     };
@@ -81,7 +81,7 @@ async fn call(
 }
 
 /// Whether the patch has changed anything.
-fn apply(
+async fn apply(
     cluster: &Cluster,
     hook: &Hook,
     request: &mut Request<'_>,
@@ -104,7 +104,10 @@ fn apply(
     let own = review::is_of_its_own(request, object, &*cluster.versions);
     let accepted = match own {
         true => patched,
-        false => cluster.versions.accept(patched, &invocation.shown).map_err(internal)?,
+        false => {
+            let versions = &cluster.versions;
+            versions.accept(patched, &invocation.shown, &request.api_version()).await.map_err(internal)?
+        }
     };
     if accepted == *object {
         return Ok(false);

@@ -6,39 +6,23 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::ConfigError;
+use crate::pki;
 
 const LIMIT: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client that trusts this authority, or the machine's roots.
-pub fn tls(authority: Option<&str>) -> Result<rustls::ClientConfig, ConfigError> {
-    let wrong = |why: String| ConfigError::Authority(why);
-    let mut roots = rustls::RootCertStore::empty();
-    match authority.filter(|pem| !pem.trim().is_empty()) {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong("there is no certificate in it".into()));
-            }
-        }
-        None => {
-            // What can't be read of the machine's roots is missed when it is needed.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+pub fn tls(authority: Option<&str>) -> Result<Arc<rustls::ClientConfig>, ConfigError> {
+    let made = match authority.filter(|pem| !pem.trim().is_empty()) {
+        Some(pem) => pki::client_tls(pem, None),
+        None => pki::machine_tls(),
+    };
+    made.map_err(|error| ConfigError::Authority(error.to_string()))
 }
 
 /// The body of a 200.

@@ -19,7 +19,6 @@ mod tests;
 
 pub use config::{AuthenticationConfiguration, ConfigError, Flags};
 
-use std::sync::Arc;
 
 use tiphys_api::auth::UserInfo;
 
@@ -41,7 +40,7 @@ impl Issuers {
     pub fn new(config: &AuthenticationConfiguration) -> Result<Self, ConfigError> {
         let issuer = |jwt: &Jwt| {
             let tls = fetch::tls(jwt.issuer.certificate_authority.as_deref())?;
-            let keys = Keys::new(jwt.issuer.discovery_url(), jwt.issuer.url.clone(), Arc::new(tls));
+            let keys = Keys::new(jwt.issuer.discovery_url(), jwt.issuer.url.clone(), tls);
             Ok(Issuer { jwt: jwt.clone(), keys })
         };
         Ok(Self(config.jwt.iter().map(issuer).collect::<Result<_, ConfigError>>()?))

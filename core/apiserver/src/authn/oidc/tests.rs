@@ -208,7 +208,7 @@ async fn a_new_key_is_found_and_a_foreign_certificate_is_not_trusted() {
     mixed.0[0].keys = Keys::new(
         format!("{}/.well-known/openid-configuration", stranger.url),
         stranger.url.clone(),
-        Arc::new(fetch::tls(Some(issuer.pki.ca_pem())).unwrap()),
+        fetch::tls(Some(issuer.pki.ca_pem())).unwrap(),
     );
     let error = mixed.user(&stranger.url, &new.sign(&stranger.claims())).await.unwrap_err();
     assert!(error.contains("certificate"), "{error}");

@@ -8,28 +8,28 @@ use serde_json::Value;
 
 use crate::{
     status::{ApiError, Result},
-    webhook::{Target, Webhooks},
+    webhook::{Client, Limits, Target},
 };
 
-/// A conversion that takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(30);
+/// A conversion that takes longer has failed. A list is converted whole.
+const LIMITS: Limits = Limits { time: Duration::from_secs(30), answer: 64 << 20 };
 
 /// How a definition's versions are converted.
 pub enum Conversion {
     /// The versions differ by name only.
     None,
     /// Its owner converts.
-    Webhook { target: std::result::Result<Target, String>, webhooks: Arc<Webhooks> },
+    Webhook { target: std::result::Result<Target, String>, client: Arc<Client> },
 }
 
 impl Conversion {
-    pub fn of(definition: &Value, webhooks: &Arc<Webhooks>) -> Self {
+    pub fn of(definition: &Value, client: &Arc<Client>) -> Self {
         let conversion = &definition["spec"]["conversion"];
         if conversion["strategy"] != "Webhook" {
             return Self::None;
         }
         let target = Target::of(&conversion["webhook"]["clientConfig"]).map_err(|error| error.to_string());
-        Self::Webhook { target, webhooks: webhooks.clone() }
+        Self::Webhook { target, client: client.clone() }
     }
 
     /// Whether an object differs between versions by its apiVersion alone.
@@ -39,7 +39,7 @@ impl Conversion {
 
     /// The objects in the wanted version, in their order. Those that have it already are left alone.
     pub async fn convert(&self, mut objects: Vec<Value>, api_version: &str) -> Result<Vec<Value>> {
-        let Self::Webhook { target, webhooks } = self else {
+        let Self::Webhook { target, client } = self else {
             objects.iter_mut().for_each(|object| object["apiVersion"] = api_version.into());
             return Ok(objects);
         };
@@ -56,8 +56,8 @@ impl Conversion {
         let asked: Vec<Value> = foreign.iter().map(|at| objects[*at].clone()).collect();
         let uid = uuid::Uuid::new_v4().to_string();
         let review = review::request(&uid, api_version, &asked);
-        let answer =
-            webhooks.post(target, &review, LIMIT).await.map_err(|error| failed(error.to_string()))?;
+        let answer = client.post(target, &review, LIMITS).await;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
         let converted = review::converted(&uid, api_version, &asked, answer).map_err(failed)?;
         for (at, object) in foreign.into_iter().zip(converted) {
             objects[at] = object;
