@@ -172,6 +172,7 @@ impl Bounds<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_rows::{json_of, rows};
 
     fn told(limits: Value) -> Vec<String> {
         let mut range = json!({ "spec": { "limits": limits } });
@@ -188,13 +189,22 @@ mod tests {
         assert_eq!(limit["defaultRequest"], json!({ "cpu": "2", "memory": "1Mi" }));
     }
 
+    /// Limits, and what is said of them.
+    const CONTRADICTIONS: &str = r#"
+[{ "type": "Cow" }] => spec.limits[0].type: Invalid value: "Cow": must be a standard limit type or fully qualified
+[{ "type": "Pod" }, { "type": "Pod" }] => spec.limits[1].type: Duplicate value: "Pod"
+[{ "type": "Pod", "default": { "cpu": "1" } }] => spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'
+[{ "type": "PersistentVolumeClaim" }] => spec.limits[0].limits: Required value: either minimum or maximum storage value is required, but neither was provided
+[{ "type": "Pod", "max": { "cpu": "1" }, "min": { "cpu": "2" } }] => spec.limits[0].min[cpu]: Invalid value: "2": min value 2 is greater than max value 1
+[{ "type": "Container", "default": { "cpu": "1" }, "defaultRequest": { "cpu": "2" } }] => spec.limits[0].defaultRequest[cpu]: Invalid value: "2": default request value 2 is greater than default limit value 1
+[{ "type": "Container", "default": { "example.com/gpu": "2" }, "defaultRequest": { "example.com/gpu": "1" } }] => spec.limits[0].defaultRequest[example.com/gpu]: Invalid value: "1": default value 2 must equal to defaultRequest value 1 in example.com/gpu
+[{ "type": "Pod", "maxLimitRequestRatio": { "cpu": "500m" } }] => spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: "500m": ratio 500m is less than 1
+[{ "type": "Pod", "min": { "cpu": "1" }, "max": { "cpu": "2" }, "maxLimitRequestRatio": { "cpu": "3" } }] => spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: "3": ratio 3 is greater than max/min = 2.000000
+[{ "type": "Container", "max": { "storage": "1" } }] => spec.limits[0].max[storage]: Invalid value: "storage": must be a standard resource for containers | spec.limits[0].default[storage]: Invalid value: "storage": must be a standard resource for containers | spec.limits[0].defaultRequest[storage]: Invalid value: "storage": must be a standard resource for containers
+"#;
+
     #[test]
     fn what_contradicts_itself_is_named() {
-        let container = |limit: Value| {
-            let mut limit = limit;
-            limit["type"] = "Container".into();
-            json!([limit])
-        };
         let good = json!([
             { "type": "Container", "max": { "cpu": "2" }, "min": { "cpu": "1" }, "default": { "cpu": "2" },
               "defaultRequest": { "cpu": "1" }, "maxLimitRequestRatio": { "cpu": "2" } },
@@ -202,74 +212,8 @@ mod tests {
             { "type": "PersistentVolumeClaim", "max": { "storage": "1Gi" } },
         ]);
         assert_eq!(told(good), [""; 0]);
-        let table = [
-            (
-                json!([{ "type": "Cow" }]),
-                vec![
-                    "spec.limits[0].type: Invalid value: \"Cow\": must be a standard limit type or fully qualified",
-                ],
-            ),
-            (
-                json!([{ "type": "Pod" }, { "type": "Pod" }]),
-                vec!["spec.limits[1].type: Duplicate value: \"Pod\""],
-            ),
-            (
-                json!([{ "type": "Pod", "default": { "cpu": "1" } }]),
-                vec!["spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'"],
-            ),
-            (
-                json!([{ "type": "PersistentVolumeClaim" }]),
-                vec![
-                    "spec.limits[0].limits: Required value: either minimum or maximum storage value is required, but \
-                     neither was provided",
-                ],
-            ),
-            (
-                json!([{ "type": "Pod", "max": { "cpu": "1" }, "min": { "cpu": "2" } }]),
-                vec![
-                    "spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1",
-                ],
-            ),
-            (
-                container(json!({ "default": { "cpu": "1" }, "defaultRequest": { "cpu": "2" } })),
-                vec![
-                    "spec.limits[0].defaultRequest[cpu]: Invalid value: \"2\": default request value 2 is greater \
-                     than default limit value 1",
-                ],
-            ),
-            (
-                container(
-                    json!({ "default": { "example.com/gpu": "2" }, "defaultRequest": { "example.com/gpu": "1" } }),
-                ),
-                vec![
-                    "spec.limits[0].defaultRequest[example.com/gpu]: Invalid value: \"1\": default value 2 must equal \
-                     to defaultRequest value 1 in example.com/gpu",
-                ],
-            ),
-            (
-                json!([{ "type": "Pod", "maxLimitRequestRatio": { "cpu": "500m" } }]),
-                vec![
-                    "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"500m\": ratio 500m is less than 1",
-                ],
-            ),
-            (
-                json!([{ "type": "Pod", "min": { "cpu": "1" }, "max": { "cpu": "2" }, "maxLimitRequestRatio": { "cpu": "3" } }]),
-                vec![
-                    "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"3\": ratio 3 is greater than max/min \
-                     = 2.000000",
-                ],
-            ),
-            (
-                container(json!({ "max": { "storage": "1" } })),
-                vec![
-                    "spec.limits[0].max[storage]: Invalid value: \"storage\": must be a standard resource for containers",
-                    "spec.limits[0].default[storage]: Invalid value: \"storage\": must be a standard resource for containers",
-                    "spec.limits[0].defaultRequest[storage]: Invalid value: \"storage\": must be a standard resource for containers",
-                ],
-            ),
-        ];
-        for (limits, expected) in table {
-            assert_eq!(told(limits), expected);
+        for (limits, expected) in rows(CONTRADICTIONS) {
+            assert_eq!(told(json_of(limits)), expected.split(" | ").collect::<Vec<_>>(), "{limits}");
         }
     }
 }

@@ -147,7 +147,7 @@ fn pairs(This(range): This<Value>) -> ResolveResult {
         }
         Value::Map(map) => {
             let mut pairs: Vec<_> = map.map.iter().collect();
-            pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+            pairs.sort_by_key(|(key, _)| *key);
             pairs.into_iter().map(|(key, value)| pair(key_value(key), value)).collect()
         }
         _ => return Err(ExecutionError::NoSuchOverload),

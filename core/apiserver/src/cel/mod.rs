@@ -20,9 +20,9 @@ mod convert;
 mod names;
 mod rewrite;
 mod scope;
+mod static_type;
 #[cfg(test)]
 mod tests;
-mod types;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +33,7 @@ pub use authorizer::Asker;
 pub use convert::{from_json, to_json};
 pub use rewrite::TYPE_MARK;
 pub use scope::{Scope, Variables};
-pub use types::{Names, Type};
+pub use static_type::{Names, Type};
 
 /// The longest expression that is looked at.
 const LONGEST: usize = 64 * 1024;
@@ -99,7 +99,7 @@ impl Expression {
     /// # Errors
     /// No evaluation can succeed: why.
     pub fn type_in(&self, names: &Names) -> Result<Type, String> {
-        stack::with_room(self.levels, || types::of(&self.root, names))
+        stack::with_room(self.levels, || static_type::of(&self.root, names))
     }
 
     /// The same expression, if it may give one of these types.

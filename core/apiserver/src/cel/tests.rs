@@ -74,9 +74,10 @@ fn objects_are_read() {
 fn what_may_be_missing() {
     gives("object.?spec.?replicas.orValue(1)", json!(3));
     gives("object.?status.?replicas.orValue(1)", json!(1));
-    gives("object.metadata.?annotations.?x.hasValue()", json!(false));
     gives("object.metadata.?labels[?'a/b'].orValue('')", json!("c"));
-    for bad in ["object.status.replicas", "object.metadata.annotations.x", "object.spec.none.deeper"] {
+    // What is null has no fields, and none that may be missing.
+    let null = "object.metadata.?annotations.?x.hasValue()";
+    for bad in ["object.status.replicas", "object.metadata.annotations.x", "object.spec.none.deeper", null] {
         assert!(evaluate(bad, &[]).is_err(), "{bad}");
     }
     assert_eq!(evaluate("object.status.x == 1", &[]), Err("no such key: status".into()));

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, client::WantsClientCert, crypto::CryptoProvider, server::WebPkiClientVerifier,
-    server::danger::ClientCertVerifier,
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, client::WantsClientCert,
+    crypto::CryptoProvider, server::WebPkiClientVerifier, server::danger::ClientCertVerifier,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 

@@ -19,7 +19,6 @@ mod tests;
 
 pub use config::{AuthenticationConfiguration, ConfigError, Flags};
 
-
 use tiphys_api::auth::UserInfo;
 
 use config::Jwt;

@@ -162,7 +162,7 @@ async fn abuse_11_a_redirect_is_not_followed_and_its_body_is_not_told() {
     define(&api, &hook.definition(&api)).await;
     api.post(SECOND, &json!({"metadata": {"name": "a"}, "spec": {"cron": "1"}})).await.expect(201);
     let answer = api.get(&format!("{CRONTABS}/a")).await;
-    assert!(answer.text.contains("the server responded with the status code 302"), "{}", answer.text);
+    assert!(answer.text.contains("the webhook answered with status 302"), "{}", answer.text);
     assert!(!answer.text.contains("secret"), "{}", answer.text);
     assert_eq!(hook.asked.lock().len(), 1);
 }
