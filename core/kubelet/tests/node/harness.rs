@@ -150,6 +150,15 @@ impl Node {
         self.cri.list_sandboxes(HashMap::new()).await.expect("a list")
     }
 
+    /// Control groups of the Pods, which go last.
+    pub fn pod_groups(&self) -> Vec<String> {
+        let hierarchy = Hierarchy::detect().expect("control groups");
+        let classes = ["", "/burstable", "/besteffort"].into_iter();
+        let groups =
+            classes.flat_map(|class| hierarchy.children(&format!("{}{class}", self.config.pods_group)));
+        groups.filter(|name| name.starts_with("pod")).collect()
+    }
+
     /// Mount points of the Pods.
     pub fn mounts(&self) -> Vec<String> {
         let text = fs::read_to_string("/proc/self/mountinfo").expect("read");
@@ -171,12 +180,7 @@ impl Node {
         assert_eq!(self.mounts(), Vec::<String>::new());
         let folders = fs::read_dir(self.config.root.join("pods")).into_iter().flatten().count();
         assert_eq!(folders, 0, "folders of Pods");
-        let hierarchy = Hierarchy::detect().expect("control groups");
-        for class in ["", "/burstable", "/besteffort"] {
-            let groups = hierarchy.children(&format!("{}{class}", self.config.pods_group));
-            let of_pods: Vec<_> = groups.iter().filter(|name| name.starts_with("pod")).collect();
-            assert!(of_pods.is_empty(), "{of_pods:?}");
-        }
+        assert_eq!(self.pod_groups(), Vec::<String>::new());
         let links = fs::read_to_string("/proc/net/dev").expect("read");
         assert!(!links.contains("veth"), "{links}");
         self.containerd.stop().await.expect("it stops");

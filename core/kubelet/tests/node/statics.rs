@@ -16,7 +16,8 @@ pub async fn manifests(mut node: Node) -> Node {
     // It stops when it is let, so that it can be wanted again meanwhile. Two at a time would be seen.
     let end =
         "touch /shared/ending; until test -e /shared/let; do sleep 0.1; done; rmdir /shared/alone; exit 0";
-    let script = format!("mkdir /shared/alone || touch /shared/beside; {}", IDLE.replace("exit 0", end));
+    let begin = "mkdir /shared/alone || touch /shared/beside; while";
+    let script = IDLE.replace("exit 0", end).replace("while", begin);
     let shared = node.shared("shared");
     let mut pod = harness::pod(
         "local",
@@ -25,6 +26,8 @@ pub async fn manifests(mut node: Node) -> Node {
             "containers": [{
                 "name": "web", "command": shell(&script),
                 "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+                // Not before it listens to its end.
+                "readinessProbe": {"exec": {"command": ["test", "-e", "/shared/alone"]}, "periodSeconds": 1},
             }],
         }),
     );
@@ -80,7 +83,7 @@ pub async fn manifests(mut node: Node) -> Node {
 
     fs::remove_file(&file).expect("removed");
     node.until_gone(COPY).await;
-    harness::eventually("it has ended", async || node.sandboxes().await.is_empty()).await;
+    harness::eventually("it has ended", async || node.pod_groups().is_empty()).await;
     node
 }
 
