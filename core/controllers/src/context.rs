@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    apps::v1::{DaemonSet, Deployment, ReplicaSet},
+    apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet},
     certificates::v1::CertificateSigningRequest,
     coordination::v1::Lease,
     core::v1::{
@@ -62,6 +62,7 @@ pub struct Caches {
     pub deployments: Watched<Deployment>,
     pub replica_sets: Watched<ReplicaSet>,
     pub daemon_sets: Watched<DaemonSet>,
+    pub revisions: Watched<ControllerRevision>,
     pub quotas: Watched<ResourceQuota>,
     pub claims: Watched<PersistentVolumeClaim>,
     pub volumes: Watched<PersistentVolume>,
@@ -107,6 +108,7 @@ impl Caches {
             deployments: all(client, tasks),
             replica_sets: all(client, tasks),
             daemon_sets: all(client, tasks),
+            revisions: all(client, tasks),
             quotas: all(client, tasks),
             claims: all(client, tasks),
             volumes: all(client, tasks),

@@ -1,9 +1,11 @@
 //! DaemonSets: one Pod on every eligible Node.
 //!
-//! [`place`] says where a Pod may run and makes it, [`plan`] what to create and
-//! delete and the status; here the reconcile carries it out. The scheduler
-//! binds the Pods: each may only go to its own Node.
+//! [`place`] says where a Pod may run and makes it, [`history`] which revision the
+//! template is, [`plan`] what to create and delete and the status; here the
+//! reconcile carries it out. The scheduler binds the Pods: each may only go to its
+//! own Node.
 
+mod history;
 mod place;
 mod plan;
 
@@ -12,7 +14,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    apps::v1::{DaemonSet, DaemonSetStatus},
+    apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus},
     core::v1::{Node, Pod},
 };
 use kube::{Api, api::PostParams};
@@ -35,6 +37,7 @@ use plan::{Plan, View};
 
 struct DaemonSets {
     sets: Watched<DaemonSet>,
+    revisions: Watched<ControllerRevision>,
     pods: Watched<Pod>,
     nodes: Watched<Node>,
     writer: Arc<PodWriter>,
@@ -70,9 +73,15 @@ pub fn start(context: &Context) {
         name: "daemonset",
         workers: 4,
         queue,
-        synced: vec![caches.daemon_sets.synced(), caches.pods.synced(), caches.nodes.synced()],
+        synced: vec![
+            caches.daemon_sets.synced(),
+            caches.revisions.synced(),
+            caches.pods.synced(),
+            caches.nodes.synced(),
+        ],
         reconciler: Arc::new(DaemonSets {
             sets: caches.daemon_sets.clone(),
+            revisions: caches.revisions.clone(),
             pods: caches.pods.clone(),
             nodes: caches.nodes.clone(),
             writer,
@@ -107,9 +116,10 @@ impl Reconciler for DaemonSets {
         let mut pods = self.pods.controlled_by(object::uid(&*set));
         pods.extend(self.pods.orphans(&key.namespace));
         let pods = owner::claim_all(&self.writer.client, &*set, &selector, pods).await?;
+        let Some(hash) = self.keep_history(key, &set, &selector, &pods).await? else {
+            return Ok(Requeue::No);
+        };
         let nodes = self.nodes.list();
-        let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
-        let hash = place::hash(&set.spec.template, collisions);
         let view = View {
             set: &set,
             hash: &hash,
@@ -141,6 +151,38 @@ impl Reconciler for DaemonSets {
 }
 
 impl DaemonSets {
+    /// Sees to the revisions and gives the hash of the current one. `None`: its name was
+    /// another one's; the collision is counted, and that brings the next reconcile.
+    async fn keep_history(
+        &self,
+        key: &Key,
+        set: &DaemonSet,
+        selector: &Matcher,
+        pods: &[Arc<Pod>],
+    ) -> Result<Option<String>, Error> {
+        let client = &self.writer.client;
+        let mut revisions = self.revisions.controlled_by(object::uid(set));
+        revisions.extend(self.revisions.orphans(&key.namespace));
+        let revisions = owner::claim_all(client, set, selector, revisions).await?;
+        let labels = pods.iter().filter_map(|pod| object::labels(&**pod).get(place::HASH));
+        let history = history::plan(set, revisions, &labels.map(String::as_str).collect());
+        if object::deleting(set) {
+            return Ok(Some(history.hash));
+        }
+        match history.keep(client, set).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let mut status = set.status.clone().unwrap_or_default();
+                status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
+                self.write(set, status).await?;
+                return Ok(None);
+            }
+            Err(Error::Api(error)) if namespace_terminating(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        Ok(Some(history.hash))
+    }
+
     /// Carries out the plan; gives the result and when to come back for failed Pods.
     async fn carry_out(&self, view: &View<'_>, plan: Plan) -> (Result<(), Error>, Option<Duration>) {
         let set = view.set;

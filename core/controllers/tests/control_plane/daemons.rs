@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    apps::v1::DaemonSet,
+    apps::v1::{ControllerRevision, DaemonSet},
     core::v1::{Node, Pod},
 };
 use kube::{
@@ -63,5 +63,34 @@ async fn a_daemon_runs_on_every_node_and_is_updated() {
     plane.patch::<DaemonSet>("agent", image).await;
     available(&sets, 3).await;
     until("updated", &plane.pods, |pods| images(pods) == ["agent:2"; 3]).await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_takes_the_template_of_an_earlier_revision() {
+    let plane = Plane::start(1).await;
+    let sets = cache::<DaemonSet>(&plane.client, &plane.tasks);
+    let revisions = cache::<ControllerRevision>(&plane.client, &plane.tasks);
+    let numbers = |all: &[Arc<ControllerRevision>]| {
+        let mut numbers: Vec<_> = all.iter().filter_map(|revision| revision.revision).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    plane.create::<DaemonSet>(daemon()).await;
+    available(&sets, 1).await;
+    until("the first revision", &revisions, |all| numbers(all) == [1]).await;
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "agent:2"}]}}}});
+    plane.patch::<DaemonSet>("agent", image).await;
+    until("the second revision", &revisions, |all| numbers(all) == [1, 2]).await;
+    until("updated", &plane.pods, |pods| images(pods) == ["agent:2"]).await;
+
+    // What `kubectl rollout undo` sends.
+    let first = revisions.list().into_iter().find(|revision| revision.revision == Some(1)).expect("the first");
+    let patch = first.data.0.clone();
+    let api: Api<DaemonSet> = Api::namespaced(plane.client.clone(), "default");
+    api.patch("agent", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    until("the first is the newest", &revisions, |all| numbers(all) == [2, 3]).await;
+    until("back again", &plane.pods, |pods| images(pods) == ["agent:1"]).await;
+    available(&sets, 1).await;
     plane.stop().await;
 }
