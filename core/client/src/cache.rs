@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A reader that falls more than [`CHANGES`] behind gets [`Change::Resync`] and
-//! reads the store again: nothing is missed, memory stays bounded.
+//! reads the store again: nothing is missed, memory stays bounded. Objects are kept
+//! without `managedFields`: nobody reads them here, and decoded they are most of an object.
 
 use std::{fmt::Debug, hash::Hash};
 
@@ -65,10 +66,11 @@ where
         let (store, mut writer) = reflector::store();
         let (changes, _) = broadcast::channel(CHANGES);
         let (synced_sender, synced) = watch::channel(false);
-        let sender = changes.clone();
+        let (sender, read) = (changes.clone(), store.clone());
         let name = format!("watch {}", K::plural(&()));
         tasks.spawn(name, OnError::Log, async move {
-            let mut events = watcher(api, config).default_backoff().boxed();
+            let lean = |object: &mut K| object.meta_mut().managed_fields = None;
+            let mut events = watcher(api, config).default_backoff().modify(lean).boxed();
             while let Some(event) = events.next().await {
                 let event = match event {
                     Ok(event) => event,
@@ -79,7 +81,10 @@ where
                 };
                 writer.apply_watcher_event(&event);
                 let change = match event {
-                    watcher::Event::Apply(object) => Change::Applied(Arc::new(object)),
+                    // The store's own copy, unless the object has gone again.
+                    watcher::Event::Apply(object) => Change::Applied(
+                        read.get(&ObjectRef::from_obj(&object)).unwrap_or_else(|| Arc::new(object)),
+                    ),
                     watcher::Event::Delete(object) => Change::Deleted(Arc::new(object)),
                     watcher::Event::Init | watcher::Event::InitApply(_) => continue,
                     watcher::Event::InitDone => {

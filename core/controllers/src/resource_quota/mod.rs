@@ -10,6 +10,9 @@
 //! quota at revision R knows of every object made until R. A sum over objects no older than
 //! R that is written only if the quota is still at R is therefore exact, and no
 //! new object can slip between. Nothing is added up on a cache's word.
+//!
+//! A quota is charged from the moment its status says what it bounds. What was on its way
+//! then is found a moment later: a quota with new bounds is summed twice.
 
 mod sum;
 mod watch;
@@ -38,6 +41,9 @@ use watch::Monitors;
 
 /// How often a sum is made anew when writes come first.
 const ATTEMPTS: usize = 8;
+
+/// Writes that were on their way when a quota got its bounds have ended after this.
+const SETTLED: Duration = Duration::from_secs(1);
 
 struct Quotas {
     client: Client,
@@ -93,8 +99,10 @@ impl Reconciler for Quotas {
             if as_json["status"] == status {
                 return Ok(again);
             }
+            let is_bounded_anew = as_json["status"]["hard"] != status["hard"];
             quota.status = serde_json::from_value(status)?;
             match api.replace_status(&key.name, &PostParams::default(), &quota).await {
+                Ok(_) if is_bounded_anew => return Ok(Requeue::After(SETTLED)),
                 Ok(_) => return Ok(again),
                 Err(error) if crate::error::code(&error) == 409 => {}
                 Err(error) if crate::error::code(&error) == 404 => return Ok(Requeue::No),

@@ -50,6 +50,11 @@ async fn a_daemon_runs_on_every_node_and_is_updated() {
     let sets = cache::<DaemonSet>(&plane.client, &plane.tasks);
     plane.create::<DaemonSet>(daemon()).await;
     available(&sets, 3).await;
+    // Watched copies do without what only the API server needs.
+    let stored =
+        Api::<Pod>::default_namespaced(plane.client.clone()).list(&Default::default()).await.unwrap();
+    assert!(stored.items.iter().all(|pod| pod.metadata.managed_fields.is_some()));
+    assert!(plane.pods.list().iter().all(|pod| pod.metadata.managed_fields.is_none()));
     plane.add_node("node-3").await;
     available(&sets, 4).await;
 
@@ -85,7 +90,8 @@ async fn an_undo_takes_the_template_of_an_earlier_revision() {
     until("updated", &plane.pods, |pods| images(pods) == ["agent:2"]).await;
 
     // What `kubectl rollout undo` sends.
-    let first = revisions.list().into_iter().find(|revision| revision.revision == Some(1)).expect("the first");
+    let first =
+        revisions.list().into_iter().find(|revision| revision.revision == Some(1)).expect("the first");
     let patch = first.data.0.clone();
     let api: Api<DaemonSet> = Api::namespaced(plane.client.clone(), "default");
     api.patch("agent", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
