@@ -88,6 +88,11 @@ pub struct Kind {
     pub validate: fn(&Value) -> Vec<FieldError>,
     /// Immutable fields and transitions, beside `validate`.
     pub validate_update: fn(new: &Value, old: &Value) -> Vec<FieldError>,
+    /// What is wrong with a status written through its subresource.
+    pub validate_status: fn(new: &Value, old: &Value) -> Vec<FieldError>,
+    /// Whether `metadata.generation` counts changes of anything but metadata and status. Most
+    /// kinds with a controller of their own count; Services, Nodes and claims don't.
+    pub counts_generations: bool,
     pub columns: &'static [Column],
     /// Fields for field selectors beside metadata.name and metadata.namespace, as
     /// dotted paths: `spec.nodeName`.
@@ -128,6 +133,8 @@ impl Kind {
             prepare_update: |_, _| {},
             validate: |_| Vec::new(),
             validate_update: |_, _| Vec::new(),
+            validate_status: |_, _| Vec::new(),
+            counts_generations: false,
             columns: NAME_AND_AGE,
             selectable: &[],
             stored_as: None,

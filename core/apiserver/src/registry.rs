@@ -147,7 +147,11 @@ impl Resource {
     /// Everything wrong with `new` in the place of `old`, as far as a write of this part can change it.
     pub fn check_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
         let Some(custom) = &self.custom else {
-            return if part == Part::Main { self.stored.check_update(new, old) } else { Vec::new() };
+            return match part {
+                Part::Main => self.stored.check_update(new, old),
+                Part::Status => (self.stored.validate_status)(new, old),
+                Part::Sub(_) => Vec::new(),
+            };
         };
         let mut errors = validate_update(new, old);
         errors.extend(validate(new, self.stored));
@@ -159,15 +163,15 @@ impl Resource {
     }
 
     /// Whether a new object begins at generation 1.
-    pub fn counts_generations(&self, object: &Value) -> bool {
-        self.custom.is_some() || (self.stored.has_status() && object["spec"].is_object())
+    pub fn counts_generations(&self) -> bool {
+        self.custom.is_some() || self.stored.counts_generations
     }
 
     /// The generation after a write that isn't the status's own.
     pub fn bump_generation(&self, new: &mut Value, old: &Value) {
         if self.custom.is_some() {
             metadata::bump_generation(new, old, &["metadata"]);
-        } else if self.stored.has_status() {
+        } else if self.stored.counts_generations {
             metadata::bump_generation(new, old, &["metadata", "status"]);
         }
     }

@@ -27,6 +27,8 @@ pub static VALIDATING: Kind = Kind {
     prepare_create: empty_status,
     prepare_update: keep_status,
     validate: validate_validating,
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: &[
         NAME,
         Column::number("Validations", |p, _| list(p, "/spec/validations").len().into()),
@@ -50,6 +52,8 @@ pub static VALIDATING_BINDING: Kind = Kind {
         actions(list(binding, "/spec/validationActions"), &mut errors);
         errors
     },
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: BINDING_COLUMNS,
     ..Kind::cluster(
         GROUP,
@@ -64,6 +68,8 @@ pub static VALIDATING_BINDING: Kind = Kind {
 pub static MUTATING: Kind = Kind {
     default: mutating_defaults,
     validate: validate_mutating,
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: MUTATING_COLUMNS,
     ..Kind::cluster(
         GROUP,
@@ -78,6 +84,8 @@ pub static MUTATING: Kind = Kind {
 pub static MUTATING_BINDING: Kind = Kind {
     default: binding_defaults,
     validate: validate_binding,
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: BINDING_COLUMNS,
     ..Kind::cluster(
         GROUP,
@@ -93,6 +101,8 @@ pub static MUTATING_BINDING: Kind = Kind {
 pub static MUTATING_BETA: Kind = Kind {
     default: mutating_defaults,
     validate: validate_mutating,
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: MUTATING_COLUMNS,
     stored_as: Some(BETA),
     ..Kind::cluster(
@@ -108,6 +118,8 @@ pub static MUTATING_BETA: Kind = Kind {
 pub static MUTATING_BINDING_BETA: Kind = Kind {
     default: binding_defaults,
     validate: validate_binding,
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: BINDING_COLUMNS,
     stored_as: Some(BETA),
     ..Kind::cluster(

@@ -94,7 +94,7 @@ fn validate(request: &Value) -> Errors {
 }
 
 /// `example.com/signer-name`.
-fn signer(name: &str, errors: &mut Errors) {
+pub(super) fn signer(name: &str, errors: &mut Errors) {
     let field = "spec.signerName";
     if name.is_empty() {
         return errors.push(FieldError::required(field, ""));

@@ -21,6 +21,7 @@ pub static KIND: Kind = Kind {
     prepare_create: empty_status,
     prepare_update: keep_status,
     validate,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Schedule", |c, _| text_or_none(c, "/spec/schedule")),

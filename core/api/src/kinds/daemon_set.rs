@@ -23,6 +23,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: |new, old| unchanged(new, old, &["/spec/selector"]),
+    counts_generations: true,
     columns: &[
         NAME,
         Column::number("Desired", |s, _| number(s, "/status/desiredNumberScheduled")),

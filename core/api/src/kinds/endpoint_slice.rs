@@ -23,6 +23,7 @@ pub static KIND: Kind = Kind {
     },
     validate,
     validate_update: |new, old| unchanged(new, old, &["/addressType"]),
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("AddressType", |s, _| text_or(s, "/addressType", "")),

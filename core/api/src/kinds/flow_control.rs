@@ -24,6 +24,7 @@ pub static FLOW_SCHEMA: Kind = Kind {
         with(schema, "/spec", |spec| default(spec, "matchingPrecedence", 1000));
     },
     validate: schema,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("PriorityLevel", |s, _| text_or(s, "/spec/priorityLevelConfiguration/name", "")),
@@ -54,6 +55,7 @@ pub static PRIORITY_LEVEL: Kind = Kind {
     prepare_update: keep_status,
     default: level_defaults,
     validate: level,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Type", |l, _| text_or(l, "/spec/type", "")),

@@ -18,6 +18,7 @@ pub static INGRESS: Kind = Kind {
     prepare_create: |ingress| set(ingress, "status", json!({"loadBalancer": {}})),
     prepare_update: keep_status,
     validate,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Class", |i, _| class(i)),
@@ -36,6 +37,7 @@ pub static INGRESS_CLASS: Kind = Kind {
         errors
     },
     validate_update: |new, old| unchanged(new, old, &["/spec/controller"]),
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Controller", |c, _| text_or(c, "/spec/controller", "")),

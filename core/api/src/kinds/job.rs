@@ -31,6 +31,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: |new, old| unchanged(new, old, &["/spec/selector", "/spec/completionMode"]),
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Status", |job, _| status(job).into()),

@@ -11,18 +11,24 @@ mod admission_rules;
 mod certificate_signing_request;
 mod claim;
 mod classes;
+mod cluster_trust_bundle;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+mod csi_driver;
+mod csi_node;
+mod csi_storage_capacity;
 pub mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
+mod devices;
 mod endpoint_slice;
 mod endpoints;
 mod event;
 mod flow_control;
 mod horizontal_pod_autoscaler;
 mod ingress;
+mod ip_address;
 mod job;
 mod lease;
 mod limit_range;
@@ -30,6 +36,7 @@ mod namespace;
 mod network_policy;
 mod node;
 mod pod;
+mod pod_certificate_request;
 mod pod_disruption_budget;
 mod pod_template;
 mod replica_set;
@@ -41,10 +48,14 @@ mod role_binding;
 mod secret;
 mod service;
 mod service_account;
+mod service_cidr;
 mod stateful_set;
+mod storage_version_migration;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod volume_attachment;
+mod volume_attributes_class;
 mod webhooks;
 
 /// All kinds served, in the order in which discovery names groups and resources. Of several
@@ -106,20 +117,35 @@ static ALL: &[&Kind] = &[
     &cron_job::KIND,
     &job::KIND,
     &certificate_signing_request::KIND,
+    &cluster_trust_bundle::KIND,
+    &pod_certificate_request::KIND,
     &ingress::INGRESS_CLASS,
     &ingress::INGRESS,
+    &ip_address::KIND,
     &network_policy::KIND,
+    &service_cidr::KIND,
     &pod_disruption_budget::KIND,
     &role_binding::CLUSTER_ROLE_BINDING,
     &role::CLUSTER_ROLE,
     &role_binding::ROLE_BINDING,
     &role::ROLE,
+    &csi_driver::KIND,
+    &csi_node::KIND,
+    &csi_storage_capacity::KIND,
     &classes::STORAGE_CLASS,
+    &volume_attachment::KIND,
+    &volume_attributes_class::KIND,
     &classes::RUNTIME_CLASS,
     &classes::PRIORITY_CLASS,
     &lease::KIND,
     &endpoint_slice::KIND,
     &flow_control::FLOW_SCHEMA,
     &flow_control::PRIORITY_LEVEL,
+    &devices::DEVICE_CLASS,
+    &devices::taint::RULE,
+    &devices::claim::CLAIM,
+    &devices::claim::TEMPLATE,
+    &devices::slice::KIND,
+    &storage_version_migration::KIND,
     &custom_resource_definition::KIND,
 ];

@@ -19,6 +19,7 @@ pub static KIND: Kind = Kind {
         }
         errors
     },
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Pod-Selector", |p, _| labels::to_text(p.pointer("/spec/podSelector")).into()),

@@ -39,6 +39,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: update::validate,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Ready", |pod, _| {

@@ -21,6 +21,7 @@ pub static KIND: Kind = Kind {
     },
     prepare_update: keep_status,
     validate,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Min Available", |b, _| amount(b, "/spec/minAvailable")),

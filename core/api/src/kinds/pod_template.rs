@@ -25,6 +25,7 @@ pub static KIND: Kind = Kind {
         }
         errors
     },
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Containers", |t, _| of_containers(t, "name")),

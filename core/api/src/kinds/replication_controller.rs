@@ -19,6 +19,7 @@ pub static KIND: Kind = Kind {
     prepare_create: |object| set(object, "status", json!({"replicas": 0})),
     prepare_update: keep_status,
     validate,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::number("Desired", |s, _| number(s, "/spec/replicas")),

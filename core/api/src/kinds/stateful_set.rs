@@ -34,6 +34,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update,
+    counts_generations: true,
     columns: &[
         NAME,
         Column::text("Ready", |s, _| ratio(s, "/status/readyReplicas", "/spec/replicas")),

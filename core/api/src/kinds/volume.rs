@@ -67,6 +67,22 @@ fn validate(volume: &Value) -> Errors {
     errors
 }
 
+/// The spec of a volume that a VolumeAttachment carries itself: of CSI, and of no claim.
+pub fn inline(spec: &Value, path: &str, errors: &mut Errors) {
+    for key in ["claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"] {
+        if has(spec, &format!("/{key}")) {
+            let detail = "may not be specified in the context of inline volumes";
+            errors.push(FieldError::forbidden(format!("{path}.{key}"), detail));
+        }
+    }
+    if !has(spec, "/csi") {
+        errors.push(FieldError::required(
+            format!("{path}.csi"),
+            "has to be specified in the context of inline volumes",
+        ));
+    }
+}
+
 fn claim(volume: &Value) -> Value {
     match text(volume, "/spec/claimRef/name") {
         "" => "".into(),

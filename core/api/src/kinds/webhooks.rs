@@ -18,6 +18,8 @@ const NO_SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
 pub static VALIDATING: Kind = Kind {
     default: |configuration| each(configuration, "/webhooks", defaults),
     validate: |configuration| validate(configuration, false),
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: COLUMNS,
     ..Kind::cluster(
         GROUP,
@@ -37,6 +39,8 @@ pub static MUTATING: Kind = Kind {
         });
     },
     validate: |configuration| validate(configuration, true),
+    categories: &["api-extensions"],
+    counts_generations: true,
     columns: COLUMNS,
     ..Kind::cluster(
         GROUP,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{RESTART_POLICIES, container, volume};
+use super::{RESTART_POLICIES, container, placing, volume};
 use crate::{
-    access::{flag, has, int, list, present, text},
+    access::{flag, list, present, text},
     field::FieldError,
-    validate::{Errors, labels, names, not_negative, one_of, required},
+    validate::{Errors, names, not_negative, one_of, required},
 };
 
 const DNS_POLICIES: &[&str] = &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
@@ -27,15 +27,12 @@ pub fn spec(spec: &Value, path: &str, errors: &mut Errors) {
         let detail = "must be between 1 and 2147483647, inclusive";
         errors.push(FieldError::invalid(format!("{path}.activeDeadlineSeconds"), seconds, detail));
     }
-    labels::labels(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), errors);
     named(spec, "serviceAccountName", names::dns_subdomain, path, errors);
     named(spec, "nodeName", names::dns_subdomain, path, errors);
     named(spec, "hostname", names::dns_label, path, errors);
     named(spec, "subdomain", names::dns_label, path, errors);
     named(spec, "priorityClassName", names::dns_subdomain, path, errors);
-    tolerations(spec, path, errors);
-    spreading(spec, path, errors);
-    affinity(spec, path, errors);
+    placing::validate(spec, path, errors);
     host_aliases(spec, path, errors);
     image_pull_secrets(spec, path, errors);
     if flag(spec, "/hostPID") && flag(spec, "/shareProcessNamespace") {
@@ -69,84 +66,6 @@ fn dns(spec: &Value, path: &str, errors: &mut Errors) {
                 server,
                 "must be a valid IP address",
             ));
-        }
-    }
-}
-
-fn tolerations(spec: &Value, path: &str, errors: &mut Errors) {
-    for (index, toleration) in list(spec, "/tolerations").iter().enumerate() {
-        let path = format!("{path}.tolerations[{index}]");
-        let (key, operator) = (text(toleration, "/key"), text(toleration, "/operator"));
-        if !key.is_empty() {
-            labels::key_of(key, &format!("{path}.key"), errors);
-        } else if operator != "Exists" {
-            let detail =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.push(FieldError::invalid(format!("{path}.operator"), &operator.into(), detail));
-        }
-        match operator {
-            "Exists" if !text(toleration, "/value").is_empty() => {
-                let detail = "value must be empty when `operator` is 'Exists'";
-                errors.push(FieldError::invalid(
-                    format!("{path}.operator"),
-                    &text(toleration, "/value").into(),
-                    detail,
-                ));
-            }
-            "" | "Equal" | "Exists" | "Lt" | "Gt" => {}
-            other => errors.push(FieldError::not_supported(
-                format!("{path}.operator"),
-                other,
-                &["Equal", "Exists"],
-            )),
-        }
-        let effect = text(toleration, "/effect");
-        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        if !effect.is_empty() && !effects.contains(&effect) {
-            errors.push(FieldError::not_supported(format!("{path}.effect"), effect, &effects));
-        }
-        if has(toleration, "/tolerationSeconds") && effect != "NoExecute" {
-            let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.push(FieldError::invalid(format!("{path}.effect"), &effect.into(), detail));
-        }
-    }
-}
-
-fn spreading(spec: &Value, path: &str, errors: &mut Errors) {
-    for (index, constraint) in list(spec, "/topologySpreadConstraints").iter().enumerate() {
-        let path = format!("{path}.topologySpreadConstraints[{index}]");
-        if int(constraint, "/maxSkew").is_none_or(|n| n <= 0) {
-            let skew = constraint.get("maxSkew").unwrap_or(&Value::Null);
-            errors.push(FieldError::invalid(format!("{path}.maxSkew"), skew, "must be greater than zero"));
-        }
-        if text(constraint, "/topologyKey").is_empty() {
-            errors.push(FieldError::required(format!("{path}.topologyKey"), "can not be empty"));
-        }
-        one_of(constraint, "whenUnsatisfiable", &path, &["DoNotSchedule", "ScheduleAnyway"], errors);
-        if let Some(selector) = present(constraint, "/labelSelector") {
-            labels::selector(selector, &format!("{path}.labelSelector"), errors);
-        }
-    }
-}
-
-fn affinity(spec: &Value, path: &str, errors: &mut Errors) {
-    let required_nodes = "requiredDuringSchedulingIgnoredDuringExecution";
-    let node_terms = format!("/affinity/nodeAffinity/{required_nodes}");
-    if let Some(selector) = present(spec, &node_terms)
-        && list(selector, "/nodeSelectorTerms").is_empty()
-    {
-        let field = format!("{path}.affinity.nodeAffinity.{required_nodes}.nodeSelectorTerms");
-        errors.push(FieldError::required(field, "must have at least one node selector term"));
-    }
-    for which in ["podAffinity", "podAntiAffinity"] {
-        for (index, term) in list(spec, &format!("/affinity/{which}/{required_nodes}")).iter().enumerate() {
-            let path = format!("{path}.affinity.{which}.{required_nodes}[{index}]");
-            if text(term, "/topologyKey").is_empty() {
-                errors.push(FieldError::required(format!("{path}.topologyKey"), "can not be empty"));
-            }
-            if let Some(selector) = present(term, "/labelSelector") {
-                labels::selector(selector, &format!("{path}.labelSelector"), errors);
-            }
         }
     }
 }

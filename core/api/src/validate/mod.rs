@@ -1,6 +1,7 @@
 //! What is wrong with an object: rules that kinds share.
 //!
-//! - [`names`]: the forms of names; [`metadata`]: the common metadata; [`labels`]: labels and selectors.
+//! - [`names`]: the forms of names; [`metadata`]: the common metadata; [`labels`]: labels and selectors;
+//!   [`node_selector`]: selectors over nodes; [`addresses`]: the forms of addresses and ranges.
 //! - The functions here: small checks of one value at one path.
 //!
 //! Paths and messages are those that users of kubectl know.
@@ -9,9 +10,11 @@ use serde_json::Value;
 
 use crate::{field::FieldError, quantity::Quantity};
 
+pub mod addresses;
 pub mod labels;
 pub mod metadata;
 pub mod names;
+pub mod node_selector;
 
 pub type Errors = Vec<FieldError>;
 
@@ -119,4 +122,21 @@ pub fn unchanged(new: &Value, old: &Value, pointers: &[&str]) -> Errors {
     let changed = pointers.iter().filter(|p| new.pointer(p) != old.pointer(p));
     let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
     changed.map(|p| FieldError::immutable(field(p), new.pointer(p).unwrap_or(&Value::Null))).collect()
+}
+
+/// What a rule says of the text at `path`, as errors there.
+pub fn obey(rule: fn(&str) -> Vec<String>, value: &str, path: &str, errors: &mut Errors) {
+    errors.extend(rule(value).into_iter().map(|why| FieldError::invalid(path, &value.into(), why)));
+}
+
+/// The name of a CSI driver, a driver of devices, or who attaches volumes.
+pub fn driver_name(name: &str, path: &str, errors: &mut Errors) {
+    if name.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    }
+    if name.len() > 63 {
+        errors.push(FieldError::too_long(path, 63));
+    }
+    let wrong = names::dns_subdomain(&name.to_lowercase());
+    errors.extend(wrong.into_iter().map(|why| FieldError::invalid(path, &name.into(), why)));
 }

@@ -11,6 +11,7 @@ mod encryption;
 pub(crate) mod harness;
 mod hostile;
 mod identities;
+mod kinds;
 mod lists;
 mod on_etcd;
 mod policies;

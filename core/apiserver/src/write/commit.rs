@@ -158,7 +158,7 @@ fn begin(ctx: &Context, object: &mut Value, now: &str) -> Result<()> {
     (kind.prepare_create)(object);
     certificates::begin(ctx, object)?;
     ctx.resource.default(object);
-    if ctx.resource.counts_generations(object) {
+    if ctx.resource.counts_generations() {
         metadata::of(object).insert("generation".into(), 1.into());
     }
     stamp_trace(ctx, object);

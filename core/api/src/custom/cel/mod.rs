@@ -83,6 +83,14 @@ impl Rule {
     }
 }
 
+/// Whether a text is an expression at all.
+///
+/// # Errors
+/// Why it is none.
+pub fn syntax(text: &str) -> Result<(), String> {
+    parse::parse(text).map(drop)
+}
+
 impl Rules {
     pub fn compile(schema: &Structural) -> Self {
         let below =

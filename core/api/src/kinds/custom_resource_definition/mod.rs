@@ -40,6 +40,7 @@ pub static KIND: Kind = Kind {
     prepare_update: |definition, _| store(definition),
     validate: spec::validate,
     validate_update: spec::validate_update,
+    counts_generations: true,
     columns: &[
         NAME,
         Column {
