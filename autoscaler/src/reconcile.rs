@@ -66,14 +66,13 @@ impl Default for Config {
 pub fn start(
     config: Config,
     client: Client,
+    pods: Cache<Pod>,
     source: Arc<dyn MetricSource>,
     sink: Arc<dyn DecisionSink>,
     tasks: &Tasks,
     component: &Component,
 ) {
-    let everything = watcher::Config::default();
-    let scalers = Cache::start(tasks, Api::all(client.clone()), everything.clone());
-    let pods = Cache::start(tasks, Api::all(client.clone()), everything);
+    let scalers = Cache::start(tasks, Api::all(client.clone()), watcher::Config::default());
     let reporter = Reporter { component: "horizontal-pod-autoscaler", host: None };
     let events = Events::start(client.clone(), tasks, reporter);
     let metrics = Metrics::register(component);

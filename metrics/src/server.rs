@@ -4,13 +4,12 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client, runtime::watcher};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tiphys_api::{
     auth::SharedAuthorizer,
     serve::{Mount, boxed},
 };
-use tiphys_client::Cache;
+use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::Component;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
@@ -58,16 +57,14 @@ impl Metrics {
     /// The decisions' file can't be opened.
     pub fn start(
         config: Config,
-        client: &Client,
+        shared: &Shared,
         tasks: &Tasks,
         component: &Component,
     ) -> Result<Self, MetricsError> {
         let path = config.data_dir.join("decisions.jsonl");
         let decisions = Decisions::open(path.clone(), tasks)
             .map_err(|source| MetricsError::Decisions { path, source })?;
-        let everything = watcher::Config::default();
-        let nodes = Cache::start(tasks, Api::all(client.clone()), everything.clone());
-        let pods = Cache::start(tasks, Api::all(client.clone()), everything);
+        let Shared { pods, nodes } = shared.clone();
         let memory = Arc::new(Memory::default());
         let (seconds, series) = (Counter::default(), Gauge::default());
         component.registry(|registry| {

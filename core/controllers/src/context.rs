@@ -14,7 +14,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, Client, runtime::watcher};
-use tiphys_client::{Cache, Events, Reporter};
+use tiphys_client::{Cache, Events, Reporter, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
@@ -70,10 +70,16 @@ pub struct Caches {
 }
 
 impl Context {
-    pub fn new(config: Config, client: Client, tasks: &Tasks, component: &Component) -> Self {
+    pub fn new(
+        config: Config,
+        client: Client,
+        shared: &Shared,
+        tasks: &Tasks,
+        component: &Component,
+    ) -> Self {
         Self {
             config: Arc::new(config),
-            caches: Caches::start(&client, tasks),
+            caches: Caches::start(&client, shared, tasks),
             events: Events::start(
                 client.clone(),
                 tasks,
@@ -92,13 +98,13 @@ impl Context {
 }
 
 impl Caches {
-    fn start(client: &Client, tasks: &Tasks) -> Self {
+    fn start(client: &Client, shared: &Shared, tasks: &Tasks) -> Self {
         let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let leases = Api::namespaced(client.clone(), NODE_LEASES);
         Self {
             namespaces: all(client, tasks),
-            nodes: all(client, tasks),
-            pods: Watched::start(tasks, cache(client, tasks, watcher::Config::default()), node_of),
+            nodes: Watched::start(tasks, shared.nodes.clone(), |_| None),
+            pods: Watched::start(tasks, shared.pods.clone(), node_of),
             services: all(client, tasks),
             endpoints: all(client, tasks),
             slices: all(client, tasks),

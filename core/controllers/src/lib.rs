@@ -46,6 +46,7 @@ mod taint_eviction;
 mod volume_protection;
 
 use kube::Client;
+use tiphys_client::Shared;
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
@@ -105,9 +106,15 @@ pub fn all() -> Vec<Entry> {
 ///
 /// # Errors
 /// A `cluster_cidr` that is no IPv4 network of at least a /24.
-pub fn start(config: Config, client: Client, tasks: &Tasks, component: &Component) -> Result<(), Error> {
+pub fn start(
+    config: Config,
+    client: Client,
+    shared: &Shared,
+    tasks: &Tasks,
+    component: &Component,
+) -> Result<(), Error> {
     node_ipam::Network::parse(&config.cluster_cidr)?;
-    let context = Context::new(config, client, tasks, component);
+    let context = Context::new(config, client, shared, tasks, component);
     for entry in all() {
         (entry.start)(&context);
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, runtime::watcher};
 use tiphys_api::names::{COLLECTOR_APP, COLLECTOR_PORT, SYSTEM_NAMESPACE};
-use tiphys_client::Cache;
+use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::root::{Collector, Collectors};
 
@@ -17,11 +17,10 @@ pub struct CollectorPods {
 }
 
 impl CollectorPods {
-    pub fn start(client: &Client, token: String, tasks: &Tasks) -> Self {
-        let everything = watcher::Config::default();
+    pub fn start(client: &Client, shared: &Shared, token: String, tasks: &Tasks) -> Self {
         let own = watcher::Config::default().labels(&format!("app={COLLECTOR_APP}"));
         Self {
-            nodes: Cache::start(tasks, Api::all(client.clone()), everything),
+            nodes: shared.nodes.clone(),
             pods: Cache::start(tasks, Api::namespaced(client.clone(), SYSTEM_NAMESPACE), own),
             token,
         }

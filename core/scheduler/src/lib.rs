@@ -25,6 +25,7 @@ pub mod snapshot;
 mod sample;
 
 use kube::Client;
+use tiphys_client::Shared;
 use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::Component;
 
@@ -43,8 +44,8 @@ impl Default for Config {
 }
 
 /// Starts the scheduler; it stops with `tasks`.
-pub fn start(config: Config, client: Client, tasks: &Tasks, component: &Component) {
+pub fn start(config: Config, client: Client, shared: &Shared, tasks: &Tasks, component: &Component) {
     let metrics = metric_names::Metrics::register(component);
-    let scheduler = run::Loop::new(config.scheduler_name, client, tasks, metrics);
+    let scheduler = run::Loop::new(config.scheduler_name, client, shared, tasks, metrics);
     tasks.spawn("scheduler", OnError::Stop, scheduler.run());
 }

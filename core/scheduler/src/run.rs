@@ -15,7 +15,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_api::names::TRACEPARENT;
-use tiphys_client::{Cache, Change, Events, Reporter};
+use tiphys_client::{Cache, Change, Events, Reporter, Shared};
 use tiphys_lifecycle::Tasks;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
@@ -59,13 +59,19 @@ pub struct Loop {
 }
 
 impl Loop {
-    pub fn new(scheduler_name: String, client: Client, tasks: &Tasks, metrics: Metrics) -> Self {
+    pub fn new(
+        scheduler_name: String,
+        client: Client,
+        shared: &Shared,
+        tasks: &Tasks,
+        metrics: Metrics,
+    ) -> Self {
         let reporter = Reporter { component: "default-scheduler", host: None };
         Self {
             events: Events::start(client.clone(), tasks, reporter),
             metrics,
-            pods: Cache::start(tasks, Api::all(client.clone()), watcher::Config::default()),
-            nodes: Cache::start(tasks, Api::all(client.clone()), watcher::Config::default()),
+            pods: shared.pods.clone(),
+            nodes: shared.nodes.clone(),
             namespaces: Cache::start(tasks, Api::all(client.clone()), watcher::Config::default()),
             cluster: Cluster::new(scheduler_name),
             writes: JoinSet::new(),

@@ -24,7 +24,7 @@ use tiphys_apiserver::{
     authn::TokenKeys,
     pki::{ClusterPki, client_tls},
 };
-use tiphys_client::{Cache, in_memory};
+use tiphys_client::{Cache, Shared, in_memory};
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Embedded;
 use tiphys_telemetry::Component;
@@ -93,9 +93,17 @@ impl Plane {
             },
             token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
         };
-        tiphys_controllers::start(config, client.clone(), &tasks, &Component::new("controllers")).unwrap();
+        let shared = Shared::start(&client, &tasks);
+        tiphys_controllers::start(config, client.clone(), &shared, &tasks, &Component::new("controllers"))
+            .unwrap();
         let component = Component::new("scheduler");
-        tiphys_scheduler::start(tiphys_scheduler::Config::default(), client.clone(), &tasks, &component);
+        tiphys_scheduler::start(
+            tiphys_scheduler::Config::default(),
+            client.clone(),
+            &shared,
+            &tasks,
+            &component,
+        );
         let plane = Self {
             pods: cache(&client, &tasks),
             deployments: cache(&client, &tasks),

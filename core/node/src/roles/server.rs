@@ -12,8 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
-use k8s_openapi::api::core::v1::Node;
-use kube::{Api, Client, runtime::watcher};
+use kube::Client;
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
     ApiServer, Config, MountedGroup, MountedResource,
@@ -21,7 +20,7 @@ use tiphys_apiserver::{
     encryption::{Encrypted, Keyring},
     pki::{self, ClusterPki},
 };
-use tiphys_client::{Cache, in_memory};
+use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::root::LogRoot;
 use tiphys_metrics::{FollowConfig, Metrics};
@@ -67,14 +66,16 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
         let client = in_memory(api.handler(), UserInfo::master("system:apiserver"));
         control_plane::join(store.clone(), client, own, tasks);
     }
-    let observers = start_observers(&options, &api, &pki, tasks).await?;
+    let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
+    let shared = Shared::start(&client, tasks);
+    let observers = start_observers(&options, &api, &pki, &client, &shared, tasks).await?;
     let identity = leader::identity();
-    let shared = !options.store.etcd_servers.is_empty();
+    let is_one_of_several = !options.store.etcd_servers.is_empty();
     for (lease, start) in [
-        ("kube-controller-manager", controllers(&options, &api, &pki, &observers)),
-        ("kube-scheduler", scheduler(&api)),
+        ("kube-controller-manager", controllers(&options, &api, &pki, &shared, &observers)),
+        ("kube-scheduler", scheduler(&api, &shared)),
     ] {
-        if shared {
+        if is_one_of_several {
             let user = UserInfo::master(format!("system:{lease}"));
             leader::elect(lease, identity.clone(), in_memory(api.handler(), user), tasks, start);
         } else {
@@ -183,6 +184,7 @@ fn controllers(
     options: &ServerOptions,
     api: &ApiServer,
     pki: &ClusterPki,
+    shared: &Shared,
     metrics: &Arc<Metrics>,
 ) -> leader::Start {
     let config = tiphys_controllers::Config {
@@ -194,16 +196,17 @@ fn controllers(
         },
         token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
-    let (api, metrics) = (api.clone(), metrics.clone());
+    let (api, shared, metrics) = (api.clone(), shared.clone(), metrics.clone());
     Box::new(move |tasks| {
         let component = Component::new("controllers");
         let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
-        tiphys_controllers::start(config.clone(), client, tasks, &component)?;
+        tiphys_controllers::start(config.clone(), client, &shared, tasks, &component)?;
         api.mount(component_metrics::mount(component));
         let component = Component::new("autoscaler");
         tiphys_autoscaler::start(
             tiphys_autoscaler::Config::default(),
             in_memory(api.handler(), UserInfo::master("system:horizontal-pod-autoscaler")),
+            shared.pods.clone(),
             Arc::new(SampledMetrics::new(metrics.memory.clone())),
             Arc::new(RecordDecisions::new(metrics.decisions.clone())),
             tasks,
@@ -215,12 +218,12 @@ fn controllers(
 }
 
 /// The other thing that one server does.
-fn scheduler(api: &ApiServer) -> leader::Start {
-    let api = api.clone();
+fn scheduler(api: &ApiServer, shared: &Shared) -> leader::Start {
+    let (api, shared) = (api.clone(), shared.clone());
     Box::new(move |tasks| {
         let component = Component::new("scheduler");
         let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));
-        tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, tasks, &component);
+        tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, &shared, tasks, &component);
         api.mount(component_metrics::mount(component));
         Ok(())
     })
@@ -231,32 +234,32 @@ async fn start_observers(
     options: &ServerOptions,
     api: &ApiServer,
     pki: &ClusterPki,
+    client: &Client,
+    shared: &Shared,
     tasks: &Tasks,
 ) -> anyhow::Result<Arc<Metrics>> {
-    let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
     };
     let component = Component::new("metrics");
-    let metrics = Arc::new(Metrics::start(config, &client, tasks, &component)?);
+    let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);
     api.mount(component_metrics::mount(component));
     for mount in metrics.mounts(api.authorizer()) {
         api.mount(mount);
     }
     api.announce(metrics_group());
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
-    let nodes = Cache::start(tasks, Api::<Node>::all(client.clone()), watcher::Config::default());
-    NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, nodes, tasks);
+    NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, shared.nodes.clone(), tasks);
     if !options.no_collector {
-        start_logs(api, &client, tasks).await?;
+        start_logs(api, client, shared, tasks).await?;
     }
     Ok(metrics)
 }
 
-async fn start_logs(api: &ApiServer, client: &Client, tasks: &Tasks) -> anyhow::Result<()> {
+async fn start_logs(api: &ApiServer, client: &Client, shared: &Shared, tasks: &Tasks) -> anyhow::Result<()> {
     let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
-    let collectors = CollectorPods::start(client, token, tasks);
+    let collectors = CollectorPods::start(client, shared, token, tasks);
     let logs = LogRoot::new(Arc::new(collectors), api.authorizer());
     api.mount(tiphys_api::serve::Mount {
         prefix: tiphys_logging::root::PREFIX.to_owned(),
