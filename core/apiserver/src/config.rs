@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, sync::Arc};
 
-use crate::{audit, authn, service::addresses::Cidr};
+use crate::{aggregation, audit, authn, service::addresses::Cidr};
 
 /// The configuration of one API server.
 pub struct Config {
@@ -15,6 +15,8 @@ pub struct Config {
     /// For the way to the kubelets: the cluster's CA and a certificate of
     /// CN=kube-apiserver-kubelet-client.
     pub kubelet_tls: Arc<rustls::ClientConfig>,
+    /// For the way to extension servers.
+    pub aggregation: aggregation::Config,
     /// Addresses of Services. The first one is the Service `kubernetes`.
     pub service_cidr: Cidr,
     pub node_ports: RangeInclusive<u16>,

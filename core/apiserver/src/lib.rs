@@ -9,12 +9,13 @@
 //! - [`ApiServer`] is all of it: [`ApiServer::handler`] in memory, [`ApiServer::serve`] behind TLS.
 //! - `request`: what is asked; `respond`: how it is answered; [`status`]: how it fails.
 //! - `verbs`, `subresources`: one a file, over any resource; `write`: what those that store have in common.
-//! - `custom`: kinds that come and go with their definitions.
+//! - `custom`: kinds that come and go with their definitions; [`aggregation`]: groups that extension servers answer.
 //! - `cel`: expressions of policies; [`cache`], [`patch`], [`authn`], [`authz`], [`admission`], [`audit`], [`streaming`], [`pki`]: parts with a contract of their own.
 //!
 //! What it must not do: know a kind. What differs between kinds stands in core/api.
 
 pub mod admission;
+pub mod aggregation;
 pub mod audit;
 pub mod authn;
 pub mod authz;

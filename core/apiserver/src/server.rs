@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     admission::{Admission, Cluster, UnknownPlugin},
+    aggregation::{self, Aggregation},
     audit::Audit,
     authn::Authenticator,
     authz::{Objects, Rbac},
@@ -74,6 +75,7 @@ impl ApiServer {
             )?,
             authenticator: Authenticator::new(config.authn, objects.clone()),
             rbac,
+            aggregation: Aggregation::new(config.aggregation, objects.clone(), tasks.clone()),
             streaming: Streaming::new(objects, config.kubelet_tls, tasks.clone()),
             webhooks,
             service_pools: Pools::new(config.service_cidr, config.node_ports),
@@ -90,6 +92,9 @@ impl ApiServer {
         }
         bootstrap::run(&core, config.advertise).await?;
         custom::start(&core).await.map_err(StartError::bootstrap("custom resource definitions"))?;
+        let published = aggregation::publish(&core).await;
+        published.map_err(StartError::bootstrap("what extension servers know this server by"))?;
+        aggregation::start(&core).await;
         flow::write(&core).await?;
         flow::follow(&core);
         follow::follow(&core);
@@ -134,6 +139,7 @@ impl ApiServer {
     /// Shows a mounted API group in discovery. The handler must be mounted at `/apis/GROUP/VERSION`.
     pub fn announce(&self, group: MountedGroup) {
         self.core.mounts.add_group(group);
+        self.core.aggregation.announced();
     }
 
     /// Whether users may: for parts that ask on their own.

@@ -7,6 +7,7 @@ use tiphys_lifecycle::{CancellationToken, Tasks};
 
 use crate::{
     admission::Admission,
+    aggregation::Aggregation,
     audit::{self, Audit},
     authn::Authenticator,
     authz::{Rbac, forbidden},
@@ -34,6 +35,7 @@ pub struct Core {
     pub streaming: Streaming,
     pub webhooks: Arc<webhook::Client>,
     pub service_pools: Pools,
+    pub aggregation: Aggregation,
     pub mounts: Mounts,
     pub openapi: OpenApi,
     pub metrics: Metrics,

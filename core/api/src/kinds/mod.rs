@@ -8,6 +8,7 @@ use crate::kind::Kind;
 
 mod admission_policies;
 mod admission_rules;
+pub mod api_service;
 mod certificate_signing_request;
 mod claim;
 mod classes;
@@ -148,4 +149,5 @@ static ALL: &[&Kind] = &[
     &devices::slice::KIND,
     &storage_version_migration::KIND,
     &custom_resource_definition::KIND,
+    &api_service::KIND,
 ];

@@ -18,6 +18,7 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
     apimachinery::pkg::apis::meta::v1 as meta,
+    kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -92,7 +93,7 @@ fn group_kinds(g: &mut SchemaGenerator) {
         authentication::TokenReview, authentication::SelfSubjectReview, authentication::TokenRequest,
         authorization::SubjectAccessReview, authorization::SelfSubjectAccessReview,
         authorization::LocalSubjectAccessReview, authorization::SelfSubjectRulesReview,
-        apiextensions::CustomResourceDefinition,
+        apiextensions::CustomResourceDefinition, apiregistration::APIService,
     );
 }
 

@@ -5,7 +5,7 @@
 //! answer ends the work with it, and is recorded, too.
 //!
 //! Of an answer that is larger than any object ([`LIMIT`]), or that comes through
-//! from a kubelet, a Pod or a Service, the log has the code only.
+//! from a kubelet, a Pod, a Service or an extension server, the log has the code only.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -20,7 +20,7 @@ use tiphys_api::{
 };
 
 use super::{
-    AskedBy, Audit,
+    AskedBy, Audit, PassedOn,
     body::Followed,
     ending::{Ending, Upgraded},
     policy::{Level, Stage},
@@ -69,7 +69,9 @@ where
             return follow(with_id(&recorder, response), ending);
         }
         // What comes through from elsewhere may have no end.
-        Ok(response) if is_stream(target) => (only_code(&recorder, response), Stage::ResponseComplete),
+        Ok(response) if is_stream(target) || response.extensions().get::<PassedOn>().is_some() => {
+            (only_code(&recorder, response), Stage::ResponseComplete)
+        }
         Ok(response) if matches!(target, Some(Target::Resource(_))) => {
             (read(&recorder, response, format).await, Stage::ResponseComplete)
         }

@@ -73,6 +73,11 @@ pub struct Said(pub Vec<(&'static str, String)>);
 #[derive(Debug, Clone, Copy)]
 pub struct Source(pub std::net::IpAddr);
 
+/// The answer is an extension server's (in its extensions): it may have no end, and the log has
+/// its code only.
+#[derive(Debug, Clone, Copy)]
+pub struct PassedOn;
+
 /// The log, open for writing.
 pub struct Audit {
     policy: Policy,

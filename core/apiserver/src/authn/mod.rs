@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Headers of an authenticating front proxy (`X-Remote-User` and its kin) are
-//! never read: there is no front proxy. Credentials and impersonation headers are
+//! never read: there is no front proxy before this server (it is one itself, to extension servers: [`aggregation`](crate::aggregation)). Credentials and impersonation headers are
 //! taken out of the request, so that nothing behind can log or forward them. A
 //! token in a query is no credential here; it stays in the request (a proxied one
 //! may need it), and the audit log leaves its value out.

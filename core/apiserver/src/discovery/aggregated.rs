@@ -32,8 +32,11 @@ fn version(version: &Version) -> Value {
     let resources: Vec<Value> = match &version.content {
         Content::Kinds(kinds) => kinds.iter().map(|kind| resource(kind)).collect(),
         Content::Mounted(group) => group.resources.iter().map(|one| mounted(group, one)).collect(),
+        Content::Extension(seen) => seen.resources.clone(),
     };
-    json!({ "version": version.name, "freshness": "Current", "resources": resources })
+    let fresh = !matches!(&version.content, Content::Extension(seen) if !seen.fresh);
+    let freshness = if fresh { "Current" } else { "Stale" };
+    json!({ "version": version.name, "freshness": freshness, "resources": resources })
 }
 
 fn resource(kind: &Kind) -> Value {

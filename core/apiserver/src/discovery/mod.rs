@@ -28,7 +28,7 @@ pub const GIT_VERSION: &str = "v1.37.0+tiphys";
 /// Answers `/api`, `/apis` and what is below them; None for other paths.
 pub fn answer(core: &Core, path: &str, headers: &HeaderMap) -> Option<Result<Response<Body>>> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let groups = groups(&core.registry, &core.mounts);
+    let groups = groups(core);
     let find = |name: &str| groups.iter().find(|group| group.name == name);
     let document = match segments.as_slice() {
         ["api"] => return Some(root(headers, plain::versions(), &groups[..1])),

@@ -54,6 +54,8 @@ pub fn resources(group: &Group, version: &str) -> Option<Value> {
     let resources: Vec<Value> = match &found.content {
         Content::Kinds(kinds) => kinds.iter().flat_map(|kind| with_subresources(kind)).collect(),
         Content::Mounted(mounted) => mounted.resources(),
+        // Its own server is asked: requests for this document are passed on.
+        Content::Extension(_) => return None,
     };
     Some(json!({
         "kind": "APIResourceList",

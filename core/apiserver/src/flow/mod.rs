@@ -97,10 +97,13 @@ where
     response
 }
 
-/// Streams to a kubelet go on for hours, and mounted parts ask the API themselves: neither holds a seat.
+/// Streams to a kubelet go on for hours, and mounted parts and extension servers ask the API
+/// themselves: none of them holds a seat.
 fn counts(core: &Core, target: Option<&Target>, request: &Request<Body>) -> bool {
     let streams = matches!(target, Some(Target::Resource(info)) if info.is_stream());
-    !streams && core.mounts.find(request.uri().path()).is_none()
+    let path = request.uri().path();
+    let passed_on = target.is_some_and(|target| core.aggregation.serving(target, path).is_some());
+    !streams && !passed_on && core.mounts.find(path).is_none()
 }
 
 /// A UID as a header; none while the object has none.

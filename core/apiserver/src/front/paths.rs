@@ -35,7 +35,7 @@ pub fn answer(core: &Arc<Core>, request: &Request<Body>) -> Result<Response<Body
                 return Ok(health(core, endpoint, query));
             }
             discovery::answer(core, other, request.headers())
-                .or_else(|| core.openapi.answer(other, request.headers()))
+                .or_else(|| core.openapi.answer(other, request.headers(), &core.aggregation))
                 .unwrap_or_else(|| Err(ApiError::no_such_path()))
         }
     }
@@ -107,8 +107,7 @@ fn index(core: &Core) -> Value {
     ]
     .map(String::from)
     .to_vec();
-    for group in discovery::groups(&core.registry, &core.mounts).iter().filter(|group| !group.name.is_empty())
-    {
+    for group in discovery::groups(core).iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
         paths.extend(group.versions.iter().map(|version| format!("/apis/{}/{}", group.name, version.name)));
     }

@@ -12,7 +12,7 @@ use tiphys_api::{
 
 use super::route::mounted;
 use crate::{
-    audit,
+    aggregation, audit,
     context::Context,
     protobuf,
     registry::Resource,
@@ -33,9 +33,13 @@ pub async fn answer(
     core: Arc<Core>,
     user: UserInfo,
     info: RequestInfo,
+    extension: Option<Arc<aggregation::Service>>,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     authorize(&core, &user, &info, &request)?;
+    if let Some(service) = extension {
+        return aggregation::proxy(&core, &service, &user, request).await;
+    }
     if let Some(handler) = core.mounts.find(request.uri().path()) {
         return Ok(mounted(handler, request).await);
     }

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use super::{observe, paths, resources};
 use crate::{
-    audit, flow,
+    aggregation, audit, flow,
     request::{accept, info, info::Target, options},
     respond,
     state::Core,
@@ -57,14 +57,18 @@ async fn seated(core: Arc<Core>, target: Target, request: Request<Body>) -> Resp
 
 async fn route(core: Arc<Core>, target: Target, request: Request<Body>) -> Result<Response<Body>> {
     let user = request.extensions().get::<UserInfo>().cloned().ok_or_else(ApiError::unauthorized)?;
+    let extension = core.aggregation.serving(&target, request.uri().path());
     match target {
-        Target::Resource(info) => resources::answer(core, user, info, request).await,
+        Target::Resource(info) => resources::answer(core, user, info, extension, request).await,
         Target::Path => {
             let attributes = Attributes::NonResource {
                 verb: request.method().as_str().to_ascii_lowercase(),
                 path: request.uri().path().to_owned(),
             };
             core.authorize_request(&user, &attributes, &request)?;
+            if let Some(service) = extension {
+                return aggregation::proxy(&core, &service, &user, request).await;
+            }
             match core.mounts.find(request.uri().path()) {
                 Some(handler) => Ok(mounted(handler, request).await),
                 None => paths::answer(&core, &request),

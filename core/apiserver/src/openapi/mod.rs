@@ -4,6 +4,7 @@
 //! on server-side validation (the query parameter `fieldValidation` of a PATCH)
 //! and on patches; v2 is there for tools and older clients, as JSON and in the
 //! protobuf form that kubectl asks for. Who takes v3 only in protobuf gets 406.
+//! Of extension servers v2 has what they say merged in; their v3 documents are passed on.
 
 mod paths;
 mod v2;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use tiphys_api::{kind::Kind, serve::Body};
 
 use crate::{
+    aggregation::{Aggregation, swagger},
     discovery::{hash, tagged, with_tag},
     registry::{Registry, Resource},
     request::accept::{self, clauses},
@@ -59,14 +61,16 @@ struct Documents {
     v2: OnceLock<Document>,
     v2_protobuf: OnceLock<Document>,
     resources: Vec<Arc<Resource>>,
+    /// The v2 documents of extension servers.
+    extensions: Vec<Arc<Value>>,
 }
 
-fn same(one: &[Arc<Resource>], other: &[Arc<Resource>]) -> bool {
+fn same<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 impl Documents {
-    fn of(resources: Vec<Arc<Resource>>, before: &Self) -> Self {
+    fn of(resources: Vec<Arc<Resource>>, extensions: Vec<Arc<Value>>, before: &Self) -> Self {
         let mut groups: BTreeMap<String, Vec<Arc<Resource>>> = BTreeMap::new();
         for resource in &resources {
             groups.entry(root(resource.kind)).or_default().push(resource.clone());
@@ -80,7 +84,14 @@ impl Documents {
             (path, (resources, document))
         };
         let v3 = groups.into_iter().map(document).collect();
-        Self { v3, v2: OnceLock::new(), v2_protobuf: OnceLock::new(), resources }
+        Self { v3, v2: OnceLock::new(), v2_protobuf: OnceLock::new(), resources, extensions }
+    }
+
+    /// The v2 document of everything.
+    fn v2(&self) -> Value {
+        let mut document = v2::document(&self.resources);
+        self.extensions.iter().for_each(|theirs| swagger::merge(&mut document, theirs));
+        document
     }
 }
 
@@ -89,67 +100,77 @@ impl OpenApi {
         Self { registry, made: Mutex::default() }
     }
 
-    fn documents(&self) -> Arc<Documents> {
+    fn documents(&self, aggregation: &Aggregation) -> Arc<Documents> {
         let resources = self.registry.all();
+        let extensions: Vec<Arc<Value>> =
+            aggregation.all_seen().into_iter().filter_map(|(_, seen)| seen.openapi_v2.clone()).collect();
         let mut made = self.made.lock();
-        if !same(&made.resources, &resources) {
-            *made = Arc::new(Documents::of(resources, &made));
+        if !same(&made.resources, &resources) || !same(&made.extensions, &extensions) {
+            *made = Arc::new(Documents::of(resources, extensions, &made));
         }
         made.clone()
     }
 
     /// Answers below `/openapi`; None for other paths.
-    pub fn answer(&self, path: &str, headers: &HeaderMap) -> Option<Result<Response<Body>>> {
+    pub fn answer(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        aggregation: &Aggregation,
+    ) -> Option<Result<Response<Body>>> {
         let rest = path.strip_prefix("/openapi/")?;
+        let documents = self.documents(aggregation);
         Some(match rest.trim_end_matches('/') {
-            "v2" => self.v2(headers),
-            "v3" => self.index(headers),
+            "v2" => v2_answer(&documents, headers),
+            "v3" => index(&documents, headers, aggregation),
             rest => match rest.strip_prefix("v3/") {
-                Some(group_version) => self.v3(group_version, headers),
+                Some(group_version) => v3_answer(&documents, group_version, headers),
                 None => Err(ApiError::no_such_path()),
             },
         })
     }
+}
 
-    fn v2(&self, headers: &HeaderMap) -> Result<Response<Body>> {
-        let documents = self.documents();
-        let json = || v2::document(&documents.resources);
-        for clause in clauses(accept::header(headers)) {
-            let (document, content_type) = match clause.media_type.as_str() {
-                "application/json" | "application/*" | "*/*" => {
-                    (documents.v2.get_or_init(|| Document::of(&json())), "application/json")
-                }
-                v2_protobuf::MEDIA_TYPE | v2_protobuf::OLD_MEDIA_TYPE => {
-                    let make = || Document::new(v2_protobuf::encode(&json()).into());
-                    (documents.v2_protobuf.get_or_init(make), v2_protobuf::MEDIA_TYPE)
-                }
-                _ => continue,
-            };
-            return Ok(with_tag(headers, content_type, document.text.clone(), &document.hash));
-        }
-        Err(ApiError::not_acceptable(&[
-            "application/json",
-            v2_protobuf::OLD_MEDIA_TYPE,
-            v2_protobuf::MEDIA_TYPE,
-        ]))
-    }
-
-    fn index(&self, headers: &HeaderMap) -> Result<Response<Body>> {
-        json_accepted(headers)?;
-        let entry = |(path, (_, document)): (&String, &(Vec<Arc<Resource>>, Document))| {
-            let url = format!("/openapi/v3/{path}?hash={}", document.hash);
-            (path.clone(), json!({ "serverRelativeURL": url }))
+fn v2_answer(documents: &Documents, headers: &HeaderMap) -> Result<Response<Body>> {
+    for clause in clauses(accept::header(headers)) {
+        let (document, content_type) = match clause.media_type.as_str() {
+            "application/json" | "application/*" | "*/*" => {
+                (documents.v2.get_or_init(|| Document::of(&documents.v2())), "application/json")
+            }
+            v2_protobuf::MEDIA_TYPE | v2_protobuf::OLD_MEDIA_TYPE => {
+                let make = || Document::new(v2_protobuf::encode(&documents.v2()).into());
+                (documents.v2_protobuf.get_or_init(make), v2_protobuf::MEDIA_TYPE)
+            }
+            _ => continue,
         };
-        let paths: serde_json::Map<String, Value> = self.documents().v3.iter().map(entry).collect();
-        Ok(tagged(headers, "application/json", &json!({ "paths": paths })))
+        return Ok(with_tag(headers, content_type, document.text.clone(), &document.hash));
     }
+    Err(ApiError::not_acceptable(&["application/json", v2_protobuf::OLD_MEDIA_TYPE, v2_protobuf::MEDIA_TYPE]))
+}
 
-    fn v3(&self, group_version: &str, headers: &HeaderMap) -> Result<Response<Body>> {
-        json_accepted(headers)?;
-        let documents = self.documents();
-        let (_, document) = documents.v3.get(group_version).ok_or_else(ApiError::no_such_path)?;
-        Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
+/// Where the documents are. Those of extension servers are where their servers say.
+fn index(documents: &Documents, headers: &HeaderMap, aggregation: &Aggregation) -> Result<Response<Body>> {
+    json_accepted(headers)?;
+    let entry = |(path, (_, document)): (&String, &(Vec<Arc<Resource>>, Document))| {
+        let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+        (path.clone(), json!({ "serverRelativeURL": url }))
+    };
+    let mut paths: serde_json::Map<String, Value> = documents.v3.iter().map(entry).collect();
+    for service in &aggregation.table().remote {
+        let path = service.path().trim_start_matches('/').to_owned();
+        match aggregation.seen(service).and_then(|seen| seen.openapi_v3.clone()) {
+            Some(url) => paths.insert(path, json!({ "serverRelativeURL": url })),
+            // What was served here before isn't any more.
+            None => paths.remove(&path),
+        };
     }
+    Ok(tagged(headers, "application/json", &json!({ "paths": paths })))
+}
+
+fn v3_answer(documents: &Documents, group_version: &str, headers: &HeaderMap) -> Result<Response<Body>> {
+    json_accepted(headers)?;
+    let (_, document) = documents.v3.get(group_version).ok_or_else(ApiError::no_such_path)?;
+    Ok(with_tag(headers, "application/json", document.text.clone(), &document.hash))
 }
 
 /// Where a kind's group and version are served, without the first slash: `api/v1`, `apis/apps/v1`.

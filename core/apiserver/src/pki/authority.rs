@@ -59,7 +59,7 @@ pub struct ClusterPki {
 impl ClusterPki {
     /// Loads the authority from a folder, or makes one there (valid 10 years).
     pub fn load_or_create(folder: &Path) -> Result<Self, PkiError> {
-        let (ca_pem, ca_key) = authority(folder.join("ca.crt"), folder.join("ca.key"))?;
+        let (ca_pem, ca_key) = authority(folder.join("ca.crt"), folder.join("ca.key"), "tiphys-ca")?;
         let key_path = folder.join("service-account.key");
         let service_account_key = match files::read(&key_path)? {
             Some(key) => key,
@@ -90,12 +90,12 @@ impl ClusterPki {
 
     /// A certificate for a TLS server. Names that parse as an IP address become IP names.
     pub fn server(&self, common_name: &str, names: &[String]) -> Result<Identity, PkiError> {
-        self.issue(common_name, None, names, ExtendedKeyUsagePurpose::ServerAuth)
+        issue(&self.issuer, common_name, None, names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate that authenticates `user`, as a member of `group`.
     pub fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, PkiError> {
-        self.issue(user, group, &[], ExtendedKeyUsagePurpose::ClientAuth)
+        issue(&self.issuer, user, group, &[], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     /// The certificate a kubelet serves with: `system:node:NAME` of `system:nodes`,
@@ -104,37 +104,42 @@ impl ClusterPki {
         let mut all = vec![node.to_owned()];
         all.extend(names.iter().filter(|name| *name != node).cloned());
         let user = format!("system:node:{node}");
-        self.issue(&user, Some("system:nodes"), &all, ExtendedKeyUsagePurpose::ServerAuth)
-    }
-
-    fn issue(
-        &self,
-        common_name: &str,
-        organization: Option<&str>,
-        names: &[String],
-        usage: ExtendedKeyUsagePurpose,
-    ) -> Result<Identity, PkiError> {
-        let mut params = CertificateParams::new(names.to_vec())?;
-        params.distinguished_name = distinguished_name(common_name, organization);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, LEAF_VALIDITY);
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+        issue(&self.issuer, &user, Some("system:nodes"), &all, ExtendedKeyUsagePurpose::ServerAuth)
     }
 }
 
-/// The certificate and key of the authority, made when there is none.
-fn authority(certificate_path: PathBuf, key_path: PathBuf) -> Result<(String, String), PkiError> {
+/// A leaf certificate of an authority.
+pub(super) fn issue(
+    issuer: &Issuer<'static, KeyPair>,
+    common_name: &str,
+    organization: Option<&str>,
+    names: &[String],
+    usage: ExtendedKeyUsagePurpose,
+) -> Result<Identity, PkiError> {
+    let mut params = CertificateParams::new(names.to_vec())?;
+    params.distinguished_name = distinguished_name(common_name, organization);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    set_validity(&mut params, LEAF_VALIDITY);
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, issuer)?;
+    Ok(Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// The certificate and key of an authority, made when there is none.
+pub(super) fn authority(
+    certificate_path: PathBuf,
+    key_path: PathBuf,
+    name: &str,
+) -> Result<(String, String), PkiError> {
     match (files::read(&certificate_path)?, files::read(&key_path)?) {
         (Some(certificate), Some(key)) => Ok((certificate, key)),
         (Some(_), None) => Err(PkiError::HalfAuthority { present: certificate_path, missing: key_path }),
         // A key alone is what a crash between the two writes leaves: nothing was issued by it.
         (None, _) => {
             let key = KeyPair::generate()?;
-            let certificate = authority_params().self_signed(&key)?;
+            let certificate = authority_params(name).self_signed(&key)?;
             files::write(&key_path, &key.serialize_pem())?;
             files::write(&certificate_path, &certificate.pem())?;
             Ok((certificate.pem(), key.serialize_pem()))
@@ -142,11 +147,11 @@ fn authority(certificate_path: PathBuf, key_path: PathBuf) -> Result<(String, St
     }
 }
 
-fn authority_params() -> CertificateParams {
+fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     // The time in the name keeps two clusters' authorities apart in a trust store.
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    params.distinguished_name = distinguished_name(&format!("tiphys-ca@{seconds}"), None);
+    params.distinguished_name = distinguished_name(&format!("{name}@{seconds}"), None);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -4,18 +4,22 @@
 //! `service-account.key`. From it the server issues its own certificate, those
 //! of its kubelets and those of its users, as needed: leaf certificates are cheap
 //! (ECDSA P-256), so they are made anew at each start rather than kept.
+//! [`FrontProxy`] is another authority, with the files `front-proxy-ca.crt` and `front-proxy-ca.key`.
 //! [`server_tls`] and [`client_tls`] turn PEM text into rustls configurations,
 //! always with the aws-lc-rs provider, whatever the process has installed.
 //!
-//! What it must not do: write anything but its three files and what
+//! What it must not do: write anything but its five files and what
 //! [`Identity::write`] is asked to write; every one of them has mode 0600.
 
 mod authority;
 mod files;
+mod front_proxy;
 mod tls;
+mod unverified;
 
 pub use authority::{ClusterPki, Identity};
-pub use tls::{client_tls, machine_tls, server_tls};
+pub use front_proxy::{FRONT_PROXY_NAME, FrontProxy};
+pub use tls::{client_tls, machine_tls, server_tls, unverified_tls};
 
 use std::path::PathBuf;
 

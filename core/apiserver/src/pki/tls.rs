@@ -1,6 +1,7 @@
 //! rustls configurations out of PEM text.
 //!
-//! Both sides trust exactly the cluster's authority; only [`machine_tls`] trusts the machine's.
+//! Both sides trust exactly the authority they are given; only [`machine_tls`] trusts the machine's,
+//! and [`unverified_tls`] whoever is there.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{Identity, PkiError};
+use super::{Identity, PkiError, unverified::AnyServer};
 
 /// A server's configuration: HTTP/2 and HTTP/1.1. With a `client_ca`, a client
 /// may show a certificate, and one that the authority has not issued is refused.
@@ -32,20 +33,33 @@ pub fn server_tls(identity: &Identity, client_ca: Option<&str>) -> Result<Arc<Se
 /// A client's configuration that trusts `ca_pem` and shows `identity`. It offers
 /// no ALPN protocol: who speaks HTTP/2 sets `alpn_protocols` on a copy.
 pub fn client_tls(ca_pem: &str, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
-    let builder = trusting(roots(ca_pem)?)?;
+    showing(trusting(roots(ca_pem)?)?, identity)
+}
+
+/// A client's configuration that trusts the machine's authorities: for servers that are not the
+/// cluster's. What can't be read of them is missed when it is needed.
+pub fn machine_tls(identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    showing(trusting(roots)?, identity)
+}
+
+/// A client's configuration that takes any server's certificate: for those whose owner has said so.
+pub fn unverified_tls(identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let verifier = Arc::new(AnyServer::new(provider()));
+    showing(builder.dangerous().with_custom_certificate_verifier(verifier), identity)
+}
+
+fn showing(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Identity>,
+) -> Result<Arc<ClientConfig>, PkiError> {
     let config = match identity {
         Some(identity) => builder.with_client_auth_cert(certificates(identity)?, key(identity)?)?,
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
-}
-
-/// A client's configuration that trusts the machine's authorities: for servers that are not the
-/// cluster's. What can't be read of them is missed when it is needed.
-pub fn machine_tls() -> Result<Arc<ClientConfig>, PkiError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Ok(Arc::new(trusting(roots)?.with_no_client_auth()))
 }
 
 fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, PkiError> {

@@ -28,7 +28,7 @@ mod permission;
 mod proxy;
 mod spdy;
 mod translate;
-mod tunnel;
+pub mod tunnel;
 mod unwrap;
 mod upgrade;
 mod websocket;
@@ -36,7 +36,8 @@ mod websocket;
 pub use connect::close;
 pub use destination::may_be_dialled;
 pub use permission::authorization_verb;
-pub use proxy::service_endpoint;
+pub use proxy::{service_endpoint, strip_hop_by_hop};
+pub use upgrade::tokens;
 
 use std::{net::IpAddr, sync::Arc};
 

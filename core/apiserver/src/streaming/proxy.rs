@@ -159,7 +159,8 @@ fn below(rest: &str, uri: &Uri) -> Result<Uri, Refusal> {
     Ok(path.into())
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out what is about one connection only, and what the header `Connection` names.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> =
         tokens(headers, &header::CONNECTION).filter_map(|name| name.parse().ok()).collect();
     for name in named.iter().chain(HOP_BY_HOP) {

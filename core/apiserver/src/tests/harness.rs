@@ -18,10 +18,10 @@ use tower::ServiceExt;
 
 use super::backing::Backing;
 use crate::{
-    ApiServer, Config,
+    ApiServer, Config, aggregation,
     authn::{self, TokenKeys},
     encryption::{Encrypted, Keyring},
-    pki::{ClusterPki, client_tls},
+    pki::{ClusterPki, FrontProxy, client_tls},
 };
 
 /// Long enough for a slow machine; a test that waits for it fails.
@@ -98,6 +98,7 @@ impl Harness {
         let store = backing.open(folder.path(), &tasks).await;
         let encrypted = Encrypted::open(store.clone(), keyring, &tasks).await.expect("keys that fit");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
+        let front_proxy = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
         let mut config = Config {
             authn: authn::Config {
                 keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
@@ -108,6 +109,7 @@ impl Harness {
             audit: None,
             seats: 600,
             kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
+            aggregation: aggregation::Config::new(front_proxy, pki.ca_pem()),
             service_cidr: "10.96.0.0/16".parse().expect("a range"),
             node_ports: 30000..=32767,
             advertise: Some(("172.30.0.1".parse().expect("an address"), 6443)),

@@ -2,6 +2,7 @@
 //! the in-memory handler: one file a subject. Which store that is, `backing` knows.
 
 mod admission;
+mod aggregation;
 mod apply;
 mod backing;
 mod custom;

@@ -143,7 +143,7 @@ impl Client {
         }
         let made = match trusted {
             Some(pem) => pki::client_tls(pem, None),
-            None => pki::machine_tls(),
+            None => pki::machine_tls(None),
         };
         let config = made.map_err(|error| error.to_string())?;
         let mut configs = self.configs.lock();

@@ -15,10 +15,10 @@ use ipnet::Ipv4Net;
 use kube::Client;
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
-    ApiServer, Config, MountedGroup, MountedResource,
+    ApiServer, Config, MountedGroup, MountedResource, aggregation,
     authn::{self, TokenKeys},
     encryption::{Encrypted, Keyring},
-    pki::{self, ClusterPki},
+    pki::{self, ClusterPki, FrontProxy},
 };
 use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
@@ -139,6 +139,10 @@ async fn start_api(
         audit: options.audit.config()?,
         seats: options.max_requests_inflight + options.max_mutating_requests_inflight,
         kubelet_tls: kubelet_client(pki)?,
+        aggregation: aggregation::Config::new(
+            FrontProxy::load_or_create(&options.data_dir.join("pki"))?,
+            pki.ca_pem(),
+        ),
         service_cidr: options.service_cidr.parse()?,
         node_ports: 30000..=32767,
         // Of several servers each is an endpoint: see control_plane.rs.

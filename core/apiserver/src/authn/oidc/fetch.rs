@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn tls(authority: Option<&str>) -> Result<Arc<rustls::ClientConfig>, ConfigError> {
     let made = match authority.filter(|pem| !pem.trim().is_empty()) {
         Some(pem) => pki::client_tls(pem, None),
-        None => pki::machine_tls(),
+        None => pki::machine_tls(None),
     };
     made.map_err(|error| ConfigError::Authority(error.to_string()))
 }

@@ -11,6 +11,7 @@ use k8s_pb::{
         runtime::{RawExtension, Unknown},
         util::intstr::IntOrString,
     },
+    kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration,
 };
 use prost::Message;
 use serde_json::{Value, json};
@@ -123,6 +124,21 @@ fn wrapped_lists_bytes_microseconds_and_rules() {
         "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}],
     }));
     assert_eq!(role.rules[0].api_groups, [""]);
+}
+
+#[test]
+fn an_api_service() {
+    let service: apiregistration::APIService = check(&json!({
+        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": { "name": "v1.a.example" },
+        "spec": { "group": "a.example", "version": "v1", "groupPriorityMinimum": 2000, "versionPriority": 0,
+            "caBundle": "YWJj", "service": { "namespace": "n", "name": "s", "port": 443 } },
+        "status": { "conditions": [{ "type": "Available", "status": "True", "reason": "Passed" }] },
+    }));
+    let spec = service.spec.expect("a spec");
+    assert_eq!(spec.service.expect("a service").port, Some(443));
+    assert_eq!((spec.group_priority_minimum, spec.version_priority), (Some(2000), Some(0)));
+    assert_eq!(spec.ca_bundle.as_deref(), Some(b"abc".as_slice()));
 }
 
 #[test]
