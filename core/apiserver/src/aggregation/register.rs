@@ -139,7 +139,7 @@ async fn act(
     };
     match done {
         Ok(()) => {
-            tracing::info!(service = name, ?action, "API service kept as desired");
+            tracing::debug!(service = name, ?action, "API service kept as desired");
             Ok(())
         }
         Err(ApiError { reason, .. }) if matches!(&*reason, "AlreadyExists" | "NotFound" | "Conflict") => {

@@ -14,6 +14,7 @@
 mod authority;
 mod files;
 mod front_proxy;
+mod self_signed;
 mod tls;
 mod unverified;
 

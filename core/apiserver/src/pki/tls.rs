@@ -11,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{Identity, PkiError, unverified::AnyServer};
+use super::{Identity, PkiError, self_signed::SelfSigned, unverified::AnyServer};
 
 /// A server's configuration: HTTP/2 and HTTP/1.1. With a `client_ca`, a client
 /// may show a certificate, and one that the authority has not issued is refused.
@@ -33,7 +33,9 @@ pub fn server_tls(identity: &Identity, client_ca: Option<&str>) -> Result<Arc<Se
 /// A client's configuration that trusts `ca_pem` and shows `identity`. It offers
 /// no ALPN protocol: who speaks HTTP/2 sets `alpn_protocols` on a copy.
 pub fn client_tls(ca_pem: &str, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
-    showing(trusting(roots(ca_pem)?)?, identity)
+    let verifier = SelfSigned::new(roots(ca_pem)?, parse_certificates(ca_pem)?, provider())?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    showing(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)), identity)
 }
 
 /// A client's configuration that trusts the machine's authorities: for servers that are not the
