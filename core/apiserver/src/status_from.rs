@@ -54,24 +54,12 @@ impl From<PatchError> for ApiError {
                 let message = conflict_message(&conflicts);
                 let causes = conflicts.into_iter().map(|conflict| Cause {
                     reason: "FieldManagerConflict".into(),
-                    message: manager(&conflict),
+                    message: format!("conflict with {}", conflict.owner()),
                     field: conflict.field,
                 });
                 let details = Details { causes: causes.collect(), ..Details::default() };
                 Self::new(StatusCode::CONFLICT, "Conflict", message).about(Some(Box::new(details)))
             }
-        }
-    }
-}
-
-fn manager(conflict: &crate::patch::apply::Conflict) -> String {
-    match conflict.subresource.as_str() {
-        "" => format!("conflict with {:?} using {}", conflict.manager, conflict.api_version),
-        sub => {
-            format!(
-                "conflict with {:?} with subresource {sub:?} using {}",
-                conflict.manager, conflict.api_version
-            )
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn answer(
         return stream(&core, &info, request).await;
     }
     let (parts, incoming) = request.into_parts();
-    let options = options::parse(parts.uri.query().unwrap_or_default())?;
+    let options = options::parse(info.verb, parts.uri.query().unwrap_or_default())?;
     let reads = matches!(info.verb, "get" | "list" | "watch");
     let offer = Offer { shapes: reads && !is_scale(&info), protobuf: protobuf::serves(resource.kind) };
     let accept = accept::choose(accept::header(&parts.headers), offer)?;
@@ -108,7 +108,13 @@ fn check_path(resource: &Resource, info: &RequestInfo) -> Result<()> {
         return Err(ApiError::no_such_path());
     }
     let crosswise = everywhere && kind.is_stored() && matches!(info.verb, "create" | "deletecollection");
-    if crosswise || !kind.verbs.contains(&info.verb) {
+    // One is written under its name, and made beside the others.
+    let misplaced = match info.verb {
+        "update" | "patch" => info.name.is_empty(),
+        "create" => !info.name.is_empty(),
+        _ => false,
+    };
+    if crosswise || misplaced || !kind.verbs.contains(&info.verb) {
         return Err(ApiError::method_not_allowed());
     }
     Ok(())

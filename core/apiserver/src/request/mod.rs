@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod body;
+pub mod duplicates;
 pub mod info;
 pub mod options;
 pub mod yaml;

@@ -1,7 +1,11 @@
 //! The query parameters of the verbs: list, watch, write and delete options in
 //! one struct, because each request carries few of them. Pure.
 
+use tiphys_api::field::{FieldError, Reason};
+
 use crate::status::{ApiError, Result};
+
+const VERSION_MATCH: &str = "resourceVersionMatch";
 
 /// What happens with fields that the schema doesn't know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,14 +50,36 @@ pub struct Options {
     pub orphan_dependents: Option<bool>,
 }
 
-/// Reads a query string.
-pub fn parse(query: &str) -> Result<Options> {
+/// Reads the query string of a verb.
+///
+/// # Errors
+/// A value that can't be read is a bad request; one that is not allowed, alone or with the others, is
+/// an invalid field of the verb's options.
+pub fn parse(verb: &str, query: &str) -> Result<Options> {
     let mut options = Options::default();
+    let mut errors = Vec::new();
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        set(&mut options, &key, &value)?;
+        set(&mut options, &key, &value, &mut errors)?;
     }
-    check(&options)?;
-    Ok(options)
+    match verb {
+        "watch" => check_watch(&options, &mut errors),
+        "list" | "deletecollection" => check_list(&options, &mut errors),
+        _ => {}
+    }
+    if errors.is_empty() { Ok(options) } else { Err(refused(verb, &errors)) }
+}
+
+/// The refusal of a verb's options.
+pub fn refused(verb: &str, errors: &[FieldError]) -> ApiError {
+    let kind = match verb {
+        "get" => "GetOptions",
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" => "DeleteOptions",
+        _ => "ListOptions",
+    };
+    ApiError::invalid("meta.k8s.io", kind, "", errors)
 }
 
 /// Whether a query asks for a watch, whatever else it holds.
@@ -61,22 +87,26 @@ pub fn is_watch(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "watch" && flag(&value))
 }
 
-fn set(options: &mut Options, key: &str, value: &str) -> Result<()> {
+fn set(options: &mut Options, key: &str, value: &str, errors: &mut Vec<FieldError>) -> Result<()> {
     match key {
         "watch" => options.watch = flag(value),
         "labelSelector" => options.label_selector = value.into(),
         "fieldSelector" => options.field_selector = value.into(),
         "resourceVersion" => options.resource_version = value.into(),
-        "resourceVersionMatch" => options.version_match = version_match(value)?,
+        "resourceVersionMatch" => {
+            options.version_match = version_match(value).unwrap_or_else(|error| told(errors, error))
+        }
         "limit" => options.limit = number(key, value)?.max(0) as usize,
         "continue" => options.continue_token = value.into(),
         "timeoutSeconds" => options.timeout_seconds = u64::try_from(number(key, value)?).ok(),
         "allowWatchBookmarks" => options.allow_bookmarks = flag(value),
         "sendInitialEvents" => options.send_initial_events = Some(flag(value)),
         "includeObject" => options.include_object = value.into(),
-        "dryRun" => options.dry_run = dry_run(value)?,
+        "dryRun" => options.dry_run = dry_run(value).unwrap_or_else(|error| told(errors, error)),
         "fieldManager" => options.field_manager = value.into(),
-        "fieldValidation" => options.field_validation = field_validation(value)?,
+        "fieldValidation" => {
+            options.field_validation = field_validation(value).unwrap_or_else(|error| told(errors, error))
+        }
         "force" => options.force = flag(value),
         "pretty" => options.pretty = flag(value),
         "gracePeriodSeconds" => options.grace_period_seconds = Some(number(key, value)?),
@@ -98,68 +128,80 @@ fn number(key: &str, value: &str) -> Result<i64> {
         .map_err(|_| ApiError::bad_request(format!("invalid value {value:?} for {key}: not a number")))
 }
 
-fn dry_run(value: &str) -> Result<bool> {
+/// Notes the error, and goes on as if nothing had been said.
+fn told<T: Default>(errors: &mut Vec<FieldError>, error: FieldError) -> T {
+    errors.push(error);
+    T::default()
+}
+
+pub fn dry_run(value: &str) -> std::result::Result<bool, FieldError> {
     match value {
         "" => Ok(false),
         "All" => Ok(true),
-        other => Err(ApiError::bad_request(format!(
-            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-        ))),
+        // It is a list: upstream's message shows it as one.
+        other => Err(FieldError {
+            reason: Reason::NotSupported,
+            field: "dryRun".into(),
+            message: format!("Unsupported value: []string{{{other:?}}}: supported values: \"All\""),
+        }),
     }
 }
 
-fn field_validation(value: &str) -> Result<FieldValidation> {
+fn field_validation(value: &str) -> std::result::Result<FieldValidation, FieldError> {
     match value {
         "Ignore" => Ok(FieldValidation::Ignore),
         "" | "Warn" => Ok(FieldValidation::Warn),
         "Strict" => Ok(FieldValidation::Strict),
-        other => Err(ApiError::bad_request(format!(
-            "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
-        ))),
+        other => Err(FieldError::not_supported("fieldValidation", other, &["", "Ignore", "Strict", "Warn"])),
     }
 }
 
-fn version_match(value: &str) -> Result<VersionMatch> {
+fn version_match(value: &str) -> std::result::Result<VersionMatch, FieldError> {
     match value {
         "" => Ok(VersionMatch::Unset),
         "Exact" => Ok(VersionMatch::Exact),
         "NotOlderThan" => Ok(VersionMatch::NotOlderThan),
-        other => Err(ApiError::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""
-        ))),
+        other => Err(FieldError::not_supported(VERSION_MATCH, other, &["Exact", "NotOlderThan", ""])),
     }
 }
 
 /// Combinations that have no meaning are refused, so that a client doesn't wait for what never comes.
-fn check(options: &Options) -> Result<()> {
-    let refuse = |why: &str| Err(ApiError::bad_request(why));
-    if options.watch {
-        if options.send_initial_events == Some(true) && options.version_match != VersionMatch::NotOlderThan {
-            return refuse("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-        }
-        if options.send_initial_events.is_none() && options.version_match != VersionMatch::Unset {
-            return refuse(
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
-        }
-        return Ok(());
-    }
-    if options.send_initial_events.is_some() {
-        return refuse("sendInitialEvents is forbidden for list");
+fn check_watch(options: &Options, errors: &mut Vec<FieldError>) {
+    let newer = options.version_match == VersionMatch::NotOlderThan;
+    let mut refuse = |why| errors.push(FieldError::forbidden(VERSION_MATCH, why));
+    if options.send_initial_events.is_some() && !newer {
+        refuse("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     }
     if options.version_match == VersionMatch::Unset {
-        return Ok(());
+        return;
     }
-    if options.resource_version.is_empty() {
-        return refuse("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    if options.send_initial_events.is_none() {
+        refuse("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
     }
     if !options.continue_token.is_empty() {
-        return refuse("resourceVersionMatch is forbidden when continue is provided");
+        refuse("resourceVersionMatch is forbidden when continue is provided");
     }
-    if options.version_match == VersionMatch::Exact && options.resource_version == "0" {
-        return refuse("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
+    if !newer {
+        errors.push(FieldError::not_supported(VERSION_MATCH, "Exact", &["NotOlderThan"]));
     }
-    Ok(())
+}
+
+fn check_list(options: &Options, errors: &mut Vec<FieldError>) {
+    if options.version_match != VersionMatch::Unset {
+        let mut refuse = |why| errors.push(FieldError::forbidden(VERSION_MATCH, why));
+        if options.resource_version.is_empty() {
+            refuse("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if !options.continue_token.is_empty() {
+            refuse("resourceVersionMatch is forbidden when continue is provided");
+        }
+        if options.version_match == VersionMatch::Exact && options.resource_version == "0" {
+            refuse("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        }
+    }
+    if options.send_initial_events.is_some() {
+        errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
 }
 
 #[cfg(test)]
@@ -168,25 +210,30 @@ mod tests {
 
     #[test]
     fn a_query_gives_its_options() {
-        let options =
-            parse("labelSelector=app%3Dweb%2Ctier%21%3Ddb&limit=500&watch=1&dryRun=All").expect("good");
+        let query = "labelSelector=app%3Dweb%2Ctier%21%3Ddb&limit=500&watch=1&dryRun=All";
+        let options = parse("watch", query).expect("good");
         assert_eq!(options.label_selector, "app=web,tier!=db");
         assert_eq!((options.limit, options.watch, options.dry_run), (500, true, true));
     }
 
     #[test]
     fn impossible_combinations_are_refused() {
-        for query in [
-            "dryRun=Some",
-            "limit=x",
-            "fieldValidation=Maybe",
-            "watch=1&sendInitialEvents=true",
-            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
-            "resourceVersionMatch=Exact&resourceVersion=0",
-            "resourceVersionMatch=Exact",
-        ] {
-            assert_eq!(parse(query).expect_err(query).code.as_u16(), 400, "{query}");
+        let table = [
+            ("list", "limit=x", 400),
+            ("create", "dryRun=Some", 422),
+            ("update", "fieldValidation=Maybe", 422),
+            ("watch", "watch=1&sendInitialEvents=true", 422),
+            ("watch", "watch=1&resourceVersionMatch=Exact&sendInitialEvents=true", 422),
+            ("list", "sendInitialEvents=true&resourceVersionMatch=NotOlderThan", 422),
+            ("list", "resourceVersionMatch=Exact&resourceVersion=0", 422),
+            ("list", "resourceVersionMatch=Exact", 422),
+            ("list", "resourceVersionMatch=Sometimes&resourceVersion=1", 422),
+        ];
+        for (verb, query, code) in table {
+            assert_eq!(parse(verb, query).expect_err(query).code.as_u16(), code, "{query}");
         }
-        assert!(parse("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan").is_ok());
+        assert!(parse("watch", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan").is_ok());
+        // A write has no use for them.
+        assert!(parse("create", "resourceVersionMatch=Exact").is_ok());
     }
 }

@@ -9,10 +9,17 @@ use crate::status::{ApiError, Result};
 
 /// One document as a JSON value.
 pub fn read(text: &str) -> Result<Value> {
-    // YAML 1.2: `y` and `on` are names, not truth values.
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options)
+    serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: {error}")))
+}
+
+/// YAML 1.2: `y` and `on` are names, not truth values. A name may stand twice, as in JSON.
+pub fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+    }
 }
 
 pub fn write(value: &Value) -> Result<String> {

@@ -22,7 +22,7 @@ const PART: Part = Part::Sub("approval");
 
 pub async fn write(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     let stored = if ctx.info.verb == "update" {
-        let wanted = decode::object(ctx, body::decode(&ctx.headers, bytes)?)?;
+        let wanted = decode::object(ctx, bytes)?;
         commit::update(ctx, PART, &|current| Ok(change(current, &wanted))).await?
     } else {
         let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))

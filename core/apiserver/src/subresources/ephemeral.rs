@@ -25,7 +25,7 @@ const PART: Part = Part::Sub("ephemeralcontainers");
 
 pub async fn write(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     let stored = if ctx.info.verb == "update" {
-        let wanted = decode::object(ctx, body::decode(&ctx.headers, bytes)?)?;
+        let wanted = decode::object(ctx, bytes)?;
         commit::update(ctx, PART, &|current| change(ctx, current, &wanted)).await?
     } else {
         let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))

@@ -6,7 +6,6 @@ use tiphys_api::serve::Body;
 
 use crate::{
     context::Context,
-    request::body,
     status::Result,
     write::{
         commit::{self, Change, Part},
@@ -15,7 +14,7 @@ use crate::{
 };
 
 pub async fn update(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
-    let wanted = decode::object(ctx, body::decode(&ctx.headers, bytes)?)?;
+    let wanted = decode::object(ctx, bytes)?;
     let change = |current: &crate::storage::Current| {
         let mut namespace = current.object.clone();
         namespace["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();

@@ -75,7 +75,7 @@ async fn propagation_is_left_to_the_garbage_collector() {
             api.delete(&format!("{DEPLOYMENTS}/{name}?propagationPolicy={policy}")).await.expect(200);
         assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
     }
-    api.delete(&format!("{DEPLOYMENTS}/f?propagationPolicy=Sometimes")).await.refused(400, "BadRequest");
+    api.delete(&format!("{DEPLOYMENTS}/f?propagationPolicy=Sometimes")).await.refused(422, "Invalid");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod on_etcd;
 mod policies;
 mod protobuf;
 mod reviewer;
+mod scenarios;
 mod services;
 mod subresources;
 mod tls;

@@ -10,6 +10,7 @@ const SCENARIOS: &[&str] = &[
     "tests::deletion::",
     "tests::encryption::",
     "tests::lists::",
+    "tests::scenarios::",
     "tests::services::",
     "tests::watches::",
     "tests::writes::",

@@ -50,7 +50,7 @@ async fn initial_events_end_with_their_bookmark() {
     api.config_map("b", json!({}), json!({})).await;
     assert_eq!(watch.event().await, event("ADDED", "b"));
     let wrong = api.get(&format!("{MAPS}?watch=1&sendInitialEvents=true")).await;
-    wrong.refused(400, "BadRequest");
+    wrong.refused(422, "Invalid");
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use tiphys_api::serve::Body;
 
 use crate::{
     context::Context,
-    request::body,
     status::{ApiError, Result},
     write::{
         commit::{self, Change},
@@ -20,7 +19,7 @@ pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     if ctx.resource.kind.is_namespaced() && ctx.info.namespace.is_empty() {
         return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
     }
-    let object = decode::object(ctx, body::decode(&ctx.headers, bytes)?)?;
+    let object = decode::object(ctx, bytes)?;
     let created = commit::create(ctx, Change::to(object)).await?;
     ctx.answer(StatusCode::CREATED, created)
 }

@@ -3,15 +3,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tiphys_api::kinds::custom_resource_definition::conditions;
+use tiphys_api::{field::FieldError, kinds::custom_resource_definition::conditions};
 
 use crate::{
-    request::options::Options,
+    request::options::{self as query, Options},
     status::{ApiError, GroupResource, Result},
     write::metadata::{self, rfc3339},
 };
 
 const FOREGROUND: &str = "foregroundDeletion";
+const POLICIES: [&str; 3] = ["Foreground", "Background", "Orphan"];
 const ORPHAN: &str = "orphan";
 
 /// `DeleteOptions`, from the body or the query.
@@ -53,24 +54,40 @@ impl DeleteOptions {
 }
 
 /// Reads the body, if there is one; what it leaves open comes from the query.
-pub fn options(body: Option<&Value>, query: &Options) -> Result<DeleteOptions> {
+pub fn options(body: Option<&Value>, asked: &Options) -> Result<DeleteOptions> {
     let body = body.unwrap_or(&Value::Null);
     let text = |value: &Value| value.as_str().map(String::from);
-    let orphan = body["orphanDependents"].as_bool().or(query.orphan_dependents);
+    let orphan = body["orphanDependents"].as_bool().or(asked.orphan_dependents);
+    let policy = text(&body["propagationPolicy"]).or(asked.propagation_policy.clone());
+    let errors = faults(body, orphan, policy.as_deref());
+    if !errors.is_empty() {
+        return Err(query::refused("delete", &errors));
+    }
     let by_flag = orphan.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned());
-    let options = DeleteOptions {
-        grace_seconds: body["gracePeriodSeconds"].as_i64().or(query.grace_period_seconds),
-        propagation: text(&body["propagationPolicy"]).or(query.propagation_policy.clone()).or(by_flag),
+    Ok(DeleteOptions {
+        grace_seconds: body["gracePeriodSeconds"].as_i64().or(asked.grace_period_seconds),
+        propagation: policy.or(by_flag),
         uid: text(&body["preconditions"]["uid"]),
         resource_version: text(&body["preconditions"]["resourceVersion"]),
-        dry_run: query.dry_run || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
-    };
-    match options.propagation.as_deref() {
-        None | Some("Orphan" | "Background" | "Foreground") => Ok(options),
-        Some(other) => Err(ApiError::bad_request(format!(
-            "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-        ))),
+        dry_run: asked.dry_run || body["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
+    })
+}
+
+fn faults(body: &Value, orphan: Option<bool>, policy: Option<&str>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if orphan.is_some()
+        && let Some(policy) = policy
+    {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(FieldError::invalid("propagationPolicy", &policy.into(), why));
     }
+    if let Some(policy) = policy.filter(|policy| !POLICIES.contains(policy)) {
+        let supported = &["Foreground", "Background", "Orphan", "nil"];
+        errors.push(FieldError::not_supported("propagationPolicy", policy, supported));
+    }
+    let dry_runs = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    errors.extend(dry_runs.filter_map(|value| query::dry_run(value).err()));
+    errors
 }
 
 /// The caller's idea of the object must be right.

@@ -6,7 +6,6 @@ use tiphys_api::serve::Body;
 
 use crate::{
     context::Context,
-    request::body,
     status::Result,
     write::{
         commit::{self, Change, Part},
@@ -15,7 +14,7 @@ use crate::{
 };
 
 pub async fn update(ctx: &Context, part: Part, bytes: &[u8]) -> Result<Response<Body>> {
-    let object = decode::object(ctx, body::decode(&ctx.headers, bytes)?)?;
+    let object = decode::object(ctx, bytes)?;
     let stored = commit::update(ctx, part, &|_| Ok(Change::to(object.clone()))).await?;
     ctx.answer(StatusCode::OK, stored)
 }

@@ -7,19 +7,34 @@ use tiphys_api::schema;
 
 use crate::{
     context::Context,
-    request::options::FieldValidation,
+    request::{body, duplicates, options::FieldValidation},
     status::{ApiError, Result},
 };
 
-/// Checks the object against its served kind and brings it into the stored version.
-pub fn object(ctx: &Context, mut object: Value) -> Result<Value> {
+/// A body as an object of its served kind, in the stored version.
+pub fn object(ctx: &Context, bytes: &[u8]) -> Result<Value> {
+    let mut object = body::decode(&ctx.headers, bytes)?;
     type_meta(ctx, &mut object)?;
+    let doubled = match (ctx.options.field_validation, body::media_type(&ctx.headers).as_str()) {
+        (FieldValidation::Ignore, _) => Vec::new(),
+        (_, "application/json") => duplicates::of_json(bytes),
+        (_, "application/yaml") => duplicates::of_yaml(std::str::from_utf8(bytes).unwrap_or_default()),
+        _ => Vec::new(),
+    };
     let unknown = shape(ctx, &mut object)?;
-    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        return Err(ApiError::bad_request(schema::strict_message(&unknown)));
+    let doubled = doubled.iter().map(|field| format!("duplicate field \"{field}\""));
+    let faults: Vec<String> = doubled.chain(unknown.iter().map(|field| unknown_field(field))).collect();
+    if !faults.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
+        return Err(ApiError::bad_request(format!("strict decoding error: {}", faults.join(", "))));
     }
-    warn(ctx, &unknown);
+    if ctx.options.field_validation == FieldValidation::Warn {
+        ctx.warn(faults);
+    }
     Ok(stored(ctx, object))
+}
+
+fn unknown_field(field: &str) -> String {
+    format!("unknown field \"{field}\"")
 }
 
 /// As [`object`], for the result of a patch: an unknown field is the patch's fault.
@@ -71,7 +86,7 @@ fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
 
 fn warn(ctx: &Context, unknown: &[String]) {
     if ctx.options.field_validation == FieldValidation::Warn {
-        ctx.warn(unknown.iter().map(|field| format!("unknown field \"{field}\"")));
+        ctx.warn(unknown.iter().map(|field| unknown_field(field)));
     }
 }
 

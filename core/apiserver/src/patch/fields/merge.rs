@@ -1,12 +1,12 @@
 //! An applied configuration into an object: what it says is so, the rest stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 use tiphys_api::schema::{ListType, Schema};
 
 use super::{shape, shape::Shape};
-use crate::patch::order::interleave;
+use crate::patch::order::{self, Taken};
 
 pub fn merge(live: &Value, config: &Value, schema: &Schema) -> Value {
     match (shape::of(live, schema), shape::of(config, schema)) {
@@ -27,30 +27,19 @@ pub fn merge(live: &Value, config: &Value, schema: &Schema) -> Value {
 }
 
 fn merge_list(live: &[Value], config: &[Value], schema: &Schema) -> Vec<Value> {
-    let elements: Vec<String> =
-        live.iter().enumerate().map(|(i, v)| shape::element_at(v, i, schema)).collect();
-    let places: BTreeMap<&String, usize> = elements.iter().enumerate().rev().map(|(i, e)| (e, i)).collect();
-    let place = |element: &String| places.get(element).copied();
-    let mut wanted = BTreeSet::new();
-    let mut ordered = Vec::with_capacity(config.len());
-    for (index, value) in config.iter().enumerate() {
-        let element = shape::element_at(value, index, schema);
-        let value = match (place(&element), &schema.list) {
-            (Some(at), ListType::Map(_)) => merge(&live[at], value, shape::item(schema)),
-            _ => value.clone(),
-        };
-        wanted.insert(element);
-        ordered.push(value);
-    }
-    let others: Vec<Value> = live
-        .iter()
-        .zip(&elements)
-        .filter(|(_, element)| !wanted.contains(*element))
-        .map(|(v, _)| v.clone())
-        .collect();
-    interleave(ordered, others, |value| {
-        shape::element(value, schema).ok().and_then(|element| place(&element))
-    })
+    let names = |list: &[Value]| -> Vec<String> {
+        list.iter().enumerate().map(|(index, value)| shape::element_at(value, index, schema)).collect()
+    };
+    let (live_names, config_names) = (names(live), names(config));
+    let old = |name: &String| live_names.iter().position(|other| other == name).map(|at| &live[at]);
+    let value = |taken| match taken {
+        Taken::Live(at) => live[at].clone(),
+        Taken::Config(at) => match (old(&config_names[at]), &schema.list) {
+            (Some(old), ListType::Map(_)) => merge(old, &config[at], shape::item(schema)),
+            _ => config[at].clone(),
+        },
+    };
+    order::applied(&live_names, &config_names).into_iter().map(value).collect()
 }
 
 /// Whether every element of every list can be told apart; else what is wrong and where.
