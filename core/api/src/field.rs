@@ -27,6 +27,7 @@ pub enum Reason {
     TooLong,
     TooMany,
     TypeInvalid,
+    NotFound,
 }
 
 impl Reason {
@@ -41,6 +42,7 @@ impl Reason {
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
             Self::TypeInvalid => "FieldValueTypeInvalid",
+            Self::NotFound => "FieldValueNotFound",
         }
     }
 }
@@ -73,12 +75,22 @@ impl FieldError {
         Self::new(Reason::Forbidden, field, with_detail("Forbidden", detail))
     }
 
+    /// Invalid, where the value is not worth telling.
+    pub fn unfit(field: impl Into<String>, detail: &str) -> Self {
+        Self::new(Reason::Invalid, field, with_detail("Invalid value", detail))
+    }
+
     pub fn too_long(field: impl Into<String>, limit: usize) -> Self {
         Self::new(Reason::TooLong, field, format!("Too long: may not be more than {limit} bytes"))
     }
 
     pub fn too_many(field: impl Into<String>, count: usize, limit: usize) -> Self {
         Self::new(Reason::TooMany, field, format!("Too many: {count}: must have at most {limit} items"))
+    }
+
+    /// A name that nothing has.
+    pub fn not_found(field: impl Into<String>, name: &str) -> Self {
+        Self::new(Reason::NotFound, field, format!("Not found: {name:?}"))
     }
 
     /// A field that may never change.

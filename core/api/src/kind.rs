@@ -86,6 +86,8 @@ pub struct Kind {
     /// Before an update through the main resource, with the stored object.
     pub prepare_update: fn(new: &mut Value, old: &Value),
     pub validate: fn(&Value) -> Vec<FieldError>,
+    /// What is wrong only with a new object, beside `validate`.
+    pub validate_create: fn(&Value) -> Vec<FieldError>,
     /// Immutable fields and transitions, beside `validate`.
     pub validate_update: fn(new: &Value, old: &Value) -> Vec<FieldError>,
     /// What is wrong with a status written through its subresource.
@@ -132,6 +134,7 @@ impl Kind {
             prepare_create: |_| {},
             prepare_update: |_, _| {},
             validate: |_| Vec::new(),
+            validate_create: |_| Vec::new(),
             validate_update: |_, _| Vec::new(),
             validate_status: |_, _| Vec::new(),
             counts_generations: false,
@@ -187,16 +190,22 @@ impl Kind {
 
     /// Everything wrong with a new object: metadata, then the kind's own rules. Defaulted already.
     pub fn check_create(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = self.check(object);
+        errors.extend((self.validate_create)(object));
+        errors
+    }
+
+    /// What holds for new objects and for changed ones.
+    fn check(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = metadata::validate(object, self);
         errors.extend((self.validate)(object));
         errors
     }
 
-    /// Everything wrong with `new` in the place of `old`: what may not change, and all of
-    /// [`Kind::check_create`].
+    /// Everything wrong with `new` in the place of `old`: itself, and what may not change.
     pub fn check_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = metadata::validate_update(new, old);
-        errors.extend(self.check_create(new));
+        errors.extend(self.check(new));
         errors.extend((self.validate_update)(new, old));
         errors
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    access::{entries, has, int, list, present, text},
+    access::{ensure, entries, has, int, list, present, set, text},
     field::FieldError,
     kind::{Column, ScalePaths},
     pod,
@@ -25,25 +25,42 @@ pub fn default_template(object: &mut Value) {
     }
 }
 
-/// The template of a workload, and its selector if the selector must match it.
-pub fn validate_template(object: &Value, restart_policies: &[&str], errors: &mut Errors) {
+/// The labels of its Pods, for an object that has none itself.
+pub fn own_labels(object: &mut Value, labels: Value) {
+    if entries(object, "/metadata/labels").count() == 0
+        && let Some(metadata) = ensure(object, "metadata")
+    {
+        set(metadata, "labels", labels);
+    }
+}
+
+/// The template of a workload whose Pods run for ever.
+pub fn validate_template(object: &Value, kind: &str, errors: &mut Errors) {
     let Some(template) = present(object, "/spec/template") else {
         errors.push(FieldError::required("spec.template", ""));
         return;
     };
-    let meta = template.get("metadata").unwrap_or(&Value::Null);
-    labels::labels(meta.get("labels"), "spec.template.metadata.labels", errors);
-    metadata::annotations(meta, "spec.template.metadata", errors);
-    validate_pod_template(template, "spec.template", restart_policies, errors);
+    validate_pod_template(template, "spec.template", &["Always"], errors);
+    if has(template, "/spec/activeDeadlineSeconds") {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(FieldError::forbidden("spec.template.spec.activeDeadlineSeconds", &detail));
+    }
 }
 
 /// A Pod template at `path`, whose Pods may restart only as listed.
 pub fn validate_pod_template(template: &Value, path: &str, restart_policies: &[&str], errors: &mut Errors) {
+    let meta = template.get("metadata").unwrap_or(&Value::Null);
+    labels::labels(meta.get("labels"), &format!("{path}.labels"), errors);
+    metadata::annotations(meta, path, errors);
     let Some(spec) = present(template, "/spec") else {
         errors.push(FieldError::required(format!("{path}.spec.containers"), ""));
         return;
     };
     pod::validate::spec(spec, &format!("{path}.spec"), errors);
+    if !list(spec, "/ephemeralContainers").is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        errors.push(FieldError::forbidden(format!("{path}.spec.ephemeralContainers"), detail));
+    }
     let policy = text(spec, "/restartPolicy");
     if !restart_policies.contains(&policy) && pod::RESTART_POLICIES.contains(&policy) {
         errors.push(FieldError::not_supported(
@@ -51,10 +68,6 @@ pub fn validate_pod_template(template: &Value, path: &str, restart_policies: &[&
             policy,
             restart_policies,
         ));
-    }
-    if has(spec, "/activeDeadlineSeconds") && restart_policies == ["Always"] {
-        let field = format!("{path}.spec.activeDeadlineSeconds");
-        errors.push(FieldError::forbidden(field, "activeDeadlineSeconds in pod template is not Supported"));
     }
 }
 
@@ -82,6 +95,32 @@ pub fn validate_selector(object: &Value, kind: &str, errors: &mut Errors) {
 pub fn validate_counts(object: &Value, keys: &[&str], errors: &mut Errors) {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     keys.iter().for_each(|key| not_negative(spec, key, "spec", errors));
+}
+
+/// A status of counts: none below zero, those of `within` not above `replicas` (nor what is available
+/// above what is ready), and collisions only become more.
+pub fn validate_status(new: &Value, old: &Value, counts: &[&str], within: &[&str]) -> Errors {
+    let mut errors = Vec::new();
+    let empty = json!({});
+    let status = new.get("status").unwrap_or(&empty);
+    let count = |key: &str| int(status, &format!("/{key}")).unwrap_or(0);
+    for key in counts.iter().chain(within).chain(&["observedGeneration", "collisionCount"]) {
+        not_negative(status, key, "status", &mut errors);
+    }
+    let mut refuse = |key: &str, detail: &str| {
+        errors.push(FieldError::invalid(format!("status.{key}"), &count(key).into(), detail));
+    };
+    for key in within.iter().filter(|key| count(key) > count("replicas")) {
+        refuse(key, "cannot be greater than status.replicas");
+    }
+    let both = within.contains(&"availableReplicas") && within.contains(&"readyReplicas");
+    if both && count("availableReplicas") > count("readyReplicas") {
+        refuse("availableReplicas", "cannot be greater than readyReplicas");
+    }
+    if count("collisionCount") < int(old, "/status/collisionCount").unwrap_or(0) {
+        refuse("collisionCount", "cannot be decremented");
+    }
+    errors
 }
 
 /// The columns Containers, Images and Selector of `-o wide`.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    access::{flag, int, list, text},
+    access::{flag, int, list, present, text},
     field::FieldError,
     kind::{Column, Kind},
     table::{AGE, NAME},
@@ -16,6 +16,14 @@ pub static KIND: Kind = Kind {
         let value = revision.get("revision").unwrap_or(&Value::Null);
         let error = || FieldError::invalid("revision", value, "must be greater than or equal to 0");
         wrong.then(error).into_iter().collect()
+    },
+    validate_create: |revision| {
+        let detail = match present(revision, "/data") {
+            None => "data is mandatory",
+            Some(data) if !data.is_object() => "data must be a valid JSON object",
+            Some(_) => return Vec::new(),
+        };
+        vec![FieldError::required("data", detail)]
     },
     validate_update: |new, old| unchanged(new, old, &["/data"]),
     columns: &[

@@ -9,9 +9,11 @@ use crate::{
     human,
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, joined, text_or_none},
-    validate::{Errors, labels, not_negative, one_of},
-    workload::validate_pod_template,
+    validate::{Errors, labels, not_negative, one_of, schedule},
+    workload::default_template,
 };
+
+const LONGEST_NAME: usize = 52;
 
 pub static KIND: Kind = Kind {
     short_names: &["cj"],
@@ -21,6 +23,7 @@ pub static KIND: Kind = Kind {
     prepare_create: empty_status,
     prepare_update: keep_status,
     validate,
+    validate_create,
     counts_generations: true,
     columns: &[
         NAME,
@@ -44,8 +47,9 @@ fn defaults(object: &mut Value) {
     default(spec, "suspend", false);
     default(spec, "successfulJobsHistoryLimit", 3);
     default(spec, "failedJobsHistoryLimit", 1);
+    // The Job's own defaults come with each Job.
     if let Some(template) = spec.get_mut("jobTemplate") {
-        job::template_defaults(template);
+        default_template(template);
     }
 }
 
@@ -53,26 +57,46 @@ fn validate(object: &Value) -> Errors {
     let mut errors = Vec::new();
     let spec = object.get("spec").unwrap_or(&Value::Null);
     let schedule = text(spec, "/schedule");
-    let n_fields = schedule.split_whitespace().count();
+    let mut refuse = |detail: String| {
+        errors.push(FieldError::invalid("spec.schedule", &schedule.into(), detail));
+    };
+    if let Some(why) = schedule::cron(schedule).err().filter(|_| !schedule.is_empty()) {
+        refuse(why);
+    }
+    if schedule.contains("TZ") {
+        refuse("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".into());
+    }
     if schedule.is_empty() {
         errors.push(FieldError::required("spec.schedule", ""));
-    } else if n_fields != 5 && !schedule.starts_with('@') {
-        let detail = format!("expected exactly 5 fields, found {n_fields}: {schedule:?}");
-        errors.push(FieldError::invalid("spec.schedule", &schedule.into(), detail));
+    }
+    if let Some(zone) = present(spec, "/timeZone")
+        && let Some(why) = schedule::time_zone(zone.as_str().unwrap_or_default())
+    {
+        errors.push(FieldError::invalid("spec.timeZone", zone, why));
     }
     one_of(spec, "concurrencyPolicy", "spec", &["Allow", "Forbid", "Replace"], &mut errors);
     for key in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
         not_negative(spec, key, "spec", &mut errors);
     }
-    let path = "spec.jobTemplate.spec.template";
-    match present(spec, "/jobTemplate/spec/template") {
-        Some(template) => {
-            validate_pod_template(template, path, &["OnFailure", "Never"], &mut errors);
-            job::required_policy(template.get("spec"), &format!("{path}.spec"), &mut errors);
-        }
-        None => errors.push(FieldError::required(path, "")),
+    let template = spec.pointer("/jobTemplate/spec").unwrap_or(&Value::Null);
+    job::validate_spec(template, "spec.jobTemplate.spec", &mut errors);
+    if let Some(selector) = present(template, "/selector") {
+        let detail = "`selector` will be auto-generated";
+        errors.push(FieldError::invalid("spec.jobTemplate.spec.selector", selector, detail));
+    }
+    if flag(template, "/manualSelector") {
+        let field = "spec.jobTemplate.spec.manualSelector";
+        errors.push(FieldError::not_supported(field, "true", &["nil", "false"]));
     }
     errors
+}
+
+/// What is wrong only with a new one: its Jobs' names are its own and a moment.
+fn validate_create(object: &Value) -> Errors {
+    let name = text(object, "/metadata/name");
+    let long = name.len() > LONGEST_NAME;
+    let error = || FieldError::invalid("metadata.name", &name.into(), "must be no more than 52 characters");
+    long.then(error).into_iter().collect()
 }
 
 fn last_schedule(object: &Value, now: i64) -> Value {

@@ -7,12 +7,22 @@ use crate::{
     field::FieldError,
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, number},
-    validate::{Errors, count_or_percent, one_of, unchanged},
+    validate::{Errors, count_or_share, one_of, unchanged},
     workload::{
         CONTAINERS, IMAGES, SELECTOR, default_template, label_text, validate_counts, validate_selector,
-        validate_template,
+        validate_status, validate_template,
     },
 };
+
+const FIGURES: [&str; 7] = [
+    "currentNumberScheduled",
+    "numberMisscheduled",
+    "desiredNumberScheduled",
+    "numberReady",
+    "updatedNumberScheduled",
+    "numberAvailable",
+    "numberUnavailable",
+];
 
 pub static KIND: Kind = Kind {
     short_names: &["ds"],
@@ -23,6 +33,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: |new, old| unchanged(new, old, &["/spec/selector"]),
+    validate_status: |new, old| validate_status(new, old, &FIGURES, &[]),
     counts_generations: true,
     columns: &[
         NAME,
@@ -65,18 +76,27 @@ fn zero_status(object: &mut Value) {
 fn validate(object: &Value) -> Errors {
     let mut errors = Vec::new();
     validate_selector(object, "daemonset", &mut errors);
-    validate_template(object, &["Always"], &mut errors);
+    validate_template(object, "DaemonSet", &mut errors);
     validate_counts(object, &["minReadySeconds", "revisionHistoryLimit"], &mut errors);
     let strategy = object.pointer("/spec/updateStrategy").unwrap_or(&Value::Null);
     one_of(strategy, "type", "spec.updateStrategy", &["RollingUpdate", "OnDelete"], &mut errors);
     let path = "spec.updateStrategy.rollingUpdate";
     let (unavailable, surge) =
         (strategy.pointer("/rollingUpdate/maxUnavailable"), strategy.pointer("/rollingUpdate/maxSurge"));
-    count_or_percent(unavailable, &format!("{path}.maxUnavailable"), &mut errors);
-    count_or_percent(surge, &format!("{path}.maxSurge"), &mut errors);
+    count_or_share(unavailable, &format!("{path}.maxUnavailable"), &mut errors);
+    count_or_share(surge, &format!("{path}.maxSurge"), &mut errors);
     let is_zero = |v: Option<&Value>| v.is_none_or(|v| *v == json!(0) || *v == json!("0%"));
-    if text(strategy, "/type") == "RollingUpdate" && is_zero(unavailable) && is_zero(surge) {
-        errors.push(FieldError::required(format!("{path}.maxUnavailable"), "cannot be 0 when maxSurge is 0"));
+    match (is_zero(unavailable), is_zero(surge)) {
+        (true, true) if text(strategy, "/type") == "RollingUpdate" => {
+            let detail = "cannot be 0 when maxSurge is 0";
+            errors.push(FieldError::required(format!("{path}.maxUnavailable"), detail));
+        }
+        (false, false) => {
+            let (surge, detail) =
+                (surge.unwrap_or(&Value::Null), "may not be set when maxUnavailable is non-zero");
+            errors.push(FieldError::invalid(format!("{path}.maxSurge"), surge, detail));
+        }
+        _ => {}
     }
     errors
 }

@@ -7,10 +7,10 @@ use crate::{
     field::FieldError,
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, number},
-    validate::{Errors, count_or_percent, one_of, unchanged},
+    validate::{Errors, count_or_percent, count_or_share, one_of, unchanged},
     workload::{
         CONTAINERS, IMAGES, SCALE, SELECTOR, default_template, ratio, validate_counts, validate_selector,
-        validate_template,
+        validate_status, validate_template,
     },
 };
 
@@ -23,6 +23,10 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: |new, old| unchanged(new, old, &["/spec/selector"]),
+    validate_status: |new, old| {
+        let within = ["updatedReplicas", "readyReplicas", "availableReplicas"];
+        validate_status(new, old, &["replicas", "unavailableReplicas"], &within)
+    },
     counts_generations: true,
     columns: &[
         NAME,
@@ -63,8 +67,9 @@ fn defaults(deployment: &mut Value) {
 fn validate(deployment: &Value) -> Errors {
     let mut errors = Vec::new();
     validate_selector(deployment, "deployment", &mut errors);
-    validate_template(deployment, &["Always"], &mut errors);
-    validate_counts(deployment, &["replicas", "minReadySeconds", "revisionHistoryLimit"], &mut errors);
+    validate_template(deployment, "ReplicaSet", &mut errors);
+    let counts = ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
+    validate_counts(deployment, &counts, &mut errors);
     strategy(deployment, &mut errors);
     let spec = deployment.get("spec").unwrap_or(&Value::Null);
     let (ready, deadline) = (spec["minReadySeconds"].as_i64(), spec["progressDeadlineSeconds"].as_i64());
@@ -86,7 +91,7 @@ fn strategy(deployment: &Value, errors: &mut Errors) {
     }
     let (unavailable, surge) =
         (strategy.pointer("/rollingUpdate/maxUnavailable"), strategy.pointer("/rollingUpdate/maxSurge"));
-    count_or_percent(unavailable, &format!("{path}.maxUnavailable"), errors);
+    count_or_share(unavailable, &format!("{path}.maxUnavailable"), errors);
     count_or_percent(surge, &format!("{path}.maxSurge"), errors);
     let is_zero = |v: Option<&Value>| v.is_some_and(|v| *v == json!(0) || *v == json!("0%"));
     if is_zero(unavailable) && is_zero(surge) {

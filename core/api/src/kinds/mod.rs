@@ -10,7 +10,7 @@ mod admission_policies;
 mod admission_rules;
 pub mod api_service;
 mod certificate_signing_request;
-mod claim;
+pub(crate) mod claim;
 mod classes;
 mod cluster_trust_bundle;
 mod config_map;

@@ -6,7 +6,7 @@ use crate::{
     access::{find, keep_status, list, set, text, with},
     field::FieldError,
     kind::{Column, Kind, Subresource},
-    pod::{defaults, qos, summary, update, validate as spec_rules},
+    pod::{defaults, placing, qos, status, summary, update, validate as spec_rules},
     table::{AGE, NAME, text_or_none},
     validate::Errors,
 };
@@ -24,6 +24,7 @@ pub static KIND: Kind = Kind {
         Subresource::Named("log"),
         Subresource::Named("portforward"),
         Subresource::Named("proxy"),
+        Subresource::Named("resize"),
     ],
     default: |pod| {
         with(pod, "/spec", |spec| {
@@ -34,11 +35,18 @@ pub static KIND: Kind = Kind {
     },
     prepare_create: |pod| {
         let class = qos::class(pod.get("spec").unwrap_or(&Value::Null));
-        set(pod, "status", json!({"phase": "Pending", "qosClass": class}));
+        let mut status = json!({"phase": "Pending", "qosClass": class});
+        if !list(pod, "/spec/schedulingGates").is_empty() {
+            status["conditions"] = json!([gated()]);
+        }
+        set(pod, "status", status);
+        placing::resolve_label_keys(pod);
     },
     prepare_update: keep_status,
     validate,
+    validate_create: spec_rules::new_pod,
     validate_update: update::validate,
+    validate_status: status::validate,
     counts_generations: true,
     columns: &[
         NAME,
@@ -69,11 +77,36 @@ pub static KIND: Kind = Kind {
 
 fn validate(pod: &Value) -> Errors {
     let mut errors = Vec::new();
-    match pod.get("spec") {
-        Some(spec) => spec_rules::spec(spec, "spec", &mut errors),
-        None => errors.push(FieldError::required("spec.containers", "")),
-    }
+    spec_rules::pod(pod, &mut errors);
+    annotations(pod, &mut errors);
     errors
+}
+
+/// Annotations that mean something to the API itself.
+fn annotations(pod: &Value, errors: &mut Errors) {
+    let annotations = pod.pointer("/metadata/annotations").unwrap_or(&Value::Null);
+    let field = |key: &str| format!("metadata.annotations[{key}]");
+    let mirror = "kubernetes.io/config.mirror";
+    if let Some(value) = annotations.get(mirror).filter(|_| text(pod, "/spec/nodeName").is_empty()) {
+        let detail = "must set spec.nodeName if mirror pod annotation is set";
+        errors.push(FieldError::invalid(field(mirror), value, detail));
+    }
+    let cost = "controller.kubernetes.io/pod-deletion-cost";
+    let wrong = |value: &&Value| {
+        let text = value.as_str().unwrap_or_default();
+        !text.parse::<i32>().is_ok_and(|number| number.to_string() == text)
+    };
+    if let Some(value) = annotations.get(cost).filter(wrong) {
+        errors.push(FieldError::invalid(field(cost), value, "must be a 32bit integer"));
+    }
+}
+
+/// A Pod with gates is not placed, and says so from its first moment.
+fn gated() -> Value {
+    json!({
+        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    })
 }
 
 fn ip(pod: &Value) -> Value {

@@ -9,7 +9,7 @@ use crate::{
     validate::{Errors, unchanged},
     workload::{
         CONTAINERS, IMAGES, SCALE, SELECTOR, default_template, validate_counts, validate_selector,
-        validate_template,
+        validate_status, validate_template,
     },
 };
 
@@ -27,6 +27,10 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update: |new, old| unchanged(new, old, &["/spec/selector"]),
+    validate_status: |new, old| {
+        let within = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        validate_status(new, old, &["replicas"], &within)
+    },
     counts_generations: true,
     columns: &[
         NAME,
@@ -52,7 +56,7 @@ pub static KIND: Kind = Kind {
 fn validate(object: &Value) -> Errors {
     let mut errors = Vec::new();
     validate_selector(object, "ReplicaSet", &mut errors);
-    validate_template(object, &["Always"], &mut errors);
+    validate_template(object, "ReplicaSet", &mut errors);
     validate_counts(object, &["replicas", "minReadySeconds"], &mut errors);
     errors
 }

@@ -8,7 +8,10 @@ use crate::{
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, number},
     validate::Errors,
-    workload::{CONTAINERS, IMAGES, SCALE, SELECTOR, default_template, validate_counts, validate_template},
+    workload::{
+        CONTAINERS, IMAGES, SCALE, SELECTOR, default_template, own_labels, validate_counts, validate_status,
+        validate_template,
+    },
 };
 
 pub static KIND: Kind = Kind {
@@ -19,6 +22,10 @@ pub static KIND: Kind = Kind {
     prepare_create: |object| set(object, "status", json!({"replicas": 0})),
     prepare_update: keep_status,
     validate,
+    validate_status: |new, old| {
+        let within = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        validate_status(new, old, &["replicas"], &within)
+    },
     counts_generations: true,
     columns: &[
         NAME,
@@ -45,21 +52,23 @@ fn defaults(object: &mut Value) {
     default_template(object);
     let Some(spec) = ensure(object, "spec") else { return };
     default(spec, "replicas", 1);
-    if let Some(labels) = spec.pointer("/template/metadata/labels").cloned()
-        && !has(spec, "/selector")
-    {
-        set(spec, "selector", labels);
+    let Some(labels) = spec.pointer("/template/metadata/labels").cloned() else { return };
+    if entries(spec, "/selector").count() == 0 {
+        set(spec, "selector", labels.clone());
     }
+    own_labels(object, labels);
 }
 
 fn validate(object: &Value) -> Errors {
     let mut errors = Vec::new();
-    validate_template(object, &["Always"], &mut errors);
+    validate_template(object, "ReplicationController", &mut errors);
     validate_counts(object, &["replicas", "minReadySeconds"], &mut errors);
     let labels = object.pointer("/spec/template/metadata/labels").unwrap_or(&Value::Null);
     if entries(object, "/spec/selector").count() == 0 {
         errors.push(FieldError::required("spec.selector", ""));
-    } else if entries(object, "/spec/selector").any(|(key, value)| labels.get(key) != Some(value)) {
+    } else if has(object, "/spec/template")
+        && entries(object, "/spec/selector").any(|(key, value)| labels.get(key) != Some(value))
+    {
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels, detail));
     }

@@ -4,207 +4,210 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{probe, validate::unique, volume};
+use super::{
+    env, mounts, probe, resources, security,
+    validate::{Around, unique},
+};
 use crate::{
-    access::{entries, list, present, text},
+    access::{find, flag, has, int, list, text},
     field::FieldError,
-    validate::{Errors, labels, names, one_of, optional_one_of, port, quantity, required},
+    validate::{Errors, names, obey, one_of, optional_one_of, port},
 };
 
+const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
+const RESTARTS: &[&str] = &["Always", "Never", "OnFailure"];
+/// What a container that is added to a running Pod may not have.
+const NOT_FOR_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "restartPolicy",
+    "restartPolicyRules",
+    "resizePolicy",
+];
+
 /// The containers of all three lists of the spec at `path`.
-pub fn validate_all(spec: &Value, volumes: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
-    if list(spec, "/containers").is_empty() {
+pub fn validate_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
+    if list(around.spec, "/containers").is_empty() {
         errors.push(FieldError::required(format!("{path}.containers"), ""));
     }
     let mut seen = BTreeSet::new();
     for key in ["containers", "initContainers", "ephemeralContainers"] {
-        let containers = list(spec, &format!("/{key}"));
-        let names = containers.iter().enumerate();
-        unique(names.map(|(i, c)| (format!("{path}.{key}[{i}].name"), text(c, "/name"))), &mut seen, errors);
+        let containers = list(around.spec, &format!("/{key}"));
         for (index, container) in containers.iter().enumerate() {
             let path = format!("{path}.{key}[{index}]");
-            validate(container, volumes, &path, errors);
-            let is_init = key == "initContainers" && text(container, "/restartPolicy") != "Always";
-            probe::validate_all(container, &path, is_init, errors);
+            validate(container, around, &path, errors);
+            match key {
+                "ephemeralContainers" => ephemeral(container, around, &path, errors),
+                _ => {
+                    restarts(container, &path, errors);
+                    let once = key == "initContainers" && text(container, "/restartPolicy") != "Always";
+                    probe::validate_all(container, around.grace_seconds(), &path, once, errors);
+                }
+            }
+            if key == "initContainers" {
+                host_ports(&containers[index..=index], &path, true, errors);
+            }
+        }
+        let names = containers.iter().enumerate();
+        unique(names.map(|(i, c)| (format!("{path}.{key}[{i}].name"), text(c, "/name"))), &mut seen, errors);
+        if key == "containers" {
+            host_ports(containers, &format!("{path}.containers"), false, errors);
         }
     }
 }
 
-fn validate(container: &Value, volumes: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
+fn validate(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors) {
     match text(container, "/name") {
         "" => errors.push(FieldError::required(format!("{path}.name"), "")),
-        name => {
-            let wrong = names::dns_label(name);
-            errors.extend(
-                wrong.into_iter().map(|w| FieldError::invalid(format!("{path}.name"), &name.into(), w)),
-            );
-        }
+        name => obey(names::dns_label, name, &format!("{path}.name"), errors),
     }
     let image = text(container, "/image");
     if image.is_empty() {
         errors.push(FieldError::required(format!("{path}.image"), ""));
-    } else if image.trim() != image {
+    } else if around.is_pod && image.trim() != image {
         let detail = "must not have leading or trailing whitespace";
         errors.push(FieldError::invalid(format!("{path}.image"), &image.into(), detail));
     }
-    one_of(container, "imagePullPolicy", path, &["Always", "IfNotPresent", "Never"], errors);
     one_of(container, "terminationMessagePolicy", path, &["File", "FallbackToLogsOnError"], errors);
-    ports(container, path, errors);
-    env(container, path, errors);
-    mounts(container, volumes, path, errors);
-    resources(container.get("resources").unwrap_or(&Value::Null), &format!("{path}.resources"), errors);
+    ports(container, &format!("{path}.ports"), errors);
+    env::variables(container, &format!("{path}.env"), errors);
+    env::sources(container, &format!("{path}.envFrom"), errors);
+    mounts::volumes(container, around, &format!("{path}.volumeMounts"), errors);
+    mounts::devices(container, around, &format!("{path}.volumeDevices"), errors);
+    one_of(container, "imagePullPolicy", path, &["Always", "IfNotPresent", "Never"], errors);
+    let wanted = container.get("resources").unwrap_or(&Value::Null);
+    resources::of_container(wanted, &around.claims, &format!("{path}.resources"), errors);
+    resources::resize_policy(container, around.spec, &format!("{path}.resizePolicy"), errors);
+    security::of_container(container, around.host_users(), &format!("{path}.securityContext"), errors);
+    optional_one_of_signal(container, around.spec, path, errors);
+}
+
+/// A stop signal is the system's own: so the system must be named.
+fn optional_one_of_signal(container: &Value, spec: &Value, path: &str, errors: &mut Errors) {
+    let (signal, field) = (text(container, "/lifecycle/stopSignal"), format!("{path}.lifecycle.stopSignal"));
+    if signal.is_empty() {
+        return;
+    }
+    match text(spec, "/os/name") {
+        "" => errors
+            .push(FieldError::forbidden(field, "may not be set for containers with empty `spec.os.name`")),
+        "windows" if !["SIGKILL", "SIGTERM"].contains(&signal) => {
+            errors.push(FieldError::not_supported(field, signal, &["SIGKILL", "SIGTERM"]));
+        }
+        _ if !signal.starts_with("SIG") => {
+            errors.push(FieldError::not_supported(field, signal, &["SIGTERM"]))
+        }
+        _ => {}
+    }
 }
 
 fn ports(container: &Value, path: &str, errors: &mut Errors) {
     let ports = list(container, "/ports");
     let mut seen = BTreeSet::new();
-    let names = ports.iter().enumerate();
-    unique(names.map(|(i, p)| (format!("{path}.ports[{i}].name"), text(p, "/name"))), &mut seen, errors);
     for (index, given) in ports.iter().enumerate() {
-        let path = format!("{path}.ports[{index}]");
+        let path = format!("{path}[{index}]");
         let name = text(given, "/name");
         if !name.is_empty() {
             let wrong = names::port_name(name);
-            errors.extend(
-                wrong.into_iter().map(|w| FieldError::invalid(format!("{path}.name"), &name.into(), w)),
-            );
+            if wrong.is_empty() && !seen.insert(name) {
+                errors.push(FieldError::duplicate(format!("{path}.name"), &name.into()));
+            }
+            obey(names::port_name, name, &format!("{path}.name"), errors);
         }
-        match given.get("containerPort") {
+        match given.get("containerPort").filter(|number| number.as_i64() != Some(0)) {
             None => errors.push(FieldError::required(format!("{path}.containerPort"), "")),
             Some(number) => port(number, &format!("{path}.containerPort"), errors),
         }
-        if let Some(number) = present(given, "/hostPort").filter(|n| n.as_i64() != Some(0)) {
+        if let Some(number) = given.get("hostPort").filter(|n| !n.is_null() && n.as_i64() != Some(0)) {
             port(number, &format!("{path}.hostPort"), errors);
         }
-        one_of(given, "protocol", &path, &["SCTP", "TCP", "UDP"], errors);
+        one_of(given, "protocol", &path, PROTOCOLS, errors);
     }
 }
 
-fn env(container: &Value, path: &str, errors: &mut Errors) {
-    for (index, variable) in list(container, "/env").iter().enumerate() {
-        let path = format!("{path}.env[{index}]");
-        match text(variable, "/name") {
-            "" => errors.push(FieldError::required(format!("{path}.name"), "")),
-            name => {
-                let wrong = names::env_name(name);
-                errors.extend(
-                    wrong.into_iter().map(|w| FieldError::invalid(format!("{path}.name"), &name.into(), w)),
-                );
+/// Ports of the node that are asked for twice. `one` says that `path` is the container's own.
+fn host_ports(containers: &[Value], path: &str, one: bool, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (index, container) in containers.iter().enumerate() {
+        let path = if one { path.to_owned() } else { format!("{path}[{index}]") };
+        for (at, port) in list(container, "/ports").iter().enumerate() {
+            let Some(number) = int(port, "/hostPort").filter(|number| *number != 0) else { continue };
+            let key = format!("{}/{}/{number}", text(port, "/protocol"), text(port, "/hostIP"));
+            if !seen.insert(key.clone()) {
+                errors.push(FieldError::duplicate(format!("{path}.ports[{at}].hostPort"), &key.into()));
             }
-        }
-        let Some(from) = present(variable, "/valueFrom") else { continue };
-        if !text(variable, "/value").is_empty() {
-            let detail = "may not be specified when `value` is not empty";
-            errors.push(FieldError::invalid(format!("{path}.valueFrom"), &"".into(), detail));
-        }
-        env_source(from, &format!("{path}.valueFrom"), errors);
-    }
-    for (index, source) in list(container, "/envFrom").iter().enumerate() {
-        let path = format!("{path}.envFrom[{index}]");
-        let given: Vec<&str> =
-            ["configMapRef", "secretRef"].into_iter().filter(|k| source.get(k).is_some()).collect();
-        match given.as_slice() {
-            [] => {
-                let detail = "must specify one of: `configMapRef` or `secretRef`";
-                errors.push(FieldError::invalid(path, &"".into(), detail));
-            }
-            [one] => required(&source[one], "name", &format!("{path}.{one}"), errors),
-            _ => errors.push(FieldError::invalid(
-                path,
-                &"".into(),
-                "may not have more than one field specified at a time",
-            )),
         }
     }
 }
 
-fn env_source(from: &Value, path: &str, errors: &mut Errors) {
-    let kinds = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
-    let given: Vec<&str> = kinds.into_iter().filter(|k| from.get(k).is_some_and(|v| !v.is_null())).collect();
-    let detail = match given.len() {
-        0 => {
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+/// On the node's own network a container's port is the node's.
+pub fn host_network(around: &Around<'_>, path: &str, errors: &mut Errors) {
+    if !flag(around.spec, "/hostNetwork") {
+        return;
+    }
+    for (index, container) in list(around.spec, "/containers").iter().enumerate() {
+        for (at, port) in list(container, "/ports").iter().enumerate() {
+            let host = int(port, "/hostPort").unwrap_or(0);
+            if (around.is_pod || host != 0) && host != int(port, "/containerPort").unwrap_or(0) {
+                let field = format!("{path}.containers[{index}].ports[{at}].hostPort");
+                let detail = "must match `containerPort` when `hostNetwork` is true";
+                errors.push(FieldError::invalid(field, &host.into(), detail));
+            }
         }
-        1 => "",
-        _ => "may not have more than one field specified at a time",
+    }
+}
+
+/// A container's own policy, and the exits that it makes an exception for.
+fn restarts(container: &Value, path: &str, errors: &mut Errors) {
+    optional_one_of(container, "restartPolicy", path, RESTARTS, errors);
+    let rules = list(container, "/restartPolicyRules");
+    if !rules.is_empty() && !has(container, "/restartPolicy") {
+        let detail = "must specify restartPolicy when restart rules are used";
+        errors.push(FieldError::required(format!("{path}.restartPolicy"), detail));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("{path}.restartPolicyRules[{index}]");
+        one_of(rule, "action", &path, &["Restart", "RestartAllContainers"], errors);
+        let exits = rule.get("exitCodes").unwrap_or(&Value::Null);
+        if exits.is_null() {
+            errors.push(FieldError::required(format!("{path}.exitCodes"), "must be specified"));
+            continue;
+        }
+        one_of(exits, "operator", &format!("{path}.exitCodes"), &["In", "NotIn"], errors);
+        if list(exits, "/values").len() > 255 {
+            let field = format!("{path}.exitCodes.values");
+            errors.push(FieldError::too_many(field, list(exits, "/values").len(), 255));
+        }
+    }
+}
+
+fn ephemeral(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors) {
+    let detail = "cannot be set for an Ephemeral Container";
+    let target = text(container, "/targetContainerName");
+    let known = ["/containers", "/initContainers"]
+        .iter()
+        .any(|at| find(list(around.spec, at), "name", target).is_some());
+    if !target.is_empty() && !known {
+        errors.push(FieldError::not_found(format!("{path}.targetContainerName"), target));
+    }
+    let is_empty = |value: &Value| match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        other => other.is_null(),
     };
-    if !detail.is_empty() {
-        errors.push(FieldError::invalid(path, &"".into(), detail));
-    }
-    for kind in ["configMapKeyRef", "secretKeyRef"] {
-        if let Some(source) = present(from, &format!("/{kind}")) {
-            required(source, "name", &format!("{path}.{kind}"), errors);
-            required(source, "key", &format!("{path}.{kind}"), errors);
+    for key in NOT_FOR_EPHEMERAL {
+        if container.get(key).is_some_and(|value| !is_empty(value)) {
+            errors.push(FieldError::forbidden(format!("{path}.{key}"), detail));
         }
     }
-    if let Some(field) = present(from, "/fieldRef") {
-        field_reference(text(field, "/fieldPath"), &format!("{path}.fieldRef.fieldPath"), errors);
-    }
-}
-
-fn field_reference(field: &str, path: &str, errors: &mut Errors) {
-    let plain = [
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.serviceAccountName",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    ];
-    let keyed = ["metadata.labels['", "metadata.annotations['"];
-    let known =
-        plain.contains(&field) || (keyed.iter().any(|k| field.starts_with(k)) && field.ends_with("']"));
-    if field.is_empty() {
-        errors.push(FieldError::required(path, ""));
-    } else if !known {
-        errors.push(FieldError::not_supported(path, field, &plain));
-    }
-}
-
-fn mounts(container: &Value, volumes: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
-    let mut places = BTreeSet::new();
     for (index, mount) in list(container, "/volumeMounts").iter().enumerate() {
-        let path = format!("{path}.volumeMounts[{index}]");
-        let name = text(mount, "/name");
-        if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
-        } else if !volumes.contains(name) {
-            let mut missing = FieldError::invalid(format!("{path}.name"), &name.into(), "");
-            missing.message = format!("Not found: {name:?}");
-            errors.push(missing);
-        }
-        let place = text(mount, "/mountPath");
-        if place.is_empty() {
-            errors.push(FieldError::required(format!("{path}.mountPath"), ""));
-        } else if !places.insert(place) {
-            errors.push(FieldError::invalid(format!("{path}.mountPath"), &place.into(), "must be unique"));
-        }
-        volume::local_path(text(mount, "/subPath"), &format!("{path}.subPath"), errors);
-        let propagations = &["Bidirectional", "HostToContainer", "None"];
-        optional_one_of(mount, "mountPropagation", &path, propagations, errors);
-    }
-}
-
-/// Requests and limits at `path`: amounts, and no request above its limit.
-pub fn resources(resources: &Value, path: &str, errors: &mut Errors) {
-    for kind in ["limits", "requests"] {
-        for (name, amount) in entries(resources, &format!("/{kind}")) {
-            let path = format!("{path}.{kind}");
-            labels::key_of(name, &path, errors);
-            let field = format!("{path}[{name}]");
-            let Some(request) = quantity(amount, &field, errors) else { continue };
-            if !matches!(name.as_str(), "cpu") && !request.is_whole() {
-                errors.push(FieldError::invalid(&*field, amount, "must be an integer"));
-            }
-            let limit = resources.get("limits").and_then(|l| l.get(name)).and_then(Value::as_str);
-            let limit = limit.and_then(|l| l.parse().ok());
-            if kind == "requests" && limit.is_some_and(|limit| request > limit) {
-                let detail =
-                    format!("must be less than or equal to {name} limit of {}", limit.unwrap_or(request));
-                errors.push(FieldError::invalid(path, amount, detail));
+        for key in ["subPath", "subPathExpr"] {
+            if !text(mount, &format!("/{key}")).is_empty() {
+                errors.push(FieldError::forbidden(format!("{path}.volumeMounts[{index}].{key}"), detail));
             }
         }
     }

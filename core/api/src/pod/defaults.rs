@@ -5,7 +5,10 @@
 
 use serde_json::{Value, json};
 
-use crate::access::{default, each, ensure, flag, has, set, text, with};
+use crate::{
+    access::{default, each, ensure, flag, has, int, remove, set, text, with},
+    amounts,
+};
 
 const CONTAINER_LISTS: [&str; 3] = ["/initContainers", "/containers", "/ephemeralContainers"];
 
@@ -26,9 +29,8 @@ pub fn spec(spec: &mut Value) {
         // The old name of the field is kept alike for old clients.
         set(spec, "serviceAccount", account.into());
     }
-    let host_network = flag(spec, "/hostNetwork");
     for containers in CONTAINER_LISTS {
-        each(spec, containers, |c| container(c, host_network, containers != "/ephemeralContainers"));
+        each(spec, containers, |c| container(c, containers != "/ephemeralContainers"));
     }
     each(spec, "/volumes", volume);
 }
@@ -36,8 +38,43 @@ pub fn spec(spec: &mut Value) {
 /// Defaults that only a Pod gets.
 pub fn pod_only(spec: &mut Value) {
     default(spec, "enableServiceLinks", true);
+    let host_network = flag(spec, "/hostNetwork");
     for containers in ["/initContainers", "/containers"] {
-        each(spec, containers, requests_from_limits);
+        each(spec, containers, |container| {
+            requests_from_limits(container);
+            if host_network {
+                each(container, "/ports", host_port);
+            }
+        });
+    }
+    requests_of_pod(spec);
+}
+
+/// On the node's own network a container's port is the node's.
+fn host_port(port: &mut Value) {
+    if int(port, "/hostPort").unwrap_or(0) == 0
+        && let Some(number) = port.get("containerPort").cloned()
+    {
+        set(port, "hostPort", number);
+    }
+}
+
+/// What a Pod bounds as a whole and doesn't ask for: what its containers ask for, or else the bound.
+fn requests_of_pod(spec: &mut Value) {
+    let limits = amounts::read(spec, "/resources/limits");
+    if limits.is_empty() {
+        return;
+    }
+    let mut alone = spec.clone();
+    remove(&mut alone, "resources");
+    let sums = amounts::of_containers(&alone, "requests");
+    let Some(requests) = spec.get_mut("resources").and_then(|resources| ensure(resources, "requests")) else {
+        return;
+    };
+    for (name, limit) in limits {
+        let whole_pages = name.starts_with("hugepages-");
+        let wanted = sums.get(&name).filter(|_| !whole_pages).copied().unwrap_or(limit);
+        default(requests, &name, wanted.to_string());
     }
 }
 
@@ -53,19 +90,14 @@ fn requests_from_limits(container: &mut Value) {
     }
 }
 
-fn container(container: &mut Value, host_network: bool, with_ports: bool) {
+fn container(container: &mut Value, with_ports: bool) {
     let policy = if pulls_always(text(container, "/image")) { "Always" } else { "IfNotPresent" };
     default(container, "imagePullPolicy", policy);
     default(container, "terminationMessagePath", "/dev/termination-log");
     default(container, "terminationMessagePolicy", "File");
     let _ = ensure(container, "resources");
     if with_ports {
-        each(container, "/ports", |port| {
-            default(port, "protocol", "TCP");
-            if host_network && let Some(number) = port.get("containerPort").cloned() {
-                default(port, "hostPort", number);
-            }
-        });
+        each(container, "/ports", |port| default(port, "protocol", "TCP"));
     }
     each(container, "/env", |env| {
         with(env, "/valueFrom/fieldRef", |field| default(field, "apiVersion", "v1"));
@@ -119,6 +151,7 @@ fn volume(volume: &mut Value) {
     if !has_source {
         let _ = ensure(volume, "emptyDir");
     }
+    sources(volume);
     for source in ["/secret", "/configMap", "/downwardAPI", "/projected"] {
         with(volume, source, |source| default(source, "defaultMode", 0o644));
     }
@@ -137,6 +170,32 @@ fn volume(volume: &mut Value) {
         let policy = if pulls_always(text(image, "/reference")) { "Always" } else { "IfNotPresent" };
         default(image, "pullPolicy", policy);
     });
+}
+
+/// What sources of volumes leave out, in Pods and in PersistentVolumes.
+pub fn sources(volume: &mut Value) {
+    let table: [(&str, &[(&str, Value)]); 4] = [
+        ("/iscsi", &[("iscsiInterface", json!("default"))]),
+        (
+            "/rbd",
+            &[("pool", json!("rbd")), ("user", json!("admin")), ("keyring", json!("/etc/ceph/keyring"))],
+        ),
+        (
+            "/azureDisk",
+            &[
+                ("cachingMode", json!("ReadWrite")),
+                ("kind", json!("Shared")),
+                ("fsType", json!("ext4")),
+                ("readOnly", json!(false)),
+            ],
+        ),
+        ("/scaleIO", &[("storageMode", json!("ThinProvisioned")), ("fsType", json!("xfs"))]),
+    ];
+    for (pointer, fields) in table {
+        with(volume, pointer, |source| {
+            fields.iter().for_each(|(key, value)| default(source, key, value.clone()))
+        });
+    }
 }
 
 fn downward_item(item: &mut Value) {

@@ -1,15 +1,16 @@
 //! What is wrong with where a Pod's spec wants its Pod: tolerations, affinity, spreading.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    access::{entries, has, int, list, present, text},
+    access::{each, entries, has, int, list, present, text, with},
     field::FieldError,
-    validate::{Errors, labels, names, node_selector, obey, one_of, optional_one_of},
+    validate::{Errors, labels, names, node_selector, obey, optional_one_of},
 };
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+const ACTIONS: [&str; 2] = ["DoNotSchedule", "ScheduleAnyway"];
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Everything about placing in the spec at `path`.
@@ -116,10 +117,10 @@ fn term(term: &Value, path: &str, errors: &mut Errors) {
     for namespace in list(term, "/namespaces").iter().filter_map(Value::as_str) {
         obey(names::dns_label, namespace, &format!("{path}.namespace"), errors);
     }
-    label_keys(term, path, &["matchLabelKeys", "mismatchLabelKeys"], errors);
-    let matched = list(term, "/matchLabelKeys");
+    label_keys(term, path, errors);
+    let other = list(term, "/mismatchLabelKeys");
     for (index, key) in
-        list(term, "/mismatchLabelKeys").iter().enumerate().filter(|(_, k)| matched.contains(k))
+        list(term, "/matchLabelKeys").iter().enumerate().filter(|(_, key)| other.contains(key))
     {
         let field = format!("{path}.matchLabelKeys[{index}]");
         errors.push(FieldError::invalid(field, key, "exists in both matchLabelKeys and mismatchLabelKeys"));
@@ -131,30 +132,64 @@ fn term(term: &Value, path: &str, errors: &mut Errors) {
     labels::key_of(key, &field, errors);
 }
 
-/// Labels whose values are taken from the Pod: none that the selector names itself.
-fn label_keys(object: &Value, path: &str, lists: &[&str], errors: &mut Errors) {
+/// Labels whose values are taken from the Pod. A new Pod's are in the selector already, at its end: so only
+/// what stands in it twice was named by its author.
+fn label_keys(object: &Value, path: &str, errors: &mut Errors) {
     let selector = present(object, "/labelSelector");
-    let mut selected: Vec<&str> = selector
-        .map(|s| entries(s, "/matchLabels").map(|(key, _)| key.as_str()).collect())
-        .unwrap_or_default();
-    selected.extend(
-        selector.map(|s| list(s, "/matchExpressions")).unwrap_or_default().iter().map(|e| text(e, "/key")),
-    );
-    for which in lists {
+    for which in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = list(object, &format!("/{which}"));
         if !keys.is_empty() && selector.is_none() {
             let detail = "must not be specified when labelSelector is not set";
             errors.push(FieldError::forbidden(format!("{path}.{which}"), detail));
+            continue;
         }
         for (index, key) in keys.iter().enumerate() {
-            let (key, field) = (key.as_str().unwrap_or_default(), format!("{path}.{which}[{index}]"));
-            labels::key_of(key, &field, errors);
-            if selected.contains(&key) {
-                let detail = "exists in both matchLabelKeys and labelSelector";
-                let detail = detail.replace("matchLabelKeys", which);
-                errors.push(FieldError::invalid(field, &key.into(), detail));
+            labels::key_of(key.as_str().unwrap_or_default(), &format!("{path}.{which}[{index}]"), errors);
+        }
+    }
+    let Some(selector) = selector else { return };
+    let mut selected: Vec<&str> = entries(selector, "/matchLabels").map(|(key, _)| key.as_str()).collect();
+    for wanted in list(selector, "/matchExpressions") {
+        let key = text(wanted, "/key");
+        let at = list(object, "/matchLabelKeys").iter().position(|other| other.as_str() == Some(key));
+        if let Some(index) = at.filter(|_| selected.contains(&key)) {
+            let detail = "exists in both matchLabelKeys and labelSelector";
+            errors.push(FieldError::invalid(format!("{path}[{index}]"), &key.into(), detail));
+        }
+        selected.push(key);
+    }
+}
+
+/// Before a Pod is stored: the values of its own labels go into the selectors that name their keys.
+pub fn resolve_label_keys(pod: &mut Value) {
+    let labels = pod.pointer("/metadata/labels").cloned().unwrap_or_default();
+    let Some(spec) = pod.get_mut("spec") else { return };
+    each(spec, "/topologySpreadConstraints", |constraint| resolve(constraint, &labels));
+    for which in ["podAffinity", "podAntiAffinity"] {
+        each(spec, &format!("/affinity/{which}/{REQUIRED}"), |term| resolve(term, &labels));
+        each(spec, &format!("/affinity/{which}/{PREFERRED}"), |preferred| {
+            with(preferred, "/podAffinityTerm", |term| resolve(term, &labels));
+        });
+    }
+}
+
+fn resolve(term: &mut Value, labels: &Value) {
+    let mut more = Vec::new();
+    for (which, operator) in [("/matchLabelKeys", "In"), ("/mismatchLabelKeys", "NotIn")] {
+        for key in list(term, which).iter().filter_map(Value::as_str) {
+            if let Some(value) = labels.get(key) {
+                more.push(json!({"key": key, "operator": operator, "values": [value]}));
             }
         }
+    }
+    let Some(selector) = term.get_mut("labelSelector").filter(|s| s.is_object() && !more.is_empty()) else {
+        return;
+    };
+    if let Some(expressions) =
+        selector.as_object_mut().map(|s| s.entry("matchExpressions").or_insert_with(|| json!([])))
+        && let Some(expressions) = expressions.as_array_mut()
+    {
+        expressions.extend(more);
     }
 }
 
@@ -170,16 +205,16 @@ fn spreading(spec: &Value, path: &str, errors: &mut Errors) {
                 "must be greater than zero",
             ));
         }
-        let (key, field) = (text(constraint, "/topologyKey"), format!("{path}.topologyKey"));
+        let key = text(constraint, "/topologyKey");
         if key.is_empty() {
-            errors.push(FieldError::required(field, "can not be empty"));
-        } else {
-            labels::key_of(key, &field, errors);
+            errors.push(FieldError::required(format!("{path}.topologyKey"), "can not be empty"));
         }
         let action = text(constraint, "/whenUnsatisfiable");
-        one_of(constraint, "whenUnsatisfiable", &path, &["DoNotSchedule", "ScheduleAnyway"], errors);
+        if !ACTIONS.contains(&action) {
+            errors.push(FieldError::not_supported(format!("{path}.whenUnsatisfiable"), action, &ACTIONS));
+        }
         let pair = |c: &Value| (text(c, "/topologyKey").to_owned(), text(c, "/whenUnsatisfiable").to_owned());
-        if all[..index].iter().any(|other| pair(other) == pair(constraint)) {
+        if all[index + 1..].iter().any(|other| pair(other) == pair(constraint)) {
             let twice = format!("{{{key}, {action}}}");
             let field = format!("{path}.{{topologyKey, whenUnsatisfiable}}");
             errors.push(FieldError::duplicate(field, &twice.into()));
@@ -188,7 +223,7 @@ fn spreading(spec: &Value, path: &str, errors: &mut Errors) {
         for key in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             optional_one_of(constraint, key, &path, &["Honor", "Ignore"], errors);
         }
-        label_keys(constraint, &path, &["matchLabelKeys"], errors);
+        label_keys(constraint, &path, errors);
         if let Some(selector) = present(constraint, "/labelSelector") {
             labels::selector(selector, &format!("{path}.labelSelector"), errors);
         }

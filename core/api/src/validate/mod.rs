@@ -1,7 +1,8 @@
 //! What is wrong with an object: rules that kinds share.
 //!
 //! - [`names`]: the forms of names; [`metadata`]: the common metadata; [`labels`]: labels and selectors;
-//!   [`node_selector`]: selectors over nodes; [`addresses`]: the forms of addresses and ranges.
+//!   [`node_selector`]: selectors over nodes; [`addresses`]: the forms of addresses and ranges;
+//!   [`schedule`]: crontabs' schedules.
 //! - The functions here: small checks of one value at one path.
 //!
 //! Paths and messages are those that users of kubectl know.
@@ -15,6 +16,7 @@ pub mod labels;
 pub mod metadata;
 pub mod names;
 pub mod node_selector;
+pub mod schedule;
 
 pub type Errors = Vec<FieldError>;
 
@@ -114,6 +116,34 @@ pub fn count_or_percent(value: Option<&Value>, path: &str, errors: &mut Errors) 
             errors.push(FieldError::invalid(path, number, "must be greater than or equal to 0"));
         }
         Some(_) => {}
+    }
+}
+
+/// As [`count_or_percent`], and at most 100%.
+pub fn count_or_share(value: Option<&Value>, path: &str, errors: &mut Errors) {
+    count_or_percent(value, path, errors);
+    let percent = value.and_then(Value::as_str).and_then(|text| text.strip_suffix('%')?.parse::<u32>().ok());
+    if let (Some(value), Some(101..)) = (value, percent) {
+        errors.push(FieldError::invalid(path, value, "must not be greater than 100%"));
+    }
+}
+
+/// `example.com/path`: who manages something.
+pub fn domain_path(text: &str, path: &str, errors: &mut Errors) {
+    if text.is_empty() {
+        return errors.push(FieldError::required(path, ""));
+    }
+    let Some((domain, rest)) =
+        text.split_once('/').filter(|(domain, rest)| !domain.is_empty() && !rest.is_empty())
+    else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        return errors.push(FieldError::invalid(path, &text.into(), detail));
+    };
+    obey(names::dns_subdomain, domain, path, errors);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
+    if !rest.chars().all(allowed) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(FieldError::invalid(path, &rest.into(), detail));
     }
 }
 

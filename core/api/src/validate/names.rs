@@ -7,6 +7,15 @@ const SUBDOMAIN_LIMIT: usize = 253;
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
     and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const UNDERSCORES: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
+const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must \
+    consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. \
+    '*.example.com', regex used for validation is \
+    '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex \
+    used for validation is '[-A-Za-z0-9]+')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
     and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -47,6 +56,24 @@ fn verdict(text: &str, limit: usize, ok: bool, rule: &str) -> Vec<String> {
 /// Most names: labels with dots between them, 253 bytes.
 pub fn dns_subdomain(text: &str) -> Vec<String> {
     verdict(text, SUBDOMAIN_LIMIT, text.split('.').all(is_label), SUBDOMAIN)
+}
+
+/// As [`dns_subdomain`], where resolvers also take underscores.
+pub fn dns_subdomain_with_underscores(text: &str) -> Vec<String> {
+    let ok = text.split('.').all(|label| is_label(&label.replace('_', "a")));
+    verdict(text, SUBDOMAIN_LIMIT, ok, UNDERSCORES)
+}
+
+/// `*.example.com`
+pub fn wildcard_subdomain(text: &str) -> Vec<String> {
+    let ok = text.strip_prefix("*.").is_some_and(|rest| rest.split('.').all(is_label));
+    verdict(text, SUBDOMAIN_LIMIT, ok, WILDCARD)
+}
+
+/// The name of an HTTP header.
+pub fn http_header(text: &str) -> Vec<String> {
+    let ok = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    verdict(text, usize::MAX, ok, HEADER)
 }
 
 /// Namespaces, containers, volumes: 63 bytes.

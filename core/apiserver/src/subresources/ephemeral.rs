@@ -3,10 +3,7 @@
 
 use http::{Response, StatusCode};
 use serde_json::Value;
-use tiphys_api::{
-    field::{FieldError, Reason},
-    serve::Body,
-};
+use tiphys_api::{pod, serve::Body};
 
 use crate::{
     context::Context,
@@ -21,20 +18,29 @@ use crate::{
     },
 };
 
-const PART: Part = Part::Sub("ephemeralcontainers");
-
 pub async fn write(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
+    let part = Part::Sub("ephemeralcontainers");
+    write_part(ctx, part, bytes, &|current, wanted| change(ctx, current, wanted)).await
+}
+
+/// Updates or patches a part of an object: `change` gets what is stored and what is wanted.
+pub async fn write_part(
+    ctx: &Context,
+    part: Part,
+    bytes: &[u8],
+    change: &(dyn Fn(&Current, &Value) -> Result<Change> + Sync),
+) -> Result<Response<Body>> {
     let stored = if ctx.info.verb == "update" {
         let wanted = decode::object(ctx, bytes)?;
-        commit::update(ctx, PART, &|current| change(ctx, current, &wanted)).await?
+        commit::update(ctx, part, &|current| change(current, &wanted)).await?
     } else {
         let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))
             .filter(|patch_type| *patch_type != PatchType::Apply)
             .ok_or_else(|| ApiError::unsupported_media_type(&["application/strategic-merge-patch+json"]))?;
         let patch = body::json(bytes)?;
-        commit::update(ctx, PART, &|current| {
+        commit::update(ctx, part, &|current| {
             let wanted = decode::patched(ctx, patched(ctx, patch_type, &current.object, &patch)?)?;
-            change(ctx, current, &wanted)
+            change(current, &wanted)
         })
         .await?
     };
@@ -42,21 +48,15 @@ pub async fn write(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
 }
 
 fn change(ctx: &Context, current: &Current, wanted: &Value) -> Result<Change> {
-    let list = |object: &Value| object["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
-    let (before, after) = (list(&current.object), list(wanted));
-    let kept = before
-        .iter()
-        .all(|old| after.iter().any(|new| new["name"] == old["name"] && new["image"] == old["image"]));
-    if !kept {
-        let error = FieldError {
-            reason: Reason::Forbidden,
-            field: "spec.ephemeralContainers".into(),
-            message: "Forbidden: existing ephemeral containers may not be removed or changed".into(),
-        };
-        return Err(ApiError::invalid("", "Pod", &ctx.info.name, &[error]));
+    let mut debugged = current.object.clone();
+    debugged["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
+    debugged["spec"]["ephemeralContainers"] =
+        wanted["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default().into();
+    (ctx.resource.kind.default)(&mut debugged);
+    let errors = pod::update::ephemeral_containers(&debugged, &current.object);
+    if errors.is_empty() {
+        Ok(Change::to(debugged))
+    } else {
+        Err(ApiError::invalid("", "Pod", &ctx.info.name, &errors))
     }
-    let mut pod = current.object.clone();
-    pod["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
-    pod["spec"]["ephemeralContainers"] = after.into();
-    Ok(Change::to(pod))
 }

@@ -5,6 +5,7 @@ pub mod binding;
 pub mod ephemeral;
 pub mod eviction;
 pub mod finalize;
+pub mod resize;
 pub mod reviews;
 pub mod scale;
 pub mod token;
@@ -32,9 +33,12 @@ pub async fn answer(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
         (Subresource::Named("eviction"), "create") => eviction::create(ctx, body).await,
         (Subresource::Named("finalize"), "update") => finalize::update(ctx, body).await,
         (Subresource::Named("token"), "create") => token::create(ctx, body).await,
-        (Subresource::Named("approval" | "ephemeralcontainers"), "get") => verbs::get::get(ctx).await,
+        (Subresource::Named("approval" | "ephemeralcontainers" | "resize"), "get") => {
+            verbs::get::get(ctx).await
+        }
         (Subresource::Named("approval"), "update" | "patch") => approval::write(ctx, body).await,
         (Subresource::Named("ephemeralcontainers"), "update" | "patch") => ephemeral::write(ctx, body).await,
+        (Subresource::Named("resize"), "update" | "patch") => resize::write(ctx, body).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }

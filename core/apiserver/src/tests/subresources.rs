@@ -88,6 +88,23 @@ async fn an_ephemeral_container_is_added() {
 }
 
 #[tokio::test]
+async fn a_pod_is_resized_through_its_subresource_alone() {
+    let api = Harness::start().await;
+    let mut small = pod("p");
+    small["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
+    let name = small["spec"]["containers"][0]["name"].clone();
+    api.post(PODS, &small).await.expect(201);
+    let sized = |cpu: &str| json!({"spec": {"containers": [{"name": name, "resources": {"requests": {"cpu": cpu}}}]}});
+    let path = format!("{PODS}/p/resize");
+    api.patch(&format!("{PODS}/p"), "strategic-merge", &sized("2")).await.refused(422, "Invalid");
+    let resized = api.patch(&path, "strategic-merge", &sized("2")).await.expect(200);
+    assert_eq!(resized["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
+    assert_eq!(resized["metadata"]["generation"], 2);
+    api.patch(&path, "strategic-merge", &sized("-2")).await.refused(422, "Invalid");
+    assert_eq!(api.get(&path).await.expect(200)["kind"], "Pod");
+}
+
+#[tokio::test]
 async fn a_service_account_token_is_reviewed() {
     let api = Harness::start().await;
     let accounts = "/api/v1/namespaces/default/serviceaccounts";

@@ -1,5 +1,7 @@
 //! What holds for every kind, and small tables for single ones.
 
+mod rules;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -1,5 +1,8 @@
 //! Tables over Pods: defaults, mistakes, updates, and the line of a table.
 
+mod resize;
+mod rules;
+
 use serde_json::{Value, json};
 
 use super::*;
