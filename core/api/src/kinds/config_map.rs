@@ -30,15 +30,21 @@ fn validate(map: &Value) -> Errors {
     let mut errors = Vec::new();
     keys(map, "data", &mut errors);
     keys(map, "binaryData", &mut errors);
-    for (key, _) in entries(map, "/binaryData").filter(|(key, _)| map["data"].get(key.as_str()).is_some()) {
-        let detail = "duplicate of key present in data";
-        errors.push(FieldError::invalid(format!("binaryData[{key}]"), &key.as_str().into(), detail));
+    for (key, _) in entries(map, "/data").filter(|(key, _)| map["binaryData"].get(key.as_str()).is_some()) {
+        let detail = "duplicate of key present in binaryData";
+        errors.push(FieldError::invalid(format!("data[{key}]"), &key.as_str().into(), detail));
     }
-    let size = |pointer| entries(map, pointer).map(|(_, v)| v.as_str().map_or(0, str::len)).sum::<usize>();
-    if size("/data") + size("/binaryData") * 3 / 4 > SIZE_LIMIT {
-        errors.push(FieldError::too_long("", SIZE_LIMIT));
+    let plain: usize = entries(map, "/data").map(|(_, v)| v.as_str().map_or(0, str::len)).sum();
+    if plain + decoded_size(map, "/binaryData") > SIZE_LIMIT {
+        errors.push(FieldError::too_long("[]", SIZE_LIMIT));
     }
     errors
+}
+
+/// How many bytes a map's values, in base 64, stand for.
+pub fn decoded_size(object: &Value, pointer: &str) -> usize {
+    let size = |text: &str| text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count().min(2);
+    entries(object, pointer).filter_map(|(_, v)| v.as_str()).filter(|text| text.len() >= 4).map(size).sum()
 }
 
 /// The keys of a field of data become the names of files.

@@ -1,16 +1,21 @@
 //! EndpointSlice: some of the addresses behind a Service, with their readiness.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use serde_json::{Value, json};
 
 use crate::{
-    access::{default, each, has, int, list, set, text},
+    access::{default, each, has, int, list, present, set, text},
     field::FieldError,
     kind::{Column, Kind},
     table::{AGE, NAME, first_few, text_or},
-    validate::{Errors, one_of, port, unchanged},
+    validate::{Errors, addresses, labels, names, obey, one_of, unchanged},
 };
 
 const ENDPOINTS_LIMIT: usize = 1_000;
+const ADDRESSES_LIMIT: usize = 100;
+const PORTS_LIMIT: usize = 20_000;
+const HINTS_LIMIT: usize = 8;
 
 pub static KIND: Kind = Kind {
     default: |slice| {
@@ -54,20 +59,100 @@ fn validate(slice: &Value) -> Errors {
     if endpoints.len() > ENDPOINTS_LIMIT {
         errors.push(FieldError::too_many("endpoints", endpoints.len(), ENDPOINTS_LIMIT));
     }
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        if list(endpoint, "/addresses").is_empty() {
-            let detail = "must contain at least 1 address";
-            errors.push(FieldError::required(format!("endpoints[{index}].addresses"), detail));
-        }
+    let kind = text(slice, "/addressType");
+    for (index, given) in endpoints.iter().enumerate() {
+        endpoint(given, kind, &format!("endpoints[{index}]"), &mut errors);
     }
-    for (index, given) in list(slice, "/ports").iter().enumerate() {
+    let ports = list(slice, "/ports");
+    if ports.len() > PORTS_LIMIT {
+        errors.push(FieldError::too_many("ports", ports.len(), PORTS_LIMIT));
+        return errors;
+    }
+    let mut seen = BTreeSet::new();
+    for (index, given) in ports.iter().enumerate() {
         let path = format!("ports[{index}]");
+        let name = text(given, "/name");
+        if !name.is_empty() {
+            obey(names::dns_label, name, &format!("{path}.name"), &mut errors);
+        }
+        if !seen.insert(name) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), &name.into()));
+        }
         one_of(given, "protocol", &path, &["SCTP", "TCP", "UDP"], &mut errors);
-        if let Some(number) = given.get("port") {
-            port(number, &format!("{path}.port"), &mut errors);
+        if let Some(protocol) = present(given, "/appProtocol") {
+            let protocol = protocol.as_str().unwrap_or_default();
+            obey(names::qualified, protocol, &format!("{path}.appProtocol"), &mut errors);
         }
     }
     errors
+}
+
+fn endpoint(endpoint: &Value, kind: &str, path: &str, errors: &mut Errors) {
+    let all = list(endpoint, "/addresses");
+    let field = format!("{path}.addresses");
+    if all.is_empty() {
+        errors.push(FieldError::required(&field, "must contain at least 1 address"));
+    } else if all.len() > ADDRESSES_LIMIT {
+        errors.push(FieldError::too_many(&field, all.len(), ADDRESSES_LIMIT));
+    }
+    for (index, address) in all.iter().enumerate() {
+        let text = address.as_str().unwrap_or_default();
+        let one = format!("{field}[{index}]");
+        let family = match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => "IPv4",
+            Ok(IpAddr::V6(_)) => "IPv6",
+            Err(_) => kind,
+        };
+        match kind {
+            "FQDN" => domain(text, &one, errors),
+            "IPv4" | "IPv6" => {
+                if family != kind {
+                    let detail = format!("must be an {kind} address");
+                    errors.push(FieldError::invalid(&field, address, detail));
+                }
+                addresses::reachable(text, &one, errors);
+            }
+            _ => {}
+        }
+    }
+    for (key, rule) in [("nodeName", names::dns_subdomain as fn(&str) -> _), ("hostname", names::dns_label)] {
+        if let Some(name) = present(endpoint, &format!("/{key}")) {
+            obey(rule, name.as_str().unwrap_or_default(), &format!("{path}.{key}"), errors);
+        }
+    }
+    let topology = present(endpoint, "/deprecatedTopology");
+    labels::labels(topology, &format!("{path}.deprecatedTopology"), errors);
+    for (key, rule) in [("forZones", names::label_value as fn(&str) -> _), ("forNodes", names::dns_subdomain)]
+    {
+        let hints = list(endpoint, &format!("/hints/{key}"));
+        let field = format!("{path}.hints.{key}");
+        if hints.len() > HINTS_LIMIT {
+            errors.push(FieldError::too_many(field, hints.len(), HINTS_LIMIT));
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        for (index, hint) in hints.iter().enumerate() {
+            let name = text(hint, "/name");
+            let field = format!("{field}[{index}].name");
+            if !seen.insert(name) {
+                errors.push(FieldError::duplicate(&field, &name.into()));
+            }
+            obey(rule, name, &field, errors);
+        }
+    }
+}
+
+fn domain(name: &str, field: &str, errors: &mut Errors) {
+    if name.is_empty() {
+        return errors.push(FieldError::required(field, ""));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let before = errors.len();
+    obey(names::dns_subdomain, name, field, errors);
+    if errors.len() == before && !name.contains('.') {
+        let detail = "should be a domain with at least two segments separated by dots";
+        errors.push(FieldError::invalid(field, &name.into(), detail));
+    }
 }
 
 fn ports(slice: &Value) -> Value {

@@ -1,13 +1,13 @@
 //! Endpoints: the addresses behind a Service, in the old form that EndpointSlice replaces.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    access::{default, each, int, list, text},
+    access::{default, each, int, list, present, text},
     field::FieldError,
     kind::{Column, Kind},
     table::{AGE, NAME, first_few},
-    validate::{Errors, port},
+    validate::{Errors, addresses::reachable, names, obey, one_of, port},
 };
 
 pub static KIND: Kind = Kind {
@@ -24,24 +24,43 @@ fn validate(endpoints: &Value) -> Errors {
     let mut errors = Vec::new();
     for (index, subset) in list(endpoints, "/subsets").iter().enumerate() {
         let path = format!("subsets[{index}]");
-        for key in ["addresses", "notReadyAddresses"] {
-            for (index, address) in list(subset, &format!("/{key}")).iter().enumerate() {
-                let ip = text(address, "/ip");
-                if ip.parse::<std::net::IpAddr>().is_err() {
-                    let field = format!("{path}.{key}[{index}].ip");
-                    errors.push(FieldError::invalid(field, &ip.into(), "must be a valid IP address"));
-                }
+        let all = ["addresses", "notReadyAddresses"];
+        if all.iter().all(|key| list(subset, &format!("/{key}")).is_empty()) {
+            let detail = "must specify `addresses` or `notReadyAddresses`";
+            errors.push(FieldError::required(&path, detail));
+        }
+        for key in all {
+            for (index, given) in list(subset, &format!("/{key}")).iter().enumerate() {
+                address(given, &format!("{path}.{key}[{index}]"), &mut errors);
             }
         }
-        for (index, given) in list(subset, "/ports").iter().enumerate() {
-            port(
-                given.get("port").unwrap_or(&Value::Null),
-                &format!("{path}.ports[{index}].port"),
-                &mut errors,
-            );
+        let ports = list(subset, "/ports");
+        for (index, given) in ports.iter().enumerate() {
+            let path = format!("{path}.ports[{index}]");
+            match text(given, "/name") {
+                "" if ports.len() > 1 => errors.push(FieldError::required(format!("{path}.name"), "")),
+                "" => {}
+                name => obey(names::dns_label, name, &format!("{path}.name"), &mut errors),
+            }
+            port(given.get("port").unwrap_or(&json!(0)), &format!("{path}.port"), &mut errors);
+            one_of(given, "protocol", &path, &["SCTP", "TCP", "UDP"], &mut errors);
+            if let Some(protocol) = present(given, "/appProtocol") {
+                let protocol = protocol.as_str().unwrap_or_default();
+                obey(names::qualified, protocol, &format!("{path}.appProtocol"), &mut errors);
+            }
         }
     }
     errors
+}
+
+fn address(given: &Value, path: &str, errors: &mut Errors) {
+    reachable(text(given, "/ip"), &format!("{path}.ip"), errors);
+    for (key, rule) in [("hostname", names::dns_label as fn(&str) -> _), ("nodeName", names::dns_subdomain)] {
+        let name = text(given, &format!("/{key}"));
+        if !name.is_empty() {
+            obey(rule, name, &format!("{path}.{key}"), errors);
+        }
+    }
 }
 
 fn addresses(endpoints: &Value) -> Value {

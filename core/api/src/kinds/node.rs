@@ -8,8 +8,9 @@ use crate::{
     access::{condition, entries, find, flag, keep_status, list, set, text, with},
     field::FieldError,
     kind::{Column, Kind, Subresource},
+    quantity::Quantity,
     table::{AGE, NAME, joined, text_or},
-    validate::{Errors, labels, one_of},
+    validate::{Errors, addresses, labels, names, obey, one_of},
 };
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
@@ -23,6 +24,7 @@ pub static KIND: Kind = Kind {
     prepare_update: keep_status,
     validate,
     validate_update,
+    validate_status,
     columns: &[
         NAME,
         Column::text("Status", |n, _| status(n).into()),
@@ -60,8 +62,13 @@ fn validate(node: &Value) -> Errors {
     let mut errors = Vec::new();
     let taints = list(node, "/spec/taints");
     for (index, taint) in taints.iter().enumerate() {
-        let path = format!("spec.taints[{index}]");
+        let path = format!("metadata.taints[{index}]");
         labels::key_of(text(taint, "/key"), &format!("{path}.key"), &mut errors);
+        let value = text(taint, "/value");
+        let wrong = names::label_value(value);
+        if !wrong.is_empty() {
+            errors.push(FieldError::invalid(format!("{path}.value"), &value.into(), wrong.join(";")));
+        }
         one_of(taint, "effect", &path, &["NoSchedule", "PreferNoSchedule", "NoExecute"], &mut errors);
         let same = |t: &&Value| {
             text(t, "/key") == text(taint, "/key") && text(t, "/effect") == text(taint, "/effect")
@@ -72,19 +79,57 @@ fn validate(node: &Value) -> Errors {
             errors.push(twice);
         }
     }
+    let ranges = list(node, "/spec/podCIDRs");
+    for (index, range) in ranges.iter().enumerate() {
+        let text = range.as_str().unwrap_or_default();
+        obey(addresses::cidr, text, &format!("spec.podCIDRs[{index}]"), &mut errors);
+    }
+    let families: BTreeSet<bool> = ranges.iter().filter_map(Value::as_str).map(addresses::is_ipv6).collect();
+    if ranges.len() > families.len() {
+        let detail = "may specify no more than one CIDR for each IP family";
+        errors.push(FieldError::invalid("spec.podCIDRs", &ranges.into(), detail));
+    }
+    offers(node, &mut errors);
     errors
+}
+
+/// What a node has and what of it Pods may take.
+fn offers(node: &Value, errors: &mut Errors) {
+    for key in ["capacity", "allocatable"] {
+        for (name, amount) in entries(node, &format!("/status/{key}")) {
+            let negative = amount.as_str().and_then(|text| text.parse::<Quantity>().ok());
+            if negative.is_some_and(Quantity::is_negative) {
+                let detail = "must be greater than or equal to 0";
+                errors.push(FieldError::invalid(format!("status.{key}[{name}]"), amount, detail));
+            }
+        }
+    }
 }
 
 fn validate_update(new: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
-    for key in ["podCIDR", "providerID"] {
-        let pointer = format!("/spec/{key}");
-        let before = text(old, &pointer);
-        if !before.is_empty() && text(new, &pointer) != before {
-            let detail = "node updates may not change it except from \"\" to valid";
-            errors.push(FieldError::forbidden(format!("spec.{key}"), detail));
+    let addresses = list(new, "/status/addresses");
+    for (index, address) in addresses.iter().enumerate() {
+        if addresses[..index].contains(address) {
+            errors.push(FieldError::duplicate(format!("status.addresses[{index}]"), address));
         }
     }
+    let before = list(old, "/spec/podCIDRs");
+    if !before.is_empty() && before != list(new, "/spec/podCIDRs") {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(FieldError::forbidden("spec.podCIDRs", detail));
+    }
+    let provider = text(old, "/spec/providerID");
+    if !provider.is_empty() && provider != text(new, "/spec/providerID") {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.push(FieldError::forbidden("spec.providerID", detail));
+    }
+    errors
+}
+
+fn validate_status(new: &Value, old: &Value) -> Errors {
+    let mut errors = validate_update(new, old);
+    offers(new, &mut errors);
     errors
 }
 

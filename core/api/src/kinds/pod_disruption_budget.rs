@@ -7,7 +7,7 @@ use crate::{
     field::FieldError,
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, number},
-    validate::{Errors, count_or_percent, labels, one_of},
+    validate::{Errors, count_or_percent, labels, not_negative, one_of},
 };
 
 pub static KIND: Kind = Kind {
@@ -21,6 +21,7 @@ pub static KIND: Kind = Kind {
     },
     prepare_update: keep_status,
     validate,
+    validate_status,
     counts_generations: true,
     columns: &[
         NAME,
@@ -38,6 +39,16 @@ pub static KIND: Kind = Kind {
         "io.k8s.api.policy.v1.PodDisruptionBudget",
     )
 };
+
+fn validate_status(new: &Value, _: &Value) -> Errors {
+    let mut errors = Vec::new();
+    if let Some(status) = present(new, "/status") {
+        ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"]
+            .iter()
+            .for_each(|key| not_negative(status, key, "status", &mut errors));
+    }
+    errors
+}
 
 fn validate(budget: &Value) -> Errors {
     let mut errors = Vec::new();

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::{
-    access::list,
+    access::{list, present},
     field::FieldError,
     kind::{Column, Kind},
     table::NAME,
-    validate::{Errors, names},
+    validate::{Errors, labels, names},
 };
 
 pub static ROLE: Kind = Kind {
@@ -19,7 +19,11 @@ pub static ROLE: Kind = Kind {
 
 pub static CLUSTER_ROLE: Kind = Kind {
     validate_name: names::path_segment,
-    validate: |role| rules(role, false),
+    validate: |role| {
+        let mut errors = rules(role, false);
+        aggregation(role, &mut errors);
+        errors
+    },
     columns: COLUMNS,
     ..Kind::cluster(
         "rbac.authorization.k8s.io",
@@ -55,6 +59,19 @@ fn rules(role: &Value, namespaced: bool) -> Errors {
         }
     }
     errors
+}
+
+fn aggregation(role: &Value, errors: &mut Errors) {
+    let Some(rule) = present(role, "/aggregationRule") else { return };
+    let path = "aggregationRule.clusterRoleSelectors";
+    let selectors = list(rule, "/clusterRoleSelectors");
+    if selectors.is_empty() {
+        let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+        errors.push(FieldError::required(path, detail));
+    }
+    for (index, selector) in selectors.iter().enumerate() {
+        labels::selector(selector, &format!("{path}[{index}]"), errors);
+    }
 }
 
 fn urls(rule: &Value, path: &str, namespaced: bool, errors: &mut Errors) {

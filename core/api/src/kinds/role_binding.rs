@@ -7,7 +7,7 @@ use crate::{
     field::FieldError,
     kind::{Column, Kind},
     table::{AGE, NAME},
-    validate::{Errors, names},
+    validate::{Errors, names, obey},
 };
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -71,23 +71,30 @@ fn validate(binding: &Value, roles: &[&str]) -> Errors {
     if !roles.contains(&text(role, "/kind")) {
         errors.push(FieldError::not_supported("roleRef.kind", text(role, "/kind"), roles));
     }
-    if text(role, "/name").is_empty() {
-        errors.push(FieldError::required("roleRef.name", ""));
+    match text(role, "/name") {
+        "" => errors.push(FieldError::required("roleRef.name", "")),
+        name => obey(names::path_segment, name, "roleRef.name", &mut errors),
     }
+    let namespaced = roles.len() > 1;
     for (index, given) in list(binding, "/subjects").iter().enumerate() {
-        subject(given, &format!("subjects[{index}]"), &mut errors);
+        subject(given, &format!("subjects[{index}]"), namespaced, &mut errors);
     }
     errors
 }
 
-fn subject(subject: &Value, path: &str, errors: &mut Errors) {
+fn subject(subject: &Value, path: &str, namespaced: bool, errors: &mut Errors) {
     if text(subject, "/name").is_empty() {
         errors.push(FieldError::required(format!("{path}.name"), ""));
     }
     let group = text(subject, "/apiGroup");
     let expected = match text(subject, "/kind") {
         "ServiceAccount" => {
-            if text(subject, "/namespace").is_empty() {
+            let name = text(subject, "/name");
+            if !name.is_empty() {
+                obey(names::dns_subdomain, name, &format!("{path}.name"), errors);
+            }
+            // The binding's own namespace is meant where none is given.
+            if !namespaced && text(subject, "/namespace").is_empty() {
                 errors.push(FieldError::required(format!("{path}.namespace"), ""));
             }
             ""

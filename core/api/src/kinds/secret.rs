@@ -47,8 +47,6 @@ fn encode_string_data(secret: &mut Value) {
 /// The keys that a type of Secret must have.
 fn needed(kind: &str) -> &'static [&'static str] {
     match kind {
-        "kubernetes.io/dockercfg" => &[".dockercfg"],
-        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
         "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
         "kubernetes.io/tls" => &["tls.crt", "tls.key"],
         _ => &[],
@@ -58,19 +56,53 @@ fn needed(kind: &str) -> &'static [&'static str] {
 fn validate(secret: &Value) -> Errors {
     let mut errors = Vec::new();
     config_map::keys(secret, "data", &mut errors);
-    let size: usize = entries(secret, "/data").map(|(_, v)| v.as_str().map_or(0, str::len) * 3 / 4).sum();
-    if size > SIZE_LIMIT {
+    if config_map::decoded_size(secret, "/data") > SIZE_LIMIT {
         errors.push(FieldError::too_long("data", SIZE_LIMIT));
     }
     let kind = text(secret, "/type");
-    for key in needed(kind).iter().filter(|key| secret["data"].get(**key).is_none()) {
+    let value = |key: &str| secret["data"].get(key).and_then(Value::as_str);
+    let is_missing = |key: &str| match kind {
+        "kubernetes.io/ssh-auth" => value(key).is_none_or(str::is_empty),
+        _ => value(key).is_none(),
+    };
+    for key in needed(kind).iter().filter(|key| is_missing(key)) {
         errors.push(FieldError::required(format!("data[{key}]"), ""));
+    }
+    match kind {
+        "kubernetes.io/basic-auth" if ["username", "password"].iter().all(|key| is_missing(key)) => {
+            errors.push(FieldError::required("data[username]", ""));
+            errors.push(FieldError::required("data[password]", ""));
+        }
+        "kubernetes.io/dockercfg" => registries(value(".dockercfg"), ".dockercfg", &mut errors),
+        "kubernetes.io/dockerconfigjson" => {
+            registries(value(".dockerconfigjson"), ".dockerconfigjson", &mut errors);
+        }
+        _ => {}
     }
     let account = "kubernetes.io/service-account.name";
     if kind == "kubernetes.io/service-account-token"
-        && secret["metadata"]["annotations"].get(account).is_none()
+        && secret["metadata"]["annotations"][account].as_str().is_none_or(str::is_empty)
     {
         errors.push(FieldError::required(format!("metadata.annotations[{account}]"), ""));
     }
     errors
+}
+
+/// Credentials for registries are a JSON object.
+fn registries(text: Option<&str>, key: &str, errors: &mut Errors) {
+    let field = format!("data[{key}]");
+    let Some(text) = text else { return errors.push(FieldError::required(field, "")) };
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    let detail = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(Value::Object(_) | Value::Null) => return,
+        Ok(_) => "json: cannot unmarshal into Go value of type map[string]interface {}".to_owned(),
+        Err(error) if error.is_eof() => "unexpected end of JSON input".to_owned(),
+        Err(_) => match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(byte) if !b"{[\"".contains(byte) => {
+                format!("invalid character '{}' looking for beginning of value", char::from(*byte))
+            }
+            _ => "invalid character in JSON".to_owned(),
+        },
+    };
+    errors.push(FieldError::invalid(field, &"<secret contents redacted>".into(), detail));
 }

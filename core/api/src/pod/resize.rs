@@ -35,7 +35,7 @@ pub fn apply(old: &Value, wanted: &Value) -> Value {
 
 /// What is wrong with a resize.
 pub fn check(new: &Value, old: &Value) -> Errors {
-    let whole = |detail: &str| vec![FieldError::forbidden("<nil>", detail)];
+    let whole = |detail: &str| vec![FieldError::forbidden("[]", detail)];
     if old
         .pointer("/metadata/annotations")
         .is_some_and(|all| all.get("kubernetes.io/config.mirror").is_some())

@@ -178,7 +178,7 @@ pub fn ephemeral_containers(new: &Value, old: &Value) -> Errors {
         .pointer("/metadata/annotations")
         .is_some_and(|all| all.get("kubernetes.io/config.mirror").is_some())
     {
-        return vec![FieldError::forbidden("<nil>", "static pods do not support ephemeral containers")];
+        return vec![FieldError::forbidden("[]", "static pods do not support ephemeral containers")];
     }
     let mut errors = Vec::new();
     super::validate::pod(new, &mut errors);

@@ -3,6 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::{Errors, obey};
+use crate::field::FieldError;
+
 const ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const RANGE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
@@ -20,6 +23,33 @@ pub fn canonical_ip(text: &str) -> Vec<String> {
         Ok(address) if address.to_string() == text => Vec::new(),
         Ok(address) => vec![format!("must be in canonical form (\"{address}\")")],
         Err(why) => vec![why.into()],
+    }
+}
+
+/// What is wrong with an address that other hosts send to.
+pub fn reachable(text: &str, field: &str, errors: &mut Errors) {
+    let before = errors.len();
+    obey(ip, text, field, errors);
+    if errors.len() == before {
+        special(text, field, errors);
+    }
+}
+
+/// Whether the address is one that no other host can send to.
+pub fn special(text: &str, field: &str, errors: &mut Errors) {
+    let Ok(address) = text.parse::<IpAddr>() else { return };
+    let (link_local, local_multicast) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.segments()[0] & 0xff0f == 0xff02),
+    };
+    let refused = [
+        (address.is_unspecified(), format!("may not be unspecified ({text})")),
+        (address.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".into()),
+        (link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".into()),
+        (local_multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".into()),
+    ];
+    for (_, detail) in refused.into_iter().filter(|(is, _)| *is) {
+        errors.push(FieldError::invalid(field, &text.into(), detail));
     }
 }
 

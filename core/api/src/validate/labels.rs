@@ -52,6 +52,11 @@ fn requirement(wanted: &Value, path: &str, errors: &mut Errors) {
         }
     }
     key_of(text(wanted, "/key"), &format!("{path}.key"), errors);
+    for (index, value) in list(wanted, "/values").iter().enumerate() {
+        let wrong = names::label_value(value.as_str().unwrap_or_default());
+        let field = format!("{path}.values[{index}]");
+        errors.extend(wrong.into_iter().map(|w| FieldError::invalid(&field, value, w)));
+    }
 }
 
 pub fn is_empty(selector: Option<&Value>) -> bool {

@@ -95,6 +95,7 @@ impl<'a> Claim<'a> {
         let mut claim = Self { pools, owner: owner(new), address: None, ports: Vec::new() };
         claim.address(new, old)?;
         claim.node_ports(new, old)?;
+        claim.check_port(new, old)?;
         Ok(claim)
     }
 
@@ -121,8 +122,9 @@ impl<'a> Claim<'a> {
             }
             wanted if old.and_then(spec::address) == Some(&wanted) => {}
             wanted => {
-                let ip: IpAddr =
-                    wanted.parse().map_err(|_| bad_address(&wanted, "must be a valid IP address"))?;
+                let ip: IpAddr = wanted.parse().map_err(|_| {
+                    bad_address(&wanted, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+                })?;
                 self.pools.addresses.claim(ip, &self.owner).map_err(|why| refused_address(&wanted, why))?;
                 self.address = Some(ip);
                 spec::set_address(new, &wanted);
@@ -157,7 +159,30 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
+    fn check_port(&mut self, new: &mut Value, old: Option<&Value>) -> Result<(), FieldError> {
+        if !spec::has_check_port(new) {
+            return Ok(());
+        }
+        let Some(wanted) = spec::check_port(new) else {
+            let given = self.pools.node_ports.allocate(&self.owner).map_err(|_| no_port())?;
+            self.ports.push(given);
+            new["spec"]["healthCheckNodePort"] = given.into();
+            return Ok(());
+        };
+        let held = old.map(spec::node_ports).unwrap_or_default();
+        if !held.contains(&wanted) {
+            let refused = |why| self.refused("spec.healthCheckNodePort".into(), wanted, why);
+            self.pools.node_ports.claim(wanted, &self.owner).map_err(refused)?;
+            self.ports.push(wanted);
+        }
+        Ok(())
+    }
+
     fn refused_port(&self, n: usize, port: u16, why: Refused) -> FieldError {
+        self.refused(format!("spec.ports[{n}].nodePort"), port, why)
+    }
+
+    fn refused(&self, field: String, port: u16, why: Refused) -> FieldError {
         let range = self.pools.node_ports.range();
         let why = match why {
             Refused::OutOfRange => {
@@ -169,11 +194,7 @@ impl<'a> Claim<'a> {
             }
             _ => "provided port is already allocated".into(),
         };
-        FieldError {
-            reason: Reason::Invalid,
-            field: format!("spec.ports[{n}].nodePort"),
-            message: format!("Invalid value: {port}: {why}"),
-        }
+        FieldError { reason: Reason::Invalid, field, message: format!("Invalid value: {port}: {why}") }
     }
 }
 

@@ -27,13 +27,29 @@ pub fn address(service: &Value) -> Option<&str> {
 pub fn node_ports(service: &Value) -> Vec<u16> {
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
     let mut ports: Vec<u16> = ports.filter_map(node_port).collect();
+    ports.extend(check_port(service));
     ports.sort_unstable();
     ports.dedup();
     ports
 }
 
+/// Whether load balancers ask its nodes, at a port of their own, if they have endpoints.
+pub fn has_check_port(service: &Value) -> bool {
+    service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
+}
+
+pub fn check_port(service: &Value) -> Option<u16> {
+    let port = service["spec"]["healthCheckNodePort"].as_u64().filter(|port| *port > 0)?;
+    u16::try_from(port).ok()
+}
+
 pub fn node_port(port: &Value) -> Option<u16> {
     port["nodePort"].as_u64().filter(|port| *port > 0).and_then(|port| u16::try_from(port).ok())
+}
+
+fn is_seen_outside(service: &Value) -> bool {
+    let has_external = service["spec"]["externalIPs"].as_array().is_some_and(|all| !all.is_empty());
+    matches!(service["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) || has_external
 }
 
 /// Drops what the old Service held and a Service of the new type can't hold, unless the caller set it anew.
@@ -42,6 +58,25 @@ pub fn drop_unneeded(new: &mut Value, old: &Value) {
         && let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut)
     {
         for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if spec.get(key) == old["spec"].get(key) {
+                spec.remove(key);
+            }
+        }
+    }
+    let was_balanced = old["spec"]["type"] == "LoadBalancer";
+    let is_balanced = new["spec"]["type"] == "LoadBalancer";
+    let mut unneeded = Vec::new();
+    if was_balanced && !is_balanced {
+        unneeded.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+    }
+    if has_check_port(old) && !has_check_port(new) {
+        unneeded.push("healthCheckNodePort");
+    }
+    if is_seen_outside(old) && !is_seen_outside(new) {
+        unneeded.push("externalTrafficPolicy");
+    }
+    if let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) {
+        for key in unneeded {
             if spec.get(key) == old["spec"].get(key) {
                 spec.remove(key);
             }

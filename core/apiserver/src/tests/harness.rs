@@ -13,7 +13,7 @@ use tiphys_api::{
     serve::{Body, empty, full},
 };
 use tiphys_lifecycle::Tasks;
-use tiphys_store::Store;
+use tiphys_store::{Store, Txn};
 use tower::ServiceExt;
 
 use super::backing::Backing;
@@ -187,6 +187,17 @@ impl Harness {
         let request = Request::post(path).header("content-type", "application/json");
         let request = request.body(full(body.to_string())).expect("a request");
         read(self.send_as(user, request).await).await
+    }
+
+    /// An EndpointSlice past the API, which refuses addresses of the machine itself.
+    pub async fn store_slice(&self, mut slice: Value) {
+        let name = slice["metadata"]["name"].as_str().expect("a name").to_owned();
+        slice["apiVersion"] = "discovery.k8s.io/v1".into();
+        slice["kind"] = "EndpointSlice".into();
+        slice["metadata"]["namespace"] = "default".into();
+        slice["metadata"]["uid"] = uuid::Uuid::new_v4().to_string().into();
+        let key = format!("/registry/discovery.k8s.io/endpointslices/default/{name}");
+        self.store.transact(Txn::put(key, slice.to_string())).await.expect("written");
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {

@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
-    ApiServer, Config, authn,
+    ApiServer, Config, aggregation, authn,
     authn::TokenKeys,
-    pki::{ClusterPki, client_tls},
+    pki::{ClusterPki, FrontProxy, client_tls},
 };
 use tiphys_client::{Cache, Shared, in_memory};
 use tiphys_lifecycle::Tasks;
@@ -67,6 +67,7 @@ impl Plane {
         let (folder, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
         let store = Embedded::open(folder.path().join("store"), &tasks).await.unwrap();
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).unwrap();
+        let front_proxy = FrontProxy::load_or_create(&folder.path().join("pki")).unwrap();
         let config = Config {
             authn: authn::Config {
                 keys: TokenKeys::from_pem(pki.service_account_key()).unwrap(),
@@ -77,6 +78,7 @@ impl Plane {
             audit: None,
             seats: 600,
             kubelet_tls: client_tls(pki.ca_pem(), None).unwrap(),
+            aggregation: aggregation::Config::new(front_proxy, pki.ca_pem()),
             service_cidr: "10.96.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             advertise: None,

@@ -17,6 +17,7 @@ const NAMES: [&str; 3] = ["HorizontalPodAutoscaler", "horizontalpodautoscalers",
 pub static V2: Kind = Kind {
     default: defaults,
     validate: validate::v2,
+    validate_status: validate::status,
     columns: &[
         NAME,
         Column::text("Reference", |hpa, _| reference(hpa)),
@@ -36,6 +37,7 @@ pub static V1: Kind = Kind {
         }
     },
     validate: |hpa| validate::v2(&convert::to_v2(hpa.clone())),
+    validate_status: validate::status,
     columns: &[
         NAME,
         Column::text("Reference", |hpa, _| reference(hpa)),

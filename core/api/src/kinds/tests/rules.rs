@@ -21,6 +21,16 @@ fn workloads() {
 }
 
 #[test]
+fn what_is_left() {
+    check(include_str!("more.txt"));
+}
+
+#[test]
+fn network() {
+    check(include_str!("network.txt"));
+}
+
+#[test]
 fn volumes() {
     check(include_str!("volumes.txt"));
 }

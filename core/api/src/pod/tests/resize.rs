@@ -40,7 +40,7 @@ fn only_cpu_and_memory_are_resized() {
     }
     let mut mirror = old.clone();
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
-    assert_eq!(said(&resize::check(&mirror, &mirror)), "<nil>: Forbidden: static pods cannot be resized");
+    assert_eq!(said(&resize::check(&mirror, &mirror)), "[]: Forbidden: static pods cannot be resized");
 }
 
 #[test]

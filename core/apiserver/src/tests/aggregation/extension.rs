@@ -147,12 +147,16 @@ pub async fn service(api: &Harness) {
 }
 
 pub async fn endpoint(api: &Harness, address: &str, port: u16) {
+    endpoint_that(api, address, port, true).await;
+}
+
+pub async fn endpoint_that(api: &Harness, address: &str, port: u16, is_ready: bool) {
     let slice = json!({
         "metadata": { "name": "wares-1", "labels": { "kubernetes.io/service-name": "wares" } },
         "addressType": "IPv4", "ports": [{ "name": "", "port": port }],
-        "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
+        "endpoints": [{ "addresses": [address], "conditions": { "ready": is_ready } }],
     });
-    api.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", &slice).await.expect(201);
+    api.store_slice(slice).await;
 }
 
 /// Waits until the condition says so; gives its message.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     aggregated,
-    extension::{Extension, GROUP_VERSION, NAME, SERVICES, WARES, becomes, endpoint, service},
+    extension::{Extension, GROUP_VERSION, NAME, SERVICES, WARES, becomes, endpoint, endpoint_that, service},
     reaching,
 };
 use crate::tests::harness::Harness;
@@ -31,8 +31,7 @@ async fn the_condition_says_what_is_missing() {
     assert_eq!(becomes(&api, "True", "Passed").await, "all checks passed");
     api.eventually(|| async { api.get(WARES).await.code == 200 }).await;
 
-    let not_ready = json!([{ "op": "replace", "path": "/endpoints/0/conditions/ready", "value": false }]);
-    api.patch(SLICE, "json", &not_ready).await.expect(200);
+    endpoint_that(&api, "127.0.0.1", server.port, false).await;
     becomes(&api, "False", "MissingEndpoints").await;
     let version = aggregated(&api, "wares.example").await.expect("a version");
     assert_eq!(

@@ -186,7 +186,7 @@ async fn abuse_10_and_12_only_certified_webhooks_beyond_the_server_itself_are_ca
     api.post("/api/v1/namespaces/default/services", &service).await.expect(201);
     let slice = json!({"metadata": {"name": "hook-1", "labels": {"kubernetes.io/service-name": "hook"}},
         "addressType": "IPv4", "ports": [{"name": "", "port": 443}], "endpoints": [{"addresses": ["169.254.169.254"]}]});
-    api.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", &slice).await.expect(201);
+    api.store_slice(slice).await;
     let path = format!("{DEFINITIONS}/crontabs.stable.example.com");
     let patch = json!([{"op": "replace", "path": client, "value": {"service": {"namespace": "default", "name": "hook"}}}]);
     api.patch(&path, "json", &patch).await.expect(200);

@@ -3,20 +3,18 @@
 //! Addresses and node ports are allocated by the API server after
 //! [`Kind::prepare_create`]; here only what follows from the object itself.
 
-use std::collections::BTreeSet;
+mod validate;
 
 use serde_json::{Value, json};
 
+pub use self::validate::ingress_point;
 use crate::{
-    access::{default, each, ensure, has, int, keep_status, list, present, set, text},
-    field::FieldError,
+    access::{default, each, ensure, has, int, keep_status, list, remove, set, text},
     kind::{Column, Kind, Subresource},
     table::{AGE, NAME, joined, text_or, text_or_none},
-    validate::{Errors, labels, names, one_of, optional_one_of, port, port_or_name},
+    validate::names,
     workload::label_text,
 };
-
-const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 
 pub static KIND: Kind = Kind {
     short_names: &["svc"],
@@ -29,8 +27,9 @@ pub static KIND: Kind = Kind {
         keep_status(new, old);
         keep_allocated(new, old);
     },
-    validate,
-    validate_update,
+    validate: validate::validate,
+    validate_update: validate::validate_update,
+    validate_status: validate::validate_status,
     columns: &[
         NAME,
         Column::text("Type", |s, _| text_or(s, "/spec/type", "")),
@@ -45,6 +44,13 @@ pub static KIND: Kind = Kind {
 };
 
 fn defaults(service: &mut Value) {
+    if text(service, "/spec/type") == "LoadBalancer" {
+        each(service, "/status/loadBalancer/ingress", |ingress| {
+            if !text(ingress, "/ip").is_empty() {
+                default(ingress, "ipMode", "VIP");
+            }
+        });
+    }
     let Some(spec) = ensure(service, "spec") else { return };
     default(spec, "sessionAffinity", "None");
     default(spec, "type", "ClusterIP");
@@ -53,6 +59,8 @@ fn defaults(service: &mut Value) {
         && let Some(client) = ensure(spec, "sessionAffinityConfig").and_then(|c| ensure(c, "clientIP"))
     {
         default(client, "timeoutSeconds", 10_800);
+    } else if text(spec, "/sessionAffinity") == "None" {
+        remove(spec, "sessionAffinityConfig");
     }
     each(spec, "/ports", |port| {
         default(port, "protocol", "TCP");
@@ -65,7 +73,7 @@ fn defaults(service: &mut Value) {
             }
         }
     });
-    if ["NodePort", "LoadBalancer"].contains(&kind.as_str()) {
+    if is_seen_outside(spec) {
         default(spec, "externalTrafficPolicy", "Cluster");
     }
     if kind == "LoadBalancer" {
@@ -86,9 +94,11 @@ fn defaults(service: &mut Value) {
 
 /// An update that doesn't name what was allocated keeps it.
 fn keep_allocated(new: &mut Value, old: &Value) {
-    if text(new, "/spec/type") == "ExternalName" || text(old, "/spec/type") == "ExternalName" {
+    if is_external(new) || is_external(old) {
         return;
     }
+    let checked = |service: &Value| service.get("spec").is_some_and(needs_health_check);
+    let check_port = int(old, "/spec/healthCheckNodePort").filter(|_| checked(old) && checked(new));
     let old_ports = list(old, "/spec/ports").to_vec();
     let wants_node_ports = ["NodePort", "LoadBalancer"].contains(&text(new, "/spec/type"));
     let Some(spec) = new.get_mut("spec") else { return };
@@ -96,6 +106,9 @@ fn keep_allocated(new: &mut Value, old: &Value) {
         if let Some(value) = old.pointer(&format!("/spec/{key}")).filter(|_| !has(spec, &format!("/{key}"))) {
             set(spec, key, value.clone());
         }
+    }
+    if let Some(number) = check_port.filter(|_| int(spec, "/healthCheckNodePort").is_none_or(|n| n == 0)) {
+        set(spec, "healthCheckNodePort", number.into());
     }
     each(spec, "/ports", |port| {
         let same =
@@ -107,81 +120,23 @@ fn keep_allocated(new: &mut Value, old: &Value) {
     });
 }
 
-fn validate(service: &Value) -> Errors {
-    let mut errors = Vec::new();
-    let spec = service.get("spec").unwrap_or(&Value::Null);
-    one_of(spec, "type", "spec", TYPES, &mut errors);
-    one_of(spec, "sessionAffinity", "spec", &["ClientIP", "None"], &mut errors);
-    for key in ["internalTrafficPolicy", "externalTrafficPolicy"] {
-        optional_one_of(spec, key, "spec", &["Cluster", "Local"], &mut errors);
-    }
-    labels::labels(spec.get("selector"), "spec.selector", &mut errors);
-    let kind = text(spec, "/type");
-    let ports = list(spec, "/ports");
-    let headless = text(spec, "/clusterIP") == "None";
-    if kind == "ExternalName" {
-        let name = text(spec, "/externalName");
-        let wrong = names::dns_subdomain(name.trim_end_matches('.'));
-        errors.extend(wrong.into_iter().map(|w| FieldError::invalid("spec.externalName", &name.into(), w)));
-    } else if ports.is_empty() && !headless {
-        errors.push(FieldError::required("spec.ports", ""));
-    }
-    if headless && ["NodePort", "LoadBalancer"].contains(&kind) {
-        let detail = format!("may not be set to 'None' for {kind} services");
-        errors.push(FieldError::invalid("spec.clusterIPs[0]", &"None".into(), detail));
-    }
-    validate_ports(ports, kind, &mut errors);
-    for (index, address) in list(spec, "/externalIPs").iter().enumerate() {
-        if address.as_str().unwrap_or_default().parse::<std::net::IpAddr>().is_err() {
-            errors.push(FieldError::invalid(
-                format!("spec.externalIPs[{index}]"),
-                address,
-                "must be a valid IP address",
-            ));
-        }
-    }
-    errors
+/// Whether the spec's Service is a name for something outside.
+fn is_external(service: &Value) -> bool {
+    text(service, "/spec/type") == "ExternalName"
 }
 
-fn validate_ports(ports: &[Value], kind: &str, errors: &mut Errors) {
-    let (mut names_seen, mut ports_seen) = (BTreeSet::new(), BTreeSet::new());
-    for (index, given) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{index}]");
-        let name = text(given, "/name");
-        if name.is_empty() && ports.len() > 1 {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
-        } else if !name.is_empty() {
-            let wrong = names::dns_label(name);
-            errors.extend(
-                wrong.into_iter().map(|w| FieldError::invalid(format!("{path}.name"), &name.into(), w)),
-            );
-            if !names_seen.insert(name) {
-                errors.push(FieldError::duplicate(format!("{path}.name"), &name.into()));
-            }
-        }
-        port(given.get("port").unwrap_or(&json!(0)), &format!("{path}.port"), errors);
-        one_of(given, "protocol", &path, &["SCTP", "TCP", "UDP"], errors);
-        port_or_name(present(given, "/targetPort"), &format!("{path}.targetPort"), errors);
-        if int(given, "/nodePort").is_some_and(|n| n != 0) && kind == "ClusterIP" {
-            let detail = "may not be used when `type` is 'ClusterIP'";
-            errors.push(FieldError::forbidden(format!("{path}.nodePort"), detail));
-        }
-        if !ports_seen.insert((text(given, "/protocol"), int(given, "/port"))) {
-            let twin = json!({"port": given.get("port"), "protocol": given.get("protocol")});
-            errors.push(FieldError::duplicate(path, &twin));
-        }
+/// Whether traffic from outside can come to a Service of this spec.
+fn is_seen_outside(spec: &Value) -> bool {
+    match text(spec, "/type") {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => !list(spec, "/externalIPs").is_empty(),
+        _ => false,
     }
 }
 
-fn validate_update(new: &Value, old: &Value) -> Errors {
-    let (before, after) = (text(old, "/spec/clusterIP"), text(new, "/spec/clusterIP"));
-    let external = |service| text(service, "/spec/type") == "ExternalName";
-    if before.is_empty() || before == after || external(old) || external(new) {
-        return Vec::new();
-    }
-    let mut error = FieldError::invalid("spec.clusterIPs[0]", &json!([after]), "");
-    error.message = format!("Invalid value: {}: may not change once set", json!([after]));
-    vec![error]
+/// Whether load balancers ask each node if it has endpoints.
+fn needs_health_check(spec: &Value) -> bool {
+    text(spec, "/type") == "LoadBalancer" && text(spec, "/externalTrafficPolicy") == "Local"
 }
 
 fn external_ip(service: &Value) -> Value {
@@ -230,6 +185,6 @@ mod tests {
         assert_eq!(new["spec"]["ports"][0]["nodePort"], 30_080);
         assert_eq!(ports_text(&new), "80:30080/TCP");
         let moved = json!({"spec": {"clusterIP": "10.96.0.8"}});
-        assert_eq!(validate_update(&moved, &old)[0].field, "spec.clusterIPs[0]");
+        assert_eq!((KIND.validate_update)(&moved, &old)[0].field, "spec.clusterIPs[0]");
     }
 }
