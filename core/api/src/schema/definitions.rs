@@ -155,7 +155,9 @@ fn special_types(name: &str, definition: &mut Value) {
         }
         // Any value, or a schema in the place of others.
         "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
-            schema.remove("type");
+            for word in ["type", "oneOf", "anyOf"] {
+                schema.remove(word);
+            }
         }
         "RawExtension" | "FieldsV1" => {
             schema.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
@@ -186,7 +188,15 @@ pub fn to_v2(definition: &Value) -> Value {
             let mut out: Map<String, Value> = map
                 .iter()
                 .filter(|(key, _)| !matches!(key.as_str(), "allOf" | "oneOf"))
-                .map(|(key, value)| (key.clone(), to_v2(value)))
+                .map(|(key, value)| {
+                    // The names in it are fields', whatever they mean in a schema.
+                    let fields = value.as_object().filter(|_| key == "properties");
+                    let rewritten = fields.map_or_else(
+                        || to_v2(value),
+                        |fields| fields.iter().map(|(name, field)| (name.clone(), to_v2(field))).collect(),
+                    );
+                    (key.clone(), rewritten)
+                })
                 .collect();
             if map.contains_key("oneOf") {
                 out.insert("type".into(), json!("string"));

@@ -146,6 +146,20 @@ fn openapi_documents_say_what_clients_read() {
     assert!(definitions().contains_key("io.k8s.apimachinery.pkg.apis.meta.v1.Status"));
 }
 
+/// kubectl before 1.25 checks manifests by this document itself.
+#[test]
+fn version_2_knows_fields_that_are_called_like_words_of_a_schema() {
+    let v2 = definitions_v2();
+    let prefix = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
+    let fields = &v2[&format!("{prefix}JSONSchemaProps")]["properties"];
+    for (name, kind) in [("type", "string"), ("oneOf", "array"), ("allOf", "array"), ("required", "array")] {
+        assert_eq!(fields[name]["type"], kind, "{name}");
+    }
+    for any in ["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool"] {
+        assert_eq!(v2[&format!("{prefix}{any}")].get("type"), None, "{any}");
+    }
+}
+
 #[test]
 fn a_custom_resource_schema_compiles_into_the_same_form() {
     let schema = compile(&json!({
