@@ -53,7 +53,7 @@ pub async fn answer(
     let (parts, incoming) = request.into_parts();
     let options = options::parse(info.verb, parts.uri.query().unwrap_or_default())?;
     let reads = matches!(info.verb, "get" | "list" | "watch");
-    let offer = Offer { shapes: reads && !is_scale(&info), protobuf: protobuf::serves(resource.kind) };
+    let offer = Offer { shapes: reads, protobuf: protobuf::serves(resource.kind) };
     let accept = accept::choose(accept::header(&parts.headers), offer)?;
     let body = if reads { Bytes::new() } else { body::read(incoming).await? };
     let recorder = parts.extensions.get::<audit::Recorder>().cloned();
@@ -118,10 +118,6 @@ fn check_path(resource: &Resource, info: &RequestInfo) -> Result<()> {
         return Err(ApiError::method_not_allowed());
     }
     Ok(())
-}
-
-fn is_scale(info: &RequestInfo) -> bool {
-    info.subresource == "scale"
 }
 
 /// What goes through to a kubelet.

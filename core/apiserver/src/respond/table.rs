@@ -1,7 +1,7 @@
 //! `meta.k8s.io` Tables: what `kubectl get` prints. Pure, but for the clock.
 
 use serde_json::{Value, json};
-use tiphys_api::{custom::columns, table::NAME_AND_AGE};
+use tiphys_api::{custom::columns, kind::Column, table::NAME_AND_AGE};
 
 use super::shape;
 use crate::registry::Resource;
@@ -17,25 +17,42 @@ pub fn of(
     with_columns: bool,
 ) -> Value {
     let now = jiff::Timestamp::now().as_second();
-    let row = |object: Value| {
+    let rows = objects.into_iter().map(|object| {
         let cells = cells(resource, &object, now);
-        match include_object {
-            "None" => json!({ "cells": cells }),
-            "Object" => json!({ "cells": cells, "object": object }),
-            _ => json!({ "cells": cells, "object": shape::metadata(object, version) }),
-        }
-    };
-    let mut table = json!({
+        row(cells, object, version, include_object)
+    });
+    let columns = if with_columns { definitions(resource).into() } else { Value::Null };
+    table(version, list_meta, rows.collect(), columns)
+}
+
+/// A Table of one object by columns that are not its resource's.
+pub fn of_columns(columns: &[Column], version: &str, object: Value, include_object: &str) -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    let list_meta = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+    let cells = columns.iter().map(|column| (column.cell)(&object, now)).collect();
+    let row = row(cells, object, version, include_object);
+    table(version, list_meta, vec![row], columns.iter().map(definition).collect())
+}
+
+fn row(cells: Vec<Value>, object: Value, version: &str, include_object: &str) -> Value {
+    match include_object {
+        "None" => json!({ "cells": cells }),
+        "Object" => json!({ "cells": cells, "object": object }),
+        _ => json!({ "cells": cells, "object": shape::metadata(object, version) }),
+    }
+}
+
+fn table(version: &str, list_meta: Value, rows: Vec<Value>, columns: Value) -> Value {
+    json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": list_meta,
-        "rows": objects.into_iter().map(row).collect::<Vec<_>>(),
-    });
-    table["columnDefinitions"] = if with_columns { definitions(resource).into() } else { Value::Null };
-    table
+        "columnDefinitions": columns,
+        "rows": rows,
+    })
 }
 
-fn built_in(resource: &Resource) -> &'static [tiphys_api::kind::Column] {
+fn built_in(resource: &Resource) -> &'static [Column] {
     if resource.kind.columns.is_empty() { NAME_AND_AGE } else { resource.kind.columns }
 }
 
@@ -43,16 +60,17 @@ fn definitions(resource: &Resource) -> Vec<Value> {
     if let Some(custom) = &resource.custom {
         return columns::definitions(&custom.version.columns);
     }
-    let definition = |column: &tiphys_api::kind::Column| {
-        json!({
-            "name": column.name,
-            "type": column.kind,
-            "format": column.format,
-            "description": column.description,
-            "priority": column.priority,
-        })
-    };
     built_in(resource).iter().map(definition).collect()
+}
+
+fn definition(column: &Column) -> Value {
+    json!({
+        "name": column.name,
+        "type": column.kind,
+        "format": column.format,
+        "description": column.description,
+        "priority": column.priority,
+    })
 }
 
 fn cells(resource: &Resource, object: &Value, now: i64) -> Vec<Value> {

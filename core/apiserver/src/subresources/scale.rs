@@ -5,14 +5,15 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tiphys_api::{
     field::{FieldError, Reason},
-    kind::ScalePaths,
+    kind::{Column, ScalePaths},
     serve::Body,
+    table::{self, AGE, NAME},
 };
 
 use crate::{
     context::Context,
     patch::{self, PatchType},
-    request::body,
+    request::{accept::Shape, body},
     respond,
     status::{ApiError, Result},
     storage::Current,
@@ -53,7 +54,24 @@ pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Re
         }
         _ => return Err(ApiError::method_not_allowed()),
     };
-    respond::object(StatusCode::OK, ctx.accept.format, ctx.options.pretty, &scale_of(&object, paths))
+    let shown = shaped(scale_of(&object, paths), ctx.accept.shape, &ctx.options.include_object);
+    respond::object(StatusCode::OK, ctx.accept.format, ctx.options.pretty, &shown)
+}
+
+/// What `kubectl get --subresource=scale` prints.
+const COLUMNS: &[Column] = &[
+    NAME,
+    Column::number("Desired", |scale, _| table::number(scale, "/spec/replicas")),
+    Column::number("Available", |scale, _| table::number(scale, "/status/replicas")),
+    AGE,
+];
+
+fn shaped(scale: Value, shape: Shape, include_object: &str) -> Value {
+    match shape {
+        Shape::Object => scale,
+        Shape::Metadata(version) => respond::shape::metadata(scale, version),
+        Shape::Table(version) => respond::table::of_columns(COLUMNS, version, scale, include_object),
+    }
 }
 
 fn change(ctx: &Context, paths: ScalePaths, current: &Current, scale: &Value) -> Result<Change> {
@@ -107,8 +125,8 @@ pub fn scale_of(object: &Value, paths: ScalePaths) -> Value {
         "spec": { "replicas": number(paths.spec_replicas) },
         "status": { "replicas": number(paths.status_replicas) },
     });
-    if let Some(selector) = object.pointer(paths.selector).map(selector_text).filter(|text| !text.is_empty())
-    {
+    let selector = if paths.selector.is_empty() { None } else { object.pointer(paths.selector) };
+    if let Some(selector) = selector.map(selector_text).filter(|text| !text.is_empty()) {
         scale["status"]["selector"] = selector.into();
     }
     scale
@@ -162,6 +180,21 @@ mod tests {
         let scale = scale_of(&object, PATHS);
         assert_eq!(scale["spec"]["replicas"], 3);
         assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=web,tier in (a,b)"}));
+    }
+
+    #[test]
+    fn a_kind_that_names_no_selector_has_none() {
+        let paths = ScalePaths { selector: "", ..PATHS };
+        let object = json!({"apiVersion": "a/v1", "metadata": {"name": "d"}, "spec": {"replicas": 3}});
+        assert_eq!(scale_of(&object, paths)["status"], json!({"replicas": 0}));
+    }
+
+    #[test]
+    fn a_table_says_what_is_wanted_and_what_is_there() {
+        let scale = json!({"metadata": {"name": "d"}, "spec": {"replicas": 3}, "status": {"replicas": 2}});
+        let table = shaped(scale, Shape::Table("v1"), "None");
+        assert_eq!(table["rows"][0]["cells"], json!(["d", 3, 2, "<unknown>"]));
+        assert_eq!(table["columnDefinitions"][1]["name"], "Desired");
     }
 
     #[test]
