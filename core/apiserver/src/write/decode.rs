@@ -25,7 +25,7 @@ pub fn object(ctx: &Context, bytes: &[u8]) -> Result<Value> {
     let doubled = doubled.iter().map(|field| format!("duplicate field \"{field}\""));
     let faults: Vec<String> = doubled.chain(unknown.iter().map(|field| unknown_field(field))).collect();
     if !faults.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        return Err(ApiError::bad_request(format!("strict decoding error: {}", faults.join(", "))));
+        return Err(refused(ctx, &format!("strict decoding error: {}", faults.join(", "))));
     }
     if ctx.options.field_validation == FieldValidation::Warn {
         ctx.warn(faults);
@@ -70,18 +70,15 @@ pub fn applied(ctx: &Context, mut object: Value) -> Result<Value> {
 }
 
 fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
-    let kind = ctx.resource.kind;
     let shaped = match &ctx.resource.custom {
         Some(custom) => custom.version.shape(object),
         None => schema::check(&ctx.resource.schema, object),
     };
-    shaped.map_err(|error| {
-        ApiError::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: {error}",
-            kind = kind.kind,
-            version = kind.version,
-        ))
-    })
+    shaped.map_err(|error| refused(ctx, &error.to_string()))
+}
+
+fn refused(ctx: &Context, why: &str) -> ApiError {
+    ApiError::bad_request(schema::refusal(ctx.resource.kind.kind, ctx.resource.kind.version, why))
 }
 
 fn warn(ctx: &Context, unknown: &[String]) {

@@ -82,7 +82,8 @@ async fn unknown_fields_go_and_are_told_of_as_asked() {
         api.post(&format!("{CRONTABS}?fieldValidation=Strict"), &odd).await.refused(400, "BadRequest");
     assert_eq!(
         message,
-        "strict decoding error: unknown field \"spec.foo\", unknown field \"spec.ports[0].bar\""
+        "CronTab in version \"v1\" cannot be handled as a CronTab: \
+         strict decoding error: unknown field \"spec.foo\", unknown field \"spec.ports[0].bar\""
     );
     let warned = api.post(CRONTABS, &odd).await;
     let warnings: Vec<_> =
