@@ -60,9 +60,11 @@ pub struct Reporter {
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Said>,
+    reporter: Reporter,
 }
 
 struct Said {
+    by: Reporter,
     about: ObjectReference,
     severity: Severity,
     reason: String,
@@ -73,14 +75,20 @@ impl Events {
     /// Starts the task that writes events through `client`.
     pub fn start(client: Client, tasks: &Tasks, reporter: Reporter) -> Self {
         let (queue, mut said) = mpsc::channel(QUEUE);
-        let mut writer = Writer { client, reporter, known: Known::default() };
+        let mut writer = Writer { client, known: Known::default() };
         tasks.spawn("write events", OnError::Log, async move {
             while let Some(said) = said.recv().await {
                 writer.write(said).await;
             }
             Ok::<(), std::convert::Infallible>(())
         });
-        Self { queue }
+        Self { queue, reporter }
+    }
+
+    /// The same recorder for a part that has a name of its own.
+    pub fn of(&self, component: &'static str) -> Self {
+        let reporter = Reporter { component, host: self.reporter.host.clone() };
+        Self { queue: self.queue.clone(), reporter }
     }
 
     /// As it should be, about `about`.
@@ -96,7 +104,8 @@ impl Events {
     /// `reason` is one CamelCase word, `message` a sentence for people.
     pub fn record(&self, about: ObjectReference, severity: Severity, reason: &str, message: String) {
         tracing::debug!(reason, message, object = about.name, "event");
-        let said = Said { about, severity, reason: reason.to_owned(), message };
+        let by = self.reporter.clone();
+        let said = Said { by, about, severity, reason: reason.to_owned(), message };
         if let Err(error) = self.queue.try_send(said) {
             tracing::debug!(%error, "event dropped");
         }
@@ -119,7 +128,6 @@ pub fn reference<K: Resource<DynamicType = ()>>(about: &K) -> ObjectReference {
 
 struct Writer {
     client: Client,
-    reporter: Reporter,
     known: Known,
 }
 
@@ -139,7 +147,7 @@ impl Writer {
             }
         }
         let reason = said.reason.clone();
-        let event = event(said, &self.reporter, namespace, now);
+        let event = event(said, namespace, now);
         let name = event.metadata.name.clone().unwrap_or_default();
         match api.create(&PostParams::default(), &event).await {
             Ok(_) => self.known.first(key, name, Instant::now()),
@@ -154,10 +162,11 @@ impl Writer {
 /// What makes two events the same. The object's resourceVersion does not.
 fn key(said: &Said) -> String {
     let about = ObjectReference { resource_version: None, ..said.about.clone() };
-    format!("{about:?}\0{}\0{}\0{}", said.severity.as_str(), said.reason, said.message)
+    let (by, severity) = (said.by.component, said.severity.as_str());
+    format!("{about:?}\0{by}\0{severity}\0{}\0{}", said.reason, said.message)
 }
 
-fn event(said: Said, reporter: &Reporter, namespace: String, now: Timestamp) -> Event {
+fn event(said: Said, namespace: String, now: Timestamp) -> Event {
     let subject = said.about.name.clone().unwrap_or_default();
     Event {
         metadata: ObjectMeta {
@@ -173,11 +182,11 @@ fn event(said: Said, reporter: &Reporter, namespace: String, now: Timestamp) -> 
         first_timestamp: Some(Time(now)),
         last_timestamp: Some(Time(now)),
         source: Some(EventSource {
-            component: Some(reporter.component.to_owned()),
-            host: reporter.host.clone(),
+            component: Some(said.by.component.to_owned()),
+            host: said.by.host.clone(),
         }),
-        reporting_component: Some(reporter.component.to_owned()),
-        reporting_instance: Some(reporter.host.clone().unwrap_or_default()),
+        reporting_component: Some(said.by.component.to_owned()),
+        reporting_instance: Some(said.by.host.unwrap_or_default()),
         ..Event::default()
     }
 }

@@ -83,7 +83,7 @@ impl Context {
             events: Events::start(
                 client.clone(),
                 tasks,
-                Reporter { component: "tiphys-controllers", host: None },
+                Reporter { component: "controller-manager", host: None },
             ),
             metrics: Metrics::register(component),
             tasks: tasks.clone(),

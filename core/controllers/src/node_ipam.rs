@@ -78,7 +78,7 @@ pub fn start(context: &Context) {
     let nodes = context.caches.nodes.clone();
     let ipam = Arc::new(Ipam {
         client: context.client.clone(),
-        events: context.events.clone(),
+        events: context.events.of("cidrAllocator"),
         nodes: nodes.clone(),
         network,
         given: Mutex::default(),

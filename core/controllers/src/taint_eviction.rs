@@ -64,7 +64,7 @@ pub fn start(context: &Context) {
         synced: vec![nodes.synced(), pods.synced()],
         reconciler: Arc::new(Evictions {
             client: context.client.clone(),
-            events: context.events.clone(),
+            events: context.events.of("taint-eviction-controller"),
             nodes,
             pods,
         }),

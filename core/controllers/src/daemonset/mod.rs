@@ -47,7 +47,7 @@ struct DaemonSets {
 
 pub fn start(context: &Context) {
     let queue = Arc::new(Queue::default());
-    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.clone()));
+    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of("daemonset-controller")));
     let caches = &context.caches;
     let keys = queue.clone();
     caches.daemon_sets.subscribe(move |before, after| {

@@ -93,7 +93,7 @@ pub fn start(context: &Context) {
     });
     let reconciler = Deployments {
         client: context.client.clone(),
-        events: context.events.clone(),
+        events: context.events.of("deployment-controller"),
         deployments: caches.deployments.clone(),
         sets: caches.replica_sets.clone(),
         pods: caches.pods.clone(),

@@ -82,7 +82,7 @@ pub fn start(context: &Context) {
     });
     let lifecycle = NodeLifecycle {
         client: context.client.clone(),
-        events: context.events.clone(),
+        events: context.events.of("node-controller"),
         nodes: caches.nodes.clone(),
         leases: caches.leases.clone(),
         pods: caches.pods.clone(),

@@ -37,7 +37,7 @@ struct ReplicaSets {
 
 pub fn start(context: &Context) {
     let queue = Arc::new(Queue::default());
-    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.clone()));
+    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of("replicaset-controller")));
     let (sets, pods) = (context.caches.replica_sets.clone(), context.caches.pods.clone());
     let keys = queue.clone();
     sets.subscribe(move |before, after| keys.add(Key::of(&**after.or(before).expect("a change has a side"))));
