@@ -12,6 +12,7 @@ use k8s_openapi::api::{
         Service, ServiceAccount,
     },
     discovery::v1::EndpointSlice,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, Client, runtime::watcher};
 use tiphys_client::{Cache, Events, Reporter, Shared};
@@ -63,6 +64,7 @@ pub struct Caches {
     pub replica_sets: Watched<ReplicaSet>,
     pub daemon_sets: Watched<DaemonSet>,
     pub revisions: Watched<ControllerRevision>,
+    pub budgets: Watched<PodDisruptionBudget>,
     pub quotas: Watched<ResourceQuota>,
     pub claims: Watched<PersistentVolumeClaim>,
     pub volumes: Watched<PersistentVolume>,
@@ -115,6 +117,7 @@ impl Caches {
             replica_sets: all(client, tasks),
             daemon_sets: all(client, tasks),
             revisions: all(client, tasks),
+            budgets: all(client, tasks),
             quotas: all(client, tasks),
             claims: all(client, tasks),
             volumes: all(client, tasks),

@@ -31,6 +31,7 @@ mod claim_protection;
 mod cluster_role;
 mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage;
 mod namespace;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Entry> {
         entry("deployment", deployment::start),
         entry("replicaset", replicaset::start),
         entry("daemonset", daemonset::start),
+        entry("disruption", disruption::start),
         entry("endpoints", endpoints::start),
         entry("garbage", garbage::start),
         entry("namespace", namespace::start),

@@ -18,9 +18,19 @@ impl Matcher {
     /// # Errors
     /// An operator that isn't In, NotIn, Exists or DoesNotExist.
     pub fn workload(selector: &LabelSelector) -> Result<Self, Error> {
-        let parsed = Selector::try_from(selector.clone())
-            .map_err(|error| Error::Invalid(format!("spec.selector can't be used: {error}")))?;
-        Ok(Self(Some(parsed).filter(|parsed| !parsed.selects_all())))
+        let Self(parsed) = Self::all(selector)?;
+        Ok(Self(parsed.filter(|parsed| !parsed.selects_all())))
+    }
+
+    /// Of what may be about everything: an empty selector selects all.
+    ///
+    /// # Errors
+    /// As of [`Matcher::workload`].
+    pub fn all(selector: &LabelSelector) -> Result<Self, Error> {
+        let parsed = Selector::try_from(selector.clone());
+        let parsed =
+            parsed.map_err(|error| Error::Invalid(format!("spec.selector can't be used: {error}")))?;
+        Ok(Self(Some(parsed)))
     }
 
     /// Of a Service or ReplicationController: plain equality. Empty selects nothing.

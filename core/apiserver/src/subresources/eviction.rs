@@ -111,7 +111,9 @@ async fn take(ctx: &Context, budget: &str) -> Result<()> {
     let change = |current: &crate::storage::Current| {
         let mut object = current.object.clone();
         let allowed = object["status"]["disruptionsAllowed"].as_i64().unwrap_or(0);
-        if allowed < 1 {
+        // What was allowed under another spec is not.
+        let is_decided = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+        if allowed < 1 || !is_decided {
             return Err(refused(budget));
         }
         object["status"]["disruptionsAllowed"] = (allowed - 1).into();

@@ -41,7 +41,7 @@ use crate::{
 };
 
 pub(crate) use revision::hash as template_hash;
-pub(crate) use rollout::resolve as resolve_share;
+pub(crate) use rollout::{resolve as resolve_share, wanted};
 
 struct Deployments {
     client: kube::Client,

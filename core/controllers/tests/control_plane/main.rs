@@ -6,6 +6,7 @@
 mod certificates;
 mod collection;
 mod daemons;
+mod disruptions;
 mod harness;
 mod kubelet;
 mod nodes;
