@@ -26,11 +26,23 @@ pub fn apply(document: &Value, patch: &Value, limit: usize) -> Result<Value, Pat
     // Of what is removed nothing is taken off again: the bound is on the work too.
     let mut budget = limit.saturating_sub(size(document, limit));
     for operation in &operations {
+        if tests_absence(&result, operation) {
+            continue;
+        }
         budget = measure(&result, operation, budget, limit)?;
         json_patch::patch(&mut result, std::slice::from_ref(operation))
             .map_err(|e| refusal(operation, &e.kind))?;
     }
     Ok(result)
+}
+
+/// A test for null that finds no such member: it holds, as upstream, where clients
+/// use it to say that nobody has set the member (kube-rs its first finalizer).
+fn tests_absence(document: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let Some((parent, name)) = test.path.split_back() else { return false };
+    let parent = document.pointer(parent.as_str()).and_then(Value::as_object);
+    test.value.is_null() && parent.is_some_and(|members| !members.contains_key(&*name.decoded()))
 }
 
 /// What is left of the budget after this operation.
@@ -118,6 +130,23 @@ mod tests {
         let document = json!({"a": {"b": [1, 2]}});
         let table = [
             (json!([{"op": "add", "path": "/a/b/-", "value": 3}]), Ok(json!({"a": {"b": [1, 2, 3]}}))),
+            (json!([{"op": "test", "path": "/a/c~1d", "value": null}]), Ok(document.clone())),
+            (
+                json!([{"op": "test", "path": "/a/b", "value": null}]),
+                Err("test operation does not apply at path /a/b"),
+            ),
+            (
+                json!([{"op": "test", "path": "/c/d", "value": null}]),
+                Err("test operation does not apply at path /c/d"),
+            ),
+            (
+                json!([{"op": "test", "path": "/a/b/2", "value": null}]),
+                Err("test operation does not apply at path /a/b/2"),
+            ),
+            (
+                json!([{"op": "test", "path": "/a/c", "value": 1}]),
+                Err("test operation does not apply at path /a/c"),
+            ),
             (json!([{"op": "remove", "path": "/a/b/0"}]), Ok(json!({"a": {"b": [2]}}))),
             (json!([{"op": "move", "from": "/a/b", "path": "/c"}]), Ok(json!({"a": {}, "c": [1, 2]}))),
             (json!([{"op": "test", "path": "/a/b/0", "value": 1}]), Ok(document.clone())),
