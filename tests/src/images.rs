@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 const APPLETS: &[&str] = &[
     "sh", "cat", "dd", "echo", "ls", "nslookup", "ping", "seq", "sleep", "sync", "true", "false", "wget",
     "hostname", "httpd", "date", "rm", "mkdir", "env", "ip", "nc", "id", "touch", "sed", "grep", "yes",
-    "head",
+    "head", "tar",
 ];
 
 /// A root file system with a static busybox.

@@ -5,10 +5,12 @@
 //! - [`Machine`]: what the machine holds (processes, mounts, links, tables, cgroups),
 //!   to compare before and after.
 //! - [`EtcdCluster`]: members of etcd on free ports of loopback, gone with the process.
+//! - [`clients`]: kubectl in every version, Helm, Python's client: found, or made in a cache.
 //! - [`eventually`]: a condition that must come true within a limit.
 
 #![allow(clippy::print_stderr, reason = "who runs a suite reads there how it goes")]
 
+pub mod clients;
 mod cluster;
 mod command;
 mod etcd;

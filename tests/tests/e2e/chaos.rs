@@ -37,7 +37,8 @@ fn containers(cluster: &Cluster, selector: &str) -> Result<BTreeMap<String, (u64
     Ok(all)
 }
 
-fn kill_recorded(cluster: &Cluster, what: &str) -> Result<()> {
+/// kill -9 of the server or of all agents.
+pub fn kill_recorded(cluster: &Cluster, what: &str) -> Result<()> {
     let state = cluster.state()?;
     let pid = |process: &serde_json::Value| process["pid"].as_i64();
     let pids: Vec<_> = match what {

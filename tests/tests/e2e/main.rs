@@ -21,10 +21,17 @@ mod chaos;
 mod dashboard;
 mod down;
 mod figures;
+mod helm;
+mod kube_rs;
 mod kubectl;
+mod kubectl_access;
+mod kubectl_every;
+mod kubectl_objects;
+mod kubectl_pods;
 mod logs;
 mod messages;
 mod network;
+mod python;
 mod servers;
 mod sql;
 mod trace;
@@ -46,12 +53,16 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_describe_get_watch_top", kubectl::look),
     ("e2e_exec_logs_port_forward", kubectl::streams),
     ("e2e_debug_joins_a_running_pod", kubectl::debug),
+    ("e2e_every_kubectl_walks", kubectl_every::walk),
+    ("e2e_the_python_client_walks", python::walk),
+    ("e2e_helm_installs_and_rolls_back", helm::walk),
     ("e2e_a_service_is_reached_across_nodes", network::service),
     ("e2e_logs_of_every_node_are_found", logs::search),
     ("e2e_sql_sees_pods_and_disk", sql::tables),
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_each_component_tells_its_own_figures", figures::components),
     ("e2e_a_browser_walks_the_dashboard", dashboard::walk),
+    ("e2e_a_kube_rs_controller_outlives_a_server", kube_rs::controller),
     ("e2e_kill_loses_nothing", chaos::kill),
     ("e2e_down_leaves_nothing", down::nothing_left),
     ("e2e_servers_on_one_etcd_take_over", servers::take_over),
