@@ -1,6 +1,6 @@
 // The editor, with the tables' names at hand.
 
-import { autocompletion } from "@codemirror/autocomplete";
+import { autocompletion, closeCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { PostgreSQL, sql } from "@codemirror/lang-sql";
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
@@ -45,6 +45,8 @@ export function Editor({ value, onChange, onRun }: { value: string; onChange: (t
   useEffect(() => {
     if (!box.current) return;
     const run = (editor: EditorView) => {
+      // What is offered would stand over the answer.
+      closeCompletion(editor);
       latest.current.onRun(editor.state.doc.toString());
       return true;
     };
