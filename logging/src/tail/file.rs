@@ -85,17 +85,19 @@ impl LogFile {
         self.file.as_ref().and_then(|file| file.metadata().ok()).is_some_and(|metadata| metadata.nlink() == 0)
     }
 
-    /// Writes the acknowledgement. Nothing is lost where the file system has no
-    /// xattrs: the kubelet then waits its time.
-    pub fn acknowledge(&mut self, directory: &Dir, offset: u64) -> io::Result<()> {
+    /// Writes the acknowledgement of what was committed. Nothing is lost where the file
+    /// system has no xattrs: the kubelet then waits its time.
+    pub fn acknowledge(&mut self, directory: &Dir, committed: &FileCheckpoint) -> io::Result<()> {
         use xattr::FileExt;
+        let offset = committed.offset;
         if self.acked == Some(offset) {
             return Ok(());
         }
-        let (was_open, fingerprint) = (self.is_open(), self.fingerprint);
+        let was_open = self.is_open();
         let result = self.open(directory).and_then(|file| {
-            // Never on another file that has the name and inode now: its text would be thought indexed.
-            if !fingerprint.fits(file) {
+            // Never on another file that has got the inode since, maybe before anything of it was read:
+            // its text would be thought indexed. So what was committed tells which file it was.
+            if !committed.fingerprint.fits(file) {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the inode now"));
             }
             file.set_xattr(super::ACKED, offset.to_string().as_bytes())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Batch, Change, Place, StreamCheckpoint, Watch,
+    Batch, Change, FileCheckpoint, Place, StreamCheckpoint, Watch,
     dir::{Dir, Entry},
     name,
     stream::StreamTail,
@@ -118,11 +118,11 @@ impl Tailer {
     /// After a commit: tells the kubelet how far each file is indexed, and gives
     /// descriptors back.
     pub fn committed(&mut self, checkpoints: &[StreamCheckpoint]) {
-        let durable: HashMap<(String, u64), u64> = checkpoints
+        let durable: HashMap<(String, u64), &FileCheckpoint> = checkpoints
             .iter()
             .flat_map(|stream| {
                 let key = stream.info.key();
-                stream.files.iter().map(move |file| ((key.clone(), file.inode), file.offset))
+                stream.files.iter().map(move |file| ((key.clone(), file.inode), file))
             })
             .collect();
         let open = |stream: &StreamTail| stream.files.iter().filter(|file| file.is_open()).count();
@@ -133,8 +133,8 @@ impl Tailer {
             for (restart, stream) in streams {
                 let key = stream.info.key();
                 for file in stream.files.iter_mut().filter(|file| !file.gone && file.missing == 0) {
-                    let Some(offset) = durable.get(&(key.clone(), file.inode)) else { continue };
-                    if let Err(error) = file.acknowledge(&directory, *offset) {
+                    let Some(committed) = durable.get(&(key.clone(), file.inode)) else { continue };
+                    if let Err(error) = file.acknowledge(&directory, committed) {
                         tracing::debug!(file = %file.name, %error, "log file can't be acknowledged");
                     }
                 }

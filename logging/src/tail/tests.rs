@@ -163,6 +163,21 @@ fn a_new_text_of_the_same_size_behind_a_closed_file_is_read_and_not_acknowledged
 }
 
 #[test]
+fn a_file_that_has_got_the_inode_of_a_committed_one_is_not_acknowledged_unread() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'P', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    drain(&mut tailer);
+    let checkpoints = tailer.checkpoints();
+    // Of the same size, and nothing of it was read when the commit of the file before is told.
+    fs::write(&path, line(2, 'P', "two")).expect("written");
+    let mut unread = node.tailer(vec![]);
+    unread.committed(&checkpoints);
+    assert_eq!(xattr::get(&path, ACKED).ok().flatten(), None);
+}
+
+#[test]
 fn pending_pieces_of_a_stream_without_files_become_a_record() {
     let mut node = Node::new();
     append(&node.dir().join("0.log"), line(1, 'P', "last words").as_bytes());
