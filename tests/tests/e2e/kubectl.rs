@@ -154,14 +154,19 @@ pub fn debug(shared: &Shared) -> Result<()> {
     let image = format!("--image={BUSYBOX}");
     cluster.kubectl(&["run", "patient", &image, "--command", "--", "sleep", "3600"])?;
     cluster.kubectl(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=60s"])?;
-    let script = "read line; echo got $line; cat /proc/1/cmdline";
+    // It goes on until it is let: at its end the runtime may drop what it said last.
+    let script = "read line; echo got $line; cat /proc/1/cmdline; echo; read -t 30 last";
     let debug = ["debug", "-i", "patient", &image, "--target=patient", "--", "sh", "-c", script];
     let mut session = cluster.kubectl_command(&debug).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    // It stays open: at its end the runtime lets go of what the container says, too.
     let mut word = session.stdin.take().context("piped")?;
     word.write_all(b"a word\n")?;
-    let lines = BufReader::new(session.stdout.take().context("piped")?).lines();
-    let seen = lines.collect::<std::io::Result<Vec<String>>>()?.join("\n");
+    let mut seen = String::new();
+    for line in BufReader::new(session.stdout.take().context("piped")?).lines() {
+        seen += &format!("{}\n", line?);
+        if seen.contains("sleep") {
+            break;
+        }
+    }
     drop(word);
     session.wait()?;
     ensure!(seen.contains("got a word\nsleep\u{0}3600"), "through debug came {seen:?}");
