@@ -56,6 +56,11 @@ async fn long_past(store: &dyn Store) {
 async fn the_past_is_read_from_etcd_and_joins_the_present() {
     let bed = Bed::etcd().await;
     long_past(&*bed.store).await;
+    // Else the watch may begin before the server has heard of any of it.
+    let past = bed.store.revision().await.unwrap();
+    let mut present = bed.store.watch("/", past).await.unwrap();
+    present.progress().request();
+    events_until(&mut present, past).await.unwrap();
     let mut watch = bed.store.watch("/4", 2).await.unwrap();
     let first = within(watch.next()).await.unwrap().unwrap();
     assert_eq!(first.events.first().map(|event| event.revision), Some(2));
