@@ -111,7 +111,7 @@ fn debian_kubectl() -> Result<PathBuf> {
 
 /// kubectl's own main over the module it is made of, in the version of `tests/clients/kubectl/go.mod`.
 fn newest_kubectl() -> Result<PathBuf> {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/kubectl");
+    let module = super::package_folder().join("clients/kubectl");
     let text = fs::read_to_string(module.join("go.mod"))?;
     let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("k8s.io/kubectl v0."));
     let version = format!("v1.{}", lines.next().context("go.mod names k8s.io/kubectl")?);

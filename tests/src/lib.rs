@@ -24,3 +24,9 @@ pub use etcd::EtcdCluster;
 pub use eventually::eventually;
 pub use images::busybox_root;
 pub use machine::Machine;
+
+/// The folder of the package whose tests run. Asked when they run, not when they are
+/// compiled: a build that another clone left would look into that clone.
+pub fn package_folder() -> std::path::PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests").into()
+}

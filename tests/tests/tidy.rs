@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const BASE: &[&str] = &["tiphys-lifecycle", "tiphys-telemetry"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_path_buf()
+    tiphys_tests::package_folder().parent().expect("tests/ is in the workspace").to_path_buf()
 }
 
 /// Files that git knows or would take, with this ending.

@@ -5,7 +5,7 @@
 //! talk, break and work, an autoscaler under load, hostile texts, and a service
 //! account that may view this namespace only.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 use tiphys_tests::{Cluster, run};
@@ -28,7 +28,7 @@ fn browser(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["rollout", "status", "deployment/hello", "-n", NAMESPACE, "--timeout=120s"])?;
     let link = cluster.tiphys(&["dashboard"])?.ok()?;
     let token = cluster.kubectl(&["create", "token", "viewer", "-n", NAMESPACE])?;
-    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/ui");
+    let ui = tiphys_tests::package_folder().join("../web/ui");
     ensure!(ui.join("node_modules").exists(), "the browser's driver is missing: make ui");
     let picture = std::env::temp_dir().join("tiphys-dashboard-failed.png");
     let mut command = Command::new("node");

@@ -1,10 +1,7 @@
 //! Helm, both major versions: a chart with a CRD, hooks of every turn and a test is
 //! installed, upgraded, rolled back, tested and taken away (`tests/clients/chart`).
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -91,7 +88,7 @@ impl Release<'_> {
 
 pub fn walk(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/chart").display().to_string();
+    let chart = tiphys_tests::package_folder().join("clients/chart").display().to_string();
     let releases = clients::helms()?.into_iter().enumerate().map(|(number, helm)| {
         Ok(Release { cluster: &cluster, helm, name: format!("helm-{number}"), home: TempDir::new()? })
     });

@@ -1,6 +1,6 @@
 //! The `kubernetes` client of PyPI: `tests/clients/walk.py` says what it does.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use tiphys_tests::{clients, run};
@@ -9,7 +9,7 @@ use crate::{BUSYBOX, Shared};
 
 pub fn walk(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/walk.py");
+    let script = tiphys_tests::package_folder().join("clients/walk.py");
     let mut python = Command::new(clients::python()?);
     python.arg(script).arg(BUSYBOX).env("KUBECONFIG", cluster.kubeconfig());
     let said = run(&mut python, "")?.ok()?;

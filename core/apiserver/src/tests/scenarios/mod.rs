@@ -10,7 +10,7 @@ mod matching;
 mod run;
 mod step;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -27,7 +27,7 @@ struct Scenario {
 }
 
 fn files() -> Vec<(String, Vec<Scenario>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let folder = tiphys_tests::package_folder().join("scenarios");
     let mut files: Vec<_> = fs::read_dir(folder)
         .expect("the scenarios' folder")
         .map(|entry| {
