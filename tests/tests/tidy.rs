@@ -1,4 +1,9 @@
-//! The house rules as tests: arrows between crates, headers, lengths, words.
+//! The house rules as tests: arrows between crates, headers, lengths, words, and what shows
+//! that upstream's conformance list holds.
+
+// Beside this file it would be a test binary of its own.
+#[path = "tidy/conformance.rs"]
+mod conformance;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
