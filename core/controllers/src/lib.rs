@@ -46,6 +46,7 @@ mod service_account_token;
 mod taint_eviction;
 mod volume_protection;
 
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ReplicationController};
 use kube::Client;
 use tiphys_client::Shared;
 use tiphys_lifecycle::Tasks;
@@ -80,7 +81,8 @@ pub fn all() -> Vec<Entry> {
     let entry = |name, start| Entry { name, start };
     vec![
         entry("deployment", deployment::start),
-        entry("replicaset", replicaset::start),
+        entry("replicaset", replicaset::start::<ReplicaSet>),
+        entry("replicationcontroller", replicaset::start::<ReplicationController>),
         entry("daemonset", daemonset::start),
         entry("disruption", disruption::start),
         entry("endpoints", endpoints::start),

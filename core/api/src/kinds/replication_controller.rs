@@ -1,4 +1,4 @@
-//! ReplicationController: the elder of ReplicaSet. Served; nothing runs it yet.
+//! ReplicationController: the elder of ReplicaSet.
 
 use serde_json::{Value, json};
 

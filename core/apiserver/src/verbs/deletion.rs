@@ -119,9 +119,10 @@ pub enum Plan {
 /// Decides for an object (stored version, with its kind).
 pub fn plan(object: &Value, options: &DeleteOptions, now: Timestamp) -> Plan {
     let mut marked = object.clone();
-    set_finalizers(&mut marked, options.propagation.as_deref());
-    let grace = grace(object, options);
     let deleting = object["metadata"]["deletionTimestamp"].is_string();
+    let default = (!deleting && leaves_its_own(object)).then_some("Orphan");
+    set_finalizers(&mut marked, options.propagation.as_deref().or(default));
+    let grace = grace(object, options);
     let before = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
     if !deleting {
         mark(&mut marked, grace, now);
@@ -144,6 +145,16 @@ fn is_pod(object: &Value) -> bool {
 
 fn is_definition(object: &Value) -> bool {
     object["kind"] == "CustomResourceDefinition" && object["apiVersion"] == "apiextensions.k8s.io/v1"
+}
+
+/// Whether what it owns stays when nobody says what is to become of it: these
+/// kinds are older than the garbage collector. A finalizer says it too.
+fn leaves_its_own(object: &Value) -> bool {
+    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let said = finalizers.into_iter().any(|one| one == FOREGROUND || one == ORPHAN);
+    let is_old = is_core(object, "ReplicationController")
+        || object["kind"] == "Job" && object["apiVersion"] == "batch/v1";
+    is_old && !said
 }
 
 /// Seconds that the object's processes get to end. Only Pods have processes,
@@ -248,6 +259,34 @@ mod tests {
         }
         let background = DeleteOptions { propagation: Some("Background".into()), ..DeleteOptions::default() };
         assert_eq!(plan_of(&object, &background), Plan::Remove);
+    }
+
+    #[test]
+    fn kinds_older_than_the_garbage_collector_leave_their_own_unless_asked() {
+        let asked =
+            |policy: &str| DeleteOptions { propagation: Some(policy.into()), ..DeleteOptions::default() };
+        for (version, kind) in [("v1", "ReplicationController"), ("batch/v1", "Job")] {
+            let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "o"}});
+            let Plan::Mark(marked) = plan_of(&object, &DeleteOptions::default()) else {
+                panic!("{kind} stays")
+            };
+            assert_eq!(marked["metadata"]["finalizers"], json!([ORPHAN]));
+            assert_eq!(plan_of(&object, &asked("Background")), Plan::Remove, "{kind}");
+            let held = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "o", "finalizers": [FOREGROUND]}});
+            let Plan::Mark(marked) = plan_of(&held, &DeleteOptions::default()) else {
+                panic!("{kind} waits")
+            };
+            assert_eq!(marked["metadata"]["finalizers"], json!([FOREGROUND]), "what a finalizer says counts");
+            let mut left = marked;
+            left["metadata"]["finalizers"] = json!(["example.com/mine"]);
+            assert_eq!(
+                plan_of(&left, &DeleteOptions::default()),
+                Plan::Nothing,
+                "{kind} is asked about once"
+            );
+        }
+        let newer = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "o"}});
+        assert_eq!(plan_of(&newer, &DeleteOptions::default()), Plan::Remove);
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Keeps the wanted number of Pods of a ReplicaSet.
+//! Keeps the wanted number of Pods of a ReplicaSet, and of its elder, the
+//! ReplicationController: one controller, run once a kind.
 //!
-//! [`rank`] decides which Pods go, [`status`] what the status says; here is the
-//! reconcile: claim Pods by selector, create or delete the difference (never
-//! while earlier creates and deletes aren't seen), write the status.
+//! [`kinds`] says in what the kinds differ, [`rank`] decides which Pods go,
+//! [`status`] what the status says; here is the reconcile: claim Pods by
+//! selector, create or delete the difference (never while earlier creates and
+//! deletes aren't seen), write the status.
 
+mod kinds;
 mod rank;
 mod status;
 
@@ -12,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
+    apps::v1::{Deployment, ReplicaSetStatus},
     core::v1::Pod,
 };
 use kube::{Api, api::PostParams};
@@ -28,28 +31,29 @@ use crate::{
     selector::Matcher,
     watched::{Watched, controller_uid},
 };
+use kinds::Replicated;
 
-struct ReplicaSets {
-    sets: Watched<ReplicaSet>,
+struct ReplicaSets<K: Replicated> {
+    sets: Watched<K>,
     pods: Watched<Pod>,
     writer: Arc<PodWriter>,
 }
 
-pub fn start(context: &Context) {
+pub fn start<K: Replicated>(context: &Context) {
     let queue = Arc::new(Queue::default());
-    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of("replicaset-controller")));
-    let (sets, pods) = (context.caches.replica_sets.clone(), context.caches.pods.clone());
+    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of(K::REPORTER)));
+    let (sets, pods) = (K::watched(&context.caches).clone(), context.caches.pods.clone());
     let keys = queue.clone();
     sets.subscribe(move |before, after| keys.add(Key::of(&**after.or(before).expect("a change has a side"))));
     let (keys, owners, expected) = (queue.clone(), sets.clone(), writer.clone());
     pods.subscribe(move |before, after| {
-        expected.seen::<ReplicaSet>(before.map(|pod| &**pod), after.map(|pod| &**pod));
+        expected.seen::<K>(before.map(|pod| &**pod), after.map(|pod| &**pod));
         for pod in before.into_iter().chain(after) {
             concerned(&owners, pod).into_iter().for_each(|key| keys.add(key));
         }
     });
     context.run(Controller {
-        name: "replicaset",
+        name: K::CONTROLLER,
         workers: 8,
         queue,
         synced: vec![sets.synced(), pods.synced()],
@@ -58,19 +62,17 @@ pub fn start(context: &Context) {
 }
 
 /// Whom a Pod concerns: its owner, or whoever might adopt it.
-fn concerned(sets: &Watched<ReplicaSet>, pod: &Pod) -> Vec<Key> {
+fn concerned<K: Replicated>(sets: &Watched<K>, pod: &Pod) -> Vec<Key> {
     if controller_uid(pod).is_some() {
-        return owner::controller_key::<ReplicaSet, _>(pod).into_iter().collect();
+        return owner::controller_key::<K, _>(pod).into_iter().collect();
     }
-    let selects = |set: &Arc<ReplicaSet>| {
-        Matcher::workload(&set.spec.selector).is_ok_and(|selector| selector.matches(object::labels(pod)))
-    };
+    let selects = |set: &Arc<K>| set.selector().is_ok_and(|selector| selector.matches(object::labels(pod)));
     let candidates = sets.in_namespace(object::namespace(pod));
     candidates.iter().filter(|set| selects(set)).map(|set| Key::of(&**set)).collect()
 }
 
 #[async_trait]
-impl Reconciler for ReplicaSets {
+impl<K: Replicated> Reconciler for ReplicaSets<K> {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, Error> {
         let Some(set) = self.sets.get(key) else {
             self.writer.expectations.forget(key);
@@ -79,7 +81,7 @@ impl Reconciler for ReplicaSets {
         if !self.writer.expectations.met(key) {
             return Ok(Requeue::No);
         }
-        let selector = Matcher::workload(&set.spec.selector)?;
+        let selector = set.selector()?;
         let pods = self.candidates(&set, &selector);
         let mine = owner::claim_all(&self.writer.client, &*set, &selector, pods).await?;
         let result = match object::deleting(&*set) {
@@ -88,14 +90,14 @@ impl Reconciler for ReplicaSets {
         };
         let failure = result.as_ref().err().map(|(reason, error)| (*reason, error.to_string()));
         let now = Timestamp::now();
-        let status = status::status(&set, mine.iter().map(|pod| &**pod), failure, now);
+        let status = status::status(&*set, mine.iter().map(|pod| &**pod), failure, now);
         let waits = status.ready_replicas != status.available_replicas;
         self.write(&set, status).await?;
         if let Err((_, error)) = result {
             let gone = matches!(&error, Error::Api(error) if namespace_terminating(error));
             return if gone { Ok(Requeue::No) } else { Err(error) };
         }
-        let min_ready = set.spec.min_ready_seconds.unwrap_or(0).max(0) as u64;
+        let min_ready = set.min_ready_seconds().max(0) as u64;
         Ok(if waits { Requeue::After(Duration::from_secs(min_ready.clamp(1, 30))) } else { Requeue::No })
     }
 
@@ -104,21 +106,20 @@ impl Reconciler for ReplicaSets {
     }
 }
 
-impl ReplicaSets {
+impl<K: Replicated> ReplicaSets<K> {
     /// The Pods it controls, and those without a controller that it selects.
-    fn candidates(&self, set: &ReplicaSet, selector: &Matcher) -> Vec<Arc<Pod>> {
+    fn candidates(&self, set: &K, selector: &Matcher) -> Vec<Arc<Pod>> {
         let mut pods = self.pods.controlled_by(object::uid(set));
         let orphans = self.pods.orphans(object::namespace(set)).into_iter();
         pods.extend(orphans.filter(|pod| selector.matches(object::labels(&**pod)) && pod::active(pod)));
         pods
     }
 
-    async fn scale(&self, set: &ReplicaSet, mine: &[Arc<Pod>]) -> Result<(), (&'static str, Error)> {
-        let spec = &set.spec;
+    async fn scale(&self, set: &K, mine: &[Arc<Pod>]) -> Result<(), (&'static str, Error)> {
         let active: Vec<Arc<Pod>> = mine.iter().filter(|pod| pod::active(pod)).cloned().collect();
-        let wanted = spec.replicas.unwrap_or(1).max(0) as usize;
+        let wanted = set.wanted().max(0) as usize;
         if active.len() < wanted {
-            let template = spec.template.clone().unwrap_or_default();
+            let template = set.template().cloned().unwrap_or_default();
             let count = (wanted - active.len()).min(BURST);
             let pods = (0..count).map(|_| from_template(set, &template)).collect();
             return self.writer.create_all(set, pods).await.map_err(|error| ("FailedCreate", error));
@@ -133,7 +134,7 @@ impl ReplicaSets {
     }
 
     /// The Pods of all ReplicaSets of the same Deployment.
-    fn related(&self, set: &ReplicaSet, own: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
+    fn related(&self, set: &K, own: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
         let deployment =
             controller_uid(set).filter(|_| owner::controller_key::<Deployment, _>(set).is_some());
         let Some(deployment) = deployment else { return own.to_vec() };
@@ -141,16 +142,13 @@ impl ReplicaSets {
         sets.iter().flat_map(|set| self.pods.controlled_by(object::uid(&**set))).collect()
     }
 
-    async fn write(
-        &self,
-        set: &ReplicaSet,
-        status: k8s_openapi::api::apps::v1::ReplicaSetStatus,
-    ) -> Result<(), Error> {
-        if !status::differs(set.status.as_ref(), &status) {
+    async fn write(&self, set: &K, status: ReplicaSetStatus) -> Result<(), Error> {
+        // What the kind's own status can't say is no difference.
+        let changed = set.with_status(status);
+        if !status::differs(set.status().as_ref(), &changed.status().unwrap_or_default()) {
             return Ok(());
         }
-        let api: Api<ReplicaSet> = Api::namespaced(self.writer.client.clone(), object::namespace(set));
-        let changed = ReplicaSet { status: Some(status), ..set.clone() };
+        let api: Api<K> = Api::namespaced(self.writer.client.clone(), object::namespace(set));
         found(api.replace_status(object::name(set), &PostParams::default(), &changed).await)?;
         Ok(())
     }

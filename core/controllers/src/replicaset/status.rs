@@ -1,30 +1,30 @@
-//! The status of a ReplicaSet out of its Pods. Pure.
+//! The status of a ReplicaSet or ReplicationController out of its Pods. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
+        apps::v1::{ReplicaSetCondition, ReplicaSetStatus},
         core::v1::Pod,
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
+use super::kinds::Replicated;
 use crate::{object, pod};
 
 /// Why the last try to reach the wanted number failed: `FailedCreate` or `FailedDelete`, and the error.
 pub type Failure = (&'static str, String);
 
-/// The status that follows from `pods` (all of the ReplicaSet's own) and the last try.
-pub fn status<'a>(
-    set: &ReplicaSet,
+/// The status that follows from `pods` (all of the set's own) and the last try.
+pub fn status<'a, K: Replicated>(
+    set: &K,
     pods: impl IntoIterator<Item = &'a Pod>,
     failure: Option<Failure>,
     now: Timestamp,
 ) -> ReplicaSetStatus {
-    let spec = set.spec.clone();
-    let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    let template = spec.template.and_then(|template| template.metadata).and_then(|meta| meta.labels);
-    let old = set.status.clone().unwrap_or_default();
+    let min_ready = set.min_ready_seconds();
+    let template = set.template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    let old = set.status().unwrap_or_default();
     let (mut replicas, mut labeled, mut ready, mut available, mut terminating) = (0, 0, 0, 0, 0);
     for pod in pods {
         if pod::finished(pod) {
@@ -36,7 +36,8 @@ pub fn status<'a>(
         }
         let labels = object::labels(pod);
         replicas += 1;
-        labeled += i32::from(template.iter().flatten().all(|(key, value)| labels.get(key) == Some(value)));
+        labeled +=
+            i32::from(template.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value)));
         ready += i32::from(pod::ready(pod));
         available += i32::from(pod::available(pod, min_ready, now));
     }
@@ -46,7 +47,7 @@ pub fn status<'a>(
         ready_replicas: Some(ready),
         available_replicas: Some(available),
         terminating_replicas: Some(terminating),
-        observed_generation: set.metadata.generation,
+        observed_generation: set.meta().generation,
         conditions: conditions(old.conditions, failure, now),
     }
 }
@@ -93,6 +94,7 @@ pub fn differs(old: Option<&ReplicaSetStatus>, new: &ReplicaSetStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ReplicationController};
     use serde_json::json;
 
     fn pod(phase: &str, ready_ago: Option<i64>, deleting: bool) -> Pod {
@@ -110,6 +112,21 @@ mod tests {
         pod
     }
 
+    fn five_pods() -> [Pod; 5] {
+        [
+            pod("Running", Some(60), false),
+            pod("Running", Some(5), false),
+            pod("Pending", None, false),
+            pod("Running", Some(60), true),
+            pod("Failed", None, false),
+        ]
+    }
+
+    fn counted<K: Replicated>(set: &K) -> ReplicaSetStatus {
+        let now = Timestamp::from_second(1000).unwrap();
+        status(set, &five_pods(), Some(("FailedCreate", "quota".into())), now)
+    }
+
     #[test]
     fn counts_ready_available_and_terminating_pods() {
         let set: ReplicaSet = serde_json::from_value(json!({
@@ -117,15 +134,7 @@ mod tests {
             "spec": {"minReadySeconds": 10, "selector": {}, "template": {"metadata": {"labels": {"app": "web"}}}},
         }))
         .unwrap();
-        let pods = [
-            pod("Running", Some(60), false),
-            pod("Running", Some(5), false),
-            pod("Pending", None, false),
-            pod("Running", Some(60), true),
-            pod("Failed", None, false),
-        ];
-        let now = Timestamp::from_second(1000).unwrap();
-        let status = status(&set, &pods, Some(("FailedCreate", "quota".into())), now);
+        let status = counted(&set);
         assert_eq!(status.replicas, 3);
         assert_eq!(status.fully_labeled_replicas, Some(3));
         assert_eq!(status.ready_replicas, Some(2));
@@ -134,5 +143,26 @@ mod tests {
         assert_eq!(status.observed_generation, Some(3));
         assert_eq!(status.conditions.as_ref().unwrap()[0].reason.as_deref(), Some("FailedCreate"));
         assert!(!differs(Some(&status), &status));
+    }
+
+    #[test]
+    fn a_replication_controller_counts_alike_and_has_no_word_for_terminating_pods() {
+        let set: ReplicationController = serde_json::from_value(json!({
+            "metadata": {"generation": 3},
+            "spec": {"minReadySeconds": 10, "template": {"metadata": {"labels": {"app": "web"}}}},
+        }))
+        .unwrap();
+        let written = set.with_status(counted(&set));
+        assert_eq!(
+            serde_json::to_value(written.status.as_ref().unwrap()).unwrap(),
+            json!({
+                "replicas": 3, "fullyLabeledReplicas": 3, "readyReplicas": 2, "availableReplicas": 1,
+                "observedGeneration": 3,
+                "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                    "message": "quota", "lastTransitionTime": "1970-01-01T00:16:40Z"}],
+            })
+        );
+        let again = written.with_status(counted(&written));
+        assert!(!differs(written.status().as_ref(), &again.status().unwrap()), "nothing to write");
     }
 }

@@ -12,6 +12,7 @@ mod kubelet;
 mod nodes;
 mod protection;
 mod quotas;
+mod replication;
 mod rollouts;
 mod scheduling;
 mod services;
