@@ -21,6 +21,8 @@ pub struct ApiError {
     pub reason: Cow<'static, str>,
     pub message: String,
     pub details: Option<Box<Details>>,
+    /// `metadata.continue`: by it a list goes on that could not be continued as it was.
+    pub proceed: Option<Box<str>>,
 }
 
 /// What the error is about.
@@ -71,7 +73,7 @@ impl GroupResource<'_> {
 
 impl ApiError {
     pub fn new(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code, reason: reason.into(), message: message.into(), details: None }
+        Self { code, reason: reason.into(), message: message.into(), details: None, proceed: None }
     }
 
     pub fn not_found(resource: GroupResource<'_>, name: &str) -> Self {
@@ -225,6 +227,11 @@ impl ApiError {
         self
     }
 
+    pub fn continued_by(mut self, token: String) -> Self {
+        self.proceed = Some(token.into());
+        self
+    }
+
     /// The `Status` object of the wire.
     pub fn to_value(&self) -> Value {
         let mut status = json!({
@@ -236,6 +243,9 @@ impl ApiError {
             "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if let Some(token) = &self.proceed {
+            status["metadata"]["continue"] = (**token).into();
+        }
         if let Some(details) = &self.details {
             status["details"] = details.to_value();
         }

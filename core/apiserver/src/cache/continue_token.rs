@@ -1,5 +1,8 @@
 //! The `continue` parameter of a LIST: which revision the first page showed and
 //! where the next one begins. Opaque to clients.
+//!
+//! When that revision is forgotten, a client may go on at the same place with what is there now;
+//! it gets a token without a revision for that, and its list is of no single moment.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -11,7 +14,8 @@ const VERSION: &str = "meta.k8s.io/v1";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContinueToken {
-    pub revision: Revision,
+    /// None: whatever is the newest.
+    pub revision: Option<Revision>,
     /// The last key of the page before, relative to the resource's prefix: `default/web`.
     pub start_after: String,
 }
@@ -19,14 +23,16 @@ pub struct ContinueToken {
 #[derive(Serialize, Deserialize)]
 struct Encoded {
     v: String,
-    rv: Revision,
+    /// -1: none.
+    rv: i64,
     start: String,
 }
 
 impl ContinueToken {
     /// As it goes into `metadata.continue`.
     pub fn encode(&self) -> String {
-        let encoded = Encoded { v: VERSION.into(), rv: self.revision, start: self.start_after.clone() };
+        let rv = self.revision.map_or(-1, |revision| revision.cast_signed());
+        let encoded = Encoded { v: VERSION.into(), rv, start: self.start_after.clone() };
         let json = serde_json::to_vec(&encoded).expect("two strings and a number are always JSON");
         URL_SAFE_NO_PAD.encode(json)
     }
@@ -42,7 +48,7 @@ impl ContinueToken {
                 Err(bad(format!("server does not recognize this encoded version {v:?}")))
             }
             Encoded { rv: 0, .. } => Err(bad("it has no resource version".into())),
-            Encoded { rv, start, .. } => Ok(Self { revision: rv, start_after: start }),
+            Encoded { rv, start, .. } => Ok(Self { revision: rv.try_into().ok(), start_after: start }),
         }
     }
 }
@@ -53,8 +59,10 @@ mod tests {
 
     #[test]
     fn a_token_comes_back_and_anything_else_is_refused() {
-        let token = ContinueToken { revision: 42, start_after: "default/web".into() };
-        assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
+        for revision in [Some(42), None] {
+            let token = ContinueToken { revision, start_after: "default/web".into() };
+            assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
+        }
         for bad in ["", "?", "e30", &URL_SAFE_NO_PAD.encode(r#"{"v":"x","rv":1,"start":"a"}"#)] {
             assert!(matches!(ContinueToken::decode(bad), Err(CacheError::BadContinue(_))), "{bad}");
         }

@@ -276,7 +276,7 @@ impl ResourceCache {
         let page: Vec<_> = matching.by_ref().take(limit).cloned().collect();
         let more = page.len() == limit && matching.next().is_some();
         let next = page.last().filter(|_| more).map(|last| ContinueToken {
-            revision,
+            revision: Some(revision),
             start_after: last.key[self.shared.layout.prefix.len()..].to_owned(),
         });
         let remaining = (more && query.selector.is_empty()).then(|| 1 + matching.count() as u64);

@@ -135,3 +135,73 @@ async fn a_large_list_is_compressed_for_those_who_take_it() {
         serde_json::from_reader(flate2::read::GzDecoder::new(packed.as_ref())).expect("a list");
     assert_eq!(names(&list).len(), 4);
 }
+
+const TEMPLATES: &str = "/api/v1/namespaces/default/podtemplates";
+const MANY: usize = 40;
+
+/// PodTemplates `t00` and on.
+async fn templates(api: &Harness) {
+    let creates = (0..MANY).map(|number| {
+        let container = json!({"name": "c", "image": "web:1"});
+        let template = json!({"metadata": {"name": format!("t{number:02}")},
+            "template": {"spec": {"containers": [container]}}});
+        async move { api.post(TEMPLATES, &template).await.expect(201) }
+    });
+    futures::future::join_all(creates).await;
+}
+
+/// Follows a list to its end, counting down what is left; `found` came before.
+async fn follow(api: &Harness, mut list: serde_json::Value, mut found: usize, limit: usize) {
+    let version = list["metadata"]["resourceVersion"].clone();
+    loop {
+        let page = names(&list);
+        assert!(page.len() <= limit, "{} in one piece", page.len());
+        assert_eq!(list["metadata"]["resourceVersion"], version);
+        for name in page {
+            assert_eq!(name, format!("t{found:02}"));
+            found += 1;
+        }
+        let Some(token) = list["metadata"]["continue"].as_str() else { break };
+        assert_eq!(list["metadata"]["remainingItemCount"], MANY - found);
+        list = api.get(&format!("{TEMPLATES}?limit={limit}&continue={token}")).await.expect(200);
+    }
+    assert_eq!(list["metadata"].get("remainingItemCount"), None);
+    assert_eq!(found, MANY);
+}
+
+#[tokio::test]
+async fn a_list_in_pieces_counts_down_what_is_left() {
+    let api = Harness::start().await;
+    templates(&api).await;
+    for limit in [1, 7, 20, 39] {
+        let first = api.get(&format!("{TEMPLATES}?limit={limit}")).await.expect(200);
+        follow(&api, first, 0, limit).await;
+    }
+    for whole in [TEMPLATES.to_owned(), format!("{TEMPLATES}?limit={}", MANY + 1)] {
+        let list = api.get(&whole).await.expect(200);
+        assert_eq!((names(&list).len(), list["metadata"].get("continue")), (MANY, None));
+    }
+}
+
+#[tokio::test]
+async fn a_list_goes_on_after_its_revision_was_compacted() {
+    let api = Harness::start().await;
+    templates(&api).await;
+    let first = api.get(&format!("{TEMPLATES}?limit=4")).await.expect(200);
+    assert_eq!(first["metadata"]["remainingItemCount"], MANY - 4);
+    let token = first["metadata"]["continue"].as_str().expect("a token").to_owned();
+    api.config_map("later", json!({}), json!({})).await;
+    let newest = api.store.revision().await.expect("a revision");
+    api.store.compact(newest).await.expect("compacted");
+    // What is compacted is known no longer than the server runs.
+    let api = api.restart().await;
+    let path = format!("{TEMPLATES}?limit=4&continue={token}");
+    let expired = api.get(&path).await;
+    let on = expired.json()["metadata"]["continue"].as_str().expect("another token").to_owned();
+    expired.refused(410, "Expired");
+    assert_ne!(on, token);
+    let second = api.get(&format!("{TEMPLATES}?limit=4&continue={on}")).await.expect(200);
+    assert_eq!(names(&second).len(), 4);
+    assert_ne!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    follow(&api, second, 4, 4).await;
+}

@@ -23,15 +23,20 @@ pub async fn collect(ctx: &Context) -> Result<ListResult> {
     ctx.resource.cache()?.list(&query).await.map_err(|error| expired(ctx, error.into()))
 }
 
-/// An expired list is worded for its reader: with `continue` it must begin anew.
+/// Who asked for the next page of a list that has expired may begin anew, or go on from there with
+/// what is there now.
 fn expired(ctx: &Context, error: ApiError) -> ApiError {
-    if error.reason != "Expired" || ctx.options.continue_token.is_empty() {
+    if error.reason != "Expired" {
         return error;
     }
+    let Ok(token) = ContinueToken::decode(&ctx.options.continue_token) else { return error };
+    let on = ContinueToken { revision: None, ..token };
     ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. \
-         You must start a new list without the continue parameter.",
+         List again without it, or take the one of this answer to get the rest: \
+         what has changed since the first page may then be missing or be there twice.",
     )
+    .continued_by(on.encode())
 }
 
 fn query(ctx: &Context) -> Result<ListQuery> {
@@ -51,7 +56,7 @@ fn query(ctx: &Context) -> Result<ListQuery> {
         }
         let token = ContinueToken::decode(&options.continue_token)?;
         query.start_after = Some(token.start_after);
-        query.freshness = Freshness::Exact(token.revision);
+        query.freshness = token.revision.map_or(Freshness::MostRecent, Freshness::Exact);
     }
     Ok(query)
 }

@@ -79,7 +79,7 @@ async fn pages_show_one_revision() {
     let next = ListQuery {
         limit: Some(2),
         start_after: Some(token.start_after),
-        freshness: Freshness::Exact(token.revision),
+        freshness: token.revision.map_or(Freshness::MostRecent, Freshness::Exact),
         ..ListQuery::default()
     };
     let second = bed.list(next.clone()).await;
