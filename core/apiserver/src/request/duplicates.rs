@@ -1,49 +1,79 @@
 //! Names that stand twice in one object of JSON or YAML: the later one counts, and who asked for
 //! strictness is told.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData};
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
 
 use super::yaml;
 
-/// The places of the doubled names, in their order: `spec.containers[0].name`. Up to what can't be
-/// read: that is refused by who reads it for its content.
-pub fn of_json(json: &[u8]) -> Vec<String> {
+/// A name that stood in its object before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubled {
+    /// `spec.containers[0].name`
+    pub path: String,
+    pub name: String,
+    /// Of a YAML document, from 1; of JSON 0.
+    pub line: u64,
+}
+
+/// The doubled names, in their order. Up to what can't be read: that is refused by who reads it
+/// for its content.
+pub fn of_json(json: &[u8]) -> Vec<Doubled> {
     let mut found = Vec::new();
-    let _ = walk(&mut serde_json::Deserializer::from_slice(json), &mut found);
+    let _ = walk::<Name<'_>, _>(&mut serde_json::Deserializer::from_slice(json), &mut found);
     found
 }
 
 /// As [`of_json`], of a YAML document.
-pub fn of_yaml(text: &str) -> Vec<String> {
+pub fn of_yaml(text: &str) -> Vec<Doubled> {
     let mut found = Vec::new();
-    let walk = |reader: serde_saphyr::Deserializer<'_, '_>| walk(reader, &mut found);
+    let walk = |reader: serde_saphyr::Deserializer<'_, '_>| walk::<Spanned<String>, _>(reader, &mut found);
     let _ = serde_saphyr::with_deserializer_from_str_with_options(text, yaml::options(), walk);
     found
 }
 
-fn walk<'de, D: Deserializer<'de>>(reader: D, found: &mut Vec<String>) -> Result<(), D::Error> {
-    Walk { path: &mut String::new(), found }.deserialize(reader)
+fn walk<'de, K: Key<'de>, D: Deserializer<'de>>(reader: D, found: &mut Vec<Doubled>) -> Result<(), D::Error> {
+    Walk::<K> { path: &mut String::new(), found, key: PhantomData }.deserialize(reader)
 }
 
-struct Walk<'a> {
+/// A name as a format has it, and its line if that is known.
+trait Key<'de>: serde::Deserialize<'de> {
+    fn split(self) -> (Cow<'de, str>, u64);
+}
+
+impl<'de> Key<'de> for Name<'de> {
+    fn split(self) -> (Cow<'de, str>, u64) {
+        (self.0, 0)
+    }
+}
+
+impl<'de> Key<'de> for Spanned<String> {
+    fn split(self) -> (Cow<'de, str>, u64) {
+        let line = self.referenced.line();
+        (self.value.into(), line)
+    }
+}
+
+struct Walk<'a, K> {
     path: &'a mut String,
-    found: &'a mut Vec<String>,
+    found: &'a mut Vec<Doubled>,
+    key: PhantomData<K>,
 }
 
-impl Walk<'_> {
+impl<K> Walk<'_, K> {
     /// Goes on with what stands at the longer path.
-    fn below<T>(&mut self, step: &str, go_on: impl FnOnce(Walk<'_>) -> T) -> T {
+    fn below<T>(&mut self, step: &str, go_on: impl FnOnce(Walk<'_, K>) -> T) -> T {
         let length = self.path.len();
         self.path.push_str(step);
-        let result = go_on(Walk { path: self.path, found: self.found });
+        let result = go_on(Walk { path: self.path, found: self.found, key: PhantomData });
         self.path.truncate(length);
         result
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de, K: Key<'de>> DeserializeSeed<'de> for Walk<'_, K> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -51,7 +81,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de, K: Key<'de>> Visitor<'de> for Walk<'_, K> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,11 +90,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut names: HashSet<Cow<'de, str>> = HashSet::new();
-        while let Some(name) = map.next_key::<Name<'de>>()? {
+        while let Some(key) = map.next_key::<K>()? {
+            let (name, line) = key.split();
             let dot = if self.path.is_empty() { "" } else { "." };
-            let step = format!("{dot}{}", name.0);
-            if !names.insert(name.0) {
-                self.below(&step, |walk| walk.found.push(walk.path.clone()));
+            let step = format!("{dot}{name}");
+            if names.contains(&name) {
+                let path = format!("{}{step}", self.path);
+                self.found.push(Doubled { path, name: name.into_owned(), line });
+            } else {
+                names.insert(name);
             }
             self.below(&step, |walk| map.next_value_seed(walk))?;
         }
@@ -124,9 +158,11 @@ mod tests {
             (r#"{"a": 1, "a": 2, "b""#, &["a"]),
         ];
         for (json, expected) in table {
-            assert_eq!(of_json(json.as_bytes()), expected, "{json}");
+            let found: Vec<_> = of_json(json.as_bytes()).into_iter().map(|doubled| doubled.path).collect();
+            assert_eq!(found, expected, "{json}");
         }
-        let yaml = "a: 1\nb:\n- {c: 1, c: 2}\na: 3\n";
-        assert_eq!(of_yaml(yaml), ["b[0].c", "a"]);
+        let yaml = "a: 1\nb:\n- {c: 1, c: 2}\n\na: 3\n1: x\n1: y\n";
+        let doubled = |path: &str, name: &str, line| Doubled { path: path.into(), name: name.into(), line };
+        assert_eq!(of_yaml(yaml), [doubled("b[0].c", "c", 3), doubled("a", "a", 5), doubled("1", "1", 7)]);
     }
 }

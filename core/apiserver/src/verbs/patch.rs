@@ -125,7 +125,7 @@ fn config(ctx: &Context, bytes: &[u8]) -> Result<Value> {
     if ctx.resource.kind.is_namespaced() {
         metadata::of(&mut config).entry("namespace").or_insert_with(|| ctx.info.namespace.clone().into());
     }
-    decode::applied(ctx, config)
+    decode::applied(ctx, config, bytes)
 }
 
 fn applied(ctx: &Context, part: Part, current: Option<&Current>, config: &Value) -> Result<Change> {

@@ -7,7 +7,11 @@ use tiphys_api::schema;
 
 use crate::{
     context::Context,
-    request::{body, duplicates, options::FieldValidation},
+    request::{
+        body,
+        duplicates::{self, Doubled},
+        options::FieldValidation,
+    },
     status::{ApiError, Result},
 };
 
@@ -15,15 +19,21 @@ use crate::{
 pub fn object(ctx: &Context, bytes: &[u8]) -> Result<Value> {
     let mut object = body::decode(&ctx.headers, bytes)?;
     type_meta(ctx, &mut object)?;
-    let doubled = match (ctx.options.field_validation, body::media_type(&ctx.headers).as_str()) {
+    let media_type = body::media_type(&ctx.headers);
+    let doubled = match (ctx.options.field_validation, media_type.as_str()) {
         (FieldValidation::Ignore, _) => Vec::new(),
         (_, "application/json") => duplicates::of_json(bytes),
         (_, "application/yaml") => duplicates::of_yaml(std::str::from_utf8(bytes).unwrap_or_default()),
         _ => Vec::new(),
     };
+    let doubled = doubled.iter().map(|doubled| format!("duplicate field \"{}\"", doubled.path));
     let unknown = shape(ctx, &mut object)?;
-    let doubled = doubled.iter().map(|field| format!("duplicate field \"{field}\""));
-    let faults: Vec<String> = doubled.chain(unknown.iter().map(|field| unknown_field(field))).collect();
+    let unknown = unknown.iter().map(|field| unknown_field(field));
+    // Clients look for the two in this order: YAML is read for doubled names before it is decoded.
+    let faults: Vec<String> = match media_type.as_str() {
+        "application/yaml" => doubled.chain(unknown).collect(),
+        _ => unknown.chain(doubled).collect(),
+    };
     if !faults.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
         return Err(refused(ctx, &format!("strict decoding error: {}", faults.join(", "))));
     }
@@ -58,15 +68,46 @@ pub fn patched(ctx: &Context, mut object: Value) -> Result<Value> {
     Ok(stored(ctx, object))
 }
 
-/// As [`object`], for an applied configuration: it holds its fields and no defaults.
-pub fn applied(ctx: &Context, mut object: Value) -> Result<Value> {
+/// As [`object`], for an applied configuration, which is always read as YAML: it holds its fields and
+/// no defaults.
+pub fn applied(ctx: &Context, mut object: Value, bytes: &[u8]) -> Result<Value> {
     type_meta(ctx, &mut object)?;
     let unknown = shape(ctx, &mut object)?;
-    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        return Err(ApiError::bad_request(schema::strict_message(&unknown)));
+    let is_strict = ctx.options.field_validation == FieldValidation::Strict;
+    if is_strict && !unknown.is_empty() {
+        return Err(ApiError::bad_request(undeclared(ctx, &unknown)));
+    }
+    let doubled = match ctx.options.field_validation {
+        FieldValidation::Ignore => Vec::new(),
+        _ => duplicates::of_yaml(std::str::from_utf8(bytes).unwrap_or_default()),
+    };
+    let doubled: Vec<String> = doubled.iter().map(already_set).collect();
+    if is_strict && !doubled.is_empty() {
+        return Err(ApiError::bad_request(format!("error strict decoding YAML: {}", doubled.join(", "))));
+    }
+    if ctx.options.field_validation == FieldValidation::Warn {
+        ctx.warn(doubled);
     }
     warn(ctx, &unknown);
     Ok(ctx.resource.to_stored(object))
+}
+
+/// Clients look for this wording of a name that stands twice in a configuration.
+fn already_set(doubled: &Doubled) -> String {
+    format!("line {}: key {:?} already set in map", doubled.line, doubled.name)
+}
+
+/// As clients know it of an applied configuration: other words than of a created object.
+fn undeclared(ctx: &Context, unknown: &[String]) -> String {
+    let kind = ctx.resource.kind;
+    let fields: Vec<String> =
+        unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
+    let name = match ctx.info.namespace.as_str() {
+        "" => ctx.info.name.clone(),
+        namespace => format!("{namespace}/{}", ctx.info.name),
+    };
+    let which = format!("{name}; {}, Kind={}", kind.api_version(), kind.kind);
+    format!("failed to create typed patch object ({which}): {}", fields.join(", "))
 }
 
 fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
