@@ -137,8 +137,6 @@ impl Collector {
         Ok(())
     }
 
-    /// Two objects that own each other would wait for one another for ever: the
-    /// dependents of what waits must not block it while it goes itself.
     async fn delete(&self, served: &Served, item: &Item, live: &Meta, foreground: bool) -> Result<(), Error> {
         let finalizer = |name: &str| live.metadata.finalizers.iter().flatten().any(|known| known == name);
         let policy = if finalizer("orphan") {
@@ -168,13 +166,14 @@ impl Collector {
         Ok(())
     }
 
-    /// Foreground: the object goes when no dependent blocks it any more.
+    /// Foreground: the object goes when no dependent blocks it any more. Objects that own each
+    /// other in a circle would wait for ever: there the last one to be marked goes first.
     async fn wait_for_dependents(&self, uid: &str, item: &Item, served: &Served) -> Result<(), Error> {
-        let dependents = self.watches.graph.lock().dependents(uid);
-        let blocks = |dependent: &Item| {
-            dependent.owners.iter().any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+        let (may_go, dependents) = {
+            let graph = self.watches.graph.lock();
+            (graph.may_go(uid), graph.dependents(uid))
         };
-        if !dependents.iter().any(|(_, dependent)| blocks(dependent)) {
+        if may_go {
             return self.drop_finalizer(uid, item, served, "foregroundDeletion").await;
         }
         let alive = dependents.into_iter().filter(|(_, dependent)| !dependent.deleting);

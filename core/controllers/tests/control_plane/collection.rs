@@ -3,13 +3,13 @@
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{ConfigMap, Namespace, Pod},
+        core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams, Preconditions},
 };
 use serde_json::json;
 
@@ -49,6 +49,12 @@ async fn orphans_stay_and_forget_their_owner() {
         all.len() == 1 && all[0].metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
     })
     .await;
+    let sets = plane.api::<ReplicaSet>().list(&Default::default()).await.unwrap().items;
+    let pods = plane.api::<Pod>().list(&Default::default()).await.unwrap().items;
+    assert!(sets.len() == 1 && pods.len() == 1, "{} sets, {} Pods", sets.len(), pods.len());
+    let owners = pods[0].metadata.owner_references.as_ref().unwrap();
+    assert_eq!(Some(&owners[0].uid), sets[0].metadata.uid.as_ref());
+    assert!(sets[0].metadata.deletion_timestamp.is_none() && pods[0].metadata.deletion_timestamp.is_none());
     plane.stop().await;
 }
 
@@ -90,7 +96,7 @@ async fn a_deleted_namespace_takes_everything_with_it() {
         found.any(|map| map.data.as_ref().is_some_and(|data| data["ca.crt"] == "the cluster's CA"))
     })
     .await;
-    let accounts = cache::<k8s_openapi::api::core::v1::ServiceAccount>(&plane.client, &plane.tasks);
+    let accounts = cache::<ServiceAccount>(&plane.client, &plane.tasks);
     until("the account is there", &accounts, |all| {
         all.iter().any(|account| account.metadata.namespace.as_deref() == Some("team"))
     })
@@ -163,5 +169,65 @@ async fn custom_resources_are_collected_and_go_with_their_namespace() {
     until("namespace gone", &all, |all| !all.iter().any(|namespace| named(namespace, "port"))).await;
     let everywhere: Api<DynamicObject> = Api::all_with(plane.client.clone(), &kind);
     assert!(everywhere.list(&Default::default()).await.unwrap().items.is_empty());
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circle_of_owners_is_taken_away() {
+    let plane = Plane::start(0).await;
+    let pod = |name: &str| {
+        json!({"metadata": {"name": name, "namespace": "default"},
+            "spec": {"containers": [{"name": "c", "image": "app:1"}]}})
+    };
+    let mut uids = Vec::new();
+    for name in ["a", "b", "c"] {
+        uids.push(plane.create::<Pod>(pod(name)).await.metadata.uid.unwrap());
+    }
+    // Each waits for the next, if one only looks at one's own dependents.
+    for (name, owner, uid) in [("a", "c", &uids[2]), ("b", "a", &uids[0]), ("c", "b", &uids[1])] {
+        let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": owner, "uid": uid,
+            "controller": true, "blockOwnerDeletion": true});
+        plane.patch::<Pod>(name, json!({"metadata": {"ownerReferences": [owner]}})).await;
+    }
+    let preconditions = Preconditions { uid: Some(uids[0].clone()), ..Preconditions::default() };
+    let options = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::foreground() };
+    plane.api::<Pod>().delete("a", &options).await.unwrap();
+    until("the circle is gone", &plane.pods, |all| all.is_empty()).await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_namespace_comes_back_empty() {
+    let plane = Plane::start(1).await;
+    let namespaces: Api<Namespace> = Api::all(plane.client.clone());
+    let all = cache::<Namespace>(&plane.client, &plane.tasks);
+    let accounts = cache::<ServiceAccount>(&plane.client, &plane.tasks);
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    until("the account is there", &accounts, |all| {
+        all.iter().any(|account| account.metadata.namespace.as_deref() == Some("team"))
+    })
+    .await;
+    let meta = json!({"name": "one", "namespace": "team"});
+    plane
+        .create::<Pod>(json!({"metadata": meta, "spec": {"containers": [{"name": "c", "image": "app:1"}]}}))
+        .await;
+    plane
+        .create::<Service>(
+            json!({"metadata": meta, "spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]}}),
+        )
+        .await;
+    until("the Pod runs", &plane.pods, |pods| {
+        let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+        pods.iter().any(|pod| phase(pod).as_deref() == Some("Running"))
+    })
+    .await;
+    namespaces.delete("team", &DeleteParams::default()).await.unwrap();
+    until("namespace gone", &all, |all| !all.iter().any(|namespace| named(namespace, "team"))).await;
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(plane.client.clone(), "team");
+    assert!(pods.get_opt("one").await.unwrap().is_none());
+    let services: Api<Service> = Api::namespaced(plane.client.clone(), "team");
+    assert!(services.get_opt("one").await.unwrap().is_none());
     plane.stop().await;
 }
