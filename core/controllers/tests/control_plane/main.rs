@@ -5,12 +5,14 @@
 
 mod certificates;
 mod collection;
+mod collection_of_pods;
 mod daemons;
 mod disruptions;
 mod harness;
 mod kubelet;
 mod nodes;
 mod protection;
+mod quota_lives;
 mod quotas;
 mod replication;
 mod rollouts;

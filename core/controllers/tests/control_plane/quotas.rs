@@ -14,7 +14,7 @@ fn used(quota: &ResourceQuota) -> Value {
     json!(quota.status.as_ref().and_then(|status| status.used.clone()).unwrap_or_default())
 }
 
-async fn until_used(quotas: &Cache<ResourceQuota>, name: &str, expected: Value) {
+pub async fn until_used(quotas: &Cache<ResourceQuota>, name: &str, expected: Value) {
     until(&format!("quota {name} at {expected}"), quotas, |all| {
         all.iter().any(|quota| named(quota, name) && used(quota) == expected)
     })
