@@ -1,6 +1,6 @@
 //! Discovery, OpenAPI, health, version, mounts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tiphys_api::serve::{Handler, Mount, full};
 
 use super::harness::Harness;
@@ -144,5 +144,89 @@ async fn abuse_09_paths_that_climb_are_refused() {
         "/api/v1/namespaces/default/pods/..",
     ] {
         api.get(path).await.refused(400, "BadRequest");
+    }
+}
+
+/// What every cluster serves, of each group one kind: group, version, resource.
+const SERVED: &[(&str, &str, &str)] = &[
+    ("", "v1", "namespaces"),
+    ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "v1", "apiservices"),
+    ("apps", "v1", "deployments"),
+    ("authentication.k8s.io", "v1", "tokenreviews"),
+    ("authorization.k8s.io", "v1", "selfsubjectaccessreviews"),
+    ("autoscaling", "v1", "horizontalpodautoscalers"),
+    ("autoscaling", "v2", "horizontalpodautoscalers"),
+    ("batch", "v1", "jobs"),
+    ("certificates.k8s.io", "v1", "certificatesigningrequests"),
+    ("coordination.k8s.io", "v1", "leases"),
+    ("discovery.k8s.io", "v1", "endpointslices"),
+    ("events.k8s.io", "v1", "events"),
+    ("networking.k8s.io", "v1", "ingresses"),
+    ("node.k8s.io", "v1", "runtimeclasses"),
+    ("policy", "v1", "poddisruptionbudgets"),
+    ("scheduling.k8s.io", "v1", "priorityclasses"),
+    ("storage.k8s.io", "v1", "csinodes"),
+];
+
+fn has(list: &Value, key: &str, wanted: &str) -> bool {
+    list.as_array().expect("a list").iter().any(|one| one[key] == wanted)
+}
+
+#[tokio::test]
+async fn each_group_has_its_versions_and_each_version_its_resources() {
+    let api = Harness::start().await;
+    let groups = api.get("/apis/").await.expect(200)["groups"].take();
+    let groups = groups.as_array().expect("groups");
+    assert!(groups.len() > 15, "{} groups", groups.len());
+    for group in groups {
+        let name = group["name"].as_str().expect("a name");
+        let alone = api.get(&format!("/apis/{name}/")).await.expect(200);
+        assert_eq!(
+            (&alone["versions"], &alone["preferredVersion"]),
+            (&group["versions"], &group["preferredVersion"])
+        );
+        let preferred = alone["preferredVersion"]["groupVersion"].as_str().expect("a version");
+        assert!(has(&alone["versions"], "groupVersion", preferred), "{alone}");
+        for version in alone["versions"].as_array().expect("versions") {
+            let group_version = version["groupVersion"].as_str().expect("a version");
+            let resources = api.get(&format!("/apis/{group_version}")).await.expect(200);
+            assert_eq!(resources["groupVersion"], group_version);
+            assert!(!resources["resources"].as_array().expect("resources").is_empty(), "{group_version}");
+        }
+    }
+    for (group, version, resource) in SERVED {
+        let (path, group_version) = match *group {
+            "" => (format!("/api/{version}"), (*version).to_owned()),
+            group => (format!("/apis/{group}/{version}"), format!("{group}/{version}")),
+        };
+        let resources = api.get(&path).await.expect(200);
+        assert_eq!(resources["groupVersion"], group_version.as_str());
+        assert!(has(&resources["resources"], "name", resource), "{path} {resource}");
+    }
+}
+
+#[tokio::test]
+async fn what_every_cluster_serves_is_in_aggregated_discovery() {
+    let api = Harness::start().await;
+    let one = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    // As client-go asks.
+    let many = format!("{one},{},application/json", one.replace("v=v2", "v=v2beta1"));
+    for accept in [one, &many] {
+        let mut items = api.get_as("/api", accept).await.expect(200)["items"].take();
+        let apis = api.get_as("/apis", accept).await.expect(200)["items"].take();
+        items.as_array_mut().expect("groups").extend(apis.as_array().expect("groups").clone());
+        for (group, version, resource) in SERVED {
+            let groups = items.as_array().expect("groups").iter();
+            // The core group has no name.
+            let mut found =
+                groups.filter(|item| item["metadata"]["name"].as_str().unwrap_or_default() == *group);
+            let found = found.next().unwrap_or_else(|| panic!("no group {group:?}"));
+            let mut versions = found["versions"].as_array().expect("versions").iter();
+            let found = versions.find(|one| one["version"] == *version);
+            let found = found.unwrap_or_else(|| panic!("no {group}/{version}"));
+            assert!(has(&found["resources"], "resource", resource), "{group}/{version} {resource}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A webhook: an HTTPS server that answers as it is told, and remembers what it was asked.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub enum Reply {
     Response(Value),
     /// Status, Location and body.
     Http(u16, String, String),
+    /// The same, so much later.
+    After(Duration, Box<Reply>),
     Never,
 }
 
@@ -109,7 +111,12 @@ async fn answer(
     let mut review: Value = serde_json::from_slice(&body).unwrap_or_default();
     review["path"] = path.into();
     asked.lock().push(review.clone());
-    match judge(&review["request"]) {
+    let mut reply = judge(&review["request"]);
+    while let Reply::After(wait, then) = reply {
+        tokio::time::sleep(wait).await;
+        reply = *then;
+    }
+    match reply {
         Reply::Response(mut response) => {
             response["uid"] = review["request"]["uid"].clone();
             let answer = json!({ "kind": "AdmissionReview", "apiVersion": review["apiVersion"], "response": response });
@@ -119,7 +126,7 @@ async fn answer(
             let response = Response::builder().status(status).header("location", location);
             response.body(Full::from(body)).expect("a response")
         }
-        Reply::Never => std::future::pending().await,
+        Reply::Never | Reply::After(..) => std::future::pending().await,
     }
 }
 

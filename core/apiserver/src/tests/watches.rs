@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Harness, MAPS, event};
+use super::harness::{Harness, MAPS, Watching, event};
 
 #[tokio::test]
 async fn changes_are_sent_in_order() {
@@ -122,4 +122,46 @@ async fn metadata_alone_can_be_watched() {
     let first = watch.next().await.expect("an event");
     assert_eq!(first["object"]["kind"], "PartialObjectMetadata");
     assert_eq!(first["object"].get("data"), None);
+}
+
+/// The revisions of the next events.
+async fn versions(watch: &mut Watching, number: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    while seen.len() < number {
+        let event = watch.next().await.expect("an event");
+        seen.push(event["object"]["metadata"]["resourceVersion"].as_str().expect("a version").to_owned());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn watches_that_begin_at_any_moment_bring_the_same_order() {
+    const WRITES: usize = 60;
+    let api = Harness::start().await;
+    let now = api.get(&format!("{MAPS}?limit=1")).await.expect(200)["metadata"].take();
+    let since = |version: &str| format!("{MAPS}?watch=1&resourceVersion={version}");
+    let mut first = api.watch(&since(now["resourceVersion"].as_str().unwrap())).await;
+    let writes = async {
+        for number in 0..WRITES / 3 {
+            let path = format!("{MAPS}/m{number}");
+            api.config_map(&format!("m{number}"), json!({}), json!({})).await;
+            api.patch(&path, "merge", &json!({"data": {"k": "1"}})).await.expect(200);
+            api.delete(&path).await.expect(200);
+        }
+    };
+    // Each event opens a watch that begins after it, while the writes go on.
+    let reads = async {
+        let (mut all, mut later) = (Vec::new(), Vec::new());
+        while all.len() < WRITES {
+            let version = versions(&mut first, 1).await.remove(0);
+            later.push(api.watch(&since(&version)).await);
+            all.push(version);
+        }
+        (all, later)
+    };
+    let (_, (all, later)) = tokio::join!(writes, reads);
+    for (begin, mut watch) in later.into_iter().enumerate() {
+        let expected = &all[begin + 1..];
+        assert_eq!(versions(&mut watch, expected.len()).await, expected, "from the event {begin} on");
+    }
 }

@@ -1,5 +1,9 @@
 //! Webhooks, through the whole server and over HTTPS.
 
+mod changed;
+mod configured;
+mod denied;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;

@@ -3,7 +3,8 @@
 mod definitions;
 mod lifecycle;
 mod objects;
-mod versions;
+mod published;
+pub mod versions;
 mod webhooks;
 
 use serde_json::{Value, json};

@@ -193,3 +193,47 @@ async fn abuse_10_and_12_only_certified_webhooks_beyond_the_server_itself_are_ca
     api.eventually(|| async { api.get(&format!("{CRONTABS}/a")).await.text.contains("not allowed") }).await;
     assert!(hook.asked.lock().is_empty());
 }
+
+#[tokio::test]
+async fn a_list_of_objects_in_two_stored_versions_is_of_one() {
+    let api = Harness::start().await;
+    let hook = Hook::start(&api, Arc::new(rename)).await;
+    let mut definition = hook.definition(&api);
+    let versions = &mut definition["spec"]["versions"];
+    (versions[0]["storage"], versions[1]["storage"]) = (json!(true), json!(false));
+    versions[1]["served"] = json!(false);
+    define(&api, &definition).await;
+    api.post(CRONTABS, &crontab("a", json!({"cron": "1", "image": "x"}))).await.expect(201);
+    let turn = json!([
+        {"op": "replace", "path": "/spec/versions/0/storage", "value": false},
+        {"op": "replace", "path": "/spec/versions/1/storage", "value": true},
+        {"op": "replace", "path": "/spec/versions/1/served", "value": true},
+    ]);
+    let own = format!("{DEFINITIONS}/crontabs.stable.example.com");
+    api.patch(&own, "json", &turn).await.expect(200);
+    api.eventually(|| async { api.get(SECOND).await.code == 200 }).await;
+    let free = json!({"cron": "1", "free": {"picture": "y"}});
+    api.post(SECOND, &json!({"metadata": {"name": "b"}, "spec": free})).await.expect(201);
+    let stored = async |name: &str| {
+        let key = format!("/registry/stable.example.com/crontabs/default/{name}");
+        let value = api.store.get(&key, None).await.expect("a store").expect("an object");
+        serde_json::from_slice::<Value>(&value.value).expect("JSON")["apiVersion"].clone()
+    };
+    assert_eq!(
+        (stored("a").await, stored("b").await),
+        (json!("stable.example.com/v1"), json!("stable.example.com/v2"))
+    );
+    for (path, version) in [(SECOND, "stable.example.com/v2"), (CRONTABS, "stable.example.com/v1")] {
+        let list = api.get(path).await.expect(200);
+        let shown = |item: &Value| {
+            let picture = item["spec"]["free"]["picture"].as_str().or(item["spec"]["image"].as_str());
+            (item["apiVersion"].clone(), item["metadata"]["name"].clone(), json!(picture))
+        };
+        let items: Vec<_> = list["items"].as_array().expect("items").iter().map(shown).collect();
+        assert_eq!(list["apiVersion"], version);
+        assert_eq!(
+            items,
+            [(json!(version), json!("a"), json!("x")), (json!(version), json!("b"), json!("y")),]
+        );
+    }
+}

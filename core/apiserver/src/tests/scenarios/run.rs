@@ -1,6 +1,9 @@
 //! Steps against a server, one after the other.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use serde_json::Value;
@@ -46,16 +49,17 @@ impl<'a> Run<'a> {
             let answer = self.ask(step).await?;
             return self.judge(step, &answer);
         }
-        let again = async {
-            loop {
-                let answer = self.ask(step).await?;
-                if self.judge(step, &answer).is_ok() {
-                    return Ok(());
+        let began = Instant::now();
+        loop {
+            let answer = self.ask(step).await?;
+            match self.judge(step, &answer) {
+                Ok(()) => return Ok(()),
+                Err(why) if began.elapsed() > LIMIT => {
+                    return Err(format!("it did not come to be so: {why}"));
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
-        };
-        tokio::time::timeout(LIMIT, again).await.unwrap_or_else(|_| Err("it did not come to be so".into()))
+        }
     }
 
     async fn events(&mut self, step: &Step) -> Result<(), String> {
@@ -65,6 +69,15 @@ impl<'a> Run<'a> {
             let found = watch.next().await.ok_or_else(|| format!("wanted {wanted}, the watch ended"))?;
             if let Some(why) = missing(&wanted, &found, "") {
                 return Err(format!("{why}\nin {found}"));
+            }
+        }
+        if let Some(wanted) = step.until.as_ref().map(|wanted| self.filled(wanted)) {
+            let watch = self.watches.get_mut(&step.from).ok_or("there is no such watch")?;
+            loop {
+                let found = watch.next().await.ok_or_else(|| format!("{wanted} did not come"))?;
+                if missing(&wanted, &found, "").is_none() {
+                    break;
+                }
             }
         }
         if step.ends {

@@ -49,6 +49,8 @@ pub struct Step {
     /// The watch whose next events are these.
     pub from: String,
     pub events: Vec<Value>,
+    /// What the watch brings sooner or later; what comes before it is passed over.
+    pub until: Option<Value>,
     /// Nothing more comes from the watch: it ends.
     pub ends: bool,
 }
