@@ -68,6 +68,12 @@ pub fn helms() -> Result<Vec<PathBuf>> {
         .collect()
 }
 
+/// Upstream's sample of an extension server, in the version of its go.mod: no client of the API
+/// only, and made in the same way.
+pub fn sample_apiserver() -> Result<PathBuf> {
+    built("sample-apiserver", "k8s.io/sample-apiserver", |_| Vec::new())
+}
+
 /// A Python that has the `kubernetes` client of PyPI.
 pub fn python() -> Result<PathBuf> {
     let environment = environment(PYTHON_CLIENT)?;
@@ -109,19 +115,27 @@ fn debian_kubectl() -> Result<PathBuf> {
     Ok(folder.join("usr/bin/kubectl"))
 }
 
-/// kubectl's own main over the module it is made of, in the version of `tests/clients/kubectl/go.mod`.
+/// kubectl's own main over the module it is made of, in the version of its go.mod.
 fn newest_kubectl() -> Result<PathBuf> {
-    let module = super::package_folder().join("clients/kubectl");
-    let text = fs::read_to_string(module.join("go.mod"))?;
-    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("k8s.io/kubectl v0."));
-    let version = format!("v1.{}", lines.next().context("go.mod names k8s.io/kubectl")?);
-    let folder = once(&format!("kubectl-{version}"), |folder| {
-        let name = format!("-X k8s.io/component-base/version.gitVersion={version}");
+    built("kubectl", "k8s.io/kubectl", |version| {
+        vec![format!("-ldflags=-X k8s.io/component-base/version.gitVersion={version}")]
+    })
+}
+
+/// A program of `tests/clients` over one Kubernetes module, built with these flags; its version v1.x
+/// is the module's v0.x.
+fn built(name: &str, module: &str, flags: impl FnOnce(&str) -> Vec<String>) -> Result<PathBuf> {
+    let folder = super::package_folder().join("clients").join(name);
+    let text = fs::read_to_string(folder.join("go.mod"))?;
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(module)?.strip_prefix(" v0."));
+    let version = format!("v1.{}", lines.next().with_context(|| format!("go.mod names {module}"))?);
+    let made_in = once(&format!("{name}-{version}"), |aside| {
         let mut go = go()?;
-        go.current_dir(&module).args(["build", "-trimpath", "-ldflags", &name, "-o"]).arg(folder).arg(".");
+        go.current_dir(&folder).args(["build", "-trimpath"]).args(flags(&version));
+        go.arg("-o").arg(aside.join(name)).arg(".");
         made(&mut go)
     })?;
-    Ok(folder.join("kubectl"))
+    Ok(made_in.join(name))
 }
 
 /// The minor version that a kubectl says of itself; none of one that chooses among others.

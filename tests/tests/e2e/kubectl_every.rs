@@ -1,7 +1,7 @@
 //! Every kubectl, from the oldest that Debian has to the newest: each walks through the
 //! verbs in a namespace of its own.
 //!
-//! A walk is a file of steps (`kubectl_objects`, `kubectl_access`, `kubectl_pods`): what a
+//! A walk is a file of steps (`kubectl_objects`, `kubectl_published`, `kubectl_access`, `kubectl_pods`): what a
 //! person types, and what the answer must say. A version that lacks a verb skips it by its
 //! number, nowhere else. Two walks run at a time, since kubectl mostly computes by itself.
 
@@ -21,7 +21,7 @@ use tiphys_tests::{
     run,
 };
 
-use crate::{Shared, kubectl_access, kubectl_objects, kubectl_pods};
+use crate::{Shared, kubectl_access, kubectl_objects, kubectl_pods, kubectl_published};
 
 /// One kubectl and the namespace it works in.
 pub struct Session<'a> {
@@ -95,6 +95,7 @@ const WALKS: &[(&str, Walk)] = &[
     ("output", kubectl_objects::output),
     ("refusals", kubectl_objects::refusals),
     ("custom resources", kubectl_objects::custom),
+    ("published schemas", kubectl_published::walk),
     ("can-i", kubectl_access::can_i),
     ("certificate", kubectl_access::certificate),
     ("cp", kubectl_pods::copy),

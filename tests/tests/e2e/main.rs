@@ -28,10 +28,12 @@ mod kubectl_access;
 mod kubectl_every;
 mod kubectl_objects;
 mod kubectl_pods;
+mod kubectl_published;
 mod logs;
 mod messages;
 mod network;
 mod python;
+mod sample_apiserver;
 mod servers;
 mod sql;
 mod trace;
@@ -54,6 +56,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_exec_logs_port_forward", kubectl::streams),
     ("e2e_debug_joins_a_running_pod", kubectl::debug),
     ("e2e_every_kubectl_walks", kubectl_every::walk),
+    ("e2e_an_old_extension_server_answers", sample_apiserver::walk),
     ("e2e_the_python_client_walks", python::walk),
     ("e2e_helm_installs_and_rolls_back", helm::walk),
     ("e2e_a_service_is_reached_across_nodes", network::service),
