@@ -11,12 +11,13 @@ use crate::{
     write::{
         admit,
         commit::{self, Change, Part},
-        metadata,
+        decode, metadata,
     },
 };
 
 pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
-    let mut binding = body::decode(&ctx.headers, bytes)?;
+    let binding = body::decode(&ctx.headers, bytes)?;
+    let mut binding = decode::of_kind(ctx, "io.k8s.api.core.v1.Binding", binding)?;
     bind(ctx, &mut binding).await?;
     let status =
         json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });

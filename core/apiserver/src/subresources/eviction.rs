@@ -18,12 +18,13 @@ use crate::{
     write::{
         admit,
         commit::{self, Change, Part},
-        metadata,
+        decode, metadata,
     },
 };
 
 pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
-    let mut eviction = body::decode(&ctx.headers, bytes)?;
+    let eviction = body::decode(&ctx.headers, bytes)?;
+    let mut eviction = decode::of_kind(ctx, "io.k8s.api.policy.v1.Eviction", eviction)?;
     admit::subresource(ctx, &mut eviction).await?;
     let options = deletion::options(Some(&eviction["deleteOptions"]), &ctx.options)?;
     let pod = commit::load(ctx).await?.object;

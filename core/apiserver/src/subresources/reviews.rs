@@ -9,16 +9,16 @@ use super::binding;
 use crate::{
     authn, authz,
     context::Context,
-    request::{body, info::RequestInfo},
+    request::info::RequestInfo,
     status::{ApiError, Result},
-    write::metadata,
+    write::{decode, metadata},
 };
 
 pub async fn create(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
     if !ctx.info.name.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let body = body::decode(&ctx.headers, bytes)?;
+    let body = decode::object(ctx, bytes)?;
     let kind = ctx.resource.kind.kind;
     let answer = match (ctx.resource.kind.group, kind) {
         ("authentication.k8s.io", "TokenReview") => ctx.core.authenticator.token_review(body).await,

@@ -18,7 +18,10 @@ use crate::{
     status::{ApiError, Result},
     storage::Current,
     verbs::get,
-    write::commit::{self, Change, Part},
+    write::{
+        commit::{self, Change, Part},
+        decode,
+    },
 };
 
 pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Response<Body>> {
@@ -33,7 +36,7 @@ pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Re
             object
         }
         "update" => {
-            let wanted = body::decode(&ctx.headers, bytes)?;
+            let wanted = decode::of_kind(ctx, SCALE, body::decode(&ctx.headers, bytes)?)?;
             commit::update(ctx, Part::Sub("scale"), &|current| change(ctx, paths, current, &wanted)).await?
         }
         "patch" => {
@@ -48,7 +51,7 @@ pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Re
                     // A Scale has no list that would merge: the other types are one.
                     _ => patch::merge::apply(&before, &patch),
                 };
-                change(ctx, paths, current, &after)
+                change(ctx, paths, current, &decode::of_kind(ctx, SCALE, after)?)
             })
             .await?
         }
@@ -57,6 +60,8 @@ pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Re
     let shown = shaped(scale_of(&object, paths), ctx.accept.shape, &ctx.options.include_object);
     respond::object(StatusCode::OK, ctx.accept.format, ctx.options.pretty, &shown)
 }
+
+const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
 /// What `kubectl get --subresource=scale` prints.
 const COLUMNS: &[Column] = &[

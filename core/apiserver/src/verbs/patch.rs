@@ -68,6 +68,9 @@ pub fn patched(ctx: &Context, patch_type: PatchType, before: &Value, patch: &Val
     Ok(match patch_type {
         PatchType::Json => patch::json::apply(before, patch, body::LIMIT)?,
         PatchType::Strategic => patch::strategic::apply(before, patch, &ctx.resource.schema)?,
+        PatchType::Merge | PatchType::Apply if !patch.is_object() => {
+            return Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"));
+        }
         PatchType::Merge | PatchType::Apply => patch::merge::apply(before, patch),
     })
 }

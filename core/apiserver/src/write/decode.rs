@@ -3,7 +3,10 @@
 //! warning or nothing, as `fieldValidation` says.
 
 use serde_json::Value;
-use tiphys_api::schema;
+use tiphys_api::{
+    field::{FieldError, Reason},
+    schema,
+};
 
 use crate::{
     context::Context,
@@ -43,29 +46,45 @@ pub fn object(ctx: &Context, bytes: &[u8]) -> Result<Value> {
     Ok(stored(ctx, object))
 }
 
+/// The body of a subresource that takes objects of another kind: in that kind's shape.
+pub fn of_kind(ctx: &Context, definition: &str, mut object: Value) -> Result<Value> {
+    let kind = definition.rsplit('.').next().unwrap_or_default();
+    let schema = schema::of(definition).ok_or_else(|| ApiError::internal(format!("no schema of {kind}")))?;
+    let version = object["apiVersion"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let version = version.to_owned();
+    let unknown = schema::check(&schema, &mut object)
+        .map_err(|error| ApiError::bad_request(schema::refusal(kind, &version, &error.to_string())))?;
+    warn(ctx, &unknown);
+    Ok(object)
+}
+
 fn unknown_field(field: &str) -> String {
     format!("unknown field \"{field}\"")
 }
 
 /// As [`object`], for the result of a patch: an unknown field is the patch's fault.
 pub fn patched(ctx: &Context, mut object: Value) -> Result<Value> {
+    // A JSON patch may replace the whole document.
+    if !object.is_object() {
+        return Err(invalid_patch(ctx, "the patched document is not an object"));
+    }
     type_meta(ctx, &mut object)?;
     let unknown = shape(ctx, &mut object)?;
     if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        let error = tiphys_api::field::FieldError {
-            reason: tiphys_api::field::Reason::Invalid,
-            field: "patch".into(),
-            message: format!("Invalid value: {}", schema::strict_message(&unknown)),
-        };
-        return Err(ApiError::invalid(
-            ctx.resource.kind.group,
-            ctx.resource.kind.kind,
-            &ctx.info.name,
-            &[error],
-        ));
+        return Err(invalid_patch(ctx, &schema::strict_message(&unknown)));
     }
     warn(ctx, &unknown);
     Ok(stored(ctx, object))
+}
+
+fn invalid_patch(ctx: &Context, why: &str) -> ApiError {
+    let error = FieldError {
+        reason: Reason::Invalid,
+        field: "patch".into(),
+        message: format!("Invalid value: {why}"),
+    };
+    let kind = ctx.resource.kind;
+    ApiError::invalid(kind.group, kind.kind, &ctx.info.name, &[error])
 }
 
 /// As [`object`], for an applied configuration, which is always read as YAML: it holds its fields and
