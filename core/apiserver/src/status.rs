@@ -178,7 +178,7 @@ impl ApiError {
     }
 
     pub fn too_large(limit: usize) -> Self {
-        let message = format!("Request entity is too large: limit is {limit}");
+        let message = format!("Request entity too large: limit is {limit}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
     }
 

@@ -48,7 +48,8 @@ impl From<PatchError> for ApiError {
             PatchError::Malformed(why) => Self::bad_request(why),
             PatchError::Unprocessable(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", why),
             PatchError::TooLarge(why) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", why)
+                let message = format!("Request entity too large: {why}");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
             }
             PatchError::Conflicts(conflicts) => {
                 let message = conflict_message(&conflicts);

@@ -18,7 +18,7 @@ pub fn apply(document: &Value, patch: &Value, limit: usize) -> Result<Value, Pat
         .map_err(|error| PatchError::Malformed(format!("error decoding patch: {error}")))?;
     if operations.len() > OPERATIONS_LIMIT {
         return Err(PatchError::TooLarge(format!(
-            "the allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {}",
+            "The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {}",
             operations.len()
         )));
     }

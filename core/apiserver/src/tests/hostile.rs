@@ -21,6 +21,7 @@ async fn abuse_16_bombs_and_deep_nesting_are_bad_requests() {
         ("application/yaml", &deep),
         ("application/yaml", &bomb),
         ("application/yaml", &flow),
+        ("application/vnd.kubernetes.protobuf", &deep),
     ] {
         api.call(Method::POST, MAPS, media, "", body.clone()).await.refused(400, "BadRequest");
     }
@@ -29,8 +30,10 @@ async fn abuse_16_bombs_and_deep_nesting_are_bad_requests() {
         "application/merge-patch+json",
         "application/strategic-merge-patch+json",
         "application/json-patch+json",
+        "application/apply-patch+yaml",
     ] {
-        let answer = api.call(Method::PATCH, &format!("{MAPS}/a"), media, "", deep.clone()).await;
+        let answer =
+            api.call(Method::PATCH, &format!("{MAPS}/a?fieldManager=m"), media, "", deep.clone()).await;
         assert!(matches!(answer.code, 400 | 422), "{media}: {}", answer.text);
     }
 }
@@ -54,10 +57,39 @@ async fn abuse_17_a_patch_that_copies_its_way_up_is_too_large() {
 }
 
 #[tokio::test]
-async fn long_bodies_and_selectors_are_refused() {
+async fn bodies_beyond_three_mebibytes_are_refused_in_upstream_s_words() {
     let api = Harness::start().await;
-    let body = format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(3 << 20));
-    api.call(Method::POST, MAPS, "application/json", "", body).await.refused(413, "RequestEntityTooLarge");
+    api.config_map("a", json!({}), json!({})).await;
+    let object = |size: usize| format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(size));
+    let path = format!("{MAPS}/a");
+    let patches = ["json", "merge", "strategic-merge"].map(|kind| format!("application/{kind}-patch+json"));
+    let mut requests = vec![
+        (Method::POST, MAPS, "application/json"),
+        (Method::POST, MAPS, "application/yaml"),
+        (Method::POST, MAPS, "application/vnd.kubernetes.protobuf"),
+        (Method::PUT, &path, "application/json"),
+        (Method::DELETE, &path, "application/json"),
+        (Method::PATCH, &path, "application/apply-patch+yaml"),
+    ];
+    requests.extend(patches.iter().map(|media| (Method::PATCH, path.as_str(), media.as_str())));
+    for (method, path, media) in requests {
+        for size in [3 << 20, 20 << 20] {
+            let path = format!("{path}?fieldManager=m");
+            let refused = api.call(method.clone(), &path, media, "", object(size)).await;
+            let told = refused.refused(413, "RequestEntityTooLarge");
+            assert_eq!(told, "Request entity too large: limit is 3145728", "{method} {media}");
+        }
+    }
+    // What just fits is read, and refused for what it is.
+    let most = object((3 << 20) - object(0).len());
+    let told = api.call(Method::PUT, &path, "application/json", "", most).await.refused(422, "Invalid");
+    assert!(told.contains("Too long"), "{told}");
+    assert_eq!(api.get(&path).await.expect(200)["data"], json!({}));
+}
+
+#[tokio::test]
+async fn long_selectors_and_tokens_are_refused() {
+    let api = Harness::start().await;
     for selector in ["labelSelector", "fieldSelector"] {
         // As long as a line of a request may be, and no selector at all.
         let path = format!("{MAPS}?{selector}={}", "(".repeat(60_000));
