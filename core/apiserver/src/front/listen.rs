@@ -40,6 +40,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Windows for bodies that clients send; the answers' are the clients' choice.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// What the lines before a body may hold, as upstream's server takes it: long selectors, tokens that
+/// name many groups.
+const HEADERS: u32 = 1 << 20;
 /// One client multiplexes thousands of watches over a connection.
 const STREAMS: u32 = 10_000;
 
@@ -126,6 +129,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(30));

@@ -6,12 +6,12 @@ use kube::{Api, Client, Config as ClientConfig, api::PostParams};
 use super::harness::{Harness, LIMIT};
 use crate::pki::server_tls;
 
-struct Served {
-    api: Harness,
-    url: String,
+pub struct Served {
+    pub api: Harness,
+    pub url: String,
 }
 
-async fn serve() -> Served {
+pub async fn serve() -> Served {
     let api = Harness::start().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
