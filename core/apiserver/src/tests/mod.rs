@@ -10,6 +10,7 @@ mod custom;
 mod deletion;
 mod discovery;
 mod encryption;
+mod fuzz;
 pub(crate) mod harness;
 mod hostile;
 mod identities;
