@@ -34,23 +34,7 @@ mod tests {
         }
     }
 
-    /// The merge patch that makes `to` of `from`.
-    fn difference(from: &Value, to: &Value) -> Value {
-        let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
-        let gone = from.keys().filter(|k| !to.contains_key(*k)).map(|k| (k.clone(), Value::Null));
-        let kept = to.iter().filter(|(k, v)| from.get(*k) != Some(v)).map(|(k, v)| {
-            let part = from.get(k).map_or_else(|| v.clone(), |old| difference(old, v));
-            (k.clone(), part)
-        });
-        gone.chain(kept).collect::<serde_json::Map<_, _>>().into()
-    }
-
     proptest! {
-        #[test]
-        fn a_difference_leads_from_one_to_the_other(from in samples::object(), to in samples::object()) {
-            prop_assert_eq!(apply(&from, &difference(&from, &to)), to);
-        }
-
         #[test]
         fn a_patch_made_twice_is_a_patch_made_once(document in samples::object(), patch in samples::object()) {
             let once = apply(&document, &patch);

@@ -19,6 +19,10 @@ pub mod strategic;
 #[cfg(test)]
 mod apply_tests;
 #[cfg(test)]
+mod difference_tests;
+#[cfg(test)]
+mod differences;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod strategic_tests;

@@ -66,3 +66,77 @@ pub fn deployment() -> impl Strategy<Value = Value> {
         },
     )
 }
+
+fn volume(name: &'static str) -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!({"name": name, "emptyDir": {"medium": "Memory"}})),
+        "[a-c]".prop_map(move |path| json!({"name": name, "hostPath": {"path": path}})),
+        "[a-c]".prop_map(
+            move |of| json!({"name": name, "configMap": {"name": of, "items": [{"key": "k", "path": of}]}})
+        ),
+    ]
+}
+
+/// Some of these, in any order.
+fn some_of<T: Clone + std::fmt::Debug + 'static>(all: Vec<T>) -> impl Strategy<Value = Vec<T>> {
+    let n = all.len();
+    proptest::sample::subsequence(all, 0..=n).prop_shuffle()
+}
+
+/// A Pod with lists of every sort: by name, by another key, sets, atomic ones.
+pub fn pod() -> impl Strategy<Value = Value> {
+    let containers = proptest::sample::subsequence(vec!["a", "b", "c"], 1..=3)
+        .prop_shuffle()
+        .prop_flat_map(|names| names.into_iter().map(|n| container(n.to_owned())).collect::<Vec<_>>());
+    let volumes =
+        some_of(vec!["v", "w", "x"]).prop_flat_map(|names| names.into_iter().map(volume).collect::<Vec<_>>());
+    let aliases = some_of(vec!["10.0.0.1", "10.0.0.2", "10.0.0.3"])
+        .prop_map(|ips| ips.iter().map(|ip| json!({"ip": ip, "hostnames": [ip]})).collect::<Value>());
+    let finalizers = some_of(vec!["a.io/x", "b.io/x", "c.io/x"]);
+    let tolerations = some_of(vec!["k", "l"])
+        .prop_map(|keys| keys.iter().map(|key| json!({"key": key, "operator": "Exists"})).collect::<Value>());
+    let selector = option::of(btree_map("[a-c]", "[x-z]", 0..3));
+    (containers, volumes, aliases, finalizers, tolerations, selector, option::of(labels())).prop_map(
+        |(containers, volumes, aliases, finalizers, tolerations, selector, labels)| {
+            let mut pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "web", "finalizers": finalizers},
+                "spec": {
+                    "containers": containers, "volumes": volumes, "hostAliases": aliases, "tolerations": tolerations,
+                },
+            });
+            if let Some(selector) = selector {
+                pod["spec"]["nodeSelector"] = json!(selector);
+            }
+            if let Some(labels) = labels {
+                pod["metadata"]["labels"] = labels;
+            }
+            pod
+        },
+    )
+}
+
+/// A Service: its ports are known by their number.
+pub fn service() -> impl Strategy<Value = Value> {
+    let ports = some_of(vec![80, 81, 82, 83]).prop_flat_map(|ports| {
+        let named = |port| {
+            ("[a-z]{3}", option::of(1..4_u16)).prop_map(move |(name, target)| match target {
+                Some(target) => json!({"port": port, "name": name, "targetPort": target}),
+                None => json!({"port": port, "name": name}),
+            })
+        };
+        ports.into_iter().map(named).collect::<Vec<_>>()
+    });
+    (ports, option::of(labels()), some_of(vec!["10.1.0.1", "10.1.0.2"])).prop_map(
+        |(ports, selector, external)| {
+            let mut service = json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+                "spec": {"ports": ports, "externalIPs": external},
+            });
+            if let Some(selector) = selector {
+                service["spec"]["selector"] = selector;
+            }
+            service
+        },
+    )
+}
