@@ -7,6 +7,7 @@ mod contract;
 mod crash;
 mod damage;
 mod etcd;
+mod history;
 mod members;
 mod model;
 mod reopen;

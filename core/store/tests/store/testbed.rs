@@ -57,6 +57,13 @@ impl Bed {
         self.folder
     }
 
+    /// Shuts down and opens the same folder after something was done to it.
+    pub async fn reopen_after(self, options: Options, damage: impl FnOnce(&Path)) -> Self {
+        let folder = self.close().await;
+        damage(folder.path());
+        Self::at(folder, options).await
+    }
+
     /// Shuts down and opens the same folder, or connects to the same cluster, again.
     pub async fn reopen(mut self, options: Options) -> Self {
         let cluster = self.cluster.take();
