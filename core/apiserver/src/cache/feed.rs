@@ -78,7 +78,7 @@ impl Shared {
         changes.collect()
     }
 
-    fn decode(&self, record: &Record, kind: EventKind) -> CachedObject {
+    pub(super) fn decode(&self, record: &Record, kind: EventKind) -> CachedObject {
         CachedObject::decode(&self.layout, &record.key, &record.value, record.mod_revision, kind)
     }
 }

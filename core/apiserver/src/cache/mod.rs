@@ -17,7 +17,8 @@
 //!
 //! Bounds: the ring ([`Limits::ring_events`], [`Limits::ring_bytes`]) and each
 //! watcher's queue ([`Limits::watcher_events`], [`Limits::watcher_bytes`]). A
-//! reader that wants what fell off the ring gets [`CacheError::Expired`]; a watcher
+//! reader that wants what fell off the ring, or what was before it and the store
+//! has given up, gets [`CacheError::Expired`]; a watcher
 //! whose queue is full is ended with [`CacheError::SlowWatcher`].
 
 mod continue_token;
@@ -27,6 +28,7 @@ mod feed;
 mod object;
 mod query;
 mod queue;
+mod recall;
 mod resource;
 mod ring;
 pub mod selector;

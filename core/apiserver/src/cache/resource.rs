@@ -57,8 +57,8 @@ impl Default for Limits {
 
 /// The objects of one resource, as new as the store.
 pub struct ResourceCache {
-    shared: Arc<Shared>,
-    limits: Limits,
+    pub(super) shared: Arc<Shared>,
+    pub(super) limits: Limits,
 }
 
 /// What the cache and its feed have in common.
@@ -69,6 +69,8 @@ pub(super) struct Shared {
     /// How far the cache is; 0 until the first read is done.
     pub revision: watch::Sender<Revision>,
     pub progress: Mutex<Option<Progress>>,
+    /// Held by who reads what happened before the cache began.
+    pub recalling: tokio::sync::Mutex<()>,
     closing: CancellationToken,
 }
 
@@ -83,6 +85,7 @@ impl ResourceCache {
             state: Arc::new(RwLock::new(State::new(&limits))),
             revision: watch::Sender::new(0),
             progress: Mutex::new(None),
+            recalling: tokio::sync::Mutex::new(()),
             closing: tasks.token(),
         });
         let feeding = shared.clone();
@@ -154,6 +157,9 @@ impl ResourceCache {
             WatchStart::InitialEvents { freshness, .. } => freshness,
         })
         .await?;
+        if let WatchStart::FromRevision(revision) = query.start {
+            self.recall(revision).await?;
+        }
         let scope = matcher.scope();
         let mut state = self.shared.state.write();
         let mut initial = Vec::new();

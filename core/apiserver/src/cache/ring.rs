@@ -82,6 +82,20 @@ impl Ring {
         }
     }
 
+    /// Takes in what happened after one revision up to another, where the ring began; not if there is
+    /// no room for all of it, or the ring begins elsewhere by now.
+    pub fn prepend(&mut self, changes: Vec<Arc<Change>>, after: Revision, until: Revision) {
+        let bytes: usize = changes.iter().map(|change| change.bytes()).sum();
+        let fits =
+            self.changes.len() + changes.len() <= self.most_changes && self.bytes + bytes <= self.most_bytes;
+        if !fits || self.complete_after != until {
+            return;
+        }
+        changes.into_iter().rev().for_each(|change| self.changes.push_front(change));
+        self.bytes += bytes;
+        self.complete_after = after;
+    }
+
     /// Every change after a revision, in order; `None` if some are gone.
     pub fn after(&self, revision: Revision) -> Option<impl Iterator<Item = &Arc<Change>>> {
         if revision < self.complete_after {

@@ -40,6 +40,14 @@ impl Bed {
         Self { store, cache, tasks, _folder: folder }
     }
 
+    /// Another cache over the same store.
+    fn anew(self, limits: Limits) -> Self {
+        self.cache.close();
+        let extract = Arc::new(FieldPaths::new(["spec.nodeName", "status.phase"]));
+        let config = CacheConfig { prefix: PREFIX.into(), namespaced: true, extract, limits };
+        Self { cache: ResourceCache::start(config, self.store.clone(), &self.tasks), ..self }
+    }
+
     async fn end(self) {
         assert_eq!(self.tasks.shutdown(LIMIT).await, Vec::<String>::new());
     }

@@ -28,6 +28,34 @@ async fn a_watch_replays_from_its_revision_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_begins_anew_tells_what_was_before_it() {
+    let bed = Bed::new().await;
+    bed.put("default/a", "", "n").await;
+    bed.put("default/b", "", "n").await;
+    bed.put("default/a", "", "m").await;
+    bed.delete("default/b").await;
+    let bed = bed.anew(Limits::default());
+    // Where nothing happened after.
+    bed.store.transact(Txn::put("/registry/other", "x")).await.unwrap();
+    let mut both = [
+        bed.watch(WatchStart::FromRevision(2), Selector::default()).await.unwrap(),
+        bed.watch(WatchStart::FromRevision(3), Selector::default()).await.unwrap(),
+    ];
+    bed.put("default/c", "", "n").await;
+    assert_eq!(shorts(&mut both[0], 4).await, ["+b@3", "~a@4", "-b@5", "+c@7"]);
+    assert_eq!(shorts(&mut both[1], 3).await, ["~a@4", "-b@5", "+c@7"]);
+    // More than a ring may hold is gone, and so is what the store has given up.
+    let bed = bed.anew(Limits { ring_events: 3, ..Limits::default() });
+    let expired = bed.watch(WatchStart::FromRevision(2), Selector::default()).await;
+    assert!(matches!(expired, Err(CacheError::Expired { requested: 2, .. })));
+    bed.store.compact(5).await.unwrap();
+    let bed = bed.anew(Limits::default());
+    let expired = bed.watch(WatchStart::FromRevision(3), Selector::default()).await;
+    assert!(matches!(expired, Err(CacheError::Expired { requested: 3, .. })));
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_from_ones_own_write_misses_nothing_and_repeats_nothing() {
     let bed = Bed::new().await;
     bed.list(ListQuery::default()).await;
@@ -190,8 +218,9 @@ async fn a_cache_that_the_store_cut_off_begins_anew() {
             break;
         }
     }
-    let expired = bed.watch(WatchStart::FromRevision(2), Selector::default()).await.err();
-    assert!(matches!(expired, Some(CacheError::Expired { requested: 2, oldest: 3.. })), "{expired:?}");
+    // What was before it is in the store still.
+    let mut again = bed.watch(WatchStart::FromRevision(2), Selector::default()).await.unwrap();
+    assert_eq!(shorts(&mut again, 2).await, ["+b@3", "+c@3"]);
     bed.end().await;
 }
 
