@@ -36,6 +36,7 @@ mod python;
 mod sample_apiserver;
 mod servers;
 mod sql;
+mod storm;
 mod trace;
 
 /// The cluster that scenarios share.
@@ -71,6 +72,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_servers_on_one_etcd_take_over", servers::take_over),
     ("e2e_a_snapshot_makes_a_new_store", servers::snapshot),
     ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
+    ("e2e_kill_of_a_server_in_a_storm_loses_nothing", storm::kills),
     ("e2e_an_apply_is_one_trace", trace::apply),
 ];
 

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LEASES: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// One server; killed with -9 when dropped.
-struct Server {
+pub struct Server {
     process: Child,
     data: PathBuf,
 }
@@ -28,11 +28,17 @@ struct Server {
 impl Server {
     /// Starts `tiphys server` with a data folder of its own and waits until it answers.
     fn start(folder: &Path, name: &str, more: &[&str]) -> Result<Self> {
+        Self::start_at(folder, name, &[free_address()?, free_address()?], more)
+    }
+
+    /// Likewise, with addresses of the API and the dashboard: a server that is started again has
+    /// those that its clients know.
+    pub fn start_at(folder: &Path, name: &str, addresses: &[String; 2], more: &[&str]) -> Result<Self> {
         let data = folder.join(name);
         let log = fs::File::create(folder.join(format!("{name}.log")))?;
         let mut command = Command::new(binary()?);
         command.arg("server").arg("--data-dir").arg(&data).arg("--no-collector").args(more);
-        command.args(["--listen", &free_address()?, "--dashboard-listen", &free_address()?]);
+        command.args(["--listen", &addresses[0], "--dashboard-listen", &addresses[1]]);
         let process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let server = Self { process, data };
         let (_, took) = eventually(LIMIT, || server.kubectl(&["get", "--raw", "/readyz"])?.ok())
@@ -43,8 +49,12 @@ impl Server {
 
     fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
-        command.arg("--kubeconfig").arg(self.data.join("admin.kubeconfig")).args(arguments);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
         command
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data.join("admin.kubeconfig")
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Result<Output> {
@@ -75,7 +85,7 @@ impl Server {
         Ok(())
     }
 
-    fn kill(&mut self) -> Result<()> {
+    pub fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
@@ -89,7 +99,7 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> Result<String> {
+pub fn free_address() -> Result<String> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string())
 }
 
