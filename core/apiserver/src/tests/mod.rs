@@ -17,6 +17,7 @@ mod identities;
 mod kinds;
 mod lists;
 mod on_etcd;
+mod ownership;
 mod policies;
 mod protobuf;
 mod reviewer;
