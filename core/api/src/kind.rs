@@ -55,6 +55,9 @@ pub struct Column {
     pub cell: fn(object: &Value, now: i64) -> Value,
 }
 
+/// The metadata that isn't the server's own, for [`Kind::status_keeps`].
+pub const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
+
 /// A built-in kind.
 pub struct Kind {
     /// Empty for the core group.
@@ -92,6 +95,8 @@ pub struct Kind {
     pub validate_update: fn(new: &Value, old: &Value) -> Vec<FieldError>,
     /// What is wrong with a status written through its subresource.
     pub validate_status: fn(new: &Value, old: &Value) -> Vec<FieldError>,
+    /// Fields of the metadata that a write of the status leaves as they are; the others it may change.
+    pub status_keeps: &'static [&'static str],
     /// Whether `metadata.generation` counts changes of anything but metadata and status. Most
     /// kinds with a controller of their own count; Services, Nodes and claims don't.
     pub counts_generations: bool,
@@ -137,6 +142,7 @@ impl Kind {
             validate_create: |_| Vec::new(),
             validate_update: |_, _| Vec::new(),
             validate_status: |_, _| Vec::new(),
+            status_keeps: &[],
             counts_generations: false,
             columns: NAME_AND_AGE,
             selectable: &[],

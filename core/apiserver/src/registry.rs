@@ -149,16 +149,25 @@ impl Resource {
         let Some(custom) = &self.custom else {
             return match part {
                 Part::Main => self.stored.check_update(new, old),
-                Part::Status => (self.stored.validate_status)(new, old),
-                Part::Sub(_) => Vec::new(),
+                Part::Status => {
+                    let mut errors = self.check_metadata(new, old);
+                    errors.extend((self.stored.validate_status)(new, old));
+                    errors
+                }
+                Part::Sub(_) => self.check_metadata(new, old),
             };
         };
-        let mut errors = validate_update(new, old);
-        errors.extend(validate(new, self.stored));
+        let mut errors = self.check_metadata(new, old);
         errors.extend(match part {
             Part::Status => custom.version.check_status(new, old),
             _ => custom.version.check_update(new, old),
         });
+        errors
+    }
+
+    fn check_metadata(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = validate_update(new, old);
+        errors.extend(validate(new, self.stored));
         errors
     }
 

@@ -11,7 +11,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use crate::kind::{Kind, ScalePaths, Scope, Subresource};
+use crate::kind::{Kind, METADATA, ScalePaths, Scope, Subresource};
 
 /// What makes up a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,6 +62,7 @@ fn build(names: &Names) -> Kind {
         list_kind: word(&names.list_kind),
         scope: if names.namespaced { Scope::Namespaced } else { Scope::Cluster },
         subresources: Box::leak(subresources.into_boxed_slice()),
+        status_keeps: METADATA,
         selectable: words(&names.selectable),
         ..Kind::namespaced(
             word(&names.group),

@@ -10,7 +10,7 @@ use super::admission_rules::{conditions, rule_defaults, rules, selectors};
 use crate::{
     access::{default, each, empty_status, ensure, has, keep_status, list, present, text, with},
     field::FieldError,
-    kind::{Column, Conversion, Kind, Subresource},
+    kind::{Column, Conversion, Kind, METADATA, Subresource},
     table::{AGE, NAME, text_or, text_or_none},
     validate::{Errors, labels, names, one_of},
 };
@@ -23,6 +23,7 @@ const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Un
 
 pub static VALIDATING: Kind = Kind {
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     default: policy_defaults,
     prepare_create: empty_status,
     prepare_update: keep_status,

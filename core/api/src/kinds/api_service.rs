@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     access::{default, flag, has, int, list, present, text, with},
     field::FieldError,
-    kind::{Column, Kind, Subresource},
+    kind::{Column, Kind, METADATA, Subresource},
     table::{AGE, NAME},
     validate::{Errors, names},
 };
@@ -26,6 +26,7 @@ const VERSION_PRIORITY_LIMIT: i64 = 1_000;
 pub static KIND: Kind = Kind {
     categories: &["api-extensions"],
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     validate_name: names::path_segment,
     default: |service| {
         with(service, "/spec/service", |reference| default(reference, "port", 443));

@@ -18,6 +18,7 @@ pub static KIND: Kind = Kind {
     short_names: &["deploy"],
     categories: &["all"],
     subresources: &[Subresource::Status, Subresource::Scale(SCALE)],
+    status_keeps: &["labels"],
     default: defaults,
     prepare_create: empty_status,
     prepare_update: keep_status,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     access::{default, ensure, has, int, keep_status, list, text, with},
     field::FieldError,
-    kind::{Column, Kind, Subresource},
+    kind::{Column, Kind, METADATA, Subresource},
     table::{AGE, NAME, number, text_or, text_or_none},
     validate::{Errors, names},
 };
@@ -19,6 +19,7 @@ const ENTROPY_LIMIT: i64 = 60;
 pub static FLOW_SCHEMA: Kind = Kind {
     validate_name: names::dns_subdomain,
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     prepare_update: keep_status,
     default: |schema| {
         with(schema, "/spec", |spec| default(spec, "matchingPrecedence", 1000));
@@ -52,6 +53,7 @@ pub static FLOW_SCHEMA: Kind = Kind {
 
 pub static PRIORITY_LEVEL: Kind = Kind {
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     prepare_update: keep_status,
     default: level_defaults,
     validate: level,

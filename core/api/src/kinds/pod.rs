@@ -26,6 +26,7 @@ pub static KIND: Kind = Kind {
         Subresource::Named("proxy"),
         Subresource::Named("resize"),
     ],
+    status_keeps: &["ownerReferences"],
     default: |pod| {
         with(pod, "/spec", |spec| {
             // Requests first: a quantity given as a limit only is one for both.

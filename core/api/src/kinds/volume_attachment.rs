@@ -6,7 +6,7 @@ use super::volume;
 use crate::{
     access::{entries, flag, int, keep_status, present, remove, text},
     field::FieldError,
-    kind::{Column, Kind, Subresource},
+    kind::{Column, Kind, METADATA, Subresource},
     table::{AGE, NAME, text_or},
     validate::{Errors, driver_name, names, obey, unchanged},
 };
@@ -16,6 +16,7 @@ const MESSAGE_LIMIT: usize = 1024;
 
 pub static KIND: Kind = Kind {
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     prepare_create: |attachment| {
         remove(attachment, "status");
         attachment["status"] = serde_json::json!({"attached": false});

@@ -1,5 +1,5 @@
 //! certificatesigningrequests/approval: `kubectl certificate approve` adds its
-//! condition; nothing else of the request changes.
+//! condition; of the rest of the request only metadata changes.
 
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub async fn write(ctx: &Context, bytes: &[u8]) -> Result<Response<Body>> {
 
 fn change(current: &Current, wanted: &Value) -> Change {
     let mut request = current.object.clone();
-    request["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
+    request["metadata"] = wanted["metadata"].clone();
     if !request["status"].is_object() {
         request["status"] = json!({});
     }

@@ -5,6 +5,7 @@ mod admission;
 mod aggregation;
 mod apply;
 mod backing;
+mod certificate_requests;
 mod connections;
 mod custom;
 mod deletion;

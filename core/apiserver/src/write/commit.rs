@@ -303,13 +303,9 @@ fn prepare(ctx: &Context, part: Part, new: &mut Value, old: &Value) -> Result<()
     }
     metadata::check_identity(new, old, ctx.group_resource(), &ctx.info.name)?;
     if part == Part::Status {
-        let managed = new["metadata"].get("managedFields").cloned();
-        let status = new.get("status").cloned();
-        *new = old.clone();
-        replace(new, "status", status);
-        if managed.is_some() {
-            new["metadata"]["managedFields"] = managed.into();
-        }
+        let written = std::mem::replace(new, old.clone());
+        replace(new, "status", written.get("status").cloned());
+        metadata::with_status(new, &written, kind.status_keeps);
     }
     metadata::carry(new, old);
     ctx.resource.default(new);

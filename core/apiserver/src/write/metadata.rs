@@ -65,6 +65,19 @@ pub fn carry(new: &mut Value, old: &Value) {
     }
 }
 
+/// A write of the status may bring metadata along, but for what the kind keeps. `object` has
+/// the stored one.
+pub fn with_status(object: &mut Value, written: &Value, keeps: &[&str]) {
+    let Some(written) = written["metadata"].as_object() else { return };
+    let metadata = of(object);
+    // Who sends none writes nothing into it.
+    let kept = |key: &str| keeps.contains(&key) || key == "managedFields" && !written.contains_key(key);
+    metadata.retain(|key, _| kept(key));
+    metadata.extend(
+        written.iter().filter(|(key, _)| !kept(key)).map(|(key, value)| (key.clone(), value.clone())),
+    );
+}
+
 /// The caller's resourceVersion and uid, if given, must be the stored ones.
 pub fn check_identity(new: &Value, old: &Value, resource: GroupResource<'_>, name: &str) -> Result<()> {
     let (given, stored) = (text(new, "resourceVersion"), text(old, "resourceVersion"));

@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::{GROUP, request, status};
 use crate::{
     access::{empty_status, has, keep_status, list, with},
-    kind::{Column, Kind, Subresource},
+    kind::{Column, Kind, METADATA, Subresource},
     table::{AGE, NAME},
     validate::{Errors, labels, metadata, unchanged},
 };
 
 pub static CLAIM: Kind = Kind {
     subresources: &[Subresource::Status],
+    status_keeps: METADATA,
     default: |claim| with(claim, "/spec", request::defaults),
     prepare_create: empty_status,
     prepare_update: keep_status,
