@@ -8,11 +8,7 @@ use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, PostParams},
-};
-use serde_json::json;
+use kube::{Api, Client, api::PostParams};
 
 use crate::{
     context::{Context, ROOT_CA},
@@ -65,11 +61,15 @@ impl Reconciler for RootCas {
             return Ok(Requeue::No);
         }
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &key.name);
+        let data = BTreeMap::from([(CA_KEY.to_owned(), self.pem.clone())]);
         if let Some(map) = self.maps.get(&Key::new(&key.name, ROOT_CA)) {
-            let data = map.data.as_ref().and_then(|data| data.get(CA_KEY));
-            if data != Some(&self.pem) {
-                let patch = json!({"data": {CA_KEY: self.pem}});
-                found(api.patch(ROOT_CA, &PatchParams::default(), &Patch::Merge(patch)).await)?;
+            let told = object::annotation(&*map, DESCRIPTION).is_some_and(|text| !text.is_empty());
+            if !told || map.data.as_ref() != Some(&data) {
+                let mut right = (*map).clone();
+                right.data = Some(data);
+                let annotations = right.metadata.annotations.get_or_insert_default();
+                annotations.insert(DESCRIPTION.to_owned(), DESCRIPTION_TEXT.to_owned());
+                found(api.replace(ROOT_CA, &PostParams::default(), &right).await)?;
             }
             return Ok(Requeue::No);
         }
@@ -80,7 +80,7 @@ impl Reconciler for RootCas {
                 annotations: Some(BTreeMap::from([(DESCRIPTION.to_owned(), DESCRIPTION_TEXT.to_owned())])),
                 ..ObjectMeta::default()
             },
-            data: Some(BTreeMap::from([(CA_KEY.to_owned(), self.pem.clone())])),
+            data: Some(data),
             ..ConfigMap::default()
         };
         match api.create(&PostParams::default(), &map).await {

@@ -16,6 +16,7 @@ mod quota_lives;
 mod quotas;
 mod replication;
 mod rollouts;
+mod roots;
 mod scheduling;
 mod services;
 mod tokens;
