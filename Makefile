@@ -19,7 +19,7 @@ ui: ## Build the dashboard's pages
 	cd web/ui && npm install --no-audit --no-fund && npm run build
 
 build: ui ## Build the release binary: target/release/tiphys
-	cargo build --locked --release -p tiphys-node
+	TIPHYS_COMMIT=$$(git rev-parse HEAD 2>/dev/null || echo unknown) cargo build --locked --release -p tiphys-node
 	@mkdir -p target/release
 	@ln -f $(CARGO_TARGET_DIR)/$(TARGET)/release/tiphys target/release/tiphys 2>/dev/null \
 		|| cp $(CARGO_TARGET_DIR)/$(TARGET)/release/tiphys target/release/tiphys

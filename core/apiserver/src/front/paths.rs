@@ -80,7 +80,8 @@ fn version() -> Value {
         "major": "1",
         "minor": "37",
         "gitVersion": GIT_VERSION,
-        "gitCommit": "",
+        // A build that isn't told where it comes from doesn't know.
+        "gitCommit": option_env!("TIPHYS_COMMIT").unwrap_or("unknown"),
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "",
