@@ -173,3 +173,61 @@ async fn abuse_05_nobody_acts_as_another_without_the_right_to() {
     }
     asking(&[("impersonate-uid", "7")]).await.refused(400, "BadRequest");
 }
+
+#[tokio::test]
+async fn reviews_say_what_the_subject_may() {
+    let api = Harness::start().await;
+    let account = api.post(ACCOUNTS, &json!({"metadata": {"name": "robot"}})).await.expect(201);
+    let user = "system:serviceaccount:default:robot";
+    let groups = ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:default"];
+    let uid = account["metadata"]["uid"].as_str().expect("a uid");
+    let spec = json!({
+        "user": user, "groups": groups, "uid": uid,
+        "resourceAttributes": {"verb": "list", "resource": "configmaps", "namespace": "default", "version": "v1"},
+    });
+    let group = "/apis/authorization.k8s.io/v1";
+    let everywhere = format!("{group}/subjectaccessreviews");
+    let here = format!("{group}/namespaces/default/localsubjectaccessreviews");
+    let may = async |path: &str| {
+        let review =
+            json!({"metadata": {"namespace": if path == here { "default" } else { "" }}, "spec": spec});
+        let status = api.post(path, &review).await.expect(201)["status"].clone();
+        status["allowed"].as_bool().expect("an answer")
+    };
+    // An administrator acts as the account.
+    let binding = json!({
+        "metadata": {"name": "admins"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+    });
+    api.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).await.expect(201);
+    let admin = bearer(&token(&api, "default", json!({})).await);
+    let mine = [("authorization", admin.as_str())];
+    api.eventually(|| async { with(&api, "GET", MAPS, &mine, &Value::Null).await.code == 200 }).await;
+    let list = async || {
+        let as_account = [("impersonate-user", user), ("impersonate-uid", uid)];
+        let as_groups = groups.map(|group| ("impersonate-group", group));
+        let headers: Vec<_> = mine.into_iter().chain(as_account).chain(as_groups).collect();
+        with(&api, "GET", MAPS, &headers, &Value::Null).await.code
+    };
+    assert_eq!((may(&everywhere).await, may(&here).await, list().await), (false, false, 403));
+
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]);
+    api.post(&format!("{rbac}/roles"), &json!({"metadata": {"name": "reader"}, "rules": rules}))
+        .await
+        .expect(201);
+    let binding = json!({
+        "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
+    });
+    api.post(&format!("{rbac}/rolebindings"), &binding).await.expect(201);
+    // The table of rights follows its watch.
+    api.eventually(|| may(&everywhere)).await;
+    assert_eq!((may(&here).await, list().await), (true, 200));
+    let elsewhere = format!("{group}/namespaces/kube-system/localsubjectaccessreviews");
+    api.post(&elsewhere, &json!({"metadata": {"namespace": "kube-system"}, "spec": spec}))
+        .await
+        .refused(422, "Invalid");
+}
