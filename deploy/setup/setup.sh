@@ -28,6 +28,7 @@ need /usr/include/google/protobuf/timestamp.proto libprotobuf-dev "the definitio
 if [ "$purpose" = test ]; then
     need chromium chromium "the browser that drives the dashboard"
     need /bin/busybox busybox-static "the shell inside the test images"
+    need /usr/bin/curl curl "asks others by name inside the test images"
     need etcd etcd-server "the other store, which passes the same tests as the embedded one"
     need psql postgresql-client "asks over the Postgres wire"
     need /usr/bin/python3 python3 "runs the Python client, and pip, that brings it and Go"

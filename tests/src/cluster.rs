@@ -160,6 +160,20 @@ impl Cluster {
         if !root.exists() {
             crate::busybox_root(&root)?;
         }
+        self.import(name, &root)
+    }
+
+    /// Brings an image of this name with busybox and curl into every node.
+    pub fn import_curl(&self, name: &str) -> Result<()> {
+        let root = self.folder.path().join("curl");
+        if !root.exists() {
+            crate::busybox_root(&root)?;
+            crate::add_curl(&root)?;
+        }
+        self.import(name, &root)
+    }
+
+    fn import(&self, name: &str, root: &Path) -> Result<()> {
         let from = root.to_string_lossy().into_owned();
         self.tiphys(&["image", "build", "--from", &from, "--name", name])?.ok().map(drop)
     }

@@ -22,7 +22,7 @@ pub use cluster::{Cluster, binary};
 pub use command::{Output, run};
 pub use etcd::EtcdCluster;
 pub use eventually::eventually;
-pub use images::busybox_root;
+pub use images::{add_curl, busybox_root};
 pub use machine::Machine;
 
 /// The folder of the package whose tests run. Asked when they run, not when they are

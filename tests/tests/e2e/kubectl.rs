@@ -18,6 +18,13 @@ pub fn nodes(shared: &Shared) -> Result<()> {
     let table = cluster.kubectl(&["get", "nodes"])?;
     let ready = table.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
     ensure!(ready == 3, "not three Ready nodes:\n{table}");
+    // Any Pod may be placed on each.
+    let nodes = cluster.get(&["nodes"])?;
+    for node in nodes["items"].as_array().into_iter().flatten() {
+        let (name, spec) = (&node["metadata"]["name"], &node["spec"]);
+        let free = spec["taints"].as_array().is_none_or(Vec::is_empty);
+        ensure!(free && spec["unschedulable"] != true, "{name} takes no Pods: {spec}");
+    }
     Ok(())
 }
 

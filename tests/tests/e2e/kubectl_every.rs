@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 use tiphys_tests::{
     Cluster, Output,
@@ -53,6 +54,12 @@ impl Session<'_> {
         self.output(arguments, "")?.ok().with_context(|| format!("kubectl {arguments:?}"))
     }
 
+    /// The same, as JSON.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let said = self.ok(&[arguments, &["-o", "json"]].concat())?;
+        serde_json::from_str(&said).with_context(|| format!("kubectl {arguments:?} says {said}"))
+    }
+
     /// Succeeds and says each of the words.
     pub fn says(&self, arguments: &[&str], words: &[&str]) -> Result<()> {
         self.ends(arguments, "", 0, words)
@@ -85,9 +92,10 @@ impl Session<'_> {
     }
 }
 
-type Walk = fn(&Session<'_>) -> Result<()>;
+/// A name and what is done.
+pub type Step = (&'static str, fn(&Session<'_>) -> Result<()>);
 
-const WALKS: &[(&str, Walk)] = &[
+const WALKS: &[Step] = &[
     ("discovery", kubectl_objects::discovery),
     ("apply", kubectl_objects::apply),
     ("server-side apply", kubectl_objects::server_side),
@@ -125,21 +133,38 @@ pub fn walk(shared: &Shared) -> Result<()> {
 }
 
 fn one(cluster: &Cluster, kubectl: &Kubectl, nodes: &Mutex<()>) -> Result<()> {
+    in_namespace(cluster, kubectl, nodes, &format!("v{}", kubectl.minor), WALKS)
+}
+
+/// Steps of the newest kubectl alone, where versions make no difference.
+pub fn once(shared: &Shared, namespace: &str, steps: &[Step]) -> Result<()> {
+    let newest = kubectls()?.pop().context("there is a kubectl")?;
+    let cluster = shared.cluster()?;
+    in_namespace(&cluster, &newest, &Mutex::new(()), namespace, steps)
+}
+
+fn in_namespace(
+    cluster: &Cluster,
+    kubectl: &Kubectl,
+    nodes: &Mutex<()>,
+    namespace: &str,
+    steps: &[Step],
+) -> Result<()> {
     let session = Session {
         cluster,
         minor: kubectl.minor,
-        namespace: format!("v{}", kubectl.minor),
+        namespace: namespace.to_owned(),
         kubectl: kubectl.path.clone(),
         folder: TempDir::new()?,
         nodes,
     };
     let began = Instant::now();
     session.says(&["create", "namespace", &session.namespace], &["created"])?;
-    for (name, walk) in WALKS {
-        walk(&session).with_context(|| format!("{name} with kubectl 1.{}", session.minor))?;
+    for (name, step) in steps {
+        step(&session).with_context(|| format!("{name} with kubectl 1.{}", session.minor))?;
     }
-    session.says(&["delete", "namespace", &session.namespace, "--timeout=60s"], &["deleted"])?;
-    eprintln!("kubectl 1.{} walked in {:.0} s", session.minor, began.elapsed().as_secs_f64());
+    session.says(&["delete", "namespace", namespace, "--timeout=60s"], &["deleted"])?;
+    eprintln!("{namespace}: kubectl 1.{} walked in {:.0} s", session.minor, began.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -10,12 +10,19 @@ use crate::kubectl_every::{Session, text};
 
 pub fn discovery(session: &Session<'_>) -> Result<()> {
     session.says(&["api-resources"], &["deployments", "apps/v1", "CustomResourceDefinition", "hpa"])?;
-    session.says(&["api-versions"], &["apps/v1", "apiextensions.k8s.io/v1"])?;
+    session.says(&["api-versions"], &["apps/v1", "apiextensions.k8s.io/v1", "\nv1\n"])?;
     let strategy = ["explain", "deployment.spec.strategy"];
     session.says(&strategy, &["rollingUpdate", "The deployment strategy to use"])?;
     session.says(&["explain", "pod.spec", "--recursive"], &["initContainers", "restartPolicy"])?;
-    session.says(&["version"], &["v1.37.0+tiphys"])?;
-    session.says(&["cluster-info"], &["is running at"])
+    session.says(&["version"], &["Client Version", "Server Version", "v1.37.0+tiphys"])?;
+    let versions = session.json(&["version"])?;
+    // What a client says of itself is its builder's.
+    ensure!(versions["clientVersion"]["gitVersion"].is_string(), "{versions}");
+    for part in ["major", "minor", "gitVersion", "gitCommit", "buildDate", "compiler", "platform"] {
+        let is_said = versions["serverVersion"][part].as_str().is_some_and(|text| !text.is_empty());
+        ensure!(is_said, "the server's {part} is missing: {versions}");
+    }
+    session.says(&["cluster-info"], &["Kubernetes control plane", "is running at"])
 }
 
 /// Labelled by its namespace, so that who drains a Node by label takes nobody else's Pods.
@@ -47,7 +54,10 @@ pub fn apply(session: &Session<'_>) -> Result<()> {
     session.ends(&["diff", "-f", "-"], &one, 1, &["+kind: Deployment"])?;
     session.manifest(&["apply"], &one, &["deployment.apps/web created"])?;
     session.manifest(&["apply"], &one, &["deployment.apps/web unchanged"])?;
-    session.ends(&["diff", "-f", "-"], &deployment(session, 2), 1, &["-  replicas: 1", "+  replicas: 2"])?;
+    let other = deployment(session, 2).replace("busybox:1", "busybox:2");
+    let differs =
+        ["-  replicas: 1", "+  replicas: 2", "image: test.local/busybox:1", "image: test.local/busybox:2"];
+    session.ends(&["diff", "-f", "-"], &other, 1, &differs)?;
     session.manifest(&["apply"], &deployment(session, 2), &["deployment.apps/web configured"])?;
     session.says(&["wait", "deployment/web", "--for=condition=Available", "--timeout=60s"], &["met"])?;
     session.says(&["rollout", "status", "deployment/web", "--timeout=60s"], &["successfully rolled out"])?;

@@ -16,18 +16,23 @@ use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tiphys_tests::{Cluster, Machine};
 
+mod accounts;
 mod autoscaler;
 mod chaos;
 mod dashboard;
 mod down;
 mod figures;
+mod guestbook;
 mod helm;
 mod kube_rs;
 mod kubectl;
 mod kubectl_access;
+mod kubectl_controllers;
 mod kubectl_every;
+mod kubectl_lone;
 mod kubectl_objects;
 mod kubectl_pods;
+mod kubectl_proxy;
 mod kubectl_published;
 mod logs;
 mod messages;
@@ -45,6 +50,9 @@ const CLUSTER: &str = "e2e";
 /// The busybox image that scenarios run.
 const BUSYBOX: &str = "test.local/busybox:1";
 
+/// The same with curl, for Pods that ask others by name.
+const CURL: &str = "test.local/curl:1";
+
 type Scenario = fn(&Shared) -> Result<()>;
 
 /// Every scenario, in the order they run.
@@ -58,6 +66,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_debug_joins_a_running_pod", kubectl::debug),
     ("e2e_every_kubectl_walks", kubectl_every::walk),
     ("e2e_an_old_extension_server_answers", sample_apiserver::walk),
+    ("e2e_kubectl_and_replication_controllers", kubectl_controllers::walk),
+    ("e2e_kubectl_and_single_pods", kubectl_lone::walk),
+    ("e2e_kubectl_proxies", kubectl_proxy::walk),
+    ("e2e_a_guestbook_of_three_parts_works", guestbook::walk),
+    ("e2e_pods_find_what_is_of_their_account", accounts::walk),
     ("e2e_the_python_client_walks", python::walk),
     ("e2e_helm_installs_and_rolls_back", helm::walk),
     ("e2e_a_service_is_reached_across_nodes", network::service),
@@ -91,6 +104,7 @@ impl Shared {
         }
         let cluster = Cluster::up(CLUSTER, 3, &[])?;
         cluster.import_busybox(BUSYBOX)?;
+        cluster.import_curl(CURL)?;
         let cluster = Arc::new(cluster);
         *slot = Some(cluster.clone());
         Ok(cluster)
