@@ -32,6 +32,7 @@ mod flow;
 mod front;
 mod metrics;
 mod mounts;
+mod nesting;
 mod openapi;
 pub mod patch;
 pub mod pki;

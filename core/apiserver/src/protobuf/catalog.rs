@@ -14,6 +14,8 @@ use super::facts;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
+const EXTENSIONS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
+
 /// A message: an object, in JSON.
 #[derive(Debug, Default)]
 pub struct Message {
@@ -52,6 +54,32 @@ pub enum Shape {
     Time(bool),
     /// JSON within the message.
     Raw,
+    /// A schema, the message of this index, or something else in its place.
+    SchemaOr(usize, Instead),
+}
+
+/// What may stand in the place of a schema. The schema's field in the wrapper is 2
+/// if it is a truth value, and 1 beside lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Whether anything is allowed, in field 1.
+    Truth,
+    /// A list of schemas in field 2.
+    Schemas,
+    /// A list of names in field 2.
+    Texts,
+}
+
+impl Instead {
+    /// The field of the schema.
+    pub fn schema(self) -> u32 {
+        if self == Self::Truth { 2 } else { 1 }
+    }
+
+    /// The field of what stands in its place.
+    pub fn other(self) -> u32 {
+        3 - self.schema()
+    }
 }
 
 /// What is a number on the wire for the head of a field.
@@ -203,7 +231,9 @@ fn fields(line: &facts::Line, known: &HashMap<String, usize>) -> Vec<Field> {
 
 fn shape(schema: &Value, known: &HashMap<String, usize>) -> Option<Shape> {
     if let Some(definition) = reference(schema) {
-        return special(definition).or_else(|| Some(Shape::Message(*known.get(definition)?)));
+        return special(definition)
+            .or_else(|| schema_or(definition, known))
+            .or_else(|| Some(Shape::Message(*known.get(definition)?)));
     }
     if let Some(values) = schema.get("additionalProperties") {
         return Some(Shape::Map(Box::new(shape(values, known)?)));
@@ -227,6 +257,9 @@ fn reference(schema: &Value) -> Option<&str> {
 
 /// Messages with a JSON form of their own.
 fn special(definition: &str) -> Option<Shape> {
+    if definition.strip_prefix(EXTENSIONS) == Some("JSON") {
+        return Some(Shape::Raw);
+    }
     Some(match definition.strip_prefix("io.k8s.apimachinery.pkg.")? {
         "api.resource.Quantity" => Shape::Quantity,
         "util.intstr.IntOrString" => Shape::IntOrString,
@@ -235,6 +268,17 @@ fn special(definition: &str) -> Option<Shape> {
         "apis.meta.v1.FieldsV1" | "runtime.RawExtension" => Shape::Raw,
         _ => return None,
     })
+}
+
+/// What stands in schemas beside schemas.
+fn schema_or(definition: &str, known: &HashMap<String, usize>) -> Option<Shape> {
+    let instead = match definition.strip_prefix(EXTENSIONS)? {
+        "JSONSchemaPropsOrBool" => Instead::Truth,
+        "JSONSchemaPropsOrArray" => Instead::Schemas,
+        "JSONSchemaPropsOrStringArray" => Instead::Texts,
+        _ => return None,
+    };
+    Some(Shape::SchemaOr(*known.get(&format!("{EXTENSIONS}JSONSchemaProps"))?, instead))
 }
 
 #[cfg(test)]
@@ -253,9 +297,7 @@ mod tests {
 
     #[test]
     fn every_kind_and_its_list_is_known() {
-        for kind in
-            kinds::all().iter().filter(|kind| !crate::protobuf::tests::JSON_ONLY.contains(&kind.plural))
-        {
+        for kind in kinds::all() {
             assert!(named(&kind.api_version(), kind.kind).is_some(), "{}", kind.kind);
             assert!(named(&kind.api_version(), &format!("{}List", kind.kind)).is_some(), "{}", kind.kind);
         }

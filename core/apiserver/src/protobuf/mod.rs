@@ -24,6 +24,7 @@ use tiphys_api::kind::Kind;
 
 pub use self::envelope::{ListHead, frame, list, wrap};
 use crate::{
+    nesting,
     request::accept::MEDIA_TYPES,
     status::{ApiError, Result},
 };
@@ -52,6 +53,10 @@ pub fn decode(body: &[u8]) -> Result<Value> {
     let message = catalog::named(&envelope.api_version, &envelope.kind)
         .ok_or_else(|| ApiError::unsupported_media_type(MEDIA_TYPES))?;
     let mut object = read::read(message, envelope.raw).map_err(malformed)?;
+    // JSON in a message is bounded by its reader, and the message by ours; not both together.
+    if !nesting::within(&object, nesting::READABLE) {
+        return Err(malformed(Malformed("the object nests too deep")));
+    }
     object["apiVersion"] = envelope.api_version.into();
     object["kind"] = envelope.kind.into();
     Ok(object)

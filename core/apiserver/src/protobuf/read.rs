@@ -11,13 +11,14 @@ use serde_json::{Map, Value};
 
 use super::{
     Malformed,
-    catalog::{Field, Message, Shape, catalog},
+    catalog::{Field, Instead, Message, Shape, catalog},
     facts::within,
     wire::{Payload, fields, packed},
 };
 
-/// Deeper than any object is; a message that nests further is an attack.
-const DEEPEST: usize = 64;
+/// As deep as JSON is read, which is deeper than any object needs; a message that
+/// nests further is an attack.
+const DEEPEST: usize = 127;
 
 pub fn read(message: &Message, bytes: &[u8]) -> Result<Value, Malformed> {
     let mut object = Map::new();
@@ -93,7 +94,9 @@ fn add(
 fn is_zero(shape: &Shape, value: &Value) -> bool {
     match (shape, value) {
         // These are structs, which Go never takes for empty.
-        (Shape::Quantity | Shape::IntOrString | Shape::Time(_) | Shape::Raw, _) => false,
+        (Shape::Quantity | Shape::IntOrString | Shape::Time(_) | Shape::Raw | Shape::SchemaOr(..), _) => {
+            false
+        }
         (_, Value::Bool(truth)) => !truth,
         (_, Value::Number(number)) => number.as_f64() == Some(0.0),
         (_, Value::String(text)) => text.is_empty(),
@@ -133,7 +136,7 @@ fn value(shape: &Shape, payload: Payload<'_>, depth: usize) -> Result<Value, Mal
         Shape::Binary => BASE64_STANDARD.encode(payload.bytes()?).into(),
         Shape::Truth => (payload.integer()? != 0).into(),
         Shape::Integer => payload.integer()?.into(),
-        Shape::Float => payload.float()?.into(),
+        Shape::Float => float(payload.float()?),
         Shape::Message(at) => {
             let mut object = Map::new();
             collect(&mut object, catalog().message(*at), 0, payload.bytes()?, depth + 1)?;
@@ -157,12 +160,44 @@ fn value(shape: &Shape, payload: Payload<'_>, depth: usize) -> Result<Value, Mal
         Shape::IntOrString => int_or_string(payload.bytes()?)?,
         Shape::Time(false) => time(payload.bytes()?, "%Y-%m-%dT%H:%M:%SZ")?,
         Shape::Time(true) => time(payload.bytes()?, "%Y-%m-%dT%H:%M:%S%.6fZ")?,
+        Shape::SchemaOr(at, instead) => schema_or(*at, *instead, payload.bytes()?, depth)?,
         Shape::Raw => match find(payload.bytes()?, 1)? {
             Some(raw) if !raw.bytes()?.is_empty() => {
                 serde_json::from_slice(raw.bytes()?).map_err(|_| Malformed("embedded JSON is not valid"))?
             }
             _ => Value::Null,
         },
+    })
+}
+
+/// Go shows a whole number without a point.
+fn float(number: f64) -> Value {
+    let whole = number.fract() == 0.0 && number.abs() < 2_f64.powi(63);
+    if whole { (number as i64).into() } else { number.into() }
+}
+
+/// A schema, or what stands in its place. Of both, Go shows the list, and the
+/// schema before a truth value.
+fn schema_or(at: usize, instead: Instead, bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
+    let (mut schema, mut list, mut allows) = (None, Vec::new(), false);
+    for field in fields(bytes) {
+        let (number, payload) = field?;
+        if number == instead.schema() {
+            let schema = schema.get_or_insert_with(Map::new);
+            collect(schema, catalog().message(at), 0, payload.bytes()?, depth + 1)?;
+        } else if number == instead.other() {
+            match instead {
+                Instead::Truth => allows = payload.integer()? != 0,
+                Instead::Schemas => list.push(value(&Shape::Message(at), payload, depth + 1)?),
+                Instead::Texts => list.push(payload.text()?.into()),
+            }
+        }
+    }
+    Ok(match (schema, instead) {
+        _ if !list.is_empty() => list.into(),
+        (Some(schema), _) => schema.into(),
+        (None, Instead::Truth) => allows.into(),
+        (None, _) => Value::Null,
     })
 }
 

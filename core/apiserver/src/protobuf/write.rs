@@ -15,7 +15,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    catalog::{Field, Message, Shape, catalog},
+    catalog::{Field, Instead, Message, Shape, catalog},
     facts::around,
     wire::{close, open, put_bytes, put_head, put_integer},
 };
@@ -130,11 +130,12 @@ impl<'de> DeserializeSeed<'de> for Place<'_> {
             return deserializer.deserialize_any(self);
         }
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if raw.get() != "null" {
-            let begin = open(self.out, self.number);
-            put_bytes(self.out, 1, raw.get().as_bytes());
-            close(self.out, begin);
+        if raw.get() == "null" {
+            return self.visit_unit();
         }
+        let begin = open(self.out, self.number);
+        put_bytes(self.out, 1, raw.get().as_bytes());
+        close(self.out, begin);
         Ok(())
     }
 }
@@ -197,10 +198,15 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        if *self.shape != Shape::Truth {
-            return Err(E::invalid_type(serde::de::Unexpected::Bool(value), &self));
+        match self.shape {
+            Shape::Truth => put_integer(self.out, self.number, value.into()),
+            Shape::SchemaOr(_, instead @ Instead::Truth) => {
+                let begin = open(self.out, self.number);
+                put_integer(self.out, instead.other(), value.into());
+                close(self.out, begin);
+            }
+            _ => return Err(E::invalid_type(serde::de::Unexpected::Bool(value), &self)),
         }
-        put_integer(self.out, self.number, value.into());
         Ok(())
     }
 
@@ -247,15 +253,18 @@ impl<'de> Visitor<'de> for Place<'_> {
         Ok(())
     }
 
-    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<(), S::Error> {
-        let Shape::List(shape) = self.shape else {
-            return Err(S::Error::invalid_type(serde::de::Unexpected::Seq, &self));
-        };
-        loop {
-            let item = Place { shape, number: self.number, item: true, out: &mut *self.out };
-            if items.next_element_seed(item)?.is_none() {
-                return Ok(());
+    fn visit_seq<S: SeqAccess<'de>>(self, items: S) -> Result<(), S::Error> {
+        match self.shape {
+            Shape::List(shape) => each(items, shape, self.number, self.out),
+            Shape::SchemaOr(at, instead @ (Instead::Schemas | Instead::Texts)) => {
+                let schemas = *instead == Instead::Schemas;
+                let shape = if schemas { Shape::Message(*at) } else { Shape::Text };
+                let begin = open(self.out, self.number);
+                each(items, &shape, instead.other(), self.out)?;
+                close(self.out, begin);
+                Ok(())
             }
+            _ => Err(S::Error::invalid_type(serde::de::Unexpected::Seq, &self)),
         }
     }
 
@@ -264,6 +273,21 @@ impl<'de> Visitor<'de> for Place<'_> {
             Shape::Message(at) => {
                 let begin = open(self.out, self.number);
                 Object { message: catalog().message(*at), out: &mut *self.out }.visit_map(map)?;
+                close(self.out, begin);
+            }
+            Shape::SchemaOr(at, instead) => {
+                let begin = open(self.out, self.number);
+                if *instead == Instead::Truth {
+                    // Go sets both.
+                    put_integer(self.out, instead.other(), 1);
+                }
+                Place {
+                    shape: &Shape::Message(*at),
+                    number: instead.schema(),
+                    item: false,
+                    out: &mut *self.out,
+                }
+                .visit_map(map)?;
                 close(self.out, begin);
             }
             Shape::Map(shape) => loop {
@@ -281,6 +305,17 @@ impl<'de> Visitor<'de> for Place<'_> {
         }
         Ok(())
     }
+}
+
+/// The items of a list, each in a field of its own.
+fn each<'de, S: SeqAccess<'de>>(
+    mut items: S,
+    shape: &Shape,
+    number: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), S::Error> {
+    while items.next_element_seed(Place { shape, number, item: true, out: &mut *out })?.is_some() {}
+    Ok(())
 }
 
 /// A list inside a map is wrapped into a message of its own.

@@ -11,7 +11,10 @@ use k8s_pb::{
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::harness::{Answer, Harness, MAPS, PODS, deployment, pod};
+use super::{
+    custom::{DEFINITIONS, condition, crontabs, until},
+    harness::{Answer, Harness, MAPS, PODS, deployment, pod},
+};
 use crate::protobuf::{decode, encode, wire};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -315,6 +318,34 @@ async fn a_watch_sends_metadata_and_errors_in_frames() {
     assert_eq!(watch.frame().await, None);
     let yaml = api.get_as(&format!("{MAPS}?watch=1"), "application/yaml").await;
     assert_eq!(yaml.code, 406);
+}
+
+#[tokio::test]
+async fn a_definition_is_made_and_read_in_messages() {
+    let api = Harness::start().await;
+    let path = format!("{DEFINITIONS}/crontabs.stable.example.com");
+    let body = encode(&crontabs()).expect("a definition");
+    let made = api.call(Method::POST, DEFINITIONS, PROTOBUF, BOTH, body).await.message(201);
+    assert_eq!(made["spec"]["versions"], crontabs()["spec"]["versions"]);
+    let established =
+        until(&api, "crontabs.stable.example.com", |one| condition(one, "Established") == "True").await;
+    let read = api.get_as(&path, BOTH).await.message(200);
+    assert_eq!((&read["spec"], &read["status"]), (&established["spec"], &established["status"]));
+    let list = api.get_as(DEFINITIONS, BOTH).await.message(200);
+    assert_eq!(list["kind"], "CustomResourceDefinitionList");
+    assert_eq!(list["items"], json!([bare(read.clone())]));
+    let mut watch = api.watch_as(&format!("{DEFINITIONS}?watch=1"), BOTH).await;
+    assert_eq!(event(&watch.frame().await.expect("a frame")), ("ADDED".into(), read.clone()));
+
+    let mut wanted = read;
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    wanted.pointer_mut(schema).expect("properties")["more"] =
+        json!({"type": "object", "default": {}, "additionalProperties": {"type": "number", "minimum": 0.5}});
+    let body = encode(&wanted).expect("a definition");
+    let changed = api.call(Method::PUT, &path, PROTOBUF, BOTH, body).await.message(200);
+    assert_eq!(changed["spec"], wanted["spec"]);
+    assert_eq!(api.get(&path).await.expect(200)["spec"], wanted["spec"]);
+    assert_eq!(event(&watch.frame().await.expect("a frame")), ("MODIFIED".into(), changed));
 }
 
 #[tokio::test]

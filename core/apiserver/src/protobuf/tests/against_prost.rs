@@ -24,7 +24,7 @@ fn unknown(body: &[u8]) -> Unknown {
 
 /// What prost reads of what we write, which it writes back to the same value.
 #[track_caller]
-fn check<M: Message + Default>(object: &Value) -> M {
+pub fn check<M: Message + Default>(object: &Value) -> M {
     let envelope = unknown(&encode(object).expect("writes"));
     let type_meta = envelope.type_meta.expect("a type");
     assert_eq!(type_meta.api_version.as_deref(), object["apiVersion"].as_str());
@@ -36,7 +36,7 @@ fn check<M: Message + Default>(object: &Value) -> M {
     message
 }
 
-fn text(text: &Option<String>) -> &str {
+pub fn text(text: &Option<String>) -> &str {
     text.as_deref().unwrap_or_default()
 }
 

@@ -1,15 +1,13 @@
 //! Messages as kubectl writes them, as Go and prost do, and as attackers do.
 
 mod against_prost;
+mod definitions;
 mod malformed;
 mod round_trip;
 
 use serde_json::json;
 
 use super::*;
-
-/// Kinds without messages: the schemas within definitions have forms of their own there.
-pub const JSON_ONLY: &[&str] = &["customresourcedefinitions"];
 
 fn varint(mut number: usize) -> Vec<u8> {
     let mut out = Vec::new();

@@ -211,7 +211,6 @@ async fn protobuf_is_not_spoken() {
     assert_eq!(api.get_as(CRONTABS, protobuf).await.code, 406);
     let message = "k8s\0\n\x20\n\x15stable.example.com/v1\x12\x07CronTab";
     api.call(Method::POST, CRONTABS, protobuf, "", message).await.refused(415, "UnsupportedMediaType");
-    assert_eq!(api.get_as(DEFINITIONS, protobuf).await.code, 406);
     api.get_as(CRONTABS, &format!("{protobuf},application/json")).await.expect(200);
 }
 
