@@ -10,6 +10,7 @@ use serde_json::Value;
 use tiphys_store::{Compare, LeaseId, LeasePool, Op, OpResult, Record, Revision, Store, Txn, TxnResult};
 
 use crate::{
+    nesting,
     registry::Resource,
     status::{ApiError, Result},
 };
@@ -193,6 +194,12 @@ async fn encode(resource: &Resource, object: &Value) -> Result<Vec<u8>> {
 }
 
 fn without_revision(object: &Value) -> Result<Vec<u8>> {
+    if !nesting::within(object, nesting::STORED) {
+        let levels = nesting::STORED;
+        return Err(ApiError::bad_request(format!(
+            "the object with its managedFields nests deeper than {levels} levels and could not be read again; make it flatter"
+        )));
+    }
     if object.pointer("/metadata/resourceVersion").is_none() {
         return serde_json::to_vec(object).map_err(ApiError::internal);
     }

@@ -232,3 +232,21 @@ async fn a_cluster_scoped_kind_named_like_a_built_in_one_is_its_own() {
     assert_eq!(gone["kind"], "Status");
     api.get(&format!("{DEFINITIONS}/pods.stable.example.com")).await.expect(200);
 }
+
+/// The managedFields nest deeper than the object: it must stay one that can be changed and deleted.
+#[tokio::test]
+async fn abuse_16_no_object_is_stored_that_is_too_deep_to_be_read_again() {
+    let api = with_crontabs().await;
+    let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
+    let spec = |depth| json!({"cron": "1", "free": nested(depth)});
+    for depth in [116, 120, 124] {
+        api.post(CRONTABS, &crontab("deep", spec(depth))).await.refused(400, "BadRequest");
+    }
+    api.post(CRONTABS, &crontab("deep", spec(100))).await.expect(201);
+    let path = format!("{CRONTABS}/deep");
+    let deeper = json!({"spec": {"free": (0..100).fold(nested(20), |inner, _| json!({"a": inner}))}});
+    api.patch(&path, "merge", &deeper).await.refused(400, "BadRequest");
+    api.patch(&path, "merge", &json!({"spec": {"replicas": 2}})).await.expect(200);
+    api.delete(&path).await.expect(200);
+    api.get(&path).await.refused(404, "NotFound");
+}
