@@ -4,3 +4,4 @@
 //! uses them bounds the text, its depth and its cost.
 
 pub mod stack;
+pub mod words;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::admission_rules::{conditions, rule_defaults, rules, selectors};
 use crate::{
     access::{default, each, empty_status, ensure, has, keep_status, list, present, text, with},
+    cel::words::is_reserved,
     field::FieldError,
     kind::{Column, Conversion, Kind, METADATA, Subresource},
     table::{AGE, NAME, text_or, text_or_none},
@@ -321,33 +322,9 @@ fn expression(object: &Value, key: &str, path: &str, errors: &mut Errors) {
     }
 }
 
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 fn is_identifier(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.chars().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit()) && !RESERVED.contains(&name)
+    name.chars().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit()) && !is_reserved(name)
 }
 
 fn validation(validation: &Value, path: &str, errors: &mut Errors) {

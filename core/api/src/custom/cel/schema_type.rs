@@ -1,6 +1,6 @@
 //! What an expression is, as far as a schema tells.
 
-use crate::custom::Structural;
+use crate::{cel::words::is_reserved, custom::Structural};
 
 #[derive(Debug, Clone, Copy)]
 pub enum Ty<'a> {
@@ -105,33 +105,9 @@ fn field<'a>(schema: &'a Structural, escaped: &str) -> Option<&'a Structural> {
     property.or_else(by_escape).or_else(|| schema.additional.schema())
 }
 
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 /// A property's name as expressions write it: what is no identifier of the language is spelled out.
 pub fn escape(name: &str) -> String {
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return format!("__{name}__");
     }
     name.replace("__", "__underscores__")
