@@ -2,6 +2,7 @@
 //! The same requests go to kube-apiserver where its binary is at hand.
 
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,21 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use serde_json::json;
-use tiphys_tests::Cluster;
 
 use crate::{
     Row,
+    beside::Server,
     memory::{peak_since, resident},
-    peer::Peer,
     spread::quantile,
 };
 
-const PODS: usize = 10_000;
+/// How many are made, and listed.
+pub const PODS: usize = 10_000;
 const WRITERS: usize = 64;
 const LISTS: usize = 40;
 const READERS: usize = 4;
@@ -31,14 +32,8 @@ const PATH: &str = "/api/v1/namespaces/many/pods";
 /// What a server's memory may answer: the first list of an informer.
 const ANY: &str = "/api/v1/namespaces/many/pods?resourceVersion=0";
 
-/// One server that is measured.
-struct Server {
-    client: Client,
-    pid: u32,
-}
-
 /// What one server showed.
-struct Shown {
+pub struct Shown {
     creates: f64,
     create_p99: Duration,
     lists: f64,
@@ -50,36 +45,9 @@ struct Shown {
     peak: u64,
 }
 
-pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let pid = cluster.state()?["server"]["pid"].as_u64().context("the server is recorded")?;
-    let own = runtime.block_on(async {
-        let client = client(&cluster.kubeconfig()).await?;
-        show(&Server { client, pid: u32::try_from(pid)? }).await
-    })?;
-    cluster.kubectl(&["delete", "namespace", "many", "--wait=false"])?;
-    let other = match Peer::start(&runtime)? {
-        Some(peer) => Some(
-            runtime.block_on(show(&Server { client: peer.client(), pid: peer.pid() })).context("the peer")?,
-        ),
-        None => None,
-    };
-    Ok(rows(&own, other.as_ref()))
-}
-
-pub async fn client(kubeconfig: &std::path::Path) -> Result<Client> {
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig)?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
-    Ok(Client::try_from(config)?)
-}
-
-async fn show(server: &Server) -> Result<Shown> {
+pub async fn show(server: &Server) -> Result<Shown> {
     let before = resident(server.pid)?;
-    send(&server.client, Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": "many"}})).await?;
-    // Pods need it, and a namespace gets it a moment later; the peer has no controller that makes it.
-    let account = json!({"metadata": {"name": "default"}});
-    send(&server.client, Method::POST, "/api/v1/namespaces/many/serviceaccounts", &account).await?;
-    let (creates, create_p99) = create(&server.client).await?;
+    let (creates, create_p99) = create(&server.client, 0..PODS).await?;
     let after = resident(server.pid)?;
     // The first one warms what there is to warm.
     let bytes = list(&server.client, PATH).await?;
@@ -116,8 +84,12 @@ async fn show(server: &Server) -> Result<Shown> {
 }
 
 /// Pods of about 2 KB that nobody schedules: creates a second, and the slowest of a hundred.
-async fn create(client: &Client) -> Result<(f64, Duration)> {
-    let next = Arc::new(AtomicUsize::new(0));
+pub async fn create(client: &Client, numbers: Range<usize>) -> Result<(f64, Duration)> {
+    send(client, Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": "many"}})).await?;
+    // Pods need it, and a namespace gets it a moment later; the peer has no controller that makes it.
+    let account = json!({"metadata": {"name": "default"}});
+    send(client, Method::POST, "/api/v1/namespaces/many/serviceaccounts", &account).await?;
+    let (next, end) = (Arc::new(AtomicUsize::new(numbers.start)), numbers.end);
     let started = Instant::now();
     let writers: Vec<_> = (0..WRITERS)
         .map(|_| {
@@ -126,7 +98,7 @@ async fn create(client: &Client) -> Result<(f64, Duration)> {
                 let mut took = Vec::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= PODS {
+                    if number >= end {
                         return anyhow::Ok(took);
                     }
                     let started = Instant::now();
@@ -140,7 +112,7 @@ async fn create(client: &Client) -> Result<(f64, Duration)> {
     for writer in writers {
         took.extend(writer.await??);
     }
-    Ok((PODS as f64 / started.elapsed().as_secs_f64(), quantile(&took, 0.99)))
+    Ok((numbers.len() as f64 / started.elapsed().as_secs_f64(), quantile(&took, 0.99)))
 }
 
 fn pod(number: usize) -> serde_json::Value {
@@ -182,7 +154,7 @@ async fn list(client: &Client, path: &str) -> Result<usize> {
     Ok(bytes)
 }
 
-async fn send(client: &Client, method: Method, path: &str, object: &serde_json::Value) -> Result<()> {
+pub async fn send(client: &Client, method: Method, path: &str, object: &serde_json::Value) -> Result<()> {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -196,7 +168,7 @@ async fn send(client: &Client, method: Method, path: &str, object: &serde_json::
     Ok(())
 }
 
-fn rows(own: &Shown, other: Option<&Shown>) -> Vec<Row> {
+pub fn rows(own: &Shown, other: Option<&Shown>) -> Vec<Row> {
     let versus = |ratio: &dyn Fn(&Shown) -> f64, text: &dyn Fn(&Shown) -> String| {
         other.map_or_else(String::new, |other| {
             format!("; kube-apiserver {}: {:.1}x", text(other), ratio(other))

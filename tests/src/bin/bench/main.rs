@@ -1,6 +1,7 @@
 //! `make bench`: what a user waits for, measured on a real cluster from the real
 //! binary. Prints a table; docs/benchmarks.md keeps it with the machine.
 //!
+//! Arguments choose parts (`bench idle beside`); none means all.
 //! `KUBE_APISERVER=/path` measures kube-apiserver in the same run.
 //!
 //! Nothing here passes or fails: numbers on shared machines are read by people.
@@ -13,8 +14,11 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use tiphys_tests::Cluster;
 
+mod beside;
+mod fanout;
 mod idle;
 mod list;
+mod many;
 mod memory;
 mod peer;
 mod pods;
@@ -41,21 +45,40 @@ fn main() -> Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a crypto provider is installed already"))?;
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
+    for part in asked.iter().filter(|part| !PARTS.contains(&part.as_str())) {
+        anyhow::bail!("no part is called {part}: choose of {}", PARTS.join(", "));
+    }
     let mut rows = Vec::new();
     {
         let one = Cluster::up("bench", 1, &[])?;
         keep(&mut rows, start(&one, "one node", "5 s")?);
-        keep(&mut rows, idle::measure(&one)?);
-        keep(&mut rows, pods::measure(&one)?);
-        keep(&mut rows, reaction::measure(&one)?);
-        keep(&mut rows, list::measure(&one)?);
+        for (part, measure) in ON_ONE_NODE {
+            if wanted(part) {
+                keep(&mut rows, measure(&one)?);
+            }
+        }
     }
-    let three = Cluster::up("bench3", 3, &[])?;
-    keep(&mut rows, start(&three, "three nodes", "10 s")?);
-    drop(three);
+    if wanted("three") {
+        let three = Cluster::up("bench3", 3, &[])?;
+        keep(&mut rows, start(&three, "three nodes", "10 s")?);
+    }
     println!("{}", table(&rows));
     Ok(())
 }
+
+type Measure = fn(&Cluster) -> Result<Vec<Row>>;
+
+/// In this order: the later ones leave much behind.
+const ON_ONE_NODE: &[(&str, Measure)] = &[
+    ("idle", idle::measure),
+    ("pods", pods::measure),
+    ("reaction", reaction::measure),
+    ("beside", beside::measure),
+    ("many", many::measure),
+];
+const PARTS: &[&str] = &["idle", "pods", "reaction", "beside", "many", "three"];
 
 /// Shown at once too: a later part may fail.
 fn keep(rows: &mut Vec<Row>, more: Vec<Row>) {

@@ -14,7 +14,7 @@ use serde_json::json;
 use tiphys_runtime::cri::Cri;
 use tiphys_tests::Cluster;
 
-use crate::{IMAGE, Row, list::client, spread::quantile};
+use crate::{IMAGE, Row, beside::client, spread::quantile};
 
 const ROUNDS: usize = 7;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tiphys_tests::{Cluster, eventually};
 
-use crate::{IMAGE, Row, list::client, spread::quantile};
+use crate::{IMAGE, Row, beside::client, spread::quantile};
 
 const LINES: usize = 100;
 const STEPS: u32 = 10;
