@@ -6,7 +6,10 @@
 //! The built-in kinds are there for good; custom ones come and go with their
 //! definitions ([`custom`](crate::custom)), each set of them under its definition's name.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -189,6 +192,7 @@ impl Resource {
 /// All that is served.
 pub struct Registry {
     builtin: Vec<Arc<Resource>>,
+    places: Places,
     /// By their definitions' names.
     custom: ArcSwap<BTreeMap<String, Arc<Installed>>>,
     store: Arc<dyn Store>,
@@ -202,8 +206,8 @@ impl Registry {
             let cache = ResourceCache::start(cache_config(kind), store.clone(), tasks);
             caches.insert((kind.group, kind.plural), cache);
         }
-        let builtin = kinds::all().iter().map(|kind| Arc::new(resource(kind, &caches))).collect();
-        Self { builtin, custom: ArcSwap::default(), store }
+        let builtin: Vec<_> = kinds::all().iter().map(|kind| Arc::new(resource(kind, &caches))).collect();
+        Self { places: Places::of(&builtin), builtin, custom: ArcSwap::default(), store }
     }
 
     /// The resources that are always there.
@@ -223,15 +227,13 @@ impl Registry {
             let kind = resource.kind;
             (kind.group, kind.version, kind.plural) == (group, version, plural)
         };
-        let builtin = self.builtin.iter().find(is_it).cloned();
+        let builtin = self.places.served.get(&(group, version, plural)).cloned();
         builtin.or_else(|| self.defined(group, plural)?.resources.iter().find(is_it).cloned())
     }
 
     /// A resource in the version in which its objects are kept, served or not.
     pub fn stored(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
-        let is_it =
-            |resource: &&Arc<Resource>| (resource.kind.group, resource.kind.plural) == (group, plural);
-        let builtin = self.builtin.iter().filter(|resource| resource.is_kept()).find(is_it).cloned();
+        let builtin = self.places.kept.get(&(group, plural)).cloned();
         builtin.or_else(|| Some(self.defined(group, plural)?.storage.clone()))
     }
 
@@ -294,6 +296,29 @@ impl Registry {
     }
 }
 
+/// The built-in resources by their names: every request asks for some of them.
+struct Places {
+    /// By group, version and plural.
+    served: HashMap<(&'static str, &'static str, &'static str), Arc<Resource>>,
+    /// By group and plural, in the version in which objects are kept.
+    kept: HashMap<(&'static str, &'static str), Arc<Resource>>,
+}
+
+impl Places {
+    /// Of two with the same name the first one counts.
+    fn of(builtin: &[Arc<Resource>]) -> Self {
+        let mut places = Self { served: HashMap::new(), kept: HashMap::new() };
+        for resource in builtin {
+            let kind = resource.kind;
+            places.served.entry((kind.group, kind.version, kind.plural)).or_insert_with(|| resource.clone());
+            if resource.is_kept() {
+                places.kept.entry((kind.group, kind.plural)).or_insert_with(|| resource.clone());
+            }
+        }
+        places
+    }
+}
+
 fn cache_config(kind: &Kind) -> CacheConfig {
     let prefix = match kind.group {
         "" => format!("/registry/{}/", kind.plural),
@@ -338,7 +363,14 @@ fn stored_kind(kind: &'static Kind) -> &'static Kind {
     candidates.first().map_or(kind, |other| **other)
 }
 
-fn decoded(object: &CachedObject) -> Option<Arc<Value>> {
+/// Few objects that nearly every write is measured by: what is decoded of them is kept with them.
+const CONSULTED: &[&str] =
+    &["namespaces", "serviceaccounts", "limitranges", "priorityclasses", "runtimeclasses", "storageclasses"];
+
+fn decoded(resource: &Resource, object: &CachedObject) -> Option<Arc<Value>> {
+    if resource.custom.is_none() && CONSULTED.contains(&resource.kind.plural) {
+        return object.value();
+    }
     serde_json::from_slice(&object.json).ok().map(Arc::new)
 }
 
@@ -349,7 +381,7 @@ impl Objects for Registry {
         let resource = self.stored(group, resource)?;
         let cache = resource.cache().ok()?;
         let found = cache.get(resource.within(namespace), name, Freshness::Any).now_or_never()?;
-        decoded(&*found.ok()??)
+        decoded(&resource, &*found.ok()??)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str, fields: &[(&str, &str)]) -> Vec<Arc<Value>> {
@@ -364,7 +396,9 @@ impl Objects for Registry {
             ..ListQuery::default()
         };
         match cache.list(&query).now_or_never() {
-            Some(Ok(result)) => result.objects.iter().filter_map(|object| decoded(object)).collect(),
+            Some(Ok(result)) => {
+                result.objects.iter().filter_map(|object| decoded(&resource, object)).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -26,6 +26,10 @@ mod roles;
 mod snapshots;
 mod stores;
 
+/// Requests are thousands of small pieces on many threads, and what a burst took must be given back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Static builds have no other provider; a second call would be the only way to fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -9,7 +9,7 @@ use tiphys_api::auth::UserInfo;
 
 use super::{
     ANONYMOUS, AUTHENTICATED, ISSUER, PeerCertificate, TokenKeys, UNAUTHENTICATED, bearer, bootstrap_token,
-    certificate, discovery, jwt, legacy, oidc::Issuers, review, service_account, token_request,
+    discovery, jwt, legacy, oidc::Issuers, review, service_account, token_request,
 };
 use crate::authz::{Objects, Refusal};
 
@@ -77,7 +77,7 @@ impl Authenticator {
     ) -> Result<Authenticated, Refusal> {
         let token = bearer::take(headers);
         if let Some(peer) = peer {
-            let user = certificate::user(peer).map_err(|why| refuse(&why))?;
+            let user = peer.user().map_err(refuse)?.clone();
             return Ok(Authenticated { user, notes: Vec::new() });
         }
         match token.map_err(|why| refuse(&why))? {

@@ -200,12 +200,12 @@ async fn certificates_and_static_tokens_name_their_user() {
     let der = rustls_pki_types::pem::PemObject::from_pem_slice(pem.as_bytes());
     let der: rustls_pki_types::CertificateDer<'_> = der.unwrap();
     let jane = authenticator
-        .authenticate(Some(&PeerCertificate(der.to_vec())), "/api", &mut HeaderMap::new())
+        .authenticate(Some(&PeerCertificate::read(&der)), "/api", &mut HeaderMap::new())
         .await
         .unwrap()
         .user;
     assert_eq!((jane.name.as_str(), jane.groups), ("jane", vec!["dev".into(), AUTHENTICATED.to_owned()]));
-    let broken = PeerCertificate(vec![1, 2, 3]);
+    let broken = PeerCertificate::read(&[1, 2, 3]);
     assert!(authenticator.authenticate(Some(&broken), "/api", &mut HeaderMap::new()).await.is_err());
 
     let boot = with_token(&authenticator, "let-me-in").await.unwrap();

@@ -39,7 +39,7 @@ mod tests;
 mod watcher;
 
 pub use continue_token::ContinueToken;
-pub use encode::{ListChunks, ListHead};
+pub use encode::{Items, ListChunks, ListHead};
 pub use extract::{Extract, FieldPaths, Meta};
 pub use object::{CachedObject, Labels};
 pub use query::{CacheError, Freshness, ListQuery, ListResult, WatchQuery, WatchStart};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tiphys_store::Revision;
 
 use super::{extract::Extract, splice, watcher::EventKind};
@@ -45,6 +46,8 @@ pub struct CachedObject {
     brought_by: EventKind,
     /// See [`CachedObject::protobuf`].
     protobuf: OnceLock<Bytes>,
+    /// See [`CachedObject::value`].
+    value: OnceLock<Arc<Value>>,
 }
 
 /// What the cache knows of the shape of its keys.
@@ -74,6 +77,7 @@ impl CachedObject {
             line,
             brought_by: kind,
             protobuf: OnceLock::new(),
+            value: OnceLock::new(),
         }
     }
 
@@ -90,6 +94,7 @@ impl CachedObject {
             line,
             brought_by: EventKind::Deleted,
             protobuf: OnceLock::new(),
+            value: OnceLock::new(),
         }
     }
 
@@ -111,6 +116,16 @@ impl CachedObject {
         }
         let message = write(&self.json)?.into();
         Ok(self.protobuf.get_or_init(|| message).clone())
+    }
+
+    /// The object decoded, once for all who ask, and kept as long as the object: several times its
+    /// bytes, so only for what is few and asked for often.
+    pub fn value(&self) -> Option<Arc<Value>> {
+        if let Some(value) = self.value.get() {
+            return Some(value.clone());
+        }
+        let value = serde_json::from_slice(&self.json).ok().map(Arc::new)?;
+        Some(self.value.get_or_init(|| value).clone())
     }
 
     /// The line of an event with this object. That of the event which brought it is there already.

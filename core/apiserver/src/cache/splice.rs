@@ -15,6 +15,16 @@ pub fn with_resource_version(json: &[u8], revision: Revision) -> Bytes {
     out.into()
 }
 
+/// An object's `metadata` as it is written.
+pub fn metadata(json: &[u8]) -> Option<&[u8]> {
+    let top = skip_space(json, 0);
+    if json.get(top) != Some(&b'{') {
+        return None;
+    }
+    let (from, to) = member(json, top + 1, b"metadata")??;
+    json.get(from..to)
+}
+
 /// The most that [`splice_into`] adds.
 pub const ROOM: usize = 60;
 

@@ -138,7 +138,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 fn certificate(stream: &TlsStream<TcpStream>) -> Option<PeerCertificate> {
     let certificates = stream.get_ref().1.peer_certificates()?;
-    certificates.first().map(|certificate| PeerCertificate(certificate.as_ref().to_vec()))
+    certificates.first().map(|certificate| PeerCertificate::read(certificate.as_ref()))
 }
 
 /// Authenticates, then goes the way of all requests.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::{gzip, object, protobuf::message, shape};
 use crate::{
-    cache::{ContinueToken, ListChunks, ListHead, ListResult},
+    cache::{ContinueToken, Items, ListChunks, ListHead, ListResult},
     protobuf,
     registry::Resource,
     request::{
@@ -32,14 +32,17 @@ pub async fn respond(
     options: &Options,
     headers: &HeaderMap,
 ) -> Result<Response<Body>> {
-    let as_stored = resource.served_as_stored() && accept.shape == Shape::Object;
     let bytes: usize = result.objects.iter().map(|object| object.json.len()).sum();
     let gzip = gzip::accepted(headers);
-    if as_stored && accept.format == Format::Json && !options.pretty {
+    if let Some(items) = as_held(resource, accept).filter(|_| !options.pretty) {
         let gzip = gzip && bytes >= gzip::FROM_BYTES;
-        let api_version = resource.kind.api_version();
-        let kind = resource.kind.list_kind();
-        let chunks = ListChunks::new(ListHead { api_version: &api_version, kind: &kind }, result);
+        let (api_version, kind) = match items {
+            Items::Whole => (resource.kind.api_version(), resource.kind.list_kind().into_owned()),
+            Items::Metadata(version) => {
+                (format!("meta.k8s.io/{version}"), "PartialObjectMetadataList".to_owned())
+            }
+        };
+        let chunks = ListChunks::new(ListHead { api_version: &api_version, kind: &kind, items }, result);
         return Ok(gzip::stream(Format::Json.content_type(), chunks, gzip));
     }
     let wanted =
@@ -50,6 +53,16 @@ pub async fn respond(
     let (resource, runtime) = (resource.clone(), Handle::current());
     let made = tokio::task::spawn_blocking(move || runtime.block_on(wanted.made(&resource, &result)));
     made.await.map_err(ApiError::internal)?
+}
+
+/// How the items are cut out of the cached bytes, where these are what is served.
+pub fn as_held(resource: &Resource, accept: Accept) -> Option<Items> {
+    match (accept.format, accept.shape) {
+        _ if !resource.served_as_stored() => None,
+        (Format::Json, Shape::Object) => Some(Items::Whole),
+        (Format::Json, Shape::Metadata(version)) => Some(Items::Metadata(version)),
+        _ => None,
+    }
 }
 
 /// How the client wants the list, when not as it is stored.

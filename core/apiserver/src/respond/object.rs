@@ -13,7 +13,7 @@ use crate::{
 
 /// A JSON document.
 pub fn json(code: StatusCode, value: &Value) -> Response<Body> {
-    bytes(code, Format::Json.content_type(), value.to_string())
+    bytes(code, Format::Json.content_type(), text(value))
 }
 
 /// A body that is written already.
@@ -36,9 +36,15 @@ pub fn encoded(format: Format, pretty: bool, value: &Value) -> Result<Vec<u8>> {
     Ok(match format {
         Format::Yaml => yaml::write(value)?.into_bytes(),
         Format::Json if pretty => serde_json::to_vec_pretty(value).map_err(ApiError::internal)?,
-        Format::Json => value.to_string().into_bytes(),
+        Format::Json => text(value),
         Format::Protobuf => protobuf::encode(value)?,
     })
+}
+
+/// The document without spaces. Straight into bytes: by way of `Display` it takes twice as long.
+pub fn text(value: &Value) -> Vec<u8> {
+    // A Value has text keys only, and a Vec takes all that is written.
+    serde_json::to_vec(value).expect("a JSON value can be written")
 }
 
 /// The Status of a failed request.

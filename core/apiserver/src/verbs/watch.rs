@@ -23,7 +23,7 @@ use tiphys_store::Revision;
 
 use super::list;
 use crate::{
-    cache::{CacheError, CacheWatch, EventKind, WatchEvent, WatchQuery, WatchStart},
+    cache::{CacheError, CacheWatch, EventKind, Items, WatchEvent, WatchQuery, WatchStart},
     context::Context,
     metrics::InFlight,
     protobuf,
@@ -32,7 +32,7 @@ use crate::{
         accept::{Format, PROTOBUF_STREAM, STREAM_TYPES, Shape},
         options::Options,
     },
-    respond::{protobuf::enveloped, shape, table},
+    respond::{self, object, protobuf::enveloped, shape, table},
     status::{ApiError, Result},
 };
 
@@ -123,9 +123,18 @@ fn line(format: Format, kind: &str, object: &Value) -> Result<Bytes> {
 }
 
 fn json_line(kind: &str, object: &Value) -> Bytes {
-    let mut text = json!({ "type": kind, "object": object }).to_string();
-    text.push('\n');
-    text.into()
+    cut(kind, Items::Whole, &object::text(object))
+}
+
+/// The line of an event with its object as `items` has it.
+fn cut(kind: &str, items: Items, json: &[u8]) -> Bytes {
+    let mut line = Vec::with_capacity(json.len().min(4096) + 128);
+    line.extend_from_slice(br#"{"type":""#);
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(br#"","object":"#);
+    items.write(&mut line, json);
+    line.extend_from_slice(b"}\n");
+    line.into()
 }
 
 /// Events as lines or frames of the asked shape.
@@ -133,6 +142,8 @@ struct Encoder {
     resource: Arc<Resource>,
     format: Format,
     shape: Shape,
+    /// How lines are cut out of the cached bytes, where they are.
+    held: Option<Items>,
     include_object: String,
     /// A Table's columns go with its first event only.
     columns_sent: bool,
@@ -146,6 +157,7 @@ impl Encoder {
             resource: ctx.resource.clone(),
             format: ctx.accept.format,
             shape: ctx.accept.shape,
+            held: respond::list::as_held(&ctx.resource, ctx.accept),
             include_object: ctx.options.include_object.clone(),
             columns_sent: false,
             _open: ctx.core.metrics.watch(),
@@ -174,9 +186,12 @@ impl Encoder {
             if self.format == Format::Protobuf {
                 return Ok(protobuf::frame(kind, &enveloped(&self.resource, object)?));
             }
-            if let Some(line) = event.line().filter(|_| self.resource.served_as_stored()) {
+            if let Some(line) = event.line().filter(|_| self.held.is_some()) {
                 return Ok(line);
             }
+        }
+        if let Some(items) = self.held {
+            return Ok(cut(kind, items, &object.json));
         }
         let object = self.resource.served(&object.json).await?;
         line(self.format, kind, &self.shaped(object))

@@ -59,14 +59,15 @@ pub async fn create(ctx: &Context, change: Change) -> Result<Value> {
     }
     let prefix = metadata::text(&change.object, "generateName").to_owned();
     let generated = metadata::text(&change.object, "name").is_empty() && !prefix.is_empty();
+    if !generated {
+        return create_named(ctx, change.object, change.tracked).await;
+    }
     // A generated name may be taken: chance gives another one.
-    for _ in 0..if generated { 8 } else { 1 } {
+    for _ in 0..8 {
         let mut object = change.object.clone();
-        if generated {
-            metadata::of(&mut object).insert("name".into(), names::generate(&prefix).into());
-        }
+        metadata::of(&mut object).insert("name".into(), names::generate(&prefix).into());
         match create_named(ctx, object, change.tracked).await {
-            Err(error) if generated && error.reason == "AlreadyExists" => continue,
+            Err(error) if error.reason == "AlreadyExists" => continue,
             done => return done,
         }
     }

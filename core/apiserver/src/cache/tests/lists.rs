@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::cache::{ContinueToken, ListChunks, ListHead};
+use crate::cache::{ContinueToken, Items, ListChunks, ListHead};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_is_read_back_with_its_revision() {
@@ -131,7 +131,9 @@ async fn a_list_is_json_in_chunks() {
         bed.store.transact(Txn::put(key, pod_json(&format!("default/{n:04}"), "a=b", "n"))).await.unwrap();
     }
     let result = bed.list(ListQuery { limit: Some(599), ..ListQuery::default() }).await;
-    let chunks: Vec<_> = ListChunks::new(ListHead { api_version: "v1", kind: "PodList" }, result).collect();
+    let chunks: Vec<_> =
+        ListChunks::new(ListHead { api_version: "v1", kind: "PodList", items: Items::Whole }, result)
+            .collect();
     assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.len() < 80 << 10));
     let list: serde_json::Value = serde_json::from_slice(&chunks.concat()).unwrap();
     assert_eq!((&list["kind"], &list["apiVersion"]), (&"PodList".into(), &"v1".into()));
@@ -143,7 +145,8 @@ async fn a_list_is_json_in_chunks() {
     );
     assert!(list["metadata"]["continue"].is_string());
     let empty = ListResult { objects: Vec::new(), revision: 1, next: None, remaining: None };
-    let chunks = ListChunks::new(ListHead { api_version: "v1", kind: "PodList" }, empty).collect::<Vec<_>>();
+    let chunks = ListChunks::new(ListHead { api_version: "v1", kind: "PodList", items: Items::Whole }, empty)
+        .collect::<Vec<_>>();
     assert_eq!(chunks.concat(), b"{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}\n");
     bed.end().await;
 }
