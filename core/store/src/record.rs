@@ -50,6 +50,4 @@ pub struct Page {
     pub revision: Revision,
     /// Whether the limit cut the range off.
     pub more: bool,
-    /// How many records of the range lie behind this page.
-    pub remaining: usize,
 }

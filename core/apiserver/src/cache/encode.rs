@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, vec};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{CachedObject, ListResult, splice};
 
@@ -24,19 +24,21 @@ pub enum Items {
 
 impl Items {
     /// Appends an object, given as it is held.
-    pub fn write(self, out: &mut Vec<u8>, json: &[u8]) {
-        let Self::Metadata(version) = self else { return out.extend_from_slice(json) };
-        out.extend_from_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/"#);
-        out.extend_from_slice(version.as_bytes());
-        out.extend_from_slice(br#"","metadata":"#);
-        out.extend_from_slice(splice::metadata(json).unwrap_or(b"{}"));
-        out.push(b'}');
+    pub fn write(self, out: &mut impl BufMut, json: &[u8]) {
+        let Self::Metadata(version) = self else { return out.put_slice(json) };
+        out.put_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/"#);
+        out.put_slice(version.as_bytes());
+        out.put_slice(br#"","metadata":"#);
+        out.put_slice(splice::metadata(json).unwrap_or(b"{}"));
+        out.put_u8(b'}');
     }
 }
 
-/// A list's JSON in chunks of about 64 KB: what has been sent needn't be kept.
+/// A list's JSON in chunks of about 64 KB: what has been sent needn't be kept, and its
+/// memory is used again for what follows.
 pub struct ListChunks {
     head: Option<Vec<u8>>,
+    buffer: BytesMut,
     objects: vec::IntoIter<Arc<CachedObject>>,
     items: Items,
     first: bool,
@@ -59,7 +61,8 @@ impl ListChunks {
         let items = head.items;
         let head = format!(r#"{{"kind":{kind},"apiVersion":{api_version},"metadata":{{{meta}}},"items":["#);
         let objects = result.objects.into_iter();
-        Self { head: Some(head.into_bytes()), objects, items, first: true, ended: false }
+        let buffer = BytesMut::new();
+        Self { head: Some(head.into_bytes()), buffer, objects, items, first: true, ended: false }
     }
 }
 
@@ -70,19 +73,19 @@ impl Iterator for ListChunks {
         if self.ended {
             return None;
         }
-        let mut chunk = Vec::with_capacity(CHUNK + (CHUNK >> 2));
-        chunk.extend(self.head.take().into_iter().flatten());
-        while chunk.len() < CHUNK {
+        self.buffer.reserve(CHUNK + (CHUNK >> 2));
+        self.buffer.extend_from_slice(&self.head.take().unwrap_or_default());
+        while self.buffer.len() < CHUNK {
             let Some(object) = self.objects.next() else {
-                chunk.extend_from_slice(b"]}\n");
+                self.buffer.extend_from_slice(b"]}\n");
                 self.ended = true;
                 break;
             };
             if !std::mem::take(&mut self.first) {
-                chunk.push(b',');
+                self.buffer.extend_from_slice(b",");
             }
-            self.items.write(&mut chunk, &object.json);
+            self.items.write(&mut self.buffer, &object.json);
         }
-        Some(chunk.into())
+        Some(self.buffer.split().freeze())
     }
 }

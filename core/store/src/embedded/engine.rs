@@ -123,12 +123,7 @@ impl Engine {
         let view = self.disk.view();
         drop(state);
         let records = slice.places.iter().map(|(_, position)| view.record(*position));
-        Ok(Page {
-            records: records.collect::<Result<_, _>>()?,
-            revision,
-            more: slice.remaining > 0,
-            remaining: slice.remaining,
-        })
+        Ok(Page { records: records.collect::<Result<_, _>>()?, revision, more: slice.more })
     }
 
     pub fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {

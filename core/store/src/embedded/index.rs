@@ -67,11 +67,11 @@ pub struct Index {
     bytes: u64,
 }
 
-/// Keys of a page with their places, and how many follow.
+/// Keys of a page with their places, and whether some follow.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Slice {
     pub places: Vec<(Arc<str>, Position)>,
-    pub remaining: usize,
+    pub more: bool,
 }
 
 impl Index {
@@ -135,11 +135,11 @@ impl Index {
                 break;
             }
             let Some(position) = history.at(revision) else { continue };
-            if slice.places.len() < limit {
-                slice.places.push((key.clone(), position));
-            } else {
-                slice.remaining += 1;
+            if slice.places.len() >= limit {
+                slice.more = true;
+                break;
             }
+            slice.places.push((key.clone(), position));
         }
         slice
     }
@@ -223,15 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_counts_what_remains() {
+    fn a_limit_says_whether_more_follows() {
         let mut index = Index::new(0);
         for (revision, key) in (2..).zip(["/p/a", "/p/b", "/p/c", "/q"]) {
             change(&mut index, key, revision, false);
         }
         let page = index.slice("/p/", None, 5, Some(1));
-        assert_eq!((keys(&page), page.remaining), (vec!["/p/a"], 2));
+        assert_eq!((keys(&page), page.more), (vec!["/p/a"], true));
         let page = index.slice("/p/", Some("/p/a"), 5, Some(5));
-        assert_eq!((keys(&page), page.remaining), (vec!["/p/b", "/p/c"], 0));
+        assert_eq!((keys(&page), page.more), (vec!["/p/b", "/p/c"], false));
     }
 
     #[test]

@@ -255,12 +255,10 @@ impl Shared {
         let records = answer.kvs().iter().map(|kv| convert::record(&self.keys, kv));
         let records = records.collect::<Option<Vec<_>>>();
         let records = records.ok_or_else(|| StoreError::Io("a key in etcd is not text".to_owned()))?;
-        let count = usize::try_from(answer.count()).unwrap_or(0);
         Ok(Page {
             records,
             revision: range.revision.unwrap_or_else(|| at(answer.header())),
             more: answer.more(),
-            remaining: count.saturating_sub(answer.kvs().len()),
         })
     }
 }
@@ -294,11 +292,9 @@ impl Store for Etcd {
             let limit = PAGE.min(wanted - whole.records.len()).max(1);
             let mut page = self.shared.page(&range, limit).await?;
             whole.records.append(&mut page.records);
-            let surplus = whole.records.len().saturating_sub(wanted);
+            whole.more = page.more || whole.records.len() > wanted;
             whole.records.truncate(wanted);
             whole.revision = page.revision;
-            whole.remaining = page.remaining + surplus;
-            whole.more = whole.remaining > 0;
             if !page.more || whole.records.len() >= wanted {
                 return Ok(whole);
             }

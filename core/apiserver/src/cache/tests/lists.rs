@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -148,6 +149,29 @@ async fn a_list_is_json_in_chunks() {
     let chunks = ListChunks::new(ListHead { api_version: "v1", kind: "PodList", items: Items::Whole }, empty)
         .collect::<Vec<_>>();
     assert_eq!(chunks.concat(), b"{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}\n");
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_costs_references_and_two_chunks() {
+    let bed = Bed::new().await;
+    let puts = (0..1000).map(|n| {
+        let store = bed.store.clone();
+        let (key, mut pod) = (format!("{PREFIX}default/{n:04}"), pod_json("default/x", "a=b", "n"));
+        pod.resize(4096, b' ');
+        async move { store.transact(Txn::put(key, pod)).await.unwrap().revision }
+    });
+    let last = futures::future::join_all(puts).await.into_iter().max().unwrap();
+    let query = ListQuery { freshness: Freshness::NotOlderThan(last), ..ListQuery::default() };
+    assert_eq!(bed.list(query.clone()).await.objects.len(), 1000);
+    let mut bytes = 0;
+    let cost = allocation_counter::measure(|| {
+        let result = bed.cache.list(&query).now_or_never().expect("it is that far").unwrap();
+        let head = ListHead { api_version: "v1", kind: "PodList", items: Items::Whole };
+        bytes = ListChunks::new(head, result).map(|chunk| chunk.len()).sum();
+    });
+    assert!(bytes > 4_000_000, "{bytes}");
+    assert!(cost.bytes_total < 300_000, "{cost:?}");
     bed.end().await;
 }
 
