@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         .map_err(|_| anyhow::anyhow!("a crypto provider is installed already"))?;
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
-    for part in asked.iter().filter(|part| !PARTS.contains(&part.as_str())) {
+    if let Some(part) = asked.iter().find(|part| !PARTS.contains(&part.as_str())) {
         anyhow::bail!("no part is called {part}: choose of {}", PARTS.join(", "));
     }
     let mut rows = Vec::new();
