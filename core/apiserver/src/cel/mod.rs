@@ -14,7 +14,6 @@
 //! the interpreter is an error of the expression.
 
 mod authorizer;
-mod bind;
 mod budget;
 mod convert;
 mod names;

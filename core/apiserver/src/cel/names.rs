@@ -7,10 +7,9 @@ use kube_cel::cel::{
     common::ast::{CallExpr, EntryExpr, Expr},
 };
 
-use super::{
-    rewrite::{VARIABLE, operator},
-    scope::with_library,
-};
+use tiphys_api::cel::macros::operator;
+
+use super::{rewrite::VARIABLE, scope::with_library};
 
 /// Operators that the interpreter has no function for.
 const OPERATORS: &str = "_!@-";

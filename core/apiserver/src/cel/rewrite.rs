@@ -18,10 +18,9 @@ use kube_cel::cel::{
     },
 };
 
-use super::{
-    bind,
-    budget::{ADD, TICK},
-};
+use tiphys_api::cel::macros::{self, operator, truth};
+
+use super::budget::{ADD, TICK};
 
 /// What the names of a policy's variables begin with.
 pub const VARIABLE: &str = "variables.";
@@ -52,14 +51,6 @@ pub fn text(id: u64, text: &str) -> IdedExpr {
     IdedExpr { id, expr: Expr::Literal(LiteralValue::String(text.into())) }
 }
 
-pub fn truth(id: u64, truth: bool) -> IdedExpr {
-    IdedExpr { id, expr: Expr::Literal(LiteralValue::Boolean(truth.into())) }
-}
-
-pub fn operator(name: &str, args: Vec<IdedExpr>) -> Expr {
-    Expr::Call(CallExpr { func_name: name.into(), target: None, args })
-}
-
 fn select(id: u64, select: SelectExpr) -> Result<Expr, String> {
     if matches!(&select.operand.expr, Expr::Ident(name) if name == "variables") {
         // Declared names are checked: a variable that is named is there.
@@ -77,7 +68,7 @@ fn select(id: u64, select: SelectExpr) -> Result<Expr, String> {
 }
 
 fn call(id: u64, call: CallExpr) -> Result<Expr, String> {
-    if let Some(bound) = bind::expand(id, &call)? {
+    if let Some(bound) = macros::expand(id, &call)? {
         return Ok(expression(IdedExpr { id, expr: bound })?.expr);
     }
     let target = call.target.map(|target| expression(*target).map(Box::new)).transpose()?;

@@ -9,9 +9,9 @@ use kube_cel::{
     cel::{Context, Value},
 };
 
-use tiphys_api::cel::stack::with_room;
+use tiphys_api::cel::{macros, stack::with_room};
 
-use super::{CelError, Expression, authorizer, bind, budget, guarded, rewrite::VARIABLE};
+use super::{CelError, Expression, authorizer, budget, guarded, rewrite::VARIABLE};
 
 /// A policy's variables, in the order in which they may use each other.
 pub type Variables = [(String, Expression)];
@@ -36,7 +36,7 @@ fn library() -> Context<'static> {
     let mut context = Context::default();
     context.register_all();
     budget::register(&mut context);
-    bind::register(&mut context);
+    macros::register(&mut context);
     authorizer::register(&mut context);
     context
 }

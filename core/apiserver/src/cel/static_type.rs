@@ -11,9 +11,12 @@ use kube_cel::cel::{
         CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, MapExpr, SelectExpr, operators,
     },
 };
-use tiphys_api::schema::{self, Schema};
+use tiphys_api::{
+    cel::macros,
+    schema::{self, Schema},
+};
 
-use super::{bind, budget, rewrite::TYPE_MARK};
+use super::{budget, rewrite::TYPE_MARK};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
@@ -257,7 +260,7 @@ fn apply(function: &str, types: &[Type]) -> Option<Type> {
         ("string" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring", _) => Type::Text,
         ("int", _) => Type::Int,
         ("double", _) => Type::Double,
-        (bind::PAIRS, _) => Type::List(Box::new(Type::List(Box::new(Type::Dyn)))),
+        (macros::PAIRS, _) => Type::List(Box::new(Type::List(Box::new(Type::Dyn)))),
         _ => Type::Dyn,
     })
 }

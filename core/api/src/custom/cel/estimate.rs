@@ -12,6 +12,7 @@ use super::{
     reach,
     schema_type::{Ty, escape},
 };
+use crate::cel::macros::{PAIR, PAIRS, UNUSED};
 
 /// A part of an expression.
 #[derive(Clone)]
@@ -146,7 +147,21 @@ impl<'a> Walk<'a> {
         Ok(operand.step(ty, operand.cost.saturating_add(1), named))
     }
 
+    /// A part of the pair of a loop over pairs: its type and size are known one by one.
+    fn in_pair(&self, call: &CallExpr) -> Option<Part<'a>> {
+        let [pair, index] = call.args.as_slice() else { return None };
+        match (&pair.expr, &index.expr) {
+            (Expr::Ident(name), Expr::Literal(LiteralValue::Int(index))) if name == PAIR => {
+                self.lookup(&part_of_pair(*index.inner())).map(|part| Part { cost: 2, ..part.clone() })
+            }
+            _ => None,
+        }
+    }
+
     fn call(&mut self, call: &CallExpr) -> Outcome<'a> {
+        if let Some(part) = self.in_pair(call) {
+            return Ok(part);
+        }
         let library = call.target.as_ref().and_then(|target| match &target.expr {
             Expr::Ident(word) if functions::is_library(word) && self.lookup(word).is_none() => Some(word),
             _ => None,
@@ -191,7 +206,13 @@ impl<'a> Walk<'a> {
     }
 
     fn comprehension(&mut self, of: &ComprehensionExpr) -> Outcome<'a> {
-        let range = self.part(&of.iter_range)?;
+        let (over, in_pairs) = match &of.iter_range.expr {
+            Expr::Call(CallExpr { func_name, args, .. }) if func_name == PAIRS && args.len() == 1 => {
+                (&args[0], true)
+            }
+            _ => (&of.iter_range, false),
+        };
+        let range = self.part(over)?;
         if matches!(range.ty, Ty::Bool | Ty::Int | Ty::Double | Ty::String | Ty::Timestamp | Ty::Duration) {
             return Err(format!(
                 "expression of type '{}' cannot be range of a comprehension (must be list, map, or dynamic)",
@@ -200,17 +221,19 @@ impl<'a> Walk<'a> {
         }
         let init = self.part(&of.accu_init)?;
         let depth = self.scope.len();
-        let item = match range.ty.iterated() {
-            Ty::String => Part::new(Ty::String, 1, keys_size(&range)),
-            ty => range.step(ty, 1, elements),
-        };
-        self.scope.push((of.iter_var.clone(), item));
+        if in_pairs {
+            self.scope.push((part_of_pair(0), key(&range)));
+            self.scope.push((part_of_pair(1), range.step(range.ty.element(), 1, elements)));
+        } else {
+            let item = match range.ty.iterated() {
+                Ty::String => key(&range),
+                ty => range.step(ty, 1, elements),
+            };
+            self.scope.push((of.iter_var.clone(), item));
+        }
         // What is gathered grows with the loop. Of a bound value it is the value itself.
-        let gathered = Part {
-            cost: 1,
-            size: init.size.max(if of.iter_var == "#unused" { 0 } else { 1 }),
-            ..init.clone()
-        };
+        let gathered =
+            Part { cost: 1, size: init.size.max(if of.iter_var == UNUSED { 0 } else { 1 }), ..init.clone() };
         self.scope.push((of.accu_var.clone(), gathered));
         let outcome = (|| {
             let step = self.part(&of.loop_cond)?.cost.saturating_add(self.part(&of.loop_step)?.cost);
@@ -218,13 +241,33 @@ impl<'a> Walk<'a> {
         })();
         self.scope.truncate(depth);
         let (step, result) = outcome?;
-        let gathers = matches!(init.ty, Ty::Dyn) && range.values.is_some();
-        // Each step of a loop that makes a list copies what is there already.
-        let copies = if gathers { tenth(range.size.saturating_mul(range.size)) } else { 0 };
-        let loops = range.size.saturating_mul(step.saturating_add(1)).saturating_add(copies);
+        let gathers = matches!(init.ty, Ty::Dyn);
+        // Each step of a loop that makes a list or a map copies what is there already.
+        let copies = match range.size.saturating_mul(range.size) {
+            // The entries of a map are dearer than the elements of a list.
+            squared if gathers && in_pairs => squared,
+            squared if gathers && range.values.is_some() => tenth(squared),
+            _ => 0,
+        };
+        // Making a pair is a step of its own.
+        let turn = step.saturating_add(if in_pairs { 2 } else { 1 });
+        let loops = range.size.saturating_mul(turn).saturating_add(copies);
         let cost = [init.cost, loops, result.cost].into_iter().fold(range.cost, u64::saturating_add);
         let size = if matches!(init.ty, Ty::Dyn) { result.size.max(range.size) } else { result.size };
         Ok(Part { cost, size, ..result })
+    }
+}
+
+fn part_of_pair(index: i64) -> String {
+    format!("{PAIR}{index}")
+}
+
+/// What an element goes by: its place in a list, its key in a map.
+fn key<'a>(range: &Part<'a>) -> Part<'a> {
+    match range.ty {
+        Ty::Of(schema, _) if schema.ty == "array" => Part::new(Ty::Int, 1, 1),
+        Ty::Of(..) | Ty::Meta => Part::new(Ty::String, 1, keys_size(range)),
+        _ => Part::new(Ty::Dyn, 1, keys_size(range)),
     }
 }
 

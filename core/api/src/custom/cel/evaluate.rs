@@ -30,6 +30,7 @@ thread_local! {
 
 fn functions() -> Context<'static> {
     let mut context = Context::default().with_all();
+    crate::cel::macros::register(&mut context);
     context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
     context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> {
         Ok(type_value(&type_name(&value)))

@@ -82,7 +82,7 @@ const ALL: &[(Ty<'static>, Cost, &str)] = &[
     (
         Ty::Dyn,
         Cost::Linear,
-        "bytes base64.decode _+_ distinct first flatten last lists.range max min reverse slice \
+        "@with bytes base64.decode _+_ distinct first flatten last lists.range max min reverse slice \
          sort sum url ip cidr quantity semver getQuery masked validate",
     ),
     (Ty::Duration, Cost::Fixed, "duration"),

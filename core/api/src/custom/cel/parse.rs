@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kube_cel::cel::{
-    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue},
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr},
     parser::Parser,
 };
 
-use crate::cel::stack;
+use crate::cel::{macros, stack};
 
 /// The longest rule, in bytes.
 const LIMIT: usize = 16 * 1024;
@@ -39,10 +39,13 @@ pub fn parse(text: &str) -> Result<IdedExpr, String> {
 fn parse_here(text: &str) -> Result<IdedExpr, String> {
     let parsed = Parser::new().enable_optional_syntax(true).parse(text);
     let mut expression = parsed.map_err(|errors| one_line(&errors.to_string()))?;
-    if stack::levels(&expression) > LEVELS {
-        return Err(format!("the expression has more than {LEVELS} levels"));
-    }
-    bind(&mut expression);
+    let fits = |expression: &IdedExpr| match stack::levels(expression) {
+        levels if levels > LEVELS => Err(format!("the expression has more than {LEVELS} levels")),
+        _ => Ok(()),
+    };
+    fits(&expression)?;
+    expand(&mut expression)?;
+    fits(&expression)?;
     Ok(expression)
 }
 
@@ -127,28 +130,14 @@ pub fn uses(expression: &IdedExpr, variable: &str) -> bool {
     expression.references().has_variable(variable)
 }
 
-/// `cel.bind(name, value, expression)` is a macro that the parser doesn't know: a loop over
-/// nothing whose result sees the value under its name.
-fn bind(expression: &mut IdedExpr) {
-    children(expression).into_iter().for_each(bind);
-    let Expr::Call(call) = &mut expression.expr else { return };
-    let is_bind = call.func_name == "bind" && call.args.len() == 3;
-    if !is_bind || !call.target.as_ref().is_some_and(|target| target.expr == Expr::Ident("cel".into())) {
-        return;
+/// Macros that the parser doesn't know, as the loops that they stand for.
+fn expand(expression: &mut IdedExpr) -> Result<(), String> {
+    children(expression).into_iter().try_for_each(expand)?;
+    let Expr::Call(call) = &expression.expr else { return Ok(()) };
+    if let Some(expanded) = macros::expand(expression.id, call)? {
+        expression.expr = expanded;
     }
-    let Expr::Ident(name) = call.args[0].expr.clone() else { return };
-    let (result, value) = (call.args.pop().unwrap_or_default(), call.args.pop().unwrap_or_default());
-    let node = |expr| IdedExpr { id: expression.id, expr };
-    expression.expr = Expr::Comprehension(Box::new(ComprehensionExpr {
-        iter_range: node(Expr::List(ListExpr::new(Vec::new()))),
-        iter_var: "#unused".into(),
-        iter_var2: None,
-        accu_var: name.clone(),
-        accu_init: value,
-        loop_cond: node(Expr::Literal(LiteralValue::Boolean(false.into()))),
-        loop_step: node(Expr::Ident(name)),
-        result,
-    }));
+    Ok(())
 }
 
 fn children(expression: &mut IdedExpr) -> Vec<&mut IdedExpr> {

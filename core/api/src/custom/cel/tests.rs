@@ -65,6 +65,14 @@ fn rules_hold_or_fail() {
         "self.a__dash__b == 'c' && self.__namespace__ == 'n'",
         "self.ports.exists_one(p, p.name == 'a' && p.port == 1)",
         "cel.bind(n, self.list.size(), n > 1 && n < 3)",
+        "self.list.all(i, x, self.list[i] == x) && self.map.all(k, n, self.map[k] == n && n > 0)",
+        "self.list.exists(i, x, i == 1 && x == 'b') && !self.map.exists(k, n, k == 'x' && n == 2)",
+        "self.map.existsOne(k, n, n == 2) && !self.map.exists_one(k, n, n > 0)",
+        "self.list.transformList(i, x, string(i) + x) == ['0a', '1b']",
+        "self.list.transformList(i, x, i > 0, x) == ['b']",
+        "self.map.transformMap(k, n, n + 1) == {'x': 2, 'y-z': 3}",
+        "self.map.transformMap(k, n, k != 'x', n) == {'y-z': 2}",
+        "self.ports.all(i, p, self.list.exists(j, x, i == j && p.name == x))",
         "self.?name.orValue('x') == 'web-1'",
         "math.greatest(self.min, self.max) == 2",
         "sets.contains(self.list, ['a'])",
@@ -201,6 +209,25 @@ fn rules_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn loops_over_pairs_know_the_types_of_both() {
+    let table = [
+        ("self.min.all(k, v, true)", "cannot be range of a comprehension"),
+        ("self.ports.all(i, p, p.none == 1)", "undefined field 'none'"),
+        ("self.list.all(i, x, i == x)", "no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.map.all(k, n, k == n)", "no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.list.all(1, x, true)", "must be a simple name"),
+        (
+            "self.map.transformMapEntry(k, n, {k: n}).size() > 0",
+            "undeclared reference to 'transformMapEntry'",
+        ),
+    ];
+    for (rule, message) in table {
+        let errors = refused(json!([{ "rule": rule }]));
+        assert!(errors.iter().any(|error| error.contains(message)), "{rule} {errors:#?}");
+    }
+}
+
+#[test]
 fn abuse_18_rules_without_a_bound_are_refused() {
     let unbounded = |rule: &str| {
         json!({
@@ -217,6 +244,17 @@ fn abuse_18_rules_without_a_bound_are_refused() {
             "estimated rule cost exceeds budget by factor of more than 100x",
         ),
         ("self.lists.all(x, x.all(y, y.contains('a')))", "estimated rule cost exceeds budget"),
+        (
+            "self.list.all(i, x, self.list.all(j, y, i == j || x != y))",
+            "estimated rule cost exceeds budget by factor of more than 100x",
+        ),
+        ("self.lists.exists(i, x, x.exists(j, y, y.contains('a')))", "estimated rule cost exceeds budget"),
+        ("self.list.existsOne(i, x, x.matches('^(a+)+$'))", "estimated rule cost exceeds budget"),
+        ("lists.range(100000).transformMap(i, x, x).size() > 0", "estimated rule cost exceeds budget"),
+        (
+            "self.lists.transformList(i, x, x.transformMap(j, y, y + y)).size() > 0",
+            "estimated rule cost exceeds budget",
+        ),
         ("self.list.all(x, x.matches('^(a+)+$'))", "estimated rule cost exceeds budget"),
         (
             "lists.range(self.list.size()).all(i, lists.range(1000000).all(j, i == j))",
@@ -268,6 +306,28 @@ fn abuse_18_an_evaluation_that_would_cost_too_much_is_not_made() {
     assert_eq!(rules.check(&schema, &object(20), None, &[]), []);
     let errors = rules.check(&schema, &object(5000), None, &[]);
     assert!(errors[0].message.contains("running out of cost budget"), "{errors:?}");
+}
+
+/// A map that grows by one entry is copied for each.
+#[test]
+fn abuse_18_a_map_that_would_be_copied_too_often_is_not_made() {
+    for rule in [
+        "self.map.transformMap(k, v, v).size() >= 0",
+        "self.map.all(k, v, self.map.all(l, w, v <= w || v > w))",
+    ] {
+        let schema = Structural::parse(&json!({
+            "type": "object", "x-kubernetes-validations": [{"rule": rule}],
+            "properties": {"map": {"type": "object", "additionalProperties": {"type": "integer"}}},
+        }));
+        let rules = Rules::compile(&schema);
+        let object = |n: u64| {
+            let entries = (0..n).map(|n| (format!("k{n}"), n.into()));
+            json!({"map": Value::Object(entries.collect())})
+        };
+        assert_eq!(rules.check(&schema, &object(20), None, &[]), []);
+        let errors = rules.check(&schema, &object(20_000), None, &[]);
+        assert!(errors[0].message.contains("running out of cost budget"), "{rule} {errors:?}");
+    }
 }
 
 #[test]

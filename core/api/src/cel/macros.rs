@@ -12,16 +12,20 @@ use kube_cel::cel::{
     objects::{Key, Map},
 };
 
-use super::rewrite::{operator, truth};
-
 /// Gives the pairs of a map, or of a list by index.
 pub const PAIRS: &str = "@pairs";
 /// A map with one more entry.
 pub const WITH: &str = "@with";
-const PAIR: &str = "@pair";
+/// The pair in a turn of such a loop.
+pub const PAIR: &str = "@pair";
+/// What a loop that binds goes through, which is nothing.
+pub const UNUSED: &str = "@unused";
 const RESULT: &str = "@result";
 
 /// What the call stands for, if it is one of these macros.
+///
+/// # Errors
+/// It is one that is written wrongly.
 pub fn expand(id: u64, call: &CallExpr) -> Result<Option<Expr>, String> {
     let Some(target) = call.target.as_deref() else { return Ok(None) };
     if call.func_name == "bind" && matches!(&target.expr, Expr::Ident(name) if name == "cel") {
@@ -123,7 +127,7 @@ fn bind(id: u64, bound: &str, value: IdedExpr, body: IdedExpr) -> IdedExpr {
         id,
         expr: Expr::Comprehension(Box::new(ComprehensionExpr {
             iter_range: nothing,
-            iter_var: "@unused".into(),
+            iter_var: UNUSED.into(),
             iter_var2: None,
             accu_var: bound.to_owned(),
             accu_init: value,
@@ -134,6 +138,15 @@ fn bind(id: u64, bound: &str, value: IdedExpr, body: IdedExpr) -> IdedExpr {
     }
 }
 
+pub fn truth(id: u64, truth: bool) -> IdedExpr {
+    IdedExpr { id, expr: Expr::Literal(LiteralValue::Boolean(truth.into())) }
+}
+
+pub fn operator(name: &str, args: Vec<IdedExpr>) -> Expr {
+    Expr::Call(CallExpr { func_name: name.into(), target: None, args })
+}
+
+/// Adds the functions that these loops call.
 pub fn register(context: &mut Context<'_>) {
     context.add_function(PAIRS, pairs);
     context.add_function(WITH, with);
