@@ -36,6 +36,8 @@ const ANY: &str = "/api/v1/namespaces/many/pods?resourceVersion=0";
 pub struct Shown {
     creates: f64,
     create_p99: Duration,
+    updates: f64,
+    update_p99: Duration,
     lists: f64,
     list_median: Duration,
     any_median: Duration,
@@ -70,9 +72,12 @@ pub async fn show(server: &Server) -> Result<Shown> {
         reader.await??;
     }
     let lists = LISTS as f64 / started.elapsed().as_secs_f64();
+    let (updates, update_p99) = update(&server.client, 0..PODS).await?;
     Ok(Shown {
         creates,
         create_p99,
+        updates,
+        update_p99,
         lists,
         list_median,
         any_median,
@@ -89,11 +94,29 @@ pub async fn create(client: &Client, numbers: Range<usize>) -> Result<(f64, Dura
     // Pods need it, and a namespace gets it a moment later; the peer has no controller that makes it.
     let account = json!({"metadata": {"name": "default"}});
     send(client, Method::POST, "/api/v1/namespaces/many/serviceaccounts", &account).await?;
+    write(client, numbers, |number| (Method::POST, PATH.to_owned(), pod(number))).await
+}
+
+/// A merge patch of each: updates a second, and the slowest of a hundred.
+async fn update(client: &Client, numbers: Range<usize>) -> Result<(f64, Duration)> {
+    let change = json!({"metadata": {"labels": {"app": "changed"}}});
+    write(client, numbers, move |number| (Method::PATCH, format!("{PATH}/pod-{number}"), change.clone()))
+        .await
+}
+
+type Write = (Method, String, serde_json::Value);
+
+/// Writes by [`WRITERS`] clients, each sending its next one when the last is answered.
+async fn write(
+    client: &Client,
+    numbers: Range<usize>,
+    made: impl Fn(usize) -> Write + Clone + Send + 'static,
+) -> Result<(f64, Duration)> {
     let (next, end) = (Arc::new(AtomicUsize::new(numbers.start)), numbers.end);
     let started = Instant::now();
     let writers: Vec<_> = (0..WRITERS)
         .map(|_| {
-            let (client, next) = (client.clone(), next.clone());
+            let (client, next, made) = (client.clone(), next.clone(), made.clone());
             tokio::spawn(async move {
                 let mut took = Vec::new();
                 loop {
@@ -101,8 +124,9 @@ pub async fn create(client: &Client, numbers: Range<usize>) -> Result<(f64, Dura
                     if number >= end {
                         return anyhow::Ok(took);
                     }
+                    let (method, path, object) = made(number);
                     let started = Instant::now();
-                    send(&client, Method::POST, PATH, &pod(number)).await?;
+                    send(&client, method, &path, &object).await?;
                     took.push(started.elapsed());
                 }
             })
@@ -155,10 +179,12 @@ async fn list(client: &Client, path: &str) -> Result<usize> {
 }
 
 pub async fn send(client: &Client, method: Method, path: &str, object: &serde_json::Value) -> Result<()> {
+    let patches = method == Method::PATCH;
+    let media = if patches { "application/merge-patch+json" } else { "application/json" };
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header("content-type", "application/json")
+        .header("content-type", media)
         .header("accept", "application/json")
         .body(Body::from(serde_json::to_vec(object)?))?;
     let response = client.send(request).await?;
@@ -175,6 +201,7 @@ pub fn rows(own: &Shown, other: Option<&Shown>) -> Vec<Row> {
         })
     };
     let creates = |shown: &Shown| format!("{:.0}/s, p99 {} ms", shown.creates, shown.create_p99.as_millis());
+    let updates = |shown: &Shown| format!("{:.0}/s, p99 {} ms", shown.updates, shown.update_p99.as_millis());
     let one = |shown: &Shown| format!("{} ms", shown.list_median.as_millis());
     let any = |shown: &Shown| format!("{} ms", shown.any_median.as_millis());
     let lists = |shown: &Shown| format!("{:.1}/s", shown.lists);
@@ -185,6 +212,11 @@ pub fn rows(own: &Shown, other: Option<&Shown>) -> Vec<Row> {
         Row::new(
             format!("10,000 Pods of 2 KB created by {WRITERS} clients, durable"),
             creates(own) + &versus(&|other| own.creates / other.creates, &creates),
+            "-",
+        ),
+        Row::new(
+            format!("each of them changed by a merge patch, {WRITERS} clients"),
+            updates(own) + &versus(&|other| own.updates / other.updates, &updates),
             "-",
         ),
         Row::new(
