@@ -25,8 +25,6 @@ use crate::{Revision, StoreError};
 
 /// Requests for progress within this time are answered together.
 const TOGETHER: Duration = Duration::from_millis(5);
-/// How long an event that is on its way may take before the store writes one itself.
-const ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// After this long without a write that is known to be there, the feed is opened anew.
 const STALLED: Duration = Duration::from_secs(5);
 
@@ -98,7 +96,7 @@ pub async fn progress(shared: Arc<Shared>) -> Result<(), StoreError> {
 /// Makes sure that the feed has seen everything up to etcd's present revision.
 async fn advance(shared: &Shared) -> Result<(), StoreError> {
     let target = shared.revision().await?;
-    if timeout(ON_ITS_WAY, shared.hub.reached(target)).await.is_ok() {
+    if timeout(shared.event_within, shared.hub.reached(target)).await.is_ok() {
         return Ok(());
     }
     let touched = shared.touch().await?;

@@ -64,6 +64,9 @@ pub struct EtcdOptions {
     pub compact_every: Duration,
     /// How often quiet watchers are told how far the store is.
     pub progress_every: Duration,
+    /// How long an event that is on its way may take until the store, to learn how far it is, writes
+    /// a key of its own: that takes a revision.
+    pub event_within: Duration,
     /// How far a watcher may be behind.
     pub watch_events: usize,
     /// Likewise, in bytes of values.
@@ -95,6 +98,7 @@ impl EtcdOptions {
             patience: Duration::from_secs(10),
             compact_every: Duration::from_secs(300),
             progress_every: Duration::from_secs(10),
+            event_within: Duration::from_millis(100),
             watch_events: 8192,
             watch_bytes: 64 << 20,
         }
@@ -117,6 +121,8 @@ struct Shared {
     stalled: Notify,
     /// The last compaction that this process knows of.
     compacted: AtomicU64,
+    /// See [`EtcdOptions::event_within`].
+    event_within: Duration,
 }
 
 impl Etcd {
@@ -138,6 +144,7 @@ impl Etcd {
             wanted: Notify::new(),
             stalled: Notify::new(),
             compacted: AtomicU64::new(0),
+            event_within: options.event_within,
         });
         shared.hub.begin(shared.revision().await?);
         tasks.spawn("etcd feed", OnError::Stop, feed::follow(shared.clone()));

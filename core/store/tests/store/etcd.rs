@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tiphys_lifecycle::Tasks;
-use tiphys_store::{EtcdTls, Op, Store, StoreError, Txn};
+use tiphys_store::{EtcdOptions, EtcdTls, Op, Store, StoreError, Txn};
 use tiphys_tests::EtcdCluster;
 
 use super::testbed::{Bed, etcd, events_until, keys, put, shorts, within};
@@ -28,7 +28,11 @@ async fn servers_on_one_etcd_see_each_others_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_is_told_beyond_the_writes_of_strangers() {
-    let bed = Bed::on(EtcdCluster::start(1), &|options| options.prefix = "/one".into()).await;
+    let soon = Duration::from_millis(100);
+    let change = |options: &mut EtcdOptions| {
+        (options.prefix, options.event_within) = ("/one".into(), soon);
+    };
+    let bed = Bed::on(EtcdCluster::start(1), &change).await;
     let tasks = Tasks::new();
     let cluster = bed.cluster.as_ref().unwrap();
     let stranger = etcd(cluster, &tasks, &|options| options.prefix = "/two".into()).await.unwrap();
