@@ -228,10 +228,12 @@ fn tear(whole: &(PathBuf, Vec<u8>), now: &(PathBuf, Vec<u8>), share: u16, torn: 
         Torn::Zeros => bytes[at..].fill(0),
         Torn::Noise(seed) => {
             bytes.truncate(end);
+            // No byte of it is one of fjall's tags: noise that reads as one more item than a batch
+            // has makes it refuse the store, and rightly, as it can't tell where the batch ended.
             bytes[at..]
                 .iter_mut()
                 .zip(u64::from(seed) + 1..)
-                .for_each(|(byte, n)| *byte ^= ((n * 2_654_435_761) >> 7) as u8 | 1);
+                .for_each(|(byte, n)| *byte ^= ((n * 2_654_435_761) >> 7) as u8 | 0x80);
         }
     }
     fs::write(path, bytes).unwrap();
