@@ -77,6 +77,8 @@ pub struct Kind {
     /// or only these. Review kinds (TokenReview, ...) have only create and are not stored.
     pub verbs: &'static [&'static str],
     pub subresources: &'static [Subresource],
+    /// For a kind that is on its way out: the warning with every answer about it.
+    pub deprecation: Option<&'static str>,
     /// What is wrong with a name; empty when nothing is.
     pub validate_name: fn(&str) -> Vec<String>,
     /// Fills in what upstream's defaulting fills in. Idempotent.
@@ -133,6 +135,7 @@ impl Kind {
             definition,
             verbs: ALL_VERBS,
             subresources: &[],
+            deprecation: None,
             validate_name: names::dns_subdomain,
             default: |_| {},
             keeps_new_status: false,
@@ -189,8 +192,13 @@ impl Kind {
         self.scope == Scope::Namespaced
     }
 
-    /// False for review kinds and Binding, which are answered and forgotten.
+    /// Whether objects are written and can be read. Reviews and Binding are only written: answered
+    /// and forgotten. ComponentStatus is only read: found out when it is asked for.
     pub fn is_stored(&self) -> bool {
+        self.is_read() && self.verbs.contains(&"create")
+    }
+
+    pub fn is_read(&self) -> bool {
         self.verbs.contains(&"get")
     }
 

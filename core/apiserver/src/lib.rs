@@ -23,6 +23,7 @@ mod bootstrap;
 pub mod cache;
 mod cel;
 mod certificates;
+mod components;
 mod config;
 mod context;
 mod custom;
@@ -53,6 +54,7 @@ mod verbs;
 mod webhook;
 mod write;
 
+pub use components::HealthCheck;
 pub use config::Config;
 pub use mounts::{MountedGroup, MountedResource};
 pub use server::{ApiServer, StartError};

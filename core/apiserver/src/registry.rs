@@ -50,7 +50,7 @@ pub struct Resource {
 
 /// Where a resource's objects are read from.
 enum Kept {
-    /// Kinds that are answered and forgotten (reviews).
+    /// Kinds that are answered and forgotten (reviews), or found out (ComponentStatus).
     Nowhere,
     InCache(Arc<ResourceCache>),
     OnDemand(Arc<LazyCache>),
@@ -172,6 +172,14 @@ impl Resource {
         let mut errors = validate_update(new, old);
         errors.extend(validate(new, self.stored));
         errors
+    }
+
+    /// The warning with every answer about a kind, or a version of a custom one, on its way out.
+    pub fn deprecation(&self) -> Option<String> {
+        match &self.custom {
+            Some(custom) => custom.version.deprecation.clone(),
+            None => self.kind.deprecation.map(str::to_owned),
+        }
     }
 
     /// Whether a new object begins at generation 1.

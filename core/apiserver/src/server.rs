@@ -20,6 +20,7 @@ use crate::{
     authz::{Objects, Rbac},
     bootstrap::{self, kubernetes, roles},
     cache::{CacheError, Freshness, ListQuery},
+    components::{Components, HealthCheck},
     config::Config,
     custom,
     flow::{self, Flow},
@@ -82,6 +83,7 @@ impl ApiServer {
             audit: config.audit.map(|config| Audit::start(config, &tasks)).transpose()?,
             flow: Flow::new(config.seats),
             mounts: Mounts::default(),
+            components: Components::default(),
             openapi: OpenApi::new(registry.clone()),
             metrics: Metrics::default(),
             registry,
@@ -134,6 +136,11 @@ impl ApiServer {
     /// Answers below a path with another part's handler.
     pub fn mount(&self, mount: Mount) {
         self.core.mounts.add(mount);
+    }
+
+    /// Shows a component as a ComponentStatus. It is asked how it is whenever somebody wants to know.
+    pub fn watch_over(&self, name: impl Into<String>, check: Arc<dyn HealthCheck>) {
+        self.core.components.add(name.into(), check);
     }
 
     /// Shows a mounted API group in discovery. The handler must be mounted at `/apis/GROUP/VERSION`.

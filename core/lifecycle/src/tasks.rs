@@ -47,6 +47,7 @@ struct Group {
     running: Arc<Mutex<BTreeMap<u64, Cow<'static, str>>>>,
     next_id: Arc<AtomicU64>,
     failure: Arc<Failure>,
+    fallen: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Default)]
@@ -71,6 +72,7 @@ impl Tasks {
                 running: Arc::default(),
                 next_id: Arc::default(),
                 failure: Arc::default(),
+                fallen: Arc::default(),
             }),
         }
     }
@@ -78,6 +80,15 @@ impl Tasks {
     /// A group that stops with this one, or earlier by its own [`Tasks::shutdown`].
     /// A [`OnError::Stop`] in it fails this group too.
     pub fn child(&self) -> Self {
+        self.child_with(self.group.fallen.clone())
+    }
+
+    /// As [`Tasks::child`], for a part that is asked how it is: its [`Tasks::fallen`] are its own.
+    pub fn part(&self) -> Self {
+        self.child_with(Arc::default())
+    }
+
+    fn child_with(&self, fallen: Arc<Mutex<Vec<String>>>) -> Self {
         Self {
             group: Arc::new(Group {
                 token: self.group.token.child_token(),
@@ -85,8 +96,14 @@ impl Tasks {
                 running: self.group.running.clone(),
                 next_id: self.group.next_id.clone(),
                 failure: self.group.failure.clone(),
+                fallen,
             }),
         }
+    }
+
+    /// The tasks of this group and its children that ended by an error or a panic, and why.
+    pub fn fallen(&self) -> Vec<String> {
+        lock(&self.group.fallen).clone()
     }
 
     /// Cancelled when the group stops.
@@ -182,7 +199,9 @@ impl Tasks {
     ) {
         let id = self.group.next_id.fetch_add(1, Ordering::Relaxed);
         lock(&self.group.running).insert(id, name.clone());
-        let entry = Entry { id, running: self.group.running.clone() };
+        let fallen = self.group.fallen.clone();
+        let entry =
+            Entry { id, name: name.clone(), running: self.group.running.clone(), fallen: fallen.clone() };
         let failure = self.group.failure.clone();
         let span = tracing::debug_span!(parent: None, "task", name = %name);
         self.group.tracker.spawn(
@@ -191,6 +210,7 @@ impl Tasks {
                 let Err(error) = work.await else { return };
                 let error = chain(&*error);
                 tracing::error!(task = %name, %error, "task failed");
+                lock(&fallen).push(format!("{name}: {error}"));
                 if on_error == OnError::Stop {
                     lock(&failure.first).get_or_insert(format!("{name}: {error}"));
                     failure.happened.notify_waiters();
@@ -204,12 +224,17 @@ impl Tasks {
 /// Takes the task out of the list of running ones, also when it panics.
 struct Entry {
     id: u64,
+    name: Cow<'static, str>,
     running: Arc<Mutex<BTreeMap<u64, Cow<'static, str>>>>,
+    fallen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         lock(&self.running).remove(&self.id);
+        if std::thread::panicking() {
+            lock(&self.fallen).push(format!("{}: panicked", self.name));
+        }
     }
 }
 
@@ -265,6 +290,29 @@ mod tests {
             assert_eq!(receiver.recv().await, Some(expected));
         }
         assert_eq!(receiver.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_part_knows_which_of_its_tasks_fell() {
+        let tasks = Tasks::new();
+        let (part, other) = (tasks.part(), tasks.part());
+        let nothing = part.fallen().pop();
+        let panics = async move {
+            nothing.expect("a test's panic");
+            Ok::<(), BoxError>(())
+        };
+        part.spawn("done", OnError::Log, async { Ok::<(), BoxError>(()) });
+        part.child().spawn("fails", OnError::Log, async { Err("no disk") });
+        part.spawn("panics", OnError::Log, panics);
+        part.spawn("stopped", OnError::Log, std::future::pending::<Result<(), BoxError>>());
+        while part.fallen().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        tasks.shutdown(Duration::from_secs(30)).await;
+        let mut fallen = part.fallen();
+        fallen.sort();
+        assert_eq!(fallen, ["fails: no disk", "panics: panicked"]);
+        assert!(other.fallen().is_empty() && tasks.fallen().is_empty());
     }
 
     #[tokio::test]

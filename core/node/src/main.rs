@@ -24,6 +24,7 @@ mod notify;
 mod output;
 mod roles;
 mod snapshots;
+mod store_health;
 mod stores;
 
 /// Requests are thousands of small pieces on many threads: a quarter of a write went into the

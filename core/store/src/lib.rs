@@ -79,4 +79,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the lease and deletes its keys.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// What the store consists of: a store of this machine of itself, one on etcd of the members.
+    fn parts(&self) -> Vec<String>;
+
+    /// Whether that part, counted as in [`Store::parts`], can do its work at the moment.
+    async fn probe(&self, part: usize) -> Result<(), StoreError>;
 }

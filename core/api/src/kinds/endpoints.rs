@@ -12,6 +12,7 @@ use crate::{
 
 pub static KIND: Kind = Kind {
     short_names: &["ep"],
+    deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     default: |endpoints| {
         each(endpoints, "/subsets", |subset| each(subset, "/ports", |p| default(p, "protocol", "TCP")))
     },

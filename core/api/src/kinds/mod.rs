@@ -13,6 +13,7 @@ mod certificate_signing_request;
 pub(crate) mod claim;
 mod classes;
 mod cluster_trust_bundle;
+mod component_status;
 mod config_map;
 mod controller_revision;
 mod cron_job;
@@ -78,6 +79,7 @@ pub fn by_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
 
 static ALL: &[&Kind] = &[
     &reviews::BINDING,
+    &component_status::KIND,
     &config_map::KIND,
     &endpoints::KIND,
     &event::KIND,

@@ -61,7 +61,7 @@ fn core_kinds(g: &mut SchemaGenerator) {
         core::Namespace, core::Node, core::Pod, core::ConfigMap, core::Secret, core::ServiceAccount,
         core::Service, core::Endpoints, core::Event, core::PersistentVolume,
         core::PersistentVolumeClaim, core::ResourceQuota, core::LimitRange,
-        core::ReplicationController, core::PodTemplate, core::Binding,
+        core::ReplicationController, core::PodTemplate, core::Binding, core::ComponentStatus,
         meta::Status, meta::DeleteOptions, meta::ListMeta,
         meta::APIResourceList, meta::APIGroup, meta::APIGroupList, meta::APIVersions,
     );
@@ -98,7 +98,7 @@ fn group_kinds(g: &mut SchemaGenerator) {
 }
 
 fn add_list(definitions: &mut Map<String, Value>, kind: &Kind) {
-    if !kind.is_stored() {
+    if !kind.is_read() {
         return;
     }
     let list = json!({

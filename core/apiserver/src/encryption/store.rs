@@ -121,4 +121,12 @@ impl Store for Encrypted {
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
         self.inner.revoke(lease).await
     }
+
+    fn parts(&self) -> Vec<String> {
+        self.inner.parts()
+    }
+
+    async fn probe(&self, part: usize) -> Result<(), StoreError> {
+        self.inner.probe(part).await
+    }
 }

@@ -66,8 +66,7 @@ pub async fn answer(
         recorder.annotate(ctx.notes.annotations());
     }
     let mut answer = answer.unwrap_or_else(|error| ctx.answer_error(&error));
-    let deprecation = ctx.resource.custom.as_ref().and_then(|custom| custom.version.deprecation.clone());
-    respond::object::warn(&mut answer, deprecation.as_slice());
+    respond::object::warn(&mut answer, ctx.resource.deprecation().as_slice());
     Ok(answer)
 }
 
@@ -75,8 +74,11 @@ async fn verb(ctx: &Context, body: &[u8]) -> Result<Response<Body>> {
     if !ctx.info.subresource.is_empty() {
         return subresources::answer(ctx, body).await;
     }
-    if !ctx.resource.kind.is_stored() {
+    if !ctx.resource.kind.is_read() {
         return subresources::reviews::create(ctx, body).await;
+    }
+    if !ctx.resource.kind.is_stored() {
+        return verbs::observed::answer(ctx).await;
     }
     match ctx.info.verb {
         "get" => verbs::get::get(ctx).await,

@@ -6,6 +6,7 @@ mod aggregation;
 mod apply;
 mod backing;
 mod certificate_requests;
+mod components;
 mod connections;
 mod custom;
 mod deletion;

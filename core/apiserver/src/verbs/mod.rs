@@ -6,6 +6,7 @@ pub mod deletecollection;
 pub mod deletion;
 pub mod get;
 pub mod list;
+pub mod observed;
 pub mod patch;
 pub mod update;
 pub mod watch;

@@ -12,6 +12,7 @@
 
 mod decide;
 mod lease;
+mod standing;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::{
     decide::{Holder, Step, decide},
     lease::{Leases, holder},
+    standing::{Seat, Standing},
 };
 
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
@@ -41,13 +43,23 @@ pub fn identity() -> String {
     format!("{}_{:016x}", host.trim(), rand::random::<u64>())
 }
 
+/// Does the work at once: this process is the only one.
+pub fn alone(tasks: &Tasks, start: &Start) -> anyhow::Result<Standing> {
+    let work = tasks.part();
+    start(&work)?;
+    Ok(Standing::alone(work))
+}
+
 /// Does the work whenever this process holds the Lease of that name.
-pub fn elect(name: &'static str, identity: String, client: Client, tasks: &Tasks, start: Start) {
+pub fn elect(name: &'static str, identity: String, client: Client, tasks: &Tasks, start: Start) -> Standing {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let leases = Leases::new(client, name, identity);
     let cache = Cache::start(tasks, leases.api.clone(), config);
-    let elector = Elector { name, leases, cache, start };
+    let seat = Seat::take();
+    let standing = seat.standing();
+    let elector = Elector { name, leases, cache, start, seat };
     tasks.spawn_draining(format!("leader election {name}"), OnError::Stop, |stop| elector.run(stop));
+    standing
 }
 
 struct Elector {
@@ -55,6 +67,7 @@ struct Elector {
     leases: Leases,
     cache: Cache<Lease>,
     start: Start,
+    seat: Seat,
 }
 
 /// How a term ended.
@@ -77,6 +90,7 @@ impl Elector {
                 Ok(()) => self.lead(won, &term, &stop).await,
                 Err(error) => (End::Failed(format!("{error:#}")), won),
             };
+            self.seat.waits();
             let left = term.shutdown(STOPS_WITHIN).await;
             if !left.is_empty() {
                 // Another one may lead by now: better no server than two that work at once.
@@ -140,6 +154,7 @@ impl Elector {
     async fn lead(&self, mut lease: Lease, term: &Tasks, stop: &CancellationToken) -> (End, Lease) {
         let mut renewed = Instant::now();
         loop {
+            self.seat.leads(term, renewed);
             tokio::select! {
                 () = stop.cancelled() => return (End::Stopping, lease),
                 failure = term.failed() => return (End::Failed(failure), lease),

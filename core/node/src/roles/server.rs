@@ -36,7 +36,7 @@ use crate::{
     collectors::CollectorPods,
     control_plane, files, kubeconfig, leader,
     metric_source::{RecordDecisions, SampledMetrics},
-    snapshots, stores,
+    snapshots, store_health, stores,
 };
 
 /// Starts the control plane; it ends with `tasks`.
@@ -71,17 +71,20 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     let observers = start_observers(&options, &api, &pki, &client, &shared, tasks).await?;
     let identity = leader::identity();
     let is_one_of_several = !options.store.etcd_servers.is_empty();
-    for (lease, start) in [
-        ("kube-controller-manager", controllers(&options, &api, &pki, &shared, &observers)),
-        ("kube-scheduler", scheduler(&api, &shared)),
+    let controllers = controllers(&options, &api, &pki, &shared, &observers);
+    for (component, lease, start) in [
+        ("controller-manager", "kube-controller-manager", controllers),
+        ("scheduler", "kube-scheduler", scheduler(&api, &shared)),
     ] {
-        if is_one_of_several {
+        let standing = if is_one_of_several {
             let user = UserInfo::master(format!("system:{lease}"));
-            leader::elect(lease, identity.clone(), in_memory(api.handler(), user), tasks, start);
+            leader::elect(lease, identity.clone(), in_memory(api.handler(), user), tasks, start)
         } else {
-            start(tasks)?;
-        }
+            leader::alone(tasks, &start)?
+        };
+        api.watch_over(component, Arc::new(standing));
     }
+    store_health::watch_over(&api, &store);
     let web = tiphys_web::Web::new(api.handler(), format!("http://{}", options.dashboard_listen));
     api.mount(web.link_mount());
     web.serve(dashboard, tasks);

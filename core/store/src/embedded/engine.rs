@@ -101,10 +101,13 @@ impl Engine {
 
     /// Commits a batch; after a failure the store takes no more.
     pub fn write(&self, batch: Batch<'_>) -> Result<(), StoreError> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
-        }
+        self.working()?;
         batch.commit().inspect_err(|_| self.failed.store(true, Ordering::Release))
+    }
+
+    /// Whether batches are taken.
+    pub fn working(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     pub fn get(&self, key: &str, revision: Option<Revision>) -> Result<Option<Record>, StoreError> {

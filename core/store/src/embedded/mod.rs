@@ -235,4 +235,14 @@ impl Store for Embedded {
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
         self.ask(|reply| Request::Revoke(lease, reply)).await
     }
+
+    fn parts(&self) -> Vec<String> {
+        vec!["store".into()]
+    }
+
+    /// The writer is asked for nothing: it answers unless it has ended or failed.
+    async fn probe(&self, _: usize) -> Result<(), StoreError> {
+        self.ask(|reply| Request::Transact(Txn::default(), reply)).await?;
+        self.engine.working()
+    }
 }

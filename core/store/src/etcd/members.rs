@@ -136,6 +136,28 @@ impl Members {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether a member answers, belongs to a cluster that has a leader, and raises no alarm.
+    pub async fn probe(&self, at: usize) -> Result<(), Failure> {
+        let member = self.all.get(at).ok_or_else(|| Failure::Invalid(format!("there is no member {at}")))?;
+        let mut maintenance = member.maintenance.clone();
+        let status = tokio::select! {
+            () = self.closed.cancelled() => return Err(Failure::Closed),
+            status = timeout(CONNECT, maintenance.status()) => status,
+        };
+        let status = status.map_err(|_| Failure::Unsent("no answer in time".to_owned()))??;
+        if status.leader() == 0 {
+            return Err(Failure::Unsent("the cluster has no leader".to_owned()));
+        }
+        match status.errors() {
+            [] => Ok(()),
+            errors => Err(Failure::Refused(errors.join(", "))),
+        }
+    }
+
     /// The versions of all members that answer within the limit, or why none did.
     pub async fn versions(&self, limit: Duration) -> Result<Vec<(String, String)>, StoreError> {
         let deadline = Instant::now() + limit;

@@ -373,6 +373,14 @@ impl Store for Etcd {
         });
         about_lease(call.await.map(drop), lease)
     }
+
+    fn parts(&self) -> Vec<String> {
+        (0..self.shared.members.len()).map(|at| format!("etcd-{at}")).collect()
+    }
+
+    async fn probe(&self, part: usize) -> Result<(), StoreError> {
+        self.shared.members.probe(part).await.map_err(Failure::into_error)
+    }
 }
 
 fn about_lease(outcome: Result<(), Failure>, lease: LeaseId) -> Result<(), StoreError> {

@@ -265,7 +265,19 @@ macro_rules! contract {
     };
 }
 
+async fn every_part_is_well(store: Dyn) {
+    let parts = store.parts();
+    assert!(!parts.is_empty());
+    let revision = put(&*store, "/a", "1").await;
+    for part in 0..parts.len() {
+        store.probe(part).await.unwrap();
+    }
+    // To ask is no write.
+    assert_eq!(store.revision().await.unwrap(), revision);
+}
+
 contract! {
+    every_part_is_well
     an_empty_store_is_at_revision_one
     a_put_counts_revisions_and_versions
     a_comparison_that_fails_is_an_answer

@@ -70,6 +70,7 @@ async fn kill_nine_of_members_loses_nothing_and_leaves_no_gap() {
         for member in 0..3 {
             more_writes(&count, 200).await;
             cluster.kill(member);
+            assert!(bed.store.probe(member).await.is_err());
             // A majority is left: writes go on while the member is away.
             more_writes(&count, 200).await;
             tokio::task::block_in_place(|| cluster.restart(member));

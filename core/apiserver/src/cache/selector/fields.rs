@@ -37,6 +37,11 @@ impl FieldSelector {
         self.0.iter().map(|condition| condition.field.as_str())
     }
 
+    /// Whether an object with these values of its fields is selected.
+    pub fn matches<'a>(&self, value: impl Fn(&str) -> &'a str) -> bool {
+        self.0.iter().all(|condition| (value(&condition.field) == condition.value) != condition.negated)
+    }
+
     /// The value that a field must have, if there is such a condition.
     pub fn required(&self, field: &str) -> Option<&str> {
         let condition = self.0.iter().find(|condition| condition.field == field && !condition.negated);
