@@ -14,6 +14,7 @@ pub fn discovery(session: &Session<'_>) -> Result<()> {
     let strategy = ["explain", "deployment.spec.strategy"];
     session.says(&strategy, &["rollingUpdate", "The deployment strategy to use"])?;
     session.says(&["explain", "pod.spec", "--recursive"], &["initContainers", "restartPolicy"])?;
+    session.says(&["get", "cs", "scheduler"], &["Healthy", "ok"])?;
     session.says(&["version"], &["Client Version", "Server Version", "v1.37.0+tiphys"])?;
     let versions = session.json(&["version"])?;
     // What a client says of itself is its builder's.
