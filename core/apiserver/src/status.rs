@@ -212,6 +212,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).about(Some(Box::new(details)))
     }
 
+    /// What upstream has no word for: a 500 with the bare message.
+    pub fn unnamed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+    }
+
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
@@ -240,9 +245,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            status["reason"] = (*self.reason).into();
+        }
         if let Some(token) = &self.proceed {
             status["metadata"]["continue"] = (**token).into();
         }

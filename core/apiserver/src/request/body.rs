@@ -52,6 +52,11 @@ pub fn json(body: &[u8]) -> Result<Value> {
     })
 }
 
+/// A patch that is written in JSON.
+pub fn json_patch(body: &[u8]) -> Result<Value> {
+    serde_json::from_slice(body).map_err(|_| ApiError::bad_request("invalid JSON patch"))
+}
+
 pub fn from_yaml(body: &[u8]) -> Result<Value> {
     let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("the body is not valid UTF-8"))?;
     yaml::read(text)

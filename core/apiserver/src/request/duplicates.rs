@@ -1,9 +1,9 @@
 //! Names that stand twice in one object of JSON or YAML: the later one counts, and who asked for
-//! strictness is told.
+//! strictness is told. Of JSON likewise the fields that nobody knows, where they stand.
 
 use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData};
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::yaml;
@@ -18,24 +18,42 @@ pub struct Doubled {
     pub line: u64,
 }
 
-/// The doubled names, in their order. Up to what can't be read: that is refused by who reads it
+/// What decoding stumbles over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// At a path of those that were given as unknown. What is below it is nobody's matter.
+    Unknown(String),
+    Doubled(Doubled),
+}
+
+/// The faults, in their order. Up to what can't be read: that is refused by who reads it
 /// for its content.
-pub fn of_json(json: &[u8]) -> Vec<Doubled> {
+pub fn of_json(json: &[u8], unknown: &HashSet<&str>) -> Vec<Fault> {
     let mut found = Vec::new();
-    let _ = walk::<Name<'_>, _>(&mut serde_json::Deserializer::from_slice(json), &mut found);
+    let _ = walk::<Name<'_>, _>(&mut serde_json::Deserializer::from_slice(json), unknown, &mut found);
     found
 }
 
-/// As [`of_json`], of a YAML document.
+/// The doubled names of a YAML document.
 pub fn of_yaml(text: &str) -> Vec<Doubled> {
     let mut found = Vec::new();
-    let walk = |reader: serde_saphyr::Deserializer<'_, '_>| walk::<Spanned<String>, _>(reader, &mut found);
+    let walk = |reader: serde_saphyr::Deserializer<'_, '_>| {
+        walk::<Spanned<String>, _>(reader, &HashSet::new(), &mut found)
+    };
     let _ = serde_saphyr::with_deserializer_from_str_with_options(text, yaml::options(), walk);
-    found
+    let doubled = found.into_iter().filter_map(|fault| match fault {
+        Fault::Doubled(doubled) => Some(doubled),
+        Fault::Unknown(_) => None,
+    });
+    doubled.collect()
 }
 
-fn walk<'de, K: Key<'de>, D: Deserializer<'de>>(reader: D, found: &mut Vec<Doubled>) -> Result<(), D::Error> {
-    Walk::<K> { path: &mut String::new(), found, key: PhantomData }.deserialize(reader)
+fn walk<'de, K: Key<'de>, D: Deserializer<'de>>(
+    reader: D,
+    unknown: &HashSet<&str>,
+    found: &mut Vec<Fault>,
+) -> Result<(), D::Error> {
+    Walk::<K> { path: &mut String::new(), unknown, found, key: PhantomData }.deserialize(reader)
 }
 
 /// A name as a format has it, and its line if that is known.
@@ -58,7 +76,8 @@ impl<'de> Key<'de> for Spanned<String> {
 
 struct Walk<'a, K> {
     path: &'a mut String,
-    found: &'a mut Vec<Doubled>,
+    unknown: &'a HashSet<&'a str>,
+    found: &'a mut Vec<Fault>,
     key: PhantomData<K>,
 }
 
@@ -67,7 +86,8 @@ impl<K> Walk<'_, K> {
     fn below<T>(&mut self, step: &str, go_on: impl FnOnce(Walk<'_, K>) -> T) -> T {
         let length = self.path.len();
         self.path.push_str(step);
-        let result = go_on(Walk { path: self.path, found: self.found, key: PhantomData });
+        let (unknown, found) = (self.unknown, &mut *self.found);
+        let result = go_on(Walk { path: self.path, unknown, found, key: PhantomData });
         self.path.truncate(length);
         result
     }
@@ -94,9 +114,14 @@ impl<'de, K: Key<'de>> Visitor<'de> for Walk<'_, K> {
             let (name, line) = key.split();
             let dot = if self.path.is_empty() { "" } else { "." };
             let step = format!("{dot}{name}");
+            let path = format!("{}{step}", self.path);
+            if self.unknown.contains(path.as_str()) {
+                self.found.push(Fault::Unknown(path));
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
             if names.contains(&name) {
-                let path = format!("{}{step}", self.path);
-                self.found.push(Doubled { path, name: name.into_owned(), line });
+                self.found.push(Fault::Doubled(Doubled { path, name: name.into_owned(), line }));
             } else {
                 names.insert(name);
             }
@@ -158,8 +183,11 @@ mod tests {
             (r#"{"a": 1, "a": 2, "b""#, &["a"]),
         ];
         for (json, expected) in table {
-            let found: Vec<_> = of_json(json.as_bytes()).into_iter().map(|doubled| doubled.path).collect();
-            assert_eq!(found, expected, "{json}");
+            let found = of_json(json.as_bytes(), &HashSet::new()).into_iter().map(|fault| match fault {
+                Fault::Doubled(doubled) => doubled.path,
+                Fault::Unknown(path) => panic!("{path} is unknown"),
+            });
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{json}");
         }
         let yaml = "a: 1\nb:\n- {c: 1, c: 2}\n\na: 3\n1: x\n1: y\n";
         let doubled = |path: &str, name: &str, line| Doubled { path: path.into(), name: name.into(), line };

@@ -37,9 +37,9 @@ pub async fn write_part(
         let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))
             .filter(|patch_type| *patch_type != PatchType::Apply)
             .ok_or_else(|| ApiError::unsupported_media_type(&["application/strategic-merge-patch+json"]))?;
-        let patch = body::json(bytes)?;
+        let given = decode::patch(ctx, patch_type, bytes)?;
         commit::update(ctx, part, &|current| {
-            let wanted = decode::patched(ctx, patched(ctx, patch_type, &current.object, &patch)?)?;
+            let wanted = decode::patched(ctx, patched(ctx, &current.object, &given)?, &given)?;
             change(current, &wanted)
         })
         .await?

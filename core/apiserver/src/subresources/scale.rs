@@ -39,26 +39,36 @@ pub async fn answer(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Re
             let wanted = decode::of_kind(ctx, SCALE, body::decode(&ctx.headers, bytes)?)?;
             commit::update(ctx, Part::Sub("scale"), &|current| change(ctx, paths, current, &wanted)).await?
         }
-        "patch" => {
-            let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))
-                .ok_or_else(|| ApiError::unsupported_media_type(&["application/merge-patch+json"]))?;
-            let patch =
-                if patch_type == PatchType::Apply { body::from_yaml(bytes)? } else { body::json(bytes)? };
-            commit::update(ctx, Part::Sub("scale"), &|current| {
-                let before = scale_of(&current.object, paths);
-                let after = match patch_type {
-                    PatchType::Json => patch::json::apply(&before, &patch, body::LIMIT)?,
-                    // A Scale has no list that would merge: the other types are one.
-                    _ => patch::merge::apply(&before, &patch),
-                };
-                change(ctx, paths, current, &decode::of_kind(ctx, SCALE, after)?)
-            })
-            .await?
-        }
+        "patch" => patched(ctx, paths, bytes).await?,
         _ => return Err(ApiError::method_not_allowed()),
     };
     let shown = shaped(scale_of(&object, paths), ctx.accept.shape, &ctx.options.include_object);
-    respond::object(StatusCode::OK, ctx.accept.format, ctx.options.pretty, &shown)
+    ctx.answer_value(StatusCode::OK, &shown)
+}
+
+/// The object after its Scale was patched.
+async fn patched(ctx: &Context, paths: ScalePaths, bytes: &[u8]) -> Result<Value> {
+    let patch_type = PatchType::from_content_type(&body::media_type(&ctx.headers))
+        .ok_or_else(|| ApiError::unsupported_media_type(&["application/merge-patch+json"]))?;
+    if patch_type == PatchType::Apply {
+        let config = body::from_yaml(bytes)?;
+        return commit::update(ctx, Part::Sub("scale"), &|current| {
+            let after = patch::merge::apply(&scale_of(&current.object, paths), &config);
+            change(ctx, paths, current, &decode::of_kind(ctx, SCALE, after)?)
+        })
+        .await;
+    }
+    let given = decode::patch(ctx, patch_type, bytes)?;
+    commit::update(ctx, Part::Sub("scale"), &|current| {
+        let before = scale_of(&current.object, paths);
+        let after = match patch_type {
+            PatchType::Json => patch::json::apply(&before, &given.patch, body::LIMIT)?,
+            // A Scale has no list that would merge: the other types are one.
+            _ => patch::merge::apply(&before, &given.patch),
+        };
+        change(ctx, paths, current, &decode::patched_kind(ctx, SCALE, after, &given)?)
+    })
+    .await
 }
 
 const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";

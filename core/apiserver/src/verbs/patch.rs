@@ -17,7 +17,8 @@ use crate::{
     storage::Current,
     write::{
         commit::{self, Change, Part, writer},
-        decode, metadata,
+        decode::{self, Given},
+        metadata,
     },
 };
 
@@ -53,19 +54,19 @@ pub async fn patch(ctx: &Context, part: Part, bytes: &[u8]) -> Result<Response<B
             "Forbidden: may not be specified for non-apply patch",
         ));
     }
-    let patch = body::json(bytes)?;
+    let given = decode::patch(ctx, patch_type, bytes)?;
     let stored = commit::update(ctx, part, &|current| {
         let before = ctx.resource.served_from(current.object.clone());
-        let after = patched(ctx, patch_type, &before, &patch)?;
-        Ok(Change::to(decode::patched(ctx, after)?))
+        Ok(Change::to(decode::patched(ctx, patched(ctx, &before, &given)?, &given)?))
     })
     .await?;
     ctx.answer(StatusCode::OK, stored)
 }
 
 /// The object after a patch that isn't apply.
-pub fn patched(ctx: &Context, patch_type: PatchType, before: &Value, patch: &Value) -> Result<Value> {
-    Ok(match patch_type {
+pub fn patched(ctx: &Context, before: &Value, given: &Given) -> Result<Value> {
+    let patch = &given.patch;
+    Ok(match given.patch_type {
         PatchType::Json => patch::json::apply(before, patch, body::LIMIT)?,
         PatchType::Strategic => patch::strategic::apply(before, patch, &ctx.resource.schema)?,
         PatchType::Merge | PatchType::Apply if !patch.is_object() => {

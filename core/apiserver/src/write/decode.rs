@@ -3,18 +3,13 @@
 //! warning or nothing, as `fieldValidation` says.
 
 use serde_json::Value;
-use tiphys_api::{
-    field::{FieldError, Reason},
-    schema,
-};
+use tiphys_api::{field::FieldError, schema};
 
+use super::faults::{self, Faults};
 use crate::{
     context::Context,
-    request::{
-        body,
-        duplicates::{self, Doubled},
-        options::FieldValidation,
-    },
+    patch::{PatchType, fields::undeclared},
+    request::{body, options::FieldValidation},
     status::{ApiError, Result},
 };
 
@@ -22,111 +17,135 @@ use crate::{
 pub fn object(ctx: &Context, bytes: &[u8]) -> Result<Value> {
     let mut object = body::decode(&ctx.headers, bytes)?;
     type_meta(ctx, &mut object)?;
-    let media_type = body::media_type(&ctx.headers);
-    let doubled = match (ctx.options.field_validation, media_type.as_str()) {
-        (FieldValidation::Ignore, _) => Vec::new(),
-        (_, "application/json") => duplicates::of_json(bytes),
-        (_, "application/yaml") => duplicates::of_yaml(std::str::from_utf8(bytes).unwrap_or_default()),
-        _ => Vec::new(),
-    };
-    let doubled = doubled.iter().map(|doubled| format!("duplicate field \"{}\"", doubled.path));
     let unknown = shape(ctx, &mut object)?;
-    let unknown = unknown.iter().map(|field| unknown_field(field));
-    // Clients look for the two in this order: YAML is read for doubled names before it is decoded.
-    let faults: Vec<String> = match media_type.as_str() {
-        "application/yaml" => doubled.chain(unknown).collect(),
-        _ => unknown.chain(doubled).collect(),
-    };
-    if !faults.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        return Err(refused(ctx, &format!("strict decoding error: {}", faults.join(", "))));
-    }
-    if ctx.options.field_validation == FieldValidation::Warn {
-        ctx.warn(faults);
-    }
+    found(ctx, bytes, &unknown)?;
     Ok(stored(ctx, object))
+}
+
+/// Refuses or tells, as is asked for, what strict decoding finds fault with in a whole object.
+fn found(ctx: &Context, bytes: &[u8], unknown: &[String]) -> Result<()> {
+    if ctx.options.field_validation == FieldValidation::Ignore {
+        return Ok(());
+    }
+    let is_custom = ctx.resource.custom.is_some();
+    let faults = faults::of_object(&body::media_type(&ctx.headers), bytes, is_custom, unknown);
+    if ctx.options.field_validation == FieldValidation::Strict && !faults.is_empty() {
+        return Err(refused(ctx, &faults.strict_message()));
+    }
+    ctx.warn(faults.warnings);
+    Ok(())
 }
 
 /// The body of a subresource that takes objects of another kind: in that kind's shape.
 pub fn of_kind(ctx: &Context, definition: &str, mut object: Value) -> Result<Value> {
-    let kind = definition.rsplit('.').next().unwrap_or_default();
-    let schema = schema::of(definition).ok_or_else(|| ApiError::internal(format!("no schema of {kind}")))?;
-    let version = object["apiVersion"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    let version = version.to_owned();
-    let unknown = schema::check(&schema, &mut object)
-        .map_err(|error| ApiError::bad_request(schema::refusal(kind, &version, &error.to_string())))?;
+    let unknown = shape_of(definition, &mut object)?;
     warn(ctx, &unknown);
     Ok(object)
 }
 
-fn unknown_field(field: &str) -> String {
-    format!("unknown field \"{field}\"")
+/// Brings an object into the shape of a kind that isn't the resource's own.
+fn shape_of(definition: &str, object: &mut Value) -> Result<Vec<String>> {
+    let kind = definition.rsplit('.').next().unwrap_or_default();
+    let schema = schema::of(definition).ok_or_else(|| ApiError::internal(format!("no schema of {kind}")))?;
+    let version = object["apiVersion"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let version = version.to_owned();
+    schema::check(&schema, object)
+        .map_err(|error| ApiError::bad_request(schema::refusal(kind, &version, &error.to_string())))
+}
+
+/// A patch that isn't apply, as it was sent.
+pub struct Given {
+    pub patch_type: PatchType,
+    pub patch: Value,
+    faults: Faults,
+}
+
+/// Reads a patch that isn't apply.
+pub fn patch(ctx: &Context, patch_type: PatchType, bytes: &[u8]) -> Result<Given> {
+    let patch = body::json_patch(bytes)?;
+    let faults = match ctx.options.field_validation {
+        FieldValidation::Ignore => Faults::default(),
+        _ => faults::of_patch(patch_type, &patch, bytes),
+    };
+    Ok(Given { patch_type, patch, faults })
 }
 
 /// As [`object`], for the result of a patch: an unknown field is the patch's fault.
-pub fn patched(ctx: &Context, mut object: Value) -> Result<Value> {
+pub fn patched(ctx: &Context, mut object: Value, given: &Given) -> Result<Value> {
     // A JSON patch may replace the whole document.
     if !object.is_object() {
-        return Err(invalid_patch(ctx, "the patched document is not an object"));
+        return Err(invalid_patch(&object, given, "the patched document is not an object"));
     }
     type_meta(ctx, &mut object)?;
-    let unknown = shape(ctx, &mut object)?;
-    if !unknown.is_empty() && ctx.options.field_validation == FieldValidation::Strict {
-        return Err(invalid_patch(ctx, &schema::strict_message(&unknown)));
-    }
-    warn(ctx, &unknown);
-    Ok(stored(ctx, object))
+    let shape = |object: &mut Value| shape(ctx, object);
+    Ok(stored(ctx, patched_as(ctx, object, given, &shape)?))
 }
 
-fn invalid_patch(ctx: &Context, why: &str) -> ApiError {
-    let error = FieldError {
-        reason: Reason::Invalid,
-        field: "patch".into(),
-        message: format!("Invalid value: {why}"),
+/// As [`patched`], for a subresource of another kind.
+pub fn patched_kind(ctx: &Context, definition: &str, object: Value, given: &Given) -> Result<Value> {
+    patched_as(ctx, object, given, &|object| shape_of(definition, object))
+}
+
+fn patched_as(
+    ctx: &Context,
+    mut object: Value,
+    given: &Given,
+    shape: &dyn Fn(&mut Value) -> Result<Vec<String>>,
+) -> Result<Value> {
+    let validation = ctx.options.field_validation;
+    let made = (validation == FieldValidation::Strict).then(|| object.clone());
+    let unknown = shape(&mut object)?;
+    if validation == FieldValidation::Ignore {
+        return Ok(object);
+    }
+    let faults = given.faults.and_unknown(&unknown);
+    match made {
+        Some(made) if !faults.is_empty() => Err(invalid_patch(&made, given, &faults.strict_message())),
+        Some(_) => Ok(object),
+        None => {
+            ctx.warn(faults.warnings);
+            Ok(object)
+        }
+    }
+}
+
+/// Upstream shows what the patch made, or of a strategic one the patch, and names no object.
+fn invalid_patch(made: &Value, given: &Given, why: &str) -> ApiError {
+    let shown = match given.patch_type {
+        PatchType::Strategic => faults::shown(&given.patch),
+        _ => made.to_string(),
     };
-    let kind = ctx.resource.kind;
-    ApiError::invalid(kind.group, kind.kind, &ctx.info.name, &[error])
+    ApiError::invalid("", "", "", &[FieldError::invalid("patch", &shown.into(), why)])
 }
 
 /// As [`object`], for an applied configuration, which is always read as YAML: it holds its fields and
-/// no defaults.
+/// no defaults. A field that isn't declared is refused, however fields are validated.
 pub fn applied(ctx: &Context, mut object: Value, bytes: &[u8]) -> Result<Value> {
     type_meta(ctx, &mut object)?;
     let unknown = shape(ctx, &mut object)?;
-    let is_strict = ctx.options.field_validation == FieldValidation::Strict;
-    if is_strict && !unknown.is_empty() {
-        return Err(ApiError::bad_request(undeclared(ctx, &unknown)));
+    if !unknown.is_empty() {
+        let why = undeclared::message(&unknown, &object, &ctx.resource.schema);
+        return Err(ApiError::unnamed(untyped(ctx, &why)));
     }
-    let doubled = match ctx.options.field_validation {
-        FieldValidation::Ignore => Vec::new(),
-        _ => duplicates::of_yaml(std::str::from_utf8(bytes).unwrap_or_default()),
-    };
-    let doubled: Vec<String> = doubled.iter().map(already_set).collect();
-    if is_strict && !doubled.is_empty() {
-        return Err(ApiError::bad_request(format!("error strict decoding YAML: {}", doubled.join(", "))));
+    if ctx.options.field_validation != FieldValidation::Ignore {
+        let faults = faults::of_applied(bytes);
+        if ctx.options.field_validation == FieldValidation::Strict && !faults.is_empty() {
+            return Err(ApiError::bad_request(format!(
+                "error strict decoding patch: {}",
+                faults.errors.join(", ")
+            )));
+        }
+        ctx.warn(faults.warnings);
     }
-    if ctx.options.field_validation == FieldValidation::Warn {
-        ctx.warn(doubled);
-    }
-    warn(ctx, &unknown);
     Ok(ctx.resource.to_stored(object))
 }
 
-/// Clients look for this wording of a name that stands twice in a configuration.
-fn already_set(doubled: &Doubled) -> String {
-    format!("line {}: key {:?} already set in map", doubled.line, doubled.name)
-}
-
 /// As clients know it of an applied configuration: other words than of a created object.
-fn undeclared(ctx: &Context, unknown: &[String]) -> String {
+fn untyped(ctx: &Context, why: &str) -> String {
     let kind = ctx.resource.kind;
-    let fields: Vec<String> =
-        unknown.iter().map(|field| format!(".{field}: field not declared in schema")).collect();
-    let name = match ctx.info.namespace.as_str() {
-        "" => ctx.info.name.clone(),
-        namespace => format!("{namespace}/{}", ctx.info.name),
-    };
-    let which = format!("{name}; {}, Kind={}", kind.api_version(), kind.kind);
-    format!("failed to create typed patch object ({which}): {}", fields.join(", "))
+    let (namespace, name) = (&ctx.info.namespace, &ctx.info.name);
+    let which = format!("{namespace}/{name}; {}/{}, Kind={}", kind.group, kind.version, kind.kind);
+    format!("failed to create typed patch object ({which}): {why}")
 }
 
 fn shape(ctx: &Context, object: &mut Value) -> Result<Vec<String>> {
@@ -143,7 +162,7 @@ fn refused(ctx: &Context, why: &str) -> ApiError {
 
 fn warn(ctx: &Context, unknown: &[String]) {
     if ctx.options.field_validation == FieldValidation::Warn {
-        ctx.warn(unknown.iter().map(|field| unknown_field(field)));
+        ctx.warn(unknown.iter().map(|field| faults::unknown_field(field)));
     }
 }
 

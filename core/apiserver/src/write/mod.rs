@@ -10,6 +10,7 @@ pub mod admit;
 pub mod commit;
 pub mod connect;
 pub mod decode;
+pub mod faults;
 pub mod metadata;
 pub mod names;
 pub mod unchanged;

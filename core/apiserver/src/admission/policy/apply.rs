@@ -9,7 +9,7 @@ use tiphys_api::schema::{self, ListType, Schema};
 
 use crate::{
     cel::{TYPE_MARK, to_json},
-    patch::fields::merge,
+    patch::fields::{merge, undeclared},
 };
 use kube_cel::cel::Value as Cel;
 
@@ -26,10 +26,9 @@ pub fn apply(object: &Value, made: &Cel, schema: &Schema) -> Result<Value, Strin
     let told = |why: String| format!("error applying patch: {why}");
     let undeclared = schema::check(schema, &mut config)
         .map_err(|why| told(format!("failed to convert patch object to typed object: {why}")))?;
-    if let Some(field) = undeclared.first() {
-        let why =
-            format!("failed to convert patch object to typed object: .{field}: field not declared in schema");
-        return Err(told(why));
+    if !undeclared.is_empty() {
+        let why = undeclared::message(&undeclared, &config, schema);
+        return Err(told(format!("failed to convert patch object to typed object: {why}")));
     }
     let mut whole = Vec::new();
     wholes(&config, schema, "", &mut whole);

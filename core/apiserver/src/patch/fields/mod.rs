@@ -7,6 +7,7 @@
 //!
 //! - [`of`]: the fields of an object; [`compare`]: what a change touched.
 //! - [`merge`]: an applied configuration into an object; [`prune`]: what its applier no longer wants.
+//! - [`undeclared`]: how what a schema doesn't know is told.
 //! - `shape`: which places of an object have fields and which are owned as a whole.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub mod merge;
 pub mod of;
 pub mod prune;
 pub mod shape;
+pub mod undeclared;
 
 #[cfg(test)]
 mod tests;

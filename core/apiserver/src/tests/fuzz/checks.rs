@@ -73,17 +73,23 @@ fn judge(asked: &Asked, answer: &Answer) -> Result<(), String> {
     }
     // A health check that fails says so in words.
     let Ok(status) = decoded(answer) else { return wrong("no Status") };
+    // What can't be applied has no reason, as upstream.
+    let untyped = code == 500
+        && status["message"]
+            .as_str()
+            .is_some_and(|why| why.starts_with("failed to create typed patch object"));
     let is_status = status["kind"] == "Status"
         && status["apiVersion"] == "v1"
         && status["status"] == "Failure"
         && status["code"] == code
-        && status["reason"].as_str().is_some_and(|reason| !reason.is_empty())
+        && (untyped || status["reason"].as_str().is_some_and(|reason| !reason.is_empty()))
         && status["message"].as_str().is_some_and(|message| !message.is_empty());
     if !is_status {
         return wrong("no proper Status");
     }
     match (code, status["reason"].as_str()) {
         (..500, _) => Ok(()),
+        (500, None | Some("")) if untyped => Ok(()),
         // A version that never comes was waited for.
         (504, Some("Timeout")) => Ok(()),
         // Nobody is behind a proxied Service.
