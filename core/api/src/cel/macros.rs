@@ -1,26 +1,22 @@
-//! Macros that the parser leaves as calls: `cel.bind`, and the loops over keys and values. Pure.
+//! Macros that the parser leaves as calls: loops over pairs, `sortBy`, `optMap`. Pure.
 //!
-//! Both become loops of the interpreter. A binding is a loop without turns, whose accumulator is
-//! the name. A loop over pairs goes over [`PAIRS`] of the range, with the pair's parts bound.
-
-use std::{collections::HashMap, sync::Arc};
+//! Each becomes what the interpreter knows: loops, and bindings. A binding is a loop without turns,
+//! whose accumulator is the name.
 
 use kube_cel::cel::{
-    Context, ExecutionError, IdedExpr, ResolveResult, Value,
+    IdedExpr,
     common::ast::{CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, operators},
-    extractors::This,
-    objects::{Key, Map},
 };
 
-/// Gives the pairs of a map, or of a list by index.
-pub const PAIRS: &str = "@pairs";
-/// A map with one more entry.
+/// A map with one more entry, and with all entries of another one.
 pub const WITH: &str = "@with";
-/// The pair in a turn of such a loop.
-pub const PAIR: &str = "@pair";
+pub const WITH_ALL: &str = "@with_all";
+/// A list in the order of the keys that belong to its elements.
+pub const SORTED_BY: &str = "@sortByAssociatedKeys";
 /// What a loop that binds goes through, which is nothing.
 pub const UNUSED: &str = "@unused";
 const RESULT: &str = "@result";
+const INPUT: &str = "@input";
 
 /// What the call stands for, if it is one of these macros.
 ///
@@ -28,90 +24,28 @@ const RESULT: &str = "@result";
 /// It is one that is written wrongly.
 pub fn expand(id: u64, call: &CallExpr) -> Result<Option<Expr>, String> {
     let Some(target) = call.target.as_deref() else { return Ok(None) };
-    if call.func_name == "bind" && matches!(&target.expr, Expr::Ident(name) if name == "cel") {
-        let [name, value, body] = call.args.as_slice() else {
-            return Err("cel.bind takes a name, a value and an expression".into());
-        };
-        return Ok(Some(bind(id, &ident(name)?, value.clone(), body.clone()).expr));
+    let at = At(id);
+    match (call.func_name.as_str(), call.args.as_slice()) {
+        ("sortBy", [name, key]) => at.sort_by(target, &ident(name)?, key).map(Some),
+        ("optMap", [name, body]) => {
+            let made = at.call("optional.of", vec![at.bind(&ident(name)?, at.held(), body.clone())]);
+            Ok(Some(at.if_held(target, made)))
+        }
+        ("optFlatMap", [name, body]) => {
+            let made = at.bind(&ident(name)?, at.held(), body.clone());
+            Ok(Some(at.if_held(target, made)))
+        }
+        ("all" | "exists" | "existsOne" | "exists_one", [key, value, body]) => {
+            at.pairs(&call.func_name, target, [key, value], None, body).map(Some)
+        }
+        ("transformList" | "transformMap" | "transformMapEntry", [key, value, body]) => {
+            at.pairs(&call.func_name, target, [key, value], None, body).map(Some)
+        }
+        ("transformList" | "transformMap" | "transformMapEntry", [key, value, filter, body]) => {
+            at.pairs(&call.func_name, target, [key, value], Some(filter), body).map(Some)
+        }
+        _ => Ok(None),
     }
-    let pairs = match (call.func_name.as_str(), call.args.len()) {
-        ("all" | "exists" | "existsOne" | "exists_one" | "transformList" | "transformMap", 3) => None,
-        ("transformList" | "transformMap", 4) => Some(&call.args[2]),
-        _ => return Ok(None),
-    };
-    let (key, value) = (ident(&call.args[0])?, ident(&call.args[1])?);
-    let Some(last) = call.args.last() else { return Ok(None) };
-    let within = |body: IdedExpr| {
-        let part = |index: i64| {
-            let index = IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(index.into())) };
-            IdedExpr { id, expr: operator(operators::INDEX, vec![name(id, PAIR), index]) }
-        };
-        bind(id, &key, part(0), bind(id, &value, part(1), body))
-    };
-    let (init, condition, step, result) = parts(id, &call.func_name, &key, last.clone());
-    let step = match pairs {
-        Some(filter) => conditional(id, filter.clone(), step, name(id, RESULT)),
-        None => step,
-    };
-    Ok(Some(Expr::Comprehension(Box::new(ComprehensionExpr {
-        iter_range: IdedExpr { id, expr: operator(PAIRS, vec![target.clone()]) },
-        iter_var: PAIR.into(),
-        iter_var2: None,
-        accu_var: RESULT.into(),
-        accu_init: init,
-        loop_cond: condition,
-        loop_step: within(step),
-        result,
-    }))))
-}
-
-/// Start, condition, step and result of a loop.
-fn parts(id: u64, macro_: &str, key: &str, body: IdedExpr) -> (IdedExpr, IdedExpr, IdedExpr, IdedExpr) {
-    let so_far = || name(id, RESULT);
-    let call = |operator_: &str, args| IdedExpr { id, expr: operator(operator_, args) };
-    let number = |n: i64| IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(n.into())) };
-    let list = |items| IdedExpr { id, expr: Expr::List(ListExpr::new(items)) };
-    let unless_false = |value| call(operators::NOT_STRICTLY_FALSE, vec![value]);
-    match macro_ {
-        "all" => (
-            truth(id, true),
-            unless_false(so_far()),
-            call(operators::LOGICAL_AND, vec![so_far(), body]),
-            so_far(),
-        ),
-        "exists" => (
-            truth(id, false),
-            unless_false(call(operators::LOGICAL_NOT, vec![so_far()])),
-            call(operators::LOGICAL_OR, vec![so_far(), body]),
-            so_far(),
-        ),
-        "transformList" => (
-            list(Vec::new()),
-            truth(id, true),
-            call(operators::ADD, vec![so_far(), list(vec![body])]),
-            so_far(),
-        ),
-        "transformMap" => (
-            IdedExpr { id, expr: Expr::Map(Default::default()) },
-            truth(id, true),
-            call(WITH, vec![so_far(), name(id, key), body]),
-            so_far(),
-        ),
-        _ => (
-            number(0),
-            truth(id, true),
-            conditional(id, body, call(operators::ADD, vec![so_far(), number(1)]), so_far()),
-            call(operators::EQUALS, vec![so_far(), number(1)]),
-        ),
-    }
-}
-
-fn conditional(id: u64, condition: IdedExpr, then: IdedExpr, otherwise: IdedExpr) -> IdedExpr {
-    IdedExpr { id, expr: operator(operators::CONDITIONAL, vec![condition, then, otherwise]) }
-}
-
-fn name(id: u64, name: &str) -> IdedExpr {
-    IdedExpr { id, expr: Expr::Ident(name.into()) }
 }
 
 fn ident(expression: &IdedExpr) -> Result<String, String> {
@@ -121,72 +55,142 @@ fn ident(expression: &IdedExpr) -> Result<String, String> {
     }
 }
 
-fn bind(id: u64, bound: &str, value: IdedExpr, body: IdedExpr) -> IdedExpr {
-    let nothing = IdedExpr { id, expr: Expr::List(ListExpr::default()) };
-    IdedExpr {
-        id,
-        expr: Expr::Comprehension(Box::new(ComprehensionExpr {
-            iter_range: nothing,
+/// Makes expressions at the place of the macro.
+struct At(u64);
+
+impl At {
+    fn of(&self, expr: Expr) -> IdedExpr {
+        IdedExpr { id: self.0, expr }
+    }
+
+    fn name(&self, name: &str) -> IdedExpr {
+        self.of(Expr::Ident(name.into()))
+    }
+
+    fn call(&self, function: &str, args: Vec<IdedExpr>) -> IdedExpr {
+        self.of(Expr::Call(CallExpr { func_name: function.into(), target: None, args }))
+    }
+
+    fn method(&self, target: IdedExpr, function: &str, args: Vec<IdedExpr>) -> IdedExpr {
+        let target = Some(Box::new(target));
+        self.of(Expr::Call(CallExpr { func_name: function.into(), target, args }))
+    }
+
+    fn truth(&self, truth: bool) -> IdedExpr {
+        self.of(Expr::Literal(LiteralValue::Boolean(truth.into())))
+    }
+
+    fn number(&self, number: i64) -> IdedExpr {
+        self.of(Expr::Literal(LiteralValue::Int(number.into())))
+    }
+
+    fn list(&self, items: Vec<IdedExpr>) -> IdedExpr {
+        self.of(Expr::List(ListExpr::new(items)))
+    }
+
+    fn bind(&self, name: &str, value: IdedExpr, body: IdedExpr) -> IdedExpr {
+        self.of(Expr::Comprehension(Box::new(ComprehensionExpr {
+            iter_range: self.list(Vec::new()),
             iter_var: UNUSED.into(),
             iter_var2: None,
-            accu_var: bound.to_owned(),
+            accu_var: name.to_owned(),
             accu_init: value,
-            loop_cond: truth(id, false),
-            loop_step: name(id, bound),
+            loop_cond: self.truth(false),
+            loop_step: self.name(name),
             result: body,
-        })),
+        })))
     }
-}
 
-pub fn truth(id: u64, truth: bool) -> IdedExpr {
-    IdedExpr { id, expr: Expr::Literal(LiteralValue::Boolean(truth.into())) }
-}
-
-pub fn operator(name: &str, args: Vec<IdedExpr>) -> Expr {
-    Expr::Call(CallExpr { func_name: name.into(), target: None, args })
-}
-
-/// Adds the functions that these loops call.
-pub fn register(context: &mut Context<'_>) {
-    context.add_function(PAIRS, pairs);
-    context.add_function(WITH, with);
-}
-
-fn pairs(This(range): This<Value>) -> ResolveResult {
-    let pair = |key: Value, value: &Value| Value::List(Arc::new(vec![key, value.clone()]));
-    let pairs: Vec<Value> = match &range {
-        Value::List(items) => {
-            items.iter().enumerate().map(|(index, item)| pair(Value::Int(index as i64), item)).collect()
-        }
-        Value::Map(map) => {
-            let mut pairs: Vec<_> = map.map.iter().collect();
-            pairs.sort_by_key(|(key, _)| *key);
-            pairs.into_iter().map(|(key, value)| pair(key_value(key), value)).collect()
-        }
-        _ => return Err(ExecutionError::NoSuchOverload),
-    };
-    Ok(Value::List(Arc::new(pairs)))
-}
-
-fn key_value(key: &Key) -> Value {
-    match key {
-        Key::Int(number) => Value::Int(*number),
-        Key::Uint(number) => Value::UInt(*number),
-        Key::Bool(truth) => Value::Bool(*truth),
-        Key::String(text) => Value::String(text.clone()),
+    fn sort_by(&self, target: &IdedExpr, name: &str, key: &IdedExpr) -> Result<Expr, String> {
+        let so_far = || self.name(RESULT);
+        let keys = Expr::Comprehension(Box::new(ComprehensionExpr {
+            iter_range: self.name(INPUT),
+            iter_var: name.to_owned(),
+            iter_var2: None,
+            accu_var: RESULT.into(),
+            accu_init: self.list(Vec::new()),
+            loop_cond: self.truth(true),
+            loop_step: self.call(operators::ADD, vec![so_far(), self.list(vec![key.clone()])]),
+            result: so_far(),
+        }));
+        let sorted = self.method(self.name(INPUT), SORTED_BY, vec![self.of(keys)]);
+        Ok(self.bind(INPUT, target.clone(), sorted).expr)
     }
-}
 
-fn with(This(map): This<Value>, key: Value, value: Value) -> ResolveResult {
-    let Value::Map(map) = map else { return Err(ExecutionError::NoSuchOverload) };
-    let key = match key {
-        Value::Int(number) => Key::Int(number),
-        Value::UInt(number) => Key::Uint(number),
-        Value::Bool(truth) => Key::Bool(truth),
-        Value::String(text) => Key::String(text),
-        other => return Err(ExecutionError::unsupported_key_type(other)),
-    };
-    let mut entries: HashMap<Key, Value> = map.map.as_ref().clone();
-    entries.insert(key, value);
-    Ok(Value::Map(Map { map: Arc::new(entries) }))
+    /// What the optional target holds.
+    fn held(&self) -> IdedExpr {
+        self.method(self.name(INPUT), "value", Vec::new())
+    }
+
+    fn if_held(&self, target: &IdedExpr, made: IdedExpr) -> Expr {
+        let has = self.method(self.name(INPUT), "hasValue", Vec::new());
+        let none = self.call("optional.none", Vec::new());
+        let choice = self.call(operators::CONDITIONAL, vec![has, made, none]);
+        self.bind(INPUT, target.clone(), choice).expr
+    }
+
+    fn pairs(
+        &self,
+        macro_: &str,
+        range: &IdedExpr,
+        names: [&IdedExpr; 2],
+        filter: Option<&IdedExpr>,
+        body: &IdedExpr,
+    ) -> Result<Expr, String> {
+        let (first, second) = (ident(names[0])?, ident(names[1])?);
+        if first == second {
+            return Err(format!("duplicate variable name: {first}"));
+        }
+        let so_far = || self.name(RESULT);
+        let (init, condition, step, result) = self.parts(macro_, &first, body.clone());
+        let step = match filter {
+            Some(filter) => self.call(operators::CONDITIONAL, vec![filter.clone(), step, so_far()]),
+            None => step,
+        };
+        Ok(Expr::Comprehension(Box::new(ComprehensionExpr {
+            iter_range: range.clone(),
+            iter_var: first,
+            iter_var2: Some(second),
+            accu_var: RESULT.into(),
+            accu_init: init,
+            loop_cond: condition,
+            loop_step: step,
+            result,
+        })))
+    }
+
+    /// Start, condition, step and result of a loop.
+    fn parts(&self, macro_: &str, key: &str, body: IdedExpr) -> (IdedExpr, IdedExpr, IdedExpr, IdedExpr) {
+        let so_far = || self.name(RESULT);
+        let unless_false = |value| self.call(operators::NOT_STRICTLY_FALSE, vec![value]);
+        let no_map = || self.of(Expr::Map(Default::default()));
+        match macro_ {
+            "all" => {
+                let step = self.call(operators::LOGICAL_AND, vec![so_far(), body]);
+                (self.truth(true), unless_false(so_far()), step, so_far())
+            }
+            "exists" => {
+                let not_yet = self.call(operators::LOGICAL_NOT, vec![so_far()]);
+                let step = self.call(operators::LOGICAL_OR, vec![so_far(), body]);
+                (self.truth(false), unless_false(not_yet), step, so_far())
+            }
+            "transformList" => {
+                let step = self.call(operators::ADD, vec![so_far(), self.list(vec![body])]);
+                (self.list(Vec::new()), self.truth(true), step, so_far())
+            }
+            "transformMap" => {
+                let step = self.call(WITH, vec![so_far(), self.name(key), body]);
+                (no_map(), self.truth(true), step, so_far())
+            }
+            "transformMapEntry" => {
+                (no_map(), self.truth(true), self.call(WITH_ALL, vec![so_far(), body]), so_far())
+            }
+            _ => {
+                let one_more = self.call(operators::ADD, vec![so_far(), self.number(1)]);
+                let step = self.call(operators::CONDITIONAL, vec![body, one_more, so_far()]);
+                let is_one = self.call(operators::EQUALS, vec![so_far(), self.number(1)]);
+                (self.number(0), self.truth(true), step, is_one)
+            }
+        }
+    }
 }

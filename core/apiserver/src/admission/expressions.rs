@@ -2,6 +2,7 @@
 
 use kube_cel::cel::Value as Cel;
 use serde_json::Value;
+use tiphys_api::cel::meter::PER_CONDITIONS;
 
 use super::{
     Cluster, Request, Version, items,
@@ -119,6 +120,7 @@ pub fn all_hold(
     conditions: &[(String, Result<Expression, CelError>)],
     scope: &Scope<'_>,
 ) -> Result<bool, String> {
+    let scope = &scope.within(PER_CONDITIONS);
     let mut errors = Vec::new();
     for (_, condition) in conditions {
         let held = condition

@@ -5,8 +5,14 @@
 
 use std::{fmt, sync::Arc};
 
-use kube_cel::cel::{Context, ExecutionError, ResolveResult, Value, extractors::This, objects::Opaque};
-use tiphys_api::auth::{Attributes, SharedAuthorizer, UserInfo};
+use kube_cel::cel::{Value, objects::Opaque};
+use tiphys_api::{
+    auth::{Attributes, SharedAuthorizer, UserInfo},
+    cel::{evaluate::Outcome, fault::Fault, library::Function, meter::Meter},
+};
+
+/// Asking costs so much that an expression can do it twice: upstream's.
+const CHECK: u64 = 350_000;
 
 /// Who asks whom.
 #[derive(Clone)]
@@ -87,123 +93,124 @@ impl Asker {
     }
 }
 
-pub fn register(context: &mut Context<'_>) {
-    context.add_function("path", path);
-    context.add_function("group", group);
-    context.add_function("serviceAccount", service_account);
-    context.add_function("resource", resource);
-    context.add_function("subresource", subresource);
-    context.add_function("namespace", namespace);
-    context.add_function("name", name);
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("path", path),
+    ("group", |args, _| {
+        let [this, group] = two(args)?;
+        asked(question(this)?.asker, About::Group(text(group)?))
+    }),
+    ("serviceAccount", service_account),
+    ("resource", resource),
+    ("subresource", |args, _| part(args, |subresource, _, _| subresource)),
+    ("namespace", |args, _| part(args, |_, namespace, _| namespace)),
+    ("name", |args, _| part(args, |_, _, name| name)),
     // Rights do not depend on selectors here: whoever may not list all may not list some.
-    context.add_function("fieldSelector", selector);
-    context.add_function("labelSelector", selector);
-    context.add_function("check", check);
-    context.add_function("allowed", allowed);
-    context.add_function("reason", reason);
-    context.add_function("errored", errored);
-    context.add_function("error", error);
+    ("fieldSelector", selector),
+    ("labelSelector", selector),
+    ("check", check),
+    ("allowed", |args, _| Ok(Value::Bool(decision(args)?.refused.is_none()))),
+    ("reason", |args, _| Ok(Value::String(Arc::new(decision(args)?.refused.unwrap_or_default())))),
+    // The authorizer answers from memory: it never fails to.
+    ("errored", |args, _| decision(args).map(|_| Value::Bool(false))),
+    ("error", |args, _| decision(args).map(|_| Value::String(Arc::default()))),
+];
+
+pub fn find(name: &str) -> Option<Function> {
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
 }
 
-fn question(value: &Value) -> Result<Question, ExecutionError> {
+fn question(value: &Value) -> Result<Question, Fault> {
     match value {
-        Value::Opaque(opaque) => opaque.downcast_ref::<Question>().cloned(),
+        Value::Opaque(opaque) => <dyn Opaque>::downcast_ref::<Question>(&**opaque).cloned(),
         _ => None,
     }
-    .ok_or(ExecutionError::NoSuchOverload)
+    .ok_or_else(Fault::overload)
 }
 
-fn decision(value: &Value) -> Result<Decision, ExecutionError> {
-    match value {
-        Value::Opaque(opaque) => opaque.downcast_ref::<Decision>().cloned(),
+fn decision(args: &[Value]) -> Result<Decision, Fault> {
+    match args {
+        [Value::Opaque(opaque)] => <dyn Opaque>::downcast_ref::<Decision>(&**opaque).cloned(),
         _ => None,
     }
-    .ok_or(ExecutionError::NoSuchOverload)
+    .ok_or_else(Fault::overload)
 }
 
-fn asked(asker: Asker, about: About) -> ResolveResult {
+fn two(args: &[Value]) -> Result<[&Value; 2], Fault> {
+    let [this, argument] = args else { return Err(Fault::overload()) };
+    Ok([this, argument])
+}
+
+fn text(value: &Value) -> Result<String, Fault> {
+    match value {
+        Value::String(text) => Ok(text.as_ref().clone()),
+        _ => Err(Fault::overload()),
+    }
+}
+
+fn asked(asker: Asker, about: About) -> Outcome {
     Ok(Value::Opaque(Arc::new(Question { asker, about })))
 }
 
-fn path(This(this): This<Value>, path: Arc<String>) -> ResolveResult {
+fn path(args: &[Value], _: &mut Meter) -> Outcome {
+    let [this, path] = two(args)?;
+    let path = text(path)?;
     if path.is_empty() {
-        return Err(ExecutionError::function_error("path", "path must not be empty"));
+        return Err(Fault::told("path must not be empty"));
     }
-    asked(question(&this)?.asker, About::Path(path.as_ref().clone()))
+    asked(question(this)?.asker, About::Path(path))
 }
 
-fn group(This(this): This<Value>, group: Arc<String>) -> ResolveResult {
-    asked(question(&this)?.asker, About::Group(group.as_ref().clone()))
-}
-
-fn service_account(This(this): This<Value>, namespace: Arc<String>, name: Arc<String>) -> ResolveResult {
-    let asker = question(&this)?.asker;
+fn service_account(args: &[Value], _: &mut Meter) -> Outcome {
+    let [this, namespace, name] = args else { return Err(Fault::overload()) };
+    let (asker, namespace, name) = (question(this)?.asker, text(namespace)?, text(name)?);
     let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
     let user = UserInfo::named(format!("system:serviceaccount:{namespace}:{name}"), &groups);
     asked(Asker { user, ..asker }, About::Nothing)
 }
 
-fn resource(This(this): This<Value>, resource: Arc<String>) -> ResolveResult {
-    let Question { asker, about: About::Group(group) } = question(&this)? else {
-        return Err(ExecutionError::NoSuchOverload);
+fn resource(args: &[Value], _: &mut Meter) -> Outcome {
+    let [this, resource] = two(args)?;
+    let Question { asker, about: About::Group(group) } = question(this)? else {
+        return Err(Fault::overload());
     };
     let (subresource, namespace, name) = Default::default();
-    asked(asker, About::Resource { group, resource: resource.as_ref().clone(), subresource, namespace, name })
+    asked(asker, About::Resource { group, resource: text(resource)?, subresource, namespace, name })
 }
 
 /// Sets a part of a question about a resource.
-fn part(this: &Value, set: impl FnOnce(&mut String, &mut String, &mut String)) -> ResolveResult {
+fn part(
+    args: &[Value],
+    part: for<'a> fn(&'a mut String, &'a mut String, &'a mut String) -> &'a mut String,
+) -> Outcome {
+    let [this, value] = two(args)?;
     let mut question = question(this)?;
     let About::Resource { subresource, namespace, name, .. } = &mut question.about else {
-        return Err(ExecutionError::NoSuchOverload);
+        return Err(Fault::overload());
     };
-    set(subresource, namespace, name);
+    *part(subresource, namespace, name) = text(value)?;
     Ok(Value::Opaque(Arc::new(question)))
 }
 
-fn subresource(This(this): This<Value>, text: Arc<String>) -> ResolveResult {
-    part(&this, |subresource, _, _| *subresource = text.as_ref().clone())
+fn selector(args: &[Value], meter: &mut Meter) -> Outcome {
+    let [this, selector] = two(args)?;
+    meter.bytes(text(selector)?.len())?;
+    match question(this)?.about {
+        About::Resource { .. } => Ok(this.clone()),
+        _ => Err(Fault::overload()),
+    }
 }
 
-fn namespace(This(this): This<Value>, text: Arc<String>) -> ResolveResult {
-    part(&this, |_, namespace, _| *namespace = text.as_ref().clone())
-}
-
-fn name(This(this): This<Value>, text: Arc<String>) -> ResolveResult {
-    part(&this, |_, _, name| *name = text.as_ref().clone())
-}
-
-fn selector(This(this): This<Value>, _: Arc<String>) -> ResolveResult {
-    part(&this, |_, _, _| ())
-}
-
-fn check(This(this): This<Value>, verb: Arc<String>) -> ResolveResult {
-    let Question { asker, about } = question(&this)?;
-    let verb = verb.as_ref().clone();
+fn check(args: &[Value], meter: &mut Meter) -> Outcome {
+    let [this, verb] = two(args)?;
+    let (Question { asker, about }, verb) = (question(this)?, text(verb)?);
     let attributes = match about {
         About::Path(path) => Attributes::NonResource { verb, path },
         About::Resource { group, resource, subresource, namespace, name } => {
             Attributes::Resource { verb, group, version: "*".into(), resource, subresource, namespace, name }
         }
-        About::Nothing | About::Group(_) => return Err(ExecutionError::NoSuchOverload),
+        About::Nothing | About::Group(_) => return Err(Fault::overload()),
     };
+    meter.charge(CHECK)?;
     let refused = asker.authorizer.authorize(&asker.user, &attributes).err();
     Ok(Value::Opaque(Arc::new(Decision { refused })))
-}
-
-fn allowed(This(this): This<Value>) -> ResolveResult {
-    Ok(Value::Bool(decision(&this)?.refused.is_none()))
-}
-
-fn reason(This(this): This<Value>) -> ResolveResult {
-    Ok(Value::String(Arc::new(decision(&this)?.refused.unwrap_or_default())))
-}
-
-/// The authorizer answers from memory: it never fails to.
-fn errored(This(this): This<Value>) -> ResolveResult {
-    decision(&this).map(|_| Value::Bool(false))
-}
-
-fn error(This(this): This<Value>) -> ResolveResult {
-    decision(&this).map(|_| Value::String(Arc::default()))
 }

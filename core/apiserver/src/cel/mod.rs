@@ -1,20 +1,15 @@
 //! Expressions in CEL over JSON: what match conditions and admission policies are written in.
 //!
 //! ```text
-//! source ── parse (cel) ── rewrite ── check names ──> Expression     once, when an object is written or first used
-//! Expression + Scope (variables, authorizer, budget) ──> value      each request
+//! source ── parse (core/api) ── rewrite ── check names ──> Expression   once, when an object is written or first used
+//! Expression + Scope (variables, authorizer, budget) ──> value         each request
 //! ```
 //!
-//! Parser, interpreter and the Kubernetes functions are those of `kube-cel`. `rewrite`
-//! turns what its interpreter lacks or does otherwise than Kubernetes into what it can do:
-//! fields of what may be null or optional, typed objects, `cel.bind`, variables that are
-//! evaluated when they are needed. A `budget` bounds the work of a request.
+//! Language, library and costs are those of `tiphys_api::cel`; here is what policies have beyond them.
 //!
-//! What it must not do: read the cluster; let an expression bring the server down. A panic of
-//! the interpreter is an error of the expression.
+//! What it must not do: read the cluster.
 
 mod authorizer;
-mod budget;
 mod convert;
 mod names;
 mod rewrite;
@@ -23,10 +18,8 @@ mod static_type;
 #[cfg(test)]
 mod tests;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use kube_cel::cel::{self, IdedExpr, parser::Parser};
-use tiphys_api::cel::stack;
+use kube_cel::cel;
+use tiphys_api::cel::{parse, stack};
 
 pub use authorizer::Asker;
 pub use convert::{from_json, to_json};
@@ -34,20 +27,11 @@ pub use rewrite::TYPE_MARK;
 pub use scope::{Scope, Variables};
 pub use static_type::{Names, Type};
 
-/// The longest expression that is looked at.
-const LONGEST: usize = 64 * 1024;
-/// How deep an expression may be nested in brackets.
-const DEEPEST: u16 = 64;
-
 /// A compiled expression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expression {
     source: String,
-    root: IdedExpr,
-    /// How deep it is nested.
-    levels: usize,
-    /// Names of the policy's variables that it uses.
-    variables: Vec<String>,
+    parsed: parse::Expression,
 }
 
 /// Why an expression is refused, or gave no value.
@@ -67,26 +51,13 @@ impl Expression {
     /// # Errors
     /// No CEL, or a name or function that nobody knows.
     pub fn compile(source: &str, known: &[&str], variables: &[String]) -> Result<Self, CelError> {
-        if source.len() > LONGEST {
-            return Err(CelError::Compile(format!("expression is longer than {LONGEST} bytes")));
-        }
-        let levels = stack::most_levels(source);
-        if levels > stack::MOST_LEVELS {
-            return Err(CelError::Compile("expression is too complex".into()));
-        }
-        stack::with_room(levels, || Self::parse(source, known, variables)).map_err(CelError::Compile)
-    }
-
-    fn parse(source: &str, known: &[&str], variables: &[String]) -> Result<Self, String> {
-        let parse =
-            || Parser::default().enable_optional_syntax(true).max_recursion_depth(DEEPEST).parse(source);
-        let root = guarded(parse)?.map_err(|errors| errors.to_string())?;
-        let root = rewrite::expression(root)?;
-        names::check(&root, known, variables)?;
-        let used = root.references();
-        let used = used.variables().into_iter().filter_map(|name| name.strip_prefix(rewrite::VARIABLE));
-        let used = used.map(String::from).collect();
-        Ok(Self { source: source.to_owned(), levels: stack::levels(&root), variables: used, root })
+        let mut parsed = parse::Expression::parse(source).map_err(CelError::Compile)?;
+        let check = || {
+            rewrite::expression(&mut parsed.root)?;
+            names::check(&parsed.root, known, variables)
+        };
+        stack::with_room(parsed.levels, check).map_err(CelError::Compile)?;
+        Ok(Self { source: source.to_owned(), parsed })
     }
 
     pub fn source(&self) -> &str {
@@ -98,7 +69,7 @@ impl Expression {
     /// # Errors
     /// No evaluation can succeed: why.
     pub fn type_in(&self, names: &Names) -> Result<Type, String> {
-        stack::with_room(self.levels, || static_type::of(&self.root, names))
+        stack::with_room(self.parsed.levels, || static_type::of(&self.parsed.root, names))
     }
 
     /// The same expression, if it may give one of these types.
@@ -127,9 +98,4 @@ impl Expression {
             _ => Err(CelError::WrongType { wanted: "bool" }),
         }
     }
-}
-
-/// The result of `work`, or what it panicked with.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the expression can't be handled".to_owned())
 }

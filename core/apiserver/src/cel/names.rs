@@ -3,19 +3,15 @@
 //! The interpreter would tell only when it comes to the name; who writes a policy is told at once.
 
 use kube_cel::cel::{
-    ExecutionError, IdedExpr,
+    IdedExpr,
     common::ast::{CallExpr, EntryExpr, Expr},
 };
+use tiphys_api::cel::library;
 
-use tiphys_api::cel::macros::operator;
-
-use super::{rewrite::VARIABLE, scope::with_library};
+use super::{authorizer, rewrite::VARIABLE};
 
 /// Operators that the interpreter has no function for.
 const OPERATORS: &str = "_!@-";
-/// Namespaces of functions, which are no values: `math.least`.
-const NAMESPACES: &[&str] =
-    &["math", "sets", "base64", "jsonpatch", "format", "optional", "ip", "cidr", "cel"];
 
 pub fn check(root: &IdedExpr, known: &[&str], variables: &[String]) -> Result<(), String> {
     Names { known, variables, bound: Vec::new() }.expression(root)
@@ -45,6 +41,7 @@ impl<'a> Names<'a> {
                 self.expression(&loop_.accu_init)?;
                 let outer = self.bound.len();
                 self.bound.extend([loop_.iter_var.as_str(), loop_.accu_var.as_str()]);
+                self.bound.extend(loop_.iter_var2.as_deref());
                 let inner = [&loop_.loop_cond, &loop_.loop_step, &loop_.result];
                 inner.into_iter().try_for_each(|part| self.expression(part))?;
                 self.bound.truncate(outer);
@@ -61,21 +58,15 @@ impl<'a> Names<'a> {
             }
             return Err(format!("undefined field '{variable}'"));
         }
-        if self.bound.contains(&name) || self.known.contains(&name) {
+        if self.bound.contains(&name) || self.known.contains(&name) || library::type_named(name).is_some() {
             return Ok(());
         }
         Err(format!("undeclared reference to '{name}' (in container '')"))
     }
 
     fn call(&mut self, call: &'a CallExpr) -> Result<(), String> {
-        let qualified = match call.target.as_deref().map(|target| &target.expr) {
-            Some(Expr::Ident(prefix))
-                if NAMESPACES.contains(&prefix.as_str()) && self.ident(prefix).is_err() =>
-            {
-                Some(format!("{prefix}.{}", call.func_name))
-            }
-            _ => None,
-        };
+        let is_value = |name: &str| self.bound.contains(&name) || self.known.contains(&name);
+        let qualified = library::qualified(call, is_value);
         let name = qualified.as_deref().unwrap_or(&call.func_name);
         if !name.starts_with(|c| OPERATORS.contains(c)) && !is_function(name) {
             return Err(format!("undeclared reference to '{name}' (in container '')"));
@@ -87,9 +78,6 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Asked by a call without arguments: whatever it answers, it knows the function.
 fn is_function(name: &str) -> bool {
-    let probe = IdedExpr { id: 0, expr: operator(name, Vec::new()) };
-    let answer = super::guarded(|| with_library(|library| library.resolve(&probe)));
-    !matches!(answer, Ok(Err(ExecutionError::UndeclaredReference(_))))
+    library::find(name).is_some() || authorizer::find(name).is_some()
 }

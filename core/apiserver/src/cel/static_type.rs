@@ -11,12 +11,9 @@ use kube_cel::cel::{
         CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, MapExpr, SelectExpr, operators,
     },
 };
-use tiphys_api::{
-    cel::macros,
-    schema::{self, Schema},
-};
+use tiphys_api::schema::{self, Schema};
 
-use super::{budget, rewrite::TYPE_MARK};
+use super::rewrite::TYPE_MARK;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Type {
@@ -102,7 +99,7 @@ impl<'a> Checker<'a> {
         match &expression.expr {
             Expr::Ident(name) => Ok(self.ident(name)),
             Expr::Literal(literal) => Ok(of_literal(literal)),
-            Expr::Select(select) => self.test(select),
+            Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(loop_) => self.comprehension(loop_),
             Expr::List(list) => {
@@ -120,10 +117,10 @@ impl<'a> Checker<'a> {
         bound.or_else(|| self.names.get(name)).cloned().unwrap_or(Type::Dyn)
     }
 
-    fn test(&mut self, select: &'a SelectExpr) -> Result<Type, String> {
+    fn select(&mut self, select: &'a SelectExpr) -> Result<Type, String> {
         let operand = self.of(&select.operand)?;
-        field(&operand, &select.field)?;
-        Ok(Type::Bool)
+        let field = field(&operand, &select.field)?;
+        Ok(if select.test { Type::Bool } else { field })
     }
 
     fn map(&mut self, map: &'a MapExpr) -> Result<Type, String> {
@@ -139,10 +136,11 @@ impl<'a> Checker<'a> {
     }
 
     fn comprehension(&mut self, loop_: &'a ComprehensionExpr) -> Result<Type, String> {
-        let item = match self.of(&loop_.iter_range)? {
-            Type::List(item) => *item,
-            Type::Map(_) => Type::Text,
-            _ => Type::Dyn,
+        let (first, second) = match (self.of(&loop_.iter_range)?, &loop_.iter_var2) {
+            (Type::List(item), None) => (*item, Type::Dyn),
+            (Type::List(item), Some(_)) => (Type::Int, *item),
+            (Type::Map(value), _) => (Type::Text, *value),
+            _ => (Type::Dyn, Type::Dyn),
         };
         let start = match self.of(&loop_.accu_init)? {
             Type::List(_) => Type::List(Box::new(Type::Dyn)),
@@ -150,9 +148,10 @@ impl<'a> Checker<'a> {
         };
         let outer = self.bound.len();
         self.bound.push((&loop_.accu_var, start));
-        self.bound.push((&loop_.iter_var, item));
+        self.bound.push((&loop_.iter_var, first));
+        self.bound.extend(loop_.iter_var2.as_deref().map(|name| (name, second)));
         let step = self.of(&loop_.loop_step);
-        self.bound.pop();
+        self.bound.truncate(outer + 1);
         let result = step.and_then(|_| self.of(&loop_.result));
         self.bound.truncate(outer);
         result
@@ -171,7 +170,7 @@ impl<'a> Checker<'a> {
         {
             return field(operand, name);
         }
-        let function = if call.func_name == budget::ADD { operators::ADD } else { &call.func_name };
+        let function = call.func_name.as_str();
         apply(function, &types).ok_or_else(|| {
             let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
             format!("found no matching overload for '{}' applied to '({})'", function, shown.join(", "))
@@ -252,15 +251,13 @@ fn apply(function: &str, types: &[Type]) -> Option<Type> {
             | "isQuantity"
             | "isSorted"
             | "hasValue"
-            | operators::NOT_STRICTLY_FALSE
-            | budget::TICK,
+            | operators::NOT_STRICTLY_FALSE,
             _,
         ) => Type::Bool,
         ("size", _) => Type::Int,
         ("string" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring", _) => Type::Text,
         ("int", _) => Type::Int,
         ("double", _) => Type::Double,
-        (macros::PAIRS, _) => Type::List(Box::new(Type::List(Box::new(Type::Dyn)))),
         _ => Type::Dyn,
     })
 }
@@ -303,7 +300,6 @@ mod tests {
             ("1 && true", "found no matching overload for '_&&_' applied to '(int, bool)'"),
             ("true ? 1 : 2", "int"),
             ("Object{spec: Object.spec{replicas: 1}}", "Object"),
-            ("cel.bind(n, object.spec.replicas, n + 1)", "int"),
             ("size(object.metadata.name)", "int"),
         ];
         for (source, expected) in table {

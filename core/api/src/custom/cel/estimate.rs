@@ -1,18 +1,19 @@
 //! What an expression costs, and whether its names mean something.
 //!
-//! One walk gives type, cost and size of each part. Without values, sizes are the
-//! bounds of the schema: the worst that any object can cost. With values, they are what an object
-//! has: what this evaluation will cost, before it is made.
+//! One walk gives type, cost and size of each part. Sizes are the bounds of the schema: the worst that
+//! any object can cost.
 
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
-use serde_json::Value;
 
 use super::{
     functions::{self, Cost},
     reach,
-    schema_type::{Ty, escape},
+    schema_type::Ty,
 };
-use crate::cel::macros::{PAIR, PAIRS, UNUSED};
+use crate::cel::{
+    library::{self, patterns},
+    macros::UNUSED,
+};
 
 /// A part of an expression.
 #[derive(Clone)]
@@ -21,8 +22,6 @@ pub struct Part<'a> {
     pub cost: u64,
     /// Characters, elements or entries, at most.
     size: u64,
-    /// Everything it can be, where that is known.
-    values: Option<Vec<&'a Value>>,
 }
 
 /// Variables and what they are.
@@ -30,53 +29,26 @@ pub struct Walk<'a> {
     scope: Vec<(String, Part<'a>)>,
 }
 
-/// Names of types, which stand for themselves: `type(self) == string`.
-pub const TYPES: [&str; 10] =
-    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
-
 type Outcome<'a> = Result<Part<'a>, String>;
 
 impl<'a> Part<'a> {
     fn new(ty: Ty<'a>, cost: u64, size: u64) -> Self {
-        Self { ty, cost, size, values: None }
+        Self { ty, cost, size }
     }
 
-    /// A variable: what the schema allows, or the values that are there.
-    pub fn variable(ty: Ty<'a>, values: Option<Vec<&'a Value>>) -> Self {
-        Self { size: size_of(ty, values.as_deref()), ty, cost: 1, values }
+    /// A variable: what the schema allows.
+    pub fn variable(ty: Ty<'a>) -> Self {
+        Self::of(ty, 1)
     }
 
-    /// The same values after a step into each of them.
-    fn step(&self, ty: Ty<'a>, cost: u64, into: impl Fn(&'a Value) -> Vec<&'a Value>) -> Self {
-        let values: Option<Vec<&'a Value>> =
-            self.values.as_ref().map(|all| all.iter().flat_map(|value| into(value)).collect());
-        Self { size: size_of(ty, values.as_deref()), ty, cost, values }
-    }
-}
-
-fn size_of(ty: Ty<'_>, values: Option<&[&Value]>) -> u64 {
-    if let Some(values) = values {
-        let size = |value: &&Value| match value {
-            Value::String(text) => text.len() as u64,
-            Value::Array(items) => items.len() as u64,
-            Value::Object(map) => map.len() as u64,
+    fn of(ty: Ty<'a>, cost: u64) -> Self {
+        let size = match ty {
+            Ty::Of(schema, _) => reach::size(schema),
+            // Names of objects.
+            Ty::String => 253,
             _ => 1,
         };
-        return values.iter().map(size).max().unwrap_or(0);
-    }
-    match ty {
-        Ty::Of(schema, _) => reach::size(schema),
-        // Names of objects.
-        Ty::String => 253,
-        _ => 1,
-    }
-}
-
-fn elements(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Array(items) => items.iter().collect(),
-        Value::Object(map) => map.values().collect(),
-        _ => Vec::new(),
+        Self { ty, cost, size }
     }
 }
 
@@ -133,44 +105,21 @@ impl<'a> Walk<'a> {
     fn variable(&self, name: &str) -> Outcome<'a> {
         match self.lookup(name) {
             Some(part) => Ok(Part { cost: 1, ..part.clone() }),
-            None if TYPES.contains(&name) => Ok(Part::new(Ty::Dyn, 1, 1)),
+            None if library::type_named(name).is_some() => Ok(Part::new(Ty::Dyn, 1, 1)),
             None => Err(format!("undeclared reference to '{name}' (in container '')")),
         }
     }
 
     fn field(&self, operand: &Part<'a>, escaped: &str) -> Outcome<'a> {
-        let ty = operand.ty.field(escaped)?;
-        let named = |value: &'a Value| -> Vec<&'a Value> {
-            let fields = value.as_object().into_iter().flatten();
-            fields.filter(|(name, _)| *name == escaped || escape(name) == escaped).map(|(_, v)| v).collect()
-        };
-        Ok(operand.step(ty, operand.cost.saturating_add(1), named))
-    }
-
-    /// A part of the pair of a loop over pairs: its type and size are known one by one.
-    fn in_pair(&self, call: &CallExpr) -> Option<Part<'a>> {
-        let [pair, index] = call.args.as_slice() else { return None };
-        match (&pair.expr, &index.expr) {
-            (Expr::Ident(name), Expr::Literal(LiteralValue::Int(index))) if name == PAIR => {
-                self.lookup(&part_of_pair(*index.inner())).map(|part| Part { cost: 2, ..part.clone() })
-            }
-            _ => None,
-        }
+        Ok(Part::of(operand.ty.field(escaped)?, operand.cost.saturating_add(1)))
     }
 
     fn call(&mut self, call: &CallExpr) -> Outcome<'a> {
-        if let Some(part) = self.in_pair(call) {
-            return Ok(part);
-        }
-        let library = call.target.as_ref().and_then(|target| match &target.expr {
-            Expr::Ident(word) if functions::is_library(word) && self.lookup(word).is_none() => Some(word),
-            _ => None,
-        });
-        let qualified = library.map(|word| format!("{word}.{}", call.func_name));
+        let qualified = library::qualified(call, |word| self.lookup(word).is_some());
         let name = qualified.as_deref().unwrap_or(&call.func_name);
         let function = functions::find(name)
             .ok_or_else(|| format!("undeclared reference to '{name}' (in container '')"))?;
-        let target = call.target.as_deref().filter(|_| library.is_none());
+        let target = call.target.as_deref().filter(|_| qualified.is_none());
         let mut args = Vec::with_capacity(call.args.len() + 1);
         for arg in target.into_iter().chain(&call.args) {
             args.push(self.part(arg)?);
@@ -180,7 +129,7 @@ impl<'a> Walk<'a> {
         match (name, args.as_slice()) {
             ("_[_]" | "_[?_]", [container, _]) => {
                 let ty = if name == "_[_]" { container.ty.element() } else { Ty::Dyn };
-                return Ok(container.step(ty, below, elements));
+                return Ok(Part::of(ty, below));
             }
             ("_?._", [operand, _]) => {
                 let mut field = match &call.args[1].expr {
@@ -189,6 +138,15 @@ impl<'a> Walk<'a> {
                 };
                 (field.ty, field.cost) = (Ty::Dyn, below);
                 return Ok(field);
+            }
+            ("matches" | "find" | "findAll", [text, _, ..]) => {
+                if let Expr::Literal(LiteralValue::String(pattern)) =
+                    &call.args[1 - usize::from(target.is_some())].expr
+                {
+                    let cost = patterns::cost(pattern.inner(), text.size)?;
+                    let size = text.size;
+                    return Ok(Part::new(function.result, below.saturating_add(cost), size));
+                }
             }
             _ => {}
         }
@@ -206,13 +164,7 @@ impl<'a> Walk<'a> {
     }
 
     fn comprehension(&mut self, of: &ComprehensionExpr) -> Outcome<'a> {
-        let (over, in_pairs) = match &of.iter_range.expr {
-            Expr::Call(CallExpr { func_name, args, .. }) if func_name == PAIRS && args.len() == 1 => {
-                (&args[0], true)
-            }
-            _ => (&of.iter_range, false),
-        };
-        let range = self.part(over)?;
+        let range = self.part(&of.iter_range)?;
         if matches!(range.ty, Ty::Bool | Ty::Int | Ty::Double | Ty::String | Ty::Timestamp | Ty::Duration) {
             return Err(format!(
                 "expression of type '{}' cannot be range of a comprehension (must be list, map, or dynamic)",
@@ -221,13 +173,13 @@ impl<'a> Walk<'a> {
         }
         let init = self.part(&of.accu_init)?;
         let depth = self.scope.len();
-        if in_pairs {
-            self.scope.push((part_of_pair(0), key(&range)));
-            self.scope.push((part_of_pair(1), range.step(range.ty.element(), 1, elements)));
+        if let Some(second) = &of.iter_var2 {
+            self.scope.push((of.iter_var.clone(), key(&range)));
+            self.scope.push((second.clone(), Part::of(range.ty.element(), 1)));
         } else {
             let item = match range.ty.iterated() {
                 Ty::String => key(&range),
-                ty => range.step(ty, 1, elements),
+                ty => Part::of(ty, 1),
             };
             self.scope.push((of.iter_var.clone(), item));
         }
@@ -241,42 +193,20 @@ impl<'a> Walk<'a> {
         })();
         self.scope.truncate(depth);
         let (step, result) = outcome?;
-        let gathers = matches!(init.ty, Ty::Dyn);
-        // Each step of a loop that makes a list or a map copies what is there already.
-        let copies = match range.size.saturating_mul(range.size) {
-            // The entries of a map are dearer than the elements of a list.
-            squared if gathers && in_pairs => squared,
-            squared if gathers && range.values.is_some() => tenth(squared),
-            _ => 0,
-        };
-        // Making a pair is a step of its own.
-        let turn = step.saturating_add(if in_pairs { 2 } else { 1 });
-        let loops = range.size.saturating_mul(turn).saturating_add(copies);
+        let loops = range.size.saturating_mul(step.saturating_add(1));
         let cost = [init.cost, loops, result.cost].into_iter().fold(range.cost, u64::saturating_add);
         let size = if matches!(init.ty, Ty::Dyn) { result.size.max(range.size) } else { result.size };
         Ok(Part { cost, size, ..result })
     }
 }
 
-fn part_of_pair(index: i64) -> String {
-    format!("{PAIR}{index}")
-}
-
 /// What an element goes by: its place in a list, its key in a map.
 fn key<'a>(range: &Part<'a>) -> Part<'a> {
     match range.ty {
         Ty::Of(schema, _) if schema.ty == "array" => Part::new(Ty::Int, 1, 1),
-        Ty::Of(..) | Ty::Meta => Part::new(Ty::String, 1, keys_size(range)),
-        _ => Part::new(Ty::Dyn, 1, keys_size(range)),
+        Ty::Of(..) | Ty::Meta => Part::new(Ty::String, 1, 253),
+        _ => Part::new(Ty::Dyn, 1, 253),
     }
-}
-
-fn keys_size(map: &Part<'_>) -> u64 {
-    let longest = |all: &Vec<&Value>| {
-        let keys = all.iter().filter_map(|value| value.as_object()).flat_map(|map| map.keys());
-        keys.map(|key| key.len() as u64).max().unwrap_or(0)
-    };
-    map.values.as_ref().map_or(253, longest)
 }
 
 fn literal_part<'a>(literal: &LiteralValue) -> Part<'a> {

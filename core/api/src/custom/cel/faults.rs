@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::{
     estimate::{Part, Walk},
-    parse,
     reach::Cardinality,
     schema_type::Ty,
 };
 use crate::{
     access::{flag, text},
+    cel::{parse::Expression, stack},
     custom::Structural,
     field::FieldError,
     schema::ListType,
@@ -102,16 +102,17 @@ fn one(
     let estimate = |key: &str, wanted: &str| -> Result<(u64, bool), String> {
         let source = text(rule, &format!("/{key}"));
         let failed = |why: String| format!("compilation failed: {why}");
-        let expression = parse::parse(source).map_err(failed)?;
-        let variables = [("self", Part::variable(own, None)), ("oldSelf", Part::variable(former, None))];
-        let part = Walk::new(variables).part(&expression).map_err(failed)?;
+        let expression = Expression::parse(source).map_err(failed)?;
+        let variables = [("self", Part::variable(own)), ("oldSelf", Part::variable(former))];
+        let walk = || Walk::new(variables).part(&expression.root);
+        let part = stack::with_room(expression.levels, walk).map_err(failed)?;
         if !["dyn", wanted].contains(&part.ty.name()) {
             return Err(match key {
                 "rule" => "cel expression must evaluate to a bool".to_owned(),
                 key => format!("{key} must evaluate to a string"),
             });
         }
-        Ok((part.cost, parse::uses(&expression, "oldSelf")))
+        Ok((part.cost, expression.uses("oldSelf")))
     };
     let mut uses_old = false;
     match estimate("rule", "bool") {

@@ -4,14 +4,6 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use super::schema_type::Ty;
 
-/// Words before a dot that are part of a function's name: `math.greatest`.
-const LIBRARIES: &[&str] =
-    &["base64", "format", "ip", "jsonpatch", "lists", "math", "optional", "sets", "strings"];
-
-pub fn is_library(word: &str) -> bool {
-    LIBRARIES.contains(&word)
-}
-
 /// How the cost of a call grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cost {
@@ -36,21 +28,20 @@ const ALL: &[(Ty<'static>, Cost, &str)] = &[
     (
         Ty::Bool,
         Cost::Fixed,
-        "_&&_ _||_ !_ @not_strictly_false hasValue isInteger isIPv4 isIPv6 isGlobalUnicast \
-         isLinkLocalMulticast isLinkLocalUnicast isLoopback isUnspecified math.isFinite \
-         math.isInf math.isNaN isGreaterThan isLessThan containsCIDR containsIP",
+        "_&&_ _||_ !_ @not_strictly_false hasValue isInteger isGlobalUnicast isLinkLocalMulticast \
+         isLinkLocalUnicast isLoopback isUnspecified isGreaterThan isLessThan containsCIDR containsIP",
     ),
     (
         Ty::Bool,
         Cost::Linear,
         "_<_ _<=_ _>_ _>=_ _==_ _!=_ startsWith endsWith isSorted isURL isIP isCIDR isQuantity \
-         isSemver ip.isCanonical @in bool",
+         isSemver ip.isCanonical @in bool includes",
     ),
     (Ty::Bool, Cost::Product, "contains matches sets.contains sets.equivalent sets.intersects"),
     (
         Ty::Int,
         Cost::Fixed,
-        "size sign compareTo family prefixLength major minor asInteger math.sign getDate \
+        "size sign compareTo family prefixLength major minor patch asInteger getDate \
          getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes \
          getMonth getSeconds int",
     ),
@@ -58,32 +49,26 @@ const ALL: &[(Ty<'static>, Cost, &str)] = &[
     (
         Ty::Dyn,
         Cost::Fixed,
-        "uint _-_ _*_ _/_ _%_ -_ _?_:_ _[_] _[?_] _?._ add sub patch or orValue value \
-         optional.none optional.of optional.ofNonZeroValue math.abs math.bitAnd math.bitNot \
-         math.bitOr math.bitShiftLeft math.bitShiftRight math.bitXor math.greatest math.least \
-         type dyn format.byte format.date format.datetime format.dns1035Label \
-         format.dns1035LabelPrefix format.dns1123Label format.dns1123LabelPrefix \
-         format.dns1123Subdomain format.dns1123SubdomainPrefix format.labelValue format.named \
-         format.qualifiedName format.uri format.uuid",
+        "uint _-_ _*_ _/_ _%_ -_ _?_:_ _[_] _[?_] _?._ add sub or orValue value first last \
+         optional.none optional.of optional.ofNonZeroValue type dyn format.byte format.date \
+         format.datetime format.dns1035Label format.dns1035LabelPrefix format.dns1123Label \
+         format.dns1123LabelPrefix format.dns1123Subdomain format.dns1123SubdomainPrefix \
+         format.labelValue format.named format.qualifiedName format.uri format.uuid",
     ),
-    (
-        Ty::Double,
-        Cost::Fixed,
-        "double asApproximateFloat math.sqrt math.ceil math.floor math.round math.trunc",
-    ),
+    (Ty::Double, Cost::Fixed, "double asApproximateFloat"),
     (
         Ty::String,
         Cost::Linear,
-        "string charAt lowerAscii upperAscii substring trim join strings.quote base64.encode \
-         jsonpatch.escapeKey getEscapedPath getHost getHostname getPort getScheme",
+        "string charAt lowerAscii upperAscii substring trim join strings.quote jsonpatch.escapeKey \
+         getEscapedPath getHost getHostname getPort getScheme",
     ),
     (Ty::String, Cost::Product, "replace format find"),
-    (Ty::Dyn, Cost::Product, "split findAll"),
+    (Ty::Dyn, Cost::Product, "split findAll distinct sort @sortByAssociatedKeys"),
     (
         Ty::Dyn,
         Cost::Linear,
-        "@with bytes base64.decode _+_ distinct first flatten last lists.range max min reverse slice \
-         sort sum url ip cidr quantity semver getQuery masked validate",
+        "@with @with_all bytes _+_ flatten lists.range max min reverse slice sum url ip cidr quantity \
+         semver getQuery masked validate optional.unwrap unwrapOpt",
     ),
     (Ty::Duration, Cost::Fixed, "duration"),
     (Ty::Timestamp, Cost::Fixed, "timestamp"),

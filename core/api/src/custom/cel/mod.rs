@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! definition ──> parse ──> estimate over the schema (names, types, worst cost) ──> refused, or compiled Rules
-//! object     ──> estimate over its values (cost now) ──> evaluate ──> messages
+//! object     ──> evaluate, metered ──> messages
 //! ```
 //!
-//! The evaluator has no brake: so what a rule can cost is known before it runs, at
-//! the definition from the schema's bounds, at each object from the object itself.
-//! Functions are those of the crate `kube-cel`.
+//! What a rule can cost at worst is told from the schema's bounds when its definition is written;
+//! what it does cost is counted when it is asked (`crate::cel::meter`).
 
 mod estimate;
 mod evaluate;
 mod faults;
 mod functions;
-mod parse;
 mod reach;
 mod schema_type;
 #[cfg(test)]
@@ -24,7 +22,6 @@ pub use faults::{Total, faults};
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kube_cel::cel::common::ast::IdedExpr;
 use serde_json::Value;
 
 use super::{
@@ -33,14 +30,10 @@ use super::{
 };
 use crate::{
     access::{flag, text},
+    cel::{meter::PER_OBJECT, parse::Expression},
     field::{FieldError, Reason},
     validate::Errors,
 };
-
-/// What one evaluation of a rule may cost, and all rules of an object together. A unit
-/// is about one step of the evaluator.
-const PER_CALL: u64 = 1_000_000;
-const PER_OBJECT: u64 = 10_000_000;
 
 /// The rules of a schema, at their places. Places without rules at or below them aren't there.
 #[derive(Default)]
@@ -53,8 +46,10 @@ pub struct Rules {
 
 struct Rule {
     /// Or why it can't be read.
-    expression: Result<Arc<IdedExpr>, String>,
-    message: Option<Arc<IdedExpr>>,
+    expression: Result<Arc<Expression>, String>,
+    message: Option<Arc<Expression>>,
+    source: String,
+    given_message: String,
     /// What is said when there is no message of the moment.
     fallback: String,
     reason: String,
@@ -66,12 +61,14 @@ struct Rule {
 impl Rule {
     fn of(rule: &Value) -> Self {
         let source = text(rule, "/rule");
-        let expression = parse::parse(source);
+        let expression = Expression::parse(source);
         let message = Some(text(rule, "/messageExpression")).filter(|text| !text.is_empty());
         Self {
-            uses_old: expression.as_ref().is_ok_and(|expression| parse::uses(expression, "oldSelf")),
+            uses_old: expression.as_ref().is_ok_and(|expression| expression.uses("oldSelf")),
             expression: expression.map(Arc::new),
-            message: message.and_then(|text| parse::parse(text).ok()).map(Arc::new),
+            message: message.and_then(|text| Expression::parse(text).ok()).map(Arc::new),
+            source: source.trim().to_owned(),
+            given_message: text(rule, "/message").trim().to_owned(),
             fallback: match text(rule, "/message").trim() {
                 "" => format!("failed rule: {}", source.trim()),
                 message => message.to_owned(),
@@ -81,6 +78,11 @@ impl Rule {
             optional_old: flag(rule, "/optionalOldSelf"),
         }
     }
+
+    /// How faults of its own name it.
+    fn told(&self) -> &str {
+        if self.given_message.is_empty() { &self.source } else { &self.given_message }
+    }
 }
 
 /// Whether a text is an expression at all.
@@ -88,7 +90,7 @@ impl Rule {
 /// # Errors
 /// Why it is none.
 pub fn syntax(text: &str) -> Result<(), String> {
-    parse::parse(text).map(drop)
+    Expression::parse(text).map(drop)
 }
 
 impl Rules {

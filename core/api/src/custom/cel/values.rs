@@ -6,12 +6,15 @@ use std::{collections::HashMap, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kube_cel::cel::{
     Value as Cel,
-    objects::{Key, Map, OptionalValue},
+    objects::{Key, Map},
 };
 use serde_json::{Number, Value};
 
 use super::schema_type::escape;
-use crate::custom::Structural;
+use crate::{
+    cel::{library, meter::Meter},
+    custom::Structural,
+};
 
 /// A value under its schema; `whole` says that it is an object with type and metadata.
 pub fn typed(value: &Value, schema: &Structural, whole: bool) -> Cel {
@@ -47,11 +50,6 @@ pub fn typed(value: &Value, schema: &Structural, whole: bool) -> Cel {
 /// Nothing is said of what is in it.
 fn is_free(schema: &Structural) -> bool {
     schema.properties.is_empty() && schema.additional.schema().is_none() && schema.ty != "object"
-}
-
-/// `oldSelf` of a rule that takes it as something that may be absent.
-pub fn optional(value: Option<Cel>) -> Cel {
-    Cel::Opaque(Arc::new(value.map_or_else(OptionalValue::none, OptionalValue::of)))
 }
 
 fn list(values: impl Iterator<Item = Cel>) -> Cel {
@@ -99,7 +97,8 @@ fn typed_text(text: &str, schema: &Structural) -> Cel {
 
 /// The language's own reading of times: `timestamp("...")`.
 fn parsed(function: &str, text: &str) -> Option<Cel> {
-    super::evaluate::call(function, text)
+    let read = library::find(function)?;
+    read(&[Cel::String(Arc::new(text.to_owned()))], &mut Meter::new(u64::MAX)).ok()
 }
 
 fn untyped(value: &Value) -> Cel {

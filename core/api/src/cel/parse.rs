@@ -3,50 +3,70 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kube_cel::cel::{
-    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr},
+    common::ast::{Expr, IdedExpr, SelectExpr},
     parser::Parser,
 };
 
-use crate::cel::{macros, stack};
+use super::{
+    evaluate::{self, Outcome, World},
+    library, macros,
+    meter::Meter,
+    stack,
+    tree::children_mut,
+};
 
-/// The longest rule, in bytes.
-const LIMIT: usize = 16 * 1024;
+/// The longest expression, in bytes.
+const LONGEST: usize = 64 * 1024;
 /// Brackets within brackets, signs before signs.
 const DEPTH: usize = 64;
 /// Choices (`a ? b : c`), which may stand within one another without brackets.
 const CHOICES: usize = 128;
-/// Levels of the expression itself: a sum of three numbers has three.
-const LEVELS: usize = 80;
 
-/// # Errors
-/// Why the text is no expression.
-pub fn parse(text: &str) -> Result<IdedExpr, String> {
-    if text.len() > LIMIT {
-        return Err(format!("the expression is longer than {LIMIT} bytes"));
-    }
-    if is_deep(text) {
-        return Err(format!("the expression is nested more than {DEPTH} deep"));
-    }
-    let text = single_signs(text)?;
-    let levels = stack::most_levels(&text);
-    if levels > stack::MOST_LEVELS {
-        return Err("the expression is too complex".into());
-    }
-    let parse = || catch_unwind(AssertUnwindSafe(|| parse_here(&text)));
-    stack::with_room(levels, parse).unwrap_or_else(|_| Err("the parser gave up".into()))
+/// An expression, all macros expanded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    pub root: IdedExpr,
+    /// How deep it is nested.
+    pub levels: usize,
 }
 
-fn parse_here(text: &str) -> Result<IdedExpr, String> {
+impl Expression {
+    /// # Errors
+    /// Why the text is no expression.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!("the expression is longer than {LONGEST} bytes"));
+        }
+        if is_deep(text) {
+            return Err(format!("the expression is nested more than {DEPTH} deep"));
+        }
+        let text = single_signs(text)?;
+        let levels = stack::most_levels(&text);
+        if levels > stack::MOST_LEVELS {
+            return Err("the expression is too complex".into());
+        }
+        let parse = || catch_unwind(AssertUnwindSafe(|| parse(&text)));
+        stack::with_room(levels, parse).unwrap_or_else(|_| Err("the parser gave up".into()))
+    }
+
+    /// # Errors
+    /// As [`evaluate::evaluate`].
+    pub fn evaluate(&self, world: &dyn World, meter: &mut Meter) -> Outcome {
+        evaluate::evaluate(&self.root, self.levels, world, meter)
+    }
+
+    /// Whether a variable occurs.
+    pub fn uses(&self, variable: &str) -> bool {
+        self.root.references().has_variable(variable)
+    }
+}
+
+fn parse(text: &str) -> Result<Expression, String> {
     let parsed = Parser::new().enable_optional_syntax(true).parse(text);
-    let mut expression = parsed.map_err(|errors| one_line(&errors.to_string()))?;
-    let fits = |expression: &IdedExpr| match stack::levels(expression) {
-        levels if levels > LEVELS => Err(format!("the expression has more than {LEVELS} levels")),
-        _ => Ok(()),
-    };
-    fits(&expression)?;
-    expand(&mut expression)?;
-    fits(&expression)?;
-    Ok(expression)
+    let mut root = parsed.map_err(|errors| one_line(&errors.to_string()))?;
+    expand(&mut root)?;
+    let levels = stack::levels(&root);
+    Ok(Expression { root, levels })
 }
 
 /// The text with one sign where there are several: the parser takes `!!a` for `!a`.
@@ -125,14 +145,13 @@ fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a variable occurs.
-pub fn uses(expression: &IdedExpr, variable: &str) -> bool {
-    expression.references().has_variable(variable)
-}
-
-/// Macros that the parser doesn't know, as the loops that they stand for.
+/// Macros that the parser doesn't know, as what they stand for, and the names of types that have dots.
 fn expand(expression: &mut IdedExpr) -> Result<(), String> {
-    children(expression).into_iter().try_for_each(expand)?;
+    if let Some(name) = dotted(expression).filter(|name| library::type_named(name).is_some()) {
+        expression.expr = Expr::Ident(name);
+        return Ok(());
+    }
+    children_mut(expression).into_iter().try_for_each(expand)?;
     let Expr::Call(call) = &expression.expr else { return Ok(()) };
     if let Some(expanded) = macros::expand(expression.id, call)? {
         expression.expr = expanded;
@@ -140,27 +159,13 @@ fn expand(expression: &mut IdedExpr) -> Result<(), String> {
     Ok(())
 }
 
-fn children(expression: &mut IdedExpr) -> Vec<&mut IdedExpr> {
-    match &mut expression.expr {
-        Expr::Call(CallExpr { target, args, .. }) => {
-            target.iter_mut().map(|target| &mut **target).chain(args.iter_mut()).collect()
+/// `a.b.c` as one name.
+fn dotted(expression: &IdedExpr) -> Option<String> {
+    match &expression.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(SelectExpr { operand, field, test: false }) => {
+            Some(format!("{}.{field}", dotted(operand)?))
         }
-        Expr::Comprehension(comprehension) => {
-            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } =
-                &mut **comprehension;
-            vec![iter_range, accu_init, loop_cond, loop_step, result]
-        }
-        Expr::List(list) => list.elements.iter_mut().collect(),
-        Expr::Map(map) => map.entries.iter_mut().flat_map(|entry| entry_parts(&mut entry.expr)).collect(),
-        Expr::Struct(of) => of.entries.iter_mut().flat_map(|entry| entry_parts(&mut entry.expr)).collect(),
-        Expr::Select(select) => vec![&mut select.operand],
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
-    }
-}
-
-fn entry_parts(entry: &mut EntryExpr) -> Vec<&mut IdedExpr> {
-    match entry {
-        EntryExpr::StructField(field) => vec![&mut field.value],
-        EntryExpr::MapEntry(entry) => vec![&mut entry.key, &mut entry.value],
+        _ => None,
     }
 }
