@@ -2,49 +2,38 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Container;
 use tiphys_api::{quantity, selector::LabelSelector};
+use tiphys_client::{LeanPod, Phase};
 
 use crate::{formula::PodView, source::MetricName};
 
 /// The Pods of a namespace that a selector matches.
-pub fn belongs(pods: &[Arc<Pod>], namespace: &str, selector: &LabelSelector) -> Vec<Arc<Pod>> {
-    pods.iter()
-        .filter(|pod| pod.metadata.namespace.as_deref() == Some(namespace) && selector.matches(pod.labels()))
-        .cloned()
-        .collect()
+pub fn belongs(pods: &[Arc<LeanPod>], namespace: &str, selector: &LabelSelector) -> Vec<Arc<LeanPod>> {
+    pods.iter().filter(|pod| &*pod.namespace == namespace && selector.matches(&pod.labels)).cloned().collect()
 }
 
 /// What the formula needs of a Pod, for one metric.
-pub fn view(pod: &Pod, metric: &MetricName) -> PodView {
-    let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
-    let ready = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let ready = ready.filter(|condition| condition.type_ == "Ready").find_map(|condition| {
-        let since = condition.last_transition_time.as_ref()?;
-        Some((condition.status == "True", since.0.as_microsecond()))
-    });
+pub fn view(pod: &LeanPod, metric: &MetricName) -> PodView {
+    let ready = pod.condition("Ready");
     PodView {
-        name: pod.name_any(),
-        deleting: pod.metadata.deletion_timestamp.is_some(),
-        failed: phase == "Failed",
-        pending: phase == "Pending",
-        started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0.as_microsecond()),
-        ready,
+        name: pod.name.to_string(),
+        deleting: pod.deletion.is_some(),
+        failed: pod.status.phase == Phase::Failed,
+        pending: pod.status.phase == Phase::Pending,
+        started: pod.status.started.map(|time| time.as_microsecond()),
+        ready: ready.and_then(|ready| Some((ready.holds, ready.since?.as_microsecond()))),
         request: request(pod, metric),
     }
 }
 
 /// The sum of the requests that a utilization is a percentage of, in thousandths.
-fn request(pod: &Pod, metric: &MetricName) -> Result<i64, String> {
+fn request(pod: &LeanPod, metric: &MetricName) -> Result<i64, String> {
     let MetricName::Resource { resource, container } = metric else { return Ok(0) };
-    let name = pod.name_any();
-    let containers = pod.spec.iter().flat_map(|spec| {
-        let sidecars = spec.init_containers.iter().flatten();
-        let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-        spec.containers.iter().chain(sidecars)
-    });
+    let name = &pod.name;
+    let sidecars = pod.spec.init_containers.iter().flatten();
+    let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let containers = pod.spec.containers.iter().chain(sidecars);
     let chosen: Vec<_> =
         containers.filter(|one| container.as_ref().is_none_or(|container| one.name == *container)).collect();
     if chosen.is_empty() {
@@ -70,7 +59,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pod(requests: &[Option<&str>]) -> Pod {
+    fn pod(requests: &[Option<&str>]) -> LeanPod {
         let containers: Vec<_> = requests
             .iter()
             .enumerate()

@@ -17,7 +17,6 @@ use k8s_openapi::{
     api::{
         autoscaling::v1::Scale,
         autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus},
-        core::v1::Pod,
     },
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::Timestamp,
@@ -30,7 +29,7 @@ use kube::{
 };
 use serde_json::json;
 use tiphys_api::{decisions::Decision, selector::LabelSelector};
-use tiphys_client::{Cache, Events, Reporter};
+use tiphys_client::{Cache, Events, LeanPod, Reporter};
 use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::Component;
 
@@ -66,7 +65,7 @@ impl Default for Config {
 pub fn start(
     config: Config,
     client: Client,
-    pods: Cache<Pod>,
+    pods: Cache<LeanPod>,
     source: Arc<dyn MetricSource>,
     sink: Arc<dyn DecisionSink>,
     tasks: &Tasks,
@@ -86,7 +85,7 @@ struct Autoscaler {
     source: Arc<dyn MetricSource>,
     sink: Arc<dyn DecisionSink>,
     scalers: Cache<HorizontalPodAutoscaler>,
-    pods: Cache<Pod>,
+    pods: Cache<LeanPod>,
     events: Events,
     metrics: Metrics,
 }
@@ -186,7 +185,7 @@ impl Autoscaler {
         metric: &Metric,
         spec: &Spec,
         namespace: &str,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<LeanPod>],
         current: i32,
         now: i64,
         newest: &mut i64,

@@ -14,12 +14,12 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiphys_api::selector::LabelSelector;
-use tiphys_client::Cache;
+use tiphys_client::{Cache, LeanPod};
 
 use crate::{
     figures::Figure,
@@ -35,7 +35,7 @@ const WINDOW: i64 = 15 * 1_000_000;
 pub struct ResourceMetrics {
     pub memory: Arc<Memory>,
     pub nodes: Cache<Node>,
-    pub pods: Cache<Pod>,
+    pub pods: Cache<LeanPod>,
 }
 
 #[derive(Deserialize, Default)]
@@ -99,15 +99,15 @@ impl ResourceMetrics {
                 continue;
             }
             // A Pod that is gone has series for a while.
-            let Some(pod) = self.pods.get(&of, &name).filter(|pod| selector.matches(pod.labels())) else {
+            let Some(pod) = self.pods.get(&of, &name).filter(|pod| selector.matches(&pod.labels)) else {
                 continue;
             };
             latest_of_each(&mut containers);
-            if containers.len() < running(&pod) {
+            if containers.len() < pod.status.running {
                 continue;
             }
             let Some(first) = containers.first() else { continue };
-            let mut item = object("PodMetrics", &of, &name, pod.labels(), &first.cpu);
+            let mut item = object("PodMetrics", &of, &name, &pod.labels, &first.cpu);
             item["containers"] =
                 containers.iter().map(|one| json!({"name": one.name, "usage": one.usage()})).collect();
             items.push(item);
@@ -138,19 +138,7 @@ fn latest_of_each(containers: &mut Vec<Measured>) {
     containers.dedup_by(|later, kept| later.name == kept.name);
 }
 
-fn running(pod: &Pod) -> usize {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    let is_running = |state: &k8s_openapi::api::core::v1::ContainerState| state.running.is_some();
-    statuses.into_iter().flatten().filter(|status| status.state.as_ref().is_some_and(is_running)).count()
-}
-
-fn object(
-    kind: &str,
-    namespace: &str,
-    name: &str,
-    labels: &BTreeMap<String, String>,
-    reading: &Reading,
-) -> Value {
+fn object(kind: &str, namespace: &str, name: &str, labels: &impl Serialize, reading: &Reading) -> Value {
     let time = Timestamp::from_microsecond(reading.time).unwrap_or_default();
     let mut metadata =
         json!({"name": name, "labels": labels, "creationTimestamp": time.strftime("%FT%TZ").to_string()});

@@ -3,13 +3,13 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tiphys_api::{
     auth::SharedAuthorizer,
     serve::{Mount, boxed},
 };
-use tiphys_client::{Cache, Shared};
+use tiphys_client::{Cache, LeanPod, Shared};
 use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::Component;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
@@ -47,7 +47,7 @@ pub struct Metrics {
     pub memory: Arc<Memory>,
     pub decisions: Arc<Decisions>,
     nodes: Cache<Node>,
-    pods: Cache<Pod>,
+    pods: Cache<LeanPod>,
 }
 
 impl Metrics {

@@ -11,6 +11,7 @@
 //! - [`amounts`]: resources of containers and Pods, added up; [`quota`]: what objects count against a ResourceQuota.
 //! - [`placement`]: where a Pod may run; [`quantity`]: `100m` and `1Gi` as numbers; [`human`]: spans of time as kubectl writes them.
 //! - [`validate`], [`pod`], [`workload`], [`access`]: what kinds share: names and labels, Pod specs, templates, fields of JSON.
+//! - [`labels`]: labels in their compact form; [`selector`]: what selects by them.
 //! - [`names`]: labels, annotations, namespaces and ports that more than one part uses.
 
 pub mod access;
@@ -24,6 +25,7 @@ pub mod field;
 pub mod human;
 pub mod kind;
 pub mod kinds;
+pub mod labels;
 pub mod names;
 pub mod placement;
 pub mod pod;

@@ -3,7 +3,11 @@
 //! The grammar and its corner cases are upstream's (apimachinery `labels.Parse`):
 //! a missing key satisfies `!=`, `notin` and `!key`; an empty text selects all.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1;
+
+use crate::labels::LabelMap;
 
 /// A conjunction of requirements; the empty one selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,10 +75,55 @@ impl LabelSelector {
         &self.requirements
     }
 
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.requirements
-            .iter()
-            .all(|requirement| requirement.matches(labels.get(&requirement.key).map(String::as_str)))
+    pub fn matches<L: LabelMap + ?Sized>(&self, labels: &L) -> bool {
+        self.requirements.iter().all(|requirement| requirement.matches(labels.value(&requirement.key)))
+    }
+
+    /// These labels, each with its value.
+    pub fn equal<'a>(labels: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        let equal = |(key, value): (&String, &String)| Requirement {
+            key: key.clone(),
+            operator: Operator::In,
+            values: vec![value.clone()],
+        };
+        Self { requirements: labels.into_iter().map(equal).collect() }
+    }
+
+    /// Narrowed to what this one selects too.
+    pub fn and(&mut self, more: Self) {
+        self.requirements.extend(more.requirements);
+    }
+}
+
+/// An object's form of a selector, with an operator that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownOperator(String);
+
+impl fmt::Display for UnknownOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a valid label selector operator", self.0)
+    }
+}
+
+impl std::error::Error for UnknownOperator {}
+
+impl TryFrom<&v1::LabelSelector> for LabelSelector {
+    type Error = UnknownOperator;
+
+    fn try_from(selector: &v1::LabelSelector) -> Result<Self, UnknownOperator> {
+        let mut parsed = Self::equal(selector.match_labels.iter().flatten());
+        for expression in selector.match_expressions.iter().flatten() {
+            let operator = match expression.operator.as_str() {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                other => return Err(UnknownOperator(other.to_owned())),
+            };
+            let values = expression.values.clone().unwrap_or_default();
+            parsed.requirements.push(Requirement { key: expression.key.clone(), operator, values });
+        }
+        Ok(parsed)
     }
 }
 
@@ -193,6 +242,8 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

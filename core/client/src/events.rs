@@ -26,6 +26,8 @@ use kube::{
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::{sync::mpsc, time::Instant};
 
+use crate::Held;
+
 const QUEUE: usize = 4096;
 const SAME_WITHIN: Duration = Duration::from_secs(600);
 /// Events that can still be counted up; the first said are forgotten first.
@@ -92,12 +94,12 @@ impl Events {
     }
 
     /// As it should be, about `about`.
-    pub fn normal<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, message: String) {
+    pub fn normal<K: Held>(&self, about: &K, reason: &str, message: String) {
         self.record(reference(about), Severity::Normal, reason, message);
     }
 
     /// Not as it should be, about `about`.
-    pub fn warning<K: Resource<DynamicType = ()>>(&self, about: &K, reason: &str, message: String) {
+    pub fn warning<K: Held>(&self, about: &K, reason: &str, message: String) {
         self.record(reference(about), Severity::Warning, reason, message);
     }
 
@@ -113,15 +115,15 @@ impl Events {
 }
 
 /// What `involvedObject` says of an object.
-pub fn reference<K: Resource<DynamicType = ()>>(about: &K) -> ObjectReference {
-    let meta = about.meta();
+pub fn reference<K: Held>(about: &K) -> ObjectReference {
+    let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     ObjectReference {
-        api_version: Some(K::api_version(&()).into_owned()),
-        kind: Some(K::kind(&()).into_owned()),
-        name: meta.name.clone(),
-        namespace: meta.namespace.clone(),
-        uid: meta.uid.clone(),
-        resource_version: meta.resource_version.clone(),
+        api_version: Some(K::Wire::api_version(&()).into_owned()),
+        kind: Some(K::Wire::kind(&()).into_owned()),
+        name: said(about.name()),
+        namespace: said(about.namespace()),
+        uid: said(about.uid()),
+        resource_version: said(about.resource_version()),
         field_path: None,
     }
 }

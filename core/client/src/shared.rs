@@ -1,19 +1,19 @@
 //! Watched copies that nearly every part of a server reads, held once a process.
 //!
-//! Decoded, a Pod takes several times its bytes: four parts with copies of their own
-//! would cost more than all else that a server holds of it. Who reads here reads
+//! Four parts with copies of their own would cost more than all else that a server
+//! holds of its objects. Who reads here reads
 //! what the identity of the copies' client may; writes go by each part's own client.
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, runtime::watcher};
 use tiphys_lifecycle::Tasks;
 
-use crate::Cache;
+use crate::{Cache, LeanPod};
 
 /// Clones share the copies.
 #[derive(Clone)]
 pub struct Shared {
-    pub pods: Cache<Pod>,
+    pub pods: Cache<LeanPod>,
     pub nodes: Cache<Node>,
 }
 

@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, Client, api::ListParams};
+use tiphys_client::{Held, LeanPod, WirePod};
 
 use crate::{
     context::Context,
@@ -27,7 +28,7 @@ const FINALIZER: &str = "kubernetes.io/pvc-protection";
 struct Protection {
     client: Client,
     claims: Watched<PersistentVolumeClaim>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
 }
 
 pub fn start(context: &Context) {
@@ -66,9 +67,9 @@ impl Reconciler for Protection {
         if !held || self.pods.in_namespace(&key.namespace).iter().any(|pod| uses(pod, &key.name)) {
             return Ok(Requeue::No);
         }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        let pods: Api<WirePod> = Api::namespaced(self.client.clone(), &key.namespace);
         let live = pods.list(&ListParams::default()).await?;
-        if live.items.iter().any(|pod| uses(pod, &key.name)) {
+        if live.items.into_iter().any(|pod| uses(&LeanPod::hold(pod), &key.name)) {
             return Ok(Requeue::No);
         }
         finalizer::remove(&api, &*claim, FINALIZER).await?;
@@ -77,15 +78,13 @@ impl Reconciler for Protection {
 }
 
 /// Whether a placed Pod has the claim.
-fn uses(pod: &Pod, claim: &str) -> bool {
-    let placed =
-        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty());
-    placed && claims_of(pod).iter().any(|name| name == claim)
+fn uses(pod: &LeanPod, claim: &str) -> bool {
+    !pod.node.is_empty() && claims_of(pod).iter().any(|name| name == claim)
 }
 
 /// Names of the claims of a Pod's volumes; those made for it bear its name.
-fn claims_of(pod: &Pod) -> Vec<String> {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+fn claims_of(pod: &LeanPod) -> Vec<String> {
+    let volumes = pod.spec.volumes.iter().flatten();
     volumes
         .filter_map(|volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
             (Some(source), _) => Some(source.claim_name.clone()),
@@ -101,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(node: &str) -> Pod {
+    fn pod(node: &str) -> LeanPod {
         let spec = json!({ "nodeName": node, "containers": [], "volumes": [
             { "name": "a", "persistentVolumeClaim": { "claimName": "data" } },
             { "name": "b", "ephemeral": { "volumeClaimTemplate": { "spec": {} } } },

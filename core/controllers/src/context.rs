@@ -8,23 +8,18 @@ use k8s_openapi::api::{
     certificates::v1::CertificateSigningRequest,
     coordination::v1::Lease,
     core::v1::{
-        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim,
         ReplicationController, ResourceQuota, Service, ServiceAccount,
     },
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, Client, runtime::watcher};
-use tiphys_client::{Cache, Events, Reporter, Shared};
+use tiphys_client::{Cache, Events, Held, LeanPod, Reporter, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_telemetry::Component;
 
-use crate::{
-    Config,
-    metric_names::Metrics,
-    runtime::Controller,
-    watched::{Kind, Watched},
-};
+use crate::{Config, metric_names::Metrics, runtime::Controller, watched::Watched};
 
 /// Where kubelets keep the Leases of their Nodes.
 pub const NODE_LEASES: &str = "kube-node-lease";
@@ -49,7 +44,7 @@ pub struct Caches {
     pub namespaces: Watched<Namespace>,
     pub nodes: Watched<Node>,
     /// Grouped by node.
-    pub pods: Watched<Pod>,
+    pub pods: Watched<LeanPod>,
     pub services: Watched<Service>,
     pub endpoints: Watched<Endpoints>,
     /// Grouped by nothing; look them up by namespace.
@@ -128,14 +123,14 @@ impl Caches {
     }
 }
 
-fn node_of(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+fn node_of(pod: &LeanPod) -> Option<&str> {
+    Some(&*pod.node).filter(|name| !name.is_empty())
 }
 
-fn cache<K: Kind>(client: &Client, tasks: &Tasks, config: watcher::Config) -> Cache<K> {
+fn cache<K: Held>(client: &Client, tasks: &Tasks, config: watcher::Config) -> Cache<K> {
     Cache::start(tasks, Api::all(client.clone()), config)
 }
 
-fn all<K: Kind>(client: &Client, tasks: &Tasks) -> Watched<K> {
+fn all<K: Held>(client: &Client, tasks: &Tasks) -> Watched<K> {
     Watched::start(tasks, cache(client, tasks, watcher::Config::default()), |_| None)
 }

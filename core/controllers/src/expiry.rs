@@ -1,18 +1,18 @@
 //! Objects that are removed when their time is over.
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{
-    Api, Resource,
+    Api,
     api::{DeleteParams, Preconditions},
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, found},
     object,
     runtime::Requeue,
+    watched::Kind,
 };
 
 /// Removes the object at its `end`, or comes back then; one without an end stays.
@@ -20,10 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// The API refuses; a conflict is looked at again.
-pub async fn remove_at<K>(api: &Api<K>, object: &K, end: Option<Timestamp>) -> Result<Requeue, Error>
-where
-    K: Resource + Clone + Debug + DeserializeOwned,
-{
+pub async fn remove_at<K: Kind>(api: &Api<K>, object: &K, end: Option<Timestamp>) -> Result<Requeue, Error> {
     let Some(end) = end else { return Ok(Requeue::No) };
     let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
     if !left.is_zero() {

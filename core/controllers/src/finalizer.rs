@@ -3,28 +3,23 @@
 //! The patch names the resourceVersion: a finalizer that somebody else has just
 //! added is not lost.
 
-use std::fmt::Debug;
-
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
 };
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::{
     error::{Error, found},
     object,
+    watched::Kind,
 };
 
 pub fn has<K: Resource>(object: &K, finalizer: &str) -> bool {
     object.meta().finalizers.iter().flatten().any(|known| known == finalizer)
 }
 
-pub async fn add<K>(api: &Api<K>, object: &K, finalizer: &str) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
+pub async fn add<K: Kind>(api: &Api<K>, object: &K, finalizer: &str) -> Result<(), Error> {
     if has(object, finalizer) {
         return Ok(());
     }
@@ -33,10 +28,7 @@ where
     write(api, object, finalizers).await
 }
 
-pub async fn remove<K>(api: &Api<K>, object: &K, finalizer: &str) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
+pub async fn remove<K: Kind>(api: &Api<K>, object: &K, finalizer: &str) -> Result<(), Error> {
     if !has(object, finalizer) {
         return Ok(());
     }
@@ -45,10 +37,7 @@ where
     write(api, object, finalizers).await
 }
 
-async fn write<K>(api: &Api<K>, object: &K, finalizers: Vec<String>) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
+async fn write<K: Kind>(api: &Api<K>, object: &K, finalizers: Vec<String>) -> Result<(), Error> {
     let patch = json!({ "metadata": {
         "resourceVersion": object.meta().resource_version, "uid": object::uid(object), "finalizers": finalizers,
     }});

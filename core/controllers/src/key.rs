@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kube::Resource;
+use tiphys_client::Metadata;
 
 /// Namespace (empty for cluster-scoped kinds) and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,9 +21,8 @@ impl Key {
         Self::new("", name)
     }
 
-    pub fn of<K: Resource>(object: &K) -> Self {
-        let meta = object.meta();
-        Self::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    pub fn of<K: Metadata>(object: &K) -> Self {
+        Self::new(object.namespace(), object.name())
     }
 }
 

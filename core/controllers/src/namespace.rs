@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use k8s_openapi::{
-    api::core::v1::{Namespace, NamespaceCondition, Pod},
+    api::core::v1::{Namespace, NamespaceCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
@@ -16,6 +16,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tiphys_client::LeanPod;
 
 use crate::{
     context::Context,
@@ -47,7 +48,7 @@ pub fn start(context: &Context) {
             .for_each(|found| keys.add(Key::of(&**found)));
     });
     let (keys, known) = (queue.clone(), namespaces.clone());
-    context.caches.pods.subscribe(move |before: Option<&Arc<Pod>>, after| {
+    context.caches.pods.subscribe(move |before: Option<&Arc<LeanPod>>, after| {
         if let (Some(gone), None) = (before, after) {
             let key = Key::cluster(object::namespace(&**gone));
             if known.get(&key).is_some_and(|namespace| object::deleting(&*namespace)) {

@@ -1,25 +1,24 @@
 //! Short readings of an object's metadata, with the empty value for what is absent.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
+use tiphys_client::Metadata;
 
-pub fn name<K: Resource>(object: &K) -> &str {
-    object.meta().name.as_deref().unwrap_or_default()
+pub fn name<K: Metadata>(object: &K) -> &str {
+    object.name()
 }
 
-pub fn namespace<K: Resource>(object: &K) -> &str {
-    object.meta().namespace.as_deref().unwrap_or_default()
+pub fn namespace<K: Metadata>(object: &K) -> &str {
+    object.namespace()
 }
 
-pub fn uid<K: Resource>(object: &K) -> &str {
-    object.meta().uid.as_deref().unwrap_or_default()
+pub fn uid<K: Metadata>(object: &K) -> &str {
+    object.uid()
 }
 
-pub fn deleting<K: Resource>(object: &K) -> bool {
-    object.meta().deletion_timestamp.is_some()
+pub fn deleting<K: Metadata>(object: &K) -> bool {
+    object.deletion().is_some()
 }
 
 pub fn generation<K: Resource>(object: &K) -> i64 {
@@ -27,21 +26,20 @@ pub fn generation<K: Resource>(object: &K) -> i64 {
 }
 
 /// The epoch when it has none yet.
-pub fn created<K: Resource>(object: &K) -> Timestamp {
-    object.meta().creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+pub fn created<K: Metadata>(object: &K) -> Timestamp {
+    object.created()
 }
 
-pub fn annotation<'a, K: Resource>(object: &'a K, key: &str) -> Option<&'a str> {
-    object.meta().annotations.as_ref()?.get(key).map(String::as_str)
+pub fn annotation<'a, K: Metadata>(object: &'a K, key: &str) -> Option<&'a str> {
+    object.annotation(key)
 }
 
-pub fn labels<K: Resource>(object: &K) -> &BTreeMap<String, String> {
-    static NONE: BTreeMap<String, String> = BTreeMap::new();
-    object.meta().labels.as_ref().unwrap_or(&NONE)
+pub fn labels<K: Metadata>(object: &K) -> &K::Labels {
+    object.labels()
 }
 
 /// The W3C trace context that the object was stamped with.
-pub fn traceparent<K: Resource>(object: &K) -> Option<String> {
+pub fn traceparent<K: Metadata>(object: &K) -> Option<String> {
     annotation(object, tiphys_api::names::TRACEPARENT).map(String::from)
 }
 

@@ -5,15 +5,15 @@
 //! selector no longer matches is released; both as one patch that a change in
 //! between refuses.
 
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client, Resource,
     api::{Patch, PatchParams},
 };
-use serde::de::DeserializeOwned;
 use serde_json::json;
+use tiphys_client::{Held, Metadata};
 
 use crate::{
     error::{Error, found},
@@ -36,9 +36,8 @@ pub fn reference<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
 }
 
 /// The owner's key, when the object's controller is of this kind.
-pub fn controller_key<O: Resource<DynamicType = ()>, K: Resource>(object: &K) -> Option<Key> {
-    let owners = object.meta().owner_references.as_deref()?;
-    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+pub fn controller_key<O: Resource<DynamicType = ()>, K: Metadata>(object: &K) -> Option<Key> {
+    let owner = object.owners().iter().find(|owner| owner.controller == Some(true))?;
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
     let same = owner.kind == O::kind(&()) && group == O::group(&());
     same.then(|| Key::new(object::namespace(object), owner.name.clone()))
@@ -54,7 +53,7 @@ pub enum Claim {
 }
 
 /// The claim of an owner with this UID.
-pub fn claim<K: Resource>(owner_uid: &str, owner_deleting: bool, matches: bool, object: &K) -> Claim {
+pub fn claim<K: Metadata>(owner_uid: &str, owner_deleting: bool, matches: bool, object: &K) -> Claim {
     match controller_uid(object) {
         Some(uid) if uid != owner_uid => Claim::Ignore,
         Some(_) if matches => Claim::Mine,
@@ -77,7 +76,7 @@ pub async fn claim_all<O, K>(
 ) -> Result<Vec<Arc<K>>, Error>
 where
     O: Kind + Resource<Scope = NamespaceResourceScope>,
-    K: Kind + Resource<Scope = NamespaceResourceScope>,
+    K: Held<Wire: Resource<Scope = NamespaceResourceScope>>,
 {
     let (mut mine, mut failure, mut may_adopt) = (Vec::new(), None, None);
     for object in objects {
@@ -122,20 +121,20 @@ where
 
 async fn adopt<O, K>(client: &Client, owner: &O, object: &K) -> Result<Option<K>, Error>
 where
-    O: Resource<DynamicType = ()>,
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    O: Kind,
+    K: Held<Wire: Resource<Scope = NamespaceResourceScope>>,
 {
-    let mut owners = object.meta().owner_references.clone().unwrap_or_default();
+    let mut owners = object.owners().to_vec();
     owners.push(reference(owner));
     Ok(set_owners(client, object, &owners).await?)
 }
 
 async fn release<O, K>(client: &Client, owner: &O, object: &K) -> Result<(), Error>
 where
-    O: Resource<DynamicType = ()>,
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    O: Kind,
+    K: Held<Wire: Resource<Scope = NamespaceResourceScope>>,
 {
-    let mut owners = object.meta().owner_references.clone().unwrap_or_default();
+    let mut owners = object.owners().to_vec();
     owners.retain(|reference| reference.uid != object::uid(owner));
     set_owners(client, object, &owners).await?;
     Ok(())
@@ -148,14 +147,15 @@ async fn set_owners<K>(
     owners: &[OwnerReference],
 ) -> Result<Option<K>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K: Held<Wire: Resource<Scope = NamespaceResourceScope>>,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), object::namespace(object));
+    let api: Api<K::Wire> = Api::namespaced(client.clone(), object::namespace(object));
     let patch = json!({"metadata": {
-        "resourceVersion": object.meta().resource_version,
+        "resourceVersion": object.resource_version(),
         "ownerReferences": owners,
     }});
-    found(api.patch(object::name(object), &PatchParams::default(), &Patch::Merge(patch)).await)
+    let patched = api.patch(object::name(object), &PatchParams::default(), &Patch::Merge(patch)).await;
+    Ok(found(patched)?.map(K::hold))
 }
 
 #[cfg(test)]

@@ -1,54 +1,26 @@
-//! What controllers read off a Pod: its phase, readiness, availability.
+//! What controllers read off a Pod: whether it counts, its readiness, its availability.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
-
-use crate::object;
-
-pub fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
-}
-
-/// Succeeded or Failed: its containers never run again.
-pub fn finished(pod: &Pod) -> bool {
-    matches!(phase(pod), "Succeeded" | "Failed")
-}
+use tiphys_client::LeanPod;
 
 /// Counts as a replica: neither finished nor going away.
-pub fn active(pod: &Pod) -> bool {
-    !finished(pod) && !object::deleting(pod)
+pub fn active(pod: &LeanPod) -> bool {
+    !pod.finished() && pod.deletion.is_none()
 }
 
-pub fn node_name(pod: &Pod) -> &str {
-    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
-}
-
-pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
-    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
-}
-
-pub fn ready(pod: &Pod) -> bool {
-    condition(pod, "Ready").is_some_and(|ready| ready.status == "True")
+pub fn ready(pod: &LeanPod) -> bool {
+    pod.condition("Ready").is_some_and(|ready| ready.holds)
 }
 
 /// Since when it is ready; `None` when it isn't or doesn't say.
-pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let ready = condition(pod, "Ready").filter(|ready| ready.status == "True")?;
-    ready.last_transition_time.as_ref().map(|time| time.0)
+pub fn ready_since(pod: &LeanPod) -> Option<Timestamp> {
+    pod.condition("Ready").filter(|ready| ready.holds)?.since
 }
 
 /// Ready for at least `min_ready_seconds`.
-pub fn available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> bool {
+pub fn available(pod: &LeanPod, min_ready_seconds: i32, now: Timestamp) -> bool {
     ready(pod)
         && (min_ready_seconds == 0
             || ready_since(pod)
                 .is_some_and(|since| now.as_second() - since.as_second() >= i64::from(min_ready_seconds)))
-}
-
-/// The most restarts of any of its containers.
-pub fn restarts(pod: &Pod) -> i32 {
-    let Some(status) = &pod.status else { return 0 };
-    let containers = status.container_statuses.iter().flatten();
-    let inits = status.init_container_statuses.iter().flatten();
-    containers.chain(inits).map(|container| container.restart_count).max().unwrap_or(0)
 }

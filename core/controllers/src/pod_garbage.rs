@@ -12,12 +12,13 @@ use kube::{
 };
 use parking_lot::Mutex;
 use serde_json::json;
+use tiphys_client::LeanPod;
 
 use crate::{
     context::Context,
     error::{Error, found},
     key::Key,
-    object, pod,
+    object,
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     watched::Watched,
@@ -35,7 +36,7 @@ const SWEEP: &str = "finished pods";
 struct PodGarbage {
     client: Client,
     nodes: Watched<Node>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     missing_since: Mutex<std::collections::HashMap<String, tokio::time::Instant>>,
 }
 
@@ -45,10 +46,10 @@ pub fn start(context: &Context) {
     let (keys, known) = (queue.clone(), nodes.clone());
     pods.subscribe(move |before, after| {
         let Some(after) = after else { return };
-        if pod::finished(after) && !before.is_some_and(|pod| pod::finished(pod)) {
+        if after.finished() && !before.is_some_and(|pod| pod.finished()) {
             keys.add_after(Key::cluster(SWEEP), SETTLE);
         }
-        let node = pod::node_name(after);
+        let node = &*after.node;
         let lost = if node.is_empty() {
             object::deleting(&**after)
         } else {
@@ -85,7 +86,7 @@ impl Reconciler for PodGarbage {
             return self.sweep().await;
         }
         let Some(pod) = self.pods.get(key) else { return Ok(Requeue::No) };
-        let node = pod::node_name(&pod);
+        let node = &*pod.node;
         if node.is_empty() {
             if object::deleting(&*pod) {
                 self.remove(&pod).await?;
@@ -121,27 +122,21 @@ impl PodGarbage {
     }
 
     /// Owners that count failures see one.
-    async fn fail(&self, pod: &Pod) -> Result<(), Error> {
-        if pod::finished(pod) {
+    async fn fail(&self, pod: &LeanPod) -> Result<(), Error> {
+        if pod.finished() {
             return Ok(());
         }
-        let mut conditions =
-            pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-        conditions.retain(|condition| condition.type_ != "DisruptionTarget");
-        let mut conditions = serde_json::to_value(conditions)?;
-        if let Some(conditions) = conditions.as_array_mut() {
-            conditions.push(json!({
-                "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
-                "message": "PodGC: node no longer exists", "lastTransitionTime": object::now(),
-            }));
-        }
-        let patch = json!({"status": {"phase": "Failed", "conditions": conditions}});
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+            "message": "PodGC: node no longer exists", "lastTransitionTime": object::now(),
+        });
+        let patch = Patch::Strategic(json!({"status": {"phase": "Failed", "conditions": [condition]}}));
         let api: Api<Pod> = Api::namespaced(self.client.clone(), object::namespace(pod));
-        found(api.patch_status(object::name(pod), &PatchParams::default(), &Patch::Merge(patch)).await)?;
+        found(api.patch_status(object::name(pod), &PatchParams::default(), &patch).await)?;
         Ok(())
     }
 
-    async fn remove(&self, pod: &Pod) -> Result<(), Error> {
+    async fn remove(&self, pod: &LeanPod) -> Result<(), Error> {
         let only_this = Preconditions { uid: Some(object::uid(pod).to_owned()), resource_version: None };
         let params = DeleteParams::default().grace_period(0).preconditions(only_this);
         let api: Api<Pod> = Api::namespaced(self.client.clone(), object::namespace(pod));
@@ -151,11 +146,11 @@ impl PodGarbage {
 }
 
 /// The oldest finished Pods beyond `kept`.
-fn surplus(pods: Vec<Arc<Pod>>, kept: usize) -> Vec<Arc<Pod>> {
-    let mut finished: Vec<Arc<Pod>> =
-        pods.into_iter().filter(|pod| pod::finished(pod) && !object::deleting(&**pod)).collect();
+fn surplus(pods: Vec<Arc<LeanPod>>, kept: usize) -> Vec<Arc<LeanPod>> {
+    let mut finished: Vec<Arc<LeanPod>> =
+        pods.into_iter().filter(|pod| pod.finished() && !object::deleting(&**pod)).collect();
     let count = finished.len().saturating_sub(kept);
-    let age = |pod: &Arc<Pod>| -> (Timestamp, String) {
+    let age = |pod: &Arc<LeanPod>| -> (Timestamp, String) {
         (object::created(&**pod), object::name(&**pod).to_owned())
     };
     finished.sort_by_cached_key(age);
@@ -169,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_oldest_finished_pods_above_the_threshold_go() {
-        let pod = |name: &str, phase: &str, day: u32| -> Arc<Pod> {
+        let pod = |name: &str, phase: &str, day: u32| -> Arc<LeanPod> {
             serde_json::from_value(json!({
                 "metadata": {"name": name, "creationTimestamp": format!("2026-01-{day:02}T00:00:00Z")},
                 "status": {"phase": phase},

@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use tiphys_api::names::TRACEPARENT;
-use tiphys_client::Events;
+use tiphys_client::{Events, LeanPod};
 use tracing::Span;
 
 use crate::{
@@ -69,7 +69,7 @@ impl PodWriter {
 
     async fn create<O>(&self, owner: &O, key: &Key, pod: &Pod) -> Result<(), Error>
     where
-        O: Resource<DynamicType = ()> + Sync,
+        O: Kind + Sync,
     {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         match api.create(&PostParams::default(), pod).await {
@@ -92,9 +92,9 @@ impl PodWriter {
     ///
     /// # Errors
     /// One of the failures; the others were tried.
-    pub async fn delete_all<O>(&self, owner: &O, pods: &[&Pod]) -> Result<(), Error>
+    pub async fn delete_all<O>(&self, owner: &O, pods: &[&LeanPod]) -> Result<(), Error>
     where
-        O: Resource<DynamicType = ()> + Sync,
+        O: Kind + Sync,
     {
         let key = Key::of(owner);
         self.expectations.expect_deletes(&key, pods.iter().map(|pod| object::uid(*pod).to_owned()));
@@ -102,9 +102,9 @@ impl PodWriter {
         results.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
-    async fn delete<O>(&self, owner: &O, key: &Key, pod: &Pod) -> Result<(), Error>
+    async fn delete<O>(&self, owner: &O, key: &Key, pod: &LeanPod) -> Result<(), Error>
     where
-        O: Resource<DynamicType = ()> + Sync,
+        O: Kind + Sync,
     {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         let (name, uid) = (object::name(pod), object::uid(pod));
@@ -129,7 +129,7 @@ impl PodWriter {
 
     /// Ticks off what a change of a Pod shows. Call it for every change of Pods
     /// whose controller is of kind `O`, before the owner is queued.
-    pub fn seen<O: Resource<DynamicType = ()>>(&self, before: Option<&Pod>, after: Option<&Pod>) {
+    pub fn seen<O: Resource<DynamicType = ()>>(&self, before: Option<&LeanPod>, after: Option<&LeanPod>) {
         let same = before.is_some() && before.map(object::uid) == after.map(object::uid);
         if let Some(before) = before
             && (!same || after.is_some_and(object::deleting))

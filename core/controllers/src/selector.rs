@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1;
+use tiphys_api::{labels::LabelMap, selector::LabelSelector};
 
 use crate::error::Error;
 
 /// A selector that is parsed once and asked often.
 #[derive(Debug, Clone)]
-pub struct Matcher(Option<Selector>);
+pub struct Matcher(Option<LabelSelector>);
 
 impl Matcher {
     /// Of a workload. An empty selector selects nothing, so that a mistake never
@@ -17,7 +17,7 @@ impl Matcher {
     ///
     /// # Errors
     /// An operator that isn't In, NotIn, Exists or DoesNotExist.
-    pub fn workload(selector: &LabelSelector) -> Result<Self, Error> {
+    pub fn workload(selector: &v1::LabelSelector) -> Result<Self, Error> {
         let Self(parsed) = Self::all(selector)?;
         Ok(Self(parsed.filter(|parsed| !parsed.selects_all())))
     }
@@ -26,8 +26,8 @@ impl Matcher {
     ///
     /// # Errors
     /// As of [`Matcher::workload`].
-    pub fn all(selector: &LabelSelector) -> Result<Self, Error> {
-        let parsed = Selector::try_from(selector.clone());
+    pub fn all(selector: &v1::LabelSelector) -> Result<Self, Error> {
+        let parsed = LabelSelector::try_from(selector);
         let parsed =
             parsed.map_err(|error| Error::Invalid(format!("spec.selector can't be used: {error}")))?;
         Ok(Self(Some(parsed)))
@@ -35,12 +35,11 @@ impl Matcher {
 
     /// Of a Service or ReplicationController: plain equality. Empty selects nothing.
     pub fn equality(labels: Option<&BTreeMap<String, String>>) -> Self {
-        let pairs = labels.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
-        let selector = Selector::from_iter(pairs);
+        let selector = LabelSelector::equal(labels.into_iter().flatten());
         Self(Some(selector).filter(|selector| !selector.selects_all()))
     }
 
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches<L: LabelMap + ?Sized>(&self, labels: &L) -> bool {
         self.0.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 

@@ -15,13 +15,13 @@ use kube::{
 };
 use tiphys_api::placement::tolerates;
 
-use tiphys_client::Events;
+use tiphys_client::{Events, LeanPod};
 
 use crate::{
     context::Context,
     error::{Error, found},
     key::Key,
-    object, pod,
+    object,
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     watched::Watched,
@@ -31,7 +31,7 @@ struct Evictions {
     client: Client,
     events: Events,
     nodes: Watched<Node>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
 }
 
 pub fn start(context: &Context) {
@@ -50,9 +50,9 @@ pub fn start(context: &Context) {
     let (keys, known) = (queue.clone(), nodes.clone());
     pods.subscribe(move |before, after| {
         let Some(after) = after else { return };
-        let facts = |pod: &Pod| (pod::node_name(pod).to_owned(), tolerations(pod).to_vec());
+        let facts = |pod: &LeanPod| (pod.node.clone(), tolerations(pod).to_vec());
         let changed = before.is_none_or(|before| facts(before) != facts(after));
-        let node = known.get(&Key::cluster(pod::node_name(after)));
+        let node = known.get(&Key::cluster(&*after.node));
         if changed && node.is_some_and(|node| !no_execute(&node).is_empty()) {
             keys.add(Key::of(&**after));
         }
@@ -76,8 +76,8 @@ fn no_execute(node: &Node) -> Vec<Taint> {
     taints.filter(|taint| taint.effect == "NoExecute").cloned().collect()
 }
 
-fn tolerations(pod: &Pod) -> &[Toleration] {
-    pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default()
+fn tolerations(pod: &LeanPod) -> &[Toleration] {
+    pod.spec.tolerations.as_deref().unwrap_or_default()
 }
 
 /// What happens to a Pod on a Node with these NoExecute taints.
@@ -113,7 +113,7 @@ impl Reconciler for Evictions {
         let Some(pod) = self.pods.get(key).filter(|pod| !object::deleting(&**pod)) else {
             return Ok(Requeue::No);
         };
-        let Some(node) = self.nodes.get(&Key::cluster(pod::node_name(&pod))) else { return Ok(Requeue::No) };
+        let Some(node) = self.nodes.get(&Key::cluster(&*pod.node)) else { return Ok(Requeue::No) };
         let now = Timestamp::now();
         let end = match fate(&no_execute(&node), tolerations(&pod), now) {
             Fate::Stays => return Ok(Requeue::No),

@@ -6,30 +6,23 @@
 //! order; and whoever reads inside or after a call reads at least that state.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt::Debug,
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use futures::StreamExt;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
-use tiphys_client::{Cache, Change};
+use tiphys_client::{Cache, Change, Entries, Entry, Held, Metadata, find, in_namespace};
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::sync::watch;
 
 use crate::key::Key;
 
-/// Bounds of every kind that is watched here.
-pub trait Kind:
-    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
-{
-}
-impl<K> Kind for K where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
-{
-}
+/// A kind that is held as it is decoded: most are.
+pub trait Kind: Held<Wire = Self> + Resource<DynamicType = ()> + Clone + DeserializeOwned {}
+impl<K> Kind for K where K: Held<Wire = Self> + Resource<DynamicType = ()> + Clone + DeserializeOwned {}
 
 /// The owner of objects without a controller; no UID is empty.
 const NOBODY: &str = "";
@@ -37,7 +30,7 @@ const NOBODY: &str = "";
 type Subscriber<K> = Box<dyn Fn(Option<&Arc<K>>, Option<&Arc<K>>) + Send>;
 
 /// Clones share the copy.
-pub struct Watched<K: Kind> {
+pub struct Watched<K: Held> {
     shared: Arc<Shared<K>>,
     synced: watch::Receiver<bool>,
 }
@@ -49,27 +42,27 @@ struct Shared<K> {
 }
 
 struct State<K> {
-    objects: HashMap<String, BTreeMap<String, Arc<K>>>,
-    by_owner: HashMap<String, HashSet<Key>>,
-    by_group: HashMap<String, HashSet<Key>>,
+    objects: Entries<K>,
+    by_owner: HashMap<Box<str>, Entries<K>>,
+    by_group: HashMap<Box<str>, Entries<K>>,
 }
 
-impl<K: Kind> Clone for Watched<K> {
+impl<K: Held> Clone for Watched<K> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone(), synced: self.synced.clone() }
     }
 }
 
-impl<K: Kind> Watched<K> {
+impl<K: Held> Watched<K> {
     /// Follows `cache`. `group` names the one group an object is looked up by
     /// (a Pod's node), if any.
     pub fn start(tasks: &Tasks, cache: Cache<K>, group: fn(&K) -> Option<&str>) -> Self {
-        let state = State { objects: HashMap::new(), by_owner: HashMap::new(), by_group: HashMap::new() };
+        let state = State { objects: Entries::new(), by_owner: HashMap::new(), by_group: HashMap::new() };
         let shared = Arc::new(Shared { state: RwLock::new(state), subscribers: Mutex::default(), group });
         let (synced_sender, synced) = watch::channel(false);
         let copy = shared.clone();
         let changes = cache.changes();
-        tasks.spawn(format!("index {}", K::plural(&())), OnError::Log, async move {
+        tasks.spawn(format!("index {}", K::Wire::plural(&())), OnError::Log, async move {
             let mut changes = std::pin::pin!(changes);
             cache.ready().await;
             copy.resync(&cache.list());
@@ -77,8 +70,7 @@ impl<K: Kind> Watched<K> {
             while let Some(change) = changes.next().await {
                 match change {
                     Change::Applied(object) | Change::Deleted(object) => {
-                        let key = Key::of(&*object);
-                        copy.set(&key, cache.get(&key.namespace, &key.name));
+                        copy.set(&object, cache.get(object.namespace(), object.name()));
                     }
                     Change::Resync => copy.resync(&cache.list()),
                 }
@@ -103,41 +95,38 @@ impl<K: Kind> Watched<K> {
     }
 
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
-        self.shared.state.read().objects.get(&key.namespace)?.get(&key.name).cloned()
+        find(&self.shared.state.read().objects, &key.namespace, &key.name).cloned()
     }
 
-    /// All objects, by namespace in no order, by name in order.
+    /// All objects, by namespace and name.
     pub fn list(&self) -> Vec<Arc<K>> {
-        self.shared.state.read().objects.values().flat_map(BTreeMap::values).cloned().collect()
+        all(&self.shared.state.read().objects)
     }
 
     /// The objects of a namespace, by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
-        let state = self.shared.state.read();
-        state.objects.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        in_namespace(&self.shared.state.read().objects, namespace).cloned().collect()
     }
 
     /// The objects that name this UID as their controller.
     pub fn controlled_by(&self, uid: &str) -> Vec<Arc<K>> {
-        let state = self.shared.state.read();
-        state.resolve(state.by_owner.get(uid))
+        self.shared.state.read().by_owner.get(uid).map(all).unwrap_or_default()
     }
 
     /// The objects of a namespace that have no controller.
     pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
-        let mut orphans = self.controlled_by(NOBODY);
-        orphans.retain(|object| object.meta().namespace.as_deref() == Some(namespace));
-        orphans
+        let state = self.shared.state.read();
+        let orphans = state.by_owner.get(NOBODY).into_iter();
+        orphans.flat_map(|orphans| in_namespace(orphans, namespace)).cloned().collect()
     }
 
     /// The objects of a group, as [`Watched::start`] was told to find it.
     pub fn in_group(&self, group: &str) -> Vec<Arc<K>> {
-        let state = self.shared.state.read();
-        state.resolve(state.by_group.get(group))
+        self.shared.state.read().by_group.get(group).map(all).unwrap_or_default()
     }
 
     pub fn len(&self) -> usize {
-        self.shared.state.read().objects.values().map(BTreeMap::len).sum()
+        self.shared.state.read().objects.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -145,10 +134,11 @@ impl<K: Kind> Watched<K> {
     }
 }
 
-impl<K: Kind> Shared<K> {
-    fn set(&self, key: &Key, after: Option<Arc<K>>) {
+impl<K: Held> Shared<K> {
+    /// The object that was here, or anywhere, is now `after`.
+    fn set(&self, at: &Arc<K>, after: Option<Arc<K>>) {
         let subscribers = self.subscribers.lock();
-        let before = self.state.write().set(key, after.clone(), self.group);
+        let before = self.state.write().set(at, after.clone(), self.group);
         if same(before.as_ref(), after.as_ref()) {
             return;
         }
@@ -158,56 +148,46 @@ impl<K: Kind> Shared<K> {
     }
 
     fn resync(&self, objects: &[Arc<K>]) {
-        let listed: HashSet<Key> = objects.iter().map(|object| Key::of(&**object)).collect();
-        let gone: Vec<Key> = self.state.read().keys().filter(|key| !listed.contains(key)).collect();
-        for key in gone {
-            self.set(&key, None);
+        let listed: HashSet<(&str, &str)> =
+            objects.iter().map(|object| (object.namespace(), object.name())).collect();
+        let mut gone = all(&self.state.read().objects);
+        gone.retain(|object| !listed.contains(&(object.namespace(), object.name())));
+        for object in gone {
+            self.set(&object, None);
         }
         for object in objects {
-            self.set(&Key::of(&**object), Some(object.clone()));
+            self.set(object, Some(object.clone()));
         }
     }
 }
 
-impl<K: Kind> State<K> {
-    fn set(&mut self, key: &Key, after: Option<Arc<K>>, group: fn(&K) -> Option<&str>) -> Option<Arc<K>> {
-        let objects = self.objects.entry(key.namespace.clone()).or_default();
-        let before = match &after {
-            Some(object) => objects.insert(key.name.clone(), object.clone()),
-            None => objects.remove(&key.name),
-        };
-        if objects.is_empty() {
-            self.objects.remove(&key.namespace);
-        }
+impl<K: Held> State<K> {
+    fn set(&mut self, at: &Arc<K>, after: Option<Arc<K>>, group: fn(&K) -> Option<&str>) -> Option<Arc<K>> {
+        let before = self.objects.take(&Entry(at.clone()));
         if let Some(before) = &before {
-            unlink(&mut self.by_owner, Some(controller_uid(&**before).unwrap_or(NOBODY)), key);
-            unlink(&mut self.by_group, group(before), key);
+            unlink(&mut self.by_owner, Some(controller_uid(&*before.0).unwrap_or(NOBODY)), before);
+            unlink(&mut self.by_group, group(&before.0), before);
         }
-        if let Some(after) = &after {
-            link(&mut self.by_owner, Some(controller_uid(&**after).unwrap_or(NOBODY)), key);
-            link(&mut self.by_group, group(after), key);
+        if let Some(after) = after.map(Entry) {
+            link(&mut self.by_owner, Some(controller_uid(&*after.0).unwrap_or(NOBODY)), &after);
+            link(&mut self.by_group, group(&after.0), &after);
+            self.objects.insert(after);
         }
-        before
+        before.map(|Entry(object)| object)
     }
+}
 
-    fn keys(&self) -> impl Iterator<Item = Key> {
-        self.objects.values().flat_map(BTreeMap::values).map(|object| Key::of(&**object))
-    }
-
-    fn resolve(&self, keys: Option<&HashSet<Key>>) -> Vec<Arc<K>> {
-        let mut keys: Vec<&Key> = keys.into_iter().flatten().collect();
-        keys.sort();
-        keys.into_iter().filter_map(|key| self.objects.get(&key.namespace)?.get(&key.name).cloned()).collect()
-    }
+fn all<K: Held>(entries: &Entries<K>) -> Vec<Arc<K>> {
+    entries.iter().map(|Entry(object)| object.clone()).collect()
 }
 
 /// The UID of the owner reference that is marked as controller.
-pub fn controller_uid<K: Resource>(object: &K) -> Option<&str> {
-    let owners = object.meta().owner_references.as_deref()?;
-    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+pub fn controller_uid<K: Metadata>(object: &K) -> Option<&str> {
+    let mut owners = object.owners().iter();
+    owners.find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
 }
 
-fn same<K: Kind>(before: Option<&Arc<K>>, after: Option<&Arc<K>>) -> bool {
+fn same<K: Held>(before: Option<&Arc<K>>, after: Option<&Arc<K>>) -> bool {
     match (before, after) {
         (None, None) => true,
         (Some(before), Some(after)) => {
@@ -217,17 +197,19 @@ fn same<K: Kind>(before: Option<&Arc<K>>, after: Option<&Arc<K>>) -> bool {
     }
 }
 
-fn link(index: &mut HashMap<String, HashSet<Key>>, value: Option<&str>, key: &Key) {
-    if let Some(value) = value {
-        index.entry(value.to_owned()).or_default().insert(key.clone());
+fn link<K: Held>(index: &mut HashMap<Box<str>, Entries<K>>, value: Option<&str>, entry: &Entry<K>) {
+    let Some(value) = value else { return };
+    match index.get_mut(value) {
+        Some(entries) => drop(entries.insert(entry.clone())),
+        None => drop(index.insert(value.into(), Entries::from([entry.clone()]))),
     }
 }
 
-fn unlink(index: &mut HashMap<String, HashSet<Key>>, value: Option<&str>, key: &Key) {
+fn unlink<K: Held>(index: &mut HashMap<Box<str>, Entries<K>>, value: Option<&str>, entry: &Entry<K>) {
     let Some(value) = value else { return };
-    if let Some(keys) = index.get_mut(value) {
-        keys.remove(key);
-        if keys.is_empty() {
+    if let Some(entries) = index.get_mut(value) {
+        entries.remove(entry);
+        if entries.is_empty() {
             index.remove(value);
         }
     }

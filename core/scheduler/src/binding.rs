@@ -2,7 +2,7 @@
 //! none; and the events of both.
 
 use k8s_openapi::{
-    api::core::v1::{Binding, ObjectReference, Pod, PodCondition},
+    api::core::v1::{Binding, ObjectReference, Pod},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status, Time},
     jiff::Timestamp,
 };
@@ -10,10 +10,13 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::json;
-use tiphys_client::Events;
+use serde_json::{Value, json};
+use tiphys_client::{Condition, Events};
 
 use crate::pod_info::PodInfo;
+
+/// The condition that says whether the Pod has a Node.
+const SCHEDULED: &str = "PodScheduled";
 
 /// How a binding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +32,9 @@ pub enum Bound {
 pub async fn bind(client: &Client, events: &Events, pod: &PodInfo, node: &str) -> Bound {
     let binding = Binding {
         metadata: ObjectMeta {
-            name: Some(pod.name.clone()),
-            namespace: Some(pod.namespace.clone()),
-            uid: Some(pod.uid.clone()),
+            name: Some(pod.name.to_string()),
+            namespace: Some(pod.namespace.to_string()),
+            uid: Some(pod.uid.to_string()),
             ..ObjectMeta::default()
         },
         target: ObjectReference {
@@ -51,15 +54,15 @@ pub async fn bind(client: &Client, events: &Events, pod: &PodInfo, node: &str) -
         }
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
             tracing::debug!(
-                pod = pod.name,
-                namespace = pod.namespace,
+                pod = &*pod.name,
+                namespace = &*pod.namespace,
                 message = status.message,
                 "pod was not bound"
             );
             Bound::NotOurs
         }
         Err(error) => {
-            tracing::warn!(pod = pod.name, namespace = pod.namespace, node, %error, "binding failed");
+            tracing::warn!(pod = &*pod.name, namespace = &*pod.namespace, node, %error, "binding failed");
             Bound::Failed
         }
     }
@@ -67,38 +70,28 @@ pub async fn bind(client: &Client, events: &Events, pod: &PodInfo, node: &str) -
 
 /// Says in the Pod's conditions, and in an event, why it has no Node.
 pub async fn explain(client: &Client, events: &Events, pod: &PodInfo, message: String) {
-    let status = pod.pod.status.as_ref();
-    let old = status.and_then(|status| status.conditions.clone()).unwrap_or_default();
-    if let Some(conditions) = unschedulable(&old, &message, Timestamp::now()) {
-        let patch = json!({"status": {"conditions": conditions}});
+    if let Some(condition) = unschedulable(pod.condition(SCHEDULED), &message, Timestamp::now()) {
+        let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
         let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-        if let Err(error) = api.patch_status(&pod.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-            tracing::debug!(pod = pod.name, namespace = pod.namespace, %error, "condition was not written");
+        if let Err(error) = api.patch_status(&pod.name, &PatchParams::default(), &patch).await {
+            let (pod, namespace) = (&*pod.name, &*pod.namespace);
+            tracing::debug!(pod, namespace, %error, "condition was not written");
         }
     }
     events.warning(&*pod.pod, "FailedScheduling", message);
 }
 
-/// The conditions with PodScheduled False; `None` when they say so already.
-fn unschedulable(old: &[PodCondition], message: &str, now: Timestamp) -> Option<Vec<PodCondition>> {
-    let before = old.iter().find(|condition| condition.type_ == "PodScheduled");
-    if before.is_some_and(|before| before.status == "False" && before.message.as_deref() == Some(message)) {
+/// The condition PodScheduled with False; `None` when it says so already.
+fn unschedulable(before: Option<&Condition>, message: &str, now: Timestamp) -> Option<Value> {
+    let before = before.filter(|before| !before.holds);
+    if before.is_some_and(|before| &*before.message == message) {
         return None;
     }
-    let since = before
-        .filter(|before| before.status == "False")
-        .and_then(|before| before.last_transition_time.clone());
-    let mut conditions: Vec<PodCondition> = old.to_vec();
-    conditions.retain(|condition| condition.type_ != "PodScheduled");
-    conditions.push(PodCondition {
-        type_: "PodScheduled".to_owned(),
-        status: "False".to_owned(),
-        reason: Some("Unschedulable".to_owned()),
-        message: Some(message.to_owned()),
-        last_transition_time: Some(since.unwrap_or(Time(now))),
-        ..PodCondition::default()
-    });
-    Some(conditions)
+    let since = before.and_then(|before| before.since).unwrap_or(now);
+    Some(json!({
+        "type": SCHEDULED, "status": "False", "reason": "Unschedulable", "message": message,
+        "lastTransitionTime": Time(since),
+    }))
 }
 
 #[cfg(test)]
@@ -108,10 +101,12 @@ mod tests {
     #[test]
     fn the_condition_is_written_once_and_keeps_its_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let first = unschedulable(&[], "0/1 nodes are available: 1 Insufficient cpu.", at(5)).unwrap();
-        assert_eq!((first[0].status.as_str(), first[0].reason.as_deref()), ("False", Some("Unschedulable")));
-        assert_eq!(unschedulable(&first, "0/1 nodes are available: 1 Insufficient cpu.", at(9)), None);
-        let other = unschedulable(&first, "0/2 nodes are available: 2 Insufficient cpu.", at(9)).unwrap();
-        assert_eq!(other[0].last_transition_time.as_ref().unwrap().0, at(5));
+        let first = unschedulable(None, "0/1 nodes are available: 1 Insufficient cpu.", at(5)).unwrap();
+        assert_eq!((&first["status"], &first["reason"]), (&json!("False"), &json!("Unschedulable")));
+        let pod = crate::sample::pod_with(json!({"conditions": [first]}));
+        let first = pod.condition(SCHEDULED);
+        assert_eq!(unschedulable(first, "0/1 nodes are available: 1 Insufficient cpu.", at(9)), None);
+        let other = unschedulable(first, "0/2 nodes are available: 2 Insufficient cpu.", at(9)).unwrap();
+        assert_eq!(other["lastTransitionTime"], json!(Time(at(5))));
     }
 }

@@ -3,12 +3,10 @@
 //! A Pod is *assumed* from the decision to the watch event that shows its Node:
 //! it counts on the Node, and what the watch still says of it is old.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use tiphys_client::LeanPod;
 use tokio::time::Instant;
 
 use crate::{
@@ -42,46 +40,40 @@ impl Cluster {
     }
 
     /// The Pod as it is now.
-    pub fn pod(&mut self, pod: Arc<Pod>, now: Instant) {
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let finished = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        if matches!(finished, Some("Succeeded" | "Failed")) {
-            return self.pod_gone(&uid);
+    pub fn pod(&mut self, pod: Arc<LeanPod>, now: Instant) {
+        if pod.finished() {
+            return self.pod_gone(&pod.uid);
         }
-        let spec = pod.spec.as_ref();
-        let node = spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty());
-        if let Some(node) = node {
-            return self.placed(pod, &uid, &node);
+        if !pod.node.is_empty() {
+            return self.placed(pod);
         }
-        if self.assumed.contains(&uid) {
+        if self.assumed.contains(&*pod.uid) {
             return;
         }
-        let gated =
-            spec.is_some_and(|spec| spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()));
-        let own = spec.is_some_and(|spec| {
-            spec.scheduler_name.as_deref().unwrap_or("default-scheduler") == self.scheduler_name
-        });
-        if own && !gated && pod.metadata.deletion_timestamp.is_none() {
+        let gated = pod.spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+        let scheduler = pod.spec.scheduler_name.as_deref().unwrap_or("default-scheduler");
+        if scheduler == self.scheduler_name && !gated && pod.deletion.is_none() {
             self.queue.add(Arc::new(PodInfo::new(pod)), now);
         } else {
-            self.queue.remove(&uid);
+            self.queue.remove(&pod.uid);
         }
     }
 
-    fn placed(&mut self, pod: Arc<Pod>, uid: &str, node: &str) {
-        self.assumed.remove(uid);
-        self.queue.remove(uid);
-        let before = self.snapshot.placed(uid).map(|(_, pod)| pod.clone());
+    fn placed(&mut self, pod: Arc<LeanPod>) {
+        self.assumed.remove(&*pod.uid);
+        self.queue.remove(&pod.uid);
+        let before = self.snapshot.placed(&pod.uid).map(|(_, pod)| pod.clone());
         let info = Arc::new(PodInfo::new(pod));
         match before {
-            Some(before) if before.pod.metadata.resource_version == info.pod.metadata.resource_version => {
+            Some(before) if before.resource_version == info.resource_version => {
                 return;
             }
-            Some(before) if before.labels() != info.labels() => self.changes |= Changes::POD_LABELS,
+            Some(before) if before.labels != info.labels => self.changes |= Changes::POD_LABELS,
             Some(_) => {}
             None => self.changes |= Changes::POD_PLACED,
         }
-        self.snapshot.place(info, node);
+        let node = info.node.clone();
+        self.snapshot.place(info, &node);
     }
 
     /// The Pod is gone or finished.
@@ -118,11 +110,10 @@ impl Cluster {
     }
 
     /// All Pods there are: those not among them are gone.
-    pub fn all_pods(&mut self, pods: Vec<Arc<Pod>>, now: Instant) {
-        let listed: HashMap<String, ()> =
-            pods.iter().map(|pod| (pod.metadata.uid.clone().unwrap_or_default(), ())).collect();
+    pub fn all_pods(&mut self, pods: Vec<Arc<LeanPod>>, now: Instant) {
+        let listed: HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
         let known = self.snapshot.placed_uids().chain(self.queue.uids());
-        let gone: Vec<String> = known.filter(|uid| !listed.contains_key(*uid)).cloned().collect();
+        let gone: Vec<String> = known.filter(|uid| !listed.contains(uid.as_str())).cloned().collect();
         gone.iter().for_each(|uid| self.pod_gone(uid));
         pods.into_iter().for_each(|pod| self.pod(pod, now));
     }
@@ -145,7 +136,7 @@ impl Cluster {
 
     /// The Pod counts on this Node from now on.
     pub fn assume(&mut self, pod: Arc<PodInfo>, node: &str) {
-        self.assumed.insert(pod.uid.clone());
+        self.assumed.insert(pod.uid.to_string());
         self.snapshot.place(pod, node);
         self.changes |= Changes::POD_PLACED;
     }
@@ -168,19 +159,18 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{node, pod};
+    use crate::sample::{node, pod, pod_json};
     use crate::select::schedule_one;
     use serde_json::{Value, json};
 
-    fn bound(name: &str, node: &str, phase: &str) -> Arc<Pod> {
-        let mut object = (*pod(name, json!({"cpu": "3"})).pod).clone();
-        object.spec.as_mut().unwrap().node_name = Some(node.to_owned());
-        object.status = serde_json::from_value(json!({"phase": phase})).unwrap();
-        object.metadata.resource_version = Some(phase.to_owned());
-        Arc::new(object)
+    fn bound(name: &str, node: &str, phase: &str) -> Arc<LeanPod> {
+        let mut object = pod_json(name, json!({"cpu": "3", "spec": {"nodeName": node}}));
+        object["status"] = json!({"phase": phase});
+        object["metadata"]["resourceVersion"] = json!(phase);
+        Arc::new(serde_json::from_value(object).unwrap())
     }
 
-    fn waiting(name: &str, more: Value) -> Arc<Pod> {
+    fn waiting(name: &str, more: Value) -> Arc<LeanPod> {
         pod(name, more).pod.clone()
     }
 
@@ -213,7 +203,7 @@ mod tests {
         cluster.forget("p", true, now);
         assert_eq!(cluster.snapshot.node("a").unwrap().requested.cpu, 0);
         cluster.settle(now + std::time::Duration::from_secs(1));
-        assert_eq!(cluster.queue.pop().unwrap().name, "p");
+        assert_eq!(&*cluster.queue.pop().unwrap().name, "p");
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,7 +219,7 @@ mod tests {
         cluster.pod_gone("first");
         let later = now + std::time::Duration::from_secs(2);
         cluster.settle(later);
-        assert_eq!(cluster.queue.pop().unwrap().name, "second");
+        assert_eq!(&*cluster.queue.pop().unwrap().name, "second");
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,7 +231,7 @@ mod tests {
         cluster.pod(waiting("p", json!({})), now);
         cluster.pod(bound("b", "a", "Running"), now);
         cluster.all_pods(vec![waiting("new", json!({}))], now);
-        assert_eq!(cluster.queue.pop().unwrap().name, "new");
+        assert_eq!(&*cluster.queue.pop().unwrap().name, "new");
         assert!(cluster.snapshot.placed("b").is_none());
     }
 }

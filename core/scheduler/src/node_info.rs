@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Taint};
 use tiphys_api::quantity;
 
 use crate::{
-    pod_info::{HostPort, Labels, PodInfo},
+    pod_info::{HostPort, LabelTree, PodInfo},
     resources::Resources,
 };
 
@@ -59,8 +59,8 @@ impl NodeInfo {
         }
     }
 
-    pub fn labels(&self) -> &Labels {
-        static NONE: Labels = BTreeMap::new();
+    pub fn labels(&self) -> &LabelTree {
+        static NONE: LabelTree = BTreeMap::new();
         self.node.metadata.labels.as_ref().unwrap_or(&NONE)
     }
 
@@ -93,7 +93,7 @@ impl NodeInfo {
 
     /// Takes the Pod with this UID off, if it is here.
     pub fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
-        let position = self.pods.iter().position(|pod| pod.uid == uid)?;
+        let position = self.pods.iter().position(|pod| &*pod.uid == uid)?;
         let pod = self.pods.swap_remove(position);
         self.requested.subtract(&pod.requests);
         self.counted.subtract(&pod.counted);
@@ -111,7 +111,7 @@ impl NodeInfo {
                 self.by_owner.remove(&owner);
             }
         }
-        self.with_affinity.retain(|other| other.uid != uid);
+        self.with_affinity.retain(|other| &*other.uid != uid);
         Some(pod)
     }
 

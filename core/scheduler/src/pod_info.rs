@@ -4,26 +4,26 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Deref,
     sync::Arc,
 };
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint},
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    api::core::v1::{PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint},
+    apimachinery::pkg::apis::meta::v1,
 };
-use kube::core::{Expression, Selector, SelectorExt};
+use tiphys_api::{labels::Labels, selector::LabelSelector};
+use tiphys_client::LeanPod;
 
 use crate::resources::{Resources, requests};
 
-pub type Labels = BTreeMap<String, String>;
+/// Labels of a Node or a namespace.
+pub type LabelTree = BTreeMap<String, String>;
 
 #[derive(Debug)]
 pub struct PodInfo {
     /// The object, shared with the watch cache.
-    pub pod: Arc<Pod>,
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
+    pub pod: Arc<LeanPod>,
     pub priority: i32,
     /// What it asks for.
     pub requests: Resources,
@@ -34,6 +34,14 @@ pub struct PodInfo {
     pub owner: Option<u64>,
     pub spread: Vec<Spread>,
     pub affinity: Affinity,
+}
+
+impl Deref for PodInfo {
+    type Target = LeanPod;
+
+    fn deref(&self) -> &LeanPod {
+        &self.pod
+    }
 }
 
 /// A port of the Node that the Pod takes.
@@ -64,7 +72,7 @@ pub struct Spread {
     pub hard: bool,
     pub honor_affinity: bool,
     pub honor_taints: bool,
-    pub selector: Option<Selector>,
+    pub selector: Option<LabelSelector>,
 }
 
 /// Inter-Pod affinity, all four lists. Preferred ones carry their weight.
@@ -86,9 +94,9 @@ impl Affinity {
 pub struct Term {
     pub topology_key: String,
     /// `None` matches no Pod.
-    selector: Option<Selector>,
+    selector: Option<LabelSelector>,
     namespaces: Vec<String>,
-    namespace_selector: Option<Selector>,
+    namespace_selector: Option<LabelSelector>,
 }
 
 impl Term {
@@ -106,60 +114,44 @@ impl Term {
     }
 
     /// Whether the term means this Pod. `namespaces` are the labels of all namespaces.
-    pub fn matches(&self, pod: &PodInfo, namespaces: &BTreeMap<String, Labels>) -> bool {
+    pub fn matches(&self, pod: &PodInfo, namespaces: &BTreeMap<String, LabelTree>) -> bool {
         let Some(selector) = &self.selector else { return false };
-        let there = self.namespaces.contains(&pod.namespace)
+        let there = self.namespaces.iter().any(|name| **name == *pod.namespace)
             || self.namespace_selector.as_ref().is_some_and(|selector| {
                 selector.selects_all()
-                    || namespaces.get(&pod.namespace).is_some_and(|labels| selector.matches(labels))
+                    || namespaces.get(&*pod.namespace).is_some_and(|labels| selector.matches(labels))
             });
-        there && selector.matches(pod.labels())
+        there && selector.matches(&pod.labels)
     }
 }
 
 /// `None` for one that can't be parsed: it matches nothing.
-fn selector(selector: &LabelSelector) -> Option<Selector> {
-    Selector::try_from(selector.clone()).ok()
+fn selector(selector: &v1::LabelSelector) -> Option<LabelSelector> {
+    LabelSelector::try_from(selector).ok()
 }
 
 impl PodInfo {
-    pub fn new(pod: Arc<Pod>) -> Self {
-        let meta = &pod.metadata;
-        let namespace = meta.namespace.clone().unwrap_or_default();
-        let none = PodSpec::default();
-        let spec = pod.spec.as_ref().unwrap_or(&none);
+    pub fn new(pod: Arc<LeanPod>) -> Self {
+        let spec = &pod.spec;
         let (requests, counted) = requests(spec);
         Self {
-            name: meta.name.clone().unwrap_or_default(),
-            uid: meta.uid.clone().unwrap_or_default(),
             priority: spec.priority.unwrap_or(0),
             requests,
             counted,
             ports: ports(spec),
             owner: owner(&pod),
-            spread: spread(spec, meta.labels.as_ref()),
-            affinity: affinity(spec, &namespace),
-            namespace,
+            spread: spread(spec, &pod.labels),
+            affinity: affinity(spec, &pod.namespace),
             pod,
         }
     }
 
-    pub fn spec(&self) -> &PodSpec {
-        static NONE: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
-        self.pod.spec.as_ref().unwrap_or(&NONE)
-    }
-
-    pub fn labels(&self) -> &Labels {
-        static NONE: Labels = Labels::new();
-        self.pod.metadata.labels.as_ref().unwrap_or(&NONE)
-    }
-
     pub fn tolerations(&self) -> &[Toleration] {
-        self.spec().tolerations.as_deref().unwrap_or_default()
+        self.spec.tolerations.as_deref().unwrap_or_default()
     }
 
     pub fn deleting(&self) -> bool {
-        self.pod.metadata.deletion_timestamp.is_some()
+        self.deletion.is_some()
     }
 }
 
@@ -176,15 +168,14 @@ fn ports(spec: &PodSpec) -> Vec<HostPort> {
     .collect()
 }
 
-fn owner(pod: &Pod) -> Option<u64> {
-    let owners = pod.metadata.owner_references.as_ref()?;
-    let controller = owners.iter().find(|owner| owner.controller == Some(true))?;
+fn owner(pod: &LeanPod) -> Option<u64> {
+    let controller = pod.owners.iter().find(|owner| owner.controller == Some(true))?;
     let mut hasher = DefaultHasher::new();
     controller.uid.hash(&mut hasher);
     Some(hasher.finish())
 }
 
-fn spread(spec: &PodSpec, labels: Option<&Labels>) -> Vec<Spread> {
+fn spread(spec: &PodSpec, labels: &Labels) -> Vec<Spread> {
     let constraints = spec.topology_spread_constraints.iter().flatten();
     constraints
         .map(|constraint| Spread {
@@ -200,10 +191,11 @@ fn spread(spec: &PodSpec, labels: Option<&Labels>) -> Vec<Spread> {
 }
 
 /// The constraint's selector, narrowed to the Pod's own values of `matchLabelKeys`.
-fn spread_selector(constraint: &TopologySpreadConstraint, labels: Option<&Labels>) -> Option<Selector> {
+fn spread_selector(constraint: &TopologySpreadConstraint, labels: &Labels) -> Option<LabelSelector> {
     let mut selector = selector(constraint.label_selector.as_ref()?)?;
-    let own = |key: &String| Some(Expression::Equal(key.clone(), labels?.get(key)?.clone()));
-    selector.extend(constraint.match_label_keys.iter().flatten().filter_map(own));
+    let keys = constraint.match_label_keys.iter().flatten();
+    let own: Vec<_> = keys.filter_map(|key| Some((key, labels.get(key)?.to_owned()))).collect();
+    selector.and(LabelSelector::equal(own.iter().map(|(key, value)| (*key, value))));
     Some(selector)
 }
 

@@ -59,9 +59,9 @@ impl Queue {
     /// A Pod that wants a Node, or its change. A change of its spec or labels
     /// is a reason to try again; one of its status is not.
     pub fn add(&mut self, pod: Arc<PodInfo>, now: Instant) {
-        if let Some(entry) = self.pods.get_mut(&pod.uid) {
-            let same = entry.pod.pod.spec == pod.pod.spec && entry.pod.labels() == pod.labels();
-            let uid = pod.uid.clone();
+        if let Some(entry) = self.pods.get_mut(&*pod.uid) {
+            let same = entry.pod.spec == pod.spec && entry.pod.labels == pod.labels;
+            let uid = pod.uid.to_string();
             if entry.place == Place::Active {
                 self.active.remove(&turn(entry));
                 entry.pod = pod;
@@ -76,7 +76,7 @@ impl Queue {
             return;
         }
         self.arrivals += 1;
-        let (uid, arrival) = (pod.uid.clone(), self.arrivals);
+        let (uid, arrival) = (pod.uid.to_string(), self.arrivals);
         let entry = Entry { pod, arrival, attempts: 0, paused_until: now, place: Place::InFlight };
         self.pods.insert(uid.clone(), entry);
         self.activate(&uid);
@@ -191,7 +191,7 @@ impl Queue {
 }
 
 fn turn(entry: &Entry) -> Turn {
-    (Reverse(entry.pod.priority), entry.arrival, entry.pod.uid.clone())
+    (Reverse(entry.pod.priority), entry.arrival, entry.pod.uid.to_string())
 }
 
 fn pause(attempts: u32) -> Duration {
@@ -205,7 +205,7 @@ mod tests {
     use serde_json::json;
 
     fn names(queue: &mut Queue) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop()).map(|pod| pod.name.clone()).collect()
+        std::iter::from_fn(|| queue.pop()).map(|pod| pod.name.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,10 +12,10 @@
 use std::{convert::Infallible, sync::Arc};
 
 use futures::{FutureExt, Stream, StreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_api::names::TRACEPARENT;
-use tiphys_client::{Cache, Change, Events, Reporter, Shared};
+use tiphys_client::{Cache, Change, Events, LeanPod, Metadata, Reporter, Shared};
 use tiphys_lifecycle::Tasks;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
@@ -36,7 +36,7 @@ const BATCH: usize = 1024;
 const TURNS: usize = 16;
 
 enum Input {
-    Pod(Change<Pod>),
+    Pod(Change<LeanPod>),
     Node(Change<Node>),
     Namespaces,
 }
@@ -51,7 +51,7 @@ pub struct Loop {
     client: Client,
     events: Events,
     metrics: Metrics,
-    pods: Cache<Pod>,
+    pods: Cache<LeanPod>,
     nodes: Cache<Node>,
     namespaces: Cache<Namespace>,
     cluster: Cluster,
@@ -145,13 +145,10 @@ impl Loop {
     }
 
     /// The cache is at least as new as the event, and its object is shared.
-    fn take_pod(&mut self, event: &Pod, now: Instant) {
-        let meta = &event.metadata;
-        let latest = self
-            .pods
-            .get(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-        if latest.as_ref().is_none_or(|latest| latest.metadata.uid != meta.uid) {
-            self.cluster.pod_gone(meta.uid.as_deref().unwrap_or_default());
+    fn take_pod(&mut self, event: &LeanPod, now: Instant) {
+        let latest = self.pods.get(&event.namespace, &event.name);
+        if latest.as_ref().is_none_or(|latest| latest.uid != event.uid) {
+            self.cluster.pod_gone(&event.uid);
         }
         if let Some(latest) = latest {
             self.cluster.pod(latest, now);
@@ -171,9 +168,8 @@ impl Loop {
     }
 
     fn decide(&mut self, pod: Arc<PodInfo>) {
-        let span = tracing::info_span!("schedule", namespace = pod.namespace, pod = pod.name);
-        let annotations = pod.pod.metadata.annotations.as_ref();
-        if let Some(parent) = annotations.and_then(|annotations| annotations.get(TRACEPARENT)) {
+        let span = tracing::info_span!("schedule", namespace = &*pod.namespace, pod = &*pod.name);
+        if let Some(parent) = pod.annotation(TRACEPARENT) {
             tiphys_telemetry::trace::set_parent(&span, parent);
         }
         let started = Instant::now();
@@ -188,7 +184,7 @@ impl Loop {
                 let (client, events) = (self.client.clone(), self.events.clone());
                 let write = async move {
                     let bound = bind(&client, &events, &pod, &choice.node).await;
-                    Outcome::Bound { uid: pod.uid.clone(), bound }
+                    Outcome::Bound { uid: pod.uid.to_string(), bound }
                 };
                 self.writes.spawn(write.instrument(span));
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
+use tiphys_client::LeanPod;
 
 use crate::{pod_info::PodInfo, snapshot::Snapshot};
 
@@ -24,6 +25,11 @@ pub fn node(name: &str, more: Value) -> Arc<Node> {
 
 /// A Pod whose UID is its name. `more`: cpu, memory, labels, owner, spec (merged into the spec), image, ports.
 pub fn pod(name: &str, more: Value) -> Arc<PodInfo> {
+    Arc::new(PodInfo::new(Arc::new(serde_json::from_value(pod_json(name, more)).unwrap())))
+}
+
+/// The same as the API has it.
+pub fn pod_json(name: &str, more: Value) -> Value {
     let mut requests = json!({});
     for resource in ["cpu", "memory", "ephemeral-storage", "example.com/gpu"] {
         if let Some(amount) = more.get(resource) {
@@ -42,8 +48,14 @@ pub fn pod(name: &str, more: Value) -> Arc<PodInfo> {
         metadata["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner,
             "uid": owner, "controller": true}]);
     }
-    let pod = json!({"metadata": metadata, "spec": spec});
-    Arc::new(PodInfo::new(Arc::new(serde_json::from_value(pod).unwrap())))
+    json!({"metadata": metadata, "spec": spec})
+}
+
+/// A Pod with this status.
+pub fn pod_with(status: Value) -> LeanPod {
+    let mut object = pod_json("p", json!({}));
+    object["status"] = status;
+    serde_json::from_value(object).unwrap()
 }
 
 /// Nodes with the Pods on them.

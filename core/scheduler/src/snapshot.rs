@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::{
     node_info::NodeInfo,
-    pod_info::{Labels, PodInfo},
+    pod_info::{LabelTree, PodInfo},
 };
 
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// Pods with any inter-Pod affinity.
     pub affinity_pods: usize,
     /// The labels of all namespaces.
-    pub namespaces: BTreeMap<String, Labels>,
+    pub namespaces: BTreeMap<String, LabelTree>,
     /// Where the next search for Nodes starts, so that all get their turn.
     pub start: usize,
 }
@@ -79,7 +79,7 @@ impl Snapshot {
     /// Puts the Pod on its Node, or replaces it there; also moves it.
     pub fn place(&mut self, pod: Arc<PodInfo>, node: &str) {
         self.remove(&pod.uid);
-        self.placed.insert(pod.uid.clone(), (node.to_owned(), pod.clone()));
+        self.placed.insert(pod.uid.to_string(), (node.to_owned(), pod.clone()));
         if let Some(position) = self.positions.get(node).copied() {
             self.put(position, pod);
         }
@@ -136,7 +136,7 @@ impl Snapshot {
     }
 
     fn empty(&mut self, position: usize) -> Vec<Arc<PodInfo>> {
-        let uids: Vec<String> = self.nodes[position].pods.iter().map(|pod| pod.uid.clone()).collect();
+        let uids: Vec<String> = self.nodes[position].pods.iter().map(|pod| pod.uid.to_string()).collect();
         uids.iter().filter_map(|uid| self.take(position, uid)).collect()
     }
 

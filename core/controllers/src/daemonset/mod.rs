@@ -15,10 +15,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus},
-    core::v1::{Node, Pod},
+    core::v1::Node,
 };
 use kube::{Api, api::PostParams};
 use parking_lot::Mutex;
+use tiphys_client::LeanPod;
 use tiphys_lifecycle::Backoff;
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ use plan::{Plan, View};
 struct DaemonSets {
     sets: Watched<DaemonSet>,
     revisions: Watched<ControllerRevision>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     nodes: Watched<Node>,
     writer: Arc<PodWriter>,
     /// When the next failed Pod of a DaemonSet (by UID) on a Node may be replaced.
@@ -91,7 +92,7 @@ pub fn start(context: &Context) {
 }
 
 /// Whom a Pod concerns: its owner, or whoever might adopt it.
-fn concerned(sets: &Watched<DaemonSet>, pod: &Pod) -> Vec<Key> {
+fn concerned(sets: &Watched<DaemonSet>, pod: &LeanPod) -> Vec<Key> {
     if controller_uid(pod).is_some() {
         return owner::controller_key::<DaemonSet, _>(pod).into_iter().collect();
     }
@@ -158,14 +159,14 @@ impl DaemonSets {
         key: &Key,
         set: &DaemonSet,
         selector: &Matcher,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<LeanPod>],
     ) -> Result<Option<String>, Error> {
         let client = &self.writer.client;
         let mut revisions = self.revisions.controlled_by(object::uid(set));
         revisions.extend(self.revisions.orphans(&key.namespace));
         let revisions = owner::claim_all(client, set, selector, revisions).await?;
         let labels = pods.iter().filter_map(|pod| object::labels(&**pod).get(place::HASH));
-        let history = history::plan(set, revisions, &labels.map(String::as_str).collect());
+        let history = history::plan(set, revisions, &labels.collect());
         if object::deleting(set) {
             return Ok(Some(history.hash));
         }
@@ -205,7 +206,7 @@ impl DaemonSets {
         delete.sort_by(|a, b| object::uid(&**a).cmp(object::uid(&**b)));
         delete.dedup_by(|a, b| object::uid(&**a) == object::uid(&**b));
         delete.truncate(BURST);
-        let gone: Vec<&Pod> = delete.iter().map(|pod| &**pod).collect();
+        let gone: Vec<&LeanPod> = delete.iter().map(|pod| &**pod).collect();
         let new = plan.create.iter().take(BURST).map(|node| place::pod_for(set, node, view.hash)).collect();
         let created = self.writer.create_all(set, new).await;
         let deleted = self.writer.delete_all(set, &gone).await;

@@ -8,8 +8,9 @@ use k8s_openapi::api::{
     },
 };
 use tiphys_api::placement::{selects_node, untolerated};
+use tiphys_client::LeanPod;
 
-use crate::{object, pod, pod_writer::from_template};
+use crate::{object, pod_writer::from_template};
 
 pub const HASH: &str = "controller-revision-hash";
 const NAME_FIELD: &str = "metadata.name";
@@ -86,12 +87,12 @@ pub fn pod_for(set: &DaemonSet, node: &str, hash: &str) -> Pod {
 }
 
 /// The Node of a daemon Pod: where it is bound, or the one it may be bound to.
-pub fn node_of(pod: &Pod) -> Option<&str> {
-    let bound = pod::node_name(pod);
+pub fn node_of(pod: &LeanPod) -> Option<&str> {
+    let bound = &*pod.node;
     if !bound.is_empty() {
         return Some(bound);
     }
-    let affinity = pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
+    let affinity = pod.spec.affinity.as_ref()?.node_affinity.as_ref()?;
     let selector = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
     let fields = selector.node_selector_terms.iter().flat_map(|term| term.match_fields.iter().flatten());
     let mut named = fields.filter(|field| field.key == NAME_FIELD && field.operator == "In");
@@ -152,7 +153,8 @@ mod tests {
     #[test]
     fn a_pod_is_for_one_node_and_can_be_told_which() {
         let pod = pod_for(&set(json!({"containers": []})), "n7", "abc");
-        assert_eq!(node_of(&pod), Some("n7"));
+        let held: LeanPod = serde_json::from_value(serde_json::to_value(&pod).unwrap()).unwrap();
+        assert_eq!(node_of(&held), Some("n7"));
         assert_eq!(object::labels(&pod)[HASH], "abc");
         assert_eq!(pod.spec.unwrap().tolerations.unwrap().len(), TOLERATED.len());
     }

@@ -12,12 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        apps::v1::{DaemonSet, DaemonSetStatus},
-        core::v1::Pod,
-    },
+    api::apps::v1::{DaemonSet, DaemonSetStatus},
     apimachinery::pkg::util::intstr::IntOrString,
 };
+
+use tiphys_client::{LeanPod, Phase};
 
 use super::place::{Fit, HASH, node_of};
 use crate::{deployment::resolve_share, object, pod};
@@ -28,7 +27,7 @@ pub struct View<'a> {
     pub hash: &'a str,
     /// Every Node with its fit.
     pub nodes: BTreeMap<String, Fit>,
-    pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+    pub pods: BTreeMap<String, Vec<Arc<LeanPod>>>,
     pub now: Timestamp,
 }
 
@@ -36,14 +35,14 @@ pub struct View<'a> {
 pub struct Plan {
     /// Nodes that get a Pod.
     pub create: BTreeSet<String>,
-    pub delete: Vec<Arc<Pod>>,
+    pub delete: Vec<Arc<LeanPod>>,
     /// Deleted because they failed; creating again is slowed down by the caller.
-    pub failed: Vec<Arc<Pod>>,
+    pub failed: Vec<Arc<LeanPod>>,
 }
 
 /// Pods by Node, the oldest first.
-pub fn by_node(pods: Vec<Arc<Pod>>) -> BTreeMap<String, Vec<Arc<Pod>>> {
-    let mut by_node: BTreeMap<String, Vec<Arc<Pod>>> = BTreeMap::new();
+pub fn by_node(pods: Vec<Arc<LeanPod>>) -> BTreeMap<String, Vec<Arc<LeanPod>>> {
+    let mut by_node: BTreeMap<String, Vec<Arc<LeanPod>>> = BTreeMap::new();
     for pod in pods {
         if let Some(node) = node_of(&pod) {
             by_node.entry(node.to_owned()).or_default().push(pod.clone());
@@ -51,9 +50,7 @@ pub fn by_node(pods: Vec<Arc<Pod>>) -> BTreeMap<String, Vec<Arc<Pod>>> {
     }
     for pods in by_node.values_mut() {
         // A bound Pod counts before one that still waits for the scheduler.
-        pods.sort_by_key(|pod| {
-            (pod::node_name(pod).is_empty(), object::created(&**pod), object::name(&**pod).to_owned())
-        });
+        pods.sort_by_key(|pod| (pod.node.is_empty(), pod.created, pod.name.clone()));
     }
     by_node
 }
@@ -63,16 +60,16 @@ impl View<'_> {
         self.nodes.values().filter(|fit| fit.should_run).count() as i32
     }
 
-    fn pods_on(&self, node: &str) -> &[Arc<Pod>] {
+    fn pods_on(&self, node: &str) -> &[Arc<LeanPod>] {
         self.pods.get(node).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn available(&self, pod: &Pod) -> bool {
+    fn available(&self, pod: &LeanPod) -> bool {
         let min_ready = self.set.spec.min_ready_seconds.unwrap_or(0);
         !object::deleting(pod) && pod::available(pod, min_ready, self.now)
     }
 
-    fn is_new(&self, pod: &Pod) -> bool {
+    fn is_new(&self, pod: &LeanPod) -> bool {
         object::labels(pod).get(HASH).is_some_and(|hash| hash == self.hash)
     }
 
@@ -121,7 +118,7 @@ fn manage(view: &View<'_>, node: &str, fit: Fit, plan: &mut Plan) {
     }
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for pod in pods.iter().filter(|pod| !object::deleting(&***pod)) {
-        if pod::phase(pod) == "Failed" {
+        if pod.status.phase == Phase::Failed {
             plan.failed.push(pod.clone());
         } else if view.is_new(pod) {
             new.push(pod.clone());
@@ -144,7 +141,7 @@ fn update(view: &View<'_>, plan: &mut Plan) {
     let (mut unavailable, mut surging) = (0, 0);
     let (mut replace, mut candidates, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
     for (node, fit) in &view.nodes {
-        let pods = view.pods_on(node).iter().filter(|pod| pod::phase(pod) != "Failed");
+        let pods = view.pods_on(node).iter().filter(|pod| pod.status.phase != Phase::Failed);
         let (new, old): (Vec<_>, Vec<_>) =
             pods.filter(|pod| !object::deleting(&***pod)).partition(|pod| view.is_new(pod));
         match (old.first(), new.first()) {
@@ -236,7 +233,7 @@ mod tests {
         .unwrap()
     }
 
-    fn pod(node: &str, hash: &str, phase: &str, ready: bool) -> Arc<Pod> {
+    fn pod(node: &str, hash: &str, phase: &str, ready: bool) -> Arc<LeanPod> {
         Arc::new(
             serde_json::from_value(json!({
                 "metadata": {"name": format!("{node}-{hash}"), "uid": format!("{node}-{hash}"), "labels": {HASH: hash}},
@@ -251,7 +248,7 @@ mod tests {
         why: &str,
         strategy: Value,
         nodes: &[(&str, Fit)],
-        pods: Vec<Arc<Pod>>,
+        pods: Vec<Arc<LeanPod>>,
         create: &[&str],
         delete: &[&str],
     ) {

@@ -22,18 +22,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, DeploymentStatus, ReplicaSet},
-    core::v1::Pod,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 
-use tiphys_client::Events;
+use tiphys_client::{Events, LeanPod};
 
 use crate::{
     context::Context,
     error::Error,
     key::Key,
-    object, owner, pod,
+    object, owner,
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     selector::Matcher,
@@ -48,7 +45,7 @@ struct Deployments {
     events: Events,
     deployments: Watched<Deployment>,
     sets: Watched<ReplicaSet>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
 }
 
 /// A Deployment and its ReplicaSets, as one reconcile sees them.
@@ -83,7 +80,7 @@ pub fn start(context: &Context) {
     caches.pods.subscribe(move |before, after| {
         // Recreate waits until the last old Pod is gone or finished.
         if let Some(before) = before
-            && after.is_none_or(|pod| pod::finished(pod))
+            && after.is_none_or(|pod| pod.finished())
             && let Some(set) =
                 owner::controller_key::<ReplicaSet, _>(&**before).and_then(|key| sets.get(&key))
             && let Some(key) = owner::controller_key::<Deployment, _>(&*set)
@@ -179,7 +176,7 @@ impl Deployments {
         }
         let runs = |set: &Arc<ReplicaSet>| {
             let pods = self.pods.controlled_by(object::uid(&**set));
-            pods.iter().any(|pod| !pod::finished(pod))
+            pods.iter().any(|pod| !pod.finished())
         };
         if view.old.iter().any(runs) {
             return self.report(&view).await;

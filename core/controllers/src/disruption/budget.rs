@@ -15,15 +15,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        core::v1::Pod,
-        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus},
-    },
+    api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus},
     apimachinery::pkg::{
         apis::meta::v1::{Condition, Time},
         util::intstr::IntOrString,
     },
 };
+
+use tiphys_client::LeanPod;
 
 use crate::{deployment::resolve_share, object, pod};
 
@@ -47,7 +46,7 @@ pub fn needs_scale(spec: &PodDisruptionBudgetSpec) -> bool {
 }
 
 /// The verdict over the Pods that the budget selects; `scale` counts where [`needs_scale`].
-pub fn decide(budget: &PodDisruptionBudget, pods: &[&Pod], scale: i32, now: Timestamp) -> Verdict {
+pub fn decide(budget: &PodDisruptionBudget, pods: &[&LeanPod], scale: i32, now: Timestamp) -> Verdict {
     let spec = budget.spec.clone().unwrap_or_default();
     let before = budget.status.clone().unwrap_or_default();
     let (disrupted, again, stayed) = disrupted(&before, pods, now);
@@ -99,7 +98,7 @@ fn figures(spec: &PodDisruptionBudgetSpec, pods: i32, scale: i32) -> (i32, i32) 
 /// Evicted Pods whose deletion is to come, when the first of them is late, and who is.
 fn disrupted(
     before: &PodDisruptionBudgetStatus,
-    pods: &[&Pod],
+    pods: &[&LeanPod],
     now: Timestamp,
 ) -> (BTreeMap<String, Time>, Option<Duration>, Vec<String>) {
     let (mut coming, mut again, mut stayed) = (BTreeMap::new(), None::<Duration>, Vec::new());
@@ -154,7 +153,7 @@ mod tests {
         "2026-01-01T00:10:00Z".parse().unwrap()
     }
 
-    fn pod(name: &str, ready: bool) -> Pod {
+    fn pod(name: &str, ready: bool) -> LeanPod {
         let ready = if ready { "True" } else { "False" };
         serde_json::from_value(json!({
             "metadata": {"name": name},
@@ -170,7 +169,7 @@ mod tests {
 
     /// Of so many Pods so many ready, owned by what is scaled to `scale`.
     fn figures_of(spec: Value, pods: usize, ready: usize, scale: i32) -> (i32, i32, i32, i32) {
-        let pods: Vec<Pod> = (0..pods).map(|number| pod(&number.to_string(), number < ready)).collect();
+        let pods: Vec<LeanPod> = (0..pods).map(|number| pod(&number.to_string(), number < ready)).collect();
         let status = decide(&budget(spec, json!({})), &pods.iter().collect::<Vec<_>>(), scale, now()).status;
         let figure = |figure: Option<i32>| figure.unwrap();
         (
@@ -209,7 +208,7 @@ mod tests {
     #[test]
     fn an_evicted_pod_counts_as_gone_until_it_is_late() {
         let pods = [pod("a", true), pod("b", true), pod("c", true)];
-        let pods: Vec<&Pod> = pods.iter().collect();
+        let pods: Vec<&LeanPod> = pods.iter().collect();
         let evicted = |at: &str| json!({"disruptedPods": {"a": at, "gone": at}});
         let spec = json!({"minAvailable": 1});
         let fresh = decide(&budget(spec.clone(), evicted("2026-01-01T00:09:30Z")), &pods, 0, now());

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
-    core::v1::{Pod, ReplicationController},
+    core::v1::ReplicationController,
     policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -22,7 +22,7 @@ use kube::{
     core::GroupVersionKind,
     discovery::pinned_kind,
 };
-use tiphys_client::Events;
+use tiphys_client::{Events, LeanPod};
 
 use crate::{
     context::Context,
@@ -39,7 +39,7 @@ use crate::{
 struct Budgets {
     client: Client,
     budgets: Watched<PodDisruptionBudget>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     sets: Watched<ReplicaSet>,
     deployments: Watched<Deployment>,
     events: Events,
@@ -78,7 +78,7 @@ pub fn start(context: &Context) {
 }
 
 /// An empty selector takes all Pods, none takes none.
-fn selects(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
+fn selects(budget: &PodDisruptionBudget, pod: &LeanPod) -> bool {
     let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     selector.is_some_and(|selector| {
         Matcher::all(selector).is_ok_and(|selector| selector.matches(object::labels(pod)))
@@ -90,7 +90,7 @@ impl Reconciler for Budgets {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, Error> {
         let Some(budget) = self.budgets.get(key) else { return Ok(Requeue::No) };
         let pods = self.pods.in_namespace(&key.namespace);
-        let pods: Vec<&Pod> = pods.iter().map(|pod| &**pod).filter(|pod| selects(&budget, pod)).collect();
+        let pods: Vec<&LeanPod> = pods.iter().map(|pod| &**pod).filter(|pod| selects(&budget, pod)).collect();
         let now = Timestamp::now();
         let needs_scale = budget.spec.as_ref().is_some_and(budget::needs_scale);
         let scale = if needs_scale { self.scale(&pods).await } else { Ok(0) };
@@ -115,10 +115,10 @@ impl Reconciler for Budgets {
 
 impl Budgets {
     /// What the Pods' owners are scaled to, each owner once.
-    async fn scale(&self, pods: &[&Pod]) -> Result<i32, Error> {
+    async fn scale(&self, pods: &[&LeanPod]) -> Result<i32, Error> {
         let mut scales = BTreeMap::new();
         for pod in pods {
-            let owners = pod.metadata.owner_references.iter().flatten();
+            let owners = pod.owners.iter();
             // A Pod of nobody's is wanted by nobody.
             let Some(owner) = owners.clone().find(|owner| owner.controller == Some(true)) else { continue };
             if scales.contains_key(&owner.uid) {
@@ -133,7 +133,7 @@ impl Budgets {
         Ok(scales.values().sum())
     }
 
-    fn set(&self, pod: &Pod, uid: &str) -> Option<Arc<ReplicaSet>> {
+    fn set(&self, pod: &LeanPod, uid: &str) -> Option<Arc<ReplicaSet>> {
         let key = owner::controller_key::<ReplicaSet, _>(pod)?;
         self.sets.get(&key).filter(|set| object::uid(&**set) == uid)
     }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        core::v1::{Container, Node, ObjectReference, Pod, Service, ServicePort},
+        core::v1::{Container, Node, ObjectReference, Service, ServicePort},
         discovery::v1::{Endpoint, EndpointConditions, EndpointPort},
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
+
+use tiphys_client::LeanPod;
 
 use crate::{object, pod};
 
@@ -54,14 +56,14 @@ impl Port {
 /// The endpoints by group, each group ordered by address.
 pub fn endpoints<'a>(
     service: &Service,
-    pods: impl IntoIterator<Item = &'a Pod>,
+    pods: impl IntoIterator<Item = &'a LeanPod>,
     node: impl Fn(&str) -> Option<std::sync::Arc<Node>>,
 ) -> BTreeMap<Group, Vec<Endpoint>> {
     let mut groups: BTreeMap<Group, Vec<Endpoint>> = BTreeMap::new();
-    for pod in pods.into_iter().filter(|pod| !pod::finished(pod)) {
+    for pod in pods.into_iter().filter(|pod| !pod.finished()) {
         for family in families(service) {
             let Some(address) = address(pod, family) else { continue };
-            let zone = node(pod::node_name(pod)).and_then(|node| object::labels(&*node).get(ZONE).cloned());
+            let zone = node(&pod.node).and_then(|node| object::labels(&*node).get(ZONE).cloned());
             let group = Group { family, ports: ports(service, pod) };
             groups.entry(group).or_default().push(endpoint(service, pod, address, zone));
         }
@@ -79,17 +81,14 @@ pub fn families(service: &Service) -> Vec<&'static str> {
     named.iter().map(|family| if family == "IPv6" { "IPv6" } else { "IPv4" }).collect()
 }
 
-fn address<'a>(pod: &'a Pod, family: &str) -> Option<&'a str> {
-    let status = pod.status.as_ref()?;
-    let listed = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
-    let mut all = listed.chain(status.pod_ip.as_deref());
-    all.find(|ip| !ip.is_empty() && ip.contains(':') == (family == "IPv6"))
+fn address<'a>(pod: &'a LeanPod, family: &str) -> Option<&'a str> {
+    let mut ips = pod.status.ips.iter().map(|ip| &**ip);
+    ips.find(|ip| ip.contains(':') == (family == "IPv6"))
 }
 
-fn endpoint(service: &Service, pod: &Pod, address: &str, zone: Option<String>) -> Endpoint {
+fn endpoint(service: &Service, pod: &LeanPod, address: &str, zone: Option<String>) -> Endpoint {
     let (ready, terminating) = (pod::ready(pod), object::deleting(pod));
-    let spec = pod.spec.clone().unwrap_or_default();
-    let named = spec.subdomain.as_deref() == Some(object::name(service));
+    let named = pod.spec.subdomain.as_deref() == Some(object::name(service));
     Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {
@@ -97,20 +96,20 @@ fn endpoint(service: &Service, pod: &Pod, address: &str, zone: Option<String>) -
             serving: Some(ready),
             terminating: Some(terminating),
         }),
-        hostname: spec.hostname.filter(|hostname| named && !hostname.is_empty()),
-        node_name: spec.node_name,
+        hostname: pod.spec.hostname.clone().filter(|hostname| named && !hostname.is_empty()),
+        node_name: Some(pod.node.to_string()).filter(|node| !node.is_empty()),
         target_ref: Some(target(pod)),
         zone,
         ..Endpoint::default()
     }
 }
 
-pub fn target(pod: &Pod) -> ObjectReference {
+pub fn target(pod: &LeanPod) -> ObjectReference {
     ObjectReference {
         kind: Some("Pod".to_owned()),
-        namespace: pod.metadata.namespace.clone(),
-        name: pod.metadata.name.clone(),
-        uid: pod.metadata.uid.clone(),
+        namespace: Some(pod.namespace.to_string()),
+        name: Some(pod.name.to_string()),
+        uid: Some(pod.uid.to_string()),
         ..ObjectReference::default()
     }
 }
@@ -119,7 +118,7 @@ pub fn publishes_not_ready(service: &Service) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.publish_not_ready_addresses == Some(true))
 }
 
-fn ports(service: &Service, pod: &Pod) -> Vec<Port> {
+fn ports(service: &Service, pod: &LeanPod) -> Vec<Port> {
     let wanted = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     let mut ports: Vec<Port> = wanted
         .iter()
@@ -141,7 +140,7 @@ fn protocol(named: Option<&String>) -> String {
 }
 
 /// A number, or the container's port of that name and protocol in this Pod.
-fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
+fn target_port(port: &ServicePort, pod: &LeanPod) -> Option<i32> {
     let name = match &port.target_port {
         None => return Some(port.port),
         Some(IntOrString::Int(0)) => return Some(port.port),
@@ -149,7 +148,7 @@ fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::String(text)) if text.is_empty() => return Some(port.port),
         Some(IntOrString::String(text)) => text,
     };
-    let spec = pod.spec.as_ref()?;
+    let spec = &pod.spec;
     let sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
     let inits = spec.init_containers.iter().flatten().filter(sidecar);
     let open = spec.containers.iter().chain(inits).flat_map(|container| container.ports.iter().flatten());
@@ -170,18 +169,22 @@ mod tests {
             .unwrap()
     }
 
-    fn pod(ip: &str, ready: bool) -> Pod {
+    fn pod(ip: &str, ready: bool) -> LeanPod {
+        with_ports(ip, ready, json!([{"name": "http", "containerPort": 8080}]))
+    }
+
+    fn with_ports(ip: &str, ready: bool, ports: Value) -> LeanPod {
         serde_json::from_value(json!({
             "metadata": {"name": format!("p-{ip}"), "namespace": "default", "uid": ip},
             "spec": {"nodeName": "n1", "hostname": "h", "subdomain": "web", "containers": [
-                {"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}]},
+                {"name": "c", "ports": ports}]},
             "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
                 "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
         }))
         .unwrap()
     }
 
-    fn of(service: &Service, pods: &[Pod]) -> Vec<(Vec<i32>, Vec<Endpoint>)> {
+    fn of(service: &Service, pods: &[LeanPod]) -> Vec<(Vec<i32>, Vec<Endpoint>)> {
         let zone = |_: &str| serde_json::from_value(json!({"metadata": {"labels": {ZONE: "z1"}}})).ok();
         let groups = endpoints(service, pods, zone);
         groups.into_iter().map(|(g, e)| (g.ports.iter().map(|port| port.port).collect(), e)).collect()
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn conditions_follow_readiness_deletion_and_publishing() {
         let mut going = pod("10.0.0.3", true);
-        going.metadata.deletion_timestamp = Some(object::now());
+        going.deletion = Some(object::now().0);
         let pods = [pod("10.0.0.2", false), pod("10.0.0.1", true), going];
         for (publish, expected) in [
             (false, [(true, true, false), (false, false, false), (false, true, true)]),
@@ -212,10 +215,8 @@ mod tests {
 
     #[test]
     fn named_ports_are_looked_up_in_each_pod() {
-        let mut other = pod("10.0.0.2", true);
-        other.spec.as_mut().unwrap().containers[0].ports.as_mut().unwrap()[0].container_port = 9090;
-        let mut without = pod("10.0.0.3", true);
-        without.spec.as_mut().unwrap().containers[0].ports = None;
+        let other = with_ports("10.0.0.2", true, json!([{"name": "http", "containerPort": 9090}]));
+        let without = with_ports("10.0.0.3", true, Value::Null);
         let service = service(json!({"ports": [{"port": 80, "targetPort": "http"}]}));
         let groups = of(&service, &[pod("10.0.0.1", true), other, without]);
         let ports: Vec<_> = groups.iter().map(|(ports, _)| ports.clone()).collect();
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn pods_without_an_address_and_finished_ones_are_left_out() {
         let mut finished = pod("10.0.0.1", true);
-        finished.status.as_mut().unwrap().phase = Some("Failed".into());
+        finished.status.phase = tiphys_client::Phase::Failed;
         let service = service(json!({"ports": [{"port": 80}]}));
         assert!(of(&service, &[finished, pod("", true)]).is_empty());
     }

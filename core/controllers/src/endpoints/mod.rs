@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::{
-    core::v1::{Endpoints, Node, Pod, Service},
+    core::v1::{Endpoints, Node, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, PostParams},
 };
+
+use tiphys_client::LeanPod;
 
 use crate::{
     context::Context,
@@ -36,7 +38,7 @@ use crate::{
 struct ServiceEndpoints {
     client: Client,
     services: Watched<Service>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     nodes: Watched<Node>,
     slices: Watched<EndpointSlice>,
     endpoints: Watched<Endpoints>,
@@ -95,14 +97,11 @@ pub fn start(context: &Context) {
 }
 
 /// What of a Pod matters to its endpoints.
-fn facts(pod: &Pod) -> impl PartialEq + use<> {
-    let status = pod.status.as_ref();
+fn facts(pod: &LeanPod) -> impl PartialEq + use<> {
     (
-        object::labels(pod).clone(),
-        status.and_then(|status| status.pod_ip.clone()),
-        status.and_then(|status| status.pod_ips.clone()),
-        (pod::ready(pod), pod::finished(pod), object::deleting(pod)),
-        (pod::node_name(pod).to_owned(), object::uid(pod).to_owned()),
+        (pod.labels.clone(), pod.status.ips.clone()),
+        (pod::ready(pod), pod.finished(), object::deleting(pod)),
+        (pod.node.clone(), pod.uid.clone()),
     )
 }
 

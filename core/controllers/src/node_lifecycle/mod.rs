@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use tiphys_client::Events;
+use tiphys_client::{Events, LeanPod};
 
 use crate::{
     context::{Context, NODE_LEASES},
@@ -46,7 +46,7 @@ struct NodeLifecycle {
     events: Events,
     nodes: Watched<Node>,
     leases: Watched<Lease>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     heard: Mutex<HashMap<String, Heard>>,
 }
 
@@ -74,7 +74,7 @@ pub fn start(context: &Context) {
     caches.pods.subscribe(move |_, after| {
         // A Pod that says it is ready on a Node that is not.
         if let Some(pod) = after.filter(|pod| pod::ready(pod))
-            && let Some(node) = nodes.get(&Key::cluster(pod::node_name(pod)))
+            && let Some(node) = nodes.get(&Key::cluster(&*pod.node))
             && taints::ready(&node) == "Unknown"
         {
             keys.add(Key::of(&*node));
@@ -176,19 +176,14 @@ impl NodeLifecycle {
     /// Nobody can vouch for the Pods of a silent Node: Services leave them out.
     async fn unready_pods(&self, node: &Node) -> Result<(), Error> {
         for pod in self.pods.in_group(object::name(node)).iter().filter(|pod| pod::ready(pod)) {
-            let mut conditions =
-                pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-            for ready in conditions.iter_mut().filter(|condition| condition.type_ == "Ready") {
-                ready.status = "False".to_owned();
-                ready.last_transition_time = Some(object::now());
-            }
+            let unready = json!({"type": "Ready", "status": "False", "lastTransitionTime": object::now()});
             let patch = json!({
-                "metadata": {"resourceVersion": pod.metadata.resource_version},
-                "status": {"conditions": conditions},
+                "metadata": {"resourceVersion": pod.resource_version},
+                "status": {"conditions": [unready]},
             });
             let api: Api<Pod> = Api::namespaced(self.client.clone(), object::namespace(&**pod));
             let params = PatchParams::default();
-            if found(api.patch_status(object::name(&**pod), &params, &Patch::Merge(patch)).await)?.is_some() {
+            if found(api.patch_status(&pod.name, &params, &Patch::Strategic(patch)).await)?.is_some() {
                 self.events.warning(&**pod, "NodeNotReady", "Node is not ready".to_owned());
             }
         }

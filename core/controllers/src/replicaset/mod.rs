@@ -14,11 +14,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSetStatus},
-    core::v1::Pod,
-};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSetStatus};
 use kube::{Api, api::PostParams};
+use tiphys_client::LeanPod;
 
 use crate::{
     context::Context,
@@ -35,7 +33,7 @@ use kinds::Replicated;
 
 struct ReplicaSets<K: Replicated> {
     sets: Watched<K>,
-    pods: Watched<Pod>,
+    pods: Watched<LeanPod>,
     writer: Arc<PodWriter>,
 }
 
@@ -62,7 +60,7 @@ pub fn start<K: Replicated>(context: &Context) {
 }
 
 /// Whom a Pod concerns: its owner, or whoever might adopt it.
-fn concerned<K: Replicated>(sets: &Watched<K>, pod: &Pod) -> Vec<Key> {
+fn concerned<K: Replicated>(sets: &Watched<K>, pod: &LeanPod) -> Vec<Key> {
     if controller_uid(pod).is_some() {
         return owner::controller_key::<K, _>(pod).into_iter().collect();
     }
@@ -108,15 +106,15 @@ impl<K: Replicated> Reconciler for ReplicaSets<K> {
 
 impl<K: Replicated> ReplicaSets<K> {
     /// The Pods it controls, and those without a controller that it selects.
-    fn candidates(&self, set: &K, selector: &Matcher) -> Vec<Arc<Pod>> {
+    fn candidates(&self, set: &K, selector: &Matcher) -> Vec<Arc<LeanPod>> {
         let mut pods = self.pods.controlled_by(object::uid(set));
         let orphans = self.pods.orphans(object::namespace(set)).into_iter();
         pods.extend(orphans.filter(|pod| selector.matches(object::labels(&**pod)) && pod::active(pod)));
         pods
     }
 
-    async fn scale(&self, set: &K, mine: &[Arc<Pod>]) -> Result<(), (&'static str, Error)> {
-        let active: Vec<Arc<Pod>> = mine.iter().filter(|pod| pod::active(pod)).cloned().collect();
+    async fn scale(&self, set: &K, mine: &[Arc<LeanPod>]) -> Result<(), (&'static str, Error)> {
+        let active: Vec<Arc<LeanPod>> = mine.iter().filter(|pod| pod::active(pod)).cloned().collect();
         let wanted = set.wanted().max(0) as usize;
         if active.len() < wanted {
             let template = set.template().cloned().unwrap_or_default();
@@ -134,7 +132,7 @@ impl<K: Replicated> ReplicaSets<K> {
     }
 
     /// The Pods of all ReplicaSets of the same Deployment.
-    fn related(&self, set: &K, own: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
+    fn related(&self, set: &K, own: &[Arc<LeanPod>]) -> Vec<Arc<LeanPod>> {
         let deployment =
             controller_uid(set).filter(|_| owner::controller_key::<Deployment, _>(set).is_some());
         let Some(deployment) = deployment else { return own.to_vec() };

@@ -7,27 +7,25 @@
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use tiphys_client::{DELETION_COST, LeanPod, Phase};
 
 use crate::{object, pod};
-
-const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The `count` Pods of `pods` to delete. `related` are all active Pods of the
 /// same workload (a Deployment's other ReplicaSets included): they say how
 /// crowded a node is.
 pub fn to_delete<'a>(
-    pods: &'a [Arc<Pod>],
-    related: &[Arc<Pod>],
+    pods: &'a [Arc<LeanPod>],
+    related: &[Arc<LeanPod>],
     count: usize,
     now: Timestamp,
-) -> Vec<&'a Pod> {
+) -> Vec<&'a LeanPod> {
     let mut crowd: HashMap<&str, usize> = HashMap::new();
     for other in related.iter().filter(|pod| pod::active(pod)) {
-        *crowd.entry(pod::node_name(other)).or_default() += 1;
+        *crowd.entry(&*other.node).or_default() += 1;
     }
-    let crowded = |pod: &Pod| crowd.get(pod::node_name(pod)).copied().unwrap_or_default();
-    let mut ranked: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
+    let crowded = |pod: &LeanPod| crowd.get(&*pod.node).copied().unwrap_or_default();
+    let mut ranked: Vec<&LeanPod> = pods.iter().map(|pod| &**pod).collect();
     if count < ranked.len() {
         ranked.sort_by_cached_key(|pod| rank(pod, crowded(pod), now));
     }
@@ -36,21 +34,21 @@ pub fn to_delete<'a>(
 }
 
 /// Smaller goes first.
-fn rank(pod: &Pod, crowded: usize, now: Timestamp) -> impl Ord + use<> {
-    let phase = match pod::phase(pod) {
-        "Pending" => 0,
-        "Unknown" => 1,
+fn rank(pod: &LeanPod, crowded: usize, now: Timestamp) -> impl Ord + use<> {
+    let phase = match pod.status.phase {
+        Phase::Pending => 0,
+        Phase::Unknown => 1,
         _ => 2,
     };
     let ready = pod::ready(pod);
     (
-        !pod::node_name(pod).is_empty(),
+        !&pod.node.is_empty(),
         phase,
         ready,
         deletion_cost(pod),
         Reverse(crowded),
         if ready { magnitude(pod::ready_since(pod), now) } else { 0 },
-        Reverse(pod::restarts(pod)),
+        Reverse(pod.status.restarts),
         magnitude(Some(object::created(pod)), now),
         object::uid(pod).to_owned(),
     )
@@ -62,7 +60,7 @@ fn magnitude(since: Option<Timestamp>, now: Timestamp) -> u32 {
     u64::BITS - (seconds as u64).leading_zeros()
 }
 
-fn deletion_cost(pod: &Pod) -> i32 {
+fn deletion_cost(pod: &LeanPod) -> i32 {
     object::annotation(pod, DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
 
@@ -73,7 +71,7 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
-    fn pod(name: &str, more: Value) -> Arc<Pod> {
+    fn pod(name: &str, more: Value) -> Arc<LeanPod> {
         let mut pod = json!({
             "metadata": {"name": name, "uid": name, "creationTimestamp": at(1000)},
             "spec": {"nodeName": "n1", "containers": []},

@@ -2,12 +2,11 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        apps::v1::{ReplicaSetCondition, ReplicaSetStatus},
-        core::v1::Pod,
-    },
+    api::apps::v1::{ReplicaSetCondition, ReplicaSetStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+
+use tiphys_client::LeanPod;
 
 use super::kinds::Replicated;
 use crate::{object, pod};
@@ -18,7 +17,7 @@ pub type Failure = (&'static str, String);
 /// The status that follows from `pods` (all of the set's own) and the last try.
 pub fn status<'a, K: Replicated>(
     set: &K,
-    pods: impl IntoIterator<Item = &'a Pod>,
+    pods: impl IntoIterator<Item = &'a LeanPod>,
     failure: Option<Failure>,
     now: Timestamp,
 ) -> ReplicaSetStatus {
@@ -27,7 +26,7 @@ pub fn status<'a, K: Replicated>(
     let old = set.status().unwrap_or_default();
     let (mut replicas, mut labeled, mut ready, mut available, mut terminating) = (0, 0, 0, 0, 0);
     for pod in pods {
-        if pod::finished(pod) {
+        if pod.finished() {
             continue;
         }
         if object::deleting(pod) {
@@ -36,8 +35,9 @@ pub fn status<'a, K: Replicated>(
         }
         let labels = object::labels(pod);
         replicas += 1;
-        labeled +=
-            i32::from(template.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value)));
+        labeled += i32::from(
+            template.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value.as_str())),
+        );
         ready += i32::from(pod::ready(pod));
         available += i32::from(pod::available(pod, min_ready, now));
     }
@@ -97,22 +97,19 @@ mod tests {
     use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ReplicationController};
     use serde_json::json;
 
-    fn pod(phase: &str, ready_ago: Option<i64>, deleting: bool) -> Pod {
-        let mut pod: Pod = serde_json::from_value(json!({
-            "metadata": {"labels": {"app": "web"}},
-            "status": {"phase": phase},
-        }))
-        .unwrap();
-        pod.metadata.deletion_timestamp = deleting.then(object::now);
-        if let (Some(ago), Some(status)) = (ready_ago, &mut pod.status) {
+    fn pod(phase: &str, ready_ago: Option<i64>, deleting: bool) -> LeanPod {
+        let ready = ready_ago.map(|ago| {
             let at = Timestamp::from_second(1000 - ago).unwrap().to_string();
-            let condition = json!([{"type": "Ready", "status": "True", "lastTransitionTime": at}]);
-            status.conditions = serde_json::from_value(condition).unwrap();
-        }
-        pod
+            json!({"type": "Ready", "status": "True", "lastTransitionTime": at})
+        });
+        serde_json::from_value(json!({
+            "metadata": {"labels": {"app": "web"}, "deletionTimestamp": deleting.then(object::now)},
+            "status": {"phase": phase, "conditions": Vec::from_iter(ready)},
+        }))
+        .unwrap()
     }
 
-    fn five_pods() -> [Pod; 5] {
+    fn five_pods() -> [LeanPod; 5] {
         [
             pod("Running", Some(60), false),
             pod("Running", Some(5), false),

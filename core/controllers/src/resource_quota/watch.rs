@@ -9,9 +9,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::runtime::{WatchStreamExt, watcher, watcher::Event};
 use parking_lot::Mutex;
+use tiphys_client::LeanPod;
 use tiphys_lifecycle::{CancellationToken, OnError};
 use tokio::sync::Notify;
 
@@ -20,7 +21,7 @@ use crate::{
     context::Context,
     error::Error,
     key::Key,
-    object, pod,
+    object,
     queue::Queue,
     served::{Meta, Served, served},
     watched::Watched,
@@ -166,13 +167,11 @@ impl Monitors {
 }
 
 /// Whether a Pod has come to an end, is on its way there, or asks for other amounts.
-fn counts_less(before: &Pod, after: &Pod) -> bool {
-    let resources = |pod: &Pod| {
-        let spec = pod.spec.iter();
-        spec.flat_map(|spec| spec.containers.iter().map(|container| container.resources.clone()))
-            .collect::<Vec<_>>()
+fn counts_less(before: &LeanPod, after: &LeanPod) -> bool {
+    let resources = |pod: &LeanPod| {
+        pod.spec.containers.iter().map(|container| container.resources.clone()).collect::<Vec<_>>()
     };
-    pod::finished(before) != pod::finished(after)
+    before.finished() != after.finished()
         || object::deleting(before) != object::deleting(after)
         || resources(before) != resources(after)
 }

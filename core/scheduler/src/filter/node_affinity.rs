@@ -8,7 +8,7 @@ use crate::{change::Changes, pod_info::PodInfo, snapshot::Snapshot};
 pub const FILTER: Filter = Filter { name: "NodeAffinity", changes: Changes::NODE_LABELS, prepare };
 
 fn prepare<'a>(pod: &'a PodInfo, _: &'a Snapshot) -> Option<Check<'a>> {
-    let spec = pod.spec();
+    let spec = &*pod.spec;
     if spec.node_selector.is_none() && required_affinity(spec).is_none() {
         return None;
     }

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use kube::core::SelectorExt;
 use tiphys_api::placement::{selects_node, untolerated};
 
 use super::{Check, Filter, Refusal};
@@ -66,13 +65,13 @@ fn count<'a>(pod: &PodInfo, constraint: &'a Spread, all: &[&Spread], snapshot: &
     }
     let enough = domains.len() >= constraint.min_domains;
     let least = if enough { domains.values().copied().min().unwrap_or(0) } else { 0 };
-    let own = constraint.selector.as_ref().is_some_and(|selector| selector.matches(pod.labels()));
+    let own = constraint.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels));
     Counted { constraint, domains, least, own: i64::from(own) }
 }
 
 /// Whether the Node's domain takes part.
 pub fn counts(pod: &PodInfo, constraint: &Spread, node: &NodeInfo) -> bool {
-    let selected = !constraint.honor_affinity || selects_node(pod.spec(), &node.name, node.labels());
+    let selected = !constraint.honor_affinity || selects_node(&pod.spec, &node.name, node.labels());
     let tolerated = || untolerated(node.taints(), pod.tolerations(), &["NoSchedule", "NoExecute"]).is_none();
     selected && (!constraint.honor_taints || tolerated())
 }
@@ -81,7 +80,7 @@ pub fn counts(pod: &PodInfo, constraint: &Spread, node: &NodeInfo) -> bool {
 pub fn matching(pod: &PodInfo, constraint: &Spread, node: &NodeInfo) -> i64 {
     let Some(selector) = &constraint.selector else { return 0 };
     let counted = node.pods.iter().filter(|other| {
-        other.namespace == pod.namespace && !other.deleting() && selector.matches(other.labels())
+        other.namespace == pod.namespace && !other.deleting() && selector.matches(&other.labels)
     });
     counted.count() as i64
 }

@@ -13,7 +13,7 @@ const LEAST: i64 = 23 * MEGA;
 const MOST: i64 = 1000 * MEGA;
 
 fn score(pod: &PodInfo, snapshot: &Snapshot, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
-    let spec = pod.spec();
+    let spec = &*pod.spec;
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let images: Vec<String> =
         containers.filter_map(|container| Some(normal(container.image.as_deref()?))).collect();

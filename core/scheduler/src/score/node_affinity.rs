@@ -8,7 +8,7 @@ use crate::{node_info::NodeInfo, pod_info::PodInfo, snapshot::Snapshot};
 pub const SCORE: Score = Score { name: "NodeAffinity", weight: 2, score };
 
 fn score(pod: &PodInfo, _: &Snapshot, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
-    let affinity = pod.spec().affinity.as_ref()?.node_affinity.as_ref()?;
+    let affinity = pod.spec.affinity.as_ref()?.node_affinity.as_ref()?;
     let preferred = affinity.preferred_during_scheduling_ignored_during_execution.as_ref()?;
     let of = |node: &&NodeInfo| {
         let matching =

@@ -1,0 +1,308 @@
+//! A Pod as all parts of a server but the kubelet read it.
+//!
+//! A cluster has very many Pods, and decoded, one takes several times its bytes:
+//! most of it says again what its siblings say, or what only its kubelet reads. So
+//! a [`LeanPod`] has its own few words, and shares with its like the labels, the
+//! owners and a spec without what is for kubelets: [`trim`] is the list of that.
+//! Who needs the whole Pod reads it from the API.
+
+mod pool;
+mod wire;
+
+use std::sync::{Arc, LazyLock};
+
+use k8s_openapi::{
+    api::core::v1::{Container, PodCondition, PodSpec},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    jiff::Timestamp,
+};
+use serde::{Deserialize, Deserializer};
+use tiphys_api::{
+    labels::{Label, Labels},
+    names::TRACEPARENT,
+};
+
+use crate::{Held, Metadata};
+use pool::{Hashed, Pool};
+pub use wire::WirePod;
+use wire::{WireContainer, WireStatus};
+
+/// How costly it is to delete the Pod: its owner's other Pods go first.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// The annotations that are held.
+const ANNOTATIONS: [&str; 2] = [DELETION_COST, TRACEPARENT];
+
+/// Shared with all Pods that have an equal one.
+pub type Pooled<T> = Arc<Hashed<T>>;
+
+/// Absent strings are empty.
+#[derive(Debug)]
+pub struct LeanPod {
+    pub namespace: Arc<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
+    pub resource_version: Box<str>,
+    pub created: Timestamp,
+    pub deletion: Option<Timestamp>,
+    pub labels: Labels,
+    pub owners: Pooled<Vec<OwnerReference>>,
+    annotations: Box<[(&'static str, Box<str>)]>,
+    /// `spec.nodeName`.
+    pub node: Arc<str>,
+    /// Without the node, and without what [`trim`] takes away.
+    pub spec: Pooled<PodSpec>,
+    pub status: LeanStatus,
+}
+
+#[derive(Debug, Default)]
+pub struct LeanStatus {
+    /// `Pending` when it says nothing.
+    pub phase: Phase,
+    pub conditions: Box<[Condition]>,
+    /// `podIPs`, or the one `podIP`.
+    pub ips: Box<[Box<str>]>,
+    pub started: Option<Timestamp>,
+    /// The most restarts of any of its containers.
+    pub restarts: i32,
+    /// How many of its containers run, without those that initialize it.
+    pub running: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    #[default]
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub kind: Arc<str>,
+    /// `True`, and neither `False` nor `Unknown`.
+    pub holds: bool,
+    pub message: Box<str>,
+    /// Its last transition.
+    pub since: Option<Timestamp>,
+}
+
+impl LeanPod {
+    /// Succeeded or Failed: its containers never run again.
+    pub fn finished(&self) -> bool {
+        matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.status.conditions.iter().find(|condition| &*condition.kind == kind)
+    }
+}
+
+impl Held for LeanPod {
+    type Wire = WirePod;
+
+    fn hold(wire: WirePod) -> Self {
+        let mut meta = wire.metadata;
+        let mut spec = wire.spec.unwrap_or_default();
+        let node = spec.node_name.take().unwrap_or_default();
+        trim(&mut spec);
+        let said = meta.annotations.as_mut();
+        let held = |key: &'static str| Some((key, said.as_ref()?.get(key)?.as_str().into()));
+        Self {
+            annotations: ANNOTATIONS.into_iter().filter_map(held).collect(),
+            namespace: WORDS.one(meta.namespace.unwrap_or_default()),
+            name: meta.name.unwrap_or_default().into(),
+            uid: meta.uid.unwrap_or_default().into(),
+            resource_version: meta.resource_version.unwrap_or_default().into(),
+            created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            deletion: meta.deletion_timestamp.map(|time| time.0),
+            labels: labels(meta.labels.into_iter().flatten()),
+            owners: OWNERS.one(Hashed::new(meta.owner_references.unwrap_or_default())),
+            node: WORDS.one(node),
+            spec: SPECS.one(Hashed::new(spec)),
+            status: LeanStatus::new(wire.status.unwrap_or_default()),
+        }
+    }
+}
+
+impl Metadata for LeanPod {
+    type Labels = Labels;
+
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    fn deletion(&self) -> Option<Timestamp> {
+        self.deletion
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.iter().find(|(held, _)| *held == key).map(|(_, value)| &**value)
+    }
+
+    fn owners(&self) -> &[OwnerReference] {
+        &self.owners
+    }
+}
+
+impl<'de> Deserialize<'de> for LeanPod {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        WirePod::deserialize(from).map(Self::hold)
+    }
+}
+
+/// Takes away what only a kubelet reads. Who comes to need one of these takes it off this list.
+fn trim(spec: &mut PodSpec) {
+    let containers = spec.init_containers.iter_mut().flatten().chain(&mut spec.containers);
+    for container in containers {
+        let kept = std::mem::take(container);
+        *container = Container {
+            name: kept.name,
+            image: kept.image,
+            ports: kept.ports,
+            resources: kept.resources,
+            restart_policy: kept.restart_policy,
+            ..Container::default()
+        };
+    }
+    spec.ephemeral_containers = None;
+    spec.image_pull_secrets = None;
+    spec.security_context = None;
+    spec.dns_config = None;
+    spec.host_aliases = None;
+    spec.readiness_gates = None;
+    for volume in spec.volumes.iter_mut().flatten() {
+        volume.projected = None;
+        volume.config_map = None;
+        volume.secret = None;
+        volume.downward_api = None;
+    }
+}
+
+impl LeanStatus {
+    fn new(wire: WireStatus) -> Self {
+        let listed = wire.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip);
+        let mut ips: Vec<Box<str>> = listed.filter(|ip| !ip.is_empty()).map(Into::into).collect();
+        let one = wire.pod_ip.filter(|ip| !ip.is_empty() && !ips.iter().any(|other| **other == **ip));
+        ips.extend(one.map(Into::into));
+        let containers = wire.container_statuses.unwrap_or_default();
+        let all = containers.iter().chain(wire.init_container_statuses.iter().flatten());
+        let restarts = all.map(|container| container.restart_count).max().unwrap_or(0);
+        let runs = |container: &&WireContainer| container.state.running.is_some();
+        Self {
+            phase: match wire.phase.as_deref() {
+                Some("Running") => Phase::Running,
+                Some("Succeeded") => Phase::Succeeded,
+                Some("Failed") => Phase::Failed,
+                Some("Unknown") => Phase::Unknown,
+                _ => Phase::Pending,
+            },
+            conditions: wire.conditions.unwrap_or_default().into_iter().map(Condition::from).collect(),
+            ips: ips.into(),
+            started: wire.start_time.map(|time| time.0),
+            restarts,
+            running: containers.iter().filter(runs).count(),
+        }
+    }
+}
+
+impl From<PodCondition> for Condition {
+    fn from(condition: PodCondition) -> Self {
+        Self {
+            kind: WORDS.one(condition.type_),
+            holds: condition.status == "True",
+            message: condition.message.unwrap_or_default().into(),
+            since: condition.last_transition_time.map(|time| time.0),
+        }
+    }
+}
+
+/// Names of namespaces, nodes and conditions.
+static WORDS: LazyLock<Pool<str>> = LazyLock::new(Pool::default);
+static LABELS: LazyLock<Pool<[Label]>> = LazyLock::new(Pool::default);
+static OWNERS: LazyLock<Pool<Hashed<Vec<OwnerReference>>>> = LazyLock::new(Pool::default);
+static SPECS: LazyLock<Pool<Hashed<PodSpec>>> = LazyLock::new(Pool::default);
+
+fn labels(labels: impl Iterator<Item = (String, String)>) -> Labels {
+    let labels: Vec<Label> = labels.map(|(key, value)| (key.into(), value.into())).collect();
+    Labels(LABELS.one(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(number: u32, spec: Value) -> LeanPod {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": format!("web-{number}"), "namespace": "default", "uid": number.to_string(),
+                "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z",
+                "labels": {"app": "web"}, "annotations": {DELETION_COST: "3", "other": "x"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u"}],
+                "managedFields": [{"fieldsV1": {"f:metadata": {}}}],
+            },
+            "spec": spec,
+            "status": {
+                "phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+                "containerStatuses": [{"name": "c", "restartCount": 2, "state": {"running": {"startedAt": null}}},
+                    {"name": "d", "restartCount": 0, "state": {"waiting": {}}}],
+            },
+        }))
+        .expect("a Pod")
+    }
+
+    #[test]
+    fn siblings_share_what_they_have_alike() {
+        let spec = |node: &str, number: u32| {
+            json!({"nodeName": node, "containers": [{"name": "c", "image": "i",
+                "env": [{"name": "NUMBER", "value": number.to_string()}]}]})
+        };
+        let (one, two) = (pod(1, spec("a", 1)), pod(2, spec("b", 2)));
+        assert!(Arc::ptr_eq(&one.spec, &two.spec) && Arc::ptr_eq(&one.owners, &two.owners));
+        assert!(Arc::ptr_eq(&one.labels.0, &two.labels.0) && Arc::ptr_eq(&one.namespace, &two.namespace));
+        assert_eq!((&*one.node, &*two.node), ("a", "b"));
+        let other = pod(3, json!({"containers": [{"name": "c", "image": "other"}]}));
+        assert!(!Arc::ptr_eq(&one.spec, &other.spec));
+    }
+
+    #[test]
+    fn what_is_read_is_there_and_the_rest_is_not() {
+        let pod = pod(
+            1,
+            json!({"containers": [{"name": "c", "command": ["x"], "ports": [{"containerPort": 80}]}]}),
+        );
+        assert_eq!(
+            (pod.name(), pod.annotation(DELETION_COST), pod.annotation("other")),
+            ("web-1", Some("3"), None)
+        );
+        assert_eq!((pod.owners()[0].uid.as_str(), pod.labels.get("app")), ("u", Some("web")));
+        assert!(pod.condition("Ready").is_some_and(|ready| ready.holds && ready.since.is_some()));
+        let ips: Vec<_> = pod.status.ips.iter().map(|ip| &**ip).collect();
+        assert_eq!((ips, pod.status.restarts, pod.status.running), (vec!["10.0.0.1", "fd00::1"], 2, 1));
+        let container = &pod.spec.containers[0];
+        assert!(container.command.is_none() && container.ports.is_some());
+    }
+}
