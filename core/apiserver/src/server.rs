@@ -19,7 +19,7 @@ use crate::{
     authn::Authenticator,
     authz::{Objects, Rbac},
     bootstrap::{self, kubernetes, roles},
-    cache::{CacheError, Freshness, ListQuery},
+    cache::CacheError,
     components::{Components, HealthCheck},
     config::Config,
     custom,
@@ -165,12 +165,11 @@ impl ApiServer {
     }
 }
 
-/// Waits until every cache holds what the store held.
+/// Waits until every cache holds what the store held: seconds, where there is very much.
 async fn read_all(registry: &Registry) -> Result<(), CacheError> {
     for resource in registry.builtin() {
         let Ok(cache) = resource.cache() else { continue };
-        let query = ListQuery { limit: Some(1), freshness: Freshness::MostRecent, ..ListQuery::default() };
-        cache.list(&query).await?;
+        cache.loaded().await?;
     }
     Ok(())
 }

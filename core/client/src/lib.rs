@@ -9,13 +9,17 @@
 mod cache;
 mod events;
 mod held;
+mod meta;
 mod pod;
+mod pool;
 mod shared;
 mod transport;
 
 pub use cache::{Cache, Change};
 pub use events::{Events, Reporter, Severity, reference};
 pub use held::{Entries, Entry, Held, Metadata, find, in_namespace};
+pub use meta::MetaOnly;
 pub use pod::{Condition, DELETION_COST, LeanPod, LeanStatus, Phase, WirePod};
+pub use pool::{Pooled, one_word, same_owners};
 pub use shared::Shared;
 pub use transport::{in_memory, with_user};

@@ -3,14 +3,13 @@
 
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, PartialObjectMeta},
+    api::{ApiResource, DynamicObject},
     discovery::{Discovery, Scope},
 };
 
-use crate::error::Error;
+use tiphys_client::MetaOnly;
 
-/// Any object, by its metadata alone.
-pub type Meta = PartialObjectMeta<DynamicObject>;
+use crate::error::Error;
 
 /// A stored resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Served {
     }
 
     /// In all namespaces.
-    pub fn all(&self, client: &Client) -> Api<Meta> {
+    pub fn all(&self, client: &Client) -> Api<MetaOnly> {
         Api::all_with(client.clone(), &self.resource)
     }
 
@@ -39,7 +38,7 @@ impl Served {
     }
 
     /// In this namespace, or cluster-wide when the resource is.
-    pub fn within(&self, client: &Client, namespace: &str) -> Api<Meta> {
+    pub fn within(&self, client: &Client, namespace: &str) -> Api<MetaOnly> {
         match self.namespaced && !namespace.is_empty() {
             true => Api::namespaced_with(client.clone(), namespace, &self.resource),
             false => self.all(client),

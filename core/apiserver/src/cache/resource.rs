@@ -193,6 +193,19 @@ impl ResourceCache {
         }))
     }
 
+    /// Waits until the cache has read what the store holds, however long that takes.
+    ///
+    /// # Errors
+    /// The cache is closed.
+    pub async fn loaded(&self) -> Result<(), CacheError> {
+        let mut seen = self.shared.revision.subscribe();
+        tokio::select! {
+            biased;
+            () = self.shared.closing.cancelled() => Err(CacheError::Closed),
+            seen = seen.wait_for(|seen| *seen > 0) => seen.map(drop).map_err(|_| CacheError::Closed),
+        }
+    }
+
     /// Waits until the cache has seen `revision`, at most [`Limits::wait`]: then [`CacheError::TooLarge`].
     pub async fn wait_for(&self, revision: Revision) -> Result<(), CacheError> {
         if self.shared.closing.is_cancelled() {

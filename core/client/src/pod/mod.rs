@@ -6,7 +6,6 @@
 //! owners and a spec without what is for kubelets: [`trim`] is the list of that.
 //! Who needs the whole Pod reads it from the API.
 
-mod pool;
 mod wire;
 
 use std::sync::{Arc, LazyLock};
@@ -22,8 +21,10 @@ use tiphys_api::{
     names::TRACEPARENT,
 };
 
-use crate::{Held, Metadata};
-use pool::{Hashed, Pool};
+use crate::{
+    Held, Metadata,
+    pool::{Hashed, Pool, Pooled, one_word, same_owners},
+};
 pub use wire::WirePod;
 use wire::{WireContainer, WireStatus};
 
@@ -31,9 +32,6 @@ use wire::{WireContainer, WireStatus};
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The annotations that are held.
 const ANNOTATIONS: [&str; 2] = [DELETION_COST, TRACEPARENT];
-
-/// Shared with all Pods that have an equal one.
-pub type Pooled<T> = Arc<Hashed<T>>;
 
 /// Absent strings are empty.
 #[derive(Debug)]
@@ -111,15 +109,15 @@ impl Held for LeanPod {
         let held = |key: &'static str| Some((key, said.as_ref()?.get(key)?.as_str().into()));
         Self {
             annotations: ANNOTATIONS.into_iter().filter_map(held).collect(),
-            namespace: WORDS.one(meta.namespace.unwrap_or_default()),
+            namespace: one_word(&meta.namespace.unwrap_or_default()),
             name: meta.name.unwrap_or_default().into(),
             uid: meta.uid.unwrap_or_default().into(),
             resource_version: meta.resource_version.unwrap_or_default().into(),
             created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: meta.deletion_timestamp.map(|time| time.0),
             labels: labels(meta.labels.into_iter().flatten()),
-            owners: OWNERS.one(Hashed::new(meta.owner_references.unwrap_or_default())),
-            node: WORDS.one(node),
+            owners: same_owners(meta.owner_references.unwrap_or_default()),
+            node: one_word(&node),
             spec: SPECS.one(Hashed::new(spec)),
             status: LeanStatus::new(wire.status.unwrap_or_default()),
         }
@@ -230,7 +228,7 @@ impl LeanStatus {
 impl From<PodCondition> for Condition {
     fn from(condition: PodCondition) -> Self {
         Self {
-            kind: WORDS.one(condition.type_),
+            kind: one_word(&condition.type_),
             holds: condition.status == "True",
             message: condition.message.unwrap_or_default().into(),
             since: condition.last_transition_time.map(|time| time.0),
@@ -238,10 +236,7 @@ impl From<PodCondition> for Condition {
     }
 }
 
-/// Names of namespaces, nodes and conditions.
-static WORDS: LazyLock<Pool<str>> = LazyLock::new(Pool::default);
 static LABELS: LazyLock<Pool<[Label]>> = LazyLock::new(Pool::default);
-static OWNERS: LazyLock<Pool<Hashed<Vec<OwnerReference>>>> = LazyLock::new(Pool::default);
 static SPECS: LazyLock<Pool<Hashed<PodSpec>>> = LazyLock::new(Pool::default);
 
 fn labels(labels: impl Iterator<Item = (String, String)>) -> Labels {

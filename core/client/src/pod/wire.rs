@@ -1,14 +1,16 @@
 //! A Pod as it is decoded on its way to a [`crate::LeanPod`]: what nobody there reads is skipped, not built.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{Pod, PodCondition, PodIP, PodSpec},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::Resource;
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::meta::without_managed_fields;
 
 /// The kind is Pod, whatever else it lacks.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,37 +48,6 @@ pub struct WireContainer {
 #[serde(default)]
 pub struct WireState {
     pub running: Option<IgnoredAny>,
-}
-
-/// [`ObjectMeta`] without the fields that nobody reads of many objects.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct LeanMeta {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<OwnerReference>>,
-}
-
-fn without_managed_fields<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
-    let meta = LeanMeta::deserialize(from)?;
-    Ok(ObjectMeta {
-        name: meta.name,
-        namespace: meta.namespace,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
-        creation_timestamp: meta.creation_timestamp,
-        deletion_timestamp: meta.deletion_timestamp,
-        labels: meta.labels,
-        annotations: meta.annotations,
-        owner_references: meta.owner_references,
-        ..ObjectMeta::default()
-    })
 }
 
 impl Resource for WirePod {

@@ -4,20 +4,24 @@
 //! or not that owner is known. Every observation gives the UIDs that must be
 //! looked at again.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use tiphys_client::Pooled;
 
-pub type Uid = String;
+pub type Uid = Arc<str>;
 
-/// What is known of an object.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What is known of an object. There is one of every object in the cluster: what many say is kept once.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     /// Which of the watched resources, by `group/plural`.
-    pub resource: String,
-    pub namespace: String,
-    pub name: String,
-    pub owners: Vec<OwnerReference>,
+    pub resource: Arc<str>,
+    pub namespace: Arc<str>,
+    pub name: Box<str>,
+    pub owners: Pooled<Vec<OwnerReference>>,
     pub deleting: bool,
     /// Has the finalizer `foregroundDeletion`.
     pub foreground: bool,
@@ -56,26 +60,32 @@ impl Graph {
     /// The object is there, like this. Gives what must be looked at.
     pub fn observe(&mut self, uid: &str, item: Item) -> Vec<Uid> {
         let mut look = Vec::new();
-        let before = self.items.get(uid).cloned();
+        let (uid, before) = match self.items.get_key_value(uid) {
+            Some((uid, before)) => (uid.clone(), Some(before.clone())),
+            None => (Uid::from(uid), None),
+        };
         if before.as_ref() == Some(&item) {
             return look;
         }
-        self.unlink(uid, before.as_ref());
-        for owner in &item.owners {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.to_owned());
-            let state = self.items.get(&owner.uid);
+        self.unlink(&uid, before.as_ref());
+        for owner in item.owners.iter() {
+            match self.dependents.get_mut(owner.uid.as_str()) {
+                Some(dependents) => drop(dependents.insert(uid.clone())),
+                None => drop(self.dependents.insert(owner.uid.as_str().into(), HashSet::from([uid.clone()]))),
+            }
+            let state = self.items.get(owner.uid.as_str());
             // An owner that isn't known may be gone; one that waits may wait for this.
             if state.is_none_or(Item::waits_for_dependents) {
-                look.push(uid.to_owned());
+                look.push(uid.clone());
             }
         }
         // Owners that it has let go, or blocks no longer, may be done waiting.
-        let former = before.iter().flat_map(|before| &before.owners);
-        look.extend(former.filter(|owner| self.waiting(&owner.uid)).map(|owner| owner.uid.clone()));
+        let former = before.iter().flat_map(|before| before.owners.iter());
+        look.extend(former.filter(|owner| self.waiting(&owner.uid)).map(|owner| owner.uid.as_str().into()));
         if item.deleting && (item.foreground || item.orphans) {
-            look.push(uid.to_owned());
+            look.push(uid.clone());
         }
-        self.items.insert(uid.to_owned(), item);
+        self.items.insert(uid, item);
         look
     }
 
@@ -85,7 +95,10 @@ impl Graph {
         self.unlink(uid, Some(&item));
         let mut look: Vec<Uid> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
         look.extend(
-            item.owners.iter().filter(|owner| self.waiting(&owner.uid)).map(|owner| owner.uid.clone()),
+            item.owners
+                .iter()
+                .filter(|owner| self.waiting(&owner.uid))
+                .map(|owner| owner.uid.as_str().into()),
         );
         look
     }
@@ -111,7 +124,7 @@ impl Graph {
     /// Dependents that must go before this object does.
     fn blocking(&self, uid: &str) -> Vec<&str> {
         let blocks = |owner: &OwnerReference| owner.uid == uid && owner.block_owner_deletion == Some(true);
-        let dependents = self.dependents.get(uid).into_iter().flatten().map(String::as_str);
+        let dependents = self.dependents.get(uid).into_iter().flatten().map(|dependent| &**dependent);
         dependents
             .filter(|dependent| self.items.get(*dependent).is_some_and(|item| item.owners.iter().any(blocks)))
             .collect()
@@ -119,7 +132,7 @@ impl Graph {
 
     /// UIDs of a resource, to tell after a new list which are gone.
     pub fn of_resource(&self, resource: &str) -> HashSet<Uid> {
-        let items = self.items.iter().filter(|(_, item)| item.resource == resource);
+        let items = self.items.iter().filter(|(_, item)| &*item.resource == resource);
         items.map(|(uid, _)| uid.clone()).collect()
     }
 
@@ -128,11 +141,11 @@ impl Graph {
     }
 
     fn unlink(&mut self, uid: &str, item: Option<&Item>) {
-        for owner in item.iter().flat_map(|item| &item.owners) {
-            if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
+        for owner in item.iter().flat_map(|item| item.owners.iter()) {
+            if let Some(dependents) = self.dependents.get_mut(owner.uid.as_str()) {
                 dependents.remove(uid);
                 if dependents.is_empty() {
-                    self.dependents.remove(&owner.uid);
+                    self.dependents.remove(owner.uid.as_str());
                 }
             }
         }
@@ -177,11 +190,20 @@ pub fn verdict(owners: &[(Uid, Standing)], has_dependents: bool) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tiphys_client::same_owners;
 
     fn item(name: &str, owners: &[&str]) -> Item {
         let owners =
             owners.iter().map(|uid| OwnerReference { uid: (*uid).into(), ..OwnerReference::default() });
-        Item { resource: "/pods".into(), name: name.into(), owners: owners.collect(), ..Item::default() }
+        Item {
+            resource: "/pods".into(),
+            namespace: "default".into(),
+            name: name.into(),
+            owners: same_owners(owners.collect()),
+            deleting: false,
+            foreground: false,
+            orphans: false,
+        }
     }
 
     #[test]
@@ -190,7 +212,7 @@ mod tests {
         assert!(graph.observe("set", item("set", &[])).is_empty());
         assert!(graph.observe("pod", item("pod", &["set"])).is_empty(), "its owner is there");
         assert!(graph.has_dependents("set"));
-        assert_eq!(graph.remove("set"), ["pod"]);
+        assert_eq!(graph.remove("set"), ["pod".into()]);
         assert!(graph.remove("pod").is_empty());
         assert!(!graph.has_dependents("set"));
     }
@@ -198,7 +220,7 @@ mod tests {
     #[test]
     fn an_object_whose_owner_is_not_known_is_looked_at_once() {
         let mut graph = Graph::default();
-        assert_eq!(graph.observe("pod", item("pod", &["gone"])), ["pod"]);
+        assert_eq!(graph.observe("pod", item("pod", &["gone"])), ["pod".into()]);
         assert!(graph.observe("pod", item("pod", &["gone"])).is_empty(), "nothing changed");
     }
 
@@ -208,17 +230,22 @@ mod tests {
         graph.observe("set", item("set", &[]));
         graph.observe("pod", item("pod", &["set"]));
         let going = Item { deleting: true, foreground: true, ..item("set", &[]) };
-        assert_eq!(graph.observe("set", going), ["set"]);
-        assert_eq!(graph.remove("pod"), ["set"]);
+        assert_eq!(graph.observe("set", going), ["set".into()]);
+        assert_eq!(graph.remove("pod"), ["set".into()]);
     }
 
     #[test]
     fn what_waits_goes_when_nothing_blocks_it_but_its_own_circle() {
-        let blocking = |name: &str, owner: &str, waits: bool| {
-            let mut item = Item { deleting: waits, foreground: waits, ..item(name, &[owner]) };
-            item.owners[0].block_owner_deletion = Some(true);
-            item
+        let blocking_all = |name: &str, owners: &[&str], waits: bool| {
+            let blocks = |uid: &&str| OwnerReference {
+                uid: (*uid).into(),
+                block_owner_deletion: Some(true),
+                ..OwnerReference::default()
+            };
+            let owners = same_owners(owners.iter().map(blocks).collect());
+            Item { deleting: waits, foreground: waits, owners, ..item(name, &[]) }
         };
+        let blocking = |name: &str, owner: &str, waits: bool| blocking_all(name, &[owner], waits);
         let mut graph = Graph::default();
         graph.observe("a", blocking("a", "c", true));
         graph.observe("b", blocking("b", "a", true));
@@ -229,15 +256,11 @@ mod tests {
         assert_eq!(may_go(&graph), [true, true, true]);
         // One that waits for the circle, and one that the circle waits for.
         graph.observe("d", Item { deleting: true, foreground: true, ..item("d", &[]) });
-        graph.observe("a", {
-            let mut a = blocking("a", "c", true);
-            a.owners.extend(blocking("a", "d", true).owners);
-            a
-        });
+        graph.observe("a", blocking_all("a", &["c", "d"], true));
         assert!(!graph.may_go("d"), "it is not in the circle");
         graph.observe("e", blocking("e", "b", false));
         assert_eq!(may_go(&graph), [false, false, false]);
-        assert_eq!(graph.remove("e"), ["b"]);
+        assert_eq!(graph.remove("e"), ["b".into()]);
         assert_eq!(may_go(&graph), [true, true, true]);
         for uid in ["c", "b", "a"] {
             graph.remove(uid);
@@ -260,7 +283,7 @@ mod tests {
             (vec![Dangling, Waiting], true, delete(true)),
         ] {
             let named: Vec<_> =
-                owners.iter().enumerate().map(|(n, standing)| (n.to_string(), *standing)).collect();
+                owners.iter().enumerate().map(|(n, standing)| (n.to_string().into(), *standing)).collect();
             assert_eq!(verdict(&named, has_dependents), expected, "{owners:?}");
         }
     }

@@ -26,6 +26,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy},
 };
 use serde_json::json;
+use tiphys_client::MetaOnly;
 
 use crate::{
     context::Context,
@@ -34,9 +35,9 @@ use crate::{
     object,
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
-    served::{Meta, Served},
+    served::Served,
 };
-use graph::{Item, Standing, Verdict, verdict};
+use graph::{Item, Standing, Uid, Verdict, verdict};
 use watch::Watches;
 
 struct Collector {
@@ -76,7 +77,7 @@ impl Reconciler for Collector {
         let owners = live.metadata.owner_references.clone().unwrap_or_default();
         let mut standings = Vec::with_capacity(owners.len());
         for owner in &owners {
-            standings.push((owner.uid.clone(), self.standing(owner, &item).await?));
+            standings.push((owner.uid.as_str().into(), self.standing(owner, &item).await?));
         }
         let has_dependents = self.watches.graph.lock().has_dependents(uid);
         match verdict(&standings, has_dependents) {
@@ -90,7 +91,7 @@ impl Reconciler for Collector {
 
 impl Collector {
     /// The object as the API has it; `None` (and out of the graph) when it is another or none.
-    async fn live(&self, uid: &str, item: &Item, served: &Served) -> Result<Option<Meta>, Error> {
+    async fn live(&self, uid: &str, item: &Item, served: &Served) -> Result<Option<MetaOnly>, Error> {
         let live = found(served.within(&self.client, &item.namespace).get(&item.name).await)?;
         let live = live.filter(|live| object::uid(live) == uid);
         if live.is_none() {
@@ -108,7 +109,7 @@ impl Collector {
         let served = self.watches.of_kind(&owner.api_version, &owner.kind).ok_or_else(unknown)?;
         if served.namespaced && item.namespace.is_empty() {
             tracing::debug!(
-                name = item.name,
+                name = &*item.name,
                 owner = owner.name,
                 "cluster-scoped object names a namespaced owner"
             );
@@ -123,11 +124,11 @@ impl Collector {
         &self,
         served: &Served,
         item: &Item,
-        live: &Meta,
-        lost: &[String],
+        live: &MetaOnly,
+        lost: &[Uid],
     ) -> Result<(), Error> {
         let mut owners = live.metadata.owner_references.clone().unwrap_or_default();
-        owners.retain(|owner| !lost.contains(&owner.uid));
+        owners.retain(|owner| !lost.iter().any(|uid| **uid == *owner.uid));
         let patch = json!({"metadata": {
             "resourceVersion": live.metadata.resource_version,
             "ownerReferences": owners,
@@ -137,7 +138,13 @@ impl Collector {
         Ok(())
     }
 
-    async fn delete(&self, served: &Served, item: &Item, live: &Meta, foreground: bool) -> Result<(), Error> {
+    async fn delete(
+        &self,
+        served: &Served,
+        item: &Item,
+        live: &MetaOnly,
+        foreground: bool,
+    ) -> Result<(), Error> {
         let finalizer = |name: &str| live.metadata.finalizers.iter().flatten().any(|known| known == name);
         let policy = if finalizer("orphan") {
             PropagationPolicy::Orphan
@@ -156,9 +163,9 @@ impl Collector {
             ..DeleteParams::default()
         };
         tracing::debug!(
-            resource = item.resource,
-            namespace = item.namespace,
-            name = item.name,
+            resource = &*item.resource,
+            namespace = &*item.namespace,
+            name = &*item.name,
             "owner is gone, deleting"
         );
         let api = served.within(&self.client, &item.namespace);
@@ -187,7 +194,7 @@ impl Collector {
         for (dependent_uid, dependent) in dependents {
             let Some(kind) = self.watches.resource(&dependent.resource) else { continue };
             if let Some(live) = self.live(&dependent_uid, &dependent, &kind).await? {
-                self.drop_references(&kind, &dependent, &live, &[uid.to_owned()]).await?;
+                self.drop_references(&kind, &dependent, &live, &[uid.into()]).await?;
             }
         }
         self.drop_finalizer(uid, item, served, "orphan").await

@@ -12,6 +12,7 @@ use std::{
 use futures::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher, watcher::Event};
 use parking_lot::{Mutex, RwLock};
+use tiphys_client::{MetaOnly, one_word, same_owners};
 use tiphys_lifecycle::{CancellationToken, OnError, Tasks};
 use tokio::sync::{Notify, watch};
 
@@ -22,7 +23,7 @@ use crate::{
     key::Key,
     object,
     queue::Queue,
-    served::{Meta, Served, served},
+    served::{Served, served},
 };
 
 /// Watches that can't start must not hold back the collection for ever: a
@@ -141,13 +142,14 @@ impl Watches {
 
     fn watch(self: &Arc<Self>, tasks: &Tasks, name: String, served: Served) {
         let watches = self.clone();
+        let resource: Arc<str> = name.as_str().into();
         tasks.spawn(format!("watch metadata of {name}"), OnError::Log, async move {
             let api = served.all(&watches.context.client);
             let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
             let mut listed = HashSet::new();
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(event) => watches.take(&name, event, &mut listed),
+                    Ok(event) => watches.take(&resource, event, &mut listed),
                     Err(error) => tracing::debug!(resource = name, %error, "metadata watch starts again"),
                 }
             }
@@ -155,11 +157,11 @@ impl Watches {
         });
     }
 
-    fn take(&self, resource: &str, event: Event<Meta>, listed: &mut HashSet<Uid>) {
+    fn take(&self, resource: &Arc<str>, event: Event<MetaOnly>, listed: &mut HashSet<Uid>) {
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
-                listed.insert(object::uid(&object).to_owned());
+                listed.insert(object::uid(&object).into());
                 self.observed(resource, &object);
             }
             Event::InitDone => {
@@ -167,7 +169,7 @@ impl Watches {
                 known.difference(listed).for_each(|uid| self.removed(uid));
                 listed.clear();
                 let mut unsynced = self.unsynced.lock();
-                unsynced.remove(resource);
+                unsynced.remove(&**resource);
                 if unsynced.is_empty() {
                     self.synced.send_replace(true);
                 }
@@ -180,13 +182,13 @@ impl Watches {
         }
     }
 
-    fn observed(&self, resource: &str, object: &Meta) {
+    fn observed(&self, resource: &Arc<str>, object: &MetaOnly) {
         let finalizer = |name: &str| object.metadata.finalizers.iter().flatten().any(|known| known == name);
         let item = Item {
-            resource: resource.to_owned(),
-            namespace: object::namespace(object).to_owned(),
-            name: object::name(object).to_owned(),
-            owners: object.metadata.owner_references.clone().unwrap_or_default(),
+            resource: resource.clone(),
+            namespace: one_word(object::namespace(object)),
+            name: object::name(object).into(),
+            owners: same_owners(object.metadata.owner_references.clone().unwrap_or_default()),
             deleting: object::deleting(object),
             foreground: finalizer("foregroundDeletion"),
             orphans: finalizer("orphan"),
@@ -203,7 +205,7 @@ impl Watches {
     }
 
     pub fn look_at(&self, uids: Vec<Uid>) {
-        uids.into_iter().for_each(|uid| self.queue.add(Key::cluster(uid)));
+        uids.into_iter().for_each(|uid| self.queue.add(Key::cluster(&*uid)));
     }
 
     fn may_redefine(&self, resource: &str) {

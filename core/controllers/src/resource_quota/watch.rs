@@ -12,7 +12,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::runtime::{WatchStreamExt, watcher, watcher::Event};
 use parking_lot::Mutex;
-use tiphys_client::LeanPod;
+use tiphys_client::{LeanPod, MetaOnly};
 use tiphys_lifecycle::{CancellationToken, OnError};
 use tokio::sync::Notify;
 
@@ -23,7 +23,7 @@ use crate::{
     key::Key,
     object,
     queue::Queue,
-    served::{Meta, Served, served},
+    served::{Served, served},
     watched::Watched,
 };
 
@@ -152,7 +152,7 @@ impl Monitors {
         });
     }
 
-    fn take(&self, (group, resource): &Name, event: Event<Meta>) {
+    fn take(&self, (group, resource): &Name, event: Event<MetaOnly>) {
         match event {
             Event::Delete(object) => self.stale(object::namespace(&object)),
             // A claim may have shrunk; of other resources only the number counts.

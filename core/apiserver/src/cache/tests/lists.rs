@@ -176,6 +176,19 @@ async fn a_list_costs_references_and_two_chunks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_as_long_as_reading_takes() {
+    let bed = Bed::new().await;
+    bed.put("default/a", "", "n").await;
+    let bed = bed.anew(Limits { wait: Duration::ZERO, ..Limits::default() });
+    within(bed.cache.loaded()).await.unwrap();
+    let query = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
+    assert_eq!(bed.list(query).await.objects.len(), 1);
+    bed.cache.close();
+    assert_eq!(bed.cache.loaded().await, Err(CacheError::Closed));
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_cache_says_so() {
     let bed = Bed::new().await;
     bed.put("default/a", "", "n").await;

@@ -6,11 +6,27 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
     ops::Deref,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use parking_lot::Mutex;
 use serde::Serialize;
+
+/// Shared with all that have an equal one.
+pub type Pooled<T> = Arc<Hashed<T>>;
+
+/// A name that many objects bear: of a namespace, a node, a condition.
+pub fn one_word(word: &str) -> Arc<str> {
+    static WORDS: LazyLock<Pool<str>> = LazyLock::new(Pool::default);
+    WORDS.one(word)
+}
+
+/// Owners that many objects have.
+pub fn same_owners(owners: Vec<OwnerReference>) -> Pooled<Vec<OwnerReference>> {
+    static OWNERS: LazyLock<Pool<Hashed<Vec<OwnerReference>>>> = LazyLock::new(Pool::default);
+    OWNERS.one(Hashed::new(owners))
+}
 
 /// Fewer are not worth a look.
 const FEW: usize = 1024;
