@@ -8,8 +8,13 @@ use tiphys_api::{auth::UserInfo, serve::Body};
 
 use crate::{
     admission::Notes,
+    cache::CachedObject,
     registry::Resource,
-    request::{accept::Accept, info::RequestInfo, options::Options},
+    request::{
+        accept::{Accept, Format, Shape},
+        info::RequestInfo,
+        options::Options,
+    },
     respond::{self, object::warn, shape},
     state::Core,
     status::{ApiError, GroupResource, Result},
@@ -70,9 +75,32 @@ impl Context {
         if program.is_empty() { "unknown".into() } else { program.chars().take(128).collect() }
     }
 
-    /// Answers with an object of the stored version.
+    /// Answers with an object as it was stored. The cache has it in the bytes that most clients want.
     pub fn answer(&self, code: StatusCode, object: Value) -> Result<Response<Body>> {
-        self.answer_served(code, self.resource.served_from(object))
+        let Some(held) = self.held(&object) else {
+            return self.answer_served(code, self.resource.served_from(object));
+        };
+        let mut response = respond::object::bytes(code, Format::Json.content_type(), held.json.clone());
+        warn(&mut response, &self.notes.warnings());
+        Ok(response)
+    }
+
+    /// Whether an answer is the bytes that the cache holds.
+    pub fn wants_held(&self) -> bool {
+        let plain = self.accept.format == Format::Json && self.accept.shape == Shape::Object;
+        plain && !self.options.pretty && self.resource.served_as_stored()
+    }
+
+    /// The very object in the cache, where an answer may be its bytes. A dry run stored nothing: what
+    /// is there at that revision is another.
+    fn held(&self, object: &Value) -> Option<Arc<CachedObject>> {
+        if self.options.dry_run || !self.wants_held() {
+            return None;
+        }
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let revision = text("resourceVersion").parse().ok()?;
+        let namespace = self.resource.within(text("namespace"));
+        self.resource.cache().ok()?.at(namespace, text("name"), revision)
     }
 
     /// Answers with an object of the served version, in the asked shape.

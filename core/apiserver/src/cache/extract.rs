@@ -3,8 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-use super::Labels;
+use tiphys_api::labels::Labels;
 
 /// Labels and selectable fields of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -41,7 +41,7 @@ mod watcher;
 pub use continue_token::ContinueToken;
 pub use encode::{Items, ListChunks, ListHead};
 pub use extract::{Extract, FieldPaths, Meta};
-pub use object::{CachedObject, Labels};
+pub use object::CachedObject;
 pub use query::{CacheError, Freshness, ListQuery, ListResult, WatchQuery, WatchStart};
 pub use resource::{CacheConfig, Limits, ResourceCache};
 pub use selector::{FieldSelector, LabelSelector, Selector, SelectorError};

@@ -4,29 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tiphys_api::labels::Labels;
 use tiphys_store::Revision;
 
 use super::{extract::Extract, splice, watcher::EventKind};
-
-/// Labels of an object, sorted by key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Labels(Box<[(Box<str>, Box<str>)]>);
-
-impl Labels {
-    pub fn new(mut labels: Vec<(Box<str>, Box<str>)>) -> Self {
-        labels.sort_unstable();
-        Self(labels.into())
-    }
-
-    pub fn get(&self, key: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
-        Some(&self.0[at].1)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (&**key, &**value))
-    }
-}
 
 /// One version of an object. Shared by every reader; never changed.
 #[derive(Debug)]

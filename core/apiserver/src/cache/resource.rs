@@ -113,6 +113,13 @@ impl ResourceCache {
         Ok(self.shared.state.read().objects.get(self.key(namespace, name).as_str()).cloned())
     }
 
+    /// The object, if what the cache shows of it is of this revision.
+    pub fn at(&self, namespace: Option<&str>, name: &str, revision: Revision) -> Option<Arc<CachedObject>> {
+        let state = self.shared.state.read();
+        let object = state.objects.get(self.key(namespace, name).as_str())?;
+        (object.revision == revision).then(|| object.clone())
+    }
+
     pub async fn list(&self, query: &ListQuery) -> Result<ListResult, CacheError> {
         self.fresh(query.freshness).await?;
         let state = self.shared.state.read();

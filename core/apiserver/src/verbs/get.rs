@@ -16,8 +16,7 @@ use crate::{
 
 pub async fn get(ctx: &Context) -> Result<Response<Body>> {
     let object = cached(ctx).await?;
-    let plain = ctx.accept.format == Format::Json && ctx.accept.shape == Shape::Object && !ctx.options.pretty;
-    if plain && ctx.resource.served_as_stored() {
+    if ctx.wants_held() {
         return Ok(bytes(StatusCode::OK, Format::Json.content_type(), object.json.clone()));
     }
     if ctx.accept.format == Format::Protobuf && ctx.accept.shape == Shape::Object {

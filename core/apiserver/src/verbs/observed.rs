@@ -2,11 +2,10 @@
 
 use http::{Response, StatusCode};
 use serde_json::json;
-use tiphys_api::serve::Body;
+use tiphys_api::{labels::Labels, serve::Body};
 
 use super::list;
 use crate::{
-    cache::Labels,
     context::Context,
     respond::shape,
     status::{ApiError, Result},

@@ -1,11 +1,12 @@
 //! `labelSelector`: `app=web,tier in (a, b),!canary,version>3`.
 
+use tiphys_api::labels::Labels;
+
 use super::{
     SelectorError,
     lexer::{Token, tokens},
     names,
 };
-use crate::cache::Labels;
 
 /// Requirements that must all hold; none select everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
