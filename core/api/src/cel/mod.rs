@@ -17,6 +17,7 @@ pub mod macros;
 pub mod meter;
 pub mod operators;
 pub mod parse;
+pub mod signatures;
 pub mod stack;
 pub mod tree;
 pub mod words;

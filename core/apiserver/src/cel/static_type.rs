@@ -11,7 +11,13 @@ use kube_cel::cel::{
         CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, MapExpr, SelectExpr, operators,
     },
 };
-use tiphys_api::schema::{self, Schema};
+use tiphys_api::{
+    cel::{
+        library,
+        signatures::{self, Kind},
+    },
+    schema::{self, Schema},
+};
 
 use super::rewrite::TYPE_MARK;
 
@@ -31,6 +37,8 @@ pub enum Type {
     Fields(Arc<Schema>),
     /// An object that the expression makes: `Object.spec`.
     Made(String),
+    /// A value of another kind: a quantity, a time.
+    Other(Kind),
 }
 
 /// The types of names.
@@ -52,6 +60,7 @@ impl fmt::Display for Type {
             Self::Fields(schema) if schema.name.is_empty() => f.write_str("object"),
             Self::Fields(schema) => f.write_str(&schema.name),
             Self::Made(name) => f.write_str(name),
+            Self::Other(kind) => f.write_str(kind.name()),
         }
     }
 }
@@ -74,6 +83,39 @@ impl From<&Arc<Schema>> for Type {
 }
 
 impl Type {
+    /// What signatures tell it by.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Null => Kind::Null,
+            Self::Bool => Kind::Bool,
+            Self::Int => Kind::Int,
+            Self::Uint => Kind::Uint,
+            Self::Double => Kind::Double,
+            Self::Text => Kind::String,
+            Self::Bytes => Kind::Bytes,
+            Self::List(_) => Kind::List,
+            Self::Map(_) => Kind::Map,
+            Self::Fields(_) => Kind::Object,
+            Self::Other(kind) => *kind,
+            Self::Dyn | Self::Made(_) => Kind::Dyn,
+        }
+    }
+
+    /// What a function makes.
+    fn made(kind: Kind) -> Self {
+        match kind {
+            Kind::Bool => Self::Bool,
+            Kind::Int => Self::Int,
+            Kind::Uint => Self::Uint,
+            Kind::Double => Self::Double,
+            Kind::String => Self::Text,
+            Kind::Bytes => Self::Bytes,
+            Kind::List => Self::List(Box::new(Self::Dyn)),
+            Kind::Map => Self::Map(Box::new(Self::Dyn)),
+            kind => Self::Other(kind),
+        }
+    }
+
     fn is_number(&self) -> bool {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
@@ -158,8 +200,12 @@ impl<'a> Checker<'a> {
     }
 
     fn call(&mut self, call: &'a CallExpr) -> Result<Type, String> {
+        let is_value =
+            |name: &str| self.names.contains_key(name) || self.bound.iter().any(|(it, _)| *it == name);
+        let qualified = library::qualified(call, is_value);
         let mut types = Vec::with_capacity(call.args.len() + 1);
-        if let Some(target) = &call.target {
+        let target = call.target.as_deref().filter(|_| qualified.is_none());
+        if let Some(target) = target {
             types.push(self.of(target)?);
         }
         for argument in &call.args {
@@ -170,7 +216,12 @@ impl<'a> Checker<'a> {
         {
             return field(operand, name);
         }
-        let function = call.func_name.as_str();
+        let function = qualified.as_deref().unwrap_or(&call.func_name);
+        let kinds: Vec<_> = types.iter().map(|ty| (ty.kind(), ty.to_string())).collect();
+        match signatures::result(function, target.is_some(), &kinds)? {
+            Kind::Dyn => {}
+            kind => return Ok(Type::made(kind)),
+        }
         apply(function, &types).ok_or_else(|| {
             let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
             format!("found no matching overload for '{}' applied to '({})'", function, shown.join(", "))
@@ -239,25 +290,7 @@ fn apply(function: &str, types: &[Type]) -> Option<Type> {
             if then == otherwise { then.clone() } else { Type::Dyn }
         }
         (operators::INDEX, [Type::List(item), _]) => item.as_ref().clone(),
-        (
-            operators::IN
-            | "startsWith"
-            | "endsWith"
-            | "contains"
-            | "matches"
-            | "isURL"
-            | "isIP"
-            | "isCIDR"
-            | "isQuantity"
-            | "isSorted"
-            | "hasValue"
-            | operators::NOT_STRICTLY_FALSE,
-            _,
-        ) => Type::Bool,
-        ("size", _) => Type::Int,
-        ("string" | "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring", _) => Type::Text,
-        ("int", _) => Type::Int,
-        ("double", _) => Type::Double,
+        (operators::IN | operators::NOT_STRICTLY_FALSE, _) => Type::Bool,
         _ => Type::Dyn,
     })
 }
@@ -301,6 +334,25 @@ mod tests {
             ("true ? 1 : 2", "int"),
             ("Object{spec: Object.spec{replicas: 1}}", "Object"),
             ("size(object.metadata.name)", "int"),
+            (
+                "object.metadata.name.startsWith(1)",
+                "found no matching overload for 'startsWith' applied to 'string.(int)'",
+            ),
+            ("object.spec.replicas.size()", "found no matching overload for 'size' applied to 'int.()'"),
+            (
+                "object.spec.replicas.find('a')",
+                "found no matching overload for 'find' applied to 'int.(string)'",
+            ),
+            ("quantity(object.metadata.name)", "kubernetes.Quantity"),
+            (
+                "sets.contains([1], object.metadata.name)",
+                "found no matching overload for 'sets.contains' applied to '(list(int), string)'",
+            ),
+            ("object.metadata.name.split('a').map(x, x)", "list(dyn)"),
+            (
+                "object.spec.template.spec.containers.all(i, c, i > 0 && c.imag == 'a')",
+                "undefined field 'imag'",
+            ),
         ];
         for (source, expected) in table {
             assert_eq!(told(source), expected, "{source}");

@@ -58,6 +58,11 @@ pub fn find(name: &str) -> Option<Function> {
     BY_NAME.get(name).copied()
 }
 
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().flat_map(|table| table.iter().map(|(name, _)| *name))
+}
+
 /// The function's whole name, if what stands before the dot is part of it.
 pub fn qualified(call: &CallExpr, is_bound: impl Fn(&str) -> bool) -> Option<String> {
     match &call.target.as_deref()?.expr {

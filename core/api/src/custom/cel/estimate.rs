@@ -13,6 +13,7 @@ use super::{
 use crate::cel::{
     library::{self, patterns},
     macros::UNUSED,
+    signatures::{self, Kind},
 };
 
 /// A part of an expression.
@@ -77,7 +78,7 @@ impl<'a> Walk<'a> {
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::List(list) => {
                 let cost = self.sum(&list.elements)?;
-                Ok(Part::new(Ty::Dyn, cost.saturating_add(10), list.elements.len() as u64))
+                Ok(Part::new(Ty::Made(Kind::List), cost.saturating_add(10), list.elements.len() as u64))
             }
             Expr::Map(map) => {
                 let mut cost = 30_u64;
@@ -87,7 +88,7 @@ impl<'a> Walk<'a> {
                         cost = cost.saturating_add(self.part(&entry.value)?.cost);
                     }
                 }
-                Ok(Part::new(Ty::Dyn, cost, map.entries.len() as u64))
+                Ok(Part::new(Ty::Made(Kind::Map), cost, map.entries.len() as u64))
             }
             Expr::Struct(of) => Err(format!("undeclared reference to '{}' (in container '')", of.type_name)),
             Expr::Unspecified => Err("the expression is empty".into()),
@@ -125,6 +126,9 @@ impl<'a> Walk<'a> {
             args.push(self.part(arg)?);
         }
         check_operands(name, &args)?;
+        let kinds: Vec<_> = args.iter().map(|arg| (arg.ty.kind(), arg.ty.name().to_owned())).collect();
+        let kind = signatures::result(name, target.is_some(), &kinds)?;
+        let result = if kind == Kind::Dyn { function.result } else { Ty::made(kind) };
         let below = args.iter().fold(1_u64, |sum, arg| sum.saturating_add(arg.cost));
         match (name, args.as_slice()) {
             ("_[_]" | "_[?_]", [container, _]) => {
@@ -145,7 +149,7 @@ impl<'a> Walk<'a> {
                 {
                     let cost = patterns::cost(pattern.inner(), text.size)?;
                     let size = text.size;
-                    return Ok(Part::new(function.result, below.saturating_add(cost), size));
+                    return Ok(Part::new(result, below.saturating_add(cost), size));
                 }
             }
             _ => {}
@@ -153,19 +157,20 @@ impl<'a> Walk<'a> {
         let sizes = || args.iter().map(|arg| arg.size);
         let growth = match function.cost {
             Cost::Fixed => 0,
+            Cost::Squared => sizes().fold(1_u64, |all, one| all.saturating_mul(one.saturating_mul(one))),
             Cost::Linear => tenth(sizes().fold(0, u64::saturating_add)),
             Cost::Product => sizes().map(tenth).fold(1_u64, |all, one| all.saturating_mul(one.max(1))),
         };
-        let size = match function.result {
+        let size = match result {
             Ty::Bool | Ty::Int | Ty::Double | Ty::Duration | Ty::Timestamp => 1,
             _ => result_size(name, call, &args),
         };
-        Ok(Part::new(function.result, below.saturating_add(growth), size))
+        Ok(Part::new(result, below.saturating_add(growth), size))
     }
 
     fn comprehension(&mut self, of: &ComprehensionExpr) -> Outcome<'a> {
         let range = self.part(&of.iter_range)?;
-        if matches!(range.ty, Ty::Bool | Ty::Int | Ty::Double | Ty::String | Ty::Timestamp | Ty::Duration) {
+        if !matches!(range.ty.kind(), Kind::Dyn | Kind::List | Kind::Map | Kind::Object) {
             return Err(format!(
                 "expression of type '{}' cannot be range of a comprehension (must be list, map, or dynamic)",
                 range.ty.name()
@@ -195,7 +200,7 @@ impl<'a> Walk<'a> {
         let (step, result) = outcome?;
         let loops = range.size.saturating_mul(step.saturating_add(1));
         let cost = [init.cost, loops, result.cost].into_iter().fold(range.cost, u64::saturating_add);
-        let size = if matches!(init.ty, Ty::Dyn) { result.size.max(range.size) } else { result.size };
+        let size = if init.ty.gathers() { result.size.max(range.size) } else { result.size };
         Ok(Part { cost, size, ..result })
     }
 }
@@ -215,8 +220,9 @@ fn literal_part<'a>(literal: &LiteralValue) -> Part<'a> {
         LiteralValue::Int(_) => Part::new(Ty::Int, 0, 1),
         LiteralValue::Double(_) => Part::new(Ty::Double, 0, 1),
         LiteralValue::String(text) => Part::new(Ty::String, 0, text.inner().len() as u64),
-        LiteralValue::Bytes(bytes) => Part::new(Ty::Dyn, 0, bytes.inner().len() as u64),
-        LiteralValue::UInt(_) | LiteralValue::Null => Part::new(Ty::Dyn, 0, 1),
+        LiteralValue::Bytes(bytes) => Part::new(Ty::Made(Kind::Bytes), 0, bytes.inner().len() as u64),
+        LiteralValue::UInt(_) => Part::new(Ty::Made(Kind::Uint), 0, 1),
+        LiteralValue::Null => Part::new(Ty::Made(Kind::Null), 0, 1),
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Cost {
     Linear,
     /// With the product of two sizes.
     Product,
+    /// As each element is compared with each.
+    Squared,
 }
 
 /// A function's result type (`Dyn` when it depends), cost, and whether the result can be as large as
@@ -63,11 +65,12 @@ const ALL: &[(Ty<'static>, Cost, &str)] = &[
          getEscapedPath getHost getHostname getPort getScheme",
     ),
     (Ty::String, Cost::Product, "replace format find"),
-    (Ty::Dyn, Cost::Product, "split findAll distinct sort @sortByAssociatedKeys"),
+    (Ty::Dyn, Cost::Product, "split findAll"),
+    (Ty::Dyn, Cost::Squared, "distinct"),
     (
         Ty::Dyn,
         Cost::Linear,
-        "@with @with_all bytes _+_ flatten lists.range max min reverse slice sum url ip cidr quantity \
+        "@with @with_all sort @sortByAssociatedKeys bytes _+_ flatten lists.range max min reverse slice sum url ip cidr quantity \
          semver getQuery masked validate optional.unwrap unwrapOpt",
     ),
     (Ty::Duration, Cost::Fixed, "duration"),

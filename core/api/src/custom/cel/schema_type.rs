@@ -1,6 +1,9 @@
 //! What an expression is, as far as a schema tells.
 
-use crate::{cel::words::is_reserved, custom::Structural};
+use crate::{
+    cel::{signatures::Kind, words::is_reserved},
+    custom::Structural,
+};
 
 #[derive(Debug, Clone, Copy)]
 pub enum Ty<'a> {
@@ -15,6 +18,8 @@ pub enum Ty<'a> {
     Timestamp,
     /// The metadata of a whole object.
     Meta,
+    /// Something else of this kind.
+    Made(Kind),
     /// Anything.
     Dyn,
 }
@@ -27,7 +32,7 @@ impl<'a> Ty<'a> {
     pub fn field(self, escaped: &str) -> Result<Self, String> {
         let undefined = || Err(format!("undefined field '{escaped}'"));
         match self {
-            Self::Dyn => Ok(Self::Dyn),
+            Self::Dyn | Self::Made(Kind::Map | Kind::Optional | Kind::Object) => Ok(Self::Dyn),
             Self::Meta if matches!(escaped, "name" | "generateName") => Ok(Self::String),
             Self::Meta => undefined(),
             Self::Of(schema, _) if schema.int_or_string => Ok(Self::Dyn),
@@ -78,6 +83,47 @@ impl<'a> Ty<'a> {
         }
     }
 
+    /// What signatures tell it by.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Of(schema, whole) => match schema.ty.as_str() {
+                "string" => Kind::String,
+                "array" => Kind::List,
+                "object" if schema.additional.schema().is_some() => Kind::Map,
+                "object" if whole || !schema.properties.is_empty() => Kind::Object,
+                _ => Kind::Dyn,
+            },
+            Self::Bool => Kind::Bool,
+            Self::Int => Kind::Int,
+            Self::Double => Kind::Double,
+            Self::String => Kind::String,
+            Self::Duration => Kind::Duration,
+            Self::Timestamp => Kind::Timestamp,
+            Self::Meta => Kind::Object,
+            Self::Made(kind) => kind,
+            Self::Dyn => Kind::Dyn,
+        }
+    }
+
+    /// The type of what a function makes.
+    pub fn made(kind: Kind) -> Self {
+        match kind {
+            Kind::Dyn => Self::Dyn,
+            Kind::Bool => Self::Bool,
+            Kind::Int => Self::Int,
+            Kind::Double => Self::Double,
+            Kind::String => Self::String,
+            Kind::Duration => Self::Duration,
+            Kind::Timestamp => Self::Timestamp,
+            kind => Self::Made(kind),
+        }
+    }
+
+    /// Whether a loop that begins with it gathers.
+    pub fn gathers(self) -> bool {
+        matches!(self, Self::Dyn | Self::Made(Kind::List | Kind::Map))
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Of(schema, _) => match schema.ty.as_str() {
@@ -93,6 +139,7 @@ impl<'a> Ty<'a> {
             Self::Duration => "google.protobuf.Duration",
             Self::Timestamp => "google.protobuf.Timestamp",
             Self::Meta => "object",
+            Self::Made(kind) => kind.name(),
             Self::Dyn => "dyn",
         }
     }
