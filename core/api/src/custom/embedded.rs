@@ -9,7 +9,7 @@ use super::{Structural, path::Path};
 use crate::{
     access::has,
     field::FieldError,
-    schema::{self, Schema, TypeError},
+    schema::{self, Check, Schema, TypeError},
     validate::{Errors, labels, metadata, names},
 };
 
@@ -26,10 +26,16 @@ pub fn metadata_schema() -> &'static Arc<Schema> {
 ///
 /// # Errors
 /// A field of metadata has the wrong type.
-pub fn shape(schema: &Structural, object: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut unknown = Vec::new();
-    walk(schema, object, true, &Path::Root, &mut unknown)?;
-    Ok(unknown)
+pub fn shape(schema: &Structural, object: &mut Value, check: Check) -> Result<Vec<String>, TypeError> {
+    let mut found = Found { unknown: Vec::new(), check };
+    walk(schema, object, true, &Path::Root, &mut found)?;
+    Ok(found.unknown)
+}
+
+/// What is unknown so far, and how metadata is checked.
+struct Found {
+    unknown: Vec<String>,
+    check: Check,
 }
 
 fn walk(
@@ -37,27 +43,27 @@ fn walk(
     value: &mut Value,
     resource: bool,
     at: &Path<'_>,
-    unknown: &mut Vec<String>,
+    found: &mut Found,
 ) -> Result<(), TypeError> {
     match value {
         Value::Object(map) => {
             for (name, value) in map.iter_mut() {
                 let path = Path::Field(at, name);
                 if resource && name == "metadata" {
-                    let found = schema::check(metadata_schema(), value).map_err(|error| {
+                    let unknown = (found.check)(metadata_schema(), value).map_err(|error| {
                         let field = Path::Field(&path, &error.path).to_string();
                         TypeError { path: field, message: error.message }
                     })?;
-                    unknown.extend(found.iter().map(|field| format!("{path}.{field}")));
+                    found.unknown.extend(unknown.iter().map(|field| format!("{path}.{field}")));
                 } else if let Some(field) = schema.field(name) {
-                    walk(field, value, field.embedded, &path, unknown)?;
+                    walk(field, value, field.embedded, &path, found)?;
                 }
             }
         }
         Value::Array(items) => {
             let Some(item) = &schema.items else { return Ok(()) };
             for (index, value) in items.iter_mut().enumerate() {
-                walk(item, value, item.embedded, &Path::Index(at, index), unknown)?;
+                walk(item, value, item.embedded, &Path::Index(at, index), found)?;
             }
         }
         _ => {}

@@ -138,11 +138,16 @@ fn metadata_is_brought_into_form() {
         "metadata": {"name": "a", "odd": 1, "labels": null},
         "spec": {"object": {"metadata": {"name": "b", "odder": 1}}},
     });
-    let unknown = embedded::shape(&schema(), &mut object).unwrap();
+    let unknown = embedded::shape(&schema(), &mut object, crate::schema::check).unwrap();
     assert_eq!(unknown, ["metadata.odd", "spec.object.metadata.odder"]);
     assert_eq!(object["metadata"], json!({"name": "a"}));
     let mut wrong = json!({"metadata": {"labels": {"a": 1}}});
-    assert!(embedded::shape(&schema(), &mut wrong).unwrap_err().message.contains("ObjectMeta.labels"));
+    assert!(
+        embedded::shape(&schema(), &mut wrong, crate::schema::check)
+            .unwrap_err()
+            .message
+            .contains("ObjectMeta.labels")
+    );
 }
 
 fn anything() -> impl Strategy<Value = Value> {

@@ -9,7 +9,7 @@ use crate::{
     access::{flag, has, list, text},
     field::FieldError,
     kind::Kind,
-    schema::{Schema, TypeError},
+    schema::{self, Schema, TypeError},
     validate::Errors,
 };
 
@@ -74,7 +74,19 @@ impl Version {
     /// # Errors
     /// A field of metadata has the wrong type.
     pub fn shape(&self, object: &mut Value) -> Result<Vec<String>, TypeError> {
-        let mut unknown = embedded::shape(&self.structural, object)?;
+        self.shaped(object, schema::check)
+    }
+
+    /// As [`Version::shape`], for an applied configuration.
+    ///
+    /// # Errors
+    /// A field of metadata has the wrong type.
+    pub fn shape_as_written(&self, object: &mut Value) -> Result<Vec<String>, TypeError> {
+        self.shaped(object, schema::check_as_written)
+    }
+
+    fn shaped(&self, object: &mut Value, check: schema::Check) -> Result<Vec<String>, TypeError> {
+        let mut unknown = embedded::shape(&self.structural, object, check)?;
         unknown.extend(prune::prune(&self.structural, object));
         Ok(unknown)
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::{Format, ListType, Schema, Type, format};
+use super::{Format, ListType, Schema, Type, format, zeros};
 
 /// A value of the wrong type; the request is a 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,19 +21,28 @@ pub struct TypeError {
 
 /// Brings a decoded object into the schema's shape, in place: nulls count as
 /// absent, unknown fields are removed, numbers where quantities stand become
-/// strings. Gives the paths of the unknown fields (`spec.foo`), for
-/// [`strict_message`] or for warnings.
+/// strings, and what Go leaves out when it is empty is left out. Gives the paths of the
+/// unknown fields (`spec.foo`).
 pub fn check(schema: &Schema, object: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut unknown = Vec::new();
-    let owner = schema.name.as_str();
-    walk(schema, object, &Place { path: &Path::Root, owner }, &mut unknown)?;
-    Ok(unknown)
+    check_with(schema, object, false)
 }
 
-/// `strict decoding error: unknown field "spec.foo", unknown field "spec.bar"`
-pub fn strict_message(unknown: &[String]) -> String {
-    let fields: Vec<String> = unknown.iter().map(|f| format!("unknown field \"{f}\"")).collect();
-    format!("strict decoding error: {}", fields.join(", "))
+/// As [`check`], but for empty fields, which stay: those of an applied configuration have an owner.
+pub fn check_as_written(schema: &Schema, object: &mut Value) -> Result<Vec<String>, TypeError> {
+    check_with(schema, object, true)
+}
+
+fn check_with(schema: &Schema, object: &mut Value, keeps_zeros: bool) -> Result<Vec<String>, TypeError> {
+    let mut found = Found { unknown: Vec::new(), keeps_zeros };
+    let owner = schema.name.as_str();
+    walk(schema, object, &Place { path: &Path::Root, owner }, &mut found)?;
+    Ok(found.unknown)
+}
+
+/// What is told of an object, and how it is read.
+struct Found {
+    unknown: Vec<String>,
+    keeps_zeros: bool,
 }
 
 /// The message of the 400 for an object of this kind that can't be decoded.
@@ -99,22 +108,17 @@ impl Place<'_> {
     }
 }
 
-fn walk(
-    schema: &Schema,
-    value: &mut Value,
-    at: &Place<'_>,
-    unknown: &mut Vec<String>,
-) -> Result<(), TypeError> {
+fn walk(schema: &Schema, value: &mut Value, at: &Place<'_>, found: &mut Found) -> Result<(), TypeError> {
     if let (Some(again), true) = (&schema.recursive, value.is_object())
         && let Some(schema) = super::of(again)
     {
-        return walk(&schema, value, at, unknown);
+        return walk(&schema, value, at, found);
     }
     match (schema.ty, &mut *value) {
         (Type::Any, _) => Ok(()),
         (_, Value::Null) if schema.nullable => Ok(()),
-        (Type::Object, Value::Object(map)) => walk_object(schema, map, at, unknown),
-        (Type::Array, Value::Array(items)) => walk_array(schema, items, at, unknown),
+        (Type::Object, Value::Object(map)) => walk_object(schema, map, at, found),
+        (Type::Array, Value::Array(items)) => walk_array(schema, items, at, found),
         (Type::String, Value::String(text)) => check_text(schema.format, text, at),
         (Type::Boolean, Value::Bool(_))
         | (Type::Number, Value::Number(_))
@@ -126,7 +130,7 @@ fn walk(
             *value = Value::String(format::quantity(&text).map_err(|m| at.error(m))?);
             Ok(())
         }
-        (_, found) => Err(at.mismatch(schema, found)),
+        (_, other) => Err(at.mismatch(schema, other)),
     }
 }
 
@@ -134,7 +138,7 @@ fn walk_object(
     schema: &Schema,
     map: &mut Map<String, Value>,
     at: &Place<'_>,
-    unknown: &mut Vec<String>,
+    found: &mut Found,
 ) -> Result<(), TypeError> {
     let owner = if schema.name.is_empty() { at.owner } else { schema.name.as_str() };
     let mut dropped: Vec<String> = Vec::new();
@@ -142,14 +146,19 @@ fn walk_object(
         let path = Path::Field(at.path, name);
         match (schema.properties.get(name), &schema.additional) {
             (Some(field), _) if value.is_null() && !field.nullable => dropped.push(name.clone()),
-            (Some(field), _) => walk(field, value, &Place { path: &path, owner }, unknown)?,
+            (Some(field), _) => {
+                walk(field, value, &Place { path: &path, owner }, found)?;
+                if !found.keeps_zeros && zeros::is_left_out(field, value) {
+                    dropped.push(name.clone());
+                }
+            }
             (None, Some(field)) => {
                 replace_null(field, value);
-                walk(field, value, &Place { path: &path, owner }, unknown)?;
+                walk(field, value, &Place { path: &path, owner }, found)?;
             }
             (None, None) if schema.preserve_unknown => {}
             (None, None) => {
-                unknown.push(path.to_string());
+                found.unknown.push(path.to_string());
                 dropped.push(name.clone());
             }
         }
@@ -164,13 +173,13 @@ fn walk_array(
     schema: &Schema,
     items: &mut [Value],
     at: &Place<'_>,
-    unknown: &mut Vec<String>,
+    found: &mut Found,
 ) -> Result<(), TypeError> {
     let Some(item) = &schema.items else { return Ok(()) };
     for (index, value) in items.iter_mut().enumerate() {
         let path = Path::Index(at.path, index);
         replace_null(item, value);
-        walk(item, value, &Place { path: &path, owner: at.owner }, unknown)?;
+        walk(item, value, &Place { path: &path, owner: at.owner }, found)?;
         if let (ListType::Map(_), Value::Object(element)) = (&schema.list, &mut *value) {
             default_keys(schema, item, element);
         }

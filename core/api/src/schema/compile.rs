@@ -8,21 +8,32 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{Format, ListType, PatchStrategy, Schema, Type, definitions::V3_PREFIX};
+use super::{Format, ListType, PatchStrategy, Schema, Type, definitions::V3_PREFIX, tags, zeros};
 
 /// Every definition, compiled.
 pub fn definitions(all: &Map<String, Value>) -> BTreeMap<String, Arc<Schema>> {
-    let mut compiler = Compiler { all, done: BTreeMap::new(), open: Vec::new() };
+    let mut compiler = Compiler { all, done: BTreeMap::new(), open: Vec::new(), omitted: omitted() };
     for name in all.keys() {
         compiler.definition(name);
     }
     compiler.done
 }
 
+fn omitted() -> BTreeMap<String, Vec<&'static str>> {
+    let fields = |line: tags::Line| {
+        // An empty list of these is an order to forget them all.
+        let omitted = |fact: &tags::Fact| !fact.zero_counts && fact.name != "managedFields";
+        let names = line.fields.iter().filter(|fact| omitted(fact)).map(|fact| fact.name).collect();
+        (format!("io.k8s.{}", line.definition), names)
+    };
+    tags::lines().map(fields).collect()
+}
+
 /// A schema without references.
 pub fn standalone(openapi: &Value) -> Arc<Schema> {
     let all = Map::new();
-    let mut compiler = Compiler { all: &all, done: BTreeMap::new(), open: Vec::new() };
+    let mut compiler =
+        Compiler { all: &all, done: BTreeMap::new(), open: Vec::new(), omitted: BTreeMap::new() };
     let mut schema = compiler.node(openapi);
     if schema.properties.is_empty() && schema.additional.is_none() {
         Arc::make_mut(&mut schema).preserve_unknown = true;
@@ -34,6 +45,8 @@ struct Compiler<'a> {
     all: &'a Map<String, Value>,
     done: BTreeMap<String, Arc<Schema>>,
     open: Vec<String>,
+    /// By definition, the fields without a mark in Go's tags.
+    omitted: BTreeMap<String, Vec<&'static str>>,
 }
 
 impl Compiler<'_> {
@@ -51,8 +64,19 @@ impl Compiler<'_> {
         let top = Arc::make_mut(&mut schema);
         top.name = short_name(name);
         special(top, name);
+        self.omit(top, name);
         self.done.insert(name.to_owned(), schema.clone());
         schema
+    }
+
+    /// Marks the fields that Go leaves out when they are empty.
+    fn omit(&self, schema: &mut Schema, definition: &str) {
+        for field in self.omitted.get(definition).into_iter().flatten() {
+            if let Some(field) = schema.properties.get_mut(*field).filter(|field| zeros::can_be_empty(field))
+            {
+                Arc::make_mut(field).omits_zero = true;
+            }
+        }
     }
 
     fn node(&mut self, value: &Value) -> Arc<Schema> {

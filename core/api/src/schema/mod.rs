@@ -1,7 +1,7 @@
 //! Schemas of all kinds: as OpenAPI documents, and compiled for the verbs.
 //!
 //! [`definitions`] are generated once at first use (`definitions.rs`, with the
-//! table in `facts.txt`). [`of`] gives a definition as a compiled [`Schema`]: a tree shared by
+//! table in `facts.txt`, and Go's [`tags`]). [`of`] gives a definition as a compiled [`Schema`]: a tree shared by
 //! `Arc`, over which [`check`] decodes and the patch types merge. A custom
 //! resource's schema goes through [`compile`] into the same form.
 
@@ -17,8 +17,11 @@ mod compile;
 mod definitions;
 mod facts;
 mod format;
+pub mod tags;
+mod zeros;
 
-pub use check::{TypeError, check, refusal, strict_message};
+pub use check::{TypeError, check, check_as_written, refusal};
+pub use zeros::leave_out;
 
 /// A compiled structural schema: what one place of an object may hold, and how it is merged.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,6 +48,9 @@ pub struct Schema {
     /// Strategic merge patch (`x-kubernetes-patch-strategy`, `-merge-key`).
     pub patch: PatchStrategy,
     pub default: Option<Value>,
+    /// A field that JSON doesn't show when it is empty: a list, a map, a text, zero or false (Go's
+    /// `omitempty`).
+    pub omits_zero: bool,
     /// A definition that contains itself: objects here have its schema again.
     pub recursive: Option<String>,
 }
@@ -116,6 +122,9 @@ impl Schema {
         ANY.get_or_init(|| Arc::new(Schema { preserve_unknown: true, ..Schema::default() }))
     }
 }
+
+/// [`check`] or [`check_as_written`].
+pub type Check = fn(&Schema, &mut Value) -> Result<Vec<String>, TypeError>;
 
 /// The compiled schema of a definition such as `io.k8s.api.core.v1.Pod`.
 pub fn of(definition: &str) -> Option<Arc<Schema>> {

@@ -13,7 +13,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
-use tiphys_api::{auth::UserInfo, kinds};
+use tiphys_api::{auth::UserInfo, kinds, schema};
 
 use crate::{
     context::Context,
@@ -53,7 +53,9 @@ pub async fn ensure(
     let ctx = context(core, wanted)?;
     let stored = core.storage.load(&ctx.resource, &ctx.info.namespace, &ctx.info.name).await?;
     let Some(stored) = stored else {
-        return match commit::create(&ctx, Change::to(wanted.clone())).await {
+        let mut new = wanted.clone();
+        schema::leave_out(&ctx.resource.stored_schema, &mut new);
+        return match commit::create(&ctx, Change::to(new)).await {
             Err(error) if error.reason == "AlreadyExists" => Ok(()),
             done => done.map(drop),
         };
@@ -62,7 +64,8 @@ pub async fn ensure(
         return Ok(());
     }
     let change = |current: &crate::storage::Current| {
-        let object = reconcile(&current.object).unwrap_or_else(|| current.object.clone());
+        let mut object = reconcile(&current.object).unwrap_or_else(|| current.object.clone());
+        schema::leave_out(&ctx.resource.stored_schema, &mut object);
         Ok(Change::to(object))
     };
     commit::update(&ctx, Part::Main, &change).await.map(drop)

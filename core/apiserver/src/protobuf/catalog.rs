@@ -1,5 +1,5 @@
 //! Every message as a list of fields with their shapes: the schemas and
-//! [`super::facts`] brought together once, so that neither reading nor writing
+//! [`tags`] brought together once, so that neither reading nor writing
 //! looks into a schema. Pure.
 
 use std::{
@@ -8,9 +8,11 @@ use std::{
 };
 
 use serde_json::Value;
-use tiphys_api::{kind::Kind, kinds, schema::definitions};
-
-use super::facts;
+use tiphys_api::{
+    kind::Kind,
+    kinds,
+    schema::{definitions, tags},
+};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -28,7 +30,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Field {
     pub name: String,
-    /// The [`facts::within`] of the message that holds the field; 0 if it is the object's own.
+    /// The [`tags::within`] of the message that holds the field; 0 if it is the object's own.
     pub outer: u32,
     pub number: u32,
     /// Whether a zero on the wire is shown in JSON.
@@ -111,7 +113,7 @@ impl Message {
     /// Whether fields of the object are in this message, or in one that is in it.
     pub fn is_outer(&self, message: u32) -> bool {
         let mut outers = self.places.keys().map(|(outer, _)| *outer).filter(|outer| *outer != 0);
-        outers.any(|outer| outer == message || facts::around(outer).0 == message)
+        outers.any(|outer| outer == message || tags::around(outer).0 == message)
     }
 
     fn of(mut fields: Vec<Field>) -> Self {
@@ -193,9 +195,9 @@ fn list_name(definition: &str) -> String {
 
 fn build() -> Catalog {
     let known: HashMap<String, usize> =
-        facts::lines().enumerate().map(|(at, line)| (format!("io.k8s.{}", line.definition), at)).collect();
+        tags::lines().enumerate().map(|(at, line)| (format!("io.k8s.{}", line.definition), at)).collect();
     let mut catalog = Catalog {
-        messages: facts::lines().map(|line| Message::of(fields(&line, &known))).collect(),
+        messages: tags::lines().map(|line| Message::of(fields(&line, &known))).collect(),
         by_definition: known.clone(),
     };
     let meta = |name: &str| Shape::Message(known[&format!("{META}{name}")]);
@@ -214,10 +216,10 @@ fn build() -> Catalog {
     catalog
 }
 
-fn fields(line: &facts::Line, known: &HashMap<String, usize>) -> Vec<Field> {
+fn fields(line: &tags::Line, known: &HashMap<String, usize>) -> Vec<Field> {
     let schema = definitions().get(&format!("io.k8s.{}", line.definition));
     let property = |name: &str| schema?["properties"].get(name);
-    let field = |fact: &facts::Fact| {
+    let field = |fact: &tags::Fact| {
         Some(Field {
             name: fact.name.into(),
             outer: fact.outer,
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_fact_has_a_shape() {
-        for line in facts::lines() {
+        for line in tags::lines() {
             let message = catalog().find(&format!("io.k8s.{}", line.definition)).expect(line.definition);
             for fact in &line.fields {
                 assert!(message.by_name(fact.name).is_some(), "{} {}", line.definition, fact.name);

@@ -2,7 +2,7 @@
 //!
 //! kubectl's `create` commands and components on client-go talk this way. There
 //! are no generated types: the shape of a message is its kind's OpenAPI schema,
-//! and `facts.txt` adds what the schema lacks, the field numbers and which zeros
+//! and the [`tags`](tiphys_api::schema::tags) of Go add what the schema lacks, the field numbers and which zeros
 //! count. JSON stays the only stored form; what is written here is transcoded
 //! from its text without a value in between.
 //!
@@ -14,7 +14,6 @@
 
 mod catalog;
 mod envelope;
-mod facts;
 mod read;
 pub mod wire;
 mod write;

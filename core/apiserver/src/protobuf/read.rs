@@ -8,11 +8,11 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tiphys_api::schema::tags::within;
 
 use super::{
     Malformed,
     catalog::{Field, Instead, Message, Shape, catalog},
-    facts::within,
     wire::{Payload, fields, packed},
 };
 

@@ -13,10 +13,10 @@ use serde::{
     de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
+use tiphys_api::schema::tags::around;
 
 use super::{
     catalog::{Field, Instead, Message, Shape, catalog},
-    facts::around,
     wire::{close, open, put_bytes, put_head, put_integer},
 };
 

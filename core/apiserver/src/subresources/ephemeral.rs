@@ -3,7 +3,7 @@
 
 use http::{Response, StatusCode};
 use serde_json::Value;
-use tiphys_api::{pod, serve::Body};
+use tiphys_api::{pod, schema, serve::Body};
 
 use crate::{
     context::Context,
@@ -52,6 +52,7 @@ fn change(ctx: &Context, current: &Current, wanted: &Value) -> Result<Change> {
     debugged["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
     debugged["spec"]["ephemeralContainers"] =
         wanted["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default().into();
+    schema::leave_out(&ctx.resource.stored_schema, &mut debugged);
     (ctx.resource.kind.default)(&mut debugged);
     let errors = pod::update::ephemeral_containers(&debugged, &current.object);
     if errors.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tiphys_api::{
     auth::Attributes,
     field::{FieldError, Reason},
+    schema,
     serve::Body,
 };
 
@@ -137,7 +138,10 @@ fn applied(ctx: &Context, part: Part, current: Option<&Current>, config: &Value)
     let now = metadata::now();
     let writer = writer(ctx, part, &ctx.options.field_manager, &api_version, &now);
     let live = current.map(|current| &current.object);
-    let object = apply::apply(live, config, &writer, ctx.options.force, &ctx.resource.stored_schema)?;
+    let schema = &ctx.resource.stored_schema;
+    let mut object = apply::apply(live, config, &writer, ctx.options.force, schema)?;
+    // Who applies an empty list owns it, and objects have it not.
+    schema::leave_out(schema, &mut object);
     Ok(Change { object, tracked: true })
 }
 

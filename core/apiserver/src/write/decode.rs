@@ -122,7 +122,11 @@ fn invalid_patch(made: &Value, given: &Given, why: &str) -> ApiError {
 /// no defaults. A field that isn't declared is refused, however fields are validated.
 pub fn applied(ctx: &Context, mut object: Value, bytes: &[u8]) -> Result<Value> {
     type_meta(ctx, &mut object)?;
-    let unknown = shape(ctx, &mut object)?;
+    let unknown = match &ctx.resource.custom {
+        Some(custom) => custom.version.shape_as_written(&mut object),
+        None => schema::check_as_written(&ctx.resource.schema, &mut object),
+    };
+    let unknown = unknown.map_err(|error| refused(ctx, &error.to_string()))?;
     if !unknown.is_empty() {
         let why = undeclared::message(&unknown, &object, &ctx.resource.schema);
         return Err(ApiError::unnamed(untyped(ctx, &why)));

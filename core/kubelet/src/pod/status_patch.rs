@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Map, Value, json};
+use tiphys_api::schema;
 
 use super::conditions::is_own;
 
@@ -41,7 +42,12 @@ pub fn status_patch(before: Option<&PodStatus>, after: &PodStatus) -> Option<Val
 }
 
 fn fields(status: Option<&PodStatus>) -> Map<String, Value> {
-    match status.and_then(|status| serde_json::to_value(status).ok()) {
+    let mut status = status.and_then(|status| serde_json::to_value(status).ok());
+    // The API has no empty lists and texts: they are no news.
+    if let (Some(status), Some(schema)) = (&mut status, schema::of("io.k8s.api.core.v1.PodStatus")) {
+        schema::leave_out(&schema, status);
+    }
+    match status {
         Some(Value::Object(mut fields)) => {
             fields.retain(|key, _| !FOREIGN.contains(&key.as_str()));
             fields
@@ -86,6 +92,8 @@ mod tests {
         let expected = json!({"phase": "Running", "message": null, "podIPs": ips});
         assert_eq!(status_patch(Some(&before), &after), Some(expected));
         assert_eq!(status_patch(Some(&after), &after), None);
+        let empty = status(json!({"hostIPs": [], "containerStatuses": [], "reason": ""}));
+        assert_eq!(status_patch(Some(&PodStatus::default()), &empty), None);
         assert_eq!(status_patch(None, &status(json!({"phase": "Failed"}))), Some(json!({"phase": "Failed"})));
     }
 

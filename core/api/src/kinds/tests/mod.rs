@@ -93,7 +93,10 @@ fn defaults_and_new_status_fit_the_schema_and_are_idempotent() {
         assert_eq!(object, once, "{} defaults twice", kind.plural);
         (kind.prepare_create)(&mut object);
         let schema = schema::of(kind.definition).unwrap();
+        let mut made = object.clone();
+        assert_eq!(schema::check_as_written(&schema, &mut made), Ok(vec![]), "{}", kind.plural);
         assert_eq!(schema::check(&schema, &mut object), Ok(vec![]), "{}", kind.plural);
+        assert_eq!(object, made, "{}: made with what is left out", kind.plural);
     }
 }
 

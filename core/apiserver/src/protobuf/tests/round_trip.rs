@@ -7,11 +7,11 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Map, Value, json};
-use tiphys_api::kinds;
+use tiphys_api::{kinds, schema::tags};
 
 use super::super::{
     catalog::{Field, Instead, Message, Shape, catalog, named},
-    decode, encode, facts, message, read, write,
+    decode, encode, message, read, write,
 };
 
 /// An object of a message; fields are left out at random, and all are deep down.
@@ -116,7 +116,7 @@ fn samples(strategy: &BoxedStrategy<Value>, cases: usize) -> Vec<Value> {
 
 #[test]
 fn every_message_comes_back_as_it_was() {
-    for line in facts::lines() {
+    for line in tags::lines() {
         let message = catalog().find(&format!("io.k8s.{}", line.definition)).expect(line.definition);
         for object in samples(&object(message, 2), 6) {
             let text = object.to_string();

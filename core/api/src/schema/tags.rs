@@ -1,5 +1,5 @@
-//! What the OpenAPI schemas don't say of a message, out of `facts.txt`: one line
-//! a definition, `api.core.v1.Volume name=1! hostPath=2.1 ...`.
+//! What the OpenAPI schemas don't say of a type, out of `tags.txt`: one line a
+//! definition, `api.core.v1.Volume name=1! hostPath=2.1 ...`.
 //!
 //! The facts are those of the struct tags of `k8s.io/api`, `k8s.io/apimachinery`
 //! and `k8s.io/apiextensions-apiserver`, read off the Go types of v0.37 and kept
@@ -14,8 +14,8 @@
 //! | `name=1!` | no pointer and no `omitempty`: JSON shows its zero |
 //! | `paused=7` | no pointer, `omitempty`: Go writes its zero to the wire, and JSON leaves it out |
 //!
-//! Marks stand at scalars only. This file reads lines; what they mean for a
-//! message is [`super::catalog`]'s part.
+//! Marks stand at scalars, lists and maps. This file reads lines; what they mean for JSON is
+//! the compiled schema's part, and for a message the API server's.
 
 /// One line: a definition without `io.k8s.`, and its fields.
 pub struct Line {
@@ -29,7 +29,7 @@ pub struct Fact {
     /// The [`within`] of the message that holds the field; 0 if it is the object's own.
     pub outer: u32,
     pub number: u32,
-    /// Whether a zero on the wire is shown in JSON.
+    /// Whether a zero, or an empty list or map, is shown in JSON.
     pub zero_counts: bool,
 }
 
@@ -47,7 +47,7 @@ pub fn around(message: u32) -> (u32, u32) {
 const LEVEL: u32 = 12;
 
 pub fn lines() -> impl Iterator<Item = Line> {
-    include_str!("facts.txt").lines().map(line)
+    include_str!("tags.txt").lines().map(line)
 }
 
 fn line(text: &'static str) -> Line {
@@ -68,9 +68,8 @@ fn fact(text: &'static str) -> Option<Fact> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use tiphys_api::{kinds, schema};
-
     use super::*;
+    use crate::{kinds, schema};
 
     #[test]
     fn a_line_is_read() {
