@@ -16,9 +16,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
 use tiphys_api::{
+    access::condition,
     field::FieldError,
     kind::Kind,
-    kinds,
+    kinds::{
+        self,
+        custom_resource_definition::{GROUP, PLURAL},
+    },
     schema::{self, Schema},
     validate::metadata::{validate, validate_update},
 };
@@ -226,7 +230,8 @@ impl Registry {
     /// Every resource in every served version, the built-in ones first.
     pub fn all(&self) -> Vec<Arc<Resource>> {
         let custom = self.custom.load();
-        let custom = custom.values().flat_map(|installed| &installed.resources);
+        let shown = custom.iter().filter(|(name, installed)| self.is_shown(name, installed));
+        let custom = shown.flat_map(|(_, installed)| &installed.resources);
         self.builtin.iter().chain(custom).cloned().collect()
     }
 
@@ -247,10 +252,17 @@ impl Registry {
 
     /// A definition's name is its plural and its group.
     fn defined(&self, group: &str, plural: &str) -> Option<Arc<Installed>> {
-        self.installed(&format!("{plural}.{group}"))
+        let name = format!("{plural}.{group}");
+        self.installed(&name).filter(|installed| self.is_shown(&name, installed))
     }
 
-    /// What is served for the definition of this name.
+    /// Clients find a kind when they can see that its definition is established, and not before.
+    fn is_shown(&self, name: &str, installed: &Installed) -> bool {
+        let definition = || Objects::get(self, GROUP, PLURAL, "", name);
+        installed.is_established(|| definition().is_some_and(|found| condition(&found, "Established")))
+    }
+
+    /// What is or will be served for the definition of this name.
     pub fn installed(&self, definition: &str) -> Option<Arc<Installed>> {
         self.custom.load().get(definition).cloned()
     }

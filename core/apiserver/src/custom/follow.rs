@@ -1,7 +1,7 @@
 //! The registry kept up with the definitions there are, and their status with it.
 //!
-//! A kind is served before its definition says Established, so that whoever
-//! waits for the condition finds it. One task sees to all definitions, one change after the
+//! A kind is installed before its definition says Established, and shown from the moment on at
+//! which clients can read that: whoever waits for the condition finds it, and nobody earlier. One task sees to all definitions, one change after the
 //! other: two that want the same name are decided about in the order they came.
 
 use std::{

@@ -35,6 +35,8 @@ pub struct Installed {
     cache: Arc<LazyCache>,
     /// The definition is being deleted: nothing new is taken.
     ending: Arc<AtomicBool>,
+    /// The definition has said so; it does not take that back.
+    established: AtomicBool,
 }
 
 impl Installed {
@@ -69,7 +71,18 @@ impl Installed {
         };
         let resources = versions.iter().filter(|version| version.served).map(&resource).collect();
         let storage = resource(&storage);
-        Some(Self { signature: Signature::of(definition, names), resources, storage, cache, ending })
+        let (signature, established) = (Signature::of(definition, names), AtomicBool::new(false));
+        Some(Self { signature, resources, storage, cache, ending, established })
+    }
+
+    /// Whether there is anything for clients yet. `says_so` reads it off the definition as clients see it.
+    pub fn is_established(&self, says_so: impl FnOnce() -> bool) -> bool {
+        if self.established.load(Ordering::Relaxed) {
+            return true;
+        }
+        let established = says_so();
+        self.established.fetch_or(established, Ordering::Relaxed);
+        established
     }
 
     /// From now on nothing new is taken.

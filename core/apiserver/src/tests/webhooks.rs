@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
+    custom::{CRONTABS, DEFINITIONS, condition, crontab, crontabs, until},
     harness::{Answer, Harness, MAPS, PODS, pod},
     reviewer::{Reply, Reviewer, allow, hook, patch},
 };
@@ -326,4 +327,25 @@ async fn abuse_11_redirects_of_webhooks_are_not_followed() {
     let logged = String::from_utf8_lossy(&log.0.lock()).into_owned();
     assert!(logged.contains("webhook failed"), "the failure is logged");
     assert!(!logged.contains("stolen"), "a body was logged");
+}
+
+#[tokio::test]
+async fn a_kind_is_not_there_before_its_definition_is_established() {
+    let api = Harness::start().await;
+    let reviewer = Reviewer::start(&api.tasks, |_| Reply::Response(json!({ "allowed": false }))).await;
+    let rules = json!([{ "operations": ["UPDATE"], "apiGroups": ["apiextensions.k8s.io"], "apiVersions": ["v1"],
+        "resources": ["customresourcedefinitions/status"] }]);
+    configure(&api, VALIDATING, "a", json!([reviewer.hook(json!({ "rules": rules }))])).await;
+    api.post(DEFINITIONS, &crontabs()).await.expect(201);
+    // Its names have been accepted, and that can't be written down.
+    api.eventually(|| async { !reviewer.asked().is_empty() }).await;
+    api.get(CRONTABS).await.refused(404, "NotFound");
+    api.post(CRONTABS, &crontab("a", json!({ "cron": "* * * * *" }))).await.refused(404, "NotFound");
+    api.get("/apis/stable.example.com/v1").await.refused(404, "NotFound");
+    assert!(!api.get("/openapi/v3").await.text.contains("stable.example.com"));
+    api.delete(&format!("{VALIDATING}/a")).await.expect(200);
+    until(&api, "crontabs.stable.example.com", |one| condition(one, "Established") == "True").await;
+    api.get(CRONTABS).await.expect(200);
+    api.get("/apis/stable.example.com/v1").await.expect(200);
+    assert!(api.get("/openapi/v3").await.text.contains("stable.example.com"));
 }
