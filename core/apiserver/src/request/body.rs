@@ -34,6 +34,11 @@ pub fn media_type(headers: &HeaderMap) -> String {
     }
 }
 
+/// Whether the body is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers) == "application/json"
+}
+
 /// An object out of JSON, YAML or protobuf. CBOR is a 415: such clients turn to JSON then.
 pub fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Value> {
     let value = match media_type(headers).as_str() {

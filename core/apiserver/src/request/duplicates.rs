@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData};
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::yaml;
@@ -24,6 +25,35 @@ pub enum Fault {
     /// At a path of those that were given as unknown. What is below it is nobody's matter.
     Unknown(String),
     Doubled(Doubled),
+}
+
+/// Whether no name stands twice in this JSON, out of which `value` was read: it has as many members then.
+pub fn has_none(json: &[u8], value: &Value) -> bool {
+    colons(json) == members(value)
+}
+
+/// How many members are written.
+fn colons(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b':' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// How many members were read.
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => fields.values().map(|field| 1 + members(field)).sum(),
+        Value::Array(items) => items.iter().map(members).sum(),
+        _ => 0,
+    }
 }
 
 /// The faults, in their order. Up to what can't be read: that is refused by who reads it
@@ -175,7 +205,8 @@ mod tests {
 
     #[test]
     fn doubled_names_are_found_where_they_stand() {
-        let table: [(&str, &[&str]); 5] = [
+        let table: [(&str, &[&str]); 6] = [
+            (r#"{"a:\"": ":", "b:\\": {"c": "\\\":"}}"#, &[]),
             (r#"{"a": 1, "b": {"a": [1, 2.5, null, true, "a"]}}"#, &[]),
             (r#"{"a": 1, "a": 2, "a": 3}"#, &["a", "a"]),
             (r#"{"a": {"b": [{}, {"c": 1, "\u0063": 2}]}, "a": {}}"#, &["a.b[1].c", "a"]),
@@ -188,6 +219,9 @@ mod tests {
                 Fault::Unknown(path) => panic!("{path} is unknown"),
             });
             assert_eq!(found.collect::<Vec<_>>(), expected, "{json}");
+            if let Ok(value) = serde_json::from_str(json) {
+                assert_eq!(has_none(json.as_bytes(), &value), expected.is_empty(), "{json}");
+            }
         }
         let yaml = "a: 1\nb:\n- {c: 1, c: 2}\n\na: 3\n1: x\n1: y\n";
         let doubled = |path: &str, name: &str, line| Doubled { path: path.into(), name: name.into(), line };
