@@ -23,6 +23,7 @@ mod metric_source;
 mod notify;
 mod output;
 mod roles;
+mod settle;
 mod snapshots;
 mod store_health;
 mod stores;

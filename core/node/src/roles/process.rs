@@ -3,11 +3,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use tiphys_lifecycle::Tasks;
+use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::{Guard, LogFormat, TelemetryConfig, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::notify;
+use crate::{notify, settle};
 
 /// What is logged unless asked otherwise: crates that tell of each of their steps are held back.
 const QUIET: &str = "info,fjall=warn,lsm_tree=warn,tantivy=warn,hickory_server=warn";
@@ -54,6 +54,10 @@ where
         started = Box::pin(start(tasks.clone())) => match started {
             Ok(()) => {
                 notify::ready();
+                tasks.spawn("settle", OnError::Log, async {
+                    tokio::time::sleep(settle::AFTER).await;
+                    settle::drop_code()
+                });
                 tokio::select! {
                     _ = terminate.recv() => Ok(()),
                     _ = interrupt.recv() => Ok(()),

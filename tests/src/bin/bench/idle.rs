@@ -2,10 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tiphys_tests::Cluster;
 
-use crate::Row;
+use crate::{Row, memory};
 
 const WATCHED: Duration = Duration::from_secs(20);
 
@@ -21,22 +21,29 @@ pub fn measure(cluster: &Cluster) -> Result<Vec<Row>> {
     let pids = processes(cluster)?;
     let before: Vec<_> = pids.iter().map(|pid| used(*pid)).collect();
     std::thread::sleep(WATCHED);
-    let (mut memory, mut ticks) = (0, 0);
+    let server = cluster.state()?["server"]["pid"].as_u64().context("the server is recorded")?;
+    let (mut memory, mut ticks, mut of_server) = (0, 0, 0);
     for (pid, before) in pids.iter().zip(before) {
         // Who has ended in between is not idle, and not there.
         if let (Some(before), Some(after)) = (before, used(*pid)) {
+            let spent = after.ticks.saturating_sub(before.ticks);
             memory += after.memory;
-            ticks += after.ticks.saturating_sub(before.ticks);
+            ticks += spent;
+            of_server += if u64::from(*pid) == server { spent } else { 0 };
         }
     }
-    let share = ticks as f64 / 100.0 / WATCHED.as_secs_f64() * 100.0;
+    let share =
+        |ticks: u64| format!("{:.1} % of a core", ticks as f64 / 100.0 / WATCHED.as_secs_f64() * 100.0);
+    let resident = memory::resident(u32::try_from(server)?)?;
     Ok(vec![
+        Row::new("the server's resident memory, idle", format!("{} MB", resident >> 20), "60 MB"),
+        Row::new("its CPU", share(of_server), "0.5 %"),
         Row::new(
             format!("idle memory of {} processes", pids.len()),
             format!("{} MB", memory >> 20),
             "200 MB",
         ),
-        Row::new("idle CPU of the same", format!("{share:.1} % of a core"), "2 %"),
+        Row::new("idle CPU of the same", share(ticks), "2 %"),
     ])
 }
 

@@ -36,7 +36,9 @@ impl Drop for Ended {
 impl Peer {
     /// `None` where the environment names no kube-apiserver.
     pub fn start(runtime: &tokio::runtime::Runtime) -> Result<Option<Self>> {
-        let Some(binary) = std::env::var_os("KUBE_APISERVER") else { return Ok(None) };
+        let Some(binary) = std::env::var_os("KUBE_APISERVER").filter(|path| !path.is_empty()) else {
+            return Ok(None);
+        };
         let folder = tempfile::tempdir()?;
         let [clients, peers, secure] = [free_port()?, free_port()?, free_port()?];
         let etcd = start_etcd(folder.path(), clients, peers)?;
