@@ -1,44 +1,57 @@
 //! Reading and defaulting fields of objects that are JSON.
 //!
 //! Kinds work on decoded JSON and not on types, so that nothing a client sent is lost on the way
-//! and no object is decoded twice. Reading is by JSON pointer; absent and null
-//! are the same.
+//! and no object is decoded twice. Reading is by the path of the fields; absent
+//! and null are the same.
 
 use serde_json::{Map, Value};
 
-/// The text at a pointer; empty when there is none.
-pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+/// What is at a path of fields: `/spec/replicas`. Unlike a JSON pointer it names fields only, as they
+/// are written: these are known ones, read several times in each write.
+pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('/').skip(1).try_fold(value, |value, field| value.as_object()?.get(field))
 }
 
-pub fn int(value: &Value, pointer: &str) -> Option<i64> {
-    value.pointer(pointer).and_then(Value::as_i64)
+/// As [`at`], to be changed.
+pub fn at_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('/').skip(1).try_fold(value, |value, field| value.as_object_mut()?.get_mut(field))
 }
 
-pub fn flag(value: &Value, pointer: &str) -> bool {
-    value.pointer(pointer).and_then(Value::as_bool).unwrap_or_default()
+/// The value of an annotation, whose name may have a slash.
+pub fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    at(object, "/metadata/annotations")?.get(name)?.as_str()
 }
 
-/// The elements at a pointer; none when there is no list.
-pub fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+/// The text at a path; empty when there is none.
+pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    at(value, path).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The fields at a pointer; none when there is no object.
-pub fn entries<'a>(
-    value: &'a Value,
-    pointer: &str,
-) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_object).into_iter().flatten()
+pub fn int(value: &Value, path: &str) -> Option<i64> {
+    at(value, path).and_then(Value::as_i64)
+}
+
+pub fn flag(value: &Value, path: &str) -> bool {
+    at(value, path).and_then(Value::as_bool).unwrap_or_default()
+}
+
+/// The elements at a path; none when there is no list.
+pub fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+    at(value, path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The fields at a path; none when there is no object.
+pub fn entries<'a>(value: &'a Value, path: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+    at(value, path).and_then(Value::as_object).into_iter().flatten()
 }
 
 /// A value that is there and not null.
-pub fn present<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
-    value.pointer(pointer).filter(|v| !v.is_null())
+pub fn present<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    at(value, path).filter(|v| !v.is_null())
 }
 
-pub fn has(value: &Value, pointer: &str) -> bool {
-    present(value, pointer).is_some()
+pub fn has(value: &Value, path: &str) -> bool {
+    present(value, path).is_some()
 }
 
 /// The element of a list of objects whose `key` is `wanted`.
@@ -77,16 +90,16 @@ pub fn ensure<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     Some(field).filter(|f| f.is_object())
 }
 
-/// Calls `f` with the object at a pointer, if there is one.
-pub fn with(object: &mut Value, pointer: &str, f: impl FnOnce(&mut Value)) {
-    if let Some(value) = object.pointer_mut(pointer).filter(|v| v.is_object()) {
+/// Calls `f` with the object at a path, if there is one.
+pub fn with(object: &mut Value, path: &str, f: impl FnOnce(&mut Value)) {
+    if let Some(value) = at_mut(object, path).filter(|v| v.is_object()) {
         f(value);
     }
 }
 
-/// Calls `f` with each object of the list at a pointer.
-pub fn each(object: &mut Value, pointer: &str, f: impl FnMut(&mut Value)) {
-    if let Some(items) = object.pointer_mut(pointer).and_then(Value::as_array_mut) {
+/// Calls `f` with each object of the list at a path.
+pub fn each(object: &mut Value, path: &str, f: impl FnMut(&mut Value)) {
+    if let Some(items) = at_mut(object, path).and_then(Value::as_array_mut) {
         items.iter_mut().filter(|v| v.is_object()).for_each(f);
     }
 }

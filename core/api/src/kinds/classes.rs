@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::volume_attributes_class::forbidden_updates;
 use crate::{
-    access::{default, entries, flag, int, list, present, text},
+    access::{annotation, default, entries, flag, int, list, present, text},
     field::FieldError,
     kind::{Column, Kind},
     pod,
@@ -19,7 +19,7 @@ const SYSTEM: [(&str, i64); 2] =
 
 const MOST_PARAMETERS: usize = 512;
 const PARAMETERS_LIMIT: usize = 256 * 1024;
-const IS_DEFAULT: &str = "/metadata/annotations/storageclass.kubernetes.io~1is-default-class";
+const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 pub static PRIORITY_CLASS: Kind = Kind {
     short_names: &["pc"],
@@ -221,7 +221,7 @@ fn topologies(terms: &[Value], errors: &mut Errors) {
 }
 
 /// A class that is taken where none is named says so.
-pub fn name_with_default(class: &Value, annotation: &str) -> String {
+pub fn name_with_default(class: &Value, is_default: &str) -> String {
     let name = text(class, "/metadata/name");
-    if text(class, annotation) == "true" { format!("{name} (default)") } else { name.to_owned() }
+    if annotation(class, is_default) == Some("true") { format!("{name} (default)") } else { name.to_owned() }
 }

@@ -4,13 +4,15 @@ use serde_json::{Value, json};
 
 use super::service::ingress_point;
 use crate::{
-    access::{default, has, keep_status, list, present, set, text, with},
+    access::{annotation, default, has, keep_status, list, present, set, text, with},
     field::FieldError,
     kind::{Column, Kind, Subresource},
-    table::{AGE, NAME, first_few, text_or, text_or_none},
+    table::{AGE, NAME, first_few, text_or},
     validate::{Errors, domain_path, names, obey, one_of, port, unchanged},
 };
 
+/// The annotation that named the class before there was a field for it.
+const OLD_CLASS: &str = "kubernetes.io/ingress.class";
 const GROUP: &str = "networking.k8s.io";
 const PATH_TYPES: &[&str] = &["Exact", "ImplementationSpecific", "Prefix"];
 /// What gateways read in different ways.
@@ -101,14 +103,14 @@ fn validate(ingress: &Value) -> Errors {
 /// The annotation of old names a class too, and it must be the same one.
 fn validate_create(ingress: &Value) -> Errors {
     let mut errors = Vec::new();
-    let old = present(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
-    let class = present(ingress, "/spec/ingressClassName");
+    let old = annotation(ingress, OLD_CLASS);
+    let class = present(ingress, "/spec/ingressClassName").and_then(Value::as_str);
     if let (Some(old), Some(class)) = (old, class)
         && old != class
     {
         let field = "metadata.annotations[kubernetes.io/ingress.class]";
         let detail = "must match `ingressClassName` when both are specified";
-        errors.push(FieldError::invalid(field, old, detail));
+        errors.push(FieldError::invalid(field, &old.into(), detail));
     }
     errors
 }
@@ -238,9 +240,8 @@ fn validate_class(class: &Value) -> Errors {
 }
 
 fn class(ingress: &Value) -> Value {
-    let old = "/metadata/annotations/kubernetes.io~1ingress.class";
     match text(ingress, "/spec/ingressClassName") {
-        "" => text_or_none(ingress, old),
+        "" => annotation(ingress, OLD_CLASS).filter(|old| !old.is_empty()).unwrap_or("<none>").into(),
         name => name.into(),
     }
 }

@@ -39,7 +39,7 @@ pub static KIND: Kind = Kind {
     )
 };
 
-const IS_DEFAULT: &str = "/metadata/annotations/volumeattributesclass.kubernetes.io~1is-default-class";
+const IS_DEFAULT: &str = "volumeattributesclass.kubernetes.io/is-default-class";
 
 /// These fields stay as they are.
 pub fn forbidden_updates(new: &Value, old: &Value, fields: &[&str]) -> Errors {

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    access::{default, each, ensure, flag, has, int, remove, set, text, with},
+    access::{at, default, each, ensure, flag, has, int, remove, set, text, with},
     amounts,
 };
 
@@ -80,7 +80,7 @@ fn requests_of_pod(spec: &mut Value) {
 
 /// A limit without a request is the request.
 fn requests_from_limits(container: &mut Value) {
-    let Some(limits) = container.pointer("/resources/limits").and_then(Value::as_object).cloned() else {
+    let Some(limits) = at(container, "/resources/limits").and_then(Value::as_object).cloned() else {
         return;
     };
     let Some(resources) = ensure(container, "resources") else { return };

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    access::{each, entries, find, int, list, present, remove, set, text, with},
+    access::{at, each, entries, find, int, list, present, remove, set, text, with},
     field::FieldError,
     validate::Errors,
 };
@@ -110,7 +110,7 @@ fn gates(is: &Value, was: &Value, errors: &mut Errors) {
 /// back in `is`, so that the rest can be compared.
 fn narrower(is: &mut Value, was: &Value, errors: &mut Errors) {
     let kept =
-        |(key, value): (&String, &Value)| is.pointer("/nodeSelector").and_then(|s| s.get(key)) == Some(value);
+        |(key, value): (&String, &Value)| at(is, "/nodeSelector").and_then(|s| s.get(key)) == Some(value);
     if !entries(was, "/nodeSelector").all(kept) {
         let detail = "only additions are allowed (no mutations or deletions)";
         errors.push(FieldError::invalid("spec.nodeSelector", &is["nodeSelector"], detail));
@@ -145,7 +145,7 @@ fn put_back(is: &mut Value, was: &Value, key: &str) {
 /// Terms that are required may get more requirements, and none less.
 fn affinity(is: &Value, was: &Value, errors: &mut Errors) {
     let terms = |spec: &Value| {
-        spec.pointer(&format!("/affinity/nodeAffinity/{REQUIRED}/nodeSelectorTerms"))
+        at(spec, &format!("/affinity/nodeAffinity/{REQUIRED}/nodeSelectorTerms"))
             .and_then(Value::as_array)
             .cloned()
     };

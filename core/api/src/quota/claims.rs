@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use crate::{access::text, amounts::Amounts, quantity::Quantity};
+use crate::{
+    access::{annotation, text},
+    amounts::Amounts,
+    quantity::Quantity,
+};
 
 const BY_CLASS: &str = ".storageclass.storage.k8s.io/";
 const NAMES: &[&str] = &["persistentvolumeclaims", "requests.storage"];
@@ -27,9 +31,9 @@ pub fn add(claim: &Value, usage: &mut Amounts) {
 
 /// The class as the old annotation or the field names it.
 pub fn class_of(claim: &Value) -> &str {
-    match text(claim, "/metadata/annotations/volume.beta.kubernetes.io~1storage-class") {
-        "" => text(claim, "/spec/storageClassName"),
-        class => class,
+    match annotation(claim, "volume.beta.kubernetes.io/storage-class") {
+        None | Some("") => text(claim, "/spec/storageClassName"),
+        Some(class) => class,
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Errors, labels, names, unchanged};
 use crate::{
-    access::{entries, flag, has, list, text},
+    access::{at, entries, flag, has, list, text},
     field::FieldError,
     kind::Kind,
 };
@@ -15,8 +15,8 @@ pub fn validate(object: &Value, kind: &Kind) -> Errors {
     let mut errors = Vec::new();
     name(object, kind, &mut errors);
     namespace(object, kind, &mut errors);
-    labels::labels(object.pointer("/metadata/labels"), "metadata.labels", &mut errors);
-    annotations(object.pointer("/metadata").unwrap_or(&Value::Null), "metadata", &mut errors);
+    labels::labels(at(object, "/metadata/labels"), "metadata.labels", &mut errors);
+    annotations(at(object, "/metadata").unwrap_or(&Value::Null), "metadata", &mut errors);
     owners(object, &mut errors);
     for finalizer in list(object, "/metadata/finalizers") {
         labels::key_of(finalizer.as_str().unwrap_or_default(), "metadata.finalizers", &mut errors);

@@ -9,7 +9,7 @@
 
 use serde_json::Value;
 
-use crate::{field::FieldError, quantity::Quantity};
+use crate::{access::at, field::FieldError, quantity::Quantity};
 
 pub mod addresses;
 pub mod labels;
@@ -149,9 +149,9 @@ pub fn domain_path(text: &str, path: &str, errors: &mut Errors) {
 
 /// Fields at these pointers (`/spec/selector`) must be as they were.
 pub fn unchanged(new: &Value, old: &Value, pointers: &[&str]) -> Errors {
-    let changed = pointers.iter().filter(|p| new.pointer(p) != old.pointer(p));
+    let changed = pointers.iter().filter(|p| at(new, p) != at(old, p));
     let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
-    changed.map(|p| FieldError::immutable(field(p), new.pointer(p).unwrap_or(&Value::Null))).collect()
+    changed.map(|p| FieldError::immutable(field(p), at(new, p).unwrap_or(&Value::Null))).collect()
 }
 
 /// What a rule says of the text at `path`, as errors there.
