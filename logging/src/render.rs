@@ -1,4 +1,4 @@
-//! A record as a line: for a terminal, or as JSON.
+//! A record or a pattern as a line: for a terminal, or as JSON.
 //!
 //! What a container wrote is foreign text: escape sequences (colours, links,
 //! clipboard, cursor) and carriage returns in it could forge or hide lines on
@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::wire::LogRecord;
+use crate::wire::{FacetValue, LogRecord};
 
 /// How a record is written for people.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +72,16 @@ pub fn jsonl(record: &LogRecord) -> String {
 pub fn json(record: &LogRecord) -> String {
     // Plain data with text as keys: it can be written.
     inert(&serde_json::to_string(record).unwrap_or_default())
+}
+
+/// A pattern behind its count, for people.
+pub fn pattern(pattern: &FacetValue) -> String {
+    format!("{:>9}  {}", pattern.count, escaped(&pattern.value))
+}
+
+/// One JSON object with the keys count and pattern.
+pub fn pattern_json(pattern: &FacetValue) -> String {
+    inert(&json!({ "count": pattern.count, "pattern": pattern.value }).to_string())
 }
 
 /// JSON with the C1 controls escaped too: some terminals act on them, and JSON leaves
@@ -138,6 +148,13 @@ fn level_colour(level: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_are_lines() {
+        let value = FacetValue { value: "GET <*>\n\tat\x1b[2J <ip>".into(), count: 12 };
+        assert_eq!(pattern(&value), "       12  GET <*>\\n\tat\\x1b[2J <ip>");
+        assert_eq!(pattern_json(&value), r#"{"count":12,"pattern":"GET <*>\n\tat\u001b[2J <ip>"}"#);
+    }
 
     fn record(body: &str) -> LogRecord {
         LogRecord {

@@ -69,6 +69,9 @@ pub struct FacetsRequest {
     /// How many values a field, 1 to 1,000; 20 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Adds the field `pattern`: lines that differ only in numbers, ids, times and addresses are one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub patterns: bool,
 }
 
 /// One record, as users see it.
@@ -156,7 +159,8 @@ pub struct FacetValue {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FacetsAnswer {
-    /// Keys `namespace`, `pod`, `container`, `level`, `node`; most frequent value first.
+    /// Keys `namespace`, `pod`, `container`, `level`, `node`, and `pattern` if asked for; most
+    /// frequent value first.
     pub facets: BTreeMap<String, Vec<FacetValue>>,
     /// All records that matched.
     pub count: u64,
@@ -203,4 +207,7 @@ pub struct NodeRequest {
     /// Bars of a histogram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buckets: Option<usize>,
+    /// Facets with patterns.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub patterns: bool,
 }

@@ -1,27 +1,37 @@
 //! A block: up to 4,096 records of one stream, sealed and compressed as one.
 //!
 //! ```text
-//! records -> OpenBlock (plain, in memory) -> SealedBlock: columns + bodies (codec), words + id filter (terms, filter)
+//! records -> OpenBlock (plain, in memory) -> SealedBlock: columns, templates, variables (writer), words + id filter (terms, filter)
+//! bytes   -> Reader: columns, then templates, then the bodies that are wanted
 //! ```
 //!
 //! The block is the unit of the index, not the record: a search asks which
 //! blocks may have its words and decodes those.
 
-mod codec;
+mod columns;
 mod filter;
+mod ints;
+mod reader;
+mod section;
+pub mod template;
 mod terms;
 mod varint;
+mod writer;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use codec::{Columns, CorruptBlock, bodies, columns, records};
+pub use columns::Columns;
 pub use filter::IdFilter;
+pub use reader::{Reader, Templates};
+pub use section::CorruptBlock;
 pub use terms::{Terms, Words};
+pub use writer::encode_plain;
 
 use crate::{
+    parse::MAX_BODY,
     query::text,
     record::{Level, Record, StreamInfo},
 };
@@ -30,6 +40,13 @@ use crate::{
 pub const MAX_RECORDS: usize = 4096;
 /// Bytes of bodies of a full block; the record that crosses it is the last.
 pub const MAX_BYTES: usize = 1 << 20;
+/// Bytes of bodies that any block may have.
+pub const MAX_BODIES: usize = MAX_BYTES + 2 * MAX_BODY;
+
+/// All records of a block. Their bodies share one buffer.
+pub fn records(block: &[u8]) -> Result<Vec<Record>, CorruptBlock> {
+    Reader::open(block)?.records()
+}
 
 /// What a block has, for skipping it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +102,7 @@ impl SealedBlock {
             terms.add(&record.body);
         }
         let (words, ids) = terms.finish();
-        let data = codec::encode(records)?.into();
+        let data = writer::encode(records)?.into();
         Ok(Self { info, head: BlockHead::of(records), data, words, ids })
     }
 

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::Source;
 
+// The bench measures on the same lines.
+#[path = "../../benches/blocks/mix.rs"]
+mod mix;
+
 fn info() -> Arc<StreamInfo> {
     Arc::new(StreamInfo {
         namespace: "ns".into(),
@@ -42,6 +46,26 @@ proptest! {
     }
 
     #[test]
+    fn a_block_of_version_1_is_read(input in proptest::collection::vec(record(), 1..100)) {
+        let block = encode_plain(&input).expect("encoded");
+        prop_assert_eq!(block[3], 1);
+        prop_assert_eq!(records(&block).expect("sound"), input);
+    }
+
+    #[test]
+    fn chosen_bodies_are_read_alone(input in proptest::collection::vec(record(), 1..100), chosen in any::<u64>()) {
+        let block = SealedBlock::seal(info(), &input).expect("sealed");
+        let reader = Reader::open(&block.data).expect("sound");
+        let templates = reader.templates().expect("sound").expect("version 2 has them");
+        prop_assert_eq!(templates.of().len(), input.len());
+        let wanted = |at: usize| chosen >> (at % 64) & 1 == 1;
+        let bodies = reader.bodies(Some(&templates), wanted).expect("sound");
+        for (at, body) in bodies.iter().enumerate().filter(|(at, _)| wanted(*at)) {
+            prop_assert_eq!(body, &input[at].body);
+        }
+    }
+
+    #[test]
     fn a_block_may_have_every_token_of_its_bodies_and_fields(input in proptest::collection::vec(record(), 1..60)) {
         let block = SealedBlock::seal(info(), &input).expect("sealed");
         for record in &input {
@@ -66,11 +90,75 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-        let mut block = b"TPB\x01".to_vec();
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), version in 1u8..3) {
+        let mut block = b"TPB".to_vec();
+        block.push(version);
         block.extend(bytes);
         let _ = records(&block);
     }
+
+    /// What is behind the checksums, changed: an error or other records, never a panic.
+    #[test]
+    fn abuse_31_sections_that_lie_are_refused(
+        input in proptest::collection::vec(record(), 1..40),
+        which in 0usize..3,
+        at in any::<usize>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let block = SealedBlock::seal(info(), &input).expect("sealed").data;
+        let (mut rest, mut forged) = (&block[4..], block[..4].to_vec());
+        let mut number = 0;
+        while !rest.is_empty() {
+            let mut raw = section::Section::take(&mut rest).expect("sound").unpack().expect("sound");
+            if number == which && !raw.is_empty() {
+                let at = at % raw.len();
+                raw[at] = byte;
+                raw.truncate(if cut { at } else { raw.len() });
+            }
+            section::put(&mut forged, &raw).expect("packed");
+            number += 1;
+        }
+        let _ = records(&forged);
+    }
+}
+
+#[test]
+fn abuse_32_a_small_block_takes_no_great_memory() {
+    // 65,536 records of a template with 255 variables of one value each: 16 million words in a few bytes.
+    let mut forged = b"TPB\x02".to_vec();
+    let constant = [4u8, 1, 7];
+    let count = [0x80u8, 0x80, 0x04];
+    let zero = [4u8, 1, 0];
+    let columns = [&count[..], &zero, &zero, &zero, &zero].concat();
+    let key: Vec<u8> = [0u8, 4].repeat(255);
+    let templates = [&[1u8][..], &zero, &[4, 1, 0xfe, 3], &zero, &key].concat();
+    let part = constant.repeat(255);
+    let variables = [&[0xfd, 5][..], &part].concat();
+    for raw in [&columns, &templates, &variables] {
+        section::put(&mut forged, raw).expect("packed");
+    }
+    let reader = Reader::open(&forged).expect("columns");
+    assert_eq!(reader.columns().len(), 1 << 16);
+    assert!(reader.templates().expect("templates").is_some_and(|templates| templates.len() == 1));
+    assert_eq!(records(&forged), Err(CorruptBlock("its variables can't be")));
+}
+
+#[test]
+fn templates_make_blocks_smaller() {
+    let (mut split, mut plain) = (0, 0);
+    for (seed, program) in mix::Program::ALL.into_iter().enumerate() {
+        let input = mix::stream(program, seed as u64 + 1, MAX_RECORDS, 200_000_000);
+        let block = SealedBlock::seal(info(), &input).expect("sealed");
+        assert_eq!(records(&block.data).expect("sound"), input);
+        let reader = Reader::open(&block.data).expect("sound");
+        let templates = reader.templates().expect("sound").expect("version 2 has them");
+        let before = encode_plain(&input).expect("encoded").len();
+        assert!(templates.len() < 100, "{program:?}: {} templates", templates.len());
+        split += block.data.len();
+        plain += before;
+    }
+    assert!(split * 100 < plain * 70, "{split} bytes, {plain} before");
 }
 
 #[test]

@@ -304,6 +304,11 @@ async fn the_root_merges_all_nodes_and_names_the_missing_one() {
     assert_eq!(histogram.buckets.iter().map(|bucket| bucket.count).collect::<Vec<_>>(), [0, 4]);
     let facets = cluster.root.facets(&master, &FacetsRequest::default()).await.expect("an answer");
     assert_eq!(facets.facets["node"].iter().map(|value| value.count).collect::<Vec<_>>(), [2, 2]);
+    assert!(!facets.facets.contains_key("pattern"));
+    let with_patterns = FacetsRequest { patterns: true, limit: Some(1), ..FacetsRequest::default() };
+    let facets = cluster.root.facets(&master, &with_patterns).await.expect("an answer");
+    let patterns: Vec<_> = facets.facets["pattern"].iter().map(|p| (p.value.as_str(), p.count)).collect();
+    assert_eq!(patterns, [("error of ops on <*>", 2)]);
     let wrong = SearchRequest { query: "level:loud".into(), ..SearchRequest::default() };
     let Err(RootError::Invalid(message)) = cluster.root.search(&master, &wrong).await else {
         panic!("no error")

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! on_stream (names, labels) -> on_block (levels, tokens) -> verdict -> matches (record by record)
+//!                                                                  -> on_template, on_row before it
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,7 +17,10 @@ use super::{
     ast::{Expr, Glob, Op, Text, Value},
     fields, glob, text,
 };
-use crate::record::{Level, Record, Source, StreamInfo};
+use crate::{
+    block::template::{self, Piece, class},
+    record::{Level, Record, Source, StreamInfo},
+};
 
 /// Bytes that a compiled regular expression may take, and its cache.
 const REGEX_SIZE: usize = 1 << 20;
@@ -62,8 +66,9 @@ enum Node {
 
 #[derive(Debug)]
 enum Leaf {
-    /// Finds something in the body, which then has these tokens.
-    Body { regex: Regex, tokens: Vec<Vec<u8>> },
+    /// Finds something in the body, which then has these tokens. `in_template`: if it
+    /// is anywhere, it is in the body's template.
+    Body { regex: Regex, tokens: Vec<Vec<u8>>, in_template: bool },
     /// A name of the stream.
     Meta { field: Meta, test: Test },
     /// One bit a level.
@@ -177,6 +182,33 @@ impl Compiled {
         }
     }
 
+    /// What a block's verdicts become for the records of a template, by its key.
+    pub fn on_template(&self, verdicts: &[Verdict], key: &[u8]) -> Vec<Verdict> {
+        let Some(seen) = Seen::of(key) else { return verdicts.to_vec() };
+        let judge = |(leaf, verdict): (&Leaf, &Verdict)| match leaf {
+            Leaf::Body { regex, tokens, in_template } if *verdict == Verdict::Maybe => {
+                if *in_template {
+                    Verdict::of(regex.is_match(&seen.text))
+                } else if tokens.iter().filter(|token| is_literal(token)).all(|token| seen.has(token)) {
+                    Verdict::Maybe
+                } else {
+                    Verdict::No
+                }
+            }
+            _ => *verdict,
+        };
+        self.leaves.iter().zip(verdicts).map(judge).collect()
+    }
+
+    /// What they say of a record with this level and source.
+    pub fn on_row(&self, verdicts: &[Verdict], level: Level, source: Source) -> Verdict {
+        self.root.verdict(&|leaf| match (verdicts[leaf], &self.leaves[leaf]) {
+            (Verdict::Maybe, Leaf::Level(mask)) => Verdict::of(mask & (1 << level as u8) != 0),
+            (Verdict::Maybe, Leaf::Source(mask)) => Verdict::of(mask & (1 << source as u8) != 0),
+            (verdict, _) => verdict,
+        })
+    }
+
     /// All tokens that [`Compiled::on_block`] may ask for.
     pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
         self.leaves
@@ -190,7 +222,7 @@ impl Compiled {
 
     /// What the leaves' verdicts say together.
     pub fn verdict(&self, verdicts: &[Verdict]) -> Verdict {
-        self.root.verdict(verdicts)
+        self.root.verdict(&|leaf| verdicts[leaf])
     }
 
     /// Whether a record matches; `verdicts` are of its stream or block.
@@ -204,20 +236,20 @@ impl Compiled {
 }
 
 impl Node {
-    fn verdict(&self, verdicts: &[Verdict]) -> Verdict {
+    fn verdict(&self, of: &dyn Fn(usize) -> Verdict) -> Verdict {
         match self {
             Node::All => Verdict::Yes,
-            Node::Leaf(leaf) => verdicts[*leaf],
-            Node::Not(inner) => match inner.verdict(verdicts) {
+            Node::Leaf(leaf) => of(*leaf),
+            Node::Not(inner) => match inner.verdict(of) {
                 Verdict::No => Verdict::Yes,
                 Verdict::Maybe => Verdict::Maybe,
                 Verdict::Yes => Verdict::No,
             },
             Node::And(parts) => {
-                parts.iter().map(|part| part.verdict(verdicts)).min_by_key(rank).unwrap_or(Verdict::Yes)
+                parts.iter().map(|part| part.verdict(of)).min_by_key(rank).unwrap_or(Verdict::Yes)
             }
             Node::Or(parts) => {
-                parts.iter().map(|part| part.verdict(verdicts)).max_by_key(rank).unwrap_or(Verdict::No)
+                parts.iter().map(|part| part.verdict(of)).max_by_key(rank).unwrap_or(Verdict::No)
             }
         }
     }
@@ -231,6 +263,41 @@ impl Node {
             Node::Or(parts) => parts.iter().any(|part| part.matches(leaf)),
         }
     }
+}
+
+/// A template as queries see it: with a byte in the place of each variable that
+/// is part of a token and that no query has.
+struct Seen {
+    text: Vec<u8>,
+}
+
+impl Seen {
+    const VARIABLE: u8 = 0xff;
+
+    /// `None` when nothing can be told from the template.
+    fn of(key: &[u8]) -> Option<Self> {
+        let mut text = Vec::with_capacity(key.len());
+        for piece in template::pieces(key) {
+            match piece {
+                Piece::Literal(literal) => text.extend_from_slice(literal),
+                Piece::Slot(class::WHOLE) => return None,
+                Piece::Slot(_) => text.push(Self::VARIABLE),
+            }
+        }
+        Some(Self { text })
+    }
+
+    fn has(&self, token: &[u8]) -> bool {
+        let mut has = false;
+        text::for_each_token(&self.text, |other| has |= other == token);
+        has
+    }
+}
+
+/// Whether a token stands in templates only, never in a variable.
+fn is_literal(token: impl AsRef<[u8]>) -> bool {
+    let token = token.as_ref();
+    !token.iter().any(u8::is_ascii_digit) && !template::may_hide(token)
 }
 
 fn rank(verdict: &Verdict) -> u8 {
@@ -297,9 +364,14 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
         Expr::And(parts) => return Ok(Node::And(all(parts, leaves)?)),
         Expr::Or(parts) => return Ok(Node::Or(all(parts, leaves)?)),
         Expr::Text(text) => {
-            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens: glob::required_tokens(text) }
+            let tokens = glob::required_tokens(text);
+            let in_template =
+                matches!(text, Text::Exact(_)) && !tokens.is_empty() && tokens.iter().all(is_literal);
+            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens, in_template }
         }
-        Expr::Regex(pattern) => Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new() },
+        Expr::Regex(pattern) => {
+            Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new(), in_template: false }
+        }
         Expr::Field { name, value } => field(name, value)?,
     };
     leaves.push(leaf);

@@ -90,7 +90,8 @@ pub(super) async fn facets(
 ) -> Result<FacetsAnswer, RootError> {
     let started = Instant::now();
     let limit = request.limit.unwrap_or(20).clamp(1, 1000);
-    let node_request = node_request(&request.query, &request.since, &request.until)?;
+    let mut node_request = node_request(&request.query, &request.since, &request.until)?;
+    node_request.patterns = request.patterns;
     let (answers, scope) =
         scoped(root, user, request.namespace.as_deref(), node_request, "/v1/facets").await?;
     let mut answer = merge::facets(answers, limit);

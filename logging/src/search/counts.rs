@@ -1,14 +1,15 @@
 //! Histogram and facets: counts of what matches, without the records.
 //!
 //! A block that matches as a whole is counted from its head, or from its columns
-//! where its time crosses a bar; only the rest is decoded.
+//! where its time crosses a bar; of the rest as little is decoded as tells.
 
 use std::{collections::BTreeMap, time::Instant};
 
 use super::{
     Progress, Request,
-    plan::{self, Candidate},
-    shape,
+    look::{Look, Want},
+    patterns::Patterns,
+    plan, shape,
 };
 use crate::{
     index::Store,
@@ -41,11 +42,16 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
         if whole && bar(head.min_time) == bar(head.max_time) {
             add(&mut counts[bar(head.min_time)], &head.levels);
         } else {
-            each_hit(store, request, &candidate, &mut progress, |time, level| {
-                if let Some(bar) = counts.get_mut(bar(time)) {
-                    bar[level as usize] += 1;
-                }
-            });
+            let look = Look { store, request, candidate: &candidate, want: Want::Columns };
+            look.each(
+                &mut progress,
+                |_| true,
+                |found| {
+                    if let Some(bar) = counts.get_mut(bar(found.record.time)) {
+                        bar[found.record.level as usize] += 1;
+                    }
+                },
+            );
         }
     }
     let bucket = |(at, levels): (usize, &[u64; 7])| {
@@ -68,21 +74,34 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     answer
 }
 
-/// Counts by namespace, Pod, container, level and node.
+/// Counts by namespace, Pod, container, level and node; by pattern if the request says so.
 pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
     let mut sums: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut patterns = Patterns::default();
     for candidate in plan::plan(store, request, &mut progress) {
         if progress.is_late(request) {
             break;
         }
         let mut levels = [0u64; 7];
         let head = &candidate.head;
-        if candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time) {
+        let whole = candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time);
+        if whole && !request.patterns {
             add(&mut levels, &head.levels);
         } else {
-            each_hit(store, request, &candidate, &mut progress, |_, level| levels[level as usize] += 1);
+            let want = if request.patterns { Want::Templates } else { Want::Columns };
+            let look = Look { store, request, candidate: &candidate, want };
+            look.each(
+                &mut progress,
+                |_| true,
+                |found| {
+                    levels[found.record.level as usize] += 1;
+                    if request.patterns {
+                        patterns.add(found.key, 1);
+                    }
+                },
+            );
         }
         let count: u64 = levels.iter().sum();
         let info = &candidate.info;
@@ -99,6 +118,9 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
             *sums.entry("level").or_default().entry(level).or_default() += count;
         }
     }
+    if request.patterns {
+        sums.insert("pattern", patterns.shown());
+    }
     let count = sums.get("namespace").map_or(0, |values| values.values().sum());
     let facets =
         sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES))).collect();
@@ -106,35 +128,6 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
     answer.partial = shape::partial(node, store, progress);
     answer.took_ms = shape::millis(started);
     answer
-}
-
-/// Calls `hit` with time and level of every record of the block that matches.
-fn each_hit(
-    store: &Store,
-    request: &Request,
-    candidate: &Candidate,
-    progress: &mut Progress,
-    mut hit: impl FnMut(i64, Level),
-) {
-    if candidate.verdict == Verdict::Yes {
-        let columns = candidate.columns(store, progress);
-        progress.scanned += columns.times.len() as u64;
-        for (time, level) in columns.times.iter().zip(&columns.levels) {
-            if request.in_range(*time) {
-                hit(*time, *level);
-            }
-        }
-        return;
-    }
-    for (at, record) in candidate.records(store, progress).into_iter().enumerate() {
-        if at % 1024 == 1023 && progress.is_late(request) {
-            return;
-        }
-        progress.scanned += 1;
-        if request.in_range(record.time) && request.query.matches(&candidate.verdicts, &record) {
-            hit(record.time, record.level);
-        }
-    }
 }
 
 fn add(sums: &mut [u64; 7], levels: &[u32; 7]) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Request -> plan: every block gets a verdict from names, labels, time, levels, words, ids
-//!            (no: skipped; maybe: decoded and every record verified; yes: verified by its time only)
+//!            (no: skipped; maybe: looked into; yes: verified by its time only)
+//!         -> look: columns, then templates, then the bodies of records that are still undecided
 //!         -> top: the newest K  |  counts: histogram, facets     -> shape: the answer
 //! tail: the same query on records as they come
 //! ```
@@ -12,6 +13,8 @@
 //! the answer, and the rest answers.
 
 mod counts;
+mod look;
+mod patterns;
 mod plan;
 mod shape;
 mod tail;
@@ -28,7 +31,7 @@ pub use top::search;
 
 use crate::{
     query::{self, compile::Compiled},
-    record::{Position, Record},
+    record::Position,
     wire::NodeRequest,
 };
 
@@ -46,6 +49,8 @@ pub struct Request {
     pub before: Option<Position>,
     /// `None`: all.
     pub namespaces: Option<HashSet<String>>,
+    /// Facets have patterns too.
+    pub patterns: bool,
     pub deadline: Instant,
 }
 
@@ -66,6 +71,7 @@ impl Request {
             until: request.until,
             before: before.map_err(|error: crate::record::BadPosition| BadRequest(error.to_string()))?,
             namespaces: request.namespaces.clone().map(HashSet::from_iter),
+            patterns: request.patterns,
             deadline: Instant::now() + limit,
         })
     }
@@ -90,10 +96,12 @@ impl Request {
         self.in_range(min_time) && self.in_range(max_time) && self.before.is_none()
     }
 
-    fn is_before(&self, stream: &str, record: &Record) -> bool {
-        self.before.as_ref().is_none_or(|before| {
-            (record.time, stream, record.seq) < (before.time, before.stream.as_str(), before.seq)
-        })
+    fn is_before(&self, order: (i64, &str, u64)) -> bool {
+        self.before.as_ref().is_none_or(|before| order < (before.time, before.stream.as_str(), before.seq))
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 }
 
@@ -111,7 +119,7 @@ struct Progress {
 impl Progress {
     /// Notes that time is up, if it is.
     fn is_late(&mut self, request: &Request) -> bool {
-        self.late |= Instant::now() >= request.deadline;
+        self.late |= request.is_late();
         self.late
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Progress, Request};
 use crate::{
-    block::{self, BlockHead, Columns, SealedBlock},
+    block::{self, BlockHead, SealedBlock},
     index::{IndexError, Split, Store},
     query::{
         compile::{StreamView, Verdict},
@@ -159,29 +159,16 @@ impl Judged {
 }
 
 impl Candidate {
-    /// All records of the block; empty when its split is damaged, which is then reported.
-    pub fn records(&self, store: &Store, progress: &mut Progress) -> Vec<Record> {
-        let decoded = match &self.place {
-            Place::Open(records) => Ok(records.clone()),
-            _ => self.with_data(block::records),
-        };
-        self.sound(decoded, store, progress)
+    /// The records of a block that is not sealed yet.
+    pub fn open(&self) -> Option<&[Record]> {
+        match &self.place {
+            Place::Open(records) => Some(records),
+            _ => None,
+        }
     }
 
-    /// Times and levels of the block.
-    pub fn columns(&self, store: &Store, progress: &mut Progress) -> Columns {
-        let decoded = match &self.place {
-            Place::Open(records) => Ok(Columns {
-                times: records.iter().map(|record| record.time).collect(),
-                levels: records.iter().map(|record| record.level).collect(),
-                ..Columns::default()
-            }),
-            _ => self.with_data(block::columns),
-        };
-        self.sound(decoded, store, progress)
-    }
-
-    fn with_data<T>(
+    /// Decodes a sealed block's bytes.
+    pub fn with_data<T>(
         &self,
         decode: impl FnOnce(&[u8]) -> Result<T, block::CorruptBlock>,
     ) -> Result<T, IndexError> {
@@ -198,7 +185,13 @@ impl Candidate {
         }
     }
 
-    fn sound<T: Default>(&self, decoded: Result<T, IndexError>, store: &Store, progress: &mut Progress) -> T {
+    /// The decoded; nothing when the block's split is damaged, which is then reported.
+    pub fn sound<T: Default>(
+        &self,
+        decoded: Result<T, IndexError>,
+        store: &Store,
+        progress: &mut Progress,
+    ) -> T {
         decoded.unwrap_or_else(|error| {
             match &self.place {
                 Place::Split(split, _) => report(store, split, &error, progress),

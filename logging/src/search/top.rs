@@ -9,10 +9,13 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{MAX_RESULT_BYTES, Progress, Request, plan, shape};
+use super::{
+    MAX_RESULT_BYTES, Progress, Request,
+    look::{self, Row, Want},
+    plan, shape,
+};
 use crate::{
     index::Store,
-    query::compile::Verdict,
     record::{Labels, Position, Record, StreamInfo},
     wire::SearchAnswer,
 };
@@ -125,23 +128,29 @@ fn look_into(
     newest: &mut Newest,
     progress: &mut Progress,
 ) {
-    for (at, record) in candidate.records(store, progress).into_iter().enumerate() {
-        if at % 1024 == 1023 && progress.is_late(request) {
-            return;
+    let looked = look::Look { store, request, candidate, want: Want::Bodies };
+    // Both look at what was found so far, one after the other.
+    let newest = std::cell::RefCell::new(newest);
+    let takes = |row: &Row| {
+        let order = (row.time, &*candidate.key, row.seq);
+        if !request.is_before(order) {
+            return false;
         }
-        progress.scanned += 1;
-        if !request.in_range(record.time) || !request.is_before(&candidate.key, &record) {
-            continue;
-        }
+        let mut newest = newest.borrow_mut();
+        let taken = newest.takes(order);
+        newest.more |= !taken;
+        taken
+    };
+    looked.each(progress, takes, |found| {
+        // A copy, so that one hit doesn't hold its whole block in memory.
+        let body = Bytes::copy_from_slice(&found.record.body);
+        let record = Record { body, ..found.record };
+        let mut newest = newest.borrow_mut();
         if !newest.takes((record.time, &candidate.key, record.seq)) {
             newest.more = true;
-            continue;
+            return;
         }
-        if candidate.verdict == Verdict::Yes || request.query.matches(&candidate.verdicts, &record) {
-            // A copy, so that one hit doesn't hold its whole block in memory.
-            let record = Record { body: Bytes::copy_from_slice(&record.body), ..record };
-            let (key, info) = (candidate.key.clone(), candidate.info.clone());
-            newest.push(Hit { record, key, info, labels: candidate.labels.clone() });
-        }
-    }
+        let (key, info) = (candidate.key.clone(), candidate.info.clone());
+        newest.push(Hit { record, key, info, labels: candidate.labels.clone() });
+    });
 }

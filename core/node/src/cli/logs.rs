@@ -10,7 +10,7 @@ use futures::StreamExt;
 use tiphys_logging::{
     client,
     render::{self, Style},
-    wire::{LogRecord, NodeError, SearchRequest, TailLine},
+    wire::{FacetValue, FacetsRequest, LogRecord, NodeError, SearchRequest, TailLine},
 };
 
 use super::{Global, connect::Connect};
@@ -38,6 +38,7 @@ enum Format {
 ///   tiphys logs 'error AND pod:web-*' --since 15m
 ///   tiphys logs -A 'level:>=warn NOT "connection reset"' -f
 ///   tiphys logs -n shop 'app:cart status:500' -o jsonl
+///   tiphys logs 'level:error' --since 1h --patterns
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Logs {
@@ -56,12 +57,15 @@ pub struct Logs {
     /// Up to this time
     #[arg(long)]
     until: Option<String>,
-    /// The most records to print; 0 prints all
+    /// The most records, or patterns, to print; 0 prints all records, or 1,000 patterns
     #[arg(long, default_value_t = 100)]
     limit: usize,
     /// Go on with new records as they are written
     #[arg(short, long)]
     follow: bool,
+    /// Show how often each kind of line occurs: those that differ only in numbers, ids, times and addresses are one
+    #[arg(long, conflicts_with = "follow")]
+    patterns: bool,
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(flatten)]
@@ -71,6 +75,9 @@ pub struct Logs {
 impl Logs {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         let client = self.connect.client(global).await?;
+        if self.patterns {
+            return self.show_patterns(&client).await;
+        }
         // Connected first, searched afterwards: together they miss nothing.
         let tail = match self.follow {
             true => Some(client::tail(&client, &self.request(None)).await.or_asked(NEXT)?),
@@ -92,6 +99,31 @@ impl Logs {
                 }
                 TailLine::Partial { partial } => warn_partial(&[partial]),
             }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The most frequent pattern first.
+    async fn show_patterns(&self, client: &kube::Client) -> Outcome<ExitCode> {
+        let request = FacetsRequest {
+            query: self.query.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            namespace: self.namespace.clone(),
+            limit: Some(if self.limit == 0 { 1000 } else { self.limit.min(1000) }),
+            patterns: true,
+        };
+        let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
+        warn_partial(&answer.partial);
+        let patterns = answer.facets.remove("pattern").unwrap_or_default();
+        let lines = |of: fn(&FacetValue) -> String| -> Vec<String> { patterns.iter().map(of).collect() };
+        let text = match self.output {
+            Format::Text => lines(render::pattern).join("\n"),
+            Format::Jsonl => lines(render::pattern_json).join("\n"),
+            Format::Json => format!("[{}]", lines(render::pattern_json).join(",\n")),
+        };
+        if !text.is_empty() {
+            output::data(&format!("{text}\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

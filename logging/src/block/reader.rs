@@ -1,0 +1,243 @@
+//! The bytes of a block, read as far as somebody asks: columns at once, then
+//! templates, then the bodies of chosen records.
+//!
+//! Nothing that was written is believed before it is checked: damaged bytes are
+//! refused with [`CorruptBlock`], and no length takes memory that isn't there.
+
+use bytes::Bytes;
+
+use super::{
+    MAX_BODIES,
+    columns::{self, Columns},
+    ints,
+    section::{CorruptBlock, Section},
+    template,
+    varint::take,
+    writer::{MAGIC, MAX_SECTIONS, PLAIN, TEMPLATES},
+};
+use crate::record::Record;
+
+/// A block whose columns are read.
+pub struct Reader<'a> {
+    columns: Columns,
+    bodies: Bodies<'a>,
+}
+
+enum Bodies<'a> {
+    Plain { lengths: Vec<usize>, section: Section<'a> },
+    Split { templates: Section<'a>, variables: &'a [u8] },
+}
+
+/// The templates of a block.
+#[derive(Debug)]
+pub struct Templates {
+    /// The template of each record.
+    of: Vec<u32>,
+    text: Vec<u8>,
+    /// Where each key ends in `text`.
+    ends: Vec<usize>,
+    /// Which section of variables each is in.
+    sections: Vec<usize>,
+}
+
+impl Templates {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The template's key: see [`template::pieces`].
+    pub fn key(&self, number: usize) -> &[u8] {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[number]]
+    }
+
+    /// The template of each record.
+    pub fn of(&self) -> &[u32] {
+        &self.of
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the columns.
+    pub fn open(block: &'a [u8]) -> Result<Self, CorruptBlock> {
+        let no_block = CorruptBlock("it does not begin as a block");
+        let Some((magic, mut rest)) = block.split_at_checked(MAGIC.len() + 1) else { return Err(no_block) };
+        if !magic.starts_with(&MAGIC) {
+            return Err(no_block);
+        }
+        let short = CorruptBlock("its columns end early");
+        let first = match magic[MAGIC.len()] {
+            PLAIN | TEMPLATES => Section::take(&mut rest)?.unpack()?,
+            _ => return Err(CorruptBlock("its version is not known")),
+        };
+        let second = Section::take(&mut rest)?;
+        if magic[MAGIC.len()] == PLAIN {
+            let (columns, lengths) = columns::read_plain(&first).ok_or(short)?;
+            return Ok(Self { columns, bodies: Bodies::Plain { lengths, section: second } });
+        }
+        let columns = columns::read(&first).ok_or(short)?;
+        Ok(Self { columns, bodies: Bodies::Split { templates: second, variables: rest } })
+    }
+
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// The templates; `None` in a block of version 1, which has none.
+    pub fn templates(&self) -> Result<Option<Templates>, CorruptBlock> {
+        let Bodies::Split { templates, .. } = &self.bodies else { return Ok(None) };
+        let raw = templates.unpack()?;
+        read_templates(&raw, self.columns.len()).map(Some).ok_or(CorruptBlock("its templates can't be"))
+    }
+
+    /// The bodies of the records that are wanted, the others empty. They share one
+    /// buffer. `templates` are this block's.
+    pub fn bodies(
+        &self,
+        templates: Option<&Templates>,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Bytes>, CorruptBlock> {
+        match (&self.bodies, templates) {
+            (Bodies::Plain { lengths, section }, _) => plain(*section, lengths),
+            (Bodies::Split { variables, .. }, Some(templates)) => self.join(templates, variables, &wanted),
+            (Bodies::Split { .. }, None) => {
+                let templates = self.templates()?;
+                self.bodies(Some(&templates.ok_or(CorruptBlock("it has no templates"))?), wanted)
+            }
+        }
+    }
+
+    /// Consumes the reader for all records.
+    pub fn records(self) -> Result<Vec<Record>, CorruptBlock> {
+        let bodies = self.bodies(None, |_| true)?;
+        let columns = self.columns;
+        let record = |(at, body): (usize, Bytes)| Record {
+            time: columns.times[at],
+            seq: columns.seqs[at],
+            level: columns.levels[at],
+            source: columns.sources[at],
+            body,
+        };
+        Ok(bodies.into_iter().enumerate().map(record).collect())
+    }
+
+    fn join(
+        &self,
+        templates: &Templates,
+        mut variables: &'a [u8],
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<Bytes>, CorruptBlock> {
+        let members = members(templates);
+        let is_wanted = |number: &usize| members[*number].iter().any(|record| wanted(*record as usize));
+        let mut joined = Joined { text: Vec::new(), spans: vec![(0, 0); templates.of.len()] };
+        let n_sections = templates.sections.iter().max().map_or(0, |last| last + 1);
+        for section in 0..n_sections {
+            let packed = Section::take(&mut variables)?;
+            let inside = || (0..templates.len()).filter(|number| templates.sections[*number] == section);
+            // What stands behind the last one needs no look.
+            let Some(last) = inside().rfind(is_wanted) else { continue };
+            let raw = packed.unpack()?;
+            let mut rest = raw.as_slice();
+            for number in inside().take_while(|number| *number <= last) {
+                let part = part(&mut rest).ok_or(CAN_NOT_BE)?;
+                if is_wanted(&number) {
+                    let key = templates.key(number);
+                    joined.add(key, part, &members[number], &self.columns.times, wanted).ok_or(CAN_NOT_BE)?;
+                }
+            }
+        }
+        if !variables.is_empty() {
+            return Err(CorruptBlock("something follows it"));
+        }
+        let text = Bytes::from(joined.text);
+        Ok(joined.spans.into_iter().map(|(start, end)| text.slice(start..end)).collect())
+    }
+}
+
+const CAN_NOT_BE: CorruptBlock = CorruptBlock("its variables can't be");
+
+/// Bodies, put together.
+struct Joined {
+    text: Vec<u8>,
+    /// Where each record's stands.
+    spans: Vec<(usize, usize)>,
+}
+
+impl Joined {
+    /// The wanted ones of a template's records.
+    fn add(
+        &mut self,
+        key: &[u8],
+        part: &[u8],
+        members: &[u32],
+        times: &[i64],
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Option<()> {
+        let template = template::Template::read(key, part, members.len())?;
+        for (at, record) in members.iter().map(|record| *record as usize).enumerate() {
+            if wanted(record) {
+                let start = self.text.len();
+                template::join(&mut self.text, &template, at, times[record])?;
+                self.spans[record] = (start, self.text.len());
+            }
+        }
+        Some(())
+    }
+}
+
+/// Takes a template's columns off the front.
+fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take(bytes)?).ok()?;
+    let (part, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(part)
+}
+
+fn plain(section: Section<'_>, lengths: &[usize]) -> Result<Vec<Bytes>, CorruptBlock> {
+    let mut raw = Bytes::from(section.unpack()?);
+    let mut bodies = Vec::with_capacity(lengths.len());
+    for length in lengths {
+        if *length > raw.len() {
+            return Err(CorruptBlock("its bodies end early"));
+        }
+        bodies.push(raw.split_to(*length));
+    }
+    Ok(bodies)
+}
+
+/// The records of each template, ascending.
+fn members(templates: &Templates) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); templates.len()];
+    for (record, template) in templates.of.iter().enumerate() {
+        members[*template as usize].push(record as u32);
+    }
+    members
+}
+
+fn read_templates(mut raw: &[u8], count: usize) -> Option<Templates> {
+    let raw = &mut raw;
+    // Each has a record.
+    let n_templates = usize::try_from(take(raw)?).ok().filter(|n| *n <= count)?;
+    let number = |number: u64| u32::try_from(number).ok().filter(|number| (*number as usize) < n_templates);
+    let of = ints::read(raw, count)?.into_iter().map(number).collect::<Option<_>>()?;
+    let mut end = 0usize;
+    let mut end_of = |length: u64| {
+        end = end.checked_add(usize::try_from(length).ok()?).filter(|end| *end <= 2 * MAX_BODIES)?;
+        Some(end)
+    };
+    let ends: Vec<usize> =
+        ints::read(raw, n_templates)?.into_iter().map(&mut end_of).collect::<Option<_>>()?;
+    let section = |section: u64| usize::try_from(section).ok().filter(|section| *section < MAX_SECTIONS);
+    let sections = ints::read(raw, n_templates)?.into_iter().map(section).collect::<Option<_>>()?;
+    (raw.len() == ends.last().copied().unwrap_or(0)).then(|| Templates {
+        of,
+        text: raw.to_vec(),
+        ends,
+        sections,
+    })
+}

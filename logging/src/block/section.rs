@@ -1,0 +1,65 @@
+//! Sections: the pieces of a block that can be read alone.
+//!
+//! ```text
+//! bytes when unpacked (u32 LE), bytes (u32 LE), CRC-32 of the bytes (u32 LE), zstd frame
+//! ```
+//!
+//! Each has its own checksum, and a length that can't be is refused before
+//! memory is taken.
+
+const HEAD: usize = 12;
+const ZSTD_LEVEL: i32 = 3;
+/// No section is longer when unpacked.
+pub const MAX_SECTION: usize = 4 * super::MAX_BODIES;
+
+/// The bytes are no block, or were changed.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+#[error("block is damaged: {0}")]
+pub struct CorruptBlock(pub(super) &'static str);
+
+/// Appends a section.
+pub fn put(block: &mut Vec<u8>, raw: &[u8]) -> std::io::Result<()> {
+    if raw.len() > MAX_SECTION {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "a section is too long"));
+    }
+    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
+    block.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+    block.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+    block.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+    block.extend_from_slice(&packed);
+    Ok(())
+}
+
+/// A section, not yet unpacked.
+#[derive(Debug, Clone, Copy)]
+pub struct Section<'a> {
+    packed: &'a [u8],
+    length: usize,
+    crc: u32,
+}
+
+impl<'a> Section<'a> {
+    /// Takes the first section off the front.
+    pub fn take(bytes: &mut &'a [u8]) -> Result<Self, CorruptBlock> {
+        let short = CorruptBlock("it ends early");
+        let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Err(short) };
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let Some((packed, rest)) = rest.split_at_checked(number(4) as usize) else { return Err(short) };
+        *bytes = rest;
+        Ok(Self { packed, length: number(0) as usize, crc: number(8) })
+    }
+
+    /// Its bytes, checked.
+    pub fn unpack(self) -> Result<Vec<u8>, CorruptBlock> {
+        if crc32fast::hash(self.packed) != self.crc {
+            return Err(CorruptBlock("its checksum is wrong"));
+        }
+        if self.length > MAX_SECTION {
+            return Err(CorruptBlock("a length is too great"));
+        }
+        match zstd::bulk::decompress(self.packed, self.length) {
+            Ok(raw) if raw.len() == self.length => Ok(raw),
+            _ => Err(CorruptBlock("it can't be unpacked")),
+        }
+    }
+}

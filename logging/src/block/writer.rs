@@ -1,0 +1,140 @@
+//! Records as the bytes of a block.
+//!
+//! ```text
+//! "TPB" version   section of columns   section of templates   sections of variables...
+//! templates:  how many; the template of each record; lengths of the keys; which section
+//!             has the variables of each template; the keys
+//! variables:  of each template of the section, ascending: length, a column a slot
+//! ```
+//!
+//! Templates with much to say have a section of their own, so that a search
+//! unpacks what it needs; the others share the first. Version 1 had one section
+//! of bodies in the place of templates and variables. It is still read, and
+//! written only to be measured against.
+
+use std::io;
+
+use super::{
+    MAX_BODIES, columns, ints, section,
+    template::{self, Intern, Piece, Scratch},
+    varint::put,
+};
+use crate::record::Record;
+
+pub const MAGIC: [u8; 3] = *b"TPB";
+pub const PLAIN: u8 = 1;
+pub const TEMPLATES: u8 = 2;
+/// Bytes of columns, before zstd, that are worth a section of their own.
+const OWN_SECTION: usize = 8 << 10;
+/// Sections of variables at most.
+pub const MAX_SECTIONS: usize = 32;
+
+/// Records as a block of the newest version.
+pub fn encode(records: &[Record]) -> io::Result<Vec<u8>> {
+    let bodies: usize = records.iter().map(|record| record.body.len()).sum();
+    if bodies > MAX_BODIES || records.len() > columns::MAX_COUNT {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the records are too many for a block"));
+    }
+    let split = Split::of(records);
+    let mut block = begin(TEMPLATES);
+    section::put(&mut block, &columns::write(records))?;
+    let mut sections = vec![Vec::new()];
+    let placed = split.write_variables(records, &mut sections);
+    section::put(&mut block, &split.write_templates(&placed))?;
+    sections.iter().try_for_each(|raw| section::put(&mut block, raw))?;
+    Ok(block)
+}
+
+/// Records as a block of version 1.
+pub fn encode_plain(records: &[Record]) -> io::Result<Vec<u8>> {
+    let mut bodies = Vec::with_capacity(records.iter().map(|record| record.body.len()).sum());
+    for record in records {
+        bodies.extend_from_slice(&record.body);
+    }
+    let mut block = begin(PLAIN);
+    section::put(&mut block, &columns::write_plain(records))?;
+    section::put(&mut block, &bodies)?;
+    Ok(block)
+}
+
+fn begin(version: u8) -> Vec<u8> {
+    let mut block = MAGIC.to_vec();
+    block.push(version);
+    block
+}
+
+/// The bodies of a block, split.
+struct Split {
+    templates: Intern,
+    /// The template of each record.
+    of: Vec<u64>,
+    /// Variables of all records, one after the other.
+    values: Vec<u64>,
+    /// Where each record's begin.
+    starts: Vec<usize>,
+}
+
+impl Split {
+    fn of(records: &[Record]) -> Self {
+        let mut split = Self {
+            templates: Intern::default(),
+            of: Vec::with_capacity(records.len()),
+            values: Vec::with_capacity(records.len() * 8),
+            starts: Vec::with_capacity(records.len()),
+        };
+        let mut key = Vec::with_capacity(256);
+        for record in records {
+            split.starts.push(split.values.len());
+            template::split(&record.body, record.time, &mut key, &mut split.values);
+            split.of.push(u64::from(split.templates.number(&key)));
+        }
+        split
+    }
+
+    /// The section of each template.
+    fn write_variables(&self, records: &[Record], sections: &mut Vec<Vec<u8>>) -> Vec<u64> {
+        let mut members = vec![Vec::new(); self.templates.count()];
+        for (record, template) in self.of.iter().enumerate() {
+            members[*template as usize].push(record);
+        }
+        let mut scratch = Scratch::default();
+        let (mut bodies, mut values, mut part): (Vec<&[u8]>, Vec<u64>, Vec<u8>) = Default::default();
+        let mut placed = Vec::with_capacity(members.len());
+        for (number, members) in members.iter().enumerate() {
+            part.clear();
+            bodies.clear();
+            bodies.extend(members.iter().map(|record| &*records[*record].body));
+            let classes = template::pieces(self.templates.get(number)).filter_map(|piece| match piece {
+                Piece::Slot(class) => Some(class),
+                Piece::Literal(_) => None,
+            });
+            for (slot, class) in classes.enumerate() {
+                values.clear();
+                values.extend(members.iter().map(|record| self.values[self.starts[*record] + slot]));
+                template::write_slot(&mut part, class, &bodies, &values, &mut scratch);
+            }
+            let own = part.len() >= OWN_SECTION && sections.len() < MAX_SECTIONS;
+            if own {
+                sections.push(Vec::new());
+            }
+            let section = if own { sections.len() - 1 } else { 0 };
+            placed.push(section as u64);
+            put(&mut sections[section], part.len() as u64);
+            sections[section].extend_from_slice(&part);
+        }
+        placed
+    }
+
+    fn write_templates(&self, placed: &[u64]) -> Vec<u8> {
+        let mut raw = Vec::with_capacity(self.templates.text().len() + self.of.len());
+        let mut scratch = Vec::new();
+        put(&mut raw, self.templates.count() as u64);
+        ints::write(&mut raw, &self.of, &mut scratch);
+        let lengths: Vec<u64> =
+            (0..self.templates.count()).map(|number| self.templates.get(number).len() as u64).collect();
+        ints::write(&mut raw, &lengths, &mut scratch);
+        ints::write(&mut raw, placed, &mut scratch);
+        raw.extend_from_slice(self.templates.text());
+        raw
+    }
+}

@@ -1,0 +1,209 @@
+//! A block's records that match, read no further than it takes to tell.
+//!
+//! ```text
+//! columns   -> records in range that the caller still takes
+//! templates -> words without digits: decided for all records of a template at once
+//! levels    -> decided record by record
+//! bodies    -> only of records that are undecided, or wanted with their body
+//! ```
+//!
+//! An open block is plain and is matched record by record, and a block of version
+//! 1 has no templates: its bodies are all read.
+
+use bytes::Bytes;
+
+use super::{Progress, Request, plan::Candidate};
+use crate::{
+    block::{CorruptBlock, Reader, Templates, template},
+    index::Store,
+    query::compile::Verdict,
+    record::{Level, Record, Source},
+};
+
+/// What of a match the caller wants beside its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    Columns,
+    /// The keys of their templates.
+    Templates,
+    Bodies,
+}
+
+/// A record that matches. Its body, or its template's key, is there when it is wanted.
+pub(super) struct Match<'a> {
+    pub record: Record,
+    pub key: &'a [u8],
+}
+
+/// A record as its columns tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub time: i64,
+    pub seq: u64,
+    pub level: Level,
+    pub source: Source,
+}
+
+impl Row {
+    fn of(record: &Record) -> Self {
+        Self { time: record.time, seq: record.seq, level: record.level, source: record.source }
+    }
+
+    fn with(self, body: Bytes) -> Record {
+        Record { time: self.time, seq: self.seq, level: self.level, source: self.source, body }
+    }
+}
+
+/// One look into a block.
+pub(super) struct Look<'a> {
+    pub store: &'a Store,
+    pub request: &'a Request,
+    pub candidate: &'a Candidate,
+    pub want: Want,
+}
+
+impl Look<'_> {
+    /// Calls `hit` with each record that matches, of those that `takes` takes. A
+    /// damaged split is reported, and has no matches from there on.
+    pub fn each(
+        &self,
+        progress: &mut Progress,
+        mut takes: impl FnMut(&Row) -> bool,
+        mut hit: impl FnMut(Match<'_>),
+    ) {
+        let (request, candidate) = (self.request, self.candidate);
+        progress.scanned += u64::from(candidate.head.count);
+        let mut takes = |row: &Row| request.in_range(row.time) && takes(row);
+        if let Some(records) = candidate.open() {
+            return self.each_open(records, progress, &mut takes, &mut hit);
+        }
+        let late = &mut progress.late;
+        let looked = candidate.with_data(|data| self.each_sealed(data, late, &mut takes, &mut hit));
+        candidate.sound(looked, self.store, progress);
+    }
+
+    fn each_open(
+        &self,
+        records: &[Record],
+        progress: &mut Progress,
+        takes: &mut dyn FnMut(&Row) -> bool,
+        hit: &mut dyn FnMut(Match<'_>),
+    ) {
+        let mut keys = Keys::default();
+        for (at, record) in records.iter().enumerate() {
+            if at % 1024 == 1023 && progress.is_late(self.request) {
+                return;
+            }
+            if takes(&Row::of(record)) && self.matches(record) {
+                hit(Match { record: record.clone(), key: keys.of(record, self.want) });
+            }
+        }
+    }
+
+    fn each_sealed(
+        &self,
+        data: &[u8],
+        late: &mut bool,
+        takes: &mut dyn FnMut(&Row) -> bool,
+        hit: &mut dyn FnMut(Match<'_>),
+    ) -> Result<(), CorruptBlock> {
+        let reader = Reader::open(data)?;
+        let columns = reader.columns();
+        let row = |at: usize| Row {
+            time: columns.times[at],
+            seq: columns.seqs[at],
+            level: columns.levels[at],
+            source: columns.sources[at],
+        };
+        let verdict = self.candidate.verdict;
+        let mut states = vec![State::Out; columns.len()];
+        for (at, state) in states.iter_mut().enumerate() {
+            if takes(&row(at)) {
+                *state = if verdict == Verdict::Yes { State::In } else { State::Undecided };
+            }
+        }
+        let templates = match (verdict, self.want) {
+            (Verdict::Yes, Want::Columns) => None,
+            _ => reader.templates()?,
+        };
+        if let Some(templates) = templates.as_ref().filter(|_| verdict == Verdict::Maybe) {
+            self.judge(templates, &row, &mut states);
+        }
+        let wants_bodies = self.want == Want::Bodies || (self.want == Want::Templates && templates.is_none());
+        let needed = |at: usize| match states[at] {
+            State::Out => false,
+            State::In => wants_bodies,
+            State::Undecided => true,
+        };
+        let bodies = match (0..states.len()).any(needed) {
+            true => reader.bodies(templates.as_ref(), needed)?,
+            false => Vec::new(),
+        };
+        let mut keys = Keys::default();
+        for (at, state) in states.iter().enumerate().filter(|(_, state)| **state != State::Out) {
+            if at % 1024 == 1023 {
+                *late |= self.request.is_late();
+            }
+            if *late {
+                break;
+            }
+            let record = row(at).with(bodies.get(at).cloned().unwrap_or_default());
+            if *state == State::In || self.matches(&record) {
+                let key = match &templates {
+                    Some(templates) => templates.key(templates.of()[at] as usize),
+                    None => keys.of(&record, self.want),
+                };
+                hit(Match { record, key });
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what templates and levels decide.
+    fn judge(&self, templates: &Templates, row: &dyn Fn(usize) -> Row, states: &mut [State]) {
+        let query = &self.request.query;
+        let mut judged: Vec<Option<Vec<Verdict>>> = vec![None; templates.len()];
+        let undecided = states.iter_mut().enumerate().filter(|(_, state)| **state == State::Undecided);
+        for (at, state) in undecided {
+            let number = templates.of()[at] as usize;
+            let verdicts = judged[number]
+                .get_or_insert_with(|| query.on_template(&self.candidate.verdicts, templates.key(number)));
+            let row = row(at);
+            *state = match query.on_row(verdicts, row.level, row.source) {
+                Verdict::No => State::Out,
+                Verdict::Maybe => State::Undecided,
+                Verdict::Yes => State::In,
+            };
+        }
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        let candidate = self.candidate;
+        candidate.verdict == Verdict::Yes || self.request.query.matches(&candidate.verdicts, record)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Out,
+    In,
+    Undecided,
+}
+
+/// Keys of records that have none yet.
+#[derive(Default)]
+struct Keys {
+    key: Vec<u8>,
+    values: Vec<u64>,
+}
+
+impl Keys {
+    fn of(&mut self, record: &Record, want: Want) -> &[u8] {
+        if want != Want::Templates {
+            return &[];
+        }
+        self.values.clear();
+        template::split(&record.body, record.time, &mut self.key, &mut self.values);
+        &self.key
+    }
+}
