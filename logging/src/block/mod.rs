@@ -97,12 +97,9 @@ pub struct SealedBlock {
 impl SealedBlock {
     /// Compresses records of one stream, at least one, in the order of their numbers.
     pub fn seal(info: Arc<StreamInfo>, records: &[Record]) -> std::io::Result<Self> {
-        let mut terms = Terms::default();
-        for record in records {
-            terms.add(&record.body);
-        }
-        let (words, ids) = terms.finish();
-        let data = writer::encode(records)?.into();
+        let split = writer::Split::of(records);
+        let (words, ids) = split.terms(records).finish();
+        let data = writer::encode(records, &split)?.into();
         Ok(Self { info, head: BlockHead::of(records), data, words, ids })
     }
 

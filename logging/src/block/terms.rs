@@ -1,37 +1,62 @@
 //! The tokens of a block: words for the dictionary, ids for the filter.
 
-use std::collections::HashSet;
+use std::ops::Range;
 
-use super::IdFilter;
+use super::{IdFilter, template::Intern};
 use crate::query::{
     fields,
-    text::{for_each_token, id_hash, is_id},
+    text::{for_each_token, id_hash, is_id, is_token_byte},
 };
 
 /// Collects the tokens of a block's bodies.
 #[derive(Debug, Default)]
 pub struct Terms {
-    words: HashSet<Box<[u8]>>,
-    ids: HashSet<u64>,
+    words: Intern,
+    /// Hashes, any of them more than once.
+    ids: Vec<u64>,
 }
 
 impl Terms {
     /// Takes in a body's tokens, and those of its fields that are spelt otherwise in it.
     pub fn add(&mut self, body: &[u8]) {
-        for_each_token(body, |token| self.add_token(token));
-        fields::hidden_texts(body, |text| for_each_token(text.as_bytes(), |token| self.add_token(token)));
+        self.add_tokens(body);
+        self.add_hidden(body);
     }
 
-    fn add_token(&mut self, token: &[u8]) {
-        if is_id(token) {
-            self.ids.insert(id_hash(token));
-        } else if !self.words.contains(token) {
-            self.words.insert(token.into());
+    /// As [`Terms::add`] for a body whose template has been taken in with another:
+    /// only the tokens are new that its variables are part of. `variables` are where
+    /// they stand, ascending.
+    pub fn add_variables(&mut self, body: &[u8], variables: impl Iterator<Item = Range<usize>>) {
+        let mut done = 0;
+        for Range { start, end } in variables {
+            if start < done {
+                continue;
+            }
+            let before = body[..start].iter().rev().take_while(|byte| is_token_byte(**byte)).count();
+            let after = body[end..].iter().take_while(|byte| is_token_byte(**byte)).count();
+            done = end + after;
+            self.add_tokens(&body[start - before..done]);
         }
+        self.add_hidden(body);
+    }
+
+    fn add_hidden(&mut self, body: &[u8]) {
+        fields::hidden_texts(body, |text| self.add_tokens(text.as_bytes()));
+    }
+
+    fn add_tokens(&mut self, text: &[u8]) {
+        for_each_token(text, |token| {
+            if is_id(token) {
+                self.ids.push(id_hash(token));
+            } else {
+                self.words.number(token);
+            }
+        });
     }
 
     pub fn finish(self) -> (Words, IdFilter) {
-        (Words::new(self.words), IdFilter::build(self.ids.into_iter().collect()))
+        let words = (0..self.words.count()).map(|number| self.words.get(number)).collect();
+        (Words::new(words), IdFilter::build(self.ids))
     }
 }
 
@@ -44,13 +69,12 @@ pub struct Words {
 }
 
 impl Words {
-    fn new(words: HashSet<Box<[u8]>>) -> Self {
-        let mut sorted: Vec<_> = words.into_iter().collect();
+    fn new(mut sorted: Vec<&[u8]>) -> Self {
         sorted.sort_unstable();
         let mut text = Vec::with_capacity(sorted.iter().map(|word| word.len()).sum());
         let mut ends = Vec::with_capacity(sorted.len());
         for word in sorted {
-            text.extend_from_slice(&word);
+            text.extend_from_slice(word);
             ends.push(text.len() as u32);
         }
         Self { text: text.into(), ends: ends.into() }

@@ -25,6 +25,8 @@ fn record() -> impl Strategy<Value = Record> {
     let body = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),
         "[a-z]{1,5} (id=[0-9a-f]{8}|[0-9]{1,9}) [A-Z]{2}".prop_map(String::into_bytes),
+        // Few templates, whose words touch their variables.
+        "(a|b)_[0-9]{1,3}(é|ms|_x) [a-f]{4}[0-9] x10\\.0\\.0\\.[1-9]_y".prop_map(String::into_bytes),
         Just(br#"{"msg":"a\nb","n":1.50,"id":"\u0041b12"}"#.to_vec()),
     ];
     (any::<i64>(), any::<u64>(), 0u8..7, any::<bool>(), body).prop_map(|(time, seq, level, stderr, body)| {

@@ -15,8 +15,8 @@
 use std::io;
 
 use super::{
-    MAX_BODIES, columns, ints, section,
-    template::{self, Intern, Piece, Scratch},
+    MAX_BODIES, Terms, columns, ints, section,
+    template::{self, Intern, Piece, Scratch, Variable},
     varint::put,
 };
 use crate::record::Record;
@@ -30,12 +30,11 @@ const OWN_SECTION: usize = 8 << 10;
 pub const MAX_SECTIONS: usize = 32;
 
 /// Records as a block of the newest version.
-pub fn encode(records: &[Record]) -> io::Result<Vec<u8>> {
+pub fn encode(records: &[Record], split: &Split) -> io::Result<Vec<u8>> {
     let bodies: usize = records.iter().map(|record| record.body.len()).sum();
     if bodies > MAX_BODIES || records.len() > columns::MAX_COUNT {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the records are too many for a block"));
     }
-    let split = Split::of(records);
     let mut block = begin(TEMPLATES);
     section::put(&mut block, &columns::write(records))?;
     let mut sections = vec![Vec::new()];
@@ -64,31 +63,49 @@ fn begin(version: u8) -> Vec<u8> {
 }
 
 /// The bodies of a block, split.
-struct Split {
+pub struct Split {
     templates: Intern,
     /// The template of each record.
     of: Vec<u64>,
-    /// Variables of all records, one after the other.
-    values: Vec<u64>,
-    /// Where each record's begin.
+    /// Of all records, one after the other.
+    variables: Vec<Variable>,
+    /// Where each record's begin, and the end.
     starts: Vec<usize>,
 }
 
 impl Split {
-    fn of(records: &[Record]) -> Self {
+    pub fn of(records: &[Record]) -> Self {
         let mut split = Self {
             templates: Intern::default(),
             of: Vec::with_capacity(records.len()),
-            values: Vec::with_capacity(records.len() * 8),
-            starts: Vec::with_capacity(records.len()),
+            variables: Vec::with_capacity(records.len() * 8),
+            starts: Vec::with_capacity(records.len() + 1),
         };
         let mut key = Vec::with_capacity(256);
         for record in records {
-            split.starts.push(split.values.len());
-            template::split(&record.body, record.time, &mut key, &mut split.values);
+            split.starts.push(split.variables.len());
+            template::split(&record.body, record.time, &mut key, &mut split.variables);
             split.of.push(u64::from(split.templates.number(&key)));
         }
+        split.starts.push(split.variables.len());
         split
+    }
+
+    /// The tokens of all bodies; the words of a template once.
+    pub fn terms(&self, records: &[Record]) -> Terms {
+        let mut terms = Terms::default();
+        let mut n_seen = 0;
+        for (at, record) in records.iter().enumerate() {
+            // Numbers are given in the order of the records.
+            if self.of[at] == n_seen {
+                n_seen += 1;
+                terms.add(&record.body);
+            } else {
+                let variables = &self.variables[self.starts[at]..self.starts[at + 1]];
+                terms.add_variables(&record.body, variables.iter().map(Variable::range));
+            }
+        }
+        terms
     }
 
     /// The section of each template.
@@ -98,7 +115,7 @@ impl Split {
             members[*template as usize].push(record);
         }
         let mut scratch = Scratch::default();
-        let (mut bodies, mut values, mut part): (Vec<&[u8]>, Vec<u64>, Vec<u8>) = Default::default();
+        let (mut bodies, mut column, mut part): (Vec<&[u8]>, Vec<Variable>, Vec<u8>) = Default::default();
         let mut placed = Vec::with_capacity(members.len());
         for (number, members) in members.iter().enumerate() {
             part.clear();
@@ -109,9 +126,9 @@ impl Split {
                 Piece::Literal(_) => None,
             });
             for (slot, class) in classes.enumerate() {
-                values.clear();
-                values.extend(members.iter().map(|record| self.values[self.starts[*record] + slot]));
-                template::write_slot(&mut part, class, &bodies, &values, &mut scratch);
+                column.clear();
+                column.extend(members.iter().map(|record| self.variables[self.starts[*record] + slot]));
+                template::write_slot(&mut part, class, &bodies, &column, &mut scratch);
             }
             let own = part.len() >= OWN_SECTION && sections.len() < MAX_SECTIONS;
             if own {

@@ -14,7 +14,10 @@ use bytes::Bytes;
 
 use super::{Progress, Request, plan::Candidate};
 use crate::{
-    block::{CorruptBlock, Reader, Templates, template},
+    block::{
+        CorruptBlock, Reader, Templates,
+        template::{self, Variable},
+    },
     index::Store,
     query::compile::Verdict,
     record::{Level, Record, Source},
@@ -194,7 +197,7 @@ enum State {
 #[derive(Default)]
 struct Keys {
     key: Vec<u8>,
-    values: Vec<u64>,
+    variables: Vec<Variable>,
 }
 
 impl Keys {
@@ -202,8 +205,8 @@ impl Keys {
         if want != Want::Templates {
             return &[];
         }
-        self.values.clear();
-        template::split(&record.body, record.time, &mut self.key, &mut self.values);
+        self.variables.clear();
+        template::split(&record.body, record.time, &mut self.key, &mut self.variables);
         &self.key
     }
 }

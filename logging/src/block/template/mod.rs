@@ -25,7 +25,7 @@ mod times;
 pub use intern::Intern;
 pub use join::{Template, join};
 pub use slot::{Scratch, write_slot};
-pub use split::split;
+pub use split::{Variable, split};
 
 /// Stands before a variable's class in a key.
 pub const MARK: u8 = 0;

@@ -12,7 +12,7 @@
 //!
 //! The prefix is the letters that all begin with, or `0x`. Integers: [`ints`].
 
-use super::{Intern, class, split::spanned};
+use super::{Intern, Variable, class};
 use crate::block::{ints, varint::put};
 
 pub const TEXT: u8 = 0;
@@ -36,30 +36,40 @@ pub struct Scratch {
     distinct: Intern,
 }
 
-/// Appends a slot's column: `values` and `bodies` of the template's records.
-pub fn write_slot(out: &mut Vec<u8>, class: u8, bodies: &[&[u8]], values: &[u64], scratch: &mut Scratch) {
+/// Appends a slot's column: `variables` and `bodies` of the template's records.
+pub fn write_slot(
+    out: &mut Vec<u8>,
+    class: u8,
+    bodies: &[&[u8]],
+    variables: &[Variable],
+    scratch: &mut Scratch,
+) {
     match class {
-        class::TOKEN | class::WHOLE => write_texts(out, bodies, values, scratch),
+        class::TOKEN | class::WHOLE => write_texts(out, bodies, variables, scratch),
         class::UUID | class::UUID_UPPER => {
             let mut half = None;
-            for text in texts(bodies, values) {
+            for text in texts(bodies, variables) {
                 text.iter().filter(|byte| **byte != b'-').for_each(|digit| push_hex(out, &mut half, *digit));
             }
         }
-        _ => ints::write(out, values, &mut scratch.ints),
+        _ => {
+            scratch.numbers.clear();
+            scratch.numbers.extend(variables.iter().map(|variable| variable.number));
+            ints::write(out, &scratch.numbers, &mut scratch.ints);
+        }
     }
 }
 
-fn texts<'a>(bodies: &'a [&[u8]], values: &'a [u64]) -> impl Iterator<Item = &'a [u8]> + Clone {
-    bodies.iter().zip(values).map(|(body, value)| spanned(body, *value))
+fn texts<'a>(bodies: &'a [&[u8]], variables: &'a [Variable]) -> impl Iterator<Item = &'a [u8]> + Clone {
+    bodies.iter().zip(variables).map(|(body, variable)| &body[variable.range()])
 }
 
-fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], values: &[u64], scratch: &mut Scratch) {
-    let texts = || texts(bodies, values);
-    if values.len() < FEW {
+fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scratch: &mut Scratch) {
+    let texts = || texts(bodies, variables);
+    if variables.len() < FEW {
         return write_plain(out, texts(), scratch);
     }
-    let first = spanned(bodies[0], values[0]);
+    let first = &bodies[0][variables[0].range()];
     let prefix = prefix(first, texts());
     let look = Look::at(texts().map(|text| &text[prefix..]));
     if look.decimal && look.longest <= MAX_DIGITS {

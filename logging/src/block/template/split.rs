@@ -29,34 +29,42 @@ const KINDS: [u8; 256] = {
 const UNITS: [&[u8]; 14] =
     [b"s", b"ms", b"us", b"ns", b"m", b"h", b"KB", b"MB", b"GB", b"Ki", b"Mi", b"Gi", b"KiB", b"MiB"];
 
-/// Where a variable stands in its body, in 64 bits.
-pub fn span(start: usize, end: usize) -> u64 {
-    (start as u64) << 32 | (end - start) as u64
+/// A variable of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Where it stands.
+    start: u32,
+    end: u32,
+    /// An address, or a time's distance from the record's (zigzag); of others 0.
+    pub number: u64,
 }
 
-/// The text of a [`span`].
-pub fn spanned(body: &[u8], span: u64) -> &[u8] {
-    let start = (span >> 32) as usize;
-    &body[start..start + span as u32 as usize]
+impl Variable {
+    /// Bodies are far shorter than 4 GiB: see [`crate::block::MAX_BODIES`].
+    fn new(start: usize, end: usize, number: u64) -> Self {
+        Self { start: start as u32, end: end as u32, number }
+    }
+
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
-/// Writes the template's key into `key`, which is emptied, and appends the
-/// variables' values: addresses and times (their distance from the record's,
-/// zigzag) as numbers, the others as [`span`]s.
-pub fn split(body: &[u8], time: i64, key: &mut Vec<u8>, values: &mut Vec<u64>) {
+/// Writes the template's key into `key`, which is emptied, and appends the variables.
+pub fn split(body: &[u8], time: i64, key: &mut Vec<u8>, variables: &mut Vec<Variable>) {
     key.clear();
-    let before = values.len();
-    if body.contains(&MARK) || !walk(body, time, key, values) {
+    let before = variables.len();
+    if body.contains(&MARK) || !walk(body, time, key, variables) {
         key.clear();
         key.extend([MARK, class::WHOLE]);
-        values.truncate(before);
-        values.push(span(0, body.len()));
+        variables.truncate(before);
+        variables.push(Variable::new(0, body.len(), 0));
     }
 }
 
 /// `false` when there are too many variables.
-fn walk(body: &[u8], time: i64, key: &mut Vec<u8>, values: &mut Vec<u64>) -> bool {
-    let most = values.len() + MAX_SLOTS;
+fn walk(body: &[u8], time: i64, key: &mut Vec<u8>, variables: &mut Vec<Variable>) -> bool {
+    let most = variables.len() + MAX_SLOTS;
     let (mut at, mut literal) = (0, 0);
     while at < body.len() {
         let kind = KINDS[usize::from(body[at])];
@@ -65,10 +73,10 @@ fn walk(body: &[u8], time: i64, key: &mut Vec<u8>, values: &mut Vec<u64>) -> boo
             continue;
         }
         let start = at;
-        let (class, value) = match compound(body, start, time, kind) {
-            Some((class, length, value)) => {
+        let (class, number) = match compound(body, start, time, kind) {
+            Some((class, length, number)) => {
                 at += length;
-                (class, value.unwrap_or_else(|| span(start, at)))
+                (class, number)
             }
             None => {
                 let mut seen = 0;
@@ -82,32 +90,32 @@ fn walk(body: &[u8], time: i64, key: &mut Vec<u8>, values: &mut Vec<u64>) -> boo
                 if kind == DIGIT && seen & LETTER != 0 {
                     at -= unit_length(&body[start..at]);
                 }
-                (class::TOKEN, span(start, at))
+                (class::TOKEN, 0)
             }
         };
-        if values.len() == most {
+        if variables.len() == most {
             return false;
         }
         key.extend_from_slice(&body[literal..start]);
         key.extend([MARK, class]);
-        values.push(value);
+        variables.push(Variable::new(start, at, number));
         literal = at;
     }
     key.extend_from_slice(&body[literal..]);
     true
 }
 
-/// Class, length and value (unless it is its text) of the variable at `start`,
+/// Class, length and number of the variable at `start`,
 /// when that is more than a run of letters and digits.
-fn compound(body: &[u8], start: usize, time: i64, kind: u8) -> Option<(u8, usize, Option<u64>)> {
+fn compound(body: &[u8], start: usize, time: i64, kind: u8) -> Option<(u8, usize, u64)> {
     let rest = &body[start..];
     if kind == DIGIT {
         if let Some(found) = times::find(rest) {
             let value = found.units.wrapping_sub(time.div_euclid(times::unit(found.class)?));
-            return Some((found.class, found.length, Some(zigzag(value))));
+            return Some((found.class, found.length, zigzag(value)));
         }
         if let Some((address, length)) = address(rest) {
-            return Some((class::ADDRESS, length, Some(u64::from(address))));
+            return Some((class::ADDRESS, length, u64::from(address)));
         }
     }
     let class = uuid(rest)?;
@@ -115,7 +123,7 @@ fn compound(body: &[u8], start: usize, time: i64, kind: u8) -> Option<(u8, usize
     let before = start.checked_sub(1).map(|before| body[before]);
     let beside = [before, rest.get(UUID_LENGTH).copied()];
     let alone = !beside.into_iter().flatten().any(is_token_byte);
-    alone.then_some((class, UUID_LENGTH, None))
+    alone.then_some((class, UUID_LENGTH, 0))
 }
 
 fn address(rest: &[u8]) -> Option<(u32, usize)> {

@@ -10,17 +10,17 @@ const TIME: i64 = 1_709_251_199_123_456_789;
 
 /// A body through template and columns, several times over, each next to `others`.
 fn check(bodies: &[Vec<u8>], time: i64) {
-    let (mut key, mut values) = (Vec::new(), Vec::new());
+    let (mut key, mut variables) = (Vec::new(), Vec::new());
     for body in bodies {
-        values.clear();
-        split(body, time, &mut key, &mut values);
+        variables.clear();
+        split(body, time, &mut key, &mut variables);
         for count in [1, 5] {
             let mut columns = Vec::new();
             let classes: Vec<u8> = classes(&key);
-            assert_eq!(classes.len(), values.len());
-            for (class, value) in classes.iter().zip(&values) {
+            assert_eq!(classes.len(), variables.len());
+            for (class, variable) in classes.iter().zip(&variables) {
                 let bodies = vec![body.as_slice(); count];
-                write_slot(&mut columns, *class, &bodies, &vec![*value; count], &mut Scratch::default());
+                write_slot(&mut columns, *class, &bodies, &vec![*variable; count], &mut Scratch::default());
             }
             let template = Template::read(&key, &columns, count).expect("what was written");
             let mut out = Vec::new();
@@ -40,8 +40,8 @@ fn classes(key: &[u8]) -> Vec<u8> {
 
 /// The template, a `<class>` in the place of each variable.
 fn template(body: &str) -> String {
-    let (mut key, mut values) = (Vec::new(), Vec::new());
-    split(body.as_bytes(), TIME, &mut key, &mut values);
+    let (mut key, mut variables) = (Vec::new(), Vec::new());
+    split(body.as_bytes(), TIME, &mut key, &mut variables);
     let piece = |piece| match piece {
         Piece::Literal(text) => String::from_utf8_lossy(text).into_owned(),
         Piece::Slot(class) => format!("<{class}>"),
@@ -141,8 +141,8 @@ proptest! {
 
     #[test]
     fn a_word_without_digits_is_in_the_template_or_may_hide(body in body()) {
-        let (mut key, mut values) = (Vec::new(), Vec::new());
-        split(&body, TIME, &mut key, &mut values);
+        let (mut key, mut variables) = (Vec::new(), Vec::new());
+        split(&body, TIME, &mut key, &mut variables);
         if classes(&key).contains(&class::WHOLE) {
             return Ok(());
         }
