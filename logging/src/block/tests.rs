@@ -101,7 +101,7 @@ proptest! {
 
     /// What is behind the checksums, changed: an error or other records, never a panic.
     #[test]
-    fn abuse_31_sections_that_lie_are_refused(
+    fn sections_that_lie_are_refused_or_read_as_something_else(
         input in proptest::collection::vec(record(), 1..40),
         which in 0usize..3,
         at in any::<usize>(),
@@ -126,7 +126,7 @@ proptest! {
 }
 
 #[test]
-fn abuse_32_a_small_block_takes_no_great_memory() {
+fn a_small_block_takes_no_great_memory() {
     // 65,536 records of a template with 255 variables of one value each: 16 million words in a few bytes.
     let mut forged = b"TPB\x02".to_vec();
     let constant = [4u8, 1, 7];
@@ -144,6 +144,29 @@ fn abuse_32_a_small_block_takes_no_great_memory() {
     assert_eq!(reader.columns().len(), 1 << 16);
     assert!(reader.templates().expect("templates").is_some_and(|templates| templates.len() == 1));
     assert_eq!(records(&forged), Err(CorruptBlock("its variables can't be")));
+}
+
+#[test]
+fn the_most_unlike_records_can_be_sealed_and_read() {
+    // Every record a template of its own, as many variables as there can be, as short as they can be.
+    let body = |at: usize| {
+        let word: String =
+            [at / 676, at / 26 % 26, at % 26].map(|letter| char::from(b'a' + letter as u8)).iter().collect();
+        Bytes::from(format!("{word}{}", "-1".repeat(template::MAX_SLOTS)))
+    };
+    let record = |at: usize| Record {
+        time: i64::MAX * (at as i64 % 2),
+        seq: 0,
+        level: Level::Info,
+        source: Source::Stdout,
+        body: body(at),
+    };
+    let length = body(0).len();
+    let input: Vec<_> = (0..MAX_BODIES / length).map(record).collect();
+    let block = SealedBlock::seal(info(), &input).expect("sealed");
+    let reader = Reader::open(&block.data).expect("sound");
+    assert!(reader.templates().expect("sound").is_some_and(|templates| templates.len() == input.len()));
+    assert_eq!(records(&block.data).expect("sound"), input);
 }
 
 #[test]

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn abuse_36_patterns_are_bounded() {
+    fn abuse_34_patterns_are_bounded() {
         let mut patterns = Patterns::default();
         for at in 0..MAX_PATTERNS + 5 {
             patterns.add(format!("{at}").as_bytes(), 1);
