@@ -5,12 +5,14 @@ use std::{borrow::Cow, fmt};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tiphys_api::labels::Labels;
 
+use super::values::Values;
+
 /// Labels and selectable fields of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     pub labels: Labels,
     /// Values of the selectable fields, in the order of [`Extract::fields`]; empty if absent.
-    pub fields: Box<[Box<str>]>,
+    pub fields: Values,
 }
 
 /// Reads what selectors need. [`FieldPaths`] does for every kind whose fields are plain paths.
@@ -55,12 +57,12 @@ impl Extract for FieldPaths {
     }
 
     fn extract(&self, json: &[u8]) -> Meta {
-        let mut found = Found { labels: Vec::new(), fields: vec![Box::default(); self.paths.len()] };
+        let mut found = Found { labels: Vec::new(), fields: vec![String::new(); self.paths.len()] };
         let mut json = serde_json::Deserializer::from_slice(json);
         if let Err(error) = (Walk { node: &self.root, found: &mut found }).deserialize(&mut json) {
             tracing::warn!(%error, "a stored object is no JSON");
         }
-        Meta { labels: Labels::new(found.labels), fields: found.fields.into() }
+        Meta { labels: Labels::new(found.labels), fields: Values::new(&found.fields) }
     }
 }
 
@@ -84,7 +86,7 @@ impl Node {
 
 struct Found {
     labels: Vec<(Box<str>, Box<str>)>,
-    fields: Vec<Box<str>>,
+    fields: Vec<String>,
 }
 
 /// Walks one value along the tree and skips what nobody asks for.
@@ -202,7 +204,7 @@ mod tests {
                 "metadata":{"labels":{"z":"1","app":"web"},"name":"x"},"type":"Opaque","status":null}"#,
         );
         assert_eq!(meta.labels.iter().collect::<Vec<_>>(), [("app", "web"), ("z", "1")]);
-        let fields: Vec<_> = meta.fields.iter().map(|field| &**field).collect();
+        let fields: Vec<_> = meta.fields.iter().collect();
         assert_eq!(fields, ["ab", "", "Opaque", "true"]);
     }
 
@@ -211,7 +213,7 @@ mod tests {
         let paths = FieldPaths::new(["a"]);
         for json in ["", "[]", "7", r#"{"metadata":[],"a":{}}"#, r#"{"metadata":{"labels":null}}"#] {
             let meta = paths.extract(json.as_bytes());
-            assert_eq!((meta.labels.iter().count(), &*meta.fields[0]), (0, ""), "{json}");
+            assert_eq!((meta.labels.iter().count(), meta.fields.get(0)), (0, Some("")), "{json}");
         }
     }
 }

@@ -36,6 +36,7 @@ mod splice;
 mod state;
 #[cfg(test)]
 mod tests;
+mod values;
 mod watcher;
 
 pub use continue_token::ContinueToken;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tiphys_api::labels::Labels;
 use tiphys_store::Revision;
 
-use super::{extract::Extract, splice, watcher::EventKind};
+use super::{extract::Extract, splice, values::Values, watcher::EventKind};
 
 /// One version of an object. Shared by every reader; never changed.
 #[derive(Debug)]
@@ -19,12 +19,19 @@ pub struct CachedObject {
     pub json: Bytes,
     pub labels: Labels,
     /// Values of the selectable fields, in the order of [`Extract::fields`].
-    pub fields: Box<[Box<str>]>,
+    pub fields: Values,
     /// Where the namespace and the name begin in the key.
     parts: (usize, usize),
     /// The event that brought the object, as a line; `json` is a part of it.
     line: Bytes,
     brought_by: EventKind,
+    /// Made of few objects.
+    forms: OnceLock<Box<Forms>>,
+}
+
+/// What an object is made into when somebody wants it so.
+#[derive(Debug, Default)]
+struct Forms {
     /// See [`CachedObject::protobuf`].
     protobuf: OnceLock<Bytes>,
     /// See [`CachedObject::value`].
@@ -57,8 +64,7 @@ impl CachedObject {
             parts: (begin, name),
             line,
             brought_by: kind,
-            protobuf: OnceLock::new(),
-            value: OnceLock::new(),
+            forms: OnceLock::new(),
         }
     }
 
@@ -74,8 +80,7 @@ impl CachedObject {
             parts: self.parts,
             line,
             brought_by: EventKind::Deleted,
-            protobuf: OnceLock::new(),
-            value: OnceLock::new(),
+            forms: OnceLock::new(),
         }
     }
 
@@ -92,21 +97,23 @@ impl CachedObject {
     /// The object as a message, made of its JSON when it is first wanted and kept as long as the object:
     /// those who list and watch in protobuf share it, and where nobody does, it costs nothing.
     pub fn protobuf<E>(&self, write: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
-        if let Some(message) = self.protobuf.get() {
+        let protobuf = &self.forms.get_or_init(Box::default).protobuf;
+        if let Some(message) = protobuf.get() {
             return Ok(message.clone());
         }
         let message = write(&self.json)?.into();
-        Ok(self.protobuf.get_or_init(|| message).clone())
+        Ok(protobuf.get_or_init(|| message).clone())
     }
 
     /// The object decoded, once for all who ask, and kept as long as the object: several times its
     /// bytes, so only for what is few and asked for often.
     pub fn value(&self) -> Option<Arc<Value>> {
-        if let Some(value) = self.value.get() {
+        let held = &self.forms.get_or_init(Box::default).value;
+        if let Some(value) = held.get() {
             return Some(value.clone());
         }
         let value = serde_json::from_slice(&self.json).ok().map(Arc::new)?;
-        Some(self.value.get_or_init(|| value).clone())
+        Some(held.get_or_init(|| value).clone())
     }
 
     /// The line of an event with this object. That of the event which brought it is there already.
@@ -163,7 +170,7 @@ mod tests {
         let object = CachedObject::decode(&layout(true), key, json, 7, EventKind::Modified);
         assert_eq!((object.namespace(), object.name()), ("default", "web"));
         assert_eq!((object.labels.get("a"), object.labels.get("c")), (Some("1"), None));
-        assert_eq!(&*object.fields[0], "n");
+        assert_eq!(object.fields.get(0), Some("n"));
         let modified = object.line(EventKind::Modified);
         assert!(modified.starts_with(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"7""#));
         assert!(modified.ends_with(b"}}}\n"));

@@ -98,7 +98,7 @@ impl Bound {
         let value = match self.field {
             Field::Name => object.name(),
             Field::Namespace => object.namespace(),
-            Field::Extracted(at) => object.fields.get(at).map_or("", |value| value),
+            Field::Extracted(at) => object.fields.get(at).unwrap_or_default(),
             Field::Unknown => "",
         };
         (value == self.value) != self.negated
