@@ -1,10 +1,11 @@
 //! The tokens of a block: words for the dictionary, ids for the filter.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{IdFilter, template::Intern};
 use crate::query::{
     fields,
+    plain::plain,
     text::{for_each_token, id_hash, is_id, is_token_byte},
 };
 
@@ -19,14 +20,19 @@ pub struct Terms {
 impl Terms {
     /// Takes in a body's tokens, and those of its fields that are spelt otherwise in it.
     pub fn add(&mut self, body: &[u8]) {
-        self.add_tokens(body);
-        self.add_hidden(body);
+        let body = plain(body);
+        self.add_tokens(&body);
+        self.add_hidden(&body);
     }
 
     /// As [`Terms::add`] for a body whose template has been taken in with another:
     /// only the tokens are new that its variables are part of. `variables` are where
     /// they stand, ascending.
     pub fn add_variables(&mut self, body: &[u8], variables: impl Iterator<Item = Range<usize>>) {
+        if let Cow::Owned(_) = plain(body) {
+            // The variables stand elsewhere in what is searched.
+            return self.add(body);
+        }
         let mut done = 0;
         for Range { start, end } in variables {
             if start < done {

@@ -9,13 +9,15 @@
 //!                                                                  -> on_template, on_row before it
 //! ```
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     ast::{Expr, Glob, Op, Text, Value},
-    fields, glob, text,
+    fields, glob,
+    plain::{ESC, plain},
+    text,
 };
 use crate::{
     block::template::{self, Piece, class},
@@ -227,10 +229,12 @@ impl Compiled {
 
     /// Whether a record matches; `verdicts` are of its stream or block.
     pub fn matches(&self, verdicts: &[Verdict], record: &Record) -> bool {
+        let body = OnceCell::new();
+        let body = || &**body.get_or_init(|| plain(&record.body));
         self.root.matches(&|leaf| match verdicts[leaf] {
             Verdict::Yes => true,
             Verdict::No => false,
-            Verdict::Maybe => self.leaves[leaf].matches(record),
+            Verdict::Maybe => self.leaves[leaf].matches(record, &body),
         })
     }
 }
@@ -284,7 +288,10 @@ impl Seen {
                 Piece::Slot(_) => text.push(Self::VARIABLE),
             }
         }
-        Some(Self { text })
+        // A colour goes before a body is searched, and takes a part of a variable with it.
+        let coloured =
+            text.contains(&ESC) || text.windows(3).any(|spelt| spelt == [b'\\', Self::VARIABLE, b'[']);
+        (!coloured).then_some(Self { text })
     }
 
     fn has(&self, token: &[u8]) -> bool {
@@ -327,13 +334,14 @@ impl Leaf {
         }
     }
 
-    fn matches(&self, record: &Record) -> bool {
+    /// `text` gives the record's body as search sees it.
+    fn matches<'a>(&self, record: &Record, text: &dyn Fn() -> &'a [u8]) -> bool {
         match self {
-            Leaf::Body { regex, .. } => regex.is_match(&record.body),
+            Leaf::Body { regex, .. } => regex.is_match(text()),
             Leaf::Level(mask) => mask & (1 << record.level as u8) != 0,
             Leaf::Source(mask) => mask & (1 << record.source as u8) != 0,
             Leaf::Field { name, body, .. } => {
-                fields::values(&record.body, name).iter().any(|value| body.holds(value))
+                fields::values(text(), name).iter().any(|value| body.holds(value))
             }
             // A stream's leaf always has a verdict of its own.
             Leaf::Meta { .. } => false,

@@ -2,11 +2,14 @@
 //!
 //! A name is looked up whole and then along its dots, so `http.status` finds
 //! `{"http.status": 1}` and `{"http": {"status": 1}}`. An array has the values of
-//! all its elements. A body that is neither has no fields.
+//! all its elements. A body that is neither has no fields. Bodies come here as
+//! [`super::plain`] gives them; values lose their colours too.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
+
+use super::plain::plain_text;
 
 /// The values of the field in the body; empty when it isn't there.
 pub fn values(body: &[u8], name: &str) -> Vec<String> {
@@ -18,7 +21,10 @@ pub fn values(body: &[u8], name: &str) -> Vec<String> {
     let mut found = Vec::new();
     logfmt(body, |key, value| {
         if key == name {
-            found.push(value.into_owned());
+            found.push(match value {
+                Cow::Borrowed(value) => value.to_owned(),
+                Cow::Owned(value) => plain_text(&value).into_owned(),
+            });
         }
     });
     found
@@ -52,7 +58,7 @@ fn texts(value: &Value, found: &mut Vec<String>) {
         Value::Null => {}
         Value::Bool(value) => found.push(value.to_string()),
         Value::Number(value) => found.push(value.to_string()),
-        Value::String(value) => found.push(value.clone()),
+        Value::String(value) => found.push(plain_text(value).into_owned()),
         Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
         Value::Object(_) => found.push(String::new()),
     }
@@ -114,7 +120,7 @@ pub fn hidden_texts(body: &[u8], mut found: impl FnMut(&str)) {
     } else if escapes {
         logfmt(body, |_, value| {
             if let Cow::Owned(value) = value {
-                found(&value);
+                found(&plain_text(&value));
             }
         });
     }
@@ -142,7 +148,7 @@ fn may_have_float(body: &[u8]) -> bool {
 
 fn hidden_in(value: &Value, escapes: bool, found: &mut impl FnMut(&str)) {
     match value {
-        Value::String(text) if escapes => found(text),
+        Value::String(text) if escapes => found(&plain_text(text)),
         Value::Number(number) if number.is_f64() => found(&number.to_string()),
         Value::Array(values) => values.iter().for_each(|value| hidden_in(value, escapes, found)),
         Value::Object(fields) => {

@@ -27,6 +27,7 @@ pub mod fields;
 mod glob;
 mod lex;
 mod parse;
+pub mod plain;
 pub mod text;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};
