@@ -1,7 +1,8 @@
 //! The words of logs: stream, record, level, position.
 //!
 //! A *stream* is one container instance (Pod UID, container, restart count). A
-//! *record* is one line the container wrote, joined from its partial pieces.
+//! *record* is one line the container wrote, joined from its partial pieces, and the
+//! lines of the stack trace that follows it, as far as they are known for one.
 //! Records are ordered newest first by [`Position`]: time, then stream, then the
 //! record's number in its stream, so that pages are stable when times are equal.
 
@@ -13,7 +14,9 @@ use bytes::Bytes;
 pub type Labels = Arc<BTreeMap<String, String>>;
 
 /// How grave a record is. `Unknown` sorts below all and matches no comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[repr(u8)]
 pub enum Level {
     #[default]
@@ -51,29 +54,38 @@ impl Level {
 
     /// A name as loggers write it, in any case: `WARNING`, `err`, `crit`, `notice`.
     pub fn from_word(word: &str) -> Option<Self> {
-        const NAMES: [(&str, Level); 23] = [
+        const NAMES: [(&str, Level); 32] = [
             ("unknown", Level::Unknown),
             ("trace", Level::Trace),
             ("trc", Level::Trace),
+            ("trce", Level::Trace),
+            ("verbose", Level::Trace),
             ("finest", Level::Trace),
             ("debug", Level::Debug),
             ("dbg", Level::Debug),
+            ("dbug", Level::Debug),
             ("fine", Level::Debug),
             ("info", Level::Info),
             ("inf", Level::Info),
             ("information", Level::Info),
             ("informational", Level::Info),
             ("notice", Level::Info),
+            ("note", Level::Info),
             ("warn", Level::Warn),
             ("warning", Level::Warn),
             ("wrn", Level::Warn),
             ("error", Level::Error),
             ("err", Level::Error),
             ("severe", Level::Error),
+            ("fail", Level::Error),
             ("fatal", Level::Fatal),
             ("critical", Level::Fatal),
             ("crit", Level::Fatal),
             ("panic", Level::Fatal),
+            ("pnc", Level::Fatal),
+            ("ftl", Level::Fatal),
+            ("alert", Level::Fatal),
+            ("emerg", Level::Fatal),
             ("emergency", Level::Fatal),
         ];
         NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
@@ -104,7 +116,7 @@ impl Source {
     }
 }
 
-/// One line of a container.
+/// One line of a container, or a line and the trace below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Nanoseconds since the Unix epoch, as the runtime wrote it; years that don't fit are clamped.
@@ -113,7 +125,7 @@ pub struct Record {
     pub seq: u64,
     pub level: Level,
     pub source: Source,
-    /// Exactly the bytes the container wrote, without the line end. A line over
+    /// Exactly the bytes the container wrote, without the last line end. A line over
     /// [`crate::parse::MAX_BODY`] is cut and ends in a mark that says so.
     pub body: Bytes,
 }

@@ -21,7 +21,8 @@ pub struct Style {
     pub time: bool,
 }
 
-/// One line without its end: `time namespace/pod container level body`.
+/// One line without its end: `time namespace/pod container level body`. The further
+/// lines of a trace stand indented below it, so that none can be taken for a record.
 pub fn line(record: &LogRecord, style: Style) -> String {
     let mut line = String::with_capacity(record.body.len() + 80);
     if style.time {
@@ -45,7 +46,10 @@ pub fn line(record: &LogRecord, style: Style) -> String {
         paint(&mut line, style.colour.then(|| level_colour(&record.level)).flatten(), &level);
         line.push(' ');
     }
-    line.push_str(&escaped(&record.body));
+    for (at, text) in record.body.split('\n').enumerate() {
+        line.push_str(if at == 0 { "" } else { "\n    " });
+        line.push_str(&escaped(text));
+    }
     line
 }
 
@@ -196,6 +200,8 @@ mod tests {
         let forged = record("a\n{\"body\":\"forged\"}\r\nb");
         assert_eq!(jsonl(&forged).lines().count(), 1);
         assert_eq!(json(&forged).lines().count(), 1);
-        assert_eq!(line(&forged, Style::default()).lines().count(), 1);
+        let shown = line(&forged, Style::default());
+        let shown: Vec<_> = shown.lines().skip(1).collect();
+        assert_eq!(shown, ["    {\"body\":\"forged\"}\\r", "    b"]);
     }
 }

@@ -196,7 +196,7 @@ fn parsed(lines: &[u8]) -> usize {
     let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut count = 0;
     for line in lines {
-        std::hint::black_box(parse::level(&parse::piece(line).text));
+        std::hint::black_box(parse::level(&parse::Format::Cri.piece(line).text));
         count += 1;
     }
     count

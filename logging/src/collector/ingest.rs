@@ -20,6 +20,8 @@ use crate::{
 const TURNS: usize = 8;
 /// A deleted file's records are durable after this.
 const VANISHED: Duration = Duration::from_secs(1);
+/// The pace at which records are let go that were held back for the rest of a trace.
+const HELD: Duration = Duration::from_millis(75);
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -32,6 +34,8 @@ pub struct Ingest {
     commit_after: Duration,
     /// When the next commit is due; `None` while everything is durable.
     due: Option<Instant>,
+    /// When the next look at held records is due.
+    held: Option<Instant>,
     commit: Option<JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>>>,
     upkeep: Option<JoinHandle<()>>,
     stalled: bool,
@@ -52,6 +56,7 @@ impl Ingest {
             tailer,
             commit_after,
             due: None,
+            held: None,
             commit: None,
             upkeep: None,
             stalled: false,
@@ -75,7 +80,8 @@ impl Ingest {
                     }
                 },
                 done = finished(&mut self.commit) => self.committed(done),
-                () = at(due) => self.start_commit(),
+                () = at(due) => self.start_commit()?,
+                () = at(self.held) => self.let_go()?,
                 () = std::future::ready(()), if may_read => {}
             }
             self.read()?;
@@ -101,9 +107,26 @@ impl Ingest {
             self.due_by(VANISHED.min(self.commit_after));
         }
         if self.commit.is_none() && self.store.wants_commit() {
-            self.start_commit();
+            self.start_commit()?;
+        }
+        if self.held.is_none() && self.tailer.is_holding() {
+            self.held = Some(Instant::now() + HELD);
         }
         Ok(())
+    }
+
+    /// Records whose traces didn't go on.
+    fn let_go(&mut self) -> Result<(), IndexError> {
+        self.held = None;
+        self.tailer.tick().into_iter().try_for_each(|batch| self.append(batch))
+    }
+
+    /// The checkpoints that cover exactly what was appended.
+    fn checkpoints(&mut self) -> Result<Vec<StreamCheckpoint>, IndexError> {
+        while let Some(batch) = self.tailer.take_left_over() {
+            self.append(batch)?;
+        }
+        Ok(self.tailer.checkpoints())
     }
 
     fn append(&mut self, batch: Batch) -> Result<(), IndexError> {
@@ -132,12 +155,14 @@ impl Ingest {
         stalled
     }
 
-    fn start_commit(&mut self) {
+    fn start_commit(&mut self) -> Result<(), IndexError> {
+        let checkpoints = self.checkpoints()?;
         self.due = None;
-        match self.store.begin_commit(self.tailer.checkpoints()) {
+        match self.store.begin_commit(checkpoints) {
             Ok(pending) => self.commit = Some(blocking(self.store.clone(), pending)),
             Err(error) => self.failed(&error),
         }
+        Ok(())
     }
 
     fn committed(&mut self, done: Result<Vec<StreamCheckpoint>, IndexError>) {
@@ -182,8 +207,9 @@ impl Ingest {
             let done = finished(&mut self.commit).await;
             self.committed(done);
         }
+        let checkpoints = self.checkpoints()?;
         if self.store.has_uncommitted() {
-            let pending = self.store.begin_commit(self.tailer.checkpoints())?;
+            let pending = self.store.begin_commit(checkpoints)?;
             self.commit = Some(blocking(self.store.clone(), pending));
             let checkpoints = finished(&mut self.commit).await?;
             self.tailer.committed(&checkpoints);

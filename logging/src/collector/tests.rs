@@ -68,6 +68,20 @@ async fn until_found(running: &Running, query: &str, count: usize) -> Duration {
     started.elapsed()
 }
 
+/// Starts once the lock of the collector before is free. Another test may start a process
+/// just then, which has the lock's descriptor until it runs its own program.
+async fn again(folder: &Path, tasks: &Tasks) -> Running {
+    let started = async {
+        loop {
+            match run(config(folder, "n1"), None, tasks).await {
+                Err(CollectorError::Index(IndexError::InUse(_))) => tokio::task::yield_now().await,
+                other => return other.expect("started"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), started).await.expect("started in time")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -85,8 +99,72 @@ async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
     drop(running);
 
     let tasks = Tasks::new();
-    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let running = again(folder.path(), &tasks).await;
     assert_eq!(find(&running.store, "pod:web-1"), ["last words", "hello there"]);
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn formats_colours_and_traces_of_real_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let path = log_file(folder.path(), "shop_web-1");
+    let lines = [
+        "2026-01-31 12:00:00 ERROR [main] c.e.App - gone",
+        "java.lang.IllegalStateException: boom",
+        "\tat c.e.App.run(App.java:12)",
+        "Caused by: java.sql.SQLException: no",
+        "\t... 12 more",
+        "\x1b[33mWARN\x1b[0m \x1b[1mslow\x1b[0m answer",
+        "E0131 12:00:00.1 1 main.go:1] klogged",
+        r#"{"level":"\u001b[32minfo\u001b[39m","msg":"\u001b[1mjsoned\u001b[0m"}"#,
+        r#"10.0.0.1 - - [31/Jan/2026:12:00:00 +0000] "GET /a HTTP/1.1" 502 157 "-" "curl/8""#,
+    ];
+    let (before, after) = lines.split_at(3);
+    let text = |lines: &[&str], from: usize| -> String {
+        lines.iter().enumerate().map(|(at, body)| line(from + at, body)).collect()
+    };
+    // The trace goes on in the next file.
+    fs::write(path.with_file_name("0.log.20260131-120000"), text(before, 0)).expect("written");
+    write(&path, &text(after, before.len()));
+    let docker = log_file(folder.path(), "shop_docker-1");
+    let json = r#"{"log":"level=error msg=\"by docker\"\n","stream":"stderr","time":"2026-01-31T12:00:00Z"}"#;
+    write(&docker, &format!("{json}\n"));
+
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    until_found(&running, "*", 6).await;
+    assert_eq!(find(&running.store, "IllegalStateException level:error"), [lines[..5].join("\n")]);
+    assert_eq!(find(&running.store, "level:warn slow"), [lines[5]]);
+    assert_eq!(find(&running.store, "klogged level:error"), [lines[6]]);
+    assert_eq!(find(&running.store, "jsoned msg:jsoned level:info"), [lines[7]]);
+    assert_eq!(find(&running.store, "curl level:error"), [lines[8]]);
+    assert_eq!(
+        find(&running.store, "stream:stderr msg:docker level:error"),
+        ["level=error msg=\"by docker\""]
+    );
+    // Also of blocks on disk, whose words come from the index.
+    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    drop(running);
+    let tasks = Tasks::new();
+    let running = again(folder.path(), &tasks).await;
+    assert_eq!(find(&running.store, "slow"), [lines[5]]);
+    assert_eq!(find(&running.store, "jsoned"), [lines[7]]);
+    assert_eq!(find(&running.store, "*").len(), 6);
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_whose_pod_is_gone_or_silent_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let (silent, gone) = (log_file(folder.path(), "shop_silent"), log_file(folder.path(), "shop_gone"));
+    write(&gone, &line(0, "INFO up"));
+    until_found(&running, "up", 1).await;
+    write(&silent, &line(1, "panic: silent"));
+    write(&gone, &line(1, "panic: gone"));
+    fs::remove_dir_all(gone.parent().and_then(Path::parent).expect("a Pod's folder")).expect("deleted");
+    until_found(&running, "panic level:fatal", 2).await;
     tasks.shutdown(Duration::from_secs(20)).await;
 }
 
@@ -153,6 +231,11 @@ impl Writer {
                 }
                 self.written.push(body);
             }
+            for frame in ["a.BException:", "\tat", "Caused by:", "\tat"] {
+                let body = format!("{frame} line n{}x", self.written.len());
+                write(&path, &line(round, &body));
+                self.written.push(body);
+            }
             self.rotate(&path, true);
             delete_acknowledged(path.parent().expect("a folder"));
         }
@@ -181,6 +264,12 @@ fn delete_acknowledged(dir: &Path) {
     }
 }
 
+/// All lines, those of traces one by one.
+fn lines(store: &crate::index::Store) -> Vec<String> {
+    let bodies = find(store, "*");
+    bodies.iter().flat_map(|body| body.split('\n')).map(str::to_owned).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -197,14 +286,14 @@ async fn kill_9_loses_and_doubles_nothing() {
     let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
     // Everything on disk is read once the last line is found and nothing is left to commit.
     let quiet = async {
-        while running.store.has_uncommitted() || find(&running.store, "line").len() < writer.written.len() {
+        while running.store.has_uncommitted() || lines(&running.store).len() < writer.written.len() {
             tokio::task::yield_now().await;
         }
     };
     let all_there = tokio::time::timeout(Duration::from_secs(20), quiet).await;
     tasks.shutdown(Duration::from_secs(20)).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
-    for body in find(&running.store, "*") {
+    for body in lines(&running.store) {
         *counts.entry(body).or_default() += 1;
     }
     let lost: Vec<_> = writer.written.iter().filter(|body| !counts.contains_key(*body)).collect();

@@ -1,9 +1,10 @@
-//! One line of a log file.
+//! One line of a log file, in the format of the file.
 //!
 //! The CRI format (Kubernetes `logging.md`): `<RFC 3339 nanoseconds> <stdout|stderr> <tags> <message>`,
 //! where the first of the `:`-separated tags is `P` for a piece of a longer line
 //! and `F` for its end. Docker's json-file: `{"log":"...\n","stream":"stdout","time":"..."}`,
-//! where a `log` without a line end is a piece.
+//! where a `log` without a line end is a piece. The first byte of a file tells
+//! them apart, so that no line that a container wrote is taken for the other format.
 
 use std::borrow::Cow;
 
@@ -28,15 +29,33 @@ pub struct Piece<'a> {
     pub text: Cow<'a, [u8]>,
 }
 
-/// Reads a line, given without its line end. A line of no known format is a
-/// whole record without a time.
-pub fn piece(line: &[u8]) -> Piece<'_> {
-    cri(line).or_else(|| docker(line)).unwrap_or(Piece {
-        time: None,
-        source: Source::Stdout,
-        tag: Tag::Full,
-        text: Cow::Borrowed(line),
-    })
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Cri,
+    Docker,
+}
+
+impl Format {
+    /// Of a file that begins with this byte.
+    pub fn of(first: u8) -> Self {
+        if first == b'{' { Format::Docker } else { Format::Cri }
+    }
+
+    /// Reads a line, given without its line end. One that is not of the format is a
+    /// whole record without a time.
+    pub fn piece(self, line: &[u8]) -> Piece<'_> {
+        let read = match self {
+            Format::Cri => cri(line),
+            Format::Docker => docker(line),
+        };
+        read.unwrap_or(Piece {
+            time: None,
+            source: Source::Stdout,
+            tag: Tag::Full,
+            text: Cow::Borrowed(line),
+        })
+    }
 }
 
 fn cri(line: &[u8]) -> Option<Piece<'_>> {
@@ -75,9 +94,6 @@ struct DockerLine<'a> {
 }
 
 fn docker(line: &[u8]) -> Option<Piece<'_>> {
-    if !line.starts_with(b"{\"log\":") {
-        return None;
-    }
     let line: DockerLine<'_> = serde_json::from_slice(line).ok()?;
     let source = if line.stream == "stderr" { Source::Stderr } else { Source::Stdout };
     let time = Some(time::parse(&line.time)?);
@@ -96,7 +112,8 @@ mod tests {
     #[test]
     fn lines_of_all_formats() {
         let check = |line: &str, time: Option<&str>, source, tag, text: &str| {
-            let found = piece(line.as_bytes());
+            let first = line.bytes().next().unwrap_or_default();
+            let found = Format::of(first).piece(line.as_bytes());
             let shown = found.time.map(crate::time::format);
             assert_eq!(shown.as_deref(), time, "{line}");
             assert_eq!((found.source, found.tag), (source, tag), "{line}");
@@ -128,5 +145,15 @@ mod tests {
             Tag::Full,
             "far",
         );
+        check("{\"log\":1}", None, out, Tag::Full, "{\"log\":1}");
+        check("{\"log", None, out, Tag::Full, "{\"log");
+    }
+
+    #[test]
+    fn a_line_is_read_in_the_format_of_its_file_only() {
+        let docker = br#"{"log":"a\n","stream":"stderr","time":"2026-01-31T12:00:00Z"}"#;
+        assert_eq!(&*Format::Cri.piece(docker).text, docker);
+        let cri = b"2026-01-31T12:00:00Z stderr F a";
+        assert_eq!(&*Format::Docker.piece(cri).text, cri);
     }
 }

@@ -86,7 +86,7 @@ impl Joiner {
     }
 }
 
-mod base64_bytes {
+pub(super) mod base64_bytes {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

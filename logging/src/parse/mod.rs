@@ -1,16 +1,19 @@
 //! From the bytes of a log file to records.
 //!
 //! ```text
-//! line -> cri (or docker's json-file) -> piece -> join -> body of a record -> severity
+//! format of the file -> line -> piece -> join -> whole line -> severity, group -> body of a record
 //! ```
 //!
 //! Pure: no clock, no files. What is no known format is still a record.
 
 mod cri;
+mod group;
 mod join;
 mod severity;
+mod trace;
 
-pub use cri::{Piece, Tag, piece};
+pub use cri::{Format, Piece, Tag};
+pub use group::{Grouped, Grouper};
 pub use join::{Joined, Joiner, Pending};
 pub use severity::level;
 

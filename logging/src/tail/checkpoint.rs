@@ -6,7 +6,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    parse::{Joiner, Tag},
+    parse::{Grouper, Joiner, Tag},
     record::{Source, StreamInfo},
 };
 
@@ -20,6 +20,9 @@ pub struct StreamCheckpoint {
     pub last_time: Option<i64>,
     /// Begins of lines, whose ends come later, maybe in another file.
     pub joiner: Joiner,
+    /// Records whose traces may go on.
+    #[serde(default)]
+    pub grouper: Grouper,
     pub files: Vec<FileCheckpoint>,
 }
 

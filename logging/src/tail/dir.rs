@@ -56,6 +56,27 @@ impl Dir {
         Ok(file)
     }
 
+    /// As [`Dir::entries`], listed again until it is the same twice: a listing made during
+    /// a rename may miss the file under both names, and its lines would be read too late.
+    pub fn settled_entries(&self) -> io::Result<Vec<Entry>> {
+        const LISTINGS: usize = 8;
+        let key = |entries: &[Entry]| {
+            let mut key: Vec<_> = entries.iter().map(|entry| (entry.inode, entry.name.clone())).collect();
+            key.sort_unstable();
+            key
+        };
+        let mut entries = self.entries()?;
+        for _ in 1..LISTINGS {
+            let again = self.entries()?;
+            let same = key(&entries) == key(&again);
+            entries = again;
+            if same {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
     /// Regular files and directories, in no order; links and the rest are left out.
     pub fn entries(&self) -> io::Result<Vec<Entry>> {
         // The descriptor's own name, so that the directory listed is the one that was opened.

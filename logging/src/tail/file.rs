@@ -10,7 +10,7 @@ use super::{
     checkpoint::{FileCheckpoint, Fingerprint, Skipping},
     dir::Dir,
 };
-use crate::parse::{self, Joined, Joiner, MAX_BODY};
+use crate::parse::{Format, Joined, Joiner, MAX_BODY};
 
 /// Bytes that are read at once; a line that doesn't fit is cut. The runtime's
 /// own pieces are 16 KiB.
@@ -33,6 +33,8 @@ pub struct LogFile {
     pub missing: u8,
     file: Option<File>,
     fingerprint: Fingerprint,
+    /// Known once something of the file was read.
+    format: Option<Format>,
     skipping: Option<Skipping>,
 }
 
@@ -62,6 +64,7 @@ impl LogFile {
             missing: 0,
             file: None,
             fingerprint,
+            format: None,
             skipping,
         }
     }
@@ -136,11 +139,12 @@ impl LogFile {
         if file.metadata()?.len() < self.offset || !self.fingerprint.fits(file) {
             tracing::info!(file = %self.name, offset = self.offset, "log file was truncated, it is read from its begin");
             (self.offset, self.fingerprint, self.skipping) = (0, Fingerprint::default(), None);
-            self.acked = None;
+            (self.acked, self.format) = (None, None);
         }
         buffer.resize(CHUNK, 0);
         let length = file.read_at(buffer, self.offset)?;
-        let used = self.lines(&buffer[..length], joiner, found);
+        let format = self.format()?;
+        let used = self.lines(&buffer[..length], format, joiner, found);
         self.advance(used)?;
         Ok(if length == CHUNK { Progress::More } else { Progress::End })
     }
@@ -162,9 +166,19 @@ impl LogFile {
                 joiner.finish(skipping.source()).into_iter().for_each(found);
             }
         } else if !rest.is_empty() {
-            joiner.push(parse::piece(rest)).into_iter().for_each(found);
+            joiner.push(self.format()?.piece(rest)).into_iter().for_each(found);
         }
         self.advance(length)
+    }
+
+    /// Told by the first byte, also when reading goes on in the midst of the file.
+    fn format(&mut self) -> io::Result<Format> {
+        if let (None, Some(file)) = (self.format, &self.file) {
+            let mut first = [0];
+            let read = file.read_at(&mut first, 0)?;
+            self.format = (read > 0).then(|| Format::of(first[0]));
+        }
+        Ok(self.format.unwrap_or(Format::Cri))
     }
 
     fn advance(&mut self, bytes: usize) -> io::Result<()> {
@@ -179,7 +193,13 @@ impl LogFile {
     }
 
     /// Gives how many bytes are done with.
-    fn lines(&mut self, data: &[u8], joiner: &mut Joiner, found: &mut impl FnMut(Joined)) -> usize {
+    fn lines(
+        &mut self,
+        data: &[u8],
+        format: Format,
+        joiner: &mut Joiner,
+        found: &mut impl FnMut(Joined),
+    ) -> usize {
         let mut at = 0;
         if let Some(skipping) = self.skipping {
             let Some(end) = line_end(data) else {
@@ -194,12 +214,12 @@ impl LogFile {
             at = end + 1;
         }
         while let Some(length) = line_end(&data[at..]) {
-            joiner.push(parse::piece(&data[at..at + length])).into_iter().for_each(&mut *found);
+            joiner.push(format.piece(&data[at..at + length])).into_iter().for_each(&mut *found);
             at += length + 1;
         }
         if at == 0 && data.len() == CHUNK {
             // A line that doesn't fit: what fits is kept, the rest counted.
-            let piece = parse::piece(data);
+            let piece = format.piece(data);
             joiner.extend(piece.source, piece.time, &piece.text);
             self.skipping = Some(Skipping::new(piece.source, piece.tag));
             at = data.len();

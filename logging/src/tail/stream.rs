@@ -12,7 +12,7 @@ use super::{
     name,
 };
 use crate::{
-    parse::{self, Joined, Joiner},
+    parse::{Grouped, Grouper, Joined, Joiner},
     record::{Record, Source, StreamInfo},
     time,
 };
@@ -31,6 +31,7 @@ pub struct StreamTail {
     /// Oldest first; the one that is written to is the last.
     pub files: Vec<LogFile>,
     joiner: Joiner,
+    grouper: Grouper,
     next_seq: u64,
     last_time: Option<i64>,
     /// Files of the checkpoint that were not seen yet.
@@ -45,12 +46,14 @@ impl StreamTail {
             next_seq: 0,
             last_time: None,
             joiner: Joiner::default(),
+            grouper: Grouper::default(),
             files: Vec::new(),
         });
         Self {
             info: Arc::new(info),
             files: Vec::new(),
             joiner: known.joiner.clone(),
+            grouper: known.grouper.clone(),
             next_seq: known.next_seq,
             last_time: known.last_time,
             known,
@@ -63,6 +66,7 @@ impl StreamTail {
             next_seq: self.next_seq,
             last_time: self.last_time,
             joiner: self.joiner.clone(),
+            grouper: self.grouper.clone(),
             files: self.files.iter().filter(|file| !file.gone).map(LogFile::checkpoint).collect(),
         }
     }
@@ -165,28 +169,56 @@ impl StreamTail {
         if self.files[at].gone && !self.files[at].dirty {
             self.files.remove(at);
         }
-        self.records(joined)
+        let grouped = self.group(joined);
+        self.records(grouped)
     }
 
     /// What is pending, when no file of the stream is left to end it.
     pub fn finish(&mut self) -> Option<Batch> {
-        let joined =
-            [Source::Stdout, Source::Stderr].into_iter().filter_map(|source| self.joiner.finish(source));
-        let joined = joined.collect();
-        self.records(joined)
+        let mut grouped = Vec::new();
+        let mut found = |record| grouped.push(record);
+        for source in [Source::Stdout, Source::Stderr] {
+            if let Some(line) = self.joiner.finish(source) {
+                self.grouper.push(line, &mut found);
+            }
+            self.grouper.finish(source, &mut found);
+        }
+        self.records(grouped)
     }
 
-    fn records(&mut self, joined: Vec<Joined>) -> Option<Batch> {
-        if joined.is_empty() {
+    /// Lets records go whose traces don't go on; see [`Grouper::tick`].
+    pub fn tick(&mut self) -> Option<Batch> {
+        if self.has_more() {
             return None;
         }
-        let records = joined.into_iter().map(|line| {
-            let time = line.time.or(self.last_time).unwrap_or_else(time::now);
+        let mut grouped = Vec::new();
+        self.grouper.tick(&mut |record| grouped.push(record));
+        self.records(grouped)
+    }
+
+    /// Whether [`StreamTail::tick`] is wanted.
+    pub fn is_holding(&self) -> bool {
+        self.grouper.is_holding()
+    }
+
+    fn group(&mut self, lines: Vec<Joined>) -> Vec<Grouped> {
+        let mut grouped = Vec::with_capacity(lines.len());
+        for line in lines {
+            self.grouper.push(line, &mut |record| grouped.push(record));
+        }
+        grouped
+    }
+
+    fn records(&mut self, grouped: Vec<Grouped>) -> Option<Batch> {
+        if grouped.is_empty() {
+            return None;
+        }
+        let records = grouped.into_iter().map(|Grouped { time, source, level, body }| {
+            let time = time.or(self.last_time).unwrap_or_else(time::now);
             self.last_time = Some(time);
             let seq = self.next_seq;
             self.next_seq += 1;
-            let level = parse::level(&line.body);
-            Record { time, seq, level, source: line.source, body: Bytes::from(line.body) }
+            Record { time, seq, level, source, body: Bytes::from(body) }
         });
         let records = records.collect();
         Some(Batch { info: self.info.clone(), records })

@@ -43,6 +43,8 @@ pub struct Tailer {
     /// Containers that have more, each once.
     ready: VecDeque<Key>,
     queued: HashSet<Key>,
+    /// Containers of which a record is held back for the rest of its trace.
+    holding: HashSet<Key>,
     /// Checkpoints of streams that were not found yet, by stream key.
     resumed: HashMap<String, StreamCheckpoint>,
     /// Records of streams that ended otherwise than by a line.
@@ -62,6 +64,7 @@ impl Tailer {
             containers: BTreeMap::new(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            holding: HashSet::new(),
             resumed: checkpoints.into_iter().map(|known| (known.info.key(), known)).collect(),
             left_over: VecDeque::new(),
             vanished: false,
@@ -91,6 +94,9 @@ impl Tailer {
         let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
         let next = streams.values_mut().find(|stream| stream.has_more());
         let batch = next.and_then(|stream| stream.read(directory.as_ref().ok(), &mut self.buffer));
+        if streams.values().any(StreamTail::is_holding) {
+            self.holding.insert(key.clone());
+        }
         if streams.values().any(StreamTail::has_more) {
             self.queue(key);
         } else if matches!(&directory, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -102,6 +108,30 @@ impl Tailer {
     /// Whether [`Tailer::turn`] would read something.
     pub fn has_more(&self) -> bool {
         !self.ready.is_empty() || !self.left_over.is_empty()
+    }
+
+    /// Records of streams that ended. They must be in the store before a checkpoint is
+    /// taken that doesn't have these streams any more.
+    pub fn take_left_over(&mut self) -> Option<Batch> {
+        self.left_over.pop_front()
+    }
+
+    /// Whether records are held back, so that [`Tailer::tick`] must be called at a steady pace.
+    pub fn is_holding(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
+    /// Lets go what has been held back long enough.
+    pub fn tick(&mut self) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        for key in std::mem::take(&mut self.holding) {
+            let Some(streams) = self.containers.get_mut(&key) else { continue };
+            batches.extend(streams.values_mut().filter_map(StreamTail::tick));
+            if streams.values().any(StreamTail::is_holding) {
+                self.holding.insert(key);
+            }
+        }
+        batches
     }
 
     /// Whether a file was deleted since the last call: its records should be committed soon.
@@ -206,7 +236,7 @@ impl Tailer {
             return;
         }
         let directory = directory.ok();
-        let entries = directory.as_ref().map(Dir::entries).transpose();
+        let entries = directory.as_ref().map(Dir::settled_entries).transpose();
         let Ok(entries) = entries else { return };
         let by_restart = by_restart(entries.unwrap_or_default());
         let streams = self.containers.entry(key.clone()).or_default();
@@ -215,7 +245,11 @@ impl Tailer {
         {
             let Some(info) = stream_info(&self.node, pod, container, restart) else { return };
             let checkpoint = self.resumed.remove(&info.key());
-            streams.insert(restart, StreamTail::new(info, checkpoint));
+            let stream = StreamTail::new(info, checkpoint);
+            if stream.is_holding() {
+                self.holding.insert(key.clone());
+            }
+            streams.insert(restart, stream);
         }
         for (restart, stream) in streams.iter_mut() {
             let entries = by_restart.get(restart).map(Vec::as_slice).unwrap_or_default();

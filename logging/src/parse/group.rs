@@ -1,0 +1,335 @@
+//! Lines joined to records of several lines, by the rules of [`trace`].
+//!
+//! One [`Grouper`] a stream, with one held record for each output. Only a record
+//! that a trace may follow is held; the others pass. What is held is part of the
+//! checkpoint, as pending pieces are, so neither a rotation nor a restart loses or
+//! doubles a line. Held back is nothing for long: see [`Grouper::tick`].
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Joined, MAX_BODY,
+    join::base64_bytes,
+    severity,
+    trace::{self, Trace},
+};
+use crate::{
+    query::plain::plain,
+    record::{Level, Source},
+};
+
+/// Lines of one record; the next begins another.
+const MAX_LINES: u32 = 512;
+/// Ticks without a line after which a held record is let go.
+const QUIET_TICKS: u8 = 2;
+/// Ticks after which it is let go though lines still come.
+const MAX_TICKS: u8 = 20;
+
+/// A record whose last line may not have been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    /// Of the first line.
+    time: Option<i64>,
+    level: Level,
+    trace: Trace,
+    lines: u32,
+    #[serde(with = "base64_bytes")]
+    text: Vec<u8>,
+    /// An empty line that belongs to the record if the next one does, and its time.
+    gap: Option<Option<i64>>,
+    quiet: u8,
+    age: u8,
+}
+
+/// A record's lines in one body, and how grave its first one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouped {
+    pub time: Option<i64>,
+    pub source: Source,
+    pub level: Level,
+    pub body: Vec<u8>,
+}
+
+/// Joins the lines of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Grouper {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<Held>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stderr: Option<Held>,
+}
+
+impl Grouper {
+    /// Takes a line in; gives the records that are complete by it.
+    pub fn push(&mut self, line: Joined, found: &mut impl FnMut(Grouped)) {
+        let source = line.source;
+        if let Some(held) = self.slot(source) {
+            if held.take_in(&line) {
+                return;
+            }
+            self.finish(source, found);
+        }
+        let level = severity::level(&line.body);
+        let Joined { time, source, body } = line;
+        match trace::begins(&plain(&body), level) {
+            Some(trace) => {
+                let held = Held { time, level, trace, lines: 1, text: body, gap: None, quiet: 0, age: 0 };
+                *self.slot(source) = Some(held);
+            }
+            None => found(Grouped { time, source, level, body }),
+        }
+    }
+
+    /// Lets the record of an output go as it is.
+    pub fn finish(&mut self, source: Source, found: &mut impl FnMut(Grouped)) {
+        let Some(Held { time, level, text: body, gap, .. }) = self.slot(source).take() else { return };
+        found(Grouped { time, source, level, body });
+        if let Some(time) = gap {
+            found(Grouped { time, source, level: Level::Unknown, body: Vec::new() });
+        }
+    }
+
+    /// Lets go what has been held long enough. Called at a steady pace, but not while
+    /// there is more to read: then the next line is on its way.
+    pub fn tick(&mut self, found: &mut impl FnMut(Grouped)) {
+        for source in [Source::Stdout, Source::Stderr] {
+            let Some(held) = self.slot(source) else { continue };
+            held.quiet += 1;
+            held.age += 1;
+            if held.quiet >= QUIET_TICKS || held.age >= MAX_TICKS {
+                self.finish(source, found);
+            }
+        }
+    }
+
+    /// Whether [`Grouper::tick`] is wanted.
+    pub fn is_holding(&self) -> bool {
+        self.stdout.is_some() || self.stderr.is_some()
+    }
+
+    fn slot(&mut self, source: Source) -> &mut Option<Held> {
+        match source {
+            Source::Stdout => &mut self.stdout,
+            Source::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+impl Held {
+    /// Appends the line if it is of this record.
+    fn take_in(&mut self, line: &Joined) -> bool {
+        let gap = usize::from(self.gap.is_some());
+        let fits = self.lines < MAX_LINES && self.text.len() + gap + 1 + line.body.len() <= MAX_BODY;
+        if !fits {
+            return false;
+        }
+        if line.body.is_empty() && self.gap.is_none() && trace::may_gap(self.trace) {
+            self.gap = Some(line.time);
+        } else if let Some(trace) = trace::goes_on(self.trace, &plain(&line.body)) {
+            self.trace = trace;
+            self.text.extend(std::iter::repeat_n(b'\n', gap + 1));
+            self.text.extend_from_slice(&line.body);
+            self.gap = None;
+        } else {
+            return false;
+        }
+        self.lines += 1;
+        self.quiet = 0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(time: i64, source: Source, body: &str) -> Joined {
+        Joined { time: Some(time), source, body: body.as_bytes().to_vec() }
+    }
+
+    fn grouped(text: &str) -> Vec<String> {
+        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+        let mut take = |record: Grouped| found.push(String::from_utf8(record.body).expect("UTF-8"));
+        for (time, body) in text.lines().enumerate() {
+            grouper.push(line(time as i64, Source::Stdout, body), &mut take);
+        }
+        grouper.finish(Source::Stdout, &mut take);
+        found
+    }
+
+    /// Records in the text are parted by a line of `====`.
+    #[track_caller]
+    fn check(text: &str) {
+        let expected: Vec<&str> = text.split("\n====\n").collect();
+        assert_eq!(grouped(&text.replace("\n====\n", "\n")), expected);
+    }
+
+    #[test]
+    fn traces_of_java() {
+        check(concat!(
+            "2026-01-31 12:00:00 INFO up\n====\n",
+            "2026-01-31 12:00:01 ERROR [main] c.e.App - gone\n",
+            "java.lang.IllegalStateException: boom\n",
+            "\tat c.e.App.run(App.java:12) ~[app.jar:1]\n",
+            "\tSuppressed: java.io.IOException: x\n",
+            "\t\tat c.e.App.close(App.java:14)\n",
+            "Caused by: java.sql.SQLException: no\n",
+            "\tat c.e.Db.get(Db.java:3)\n",
+            "\t... 12 more\n====\n",
+            "2026-01-31 12:00:02 ERROR [main] c.e.App - again\n====\n",
+            "Exception in thread \"main\" java.lang.Error: x\n\tat a.B.c(B.java:1)\n====\n",
+            "2026-01-31 12:00:03 INFO done",
+        ));
+    }
+
+    #[test]
+    fn traces_of_python() {
+        check(concat!(
+            "ERROR:root:gone\n",
+            "Traceback (most recent call last):\n",
+            "  File \"a.py\", line 1, in f\n",
+            "    x[1]\n",
+            "    ~^^^\n",
+            "KeyError: 1\n",
+            "\n",
+            "During handling of the above exception, another exception occurred:\n",
+            "\n",
+            "Traceback (most recent call last):\n",
+            "  File \"a.py\", line 3, in g\n",
+            "app.errors.NotFound\n====\n",
+            "INFO:root:next\n====\n",
+            "Traceback (most recent call last):\n",
+            "  File \"a.py\", line 3, in g\n",
+            "ValueError: 2\n====\n",
+            "\n====\n",
+            "INFO:root:after an empty line",
+        ));
+    }
+
+    #[test]
+    fn traces_of_go_and_dotnet() {
+        check(concat!(
+            "panic: runtime error: index out of range [1] with length 1\n",
+            "\n",
+            "goroutine 1 [running]:\n",
+            "main.(*T).run(0xc000, 0x1)\n",
+            "\t/app/main.go:5 +0x1d\n",
+            "\n",
+            "goroutine 7 [select]:\n",
+            "net/http.(*Server).Serve(...)\n",
+            "\t/go/http.go:1\n",
+            "created by main.main in goroutine 1\n",
+            "\t/app/main.go:9 +0x1\n",
+            "exit status 2\n====\n",
+            "server started",
+        ));
+        check(concat!(
+            "Unhandled exception. System.InvalidOperationException: outer\n",
+            " ---> System.Exception: inner\n",
+            "   at App.Inner() in /src/App.cs:line 5\n",
+            "   --- End of inner exception stack trace ---\n",
+            "   at App.Main()\n====\n",
+            "fail: App.Worker[0]\n====\n",
+            "      text of its own",
+        ));
+    }
+
+    #[test]
+    fn outputs_do_not_mix_and_the_first_line_gives_time_and_level() {
+        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+        grouper.push(line(1, Source::Stderr, "a.BException: x"), &mut |record| found.push(record));
+        grouper.push(line(2, Source::Stdout, "INFO between"), &mut |record| found.push(record));
+        grouper.push(line(3, Source::Stderr, "\tat a.B.c(B.java:1)"), &mut |record| found.push(record));
+        assert!(grouper.is_holding());
+        grouper.finish(Source::Stderr, &mut |record| found.push(record));
+        assert!(!grouper.is_holding());
+        let shown: Vec<_> = found.iter().map(|r| (r.time, r.level, r.body.len())).collect();
+        assert_eq!(shown, [(Some(2), Level::Info, 12), (Some(1), Level::Error, 35)]);
+    }
+
+    #[test]
+    fn nothing_is_held_for_long() {
+        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+        grouper.push(line(1, Source::Stdout, "ERROR x"), &mut |record| found.push(record));
+        grouper.tick(&mut |record| found.push(record));
+        assert!(found.is_empty());
+        grouper.tick(&mut |record| found.push(record));
+        assert_eq!(found.len(), 1);
+        // One that never ends.
+        for _ in 0..MAX_TICKS {
+            grouper.push(line(2, Source::Stdout, "\tat a.B.c(B.java:1)"), &mut |record| found.push(record));
+            grouper.tick(&mut |record| found.push(record));
+        }
+        assert_eq!(found.len(), 2);
+        assert!(!grouper.is_holding());
+    }
+
+    #[test]
+    fn abuse_34_a_trace_without_end_is_parted() {
+        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+        let frame = format!("\tat {}", "x".repeat(10_000));
+        for time in 0..2_000 {
+            let body = if time < 1_000 { &frame } else { "\tat a" };
+            grouper.push(line(time, Source::Stdout, body), &mut |record| found.push(record));
+        }
+        grouper.finish(Source::Stdout, &mut |record| found.push(record));
+        assert!(found.iter().all(|record| record.body.len() <= MAX_BODY));
+        let lines = |record: &Grouped| record.body.split(|byte| *byte == b'\n').count();
+        assert!(found.iter().all(|record| lines(record) <= MAX_LINES as usize));
+        assert_eq!(found.iter().map(lines).sum::<usize>(), 2_000);
+    }
+
+    fn any_line() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "INFO up",
+            "ERROR gone",
+            "a.BException: x",
+            "\tat a.B.c(B.java:1)",
+            "Caused by: a.C",
+            "Traceback (most recent call last):",
+            "  File \"a.py\"",
+            "KeyError: 1",
+            "During handling of the above exception, another exception occurred:",
+            "panic: x",
+            "goroutine 1 [running]:",
+            "main.main()",
+            "",
+        ]);
+        prop_oneof![9 => known.prop_map(str::to_owned), 1 => "[ -~]{0,20}"]
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_in_one_record_wherever_a_checkpoint_falls(
+            lines in prop::collection::vec((any_line(), any::<bool>()), 0..60),
+            every in 1usize..7,
+        ) {
+            let lines: Vec<Joined> = lines.iter().enumerate().map(|(time, (body, stderr))| {
+                line(time as i64, if *stderr { Source::Stderr } else { Source::Stdout }, body)
+            }).collect();
+            let group = |every: usize| {
+                let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+                for (at, line) in lines.iter().enumerate() {
+                    if at % every == 0 {
+                        let text = serde_json::to_string(&grouper).expect("JSON");
+                        grouper = serde_json::from_str(&text).expect("a grouper");
+                    }
+                    grouper.push(line.clone(), &mut |record| found.push(record));
+                }
+                grouper.finish(Source::Stdout, &mut |record| found.push(record));
+                grouper.finish(Source::Stderr, &mut |record| found.push(record));
+                found
+            };
+            let found = group(every);
+            prop_assert_eq!(&found, &group(1_000));
+            for source in [Source::Stdout, Source::Stderr] {
+                let read: Vec<&[u8]> = lines.iter().filter(|l| l.source == source).map(|l| &*l.body).collect();
+                let given: Vec<&[u8]> = found.iter().filter(|r| r.source == source)
+                    .flat_map(|record| record.body.split(|byte| *byte == b'\n')).collect();
+                prop_assert_eq!(read, given);
+            }
+        }
+    }
+}
