@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use proptest::{collection::vec, prelude::*};
+use tiphys_store::Op;
 
 use super::*;
 use crate::cache::{ContinueToken, Items, ListChunks, ListHead};
@@ -178,11 +179,21 @@ async fn a_list_costs_references_and_two_chunks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_as_long_as_reading_takes() {
     let bed = Bed::new().await;
-    bed.put("default/a", "", "n").await;
+    // Many take longer to read than no time at all.
+    let many: Vec<String> = (0..5000).map(|number| format!("default/p{number:04}")).collect();
+    for part in many.chunks(1000) {
+        let mut txn = Txn::default();
+        txn.success.extend(part.iter().map(|pod| Op::Put {
+            key: format!("{PREFIX}{pod}"),
+            value: pod_json(pod, "", "n").into(),
+            lease: None,
+        }));
+        bed.store.transact(txn).await.unwrap();
+    }
     let bed = bed.anew(Limits { wait: Duration::ZERO, ..Limits::default() });
     within(bed.cache.loaded()).await.unwrap();
     let query = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
-    assert_eq!(bed.list(query).await.objects.len(), 1);
+    assert_eq!(bed.list(query).await.objects.len(), many.len());
     bed.cache.close();
     assert_eq!(bed.cache.loaded().await, Err(CacheError::Closed));
     bed.end().await;
