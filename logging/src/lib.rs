@@ -15,6 +15,7 @@ pub mod collector;
 pub mod index;
 pub mod metric_names;
 pub mod parse;
+pub mod policy;
 pub mod query;
 pub mod record;
 pub mod render;

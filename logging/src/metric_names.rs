@@ -1,7 +1,23 @@
 //! The collector's metrics: their names and what they mean.
 
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
 use tiphys_telemetry::Component;
+
+/// Of which namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfNamespace {
+    pub namespace: String,
+}
+
+/// Of which namespace records are not indexed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LeftOut {
+    pub namespace: String,
+    pub reason: &'static str,
+}
 
 /// Counts of a collector. Clones share them.
 #[derive(Clone)]
@@ -14,6 +30,9 @@ pub struct Metrics {
     pub commit_failures: Counter,
     pub stalls: Counter,
     pub queries: Counter,
+    pub left_out: Family<LeftOut, Counter>,
+    pub redacted: Family<OfNamespace, Counter>,
+    pub policy_mistakes: Family<OfNamespace, Counter>,
     pub split_records: Gauge,
     pub split_bytes: Gauge,
     pub splits: Gauge,
@@ -41,7 +60,21 @@ impl Metrics {
             component.registry(|registry| registry.register(name, help, gauge.clone()));
             gauge
         };
+        let left_out = Family::default();
+        let redacted = Family::default();
+        let policy_mistakes = Family::default();
+        component.registry(|registry| {
+            let help = "Records that were read and are not indexed, as annotations ask";
+            registry.register("tiphys_logs_left_out", help, Family::clone(&left_out));
+            let help = "Records in which something was replaced, as annotations ask";
+            registry.register("tiphys_logs_redacted", help, Family::clone(&redacted));
+            let help = "Annotations of logs that are not understood, once a stream";
+            registry.register("tiphys_logs_policy_mistakes", help, Family::clone(&policy_mistakes));
+        });
         Self {
+            left_out,
+            redacted,
+            policy_mistakes,
             records: counter("tiphys_logs_records", "Records read from log files"),
             bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
             cut_records: counter("tiphys_logs_cut_records", "Records that were too long and were cut"),

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tiphys_lifecycle::CancellationToken;
 use tokio::{task::JoinHandle, time::Instant};
 
+use super::policies::Policies;
 use crate::{
     index::{IndexError, Pending, Store},
     metric_names::Metrics,
@@ -31,6 +32,7 @@ pub struct Ingest {
     hub: Arc<TailHub>,
     metrics: Metrics,
     tailer: Tailer,
+    policies: Policies,
     commit_after: Duration,
     /// When the next commit is due; `None` while everything is durable.
     due: Option<Instant>,
@@ -47,6 +49,7 @@ impl Ingest {
         hub: Arc<TailHub>,
         metrics: Metrics,
         tailer: Tailer,
+        policies: Policies,
         commit_after: Duration,
     ) -> Self {
         Self {
@@ -54,6 +57,7 @@ impl Ingest {
             hub,
             metrics,
             tailer,
+            policies,
             commit_after,
             due: None,
             held: None,
@@ -70,7 +74,9 @@ impl Ingest {
         self.due = Some(Instant::now() + VANISHED);
         loop {
             let may_read = self.tailer.has_more() && !self.is_stalled();
-            let due = self.due.filter(|_| self.commit.is_none());
+            let waited = self.policies.due();
+            // What waits for its Pod does so for a moment only, and a commit would cut it short.
+            let due = self.due.filter(|_| self.commit.is_none() && waited.is_none());
             tokio::select! {
                 () = token.cancelled() => break,
                 changes = watcher.changes() => match changes {
@@ -82,6 +88,8 @@ impl Ingest {
                 done = finished(&mut self.commit) => self.committed(done),
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
+                () = at(waited) => self.known()?,
+                () = self.store.pods().news(), if waited.is_some() => self.known()?,
                 () = std::future::ready(()), if may_read => {}
             }
             self.read()?;
@@ -121,11 +129,19 @@ impl Ingest {
         self.tailer.tick().into_iter().try_for_each(|batch| self.append(batch))
     }
 
+    /// Records whose Pods have become known, or never do.
+    fn known(&mut self) -> Result<(), IndexError> {
+        let batches = self.policies.take_due();
+        self.index(batches)
+    }
+
     /// The checkpoints that cover exactly what was appended.
     fn checkpoints(&mut self) -> Result<Vec<StreamCheckpoint>, IndexError> {
         while let Some(batch) = self.tailer.take_left_over() {
             self.append(batch)?;
         }
+        let batches = self.policies.take_all();
+        self.index(batches)?;
         Ok(self.tailer.checkpoints())
     }
 
@@ -135,8 +151,15 @@ impl Ingest {
         let cut = batch.records.iter().filter(|record| record.body.len() > crate::parse::MAX_BODY).count();
         self.metrics.cut_records.inc_by(cut as u64);
         self.due_by(self.commit_after);
-        self.hub.publish(&batch);
-        self.store.append(batch)
+        let batches = self.policies.take(batch);
+        self.index(batches)
+    }
+
+    fn index(&self, batches: Vec<Batch>) -> Result<(), IndexError> {
+        batches.into_iter().try_for_each(|batch| {
+            self.hub.publish(&batch);
+            self.store.append(batch)
+        })
     }
 
     /// The next commit comes after `pause` or earlier.
@@ -192,7 +215,7 @@ impl Ingest {
         self.upkeep = Some(tokio::task::spawn_blocking(move || {
             let result = store.expire().and_then(|()| {
                 while store.merge()? {}
-                store.forget_pods();
+                store.forget_gone();
                 Ok(())
             });
             if let Err(error) = result {

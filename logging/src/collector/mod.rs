@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ingest  tail -> store -> commit, acknowledge, merge, expire      one task
-//! pods    Pod metadata from the API, when there is a client        one task
+//! pods    Pods' and namespaces' metadata, when there is a client   two tasks
 //! serve   search and tail over HTTP                                one task
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 mod ingest;
 mod pods;
+mod policies;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -111,11 +112,18 @@ pub async fn run(
     let (hub, metrics) = (Arc::new(TailHub::default()), Metrics::new());
     let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config, tasks);
     tasks.spawn("log search", OnError::Stop, async move { axum::serve(listener, service.router()).await });
+    let policies = policies::Policies::new(store.clone(), metrics.clone(), client.is_some());
     if let Some(client) = client {
         pods::follow(client, &config.node_name, store.clone(), tasks);
     }
-    let ingest =
-        ingest::Ingest::new(store.clone(), hub.clone(), metrics.clone(), tailer, config.commit_after);
+    let ingest = ingest::Ingest::new(
+        store.clone(),
+        hub.clone(),
+        metrics.clone(),
+        tailer,
+        policies,
+        config.commit_after,
+    );
     tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
     tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
     Ok(Running { address, store, hub, metrics })

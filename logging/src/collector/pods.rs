@@ -1,18 +1,22 @@
-//! Labels and owners of the node's Pods, from the API into the table that
-//! outlives them.
+//! Labels, owners and annotations of the node's Pods and of namespaces, from the API
+//! into the tables that outlive them.
 
 use std::{convert::Infallible, sync::Arc};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, runtime::watcher};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::{Api, ResourceExt, runtime::watcher};
 use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::{OnError, Tasks};
 
-use crate::index::{PodMeta, Store};
+use crate::{
+    index::{NamespaceMeta, PodMeta, Store},
+    policy,
+};
 
-/// Keeps the store's table of Pods up to date until `tasks` stops.
+/// Keeps the store's tables up to date until `tasks` stops.
 pub fn follow(client: kube::Client, node: &str, store: Arc<Store>, tasks: &Tasks) {
+    follow_namespaces(client.clone(), store.clone(), tasks);
     let on_node = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
     let cache = Cache::start(tasks, Api::<Pod>::all(client), on_node);
     tasks.spawn("log metadata", OnError::Log, async move {
@@ -24,6 +28,31 @@ pub fn follow(client: kube::Client, node: &str, store: Arc<Store>, tasks: &Tasks
                 Change::Applied(pod) => update(&store, &pod, false),
                 // Its last state counts: its records are still there.
                 Change::Deleted(pod) => update(&store, &pod, true),
+                Change::Resync => sync(&store, &cache.list()),
+            }
+        }
+        Ok::<(), Infallible>(())
+    });
+}
+
+fn follow_namespaces(client: kube::Client, store: Arc<Store>, tasks: &Tasks) {
+    let cache = Cache::start(tasks, Api::<Namespace>::all(client), watcher::Config::default());
+    let update = |store: &Store, namespace: &Namespace, gone| {
+        let meta = NamespaceMeta { annotations: policy::own(namespace.annotations()), gone };
+        store.namespace_table().update(&namespace.name_any(), meta);
+    };
+    let sync = move |store: &Store, namespaces: &[Arc<Namespace>]| {
+        namespaces.iter().for_each(|namespace| update(store, namespace, false));
+        store.namespace_table().mark_gone_except(&namespaces.iter().map(|it| it.name_any()).collect());
+    };
+    tasks.spawn("log policies", OnError::Log, async move {
+        let mut changes = std::pin::pin!(cache.changes());
+        cache.ready().await;
+        sync(&store, &cache.list());
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Applied(namespace) => update(&store, &namespace, false),
+                Change::Deleted(namespace) => update(&store, &namespace, true),
                 Change::Resync => sync(&store, &cache.list()),
             }
         }
@@ -60,6 +89,7 @@ fn meta(pod: &Pod) -> PodMeta {
         labels: Arc::new(metadata.labels.clone().unwrap_or_default()),
         owner: owner.map(|owner| format!("{}/{}", owner.kind, owner.name)).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        annotations: policy::own(metadata.annotations.iter().flatten()),
         gone: false,
     }
 }

@@ -105,6 +105,30 @@ async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_annotations_ask_for_holds_after_a_restart_and_loses_no_other_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let annotations = [("redact".to_owned(), "email".to_owned())].into();
+    let meta = crate::index::NamespaceMeta { annotations, gone: false };
+    running.store.namespace_table().update("shop", meta);
+    let path = log_file(folder.path(), "shop_web-1");
+    write(&path, &(line(1, "mail from ada@example.org") + &line(2, "hello")));
+    until_found(&running, "ns:shop", 2).await;
+    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    drop(running);
+
+    write(&path, &line(3, "mail from bob@example.org"));
+    let tasks = Tasks::new();
+    let running = again(folder.path(), &tasks).await;
+    until_found(&running, "ns:shop", 3).await;
+    let expected = ["mail from [redacted]", "hello", "mail from [redacted]"];
+    assert_eq!(find(&running.store, "ns:shop"), expected);
+    assert!(find(&running.store, "ada OR bob OR example").is_empty());
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn formats_colours_and_traces_of_real_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let tasks = Tasks::new();

@@ -48,6 +48,7 @@ impl Store {
 
     fn write(&self, pending: &Pending) -> Result<(), IndexError> {
         self.pods().store()?;
+        self.namespace_table().store()?;
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
         next.streams.clone_from(&pending.checkpoints);

@@ -82,15 +82,20 @@ impl Store {
         Ok(())
     }
 
-    /// Takes Pods without records out of the table.
-    pub fn forget_pods(&self) {
+    /// Takes Pods and namespaces without records out of the tables.
+    pub fn forget_gone(&self) {
         let state = self.state.read();
-        let in_splits = state.splits.iter().flat_map(|split| split.streams()).map(|stream| &stream.info.uid);
-        let in_memory = state.open.values().map(|block| &block.info.uid);
-        let sealed = state.sealed.iter().chain(&state.committing).map(|block| &block.info.uid);
-        let with_records: HashSet<String> = in_splits.chain(in_memory).chain(sealed).cloned().collect();
+        let in_splits = state.splits.iter().flat_map(|split| split.streams()).map(|stream| &stream.info);
+        let in_memory = state.open.values().map(|block| &block.info);
+        let sealed = state.sealed.iter().chain(&state.committing).map(|block| &block.info);
+        let (mut uids, mut namespaces) = (HashSet::new(), HashSet::new());
+        for info in in_splits.chain(in_memory).chain(sealed) {
+            uids.insert(info.uid.clone());
+            namespaces.insert(info.namespace.clone());
+        }
         drop(state);
-        self.pods().retain(&with_records);
+        self.pods().retain(&uids);
+        self.namespace_table().retain(&namespaces);
     }
 
     fn swap(&self, old: &[u64], split: Split, entry: SplitEntry) -> Result<(), IndexError> {

@@ -19,17 +19,17 @@
 mod commit;
 mod manifest;
 mod merge;
-mod pods;
 mod retention;
 mod split;
 mod store;
+mod table;
 mod words;
 
 pub use commit::Pending;
-pub use pods::{PodMeta, PodTable};
 pub use retention::Retention;
 pub use split::{BlockEntry, Split, StreamEntry};
 pub use store::{Snapshot, Store};
+pub use table::{NamespaceMeta, NamespaceTable, PodMeta, PodTable, Table};
 
 /// Raw bytes in open blocks; beyond it the blocks are sealed early.
 pub const MAX_OPEN_BYTES: usize = 8 << 20;

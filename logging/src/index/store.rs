@@ -14,7 +14,7 @@ use std::{
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::{
-    IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, PodTable, Retention, SPLIT_BYTES, Split,
+    IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES, Split,
     manifest::{Manifest, SplitEntry},
 };
 use crate::{
@@ -31,6 +31,7 @@ pub struct Store {
     pub(super) manifest: Mutex<Manifest>,
     pub(super) retention: Retention,
     pods: PodTable,
+    namespaces: NamespaceTable,
     /// Locked while the store lives; the kernel unlocks it when the process dies.
     _lock: File,
 }
@@ -74,6 +75,7 @@ impl Store {
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
+            namespaces: NamespaceTable::open(directory)?,
             _lock: lock,
         };
         store.open_splits(damaged)?;
@@ -83,6 +85,11 @@ impl Store {
     /// What is known of Pods.
     pub fn pods(&self) -> &PodTable {
         &self.pods
+    }
+
+    /// What is known of namespaces.
+    pub fn namespace_table(&self) -> &NamespaceTable {
+        &self.namespaces
     }
 
     /// Takes records in; they can be found when this returns.

@@ -171,7 +171,7 @@ fn labels_outlive_the_pod() {
         store.pods().update("uid-gone", PodMeta { gone: true, ..PodMeta::default() });
         store.append(batch("web", 0, 3)).expect("appended");
         store.pods().mark_gone_except(&Default::default());
-        store.forget_pods();
+        store.forget_gone();
         commit(&store);
         assert!(store.pods().get("uid-gone").is_none());
     }

@@ -1,0 +1,171 @@
+//! Redaction: what must not be read is replaced before a record is indexed or
+//! shown, and a wrong rule withholds the whole record rather than let it through.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// Bytes that a rule's compiled form may take.
+const MAX_RULE: usize = 1 << 20;
+/// Rules of one stream.
+const MAX_RULES: usize = 64;
+
+/// Rules with a name, and what they find.
+const NAMED: [(&str, &str); 5] = [
+    ("email", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
+    ("ipv4", r"\b(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\b"),
+    ("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b"),
+    // RFC 7519: three parts in base64url; the first two are JSON objects, which begin with `{"`.
+    ("jwt", r"\beyJ[A-Za-z0-9_-]*\.eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"),
+    // RFC 6750 and RFC 7617.
+    ("authorization", r"(?i)\b(?:bearer|basic) +[A-Za-z0-9._~+/-]+=*"),
+];
+
+/// Rules, one a line: a name (`email`, `ipv4`, `card`, `jwt`, `authorization`), or
+/// `/regular expression/`, or `/regular expression/replacement/` with `$1` for
+/// groups. `\/` is a slash.
+#[derive(Debug, Default)]
+pub struct Redaction {
+    rules: Vec<(Regex, Vec<u8>)>,
+    /// A rule can't be understood.
+    broken: Option<String>,
+}
+
+impl Redaction {
+    /// Adds the rules of an annotation. One that is wrong withholds all records.
+    pub fn add(&mut self, text: &str) -> Result<(), String> {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match rule(line) {
+                Ok(rule) if self.rules.len() < MAX_RULES => self.rules.push(rule),
+                other => {
+                    let why = other.err().unwrap_or_else(|| format!("more than {MAX_RULES} rules"));
+                    self.broken = Some(why.clone());
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.broken.is_none()
+    }
+
+    /// The body as it may be read; `None` when there is nothing to hide.
+    pub fn apply(&self, body: &[u8]) -> Option<Vec<u8>> {
+        if let Some(why) = &self.broken {
+            return Some(format!("[withheld: a redaction rule is wrong: {why}]").into_bytes());
+        }
+        let mut redacted: Option<Vec<u8>> = None;
+        for (find, replacement) in &self.rules {
+            let text = redacted.as_deref().unwrap_or(body);
+            if find.is_match(text) {
+                redacted = Some(find.replace_all(text, &replacement[..]).into_owned());
+            }
+        }
+        redacted
+    }
+}
+
+/// What a line says, ready to use.
+fn rule(line: &str) -> Result<(Regex, Vec<u8>), String> {
+    const DEFAULT: &str = "[redacted]";
+    let Some(rest) = line.strip_prefix('/') else {
+        let named = NAMED.iter().find(|(name, _)| *name == line);
+        let (_, pattern) = named.ok_or_else(|| {
+            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            format!("`{line}` is none of {} and no /regular expression/", names.join(", "))
+        })?;
+        return Ok((compiled(pattern)?, DEFAULT.into()));
+    };
+    let (pattern, rest) = until_slash(rest).ok_or_else(|| format!("`{line}` has no slash at its end"))?;
+    let replacement = match until_slash(rest) {
+        Some((replacement, "")) => replacement,
+        None if rest.is_empty() => DEFAULT.to_owned(),
+        _ => return Err(format!("`{line}` is not /expression/ and not /expression/replacement/")),
+    };
+    Ok((compiled(&pattern)?, replacement.into_bytes()))
+}
+
+fn compiled(pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern).size_limit(MAX_RULE).build().map_err(|error| {
+        let error = error.to_string();
+        let last = error.lines().last().unwrap_or_default().trim();
+        format!("`{pattern}`: {}", last.strip_prefix("error: ").unwrap_or(last))
+    })
+}
+
+/// What stands before the first slash without a backslash, and what after it.
+fn until_slash(text: &str) -> Option<(String, &str)> {
+    let mut taken = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '/' => return Some((taken, &text[at + 1..])),
+            '\\' => match characters.next()? {
+                (_, '/') => taken.push('/'),
+                (_, other) => taken.extend(['\\', other]),
+            },
+            other => taken.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(rules: &str, body: &str) -> String {
+        let mut redaction = Redaction::default();
+        redaction.add(rules).expect("rules");
+        redaction
+            .apply(body.as_bytes())
+            .map_or("-".into(), |body| String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[test]
+    fn rules_replace_what_they_find() {
+        for (rules, body, expected) in [
+            ("email", "from ada.l+x@mail.example.org to", "from [redacted] to"),
+            ("email", "no address @ all", "-"),
+            ("ipv4", "10.0.0.1 - 256.1.1.1 - 1.2.3", "[redacted] - 256.1.1.1 - 1.2.3"),
+            ("card", "paid 4111 1111-1111 1111 at 12:30", "paid [redacted] at 12:30"),
+            ("jwt", "t=eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln;", "t=[redacted];"),
+            ("authorization", "Authorization: Bearer abc.DEF~1==", "Authorization: [redacted]"),
+            (r"/pin=(\d)\d+/pin=$1**/", "pin=1234 ok", "pin=1** ok"),
+            (r"/a\/b\d/", "a/b7", "[redacted]"),
+            ("/secret//", "a secret thing", "a  thing"),
+            ("email\n\n  /x+/y/\n", "xx a@b.cd", "y [redacted]"),
+        ] {
+            assert_eq!(redacted(rules, body), expected, "{rules}: {body}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay() {
+        let mut redaction = Redaction::default();
+        redaction.add("/k=[a-z]+/").expect("a rule");
+        assert_eq!(redaction.apply(b"\xff k=abc \xfe"), Some(b"\xff [redacted] \xfe".to_vec()));
+    }
+
+    #[test]
+    fn a_wrong_rule_is_named_and_withholds_everything() {
+        for (rules, why) in [
+            ("emial", "`emial` is none of email, ipv4, card, jwt, authorization and no /regular expression/"),
+            ("/a", "`/a` has no slash at its end"),
+            ("/a/b", "`/a/b` is not /expression/ and not /expression/replacement/"),
+            ("/a/b/c", "`/a/b/c` is not /expression/ and not /expression/replacement/"),
+            ("/(a/", "`(a`: unclosed group"),
+            (
+                "/(?:a{1000}){1000}/",
+                "`(?:a{1000}){1000}`: Compiled regex exceeds size limit of 1048576 bytes.",
+            ),
+        ] {
+            let mut redaction = Redaction::default();
+            assert_eq!(redaction.add(rules), Err(why.to_owned()), "{rules}");
+            let shown = redaction.apply(b"a secret").expect("something else");
+            assert_eq!(shown, format!("[withheld: a redaction rule is wrong: {why}]").into_bytes());
+        }
+        let many = "/a/\n".repeat(MAX_RULES + 1);
+        assert_eq!(Redaction::default().add(&many), Err("more than 64 rules".into()));
+    }
+}
