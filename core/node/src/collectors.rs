@@ -1,4 +1,5 @@
-//! Where the collectors are: the Pods of the DaemonSet, one for each node.
+//! Where the collectors are: the Pods of the DaemonSet, one for each node, and the
+//! server's own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,15 +15,24 @@ pub struct CollectorPods {
     nodes: Cache<Node>,
     pods: Cache<Pod>,
     token: String,
+    /// The server's own logs, from its own process.
+    server: Option<Collector>,
 }
 
 impl CollectorPods {
-    pub fn start(client: &Client, shared: &Shared, token: String, tasks: &Tasks) -> Self {
+    pub fn start(
+        client: &Client,
+        shared: &Shared,
+        token: String,
+        server: Option<Collector>,
+        tasks: &Tasks,
+    ) -> Self {
         let own = watcher::Config::default().labels(&format!("app={COLLECTOR_APP}"));
         Self {
             nodes: shared.nodes.clone(),
             pods: Cache::start(tasks, Api::namespaced(client.clone(), SYSTEM_NAMESPACE), own),
             token,
+            server,
         }
     }
 }
@@ -39,6 +49,7 @@ impl Collectors for CollectorPods {
                 let address = pods.iter().find_map(|pod| address(pod, &node));
                 Collector { node, address, token: self.token.clone() }
             })
+            .chain(self.server.clone())
             .collect()
     }
 }

@@ -44,11 +44,20 @@ impl Layout {
         self.root.join(format!("{process}.log"))
     }
 
+    /// What a node's agent says, in the node's own `/var/log`: there its collector reads it.
+    pub fn node_log(&self, node: &str) -> PathBuf {
+        self.node(node).join("log/tiphys/kubelet.log")
+    }
+
     pub fn server(&self) -> PathBuf {
         self.root.join("server")
     }
 
     pub fn node(&self, node: &str) -> PathBuf {
-        self.root.join("nodes").join(node)
+        self.nodes().join(node)
+    }
+
+    pub fn nodes(&self) -> PathBuf {
+        self.root.join("nodes")
     }
 }

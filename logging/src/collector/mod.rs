@@ -23,7 +23,7 @@ use crate::{
     metric_names::Metrics,
     search::TailHub,
     serve,
-    tail::{Tailer, Watcher},
+    tail::{SystemLog, Tailer, Watcher},
 };
 
 /// What a collector is told.
@@ -31,6 +31,8 @@ use crate::{
 pub struct Config {
     /// `/var/log/pods`.
     pub pods_dir: PathBuf,
+    /// Logs of the node's own parts.
+    pub system_logs: Vec<SystemLog>,
     /// Where the index is; made when it isn't there.
     pub data_dir: PathBuf,
     /// The node's name, as records show it.
@@ -49,6 +51,7 @@ impl Config {
     pub fn new(node_name: impl Into<String>, listen: SocketAddr, token: impl Into<String>) -> Self {
         Self {
             pods_dir: "/var/log/pods".into(),
+            system_logs: Vec::new(),
             data_dir: "/var/log/tiphys/logs".into(),
             node_name: node_name.into(),
             listen,
@@ -104,6 +107,7 @@ pub async fn run(
     let (store, checkpoints) = Store::open(&config.data_dir, config.retention)?;
     let store = Arc::new(store);
     let tailer = Tailer::new(&config.pods_dir, &config.node_name, checkpoints).map_err(pods_error)?;
+    let tailer = tailer.with_system(config.system_logs.clone());
     let watcher = Watcher::new(config.pods_dir.clone()).map_err(pods_error)?;
     let listen_error = |source| CollectorError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;

@@ -5,6 +5,7 @@
 //! and `F` for its end. Docker's json-file: `{"log":"...\n","stream":"stdout","time":"..."}`,
 //! where a `log` without a line end is a piece. The first byte of a file tells
 //! them apart, so that no line that a container wrote is taken for the other format.
+//! The logs of the node's own parts are plain lines.
 
 use std::borrow::Cow;
 
@@ -34,6 +35,10 @@ pub struct Piece<'a> {
 pub enum Format {
     Cri,
     Docker,
+    /// Lines as they are; `now` helps with times that have no year.
+    Plain {
+        now: i64,
+    },
 }
 
 impl Format {
@@ -48,6 +53,10 @@ impl Format {
         let read = match self {
             Format::Cri => cri(line),
             Format::Docker => docker(line),
+            Format::Plain { now } => {
+                let (time, text) = (super::stamp(line, now), Cow::Borrowed(line));
+                Some(Piece { time, source: Source::Stdout, tag: Tag::Full, text })
+            }
         };
         read.unwrap_or(Piece {
             time: None,

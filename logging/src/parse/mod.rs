@@ -10,12 +10,14 @@ mod cri;
 mod group;
 mod join;
 mod severity;
+mod stamp;
 mod trace;
 
 pub use cri::{Format, Piece, Tag};
 pub use group::{Grouped, Grouper};
 pub use join::{Joined, Joiner, Pending};
 pub use severity::level;
+pub use stamp::stamp;
 
 /// The longest body that is kept; of a longer line the begin is, with a mark that says how much is missing.
 pub const MAX_BODY: usize = 256 << 10;

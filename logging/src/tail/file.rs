@@ -35,6 +35,8 @@ pub struct LogFile {
     fingerprint: Fingerprint,
     /// Known once something of the file was read.
     format: Option<Format>,
+    /// A part's own log, not a container's.
+    is_plain: bool,
     skipping: Option<Skipping>,
 }
 
@@ -65,8 +67,14 @@ impl LogFile {
             file: None,
             fingerprint,
             format: None,
+            is_plain: false,
             skipping,
         }
+    }
+
+    /// A log whose lines are as they were written.
+    pub fn plain(self) -> Self {
+        Self { is_plain: true, ..self }
     }
 
     pub fn checkpoint(&self) -> FileCheckpoint {
@@ -173,6 +181,9 @@ impl LogFile {
 
     /// Told by the first byte, also when reading goes on in the midst of the file.
     fn format(&mut self) -> io::Result<Format> {
+        if self.is_plain {
+            return Ok(Format::Plain { now: crate::time::now() });
+        }
         if let (None, Some(file)) = (self.format, &self.file) {
             let mut first = [0];
             let read = file.read_at(&mut first, 0)?;
@@ -229,5 +240,5 @@ impl LogFile {
 }
 
 fn line_end(data: &[u8]) -> Option<usize> {
-    data.iter().position(|byte| *byte == b'\n')
+    memchr::memchr(b'\n', data)
 }

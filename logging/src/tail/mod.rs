@@ -11,6 +11,9 @@
 //! not reading: the caller just doesn't ask for the next chunk. A symbolic link is
 //! never followed, on no step of the way ([`dir`]).
 //!
+//! The logs of the node's own parts ([`SystemLog`]) are read the same way, from the
+//! files where they are.
+//!
 //! Where reading stands is a [`StreamCheckpoint`] a stream, which the index commits
 //! together with the records before it. After a crash reading goes on there.
 
@@ -19,11 +22,13 @@ pub mod dir;
 mod file;
 mod name;
 mod stream;
+mod system;
 mod tailer;
 mod watch;
 
 pub use checkpoint::{FileCheckpoint, StreamCheckpoint};
 pub use stream::Batch;
+pub use system::SystemLog;
 pub use tailer::{Tailer, Turn};
 pub use watch::{Change, Place, Watch, Watcher};
 

@@ -9,7 +9,7 @@ use super::{
     checkpoint::StreamCheckpoint,
     dir::{Dir, Entry},
     file::{LogFile, Progress},
-    name,
+    name, system,
 };
 use crate::{
     parse::{Grouped, Grouper, Joined, Joiner},
@@ -36,6 +36,8 @@ pub struct StreamTail {
     last_time: Option<i64>,
     /// Files of the checkpoint that were not seen yet.
     known: StreamCheckpoint,
+    /// The file's name, of a part's own log.
+    system: Option<String>,
 }
 
 impl StreamTail {
@@ -57,7 +59,13 @@ impl StreamTail {
             next_seq: known.next_seq,
             last_time: known.last_time,
             known,
+            system: None,
         }
+    }
+
+    /// The plain log of a part of the node, in files of this name.
+    pub fn of_system(self, file: String) -> Self {
+        Self { system: Some(file), ..self }
     }
 
     pub fn checkpoint(&self) -> StreamCheckpoint {
@@ -88,6 +96,9 @@ impl StreamTail {
                     let known = self.known.files.iter().position(|file| file.inode == entry.inode);
                     let known = known.map(|at| self.known.files.swap_remove(at));
                     let mut file = LogFile::new(entry.name.clone(), entry.inode, known);
+                    if self.system.is_some() {
+                        file = file.plain();
+                    }
                     // Held open from the first moment: it may be deleted in the next.
                     if let Some(directory) = directory {
                         open(&mut file, directory);
@@ -97,10 +108,13 @@ impl StreamTail {
             }
         }
         let any_gone = self.mark_missing(directory.is_some(), entries);
-        self.files.sort_by_cached_key(|file| match name::log_file(&file.name) {
-            Some((_, Some(suffix))) => (false, suffix.to_owned()),
-            _ => (true, String::new()),
-        });
+        match &self.system {
+            Some(base) => self.files.sort_by_cached_key(|file| system::order(base, &file.name)),
+            None => self.files.sort_by_cached_key(|file| match name::log_file(&file.name) {
+                Some((_, Some(suffix))) => (false, suffix.to_owned()),
+                _ => (true, String::new()),
+            }),
+        }
         any_gone
     }
 
@@ -214,8 +228,9 @@ impl StreamTail {
             return None;
         }
         let records = grouped.into_iter().map(|Grouped { time, source, level, body }| {
-            let time = time.or(self.last_time).unwrap_or_else(time::now);
-            self.last_time = Some(time);
+            // Only a time that was written counts for later lines: a file without any has the present.
+            self.last_time = time.or(self.last_time);
+            let time = self.last_time.unwrap_or_else(time::now);
             let seq = self.next_seq;
             self.next_seq += 1;
             Record { time, seq, level, source, body: Bytes::from(body) }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Batch, Change, FileCheckpoint, Place, StreamCheckpoint, Watch,
+    Batch, Change, FileCheckpoint, Place, StreamCheckpoint, SystemLog, Watch,
     dir::{Dir, Entry},
     name,
     stream::StreamTail,
@@ -32,13 +32,15 @@ pub enum Turn {
     Idle,
 }
 
-/// A container's directory: Pod directory and container name.
+/// A container's directory: Pod directory and container name. Of a log of the node's own parts
+/// the first is empty, and the second the part.
 type Key = (String, String);
 
 /// Reads all log files of a node.
 pub struct Tailer {
     root: Dir,
     node: String,
+    system: Vec<SystemLog>,
     containers: BTreeMap<Key, BTreeMap<u32, StreamTail>>,
     /// Containers that have more, each once.
     ready: VecDeque<Key>,
@@ -61,6 +63,7 @@ impl Tailer {
         Ok(Self {
             root: Dir::open(pods_dir)?,
             node: node.to_owned(),
+            system: Vec::new(),
             containers: BTreeMap::new(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
@@ -72,6 +75,11 @@ impl Tailer {
         })
     }
 
+    /// Reads these logs too.
+    pub fn with_system(self, system: Vec<SystemLog>) -> Self {
+        Self { system, ..self }
+    }
+
     /// Looks at what changed.
     pub fn apply(&mut self, change: &Change, watch: &mut dyn Watch) {
         match change {
@@ -79,7 +87,9 @@ impl Tailer {
             Change::In(Place::Root) => self.scan_root(watch),
             Change::In(Place::Pod(pod)) => self.scan_pod(pod, watch),
             Change::In(Place::Container(pod, container)) => self.scan_container(pod, container),
+            Change::In(Place::System(folder)) => self.scan_folder(folder, watch),
             Change::Wrote(pod, container, file) => self.wrote(pod, container, file),
+            Change::WroteSystem(folder, file) => self.wrote_system(folder, file),
         }
     }
 
@@ -158,7 +168,7 @@ impl Tailer {
         let open = |stream: &StreamTail| stream.files.iter().filter(|file| file.is_open()).count();
         let n_open: usize = self.containers.values().flat_map(BTreeMap::values).map(open).sum();
         for ((pod, container), streams) in &mut self.containers {
-            let Ok(directory) = self.root.dir(pod).and_then(|pod| pod.dir(container)) else { continue };
+            let Ok(directory) = open_dir(&self.root, &self.system, pod, container) else { continue };
             let newest = streams.keys().next_back().copied();
             for (restart, stream) in streams {
                 let key = stream.info.key();
@@ -175,9 +185,13 @@ impl Tailer {
 
     fn scan_everything(&mut self, watch: &mut dyn Watch) {
         self.scan_root(watch);
-        let pods: HashSet<String> = self.containers.keys().map(|(pod, _)| pod.clone()).collect();
+        let pods: HashSet<String> = self.pods().cloned().collect();
         for pod in pods {
             self.scan_pod(&pod, watch);
+        }
+        let folders = self.system.iter().filter_map(|log| log.path.parent());
+        for folder in folders.map(Path::to_owned).collect::<HashSet<_>>() {
+            self.scan_folder(&folder, watch);
         }
         // What a stream without any file left pending becomes a record now.
         for (_, checkpoint) in std::mem::take(&mut self.resumed) {
@@ -196,12 +210,7 @@ impl Tailer {
             }
         };
         let listed: HashSet<String> = entries.into_iter().filter(|e| e.is_dir).map(|e| e.name).collect();
-        let lost: HashSet<String> = self
-            .containers
-            .keys()
-            .filter(|(pod, _)| !listed.contains(pod))
-            .map(|(pod, _)| pod.clone())
-            .collect();
+        let lost: HashSet<String> = self.pods().filter(|pod| !listed.contains(*pod)).cloned().collect();
         for pod in lost {
             self.scan_pod(&pod, watch);
         }
@@ -262,6 +271,56 @@ impl Tailer {
         }
     }
 
+    fn scan_folder(&mut self, folder: &Path, watch: &mut dyn Watch) {
+        watch.watch(&Place::System(folder.to_owned()));
+        let here = self.system.iter().filter(|log| log.path.parent() == Some(folder));
+        for log in here.cloned().collect::<Vec<_>>() {
+            self.scan_system(&log);
+        }
+    }
+
+    fn scan_system(&mut self, log: &SystemLog) {
+        let entries = self.open("", &log.name).and_then(|folder| Ok((folder.settled_entries()?, folder)));
+        let (mut entries, folder) = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::debug!(log = log.name, %error, "folder of a log can't be listed");
+                return;
+            }
+        };
+        entries.retain(|entry| !entry.is_dir && log.is_file(&entry.name));
+        let key = (String::new(), log.name.clone());
+        let streams = self.containers.entry(key.clone()).or_default();
+        let stream = streams.entry(0).or_insert_with(|| {
+            let info = log.stream(&self.node);
+            let checkpoint = self.resumed.remove(&info.key());
+            StreamTail::new(info, checkpoint).of_system(log.file().unwrap_or_default().to_owned())
+        });
+        self.vanished |= stream.update(Some(&folder), &entries);
+        if stream.is_holding() {
+            self.holding.insert(key.clone());
+        }
+        if stream.has_more() {
+            self.queue(key);
+        }
+    }
+
+    fn wrote_system(&mut self, folder: &Path, file: &str) {
+        let is_it = |log: &&SystemLog| log.path.parent() == Some(folder) && log.is_file(file);
+        let Some(log) = self.system.iter().find(is_it).cloned() else { return };
+        let key = (String::new(), log.name.clone());
+        let streams = self.containers.get_mut(&key);
+        let mut files =
+            streams.into_iter().flat_map(BTreeMap::values_mut).flat_map(|stream| &mut stream.files);
+        match files.find(|known| known.name == file && !known.gone) {
+            Some(known) => {
+                known.dirty = true;
+                self.queue(key);
+            }
+            None => self.scan_system(&log),
+        }
+    }
+
     fn wrote(&mut self, pod: &str, container: &str, file: &str) {
         if name::log_file(file).is_none() {
             return;
@@ -278,6 +337,11 @@ impl Tailer {
         }
     }
 
+    /// Directories of Pods that are known, once a container.
+    fn pods(&self) -> impl Iterator<Item = &String> {
+        self.containers.keys().map(|(pod, _)| pod).filter(|pod| !pod.is_empty())
+    }
+
     fn queue(&mut self, key: Key) {
         if self.queued.insert(key.clone()) {
             self.ready.push_back(key);
@@ -292,8 +356,16 @@ impl Tailer {
     }
 
     fn open(&self, pod: &str, container: &str) -> io::Result<Dir> {
-        self.root.dir(pod)?.dir(container)
+        open_dir(&self.root, &self.system, pod, container)
     }
+}
+
+fn open_dir(root: &Dir, system: &[SystemLog], pod: &str, container: &str) -> io::Result<Dir> {
+    if !pod.is_empty() {
+        return root.dir(pod)?.dir(container);
+    }
+    let log = system.iter().find(|log| log.name == container);
+    Dir::open(log.and_then(|log| log.path.parent()).ok_or(io::ErrorKind::NotFound)?)
 }
 
 fn by_restart(entries: Vec<Entry>) -> BTreeMap<u32, Vec<Entry>> {

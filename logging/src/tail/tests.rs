@@ -339,3 +339,55 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn logs_of_the_nodes_own_parts_are_read_through_rotation_and_restart() {
+    let mut node = Node::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, rotated) = (folder.path().join("cd.log"), folder.path().join("cd.log.1"));
+    let system = vec![SystemLog { name: "containerd".into(), path: path.clone() }];
+    append(&folder.path().join("other.log"), b"not ours\n");
+    append(&path, b"time=\"2026-01-31T12:00:00Z\" level=info msg=one\ncontinued\n");
+    let start = |node: &mut Node, checkpoints| {
+        let mut tailer = Tailer::new(node.root.path(), "n1", checkpoints).expect("a tailer");
+        tailer = tailer.with_system(system.clone());
+        tailer.apply(&Change::Everything, &mut node.asked);
+        tailer
+    };
+    let mut tailer = start(&mut node, Vec::new());
+    assert!(node.asked.0.contains(&Place::System(folder.path().to_owned())));
+    let Turn::Batch(batch) = tailer.turn() else { panic!("a batch") };
+    assert_eq!((batch.info.namespace.as_str(), batch.info.pod.as_str()), ("kube-system", "containerd-n1"));
+    assert_eq!(batch.info.container, "containerd");
+    let noon = crate::time::parse("2026-01-31T12:00:00Z").expect("a time");
+    assert_eq!(batch.records.iter().map(|record| record.time).collect::<Vec<_>>(), [noon, noon]);
+    append(&path, b"time=\"2026-01-31T12:00:01Z\" level=info msg=two\n");
+    let wrote = Change::WroteSystem(folder.path().to_owned(), "cd.log".into());
+    tailer.apply(&wrote, &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["time=\"2026-01-31T12:00:01Z\" level=info msg=two"]);
+
+    // Rotated, and written on, while the collector is away.
+    let checkpoints = tailer.checkpoints();
+    append(&path, b"three\n");
+    fs::rename(&path, &rotated).expect("renamed");
+    append(&path, b"four\n");
+    let mut tailer = start(&mut node, checkpoints);
+    assert_eq!(drain(&mut tailer), ["three", "four"]);
+    append(&path, b"five\n");
+    tailer.apply(&Change::In(Place::System(folder.path().to_owned())), &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["five"]);
+}
+
+#[test]
+fn lines_without_any_time_have_the_time_of_reading() {
+    let mut node = Node::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let system = SystemLog { name: "x".into(), path: folder.path().join("x.log") };
+    append(&system.path, b"a\n");
+    let mut tailer =
+        Tailer::new(node.root.path(), "n1", Vec::new()).expect("a tailer").with_system(vec![system]);
+    let before = crate::time::now();
+    tailer.apply(&Change::Everything, &mut node.asked);
+    let Turn::Batch(batch) = tailer.turn() else { panic!("a batch") };
+    assert!((before..=crate::time::now()).contains(&batch.records[0].time));
+}

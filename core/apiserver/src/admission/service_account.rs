@@ -3,6 +3,8 @@
 
 mod references;
 
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -14,6 +16,10 @@ const VOLUME_PREFIX: &str = "kube-api-access-";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// One hour, and so odd that the token endpoint recognizes the volume by it.
 const EXPIRATION_SECONDS: i64 = 3607;
+/// How often, and how long apart, a namespace's own account is looked for, in all for a second as
+/// kube-apiserver does.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// No vowels, no look-alikes: as in all generated names.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -66,18 +72,24 @@ impl Plugin for ServiceAccount {
     }
 }
 
-async fn account(
-    cluster: &Cluster,
-    request: &Request<'_>,
-    name: &str,
-) -> Result<std::sync::Arc<Value>, Refusal> {
+/// The account. A namespace's own comes a moment after the namespace, from a controller: who makes
+/// both in one go, as `kubectl apply` of one file does, must not be refused for that.
+async fn account(cluster: &Cluster, request: &Request<'_>, name: &str) -> Result<Arc<Value>, Refusal> {
     let namespace = request.namespace;
-    find(&*cluster.objects, "", "serviceaccounts", namespace, name).await.ok_or_else(|| {
-        let why =
-            format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
-        request.forbid(&why)
-    })
+    let looks = if name == "default" { LOOKS } else { 1 };
+    for look in 0..looks {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        if let Some(found) = find(&*cluster.objects, "", "serviceaccounts", namespace, name).await {
+            return Ok(found);
+        }
+    }
+    let why =
+        format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+    Err(request.forbid(&why))
 }
+
 /// The Pod decides, else the service account, else yes.
 fn wants_token(spec: &Value, account: &Value) -> bool {
     let field = "automountServiceAccountToken";

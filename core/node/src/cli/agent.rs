@@ -39,6 +39,9 @@ pub struct Agent {
     /// How traffic of Services is forwarded
     #[arg(long, default_value = "nftables")]
     pub proxy_mode: String,
+    /// Where the kernel's messages are written for the log collector; "none" leaves them where they are
+    #[arg(long, default_value = "/var/log/tiphys/kernel.log")]
+    pub kernel_log: PathBuf,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
 }

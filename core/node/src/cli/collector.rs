@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, process::ExitCode};
 
+use tiphys_logging::tail::SystemLog;
+
 use crate::{
     failure::{OrNext, Outcome},
     roles::{self, process},
@@ -12,6 +14,9 @@ pub struct Collector {
     /// The node's name, as records show it
     #[arg(long, env = "TIPHYS_NODE_NAME")]
     pub node_name: String,
+    /// A log of the node's own parts to collect too, as NAME=PATH; may be given several times
+    #[arg(long = "system-log", value_name = "NAME=PATH")]
+    pub system_logs: Vec<SystemLog>,
     /// Where searches are answered
     #[arg(long, default_value = "0.0.0.0:10260")]
     pub listen: SocketAddr,

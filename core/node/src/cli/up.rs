@@ -255,6 +255,11 @@ fn keep_logs(layout: &Layout) -> Option<String> {
             std::fs::copy(&path, folder.join(entry.file_name())).ok()?;
         }
     }
+    for node in std::fs::read_dir(layout.nodes()).into_iter().flatten().flatten() {
+        let name = node.file_name().to_string_lossy().into_owned();
+        // One that never started has none.
+        let _ = std::fs::copy(layout.node_log(&name), folder.join(format!("{name}.log")));
+    }
     Some(format!("tail {}/*.log", folder.display()))
 }
 

@@ -194,11 +194,15 @@ impl Built {
             format!("--cgroup-root={}", cgroup(plan, &name)),
             format!("--cluster-cidr={pods}"),
         ];
+        // The nodes are parts of one machine: its kernel has one log.
+        if number > 0 {
+            arguments.push("--kernel-log=none".to_owned());
+        }
         arguments.extend(
             plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={}", from_node(url, gateway))),
         );
         let spec = ChildSpec {
-            log: plan.layout.log(&name),
+            log: plan.layout.node_log(&name),
             notify: data.join("notify"),
             namespaces: Some(holder.namespaces()?),
             name,

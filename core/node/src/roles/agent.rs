@@ -33,7 +33,7 @@ use tiphys_runtime::{
 };
 use tiphys_telemetry::Component;
 
-use super::kubelet::Parts;
+use super::{kernel_log, kubelet::Parts};
 use crate::cli::AgentOptions;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -47,6 +47,9 @@ const USUAL_MTU: u32 = 1500;
 /// # Errors
 /// containerd or the network can't be set up, the credentials can't be read.
 pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
+    if options.kernel_log != Path::new("none") {
+        kernel_log::start(options.kernel_log.clone(), tasks);
+    }
     let client = client(&options.kubeconfig).await?;
     prepare_node().await.context("the node's network can't be prepared")?;
     let settings = Settings::standard(format!("tiphys.io/pause:{VERSION}"));

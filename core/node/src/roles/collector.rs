@@ -20,7 +20,8 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
             None
         }
     };
-    let config = collector::Config::new(options.node_name, options.listen, options.token);
+    let mut config = collector::Config::new(options.node_name, options.listen, options.token);
+    config.system_logs = options.system_logs;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");
     Ok(())

@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod collector;
 mod component_metrics;
+mod kernel_log;
 pub mod kubelet;
 pub mod process;
 pub mod server;
+mod server_logs;

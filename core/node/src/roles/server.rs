@@ -29,7 +29,7 @@ use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
-use super::component_metrics;
+use super::{component_metrics, server_logs};
 use crate::{
     addons, authority,
     cli::ServerOptions,
@@ -259,14 +259,21 @@ async fn start_observers(
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, shared.nodes.clone(), tasks);
     if !options.no_collector {
-        start_logs(api, client, shared, tasks).await?;
+        start_logs(options, api, client, shared, tasks).await?;
     }
     Ok(metrics)
 }
 
-async fn start_logs(api: &ApiServer, client: &Client, shared: &Shared, tasks: &Tasks) -> anyhow::Result<()> {
+async fn start_logs(
+    options: &ServerOptions,
+    api: &ApiServer,
+    client: &Client,
+    shared: &Shared,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
     let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
-    let collectors = CollectorPods::start(client, shared, token, tasks);
+    let collectors =
+        CollectorPods::start(client, shared, token, server_logs::start(options, tasks).await?, tasks);
     let logs = LogRoot::new(Arc::new(collectors), api.authorizer());
     api.mount(tiphys_api::serve::Mount {
         prefix: tiphys_logging::root::PREFIX.to_owned(),

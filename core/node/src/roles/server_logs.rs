@@ -1,0 +1,71 @@
+//! The server's own logs, searchable beside those of the nodes: a collector in the
+//! server's process reads the file that its output goes to, and the audit log. A
+//! server whose output is no file (a terminal, journald) has only the latter here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tiphys_lifecycle::Tasks;
+use tiphys_logging::{collector, root::Collector, tail::SystemLog};
+
+use crate::cli::ServerOptions;
+
+/// Starts it; `None` when there is no file to read.
+///
+/// # Errors
+/// Its index can't be opened.
+pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Option<Collector>> {
+    let system_logs = files(options);
+    if system_logs.is_empty() {
+        return Ok(None);
+    }
+    let is_one_of_several = !options.store.etcd_servers.is_empty();
+    let node = if is_one_of_several { format!("server-{}", hostname()?) } else { "server".to_owned() };
+    let folder = options.data_dir.join("logs");
+    let token = format!("{:032x}", rand::random::<u128>());
+    let mut config = collector::Config::new(&node, ([127, 0, 0, 1], 0).into(), &token);
+    config.pods_dir = folder.join("pods");
+    config.data_dir = folder.join("index");
+    config.system_logs = system_logs;
+    let running =
+        collector::run(config, None, tasks).await.context("the server's own logs can't be collected")?;
+    Ok(Some(Collector { node, address: Some(running.address), token }))
+}
+
+fn files(options: &ServerOptions) -> Vec<SystemLog> {
+    let output = output_file().map(|path| SystemLog { name: "tiphys".to_owned(), path });
+    let audit = options.audit.audit_log_path.as_ref().filter(|path| path.as_os_str() != "-");
+    let audit = audit
+        .and_then(|path| Some(SystemLog { name: "audit".to_owned(), path: std::path::absolute(path).ok()? }));
+    output.into_iter().chain(audit).collect()
+}
+
+/// The file that this process's log goes to, if it is one.
+fn output_file() -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", nix::libc::STDERR_FILENO)).ok()?;
+    is_log(&path).then_some(path)
+}
+
+/// Not a pipe, a terminal, or `/dev/null`.
+fn is_log(path: &Path) -> bool {
+    path.is_absolute() && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+fn hostname() -> anyhow::Result<String> {
+    let name = nix::unistd::gethostname().context("the host's name can't be found")?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_logs() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert!(is_log(file.path()));
+        for other in ["/dev/null", "/", "pipe:[1]", "/no/such/file"] {
+            assert!(!is_log(Path::new(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Logs of the node's own parts: plain text files, each at a path of its own, with
+//! the files that rotation sets aside beside it (`<name>.1`, `<name>.2.gz`,
+//! `<name>-20260131`).
+
+use std::{cmp::Reverse, path::PathBuf};
+
+use crate::record::StreamInfo;
+
+/// The namespace under which they are found, as static Pods of a control plane are.
+pub const NAMESPACE: &str = "kube-system";
+
+/// One part's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemLog {
+    /// `kubelet`, `containerd`, `kernel`, ...
+    pub name: String,
+    /// The file that is written to. Its folder must be there; the file may come later.
+    pub path: PathBuf,
+}
+
+/// `NAME=PATH`.
+impl std::str::FromStr for SystemLog {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not NAME=PATH, such as containerd=/var/log/containerd.log");
+        let (name, path) = text.split_once('=').ok_or_else(wrong)?;
+        let log = Self { name: name.to_owned(), path: path.into() };
+        let is_whole = !name.is_empty() && log.path.is_absolute() && log.file().is_some();
+        if is_whole { Ok(log) } else { Err(wrong()) }
+    }
+}
+
+impl SystemLog {
+    /// What its records are found by: the part is the container, and the Pod that part on that node.
+    pub fn stream(&self, node: &str) -> StreamInfo {
+        StreamInfo {
+            namespace: NAMESPACE.to_owned(),
+            pod: format!("{}-{node}", self.name),
+            uid: format!("system-{}-{node}", self.name),
+            container: self.name.clone(),
+            restart: 0,
+            node: node.to_owned(),
+        }
+    }
+
+    /// The file's name in its folder.
+    pub fn file(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+
+    /// Whether a file in the folder is this log or was set aside from it. Compressed
+    /// ones are not: their text was in the file before.
+    pub fn is_file(&self, name: &str) -> bool {
+        let Some(suffix) = self.file().and_then(|file| name.strip_prefix(file)) else { return false };
+        let packed = [".gz", ".xz", ".bz2", ".zst", ".tmp"].iter().any(|end| suffix.ends_with(end));
+        let set_aside = suffix
+            .strip_prefix(['.', '-'])
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+        suffix.is_empty() || set_aside && !packed
+    }
+}
+
+/// The order of a log's files, oldest first: by date, by number downwards, and last the
+/// one that is written to.
+pub fn order(file: &str, name: &str) -> (u8, String, Reverse<u64>) {
+    let suffix = name.strip_prefix(file).unwrap_or_default();
+    match suffix.strip_prefix(['.', '-']) {
+        None => (2, String::new(), Reverse(0)),
+        Some(rest) => match rest.parse().ok().filter(|_| rest.len() < 6) {
+            Some(number) => (1, String::new(), Reverse(number)),
+            None => (0, rest.to_owned(), Reverse(0)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_log_and_their_order() {
+        let log: SystemLog = "containerd=/var/log/containerd.log".parse().expect("a log");
+        let folder = [
+            "containerd.log",
+            "containerd.log.1",
+            "containerd.log.10",
+            "containerd.log.2",
+            "containerd.log-20260131",
+            "containerd.log-20251231",
+            "containerd.log.3.gz",
+            "containerd.log.old",
+            "containerd.logs",
+            "kern.log",
+        ];
+        let mut files: Vec<&str> = folder.into_iter().filter(|name| log.is_file(name)).collect();
+        files.sort_by_cached_key(|name| order("containerd.log", name));
+        let expected = [
+            "containerd.log-20251231",
+            "containerd.log-20260131",
+            "containerd.log.10",
+            "containerd.log.2",
+            "containerd.log.1",
+            "containerd.log",
+        ];
+        assert_eq!(files, expected);
+        for wrong in ["x", "=/a", "a=b", "a=/"] {
+            assert!(wrong.parse::<SystemLog>().is_err(), "{wrong}");
+        }
+    }
+}
