@@ -1,6 +1,6 @@
 //! What a kubelet is told when it starts.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1::Taint;
 use tiphys_telemetry::Component;
@@ -28,6 +28,8 @@ pub struct KubeletConfig {
     pub log_max_bytes: u64,
     /// Files kept a container, the current one included.
     pub log_max_files: usize,
+    /// How often log files are looked at.
+    pub log_monitor_interval: Duration,
     /// Manifests of Pods that run without the API, if any.
     pub static_pods: Option<PathBuf>,
     pub cluster_dns: Vec<String>,
@@ -78,6 +80,7 @@ impl KubeletConfig {
             log_root: "/var/log/pods".into(),
             log_max_bytes: 10 << 20,
             log_max_files: 5,
+            log_monitor_interval: Duration::from_secs(5),
             static_pods: None,
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".into(),

@@ -43,6 +43,7 @@ mod sample_apiserver;
 mod servers;
 mod sql;
 mod storm;
+mod torture;
 mod trace;
 
 /// The cluster that scenarios share.
@@ -90,6 +91,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
     ("e2e_kill_of_a_server_in_a_storm_loses_nothing", storm::kills),
     ("e2e_an_apply_is_one_trace", trace::apply),
+    ("e2e_torture_loses_and_doubles_no_line", torture::count),
 ];
 
 /// What the scenarios share.

@@ -15,13 +15,12 @@ use crate::{
     workers::{Context, PodView},
 };
 
-const EVERY: Duration = Duration::from_secs(5);
 /// The log folder of a Pod that is gone stays at most this long.
 const KEEP_REMOVED: Duration = Duration::from_secs(600);
 
 /// Until the kubelet stops.
 pub(crate) async fn keep_house(context: Arc<Context>) -> Result<(), io::Error> {
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(context.config.log_monitor_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -39,11 +39,26 @@ pub struct Agent {
     /// How traffic of Services is forwarded
     #[arg(long, default_value = "nftables")]
     pub proxy_mode: String,
+    /// Size at which a container's log file is set aside
+    #[arg(long, default_value = "10Mi", value_parser = bytes)]
+    pub container_log_max_size: u64,
+    /// Log files kept of a container, the current one included
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+    pub container_log_max_files: u32,
+    /// How often the sizes of log files are looked at, in seconds
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub container_log_monitor_interval: u64,
     /// Where the kernel's messages are written for the log collector; "none" leaves them where they are
     #[arg(long, default_value = "/var/log/tiphys/kernel.log")]
     pub kernel_log: PathBuf,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
+}
+
+/// A size as Kubernetes writes it.
+fn bytes(text: &str) -> Result<u64, String> {
+    let size = tiphys_api::quantity::units(text).and_then(|size| u64::try_from(size).ok());
+    size.filter(|size| *size > 0).ok_or_else(|| "a size in bytes, such as 10Mi, is wanted".to_owned())
 }
 
 impl Agent {

@@ -49,6 +49,12 @@ pub struct Up {
     /// Where to export traces by OTLP over gRPC, such as http://127.0.0.1:4317
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
+    /// An option for every node's agent, such as --agent-arg=--container-log-max-size=20Mi; may be given several times
+    #[arg(long = "agent-arg", value_name = "OPTION", allow_hyphen_values = true)]
+    agent_args: Vec<String>,
+    /// An option for the server, such as --server-arg=--audit-log-path=/tmp/audit.log; may be given several times
+    #[arg(long = "server-arg", value_name = "OPTION", allow_hyphen_values = true)]
+    server_args: Vec<String>,
     /// Set by --detach on the process that stays
     #[arg(long, hide = true)]
     background: bool,
@@ -131,6 +137,8 @@ impl Up {
             kubeconfig,
             context_before: context_before.or_next("tiphys up --no-kubeconfig")?.flatten(),
             otlp_endpoint: self.otlp_endpoint.clone(),
+            agent_args: self.agent_args.clone(),
+            server_args: self.server_args.clone(),
         })
     }
 

@@ -43,6 +43,9 @@ pub struct Plan {
     pub context_before: Option<String>,
     /// Where the processes export their traces.
     pub otlp_endpoint: Option<String>,
+    /// Options of every agent, and of the server, beside those that it must have.
+    pub agent_args: Vec<String>,
+    pub server_args: Vec<String>,
 }
 
 /// A cluster that is being built or runs; dropped without [`Built::take_down`] it goes on unsupervised.
@@ -148,6 +151,7 @@ impl Built {
             format!("--dashboard-listen=127.0.0.1:{}", plan.dashboard_port),
         ];
         arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
+        arguments.extend(plan.server_args.iter().cloned());
         let spec = ChildSpec {
             name: "server".to_owned(),
             arguments,
@@ -201,6 +205,7 @@ impl Built {
         arguments.extend(
             plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={}", from_node(url, gateway))),
         );
+        arguments.extend(plan.agent_args.iter().cloned());
         let spec = ChildSpec {
             log: plan.layout.node_log(&name),
             notify: data.join("notify"),

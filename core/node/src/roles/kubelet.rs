@@ -1,6 +1,6 @@
 //! The kubelet's part of a node: its configuration out of the agent's options.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use kube::Client;
@@ -43,6 +43,9 @@ pub async fn start(
         node_group: if root.is_empty() { "/".to_owned() } else { root.to_owned() },
         cluster_dns: vec![options.cluster_dns.to_string()],
         cluster_domain: options.cluster_domain.clone(),
+        log_max_bytes: options.container_log_max_size,
+        log_max_files: options.container_log_max_files as usize,
+        log_monitor_interval: Duration::from_secs(options.container_log_monitor_interval),
         neighbours: parts.neighbours,
         arriving: parts.arriving,
         ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)

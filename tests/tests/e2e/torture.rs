@@ -1,0 +1,149 @@
+//! Logs under torture, counted line by line: many writers, long lines, rotation each
+//! second, Pods that live a moment, kill -9 of collector, server and agent. Lost: none.
+//! Doubled: none. `TIPHYS_SOAK=1` goes on for five minutes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tiphys_tests::{Cluster, eventually};
+
+use crate::{BUSYBOX, Shared, chaos::kill_recorded};
+
+const WRITERS: usize = 20;
+/// Pods that write so many lines and end, one a round.
+const SHORT_LINES: usize = 100;
+/// Each so manieth line is longer than two of the runtime's pieces.
+const LONG_EVERY: usize = 500;
+const LONG: usize = 40_000;
+
+/// Writes 250 lines a second, then says that it is done.
+fn writers(lines: usize) -> String {
+    format!(
+        r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: writer}}
+spec:
+  replicas: {WRITERS}
+  selector: {{matchLabels: {{app: writer}}}}
+  template:
+    metadata: {{labels: {{app: writer}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: {BUSYBOX}
+        command:
+        - sh
+        - -c
+        - |
+          long=$(head -c {LONG} /dev/zero | tr '\0' x)
+          i=0
+          while [ $i -lt {lines} ]; do
+            i=$((i+1))
+            if [ $((i % {LONG_EVERY})) = 0 ]; then echo "$i $long"; else echo "$i line of a writer"; fi
+            if [ $((i % 25)) = 0 ]; then sleep 0.1; fi
+          done
+          sleep 36000
+"#
+    )
+}
+
+fn short(round: usize) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: short-{round}, labels: {{app: short}}}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: {BUSYBOX}
+    command: [sh, -c, 'i=0; while [ $i -lt {SHORT_LINES} ]; do i=$((i+1)); echo "$i of a short life"; done']
+"#
+    )
+}
+
+pub fn count(_: &Shared) -> Result<()> {
+    let is_long = std::env::var_os("TIPHYS_SOAK").is_some();
+    let time = Duration::from_secs(if is_long { 300 } else { 30 });
+    let lines = 250 * (time.as_secs() as usize - 5);
+    let options =
+        ["--agent-arg=--container-log-max-size=16Ki", "--agent-arg=--container-log-monitor-interval=1"];
+    let cluster = Cluster::up("torture", 1, &options)?;
+    cluster.import_busybox(BUSYBOX)?;
+    cluster.apply(&writers(lines))?;
+    let rounds = kill_for(&cluster, time)?;
+    let mut expected = BTreeMap::from_iter((0..rounds).map(|round| (format!("short-{round}"), SHORT_LINES)));
+    let pods = cluster.get(&["pods", "-l", "app=writer"])?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        expected.insert(pod["metadata"]["name"].as_str().context("a name")?.to_owned(), lines);
+    }
+    ensure!(expected.len() == WRITERS + rounds, "{} Pods wrote", expected.len());
+    let (_, took) = eventually(Duration::from_secs(180), || counted(&cluster, &expected))?;
+    let total: usize = expected.values().sum();
+    eprintln!(
+        "{total} lines of {} Pods, none lost, none doubled; whole {took:?} after the last kill",
+        expected.len()
+    );
+    Ok(())
+}
+
+/// Kills one part after the other at uneven moments, and makes a short-lived Pod each time; how many there were.
+fn kill_for(cluster: &Cluster, time: Duration) -> Result<usize> {
+    let end = Instant::now() + time;
+    let mut rounds = 0;
+    while Instant::now() < end {
+        eventually(Duration::from_secs(60), || cluster.apply(&short(rounds)))?;
+        // Uneven pauses: no part is killed at the same point of its work each time.
+        std::thread::sleep(Duration::from_millis(700 + 1300 * (rounds as u64 * 7 % 5) / 2));
+        match rounds % 4 {
+            1 => kill_recorded(cluster, "server")?,
+            3 => kill_recorded(cluster, "agents")?,
+            _ => kill_collectors(cluster)?,
+        }
+        rounds += 1;
+    }
+    Ok(rounds)
+}
+
+/// Those of this cluster; there may be none just now.
+fn kill_collectors(cluster: &Cluster) -> Result<()> {
+    let group = format!("/tiphys-{}/", cluster.name());
+    for process in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let read = |file: &str| fs::read(process.path().join(file)).unwrap_or_default();
+        let is_collector = read("cmdline").starts_with(b"/tiphys\0collector\0");
+        if is_collector && String::from_utf8_lossy(&read("cgroup")).contains(&group) {
+            // It may have ended by itself meanwhile.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    Ok(())
+}
+
+/// Of each Pod every number from 1 on, once, in order, and long lines whole.
+fn counted(cluster: &Cluster, expected: &BTreeMap<String, usize>) -> Result<()> {
+    for (pod, lines) in expected {
+        let records = cluster.logs(&[&format!("pod:{pod}"), "--limit", "0"])?;
+        ensure!(records.len() == *lines, "{pod}: {} records of {lines} lines", records.len());
+        for (at, record) in records.iter().enumerate() {
+            let body = record["body"].as_str().unwrap_or_default();
+            let number: usize = body.split(' ').next().unwrap_or_default().parse().context("a number")?;
+            ensure!(number == at + 1, "{pod}: {number} stands at place {}", at + 1);
+            let is_whole = !number.is_multiple_of(LONG_EVERY) || pod.starts_with("short") || body.len() > LONG;
+            ensure!(is_whole, "{pod}: line {number} has {} bytes", body.len());
+        }
+    }
+    Ok(())
+}
