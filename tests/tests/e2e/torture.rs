@@ -141,7 +141,8 @@ fn counted(cluster: &Cluster, expected: &BTreeMap<String, usize>) -> Result<()> 
             let body = record["body"].as_str().unwrap_or_default();
             let number: usize = body.split(' ').next().unwrap_or_default().parse().context("a number")?;
             ensure!(number == at + 1, "{pod}: {number} stands at place {}", at + 1);
-            let is_whole = !number.is_multiple_of(LONG_EVERY) || pod.starts_with("short") || body.len() > LONG;
+            let is_whole =
+                !number.is_multiple_of(LONG_EVERY) || pod.starts_with("short") || body.len() > LONG;
             ensure!(is_whole, "{pod}: line {number} has {} bytes", body.len());
         }
     }

@@ -1,0 +1,106 @@
+//! `cargo bench -p tiphys-logging --bench node`: a whole collector on CRI files, from
+//! the file to the durable, searchable record, and its searches; VictoriaLogs on the
+//! same lines in the same run when `VICTORIA_LOGS` names its binary.
+//!
+//! ```text
+//! TIPHYS_BENCH_RECORDS=10000000  in rounds of at most ten million   (1,000,000)
+//! TIPHYS_BENCH_STREAMS=200
+//! TIPHYS_BENCH_FOLDER=/path      where files and indexes are made   (the temporary folder)
+//! ```
+//!
+//! Speeds are of processor time: the machine may do other things. Nothing here
+//! passes or fails, but for answers that differ between the two.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its table is what it is run for")]
+
+mod fresh;
+#[path = "../blocks/mix.rs"]
+mod mix;
+mod ours;
+mod peer;
+mod process;
+mod questions;
+mod rounds;
+
+use std::path::PathBuf;
+
+/// The product's allocator, so that memory is what it is there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What was asked for.
+pub struct Options {
+    pub records: usize,
+    pub streams: usize,
+    pub folder: PathBuf,
+}
+
+fn main() -> Result<()> {
+    if let Some(folder) = std::env::var_os("TIPHYS_BENCH_COLLECT") {
+        return ours::collect(&PathBuf::from(folder));
+    }
+    let number = |name: &str, standard| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(standard)
+    };
+    let base = std::env::var_os("TIPHYS_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
+    let options = Options {
+        records: number("TIPHYS_BENCH_RECORDS", 1_000_000),
+        streams: number("TIPHYS_BENCH_STREAMS", 200),
+        folder: base.join(format!("tiphys-bench-node-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&options.folder)?;
+    let measured = measure(&options);
+    std::fs::remove_dir_all(&options.folder)?;
+    measured
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let mut rounds = rounds::Rounds::new(options)?;
+    let mut ours = ours::Ours::start(&options.folder.join("ours"))?;
+    let mut peer = match std::env::var_os("VICTORIA_LOGS") {
+        Some(binary) => Some(peer::Peer::start(binary.into(), &options.folder.join("peer"))?),
+        None => None,
+    };
+    while let Some(round) = rounds.next()? {
+        ours.ingest(&round)?;
+        if let Some(peer) = &mut peer {
+            peer.ingest(&round)?;
+        }
+        eprintln!("{} of {} records", rounds.written(), options.records);
+    }
+    println!(
+        "{} records of {} streams, {:.0} MB as JSON lines, {:.0} MB as CRI files\n",
+        rounds.written(),
+        options.streams,
+        rounds.json_bytes as f64 / 1e6,
+        rounds.cri_bytes as f64 / 1e6,
+    );
+    println!("| ingest | tiphys | VictoriaLogs | |\n|---|---|---|---|");
+    let none = || "-".to_owned();
+    let speed = |bytes: u64, seconds: f64| format!("{:.0}", bytes as f64 / 1e6 / seconds);
+    let row = |what: &str, ours: String, peer: Option<String>| {
+        println!("| {what} | {ours} | {} | |", peer.unwrap_or_else(none));
+    };
+    row(
+        "MB of JSON lines a second of a core",
+        speed(rounds.json_bytes, ours.cpu),
+        peer.as_ref().map(|peer| speed(rounds.json_bytes, peer.cpu)),
+    );
+    row("MB of CRI files a second of a core", speed(rounds.cri_bytes, ours.cpu), None);
+    row("wall seconds", format!("{:.1}", ours.wall), peer.as_ref().map(|peer| format!("{:.1}", peer.wall)));
+    row("resident at rest, MB", format!("{:.0}", ours.at_rest), None);
+    row(
+        "resident at most, MB",
+        format!("{:.0}", ours.peak()?),
+        peer.as_ref().map(peer::Peer::peak).transpose()?.map(|peak| format!("{peak:.0}")),
+    );
+    let fresh = fresh::measure(&ours)?;
+    // What is merged and flushed in the background counts too.
+    ours.settle()?;
+    let peer_disk = peer.as_mut().map(peer::Peer::settle).transpose()?;
+    row("bytes on disk, all included", ours.disk()?.to_string(), peer_disk.map(|bytes| bytes.to_string()));
+    row("written to searchable, median and p99, ms", fresh, None);
+    questions::ask(&mut ours, peer.as_mut(), &rounds)
+}
