@@ -4,6 +4,7 @@
 //! a logger's grave line -> what was thrown -> frames, causes            JVM, .NET, JavaScript
 //!                       -> Traceback -> files and code -> what was raised -> the trace before it    Python
 //! panic: -> goroutine N: -> calls and places                            Go
+//! thread 'x' panicked at -> what it says -> note, backtrace             Rust
 //! ```
 //!
 //! By the form of a line alone, so that the same lines always give the same
@@ -27,6 +28,9 @@ pub enum Trace {
     /// Between two of Python's tracebacks.
     Chained,
     Go,
+    /// What a Rust program's panic says comes next.
+    Panicked,
+    Rust,
 }
 
 /// Whether more lines may follow this one, which begins a record.
@@ -42,7 +46,7 @@ pub fn goes_on(trace: Trace, line: &[u8]) -> Option<Trace> {
     let indented = line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
     match trace {
         Trace::Logged => match head(line) {
-            Some((Trace::Go, _)) => None,
+            Some((Trace::Go | Trace::Panicked | Trace::Rust, _)) => None,
             Some((trace, _)) => (!is_uncaught(line)).then_some(trace),
             None => is_frame(line).then_some(Trace::Frames),
         },
@@ -52,6 +56,9 @@ pub fn goes_on(trace: Trace, line: &[u8]) -> Option<Trace> {
         Trace::Raised => is_link(line).then_some(Trace::Chained),
         Trace::Chained => is_traceback(line).then_some(Trace::Python),
         Trace::Go => (indented || is_go(line)).then_some(Trace::Go),
+        // Whatever stands here: it is the message.
+        Trace::Panicked => Some(Trace::Rust),
+        Trace::Rust => is_rust(line).then_some(Trace::Rust),
     }
 }
 
@@ -75,6 +82,11 @@ fn head(line: &[u8]) -> Option<(Trace, Option<Level>)> {
     if is_goroutine(line) {
         return Some((Trace::Go, None));
     }
+    if is_panicked(line) {
+        // Before Rust 1.73 the message stood in this line.
+        let trace = if line.ends_with(b":") { Trace::Panicked } else { Trace::Rust };
+        return Some((trace, Some(Level::Fatal)));
+    }
     (is_uncaught(line) || is_thrown(line)).then_some((Trace::Frames, Some(Level::Error)))
 }
 
@@ -86,6 +98,25 @@ fn is_traceback(line: &[u8]) -> bool {
 
 fn is_goroutine(line: &[u8]) -> bool {
     line.strip_prefix(b"goroutine ").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+}
+
+/// `thread 'main' panicked at src/main.rs:2:5:`, of newer ones with the thread's id before `panicked`.
+fn is_panicked(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"thread '") else { return false };
+    rest.windows(13).take(200).any(|window| window == b" panicked at ")
+}
+
+/// Notes, `stack backtrace:`, numbered frames and their places.
+fn is_rust(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    let indented = text.len() < line.len();
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let frame = indented && (text.starts_with(b"at ") || digits > 0 && text.get(digits) == Some(&b':'));
+    frame
+        || line == b"stack backtrace:"
+        || [b"note: run with `RUST_BACKTRACE".as_slice(), b"note: Some details are omitted"]
+            .iter()
+            .any(|begin| line.starts_with(begin))
 }
 
 /// What the runtime says when nobody caught it.
@@ -174,6 +205,10 @@ mod tests {
         check("goroutine 7 [running]:", Level::Unknown, Some(Trace::Go));
         check("\tat a.B.c(B.java:1)", Level::Unknown, Some(Trace::Frames));
         check("at noon", Level::Unknown, None);
+        check("thread 'main' panicked at src/main.rs:2:5:", Level::Fatal, Some(Trace::Panicked));
+        check("thread 'tokio' (17) panicked at a.rs:2:5:", Level::Fatal, Some(Trace::Panicked));
+        check("thread 'main' panicked at 'boom', src/main.rs:2:5", Level::Fatal, Some(Trace::Rust));
+        check("thread 'main' ended", Level::Info, None);
     }
 
     #[test]
@@ -211,5 +246,12 @@ mod tests {
         check(Trace::Go, "\t/app/main.go:3 +0x1d", Some(Trace::Go));
         check(Trace::Go, "created by main.main in goroutine 1", Some(Trace::Go));
         check(Trace::Go, "server started (again)", None);
+        check(Trace::Panicked, "index out of bounds", Some(Trace::Rust));
+        check(Trace::Rust, "note: run with `RUST_BACKTRACE=1` environment variable", Some(Trace::Rust));
+        check(Trace::Rust, "stack backtrace:", Some(Trace::Rust));
+        check(Trace::Rust, "   0: rust_begin_unwind", Some(Trace::Rust));
+        check(Trace::Rust, "             at /rustc/x/panicking.rs:1:5", Some(Trace::Rust));
+        check(Trace::Rust, "next line", None);
+        check(Trace::Rust, "12: next", None);
     }
 }
