@@ -35,6 +35,9 @@ pub struct SearchRequest {
     /// Only this namespace; absent: all that the user may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// Records come with an empty body: it is not read where the query doesn't need it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_body: bool,
 }
 
 /// `POST /tiphys/v1/logs/histogram`.
@@ -210,4 +213,7 @@ pub struct NodeRequest {
     /// Facets with patterns.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub patterns: bool,
+    /// As in [`SearchRequest`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_body: bool,
 }

@@ -77,8 +77,8 @@ enum Leaf {
     Level(u8),
     /// One bit a source.
     Source(u8),
-    /// A label, or a field of the body; the body then has these tokens.
-    Field { name: String, label: Test, body: Test, tokens: Vec<Vec<u8>> },
+    /// A label where labels count, or a field of the body; the body then has these tokens.
+    Field { name: String, label: Option<Test>, body: Test, tokens: Vec<Vec<u8>> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,11 @@ enum Test {
 
 /// The labels that name an application, the first one present counts.
 const APP_LABELS: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
+
+/// The application that a Pod's labels name, as `app:` means it.
+pub fn app(labels: &BTreeMap<String, String>) -> Option<&str> {
+    APP_LABELS.iter().find_map(|key| labels.get(*key)).map(String::as_str)
+}
 
 /// `level` takes level names only.
 pub(super) fn is_level(name: &str) -> bool {
@@ -145,6 +150,11 @@ pub(super) fn regex(pattern: &str, whole: bool) -> Result<Regex, String> {
         // The last line names the cause; those before draw the pattern, which we do ourselves.
         other => other.to_string().lines().last().unwrap_or("").trim_start_matches("error: ").to_string(),
     })
+}
+
+/// Whether a regular expression finds something in a text; `None` when it can't be used.
+pub fn finds(pattern: &str, text: &str) -> Option<bool> {
+    regex(pattern, false).ok().map(|regex| regex.is_match(text.as_bytes()))
 }
 
 /// The pattern behind a wildcard; for the parser's check.
@@ -322,12 +332,13 @@ impl Leaf {
                     Meta::Container => Some(view.info.container.as_str()),
                     Meta::Node => Some(view.info.node.as_str()),
                     Meta::Uid => Some(view.info.uid.as_str()),
-                    Meta::App => APP_LABELS.iter().find_map(|key| label(key)),
+                    Meta::App => view.labels.and_then(app),
                 };
                 Verdict::of(value.is_some_and(|value| test.holds(value)))
             }
             Leaf::Field { name, label: test, .. } => {
-                let labelled = label(name).is_some_and(|value| test.holds(value));
+                let held = test.as_ref().zip(label(name)).map(|(test, value)| test.holds(value));
+                let labelled = held.unwrap_or(false);
                 if labelled { Verdict::Yes } else { Verdict::Maybe }
             }
             _ => Verdict::Maybe,
@@ -386,7 +397,13 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
     Ok(Node::Leaf(leaves.len() - 1))
 }
 
+/// Before a field's name: the field of the body, whatever names and labels there are.
+pub(super) const OF_BODY: &str = "@body.";
+
 fn field(name: &str, value: &Value) -> Result<Leaf, String> {
+    if let Some(name) = name.strip_prefix(OF_BODY) {
+        return field_of_body(name, value, None);
+    }
     if is_level(name) {
         return level_mask(value).map(Leaf::Level);
     }
@@ -398,11 +415,15 @@ fn field(name: &str, value: &Value) -> Result<Leaf, String> {
     if let Some(field) = meta(name) {
         return Ok(Leaf::Meta { field, test: test(value, true)? });
     }
+    field_of_body(name, value, Some(test(value, true)?))
+}
+
+fn field_of_body(name: &str, value: &Value, label: Option<Test>) -> Result<Leaf, String> {
     let mut tokens = text::tokens(name.as_bytes());
     if let Value::Text(text @ Text::Exact(_)) = value {
         tokens.extend(glob::required_tokens(text));
     }
-    Ok(Leaf::Field { name: name.to_owned(), label: test(value, true)?, body: test(value, false)?, tokens })
+    Ok(Leaf::Field { name: name.to_owned(), label, body: test(value, false)?, tokens })
 }
 
 /// `whole`: a name or label, compared from end to end. A field of a body has words.

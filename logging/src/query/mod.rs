@@ -10,6 +10,7 @@
 //! level:error  level:>=warn
 //! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
 //!                               a label of the Pod, or a field of a JSON or logfmt body
+//! @body.pod:web                 the field of the body, where a record or its Pod has the name too
 //! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT
 //! field:(a OR b)                the field holds for all of the bracket
 //! ```
@@ -21,6 +22,7 @@
 //! [`compile`](compile::Compiled::new) makes the form that search works with.
 
 mod ast;
+mod body;
 pub mod compile;
 mod display;
 pub mod fields;
@@ -31,6 +33,7 @@ pub mod plain;
 pub mod text;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};
+pub use body::{OfBody, parse_of_body};
 pub use parse::{QueryError, parse};
 
 #[cfg(test)]

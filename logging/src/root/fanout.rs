@@ -54,6 +54,7 @@ pub(super) async fn search(
     let mut node_request = node_request(&request.query, &request.since, &request.until)?;
     node_request.limit = Some(limit);
     node_request.cursor = request.cursor.clone();
+    node_request.without_body = request.without_body;
     if let Some(cursor) = &request.cursor {
         cursor.parse::<crate::record::Position>().map_err(|error| RootError::Invalid(error.to_string()))?;
     }

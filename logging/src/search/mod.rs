@@ -51,6 +51,8 @@ pub struct Request {
     pub namespaces: Option<HashSet<String>>,
     /// Facets have patterns too.
     pub patterns: bool,
+    /// Records with an empty body will do.
+    pub without_body: bool,
     pub deadline: Instant,
 }
 
@@ -72,6 +74,7 @@ impl Request {
             before: before.map_err(|error: crate::record::BadPosition| BadRequest(error.to_string()))?,
             namespaces: request.namespaces.clone().map(HashSet::from_iter),
             patterns: request.patterns,
+            without_body: request.without_body,
             deadline: Instant::now() + limit,
         })
     }

@@ -128,7 +128,8 @@ fn look_into(
     newest: &mut Newest,
     progress: &mut Progress,
 ) {
-    let looked = look::Look { store, request, candidate, want: Want::Bodies };
+    let want = if request.without_body { Want::Columns } else { Want::Bodies };
+    let looked = look::Look { store, request, candidate, want };
     // Both look at what was found so far, one after the other.
     let newest = std::cell::RefCell::new(newest);
     let takes = |row: &Row| {
@@ -143,7 +144,8 @@ fn look_into(
     };
     looked.each(progress, takes, |found| {
         // A copy, so that one hit doesn't hold its whole block in memory.
-        let body = Bytes::copy_from_slice(&found.record.body);
+        let body = if request.without_body { &[][..] } else { &found.record.body };
+        let body = Bytes::copy_from_slice(body);
         let record = Record { body, ..found.record };
         let mut newest = newest.borrow_mut();
         if !newest.takes((record.time, &candidate.key, record.seq)) {
