@@ -7,7 +7,8 @@
 //!                                                                                       └─> sql (DataFusion) ─> HTTP
 //! ```
 //!
-//! Recent values are served from memory without the query engine. What it must
+//! Other parts bring tables of theirs into SQL by an [`Extension`]. Recent values
+//! are served from memory without the query engine. What it must
 //! not do: know the kubelet or the autoscaler but by the shapes in
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
@@ -27,3 +28,4 @@ pub use figures::Figure;
 pub use follow::FollowConfig;
 pub use memory::{Memory, Reading};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH};
+pub use sql::{Answer, Asker, Engine, Extension, Format, Notes, ParquetFile, SqlError, notes_of};

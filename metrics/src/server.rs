@@ -76,9 +76,13 @@ impl Metrics {
         Ok(Self { memory, decisions, nodes, pods })
     }
 
-    /// What the API server mounts: SQL, and metrics.k8s.io.
-    pub fn mounts(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
-        let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone());
+    /// What the API server mounts: SQL, with what `extensions` bring into it, and metrics.k8s.io.
+    pub fn mounts(
+        &self,
+        authorizer: SharedAuthorizer,
+        extensions: Vec<Arc<dyn sql::Extension>>,
+    ) -> Vec<Mount> {
+        let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),
             nodes: self.nodes.clone(),

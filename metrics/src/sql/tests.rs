@@ -9,6 +9,8 @@ use tiphys_lifecycle::Tasks;
 
 use super::*;
 
+mod export;
+
 /// Lets everybody see everything, but for a user called after their only namespace.
 struct ByName;
 
@@ -57,10 +59,13 @@ async fn ask_as(user: &str, statement: &str, format: Format) -> Result<String, S
         scaled: true,
         ..Decision::default()
     });
-    let engine = Engine { deadline: Duration::from_millis(500), ..Engine::new(Arc::default(), decisions) };
+    let engine =
+        Engine { deadline: Duration::from_millis(500), ..Engine::new(Arc::default(), decisions, Vec::new()) };
     (1..4).for_each(|second| engine.memory.ingest(&samples(second)));
-    let answer =
-        engine.answer(statement, format, Scope::of(UserInfo::named(user, &[]), Arc::new(ByName))).await;
+    let answer = engine
+        .answer(statement, format, Asker::new(UserInfo::named(user, &[]), Arc::new(ByName)))
+        .await
+        .map(|answer| answer.text);
     // The decisions' file is written behind the scenes: into the folder while it is there.
     tasks.shutdown(Duration::from_secs(5)).await;
     answer

@@ -1,0 +1,57 @@
+//! What other parts bring into SQL: tables, functions and rules of the optimizer.
+//!
+//! The metrics server knows nothing of logs or of the API's objects; who knows
+//! both hands it an [`Extension`], which is asked anew for every statement, so
+//! that what it registers is bound to that statement's user and gone with it.
+
+use std::sync::Arc;
+
+use datafusion::{common::DataFusionError, prelude::SessionContext};
+use parking_lot::Mutex;
+use tiphys_api::auth::{SharedAuthorizer, UserInfo};
+
+/// Notes that an answer has at most; more would only be more of the same.
+const MOST_NOTES: usize = 20;
+
+/// Tables and functions that another part adds to the session of a statement.
+pub trait Extension: Send + Sync {
+    /// Registers them. The tables must show `asker.user` what that user may see, no more.
+    ///
+    /// # Errors
+    /// The session refuses a name.
+    fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError>;
+}
+
+/// Whose statement it is, and where to say what its answer lacks.
+#[derive(Clone)]
+pub struct Asker {
+    pub user: UserInfo,
+    pub authorizer: SharedAuthorizer,
+    pub notes: Notes,
+}
+
+impl Asker {
+    pub fn new(user: UserInfo, authorizer: SharedAuthorizer) -> Self {
+        Self { user, authorizer, notes: Notes::default() }
+    }
+}
+
+/// What whoever reads the answer must know: a node that is missing, rows left out.
+/// Clones share the list.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    /// Adds a sentence, once.
+    pub fn add(&self, note: String) {
+        let mut notes = self.0.lock();
+        if notes.len() < MOST_NOTES && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    /// All so far.
+    pub fn list(&self) -> Vec<String> {
+        self.0.lock().clone()
+    }
+}
