@@ -19,6 +19,7 @@ mod files;
 mod kubeconfig;
 mod layout;
 mod leader;
+mod log_table;
 mod metric_source;
 mod notify;
 mod output;

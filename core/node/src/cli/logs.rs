@@ -136,6 +136,7 @@ impl Logs {
             limit: Some(if self.limit == 0 { 10_000 } else { self.limit.min(10_000) }),
             cursor,
             namespace: self.namespace.clone(),
+            ..SearchRequest::default()
         }
     }
 

@@ -35,6 +35,7 @@ use crate::{
     cli::ServerOptions,
     collectors::CollectorPods,
     control_plane, files, kubeconfig, leader,
+    log_table::LogTables,
     metric_source::{RecordDecisions, SampledMetrics},
     snapshots, store_health, stores,
 };
@@ -252,14 +253,16 @@ async fn start_observers(
     let component = Component::new("metrics");
     let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);
     api.mount(component_metrics::mount(component));
-    for mount in metrics.mounts(api.authorizer()) {
-        api.mount(mount);
-    }
     api.announce(metrics_group());
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, shared.nodes.clone(), tasks);
+    let mut tables: Vec<Arc<dyn tiphys_metrics::Extension>> = Vec::new();
     if !options.no_collector {
-        start_logs(options, api, client, shared, tasks).await?;
+        let logs = start_logs(options, api, client, shared, tasks).await?;
+        tables.push(Arc::new(LogTables::new(logs)));
+    }
+    for mount in metrics.mounts(api.authorizer(), tables) {
+        api.mount(mount);
     }
     Ok(metrics)
 }
@@ -270,7 +273,7 @@ async fn start_logs(
     client: &Client,
     shared: &Shared,
     tasks: &Tasks,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<LogRoot> {
     let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
     let collectors =
         CollectorPods::start(client, shared, token, server_logs::start(options, tasks).await?, tasks);
@@ -279,7 +282,7 @@ async fn start_logs(
         prefix: tiphys_logging::root::PREFIX.to_owned(),
         handler: logs.handler(),
     });
-    Ok(())
+    Ok(logs)
 }
 
 fn metrics_group() -> MountedGroup {
