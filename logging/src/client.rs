@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! search   POST /tiphys/v1/logs/search      one page, newest first
+//!          and so on: histogram, facets, stats, context
 //! tail     GET  /tiphys/v1/logs/tail        NDJSON from now on, until dropped
 //! ```
 
@@ -12,7 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     root::PREFIX,
     wire::{
-        FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, SearchAnswer, SearchRequest, TailLine,
+        ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
+        SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
     },
 };
 
@@ -48,6 +50,16 @@ pub async fn histogram(
 /// Counts by field.
 pub async fn facets(client: &kube::Client, request: &FacetsRequest) -> Result<FacetsAnswer, ClientError> {
     post(client, "facets", request).await
+}
+
+/// Counts and measures, by group and step of time.
+pub async fn stats(client: &kube::Client, request: &StatsRequest) -> Result<StatsAnswer, ClientError> {
+    post(client, "stats", request).await
+}
+
+/// The records around one.
+pub async fn context(client: &kube::Client, request: &ContextRequest) -> Result<ContextAnswer, ClientError> {
+    post(client, "context", request).await
 }
 
 /// Records from now on. Only `query` and `namespace` of the request count.

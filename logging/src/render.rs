@@ -78,14 +78,28 @@ pub fn json(record: &LogRecord) -> String {
     inert(&serde_json::to_string(record).unwrap_or_default())
 }
 
-/// A pattern behind its count, for people.
+/// A pattern behind its count, for people; a new one is marked when it was compared.
 pub fn pattern(pattern: &FacetValue) -> String {
-    format!("{:>9}  {}", pattern.count, escaped(&pattern.value))
+    let mark = match (pattern.before, pattern.new) {
+        (None, _) => "",
+        (_, true) => "new  ",
+        (_, false) => "     ",
+    };
+    format!("{:>9}  {mark}{}", pattern.count, escaped(&pattern.value))
 }
 
-/// One JSON object with the keys count and pattern.
+/// One JSON object with the keys count and pattern, first and last, and new when it was compared.
 pub fn pattern_json(pattern: &FacetValue) -> String {
-    inert(&json!({ "count": pattern.count, "pattern": pattern.value }).to_string())
+    let mut object = json!({ "count": pattern.count, "pattern": pattern.value });
+    for (key, time) in [("first", &pattern.first), ("last", &pattern.last)] {
+        if let Some(time) = time {
+            object[key] = json!(time);
+        }
+    }
+    if pattern.before.is_some() {
+        object["new"] = json!(pattern.new);
+    }
+    inert(&object.to_string())
 }
 
 /// JSON with the C1 controls escaped too: some terminals act on them, and JSON leaves
@@ -155,9 +169,13 @@ mod tests {
 
     #[test]
     fn patterns_are_lines() {
-        let value = FacetValue { value: "GET <*>\n\tat\x1b[2J <ip>".into(), count: 12 };
+        let mut value =
+            FacetValue { value: "GET <*>\n\tat\x1b[2J <ip>".into(), count: 12, ..FacetValue::default() };
         assert_eq!(pattern(&value), "       12  GET <*>\\n\tat\\x1b[2J <ip>");
         assert_eq!(pattern_json(&value), r#"{"count":12,"pattern":"GET <*>\n\tat\u001b[2J <ip>"}"#);
+        (value.before, value.new) = (Some(0), true);
+        assert!(pattern(&value).starts_with("       12  new  GET"));
+        assert!(pattern_json(&value).contains(r#""new":true"#));
     }
 
     fn record(body: &str) -> LogRecord {

@@ -59,7 +59,7 @@ pub fn resolve(text: &str, now: i64, field: &'static str) -> Result<i64, BadTime
 }
 
 /// `1h30m` in nanoseconds.
-fn span(text: &str) -> Option<i64> {
+pub fn span(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut total = 0i64;
     while !rest.is_empty() {

@@ -1,18 +1,26 @@
 //! The JSON shapes of logs, shared by collector, server and clients.
 //!
 //! Users speak to the server (`/tiphys/v1/logs/...`) in [`SearchRequest`],
-//! [`HistogramRequest`] and [`FacetsRequest`]; the server speaks to collectors
+//! [`HistogramRequest`], [`FacetsRequest`] and [`StatsRequest`]; the server speaks to collectors
 //! in [`NodeRequest`], which is the same with times resolved and the namespaces
 //! that the user may see. Answers have one shape on both ways.
+
+mod context;
+mod stats;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use context::*;
+pub use stats::*;
+
 /// Records of an answer when the request names no limit.
 pub const DEFAULT_LIMIT: usize = 100;
 /// The most records in one answer; the cursor leads to the next.
 pub const MAX_LIMIT: usize = 10_000;
+/// The most fields that facets are asked for at once.
+pub const MAX_FIELDS: usize = 10;
 
 /// `POST /tiphys/v1/logs/search`; also the parameters of `GET /tiphys/v1/logs/tail`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +46,9 @@ pub struct SearchRequest {
     /// Records come with an empty body: it is not read where the query doesn't need it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_body: bool,
+    /// From the oldest record on instead of from the newest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub oldest_first: bool,
 }
 
 /// `POST /tiphys/v1/logs/histogram`.
@@ -75,6 +86,17 @@ pub struct FacetsRequest {
     /// Adds the field `pattern`: lines that differ only in numbers, ids, times and addresses are one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub patterns: bool,
+    /// Marks patterns that don't occur in the time before `since`: a span such as `1d`, or
+    /// `same` for as long as the range is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<String>,
+    /// Adds these fields: names of the stream, labels of the Pod, fields of the body. At most
+    /// [`MAX_FIELDS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// Adds the facet `field`: the names of all fields, with the records that have them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
 }
 
 /// One record, as users see it.
@@ -111,7 +133,7 @@ pub struct NodeError {
     pub error: String,
 }
 
-/// Records, newest first.
+/// Records in the order that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchAnswer {
@@ -157,13 +179,24 @@ pub struct HistogramAnswer {
 pub struct FacetValue {
     pub value: String,
     pub count: u64,
+    /// Of a pattern: the times of its first and last record in the range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// Of a pattern, when asked for: its records in the time that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// A pattern that has no record in that time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub new: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FacetsAnswer {
-    /// Keys `namespace`, `pod`, `container`, `level`, `node`, and `pattern` if asked for; most
-    /// frequent value first.
+    /// Keys `namespace`, `pod`, `container`, `level`, `node`, and what was asked for beside;
+    /// most frequent value first.
     pub facets: BTreeMap<String, Vec<FacetValue>>,
     /// All records that matched.
     pub count: u64,
@@ -216,4 +249,26 @@ pub struct NodeRequest {
     /// As in [`SearchRequest`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_body: bool,
+    /// Patterns are compared with those from here to `since`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare_since: Option<i64>,
+    /// Facets of these fields too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// Facets with the names of fields.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
+    /// How a search orders its records.
+    #[serde(skip_serializing_if = "is_default")]
+    pub order: Order,
+    /// Only these streams; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Only>,
+    /// What statistics are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<NodeStatsRequest>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -15,7 +15,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     ast::{Expr, Glob, Op, Text, Value},
-    fields, glob,
+    fields, glob, number,
     plain::{ESC, plain},
     text,
 };
@@ -48,6 +48,18 @@ impl Verdict {
 pub struct StreamView<'a> {
     pub info: &'a StreamInfo,
     pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> StreamView<'a> {
+    /// What the stream says of `name`, if it is the name of one of its own fields.
+    pub fn own(self, name: &str) -> Option<Option<&'a str>> {
+        meta(name).map(|field| field.value(self))
+    }
+
+    /// A label of the stream's Pod.
+    pub fn label(self, key: &str) -> Option<&'a str> {
+        self.labels.and_then(|labels| labels.get(key)).map(String::as_str)
+    }
 }
 
 /// A query ready to run.
@@ -89,6 +101,19 @@ enum Meta {
     Node,
     Uid,
     App,
+}
+
+impl Meta {
+    fn value(self, view: StreamView<'_>) -> Option<&str> {
+        match self {
+            Meta::Namespace => Some(&view.info.namespace),
+            Meta::Pod => Some(&view.info.pod),
+            Meta::Container => Some(&view.info.container),
+            Meta::Node => Some(&view.info.node),
+            Meta::Uid => Some(&view.info.uid),
+            Meta::App => view.labels.and_then(app),
+        }
+    }
 }
 
 /// A test of a text.
@@ -323,21 +348,12 @@ fn rank(verdict: &Verdict) -> u8 {
 
 impl Leaf {
     fn on_stream(&self, view: StreamView<'_>) -> Verdict {
-        let label = |key: &str| view.labels.and_then(|labels| labels.get(key)).map(String::as_str);
         match self {
             Leaf::Meta { field, test } => {
-                let value = match field {
-                    Meta::Namespace => Some(view.info.namespace.as_str()),
-                    Meta::Pod => Some(view.info.pod.as_str()),
-                    Meta::Container => Some(view.info.container.as_str()),
-                    Meta::Node => Some(view.info.node.as_str()),
-                    Meta::Uid => Some(view.info.uid.as_str()),
-                    Meta::App => view.labels.and_then(app),
-                };
-                Verdict::of(value.is_some_and(|value| test.holds(value)))
+                Verdict::of(field.value(view).is_some_and(|value| test.holds(value)))
             }
             Leaf::Field { name, label: test, .. } => {
-                let held = test.as_ref().zip(label(name)).map(|(test, value)| test.holds(value));
+                let held = test.as_ref().zip(view.label(name)).map(|(test, value)| test.holds(value));
                 let labelled = held.unwrap_or(false);
                 if labelled { Verdict::Yes } else { Verdict::Maybe }
             }
@@ -365,7 +381,7 @@ impl Test {
         match self {
             Test::Exists => true,
             Test::Regex(regex) => regex.is_match(value.as_bytes()),
-            Test::Number { from, from_counts, to, to_counts } => value.parse::<f64>().is_ok_and(|value| {
+            Test::Number { from, from_counts, to, to_counts } => number::parse(value).is_some_and(|value| {
                 (value > *from || (*from_counts && value == *from))
                     && (value < *to || (*to_counts && value == *to))
             }),
@@ -435,7 +451,7 @@ fn test(value: &Value, whole: bool) -> Result<Test, String> {
         Value::Text(text) => Test::Regex(regex(&glob::whole(text), false)?),
         Value::Regex(pattern) => Test::Regex(regex(pattern, false)?),
         Value::Compare(op, bound) => {
-            let bound = number(bound)?;
+            let bound = bound_of(bound)?;
             let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
             match op {
                 Op::Less => Test::Number { from: low, from_counts: true, to: bound, to_counts: false },
@@ -445,16 +461,16 @@ fn test(value: &Value, whole: bool) -> Result<Test, String> {
             }
         }
         Value::Range { from, to, inclusive } => Test::Number {
-            from: from.as_deref().map_or(Ok(f64::NEG_INFINITY), number)?,
+            from: from.as_deref().map_or(Ok(f64::NEG_INFINITY), bound_of)?,
             from_counts: *inclusive || from.is_none(),
-            to: to.as_deref().map_or(Ok(f64::INFINITY), number)?,
+            to: to.as_deref().map_or(Ok(f64::INFINITY), bound_of)?,
             to_counts: *inclusive || to.is_none(),
         },
     })
 }
 
-fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number"))
+fn bound_of(text: &str) -> Result<f64, String> {
+    number::parse(text).ok_or_else(|| format!("`{text}` is no number"))
 }
 
 /// The levels a value names, a bit each. Comparisons never include `unknown`.

@@ -13,21 +13,61 @@ use super::plain::plain_text;
 
 /// The values of the field in the body; empty when it isn't there.
 pub fn values(body: &[u8], name: &str) -> Vec<String> {
-    if let Some(json) = json(body) {
-        let mut found = Vec::new();
-        along(&json, name, &mut found);
-        return found;
-    }
     let mut found = Vec::new();
-    logfmt(body, |key, value| {
-        if key == name {
-            found.push(match value {
-                Cow::Borrowed(value) => value.to_owned(),
-                Cow::Owned(value) => plain_text(&value).into_owned(),
-            });
-        }
-    });
+    Fields::of(body).values(name, &mut found);
     found
+}
+
+/// A body's fields, for more than one question.
+#[derive(Debug)]
+pub enum Fields<'a> {
+    Json(Value),
+    Logfmt(&'a [u8]),
+}
+
+impl<'a> Fields<'a> {
+    pub fn of(body: &'a [u8]) -> Self {
+        json(body).map_or(Self::Logfmt(body), Self::Json)
+    }
+
+    /// Appends the values of the field.
+    pub fn values(&self, name: &str, found: &mut Vec<String>) {
+        let body = match self {
+            Self::Json(json) => return along(json, name, found),
+            Self::Logfmt(body) => body,
+        };
+        logfmt(body, |key, value| {
+            if key == name {
+                found.push(match value {
+                    Cow::Borrowed(value) => value.to_owned(),
+                    Cow::Owned(value) => plain_text(&value).into_owned(),
+                });
+            }
+        });
+    }
+
+    /// Calls `name` with the name of every field that has a value, nested ones along their dots.
+    pub fn each_name(&self, name: &mut dyn FnMut(&str)) {
+        match self {
+            Self::Json(json) => names(json, &mut String::new(), name),
+            Self::Logfmt(body) => logfmt(body, |key, _| name(key)),
+        }
+    }
+}
+
+fn names(value: &Value, path: &mut String, name: &mut dyn FnMut(&str)) {
+    let Value::Object(fields) = value else { return };
+    for (key, value) in fields {
+        let before = path.len();
+        path.push_str(if before > 0 { "." } else { "" });
+        path.push_str(key);
+        match value {
+            Value::Object(_) => names(value, path, name),
+            Value::Null => {}
+            _ => name(path),
+        }
+        path.truncate(before);
+    }
 }
 
 /// The body as a JSON object, if it is one.

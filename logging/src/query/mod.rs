@@ -28,6 +28,7 @@ mod display;
 pub mod fields;
 mod glob;
 mod lex;
+pub mod number;
 mod parse;
 pub mod plain;
 pub mod text;

@@ -8,6 +8,7 @@ use super::{
     ast::{Expr, Op, Text, Value},
     compile,
     lex::{self, Span, Token},
+    number,
 };
 use crate::record::Level;
 
@@ -275,8 +276,9 @@ impl Parser<'_> {
                         "ask for a value or a pattern",
                         span,
                     ));
-                } else if text.parse::<f64>().is_err() {
-                    return Err(self.error("only numbers are compared", "write a number", span));
+                } else if number::parse(&text).is_none() {
+                    let advice = "write a number; it may have a unit, such as 100ms, 1.5s or 4KiB";
+                    return Err(self.error("only numbers are compared", advice, span));
                 }
                 Ok(Some(text))
             }

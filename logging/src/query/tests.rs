@@ -50,7 +50,10 @@ fn errors_point_at_the_character() {
         "`loud` is no level\n  level:loud\n        ^^^^\nwrite trace, debug, info, warn, error, fatal or unknown",
     );
     check("a) b", "this bracket was never opened\n  a) b\n   ^\ntake it out, or open it with `(`");
-    check("status:>many", "only numbers are compared\n  status:>many\n          ^^^^\nwrite a number");
+    check(
+        "status:>many",
+        "only numbers are compared\n  status:>many\n          ^^^^\nwrite a number; it may have a unit, such as 100ms, 1.5s or 4KiB",
+    );
     for query in ["\"open", "/open", "pod: x", "status:[1 2]", "/(/", "x\\", "pod:>1", "]", "OR a"] {
         let error = parse(query).expect_err(query).to_string();
         assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     query, time,
     wire::{
-        DEFAULT_LIMIT, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, MAX_LIMIT, NodeError,
-        NodeRequest, SearchAnswer, SearchRequest,
+        DEFAULT_LIMIT, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, MAX_FIELDS, MAX_LIMIT,
+        NodeError, NodeRequest, Order, SearchAnswer, SearchRequest,
     },
 };
 
@@ -55,12 +55,14 @@ pub(super) async fn search(
     node_request.limit = Some(limit);
     node_request.cursor = request.cursor.clone();
     node_request.without_body = request.without_body;
+    node_request.order = if request.oldest_first { Order::Oldest } else { Order::Newest };
+    let order = node_request.order;
     if let Some(cursor) = &request.cursor {
         cursor.parse::<crate::record::Position>().map_err(|error| RootError::Invalid(error.to_string()))?;
     }
     let (answers, scope) =
         scoped(root, user, request.namespace.as_deref(), node_request, "/v1/search").await?;
-    let mut answer = merge::search(answers, limit);
+    let mut answer = merge::search(answers, limit, order);
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
@@ -93,12 +95,35 @@ pub(super) async fn facets(
     let limit = request.limit.unwrap_or(20).clamp(1, 1000);
     let mut node_request = node_request(&request.query, &request.since, &request.until)?;
     node_request.patterns = request.patterns;
+    if request.fields.len() > MAX_FIELDS {
+        return Err(RootError::Invalid(format!("facets are made of at most {MAX_FIELDS} fields at once")));
+    }
+    node_request.compare_since = compare_since(request, &node_request)?;
+    node_request.fields = request.fields.clone();
+    node_request.names = request.names;
     let (answers, scope) =
         scoped(root, user, request.namespace.as_deref(), node_request, "/v1/facets").await?;
     let mut answer = merge::facets(answers, limit);
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
+}
+
+/// Where the time begins that patterns are compared with.
+fn compare_since(request: &FacetsRequest, resolved: &NodeRequest) -> Result<Option<i64>, RootError> {
+    let Some(text) = request.compare.as_deref().filter(|_| request.patterns) else { return Ok(None) };
+    let Some(since) = resolved.since else {
+        let message = "`compare` looks at the time before `since`: say where that is";
+        return Err(RootError::Invalid(message.to_owned()));
+    };
+    let span = match text {
+        "same" => Some(resolved.until.unwrap_or_else(time::now).saturating_sub(since)),
+        text => time::span(text),
+    };
+    let span = span.ok_or_else(|| {
+        RootError::Invalid(format!("`{text}` is no span to compare with: write one such as 1d, or `same`"))
+    })?;
+    Ok(Some(since.saturating_sub(span)))
 }
 
 /// The request as collectors take it; a wrong query or time is refused here, once.
@@ -127,7 +152,7 @@ pub(super) fn node_request(
 /// What each node said.
 pub(super) type Answers<T> = Vec<(String, Result<T, String>)>;
 
-async fn scoped<T: DeserializeOwned>(
+pub(super) async fn scoped<T: DeserializeOwned>(
     root: &LogRoot,
     user: &UserInfo,
     namespace: Option<&str>,
@@ -157,7 +182,7 @@ pub(super) async fn scope(
     }
 }
 
-async fn ask_all<T: DeserializeOwned>(
+pub(super) async fn ask_all<T: DeserializeOwned>(
     root: &LogRoot,
     collectors: &[Collector],
     path: &'static str,
@@ -231,6 +256,6 @@ pub(super) fn node_error(node: &str, error: String) -> NodeError {
     NodeError { node: node.to_owned(), error }
 }
 
-fn millis(started: Instant) -> u64 {
+pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

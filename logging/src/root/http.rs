@@ -17,7 +17,7 @@ use serde_json::json;
 use tiphys_api::auth::UserInfo;
 
 use super::{LogRoot, PREFIX, RootError};
-use crate::wire::{FacetsRequest, HistogramRequest, SearchRequest, TailLine};
+use crate::wire::{ContextRequest, FacetsRequest, HistogramRequest, SearchRequest, StatsRequest, TailLine};
 
 /// A request is a query and some times; nobody needs more.
 const MAX_REQUEST: usize = 1 << 20;
@@ -27,6 +27,8 @@ pub(super) fn router(root: LogRoot) -> Router {
         .route("/search", post(search))
         .route("/histogram", post(histogram))
         .route("/facets", post(facets))
+        .route("/stats", post(stats))
+        .route("/context", post(context))
         .route("/tail", get(tail))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .with_state(root);
@@ -60,6 +62,24 @@ async fn facets(
 ) -> Result<Response, Refusal> {
     let (user, Json(request)) = (known(user)?, request?);
     Ok(Json(root.facets(&user, &request).await?).into_response())
+}
+
+async fn stats(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Json<StatsRequest>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Json(request)) = (known(user)?, request?);
+    Ok(Json(root.stats(&user, &request).await?).into_response())
+}
+
+async fn context(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Json<ContextRequest>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Json(request)) = (known(user)?, request?);
+    Ok(Json(root.context(&user, &request).await?).into_response())
 }
 
 async fn tail(
@@ -106,6 +126,7 @@ impl From<RootError> for Refusal {
         let (status, reason) = match error {
             RootError::Invalid(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
             RootError::Forbidden(_) => (StatusCode::FORBIDDEN, "Forbidden"),
+            RootError::NotFound(_) => (StatusCode::NOT_FOUND, "NotFound"),
         };
         Self { status, reason, message: error.to_string() }
     }

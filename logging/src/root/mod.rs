@@ -10,9 +10,11 @@
 //! are restricted as well. A node that doesn't answer makes the answer partial.
 
 mod allow;
+mod context;
 mod fanout;
 mod http;
 mod merge;
+mod stats;
 mod tail;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -24,7 +26,8 @@ use tiphys_api::{
 };
 
 use crate::wire::{
-    FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, SearchAnswer, SearchRequest, TailLine,
+    ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
+    SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
 };
 pub use allow::Scope;
 pub(crate) use http::ndjson;
@@ -59,6 +62,9 @@ pub enum RootError {
     /// The user may not read the logs of the namespace asked for.
     #[error("{0}")]
     Forbidden(String),
+    /// There is no such record, or none that the user may read.
+    #[error("{0}")]
+    NotFound(String),
 }
 
 /// Search over all nodes. Clones share it.
@@ -82,7 +88,7 @@ impl LogRoot {
         self
     }
 
-    /// Records that match, newest first.
+    /// Records that match, newest first unless asked for otherwise.
     pub async fn search(&self, user: &UserInfo, request: &SearchRequest) -> Result<SearchAnswer, RootError> {
         fanout::search(self, user, request).await
     }
@@ -96,9 +102,23 @@ impl LogRoot {
         fanout::histogram(self, user, request).await
     }
 
-    /// Counts by namespace, Pod, container, level and node.
+    /// Counts by namespace, Pod, container, level and node, and by what the request names.
     pub async fn facets(&self, user: &UserInfo, request: &FacetsRequest) -> Result<FacetsAnswer, RootError> {
         fanout::facets(self, user, request).await
+    }
+
+    /// Counts and measures, by group and step of time.
+    pub async fn stats(&self, user: &UserInfo, request: &StatsRequest) -> Result<StatsAnswer, RootError> {
+        stats::stats(self, user, request).await
+    }
+
+    /// The records around one.
+    pub async fn context(
+        &self,
+        user: &UserInfo,
+        request: &ContextRequest,
+    ) -> Result<ContextAnswer, RootError> {
+        context::context(self, user, request).await
     }
 
     /// Records as they come, from now on, until dropped.
@@ -110,7 +130,7 @@ impl LogRoot {
         tail::tail(self, user, request).await
     }
 
-    /// POST `search`, `histogram`, `facets` and GET `tail` below [`PREFIX`]. The
+    /// POST `search`, `histogram`, `facets`, `stats`, `context` and GET `tail` below [`PREFIX`]. The
     /// user comes in the request's extensions; without one the answer is 401.
     pub fn router(&self) -> axum::Router {
         http::router(self.clone())
@@ -130,3 +150,6 @@ impl LogRoot {
         Handler::new(service)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,25 +3,35 @@
 //! A block that matches as a whole is counted from its head, or from its columns
 //! where its time crosses a bar; of the rest as little is decoded as tells.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use super::{
     Progress, Request,
+    keys::Keys,
     look::{Look, Want},
-    patterns::Patterns,
-    plan, shape,
+    names::Names,
+    patterns::{OTHERS, Patterns},
+    plan::{self, Candidate},
+    shape,
 };
 use crate::{
     index::Store,
     query::compile::Verdict,
-    record::Level,
+    record::{Level, StreamInfo},
     root::top,
     time,
-    wire::{Bucket, FacetsAnswer, HistogramAnswer},
+    wire::{Bucket, FacetValue, FacetsAnswer, HistogramAnswer, NodeError},
 };
 
 /// Values of a facet that a node sends at most.
 const MAX_VALUES: usize = 1000;
+const CAPPED: &str =
+    "the time before has too many patterns to tell all apart: some may be marked new that are not";
+/// Values of a field that are told apart.
+const MAX_DISTINCT: usize = 10_000;
 
 /// `buckets` bars of equal width over `since..until`, both of which the request must have.
 pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -> HistogramAnswer {
@@ -42,7 +52,7 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
         if whole && bar(head.min_time) == bar(head.max_time) {
             add(&mut counts[bar(head.min_time)], &head.levels);
         } else {
-            let look = Look { store, request, candidate: &candidate, want: Want::Columns };
+            let look = Look { store, request, candidate: &candidate, want: Want::default() };
             look.each(
                 &mut progress,
                 |_| true,
@@ -74,37 +84,113 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     answer
 }
 
-/// Counts by namespace, Pod, container, level and node; by pattern if the request says so.
+/// Counts by namespace, Pod, container, level and node; by pattern, by more fields and by
+/// the names of fields if the request says so.
 pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
-    let mut sums: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut patterns = Patterns::default();
+    let mut facets = Facets::new(request);
     for candidate in plan::plan(store, request, &mut progress) {
         if progress.is_late(request) {
             break;
         }
+        facets.take_in(store, &candidate, &mut progress);
+    }
+    facets.compare(store, &mut progress);
+    let count = facets.count;
+    let (facets, missing) = facets.finish();
+    let mut answer = FacetsAnswer { facets, count, scanned: progress.scanned, ..FacetsAnswer::default() };
+    answer.partial = shape::partial(node, store, progress);
+    answer.partial.extend(missing.into_iter().map(|error| NodeError { node: node.to_owned(), error }));
+    answer.took_ms = shape::millis(started);
+    answer
+}
+
+/// Facets so far.
+struct Facets<'a> {
+    request: &'a Request,
+    sums: BTreeMap<&'a str, BTreeMap<String, u64>>,
+    patterns: Patterns,
+    names: Names,
+    keys: Keys,
+    /// The values of each key.
+    values: Vec<Distinct>,
+    /// All records.
+    count: u64,
+}
+
+impl<'a> Facets<'a> {
+    fn new(request: &'a Request) -> Self {
+        Self {
+            request,
+            sums: BTreeMap::new(),
+            patterns: Patterns::default(),
+            names: Names::default(),
+            keys: Keys::new(&request.fields),
+            values: request.fields.iter().map(|_| Distinct::default()).collect(),
+            count: 0,
+        }
+    }
+
+    fn take_in(&mut self, store: &Store, candidate: &Candidate, progress: &mut Progress) {
+        let request = self.request;
         let mut levels = [0u64; 7];
         let head = &candidate.head;
         let whole = candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time);
-        if whole && !request.patterns {
+        let mut placed = self.keys.at(candidate);
+        placed.templates |= request.patterns;
+        let of_stream = placed.is_of_stream() && !request.names;
+        if whole && of_stream && !request.patterns {
             add(&mut levels, &head.levels);
         } else {
-            let want = if request.patterns { Want::Templates } else { Want::Columns };
-            let look = Look { store, request, candidate: &candidate, want };
+            let look = Look { store, request, candidate, want: placed.want(request.names) };
             look.each(
-                &mut progress,
+                progress,
                 |_| true,
                 |found| {
                     levels[found.record.level as usize] += 1;
                     if request.patterns {
-                        patterns.add(found.key, 1);
+                        self.patterns.add(found.key, found.record.time);
+                    }
+                    if request.names {
+                        self.names.take_in(&found.record);
+                    }
+                    if !of_stream {
+                        let values = &mut self.values;
+                        self.keys.each(&placed, &found, &mut |at, value| {
+                            values[at].add(value.as_deref(), 1);
+                        });
                     }
                 },
             );
         }
         let count: u64 = levels.iter().sum();
-        let info = &candidate.info;
+        self.count += count;
+        if of_stream && count > 0 {
+            for (values, value) in self.values.iter_mut().zip(placed.of_stream()) {
+                values.add(value, count);
+            }
+        }
+        if request.names {
+            self.names.end_of(candidate, count);
+        }
+        self.add_names(&candidate.info, count, &levels);
+    }
+
+    /// Looks at the patterns of the time before, if that was asked for.
+    fn compare(&mut self, store: &Store, progress: &mut Progress) {
+        let Some(before) = self.request.before().filter(|_| self.request.patterns) else { return };
+        for candidate in plan::plan(store, &before, progress) {
+            if progress.is_late(&before) {
+                break;
+            }
+            let want = Want { templates: true, ..Want::default() };
+            let look = Look { store, request: &before, candidate: &candidate, want };
+            look.each(progress, |_| true, |found| self.patterns.add_before(found.key));
+        }
+    }
+
+    fn add_names(&mut self, info: &StreamInfo, count: u64, levels: &[u64; 7]) {
         let names = [
             ("namespace", &info.namespace),
             ("pod", &info.pod),
@@ -112,22 +198,62 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
             ("node", &info.node),
         ];
         for (field, value) in names.into_iter().filter(|_| count > 0) {
-            *sums.entry(field).or_default().entry(value.clone()).or_default() += count;
+            *self.sums.entry(field).or_default().entry(value.clone()).or_default() += count;
         }
-        for (level, count) in by_level(&levels) {
-            *sums.entry("level").or_default().entry(level).or_default() += count;
+        for (level, count) in by_level(levels) {
+            *self.sums.entry("level").or_default().entry(level).or_default() += count;
         }
     }
-    if request.patterns {
-        sums.insert("pattern", patterns.shown());
+
+    /// The facets, and sentences about what they don't have.
+    fn finish(mut self) -> (BTreeMap<String, Vec<FacetValue>>, Vec<String>) {
+        let mut missing = Vec::new();
+        if self.patterns.is_before_capped() {
+            missing.push(CAPPED.to_owned());
+        }
+        for (field, values) in self.request.fields.iter().zip(self.values) {
+            self.sums.insert(field, values.finish());
+        }
+        if self.request.names {
+            let (names, sentence) = self.names.finish();
+            self.sums.insert("field", names.into_iter().collect());
+            missing.extend(sentence);
+        }
+        let facets = self.sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES)));
+        let mut facets: BTreeMap<_, _> = facets.collect();
+        if self.request.patterns {
+            facets.insert("pattern".to_owned(), self.patterns.shown(self.request.compare_since.is_some()));
+        }
+        (facets, missing)
     }
-    let count = sums.get("namespace").map_or(0, |values| values.values().sum());
-    let facets =
-        sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES))).collect();
-    let mut answer = FacetsAnswer { facets, count, scanned: progress.scanned, ..FacetsAnswer::default() };
-    answer.partial = shape::partial(node, store, progress);
-    answer.took_ms = shape::millis(started);
-    answer
+}
+
+/// Values with their counts, at most [`MAX_DISTINCT`]; what comes beyond is counted as one.
+#[derive(Debug, Default)]
+struct Distinct {
+    counts: HashMap<String, u64>,
+    others: u64,
+}
+
+impl Distinct {
+    fn add(&mut self, value: Option<&str>, count: u64) {
+        let Some(value) = value else { return };
+        if let Some(sum) = self.counts.get_mut(value) {
+            *sum += count;
+        } else if self.counts.len() < MAX_DISTINCT {
+            self.counts.insert(value.to_owned(), count);
+        } else {
+            self.others += count;
+        }
+    }
+
+    fn finish(self) -> BTreeMap<String, u64> {
+        let mut counts: BTreeMap<_, _> = self.counts.into_iter().collect();
+        if self.others > 0 {
+            *counts.entry(OTHERS.to_owned()).or_default() += self.others;
+        }
+        counts
+    }
 }
 
 fn add(sums: &mut [u64; 7], levels: &[u32; 7]) {

@@ -19,23 +19,26 @@ use crate::{
         template::{self, Variable},
     },
     index::Store,
-    query::compile::Verdict,
+    query::{compile::Verdict, fields::Fields, plain::plain},
     record::{Level, Record, Source},
 };
 
 /// What of a match the caller wants beside its columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
-    Columns,
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Want<'a> {
+    pub bodies: bool,
     /// The keys of their templates.
-    Templates,
-    Bodies,
+    pub templates: bool,
+    /// The values of these fields of their bodies.
+    pub fields: &'a [String],
 }
 
-/// A record that matches. Its body, or its template's key, is there when it is wanted.
+/// A record that matches. What is wanted of it is there, the rest is empty.
 pub(super) struct Match<'a> {
     pub record: Record,
     pub key: &'a [u8],
+    /// The values of each wanted field.
+    pub fields: &'a [Vec<String>],
 }
 
 /// A record as its columns tell.
@@ -62,7 +65,7 @@ pub(super) struct Look<'a> {
     pub store: &'a Store,
     pub request: &'a Request,
     pub candidate: &'a Candidate,
-    pub want: Want,
+    pub want: Want<'a>,
 }
 
 impl Look<'_> {
@@ -92,13 +95,14 @@ impl Look<'_> {
         takes: &mut dyn FnMut(&Row) -> bool,
         hit: &mut dyn FnMut(Match<'_>),
     ) {
-        let mut keys = Keys::default();
+        let (mut keys, mut values) = (Keys::default(), Values::default());
         for (at, record) in records.iter().enumerate() {
             if at % 1024 == 1023 && progress.is_late(self.request) {
                 return;
             }
             if takes(&Row::of(record)) && self.matches(record) {
-                hit(Match { record: record.clone(), key: keys.of(record, self.want) });
+                let (key, fields) = (keys.of(record, self.want), values.of(record, self.want));
+                hit(Match { record: record.clone(), key, fields });
             }
         }
     }
@@ -125,14 +129,14 @@ impl Look<'_> {
                 *state = if verdict == Verdict::Yes { State::In } else { State::Undecided };
             }
         }
-        let templates = match (verdict, self.want) {
-            (Verdict::Yes, Want::Columns) => None,
-            _ => reader.templates()?,
-        };
+        let want = self.want;
+        let fields = !want.fields.is_empty();
+        let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
+        let templates = if needs_templates { reader.templates()? } else { None };
         if let Some(templates) = templates.as_ref().filter(|_| verdict == Verdict::Maybe) {
             self.judge(templates, &row, &mut states);
         }
-        let wants_bodies = self.want == Want::Bodies || (self.want == Want::Templates && templates.is_none());
+        let wants_bodies = want.bodies || fields || (want.templates && templates.is_none());
         let needed = |at: usize| match states[at] {
             State::Out => false,
             State::In => wants_bodies,
@@ -142,7 +146,7 @@ impl Look<'_> {
             true => reader.bodies(templates.as_ref(), needed)?,
             false => Vec::new(),
         };
-        let mut keys = Keys::default();
+        let (mut keys, mut values) = (Keys::default(), Values::default());
         for (at, state) in states.iter().enumerate().filter(|(_, state)| **state != State::Out) {
             if at % 1024 == 1023 {
                 *late |= self.request.is_late();
@@ -154,9 +158,10 @@ impl Look<'_> {
             if *state == State::In || self.matches(&record) {
                 let key = match &templates {
                     Some(templates) => templates.key(templates.of()[at] as usize),
-                    None => keys.of(&record, self.want),
+                    None => keys.of(&record, want),
                 };
-                hit(Match { record, key });
+                let fields = values.of(&record, want);
+                hit(Match { record, key, fields });
             }
         }
         Ok(())
@@ -201,12 +206,34 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(&mut self, record: &Record, want: Want) -> &[u8] {
-        if want != Want::Templates {
+    fn of(&mut self, record: &Record, want: Want<'_>) -> &[u8] {
+        if !want.templates {
             return &[];
         }
         self.variables.clear();
         template::split(&record.body, record.time, &mut self.key, &mut self.variables);
         &self.key
+    }
+}
+
+/// Values of wanted fields, one record after the other.
+#[derive(Default)]
+struct Values {
+    values: Vec<Vec<String>>,
+}
+
+impl Values {
+    fn of(&mut self, record: &Record, want: Want<'_>) -> &[Vec<String>] {
+        if want.fields.is_empty() {
+            return &[];
+        }
+        self.values.resize_with(want.fields.len(), Vec::new);
+        let body = plain(&record.body);
+        let fields = Fields::of(&body);
+        for (name, values) in want.fields.iter().zip(&mut self.values) {
+            values.clear();
+            fields.values(name, values);
+        }
+        &self.values
     }
 }

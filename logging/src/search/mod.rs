@@ -4,7 +4,7 @@
 //! Request -> plan: every block gets a verdict from names, labels, time, levels, words, ids
 //!            (no: skipped; maybe: looked into; yes: verified by its time only)
 //!         -> look: columns, then templates, then the bodies of records that are still undecided
-//!         -> top: the newest K  |  counts: histogram, facets     -> shape: the answer
+//!         -> top: the first K in order  |  counts: histogram, facets  |  stats     -> shape: the answer
 //! tail: the same query on records as they come
 //! ```
 //!
@@ -13,26 +13,33 @@
 //! the answer, and the rest answers.
 
 mod counts;
+mod keys;
 mod look;
+mod names;
 mod patterns;
 mod plan;
 mod shape;
+pub mod sketch;
+mod stats;
 mod tail;
 mod top;
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 pub use counts::{facets, histogram};
+pub use sketch::Sketch;
+pub use stats::stats;
 pub use tail::{TailHub, tail};
 pub use top::search;
 
 use crate::{
     query::{self, compile::Compiled},
-    record::Position,
-    wire::NodeRequest,
+    record::{Position, StreamInfo},
+    wire::{NodeRequest, Only, Order},
 };
 
 /// Bytes of bodies that an answer holds; a page ends early there.
@@ -40,19 +47,28 @@ pub const MAX_RESULT_BYTES: usize = 16 << 20;
 
 /// What is searched for, ready to run.
 pub struct Request {
-    pub query: Compiled,
+    pub query: Arc<Compiled>,
     /// Nanoseconds, inclusive.
     pub since: Option<i64>,
     /// Nanoseconds, exclusive.
     pub until: Option<i64>,
-    /// Only records older than this one.
-    pub before: Option<Position>,
+    /// Only records behind this one, in the order of the answer.
+    pub cursor: Option<Position>,
+    pub order: Order,
+    /// Only the records of some streams.
+    pub only: Option<Only>,
     /// `None`: all.
     pub namespaces: Option<HashSet<String>>,
     /// Facets have patterns too.
     pub patterns: bool,
     /// Records with an empty body will do.
     pub without_body: bool,
+    /// Patterns are compared with those from here to `since`.
+    pub compare_since: Option<i64>,
+    /// Facets count the values of these fields too.
+    pub fields: Vec<String>,
+    /// Facets count the names of fields too.
+    pub names: bool,
     pub deadline: Instant,
 }
 
@@ -65,22 +81,53 @@ impl Request {
     /// From what came over the wire; `limit` is the time it may take.
     pub fn new(request: &NodeRequest, limit: Duration) -> Result<Self, BadRequest> {
         let expr = query::parse(&request.query).map_err(|error| BadRequest(error.to_string()))?;
-        let query = Compiled::new(&expr).map_err(BadRequest)?;
-        let before = request.cursor.as_deref().map(str::parse).transpose();
+        let query = Arc::new(Compiled::new(&expr).map_err(BadRequest)?);
+        let cursor = request.cursor.as_deref().map(str::parse).transpose();
         Ok(Self {
             query,
             since: request.since,
             until: request.until,
-            before: before.map_err(|error: crate::record::BadPosition| BadRequest(error.to_string()))?,
+            cursor: cursor.map_err(|error: crate::record::BadPosition| BadRequest(error.to_string()))?,
+            order: request.order,
+            only: request.only.clone(),
             namespaces: request.namespaces.clone().map(HashSet::from_iter),
             patterns: request.patterns,
             without_body: request.without_body,
+            compare_since: request.compare_since,
+            fields: request.fields.clone(),
+            names: request.names,
             deadline: Instant::now() + limit,
         })
     }
 
-    fn allows(&self, namespace: &str) -> bool {
-        self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace))
+    /// The same question about the time that patterns are compared with.
+    fn before(&self) -> Option<Self> {
+        Some(Self {
+            query: self.query.clone(),
+            since: Some(self.compare_since?),
+            until: Some(self.since?),
+            cursor: None,
+            order: self.order,
+            only: self.only.clone(),
+            namespaces: self.namespaces.clone(),
+            patterns: true,
+            without_body: false,
+            compare_since: None,
+            fields: Vec::new(),
+            names: false,
+            deadline: self.deadline,
+        })
+    }
+
+    /// Whether the stream may be looked into.
+    fn allows(&self, info: &StreamInfo) -> bool {
+        self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(&info.namespace))
+            && match &self.only {
+                None => true,
+                Some(Only::Stream(key)) => info.key() == *key,
+                Some(Only::Pod(uid)) => info.uid == *uid,
+                Some(Only::Node(node)) => info.node == *node,
+            }
     }
 
     fn in_range(&self, time: i64) -> bool {
@@ -91,16 +138,16 @@ impl Request {
     fn touches(&self, min_time: i64, max_time: i64) -> bool {
         self.since.is_none_or(|since| max_time >= since)
             && self.until.is_none_or(|until| min_time < until)
-            && self.before.as_ref().is_none_or(|before| min_time <= before.time)
+            && self.cursor.as_ref().is_none_or(|cursor| match self.order {
+                Order::Newest => min_time <= cursor.time,
+                Order::Oldest => max_time >= cursor.time,
+                Order::Last | Order::First => true,
+            })
     }
 
     /// Whether every time of a block is in range.
     fn covers(&self, min_time: i64, max_time: i64) -> bool {
-        self.in_range(min_time) && self.in_range(max_time) && self.before.is_none()
-    }
-
-    fn is_before(&self, order: (i64, &str, u64)) -> bool {
-        self.before.as_ref().is_none_or(|before| order < (before.time, before.stream.as_str(), before.seq))
+        self.in_range(min_time) && self.in_range(max_time) && self.cursor.is_none()
     }
 
     fn is_late(&self) -> bool {

@@ -126,7 +126,7 @@ fn judge(
     info: &Arc<StreamInfo>,
     written: Option<Labels>,
 ) -> Option<Judged> {
-    if !request.allows(&info.namespace) {
+    if !request.allows(info) {
         return None;
     }
     let labels = store.pods().get(&info.uid).map(|meta| meta.labels.clone()).or(written);

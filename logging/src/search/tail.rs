@@ -113,7 +113,7 @@ impl Follower {
         if missed > 0 {
             self.lines.push_back(TailLine::Dropped { dropped: missed, node: self.node.clone() });
         }
-        if !self.request.allows(&live.info.namespace) {
+        if !self.request.allows(&live.info) {
             return;
         }
         let labels = self.store.pods().get(&live.info.uid).map(|meta| meta.labels.clone());

@@ -1,4 +1,4 @@
-//! The newest records that match.
+//! The first records that match, in one of the orders of [`Order`].
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -15,9 +15,10 @@ use super::{
     plan, shape,
 };
 use crate::{
+    block::BlockHead,
     index::Store,
     record::{Labels, Position, Record, StreamInfo},
-    wire::SearchAnswer,
+    wire::{Order, SearchAnswer},
 };
 
 /// A record that matches, with where it is from.
@@ -29,90 +30,127 @@ pub(super) struct Hit {
 }
 
 impl Hit {
-    fn order(&self) -> (i64, &str, u64) {
-        (self.record.time, &self.key, self.record.seq)
-    }
-
     pub fn position(&self) -> Position {
         Position { time: self.record.time, stream: self.key.to_string(), seq: self.record.seq }
     }
 }
 
-impl PartialEq for Hit {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
+/// Where a record stands in the order of the answer: the less, the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place<'a> {
+    Newest(Reverse<(i64, &'a str, u64)>),
+    Oldest((i64, &'a str, u64)),
+    Last(Reverse<u64>),
+    First(u64),
+}
+
+impl Order {
+    fn place(self, time: i64, stream: &str, seq: u64) -> Place<'_> {
+        match self {
+            Order::Newest => Place::Newest(Reverse((time, stream, seq))),
+            Order::Oldest => Place::Oldest((time, stream, seq)),
+            Order::Last => Place::Last(Reverse(seq)),
+            Order::First => Place::First(seq),
+        }
+    }
+
+    /// No record of the block stands before this.
+    fn first_of<'a>(self, head: &BlockHead) -> Place<'a> {
+        match self {
+            // No key is greater than the last character there is.
+            Order::Newest => Place::Newest(Reverse((head.max_time, "\u{10ffff}", u64::MAX))),
+            Order::Oldest => Place::Oldest((head.min_time, "", 0)),
+            // Blocks of a stream don't overlap in their numbers.
+            Order::Last => Place::Last(Reverse(head.first_seq)),
+            Order::First => Place::First(head.first_seq),
+        }
     }
 }
 
-impl Eq for Hit {}
+/// A hit in its place.
+struct Placed {
+    hit: Hit,
+    order: Order,
+}
 
-impl PartialOrd for Hit {
+impl Placed {
+    fn place(&self) -> Place<'_> {
+        self.order.place(self.hit.record.time, &self.hit.key, self.hit.record.seq)
+    }
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Placed {}
+
+impl PartialOrd for Placed {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Hit {
+impl Ord for Placed {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
+        self.place().cmp(&other.place())
     }
 }
 
-/// The newest hits, at most so many and so heavy. The oldest is on top.
-struct Newest {
-    hits: BinaryHeap<Reverse<Hit>>,
+/// The first hits, at most so many and so heavy. The last of them is on top.
+struct Foremost {
+    hits: BinaryHeap<Placed>,
     limit: usize,
     bytes: usize,
-    /// A hit was left out because newer ones filled the page.
+    /// A hit was left out because earlier ones filled the page.
     more: bool,
 }
 
-impl Newest {
+impl Foremost {
     fn is_full(&self) -> bool {
         self.hits.len() >= self.limit
     }
 
     /// Whether a record of that place would be in.
-    fn takes(&self, order: (i64, &str, u64)) -> bool {
-        !self.is_full() || self.hits.peek().is_some_and(|Reverse(oldest)| order > oldest.order())
+    fn takes(&self, place: Place<'_>) -> bool {
+        !self.is_full() || self.hits.peek().is_some_and(|last| place < last.place())
     }
 
-    fn push(&mut self, hit: Hit) {
-        self.bytes += hit.record.body.len();
-        self.hits.push(Reverse(hit));
+    fn push(&mut self, hit: Placed) {
+        self.bytes += hit.hit.record.body.len();
+        self.hits.push(hit);
         while self.hits.len() > self.limit || (self.bytes > MAX_RESULT_BYTES && self.hits.len() > 1) {
-            let Some(Reverse(oldest)) = self.hits.pop() else { break };
-            self.bytes -= oldest.record.body.len();
+            let Some(last) = self.hits.pop() else { break };
+            self.bytes -= last.hit.record.body.len();
             self.more = true;
-            // By weight or by number: from here on only newer ones come in.
+            // By weight or by number: from here on only earlier ones come in.
             self.limit = self.hits.len();
         }
     }
 }
 
-/// The newest `limit` records that match, newest first. Blocks.
+/// The first `limit` records that match, in the request's order. Blocks.
 pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> SearchAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
     let mut candidates = plan::plan(store, request, &mut progress);
-    candidates.sort_by_key(|candidate| Reverse(candidate.head.max_time));
-    let mut newest = Newest { hits: BinaryHeap::new(), limit, bytes: 0, more: false };
+    candidates.sort_by(|a, b| request.order.first_of(&a.head).cmp(&request.order.first_of(&b.head)));
+    let mut foremost = Foremost { hits: BinaryHeap::new(), limit, bytes: 0, more: false };
     for candidate in candidates {
-        let full_and_older = newest.is_full()
-            && newest.hits.peek().is_some_and(|Reverse(oldest)| candidate.head.max_time < oldest.record.time);
-        if full_and_older {
+        if !foremost.takes(request.order.first_of(&candidate.head)) {
             // It may hold a hit; whether it does, the next page shows.
-            newest.more = true;
+            foremost.more = true;
             break;
         }
         if progress.is_late(request) {
             break;
         }
-        look_into(store, request, &candidate, &mut newest, &mut progress);
+        look_into(store, request, &candidate, &mut foremost, &mut progress);
     }
-    let more = newest.more;
-    let mut hits: Vec<Hit> = newest.hits.into_iter().map(|Reverse(hit)| hit).collect();
-    hits.sort_unstable_by(|a, b| b.cmp(a));
+    let more = foremost.more;
+    let hits: Vec<Hit> = foremost.hits.into_sorted_vec().into_iter().map(|placed| placed.hit).collect();
     let cursor = hits.last().filter(|_| more).map(|hit| hit.position().to_string());
     let mut answer = SearchAnswer { cursor, scanned: progress.scanned, ..SearchAnswer::default() };
     answer.partial = shape::partial(node, store, progress);
@@ -125,21 +163,23 @@ fn look_into(
     store: &Store,
     request: &Request,
     candidate: &plan::Candidate,
-    newest: &mut Newest,
+    foremost: &mut Foremost,
     progress: &mut Progress,
 ) {
-    let want = if request.without_body { Want::Columns } else { Want::Bodies };
+    let want = Want { bodies: !request.without_body, ..Want::default() };
     let looked = look::Look { store, request, candidate, want };
     // Both look at what was found so far, one after the other.
-    let newest = std::cell::RefCell::new(newest);
+    let foremost = std::cell::RefCell::new(foremost);
+    let order = request.order;
+    let cursor = request.cursor.as_ref().map(|cursor| order.place(cursor.time, &cursor.stream, cursor.seq));
     let takes = |row: &Row| {
-        let order = (row.time, &*candidate.key, row.seq);
-        if !request.is_before(order) {
+        let place = order.place(row.time, &candidate.key, row.seq);
+        if cursor.is_some_and(|cursor| place <= cursor) {
             return false;
         }
-        let mut newest = newest.borrow_mut();
-        let taken = newest.takes(order);
-        newest.more |= !taken;
+        let mut foremost = foremost.borrow_mut();
+        let taken = foremost.takes(place);
+        foremost.more |= !taken;
         taken
     };
     looked.each(progress, takes, |found| {
@@ -147,12 +187,12 @@ fn look_into(
         let body = if request.without_body { &[][..] } else { &found.record.body };
         let body = Bytes::copy_from_slice(body);
         let record = Record { body, ..found.record };
-        let mut newest = newest.borrow_mut();
-        if !newest.takes((record.time, &candidate.key, record.seq)) {
-            newest.more = true;
+        let mut foremost = foremost.borrow_mut();
+        if !foremost.takes(order.place(record.time, &candidate.key, record.seq)) {
+            foremost.more = true;
             return;
         }
         let (key, info) = (candidate.key.clone(), candidate.info.clone());
-        newest.push(Hit { record, key, info, labels: candidate.labels.clone() });
+        foremost.push(Placed { hit: Hit { record, key, info, labels: candidate.labels.clone() }, order });
     });
 }

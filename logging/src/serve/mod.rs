@@ -1,7 +1,7 @@
 //! The collector's HTTP door, for the server's root.
 //!
 //! ```text
-//! POST /v1/search  /v1/histogram  /v1/facets    NodeRequest -> answer
+//! POST /v1/search  /v1/histogram  /v1/facets  /v1/stats    NodeRequest -> answer
 //! POST /v1/tail                                 NodeRequest -> NDJSON, until the reader leaves
 //! GET  /v1/namespaces                           those that have records
 //! GET  /metrics                                 all of the above want the bearer token
@@ -85,6 +85,7 @@ impl Service {
             .route("/v1/search", post(search))
             .route("/v1/histogram", post(histogram))
             .route("/v1/facets", post(facets))
+            .route("/v1/stats", post(stats))
             .route("/v1/tail", post(tail))
             .route("/v1/namespaces", get(namespaces))
             .route("/metrics", get(metrics))
@@ -156,6 +157,15 @@ async fn histogram(State(service): State<Service>, request: NodeJson) -> Result<
 async fn facets(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
     let Json(request) = request?;
     Ok(Json(service.run(&request, search::facets).await?).into_response())
+}
+
+async fn stats(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
+    let Json(request) = request?;
+    let want = request.stats.clone().unwrap_or_default();
+    let query = move |store: &Store, request: &search::Request, node: &str| {
+        search::stats(store, request, &want, node)
+    };
+    Ok(Json(service.run(&request, query).await?).into_response())
 }
 
 async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {

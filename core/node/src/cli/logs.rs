@@ -63,7 +63,8 @@ pub struct Logs {
     /// Go on with new records as they are written
     #[arg(short, long)]
     follow: bool,
-    /// Show how often each kind of line occurs: those that differ only in numbers, ids, times and addresses are one
+    /// Show how often each kind of line occurs: those that differ only in numbers, ids, times and addresses are one;
+    /// with --since, kinds that did not occur in the same span before are marked new
     #[arg(long, conflicts_with = "follow")]
     patterns: bool,
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -112,6 +113,9 @@ impl Logs {
             namespace: self.namespace.clone(),
             limit: Some(if self.limit == 0 { 1000 } else { self.limit.min(1000) }),
             patterns: true,
+            // With a begin, there is a time before it to compare with.
+            compare: self.since.as_ref().map(|_| "same".to_owned()),
+            ..FacetsRequest::default()
         };
         let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
         warn_partial(&answer.partial);

@@ -1,0 +1,145 @@
+//! What stands around a record: two searches from its place, one in either direction.
+//!
+//! The stream of a record is named by its id, so all nodes can be asked at once; a
+//! node by its name only after the record itself is found. What the user may read
+//! is decided as for a search of all namespaces: a record that is not in there is
+//! not found, whether it exists or not.
+
+use std::time::Instant;
+
+use tiphys_api::auth::UserInfo;
+
+use super::{Collector, LogRoot, RootError, Scope, fanout, merge};
+use crate::{
+    record::Position,
+    wire::{
+        ContextAnswer, ContextRequest, ContextScope, DEFAULT_CONTEXT, LogRecord, MAX_CONTEXT, NodeRequest,
+        Only, Order, SearchAnswer,
+    },
+};
+
+pub(super) async fn context(
+    root: &LogRoot,
+    user: &UserInfo,
+    request: &ContextRequest,
+) -> Result<ContextAnswer, RootError> {
+    let started = Instant::now();
+    let at: Position = request.id.parse().map_err(|_| no_id(&request.id))?;
+    let collectors = root.collectors.list().await;
+    let scope = fanout::scope(root, user, None, &collectors).await?;
+    let ask = Ask { root, collectors: &collectors, scope: &scope, at: &at };
+    let side = |limit: Option<usize>| limit.unwrap_or(DEFAULT_CONTEXT).min(MAX_CONTEXT);
+    let (before, after) = (side(request.before), side(request.after));
+    let stream = Only::Stream(at.stream.clone());
+    let ((record, missing), before, after) = match request.scope {
+        ContextScope::Stream => tokio::join!(
+            ask.record(),
+            ask.side(stream.clone(), Order::Last, before),
+            ask.side(stream, Order::First, after)
+        ),
+        ContextScope::Pod => {
+            let pod = Only::Pod(at.stream.split('/').next().unwrap_or_default().to_owned());
+            tokio::join!(
+                ask.record(),
+                ask.side(pod.clone(), Order::Newest, before),
+                ask.side(pod, Order::Oldest, after)
+            )
+        }
+        ContextScope::Node => {
+            let found = ask.record().await;
+            let Some(node) = found.0.as_ref().map(|record| Only::Node(record.node.clone())) else {
+                return Err(not_found(&request.id, &found.1));
+            };
+            let sides = tokio::join!(
+                ask.side(node.clone(), Order::Newest, before),
+                ask.side(node, Order::Oldest, after)
+            );
+            (found, sides.0, sides.1)
+        }
+    };
+    // A node that failed may be the one that has it; what was found around it is shown.
+    if record.is_none()
+        && (missing.partial.is_empty() || before.records.is_empty() && after.records.is_empty())
+    {
+        return Err(not_found(&request.id, &missing));
+    }
+    let mut answer = ContextAnswer {
+        record,
+        more_before: before.cursor.is_some(),
+        more_after: after.cursor.is_some(),
+        before: before.records,
+        after: after.records,
+        partial: missing.partial,
+        restricted: scope.restricted,
+        took_ms: fanout::millis(started),
+    };
+    answer.before.reverse();
+    for error in before.partial.into_iter().chain(after.partial) {
+        if !answer.partial.contains(&error) {
+            answer.partial.push(error);
+        }
+    }
+    Ok(answer)
+}
+
+/// Questions about the surroundings of one place.
+struct Ask<'a> {
+    root: &'a LogRoot,
+    collectors: &'a [Collector],
+    scope: &'a Scope,
+    at: &'a Position,
+}
+
+impl Ask<'_> {
+    /// The record itself, and what the answer lacks.
+    async fn record(&self) -> (Option<LogRecord>, SearchAnswer) {
+        let request = NodeRequest {
+            since: Some(self.at.time),
+            until: self.at.time.checked_add(1),
+            // The one before it in its stream has the number before.
+            cursor: self.at.seq.checked_sub(1).map(|seq| Position { seq, ..self.at.clone() }.to_string()),
+            ..self.request(Only::Stream(self.at.stream.clone()), Order::First, 1)
+        };
+        let mut answer = self.ask(request, Order::First, 1).await;
+        let found = answer.records.pop().filter(|record| record.id == self.at.to_string());
+        (found, answer)
+    }
+
+    /// So many records next to the place, the nearest first.
+    async fn side(&self, only: Only, order: Order, limit: usize) -> SearchAnswer {
+        if limit == 0 {
+            return SearchAnswer::default();
+        }
+        let request = NodeRequest { cursor: Some(self.at.to_string()), ..self.request(only, order, limit) };
+        self.ask(request, order, limit).await
+    }
+
+    fn request(&self, only: Only, order: Order, limit: usize) -> NodeRequest {
+        NodeRequest {
+            limit: Some(limit),
+            namespaces: self.scope.namespaces.clone(),
+            order,
+            only: Some(only),
+            ..NodeRequest::default()
+        }
+    }
+
+    async fn ask(&self, request: NodeRequest, order: Order, limit: usize) -> SearchAnswer {
+        let answers = fanout::ask_all(self.root, self.collectors, "/v1/search", Some(&request)).await;
+        merge::search(answers, limit, order)
+    }
+}
+
+fn no_id(id: &str) -> RootError {
+    let shown: String = id.chars().take(100).collect();
+    RootError::Invalid(format!("`{shown}` is no record's id: give the `id` of a record, unchanged"))
+}
+
+fn not_found(id: &str, missing: &SearchAnswer) -> RootError {
+    let nodes: Vec<&str> = missing.partial.iter().map(|error| error.node.as_str()).collect();
+    let hint = match nodes.as_slice() {
+        [] => String::new(),
+        nodes => format!(" (no full answer of {})", nodes.join(", ")),
+    };
+    RootError::NotFound(format!("there is no record `{id}` that you may read{hint}"))
+}

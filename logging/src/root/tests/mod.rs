@@ -1,0 +1,131 @@
+//! The root over real collectors' HTTP, whose stores are filled by hand.
+
+mod context;
+mod stats;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_lifecycle::Tasks;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    collector::Config,
+    index::{PodMeta, Retention, Store},
+    metric_names::Metrics,
+    record::{Level, Position, Record, Source, StreamInfo},
+    search::TailHub,
+    serve::Service,
+    tail::Batch,
+};
+
+const TOKEN: &str = "t0ken";
+
+/// The user's name is the only namespace he may read; `admin` reads all.
+struct ByName;
+
+impl Authorizer for ByName {
+    fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { verb, resource, subresource, namespace, .. } = attributes else {
+            return Err("no resource".into());
+        };
+        let log = verb == "get" && resource == "pods" && subresource == "log";
+        let granted = user.name == "admin" || user.name == *namespace;
+        if log && granted { Ok(()) } else { Err("no rule allows it".into()) }
+    }
+}
+
+struct Nodes(Vec<Collector>);
+
+#[async_trait]
+impl Collectors for Nodes {
+    async fn list(&self) -> Vec<Collector> {
+        self.0.clone()
+    }
+}
+
+/// A node whose records are put into it.
+pub(crate) struct TestNode {
+    name: String,
+    store: Arc<Store>,
+    hub: Arc<TailHub>,
+    _folder: tempfile::TempDir,
+}
+
+impl TestNode {
+    /// Appends a line of a Pod `namespace/pod` and shows it to followers; gives its id.
+    pub fn write(&self, pod: &str, time: i64, seq: u64, level: Level, body: &str) -> String {
+        let (namespace, pod) = pod.split_once('/').expect("namespace/pod");
+        let info = Arc::new(StreamInfo {
+            namespace: namespace.into(),
+            pod: pod.into(),
+            uid: format!("uid-{pod}"),
+            container: "app".into(),
+            restart: 0,
+            node: self.name.clone(),
+        });
+        let labels = Arc::new([("app".to_owned(), pod.split('-').next().unwrap_or(pod).to_owned())].into());
+        self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
+        let id = Position { time, stream: info.key(), seq }.to_string();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let batch = Batch { info, records: vec![Record { time, seq, level, source: Source::Stdout, body }] };
+        self.hub.publish(&batch);
+        self.store.append(batch).expect("appended");
+        id
+    }
+}
+
+/// Nodes `n1`, `n2` and so on, and the root above them.
+pub(crate) struct TestCluster {
+    pub nodes: Vec<TestNode>,
+    pub root: LogRoot,
+    pub tasks: Tasks,
+}
+
+impl TestCluster {
+    /// So many nodes, and `dead` ones behind them that never answer.
+    pub async fn start(count: usize, dead: usize) -> Self {
+        let tasks = Tasks::new();
+        let (mut nodes, mut collectors) = (Vec::new(), Vec::new());
+        for number in 1..=count {
+            let name = format!("n{number}");
+            let folder = tempfile::tempdir().expect("a folder");
+            let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+            let (store, hub) = (Arc::new(store), Arc::new(TailHub::default()));
+            let config = Config::new(&name, ([127, 0, 0, 1], 0).into(), TOKEN);
+            let service = Service::new(store.clone(), hub.clone(), Metrics::new(), &config, &tasks);
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().ok();
+            tasks.spawn("collector", tiphys_lifecycle::OnError::Log, async move {
+                axum::serve(listener, service.router()).await
+            });
+            collectors.push(Collector { node: name.clone(), address, token: TOKEN.into() });
+            nodes.push(TestNode { name, store, hub, _folder: folder });
+        }
+        for number in count + 1..=count + dead {
+            collectors.push(Collector { node: format!("n{number}"), address: None, token: TOKEN.into() });
+        }
+        let root = LogRoot::new(Arc::new(Nodes(collectors)), Arc::new(ByName));
+        Self { nodes, root, tasks }
+    }
+
+    pub async fn stop(self) {
+        self.tasks.shutdown(Duration::from_secs(20)).await;
+    }
+}
+
+pub(crate) fn admin() -> UserInfo {
+    UserInfo::named("admin", &[])
+}
+
+/// A user who may read the namespace of that name only.
+pub(crate) fn reader(namespace: &str) -> UserInfo {
+    UserInfo::named(namespace, &[])
+}
+
+fn bodies(records: &[crate::wire::LogRecord]) -> Vec<&str> {
+    records.iter().map(|record| record.body.as_str()).collect()
+}
