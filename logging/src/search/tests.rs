@@ -71,7 +71,12 @@ fn leaf(which: usize) -> (&'static str, Naive) {
         let plain = word.trim_matches('"');
         return (word, Box::new(move |_, record| has_word(&record.body, plain)));
     }
-    match which - words.len() {
+    part_leaf(which - words.len())
+}
+
+/// Queries on names and fields, and patterns.
+fn part_leaf(which: usize) -> (&'static str, Naive) {
+    match which {
         0 => ("pod:web-1", Box::new(|info, _| info.pod == "web-1")),
         1 => ("ns:sh*", Box::new(|info, _| info.namespace == "shop")),
         2 => ("level:>=error", Box::new(|_, record| record.level >= Level::Error)),
@@ -102,6 +107,12 @@ fn leaf(which: usize) -> (&'static str, Naive) {
                 record.body.windows(4).any(|w| w.starts_with(b"id_") && w[3].is_ascii_digit())
             }),
         ),
+        _ => more_leaf(which),
+    }
+}
+
+fn more_leaf(which: usize) -> (&'static str, Naive) {
+    match which {
         10 => ("took:<100ms", Box::new(|_, r| naive_number(r, "took").is_some_and(|took| took < 0.1))),
         11 => (
             "status:[500 TO 503]",
