@@ -53,7 +53,23 @@ pub struct StreamView<'a> {
 impl<'a> StreamView<'a> {
     /// What the stream says of `name`, if it is the name of one of its own fields.
     pub fn own(self, name: &str) -> Option<Option<&'a str>> {
-        meta(name).map(|field| field.value(self))
+        match name.strip_prefix(OF_LABEL) {
+            Some(name) => Some(self.label_like(name)),
+            None => meta(name).map(|field| field.value(self)),
+        }
+    }
+
+    /// A label with this name, or one that has it but for characters such as `.`, `/` and `-`.
+    fn label_like(self, name: &str) -> Option<&'a str> {
+        let same = |a: char, b: char| a == b || (b == '_' && !a.is_ascii_alphanumeric());
+        let like = |key: &str| {
+            key.chars().count() == name.chars().count()
+                && key.chars().zip(name.chars()).all(|(a, b)| same(a, b))
+        };
+        let labels = self.labels?;
+        let found =
+            labels.get(name).or_else(|| labels.iter().find(|(key, _)| like(key)).map(|(_, value)| value));
+        found.map(String::as_str)
     }
 
     /// A label of the stream's Pod.
@@ -89,6 +105,8 @@ enum Leaf {
     Level(u8),
     /// One bit a source.
     Source(u8),
+    /// A label of the Pod and nothing else.
+    Label { name: String, test: Test },
     /// A label where labels count, or a field of the body; the body then has these tokens.
     Field { name: String, label: Option<Test>, body: Test, tokens: Vec<Vec<u8>> },
 }
@@ -145,7 +163,7 @@ pub(super) fn is_level(name: &str) -> bool {
 
 /// Fields that every record has, or its stream.
 pub(super) fn is_meta(name: &str) -> bool {
-    name == "stream" || meta(name).is_some()
+    name == "stream" || meta(name).is_some() || name.starts_with(OF_LABEL)
 }
 
 fn meta(name: &str) -> Option<Meta> {
@@ -352,6 +370,10 @@ impl Leaf {
             Leaf::Meta { field, test } => {
                 Verdict::of(field.value(view).is_some_and(|value| test.holds(value)))
             }
+            Leaf::Label { name, test } => {
+                let value = view.own(name).flatten();
+                Verdict::of(value.is_some_and(|value| test.holds(value)))
+            }
             Leaf::Field { name, label: test, .. } => {
                 let held = test.as_ref().zip(view.label(name)).map(|(test, value)| test.holds(value));
                 let labelled = held.unwrap_or(false);
@@ -371,7 +393,7 @@ impl Leaf {
                 fields::values(text(), name).iter().any(|value| body.holds(value))
             }
             // A stream's leaf always has a verdict of its own.
-            Leaf::Meta { .. } => false,
+            Leaf::Meta { .. } | Leaf::Label { .. } => false,
         }
     }
 }
@@ -414,11 +436,17 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
 }
 
 /// Before a field's name: the field of the body, whatever names and labels there are.
-pub(super) const OF_BODY: &str = "@body.";
+pub(crate) const OF_BODY: &str = "@body.";
+/// Before a label's name: the Pod's label, whatever fields the body has. `_` stands for
+/// any character that is no letter or digit.
+pub(crate) const OF_LABEL: &str = "@label.";
 
 fn field(name: &str, value: &Value) -> Result<Leaf, String> {
     if let Some(name) = name.strip_prefix(OF_BODY) {
         return field_of_body(name, value, None);
+    }
+    if name.starts_with(OF_LABEL) {
+        return Ok(Leaf::Label { name: name.to_owned(), test: test(value, true)? });
     }
     if is_level(name) {
         return level_mask(value).map(Leaf::Level);

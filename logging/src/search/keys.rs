@@ -10,7 +10,10 @@ use super::{
     patterns,
     plan::Candidate,
 };
-use crate::query::compile::StreamView;
+use crate::query::compile::{OF_BODY, StreamView};
+
+/// The key that is all names and labels of a stream, as a JSON object.
+pub const LABELS: &str = "_labels";
 
 /// Characters of a value that are shown and told apart.
 const MAX_VALUE: usize = 256;
@@ -59,6 +62,7 @@ impl Keys {
                 ("pattern", ..) => Source::Pattern,
                 (_, Some(value), _) => own(value),
                 (_, None, Some(label)) => own(Some(label)),
+                (LABELS, ..) => Source::Stream(Some(all_labels(candidate))),
                 _ => Source::Field(placed.field(name)),
             };
             placed.templates |= matches!(source, Source::Pattern);
@@ -105,6 +109,7 @@ impl Keys {
 impl Placed {
     /// Asks for a field too; its number.
     pub fn field(&mut self, name: &str) -> usize {
+        let name = name.strip_prefix(OF_BODY).unwrap_or(name);
         match self.fields.iter().position(|field| field == name) {
             Some(at) => at,
             None => {
@@ -130,6 +135,19 @@ impl Placed {
             _ => None,
         })
     }
+}
+
+/// `{"namespace": ..., "pod": ..., "container": ..., "node": ..., "labels": {...}}`
+fn all_labels(candidate: &Candidate) -> String {
+    let info = &candidate.info;
+    serde_json::json!({
+        "namespace": info.namespace,
+        "pod": info.pod,
+        "container": info.container,
+        "node": info.node,
+        "labels": candidate.labels.as_deref(),
+    })
+    .to_string()
 }
 
 /// A value as it is told apart: long ones are cut.

@@ -155,10 +155,13 @@ fn more_leaf(which: usize) -> (&'static str, Naive) {
             Box::new(|_, r| r.body.split(|b| !word_byte(*b)).any(|w| w.eq_ignore_ascii_case(b"reset"))),
         ),
         26 => ("\"connection *t\"", Box::new(|_, r| has_text(&r.body, "connection *t"))),
+        27 => ("@label.tier:front", Box::new(|info, _| info.uid == "uid-0")),
+        28 => ("@label.status:*", Box::new(|_, _| false)),
+        29 => ("@body.tier:front", Box::new(|_, _| false)),
         _ => ("*", Box::new(|_, _| true)),
     }
 }
-const LEAVES: usize = 16 + 28;
+const LEAVES: usize = 16 + 31;
 
 fn word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
