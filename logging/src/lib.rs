@@ -12,6 +12,7 @@
 pub mod block;
 pub mod client;
 pub mod collector;
+pub mod doors;
 pub mod index;
 pub mod metric_names;
 pub mod parse;
@@ -24,6 +25,7 @@ pub mod search;
 mod serve;
 pub mod tail;
 pub mod time;
+pub mod wal;
 pub mod wire;
 
 // The bench's generator of lines serves the tests of blocks too, under the name it knows.

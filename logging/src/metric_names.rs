@@ -19,6 +19,28 @@ pub struct LeftOut {
     pub reason: &'static str,
 }
 
+/// By which door.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByDoor {
+    pub door: &'static str,
+}
+
+/// What was refused at which door, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refused {
+    pub door: &'static str,
+    pub reason: &'static str,
+}
+
+/// Whose records had more than is kept, and of what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Capped {
+    pub door: &'static str,
+    pub namespace: String,
+    /// `streams`, `labels` or `fields`.
+    pub what: &'static str,
+}
+
 /// Counts of a collector. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -33,6 +55,14 @@ pub struct Metrics {
     pub left_out: Family<LeftOut, Counter>,
     pub redacted: Family<OfNamespace, Counter>,
     pub policy_mistakes: Family<OfNamespace, Counter>,
+    pub door_records: Family<ByDoor, Counter>,
+    pub door_bytes: Family<ByDoor, Counter>,
+    /// Requests, or records where the protocol answers for each.
+    pub door_refused: Family<Refused, Counter>,
+    pub door_capped: Family<Capped, Counter>,
+    pub wal_failures: Counter,
+    pub wal_lost: Counter,
+    pub wal_bytes: Gauge,
     pub split_records: Gauge,
     pub split_bytes: Gauge,
     pub splits: Gauge,
@@ -63,7 +93,17 @@ impl Metrics {
         let left_out = Family::default();
         let redacted = Family::default();
         let policy_mistakes = Family::default();
+        let (door_records, door_bytes) = (Family::default(), Family::default());
+        let (door_refused, door_capped) = (Family::default(), Family::default());
         component.registry(|registry| {
+            let help = "Records that were sent and taken";
+            registry.register("tiphys_logs_door_records", help, Family::clone(&door_records));
+            let help = "Bytes of the bodies of records that were sent and taken";
+            registry.register("tiphys_logs_door_bytes", help, Family::clone(&door_bytes));
+            let help = "Requests, or records of a request, that were refused";
+            registry.register("tiphys_logs_door_refused", help, Family::clone(&door_refused));
+            let help = "Streams, labels and fields beyond the most that is kept, by who sent them";
+            registry.register("tiphys_logs_door_capped", help, Family::clone(&door_capped));
             let help = "Records that were read and are not indexed, as annotations ask";
             registry.register("tiphys_logs_left_out", help, Family::clone(&left_out));
             let help = "Records in which something was replaced, as annotations ask";
@@ -75,6 +115,10 @@ impl Metrics {
             left_out,
             redacted,
             policy_mistakes,
+            door_records,
+            door_bytes,
+            door_refused,
+            door_capped,
             records: counter("tiphys_logs_records", "Records read from log files"),
             bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
             cut_records: counter("tiphys_logs_cut_records", "Records that were too long and were cut"),
@@ -83,6 +127,12 @@ impl Metrics {
                 "tiphys_logs_commit_failures",
                 "Commits that failed and are tried again",
             ),
+            wal_failures: counter(
+                "tiphys_logs_wal_failures",
+                "Writes to the write-ahead log that failed; their senders were told",
+            ),
+            wal_lost: counter("tiphys_logs_wal_lost", "Entries of the write-ahead log that can't be read"),
+            wal_bytes: gauge("tiphys_logs_wal_bytes", "Bytes in the write-ahead log that wait for a commit"),
             stalls: counter("tiphys_logs_stalls", "Times that reading waited for a commit"),
             queries: counter("tiphys_logs_queries", "Searches, histograms, facets and tails asked for"),
             split_records: gauge("tiphys_logs_stored_records", "Records in splits"),

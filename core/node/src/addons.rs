@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_manifests_that_come_along_can_be_read() {
-        for (manifest, count) in [(COLLECTOR, 4), (DNS, 1), (SAMPLE, 3)] {
+        for (manifest, count) in [(COLLECTOR, 5), (DNS, 1), (SAMPLE, 3)] {
             assert_eq!(documents(manifest).expect("valid").len(), count);
         }
     }

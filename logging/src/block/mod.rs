@@ -15,7 +15,7 @@ mod reader;
 mod section;
 pub mod template;
 mod terms;
-mod varint;
+pub(crate) mod varint;
 mod writer;
 
 use std::sync::Arc;

@@ -1,20 +1,26 @@
-//! The one task that reads and commits.
+//! The one task that appends and commits: what it reads of log files, and what comes by
+//! the doors.
 //!
 //! It never waits for anything but its own events: a commit runs on a blocking
 //! thread while reading goes on, and when memory is full reading stops until the
-//! commit is through. That is all the backpressure there is: log files wait.
+//! commit is through. That is all the backpressure there is: log files wait,
+//! and senders are told to.
 
 use std::{sync::Arc, time::Duration};
 
 use tiphys_lifecycle::CancellationToken;
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::policies::Policies;
+use super::{
+    intake::{Arrival, Arrivals},
+    policies::Policies,
+};
 use crate::{
-    index::{IndexError, Pending, Store},
+    index::{IndexError, Pending, PodMeta, Store},
     metric_names::Metrics,
     search::TailHub,
     tail::{Batch, Change, StreamCheckpoint, Tailer, Turn, Watcher},
+    wal::Mark,
 };
 
 /// Turns of the tailer between looks at other events.
@@ -33,12 +39,13 @@ pub struct Ingest {
     metrics: Metrics,
     tailer: Tailer,
     policies: Policies,
+    arrivals: Arrivals,
     commit_after: Duration,
     /// When the next commit is due; `None` while everything is durable.
     due: Option<Instant>,
     /// When the next look at held records is due.
     held: Option<Instant>,
-    commit: Option<JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>>>,
+    commit: Option<Commit>,
     upkeep: Option<JoinHandle<()>>,
     stalled: bool,
 }
@@ -50,6 +57,7 @@ impl Ingest {
         metrics: Metrics,
         tailer: Tailer,
         policies: Policies,
+        arrivals: Arrivals,
         commit_after: Duration,
     ) -> Self {
         Self {
@@ -58,6 +66,7 @@ impl Ingest {
             metrics,
             tailer,
             policies,
+            arrivals,
             commit_after,
             due: None,
             held: None,
@@ -73,7 +82,8 @@ impl Ingest {
         // A crash may have come between a commit and its acknowledgements.
         self.due = Some(Instant::now() + VANISHED);
         loop {
-            let may_read = self.tailer.has_more() && !self.is_stalled();
+            let may_take = !self.is_stalled();
+            let may_read = self.tailer.has_more() && may_take;
             let waited = self.policies.due();
             // What waits for its Pod does so for a moment only, and a commit would cut it short.
             let due = self.due.filter(|_| self.commit.is_none() && waited.is_none());
@@ -86,6 +96,7 @@ impl Ingest {
                     }
                 },
                 done = finished(&mut self.commit) => self.committed(done),
+                Some(arrival) = self.arrivals.receiver.recv(), if may_take => self.take_in(arrival)?,
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
                 () = at(waited) => self.known()?,
@@ -162,6 +173,33 @@ impl Ingest {
         })
     }
 
+    /// Records that came by a door: they are in the write-ahead log already.
+    fn take_in(&mut self, arrival: Arrival) -> Result<(), IndexError> {
+        for stream in arrival.streams {
+            let (info, pods) = (stream.info, self.store.pods());
+            let meta = PodMeta {
+                namespace: info.namespace.clone(),
+                name: info.pod.clone(),
+                labels: stream.labels,
+                node: info.node.clone(),
+                // No Pod of the cluster, so nothing says when it ends: it goes with its records.
+                gone: true,
+                ..PodMeta::default()
+            };
+            pods.update(&info.uid, meta.clone());
+            let batches = self.policies.take(Batch { info: info.clone(), records: stream.records });
+            self.index(batches)?;
+            // Upkeep may have forgotten it while it had no record.
+            self.store.pods().update(&info.uid, meta);
+        }
+        self.store.appended(arrival.mark);
+        self.due_by(self.commit_after);
+        if let Some(receipt) = arrival.receipt {
+            receipt.sign();
+        }
+        Ok(())
+    }
+
     /// The next commit comes after `pause` or earlier.
     fn due_by(&mut self, pause: Duration) {
         let then = Instant::now() + pause;
@@ -188,11 +226,12 @@ impl Ingest {
         Ok(())
     }
 
-    fn committed(&mut self, done: Result<Vec<StreamCheckpoint>, IndexError>) {
+    fn committed(&mut self, done: Result<Covered, IndexError>) {
         match done {
-            Ok(checkpoints) => {
+            Ok(covered) => {
                 self.metrics.commits.inc();
-                self.tailer.committed(&checkpoints);
+                self.tailer.committed(&covered.checkpoints);
+                self.arrivals.covered.send_replace(covered.wal.number);
                 self.start_upkeep();
             }
             Err(error) => self.failed(&error),
@@ -230,12 +269,17 @@ impl Ingest {
             let done = finished(&mut self.commit).await;
             self.committed(done);
         }
+        // What is still under way comes from the write-ahead log after the next start.
+        self.arrivals.receiver.close();
+        while let Ok(arrival) = self.arrivals.receiver.try_recv() {
+            self.take_in(arrival)?;
+        }
         let checkpoints = self.checkpoints()?;
         if self.store.has_uncommitted() {
             let pending = self.store.begin_commit(checkpoints)?;
             self.commit = Some(blocking(self.store.clone(), pending));
-            let checkpoints = finished(&mut self.commit).await?;
-            self.tailer.committed(&checkpoints);
+            let covered = finished(&mut self.commit).await?;
+            self.tailer.committed(&covered.checkpoints);
         }
         if let Some(upkeep) = self.upkeep.take() {
             // It logged its own error.
@@ -245,17 +289,23 @@ impl Ingest {
     }
 }
 
-fn blocking(store: Arc<Store>, pending: Pending) -> JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>> {
+/// What a commit made durable.
+struct Covered {
+    checkpoints: Vec<StreamCheckpoint>,
+    wal: Mark,
+}
+
+type Commit = JoinHandle<Result<Covered, IndexError>>;
+
+fn blocking(store: Arc<Store>, pending: Pending) -> Commit {
     tokio::task::spawn_blocking(move || {
         store.finish_commit(&pending)?;
-        Ok(pending.checkpoints)
+        Ok(Covered { checkpoints: pending.checkpoints, wal: pending.wal })
     })
 }
 
 /// The commit's result; pends while there is none.
-async fn finished(
-    commit: &mut Option<JoinHandle<Result<Vec<StreamCheckpoint>, IndexError>>>,
-) -> Result<Vec<StreamCheckpoint>, IndexError> {
+async fn finished(commit: &mut Option<Commit>) -> Result<Covered, IndexError> {
     let Some(running) = commit else { return std::future::pending().await };
     let done = running.await;
     *commit = None;

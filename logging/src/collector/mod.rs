@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ingest  tail -> store -> commit, acknowledge, merge, expire      one task
+//! intake  doors -> write-ahead log -> ingest                       one task
 //! pods    Pods' and namespaces' metadata, when there is a client   two tasks
 //! serve   search and tail over HTTP                                one task
 //! ```
@@ -10,6 +11,7 @@
 //! client records have no labels. It reads the CRI log files of any kubelet.
 
 mod ingest;
+mod intake;
 mod pods;
 mod policies;
 
@@ -19,11 +21,13 @@ use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
 
 use crate::{
+    doors::{self, DoorConfig, Gate, Inlet, Open, Reviews},
     index::{IndexError, Retention, Store},
     metric_names::Metrics,
     search::TailHub,
     serve,
     tail::{SystemLog, Tailer, Watcher},
+    wal::{Wal, WalError},
 };
 
 /// What a collector is told.
@@ -42,6 +46,8 @@ pub struct Config {
     /// The bearer token that is asked for.
     pub token: String,
     pub retention: Retention,
+    /// Where others send records; nowhere unless set.
+    pub doors: DoorConfig,
     /// How long a record may be in memory only. Until then the log file is what holds it.
     pub commit_after: Duration,
 }
@@ -57,6 +63,7 @@ impl Config {
             listen,
             token: token.into(),
             retention: Retention::default(),
+            doors: DoorConfig::default(),
             commit_after: Duration::from_secs(60),
         }
     }
@@ -81,6 +88,8 @@ pub enum CollectorError {
     },
     #[error("index can't be opened")]
     Index(#[from] IndexError),
+    #[error("write-ahead log can't be opened")]
+    Wal(#[from] WalError),
 }
 
 /// A collector that runs until its tasks stop.
@@ -90,6 +99,7 @@ pub struct Running {
     pub store: Arc<Store>,
     pub hub: Arc<TailHub>,
     pub metrics: Metrics,
+    pub doors: Open,
 }
 
 /// Starts a collector. Everything that can be wrong at the start is found before
@@ -99,6 +109,17 @@ pub async fn run(
     client: Option<kube::Client>,
     tasks: &Tasks,
 ) -> Result<Running, CollectorError> {
+    let gate = client.clone().map(|client| Arc::new(Reviews::new(client)) as Arc<dyn Gate>);
+    run_with(config, client, gate, tasks).await
+}
+
+/// [`run`] with another judge of who may send records; without one no door opens.
+pub async fn run_with(
+    config: Config,
+    client: Option<kube::Client>,
+    gate: Option<Arc<dyn Gate>>,
+    tasks: &Tasks,
+) -> Result<Running, CollectorError> {
     if config.token.is_empty() {
         return Err(CollectorError::NoToken);
     }
@@ -106,6 +127,7 @@ pub async fn run(
     std::fs::create_dir_all(&config.pods_dir).map_err(pods_error)?;
     let (store, checkpoints) = Store::open(&config.data_dir, config.retention)?;
     let store = Arc::new(store);
+    let wal = Wal::open(&config.data_dir.join("wal"), &config.data_dir.join("broken"), store.mark().number)?;
     let tailer = Tailer::new(&config.pods_dir, &config.node_name, checkpoints).map_err(pods_error)?;
     let tailer = tailer.with_system(config.system_logs.clone());
     let watcher = Watcher::new(config.pods_dir.clone()).map_err(pods_error)?;
@@ -120,17 +142,28 @@ pub async fn run(
     if let Some(client) = client {
         pods::follow(client, &config.node_name, store.clone(), tasks);
     }
+
+    let (inlet, parcels) = Inlet::new();
+    let (intake, arrivals) = intake::Intake::new(wal, store.mark(), parcels, metrics.clone());
     let ingest = ingest::Ingest::new(
         store.clone(),
         hub.clone(),
         metrics.clone(),
         tailer,
         policies,
+        arrivals,
         config.commit_after,
     );
     tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
+    tasks.spawn_draining("log intake", OnError::Stop, |token| intake.run(token));
+    let doors = match gate {
+        Some(gate) => {
+            doors::open(&config.doors, gate, inlet, &config.node_name, metrics.clone(), tasks).await?
+        }
+        None => Open::default(),
+    };
     tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
-    Ok(Running { address, store, hub, metrics })
+    Ok(Running { address, store, hub, metrics, doors })
 }
 
 #[cfg(test)]

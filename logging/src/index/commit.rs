@@ -15,12 +15,14 @@ use super::{
     manifest::{Manifest, SplitEntry},
     split::SplitWriter,
 };
-use crate::{block::SealedBlock, tail::StreamCheckpoint, time};
+use crate::{block::SealedBlock, tail::StreamCheckpoint, time, wal::Mark};
 
 /// Blocks on their way to disk, and the checkpoints that cover them.
 pub struct Pending {
     blocks: Vec<Arc<SealedBlock>>,
     pub checkpoints: Vec<StreamCheckpoint>,
+    /// Of the write-ahead log, what these blocks and the splits cover.
+    pub wal: Mark,
 }
 
 impl Store {
@@ -31,7 +33,7 @@ impl Store {
         let mut state = self.state.write();
         let fresh = std::mem::take(&mut state.sealed);
         state.committing.extend(fresh);
-        Ok(Pending { blocks: state.committing.clone(), checkpoints })
+        Ok(Pending { blocks: state.committing.clone(), checkpoints, wal: state.wal })
     }
 
     /// Makes the records durable. Blocks; when this gives an error, begin again.
@@ -52,6 +54,7 @@ impl Store {
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
         next.streams.clone_from(&pending.checkpoints);
+        next.wal = pending.wal;
         let split = if pending.blocks.is_empty() {
             None
         } else {

@@ -15,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::IndexError;
-use crate::tail::StreamCheckpoint;
+use crate::{tail::StreamCheckpoint, wal::Mark};
 
 const NAME: &str = "MANIFEST";
 const HEAD: &str = "tiphys-logs 1 ";
@@ -26,6 +26,9 @@ pub struct Manifest {
     pub next: u64,
     pub splits: Vec<SplitEntry>,
     pub streams: Vec<StreamCheckpoint>,
+    /// Of what came by a door.
+    #[serde(default)]
+    pub wal: Mark,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

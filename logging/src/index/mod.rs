@@ -67,4 +67,4 @@ impl IndexError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

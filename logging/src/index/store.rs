@@ -21,6 +21,7 @@ use crate::{
     block::{OpenBlock, SealedBlock},
     record::StreamInfo,
     tail::{Batch, StreamCheckpoint},
+    wal::Mark,
 };
 
 /// The records of a node. Share it by `Arc`.
@@ -47,6 +48,8 @@ pub(super) struct State {
     pub splits: Vec<Arc<Split>>,
     /// Splits that were set aside, and why.
     pub broken: BTreeMap<u64, String>,
+    /// Of the write-ahead log, what was appended.
+    pub wal: Mark,
 }
 
 /// All records at one moment. While it lives no record can be appended.
@@ -68,10 +71,10 @@ impl Store {
         if damaged {
             manifest.adopt(&super::commit::numbered(&directory.join("splits"))?);
         }
-        let streams = manifest.streams.clone();
+        let (streams, wal) = (manifest.streams.clone(), manifest.wal);
         let store = Self {
             directory: directory.to_owned(),
-            state: RwLock::default(),
+            state: RwLock::new(State { wal, ..State::default() }),
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
@@ -119,6 +122,16 @@ impl Store {
             self.seal_all()?;
         }
         Ok(())
+    }
+
+    /// All entries of the write-ahead log up to this mark were appended.
+    pub fn appended(&self, mark: Mark) {
+        self.state.write().wal = mark;
+    }
+
+    /// What of the write-ahead log is in the store.
+    pub fn mark(&self) -> Mark {
+        self.state.read().wal
     }
 
     /// Enough is sealed for a split.

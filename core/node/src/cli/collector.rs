@@ -23,6 +23,9 @@ pub struct Collector {
     /// The bearer token that is asked for
     #[arg(long, env = "TIPHYS_COLLECTOR_TOKEN", hide_env_values = true)]
     pub token: String,
+    /// Where records are taken: OTLP over HTTP and gRPC on each of these addresses
+    #[arg(long = "listen-doors", value_delimiter = ',', default_value = "0.0.0.0:4317,0.0.0.0:4318")]
+    pub doors: Vec<SocketAddr>,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
 }

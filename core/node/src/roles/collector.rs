@@ -16,12 +16,13 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
     let client = match kube::Config::incluster() {
         Ok(config) => Some(Client::try_from(config).context("the API's client can't be made")?),
         Err(error) => {
-            tracing::warn!(%error, "not in a cluster: records carry no labels");
+            tracing::warn!(%error, "not in a cluster: records carry no labels, and nobody can send any");
             None
         }
     };
     let mut config = collector::Config::new(options.node_name, options.listen, options.token);
     config.system_logs = options.system_logs;
+    config.doors.http = options.doors;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");
     Ok(())

@@ -1,0 +1,255 @@
+//! From the doors into the store, by way of the disk.
+//!
+//! ```text
+//! parcels (a request's records) -> number them -> write-ahead log, one fsync for all that wait
+//!                               -> the appending task -> the sender is told
+//! ```
+//!
+//! First of all comes what an earlier process acknowledged and no split covers. An
+//! error of the disk is told to the senders of that write, who send again; nothing
+//! of it is in the store.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tiphys_lifecycle::CancellationToken;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    doors::{Hold, Parcel, Refusal},
+    metric_names::Metrics,
+    wal::{self, Entry, Mark, Pushed, Wal, WalError},
+};
+
+/// Parcels that are written with one fsync.
+const GROUP: usize = 64;
+/// Entries that wait for the appending task.
+const WAITING: usize = 16;
+/// Streams whose next number is remembered one by one.
+const STREAMS: usize = 20_000;
+
+/// An entry of the write-ahead log, on its way into the store.
+pub struct Arrival {
+    pub streams: Vec<Pushed>,
+    /// The store stands here when it has them.
+    pub mark: Mark,
+    /// Who waits to hear of it, if it didn't come before a restart.
+    pub receipt: Option<Receipt>,
+}
+
+/// Tells a sender that its records are taken, and gives back the memory they took.
+pub struct Receipt {
+    sender: oneshot::Sender<Result<(), Refusal>>,
+    _hold: Hold,
+}
+
+impl Receipt {
+    pub fn sign(self) {
+        // Who sent it may have gone.
+        let _ = self.sender.send(Ok(()));
+    }
+}
+
+/// The appending task's end: what arrives, and where to say what is in splits.
+pub struct Arrivals {
+    pub receiver: mpsc::Receiver<Arrival>,
+    pub covered: watch::Sender<u64>,
+}
+
+/// The task between the doors and the appending one.
+pub struct Intake {
+    /// Away only while a blocking thread has it.
+    wal: Option<Wal>,
+    parcels: mpsc::Receiver<Parcel>,
+    arrivals: mpsc::Sender<Arrival>,
+    covered: watch::Receiver<u64>,
+    numbers: Numbers,
+    metrics: Metrics,
+}
+
+impl Intake {
+    /// `mark` is where the store stands.
+    pub fn new(wal: Wal, mark: Mark, parcels: mpsc::Receiver<Parcel>, metrics: Metrics) -> (Self, Arrivals) {
+        let (arrivals, receiver) = mpsc::channel(WAITING);
+        let (sender, covered) = watch::channel(mark.number);
+        let numbers = Numbers { next: HashMap::new(), floor: mark.next_seq };
+        let intake = Self { wal: Some(wal), parcels, arrivals, covered, numbers, metrics };
+        (intake, Arrivals { receiver, covered: sender })
+    }
+
+    /// Works until the token is cancelled. What is on disk by then and not in the store comes
+    /// after the next start.
+    pub async fn run(mut self, token: CancellationToken) -> Result<(), WalError> {
+        tokio::select! {
+            () = token.cancelled() => return Ok(()),
+            done = self.take_left() => done?,
+        }
+        self.forget().await?;
+        let (mut group, mut open) = (Vec::new(), true);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                Ok(()) = self.covered.changed() => self.forget().await?,
+                taken = self.parcels.recv_many(&mut group, GROUP), if open => {
+                    // Without a door there still is what was left to be covered.
+                    open = taken > 0;
+                    if !self.take(std::mem::take(&mut group)).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an earlier process acknowledged.
+    async fn take_left(&mut self) -> Result<(), WalError> {
+        while let Some(entries) = self.with_wal(Wal::read_left).await?? {
+            for Entry { number, payload } in entries {
+                let Ok(streams) = wal::read_entry(&payload) else {
+                    tracing::error!(number, "an entry of the write-ahead log is of no version that is known");
+                    self.metrics.wal_lost.inc();
+                    continue;
+                };
+                self.numbers.saw(&streams);
+                let mark = Mark { number, next_seq: self.numbers.floor };
+                if self.arrivals.send(Arrival { streams, mark, receipt: None }).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes parcels and hands them on. False when nobody takes them.
+    async fn take(&mut self, mut parcels: Vec<Parcel>) -> Result<bool, WalError> {
+        if parcels.is_empty() {
+            return Ok(true);
+        }
+        for parcel in &mut parcels {
+            self.numbers.give(&mut parcel.streams);
+        }
+        let (written, parcels, bytes) = self
+            .with_wal(move |wal| {
+                let payloads: Vec<_> =
+                    parcels.iter().map(|parcel| wal::write_entry(&parcel.streams)).collect();
+                (wal.write(&payloads), parcels, wal.bytes())
+            })
+            .await?;
+        self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let first = match written {
+            Ok(first) => first,
+            Err(error) => {
+                self.refuse(parcels, &error);
+                return Ok(true);
+            }
+        };
+        for (number, parcel) in (first..).zip(parcels) {
+            let Parcel { streams, receipt, hold } = parcel;
+            let mark = Mark { number, next_seq: self.numbers.floor };
+            let receipt = Some(Receipt { sender: receipt, _hold: hold });
+            if self.arrivals.send(Arrival { streams, mark, receipt }).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn refuse(&self, parcels: Vec<Parcel>, error: &WalError) {
+        self.metrics.wal_failures.inc();
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        tracing::error!(%error, cause, "records can't be made durable, their senders are told");
+        for parcel in parcels {
+            let refusal = Refusal::unavailable(format!("the records can't be made durable: {error}{cause}"));
+            let _ = parcel.receipt.send(Err(refusal));
+        }
+    }
+
+    async fn forget(&mut self) -> Result<(), WalError> {
+        let covered = *self.covered.borrow_and_update();
+        let bytes = self
+            .with_wal(move |wal| {
+                wal.forget(covered);
+                wal.bytes()
+            })
+            .await?;
+        self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    /// Uses the log on a blocking thread.
+    async fn with_wal<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Wal) -> T + Send + 'static,
+    ) -> Result<T, WalError> {
+        let mut wal = self.wal.take().expect("it is back after each use, and lost only with this task");
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut wal);
+            (wal, result)
+        });
+        let (wal, result) = done.await.map_err(WalError::BrokeOff)?;
+        self.wal = Some(wal);
+        Ok(result)
+    }
+}
+
+/// The next number of each stream that came by a door. A stream that isn't remembered goes on
+/// beyond all numbers that were ever given, so that none is given twice.
+struct Numbers {
+    next: HashMap<Arc<str>, u64>,
+    floor: u64,
+}
+
+impl Numbers {
+    fn give(&mut self, streams: &mut [Pushed]) {
+        for stream in streams {
+            if self.next.len() >= STREAMS {
+                self.next.clear();
+            }
+            let floor = self.floor;
+            let next = self.next.entry(stream.info.uid.as_str().into()).or_insert(floor);
+            for record in &mut stream.records {
+                record.seq = *next;
+                *next += 1;
+            }
+            self.floor = self.floor.max(*next);
+        }
+    }
+
+    fn saw(&mut self, streams: &[Pushed]) {
+        let newest = streams.iter().flat_map(|stream| &stream.records).map(|record| record.seq).max();
+        self.floor = self.floor.max(newest.map_or(0, |newest| newest.saturating_add(1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        index::tests::info,
+        record::{Level, Record, Source},
+    };
+
+    fn stream(pod: &str, count: usize) -> Pushed {
+        let record =
+            Record { time: 0, seq: 0, level: Level::Info, source: Source::Stdout, body: Bytes::new() };
+        Pushed { info: info(pod), labels: Arc::default(), records: vec![record; count] }
+    }
+
+    fn seqs(stream: &Pushed) -> Vec<u64> {
+        stream.records.iter().map(|record| record.seq).collect()
+    }
+
+    #[test]
+    fn numbers_of_a_stream_rise_and_none_is_given_twice_after_a_restart() {
+        let mut numbers = Numbers { next: HashMap::new(), floor: 10 };
+        let mut first = [stream("a", 2), stream("b", 1), stream("a", 1)];
+        numbers.give(&mut first);
+        assert_eq!(first.iter().map(seqs).collect::<Vec<_>>(), [vec![10, 11], vec![12], vec![12]]);
+        let mut again = Numbers { next: HashMap::new(), floor: 0 };
+        again.saw(&first);
+        let mut second = [stream("b", 1), stream("a", 1)];
+        again.give(&mut second);
+        assert_eq!(second.iter().map(seqs).collect::<Vec<_>>(), [vec![13], vec![14]]);
+    }
+}

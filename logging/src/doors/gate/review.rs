@@ -1,0 +1,164 @@
+//! Asks the API server who a sender is and what it may, and remembers the answers
+//! for a few seconds.
+//!
+//! Bounded: [`REMEMBERED`] answers of each kind, [`ASKING`] questions at once. A
+//! token that was refused is remembered as well, so that a wrong one can't keep
+//! the API server busy.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec},
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+};
+use kube::{Api, Client, api::PostParams};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::{Door, GROUP, Gate, Refusal, Sender, forbidden};
+use crate::doors::refusal::Kind;
+
+/// How long an answer holds: so long a deleted right still works.
+const HOLDS: Duration = Duration::from_secs(10);
+const REMEMBERED: usize = 4_096;
+const ASKING: usize = 8;
+/// The API server's time for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A gate that asks the API server.
+pub struct Reviews {
+    client: Client,
+    /// By the token's digest.
+    who: Memory<[u8; 32], Result<Sender, Refusal>>,
+    may: Memory<(Sender, Door, String), Result<(), Refusal>>,
+    asking: Semaphore,
+}
+
+impl Reviews {
+    pub fn new(client: Client) -> Self {
+        Self { client, who: Memory::default(), may: Memory::default(), asking: Semaphore::new(ASKING) }
+    }
+
+    async fn create<T>(&self, question: &T) -> Result<T, Refusal>
+    where
+        T: kube::Resource<DynamicType = ()>
+            + Clone
+            + serde::Serialize
+            + serde::de::DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let no = |why: String| Refusal::unavailable(format!("the API server can't be asked: {why}"));
+        let ask = async {
+            let _turn = self.asking.acquire().await.map_err(|error| no(error.to_string()))?;
+            let api: Api<T> = Api::all(self.client.clone());
+            api.create(&PostParams::default(), question).await.map_err(|error| no(error.to_string()))
+        };
+        tokio::time::timeout(PATIENCE, ask).await.map_err(|_| no(format!("no answer within {PATIENCE:?}")))?
+    }
+
+    async fn ask_who(&self, token: &str) -> Result<Sender, Refusal> {
+        let spec = TokenReviewSpec { token: token.to_owned(), ..TokenReviewSpec::default() };
+        let review = self.create(&TokenReview { spec, ..TokenReview::default() }).await?;
+        let status = review.status.unwrap_or_default();
+        let user = status.user.filter(|_| status.authenticated == Some(true)).ok_or_else(|| {
+            let why = status.error.map(|error| format!(" ({error})")).unwrap_or_default();
+            Refusal::new(
+                Kind::Unauthenticated,
+                format!(
+                    "the token is not valid{why}: make one with `kubectl create token <service account>`"
+                ),
+            )
+        })?;
+        Ok(Sender {
+            name: user.username.unwrap_or_default(),
+            uid: user.uid.unwrap_or_default(),
+            groups: user.groups.unwrap_or_default(),
+            extra: user.extra.unwrap_or_default(),
+        })
+    }
+
+    async fn ask_may(&self, sender: &Sender, door: Door, namespace: &str) -> Result<(), Refusal> {
+        let attributes = ResourceAttributes {
+            group: Some(GROUP.to_owned()),
+            resource: Some(door.resource().to_owned()),
+            verb: Some("create".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SubjectAccessReviewSpec {
+            user: Some(sender.name.clone()),
+            uid: Some(sender.uid.clone()),
+            groups: Some(sender.groups.clone()),
+            extra: Some(sender.extra.clone()),
+            resource_attributes: Some(attributes),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = self.create(&SubjectAccessReview { spec, ..SubjectAccessReview::default() }).await?;
+        let status = review.status.unwrap_or_default();
+        if status.allowed {
+            return Ok(());
+        }
+        Err(forbidden(sender, door, namespace, status.reason.as_deref().unwrap_or_default()))
+    }
+}
+
+#[async_trait]
+impl Gate for Reviews {
+    async fn who(&self, token: &str) -> Result<Sender, Refusal> {
+        let key: [u8; 32] = Sha256::digest(token).into();
+        if let Some(known) = self.who.get(&key) {
+            return known;
+        }
+        let answer = self.ask_who(token).await;
+        self.who.put(key, &answer);
+        answer
+    }
+
+    async fn may(&self, sender: &Sender, door: Door, namespace: &str) -> Result<(), Refusal> {
+        let key = (sender.clone(), door, namespace.to_owned());
+        if let Some(known) = self.may.get(&key) {
+            return known;
+        }
+        let answer = self.ask_may(sender, door, namespace).await;
+        self.may.put(key, &answer);
+        answer
+    }
+}
+
+/// Answers, for a few seconds.
+struct Memory<K, V>(Mutex<HashMap<K, (Instant, V)>>);
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, T: Clone> Memory<K, Result<T, Refusal>> {
+    fn get(&self, key: &K) -> Option<Result<T, Refusal>> {
+        let answers = self.0.lock();
+        let (since, answer) = answers.get(key)?;
+        (since.elapsed() < HOLDS).then(|| answer.clone())
+    }
+
+    /// That the API server didn't answer is not remembered.
+    fn put(&self, key: K, answer: &Result<T, Refusal>) {
+        if answer.as_ref().is_err_and(|refusal| refusal.kind.is_temporary()) {
+            return;
+        }
+        let mut answers = self.0.lock();
+        if answers.len() >= REMEMBERED {
+            answers.retain(|_, (since, _)| since.elapsed() < HOLDS);
+        }
+        if answers.len() >= REMEMBERED {
+            answers.clear();
+        }
+        answers.insert(key, (Instant::now(), answer.clone()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Where the doors are: the sockets, and which path is which door.
+//!
+//! All HTTP doors are on all HTTP ports, gRPC too: a port is a habit of a tool, not
+//! another meaning.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderValue, header};
+use tiphys_lifecycle::{OnError, Tasks};
+use tokio::net::TcpListener;
+
+use super::{Budget, Doors, Gate, Inlet, Kind, TOTAL, otlp, refusal::RETRY_AFTER};
+use crate::{collector::CollectorError, metric_names::Metrics};
+
+/// Which doors are open, and where.
+#[derive(Debug, Clone, Default)]
+pub struct DoorConfig {
+    /// Addresses of the HTTP and gRPC doors; port 0 takes a free one.
+    pub http: Vec<SocketAddr>,
+}
+
+/// Doors that are open.
+#[derive(Debug, Clone, Default)]
+pub struct Open {
+    /// In the order of the configuration.
+    pub http: Vec<SocketAddr>,
+}
+
+/// Opens the doors. Whoever comes waits until `inlet`'s other end takes something.
+pub async fn open(
+    config: &DoorConfig,
+    gate: Arc<dyn Gate>,
+    inlet: Inlet,
+    node: &str,
+    metrics: Metrics,
+    tasks: &Tasks,
+) -> Result<Open, CollectorError> {
+    let doors = Doors::new(gate, inlet, Budget::new(TOTAL), node, metrics);
+    let mut open = Open::default();
+    for address in &config.http {
+        let error = |source| CollectorError::Listen { address: *address, source };
+        let listener = TcpListener::bind(address).await.map_err(error)?;
+        open.http.push(listener.local_addr().map_err(error)?);
+        let router = router(doors.clone());
+        tasks.spawn("log doors", OnError::Stop, async move { axum::serve(listener, router).await });
+    }
+    tracing::info!(http = ?open.http, "doors for logs are open");
+    Ok(open)
+}
+
+/// The paths of all doors. The doors bound the bodies themselves.
+pub(super) fn router(doors: Doors) -> Router {
+    Router::new()
+        .route(
+            "/v1/logs",
+            post(|State(doors), headers: HeaderMap, body: Body| otlp::http(doors, headers, body)),
+        )
+        .route(
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            post(|State(doors), headers: HeaderMap, body: Body| otlp::grpc(doors, headers, body)),
+        )
+        .route("/ready", get(|| async { "ready\n" }))
+        .fallback(nothing_here)
+        .with_state(doors)
+}
+
+async fn nothing_here(headers: HeaderMap) -> Response {
+    let is_grpc = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        let unimplemented =
+            tonic::Status::unimplemented("only opentelemetry.proto.collector.logs.v1.LogsService/Export");
+        return unimplemented.into_http::<Body>();
+    }
+    let message = "no door here: POST /v1/logs (OTLP)\n";
+    (Kind::NotFound.status(), message).into_response()
+}
+
+/// Says when to come again, if coming again makes sense.
+pub fn with_retry_after(mut response: Response, kind: Kind) -> Response {
+    if kind.is_temporary() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    }
+    if kind == Kind::Unauthenticated {
+        let realm =
+            HeaderValue::from_static("Basic realm=\"tiphys logs: any user, a service account's token\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+    }
+    response
+}

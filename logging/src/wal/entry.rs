@@ -1,0 +1,120 @@
+//! What one entry holds: the streams of one request, with their records. Pure.
+//!
+//! ```text
+//! 1, streams, then each: namespace, pod, uid, container, node, restart, labels, records
+//! record: time and number as differences (zigzag), level and source, body
+//! ```
+//!
+//! Numbers are varints, texts and lists have their length before them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    block::varint::{put, take, unzigzag, zigzag},
+    record::{Labels, Level, Record, Source, StreamInfo},
+};
+
+const VERSION: u64 = 1;
+
+/// Records of one stream that came by a door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    pub info: Arc<StreamInfo>,
+    pub labels: Labels,
+    /// In the order they were sent.
+    pub records: Vec<Record>,
+}
+
+/// The bytes are no entry that this version wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the entry can't be read")]
+pub struct BadEntry;
+
+/// The bytes of an entry.
+pub fn write_entry(streams: &[Pushed]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, VERSION);
+    put(&mut out, streams.len() as u64);
+    for stream in streams {
+        let info = &stream.info;
+        for text in [&info.namespace, &info.pod, &info.uid, &info.container, &info.node] {
+            put_bytes(&mut out, text.as_bytes());
+        }
+        put(&mut out, u64::from(info.restart));
+        put(&mut out, stream.labels.len() as u64);
+        for (name, value) in stream.labels.iter() {
+            put_bytes(&mut out, name.as_bytes());
+            put_bytes(&mut out, value.as_bytes());
+        }
+        put(&mut out, stream.records.len() as u64);
+        let (mut time, mut seq) = (0i64, 0u64);
+        for record in &stream.records {
+            put(&mut out, zigzag(record.time.wrapping_sub(time)));
+            put(&mut out, zigzag(record.seq.wrapping_sub(seq) as i64));
+            (time, seq) = (record.time, record.seq);
+            out.push(record.level as u8 | (record.source as u8) << 4);
+            put_bytes(&mut out, &record.body);
+        }
+    }
+    out
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// The streams of an entry.
+pub fn read_entry(mut bytes: &[u8]) -> Result<Vec<Pushed>, BadEntry> {
+    let read = |bytes: &mut &[u8]| -> Option<Vec<Pushed>> {
+        if take(bytes)? != VERSION {
+            return None;
+        }
+        let mut streams = Vec::new();
+        for _ in 0..take(bytes)? {
+            streams.push(read_stream(bytes)?);
+        }
+        bytes.is_empty().then_some(streams)
+    };
+    read(&mut bytes).ok_or(BadEntry)
+}
+
+fn read_stream(bytes: &mut &[u8]) -> Option<Pushed> {
+    let [namespace, pod, uid, container, node] =
+        [take_text(bytes)?, take_text(bytes)?, take_text(bytes)?, take_text(bytes)?, take_text(bytes)?];
+    let restart = u32::try_from(take(bytes)?).ok()?;
+    let mut labels = BTreeMap::new();
+    for _ in 0..take(bytes)? {
+        labels.insert(take_text(bytes)?, take_text(bytes)?);
+    }
+    let mut records = Vec::new();
+    let (mut time, mut seq) = (0i64, 0u64);
+    for _ in 0..take(bytes)? {
+        time = time.wrapping_add(unzigzag(take(bytes)?));
+        seq = seq.wrapping_add(unzigzag(take(bytes)?) as u64);
+        let (flags, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let level = Level::from_number(flags & 15)?;
+        let source = match flags >> 4 {
+            0 => Source::Stdout,
+            1 => Source::Stderr,
+            _ => return None,
+        };
+        records.push(Record { time, seq, level, source, body: Bytes::copy_from_slice(take_bytes(bytes)?) });
+    }
+    let info = StreamInfo { namespace, pod, uid, container, restart, node };
+    Some(Pushed { info: Arc::new(info), labels: Arc::new(labels), records })
+}
+
+fn take_text(bytes: &mut &[u8]) -> Option<String> {
+    std::str::from_utf8(take_bytes(bytes)?).ok().map(str::to_owned)
+}
+
+fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take(bytes)?).ok()?;
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(text)
+}
