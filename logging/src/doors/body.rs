@@ -21,6 +21,8 @@ use super::{Hold, Refusal, refusal::Kind};
 pub const MAX_PACKED: usize = 16 << 20;
 /// Bytes of a request when unpacked.
 pub const MAX_PLAIN: usize = 16 << 20;
+/// Bytes of a refused request that are read to no end.
+const MAX_PASSED: usize = 4 * MAX_PACKED;
 /// A sender has so long for its request.
 const READ_TIME: Duration = Duration::from_secs(30);
 /// Bytes that are unpacked between looks at the budget.
@@ -33,6 +35,8 @@ pub enum Packing {
     Gzip,
     Deflate,
     Zstd,
+    /// Snappy's block format, as Loki's senders use it.
+    Snappy,
 }
 
 impl Packing {
@@ -48,6 +52,7 @@ impl Packing {
             "gzip" | "x-gzip" => Packing::Gzip,
             "deflate" => Packing::Deflate,
             "zstd" => Packing::Zstd,
+            "snappy" => Packing::Snappy,
             other => {
                 let other: String = other.chars().take(40).collect();
                 let message =
@@ -59,16 +64,21 @@ impl Packing {
 }
 
 /// All bytes of the body, still packed.
-pub async fn read(headers: &HeaderMap, body: Body, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
+pub async fn read(headers: &HeaderMap, mut body: Body, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: usize| length > MAX_PACKED) {
-        return Err(too_large());
-    }
+    let too_long = length.is_some_and(|length: usize| length > MAX_PACKED);
+    let reading = async {
+        let read = if too_long { Err(too_large()) } else { frames(&mut body, hold).await };
+        if read.is_err() {
+            pass_over(&mut body).await;
+        }
+        read
+    };
     let slow = || Refusal::new(Kind::Slow, format!("the request was not complete within {READ_TIME:?}"));
-    tokio::time::timeout(READ_TIME, frames(body, hold)).await.map_err(|_| slow())?
+    tokio::time::timeout(READ_TIME, reading).await.map_err(|_| slow())?
 }
 
-async fn frames(mut body: Body, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
+async fn frames(body: &mut Body, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::malformed(format!("the request broke off: {error}")))?;
@@ -82,6 +92,16 @@ async fn frames(mut body: Body, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
+/// The rest of a body that is refused: a sender that is cut off while it writes doesn't read why.
+async fn pass_over(body: &mut Body) {
+    let mut passed = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && passed < MAX_PASSED
+    {
+        passed += frame.data_ref().map_or(0, |data| data.len());
+    }
+}
+
 /// Unpacks. What is longer than [`MAX_PLAIN`] is refused before it is in memory.
 pub fn unpack(bytes: Vec<u8>, packing: Packing, hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
     let reader: Box<dyn Read> = match packing {
@@ -89,6 +109,7 @@ pub fn unpack(bytes: Vec<u8>, packing: Packing, hold: &mut Hold) -> Result<Vec<u
         Packing::Plain => return Ok(bytes),
         Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
         Packing::Deflate => Box::new(flate2::read::ZlibDecoder::new(bytes.as_slice())),
+        Packing::Snappy => return snappy(&bytes, hold),
         Packing::Zstd => Box::new(window(zstd::Decoder::new(bytes.as_slice())).map_err(broken)?),
     };
     let mut reader = reader.take(MAX_PLAIN as u64 + 1);
@@ -104,6 +125,16 @@ pub fn unpack(bytes: Vec<u8>, packing: Packing, hold: &mut Hold) -> Result<Vec<u
             return Ok(plain);
         }
     }
+}
+
+fn snappy(packed: &[u8], hold: &mut Hold) -> Result<Vec<u8>, Refusal> {
+    let broken = |error: snap::Error| broken(io::Error::other(error));
+    let length = snap::raw::decompress_len(packed).map_err(broken)?;
+    if length > MAX_PLAIN {
+        return Err(too_large());
+    }
+    hold.grow_to_blocking(packed.len() + length)?;
+    snap::raw::Decoder::new().decompress_vec(packed).map_err(broken)
 }
 
 /// A frame may not ask for more memory than a whole body may have.
@@ -157,6 +188,7 @@ mod tests {
             ("GZIP", gzip(&text)),
             ("deflate", zlib.finish().expect("packed")),
             ("zstd", zstd::encode_all(text.as_slice(), 3).expect("packed")),
+            ("snappy", snap::raw::Encoder::new().compress_vec(&text).expect("packed")),
         ];
         for (name, bytes) in packed {
             assert!(unpacked(bytes, name, 64 << 20).await == Ok(text.clone()), "{name}");
@@ -171,6 +203,8 @@ mod tests {
         assert_eq!(unpacked(gzip(&bomb), "gzip", 64 << 20).await, Err(Kind::TooLarge));
         let packed = zstd::encode_all(bomb.as_slice(), 3).expect("packed");
         assert_eq!(unpacked(packed, "zstd", 64 << 20).await, Err(Kind::TooLarge));
+        let packed = snap::raw::Encoder::new().compress_vec(&bomb).expect("packed");
+        assert_eq!(unpacked(packed, "snappy", 64 << 20).await, Err(Kind::TooLarge));
         // One that fits a request, and not what is left of the budget.
         assert_eq!(unpacked(gzip(&[0; 8 << 20]), "gzip", 1 << 20).await, Err(Kind::Busy));
     }

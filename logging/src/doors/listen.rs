@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, header};
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
 
-use super::{Budget, Doors, Gate, Inlet, Kind, TOTAL, otlp, refusal::RETRY_AFTER};
+use super::{Budget, Doors, Gate, Inlet, Kind, TOTAL, loki, otlp, refusal::RETRY_AFTER};
 use crate::{collector::CollectorError, metric_names::Metrics};
 
 /// Which doors are open, and where.
@@ -66,6 +66,10 @@ pub(super) fn router(doors: Doors) -> Router {
             "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
             post(|State(doors), headers: HeaderMap, body: Body| otlp::grpc(doors, headers, body)),
         )
+        .route(
+            "/loki/api/v1/push",
+            post(|State(doors), headers: HeaderMap, body: Body| loki::push(doors, headers, body)),
+        )
         .route("/ready", get(|| async { "ready\n" }))
         .fallback(nothing_here)
         .with_state(doors)
@@ -80,7 +84,7 @@ async fn nothing_here(headers: HeaderMap) -> Response {
             tonic::Status::unimplemented("only opentelemetry.proto.collector.logs.v1.LogsService/Export");
         return unimplemented.into_http::<Body>();
     }
-    let message = "no door here: POST /v1/logs (OTLP)\n";
+    let message = "no door here: POST /v1/logs (OTLP), POST /loki/api/v1/push (Loki)\n";
     (Kind::NotFound.status(), message).into_response()
 }
 

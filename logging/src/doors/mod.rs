@@ -12,6 +12,7 @@
 //! | door | where | file |
 //! |---|---|---|
 //! | OTLP | gRPC, `POST /v1/logs` | `otlp` |
+//! | Loki | `POST /loki/api/v1/push` | `loki` |
 
 mod body;
 mod budget;
@@ -21,10 +22,12 @@ mod fields;
 mod gate;
 mod inlet;
 mod listen;
+mod loki;
 mod otlp;
 mod refusal;
 mod sequence;
 mod streams;
+mod walk;
 
 pub use budget::{Budget, Hold, TOTAL};
 pub use deliver::{Doors, Outcome};

@@ -280,6 +280,34 @@ async fn gzip_and_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lokis_senders() {
+    let collector = Collector::new().await;
+    let path = "/loki/api/v1/push";
+    let push = |labels: &str, line: &str| {
+        format!(
+            r#"{{"streams":[{{"stream":{{{labels}}},"values":[["1700000000000000000","{line}",{{"code":"5"}}]]}}]}}"#
+        )
+    };
+    let json = |token| post(token).header("Content-Type", "application/json");
+    let (_, status, answer) =
+        collector.sockets.send(json("shop"), path, push(r#""app":"web""#, "a line")).await;
+    assert_eq!((status, answer.len()), (StatusCode::NO_CONTENT, 0));
+    assert_eq!(collector.bodies("app:web code:5"), ["a line code=5"]);
+    // Promtail's and Fluent Bit's way to say who they are and whose logs it is.
+    let basic = Request::post("/").header("Content-Type", "application/json").header("X-Scope-OrgID", "ops");
+    let basic = basic.header("Authorization", "Basic YW55OmJvdGg=");
+    assert_eq!(collector.sockets.send(basic, path, push("", "as ops")).await.1, StatusCode::NO_CONTENT);
+    assert_eq!(collector.find("ns:ops \"as ops\"").len(), 1);
+    let (_, status, answer) =
+        collector.sockets.send(json("shop"), path, push(r#""namespace":"ops""#, "no")).await;
+    assert_eq!((status, answer.as_ref()), (StatusCode::FORBIDDEN, b"may not write to `ops`\n".as_slice()));
+    let packed = snap::raw::Encoder::new().compress_vec(b"\x0a\x00").expect("packed");
+    assert_eq!(collector.sockets.send(protobuf("shop"), path, packed).await.1, StatusCode::NO_CONTENT);
+    assert_eq!(collector.sockets.send(protobuf("shop"), path, "no snappy").await.1, StatusCode::BAD_REQUEST);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_30_nobody_writes_into_a_namespace_that_is_not_his() {
     let collector = Collector::new().await;
     let send = async |token: &str, asked: Option<&str>, named: Option<&str>| {

@@ -14,7 +14,6 @@ mod http;
 mod json;
 mod proto;
 mod record;
-mod walk;
 
 pub use grpc::export as grpc;
 pub use http::export as http;

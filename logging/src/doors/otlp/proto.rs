@@ -5,14 +5,12 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-use super::{
-    MAX_RECORD, record,
-    walk::{NoMessage, Walk},
-};
+use super::{MAX_RECORD, record};
 use crate::doors::{
     Kind, Refusal,
     deliver::{check_count, check_groups},
     draft::{Draft, Group, Rejected},
+    walk::{NoMessage, Walk},
 };
 
 /// Field numbers of opentelemetry/proto/logs/v1/logs.proto.
