@@ -80,6 +80,14 @@ pub fn at(name: &str) -> Option<usize> {
     COLUMNS.iter().position(|column| column.name == name)
 }
 
+/// The text that a column has in a record; empty for columns of another kind.
+pub fn text_of<'a>(name: &str, record: &'a LogRecord) -> &'a str {
+    match COLUMNS.iter().find(|column| column.name == name).map(|column| &column.value) {
+        Some(Value::Text(value)) => value(record),
+        _ => "",
+    }
+}
+
 /// Records as rows, with the columns at these places only.
 ///
 /// # Errors

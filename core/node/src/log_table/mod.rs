@@ -14,6 +14,7 @@
 
 mod bounds;
 mod columns;
+mod counting;
 mod matching;
 mod predicate;
 mod scan;
@@ -22,7 +23,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::SchemaRef,
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
     catalog::{Session, TableProvider},
     common::{DataFusionError, Result},
     functions::datetime::date_bin,
@@ -30,8 +31,23 @@ use datafusion::{
     physical_plan::ExecutionPlan,
     prelude::SessionContext,
 };
-use tiphys_logging::root::LogRoot;
+use tiphys_logging::{root::LogRoot, wire::LogRecord};
 use tiphys_metrics::{Asker, Extension};
+
+/// The columns of `logs`.
+pub fn logs_schema() -> SchemaRef {
+    columns::schema()
+}
+
+/// Records as rows of `logs`.
+///
+/// # Errors
+/// A record without a time.
+pub fn rows_of(records: &[LogRecord]) -> Result<RecordBatch> {
+    let schema = columns::schema();
+    let places: Vec<_> = (0..schema.fields().len()).collect();
+    columns::rows(&schema, &places, records)
+}
 
 /// Brings `logs` into SQL.
 pub struct LogTables {
@@ -49,6 +65,7 @@ impl Extension for LogTables {
         let source = Source { root: self.root.clone(), asker: asker.clone() };
         session.register_table("logs", Arc::new(LogTable { source, schema: columns::schema() }))?;
         session.register_udf(matching::function());
+        session.add_optimizer_rule(Arc::new(counting::CountInTheIndex));
         session.register_udf(date_bin().as_ref().clone().with_aliases(["time_bucket"]));
         Ok(())
     }

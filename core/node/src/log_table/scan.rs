@@ -65,6 +65,7 @@ impl LogScan {
             limit: Some(limit),
             cursor,
             namespace: None,
+            oldest_first: false,
             without_body: !columns::at("body").is_some_and(|body| self.places.contains(&body)),
         }
     }

@@ -107,12 +107,13 @@ async fn rows_of(session: &SessionContext, statement: &str) -> Value {
 }
 
 /// Questions about the rows for which a condition is true.
-const QUESTIONS: [&str; 7] = [
+const QUESTIONS: [&str; 8] = [
     "select id, body from logs where {} order by id",
     "select id, time from logs where {} order by time desc, id desc limit 7",
     "select count(*) as n from logs where {}",
     "select namespace, level, count(*) as n from logs where {} group by 1, 2 order by 1, 2",
     "select date_bin(interval '7 seconds', time) as t, count(*) as n from logs where {} group by 1 order by 1",
+    "select date_trunc('minute', t.time) as m, t.pod, t.severity, count(*) as n from logs t where {} group by 1, 2, 3 order by 1, 2, 3",
     "select app, count(body) as n from logs where {} group by app order by app",
     "select container, match(body, 'error') as hit, count(*) as n from logs where {} group by 1, 2 order by 1, 2",
 ];
