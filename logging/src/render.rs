@@ -6,30 +6,50 @@
 
 use std::fmt::Write;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use crate::wire::{FacetValue, LogRecord};
+use crate::{
+    query::Hits,
+    wire::{FacetValue, LogRecord},
+};
 
 /// How a record is written for people.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Style {
+pub struct Style<'a> {
     /// Colour the level and the Pod's name.
     pub colour: bool,
     /// Write the namespace before the Pod.
     pub namespace: bool,
     /// Write the time.
     pub time: bool,
+    /// Records of this day (`2026-01-31`) are written without it.
+    pub today: &'a str,
+    /// Marked in the body, where there is colour.
+    pub hits: Option<&'a Hits>,
+    /// It stands beside what was asked for.
+    pub aside: bool,
 }
 
-/// One line without its end: `time namespace/pod container level body`. The further
+/// One line without its end: `time namespace/pod/container level body`. The further
 /// lines of a trace stand indented below it, so that none can be taken for a record.
-pub fn line(record: &LogRecord, style: Style) -> String {
+pub fn line(record: &LogRecord, style: Style<'_>) -> String {
     let mut line = String::with_capacity(record.body.len() + 80);
     if style.time {
         // Milliseconds are what people read.
         let time = record.time.get(..23).filter(|_| record.time.len() == 30);
-        line.push_str(time.unwrap_or(&record.time));
-        line.push_str(if time.is_some() { "Z " } else { " " });
+        let day = style.today.len() + 1;
+        let clock = time.and_then(|time| time.get(day..)).filter(|_| record.time.starts_with(style.today));
+        let clock = clock.filter(|_| !style.today.is_empty());
+        paint(
+            &mut line,
+            style.colour.then_some(90),
+            &match clock.or(time) {
+                Some(time) => format!("{time}Z"),
+                None => escaped(&record.time),
+            },
+        );
+        line.push(' ');
     }
     let mut name = String::new();
     if style.namespace {
@@ -37,7 +57,7 @@ pub fn line(record: &LogRecord, style: Style) -> String {
         name.push('/');
     }
     name.push_str(&escaped(&record.pod));
-    name.push(' ');
+    name.push('/');
     name.push_str(&escaped(&record.container));
     paint(&mut line, style.colour.then(|| pod_colour(&record.pod)), &name);
     line.push(' ');
@@ -48,9 +68,34 @@ pub fn line(record: &LogRecord, style: Style) -> String {
     }
     for (at, text) in record.body.split('\n').enumerate() {
         line.push_str(if at == 0 { "" } else { "\n    " });
-        line.push_str(&escaped(text));
+        body(&mut line, text, style);
     }
     line
+}
+
+/// A line of a body with its hits marked. What is foreign is escaped piece by piece, so
+/// that no mark can be broken up by it.
+fn body(line: &mut String, text: &str, style: Style<'_>) {
+    let hits = style.hits.filter(|_| style.colour && !style.aside);
+    let rest = if style.colour && style.aside { Some(90) } else { None };
+    let mut from = 0;
+    for hit in hits.map(|hits| hits.spans(text)).unwrap_or_default() {
+        line.push_str(&escaped(&text[from..hit.start]));
+        paint(line, Some(7), &escaped(&text[hit.clone()]));
+        from = hit.end;
+    }
+    paint(line, rest.filter(|_| from < text.len()), &escaped(&text[from..]));
+}
+
+/// The body alone, its control characters shown.
+pub fn shown_body(record: &LogRecord) -> String {
+    record.body.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+/// Exactly the bytes that the container wrote: for files and pipes, never for a terminal.
+pub fn raw_body(record: &LogRecord) -> Vec<u8> {
+    let exact = record.body_base64.as_ref().and_then(|text| STANDARD.decode(text).ok());
+    exact.unwrap_or_else(|| record.body.clone().into_bytes())
 }
 
 /// One JSON object with the keys time, namespace, pod, container, node, stream, level, body,
@@ -192,11 +237,33 @@ mod tests {
 
     #[test]
     fn a_line_for_people() {
-        let style = Style { time: true, namespace: true, colour: false };
+        let style = Style { time: true, namespace: true, ..Style::default() };
         assert_eq!(
             line(&record("it broke"), style),
-            "2026-01-31T12:00:00.123Z default/web-1 app ERROR it broke"
+            "2026-01-31T12:00:00.123Z default/web-1/app ERROR it broke"
         );
+        let style = Style { today: "2026-01-31", namespace: false, ..style };
+        assert_eq!(line(&record("it broke"), style), "12:00:00.123Z web-1/app ERROR it broke");
+        let style = Style { today: "2026-02-01", ..style };
+        assert_eq!(line(&record("it broke"), style), "2026-01-31T12:00:00.123Z web-1/app ERROR it broke");
+    }
+
+    #[test]
+    fn hits_are_marked_and_what_is_foreign_stays_escaped() {
+        let hits = Hits::of(&crate::query::parse("broke OR /\\x1b/").expect("a query"));
+        let style = Style { colour: true, hits: hits.as_ref(), ..Style::default() };
+        let shown = line(&record("it broke\x1b[0m"), style);
+        assert!(shown.ends_with("it \x1b[7mbroke\x1b[0m\x1b[7m\\x1b\x1b[0m[0m"), "{shown:?}");
+        let aside = line(&record("it broke"), Style { aside: true, ..style });
+        assert!(aside.ends_with("\x1b[90mit broke\x1b[0m"), "{aside:?}");
+    }
+
+    #[test]
+    fn bodies_alone_are_exact_or_harmless() {
+        let forged = LogRecord { body_base64: Some("G1szMW3/".into()), ..record("\x1b[31m\u{fffd}\na") };
+        assert_eq!(raw_body(&forged), b"\x1b[31m\xff");
+        assert_eq!(raw_body(&record("a\nb")), b"a\nb");
+        assert_eq!(shown_body(&forged), "\\x1b[31m\u{fffd}\na");
     }
 
     #[test]
@@ -204,7 +271,7 @@ mod tests {
         let evil = "\x1b[31mred\x1b]8;;http://evil\x07x\x1b]52;c;aGk=\x07\rforged\u{9b}2J\u{202e}txt\0\x7f";
         let mut forged = record(evil);
         forged.pod = "web\x1b[2J".into();
-        let style = Style { time: true, namespace: true, colour: false };
+        let style = Style { time: true, namespace: true, ..Style::default() };
         for text in [line(&forged, style), jsonl(&forged), json(&forged)] {
             assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text}");
         }

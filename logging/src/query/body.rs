@@ -18,10 +18,15 @@ pub fn parse_of_body(query: &str) -> Result<Expr, QueryError> {
     for (token, span) in lex::tokens(query)? {
         let Token::Name(name) = token else { continue };
         if compile::is_level(&name) || compile::is_meta(&name) {
-            let column = if name == "ns" { "namespace" } else { &name };
             let what = format!("`{name}:` is nothing of the body");
+            let column = match name.strip_prefix(compile::OF_LABEL) {
+                Some(label) => format!("labels['{label}']"),
+                None if name == "ns" => "namespace".to_owned(),
+                None => name.clone(),
+            };
+            let own = name.strip_prefix(compile::OF_LABEL).unwrap_or(&name);
             let advice = format!(
-                "compare the column: {column} = '...'; a field of the body with that name is {OF_BODY}{name}"
+                "compare the column: {column} = '...'; a field of the body with that name is {OF_BODY}{own}"
             );
             return Err(QueryError::new(query, what, advice, span));
         }
@@ -104,6 +109,8 @@ mod tests {
              a field of the body with that name is @body.ns"
         );
         assert!(parse_of_body("level:error").is_err() && parse_of_body("a AND").is_err());
+        let error = parse_of_body("@label.tier:x").expect_err("refused").to_string();
+        assert!(error.contains("labels['tier'] = '...'") && error.contains("@body.tier"), "{error}");
     }
 
     #[test]
@@ -116,5 +123,9 @@ mod tests {
         };
         assert_eq!(on("status:500"), [Verdict::Yes]);
         assert_eq!(on("@body.status:500"), [Verdict::Maybe]);
+        assert_eq!(
+            on("@label.status:500 @label.status:/^5$/ @label.x:*"),
+            [Verdict::Yes, Verdict::No, Verdict::No]
+        );
     }
 }

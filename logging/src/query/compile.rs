@@ -439,7 +439,7 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
 pub(crate) const OF_BODY: &str = "@body.";
 /// Before a label's name: the Pod's label, whatever fields the body has. `_` stands for
 /// any character that is no letter or digit.
-pub(crate) const OF_LABEL: &str = "@label.";
+pub const OF_LABEL: &str = "@label.";
 
 fn field(name: &str, value: &Value) -> Result<Leaf, String> {
     if let Some(name) = name.strip_prefix(OF_BODY) {

@@ -11,6 +11,7 @@
 //! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
 //!                               a label of the Pod, or a field of a JSON or logfmt body
 //! @body.pod:web                 the field of the body, where a record or its Pod has the name too
+//! @label.tier:front             the label of the Pod, whatever the body has
 //! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT
 //! field:(a OR b)                the field holds for all of the bracket
 //! ```
@@ -27,6 +28,7 @@ pub mod compile;
 mod display;
 pub mod fields;
 mod glob;
+mod hits;
 mod lex;
 pub mod number;
 mod parse;
@@ -35,6 +37,7 @@ pub mod text;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};
 pub use body::{OfBody, parse_of_body};
+pub use hits::Hits;
 pub use parse::{QueryError, parse};
 
 #[cfg(test)]
