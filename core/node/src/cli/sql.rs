@@ -1,8 +1,14 @@
 //! `tiphys sql`: ask about metrics and decisions in SQL.
 
-use std::{io::Read, process::ExitCode};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use super::{Global, connect::Connect};
+use futures::AsyncReadExt;
+
+use super::{Global, connect::Connect, logs::file::Target};
 use crate::{
     failure::{Failure, OrAsked, Outcome},
     output,
@@ -18,6 +24,8 @@ enum Format {
     Jsonl,
     /// Comma-separated, with a header
     Csv,
+    /// A Parquet file: see --file
+    Parquet,
 }
 
 impl Format {
@@ -27,16 +35,25 @@ impl Format {
             Self::Json => "json",
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 }
 
-/// Ask about metrics and decisions in SQL.
+/// Ask about metrics, logs and decisions in SQL.
 ///
 /// Examples:
+///   tiphys sql 'show tables'
+///   tiphys sql 'describe logs'
 ///   tiphys sql 'select node, count(distinct pod) from pod group by node'
+///   tiphys sql "select namespace, level, count(*) from logs
+///               where match(body, 'timeout -retry') and time > now() - interval '1 hour'
+///               group by 1, 2 order by 3 desc"
 ///   tiphys sql "select * from decisions order by time desc limit 5"
 ///   tiphys sql -o csv 'select time, pod, cpu_cores from pod order by time'
+///   tiphys sql -o parquet --file logs.parquet 'select * from logs where level = $$error$$'
+///
+/// match(body, '...') takes the query language of tiphys logs.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Sql {
@@ -44,6 +61,9 @@ pub struct Sql {
     statement: Option<String>,
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
+    /// Where a Parquet file goes; it has its name when it is whole
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
 }
@@ -66,8 +86,74 @@ impl Sql {
         let request = http::Request::post("/tiphys/v1/sql")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)?;
-        let answer = client.request_text(request).await.or_asked("tiphys sql 'show tables'")?;
-        output::data(&answer)?;
+        if self.output == Format::Parquet {
+            return self.save(&client, request).await;
+        }
+        if self.file.is_some() {
+            return Err(Failure::usage("--file is for -o parquet", "send other formats into a file with >"));
+        }
+        let answer = client.send(request.map(kube::client::Body::from)).await.or_asked(NEXT)?;
+        let warnings = warnings(answer.headers());
+        // What the answer lacks is said before it scrolls away, and not in it.
+        let status = answer.status();
+        let text = answer.into_body().collect_bytes().await.or_asked(NEXT)?;
+        if !status.is_success() {
+            return Err(refused(&text));
+        }
+        warnings.iter().for_each(|warning| output::warning(warning));
+        std::io::stdout().write_all(&text)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The file as it comes; what it says of itself is told at its end.
+    async fn save(&self, client: &kube::Client, request: http::Request<Vec<u8>>) -> Outcome<ExitCode> {
+        let mut target = Target::open(self.file.as_deref())?;
+        let mut reader = std::pin::pin!(client.request_stream(request).await.or_asked(NEXT)?);
+        let (mut piece, mut end) = (vec![0; 64 << 10], Vec::new());
+        loop {
+            let length = reader.read(&mut piece).await?;
+            if length == 0 {
+                break;
+            }
+            target.write(&piece[..length])?;
+            end.extend_from_slice(&piece[..length]);
+            end.drain(..end.len().saturating_sub(NOTES_WITHIN));
+        }
+        target.finish()?;
+        tiphys_metrics::notes_of(&end).iter().for_each(|note| output::warning(note));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What to try when a statement was refused.
+const NEXT: &str = "tiphys sql 'show tables'";
+/// The metadata of a Parquet file is looked for in so many bytes of its end.
+const NOTES_WITHIN: usize = 1 << 20;
+
+/// The texts of `Warning: 299 - "text"`.
+fn warnings(headers: &http::HeaderMap) -> Vec<String> {
+    let values = headers.get_all(http::header::WARNING).iter().filter_map(|value| value.to_str().ok());
+    let texts = values.filter_map(|value| value.strip_prefix("299 - \"")?.strip_suffix('"'));
+    texts.map(|text| text.replace("\\\"", "\"").replace("\\\\", "\\")).collect()
+}
+
+fn refused(body: &[u8]) -> Failure {
+    let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let message = status.as_ref().and_then(|status| status["message"].as_str());
+    Failure::new(message.unwrap_or("the server did not say what is wrong"), NEXT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_lacks_is_read_from_its_head() {
+        let mut headers = http::HeaderMap::new();
+        for value in ["299 - \"n3 is \\\"down\\\" in C:\\\\\"", "110 other", "299 - \"b\""] {
+            headers.append(http::header::WARNING, value.parse().expect("a value"));
+        }
+        assert_eq!(warnings(&headers), ["n3 is \"down\" in C:\\", "b"]);
+        assert_eq!(refused(br#"{"message": "no"}"#).message(), "no");
     }
 }

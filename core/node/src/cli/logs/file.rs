@@ -1,0 +1,111 @@
+//! `-o parquet`: records as a Parquet file with the columns of the SQL table `logs`.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use tiphys_logging::wire::LogRecord;
+use tiphys_metrics::ParquetFile;
+
+use crate::{
+    failure::{Failure, OrNext, Outcome},
+    log_table::{logs_schema, rows_of},
+};
+
+/// A file that takes its name when it is whole, or stdout.
+pub struct Target {
+    out: Box<dyn Write>,
+    rename: Option<(PathBuf, PathBuf)>,
+}
+
+impl Target {
+    /// # Errors
+    /// Bytes for a terminal; a folder that can't be written to.
+    pub fn open(path: Option<&Path>) -> Outcome<Self> {
+        let Some(path) = path else {
+            if io::stdout().is_terminal() {
+                return Err(Failure::usage(
+                    "a Parquet file is nothing for a terminal",
+                    "name a file with --file logs.parquet, or send it there with >",
+                ));
+            }
+            return Ok(Self { out: Box::new(io::stdout()), rename: None });
+        };
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        let file = File::create(&part).or_next(format!("name another file than {}", path.display()))?;
+        Ok(Self { out: Box::new(file), rename: Some((part, path.to_owned())) })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    /// # Errors
+    /// A full disk.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.flush()?;
+        match &self.rename {
+            Some((part, path)) => std::fs::rename(part, path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Records on their way into a file.
+pub struct Export {
+    parquet: ParquetFile,
+    target: Target,
+    records: usize,
+}
+
+impl Export {
+    /// # Errors
+    /// As [`Target::open`].
+    pub fn open(path: Option<&Path>) -> Outcome<Self> {
+        Ok(Self { parquet: ParquetFile::new(logs_schema())?, target: Target::open(path)?, records: 0 })
+    }
+
+    /// # Errors
+    /// A full disk.
+    pub fn add(&mut self, records: &[LogRecord]) -> Outcome<()> {
+        self.records += records.len();
+        let bytes = self.parquet.write(&rows_of(records)?)?;
+        Ok(self.target.write(&bytes)?)
+    }
+
+    /// How many records the file has.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn finish(mut self) -> Outcome<usize> {
+        let rest = self.parquet.finish(&[])?;
+        self.target.write(&rest)?;
+        self.target.finish()?;
+        Ok(self.records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        let mut export = Export::open(Some(&path)).expect("opened");
+        let record =
+            LogRecord { time: "2026-01-31T12:00:00Z".into(), body: "one".into(), ..LogRecord::default() };
+        export.add(&[record.clone(), record]).expect("added");
+        assert!(!path.exists());
+        assert_eq!(export.finish().expect("finished"), 2);
+        let bytes = std::fs::read(&path).expect("a file");
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+        let left: Vec<_> = folder.path().read_dir().expect("a folder").collect();
+        assert_eq!(left.len(), 1);
+    }
+}

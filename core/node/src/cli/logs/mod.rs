@@ -1,0 +1,432 @@
+//! `tiphys logs`: search the logs of all nodes, follow them, count them, take them away.
+
+use std::{collections::HashSet, path::PathBuf, process::ExitCode};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tiphys_logging::{
+    client,
+    query::{Expr, Hits},
+    render,
+    wire::{
+        ContextRequest, FacetValue, FacetsRequest, HistogramRequest, LogRecord, NodeError, SearchRequest,
+        StatsRequest, TailLine,
+    },
+};
+
+use super::{Global, connect::Connect};
+use crate::{
+    failure::{Failure, OrAsked, Outcome},
+    output,
+};
+
+mod bars;
+mod figures;
+pub mod file;
+mod pages;
+mod print;
+mod scope;
+mod workload;
+
+use figures::Figures;
+use pages::Pages;
+use print::{Format, Printer, When};
+use scope::Scope;
+use workload::Workload;
+
+/// What to try when a search was refused.
+const NEXT: &str = "tiphys logs --help";
+/// Records that are shown when nobody says how many.
+const LIMIT: usize = 100;
+/// Searches for the lines around hits that run at once.
+const AROUND_AT_ONCE: usize = 4;
+
+/// Search the logs of all nodes, follow them, count them.
+///
+/// A query is words, and fields with values; all of them must be there:
+///   tiphys logs 'error timeout'                 both words, in any order
+///   tiphys logs '"connection reset" -retry'     a phrase, and a word that is not there
+///   tiphys logs 'time* OR /5[0-9]{2}/'          wildcards, regular expressions
+///   tiphys logs 'status:>=500 took:>1s'         fields of JSON and key=value lines
+///   tiphys logs 'level:>=warn ns:shop pod:web-*'
+///
+/// Whose logs:
+///   tiphys logs deploy/web -n shop -f           a workload, its next rollouts too
+///   tiphys logs -l app=web error                labels and a word
+///   tiphys logs --pod 'web-*' -c app --since 15m
+///   tiphys logs web-7f9c8-x2x4p                 a Pod by its name, as kubectl takes it
+///
+/// What to make of them:
+///   tiphys logs error -C 5                      five lines before and after each hit
+///   tiphys logs --level error --since 1h --patterns
+///   tiphys logs error --histogram --since 6h
+///   tiphys logs --stats 'p99(took), count by pod every 5m' --since 1h
+///   tiphys logs -n shop --since 1d -o parquet --file shop.parquet
+///
+/// A first word that is the name of a Pod, or of a workload as deploy/NAME, is taken
+/// as such; to search for its text put it in quotes of its own: '"deploy/web"'.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Logs {
+    /// What to search for; nothing finds all
+    #[arg(default_value = "", hide_default_value = true)]
+    query: String,
+    /// Only this namespace
+    #[arg(short, long, conflicts_with = "all_namespaces")]
+    namespace: Option<String>,
+    /// All namespaces that you may read (also the default)
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only the Pods of a workload or Service: deploy/web, sts/db, ds/agent, job/x, svc/web
+    #[arg(long = "for", value_name = "KIND/NAME", conflicts_with = "all_namespaces")]
+    of: Option<String>,
+    #[command(flatten)]
+    scope: Scope,
+    /// From this time on: RFC 3339, or back from now such as 15m, 2h, 7d
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Up to this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The most records, patterns or groups, 0 for all; a Parquet file has all unless it is said
+    /// [default: 100]
+    #[arg(long, visible_alias = "tail", value_name = "N")]
+    limit: Option<usize>,
+    /// Go on with new records as they are written
+    #[arg(short, long)]
+    follow: bool,
+    /// So many lines before and after each record, of the same container
+    #[arg(short = 'C', long, value_name = "N", conflicts_with = "follow")]
+    around: Option<usize>,
+    /// So many lines before
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    before: Option<usize>,
+    /// So many lines after
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    after: Option<usize>,
+    /// Kinds of lines with their count, those that differ only in numbers, ids, times and addresses
+    /// as one; with --since, those that the same span before had not are marked new
+    #[arg(long, conflicts_with_all = ["follow", "histogram", "stats"])]
+    patterns: bool,
+    /// Counts over time as bars; of the last hour without --since
+    #[arg(long, conflicts_with_all = ["follow", "stats"])]
+    histogram: bool,
+    /// Counts and measures: 'count by pod, level', 'p99(took), max(took) by container every 5m';
+    /// of the last hour without --since
+    #[arg(long, value_name = "FIGURES", conflicts_with = "follow")]
+    stats: Option<String>,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// Where a Parquet file goes; it has its name when it is whole
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Colours, and marks on what was searched for
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    color: When,
+    /// The same as --color never
+    #[arg(long, conflicts_with = "color")]
+    no_color: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Logs {
+    pub async fn run(mut self, global: &Global) -> Outcome<ExitCode> {
+        self.check()?;
+        let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
+        // What is wrong with the query is told before the cluster is asked.
+        self.scope.query(&self.query, None)?;
+        let client = self.connect.client(global).await?;
+        let query = self.whose(&client).await?;
+        if let Some(figures) = figures {
+            return self.show_figures(&client, &query, &figures).await;
+        }
+        if self.histogram {
+            return self.show_histogram(&client, &query).await;
+        }
+        if self.patterns {
+            return self.show_patterns(&client, &query).await;
+        }
+        if self.output == Format::Parquet {
+            return self.export(&client, &query).await;
+        }
+        self.show(&client, &query).await
+    }
+
+    /// Options that can't be meant together.
+    fn check(&self) -> Outcome<()> {
+        let wrong = |message: &str, next: &str| Err(Failure::usage(message, next));
+        let around = self.around.or(self.before).or(self.after).is_some();
+        let counts = self.patterns || self.histogram || self.stats.is_some();
+        match self.output {
+            Format::Parquet if self.follow => {
+                wrong("a Parquet file has an end, --follow has none", "-o jsonl")
+            }
+            Format::Parquet if counts => wrong("counts are not written as Parquet", "-o json"),
+            Format::Raw if counts => wrong("counts have no raw form", "-o text, or -o json"),
+            Format::Json | Format::Jsonl | Format::Parquet if around => {
+                wrong("lines around hits are shown as text", "-o text, or -o raw")
+            }
+            _ if around && counts => wrong("counts have no lines around them", NEXT),
+            _ if self.file.is_some() && self.output != Format::Parquet => {
+                wrong("--file is for -o parquet", "send other formats into a file with >")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The query with whose logs it is about: a workload, a Pod by its name, options.
+    async fn whose(&mut self, client: &kube::Client) -> Outcome<Expr> {
+        let named = match &self.of {
+            None => Workload::parse(&self.query).inspect(|_| self.query.clear()),
+            Some(of) => Some(Workload::parse(of).ok_or_else(|| {
+                Failure::usage(
+                    format!("`{of}` names no workload"),
+                    "write it as deploy/web, sts/db, ds/agent, job/x, svc/web or pod/x",
+                )
+            })?),
+        };
+        if let Some(workload) = named {
+            let namespace = self.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+            let pods = workload.query(client, &namespace).await?;
+            self.namespace = Some(namespace);
+            return self.scope.query(&self.query, Some(pods));
+        }
+        if let Some(namespace) = workload::pod_called(client, self.namespace.as_deref(), &self.query).await {
+            let pod = std::mem::take(&mut self.query);
+            output::line(&format!(
+                "these are the logs of the Pod {namespace}/{pod}; to search for the word: '\"{pod}\"'"
+            ));
+            self.namespace = Some(namespace);
+            return self.scope.query("", Some(scope::named("pod", &pod)));
+        }
+        self.scope.query(&self.query, None)
+    }
+
+    fn colour(&self) -> bool {
+        !self.no_color && self.color.now()
+    }
+
+    fn limit(&self) -> Option<usize> {
+        Some(self.limit.unwrap_or(LIMIT)).filter(|limit| *limit > 0)
+    }
+
+    fn request(&self, query: &Expr) -> SearchRequest {
+        SearchRequest {
+            query: query.to_string(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            namespace: self.namespace.clone(),
+            ..SearchRequest::default()
+        }
+    }
+
+    async fn show(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
+        let printer = Printer::new(self.output, self.colour(), self.namespace.is_none(), Hits::of(query));
+        // Connected first, searched afterwards: together they miss nothing.
+        let tail = match self.follow {
+            true => Some(client::tail(client, &self.request(query)).await.or_asked(NEXT)?),
+            false => None,
+        };
+        let mut shown = HashSet::new();
+        let mut pages = Pages::new(client, self.request(query), self.limit());
+        // While following, an array would have no end.
+        let array = self.output == Format::Json && !self.follow;
+        output::data(if array { "[" } else { "" })?;
+        let mut count = 0;
+        while let Some(records) = pages.next(NEXT).await? {
+            if array {
+                let lines: Vec<_> = records.iter().map(render::json).collect();
+                let gap = if count > 0 && !lines.is_empty() { ",\n" } else { "" };
+                output::data(&format!("{gap}{}", lines.join(",\n")))?;
+            } else if let Some((before, after)) = self.around() {
+                self.show_around(client, &printer, &records, before, after).await?;
+            } else {
+                records.iter().try_for_each(|record| printer.print(record, false))?;
+            }
+            count += records.len();
+            if self.follow {
+                shown.extend(records.into_iter().map(|record| record.id));
+            }
+        }
+        if array {
+            output::data("]\n")?;
+        }
+        match tail {
+            Some(tail) => follow(tail, &shown, &printer).await,
+            None => {
+                self.say_none(count);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+
+    /// An empty screen leaves people in doubt.
+    fn say_none(&self, count: usize) {
+        if count == 0 && self.output == Format::Text {
+            let within = self.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+            output::line(&format!("no record matches{within}"));
+        }
+    }
+
+    fn around(&self) -> Option<(usize, usize)> {
+        self.around.or(self.before).or(self.after)?;
+        let side = |side: Option<usize>| side.or(self.around).unwrap_or_default();
+        Some((side(self.before), side(self.after)))
+    }
+
+    /// Hits with the lines around them, in groups as grep has them.
+    async fn show_around(
+        &self,
+        client: &kube::Client,
+        printer: &Printer,
+        records: &[LogRecord],
+        before: usize,
+        after: usize,
+    ) -> Outcome<()> {
+        let hits: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        let mut printed: HashSet<String> = HashSet::new();
+        let asked = stream::iter(records).map(async |record| {
+            let request = ContextRequest {
+                id: record.id.clone(),
+                before: Some(before),
+                after: Some(after),
+                ..ContextRequest::default()
+            };
+            let answer = client::context(client, &request).await.or_asked(NEXT)?;
+            warn_partial(&answer.partial);
+            let hit = answer.record.unwrap_or_else(|| record.clone());
+            Ok::<_, Failure>(answer.before.into_iter().chain([hit]).chain(answer.after).collect::<Vec<_>>())
+        });
+        let mut asked = std::pin::pin!(asked.buffered(AROUND_AT_ONCE));
+        while let Some(group) = asked.try_next().await? {
+            let new: Vec<_> = group.iter().filter(|record| !printed.contains(&record.id)).collect();
+            if new.len() == group.len() && !printed.is_empty() {
+                output::data("--\n")?;
+            }
+            new.iter().try_for_each(|record| printer.print(record, !hits.contains(record.id.as_str())))?;
+            printed.extend(group.into_iter().map(|record| record.id));
+        }
+        Ok(())
+    }
+
+    /// The most frequent pattern first.
+    async fn show_patterns(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
+        let request = FacetsRequest {
+            query: query.to_string(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            namespace: self.namespace.clone(),
+            limit: Some(self.limit().unwrap_or(1000).min(1000)),
+            patterns: true,
+            // With a begin, there is a time before it to compare with.
+            compare: self.since.as_ref().map(|_| "same".to_owned()),
+            ..FacetsRequest::default()
+        };
+        let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
+        warn_partial(&answer.partial);
+        let patterns = answer.facets.remove("pattern").unwrap_or_default();
+        let lines = |of: fn(&FacetValue) -> String| -> Vec<String> { patterns.iter().map(of).collect() };
+        let text = match self.output {
+            Format::Json => format!("[{}]", lines(render::pattern_json).join(",\n")),
+            Format::Jsonl => lines(render::pattern_json).join("\n"),
+            _ => lines(render::pattern).join("\n"),
+        };
+        if !text.is_empty() {
+            output::data(&format!("{text}\n"))?;
+        }
+        self.say_none(patterns.len());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show_histogram(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
+        /// Lines that fit a screen with the prompt.
+        const LINES: usize = 20;
+        let request = HistogramRequest {
+            query: query.to_string(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            namespace: self.namespace.clone(),
+            buckets: Some(self.limit.filter(|limit| *limit > 0).unwrap_or(LINES)),
+        };
+        let answer = client::histogram(client, &request).await.or_asked(NEXT)?;
+        warn_partial(&answer.partial);
+        output::data(&match self.output {
+            Format::Json => format!("{}\n", serde_json::to_string(&answer)?),
+            Format::Jsonl => {
+                let lines: Result<Vec<_>, _> = answer.buckets.iter().map(serde_json::to_string).collect();
+                lines?.iter().map(|line| format!("{line}\n")).collect()
+            }
+            _ => bars::bars(&answer, self.colour()),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show_figures(
+        &self,
+        client: &kube::Client,
+        query: &Expr,
+        figures: &Figures,
+    ) -> Outcome<ExitCode> {
+        let request = StatsRequest {
+            query: query.to_string(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            namespace: self.namespace.clone(),
+            limit: Some(self.limit().unwrap_or(1000)),
+            ..figures.request.clone()
+        };
+        let answer = client::stats(client, &request).await.or_asked(NEXT)?;
+        warn_partial(&answer.partial);
+        output::data(&match self.output {
+            Format::Json => format!("{}\n", serde_json::to_string(&answer)?),
+            Format::Jsonl => {
+                let lines: Result<Vec<_>, _> = answer.series.iter().map(serde_json::to_string).collect();
+                lines?.iter().map(|line| format!("{line}\n")).collect()
+            }
+            _ => figures.table(&answer),
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn export(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
+        let mut export = file::Export::open(self.file.as_deref())?;
+        let limit = self.limit.filter(|limit| *limit > 0);
+        let mut pages = Pages::new(client, self.request(query), limit);
+        while let Some(records) = pages.next(NEXT).await? {
+            export.add(&records)?;
+        }
+        let records = export.finish()?;
+        if let Some(path) = &self.file {
+            output::line(&format!("{records} records are in {}", path.display()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// New records until the user has enough.
+async fn follow(
+    tail: impl futures::Stream<Item = Result<TailLine, client::ClientError>>,
+    shown: &HashSet<String>,
+    printer: &Printer,
+) -> Outcome<ExitCode> {
+    let mut tail = std::pin::pin!(tail);
+    while let Some(line) = tail.next().await {
+        match line.or_asked("tiphys status")? {
+            TailLine::Record(record) if shown.contains(&record.id) => {}
+            TailLine::Record(record) => printer.print(&record, false)?,
+            TailLine::Dropped { dropped, node } => {
+                output::warning(&format!(
+                    "{dropped} records of {node} were passed over: this reader is too slow"
+                ));
+            }
+            TailLine::Partial { partial } => warn_partial(&[partial]),
+        }
+    }
+    Err(Failure::new("the server ended the stream", "tiphys status, then the same command again"))
+}
+
+fn warn_partial(missing: &[NodeError]) {
+    for node in missing {
+        output::warning(&format!("{} is missing from this answer: {}", node.node, node.error));
+    }
+}

@@ -1,0 +1,64 @@
+//! Records page by page: the newest few oldest first, or all from the oldest on without
+//! holding more than a page.
+
+use tiphys_logging::{
+    client,
+    wire::{LogRecord, MAX_LIMIT, NodeError, SearchRequest},
+};
+
+use super::warn_partial;
+use crate::failure::{OrAsked, Outcome};
+
+/// A search that is asked on.
+pub struct Pages<'a> {
+    client: &'a kube::Client,
+    request: SearchRequest,
+    /// `None`: all there are.
+    limit: Option<usize>,
+    more: bool,
+    /// What was said to be missing is said once.
+    told: Vec<NodeError>,
+}
+
+impl<'a> Pages<'a> {
+    /// `limit` counts from the newest record; all are given when there is none.
+    pub fn new(client: &'a kube::Client, request: SearchRequest, limit: Option<usize>) -> Self {
+        Self { client, request, limit, more: true, told: Vec::new() }
+    }
+
+    /// The next records, oldest first; `None` after the last.
+    ///
+    /// # Errors
+    /// The server refuses, or can't be reached.
+    pub async fn next(&mut self, next: &str) -> Outcome<Option<Vec<LogRecord>>> {
+        if !std::mem::take(&mut self.more) {
+            return Ok(None);
+        }
+        let Some(limit) = self.limit else {
+            self.request.oldest_first = true;
+            let records = self.page(MAX_LIMIT, next).await?;
+            self.more = self.request.cursor.is_some();
+            return Ok(Some(records));
+        };
+        let mut newest = Vec::new();
+        while newest.len() < limit {
+            newest.extend(self.page((limit - newest.len()).min(MAX_LIMIT), next).await?);
+            if self.request.cursor.is_none() {
+                break;
+            }
+        }
+        newest.reverse();
+        Ok(Some(newest))
+    }
+
+    async fn page(&mut self, limit: usize, next: &str) -> Outcome<Vec<LogRecord>> {
+        self.request.limit = Some(limit);
+        let answer = client::search(self.client, &self.request).await.or_asked(next)?;
+        let untold: Vec<_> =
+            answer.partial.into_iter().filter(|missing| !self.told.contains(missing)).collect();
+        warn_partial(&untold);
+        self.told.extend(untold);
+        self.request.cursor = answer.cursor;
+        Ok(answer.records)
+    }
+}

@@ -1,0 +1,200 @@
+//! What of all logs is asked for: options as one query. Pure; [`super::workload`] asks
+//! the API what a name stands for.
+
+use tiphys_logging::query::{self, Expr, Text, Value, compile::OF_LABEL};
+
+use crate::failure::{Failure, Outcome};
+
+const NEXT: &str = "tiphys logs --help";
+
+/// Options that narrow a search.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Scope {
+    /// Only Pods with this name; * and ? are wildcards, /web-[ab]/ is a regular expression
+    #[arg(long = "pod", value_name = "PATTERN")]
+    pods: Vec<String>,
+    /// Only containers with this name, as with --pod
+    #[arg(short, long = "container", value_name = "PATTERN")]
+    containers: Vec<String>,
+    /// Only Pods with these labels, as kubectl takes them: app=web,tier!=cache
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Only records of this level or graver: debug, info, warn, error, fatal
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+}
+
+impl Scope {
+    /// The user's query, within what the options leave.
+    ///
+    /// # Errors
+    /// The query or an option is wrong; the message points at the place.
+    pub fn query(&self, text: &str, workload: Option<Expr>) -> Outcome<Expr> {
+        let mut parts = vec![parsed(text)?];
+        parts.extend(workload);
+        parts.extend(self.selector.as_deref().map(selector).transpose()?);
+        for (name, patterns) in [("pod", &self.pods), ("container", &self.containers)] {
+            if !patterns.is_empty() {
+                let any = patterns.iter().map(|pattern| field(name, pattern));
+                parts.push(Expr::or(any.collect::<Outcome<_>>()?));
+            }
+        }
+        if let Some(level) = &self.level {
+            parts.push(parsed(&format!("level:>={level}"))?);
+        }
+        parts.retain(|part| *part != Expr::All);
+        Ok(if parts.is_empty() { Expr::All } else { Expr::and(parts) })
+    }
+}
+
+fn parsed(text: &str) -> Outcome<Expr> {
+    query::parse(text).map_err(|error| Failure::usage(error, NEXT))
+}
+
+/// `name:pattern`, where the pattern is one value.
+fn field(name: &str, pattern: &str) -> Outcome<Expr> {
+    match parsed(&format!("{name}:{pattern}"))? {
+        field @ Expr::Field { .. } => Ok(field),
+        _ => Err(Failure::usage(format!("`{pattern}` is no pattern of one {name}"), NEXT)),
+    }
+}
+
+/// A label that is one of these values.
+pub fn label(key: &str, values: &[&str]) -> Expr {
+    let escaped = |value: &&str| value.replace('.', r"\.");
+    let values: Vec<_> = values.iter().map(escaped).collect();
+    Expr::Field {
+        name: format!("{OF_LABEL}{key}"),
+        value: Value::Regex(format!("^(?:{})$", values.join("|"))),
+    }
+}
+
+pub fn has_label(key: &str) -> Expr {
+    Expr::Field { name: format!("{OF_LABEL}{key}"), value: Value::Exists }
+}
+
+pub fn not(expr: Expr) -> Expr {
+    Expr::Not(Box::new(expr))
+}
+
+/// One name, taken literally.
+pub fn named(name: &str, value: &str) -> Expr {
+    Expr::Field { name: name.to_owned(), value: Value::Text(Text::Exact(value.to_owned())) }
+}
+
+/// `a=b,c!=d,e in (f, g),h notin (i),j,!k`, as kubectl reads it.
+fn selector(text: &str) -> Outcome<Expr> {
+    let parts = split(text).into_iter().map(|part| {
+        requirement(part.trim()).ok_or_else(|| {
+            Failure::usage(
+                format!("`{}` is no requirement of a label", part.trim()),
+                "write them as app=web, tier!=cache, tier in (a, b), tier notin (a), app or !app",
+            )
+        })
+    });
+    Ok(Expr::and(parts.collect::<Outcome<_>>()?))
+}
+
+/// At the commas that are in no bracket.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0i32);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                parts.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
+fn requirement(text: &str) -> Option<Expr> {
+    let word = |text: &str| -> Option<String> {
+        let text = text.trim();
+        let sound = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        sound.then(|| text.to_owned())
+    };
+    let key = |text: &str| word(text).filter(|key| !key.is_empty());
+    if let Some((before, values)) = text.split_once('(') {
+        let values: Vec<String> = values.strip_suffix(')')?.split(',').map(word).collect::<Option<_>>()?;
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        let mut words = before.split_whitespace();
+        let (name, operator) = (key(words.next()?)?, words.next()?);
+        let held = label(&name, &values);
+        return match (operator, words.next()) {
+            ("in", None) => Some(held),
+            ("notin", None) => Some(not(held)),
+            _ => None,
+        };
+    }
+    if let Some((name, value)) = text.split_once("!=") {
+        return Some(not(label(&key(name)?, &[&word(value)?])));
+    }
+    if let Some((name, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
+        return Some(label(&key(name)?, &[&word(value)?]));
+    }
+    match text.strip_prefix('!') {
+        Some(name) => Some(not(has_label(&key(name)?))),
+        None => Some(has_label(&key(text)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope { pods: Vec::new(), containers: Vec::new(), selector: None, level: None }
+    }
+
+    fn shown(scope: &Scope, text: &str) -> String {
+        match scope.query(text, None) {
+            Ok(query) => {
+                assert_eq!(query::parse(&query.to_string()).as_ref(), Ok(&query), "{query}");
+                query.to_string()
+            }
+            Err(failure) => failure.message(),
+        }
+    }
+
+    #[test]
+    fn options_narrow_the_query() {
+        let check = |scope: Scope, text: &str, expected: &str| assert_eq!(shown(&scope, text), expected);
+        check(scope(), "", "*");
+        check(scope(), "a OR b", "a OR b");
+        let warn = Scope { level: Some("warn".into()), ..scope() };
+        check(warn.clone(), "a OR b", "(a OR b) AND level:>=warn");
+        check(warn, "", "level:>=warn");
+        let pods = Scope { pods: vec!["web-*".into(), "/^db-[01]$/".into()], ..scope() };
+        check(pods, "x", r"x AND (pod:web\-* OR pod:/^db-[01]$/)");
+        check(Scope { containers: vec!["app".into()], ..scope() }, "", "container:app");
+        check(Scope { pods: vec!["a b".into()], ..scope() }, "", "`a b` is no pattern of one pod");
+        assert!(shown(&Scope { level: Some("loud".into()), ..scope() }, "").contains("no level"));
+        assert!(shown(&scope(), "(a").contains("not closed"));
+    }
+
+    #[test]
+    fn selectors_are_those_of_kubectl() {
+        let check = |text: &str, expected: &str| {
+            let scope = Scope { selector: Some(text.into()), ..scope() };
+            assert_eq!(shown(&scope, ""), expected, "{text}");
+        };
+        check("app=web", "@label.app:/^(?:web)$/");
+        check("app==web , tier!=cache", "@label.app:/^(?:web)$/ AND NOT @label.tier:/^(?:cache)$/");
+        check(
+            "app.kubernetes.io/name in (a.b, c),x",
+            r"@label.app.kubernetes.io/name:/^(?:a\.b|c)$/ AND @label.x:*",
+        );
+        check("t notin (a),!x", "NOT @label.t:/^(?:a)$/ AND NOT @label.x:*");
+        check("a=", "@label.a:/^(?:)$/");
+        for wrong in ["", "a=b c", "=b", "a in b", "a in (b", "a among (b)", "!"] {
+            let scope = Scope { selector: Some(wrong.into()), ..scope() };
+            assert!(shown(&scope, "").contains("is no requirement"), "{wrong}");
+        }
+    }
+}
