@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! on every node, `collector`:  tail -> parse -> block -> index -> search -> serve
-//! on the server, `root`:       authorize, ask every collector, merge
+//! on the server, `root`:       authorize, ask every collector and the archive, merge
+//!                `archive`:    takes the nodes' splits, keeps and searches them
 //! on the command line:         client, render
 //! ```
 //!
 //! It meets the kubelet only through the CRI log files under /var/log/pods, so it
 //! runs beside any kubelet. `query` is the language; `wire` the JSON shapes.
 
+pub mod archive;
 pub mod block;
 pub mod client;
 pub mod collector;

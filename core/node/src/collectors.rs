@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, runtime::watcher};
 use tiphys_api::names::{COLLECTOR_APP, COLLECTOR_PORT, SYSTEM_NAMESPACE};
@@ -40,6 +41,9 @@ impl CollectorPods {
 #[async_trait]
 impl Collectors for CollectorPods {
     async fn list(&self) -> Vec<Collector> {
+        // A node that is not known yet is not one that is gone.
+        self.nodes.ready().await;
+        self.pods.ready().await;
         let pods = self.pods.list();
         self.nodes
             .list()
@@ -51,6 +55,11 @@ impl Collectors for CollectorPods {
             })
             .chain(self.server.clone())
             .collect()
+    }
+
+    fn changes(&self) -> BoxStream<'static, ()> {
+        let (nodes, pods) = (self.nodes.changes().map(drop), self.pods.changes().map(drop));
+        futures::stream::select(nodes, pods).boxed()
     }
 }
 

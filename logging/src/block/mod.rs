@@ -48,6 +48,11 @@ pub fn records(block: &[u8]) -> Result<Vec<Record>, CorruptBlock> {
     Reader::open(block)?.records()
 }
 
+/// The version of a block's form.
+pub fn version(block: &[u8]) -> Option<u8> {
+    block.strip_prefix(&writer::MAGIC)?.first().copied()
+}
+
 /// What a block has, for skipping it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockHead {

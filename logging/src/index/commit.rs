@@ -12,8 +12,9 @@ use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use super::{
     IndexError, Split, Store,
-    manifest::{Manifest, SplitEntry},
+    manifest::{Manifest, SplitEntry, joined},
     split::SplitWriter,
+    store::State,
 };
 use crate::{block::SealedBlock, tail::StreamCheckpoint, time, wal::Mark};
 
@@ -63,11 +64,31 @@ impl Store {
             next.splits.push(entry);
             Some(split)
         };
+        self.turn(&mut manifest, next, |state| {
+            state.committing.clear();
+            state.splits.extend(split.map(Arc::new));
+        })
+    }
+
+    /// Makes a manifest count: durable first, then for searches, all of it at once.
+    pub(super) fn turn(
+        &self,
+        manifest: &mut Manifest,
+        next: Manifest,
+        change: impl FnOnce(&mut State),
+    ) -> Result<(), IndexError> {
         next.store(&self.directory)?;
-        *manifest = next;
+        let moved = manifest.splits != next.splits;
         let mut state = self.state.write();
-        state.committing.clear();
-        state.splits.extend(split.map(Arc::new));
+        change(&mut state);
+        if moved {
+            state.holds = next.holds();
+        }
+        drop(state);
+        *manifest = next;
+        if moved {
+            self.changed.send_modify(|version| *version += 1);
+        }
         Ok(())
     }
 
@@ -89,13 +110,17 @@ impl Store {
             records += u64::from(block.head.count);
             raw_bytes += block.head.raw_bytes;
         }
-        writer.finish()?;
+        let files = writer.finish()?;
         let splits = self.directory.join("splits");
         fs::File::open(&splits)
             .and_then(|dir| dir.sync_all())
             .map_err(IndexError::io("can't sync", &splits))?;
-        let disk_bytes = bytes_below(&path).map_err(IndexError::io("can't measure", &path))?;
-        Ok((Split::open(id, &path)?, SplitEntry { id, created, records, raw_bytes, disk_bytes }))
+        let disk_bytes = files.iter().map(|file| file.size).sum();
+        let entry =
+            SplitEntry { id, created, records, raw_bytes, disk_bytes, files, ..SplitEntry::default() };
+        let split = Split::open(id, &path)?;
+        split.trust_words();
+        Ok((split, entry))
     }
 
     /// Opens what the manifest lists, sets aside what is damaged, deletes the rest.
@@ -123,27 +148,40 @@ impl Store {
 
     /// Moves a damaged split out of the way and names it; the others go on answering.
     pub fn set_aside(&self, id: u64, why: &IndexError) -> Result<(), IndexError> {
+        if self.is_read_only() {
+            let mut state = self.state.write();
+            state.splits.retain(|split| split.id != id);
+            state.broken.insert(id, why.to_string());
+            return Ok(());
+        }
         let mut manifest = self.manifest.lock();
-        let Some(at) = manifest.splits.iter().position(|split| split.id == id) else { return Ok(()) };
-        let lost = manifest.splits.remove(at);
-        manifest.store(&self.directory)?;
-        let (from, to) = (self.split_path(id), self.directory.join("broken").join(id.to_string()));
-        let moved = fs::rename(&from, &to);
-        let sentence =
-            format!("split {id} with {} records was set aside as {}: {why}", lost.records, to.display());
-        tracing::error!(split = id, records = lost.records, error = %why, ?moved, "split is damaged and was set aside");
-        let mut state = self.state.write();
-        state.splits.retain(|split| split.id != id);
-        state.broken.insert(id, sentence);
+        let Some(lost) = manifest.splits.iter().find(|split| split.id == id) else { return Ok(()) };
+        let records = lost.records;
+        let to = self.directory.join("broken").join(id.to_string());
+        let sentence = format!("split {id} with {records} records was set aside as {}: {why}", to.display());
+        let mut next = manifest.clone();
+        next.splits.retain(|split| split.id != id);
+        self.turn(&mut manifest, next, |state| {
+            state.splits.retain(|split| split.id != id);
+            state.broken.insert(id, sentence);
+            // The archive may have it whole.
+            state.departures += 1;
+        })?;
+        let moved = fs::rename(self.split_path(id), &to);
+        tracing::error!(split = id, records, error = %why, ?moved, "split is damaged and was set aside");
         Ok(())
     }
 }
 
 impl Manifest {
+    /// All splits whose records are here.
+    pub(super) fn holds(&self) -> Arc<Vec<(u64, u64)>> {
+        Arc::new(joined(self.splits.iter().flat_map(SplitEntry::family)))
+    }
+
     /// Takes in splits found on disk when the list of them was lost.
     pub(super) fn adopt(&mut self, ids: &[u64]) {
-        let entry =
-            |id: &u64| SplitEntry { id: *id, created: time::now(), records: 0, raw_bytes: 0, disk_bytes: 0 };
+        let entry = |id: &u64| SplitEntry { id: *id, created: time::now(), ..SplitEntry::default() };
         self.splits = ids.iter().map(entry).collect();
         self.next = ids.iter().max().map_or(0, |id| id + 1);
     }

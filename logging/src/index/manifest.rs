@@ -29,9 +29,36 @@ pub struct Manifest {
     /// Of what came by a door.
     #[serde(default)]
     pub wal: Mark,
+    /// Tells this index from another that the node had before, or has after a loss: split
+    /// numbers begin anew there.
+    #[serde(default)]
+    pub store: String,
+    /// What was ordered to be deleted and may still be in splits or log files.
+    #[serde(default)]
+    pub deletions: Vec<Deletion>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Records of a namespace that are to be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    pub namespace: String,
+    /// Those of an earlier time, nanoseconds.
+    pub before: i64,
+    /// When it was ordered.
+    pub ordered: i64,
+}
+
+/// A file of a split, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Below the split's directory: `blocks`, `words/...`.
+    pub name: String,
+    pub size: u64,
+    /// CRC-32.
+    pub crc: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SplitEntry {
     pub id: u64,
     /// When its newest part was committed; retention counts from here, because a
@@ -42,6 +69,33 @@ pub struct SplitEntry {
     pub raw_bytes: u64,
     /// Bytes of all its files.
     pub disk_bytes: u64,
+    /// Absent from splits of versions that didn't sum them up.
+    #[serde(default)]
+    pub files: Vec<FileSum>,
+    /// The splits whose records are in it, also of merges before, first to last of each run.
+    #[serde(default)]
+    pub ancestors: Vec<(u64, u64)>,
+}
+
+impl SplitEntry {
+    /// It and what it was made of.
+    pub fn family(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.ancestors.iter().copied().chain([(self.id, self.id)])
+    }
+}
+
+/// As few runs as say the same, ascending.
+pub fn joined(runs: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = runs.collect();
+    runs.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (first, last) in runs {
+        match joined.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
 }
 
 impl Manifest {
@@ -93,4 +147,20 @@ pub fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), Index
         File::open(directory)?.sync_all()
     };
     write().map_err(IndexError::io("can't write", &path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_joined() {
+        let check = |runs: &[(u64, u64)], expected: &[(u64, u64)]| {
+            assert_eq!(joined(runs.iter().copied()), expected);
+        };
+        check(&[], &[]);
+        check(&[(3, 3), (1, 1), (2, 2), (9, 9)], &[(1, 3), (9, 9)]);
+        check(&[(1, 8), (2, 3), (10, 10)], &[(1, 8), (10, 10)]);
+        check(&[(0, u64::MAX), (5, 6)], &[(0, u64::MAX)]);
+    }
 }

@@ -11,7 +11,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{IndexError, Split, Store, manifest::SplitEntry};
+use super::{
+    IndexError, Split, Store,
+    manifest::{SplitEntry, joined},
+};
 use crate::{
     block::{self, OpenBlock, SealedBlock},
     record::StreamInfo,
@@ -73,9 +76,12 @@ impl Store {
             if expired.is_empty() {
                 return Ok(());
             }
-            manifest.splits.retain(|split| !expired.contains(&split.id));
-            manifest.store(&self.directory)?;
-            self.state.write().splits.retain(|split| !expired.contains(&split.id));
+            let mut next = manifest.clone();
+            next.splits.retain(|split| !expired.contains(&split.id));
+            self.turn(&mut manifest, next, |state| {
+                state.splits.retain(|split| !expired.contains(&split.id));
+                state.departures += 1;
+            })?;
             expired
         };
         self.delete(&expired);
@@ -98,7 +104,7 @@ impl Store {
         self.namespace_table().retain(&namespaces);
     }
 
-    fn swap(&self, old: &[u64], split: Split, entry: SplitEntry) -> Result<(), IndexError> {
+    fn swap(&self, old: &[u64], split: Split, mut entry: SplitEntry) -> Result<(), IndexError> {
         {
             let mut manifest = self.manifest.lock();
             // One of them was set aside or expired meanwhile: then the merge doesn't count.
@@ -108,12 +114,15 @@ impl Store {
                 self.delete(&[entry.id]);
                 return Ok(());
             }
-            manifest.splits.retain(|split| !old.contains(&split.id));
-            manifest.splits.push(entry);
-            manifest.store(&self.directory)?;
-            let mut state = self.state.write();
-            state.splits.retain(|split| !old.contains(&split.id));
-            state.splits.push(Arc::new(split));
+            let mut next = manifest.clone();
+            let (gone, kept) = next.splits.drain(..).partition::<Vec<_>, _>(|split| old.contains(&split.id));
+            entry.ancestors = joined(gone.iter().flat_map(SplitEntry::family));
+            next.splits = kept;
+            next.splits.push(entry);
+            self.turn(&mut manifest, next, |state| {
+                state.splits.retain(|split| !old.contains(&split.id));
+                state.splits.push(Arc::new(split));
+            })?;
         }
         self.delete(old);
         Ok(())
@@ -203,7 +212,7 @@ mod tests {
 
     #[test]
     fn equals_are_merged_and_large_ones_left_alone() {
-        let split = |id, raw_bytes| SplitEntry { id, created: 0, records: 1, raw_bytes, disk_bytes: 1 };
+        let split = |id, raw_bytes| SplitEntry { id, raw_bytes, ..SplitEntry::default() };
         let small: Vec<_> = (0..9).map(|id| split(id, 1000)).collect();
         assert_eq!(choose(&small), Some((0..8).collect()));
         assert_eq!(choose(&small[..7]), None);

@@ -19,6 +19,7 @@
 mod commit;
 mod manifest;
 mod merge;
+mod publish;
 mod retention;
 mod split;
 mod store;
@@ -26,8 +27,11 @@ mod table;
 mod words;
 
 pub use commit::Pending;
+pub(crate) use manifest::joined;
+pub use manifest::{Deletion, FileSum};
+pub use publish::{Holds, is_file_name};
 pub use retention::Retention;
-pub use split::{BlockEntry, Split, StreamEntry};
+pub use split::{BlockEntry, Split, SplitWriter, StreamEntry};
 pub use store::{Snapshot, Store};
 pub use table::{NamespaceMeta, NamespaceTable, PodMeta, PodTable, Table};
 

@@ -46,8 +46,7 @@ mod tests {
 
     #[test]
     fn the_old_and_then_the_oldest_go() {
-        let split =
-            |id, created, disk_bytes| SplitEntry { id, created, records: 1, raw_bytes: 1, disk_bytes };
+        let split = |id, created, disk_bytes| SplitEntry { id, created, disk_bytes, ..SplitEntry::default() };
         let splits = [split(3, 100, 10), split(1, 50, 10), split(2, 90, 10)];
         let check = |age, bytes, expected: &[u64]| {
             let retention = Retention { age: Duration::from_nanos(age), bytes };

@@ -3,30 +3,34 @@
 //! ```text
 //! <id>/blocks   "TPSPLIT1"  (block, id filter)...  directory  footer
 //! <id>/words/   tantivy index, one document a block
-//! directory: zstd of JSON: version, streams, an entry a block
+//! directory: zstd of JSON: version, streams, an entry a block, sums of the words' files
 //! footer:    place u64, length u32, CRC-32 u32 of the directory, "TPSPEND1"
 //! ```
 //!
 //! The directory is held in memory (some 200 bytes a block), blocks and filters
-//! are read when they are needed. Each of them has a checksum.
+//! are read when they are needed. Each of them has a checksum. The words are mapped
+//! into memory: their files are read once, before the first answer from them, and
+//! compared with their sums.
 
 use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, BufWriter, Write},
     os::unix::fs::FileExt,
+    panic,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     IndexError,
+    manifest::FileSum,
     words::{WordsReader, WordsWriter},
 };
 use crate::{
-    block::{BlockHead, IdFilter, SealedBlock},
+    block::{self, BlockHead, IdFilter, SealedBlock},
     record::{Labels, StreamInfo},
 };
 
@@ -42,6 +46,9 @@ struct Directory {
     version: u32,
     streams: Vec<StreamEntry>,
     blocks: Vec<BlockEntry>,
+    /// Absent from splits of versions that didn't sum them up.
+    #[serde(default)]
+    words: Vec<FileSum>,
 }
 
 /// A stream of the split, with the labels its Pod had when it was written.
@@ -61,13 +68,23 @@ pub struct BlockEntry {
     length: u32,
     filter_length: u32,
     filter_crc: u32,
+    /// The version of the block, absent in old splits: all else of a block has checksums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u8>,
     pub head: BlockHead,
+}
+
+impl BlockEntry {
+    /// Bytes it takes on disk, without its words.
+    pub fn disk_bytes(&self) -> u64 {
+        u64::from(self.length) + u64::from(self.filter_length)
+    }
 }
 
 /// Writes a split into a directory that doesn't count until the manifest names it.
 pub struct SplitWriter {
     path: PathBuf,
-    blocks: BufWriter<File>,
+    blocks: Summed<BufWriter<File>>,
     at: u64,
     directory: Directory,
     by_key: HashMap<String, u32>,
@@ -86,13 +103,19 @@ impl SplitWriter {
         let words = path.join("words");
         fs::create_dir_all(&words).map_err(IndexError::io("can't create", &words))?;
         let file = path.join("blocks");
-        let mut blocks = BufWriter::new(File::create(&file).map_err(IndexError::io("can't create", &file))?);
+        let blocks = BufWriter::new(File::create(&file).map_err(IndexError::io("can't create", &file))?);
+        let mut blocks = Summed { inner: blocks, size: 0, crc: crc32fast::Hasher::new() };
         blocks.write_all(MAGIC).map_err(IndexError::io("can't write", &file))?;
         Ok(Self {
             path: path.to_owned(),
             blocks,
             at: MAGIC.len() as u64,
-            directory: Directory { version: VERSION, streams: Vec::new(), blocks: Vec::new() },
+            directory: Directory {
+                version: VERSION,
+                streams: Vec::new(),
+                blocks: Vec::new(),
+                words: Vec::new(),
+            },
             by_key: HashMap::new(),
             words: WordsWriter::create(&words)?,
         })
@@ -113,17 +136,21 @@ impl SplitWriter {
             length: block.data.len() as u32,
             filter_length: filter.len() as u32,
             filter_crc: crc32fast::hash(filter),
+            version: block::version(&block.data),
             head: block.head.clone(),
         });
         self.at += (block.data.len() + filter.len()) as u64;
         Ok(self.words.add(&block.words)?)
     }
 
-    /// Ends the files and makes them durable.
-    pub fn finish(mut self) -> Result<(), IndexError> {
+    /// Ends the files and makes them durable; gives all of them.
+    pub fn finish(mut self) -> Result<Vec<FileSum>, IndexError> {
         self.words.finish()?;
+        let words = self.path.join("words");
+        let mut files = sums_below(&words, "words/").map_err(IndexError::io("can't read", &words))?;
+        self.directory.words.clone_from(&files);
         let directory = serde_json::to_vec(&self.directory).map_err(IndexError::Manifest)?;
-        let write = |blocks: &mut BufWriter<File>| -> io::Result<()> {
+        let write = |blocks: &mut Summed<BufWriter<File>>| -> io::Result<()> {
             let packed = zstd::bulk::compress(&directory, 3)?;
             let mut end = Vec::with_capacity(FOOTER);
             end.extend_from_slice(&self.at.to_le_bytes());
@@ -133,11 +160,64 @@ impl SplitWriter {
             blocks.write_all(&packed)?;
             blocks.write_all(&end)?;
             blocks.flush()?;
-            blocks.get_ref().sync_all()?;
+            blocks.inner.get_ref().sync_all()?;
             sync_below(&self.path)
         };
-        write(&mut self.blocks).map_err(IndexError::io("can't write", &self.path))
+        write(&mut self.blocks).map_err(IndexError::io("can't write", &self.path))?;
+        let (size, crc) = (self.blocks.size, self.blocks.crc.finalize());
+        files.push(FileSum { name: "blocks".into(), size, crc });
+        Ok(files)
     }
+}
+
+/// Sums up what goes through.
+struct Summed<W> {
+    inner: W,
+    size: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.crc.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The files of a directory, which has no other below it, by name.
+fn sums_below(path: &Path, prefix: &str) -> io::Result<Vec<FileSum>> {
+    let mut sums = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if let Some(name) =
+            entry.file_name().to_str().filter(|_| entry.file_type().is_ok_and(|t| t.is_file()))
+        {
+            let (size, crc) = sum(&entry.path())?;
+            sums.push(FileSum { name: format!("{prefix}{name}"), size, crc });
+        }
+    }
+    sums.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(sums)
+}
+
+/// All files of a split that lies in `path`.
+pub(super) fn sums(path: &Path) -> io::Result<Vec<FileSum>> {
+    let mut sums = sums_below(&path.join("words"), "words/")?;
+    sums.extend(sums_below(path, "")?);
+    Ok(sums)
+}
+
+/// A file's size and CRC-32.
+fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut summed = Summed { inner: io::sink(), size: 0, crc: crc32fast::Hasher::new() };
+    io::copy(&mut File::open(path)?, &mut summed)?;
+    Ok((summed.size, summed.crc.finalize()))
 }
 
 /// Makes a directory and all files in it durable.
@@ -156,20 +236,46 @@ fn sync_below(path: &Path) -> io::Result<()> {
 /// An open split.
 pub struct Split {
     pub id: u64,
+    path: PathBuf,
     file: File,
     directory: Directory,
     words: WordsReader,
+    /// What is wrong with the files of the words, once somebody looked.
+    words_fault: OnceLock<Option<String>>,
 }
 
 impl Split {
     pub fn open(id: u64, path: &Path) -> Result<Self, IndexError> {
         let file = File::open(path.join("blocks")).map_err(IndexError::io("can't open", path))?;
         let directory = read_directory(id, &file).map_err(IndexError::io("can't read", path))??;
-        let words = WordsReader::open(&path.join("words"))?;
+        let damaged = |what: &str| IndexError::Damaged { split: id, what: what.into() };
+        let open = || WordsReader::open(&path.join("words"));
+        let words = panic::catch_unwind(open).map_err(|_| damaged("its words can't be opened"))??;
         if words.blocks() != directory.blocks.len() {
-            return Err(IndexError::Damaged { split: id, what: "its words are of other blocks".into() });
+            return Err(damaged("its words are of other blocks"));
         }
-        Ok(Self { id, file, directory, words })
+        let words_fault = OnceLock::new();
+        Ok(Self { id, path: path.to_owned(), file, directory, words, words_fault })
+    }
+
+    /// The files were written and summed up just now.
+    pub(super) fn trust_words(&self) {
+        self.words_fault.get_or_init(|| None);
+    }
+
+    /// Reads the files of the words and compares them with their sums, once. A dictionary
+    /// reader may take anything from bytes that are not what was written.
+    pub fn check_words(&self) -> Result<(), IndexError> {
+        let fault = self.words_fault.get_or_init(|| {
+            self.directory.words.iter().find_map(|file| match sum(&self.path.join(&file.name)) {
+                Ok(found) if found == (file.size, file.crc) => None,
+                Ok(_) => Some(format!("the checksum of {} is wrong", file.name)),
+                // Merged away while somebody still searches it: what is mapped stays.
+                Err(_) if !self.path.join("blocks").exists() => None,
+                Err(error) => Some(format!("{} can't be read: {error}", file.name)),
+            })
+        });
+        fault.as_ref().map_or(Ok(()), |fault| Err(self.damaged(fault)))
     }
 
     pub fn streams(&self) -> &[StreamEntry] {
@@ -183,7 +289,11 @@ impl Split {
     /// The compressed block, to be read by [`crate::block::records`].
     pub fn read_block(&self, at: usize) -> Result<Vec<u8>, IndexError> {
         let entry = &self.directory.blocks[at];
-        self.read(entry.at, entry.length)
+        let block = self.read(entry.at, entry.length)?;
+        if entry.version.is_some() && entry.version != block::version(&block) {
+            return Err(self.damaged("a block's version is another"));
+        }
+        Ok(block)
     }
 
     /// The filter of the block's ids.
@@ -196,6 +306,7 @@ impl Split {
 
     /// The blocks that have the word, ascending.
     pub fn blocks_with(&self, word: &[u8]) -> Result<Vec<u32>, IndexError> {
+        self.check_words()?;
         Ok(self.words.blocks_with(word)?)
     }
 

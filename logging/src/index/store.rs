@@ -7,11 +7,13 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File, TryLockError},
+    hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::watch;
 
 use super::{
     IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES, Split,
@@ -21,6 +23,7 @@ use crate::{
     block::{OpenBlock, SealedBlock},
     record::StreamInfo,
     tail::{Batch, StreamCheckpoint},
+    time,
     wal::Mark,
 };
 
@@ -33,8 +36,11 @@ pub struct Store {
     pub(super) retention: Retention,
     pods: PodTable,
     namespaces: NamespaceTable,
-    /// Locked while the store lives; the kernel unlocks it when the process dies.
-    _lock: File,
+    /// Counts what happens to splits.
+    pub(super) changed: watch::Sender<u64>,
+    /// Locked while the store lives; the kernel unlocks it when the process dies. `None`: what is
+    /// here belongs to the archive, and nothing is written.
+    lock: Option<File>,
 }
 
 #[derive(Default)]
@@ -50,6 +56,12 @@ pub(super) struct State {
     pub broken: BTreeMap<u64, String>,
     /// Of the write-ahead log, what was appended.
     pub wal: Mark,
+    /// Splits whose records are here, also those that became others.
+    pub holds: Arc<Vec<(u64, u64)>>,
+    /// Counts how often records went for good.
+    pub departures: u64,
+    /// See [`Manifest::store`].
+    pub store: String,
 }
 
 /// All records at one moment. While it lives no record can be appended.
@@ -71,18 +83,45 @@ impl Store {
         if damaged {
             manifest.adopt(&super::commit::numbered(&directory.join("splits"))?);
         }
+        if manifest.store.is_empty() {
+            manifest.store = format!("{:016x}", RandomState::new().build_hasher().finish());
+            manifest.store(directory)?;
+        }
         let (streams, wal) = (manifest.streams.clone(), manifest.wal);
+        let (holds, name) = (manifest.holds(), manifest.store.clone());
         let store = Self {
             directory: directory.to_owned(),
-            state: RwLock::new(State { wal, ..State::default() }),
+            state: RwLock::new(State { wal, holds, store: name, ..State::default() }),
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
             namespaces: NamespaceTable::open(directory)?,
-            _lock: lock,
+            // Not what a server may remember of the process before.
+            changed: watch::Sender::new(time::now().cast_unsigned()),
+            lock: Some(lock),
         };
         store.open_splits(damaged)?;
         Ok((store, streams))
+    }
+
+    /// Splits that lie somewhere else, to be searched and never written.
+    pub fn of_splits(splits: Vec<Arc<Split>>) -> Self {
+        let state = State { splits, ..State::default() };
+        Self {
+            directory: PathBuf::new(),
+            state: RwLock::new(state),
+            manifest: Mutex::default(),
+            retention: Retention::default(),
+            pods: PodTable::in_memory(),
+            namespaces: NamespaceTable::in_memory(),
+            changed: watch::Sender::new(0),
+            lock: None,
+        }
+    }
+
+    /// Whether splits here are another's.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// What is known of Pods.

@@ -97,7 +97,18 @@ struct Entries<M> {
     changed: bool,
 }
 
+impl<M> Default for Entries<M> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), changed: false }
+    }
+}
+
 impl<M: Meta> Table<M> {
+    /// One that is never written.
+    pub fn in_memory() -> Self {
+        Self { directory: PathBuf::new(), entries: RwLock::default(), news: Notify::new() }
+    }
+
     /// The table in a directory. One that can't be read begins empty: labels
     /// also stand in the splits.
     pub fn open(directory: &Path) -> Result<Self, IndexError> {

@@ -1,28 +1,17 @@
 //! One question to every collector at once, and the answers in one.
 //!
-//! Bounds: one connection pool, [`super::LogRoot::with_deadline`] a node, and
-//! [`MAX_ANSWER`] bytes an answer. A node over any of them is named in `partial`.
+//! Whom a question goes to, and within which bounds, see [`super::source`].
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use bytes::Bytes;
-use futures::future::join_all;
-use http::{Method, Request, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use serde::de::DeserializeOwned;
 use tiphys_api::auth::UserInfo;
 
 use super::{
     Collector, LogRoot, RootError, Scope,
     allow::{self, Decision},
-    merge,
+    merge, source,
 };
 use crate::{
     query, time,
@@ -31,18 +20,6 @@ use crate::{
         NodeError, NodeRequest, Order, SearchAnswer, SearchRequest,
     },
 };
-
-/// The most that one collector's answer may weigh.
-const MAX_ANSWER: usize = 64 << 20;
-
-pub(super) type Http = Client<HttpConnector, Full<Bytes>>;
-
-pub(super) fn client() -> Http {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(Duration::from_secs(3)));
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(60)).build(connector)
-}
 
 pub(super) async fn search(
     root: &LogRoot,
@@ -188,68 +165,11 @@ pub(super) async fn ask_all<T: DeserializeOwned>(
     path: &'static str,
     request: Option<&NodeRequest>,
 ) -> Answers<T> {
-    join_all(collectors.iter().map(async |collector| {
-        let asked = ask(&root.http, collector, path, request);
-        let answer = match tokio::time::timeout(root.deadline, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {:?}", root.deadline)),
-        };
-        (collector.node.clone(), answer)
-    }))
-    .await
-}
-
-async fn ask<T: DeserializeOwned>(
-    http: &Http,
-    collector: &Collector,
-    path: &str,
-    request: Option<&NodeRequest>,
-) -> Result<T, String> {
-    let response = send(http, collector, path, request).await?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
-    if !status.is_success() {
-        return Err(format!("collector answered {status}: {}", String::from_utf8_lossy(&body).trim()));
-    }
-    serde_json::from_slice(&body).map_err(|error| format!("the answer can't be read: {error}"))
-}
-
-/// One request to a collector: POST with a body, GET without. Errors are sentences.
-pub(super) async fn send(
-    http: &Http,
-    collector: &Collector,
-    path: &str,
-    request: Option<&NodeRequest>,
-) -> Result<http::Response<hyper::body::Incoming>, String> {
-    let Some(address) = collector.address else {
-        return Err("no collector is ready on the node".into());
+    let answers = source::ask_all(root, collectors, path, request).await;
+    let read = |bytes: Bytes| {
+        serde_json::from_slice(&bytes).map_err(|error| format!("the answer can't be read: {error}"))
     };
-    let request = http_request(address, &collector.token, path, request)?;
-    http.request(request).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        format!("collector at {address} can't be reached: {error}{cause}")
-    })
-}
-
-fn http_request(
-    address: SocketAddr,
-    token: &str,
-    path: &str,
-    request: Option<&NodeRequest>,
-) -> Result<Request<Full<Bytes>>, String> {
-    let body = match request {
-        Some(request) => serde_json::to_vec(request).map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
-    let method = if request.is_some() { Method::POST } else { Method::GET };
-    Request::builder()
-        .method(method)
-        .uri(format!("http://{address}{path}"))
-        .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body.into()))
-        .map_err(|error| error.to_string())
+    answers.into_iter().map(|(node, answer)| (node, answer.and_then(read))).collect()
 }
 
 pub(super) fn node_error(node: &str, error: String) -> NodeError {

@@ -1,8 +1,8 @@
 //! Search over all nodes: what the API server mounts at `/tiphys/v1/logs/`.
 //!
 //! ```text
-//! request -> allow (namespaces the user may read) -> fan out to every collector, at once,
-//!            with a deadline -> merge newest first -> answer, naming the nodes that are missing
+//! request -> allow (namespaces the user may read) -> fan out to every collector, at once, with a
+//!            deadline, and to the archive -> merge newest first -> answer, naming what is missing
 //! ```
 //!
 //! A user sees the records of a namespace who may `get pods/log` in it; the
@@ -14,17 +14,20 @@ mod context;
 mod fanout;
 mod http;
 mod merge;
+mod source;
 mod stats;
 mod tail;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
 use tiphys_api::{
     auth::{SharedAuthorizer, UserInfo},
     serve::Handler,
 };
 
+use crate::archive::Archive;
 use crate::wire::{
     ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
     SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
@@ -32,6 +35,7 @@ use crate::wire::{
 pub use allow::Scope;
 pub(crate) use http::ndjson;
 pub(crate) use merge::top;
+pub(crate) use source::{Http, ask, http, send};
 
 /// The path that the routes are below.
 pub const PREFIX: &str = "/tiphys/v1/logs";
@@ -51,6 +55,11 @@ pub struct Collector {
 pub trait Collectors: Send + Sync + 'static {
     /// One entry a node, of every node that should have a collector.
     async fn list(&self) -> Vec<Collector>;
+
+    /// Turns when the list may be another, from now on. Without it the list is what it was.
+    fn changes(&self) -> BoxStream<'static, ()> {
+        futures::stream::pending().boxed()
+    }
 }
 
 /// Why a request got no answer at all.
@@ -72,14 +81,27 @@ pub enum RootError {
 pub struct LogRoot {
     collectors: Arc<dyn Collectors>,
     authorizer: SharedAuthorizer,
-    http: fanout::Http,
+    http: Http,
     deadline: Duration,
+    archive: Option<Archive>,
 }
 
 impl LogRoot {
     /// Asks the collectors that `collectors` lists, on behalf of users whom `authorizer` knows.
     pub fn new(collectors: Arc<dyn Collectors>, authorizer: SharedAuthorizer) -> Self {
-        Self { collectors, authorizer, http: fanout::client(), deadline: Duration::from_secs(10) }
+        Self {
+            collectors,
+            authorizer,
+            http: source::http(),
+            deadline: Duration::from_secs(10),
+            archive: None,
+        }
+    }
+
+    /// Asks this archive for what the nodes have no more.
+    pub fn with_archive(mut self, archive: Archive) -> Self {
+        self.archive = Some(archive);
+        self
     }
 
     /// How long a node may take; 10 s unless set.

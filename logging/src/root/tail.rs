@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tiphys_api::auth::UserInfo;
 use tiphys_lifecycle::Backoff;
 
-use super::{Collector, LogRoot, RootError, fanout};
+use super::{Collector, LogRoot, RootError, fanout, source};
 use crate::wire::{NodeRequest, SearchRequest, TailLine};
 
 /// A line longer than this breaks the connection: no record is that long.
@@ -106,7 +106,7 @@ impl NodeTail {
     async fn advance(&mut self) -> Result<(), String> {
         let Some(connection) = &mut self.connection else {
             let response =
-                fanout::send(&self.root.http, &self.collector, "/v1/tail", Some(&self.request)).await?;
+                source::send(&self.root.http, &self.collector, "/v1/tail", Some(&self.request)).await?;
             if !response.status().is_success() {
                 return Err(format!("collector answered {}", response.status()));
             }

@@ -4,12 +4,15 @@
 //! POST /v1/search  /v1/histogram  /v1/facets  /v1/stats    NodeRequest -> answer
 //! POST /v1/tail                                 NodeRequest -> NDJSON, until the reader leaves
 //! GET  /v1/namespaces                           those that have records
+//! GET  /v1/splits  /v1/splits/ID/FILE           for the archive
 //! GET  /metrics                                 all of the above want the bearer token
 //! GET  /healthz                                 open
 //! ```
 //!
 //! Who may see what is decided by the root; a collector trusts whoever has the
 //! token. Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
+
+mod splits;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -81,11 +84,9 @@ impl Service {
     }
 
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/v1/search", post(search))
-            .route("/v1/histogram", post(histogram))
-            .route("/v1/facets", post(facets))
-            .route("/v1/stats", post(stats))
+        questions()
+            .layer(middleware::from_fn_with_state(self.clone(), splits::name_holds))
+            .merge(splits::routes())
             .route("/v1/tail", post(tail))
             .route("/v1/namespaces", get(namespaces))
             .route("/metrics", get(metrics))
@@ -93,6 +94,20 @@ impl Service {
             .layer(middleware::from_fn_with_state(self.clone(), authenticate))
             .route("/healthz", get(|| async { "ok" }))
             .with_state(self)
+    }
+
+    /// Only the questions, for who needs no token: the archive, in the server's own process.
+    pub fn of_archive(store: Arc<Store>, node: &str, archive: &Shared) -> Router {
+        let service = Self {
+            store,
+            hub: Arc::default(),
+            metrics: archive.metrics.clone(),
+            node: node.to_owned(),
+            token: [0; 32],
+            queries: archive.queries.clone(),
+            tasks: archive.tasks.clone(),
+        };
+        questions().with_state(service)
     }
 
     /// Runs a query on a blocking thread, when it is its turn.
@@ -111,6 +126,28 @@ impl Service {
         });
         work.await.map_err(|_| Refusal::stopping())
     }
+}
+
+/// What all searches of an archive share.
+pub struct Shared {
+    pub metrics: Metrics,
+    pub queries: Arc<Semaphore>,
+    pub tasks: Tasks,
+}
+
+impl Shared {
+    pub fn new(tasks: &Tasks) -> Self {
+        Self { metrics: Metrics::new(), queries: Arc::new(Semaphore::new(QUERIES)), tasks: tasks.clone() }
+    }
+}
+
+/// What is asked of records, here and in the archive.
+fn questions() -> Router<Service> {
+    Router::new()
+        .route("/v1/search", post(search))
+        .route("/v1/histogram", post(histogram))
+        .route("/v1/facets", post(facets))
+        .route("/v1/stats", post(stats))
 }
 
 async fn authenticate(

@@ -22,6 +22,7 @@ mod down;
 mod holder;
 mod image;
 mod kubeconfig;
+mod log_archive;
 mod logs;
 mod server;
 mod snapshot;

@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Server {
-    /// Folder for keys, objects and metrics
+    /// Folder for keys, objects, metrics and archived logs
     #[arg(long, default_value = "/var/lib/tiphys/server")]
     pub data_dir: PathBuf,
     /// Where the API is served, by HTTPS; may be given several times
@@ -44,6 +44,8 @@ pub struct Server {
     /// Leave the log collector to somebody else
     #[arg(long)]
     pub no_collector: bool,
+    #[command(flatten)]
+    pub log_archive: super::log_archive::LogArchiveOptions,
     #[command(flatten)]
     pub authentication: super::authentication::AuthenticationOptions,
     #[command(flatten)]

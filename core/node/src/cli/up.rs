@@ -46,6 +46,9 @@ pub struct Up {
     /// Leave the user's kubeconfig alone
     #[arg(long)]
     no_kubeconfig: bool,
+    /// Where logs of all nodes are archived: see tiphys server --help
+    #[arg(long, value_name = "PLACE", value_parser = super::log_archive::parse)]
+    log_archive: Option<super::log_archive::Place>,
     /// Where to export traces by OTLP over gRPC, such as http://127.0.0.1:4317
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
@@ -139,6 +142,7 @@ impl Up {
             otlp_endpoint: self.otlp_endpoint.clone(),
             agent_args: self.agent_args.clone(),
             server_args: self.server_args.clone(),
+            log_archive: self.log_archive.as_ref().map(ToString::to_string),
         })
     }
 

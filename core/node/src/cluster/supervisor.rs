@@ -46,6 +46,8 @@ pub struct Plan {
     /// Options of every agent, and of the server, beside those that it must have.
     pub agent_args: Vec<String>,
     pub server_args: Vec<String>,
+    /// The server's --log-archive.
+    pub log_archive: Option<String>,
 }
 
 /// A cluster that is being built or runs; dropped without [`Built::take_down`] it goes on unsupervised.
@@ -152,6 +154,7 @@ impl Built {
         ];
         arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
         arguments.extend(plan.server_args.iter().cloned());
+        arguments.extend(plan.log_archive.iter().map(|place| format!("--log-archive={place}")));
         let spec = ChildSpec {
             name: "server".to_owned(),
             arguments,

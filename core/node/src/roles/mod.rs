@@ -6,6 +6,7 @@ pub mod collector;
 mod component_metrics;
 mod kernel_log;
 pub mod kubelet;
+mod logs;
 pub mod process;
 pub mod server;
 mod server_logs;

@@ -22,18 +22,16 @@ use tiphys_apiserver::{
 };
 use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
-use tiphys_logging::root::LogRoot;
 use tiphys_metrics::{FollowConfig, Metrics};
 use tiphys_network::{NodeRoutes, RoutesConfig};
 use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
-use super::{component_metrics, server_logs};
+use super::{component_metrics, logs::Logs};
 use crate::{
-    addons, authority,
+    authority,
     cli::ServerOptions,
-    collectors::CollectorPods,
     control_plane, files, kubeconfig, leader,
     log_table::LogTables,
     metric_source::{RecordDecisions, SampledMetrics},
@@ -72,7 +70,7 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     let observers = start_observers(&options, &api, &pki, &client, &shared, tasks).await?;
     let identity = leader::identity();
     let is_one_of_several = !options.store.etcd_servers.is_empty();
-    let controllers = controllers(&options, &api, &pki, &shared, &observers);
+    let controllers = controllers(&options, &api, &pki, &shared, observers);
     for (component, lease, start) in [
         ("controller-manager", "kube-controller-manager", controllers),
         ("scheduler", "kube-scheduler", scheduler(&api, &shared)),
@@ -186,14 +184,14 @@ fn server_names(options: &ServerOptions) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What one server of a cluster does: controllers and autoscaler. Each term has
-/// figures of its own.
+/// What one server of a cluster does: controllers, autoscaler, archive of logs. Each term
+/// has figures of its own.
 fn controllers(
     options: &ServerOptions,
     api: &ApiServer,
     pki: &ClusterPki,
     shared: &Shared,
-    metrics: &Arc<Metrics>,
+    observers: Observers,
 ) -> leader::Start {
     let config = tiphys_controllers::Config {
         cluster_cidr: options.cluster_cidr.clone(),
@@ -204,7 +202,7 @@ fn controllers(
         },
         token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
-    let (api, shared, metrics) = (api.clone(), shared.clone(), metrics.clone());
+    let (api, shared, Observers { metrics, logs }) = (api.clone(), shared.clone(), observers);
     Box::new(move |tasks| {
         let component = Component::new("controllers");
         let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
@@ -221,6 +219,9 @@ fn controllers(
             &component,
         );
         api.mount(component_metrics::mount(component));
+        if let Some(logs) = &logs {
+            logs.keep(tasks);
+        }
         Ok(())
     })
 }
@@ -237,6 +238,11 @@ fn scheduler(api: &ApiServer, shared: &Shared) -> leader::Start {
     })
 }
 
+struct Observers {
+    metrics: Arc<Metrics>,
+    logs: Option<Logs>,
+}
+
 /// What looks at the cluster: metrics, logs; and the host's routes to Pods.
 async fn start_observers(
     options: &ServerOptions,
@@ -245,7 +251,7 @@ async fn start_observers(
     client: &Client,
     shared: &Shared,
     tasks: &Tasks,
-) -> anyhow::Result<Arc<Metrics>> {
+) -> anyhow::Result<Observers> {
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
@@ -257,32 +263,17 @@ async fn start_observers(
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, shared.nodes.clone(), tasks);
     let mut tables: Vec<Arc<dyn tiphys_metrics::Extension>> = Vec::new();
-    if !options.no_collector {
-        let logs = start_logs(options, api, client, shared, tasks).await?;
-        tables.push(Arc::new(LogTables::new(logs)));
+    let logs = match options.no_collector {
+        true => None,
+        false => Some(Logs::start(options, api, client, shared, tasks).await?),
+    };
+    if let Some(logs) = &logs {
+        tables.push(Arc::new(LogTables::new(logs.root.clone())));
     }
     for mount in metrics.mounts(api.authorizer(), tables) {
         api.mount(mount);
     }
-    Ok(metrics)
-}
-
-async fn start_logs(
-    options: &ServerOptions,
-    api: &ApiServer,
-    client: &Client,
-    shared: &Shared,
-    tasks: &Tasks,
-) -> anyhow::Result<LogRoot> {
-    let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
-    let collectors =
-        CollectorPods::start(client, shared, token, server_logs::start(options, tasks).await?, tasks);
-    let logs = LogRoot::new(Arc::new(collectors), api.authorizer());
-    api.mount(tiphys_api::serve::Mount {
-        prefix: tiphys_logging::root::PREFIX.to_owned(),
-        handler: logs.handler(),
-    });
-    Ok(logs)
+    Ok(Observers { metrics, logs })
 }
 
 fn metrics_group() -> MountedGroup {

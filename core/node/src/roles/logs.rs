@@ -1,0 +1,75 @@
+//! A server's part in logs: search over all nodes, and the archive, which of several
+//! servers one keeps.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+use tiphys_apiserver::ApiServer;
+use tiphys_client::Shared;
+use tiphys_lifecycle::Tasks;
+use tiphys_logging::{
+    archive::{self, Archive},
+    root::{Collectors, LogRoot, PREFIX},
+};
+
+use super::server_logs;
+use crate::{addons, cli::ServerOptions, collectors::CollectorPods};
+
+pub struct Logs {
+    pub root: LogRoot,
+    archive: Option<Archive>,
+    collectors: Arc<dyn Collectors>,
+}
+
+impl Logs {
+    /// Sets the collectors up and answers what is asked of logs.
+    ///
+    /// # Errors
+    /// The place of the archive can't be opened, the server's own logs can't be read.
+    pub async fn start(
+        options: &ServerOptions,
+        api: &ApiServer,
+        client: &Client,
+        shared: &Shared,
+        tasks: &Tasks,
+    ) -> anyhow::Result<Self> {
+        let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
+        let own = server_logs::start(options, tasks).await?;
+        let collectors: Arc<dyn Collectors> =
+            Arc::new(CollectorPods::start(client, shared, token, own, tasks));
+        let archive = open_archive(options, client, tasks).await?;
+        let mut root = LogRoot::new(collectors.clone(), api.authorizer());
+        if let Some(archive) = &archive {
+            root = root.with_archive(archive.clone());
+        }
+        api.mount(tiphys_api::serve::Mount { prefix: PREFIX.to_owned(), handler: root.handler() });
+        Ok(Self { root, archive, collectors })
+    }
+
+    /// Keeps the archive, until `tasks` stops.
+    pub fn keep(&self, tasks: &Tasks) {
+        if let Some(archive) = &self.archive {
+            archive.pull(self.collectors.clone(), tasks);
+        }
+    }
+}
+
+async fn open_archive(
+    options: &ServerOptions,
+    client: &Client,
+    tasks: &Tasks,
+) -> anyhow::Result<Option<Archive>> {
+    let Some(objects) = options.log_archive.open(&options.data_dir)? else { return Ok(None) };
+    // Tells the cluster from all others, also in a place that they share.
+    let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await;
+    let namespace = namespace.context("the cluster's name in the log archive can't be had")?;
+    let config = archive::Config {
+        cluster: namespace.uid().context("a namespace has a UID")?,
+        cache: options.data_dir.join("archive/cache"),
+        cache_bytes: options.log_archive.log_archive_cache,
+    };
+    let archive = Archive::new(&objects, &config, tasks).context("logs can't be archived")?;
+    Ok(Some(archive))
+}

@@ -1,0 +1,210 @@
+//! A question to the archived splits of a node, answered as the node would.
+//!
+//! Bounds: what fits into the cache, newest first, and the time that fetching may
+//! take; what is left out is named.
+
+use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{Method, Request, header};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, wire};
+use crate::{
+    index::Store,
+    record::Position,
+    serve::Service,
+    time,
+    wire::{NodeRequest, Order},
+};
+
+/// Splits that are waited for at a time.
+const FETCHES: usize = 4;
+
+/// Which splits of a node are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    /// All but those that the node answered from.
+    Beyond {
+        store: String,
+        holds: Vec<(u64, u64)>,
+    },
+}
+
+impl Wanted {
+    fn has(&self, split: &ArchivedSplit) -> bool {
+        match self {
+            Self::All => true,
+            Self::Beyond { store, holds } => split.store != *store || !wire::contains(holds, split.id),
+        }
+    }
+}
+
+/// What there was at a moment; ask of it, so that nothing is counted twice.
+#[derive(Clone)]
+pub struct Moment(Arc<Known>);
+
+impl Moment {
+    /// Nodes that have something archived, or whose index can't be read.
+    pub fn nodes(&self) -> Vec<String> {
+        self.0.nodes.keys().chain(self.0.faults.keys()).cloned().collect()
+    }
+
+    /// What is archived of a node.
+    pub fn index(&self, node: &str) -> Option<&NodeIndex> {
+        self.0.nodes.get(node).map(|index| &**index)
+    }
+
+    /// Namespaces that have something archived.
+    pub fn namespaces(&self) -> Vec<String> {
+        let splits = self.0.nodes.values().flat_map(|index| &index.splits);
+        let names: BTreeSet<&String> = splits.flat_map(|split| &split.namespaces).collect();
+        names.into_iter().cloned().collect()
+    }
+}
+
+impl Archive {
+    /// What is archived now.
+    pub async fn moment(&self) -> Result<Moment, ArchiveError> {
+        Ok(Moment(self.inner.catalog.look().await?))
+    }
+
+    /// What a node's archived splits answer to a question (a path that collectors serve, and
+    /// its request): answers as JSON, and sentences on what is missing.
+    pub async fn ask(
+        &self,
+        moment: &Moment,
+        node: &str,
+        wanted: &Wanted,
+        path: &str,
+        request: &NodeRequest,
+        within: Duration,
+    ) -> Vec<Result<Bytes, String>> {
+        let mut answers = Vec::new();
+        if let Some(fault) = moment.0.faults.get(node) {
+            answers.push(Err(format!("what the archive has of the node can't be read: {fault}")));
+        }
+        let Some(index) = moment.0.nodes.get(node) else { return answers };
+        let mut splits: Vec<&ArchivedSplit> =
+            index.splits.iter().filter(|split| wanted.has(split) && may_have(split, request)).collect();
+        match request.order {
+            Order::Newest | Order::Last => splits.sort_unstable_by_key(|split| Reverse(split.max_time)),
+            Order::Oldest | Order::First => splits.sort_unstable_by_key(|split| split.min_time),
+        }
+        answers.extend(self.leave_out(&mut splits).map(Err));
+        // Numbers of splits mean something in one store only.
+        let mut by_store: BTreeMap<&str, Vec<ArchivedSplit>> = BTreeMap::new();
+        splits.into_iter().for_each(|split| by_store.entry(&split.store).or_default().push(split.clone()));
+        let until = Instant::now() + within;
+        for splits in by_store.into_values() {
+            answers.extend(self.ask_store(node, splits, path, request, until).await);
+        }
+        answers
+    }
+
+    /// Takes out what is too much for the cache.
+    fn leave_out(&self, splits: &mut Vec<&ArchivedSplit>) -> Option<String> {
+        let mut bytes = 0;
+        let fits = splits.iter().take_while(|split| {
+            bytes += split.bytes();
+            bytes <= self.inner.cache.limit()
+        });
+        // One at least: the cache takes any one split.
+        let n_fitting = fits.count().max(1);
+        let first_out = splits.get(n_fitting)?;
+        let (from, to) = (time::format(first_out.min_time), time::format(first_out.max_time));
+        let sentence = format!(
+            "{} archived splits were not looked into, the first with records of {from} to {to}: narrow the time range",
+            splits.len() - n_fitting
+        );
+        splits.truncate(n_fitting);
+        Some(sentence)
+    }
+
+    async fn ask_store(
+        &self,
+        node: &str,
+        splits: Vec<ArchivedSplit>,
+        path: &str,
+        request: &NodeRequest,
+        until: Instant,
+    ) -> Vec<Result<Bytes, String>> {
+        let (cache, objects) = (&self.inner.cache, self.inner.catalog.nodes());
+        let fetch = |split: ArchivedSplit| {
+            let (cache, objects, node) = (cache.clone(), objects.clone(), node.to_owned());
+            async move {
+                let got = tokio::time::timeout_at(until, cache.get(&objects, &node, &split)).await;
+                let got = got.unwrap_or_else(|_| Err(Arc::new(ArchiveError::Slow)));
+                got.map_err(|error| (split, error))
+            }
+        };
+        let fetched: Vec<_> = stream::iter(splits.clone()).map(fetch).buffered(FETCHES).collect().await;
+        let mut answers = Vec::new();
+        let mut sound = Vec::new();
+        for fetched in fetched {
+            match fetched {
+                Ok(split) => sound.push(split),
+                Err((split, error)) => answers.push(Err(missing(&split, &error))),
+            }
+        }
+        if sound.is_empty() {
+            return answers;
+        }
+        let store = Arc::new(Store::of_splits(sound));
+        answers.push(self.answer(store.clone(), node, path, request).await);
+        // Here it is the copy that is damaged, since it was sound when it came: fetched again next time.
+        for split in splits.into_iter().filter(|split| store.is_broken(split.id)) {
+            cache.forget(node, &split);
+        }
+        answers
+    }
+
+    async fn answer(
+        &self,
+        store: Arc<Store>,
+        node: &str,
+        path: &str,
+        request: &NodeRequest,
+    ) -> Result<Bytes, String> {
+        let body = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .map_err(|error| error.to_string())?;
+        let questions = Service::of_archive(store, node, &self.inner.shared);
+        let Ok(response) = questions.oneshot(request).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        match status.is_success() {
+            true => Ok(body),
+            false => Err(format!("archive answered {status}: {}", String::from_utf8_lossy(&body).trim())),
+        }
+    }
+}
+
+/// Whether a record of the split can be asked for.
+fn may_have(split: &ArchivedSplit, request: &NodeRequest) -> bool {
+    let cursor = request.cursor.as_deref().and_then(|cursor| cursor.parse::<Position>().ok());
+    let seen = |names: &Vec<String>| split.namespaces.iter().any(|namespace| names.contains(namespace));
+    request.since.is_none_or(|since| split.max_time >= since)
+        && request.until.is_none_or(|until| split.min_time < until)
+        && cursor.is_none_or(|cursor| match request.order {
+            Order::Newest => split.min_time <= cursor.time,
+            Order::Oldest => split.max_time >= cursor.time,
+            Order::Last | Order::First => true,
+        })
+        && request.namespaces.as_ref().is_none_or(seen)
+}
+
+fn missing(split: &ArchivedSplit, error: &ArchiveError) -> String {
+    let (from, to) = (time::format(split.min_time), time::format(split.max_time));
+    let records = split.records;
+    format!("{records} archived records of {from} to {to} are missing: {}", chain(error))
+}

@@ -1,0 +1,149 @@
+//! The indexes of all nodes, as the archive has them.
+//!
+//! Only one server writes ([`Catalog::change`]), and what it wrote it knows. Others
+//! look again, at most each [`FRESH`], when they are asked.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+
+use super::{ArchiveError, NodeIndex, Objects};
+
+const INDEX: &str = "index";
+/// For so long what was read counts as what is there.
+const FRESH: Duration = Duration::from_secs(5);
+/// Indexes that are read at a time.
+const READS: usize = 8;
+
+/// All nodes of the archive.
+#[derive(Default)]
+pub struct Known {
+    pub nodes: BTreeMap<String, Arc<NodeIndex>>,
+    /// Nodes whose index can't be read, and why.
+    pub faults: BTreeMap<String, String>,
+}
+
+pub struct Catalog {
+    objects: Objects,
+    known: RwLock<Arc<Known>>,
+    looked: Mutex<Option<Instant>>,
+    /// This process is the one that writes.
+    writes: AtomicBool,
+    /// One change of a node's index at a time.
+    locks: parking_lot::Mutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+impl Catalog {
+    pub fn new(objects: Objects) -> Self {
+        Self {
+            objects,
+            known: RwLock::default(),
+            looked: Mutex::default(),
+            writes: AtomicBool::new(false),
+            locks: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Where the nodes' folders are.
+    pub fn nodes(&self) -> Objects {
+        self.objects.below("nodes")
+    }
+
+    /// What there is, without a look.
+    pub fn known(&self) -> Arc<Known> {
+        self.known.read().clone()
+    }
+
+    /// What there is now.
+    pub async fn look(&self) -> Result<Arc<Known>, ArchiveError> {
+        let mut looked = self.looked.lock().await;
+        let is_fresh = match *looked {
+            Some(_) if self.writes.load(Ordering::Relaxed) => true,
+            Some(then) => then.elapsed() < FRESH,
+            None => false,
+        };
+        if !is_fresh {
+            self.read_all().await?;
+            *looked = Some(Instant::now());
+        }
+        Ok(self.known())
+    }
+
+    /// From here on nobody else writes, until what is given is dropped.
+    pub async fn begin_writing(self: &Arc<Self>) -> Result<Writing, ArchiveError> {
+        let mut looked = self.looked.lock().await;
+        self.read_all().await?;
+        *looked = Some(Instant::now());
+        self.writes.store(true, Ordering::Relaxed);
+        Ok(Writing(self.clone()))
+    }
+
+    async fn read_all(&self) -> Result<(), ArchiveError> {
+        let objects = self.nodes();
+        let names = objects.folders().await?;
+        let read = stream::iter(names).map(|node| async {
+            let found = objects.below(&node).read(INDEX).await?;
+            Ok::<_, ArchiveError>((node, found))
+        });
+        let read: Vec<_> = read.buffer_unordered(READS).try_collect().await?;
+        let mut fresh = Known::default();
+        for (node, bytes) in read {
+            // A folder without an index: of an upload that broke off, or no node's.
+            let Some(bytes) = bytes else { continue };
+            match NodeIndex::read(&bytes) {
+                Ok(index) => drop(fresh.nodes.insert(node, Arc::new(index))),
+                Err(error) => drop(fresh.faults.insert(node, error.to_string())),
+            }
+        }
+        *self.known.write() = Arc::new(fresh);
+        Ok(())
+    }
+
+    /// Replaces the index of a node, when `change` says so. An index that can't be read
+    /// is left alone.
+    pub async fn change<T>(
+        &self,
+        node: &str,
+        change: impl FnOnce(&mut NodeIndex) -> T,
+    ) -> Result<T, ArchiveError> {
+        let lock = self.locks.lock().entry(node.to_owned()).or_default().clone();
+        let _one = lock.lock().await;
+        let known = self.known();
+        if let Some(fault) = known.faults.get(node) {
+            return Err(ArchiveError::Index { node: node.to_owned(), fault: fault.clone() });
+        }
+        let before = known.nodes.get(node).cloned().unwrap_or_default();
+        let mut after = (*before).clone();
+        let result = change(&mut after);
+        if after != *before {
+            self.nodes().below(node).replace(INDEX, after.write()).await?;
+            self.publish(|known| drop(known.nodes.insert(node.to_owned(), Arc::new(after))));
+        }
+        Ok(result)
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.write();
+        let mut next = Known { nodes: known.nodes.clone(), faults: known.faults.clone() };
+        change(&mut next);
+        *known = Arc::new(next);
+    }
+}
+
+/// While it lives this process writes.
+pub struct Writing(Arc<Catalog>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.writes.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,107 @@
+//! The archive: sealed splits of all nodes in an object store, to be searched when
+//! the node has them no more, or is no more.
+//!
+//! ```text
+//! pull     the server takes each node's splits as they are sealed (collectors have no credentials):
+//!          files, checked -> index of the node, replaced at once -> what became another split is deleted
+//! catalog  the indexes of all nodes
+//! ask      a question to a node's archived splits: fetched into a bounded cache, and
+//!          answered by the handlers that answer on a node
+//! ```
+//!
+//! Of several servers one pulls. A crash at any moment leaves indexes that can be
+//! read and name only what is there; what no index names is deleted by the next pull.
+//!
+//! No record counts twice: a node's answer names the splits whose records it has (also
+//! those that were merged into others), and only the others are asked for here.
+
+mod ask;
+mod cache;
+mod catalog;
+mod index;
+mod objects;
+mod pull;
+pub mod wire;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tiphys_lifecycle::Tasks;
+
+pub use ask::{Moment, Wanted};
+pub use index::{ArchivedSplit, BadIndex, NodeIndex};
+pub use objects::{BadLocation, Location, Objects};
+
+use self::{cache::Cache, catalog::Catalog};
+use crate::{index::IndexError, serve};
+
+/// The archive of a cluster. Clones share it.
+#[derive(Clone)]
+pub struct Archive {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    catalog: Arc<Catalog>,
+    cache: Arc<Cache>,
+    shared: serve::Shared,
+}
+
+/// What an archive is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Tells the cluster from others in the same place.
+    pub cluster: String,
+    /// A folder of the server's own for splits that are searched; it is emptied.
+    pub cache: PathBuf,
+    /// Bytes that may be in it.
+    pub cache_bytes: u64,
+}
+
+/// Something about the archive failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error("the log archive can't be reached")]
+    Store(#[from] object_store::Error),
+    #[error("folder `{path}` of the log archive can't be used")]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{name}` in the log archive is not what was written")]
+    Other { name: String },
+    #[error("the log archive's index of {node} can't be used: {fault}")]
+    Index { node: String, fault: String },
+    #[error("the log archive's place `{0}` can't be used")]
+    Place(String),
+    #[error("a split of the log archive can't be read")]
+    Split(#[from] IndexError),
+    #[error("{0}")]
+    Collector(String),
+    #[error("they are still being fetched: ask again")]
+    Slow,
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Archive {
+    /// Over an object store; nothing is read yet.
+    pub fn new(objects: &Objects, config: &Config, tasks: &Tasks) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            inner: Arc::new(Inner {
+                catalog: Arc::new(Catalog::new(objects.below(&config.cluster))),
+                cache: Arc::new(Cache::new(&config.cache, config.cache_bytes, tasks)?),
+                shared: serve::Shared::new(tasks),
+            }),
+        })
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests;

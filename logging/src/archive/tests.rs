@@ -1,0 +1,217 @@
+//! The archive beside real stores behind the real door: nothing twice, nothing lost,
+//! whatever moves where, and readable after a crash at any operation.
+
+mod crash;
+mod nodes;
+
+use std::collections::BTreeSet;
+
+use tiphys_lifecycle::Tasks;
+
+use self::nodes::{Cluster, Node};
+
+/// What a question of each kind finds: bodies, and two counts.
+async fn found(cluster: &Cluster) -> (Vec<String>, u64, u64) {
+    let answer = cluster.search("*", 10_000).await;
+    assert_eq!(answer.partial, []);
+    let bodies: Vec<String> = answer.records.into_iter().map(|record| record.body).collect();
+    (bodies, cluster.histogram_count("*").await, cluster.facets_count("*").await)
+}
+
+/// All lines of all nodes, once each, newest first.
+async fn check_all(cluster: &Cluster, expected: &[&Node]) {
+    let (bodies, bars, facets) = found(cluster).await;
+    let mut lines: Vec<(i64, String)> = expected.iter().flat_map(|node| node.written()).collect();
+    lines.sort_by(|a, b| b.cmp(a));
+    assert_eq!(bodies, lines.into_iter().map(|(_, body)| body).collect::<Vec<_>>());
+    assert_eq!((bars, facets), (bodies.len() as u64, bodies.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_has_no_more_is_found_in_the_archive_and_nothing_twice() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let (one, two) = (Node::start("one", &tasks).await, Node::start("two", &tasks).await);
+    cluster.live(&[&one, &two]);
+    for round in 0..3 {
+        one.write(20);
+        two.write(10);
+        one.commit();
+        check_all(&cluster, &[&one, &two]).await;
+        cluster.pull().await;
+        two.commit();
+        check_all(&cluster, &[&one, &two]).await;
+        cluster.pull().await;
+        check_all(&cluster, &[&one, &two]).await;
+        if round == 1 {
+            // Retention takes all from the node, which has new records afterwards.
+            one.expire();
+            check_all(&cluster, &[&one, &two]).await;
+        }
+    }
+    // Eight of a size become one, here and there.
+    for _ in 0..8 {
+        two.write(5);
+        two.commit();
+        cluster.pull().await;
+    }
+    while two.store().merge().expect("merged") {}
+    check_all(&cluster, &[&one, &two]).await;
+    cluster.pull().await;
+    check_all(&cluster, &[&one, &two]).await;
+    assert!(cluster.archived("two").await < 8, "what was merged is archived merged");
+
+    // A node that is no more, and one that doesn't answer.
+    cluster.live(&[&one]);
+    check_all(&cluster, &[&one, &two]).await;
+    cluster.live_without_collector(&["two"]);
+    let answer = cluster.search("*", 10_000).await;
+    assert_eq!(answer.records.len(), one.written().len() + two.written().len());
+    assert_eq!(answer.partial.len(), 1, "{:?}", answer.partial);
+    assert_eq!(answer.partial[0].node, "two");
+    assert!(answer.partial[0].error.contains("only what is archived"), "{:?}", answer.partial);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_go_over_live_and_archived_records() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let (one, two) = (Node::start("one", &tasks).await, Node::start("two", &tasks).await);
+    for _ in 0..4 {
+        one.write(13);
+        one.commit();
+        two.write(7);
+        two.commit();
+    }
+    cluster.live(&[&one, &two]);
+    cluster.pull().await;
+    one.expire();
+    one.write(9);
+    cluster.live(&[&one]);
+    let whole: Vec<String> =
+        cluster.search("*", 10_000).await.records.into_iter().map(|record| record.id).collect();
+    assert_eq!(whole.len(), 4 * 20 + 9);
+    let (mut paged, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = cluster.page("*", 7, cursor).await;
+        paged.extend(page.records.into_iter().map(|record| record.id));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, whole);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_30_the_archive_shows_what_the_user_may_read() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    one.write(6);
+    one.commit();
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    let seen = |answer: crate::wire::SearchAnswer| -> BTreeSet<String> {
+        answer.records.into_iter().map(|record| record.namespace).collect()
+    };
+    assert_eq!(seen(cluster.search("*", 100).await).len(), 2);
+    let own = cluster.search_as("shop", "*").await;
+    assert!(own.restricted);
+    assert_eq!(seen(own), ["shop".to_string()].into());
+    assert_eq!(seen(cluster.search_as("eve", "*").await), BTreeSet::new());
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_made_anew_keeps_its_former_life_in_the_archive() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let old = Node::start("one", &tasks).await;
+    old.write(10);
+    old.commit();
+    cluster.live(&[&old]);
+    cluster.pull().await;
+    let new = Node::start("one", &tasks).await;
+    new.write(10);
+    new.commit();
+    cluster.live(&[&new]);
+    check_all(&cluster, &[&old, &new]).await;
+    cluster.pull().await;
+    check_all(&cluster, &[&old, &new]).await;
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_object_is_named_and_the_rest_answers() {
+    let tasks = Tasks::new();
+    let mut cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    for _ in 0..2 {
+        one.write(10);
+        one.commit();
+    }
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    cluster.damage("-0/blocks").await;
+    let answer = cluster.search("*", 100).await;
+    assert_eq!(answer.records.len(), 10);
+    assert_eq!(answer.partial.len(), 1);
+    assert!(answer.partial[0].error.contains("10 archived records"), "{:?}", answer.partial);
+    cluster.damage("nodes/one/index").await;
+    cluster.reopen();
+    let answer = cluster.search("*", 100).await;
+    assert_eq!(answer.records.len(), 0);
+    assert!(answer.partial[0].error.contains("index is damaged"), "{:?}", answer.partial);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_cache_answers_bit_by_bit_and_says_what_it_left_out() {
+    let tasks = Tasks::new();
+    let mut cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    for _ in 0..6 {
+        one.write(10);
+        one.commit();
+    }
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    cluster.cache_bytes = 1;
+    cluster.reopen();
+    let answer = cluster.search("*", 100).await;
+    assert_eq!(answer.records.len(), 10, "the newest split");
+    assert!(answer.partial[0].error.contains("5 archived splits"), "{:?}", answer.partial);
+    let oldest = &one.written()[0];
+    let answer = cluster.search_until("*", oldest.0 + 1).await;
+    assert_eq!(answer.records.len(), 1);
+    assert_eq!(answer.partial, []);
+    assert_eq!(cluster.cached_splits(), 1);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_archiver_takes_in_what_nodes_seal_by_itself() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    cluster.live(&[&one]);
+    cluster.archive().pull(cluster.collectors(), &tasks);
+    for splits in 1..4 {
+        one.write(5);
+        one.commit();
+        let archived = async {
+            while cluster.archived("one").await < splits {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), archived).await.expect("archived in time");
+    }
+    check_all(&cluster, &[&one]).await;
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}

@@ -1,0 +1,272 @@
+//! Nodes with a real store behind the real door, and a server's root over them and an
+//! archive in memory.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
+use parking_lot::Mutex;
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_lifecycle::{OnError, Tasks};
+
+use crate::{
+    archive::{Archive, Config, Objects, pull},
+    collector,
+    index::{Retention, Store},
+    metric_names::Metrics,
+    record::{Level, Record, Source, StreamInfo},
+    root::{Collector, Collectors, LogRoot},
+    serve,
+    tail::Batch,
+    wire::{FacetsRequest, HistogramRequest, SearchAnswer, SearchRequest},
+};
+
+const TOKEN: &str = "t0ken";
+/// Records of all nodes have different times.
+static CLOCK: AtomicU64 = AtomicU64::new(1);
+
+pub struct Node {
+    pub name: String,
+    store: Arc<Store>,
+    collector: Collector,
+    seq: AtomicU64,
+    written: Mutex<Vec<(i64, String)>>,
+    folder: tempfile::TempDir,
+}
+
+impl Node {
+    pub async fn start(name: &str, tasks: &Tasks) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let retention = Retention { age: Duration::MAX, bytes: 0 };
+        let store = Arc::new(Store::open(folder.path(), retention).expect("a store").0);
+        let config = collector::Config::new(name, ([127, 0, 0, 1], 0).into(), TOKEN);
+        let service = serve::Service::new(store.clone(), Arc::default(), Metrics::new(), &config, tasks);
+        let listener = tokio::net::TcpListener::bind(config.listen).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tasks.spawn("door", OnError::Log, async move { axum::serve(listener, service.router()).await });
+        let collector = Collector { node: name.into(), address: Some(address), token: TOKEN.into() };
+        let (seq, written) = (AtomicU64::new(0), Mutex::default());
+        Self { name: name.into(), store, collector, seq, written, folder }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Lines, by turns of two namespaces.
+    pub fn write(&self, count: u64) {
+        for _ in 0..count {
+            let seq = self.seq.fetch_add(1, Ordering::Relaxed);
+            let namespace = if seq.is_multiple_of(2) { "shop" } else { "bank" };
+            self.say(namespace, &format!("line {seq} of {}", self.name));
+        }
+    }
+
+    pub fn say(&self, namespace: &str, body: &str) {
+        let time = CLOCK.fetch_add(1, Ordering::Relaxed) as i64 * 1_000_000;
+        let info = StreamInfo {
+            namespace: namespace.into(),
+            pod: "web".into(),
+            uid: format!("uid-{namespace}-{}", self.folder.path().display()),
+            container: "app".into(),
+            restart: 0,
+            node: self.name.clone(),
+        };
+        let (level, source) = (Level::Info, Source::Stdout);
+        let seq = time as u64;
+        let record = Record { time, seq, level, source, body: Bytes::from(body.to_owned()) };
+        self.store.append(Batch { info: Arc::new(info), records: vec![record] }).expect("appended");
+        self.written.lock().push((time, body.to_owned()));
+    }
+
+    /// All lines with their times, oldest first.
+    pub fn written(&self) -> Vec<(i64, String)> {
+        self.written.lock().clone()
+    }
+
+    pub fn commit(&self) {
+        let pending = self.store.begin_commit(vec![]).expect("begun");
+        self.store.finish_commit(&pending).expect("durable");
+    }
+
+    /// Retention takes all splits.
+    pub fn expire(&self) {
+        self.store.expire().expect("expired");
+        assert_eq!(self.store.sizes().0, 0);
+    }
+}
+
+#[derive(Default)]
+struct Listed(Mutex<Vec<Collector>>);
+
+#[async_trait]
+impl Collectors for Listed {
+    async fn list(&self) -> Vec<Collector> {
+        self.0.lock().clone()
+    }
+}
+
+/// The master may do everything, others what they like in the namespace of their name.
+struct ByName;
+
+impl Authorizer for ByName {
+    fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { namespace, .. } = attributes else { return Err("no".into()) };
+        let may = user.groups.iter().any(|group| group == "system:masters") || user.name == *namespace;
+        if may { Ok(()) } else { Err("no rule allows it".into()) }
+    }
+}
+
+pub struct Cluster {
+    listed: Arc<Listed>,
+    pub objects: Arc<dyn ObjectStore>,
+    archive: Archive,
+    folder: tempfile::TempDir,
+    tasks: Tasks,
+    pub cache_bytes: u64,
+}
+
+impl Cluster {
+    pub fn new(tasks: &Tasks) -> Self {
+        Self::over(Arc::new(InMemory::new()), tasks)
+    }
+
+    pub fn over(objects: Arc<dyn ObjectStore>, tasks: &Tasks) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache_bytes = 1 << 30;
+        let archive = open(&objects, folder.path(), cache_bytes, tasks);
+        Self { listed: Arc::default(), objects, archive, folder, tasks: tasks.clone(), cache_bytes }
+    }
+
+    /// As another process would.
+    pub fn reopen(&mut self) {
+        self.archive = open(&self.objects, self.folder.path(), self.cache_bytes, &self.tasks);
+    }
+
+    pub fn live(&self, nodes: &[&Node]) {
+        *self.listed.0.lock() = nodes.iter().map(|node| node.collector.clone()).collect();
+    }
+
+    pub fn live_without_collector(&self, names: &[&str]) {
+        let lonely = |name: &&str| Collector { node: name.to_string(), address: None, token: TOKEN.into() };
+        self.listed.0.lock().extend(names.iter().map(lonely));
+    }
+
+    pub fn collectors(&self) -> Arc<dyn Collectors> {
+        self.listed.clone()
+    }
+
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Takes in what the live nodes have now.
+    pub async fn pull(&self) {
+        self.try_pull().await.expect("archived");
+    }
+
+    pub async fn try_pull(&self) -> Result<(), crate::archive::ArchiveError> {
+        pull::once(&self.archive, self.listed.clone()).await
+    }
+
+    pub fn root(&self) -> LogRoot {
+        LogRoot::new(self.listed.clone(), Arc::new(ByName)).with_archive(self.archive.clone())
+    }
+
+    pub async fn search(&self, query: &str, limit: usize) -> SearchAnswer {
+        let request = SearchRequest { query: query.into(), limit: Some(limit), ..SearchRequest::default() };
+        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+    }
+
+    pub async fn search_as(&self, user: &str, query: &str) -> SearchAnswer {
+        let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
+        self.root().search(&UserInfo::named(user, &[]), &request).await.expect("an answer")
+    }
+
+    pub async fn search_until(&self, query: &str, until: i64) -> SearchAnswer {
+        let until = Some(crate::time::format(until));
+        let request = SearchRequest { query: query.into(), until, ..SearchRequest::default() };
+        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+    }
+
+    pub async fn page(&self, query: &str, limit: usize, cursor: Option<String>) -> SearchAnswer {
+        let request =
+            SearchRequest { query: query.into(), limit: Some(limit), cursor, ..SearchRequest::default() };
+        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+    }
+
+    pub async fn histogram_count(&self, query: &str) -> u64 {
+        let (since, until) = (Some("1970-01-01T00:00:00Z".into()), Some("1971-01-01T00:00:00Z".into()));
+        let request = HistogramRequest { query: query.into(), since, until, ..HistogramRequest::default() };
+        let answer = self.root().histogram(&UserInfo::master("m"), &request).await.expect("an answer");
+        assert_eq!(answer.partial, []);
+        answer.buckets.iter().map(|bucket| bucket.count).sum()
+    }
+
+    pub async fn facets_count(&self, query: &str) -> u64 {
+        let request = FacetsRequest { query: query.into(), ..FacetsRequest::default() };
+        let answer = self.root().facets(&UserInfo::master("m"), &request).await.expect("an answer");
+        assert_eq!(answer.partial, []);
+        answer.count
+    }
+
+    /// How many splits of a node are archived.
+    pub async fn archived(&self, node: &str) -> usize {
+        let moment = self.archive.moment().await.expect("a catalog");
+        moment.index(node).map_or(0, |index| index.splits.len())
+    }
+
+    /// How many records of a node are archived, all of whose objects are there.
+    pub async fn archived_records(&self, node: &str) -> u64 {
+        let moment = self.archive.moment().await.expect("a catalog");
+        let listed: Vec<_> = self.objects.list(None).try_collect().await.expect("listed");
+        let sizes: BTreeMap<String, u64> =
+            listed.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        let splits = moment.index(node).map_or(&[][..], |index| &index.splits);
+        for split in splits {
+            for file in &split.files {
+                let name = format!("c/nodes/{node}/{}/{}", split.folder(), file.name);
+                assert_eq!(sizes.get(&name), Some(&file.size), "{name}");
+            }
+        }
+        splits.iter().map(|split| split.records).sum()
+    }
+
+    /// Names of all objects.
+    pub async fn names(&self) -> Vec<String> {
+        let listed: Vec<_> = self.objects.list(None).try_collect().await.expect("listed");
+        listed.into_iter().map(|meta| meta.location.to_string()).collect()
+    }
+
+    /// Flips a bit in the middle of the object whose name ends so.
+    pub async fn damage(&self, ending: &str) {
+        let names = self.names().await;
+        let name = names.iter().find(|name| name.ends_with(ending)).expect("such an object");
+        let path = object_store::path::Path::from(name.as_str());
+        let got = self.objects.get(&path).await.expect("there");
+        let mut bytes = got.bytes().await.expect("read").to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.objects.put(&path, bytes.into()).await.expect("put");
+    }
+
+    /// Splits on the server's disk.
+    pub fn cached_splits(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("cache")).expect("a cache").count()
+    }
+}
+
+fn open(objects: &Arc<dyn ObjectStore>, folder: &Path, cache_bytes: u64, tasks: &Tasks) -> Archive {
+    let config = Config { cluster: "c".into(), cache: folder.join("cache"), cache_bytes };
+    Archive::new(&Objects::new(objects.clone()), &config, tasks).expect("an archive")
+}
