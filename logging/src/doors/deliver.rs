@@ -127,7 +127,6 @@ impl Doors {
 
     /// Brings the records where they may go; they are durable when this returns.
     pub async fn deliver(&self, visitor: &Visitor, draft: Draft, hold: Hold) -> Result<Outcome, Refusal> {
-        let shared = &self.0;
         let mut outcome = Outcome { taken: 0, rejected: draft.rejected };
         let mut decided: HashMap<Option<String>, Result<String, Refusal>> = HashMap::new();
         let mut admitted = Vec::new();
@@ -150,14 +149,38 @@ impl Doors {
                 }
             }
         }
-        let streams = self.place(visitor.door, admitted);
+        self.store(visitor.door, admitted, outcome, hold).await
+    }
+
+    /// The same for a sender that the configuration lets in, into its namespace.
+    pub async fn deliver_from(
+        &self,
+        door: Door,
+        namespace: &str,
+        draft: Draft,
+        bytes: usize,
+    ) -> Result<Outcome, Refusal> {
+        let mut hold = self.0.budget.hold();
+        hold.grow_to(2 * bytes).await?;
+        let admitted = draft.groups.into_iter().map(|group| (namespace.to_owned(), group)).collect();
+        self.store(door, admitted, Outcome { taken: 0, rejected: draft.rejected }, hold).await
+    }
+
+    async fn store(
+        &self,
+        door: Door,
+        admitted: Vec<(String, Group)>,
+        mut outcome: Outcome,
+        hold: Hold,
+    ) -> Result<Outcome, Refusal> {
+        let streams = self.place(door, admitted);
         outcome.taken = streams.iter().map(|stream| stream.records.len() as u64).sum();
         let bytes =
             streams.iter().flat_map(|stream| &stream.records).map(|record| record.body.len() as u64).sum();
         if !streams.is_empty() {
-            shared.inlet.submit(streams, hold).await?;
+            self.0.inlet.submit(streams, hold).await?;
         }
-        self.count(visitor.door, bytes, &outcome);
+        self.count(door, bytes, &outcome);
         Ok(outcome)
     }
 

@@ -39,7 +39,7 @@ pub struct Group {
 }
 
 /// The names of a stream, as far as they were sent.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     pub pod: Option<String>,
     pub container: Option<String>,

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -16,7 +16,11 @@ use http::{HeaderMap, HeaderValue, header};
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
 
-use super::{Budget, Doors, Gate, Inlet, Kind, TOTAL, loki, otlp, refusal::RETRY_AFTER};
+use super::{
+    Budget, Doors, Gate, Inlet, Kind, TOTAL, elastic, loki, otlp,
+    refusal::RETRY_AFTER,
+    syslog::{self, SyslogConfig},
+};
 use crate::{collector::CollectorError, metric_names::Metrics};
 
 /// Which doors are open, and where.
@@ -24,6 +28,7 @@ use crate::{collector::CollectorError, metric_names::Metrics};
 pub struct DoorConfig {
     /// Addresses of the HTTP and gRPC doors; port 0 takes a free one.
     pub http: Vec<SocketAddr>,
+    pub syslog: SyslogConfig,
 }
 
 /// Doors that are open.
@@ -31,6 +36,8 @@ pub struct DoorConfig {
 pub struct Open {
     /// In the order of the configuration.
     pub http: Vec<SocketAddr>,
+    pub syslog_tcp: Option<SocketAddr>,
+    pub syslog_udp: Option<SocketAddr>,
 }
 
 /// Opens the doors. Whoever comes waits until `inlet`'s other end takes something.
@@ -51,7 +58,8 @@ pub async fn open(
         let router = router(doors.clone());
         tasks.spawn("log doors", OnError::Stop, async move { axum::serve(listener, router).await });
     }
-    tracing::info!(http = ?open.http, "doors for logs are open");
+    syslog::open(&config.syslog, &doors, &mut open, tasks).await?;
+    tracing::info!(http = ?open.http, syslog_tcp = ?open.syslog_tcp, syslog_udp = ?open.syslog_udp, "doors for logs are open");
     Ok(open)
 }
 
@@ -70,9 +78,24 @@ pub(super) fn router(doors: Doors) -> Router {
             "/loki/api/v1/push",
             post(|State(doors), headers: HeaderMap, body: Body| loki::push(doors, headers, body)),
         )
+        .merge(elastic_routes())
         .route("/ready", get(|| async { "ready\n" }))
         .fallback(nothing_here)
         .with_state(doors)
+}
+
+fn elastic_routes() -> Router<Doors> {
+    type Index = Path<String>;
+    let bulk = |State(doors), headers: HeaderMap, body: Body| elastic::bulk(doors, None, headers, body);
+    let bulk_of = |State(doors), Path(index): Index, headers: HeaderMap, body: Body| {
+        elastic::bulk(doors, Some(index), headers, body)
+    };
+    Router::new()
+        .route("/", get(|State(doors), headers: HeaderMap| elastic::about(doors, headers)))
+        .route("/_license", get(|State(doors), headers: HeaderMap| elastic::license(doors, headers)))
+        .route("/_cluster/health", get(|State(doors), headers: HeaderMap| elastic::health(doors, headers)))
+        .route("/_bulk", post(bulk).put(bulk))
+        .route("/{index}/_bulk", post(bulk_of).put(bulk_of))
 }
 
 async fn nothing_here(headers: HeaderMap) -> Response {
@@ -84,7 +107,8 @@ async fn nothing_here(headers: HeaderMap) -> Response {
             tonic::Status::unimplemented("only opentelemetry.proto.collector.logs.v1.LogsService/Export");
         return unimplemented.into_http::<Body>();
     }
-    let message = "no door here: POST /v1/logs (OTLP), POST /loki/api/v1/push (Loki)\n";
+    let message =
+        "no door here: POST /v1/logs (OTLP), POST /loki/api/v1/push (Loki), POST /_bulk (Elasticsearch)\n";
     (Kind::NotFound.status(), message).into_response()
 }
 

@@ -13,11 +13,14 @@
 //! |---|---|---|
 //! | OTLP | gRPC, `POST /v1/logs` | `otlp` |
 //! | Loki | `POST /loki/api/v1/push` | `loki` |
+//! | Elasticsearch | `POST /_bulk` | `elastic` |
+//! | syslog | TCP and UDP, where configured | `syslog` |
 
 mod body;
 mod budget;
 mod deliver;
 mod draft;
+mod elastic;
 mod fields;
 mod gate;
 mod inlet;
@@ -27,6 +30,7 @@ mod otlp;
 mod refusal;
 mod sequence;
 mod streams;
+mod syslog;
 mod walk;
 
 pub use budget::{Budget, Hold, TOTAL};
@@ -35,6 +39,7 @@ pub use gate::{GROUP, Gate, Reviews, Sender};
 pub use inlet::{Inlet, Parcel};
 pub use listen::{DoorConfig, Open, open};
 pub use refusal::{Kind, Refusal};
+pub use syslog::SyslogConfig;
 
 /// A protocol by which records come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -115,7 +115,9 @@ pub(super) fn config(folder: &Path) -> Config {
     config.data_dir = folder.join("data");
     // A commit comes when a test wants one.
     config.commit_after = Duration::from_secs(3600);
-    config.doors = DoorConfig { http: vec![local] };
+    let from = vec!["127.0.0.0/8".parse().expect("a network")];
+    let syslog = SyslogConfig { tcp: Some(local), udp: Some(local), namespace: "edge".into(), from };
+    config.doors = DoorConfig { http: vec![local], syslog };
     config
 }
 
@@ -304,6 +306,69 @@ async fn lokis_senders() {
     let packed = snap::raw::Encoder::new().compress_vec(b"\x0a\x00").expect("packed");
     assert_eq!(collector.sockets.send(protobuf("shop"), path, packed).await.1, StatusCode::NO_CONTENT);
     assert_eq!(collector.sockets.send(protobuf("shop"), path, "no snappy").await.1, StatusCode::BAD_REQUEST);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shippers_to_elasticsearch() {
+    let collector = Collector::new().await;
+    let sockets = &collector.sockets;
+    let get = |path| sockets.send(Request::get("/").header("Authorization", "ApiKey aWQ6c2hvcA=="), path, "");
+    let (headers, status, answer) = get("/").await;
+    assert_eq!(
+        (status, headers["X-Elastic-Product"].as_bytes()),
+        (StatusCode::OK, b"Elasticsearch".as_slice())
+    );
+    let about: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert!(about["version"]["number"].as_str().is_some_and(|version| version.starts_with("8.")));
+    assert_eq!(get("/_cluster/health").await.1, StatusCode::OK);
+    assert_eq!(get("/_license").await.1, StatusCode::METHOD_NOT_ALLOWED);
+    let (_, status, answer) = sockets.send(post("nobody"), "/_bulk", "").await;
+    let refused: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!((status.as_u16(), &refused["error"]["type"]), (401, &"security_exception".into()));
+    let bulk = r#"{"create":{}}
+{"@timestamp":"2026-01-31T12:00:00Z","message":"mine","log.level":"warn","order":{"id":41}}
+{"create":{}}
+{"message":"theirs","kubernetes":{"namespace":"ops"}}
+"#;
+    let (_, status, answer) = sockets.send(post("shop"), "/app-logs/_bulk?filter_path=errors", bulk).await;
+    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!((status, &answer["errors"]), (StatusCode::OK, &true.into()));
+    let statuses: Vec<_> = [0, 1].map(|item| answer["items"][item]["create"]["status"].as_u64()).into();
+    assert_eq!(statuses, [Some(201), Some(403)]);
+    let found = collector.find("index:app-logs order.id:41 level:warn");
+    assert_eq!(
+        (found.len(), found[0].container.as_str(), found[0].time.as_str()),
+        (1, "app-logs", "2026-01-31T12:00:00.000000000Z")
+    );
+    assert!(collector.find("theirs").is_empty());
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_that_speak_syslog() {
+    let collector = Collector::new().await;
+    let open = collector.running.doors.clone();
+    let found = async |query: &str, count| {
+        let found = async {
+            while collector.find(query).len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), found).await.expect("found in time");
+    };
+    let mut tcp = tokio::net::TcpStream::connect(open.syslog_tcp.expect("open")).await.expect("connected");
+    let lines = b"<11>1 2026-01-31T12:00:00Z router1 kernel 7 - - link down\n40 <30>Jan 31 12:00:01 router1 dhcpd: lease";
+    tokio::io::AsyncWriteExt::write_all(&mut tcp, lines).await.expect("written");
+    found("ns:edge pod:router1", 2).await;
+    let first = &collector.find("link level:error facility:user procid:7")[0];
+    assert_eq!((first.container.as_str(), first.node.as_str()), ("kernel", "router1"));
+    assert_eq!(first.body, "link down procid=7");
+    let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let to = open.syslog_udp.expect("open");
+    udp.send_to(b"<14>by python\0", to).await.expect("sent");
+    found("ns:edge \"by python\" node:127.0.0.1", 1).await;
+    assert!(collector.metric("tiphys_logs_door_records_total{door=\"syslog\"} 3"));
     collector.stop().await;
 }
 

@@ -16,7 +16,7 @@ mod trace;
 pub use cri::{Format, Piece, Tag};
 pub use group::{Grouped, Grouper};
 pub use join::{Joined, Joiner, Pending};
-pub use severity::level;
+pub use severity::{level, of_syslog as severity_of_syslog};
 pub use stamp::stamp;
 
 /// The longest body that is kept; of a longer line the begin is, with a mark that says how much is missing.

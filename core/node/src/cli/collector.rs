@@ -23,11 +23,30 @@ pub struct Collector {
     /// The bearer token that is asked for
     #[arg(long, env = "TIPHYS_COLLECTOR_TOKEN", hide_env_values = true)]
     pub token: String,
-    /// Where records are taken: OTLP over HTTP and gRPC on each of these addresses
+    /// Where records are taken: OTLP, Loki and Elasticsearch's bulk over HTTP, OTLP over gRPC, on each of these addresses
     #[arg(long = "listen-doors", value_delimiter = ',', default_value = "0.0.0.0:4317,0.0.0.0:4318")]
     pub doors: Vec<SocketAddr>,
     #[command(flatten)]
+    pub syslog: Syslog,
+    #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
+}
+
+// Syslog from machines that have no token.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Syslog {
+    /// Where syslog is taken over TCP
+    #[arg(long, env = "TIPHYS_SYSLOG_TCP")]
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Where syslog is taken over UDP
+    #[arg(long, env = "TIPHYS_SYSLOG_UDP")]
+    pub syslog_udp: Option<SocketAddr>,
+    /// The namespace of syslog's records
+    #[arg(long, env = "TIPHYS_SYSLOG_NAMESPACE")]
+    pub syslog_namespace: Option<String>,
+    /// Networks that syslog is taken from, such as 10.0.0.0/8
+    #[arg(long, env = "TIPHYS_SYSLOG_FROM", value_delimiter = ',')]
+    pub syslog_from: Vec<ipnet::IpNet>,
 }
 
 impl Collector {

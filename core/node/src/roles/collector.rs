@@ -3,9 +3,24 @@
 use anyhow::Context as _;
 use kube::Client;
 use tiphys_lifecycle::Tasks;
-use tiphys_logging::collector;
+use tiphys_logging::{
+    collector,
+    doors::{DoorConfig, SyslogConfig},
+};
 
-use crate::cli::CollectorOptions;
+use crate::cli::{CollectorOptions, SyslogOptions};
+
+/// Which doors are open; syslog only with all that must be known of it.
+fn doors(http: Vec<std::net::SocketAddr>, syslog: SyslogOptions) -> anyhow::Result<DoorConfig> {
+    let SyslogOptions { syslog_tcp: tcp, syslog_udp: udp, syslog_namespace, syslog_from: from } = syslog;
+    let syslog = SyslogConfig { tcp, udp, namespace: syslog_namespace.unwrap_or_default(), from };
+    if syslog.is_open() && (syslog.namespace.is_empty() || syslog.from.is_empty()) {
+        anyhow::bail!(
+            "syslog has no tokens: say by --syslog-namespace where its records go, and by --syslog-from from which networks they may come"
+        );
+    }
+    Ok(DoorConfig { http, syslog })
+}
 
 /// Starts the collector; it ends with `tasks`.
 ///
@@ -22,7 +37,7 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
     };
     let mut config = collector::Config::new(options.node_name, options.listen, options.token);
     config.system_logs = options.system_logs;
-    config.doors.http = options.doors;
+    config.doors = doors(options.doors, options.syslog)?;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");
     Ok(())

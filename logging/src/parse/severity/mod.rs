@@ -14,6 +14,8 @@ mod logfmt;
 mod syslog;
 mod word;
 
+pub use syslog::severity as of_syslog;
+
 use super::trace;
 use crate::{query::plain::plain, record::Level};
 

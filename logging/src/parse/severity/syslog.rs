@@ -16,7 +16,7 @@ pub(super) fn level(text: &[u8]) -> Option<Level> {
 }
 
 /// From 0, emergency, to 7, debug.
-pub(super) fn severity(number: u8) -> Level {
+pub fn severity(number: u8) -> Level {
     match number {
         0..=2 => Level::Fatal,
         3 => Level::Error,

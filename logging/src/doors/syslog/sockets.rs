@@ -1,0 +1,198 @@
+//! The sockets of syslog. Bounds: [`CONNECTIONS`] at once, [`QUEUED`] bytes of
+//! datagrams that wait.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tiphys_lifecycle::{OnError, Tasks};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
+
+use super::{
+    SyslogConfig, draft,
+    frames::{Frames, MAX_MESSAGE},
+    parse::{self, Message},
+};
+use crate::{
+    collector::CollectorError,
+    doors::{Door, Doors, Kind, Open, refusal::RETRY_AFTER},
+    time,
+};
+
+/// Connections at once; more are closed.
+const CONNECTIONS: usize = 512;
+/// A connection without a byte for so long is closed: its sender may be gone.
+const SILENT: Duration = Duration::from_secs(3600);
+/// Bytes of datagrams that wait.
+const QUEUED: usize = 4 << 20;
+/// Datagrams that are written at once.
+const GROUP: usize = 1024;
+const READ: usize = 64 << 10;
+
+/// Opens what is configured.
+pub async fn open(
+    config: &SyslogConfig,
+    doors: &Doors,
+    open: &mut Open,
+    tasks: &Tasks,
+) -> Result<(), CollectorError> {
+    let config = Arc::new(config.clone());
+    if let Some(address) = config.tcp {
+        let error = |source| CollectorError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(error)?;
+        open.syslog_tcp = Some(listener.local_addr().map_err(error)?);
+        let (config, doors, of_connections) = (config.clone(), doors.clone(), tasks.clone());
+        tasks.spawn("log syslog tcp", OnError::Stop, accept(listener, config, doors, of_connections));
+    }
+    if let Some(address) = config.udp {
+        let error = |source| CollectorError::Listen { address, source };
+        let socket = UdpSocket::bind(address).await.map_err(error)?;
+        open.syslog_udp = Some(socket.local_addr().map_err(error)?);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tasks.spawn("log syslog udp", OnError::Stop, receive(socket, config.clone(), doors.clone(), sender));
+        tasks.spawn("log syslog queue", OnError::Stop, write_queued(receiver, config, doors.clone()));
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: TcpListener,
+    config: Arc<SyslogConfig>,
+    doors: Doors,
+    tasks: Tasks,
+) -> Result<(), Infallible> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Of descriptors there may be none for a moment.
+                tracing::warn!(%error, "a connection of syslog can't be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let refusal = if config.allows(peer.ip()) { Kind::Busy } else { Kind::Forbidden };
+        let place = places.clone().try_acquire_owned().ok().filter(|_| refusal == Kind::Busy);
+        let Some(place) = place else {
+            doors.refused(Door::Syslog, refusal);
+            tracing::debug!(%peer, reason = refusal.reason(), "a connection of syslog is refused");
+            continue;
+        };
+        let (config, doors) = (config.clone(), doors.clone());
+        tasks.spawn("log syslog connection", OnError::Log, async move {
+            let _place = place;
+            connection(stream, peer, &config, &doors).await
+        });
+    }
+}
+
+/// Until the sender ends it. What came is durable before more is read.
+async fn connection(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    config: &SyslogConfig,
+    doors: &Doors,
+) -> Result<(), Infallible> {
+    let mut frames = Frames::default();
+    let mut buffer = vec![0; READ];
+    loop {
+        let read = tokio::time::timeout(SILENT, stream.read(&mut buffer)).await;
+        let Ok(Ok(read @ 1..)) = read else { break };
+        let now = time::now();
+        let mut messages = Vec::new();
+        frames.push(&buffer[..read], |message| messages.push(parse::parse(message, now)));
+        write(messages, peer.ip(), config, doors).await;
+    }
+    let mut messages = Vec::new();
+    frames.finish(|message| messages.push(parse::parse(message, time::now())));
+    write(messages, peer.ip(), config, doors).await;
+    Ok(())
+}
+
+/// A datagram and its share of the queue.
+type Queued = (Message, IpAddr, OwnedSemaphorePermit);
+
+async fn receive(
+    socket: UdpSocket,
+    config: Arc<SyslogConfig>,
+    doors: Doors,
+    sender: mpsc::UnboundedSender<Queued>,
+) -> Result<(), Infallible> {
+    // The permits bound the channel, by bytes.
+    let room = Arc::new(Semaphore::new(QUEUED));
+    let mut buffer = vec![0; READ];
+    loop {
+        let (length, peer) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            // Of a datagram before: somebody closed the port it came from.
+            Err(error) => {
+                tracing::debug!(%error, "a datagram of syslog can't be received");
+                continue;
+            }
+        };
+        if !config.allows(peer.ip()) {
+            doors.refused(Door::Syslog, Kind::Forbidden);
+            continue;
+        }
+        // A message takes its names and fields beside its bytes.
+        let Ok(permit) = room.clone().try_acquire_many_owned(256 + 2 * length as u32) else {
+            doors.refused(Door::Syslog, Kind::Busy);
+            continue;
+        };
+        let message = parse::parse(&buffer[..length], time::now());
+        if sender.send((message, peer.ip(), permit)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_queued(
+    mut receiver: mpsc::UnboundedReceiver<Queued>,
+    config: Arc<SyslogConfig>,
+    doors: Doors,
+) -> Result<(), Infallible> {
+    let mut group: Vec<Queued> = Vec::new();
+    while receiver.recv_many(&mut group, GROUP).await > 0 {
+        let mut queued = group.drain(..).peekable();
+        while let Some((message, peer, permit)) = queued.next() {
+            let (mut messages, mut permits) = (vec![message], vec![permit]);
+            // Those of one sender go together.
+            while let Some((message, _, permit)) = queued.next_if(|(_, next, _)| *next == peer) {
+                messages.push(message);
+                permits.push(permit);
+            }
+            write(messages, peer, &config, &doors).await;
+        }
+    }
+    Ok(())
+}
+
+/// Makes messages durable, however long it takes: nobody can be told to send again.
+async fn write(messages: Vec<Message>, peer: IpAddr, config: &SyslogConfig, doors: &Doors) {
+    if messages.is_empty() {
+        return;
+    }
+    let bytes = messages.iter().map(|message| message.text.len()).sum::<usize>().min(4 * MAX_MESSAGE);
+    loop {
+        let draft = draft(messages.iter().cloned(), peer);
+        match doors.deliver_from(Door::Syslog, &config.namespace, draft, bytes).await {
+            Ok(_) => return,
+            Err(refusal) if refusal.kind.is_temporary() => {
+                doors.refused(Door::Syslog, refusal.kind);
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            Err(refusal) => {
+                tracing::warn!(%refusal, %peer, "messages of syslog are refused");
+                return doors.refused(Door::Syslog, refusal.kind);
+            }
+        }
+    }
+}
