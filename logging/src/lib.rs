@@ -16,6 +16,7 @@ pub mod client;
 pub mod collector;
 pub mod doors;
 pub mod index;
+pub mod loki;
 pub mod metric_names;
 pub mod parse;
 pub mod policy;

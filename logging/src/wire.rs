@@ -200,6 +200,9 @@ pub struct FacetsAnswer {
     pub facets: BTreeMap<String, Vec<FacetValue>>,
     /// All records that matched.
     pub count: u64,
+    /// The blocks they are in, and about how many bytes they have.
+    pub blocks: u64,
+    pub bytes: u64,
     pub partial: Vec<NodeError>,
     pub restricted: bool,
     pub scanned: u64,

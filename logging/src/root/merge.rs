@@ -103,6 +103,8 @@ pub(super) fn facets(answers: Answers<FacetsAnswer>, limit: usize) -> FacetsAnsw
         };
         merged.scanned += answer.scanned;
         merged.count += answer.count;
+        merged.blocks += answer.blocks;
+        merged.bytes += answer.bytes;
         merged.partial.extend(answer.partial);
         for (field, values) in answer.facets {
             let sum = sums.entry(field).or_default();

@@ -15,7 +15,7 @@ mod fanout;
 mod http;
 mod merge;
 mod source;
-mod stats;
+pub(crate) mod stats;
 mod tail;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -160,17 +160,21 @@ impl LogRoot {
 
     /// [`LogRoot::router`] in the shape that the API server mounts.
     pub fn handler(&self) -> Handler {
-        use tower::ServiceExt;
-        let router = self.router();
-        let service = tower::service_fn(move |request: ::http::Request<tiphys_api::serve::Body>| {
-            let router = router.clone();
-            async move {
-                let response = router.oneshot(request.map(axum::body::Body::new)).await?;
-                Ok(response.map(tiphys_api::serve::boxed))
-            }
-        });
-        Handler::new(service)
+        mounted(self.router())
     }
+}
+
+/// Routes in the shape that the API server mounts.
+pub(crate) fn mounted(router: axum::Router) -> Handler {
+    use tower::ServiceExt;
+    let service = tower::service_fn(move |request: ::http::Request<tiphys_api::serve::Body>| {
+        let router = router.clone();
+        async move {
+            let response = router.oneshot(request.map(axum::body::Body::new)).await?;
+            Ok(response.map(tiphys_api::serve::boxed))
+        }
+    });
+    Handler::new(service)
 }
 
 #[cfg(test)]

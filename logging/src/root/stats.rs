@@ -16,8 +16,8 @@ use crate::{
     search::sketch,
     time,
     wire::{
-        Cell, DEFAULT_GROUPS, MAX_GROUPS, MAX_KEYS, MAX_QUANTILES, MAX_STEPS, NodeStats, NodeStatsRequest,
-        StatsAnswer, StatsPoint, StatsRequest, StatsSeries,
+        Cell, DEFAULT_GROUPS, MAX_GROUPS, MAX_KEYS, MAX_QUANTILES, MAX_STEPS, NodeError, NodeStats,
+        NodeStatsRequest, StatsAnswer, StatsPoint, StatsRequest, StatsSeries,
     },
 };
 
@@ -127,7 +127,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-type Cells = BTreeMap<u32, Cell>;
+pub(crate) type Cells = BTreeMap<u32, Cell>;
 
 fn count(cells: &Cells) -> u64 {
     cells.values().map(|cell| cell.count).sum()
@@ -139,27 +139,59 @@ fn add(cells: &mut Cells, more: Cells) {
     }
 }
 
+/// What all nodes counted.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub groups: HashMap<Vec<Option<String>>, Cells>,
+    /// Of groups that a node doesn't tell apart.
+    pub other: Cells,
+    pub partial: Vec<NodeError>,
+    scanned: u64,
+}
+
+impl Gathered {
+    fn of(answers: Answers<NodeStats>) -> Self {
+        let mut gathered = Self::default();
+        for (node, answer) in answers {
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    gathered.partial.push(node_error(&node, error));
+                    continue;
+                }
+            };
+            gathered.scanned += answer.scanned;
+            gathered.partial.extend(answer.partial);
+            add(&mut gathered.other, answer.other);
+            for series in answer.series {
+                add(gathered.groups.entry(series.group).or_default(), series.cells);
+            }
+        }
+        gathered
+    }
+}
+
+/// Cells of all nodes as they are, for who makes other numbers of them.
+pub(crate) async fn cells(
+    root: &LogRoot,
+    user: &UserInfo,
+    query: &str,
+    range: std::ops::Range<i64>,
+    want: NodeStatsRequest,
+) -> Result<Gathered, RootError> {
+    let mut node_request = fanout::node_request(query, &None, &None)?;
+    node_request.since = Some(range.start);
+    node_request.until = Some(range.end);
+    node_request.stats = Some(want);
+    let (answers, _) = fanout::scoped(root, user, None, node_request, "/v1/stats").await?;
+    Ok(Gathered::of(answers))
+}
+
 /// Groups added up, those with the most records by themselves.
 fn merge(answers: Answers<NodeStats>, shape: &Shape<'_>) -> StatsAnswer {
-    let mut merged = StatsAnswer { step_ns: shape.step, ..StatsAnswer::default() };
-    let mut groups: HashMap<Vec<Option<String>>, Cells> = HashMap::new();
-    let mut other = Cells::new();
-    for (node, answer) in answers {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                merged.partial.push(node_error(&node, error));
-                continue;
-            }
-        };
-        merged.scanned += answer.scanned;
-        merged.partial.extend(answer.partial);
-        merged.capped |= !answer.other.is_empty();
-        add(&mut other, answer.other);
-        for series in answer.series {
-            add(groups.entry(series.group).or_default(), series.cells);
-        }
-    }
+    let Gathered { groups, mut other, partial, scanned } = Gathered::of(answers);
+    let mut merged = StatsAnswer { step_ns: shape.step, partial, scanned, ..StatsAnswer::default() };
+    merged.capped = !other.is_empty();
     merged.count = groups.values().map(count).sum::<u64>() + count(&other);
     merged.quantile_error = error(groups.values().chain([&other])).filter(|_| !shape.quantiles.is_empty());
     let mut groups: Vec<_> = groups.into_iter().map(|(group, cells)| (count(&cells), group, cells)).collect();

@@ -97,9 +97,10 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
         facets.take_in(store, &candidate, &mut progress);
     }
     facets.compare(store, &mut progress);
-    let count = facets.count;
+    let (count, blocks, bytes) = (facets.count, facets.blocks, facets.bytes);
     let (facets, missing) = facets.finish();
-    let mut answer = FacetsAnswer { facets, count, scanned: progress.scanned, ..FacetsAnswer::default() };
+    let mut answer =
+        FacetsAnswer { facets, count, blocks, bytes, scanned: progress.scanned, ..FacetsAnswer::default() };
     answer.partial = shape::partial(node, store, progress);
     answer.partial.extend(missing.into_iter().map(|error| NodeError { node: node.to_owned(), error }));
     answer.took_ms = shape::millis(started);
@@ -115,8 +116,10 @@ struct Facets<'a> {
     keys: Keys,
     /// The values of each key.
     values: Vec<Distinct>,
-    /// All records.
+    /// All records, the blocks they are in, and about how many bytes they have.
     count: u64,
+    blocks: u64,
+    bytes: u64,
 }
 
 impl<'a> Facets<'a> {
@@ -129,6 +132,8 @@ impl<'a> Facets<'a> {
             keys: Keys::new(&request.fields),
             values: request.fields.iter().map(|_| Distinct::default()).collect(),
             count: 0,
+            blocks: 0,
+            bytes: 0,
         }
     }
 
@@ -166,6 +171,8 @@ impl<'a> Facets<'a> {
         }
         let count: u64 = levels.iter().sum();
         self.count += count;
+        self.blocks += u64::from(count > 0);
+        self.bytes += head.raw_bytes.saturating_mul(count) / u64::from(head.count.max(1));
         if of_stream && count > 0 {
             for (values, value) in self.values.iter_mut().zip(placed.of_stream()) {
                 values.add(value, count);

@@ -11,6 +11,7 @@ use tiphys_client::Shared;
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     archive::{self, Archive},
+    loki,
     root::{Collectors, LogRoot, PREFIX},
 };
 
@@ -45,6 +46,10 @@ impl Logs {
             root = root.with_archive(archive.clone());
         }
         api.mount(tiphys_api::serve::Mount { prefix: PREFIX.to_owned(), handler: root.handler() });
+        api.mount(tiphys_api::serve::Mount {
+            prefix: loki::PREFIX.to_owned(),
+            handler: loki::handler(root.clone()),
+        });
         Ok(Self { root, archive, collectors })
     }
 

@@ -1,0 +1,262 @@
+//! Labels, series, volumes, patterns and fields: what people find their queries by.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Answer, LokiError, Outcome, missing, success},
+    http::matrix,
+    labels::{Labels, OWN},
+    lines::Ask,
+    logql::{
+        LogQuery,
+        ast::{Group, Metric, RangeAggregation, RangeOp, Stage, VectorOp},
+        parse_selector,
+    },
+    metric,
+    params::{Params, Range},
+    pipeline::{Line, Pipeline},
+    range::{Grid, read_labels},
+    translate, vector,
+};
+use crate::{
+    query::number,
+    root::stats,
+    search::LABELS,
+    time,
+    wire::{FacetsAnswer, FacetsRequest, MAX_KEYS, NodeStatsRequest},
+};
+
+/// Label sets and values that an answer has at most.
+const MAX_VALUES: usize = 1000;
+/// Lines that fields are looked for in.
+const SAMPLE: usize = 1000;
+
+/// The query of a request as the index takes it; all when there is none.
+fn pushed(query: Option<&str>) -> Result<String, LokiError> {
+    let Some(query) = query else { return Ok(String::new()) };
+    Ok(translate::push(&parse_selector(query)?).expr.to_string())
+}
+
+async fn facets(
+    ask: Ask<'_>,
+    query: String,
+    range: Range,
+    fields: Vec<String>,
+) -> Result<FacetsAnswer, LokiError> {
+    let request = FacetsRequest {
+        query,
+        since: Some(time::format(range.start)),
+        until: Some(time::format(range.end.max(range.start.saturating_add(1)))),
+        limit: Some(MAX_VALUES),
+        fields,
+        ..FacetsRequest::default()
+    };
+    Ok(ask.root.facets(ask.user, &request).await?)
+}
+
+/// Label sets of streams, without the labels that their records have.
+async fn label_sets(
+    ask: Ask<'_>,
+    query: String,
+    range: Range,
+) -> Result<(BTreeSet<Labels>, FacetsAnswer), LokiError> {
+    let answer = facets(ask, query, range, vec![LABELS.to_owned()]).await?;
+    let sets = answer.facets.get(LABELS).into_iter().flatten().filter_map(|value| read_labels(&value.value));
+    Ok((sets.collect(), answer))
+}
+
+pub async fn labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let (sets, answer) = label_sets(ask, pushed(params.get("query"))?, range).await?;
+    let mut names: BTreeSet<&str> =
+        sets.iter().flat_map(|labels| labels.keys().map(String::as_str)).collect();
+    if !sets.is_empty() {
+        names.extend(["stream", "level"]);
+    }
+    Ok(success(json!(names), &missing(&answer.partial)))
+}
+
+pub async fn values(ask: Ask<'_>, params: &Params, range: Range, name: &str) -> Result<Response, LokiError> {
+    let field = translate::field(name);
+    let answer = facets(ask, pushed(params.get("query"))?, range, vec![field.clone()]).await?;
+    let values: BTreeSet<&str> =
+        answer.facets.get(&field).into_iter().flatten().map(|value| value.value.as_str()).collect();
+    Ok(success(json!(values), &missing(&answer.partial)))
+}
+
+pub async fn series(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let selectors: Vec<&str> = ["match[]", "match"].into_iter().flat_map(|name| params.all(name)).collect();
+    let mut all = BTreeSet::new();
+    let mut partial = Vec::new();
+    let queries = match selectors.as_slice() {
+        [] => vec![String::new()],
+        some => some.iter().map(|text| pushed(Some(text))).collect::<Result<_, _>>()?,
+    };
+    for query in queries {
+        let (sets, answer) = label_sets(ask, query, range).await?;
+        all.extend(sets);
+        partial.extend(answer.partial);
+    }
+    Ok(success(json!(all), &missing(&partial)))
+}
+
+/// How much a query would look at; bytes are estimated from whole blocks.
+pub async fn index_stats(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let (sets, answer) = label_sets(ask, pushed(Some(params.query()?))?, range).await?;
+    let stats = json!({
+        "streams": sets.len(),
+        "chunks": answer.blocks,
+        "bytes": answer.bytes,
+        "entries": answer.count,
+    });
+    Ok(Json(stats).into_response())
+}
+
+/// Bytes by label set over windows of this length.
+fn volumes(params: &Params, window: i64) -> Result<Metric, LokiError> {
+    let logs = parse_selector(params.query()?)?;
+    let labels: Vec<String> = match params.get("targetLabels") {
+        Some(names) => names.split(',').map(|name| name.trim().to_owned()).collect(),
+        None => {
+            let names: BTreeSet<String> = logs.selector.iter().map(|matcher| matcher.name.clone()).collect();
+            names.into_iter().take(MAX_KEYS).collect()
+        }
+    };
+    let function =
+        RangeAggregation { op: RangeOp::Bytes, param: None, logs, range: window, offset: 0, group: None };
+    Ok(Metric::Aggregation {
+        op: VectorOp::Sum,
+        param: None,
+        group: Some(Group { without: false, labels }),
+        inner: Box::new(Metric::Range(Box::new(function))),
+    })
+}
+
+pub async fn volume(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let query = volumes(params, (range.end - range.start).max(1))?;
+    let grid = Grid { start: range.end, step: 1, count: 1 };
+    let mut warnings = Vec::new();
+    let vector::Value::Vector(series) = metric::evaluate(ask, &query, grid, &mut warnings).await? else {
+        return Err(LokiError::wrong("the volume is no vector"));
+    };
+    let seconds = range.end as f64 / 1e9;
+    let one = |series: super::range::Series| {
+        Some((series.labels, (seconds, series.values.first().copied().flatten()?)))
+    };
+    let mut result: Vec<_> = series.into_iter().filter_map(one).collect();
+    result.sort_by(|a, b| b.1.1.total_cmp(&a.1.1).then_with(|| a.0.cmp(&b.0)));
+    result.truncate(params.limit()?);
+    Ok(Answer { result: Outcome::Vector(result), warnings }.into_response())
+}
+
+pub async fn volume_range(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let (result, warnings) = matrix(ask, &volumes(params, range.step)?, range).await?;
+    Ok(Answer { result, warnings }.into_response())
+}
+
+/// Patterns with their counts by step, the most frequent first.
+pub async fn patterns(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let query = pushed(Some(params.query()?))?;
+    let want =
+        NodeStatsRequest { by: vec!["pattern".into()], step_ns: range.step, ..NodeStatsRequest::default() };
+    let end = range.end.max(range.start.saturating_add(1));
+    let gathered = stats::cells(ask.root, ask.user, &query, range.start..end, want).await?;
+    let count = |cells: &stats::Cells| cells.values().map(|cell| cell.count).sum::<u64>();
+    let mut patterns: Vec<_> = gathered.groups.into_iter().collect();
+    patterns.sort_by(|a, b| (Reverse(count(&a.1)), &a.0).cmp(&(Reverse(count(&b.1)), &b.0)));
+    patterns.truncate(params.limit()?);
+    let one = |(group, cells): (Vec<Option<String>>, stats::Cells)| {
+        let second = |step: u32| (range.start + range.step * i64::from(step)) / time::SECOND;
+        let samples: Vec<Value> =
+            cells.iter().map(|(step, cell)| json!([second(*step), cell.count])).collect();
+        json!({ "pattern": group.into_iter().next().flatten(), "samples": samples })
+    };
+    let patterns: Vec<Value> = patterns.into_iter().map(one).collect();
+    Ok(success(json!(patterns), &missing(&gathered.partial)))
+}
+
+/// A field that some lines have.
+#[derive(Default)]
+struct Seen {
+    values: BTreeSet<String>,
+    parsers: BTreeSet<&'static str>,
+}
+
+/// Fields of the newest lines, with what their values look like.
+pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let query: LogQuery = parse_selector(params.query()?)?;
+    let logfmt = Stage::Logfmt { strict: true, keep_empty: false, picks: Vec::new() };
+    let parsers =
+        [("json", Pipeline::new(&[Stage::Json(Vec::new())])?), ("logfmt", Pipeline::new(&[logfmt])?)];
+    let mut fields: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut looked = 0;
+    let walked = ask.each_line(&query, range.start..range.end, false, Some(SAMPLE), |_, line| {
+        for (parser, pipeline) in &parsers {
+            let mut parsed = Line { text: line.text.clone(), labels: Labels::new(), value: None };
+            pipeline.run(&mut parsed);
+            if parsed.labels.contains_key("__error__") {
+                continue;
+            }
+            for (name, value) in parsed.labels {
+                if fields.len() < MAX_VALUES || fields.contains_key(&name) {
+                    let seen = fields.entry(name).or_default();
+                    seen.parsers.insert(*parser);
+                    seen.values.insert(value);
+                }
+            }
+            // A JSON line is no logfmt.
+            break;
+        }
+        looked += 1;
+        if looked >= SAMPLE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let warnings = walked.await?.warnings;
+    let one = |(name, seen): (&String, &Seen)| {
+        json!({
+            "label": name,
+            "type": kind(&seen.values),
+            "cardinality": seen.values.len(),
+            "parsers": seen.parsers,
+        })
+    };
+    let limit = params.get("limit").map_or(Ok(MAX_VALUES), |_| params.limit())?;
+    let fields: Vec<Value> = fields.iter().take(limit).map(one).collect();
+    Ok(Json(json!({ "fields": fields, "limit": limit, "warnings": warnings })).into_response())
+}
+
+/// What all values are.
+fn kind(values: &BTreeSet<String>) -> &'static str {
+    let all = |is: fn(&str) -> bool| values.iter().all(|value| is(value));
+    match () {
+        () if all(|value| value.parse::<i64>().is_ok()) => "int",
+        () if all(|value| value.parse::<f64>().is_ok()) => "float",
+        () if all(|value| value.parse::<bool>().is_ok()) => "boolean",
+        () if all(|value| number::duration(value).is_some()) => "duration",
+        () if all(|value| number::size(value).is_some()) => "bytes",
+        () => "string",
+    }
+}
+
+pub async fn detected_labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let (sets, _) = label_sets(ask, pushed(params.get("query"))?, range).await?;
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in sets.iter().flatten() {
+        values.entry(name).or_default().insert(value);
+    }
+    let own = |name: &str| OWN.contains(&name);
+    let mut labels: Vec<_> = values.iter().map(|(name, values)| (!own(name), *name, values.len())).collect();
+    // Own names before the Pods' labels.
+    labels.sort_unstable();
+    let labels: Vec<Value> =
+        labels.into_iter().map(|(_, name, count)| json!({ "label": name, "cardinality": count })).collect();
+    Ok(Json(json!({ "detectedLabels": labels })).into_response())
+}

@@ -1,0 +1,140 @@
+//! The live tail, as a WebSocket: lines by label set, and what was dropped.
+//!
+//! A client that is slow is waited for: meanwhile the collectors count what they drop,
+//! and `dropped_entries` says so. One that takes nothing for [`STALLED`] is cut off.
+
+use std::{collections::HashSet, time::Duration};
+
+use axum::{
+    extract::{
+        RawQuery, State,
+        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    response::Response,
+};
+use futures::{SinkExt, Stream, StreamExt};
+use serde_json::{Value, json};
+
+use super::{
+    answer::{self, LokiError},
+    http::Known,
+    lines::{self, Ask},
+    logql::parse_selector,
+    params::Params,
+    pipeline::Pipeline,
+    translate,
+};
+use crate::{
+    root::LogRoot,
+    time,
+    wire::{SearchRequest, TailLine},
+};
+
+/// A client that takes nothing for so long is cut off.
+const STALLED: Duration = Duration::from_secs(60);
+/// Lines of one message.
+const TOGETHER: usize = 100;
+
+pub async fn tail(
+    State(root): State<LogRoot>,
+    Known(user): Known,
+    RawQuery(raw): RawQuery,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, LokiError> {
+    let params = Params::parse(&raw.unwrap_or_default());
+    let query = parse_selector(params.query()?)?;
+    let pipeline = Pipeline::new(&query.stages)?;
+    let socket = socket.map_err(|error| LokiError { status: error.status(), message: error.body_text() })?;
+    let request =
+        SearchRequest { query: translate::push(&query).expr.to_string(), ..SearchRequest::default() };
+    // Followed before the past is looked at, so that no line falls between.
+    let live = root.tail(&user, &request).await?;
+    let now = time::now();
+    let mut past = Vec::new();
+    if let Some(start) = params.time("start")?.filter(|start| *start < now) {
+        let ask = Ask { root: &root, user: &user };
+        past = ask.streams(&query, start..now, false, params.limit()?).await?.0;
+    }
+    past.iter_mut().for_each(|(_, lines)| lines.reverse());
+    let seen = past.iter().flat_map(|(_, lines)| lines.iter().cloned()).collect();
+    let first = (!past.is_empty()).then(|| {
+        let streams = past.into_iter().map(|(labels, lines)| answer::stream(&labels, lines));
+        json!({ "streams": streams.collect::<Vec<_>>() })
+    });
+    let entries = Entries { pipeline, seen };
+    Ok(socket.on_upgrade(move |socket| follow(socket, first, live, entries)))
+}
+
+/// Until the client leaves.
+async fn follow(
+    socket: WebSocket,
+    first: Option<Value>,
+    live: impl Stream<Item = TailLine> + Send,
+    mut entries: Entries,
+) {
+    let (mut sink, mut source) = socket.split();
+    let live = std::pin::pin!(live);
+    let mut live = live.ready_chunks(TOGETHER);
+    let mut next = first;
+    loop {
+        if let Some(message) = next.take() {
+            let send = sink.send(Message::Text(message.to_string().into()));
+            if !matches!(tokio::time::timeout(STALLED, send).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+        tokio::select! {
+            lines = live.next() => match lines {
+                Some(lines) => next = entries.message(lines),
+                None => return,
+            },
+            // Pings are answered by the socket itself while it is read.
+            message = source.next() => match message {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+        }
+    }
+}
+
+struct Entries {
+    pipeline: Pipeline,
+    /// Lines of the past that the live tail may give once more.
+    seen: HashSet<(i64, String)>,
+}
+
+impl Entries {
+    /// What of some lines the client gets.
+    fn message(&mut self, lines: Vec<TailLine>) -> Option<Value> {
+        let (mut streams, mut dropped) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line {
+                TailLine::Record(record) => {
+                    let Some((time, mut line)) = lines::line(*record) else { continue };
+                    if self.pipeline.run(&mut line) {
+                        let entry = (time, line.text);
+                        if !self.seen.remove(&entry) {
+                            streams.push(answer::stream(&line.labels, vec![entry]));
+                        }
+                    }
+                }
+                TailLine::Dropped { dropped: count, node } => dropped.push(json!({
+                    "timestamp": time::now().to_string(),
+                    "labels": { "node": node, "dropped": count.to_string() },
+                })),
+                TailLine::Partial { partial } => dropped.push(json!({
+                    "timestamp": time::now().to_string(),
+                    "labels": { "node": partial.node, "error": partial.error },
+                })),
+            }
+        }
+        if streams.is_empty() && dropped.is_empty() {
+            return None;
+        }
+        let mut message = json!({ "streams": streams });
+        if !dropped.is_empty() {
+            message["dropped_entries"] = json!(dropped);
+        }
+        Some(message)
+    }
+}

@@ -1,0 +1,108 @@
+//! The live tail over a real socket.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::*;
+use crate::root::tests::{admin, reader};
+
+/// The address of a server that takes everyone for `user`.
+async fn serve(cluster: &TestCluster, user: UserInfo) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = router(cluster.root.clone()).layer(Extension(user));
+    cluster
+        .tasks
+        .spawn("loki", tiphys_lifecycle::OnError::Log, async move { axum::serve(listener, router).await });
+    format!("ws://{address}")
+}
+
+async fn message<S>(socket: &mut S) -> Value
+where
+    S: futures::Stream<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
+{
+    let next = async {
+        loop {
+            if let Message::Text(text) = socket.next().await.expect("a message").expect("sound") {
+                return serde_json::from_str(&text).expect("JSON");
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), next).await.expect("in time")
+}
+
+#[tokio::test]
+async fn the_tail_gives_the_past_and_then_what_comes() {
+    let cluster = cluster().await;
+    let server = serve(&cluster, admin()).await;
+    let query = "{app=\"db\"} | logfmt | rows >= 10 | line_format \"{{.rows}}\"";
+    let uri =
+        format!("{server}{}", with("tail", &[("query", query), ("start", "1700000000"), ("limit", "10")]));
+    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
+    let past = message(&mut socket).await;
+    let texts: Vec<_> = past["streams"]
+        .as_array()
+        .expect("streams")
+        .iter()
+        .map(|stream| stream["values"][0][1].clone())
+        .collect();
+    assert_eq!(texts, ["11", "10"]);
+    for (pod, body) in [("ops/db-1", "rows=3"), ("shop/web-1", "rows=30"), ("ops/db-1", "rows=13 x=1")] {
+        cluster.nodes[1].write(pod, crate::time::now(), 100, Level::Info, body);
+    }
+    let live = message(&mut socket).await;
+    assert_eq!(live["streams"][0]["values"][0][1], "13");
+    assert_eq!(live["streams"][0]["stream"]["x"], "1");
+    socket.close(None).await.expect("closed");
+
+    let wrong = format!("{server}{}", with("tail", &[("query", "{a=")]));
+    assert!(tokio_tungstenite::connect_async(wrong).await.is_err());
+    let (status, text) = get(&cluster, Some(admin()), &with("tail", &[("query", "{}")])).await;
+    assert!(status.is_client_error(), "{text}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn abuse_30_the_tail_shows_no_namespace_that_is_not_allowed() {
+    let cluster = cluster().await;
+    let server = serve(&cluster, reader("shop")).await;
+    let uri =
+        format!("{server}{}", with("tail", &[("query", "{}"), ("start", "1700000000"), ("limit", "5000")]));
+    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
+    assert!(!message(&mut socket).await.to_string().contains("ops"));
+    cluster.nodes[0].write("ops/db-1", 1, 200, Level::Info, "hidden");
+    cluster.nodes[0].write("shop/web-1", 2, 200, Level::Info, "seen");
+    let live = message(&mut socket).await;
+    assert_eq!(live["streams"][0]["values"], json!([["2", "seen"]]));
+    socket.send(Message::Close(None)).await.expect("sent");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn abuse_33_a_slow_client_is_told_what_it_missed() {
+    let cluster = cluster().await;
+    let server = serve(&cluster, admin()).await;
+    let uri = format!("{server}{}", with("tail", &[("query", "{pod=\"web-1\"}")]));
+    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
+    // More than all buffers on the way hold, while the client reads nothing.
+    let body = "x".repeat(100 << 10);
+    for seq in 0..1000 {
+        cluster.nodes[0].write("shop/web-1", BEGIN, 1000 + seq, Level::Info, &body);
+    }
+    let (mut lines, mut dropped) = (0, 0);
+    while lines + dropped < 1000 {
+        let message = message(&mut socket).await;
+        lines += message["streams"].as_array().expect("streams").len() as u64;
+        for entry in message["dropped_entries"].as_array().into_iter().flatten() {
+            assert_eq!(entry["labels"]["node"], "n1");
+            dropped +=
+                entry["labels"]["dropped"].as_str().and_then(|n| n.parse::<u64>().ok()).expect("a count");
+        }
+    }
+    assert!(lines > 0 && dropped > 0, "{lines} lines, {dropped} dropped");
+    cluster.stop().await;
+}
