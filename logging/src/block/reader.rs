@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<Bytes>, CorruptBlock> {
         match (&self.bodies, templates) {
             (Bodies::Plain { lengths, section }, _) => plain(*section, lengths),
-            (Bodies::Split { variables, .. }, Some(templates)) => self.join(templates, variables, &wanted),
+            (Bodies::Split { .. }, Some(templates)) => self.join(templates, &wanted),
             (Bodies::Split { .. }, None) => {
                 let templates = self.templates()?;
                 self.bodies(Some(&templates.ok_or(CorruptBlock("it has no templates"))?), wanted)
@@ -126,34 +126,52 @@ impl<'a> Reader<'a> {
         Ok(bodies.into_iter().enumerate().map(record).collect())
     }
 
-    fn join(
+    /// Calls `found` with number, columns and records of each template that is wanted, of which
+    /// `templates` are this block's. A block of version 1 has none.
+    pub fn each_template(
         &self,
         templates: &Templates,
-        mut variables: &'a [u8],
-        wanted: &dyn Fn(usize) -> bool,
-    ) -> Result<Vec<Bytes>, CorruptBlock> {
+        wanted: impl Fn(usize) -> bool,
+        mut found: impl FnMut(usize, &template::Template<'_>, &[u32]) -> Option<()>,
+    ) -> Result<(), CorruptBlock> {
+        let Bodies::Split { mut variables, .. } = self.bodies else { return Ok(()) };
         let members = members(templates);
-        let is_wanted = |number: &usize| members[*number].iter().any(|record| wanted(*record as usize));
-        let mut joined = Joined { text: Vec::new(), spans: vec![(0, 0); templates.of.len()] };
         let n_sections = templates.sections.iter().max().map_or(0, |last| last + 1);
         for section in 0..n_sections {
             let packed = Section::take(&mut variables)?;
             let inside = || (0..templates.len()).filter(|number| templates.sections[*number] == section);
             // What stands behind the last one needs no look.
-            let Some(last) = inside().rfind(is_wanted) else { continue };
+            let Some(last) = inside().rfind(|number| wanted(*number)) else { continue };
             let raw = packed.unpack()?;
             let mut rest = raw.as_slice();
             for number in inside().take_while(|number| *number <= last) {
                 let part = part(&mut rest).ok_or(CAN_NOT_BE)?;
-                if is_wanted(&number) {
-                    let key = templates.key(number);
-                    joined.add(key, part, &members[number], &self.columns.times, wanted).ok_or(CAN_NOT_BE)?;
+                if wanted(number) {
+                    let members = &members[number];
+                    let template = template::Template::read(templates.key(number), part, members.len());
+                    found(number, &template.ok_or(CAN_NOT_BE)?, members).ok_or(CAN_NOT_BE)?;
                 }
             }
         }
-        if !variables.is_empty() {
-            return Err(CorruptBlock("something follows it"));
+        if variables.is_empty() { Ok(()) } else { Err(CorruptBlock("something follows it")) }
+    }
+
+    fn join(
+        &self,
+        templates: &Templates,
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<Bytes>, CorruptBlock> {
+        let mut is_wanted = vec![false; templates.len()];
+        for (record, template) in templates.of.iter().enumerate() {
+            is_wanted[*template as usize] |= wanted(record);
         }
+        let mut joined = Joined { text: Vec::new(), spans: vec![(0, 0); templates.of.len()] };
+        let times = &self.columns.times;
+        self.each_template(
+            templates,
+            |number| is_wanted[number],
+            |_, template, members| joined.add(template, members, times, wanted),
+        )?;
         let text = Bytes::from(joined.text);
         Ok(joined.spans.into_iter().map(|(start, end)| text.slice(start..end)).collect())
     }
@@ -172,17 +190,15 @@ impl Joined {
     /// The wanted ones of a template's records.
     fn add(
         &mut self,
-        key: &[u8],
-        part: &[u8],
+        template: &template::Template<'_>,
         members: &[u32],
         times: &[i64],
         wanted: &dyn Fn(usize) -> bool,
     ) -> Option<()> {
-        let template = template::Template::read(key, part, members.len())?;
         for (at, record) in members.iter().map(|record| *record as usize).enumerate() {
             if wanted(record) {
                 let start = self.text.len();
-                template::join(&mut self.text, &template, at, times[record])?;
+                template::join(&mut self.text, template, at, times[record])?;
                 self.spans[record] = (start, self.text.len());
             }
         }

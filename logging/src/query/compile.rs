@@ -264,6 +264,22 @@ impl Compiled {
         })
     }
 
+    /// The leaves that ask for a field of the body, with its name.
+    pub fn field_leaves(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.leaves.iter().enumerate().filter_map(|(at, leaf)| match leaf {
+            Leaf::Field { name, .. } => Some((at, name.as_str())),
+            _ => None,
+        })
+    }
+
+    /// What such a leaf says of the values that the field has in a body.
+    pub fn on_values(&self, leaf: usize, mut values: impl Iterator<Item = impl AsRef<str>>) -> Verdict {
+        match &self.leaves[leaf] {
+            Leaf::Field { body, .. } => Verdict::of(values.any(|value| body.holds(value.as_ref()))),
+            _ => Verdict::Maybe,
+        }
+    }
+
     /// All tokens that [`Compiled::on_block`] may ask for.
     pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
         self.leaves

@@ -80,7 +80,8 @@ pub fn json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok().filter(Value::is_object)
 }
 
-fn along(value: &Value, path: &str, found: &mut Vec<String>) {
+/// Appends the values that a path leads to.
+pub fn along(value: &Value, path: &str, found: &mut Vec<String>) {
     let Value::Object(fields) = value else { return };
     if let Some(value) = fields.get(path) {
         texts(value, found);

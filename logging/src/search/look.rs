@@ -4,6 +4,7 @@
 //! columns   -> records in range that the caller still takes
 //! templates -> words without digits: decided for all records of a template at once
 //! levels    -> decided record by record
+//! columns of variables -> fields of JSON and logfmt bodies, where they tell them exactly
 //! bodies    -> only of records that are undecided, or wanted with their body
 //! ```
 //!
@@ -12,7 +13,11 @@
 
 use bytes::Bytes;
 
-use super::{Progress, Request, plan::Candidate};
+use super::{
+    Progress, Request,
+    columns::{FieldsOf, Undecided},
+    plan::Candidate,
+};
 use crate::{
     block::{
         CorruptBlock, Reader, Templates,
@@ -133,13 +138,20 @@ impl Look<'_> {
         let fields = !want.fields.is_empty();
         let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
         let templates = if needs_templates { reader.templates()? } else { None };
-        if let Some(templates) = templates.as_ref().filter(|_| verdict == Verdict::Maybe) {
-            self.judge(templates, &row, &mut states);
+        let mut read = FieldsOf::new();
+        if let Some(templates) = &templates {
+            let judged = match verdict {
+                Verdict::Maybe => self.judge(templates, &row, &mut states),
+                _ => vec![None; templates.len()],
+            };
+            let query = &self.request.query;
+            let open = Undecided { query, want, templates, judged, row: &row, states: &mut states };
+            read = open.read(&reader)?;
         }
-        let wants_bodies = want.bodies || fields || (want.templates && templates.is_none());
+        let wants_bodies = want.bodies || (want.templates && templates.is_none());
         let needed = |at: usize| match states[at] {
             State::Out => false,
-            State::In => wants_bodies,
+            State::In => wants_bodies || (fields && !read.contains_key(&at)),
             State::Undecided => true,
         };
         let bodies = match (0..states.len()).any(needed) {
@@ -160,15 +172,23 @@ impl Look<'_> {
                     Some(templates) => templates.key(templates.of()[at] as usize),
                     None => keys.of(&record, want),
                 };
-                let fields = values.of(&record, want);
+                let fields = match read.get(&at) {
+                    Some(fields) => fields,
+                    None => values.of(&record, want),
+                };
                 hit(Match { record, key, fields });
             }
         }
         Ok(())
     }
 
-    /// Decides what templates and levels decide.
-    fn judge(&self, templates: &Templates, row: &dyn Fn(usize) -> Row, states: &mut [State]) {
+    /// Decides what templates and levels decide; gives what the templates say that were asked.
+    fn judge(
+        &self,
+        templates: &Templates,
+        row: &dyn Fn(usize) -> Row,
+        states: &mut [State],
+    ) -> Vec<Option<Vec<Verdict>>> {
         let query = &self.request.query;
         let mut judged: Vec<Option<Vec<Verdict>>> = vec![None; templates.len()];
         let undecided = states.iter_mut().enumerate().filter(|(_, state)| **state == State::Undecided);
@@ -177,12 +197,9 @@ impl Look<'_> {
             let verdicts = judged[number]
                 .get_or_insert_with(|| query.on_template(&self.candidate.verdicts, templates.key(number)));
             let row = row(at);
-            *state = match query.on_row(verdicts, row.level, row.source) {
-                Verdict::No => State::Out,
-                Verdict::Maybe => State::Undecided,
-                Verdict::Yes => State::In,
-            };
+            *state = State::of(query.on_row(verdicts, row.level, row.source));
         }
+        judged
     }
 
     fn matches(&self, record: &Record) -> bool {
@@ -192,10 +209,20 @@ impl Look<'_> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Out,
     In,
     Undecided,
+}
+
+impl State {
+    pub fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::No => State::Out,
+            Verdict::Maybe => State::Undecided,
+            Verdict::Yes => State::In,
+        }
+    }
 }
 
 /// Keys of records that have none yet.

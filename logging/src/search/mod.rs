@@ -12,6 +12,7 @@
 //! block decoded at a time. A split that turns out damaged is set aside, named in
 //! the answer, and the rest answers.
 
+mod columns;
 mod counts;
 mod keys;
 mod look;

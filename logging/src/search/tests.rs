@@ -449,6 +449,27 @@ fn words_of_templates_are_counted_without_a_body() {
 }
 
 #[test]
+fn fields_of_templates_are_known_without_a_variable() {
+    let line = |at: u64| format!("ok={} took={at}ms done", if at.is_multiple_of(4) { "no" } else { "yes" });
+    let steps = (0..16).map(|at| append(0, at, line(at).into()));
+    let world = world(steps.chain([Step::Commit]).collect());
+    damage_variables(&world);
+    for (query, count) in
+        [("ok:no", 4), ("NOT ok:no done", 12), ("ok:(yes OR no)", 16), ("ok:/^n/ OR ok:none", 4)]
+    {
+        let bars = histogram(&world.store, &request(query, None), 17, "n1");
+        assert_eq!(bars.partial, [], "{query}");
+        assert_eq!(bars.buckets.iter().map(|bar| bar.count).sum::<u64>(), count, "{query}");
+    }
+    let by_field = Request { fields: vec!["ok".into()], ..request("done", None) };
+    let facets = facets(&world.store, &by_field, "n1");
+    let found: Vec<_> = facets.facets["ok"].iter().map(|v| (v.value.as_str(), v.count)).collect();
+    assert_eq!((facets.partial, found), (vec![], vec![("yes", 12), ("no", 4)]));
+    // What asks for a variable needs them.
+    assert_eq!(histogram(&world.store, &request("took:>5ms", None), 3, "n1").partial.len(), 1);
+}
+
+#[test]
 fn abuse_30_a_namespace_that_is_not_allowed_shows_nothing_in_any_answer() {
     let world = world(vec![
         append(0, 0, "seen".into()),

@@ -81,6 +81,29 @@ impl<'a> Template<'a> {
     }
 }
 
+impl Template<'_> {
+    /// Appends the variable of a slot in the template's record `at`, which was written at `time`.
+    pub fn write_slot(&self, out: &mut Vec<u8>, slot: usize, at: usize, time: i64) -> Option<()> {
+        self.columns.get(slot)?.write(out, at, time)
+    }
+
+    /// Whether the slot's variables are decimal in all records; `canonical`: and have no leading zeros.
+    pub fn is_decimal(&self, slot: usize, canonical: bool) -> bool {
+        let decimal = |text: &[u8]| {
+            !text.is_empty()
+                && text.iter().all(u8::is_ascii_digit)
+                && (!canonical || text.len() == 1 || text[0] != b'0')
+        };
+        match self.columns.get(slot) {
+            Some(Column::Number { prefix: [], widths, .. }) => !canonical || widths.is_none(),
+            Some(Column::Text { ends, text } | Column::Codes { ends, text, .. }) => {
+                (0..ends.len()).all(|at| range(ends, at).is_some_and(|range| decimal(&text[range])))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Appends the body of the template's record `at`, which was written at `time`.
 pub fn join(out: &mut Vec<u8>, template: &Template<'_>, at: usize, time: i64) -> Option<()> {
     let mut columns = template.columns.iter();

@@ -16,12 +16,14 @@
 //! or is named by [`may_hide`]. So a word without digits that isn't in a template
 //! is in no record of it.
 
+mod fields;
 mod intern;
 mod join;
 mod slot;
 mod split;
 mod times;
 
+pub use fields::{FieldValue, Form};
 pub use intern::Intern;
 pub use join::{Template, join};
 pub use slot::{Scratch, write_slot};
