@@ -194,7 +194,7 @@ fn paint(line: &mut String, colour: Option<u8>, text: &str) {
 
 /// The same Pod has the same colour in every run.
 fn pod_colour(pod: &str) -> u8 {
-    const COLOURS: [u8; 6] = [36, 32, 35, 34, 96, 92];
+    const COLOURS: [u8; 8] = [36, 32, 35, 34, 96, 92, 95, 94];
     let sum = pod.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
     COLOURS[sum % COLOURS.len()]
 }

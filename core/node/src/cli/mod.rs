@@ -81,9 +81,8 @@ pub enum Command {
     Kubeconfig(kubeconfig::Kubeconfig),
     /// Print a one-time link to the dashboard
     Dashboard(dashboard::Dashboard),
-    /// Search the logs of all nodes
-    Logs(logs::Logs),
-    /// Ask about metrics and decisions in SQL
+    // Of these two the help is the type's own: it has examples.
+    Logs(Box<logs::Logs>),
     Sql(sql::Sql),
     /// Save what the cluster's store holds, or restore it
     Snapshot(snapshot::Snapshot),
@@ -161,6 +160,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_begins_with_examples_where_there_are_some() {
+        for (command, example) in [("logs", "tiphys logs deploy/web"), ("sql", "match(body, '")] {
+            let mut cli = Cli::command();
+            let command = cli.find_subcommand_mut(command).expect("a command");
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(example), "{help}");
+            let examples = help.lines().take_while(|line| !line.starts_with("Usage"));
+            assert!(examples.clone().all(|line| line.chars().count() <= 80), "{help}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Format {
 ///               group by 1, 2 order by 3 desc"
 ///   tiphys sql "select * from decisions order by time desc limit 5"
 ///   tiphys sql -o csv 'select time, pod, cpu_cores from pod order by time'
-///   tiphys sql -o parquet --file logs.parquet 'select * from logs where level = $$error$$'
+///   tiphys sql -o parquet --file w.parquet 'select * from logs where severity > 3'
 ///
 /// match(body, '...') takes the query language of tiphys logs.
 #[derive(Debug, clap::Args)]

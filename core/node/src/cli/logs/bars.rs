@@ -26,8 +26,8 @@ pub fn bars(answer: &HistogramAnswer, colour: bool) -> String {
     }
     let sum: u64 = answer.buckets.iter().map(|bucket| bucket.count).sum();
     let from = answer.buckets.first().map_or("", |bucket| bucket.time.get(..19).unwrap_or(&bucket.time));
-    let step = answer.step_ns as f64 / 1e9;
-    let _ = writeln!(shown, "{sum} records since {from}Z, {step}s a line");
+    let step = super::range::shown(answer.step_ns);
+    let _ = writeln!(shown, "{sum} records since {from}Z, {step} a line");
     shown
 }
 
@@ -95,7 +95,7 @@ mod tests {
             ..HistogramAnswer::default()
         };
         let expected = format!(
-            "12:00:00 120 {}\n12:01:00   0\n12:02:00   1 ▍\n12:03:00  55 {}\n176 records since 2026-01-31T12:00:00Z, 60s a line\n",
+            "12:00:00 120 {}\n12:01:00   0\n12:02:00   1 ▍\n12:03:00  55 {}\n176 records since 2026-01-31T12:00:00Z, 1 m a line\n",
             "█".repeat(48),
             "█".repeat(22)
         );

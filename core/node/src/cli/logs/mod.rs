@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tiphys_logging::{
     client,
     query::{Expr, Hits},
-    render,
+    render, time,
     wire::{
         ContextRequest, FacetValue, FacetsRequest, HistogramRequest, LogRecord, NodeError, SearchRequest,
         StatsRequest, TailLine,
@@ -24,12 +24,14 @@ mod figures;
 pub mod file;
 mod pages;
 mod print;
+mod range;
 mod scope;
 mod workload;
 
 use figures::Figures;
 use pages::Pages;
 use print::{Format, Printer, When};
+use range::Range;
 use scope::Scope;
 use workload::Workload;
 
@@ -44,7 +46,7 @@ const AROUND_AT_ONCE: usize = 4;
 ///
 /// A query is words, and fields with values; all of them must be there:
 ///   tiphys logs 'error timeout'                 both words, in any order
-///   tiphys logs '"connection reset" -retry'     a phrase, and a word that is not there
+///   tiphys logs '"connection reset" -retry'     a phrase, and a word not there
 ///   tiphys logs 'time* OR /5[0-9]{2}/'          wildcards, regular expressions
 ///   tiphys logs 'status:>=500 took:>1s'         fields of JSON and key=value lines
 ///   tiphys logs 'level:>=warn ns:shop pod:web-*'
@@ -338,15 +340,36 @@ impl Logs {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// From and to: the last hour where nothing is said.
+    fn range(&self) -> Outcome<(i64, i64)> {
+        let now = time::now();
+        let of = |text: &Option<String>, name, none| match text {
+            Some(text) => time::resolve(text, now, name).map_err(|error| Failure::usage(error, NEXT)),
+            None => Ok(none),
+        };
+        let until = of(&self.until, "until", now.saturating_add(1))?;
+        let since = of(&self.since, "since", until.saturating_sub(3600 * time::SECOND))?;
+        if since >= until {
+            return Err(Failure::usage(
+                "--since is not before --until: nothing lies between them",
+                "swap the two",
+            ));
+        }
+        Ok((since, until))
+    }
+
     async fn show_histogram(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
         /// Lines that fit a screen with the prompt.
         const LINES: usize = 20;
+        let lines = self.limit.filter(|limit| *limit > 0).unwrap_or(LINES).min(1000);
+        let (since, until) = self.range()?;
+        let range = Range::in_lines(since, until, lines);
         let request = HistogramRequest {
             query: query.to_string(),
-            since: self.since.clone(),
-            until: self.until.clone(),
+            since: Some(time::format(range.since)),
+            until: Some(time::format(range.until)),
             namespace: self.namespace.clone(),
-            buckets: Some(self.limit.filter(|limit| *limit > 0).unwrap_or(LINES)),
+            buckets: Some(range.steps()),
         };
         let answer = client::histogram(client, &request).await.or_asked(NEXT)?;
         warn_partial(&answer.partial);
@@ -367,10 +390,13 @@ impl Logs {
         query: &Expr,
         figures: &Figures,
     ) -> Outcome<ExitCode> {
+        let (since, until) = self.range()?;
+        let step = figures.request.step.as_deref().and_then(time::span).filter(|step| *step > 0);
+        let since = step.map_or(since, |step| range::floor(since, step));
         let request = StatsRequest {
             query: query.to_string(),
-            since: self.since.clone(),
-            until: self.until.clone(),
+            since: Some(time::format(since)),
+            until: Some(time::format(until)),
             namespace: self.namespace.clone(),
             limit: Some(self.limit().unwrap_or(1000)),
             ..figures.request.clone()

@@ -48,7 +48,7 @@ impl Scope {
 }
 
 fn parsed(text: &str) -> Outcome<Expr> {
-    query::parse(text).map_err(|error| Failure::usage(error, NEXT))
+    query::parse(text).map_err(|error| Failure::new(error, NEXT))
 }
 
 /// `name:pattern`, where the pattern is one value.
