@@ -4,6 +4,7 @@
 //! may see, a share of memory and a deadline; one bad statement hurts no other.
 //! Only queries run: no DDL, no COPY, no files, no settings.
 
+mod describe;
 mod extension;
 mod format;
 mod http;
@@ -144,6 +145,7 @@ impl Engine {
     /// Plans one statement and starts it.
     async fn rows(&self, statement: &str, asker: &Asker) -> Result<SendableRecordBatchStream, SqlError> {
         let session = self.session(asker).map_err(invalid)?;
+        describe::register(&session).await.map_err(invalid)?;
         let options =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = session.sql_with_options(statement, options).await.map_err(invalid)?;

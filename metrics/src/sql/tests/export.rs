@@ -60,6 +60,20 @@ async fn a_statement_as_a_parquet_file() {
     tasks.shutdown(Duration::from_secs(5)).await;
 }
 
+#[tokio::test]
+async fn columns_are_described() {
+    let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+    let asker = Asker::new(UserInfo::named("ada", &[]), Arc::new(ByName));
+    let statement = "select * from columns where table_name in ('toy', 'node') and column_name in ('n', 'time', 'cpu_cores')";
+    let answer = engine(&folder, &tasks).answer(statement, Format::Csv, asker).await.expect("answered");
+    assert_eq!(
+        answer.text,
+        "table_name,column_name,type,description\nnode,time,timestamp,when the figures were read\n\
+         node,cpu_cores,number,\"CPU use since the sample before, cores\"\ntoy,n,integer,\n"
+    );
+    tasks.shutdown(Duration::from_secs(5)).await;
+}
+
 #[test]
 fn a_large_file_is_written_in_pieces() {
     // Texts that no dictionary and no compression makes small.

@@ -1,4 +1,4 @@
-// SQL over metrics and decisions.
+// SQL over metrics, logs and decisions.
 
 import { API, postJson } from "./http";
 
@@ -7,6 +7,8 @@ export type Cell = string | number | boolean | null;
 export interface SqlAnswer {
   columns: { name: string; type: string }[];
   rows: Cell[][];
+  /** What the answer lacks: a node that is missing, rows left out. */
+  notes?: string[];
 }
 
 export function runSql(sql: string, signal?: AbortSignal): Promise<SqlAnswer> {

@@ -1,4 +1,4 @@
-// SQL over metrics and decisions: editor, table, chart. The statement is in the
+// SQL over metrics, logs and decisions: editor, table, chart. The statement is in the
 // address: who opens it sees its answer, and going back shows the one before.
 
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
@@ -6,6 +6,7 @@ import { useEffect, useState } from "react";
 import { count } from "../../format/quantity";
 import { csv, runSql, type SqlAnswer, withRange } from "../../api/sql";
 import { Empty, Problem } from "../../components/Notice";
+import { printable } from "../../format/printable";
 import { windowOf } from "../../state/scope";
 import { useParameter, useScope } from "../../state/useScope";
 import { Answer } from "./Answer";
@@ -57,7 +58,7 @@ export default function Sql() {
             <option value="" disabled>Examples</option>
             {EXAMPLES.map((example, at) => <option key={example.name} value={at}>{example.name}</option>)}
           </select>
-          <span className="text-[12px] text-faint">Tables: node, pod, container, decisions. $from and $to are the page's time range.</span>
+          <span className="text-[12px] text-faint">Tables: node, pod, container, logs, decisions; columns describes them. $from and $to are the page's time range.</span>
         </div>
       </div>
       {run.error && <Problem error={run.error} />}
@@ -68,6 +69,7 @@ export default function Sql() {
             <span className="numbers ml-auto text-[12px] text-faint">{count(answer.rows.length)} {answer.rows.length === 1 ? "row" : "rows"} · {run.data?.took} ms</span>
             <button type="button" className="button" aria-label="Download as CSV" onClick={() => download(answer)}>CSV</button>
           </header>
+          {answer.notes?.map((note) => <p key={note} role="status" className="border-b border-line px-3 py-1.5 text-[12px] text-faint">{printable(note)}</p>)}
           {answer.rows.length === 0 ? <Empty>The statement is right and gives no rows. Is the time range wide enough?</Empty>
             : shown === "table" ? <Answer answer={answer} /> : <Drawing answer={answer} />}
         </section>
