@@ -65,3 +65,127 @@ fn freshness(cluster: &tiphys_tests::Cluster) -> Result<()> {
     }
     Ok(())
 }
+
+const CRIER: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: crier}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: crier}}
+  template:
+    metadata: {labels: {app: crier, tier: noise}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: test.local/busybox:1
+        command: [sh, -c, 'echo begin; echo level=error msg=heron call=$CALL took=0.5; echo end; sleep 3600']
+        env: [{name: CALL, value: one}]
+";
+
+/// What people do with `tiphys logs`, and the same lines in SQL.
+pub fn tool(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(CRIER)?;
+    cluster.rolled_out("deployment/crier")?;
+    // The line after an error is found a moment later: a trace might have followed.
+    let all = || -> Result<()> {
+        let found = cluster.logs(&["--for", "deploy/crier", "--since", "15m"])?;
+        ensure!(found.len() == 6, "three lines of two Pods were expected: {found:?}");
+        Ok(())
+    };
+    eventually(Duration::from_secs(30), all)?;
+    let records = cluster.logs(&["heron", "--for", "deploy/crier", "--since", "15m"])?;
+    ensure!(records.len() == 2, "two lines were expected: {records:?}");
+    let pod = records[0]["pod"].as_str().unwrap_or_default().to_owned();
+    let text = |arguments: &[&str]| cluster.tiphys(&[&["logs"], arguments].concat())?.ok();
+
+    // A Pod by its name alone, a workload by its kind and name, labels.
+    ensure!(text(&[&pod])?.lines().count() == 3, "the Pod's own three lines");
+    for whose in
+        [&["deploy/crier"][..], &["-l", "app=crier,tier in (noise, x)"], &["--pod", "crier-*", "-c", "main"]]
+    {
+        let found = text(&[whose, &["-n", "default", "-o", "raw", "--level", "error"]].concat())?;
+        ensure!(found == "level=error msg=heron call=one took=0.5\n".repeat(2), "{whose:?}: {found}");
+    }
+    let around = text(&["heron", "--pod", &pod, "-C", "1", "-o", "raw"])?;
+    ensure!(around == "begin\nlevel=error msg=heron call=one took=0.5\nend\n", "lines around: {around}");
+
+    // Counted.
+    let patterns = text(&["-l", "app=crier", "--patterns"])?;
+    ensure!(patterns.lines().count() == 3 && patterns.contains("        2  level=error msg="), "{patterns}");
+    let figures = text(&["-l", "app=crier", "--stats", "max(took), count by level", "--level", "error"])?;
+    ensure!(figures == "LEVEL  MAX(took)  COUNT\nerror        0.5      2\n", "{figures}");
+    let bars = text(&["heron", "-l", "app=crier", "--histogram"])?;
+    ensure!(bars.contains('█') && bars.contains("2 records since"), "{bars}");
+
+    in_sql(&cluster)?;
+    follow_a_rollout(&cluster)?;
+    cluster.kubectl(&["delete", "deployment", "crier", "--timeout=60s"])?;
+    cluster.gone(&["pods", "-l", "app=crier"], Duration::from_secs(60))?;
+    // The labels of Pods that are gone are still known.
+    let (gone, _) = eventually(Duration::from_secs(30), || {
+        let gone = cluster.logs(&["heron", "-l", "app=crier"])?;
+        ensure!(gone.len() == 4, "four lines were expected: {gone:?}");
+        Ok(gone)
+    })?;
+    ensure!(gone.iter().all(|record| record["labels"]["tier"] == "noise"), "labels: {gone:?}");
+    Ok(())
+}
+
+fn in_sql(cluster: &tiphys_tests::Cluster) -> Result<()> {
+    let rows = cluster.sql(
+        "select pod, severity, count(*) as n from logs where match(body, 'heron call:one') and app = 'crier' \
+         and time > now() - interval '15 minutes' group by 1, 2 order by 1",
+    )?;
+    ensure!(rows.len() == 2 && rows.iter().all(|row| row["n"] == 1 && row["severity"] == 5), "{rows:?}");
+    // The second in which a line was written is one that was measured.
+    eventually(Duration::from_secs(30), || {
+        let joined = cluster.sql(
+            "select l.pod from logs l join pod p on p.pod = l.pod and p.namespace = l.namespace \
+             and p.time between l.time - interval '20 seconds' and l.time + interval '20 seconds' \
+             where l.app = 'crier' group by 1",
+        )?;
+        ensure!(joined.len() == 2, "{joined:?}");
+        Ok(())
+    })?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("crier.parquet");
+    let path = file.to_string_lossy();
+    cluster.tiphys(&["logs", "-l", "app=crier", "-o", "parquet", "--file", &path])?.ok()?;
+    ensure!(std::fs::read(&file)?.ends_with(b"PAR1"), "no Parquet file");
+    let statement = "select time, body from logs where app = 'crier'";
+    cluster.tiphys(&["sql", "-o", "parquet", "--file", &path, statement])?.ok()?;
+    ensure!(std::fs::read(&file)?.ends_with(b"PAR1"), "no Parquet file");
+    let wrong = cluster.tiphys(&["sql", "select * from logs where match(body, 'a AND (')"])?;
+    ensure!(wrong.code == 1 && wrong.stderr.contains("  a AND (\n         ^"), "{}", wrong.stderr);
+    Ok(())
+}
+
+/// The Pods of the next rollout are followed too.
+fn follow_a_rollout(cluster: &tiphys_tests::Cluster) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("followed");
+    let arguments = ["logs", "--for", "deploy/crier", "heron", "-f", "-o", "raw"];
+    let mut follower = cluster.tiphys_command(&arguments).stdout(std::fs::File::create(&out)?).spawn()?;
+    let followed = || -> Result<()> {
+        eventually(Duration::from_secs(30), || {
+            let text = std::fs::read_to_string(&out)?;
+            ensure!(text.matches("call=one").count() == 2, "what was there is shown first: {text}");
+            Ok(())
+        })?;
+        cluster.kubectl(&["set", "env", "deployment/crier", "CALL=two"])?;
+        cluster.rolled_out("deployment/crier")?;
+        eventually(Duration::from_secs(30), || {
+            let text = std::fs::read_to_string(&out)?;
+            ensure!(text.matches("call=two").count() == 2, "the new Pods are missing: {text}");
+            Ok(())
+        })?;
+        Ok(())
+    };
+    let outcome = followed();
+    follower.kill()?;
+    follower.wait()?;
+    outcome
+}

@@ -77,6 +77,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_helm_installs_and_rolls_back", helm::walk),
     ("e2e_a_service_is_reached_across_nodes", network::service),
     ("e2e_logs_of_every_node_are_found", logs::search),
+    ("e2e_logs_are_followed_and_counted", logs::tool),
     ("e2e_logs_of_the_nodes_own_parts_are_found", log_sources::system),
     ("e2e_annotations_rule_over_logs", log_sources::policies),
     ("e2e_sql_sees_pods_and_disk", sql::tables),
