@@ -206,16 +206,20 @@ fn read_plain(bytes: &mut &[u8], mode: u8, count: usize, room: usize) -> Option<
         numbers.extend(packed.chunks_exact(8).map(whole).map(real));
         return Some(numbers);
     }
-    let (mut held, mut full, mut next) = (0u64, 0, packed.iter());
-    let mask = (1u64 << bits) - 1;
-    for _ in 0..count {
-        while full < bits {
-            held |= u64::from(*next.next()?) << full;
-            full += 8;
-        }
-        numbers.push(real(held & mask));
-        held >>= bits;
-        full -= bits;
+    let (width, mask) = (bits as usize, (1u64 << bits) - 1);
+    // Eight bytes at a time: a number is at most 56 bits and begins within the first of them.
+    let whole = packed.len().saturating_sub(7) * 8 / width.max(1);
+    let number = |eight: [u8; 8], bit: usize| real(u64::from_le_bytes(eight) >> (bit % 8) & mask);
+    for bit in (0..whole.min(count)).map(|at| at * width) {
+        let eight = packed.get(bit / 8..bit / 8 + 8)?;
+        numbers.push(number(eight.try_into().ok()?, bit));
+    }
+    for bit in (numbers.len()..count).map(|at| at * width) {
+        let rest = packed.get(bit / 8..)?;
+        let mut eight = [0; 8];
+        let length = rest.len().min(8);
+        eight[..length].copy_from_slice(&rest[..length]);
+        numbers.push(number(eight, bit));
     }
     Some(numbers)
 }

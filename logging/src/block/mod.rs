@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use columns::Columns;
 pub use filter::IdFilter;
-pub use reader::{Reader, Templates};
+pub use reader::{Reader, Sieve, Templates, Texts};
 pub use section::CorruptBlock;
 pub use terms::{Terms, Words};
 pub use writer::encode_plain;

@@ -95,35 +95,49 @@ impl<'a> Reader<'a> {
         read_templates(&raw, self.columns.len()).map(Some).ok_or(CorruptBlock("its templates can't be"))
     }
 
-    /// The bodies of the records that are wanted, the others empty. They share one
-    /// buffer. `templates` are this block's.
+    /// The bodies of the records that are wanted, the others empty. `templates` are this block's.
     pub fn bodies(
         &self,
         templates: Option<&Templates>,
         wanted: impl Fn(usize) -> bool,
-    ) -> Result<Vec<Bytes>, CorruptBlock> {
-        match (&self.bodies, templates) {
-            (Bodies::Plain { lengths, section }, _) => plain(*section, lengths),
-            (Bodies::Split { .. }, Some(templates)) => self.join(templates, &wanted),
-            (Bodies::Split { .. }, None) => {
-                let templates = self.templates()?;
-                self.bodies(Some(&templates.ok_or(CorruptBlock("it has no templates"))?), wanted)
-            }
+    ) -> Result<Texts, CorruptBlock> {
+        match templates {
+            Some(templates) => self.sieved(templates, &wanted, &mut |_, _, _| {}),
+            None => match (&self.bodies, self.templates()?) {
+                (Bodies::Plain { lengths, section }, _) => plain(*section, lengths),
+                (_, Some(templates)) => self.sieved(&templates, &wanted, &mut |_, _, _| {}),
+                (_, None) => Err(CorruptBlock("it has no templates")),
+            },
+        }
+    }
+
+    /// The same, but that each template with wanted records is shown to `sieve` first, with its
+    /// number and its records; `wanted` is asked again after that.
+    pub fn sieved(
+        &self,
+        templates: &Templates,
+        wanted: &dyn Fn(usize) -> bool,
+        sieve: &mut Sieve<'_>,
+    ) -> Result<Texts, CorruptBlock> {
+        match &self.bodies {
+            Bodies::Plain { lengths, section } => plain(*section, lengths),
+            Bodies::Split { .. } => self.join(templates, wanted, sieve),
         }
     }
 
     /// Consumes the reader for all records.
     pub fn records(self) -> Result<Vec<Record>, CorruptBlock> {
-        let bodies = self.bodies(None, |_| true)?;
+        let mut bodies = self.bodies(None, |_| true)?;
         let columns = self.columns;
-        let record = |(at, body): (usize, Bytes)| Record {
+        let text = bodies.shared();
+        let record = |(at, span): (usize, &(usize, usize))| Record {
             time: columns.times[at],
             seq: columns.seqs[at],
             level: columns.levels[at],
             source: columns.sources[at],
-            body,
+            body: text.slice(span.0..span.1),
         };
-        Ok(bodies.into_iter().enumerate().map(record).collect())
+        Ok(bodies.spans.iter().enumerate().map(record).collect())
     }
 
     /// Calls `found` with number, columns and records of each template that is wanted, of which
@@ -160,33 +174,50 @@ impl<'a> Reader<'a> {
         &self,
         templates: &Templates,
         wanted: &dyn Fn(usize) -> bool,
-    ) -> Result<Vec<Bytes>, CorruptBlock> {
+        sieve: &mut Sieve<'_>,
+    ) -> Result<Texts, CorruptBlock> {
         let mut is_wanted = vec![false; templates.len()];
         for (record, template) in templates.of.iter().enumerate() {
             is_wanted[*template as usize] |= wanted(record);
         }
-        let mut joined = Joined { text: Vec::new(), spans: vec![(0, 0); templates.of.len()] };
+        let mut joined = Texts { text: Vec::new(), spans: vec![(0, 0); templates.of.len()] };
         let times = &self.columns.times;
         self.each_template(
             templates,
             |number| is_wanted[number],
-            |_, template, members| joined.add(template, members, times, wanted),
+            |number, template, members| {
+                sieve(number, template, members);
+                joined.add(template, members, times, wanted)
+            },
         )?;
-        let text = Bytes::from(joined.text);
-        Ok(joined.spans.into_iter().map(|(start, end)| text.slice(start..end)).collect())
+        Ok(joined)
     }
 }
 
 const CAN_NOT_BE: CorruptBlock = CorruptBlock("its variables can't be");
 
-/// Bodies, put together.
-struct Joined {
+/// Sees a template, by its number, before bodies of its records (these) are put together.
+pub type Sieve<'a> = dyn FnMut(usize, &template::Template<'_>, &[u32]) + 'a;
+
+/// Bodies, put together in one buffer.
+#[derive(Debug, Default)]
+pub struct Texts {
     text: Vec<u8>,
     /// Where each record's stands.
     spans: Vec<(usize, usize)>,
 }
 
-impl Joined {
+impl Texts {
+    /// The record's body, empty when it wasn't wanted.
+    pub fn get(&self, record: usize) -> &[u8] {
+        self.spans.get(record).map_or(&[], |(start, end)| &self.text[*start..*end])
+    }
+
+    /// The buffer, for bodies that are to outlive it.
+    fn shared(&mut self) -> Bytes {
+        Bytes::from(std::mem::take(&mut self.text))
+    }
+
     /// The wanted ones of a template's records.
     fn add(
         &mut self,
@@ -214,16 +245,16 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
-fn plain(section: Section<'_>, lengths: &[usize]) -> Result<Vec<Bytes>, CorruptBlock> {
-    let mut raw = Bytes::from(section.unpack()?);
-    let mut bodies = Vec::with_capacity(lengths.len());
+fn plain(section: Section<'_>, lengths: &[usize]) -> Result<Texts, CorruptBlock> {
+    let text = section.unpack()?;
+    let (mut start, mut spans) = (0usize, Vec::with_capacity(lengths.len()));
     for length in lengths {
-        if *length > raw.len() {
-            return Err(CorruptBlock("its bodies end early"));
-        }
-        bodies.push(raw.split_to(*length));
+        let end = start.checked_add(*length).filter(|end| *end <= text.len());
+        let end = end.ok_or(CorruptBlock("its bodies end early"))?;
+        spans.push((start, end));
+        start = end;
     }
-    Ok(bodies)
+    Ok(Texts { text, spans })
 }
 
 /// The records of each template, ascending.

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! on_stream (names, labels) -> on_block (levels, tokens) -> verdict -> matches (record by record)
-//!                                                                  -> on_template, on_row before it
+//!                                                                  -> on_template, on_row before it,
+//!                                                                     and needs: what a record must have
 //! ```
 
 use std::{cell::OnceCell, collections::BTreeMap};
@@ -16,13 +17,12 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{
     ast::{Expr, Glob, Op, Text, Value},
     fields, glob, number,
-    plain::{ESC, plain},
+    plain::plain,
+    required::{self, Letters},
+    seen::is_literal,
     text,
 };
-use crate::{
-    block::template::{self, Piece, class},
-    record::{Level, Record, Source, StreamInfo},
-};
+use crate::record::{Level, Record, Source, StreamInfo};
 
 /// Bytes that a compiled regular expression may take, and its cache.
 const REGEX_SIZE: usize = 1 << 20;
@@ -38,7 +38,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn of(known: bool) -> Self {
+    pub(super) fn of(known: bool) -> Self {
         if known { Verdict::Yes } else { Verdict::No }
     }
 }
@@ -82,7 +82,7 @@ impl<'a> StreamView<'a> {
 #[derive(Debug)]
 pub struct Compiled {
     root: Node,
-    leaves: Vec<Leaf>,
+    pub(super) leaves: Vec<Leaf>,
 }
 
 #[derive(Debug)]
@@ -95,10 +95,10 @@ enum Node {
 }
 
 #[derive(Debug)]
-enum Leaf {
+pub(super) enum Leaf {
     /// Finds something in the body, which then has these tokens. `in_template`: if it
     /// is anywhere, it is in the body's template.
-    Body { regex: Regex, tokens: Vec<Vec<u8>>, in_template: bool },
+    Body { regex: Regex, tokens: Vec<Vec<u8>>, letters: Vec<Letters>, in_template: bool },
     /// A name of the stream.
     Meta { field: Meta, test: Test },
     /// One bit a level.
@@ -112,7 +112,7 @@ enum Leaf {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meta {
+pub(super) enum Meta {
     Namespace,
     Pod,
     Container,
@@ -136,7 +136,7 @@ impl Meta {
 
 /// A test of a text.
 #[derive(Debug)]
-enum Test {
+pub(super) enum Test {
     Exists,
     Regex(Regex),
     /// From, to, and whether the ends count.
@@ -237,24 +237,6 @@ impl Compiled {
         }
     }
 
-    /// What a block's verdicts become for the records of a template, by its key.
-    pub fn on_template(&self, verdicts: &[Verdict], key: &[u8]) -> Vec<Verdict> {
-        let Some(seen) = Seen::of(key) else { return verdicts.to_vec() };
-        let judge = |(leaf, verdict): (&Leaf, &Verdict)| match leaf {
-            Leaf::Body { regex, tokens, in_template } if *verdict == Verdict::Maybe => {
-                if *in_template {
-                    Verdict::of(regex.is_match(&seen.text))
-                } else if tokens.iter().filter(|token| is_literal(token)).all(|token| seen.has(token)) {
-                    Verdict::Maybe
-                } else {
-                    Verdict::No
-                }
-            }
-            _ => *verdict,
-        };
-        self.leaves.iter().zip(verdicts).map(judge).collect()
-    }
-
     /// What they say of a record with this level and source.
     pub fn on_row(&self, verdicts: &[Verdict], level: Level, source: Source) -> Verdict {
         self.root.verdict(&|leaf| match (verdicts[leaf], &self.leaves[leaf]) {
@@ -298,12 +280,17 @@ impl Compiled {
 
     /// Whether a record matches; `verdicts` are of its stream or block.
     pub fn matches(&self, verdicts: &[Verdict], record: &Record) -> bool {
-        let body = OnceCell::new();
-        let body = || &**body.get_or_init(|| plain(&record.body));
+        self.matches_parts(verdicts, record.level, record.source, &record.body)
+    }
+
+    /// The same of a record in parts.
+    pub fn matches_parts(&self, verdicts: &[Verdict], level: Level, source: Source, body: &[u8]) -> bool {
+        let text = OnceCell::new();
+        let text = || &**text.get_or_init(|| plain(body));
         self.root.matches(&|leaf| match verdicts[leaf] {
             Verdict::Yes => true,
             Verdict::No => false,
-            Verdict::Maybe => self.leaves[leaf].matches(record, &body),
+            Verdict::Maybe => self.leaves[leaf].matches(level, source, &text),
         })
     }
 }
@@ -338,44 +325,6 @@ impl Node {
     }
 }
 
-/// A template as queries see it: with a byte in the place of each variable that
-/// is part of a token and that no query has.
-struct Seen {
-    text: Vec<u8>,
-}
-
-impl Seen {
-    const VARIABLE: u8 = 0xff;
-
-    /// `None` when nothing can be told from the template.
-    fn of(key: &[u8]) -> Option<Self> {
-        let mut text = Vec::with_capacity(key.len());
-        for piece in template::pieces(key) {
-            match piece {
-                Piece::Literal(literal) => text.extend_from_slice(literal),
-                Piece::Slot(class::WHOLE) => return None,
-                Piece::Slot(_) => text.push(Self::VARIABLE),
-            }
-        }
-        // A colour goes before a body is searched, and takes a part of a variable with it.
-        let coloured =
-            text.contains(&ESC) || text.windows(3).any(|spelt| spelt == [b'\\', Self::VARIABLE, b'[']);
-        (!coloured).then_some(Self { text })
-    }
-
-    fn has(&self, token: &[u8]) -> bool {
-        let mut has = false;
-        text::for_each_token(&self.text, |other| has |= other == token);
-        has
-    }
-}
-
-/// Whether a token stands in templates only, never in a variable.
-fn is_literal(token: impl AsRef<[u8]>) -> bool {
-    let token = token.as_ref();
-    !token.iter().any(u8::is_ascii_digit) && !template::may_hide(token)
-}
-
 fn rank(verdict: &Verdict) -> u8 {
     *verdict as u8
 }
@@ -400,11 +349,11 @@ impl Leaf {
     }
 
     /// `text` gives the record's body as search sees it.
-    fn matches<'a>(&self, record: &Record, text: &dyn Fn() -> &'a [u8]) -> bool {
+    fn matches<'a>(&self, level: Level, source: Source, text: &dyn Fn() -> &'a [u8]) -> bool {
         match self {
             Leaf::Body { regex, .. } => regex.is_match(text()),
-            Leaf::Level(mask) => mask & (1 << record.level as u8) != 0,
-            Leaf::Source(mask) => mask & (1 << record.source as u8) != 0,
+            Leaf::Level(mask) => mask & (1 << level as u8) != 0,
+            Leaf::Source(mask) => mask & (1 << source as u8) != 0,
             Leaf::Field { name, body, .. } => {
                 fields::values(text(), name).iter().any(|value| body.holds(value))
             }
@@ -440,10 +389,11 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
             let tokens = glob::required_tokens(text);
             let in_template =
                 matches!(text, Text::Exact(_)) && !tokens.is_empty() && tokens.iter().all(is_literal);
-            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens, in_template }
+            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens, letters: Vec::new(), in_template }
         }
         Expr::Regex(pattern) => {
-            Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new(), in_template: false }
+            let letters = required::letters(pattern);
+            Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new(), letters, in_template: false }
         }
         Expr::Field { name, value } => field(name, value)?,
     };

@@ -14,7 +14,9 @@ use super::plain::plain_text;
 /// The values of the field in the body; empty when it isn't there.
 pub fn values(body: &[u8], name: &str) -> Vec<String> {
     let mut found = Vec::new();
-    Fields::of(body).values(name, &mut found);
+    if super::along::values(body, name, &mut found).is_none() {
+        Fields::Logfmt(body).values(name, &mut found);
+    }
     found
 }
 
@@ -94,7 +96,7 @@ pub fn along(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// The value as text. `null` is no value, an object only exists.
-fn texts(value: &Value, found: &mut Vec<String>) {
+pub(super) fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Null => {}
         Value::Bool(value) => found.push(value.to_string()),

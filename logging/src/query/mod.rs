@@ -22,6 +22,7 @@
 //! [`parse`] gives an [`Expr`]; its `Display` parses to the same [`Expr`] again.
 //! [`compile`](compile::Compiled::new) makes the form that search works with.
 
+mod along;
 mod ast;
 mod body;
 pub mod compile;
@@ -33,6 +34,8 @@ mod lex;
 pub mod number;
 mod parse;
 pub mod plain;
+pub mod required;
+mod seen;
 pub mod text;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};

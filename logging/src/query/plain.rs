@@ -17,8 +17,9 @@ const MAX_SEQUENCE: usize = 64;
 
 /// The body as search sees it. Without escapes, which is nearly always, it costs a look.
 pub fn plain(body: &[u8]) -> Cow<'_, [u8]> {
-    let body = if body.contains(&ESC) { Cow::Owned(without_raw(body)) } else { Cow::Borrowed(body) };
-    let escaped = if body.contains(&b'\\') { without_escaped(&body) } else { None };
+    let body =
+        if memchr::memchr(ESC, body).is_some() { Cow::Owned(without_raw(body)) } else { Cow::Borrowed(body) };
+    let escaped = if memchr::memchr(b'\\', &body).is_some() { without_escaped(&body) } else { None };
     escaped.map_or(body, Cow::Owned)
 }
 

@@ -41,7 +41,9 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     let since = request.since.unwrap_or_else(|| until.saturating_sub(3600 * time::SECOND)).min(until);
     let width = (i128::from(until) - i128::from(since)).max(1);
     let step = (width + buckets as i128 - 1) / buckets as i128;
-    let bar = |time: i64| ((i128::from(time) - i128::from(since)) / step) as usize;
+    // Times are not before `since`, and a bar is narrower than all of i64.
+    let step_u64 = u64::try_from(step).unwrap_or(u64::MAX);
+    let bar = |time: i64| (time.wrapping_sub(since) as u64 / step_u64) as usize;
     let mut counts = vec![[0u64; 7]; buckets];
     for candidate in plan::plan(store, request, &mut progress) {
         if progress.is_late(request) {

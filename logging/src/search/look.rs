@@ -5,11 +5,14 @@
 //! templates -> words without digits: decided for all records of a template at once
 //! levels    -> decided record by record
 //! columns of variables -> fields of JSON and logfmt bodies, where they tell them exactly
+//! variables -> numbers and ids: records that can't have them are out, by their columns
 //! bodies    -> only of records that are undecided, or wanted with their body
 //! ```
 //!
 //! An open block is plain and is matched record by record, and a block of version
 //! 1 has no templates: its bodies are all read.
+
+use std::cell::Cell;
 
 use bytes::Bytes;
 
@@ -20,8 +23,8 @@ use super::{
 };
 use crate::{
     block::{
-        CorruptBlock, Reader, Templates,
-        template::{self, Variable},
+        CorruptBlock, Reader, Templates, Texts,
+        template::{self, Template, Variable},
     },
     index::Store,
     query::{compile::Verdict, fields::Fields, plain::plain},
@@ -128,46 +131,59 @@ impl Look<'_> {
             source: columns.sources[at],
         };
         let verdict = self.candidate.verdict;
-        let mut states = vec![State::Out; columns.len()];
-        for (at, state) in states.iter_mut().enumerate() {
-            if takes(&row(at)) {
-                *state = if verdict == Verdict::Yes { State::In } else { State::Undecided };
-            }
-        }
+        let mut states: Vec<State> = (0..columns.len())
+            .map(|at| match takes(&row(at)) {
+                false => State::Out,
+                true if verdict == Verdict::Yes => State::In,
+                true => State::Undecided,
+            })
+            .collect();
         let want = self.want;
         let fields = !want.fields.is_empty();
         let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
         let templates = if needs_templates { reader.templates()? } else { None };
         let mut read = FieldsOf::new();
+        let mut judged = Vec::new();
         if let Some(templates) = &templates {
-            let judged = match verdict {
+            judged = match verdict {
                 Verdict::Maybe => self.judge(templates, &row, &mut states),
                 _ => vec![None; templates.len()],
             };
-            let query = &self.request.query;
-            let open = Undecided { query, want, templates, judged, row: &row, states: &mut states };
+            let (query, states) = (&self.request.query, &mut states);
+            let open = Undecided { query, want, templates, judged: judged.clone(), row: &row, states };
             read = open.read(&reader)?;
         }
+        let states: Vec<Cell<State>> = states.into_iter().map(Cell::new).collect();
         let wants_bodies = want.bodies || (want.templates && templates.is_none());
-        let needed = |at: usize| match states[at] {
+        let needed = |at: usize| match states[at].get() {
             State::Out => false,
             State::In => wants_bodies || (fields && !read.contains_key(&at)),
             State::Undecided => true,
         };
-        let bodies = match (0..states.len()).any(needed) {
-            true => reader.bodies(templates.as_ref(), needed)?,
-            false => Vec::new(),
+        let bodies = match (&templates, (0..states.len()).any(needed)) {
+            (_, false) => Texts::default(),
+            (None, true) => reader.bodies(None, needed)?,
+            (Some(templates), true) => {
+                reader.sieved(templates, &needed, &mut |number, template, members| {
+                    if let Some(Some(verdicts)) = judged.get(number) {
+                        self.sieve(verdicts, templates.key(number), template, members, &row, &states);
+                    }
+                })?
+            }
         };
         let (mut keys, mut values) = (Keys::default(), Values::default());
-        for (at, state) in states.iter().enumerate().filter(|(_, state)| **state != State::Out) {
+        for at in (0..states.len()).filter(|at| states[*at].get() != State::Out) {
             if at % 1024 == 1023 {
                 *late |= self.request.is_late();
             }
             if *late {
                 break;
             }
-            let record = row(at).with(bodies.get(at).cloned().unwrap_or_default());
-            if *state == State::In || self.matches(&record) {
+            let (row, body) = (row(at), bodies.get(at));
+            if states[at].get() == State::In || self.matches_parts(row, body) {
+                let keeps = wants_bodies || (fields && !read.contains_key(&at));
+                let body = if keeps { Bytes::copy_from_slice(body) } else { Bytes::new() };
+                let record = row.with(body);
                 let key = match &templates {
                     Some(templates) => templates.key(templates.of()[at] as usize),
                     None => keys.of(&record, want),
@@ -200,6 +216,51 @@ impl Look<'_> {
             *state = State::of(query.on_row(verdicts, row.level, row.source));
         }
         judged
+    }
+
+    /// Takes out the records of a template that lack what the query must find in them.
+    fn sieve(
+        &self,
+        verdicts: &[Verdict],
+        key: &[u8],
+        template: &Template<'_>,
+        members: &[u32],
+        row: &dyn Fn(usize) -> Row,
+        states: &[Cell<State>],
+    ) {
+        let time = |at: usize| row(members[at] as usize).time;
+        let mut possible: Vec<(usize, Vec<bool>)> = Vec::new();
+        for (leaf, runs) in self.request.query.needs(verdicts, key, || template.may_respell()) {
+            let mut all = vec![true; members.len()];
+            for run in runs {
+                let mut rows = vec![false; members.len()];
+                template.mark(run, &time, &mut rows);
+                all.iter_mut().zip(rows).for_each(|(all, row)| *all &= row);
+            }
+            possible.push((leaf, all));
+        }
+        let lacking = self.request.query.beyond(verdicts, key, |letters| template.may_spell(letters));
+        possible.extend(lacking.into_iter().map(|leaf| (leaf, vec![false; members.len()])));
+        if possible.is_empty() {
+            return;
+        }
+        let mut of_row = verdicts.to_vec();
+        for (at, record) in members.iter().map(|record| *record as usize).enumerate() {
+            if states[record].get() == State::Undecided {
+                for (leaf, rows) in &possible {
+                    of_row[*leaf] = if rows[at] { verdicts[*leaf] } else { Verdict::No };
+                }
+                let row = row(record);
+                let verdict = self.request.query.on_row(&of_row, row.level, row.source);
+                states[record].set(State::of(verdict));
+            }
+        }
+    }
+
+    fn matches_parts(&self, row: Row, body: &[u8]) -> bool {
+        let candidate = self.candidate;
+        candidate.verdict == Verdict::Yes
+            || self.request.query.matches_parts(&candidate.verdicts, row.level, row.source, body)
     }
 
     fn matches(&self, record: &Record) -> bool {

@@ -16,13 +16,13 @@ use crate::block::{
 /// A template with the columns of its variables, for so many records.
 #[derive(Debug)]
 pub struct Template<'a> {
-    pieces: Vec<Piece<'a>>,
-    columns: Vec<Column<'a>>,
+    pub(super) pieces: Vec<Piece<'a>>,
+    pub(super) columns: Vec<Column<'a>>,
 }
 
 /// A slot's values, any of which can be written.
 #[derive(Debug)]
-enum Column<'a> {
+pub(super) enum Column<'a> {
     Text {
         ends: Vec<usize>,
         text: &'a [u8],
@@ -215,7 +215,7 @@ fn ends(lengths: Vec<u64>) -> Option<Vec<usize>> {
     Some(ends)
 }
 
-fn range(ends: &[usize], at: usize) -> Option<std::ops::Range<usize>> {
+pub(super) fn range(ends: &[usize], at: usize) -> Option<std::ops::Range<usize>> {
     let start = at.checked_sub(1).map_or(0, |before| ends.get(before).copied().unwrap_or(0));
     Some(start..*ends.get(at)?)
 }

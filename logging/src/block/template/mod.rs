@@ -19,6 +19,7 @@
 mod fields;
 mod intern;
 mod join;
+mod probe;
 mod slot;
 mod split;
 mod times;
@@ -26,6 +27,7 @@ mod times;
 pub use fields::{FieldValue, Form};
 pub use intern::Intern;
 pub use join::{Template, join};
+pub use probe::runs;
 pub use slot::{Scratch, write_slot};
 pub use split::{Variable, split};
 

@@ -1,0 +1,133 @@
+//! What a query knows of a template's records before their bodies are put together.
+//!
+//! Words without digits stand in the template itself. Numbers and ids are its
+//! variables, and what a regular expression spells out can be in either: for those
+//! this says what must be found, and the block's columns whether it is.
+
+use std::cell::LazyCell;
+
+use super::{
+    compile::{Compiled, Leaf, Verdict},
+    plain::ESC,
+    required::Letters,
+    text,
+};
+use crate::block::template::{self, Piece, class};
+
+impl Compiled {
+    /// What a block's verdicts become for the records of a template, by its key.
+    pub fn on_template(&self, verdicts: &[Verdict], key: &[u8]) -> Vec<Verdict> {
+        let Some(seen) = Seen::of(key) else { return verdicts.to_vec() };
+        let has_words =
+            |tokens: &[Vec<u8>]| tokens.iter().filter(|token| is_literal(token)).all(|token| seen.has(token));
+        let judge = |(leaf, verdict): (&Leaf, &Verdict)| match leaf {
+            Leaf::Field { tokens, .. } if *verdict == Verdict::Maybe && !seen.is_escaped() => {
+                if has_words(tokens) { Verdict::Maybe } else { Verdict::No }
+            }
+            Leaf::Body { regex, tokens, in_template, .. } if *verdict == Verdict::Maybe => {
+                if *in_template {
+                    Verdict::of(regex.is_match(&seen.text))
+                } else if has_words(tokens) {
+                    Verdict::Maybe
+                } else {
+                    Verdict::No
+                }
+            }
+            _ => *verdict,
+        };
+        self.leaves.iter().zip(verdicts).map(judge).collect()
+    }
+
+    /// What a record of the template with this key must have for a leaf: runs of letters and
+    /// digits, as [`template::runs`] has them. Nothing where nothing can be told; of fields
+    /// it can't where `respelt` says that numbers may be read in other digits.
+    pub fn needs(
+        &self,
+        verdicts: &[Verdict],
+        key: &[u8],
+        respelt: impl FnOnce() -> bool,
+    ) -> Vec<(usize, Vec<&[u8]>)> {
+        let Some(seen) = Seen::of(key) else { return Vec::new() };
+        let respelt = LazyCell::new(respelt);
+        let mut needs = Vec::new();
+        for (at, leaf) in self.leaves.iter().enumerate().filter(|(at, _)| verdicts[*at] == Verdict::Maybe) {
+            let tokens: &[Vec<u8>] = match leaf {
+                Leaf::Body { tokens, .. } => tokens,
+                Leaf::Field { tokens, .. } if !seen.is_escaped() && !*respelt => tokens,
+                _ => continue,
+            };
+            let runs: Vec<&[u8]> = tokens.iter().flat_map(|token| template::runs(token)).collect();
+            if !runs.is_empty() {
+                needs.push((at, runs));
+            }
+        }
+        needs
+    }
+
+    /// The leaves that no record of a template can hold for, by the letters they must find;
+    /// `may_have` answers for the template with this key.
+    pub fn beyond(
+        &self,
+        verdicts: &[Verdict],
+        key: &[u8],
+        may_have: impl Fn(&Letters) -> bool,
+    ) -> Vec<usize> {
+        let spelt = |leaf: &Leaf| match leaf {
+            Leaf::Body { letters, .. } => !letters.is_empty(),
+            _ => false,
+        };
+        if !self.leaves.iter().any(spelt) || Seen::of(key).is_none() {
+            return Vec::new();
+        }
+        let lacks = |(at, leaf): (usize, &Leaf)| match leaf {
+            Leaf::Body { letters, .. } if verdicts[at] == Verdict::Maybe => {
+                (!letters.iter().all(&may_have)).then_some(at)
+            }
+            _ => None,
+        };
+        self.leaves.iter().enumerate().filter_map(lacks).collect()
+    }
+}
+
+/// A template as queries see it: with a byte in the place of each variable that
+/// is part of a token and that no query has.
+struct Seen {
+    text: Vec<u8>,
+}
+
+impl Seen {
+    const VARIABLE: u8 = 0xff;
+
+    /// `None` when nothing can be told from the template.
+    fn of(key: &[u8]) -> Option<Self> {
+        let mut text = Vec::with_capacity(key.len());
+        for piece in template::pieces(key) {
+            match piece {
+                Piece::Literal(literal) => text.extend_from_slice(literal),
+                Piece::Slot(class::WHOLE) => return None,
+                Piece::Slot(_) => text.push(Self::VARIABLE),
+            }
+        }
+        // A colour goes before a body is searched, and takes a part of a variable with it.
+        let coloured =
+            text.contains(&ESC) || text.windows(3).any(|spelt| spelt == [b'\\', Self::VARIABLE, b'[']);
+        (!coloured).then_some(Self { text })
+    }
+
+    /// A field may have other tokens than the text of its body: it spells characters.
+    fn is_escaped(&self) -> bool {
+        self.text.contains(&b'\\')
+    }
+
+    fn has(&self, token: &[u8]) -> bool {
+        let mut has = false;
+        text::for_each_token(&self.text, |other| has |= other == token);
+        has
+    }
+}
+
+/// Whether a token stands in templates only, never in a variable.
+pub(super) fn is_literal(token: impl AsRef<[u8]>) -> bool {
+    let token = token.as_ref();
+    !token.iter().any(u8::is_ascii_digit) && !template::may_hide(token)
+}
