@@ -47,7 +47,8 @@ impl Format {
 ///   tiphys sql 'describe logs'
 ///   tiphys sql 'select node, count(distinct pod) from pod group by node'
 ///   tiphys sql "select namespace, level, count(*) from logs
-///               where match(body, 'timeout -retry') and time > now() - interval '1 hour'
+///               where match(body, 'timeout -retry')
+///                 and time > now() - interval '1 hour'
 ///               group by 1, 2 order by 3 desc"
 ///   tiphys sql "select * from decisions order by time desc limit 5"
 ///   tiphys sql -o csv 'select time, pod, cpu_cores from pod order by time'

@@ -45,27 +45,27 @@ const AROUND_AT_ONCE: usize = 4;
 /// Search the logs of all nodes, follow them, count them.
 ///
 /// A query is words, and fields with values; all of them must be there:
-///   tiphys logs 'error timeout'                 both words, in any order
-///   tiphys logs '"connection reset" -retry'     a phrase, and a word not there
-///   tiphys logs 'time* OR /5[0-9]{2}/'          wildcards, regular expressions
-///   tiphys logs 'status:>=500 took:>1s'         fields of JSON and key=value lines
+///   tiphys logs 'error timeout'              both words, in any order
+///   tiphys logs '"connection reset" -retry'  a phrase, and a word not there
+///   tiphys logs 'time* OR /5[0-9]{2}/'       wildcards, regular expressions
+///   tiphys logs 'status:>=500 took:>1s'      fields of JSON and key=value lines
 ///   tiphys logs 'level:>=warn ns:shop pod:web-*'
 ///
 /// Whose logs:
-///   tiphys logs deploy/web -n shop -f           a workload, its next rollouts too
-///   tiphys logs -l app=web error                labels and a word
+///   tiphys logs deploy/web -n shop -f        a workload, its next rollouts too
+///   tiphys logs -l app=web error             labels and a word
 ///   tiphys logs --pod 'web-*' -c app --since 15m
-///   tiphys logs web-7f9c8-x2x4p                 a Pod by its name, as kubectl takes it
+///   tiphys logs web-7f9c8-x2x4p              a Pod by its name, as in kubectl
 ///
 /// What to make of them:
-///   tiphys logs error -C 5                      five lines before and after each hit
+///   tiphys logs error -C 5                   five lines before and after each hit
 ///   tiphys logs --level error --since 1h --patterns
 ///   tiphys logs error --histogram --since 6h
 ///   tiphys logs --stats 'p99(took), count by pod every 5m' --since 1h
 ///   tiphys logs -n shop --since 1d -o parquet --file shop.parquet
 ///
-/// A first word that is the name of a Pod, or of a workload as deploy/NAME, is taken
-/// as such; to search for its text put it in quotes of its own: '"deploy/web"'.
+/// A query that is nothing but the name of a Pod, or of a workload as deploy/NAME,
+/// is taken as such; to search for its text quote it twice: '"deploy/web"'.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Logs {
