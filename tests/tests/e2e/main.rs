@@ -34,6 +34,7 @@ mod kubectl_objects;
 mod kubectl_pods;
 mod kubectl_proxy;
 mod kubectl_published;
+mod log_doors;
 mod log_sources;
 mod logs;
 mod messages;
@@ -80,6 +81,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_logs_are_followed_and_counted", logs::tool),
     ("e2e_logs_of_the_nodes_own_parts_are_found", log_sources::system),
     ("e2e_annotations_rule_over_logs", log_sources::policies),
+    ("e2e_logs_are_sent_by_others", log_doors::send),
     ("e2e_sql_sees_pods_and_disk", sql::tables),
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_each_component_tells_its_own_figures", figures::components),

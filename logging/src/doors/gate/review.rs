@@ -162,3 +162,94 @@ impl<K: Eq + Hash, T: Clone> Memory<K, Result<T, Refusal>> {
         answers.insert(key, (Instant::now(), answer.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Json, Router, routing::post};
+    use serde_json::{Value, json};
+    use tiphys_api::{auth::UserInfo, serve::Handler};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// An API server that knows one account, which may send by OTLP to `shop`; `away` is answered
+    /// by an error. It counts what it is asked.
+    fn reviews() -> (Reviews, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (who, may) = (asked.clone(), asked.clone());
+        let who = async move |Json(mut review): Json<Value>| {
+            who.fetch_add(1, Ordering::Relaxed);
+            let user = json!({"username": "system:serviceaccount:shop:sender", "groups": ["g"], "extra": {"e": ["x"]}});
+            review["status"] = match review["spec"]["token"].as_str() {
+                Some("good") => json!({"authenticated": true, "user": user}),
+                Some("away") => json!(7),
+                _ => json!({"authenticated": false, "error": "it has expired"}),
+            };
+            Json(review)
+        };
+        let may = async move |Json(mut review): Json<Value>| {
+            may.fetch_add(1, Ordering::Relaxed);
+            let spec = &review["spec"];
+            assert_eq!((&spec["groups"], &spec["extra"]["e"]), (&json!(["g"]), &json!(["x"])));
+            let wanted = json!({"group": GROUP, "resource": "otlp", "verb": "create", "namespace": "shop"});
+            let allowed =
+                spec["resourceAttributes"] == wanted && spec["user"] == "system:serviceaccount:shop:sender";
+            review["status"] = json!({"allowed": allowed, "reason": "RBAC says so"});
+            Json(review)
+        };
+        let router = Router::new()
+            .route("/apis/authentication.k8s.io/v1/tokenreviews", post(who))
+            .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", post(may));
+        let service = tower::service_fn(move |request: http::Request<tiphys_api::serve::Body>| {
+            let router = router.clone();
+            async move {
+                let response = router.oneshot(request.map(axum::body::Body::new)).await?;
+                Ok(response.map(tiphys_api::serve::boxed))
+            }
+        });
+        (Reviews::new(tiphys_client::in_memory(Handler::new(service), UserInfo::master("collector"))), asked)
+    }
+
+    #[tokio::test]
+    async fn the_api_servers_answers_count_and_are_remembered() {
+        let (reviews, asked) = reviews();
+        let sender = reviews.who("good").await.expect("known");
+        assert_eq!(sender.own_namespace(), Some("shop"));
+        for _ in 0..3 {
+            assert_eq!(reviews.who("good").await, Ok(sender.clone()));
+            assert_eq!(reviews.may(&sender, Door::Otlp, "shop").await, Ok(()));
+            let refusal = reviews.may(&sender, Door::Loki, "shop").await.expect_err("refused");
+            assert_eq!(refusal.kind, Kind::Forbidden);
+            assert!(refusal.message.contains("resource loki") && refusal.message.contains("RBAC says so"));
+            assert_eq!(
+                reviews.may(&sender, Door::Otlp, "ops").await.expect_err("refused").kind,
+                Kind::Forbidden
+            );
+            let wrong = reviews.who("wrong").await.expect_err("refused");
+            assert!(
+                wrong.kind == Kind::Unauthenticated && wrong.message.contains("it has expired"),
+                "{wrong}"
+            );
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 5, "each question is asked once");
+        for _ in 0..2 {
+            assert_eq!(reviews.who("away").await.expect_err("refused").kind, Kind::Unavailable);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 7, "no answer is not remembered");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let memory: Memory<usize, Result<usize, Refusal>> = Memory::default();
+        for number in 0..REMEMBERED * 2 + 10 {
+            memory.put(number, &Ok(number));
+            assert!(memory.0.lock().len() <= REMEMBERED);
+            assert_eq!(memory.get(&number), Some(Ok(number)));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Logs that others send: `tests/clients/send.py` says which senders.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tiphys_tests::{Cluster, clients, eventually, run};
+
+use crate::Shared;
+
+const SENDERS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: doors}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: sender, namespace: doors}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: sender, namespace: doors}
+rules:
+- apiGroups: [logs.tiphys.io]
+  resources: [otlp, elasticsearch]
+  verbs: [create]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: sender, namespace: doors}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sender}
+subjects: [{kind: ServiceAccount, name: sender, namespace: doors}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: tiphys-collector, namespace: tiphys-system}
+data:
+  TIPHYS_SYSLOG_TCP: 0.0.0.0:5514
+  TIPHYS_SYSLOG_NAMESPACE: doors
+  TIPHYS_SYSLOG_FROM: 0.0.0.0/0
+---
+apiVersion: v1
+kind: Service
+metadata: {name: doors, namespace: tiphys-system}
+spec:
+  type: NodePort
+  selector: {app: tiphys-collector}
+  ports:
+  - {name: grpc, port: 4317}
+  - {name: http, port: 4318}
+  - {name: syslog, port: 5514}
+";
+
+pub fn send(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(SENDERS)?;
+    restart(&cluster)?;
+    let address = cluster.get(&["node", "node-2"])?["status"]["addresses"][0]["address"].clone();
+    let address = address.as_str().context("an address")?;
+    let ports = cluster.get(&["service", "-n", "tiphys-system", "doors"])?;
+    let ports: Vec<u16> = ports["spec"]["ports"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
+        .collect();
+    let [grpc, http, syslog] = ports[..] else { anyhow::bail!("three ports, not {ports:?}") };
+    refusals(&cluster, address, http)?;
+
+    let token = cluster.kubectl(&["create", "token", "sender", "-n", "doors"])?;
+    let script = tiphys_tests::package_folder().join("clients/send.py");
+    let mut python = Command::new(clients::senders()?);
+    python.arg(script).arg(address).args([grpc, http, syslog].map(|port| port.to_string()));
+    python.args([token.trim(), "kittiwake"]);
+    let said = run(&mut python, "")?.ok()?;
+    ensure!(said.lines().last() == Some("done"), "the senders ended early:\n{said}");
+
+    // What was acknowledged is found at once; a line of syslog is not acknowledged.
+    check(&cluster, "kittiwake AND (service.name:by-grpc OR service.name:by-http)", 200)?;
+    check(&cluster, "kittiwake number:42", 3)?;
+    check(&cluster, "kittiwake index:orders", 100)?;
+    check(&cluster, "kittiwake team:blue level:warn", 200)?;
+    eventually(Duration::from_secs(30), || {
+        check(&cluster, "kittiwake container:sender level:error procid:7", 1)
+    })?;
+
+    cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector", "service/doors"])?;
+    restart(&cluster)?;
+    // All of it is there once, whatever was in memory or in the log only.
+    eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 301))?;
+    cluster.kubectl(&["delete", "namespace", "doors", "--timeout=60s"]).map(drop)
+}
+
+/// Collectors read their configuration when they start.
+fn restart(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["rollout", "restart", "-n", "tiphys-system", "daemonset/tiphys-collector"])?;
+    let wait = ["rollout", "status", "-n", "tiphys-system", "daemonset/tiphys-collector", "--timeout=180s"];
+    cluster.kubectl(&wait).map(drop)
+}
+
+/// So many records match, of the one namespace, each once.
+fn check(cluster: &Cluster, query: &str, count: usize) -> Result<()> {
+    let records = cluster.logs(&[query, "--limit", "1000"])?;
+    let ids: BTreeSet<_> = records.iter().filter_map(|record| record["id"].as_str()).collect();
+    ensure!(records.len() == count && ids.len() == count, "`{query}` finds {} records", records.len());
+    let elsewhere = records.iter().find(|record| record["namespace"] != "doors");
+    ensure!(elsewhere.is_none(), "a record is in another namespace: {elsewhere:?}");
+    Ok(())
+}
+
+/// The API server's word counts: no token, no right, another's namespace.
+fn refusals(cluster: &Cluster, address: &str, port: u16) -> Result<()> {
+    let status = |token: &str, more: &str| -> Result<String> {
+        // A collector that starts is behind the port as soon as it is ready.
+        let (answer, _) = eventually(Duration::from_secs(30), || post(address, port, token, more))?;
+        Ok(answer)
+    };
+    let answer = status("wrong", "")?;
+    ensure!(answer.starts_with("HTTP/1.1 401"), "a wrong token is answered {answer}");
+    let of_default = cluster.kubectl(&["create", "token", "default", "-n", "doors"])?;
+    let answer = status(of_default.trim(), "")?;
+    ensure!(answer.starts_with("HTTP/1.1 403"), "an account without the right is answered {answer}");
+    ensure!(
+        answer.contains("logs.tiphys.io") && answer.contains("otlp"),
+        "it isn't said what to do: {answer}"
+    );
+    let of_sender = cluster.kubectl(&["create", "token", "sender", "-n", "doors"])?;
+    let answer = status(of_sender.trim(), "X-Tiphys-Namespace: kube-system\r\n")?;
+    ensure!(answer.starts_with("HTTP/1.1 403"), "another namespace is answered {answer}");
+    Ok(())
+}
+
+/// One record by OTLP in JSON, by hand.
+fn post(address: &str, port: u16, token: &str, more: &str) -> Result<String> {
+    let record: Value = serde_json::json!({"body": {"stringValue": "kittiwake that is refused"}});
+    let body = serde_json::json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string();
+    let mut stream = TcpStream::connect((address, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    write!(
+        stream,
+        "POST /v1/logs HTTP/1.1\r\nHost: doors\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(!answer.is_empty(), "the door said nothing");
+    Ok(answer)
+}
