@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Requests that are decoded at once; more wait.
-const DECODING: usize = 4;
+const DECODING: usize = 2;
 /// How often the log says who sends too much.
 const WARN: Duration = Duration::from_secs(60);
 

@@ -15,6 +15,8 @@ pub const MAX_NAME: usize = 256;
 pub const MAX_VALUE: usize = 1024;
 /// Records of one request.
 pub const MAX_RECORDS: usize = 50_000;
+/// Values within one record, nested ones too: beyond it, it is no record but an attack.
+pub const MAX_VALUES: usize = 50_000;
 /// Streams of one request.
 pub const MAX_STREAMS: usize = 5_000;
 

@@ -65,4 +65,6 @@ impl Door {
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod tests;

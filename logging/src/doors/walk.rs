@@ -54,3 +54,23 @@ impl<'a> Iterator for Walk<'a> {
         next.transpose()
     }
 }
+
+/// Whether there are more than `most` messages in a message, down to the leaves: `inner` says what
+/// kind is in a field of a kind, by its number. What can't be walked counts as far as it can; it
+/// can't be decoded either.
+pub fn is_more<K: Copy>(message: &[u8], kind: K, inner: &impl Fn(K, u32) -> Option<K>, most: usize) -> bool {
+    let mut left = vec![(message, kind)];
+    let mut count = 0;
+    while let Some((message, kind)) = left.pop() {
+        for (number, bytes) in Walk::over(message).map_while(Result::ok) {
+            if let Some(kind) = inner(kind, number) {
+                count += 1;
+                if count > most {
+                    return true;
+                }
+                left.push((bytes, kind));
+            }
+        }
+    }
+    false
+}

@@ -106,5 +106,11 @@ async fn known(
     }
 }
 
+/// The records of a bulk alone.
+#[cfg(test)]
+pub fn decode(bytes: &[u8]) -> Result<super::draft::Draft, Refusal> {
+    bulk::decode(bytes, None).map(|bulk| bulk.draft)
+}
+
 #[cfg(test)]
 mod tests;

@@ -60,4 +60,7 @@ fn refuse(refusal: &Refusal) -> Response {
 }
 
 #[cfg(test)]
+pub use {json::decode as decode_json, proto::decode as decode_proto};
+
+#[cfg(test)]
 mod tests;

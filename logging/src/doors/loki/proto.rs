@@ -10,8 +10,8 @@ use super::{labels, stream};
 use crate::doors::{
     Kind, Refusal,
     deliver::{check_count, check_groups},
-    draft::{Draft, Group, Rejected},
-    walk::{NoMessage, Walk},
+    draft::{Draft, Group, MAX_VALUES, Rejected},
+    walk::{self, NoMessage, Walk},
 };
 
 /// Bytes of one entry, or of a stream's labels.
@@ -89,8 +89,11 @@ fn take(bytes: &[u8], item: u32, group: &mut Group, draft: &mut Draft) {
     let mut reject = |kind, message| {
         draft.rejected.push(Rejected { items: vec![item], why: Refusal::new(kind, message) });
     };
-    if bytes.len() > MAX_ENTRY {
-        return reject(Kind::TooLarge, format!("an entry is larger than {} KiB", MAX_ENTRY >> 10));
+    let inner = |top: bool, number| (top && number == 3).then_some(false);
+    if bytes.len() > MAX_ENTRY || walk::is_more(bytes, true, &inner, MAX_VALUES) {
+        let message =
+            format!("an entry is larger than {} KiB or has more than {MAX_VALUES} values", MAX_ENTRY >> 10);
+        return reject(Kind::TooLarge, message);
     }
     let entry = match Entry::decode(bytes) {
         Ok(entry) => entry,

@@ -16,11 +16,11 @@ use opentelemetry_proto::tonic::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{MAX_RECORD, record};
+use super::{MAX_RECORD, record, too_large};
 use crate::doors::{
     Kind, Refusal,
     deliver::{check_count, check_groups},
-    draft::{Draft, Group, Rejected},
+    draft::{Draft, Group, MAX_VALUES, Rejected},
     sequence::Bounded,
 };
 
@@ -150,6 +150,9 @@ pub fn decode(request: &[u8]) -> Result<Draft, Refusal> {
         let resource_logs: ResourceLogs<'_> = parse(raw.get().as_bytes())?;
         let mut group = Group::default();
         if let Some(raw) = resource_logs.resource {
+            if raw.get().len() > MAX_RECORD || too_many(raw.get()) {
+                return Err(Refusal::too_large(too_large("a resource")));
+            }
             let resource: Option<Resource> = parse(raw.get().as_bytes())?;
             let attributes = resource.map(|resource| pairs(resource.attributes)).unwrap_or_default();
             record::describe(&mut group, &attributes);
@@ -176,13 +179,28 @@ fn take(raw: &str, scope: &InstrumentationScope, item: u32, group: &mut Group, d
     let mut reject = |kind, message| {
         draft.rejected.push(Rejected { items: vec![item], why: Refusal::new(kind, message) });
     };
-    if raw.len() > MAX_RECORD {
-        return reject(Kind::TooLarge, format!("a record is larger than {} KiB", MAX_RECORD >> 10));
+    if raw.len() > MAX_RECORD || too_many(raw) {
+        return reject(Kind::TooLarge, too_large("a record"));
     }
     match serde_json::from_str::<JsonRecord>(raw) {
         Ok(record) => group.lines.push(record::line(record.into(), scope, item, &mut group.capped)),
         Err(error) => reject(Kind::Malformed, format!("a record can't be read: {error}")),
     }
+}
+
+/// Whether it has more values than a record may; an attribute and a value are objects.
+fn too_many(json: &str) -> bool {
+    let (mut quoted, mut escaped, mut objects) = (false, false, 0);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'{' if !quoted => objects += 1,
+            _ => {}
+        }
+    }
+    objects > 2 * MAX_VALUES
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {

@@ -15,6 +15,8 @@ mod json;
 mod proto;
 mod record;
 
+use super::draft::MAX_VALUES;
+
 pub use grpc::export as grpc;
 pub use http::export as http;
 #[cfg(test)]
@@ -22,6 +24,10 @@ pub use {json::decode as decode_json, proto::decode as decode_proto};
 
 /// Bytes of one record.
 const MAX_RECORD: usize = 1 << 20;
+
+fn too_large(what: &str) -> String {
+    format!("{what} is larger than {} KiB or has more than {MAX_VALUES} values", MAX_RECORD >> 10)
+}
 
 #[cfg(test)]
 mod tests;

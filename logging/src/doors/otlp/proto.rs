@@ -5,12 +5,12 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-use super::{MAX_RECORD, record};
+use super::{MAX_RECORD, record, too_large};
 use crate::doors::{
     Kind, Refusal,
     deliver::{check_count, check_groups},
-    draft::{Draft, Group, Rejected},
-    walk::{NoMessage, Walk},
+    draft::{Draft, Group, MAX_VALUES, Rejected},
+    walk::{self, NoMessage, Walk},
 };
 
 /// Field numbers of opentelemetry/proto/logs/v1/logs.proto.
@@ -53,7 +53,7 @@ impl Decoder {
             let mut group = Group::default();
             // The resource may stand behind its records.
             each(resource_logs, RESOURCE, |resource| {
-                let resource: Resource = small(resource)?;
+                let resource: Resource = small(resource, Kinds::Resource)?;
                 record::describe(&mut group, &resource.attributes);
                 Ok(())
             })?;
@@ -69,19 +69,15 @@ impl Decoder {
     fn scope(&mut self, scope_logs: &[u8], group: &mut Group) -> Result<(), Wrong> {
         let mut scope = InstrumentationScope::default();
         each(scope_logs, SCOPE, |bytes| {
-            scope = small(bytes)?;
+            scope = small(bytes, Kinds::Resource)?;
             Ok(())
         })?;
         each(scope_logs, LOG_RECORDS, |bytes| {
             let item = self.records;
             self.records += 1;
             check_count(self.records as usize).map_err(Wrong::Refused)?;
-            if bytes.len() > MAX_RECORD {
-                self.reject(
-                    item,
-                    Kind::TooLarge,
-                    format!("a record is larger than {} KiB", MAX_RECORD >> 10),
-                );
+            if bytes.len() > MAX_RECORD || too_many(bytes, Kinds::Record) {
+                self.reject(item, Kind::TooLarge, too_large("a record"));
                 return Ok(());
             }
             match LogRecord::decode(bytes) {
@@ -97,11 +93,34 @@ impl Decoder {
     }
 }
 
+/// The messages that hold values.
+#[derive(Debug, Clone, Copy)]
+enum Kinds {
+    Record,
+    /// A resource, or a scope: attributes.
+    Resource,
+    Pair,
+    Value,
+    Values,
+    Pairs,
+}
+
+/// Whether a message of a few bytes a value would be too much in memory.
+fn too_many(message: &[u8], kind: Kinds) -> bool {
+    let inner = |kind, number| match (kind, number) {
+        (Kinds::Record, 5) | (Kinds::Pair, 2) | (Kinds::Values, 1) => Some(Kinds::Value),
+        (Kinds::Record, 6) | (Kinds::Resource, 1 | 3) | (Kinds::Pairs, 1) => Some(Kinds::Pair),
+        (Kinds::Value, 5) => Some(Kinds::Values),
+        (Kinds::Value, 6) => Some(Kinds::Pairs),
+        _ => None,
+    };
+    walk::is_more(message, kind, &inner, MAX_VALUES)
+}
+
 /// Of what should be a few names: not much memory, whatever it is.
-fn small<M: Message + Default>(bytes: &[u8]) -> Result<M, Wrong> {
-    if bytes.len() > MAX_RECORD {
-        let message = format!("a resource or scope is larger than {} KiB", MAX_RECORD >> 10);
-        return Err(Wrong::Refused(Refusal::too_large(message)));
+fn small<M: Message + Default>(bytes: &[u8], kind: Kinds) -> Result<M, Wrong> {
+    if bytes.len() > MAX_RECORD || too_many(bytes, kind) {
+        return Err(Wrong::Refused(Refusal::too_large(too_large("a resource or scope"))));
     }
     M::decode(bytes).map_err(|_| Wrong::Message)
 }
