@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     block::{
-        CorruptBlock, Reader, Templates, Texts,
+        Columns, CorruptBlock, Reader, Templates, Texts,
         template::{self, Template, Variable},
     },
     index::Store,
@@ -59,6 +59,15 @@ pub(super) struct Row {
 }
 
 impl Row {
+    fn at(columns: &Columns, at: usize) -> Self {
+        Self {
+            time: columns.times[at],
+            seq: columns.seqs[at],
+            level: columns.levels[at],
+            source: columns.sources[at],
+        }
+    }
+
     fn of(record: &Record) -> Self {
         Self { time: record.time, seq: record.seq, level: record.level, source: record.source }
     }
@@ -124,20 +133,11 @@ impl Look<'_> {
     ) -> Result<(), CorruptBlock> {
         let reader = Reader::open(data)?;
         let columns = reader.columns();
-        let row = |at: usize| Row {
-            time: columns.times[at],
-            seq: columns.seqs[at],
-            level: columns.levels[at],
-            source: columns.sources[at],
-        };
+        let row = |at: usize| Row::at(columns, at);
         let verdict = self.candidate.verdict;
-        let mut states: Vec<State> = (0..columns.len())
-            .map(|at| match takes(&row(at)) {
-                false => State::Out,
-                true if verdict == Verdict::Yes => State::In,
-                true => State::Undecided,
-            })
-            .collect();
+        let taken = if verdict == Verdict::Yes { State::In } else { State::Undecided };
+        let state = |at| if takes(&row(at)) { taken } else { State::Out };
+        let mut states: Vec<State> = (0..columns.len()).map(state).collect();
         let want = self.want;
         let fields = !want.fields.is_empty();
         let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
