@@ -4,6 +4,7 @@
 //! search   POST /tiphys/v1/logs/search      one page, newest first
 //!          and so on: histogram, facets, stats, context
 //! tail     GET  /tiphys/v1/logs/tail        NDJSON from now on, until dropped
+//! delete   DELETE /tiphys/v1/logs           a namespace's records of an earlier time
 //! ```
 
 use futures::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
@@ -11,6 +12,7 @@ use http::{Method, Request, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    deletion::{DeleteAnswer, DeleteRequest},
     root::PREFIX,
     wire::{
         ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
@@ -60,6 +62,17 @@ pub async fn stats(client: &kube::Client, request: &StatsRequest) -> Result<Stat
 /// The records around one.
 pub async fn context(client: &kube::Client, request: &ContextRequest) -> Result<ContextAnswer, ClientError> {
     post(client, "context", request).await
+}
+
+/// Deletes a namespace's records of an earlier time.
+pub async fn delete(client: &kube::Client, request: &DeleteRequest) -> Result<DeleteAnswer, ClientError> {
+    let mut uri = format!("{PREFIX}?namespace={}", escaped(&request.namespace));
+    if let Some(before) = &request.before {
+        uri.push_str("&before=");
+        uri.push_str(&escaped(before));
+    }
+    let request = Request::builder().method(Method::DELETE).uri(uri).body(Vec::new());
+    client.request(request.map_err(ClientError::Request)?).await.map_err(refused)
 }
 
 /// Records from now on. Only `query` and `namespace` of the request count.

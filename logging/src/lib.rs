@@ -14,6 +14,7 @@ pub mod archive;
 pub mod block;
 pub mod client;
 pub mod collector;
+pub mod deletion;
 pub mod doors;
 pub mod index;
 pub mod loki;

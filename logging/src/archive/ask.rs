@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, wire};
 use crate::{
-    index::Store,
+    index::{Floors, Store},
     record::Position,
     serve::Service,
     time,
@@ -63,7 +63,7 @@ impl Moment {
     /// Namespaces that have something archived.
     pub fn namespaces(&self) -> Vec<String> {
         let splits = self.0.nodes.values().flat_map(|index| &index.splits);
-        let names: BTreeSet<&String> = splits.flat_map(|split| &split.namespaces).collect();
+        let names: BTreeSet<&String> = splits.flat_map(|split| split.namespaces.keys()).collect();
         names.into_iter().cloned().collect()
     }
 }
@@ -100,9 +100,10 @@ impl Archive {
         // Numbers of splits mean something in one store only.
         let mut by_store: BTreeMap<&str, Vec<ArchivedSplit>> = BTreeMap::new();
         splits.into_iter().for_each(|split| by_store.entry(&split.store).or_default().push(split.clone()));
+        let floors = Arc::new(self.floors(&moment.0));
         let until = Instant::now() + within;
         for splits in by_store.into_values() {
-            answers.extend(self.ask_store(node, splits, path, request, until).await);
+            answers.extend(self.ask_store(node, splits, &floors, path, request, until).await);
         }
         answers
     }
@@ -130,6 +131,7 @@ impl Archive {
         &self,
         node: &str,
         splits: Vec<ArchivedSplit>,
+        floors: &Arc<Floors>,
         path: &str,
         request: &NodeRequest,
         until: Instant,
@@ -155,7 +157,7 @@ impl Archive {
         if sound.is_empty() {
             return answers;
         }
-        let store = Arc::new(Store::of_splits(sound));
+        let store = Arc::new(Store::of_splits(sound, floors.clone()));
         answers.push(self.answer(store.clone(), node, path, request).await);
         // Here it is the copy that is damaged, since it was sound when it came: fetched again next time.
         for split in splits.into_iter().filter(|split| store.is_broken(split.id)) {
@@ -192,7 +194,7 @@ impl Archive {
 /// Whether a record of the split can be asked for.
 fn may_have(split: &ArchivedSplit, request: &NodeRequest) -> bool {
     let cursor = request.cursor.as_deref().and_then(|cursor| cursor.parse::<Position>().ok());
-    let seen = |names: &Vec<String>| split.namespaces.iter().any(|namespace| names.contains(namespace));
+    let seen = |names: &Vec<String>| split.namespaces.keys().any(|namespace| names.contains(namespace));
     request.since.is_none_or(|since| split.max_time >= since)
         && request.until.is_none_or(|until| split.min_time < until)
         && cursor.is_none_or(|cursor| match request.order {

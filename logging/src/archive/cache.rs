@@ -104,6 +104,11 @@ impl Cache {
         }
     }
 
+    /// A folder of one's own, for a split that is written again.
+    pub fn aside(&self) -> PathBuf {
+        self.folder.join(format!("aside-{}", self.next()))
+    }
+
     fn make_room(&self, keep: &str) {
         let mut out = Vec::new();
         {

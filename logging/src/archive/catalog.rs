@@ -14,9 +14,13 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::RwLock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
-use super::{ArchiveError, NodeIndex, Objects};
+use super::{
+    ArchiveError, NodeIndex, Objects,
+    orders::{self, Order},
+    sealed,
+};
 
 const INDEX: &str = "index";
 /// For so long what was read counts as what is there.
@@ -30,6 +34,7 @@ pub struct Known {
     pub nodes: BTreeMap<String, Arc<NodeIndex>>,
     /// Nodes whose index can't be read, and why.
     pub faults: BTreeMap<String, String>,
+    pub orders: Vec<Order>,
 }
 
 pub struct Catalog {
@@ -40,6 +45,8 @@ pub struct Catalog {
     writes: AtomicBool,
     /// One change of a node's index at a time.
     locks: parking_lot::Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    one_order: Mutex<()>,
+    changed: Notify,
 }
 
 impl Catalog {
@@ -50,12 +57,19 @@ impl Catalog {
             looked: Mutex::default(),
             writes: AtomicBool::new(false),
             locks: parking_lot::Mutex::default(),
+            one_order: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
     /// Where the nodes' folders are.
     pub fn nodes(&self) -> Objects {
         self.objects.below("nodes")
+    }
+
+    /// Where orders to delete are.
+    pub fn orders(&self) -> Objects {
+        self.objects.below("orders")
     }
 
     /// What there is, without a look.
@@ -95,13 +109,14 @@ impl Catalog {
             Ok::<_, ArchiveError>((node, found))
         });
         let read: Vec<_> = read.buffer_unordered(READS).try_collect().await?;
-        let mut fresh = Known::default();
+        let orders = orders::read_all(&self.orders()).await?;
+        let mut fresh = Known { orders, ..Known::default() };
         for (node, bytes) in read {
             // A folder without an index: of an upload that broke off, or no node's.
             let Some(bytes) = bytes else { continue };
-            match NodeIndex::read(&bytes) {
+            match sealed::read::<NodeIndex>(&bytes) {
                 Ok(index) => drop(fresh.nodes.insert(node, Arc::new(index))),
-                Err(error) => drop(fresh.faults.insert(node, error.to_string())),
+                Err(error) => drop(fresh.faults.insert(node, format!("the index: {error}"))),
             }
         }
         *self.known.write() = Arc::new(fresh);
@@ -125,15 +140,61 @@ impl Catalog {
         let mut after = (*before).clone();
         let result = change(&mut after);
         if after != *before {
-            self.nodes().below(node).replace(INDEX, after.write()).await?;
+            self.nodes().below(node).replace(INDEX, sealed::write(&after)).await?;
             self.publish(|known| drop(known.nodes.insert(node.to_owned(), Arc::new(after))));
+            self.changed.notify_one();
         }
         Ok(result)
     }
 
+    /// Until an index or an order is another. One waits at a time.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Gives an order, or says anew who is waiting for it.
+    pub async fn put_order(&self, order: Order) -> Result<(), ArchiveError> {
+        order.store(&self.orders()).await?;
+        self.publish(|known| {
+            known.orders.retain(|other| other.name() != order.name());
+            known.orders.push(order);
+        });
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The node was told.
+    pub async fn told(&self, order: &Order, node: &str) -> Result<(), ArchiveError> {
+        let _one = self.one_order.lock().await;
+        let known = self.known();
+        let Some(now) = known.orders.iter().find(|other| other.name() == order.name()) else { return Ok(()) };
+        let mut now = now.clone();
+        now.waiting.remove(node);
+        self.put_order(now).await
+    }
+
+    /// Another server may have given orders.
+    pub async fn read_orders(&self) -> Result<(), ArchiveError> {
+        let _one = self.one_order.lock().await;
+        let orders = orders::read_all(&self.orders()).await?;
+        if orders != self.known().orders {
+            self.publish(|known| known.orders = orders);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    pub async fn remove_order(&self, order: &Order) -> Result<(), ArchiveError> {
+        let _one = self.one_order.lock().await;
+        self.orders().delete_one(&order.name()).await?;
+        self.publish(|known| known.orders.retain(|other| other.name() != order.name()));
+        Ok(())
+    }
+
     fn publish(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known.write();
-        let mut next = Known { nodes: known.nodes.clone(), faults: known.faults.clone() };
+        let mut next =
+            Known { nodes: known.nodes.clone(), faults: known.faults.clone(), orders: known.orders.clone() };
         change(&mut next);
         *known = Arc::new(next);
     }

@@ -1,25 +1,24 @@
 //! The archive's index of one node: which splits of it the archive has. It is
-//! replaced as a whole, so that at any moment there is one that can be read.
-//!
-//! ```text
-//! tiphys-archive 1 <CRC-32 of the rest, hex>
-//! <JSON>
-//! ```
+//! replaced as a whole, so that at any moment there is one that can be read; its form
+//! is that of [`super::sealed`].
 //!
 //! No record is in two of its splits: who takes a merged split in takes those out
 //! that it was made of, in the same step.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, SplitInfo, SplitList};
+use super::wire::{self, Part, SplitInfo, SplitList};
 use crate::index::{FileSum, joined};
-
-const HEAD: &str = "tiphys-archive 1 ";
 
 /// Of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeIndex {
     pub splits: Vec<ArchivedSplit>,
+    /// Splits by the name of their index that retention took: they are not taken in again.
+    #[serde(default)]
+    let_go: BTreeMap<String, Vec<(u64, u64)>>,
 }
 
 /// A split that the archive has.
@@ -36,48 +35,37 @@ pub struct ArchivedSplit {
     pub raw_bytes: u64,
     pub min_time: i64,
     pub max_time: i64,
-    pub namespaces: Vec<String>,
+    pub namespaces: BTreeMap<String, Part>,
     pub files: Vec<FileSum>,
 }
 
-/// The index can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadIndex {
-    #[error("the archive's index is of a version that is not known: use a newer tiphys")]
-    Version,
-    #[error("the archive's index is damaged: its checksum is wrong")]
-    Damaged,
-}
-
 impl NodeIndex {
-    pub fn read(bytes: &[u8]) -> Result<Self, BadIndex> {
-        let text = std::str::from_utf8(bytes).map_err(|_| BadIndex::Damaged)?;
-        let (head, body) = text.split_once('\n').ok_or(BadIndex::Damaged)?;
-        let crc = head.strip_prefix(HEAD).ok_or(match head.starts_with("tiphys-archive ") {
-            true => BadIndex::Version,
-            false => BadIndex::Damaged,
-        })?;
-        if u32::from_str_radix(crc, 16) != Ok(crc32fast::hash(body.as_bytes())) {
-            return Err(BadIndex::Damaged);
-        }
-        serde_json::from_str(body).map_err(|_| BadIndex::Damaged)
-    }
-
-    pub fn write(&self) -> Vec<u8> {
-        let body = serde_json::to_string(self).expect("strings and numbers have a JSON form");
-        format!("{HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes())).into_bytes()
-    }
-
     pub fn find(&self, store: &str, id: u64) -> Option<&ArchivedSplit> {
         self.splits.iter().find(|split| split.store == store && split.id == id)
     }
 
     /// The splits of the node that are not here yet, oldest first.
     pub fn lacks<'a>(&self, list: &'a SplitList) -> Vec<&'a SplitInfo> {
-        let mut lacking: Vec<_> =
-            list.splits.iter().filter(|split| self.find(&list.store, split.id).is_none()).collect();
+        let let_go = self.let_go.get(&list.store).map_or(&[][..], Vec::as_slice);
+        let lacks =
+            |info: &&SplitInfo| !wire::contains(let_go, info.id) && self.find(&list.store, info.id).is_none();
+        let mut lacking: Vec<_> = list.splits.iter().filter(lacks).collect();
         lacking.sort_unstable_by_key(|split| split.id);
         lacking
+    }
+
+    /// Takes a split out for good.
+    pub fn let_go(&mut self, split: &ArchivedSplit) {
+        self.splits.retain(|other| other != split);
+        let runs = self.let_go.entry(split.store.clone()).or_default();
+        *runs = joined(runs.iter().copied().chain([(split.id, split.id)]));
+    }
+
+    /// Puts a split in the place of one, if that is still here.
+    pub fn replace(&mut self, old: &ArchivedSplit, fresh: ArchivedSplit) -> bool {
+        let Some(place) = self.splits.iter_mut().find(|split| *split == old) else { return false };
+        *place = fresh;
+        true
     }
 
     /// Takes a split in, if there is one, and those out whose records are in others of the
@@ -130,7 +118,7 @@ impl ArchivedSplit {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sealed, *};
 
     /// Splits and what they were made of.
     fn list(live: &[(u64, &[(u64, u64)])]) -> SplitList {
@@ -148,7 +136,7 @@ mod tests {
             let files = vec![FileSum { name: "blocks".into(), size: *id, crc: 7 }];
             ArchivedSplit::new(store, &SplitInfo { id: *id, files, ..SplitInfo::default() })
         };
-        NodeIndex { splits: splits.iter().map(split).collect() }
+        NodeIndex { splits: splits.iter().map(split).collect(), ..NodeIndex::default() }
     }
 
     fn ids(splits: &[ArchivedSplit]) -> Vec<(&str, u64)> {
@@ -157,12 +145,12 @@ mod tests {
 
     #[test]
     fn an_index_is_read_as_written_and_not_when_a_bit_flipped() {
-        let written = index(&[("a", 1), ("b", 2)]).write();
-        assert_eq!(NodeIndex::read(&written), Ok(index(&[("a", 1), ("b", 2)])));
+        let written = sealed::write(&index(&[("a", 1), ("b", 2)]));
+        assert_eq!(sealed::read(&written), Ok(index(&[("a", 1), ("b", 2)])));
         for at in 0..written.len() {
             let mut bytes = written.clone();
             bytes[at] ^= 1;
-            assert!(NodeIndex::read(&bytes).is_err(), "byte {at}");
+            assert!(sealed::read::<NodeIndex>(&bytes).is_err(), "byte {at}");
         }
     }
 

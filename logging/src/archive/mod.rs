@@ -9,7 +9,7 @@
 //!          answered by the handlers that answer on a node
 //! ```
 //!
-//! Of several servers one pulls. A crash at any moment leaves indexes that can be
+//! Of several servers one pulls, and purges what retention or an order takes. A crash at any moment leaves indexes that can be
 //! read and name only what is there; what no index names is deleted by the next pull.
 //!
 //! No record counts twice: a node's answer names the splits whose records it has (also
@@ -20,19 +20,30 @@ mod cache;
 mod catalog;
 mod index;
 mod objects;
+mod orders;
 mod pull;
+mod purge;
+mod sealed;
 pub mod wire;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tiphys_lifecycle::Tasks;
 
 pub use ask::{Moment, Wanted};
-pub use index::{ArchivedSplit, BadIndex, NodeIndex};
+pub use index::{ArchivedSplit, NodeIndex};
 pub use objects::{BadLocation, Location, Objects};
 
-use self::{cache::Cache, catalog::Catalog};
-use crate::{index::IndexError, serve};
+use self::{cache::Cache, catalog::Catalog, orders::Order};
+use crate::{
+    index::{Deletion, IndexError, Keep, Retention},
+    serve, time,
+};
 
 /// The archive of a cluster. Clones share it.
 #[derive(Clone)]
@@ -44,7 +55,12 @@ struct Inner {
     catalog: Arc<Catalog>,
     cache: Arc<Cache>,
     shared: serve::Shared,
+    retention: Retention,
+    keeps: Keeps,
 }
+
+/// What namespaces say of how much they keep, by name.
+pub type Keeps = Box<dyn Fn() -> BTreeMap<String, Keep> + Send + Sync>;
 
 /// What an archive is told.
 #[derive(Debug, Clone)]
@@ -55,7 +71,12 @@ pub struct Config {
     pub cache: PathBuf,
     /// Bytes that may be in it.
     pub cache_bytes: u64,
+    /// What is kept of all nodes.
+    pub retention: Retention,
 }
+
+/// Thirty days and 100 GiB of all nodes.
+pub const RETENTION: Retention = Retention { age: Duration::from_secs(30 * 86_400), bytes: 100 << 30 };
 
 /// Something about the archive failed.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +99,8 @@ pub enum ArchiveError {
     Split(#[from] IndexError),
     #[error("{0}")]
     Collector(String),
+    #[error("a split can't be fetched: {0}")]
+    Fetch(String),
     #[error("they are still being fetched: ask again")]
     Slow,
     #[error("the server is stopping")]
@@ -86,14 +109,35 @@ pub enum ArchiveError {
 
 impl Archive {
     /// Over an object store; nothing is read yet.
-    pub fn new(objects: &Objects, config: &Config, tasks: &Tasks) -> Result<Self, ArchiveError> {
+    pub fn new(
+        objects: &Objects,
+        config: &Config,
+        keeps: Keeps,
+        tasks: &Tasks,
+    ) -> Result<Self, ArchiveError> {
         Ok(Self {
             inner: Arc::new(Inner {
                 catalog: Arc::new(Catalog::new(objects.below(&config.cluster))),
                 cache: Arc::new(Cache::new(&config.cache, config.cache_bytes, tasks)?),
                 shared: serve::Shared::new(tasks),
+                retention: config.retention,
+                keeps,
             }),
         })
+    }
+}
+
+impl Archive {
+    /// Hides a namespace's records of an earlier time at once, and takes them out of the archive;
+    /// nodes that wait are told when they are back.
+    pub async fn delete_records(
+        &self,
+        namespace: &str,
+        before: i64,
+        waiting: BTreeSet<String>,
+    ) -> Result<(), ArchiveError> {
+        let deletion = Deletion { namespace: namespace.to_owned(), before, ordered: time::now() };
+        self.inner.catalog.put_order(Order { deletion, waiting }).await
     }
 }
 

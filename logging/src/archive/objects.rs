@@ -4,6 +4,7 @@
 //! <place>/<cluster>/nodes/<node>/index                      see super::index
 //!                                <store>-<split>/blocks     as on the node
 //!                                <store>-<split>/words/...
+//!                   orders/...                            see super::orders
 //! ```
 //!
 //! Only whole objects are written, and each appears whole or not at all. What lies in
@@ -125,6 +126,12 @@ impl Objects {
         Ok(names.collect())
     }
 
+    /// The names of the objects here.
+    pub async fn names(&self) -> Result<Vec<String>, ArchiveError> {
+        let listed = self.store.list_with_delimiter(Some(&self.place)).await?;
+        Ok(listed.objects.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect())
+    }
+
     /// A small object; `None` when there is none.
     pub async fn read(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
         let found = match self.store.get(&self.path(name)).await {
@@ -228,6 +235,14 @@ impl Objects {
             tokio::task::spawn_blocking(sync).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         synced
             .map_err(|source| ArchiveError::Folder { path: self.folder.clone().unwrap_or_default(), source })
+    }
+
+    /// Deletes an object.
+    pub async fn delete_one(&self, name: &str) -> Result<(), ArchiveError> {
+        match self.store.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes all below a folder.

@@ -23,10 +23,11 @@ use tiphys_lifecycle::{Backoff, CancellationToken, Tasks};
 use tokio::sync::Semaphore;
 
 use super::{
-    Archive, ArchiveError, ArchivedSplit, chain,
+    Archive, ArchiveError, ArchivedSplit, chain, purge,
     wire::{SplitInfo, SplitList},
 };
 use crate::{
+    deletion::DeleteOrder,
     index::{FileSum, is_file_name},
     root::{self, Collector, Collectors, Http},
 };
@@ -45,14 +46,20 @@ impl Archive {
         let archive = self.clone();
         tasks.spawn_restarting("log archive", move || {
             let (archive, collectors) = (archive.clone(), collectors.clone());
-            async move { pull_all(&archive, collectors).await }
+            async move { keep(&archive, collectors).await }
         });
     }
 }
 
+async fn keep(archive: &Archive, collectors: Arc<dyn Collectors>) -> Result<(), ArchiveError> {
+    let _writing = archive.inner.catalog.begin_writing().await?;
+    tokio::select! {
+        pulled = pull_all(archive, collectors) => pulled,
+        () = purge::run(archive) => Ok(()),
+    }
+}
+
 async fn pull_all(archive: &Archive, collectors: Arc<dyn Collectors>) -> Result<(), ArchiveError> {
-    let catalog = &archive.inner.catalog;
-    let _writing = catalog.begin_writing().await?;
     let mut changes = collectors.changes();
     let uploads = Semaphore::new(UPLOADS);
     let mut pulls = FuturesUnordered::new();
@@ -145,6 +152,8 @@ impl<'a> Pull<'a> {
         let collector = found.ok_or_else(|| ArchiveError::Collector("the node is gone".into()))?;
         let list = self.list(&collector).await?;
         let catalog = &self.archive.inner.catalog;
+        catalog.read_orders().await?;
+        self.tell(&collector).await?;
         let index = catalog.known().nodes.get(&self.node).cloned().unwrap_or_default();
         for info in index.lacks(&list) {
             let uploaded = self.upload(&collector, &list, info).await;
@@ -168,6 +177,18 @@ impl<'a> Pull<'a> {
         let out = catalog.change(&self.node, |index| index.settle(&list, None)).await?;
         self.delete(&out).await?;
         self.version = Some(list.version);
+        Ok(())
+    }
+
+    /// Tells the node of orders that it missed.
+    async fn tell(&self, collector: &Collector) -> Result<(), ArchiveError> {
+        let catalog = &self.archive.inner.catalog;
+        for order in catalog.known().orders.iter().filter(|order| order.waiting.contains(&self.node)) {
+            let deletion = &order.deletion;
+            let told = DeleteOrder { namespace: deletion.namespace.clone(), before: deletion.before };
+            root::order(&self.http, collector, &told).await.map_err(ArchiveError::Collector)?;
+            catalog.told(order, &self.node).await?;
+        }
         Ok(())
     }
 
@@ -246,7 +267,7 @@ impl<'a> Pull<'a> {
         file: &FileSum,
     ) -> Result<Option<Incoming>, ArchiveError> {
         let path = format!("/v1/splits/{}/{}", info.id, file.name);
-        let sent = root::send(&self.http, collector, &path, None);
+        let sent = root::send(&self.http, collector, &path, None::<&()>);
         let response = tokio::time::timeout(STALLED, sent).await;
         let response = response
             .unwrap_or_else(|_| Err(format!("no file within {STALLED:?}")))

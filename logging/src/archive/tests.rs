@@ -3,6 +3,7 @@
 
 mod crash;
 mod nodes;
+mod purge;
 
 use std::collections::BTreeSet;
 
@@ -166,7 +167,7 @@ async fn a_damaged_object_is_named_and_the_rest_answers() {
     cluster.reopen();
     let answer = cluster.search("*", 100).await;
     assert_eq!(answer.records.len(), 0);
-    assert!(answer.partial[0].error.contains("index is damaged"), "{:?}", answer.partial);
+    assert!(answer.partial[0].error.contains("the index: it is damaged"), "{:?}", answer.partial);
     tasks.shutdown(std::time::Duration::from_secs(10)).await;
 }
 

@@ -8,6 +8,8 @@
 //! Beside it every answer to a question names, in two headers, the splits whose
 //! records the node has: what the archive has beyond them is asked for there.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::index::FileSum;
@@ -36,10 +38,19 @@ pub struct SplitInfo {
     pub raw_bytes: u64,
     pub min_time: i64,
     pub max_time: i64,
-    pub namespaces: Vec<String>,
+    pub namespaces: BTreeMap<String, Part>,
     /// Splits whose records are in it, first to last of each run.
     pub ancestors: Vec<(u64, u64)>,
     pub files: Vec<FileSum>,
+}
+
+/// What a namespace has in a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub min_time: i64,
+    pub max_time: i64,
+    /// On disk, without words.
+    pub bytes: u64,
 }
 
 /// Runs of numbers as `1-3,7`.

@@ -47,6 +47,8 @@ pub struct Ingest {
     held: Option<Instant>,
     commit: Option<Commit>,
     upkeep: Option<JoinHandle<()>>,
+    /// There was a commit while it ran.
+    upkeep_again: bool,
     stalled: bool,
 }
 
@@ -72,6 +74,7 @@ impl Ingest {
             held: None,
             commit: None,
             upkeep: None,
+            upkeep_again: false,
             stalled: false,
         }
     }
@@ -97,6 +100,11 @@ impl Ingest {
                 },
                 done = finished(&mut self.commit) => self.committed(done),
                 Some(arrival) = self.arrivals.receiver.recv(), if may_take => self.take_in(arrival)?,
+                // What is in memory goes by a commit, the rest by the upkeep after it.
+                () = self.store.purge_wanted() => self.due_by(Duration::ZERO),
+                () = ended(&mut self.upkeep) => if std::mem::take(&mut self.upkeep_again) {
+                    self.start_upkeep();
+                },
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
                 () = at(waited) => self.known()?,
@@ -247,13 +255,15 @@ impl Ingest {
 
     /// Merges and expires on a blocking thread, one at a time.
     fn start_upkeep(&mut self) {
-        if self.upkeep.as_ref().is_some_and(|running| !running.is_finished()) {
+        if self.upkeep.is_some() {
+            self.upkeep_again = true;
             return;
         }
         let store = self.store.clone();
         self.upkeep = Some(tokio::task::spawn_blocking(move || {
             let result = store.expire().and_then(|()| {
-                while store.merge()? {}
+                // What is to be gone first, and what was ordered to go meanwhile.
+                while store.purge()? || store.merge()? {}
                 store.forget_gone();
                 Ok(())
             });
@@ -302,6 +312,14 @@ fn blocking(store: Arc<Store>, pending: Pending) -> Commit {
         store.finish_commit(&pending)?;
         Ok(Covered { checkpoints: pending.checkpoints, wal: pending.wal })
     })
+}
+
+/// Pends while there is none.
+async fn ended(upkeep: &mut Option<JoinHandle<()>>) {
+    let Some(running) = upkeep else { return std::future::pending().await };
+    // It logged its own error.
+    let _ = running.await;
+    *upkeep = None;
 }
 
 /// The commit's result; pends while there is none.

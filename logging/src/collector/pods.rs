@@ -49,12 +49,14 @@ fn follow_namespaces(client: kube::Client, store: Arc<Store>, tasks: &Tasks) {
         let mut changes = std::pin::pin!(cache.changes());
         cache.ready().await;
         sync(&store, &cache.list());
+        store.refresh_floors();
         while let Some(change) = changes.next().await {
             match change {
                 Change::Applied(namespace) => update(&store, &namespace, false),
                 Change::Deleted(namespace) => update(&store, &namespace, true),
                 Change::Resync => sync(&store, &cache.list()),
             }
+            store.refresh_floors();
         }
         Ok::<(), Infallible>(())
     });

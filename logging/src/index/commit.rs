@@ -56,10 +56,13 @@ impl Store {
         let mut next = manifest.clone();
         next.streams.clone_from(&pending.checkpoints);
         next.wal = pending.wal;
-        let split = if pending.blocks.is_empty() {
+        let (floors, now) = (self.floors(), time::now());
+        let blocks = pending.blocks.iter().map(|block| self.still_counts(block, &floors, now));
+        let blocks: Vec<_> = blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let split = if blocks.is_empty() {
             None
         } else {
-            let (split, entry) = self.write_split(next.next, pending.blocks.iter().map(Ok), time::now())?;
+            let (split, entry) = self.write_split(next.next, blocks.iter().map(Ok), now)?;
             next.next += 1;
             next.splits.push(entry);
             Some(split)

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    IndexError, Split, Store,
+    Floors, IndexError, Split, Store,
     manifest::{SplitEntry, joined},
 };
 use crate::{
@@ -58,8 +58,9 @@ impl Store {
         let (id, ids, created) = chosen;
         let sources: Vec<Arc<Split>> =
             self.state.read().splits.iter().filter(|split| ids.contains(&split.id)).cloned().collect();
-        match self.write_split(id, Merged::new(&sources), created) {
-            Ok((split, entry)) => self.swap(&ids, split, entry).map(|()| true),
+        let (floors, now) = (self.floors(), time::now());
+        match self.write_split(id, Merged::new(&sources, &floors, now), created) {
+            Ok(written) => self.swap(&ids, Some(written)).map(|()| true),
             Err(IndexError::Damaged { split, what }) => {
                 self.set_aside(split, &IndexError::Damaged { split, what })?;
                 Ok(true)
@@ -104,24 +105,30 @@ impl Store {
         self.namespace_table().retain(&namespaces);
     }
 
-    fn swap(&self, old: &[u64], split: Split, mut entry: SplitEntry) -> Result<(), IndexError> {
+    /// Puts what was written in the place of the old, or nothing.
+    pub(super) fn swap(&self, old: &[u64], written: Option<(Split, SplitEntry)>) -> Result<(), IndexError> {
+        let (split, entry) = written.unzip();
         {
             let mut manifest = self.manifest.lock();
             // One of them was set aside or expired meanwhile: then the merge doesn't count.
             let present = |id: &u64| manifest.splits.iter().any(|split| split.id == *id);
             if !old.iter().all(present) {
                 drop(manifest);
-                self.delete(&[entry.id]);
+                self.delete(&entry.map(|entry| entry.id).into_iter().collect::<Vec<_>>());
                 return Ok(());
             }
             let mut next = manifest.clone();
             let (gone, kept) = next.splits.drain(..).partition::<Vec<_>, _>(|split| old.contains(&split.id));
-            entry.ancestors = joined(gone.iter().flat_map(SplitEntry::family));
+            let is_gone = entry.is_none();
             next.splits = kept;
-            next.splits.push(entry);
+            next.splits.extend(entry.map(|entry| SplitEntry {
+                ancestors: joined(gone.iter().flat_map(SplitEntry::family)),
+                ..entry
+            }));
             self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !old.contains(&split.id));
-                state.splits.push(Arc::new(split));
+                state.splits.extend(split.map(Arc::new));
+                state.departures += u64::from(is_gone);
             })?;
         }
         self.delete(old);
@@ -142,8 +149,11 @@ impl Store {
 type Stream = (Arc<StreamInfo>, Vec<(usize, usize)>);
 
 /// The blocks of several splits, filled up, stream by stream.
-struct Merged<'a> {
+pub(crate) struct Merged<'a> {
     splits: &'a [Arc<Split>],
+    /// What is below them is left out.
+    floors: &'a Floors,
+    now: i64,
     /// The stream that is read is the last.
     streams: Vec<Stream>,
     open: Option<OpenBlock>,
@@ -152,7 +162,7 @@ struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    fn new(splits: &'a [Arc<Split>]) -> Self {
+    pub fn new(splits: &'a [Arc<Split>], floors: &'a Floors, now: i64) -> Self {
         let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
         for (at, split) in splits.iter().enumerate() {
             for (block, entry) in split.blocks().iter().enumerate() {
@@ -166,7 +176,7 @@ impl<'a> Merged<'a> {
         for (_, blocks) in &mut streams {
             blocks.sort_by_key(|place| std::cmp::Reverse(first_seq(place)));
         }
-        Self { splits, streams, open: None, rest: Vec::new().into_iter() }
+        Self { splits, floors, now, streams, open: None, rest: Vec::new().into_iter() }
     }
 
     fn seal(&mut self) -> Option<Result<Arc<SealedBlock>, IndexError>> {
@@ -183,7 +193,8 @@ impl Iterator for Merged<'_> {
         loop {
             let (info, blocks) = self.streams.last_mut()?;
             let open = self.open.get_or_insert_with(|| OpenBlock::new(info.clone()));
-            for record in self.rest.by_ref() {
+            let floor = self.floors.of(&info.namespace, self.now);
+            for record in self.rest.by_ref().filter(|record| record.time >= floor) {
                 open.push(record);
                 if open.is_full() {
                     return self.seal();
@@ -191,6 +202,9 @@ impl Iterator for Merged<'_> {
             }
             if let Some((split, block)) = blocks.pop() {
                 let split = &self.splits[split];
+                if split.blocks()[block].head.max_time < floor {
+                    continue;
+                }
                 let read = split.read_block(block);
                 match read.and_then(|data| block::records(&data).map_err(|error| split.damaged(error))) {
                     Ok(records) => self.rest = records.into_iter(),

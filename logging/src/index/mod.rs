@@ -5,7 +5,7 @@
 //!        -> sealed block (4,096 records, 1 MiB, or commit)   compressed, in memory
 //!        -> commit: split = file of blocks + tantivy index over their words;
 //!           then one atomic manifest: the list of splits and where reading stands
-//!        -> merge of small splits, retention by age and size
+//!        -> merge of small splits, retention by age and size, purge of what is to be gone
 //! ```
 //!
 //! The manifest is the only truth: a split that it doesn't list doesn't exist,
@@ -17,9 +17,11 @@
 //! raw text; [`Store::is_full`] asks the caller to stop reading.
 
 mod commit;
+mod floors;
 mod manifest;
 mod merge;
 mod publish;
+mod purge;
 mod retention;
 mod split;
 mod store;
@@ -27,9 +29,12 @@ mod table;
 mod words;
 
 pub use commit::Pending;
+pub use floors::{Floors, Keep};
+pub(crate) use floors::{Purge, Weight, purge};
 pub(crate) use manifest::joined;
 pub use manifest::{Deletion, FileSum};
 pub use publish::{Holds, is_file_name};
+pub(crate) use purge::rewrite;
 pub use retention::Retention;
 pub use split::{BlockEntry, Split, SplitWriter, StreamEntry};
 pub use store::{Snapshot, Store};
@@ -70,5 +75,7 @@ impl IndexError {
     }
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 pub(crate) mod tests;

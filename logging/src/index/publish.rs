@@ -5,7 +5,7 @@
 //! what it may let go of for it; and each answer to a question names all splits whose
 //! records are here, so that the archive is asked for the others.
 
-use std::{collections::BTreeSet, fs::File, path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 
 use nix::{
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
@@ -13,7 +13,7 @@ use nix::{
 };
 use tokio::sync::watch;
 
-use super::{IndexError, Store, split};
+use super::{IndexError, Store, purge::parts, split};
 use crate::archive::wire::{SplitInfo, SplitList};
 
 /// Whose records a store has.
@@ -43,8 +43,6 @@ impl Store {
             // Gone since the line above: the version is another by now.
             let Some(split) = open.iter().find(|split| split.id == entry.id) else { continue };
             let heads = || split.blocks().iter().map(|block| &block.head);
-            let namespaces: BTreeSet<&str> =
-                split.streams().iter().map(|stream| stream.info.namespace.as_str()).collect();
             let path = self.split_path(entry.id);
             let files = match entry.files.is_empty() {
                 false => entry.files,
@@ -57,7 +55,7 @@ impl Store {
                 raw_bytes: entry.raw_bytes,
                 min_time: heads().map(|head| head.min_time).min().unwrap_or_default(),
                 max_time: heads().map(|head| head.max_time).max().unwrap_or_default(),
-                namespaces: namespaces.into_iter().map(str::to_owned).collect(),
+                namespaces: parts(split),
                 ancestors: entry.ancestors,
                 files,
             });

@@ -13,10 +13,11 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
-    IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES, Split,
+    Floors, IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES,
+    Split,
     manifest::{Manifest, SplitEntry},
 };
 use crate::{
@@ -38,6 +39,7 @@ pub struct Store {
     namespaces: NamespaceTable,
     /// Counts what happens to splits.
     pub(super) changed: watch::Sender<u64>,
+    pub(super) purge_wanted: Notify,
     /// Locked while the store lives; the kernel unlocks it when the process dies. `None`: what is
     /// here belongs to the archive, and nothing is written.
     lock: Option<File>,
@@ -62,6 +64,8 @@ pub(super) struct State {
     pub departures: u64,
     /// See [`Manifest::store`].
     pub store: String,
+    /// Below them records are gone, though they may still be here.
+    pub floors: Arc<Floors>,
 }
 
 /// All records at one moment. While it lives no record can be appended.
@@ -98,15 +102,17 @@ impl Store {
             namespaces: NamespaceTable::open(directory)?,
             // Not what a server may remember of the process before.
             changed: watch::Sender::new(time::now().cast_unsigned()),
+            purge_wanted: Notify::new(),
             lock: Some(lock),
         };
         store.open_splits(damaged)?;
+        store.refresh_floors();
         Ok((store, streams))
     }
 
     /// Splits that lie somewhere else, to be searched and never written.
-    pub fn of_splits(splits: Vec<Arc<Split>>) -> Self {
-        let state = State { splits, ..State::default() };
+    pub fn of_splits(splits: Vec<Arc<Split>>, floors: Arc<Floors>) -> Self {
+        let state = State { splits, floors, ..State::default() };
         Self {
             directory: PathBuf::new(),
             state: RwLock::new(state),
@@ -115,6 +121,7 @@ impl Store {
             pods: PodTable::in_memory(),
             namespaces: NamespaceTable::in_memory(),
             changed: watch::Sender::new(0),
+            purge_wanted: Notify::new(),
             lock: None,
         }
     }

@@ -48,6 +48,20 @@ pub(super) fn among(authorizer: &dyn Authorizer, user: &UserInfo, mut candidates
     Scope { namespaces: Some(candidates), restricted: true }
 }
 
+/// Whether `user` may delete the logs of a namespace: the right to deletecollection pods/log.
+pub(super) fn may_delete(
+    authorizer: &dyn Authorizer,
+    user: &UserInfo,
+    namespace: &str,
+) -> Result<(), String> {
+    authorizer.authorize(user, &Attributes::core("deletecollection", "pods/log", namespace)).map_err(|reason| {
+        format!(
+            "user `{}` may not delete the logs of `{namespace}`: {reason}; ask for the right to deletecollection pods/log there",
+            user.name
+        )
+    })
+}
+
 fn may_read(authorizer: &dyn Authorizer, user: &UserInfo, namespace: &str) -> Result<(), String> {
     authorizer.authorize(user, &Attributes::core("get", "pods/log", namespace)).map_err(|reason| {
         let place = if namespace.is_empty() { "any namespace" } else { namespace };

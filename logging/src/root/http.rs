@@ -17,6 +17,7 @@ use serde_json::json;
 use tiphys_api::auth::UserInfo;
 
 use super::{LogRoot, PREFIX, RootError};
+use crate::deletion::DeleteRequest;
 use crate::wire::{ContextRequest, FacetsRequest, HistogramRequest, SearchRequest, StatsRequest, TailLine};
 
 /// A request is a query and some times; nobody needs more.
@@ -24,6 +25,7 @@ const MAX_REQUEST: usize = 1 << 20;
 
 pub(super) fn router(root: LogRoot) -> Router {
     let routes = Router::new()
+        .route("/", axum::routing::delete(delete))
         .route("/search", post(search))
         .route("/histogram", post(histogram))
         .route("/facets", post(facets))
@@ -80,6 +82,15 @@ async fn context(
 ) -> Result<Response, Refusal> {
     let (user, Json(request)) = (known(user)?, request?);
     Ok(Json(root.context(&user, &request).await?).into_response())
+}
+
+async fn delete(
+    State(root): State<LogRoot>,
+    user: User,
+    request: Result<Query<DeleteRequest>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let (user, Query(request)) = (known(user)?, request?);
+    Ok(Json(root.delete(&user, &request).await?).into_response())
 }
 
 async fn tail(

@@ -11,6 +11,7 @@
 
 mod allow;
 mod context;
+mod delete;
 mod fanout;
 mod http;
 mod merge;
@@ -28,6 +29,7 @@ use tiphys_api::{
 };
 
 use crate::archive::Archive;
+use crate::deletion::{DeleteAnswer, DeleteRequest};
 use crate::wire::{
     ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
     SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
@@ -35,7 +37,7 @@ use crate::wire::{
 pub use allow::Scope;
 pub(crate) use http::ndjson;
 pub(crate) use merge::top;
-pub(crate) use source::{Http, ask, http, send};
+pub(crate) use source::{Http, ask, http, order, send};
 
 /// The path that the routes are below.
 pub const PREFIX: &str = "/tiphys/v1/logs";
@@ -141,6 +143,11 @@ impl LogRoot {
         request: &ContextRequest,
     ) -> Result<ContextAnswer, RootError> {
         context::context(self, user, request).await
+    }
+
+    /// Deletes a namespace's records of an earlier time, on all nodes and in the archive.
+    pub async fn delete(&self, user: &UserInfo, request: &DeleteRequest) -> Result<DeleteAnswer, RootError> {
+        delete::delete(self, user, request).await
     }
 
     /// Records as they come, from now on, until dropped.

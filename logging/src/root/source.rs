@@ -25,12 +25,15 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
+use serde::Serialize;
+
 use super::{Collector, LogRoot, fanout::Answers};
 use crate::{
     archive::{
         Archive, Moment, Wanted,
         wire::{self, HOLDS_HEADER, STORE_HEADER},
     },
+    deletion::DeleteOrder,
     wire::NodeRequest,
 };
 
@@ -170,12 +173,21 @@ fn wanted(headers: &HeaderMap) -> Option<Wanted> {
     Some(Wanted::Beyond { store, holds })
 }
 
+/// Tells a collector to delete; it is durable there when this is well.
+pub async fn order(http: &Http, collector: &Collector, order: &DeleteOrder) -> Result<(), String> {
+    let response = send(http, collector, "/v1/delete", Some(order)).await?;
+    match response.status().is_success() {
+        true => Ok(()),
+        false => Err(format!("collector answered {}", response.status())),
+    }
+}
+
 /// One request to a collector: POST with a body, GET without. Errors are sentences.
 pub async fn send(
     http: &Http,
     collector: &Collector,
     path: &str,
-    request: Option<&NodeRequest>,
+    request: Option<&impl Serialize>,
 ) -> Result<http::Response<hyper::body::Incoming>, String> {
     let Some(address) = collector.address else {
         return Err("no collector is ready on the node".into());
@@ -191,7 +203,7 @@ fn http_request(
     address: SocketAddr,
     token: &str,
     path: &str,
-    request: Option<&NodeRequest>,
+    request: Option<&impl Serialize>,
 ) -> Result<Request<Full<Bytes>>, String> {
     let body = match request {
         Some(request) => serde_json::to_vec(request).map_err(|error| error.to_string())?,

@@ -96,7 +96,7 @@ impl Look<'_> {
     ) {
         let (request, candidate) = (self.request, self.candidate);
         progress.scanned += u64::from(candidate.head.count);
-        let mut takes = |row: &Row| request.in_range(row.time) && takes(row);
+        let mut takes = |row: &Row| row.time >= candidate.floor && request.in_range(row.time) && takes(row);
         if let Some(records) = candidate.open() {
             return self.each_open(records, progress, &mut takes, &mut hit);
         }

@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Progress, Request};
 use crate::{
     block::{self, BlockHead, SealedBlock},
-    index::{IndexError, Split, Store},
+    index::{Floors, IndexError, Split, Store},
     query::{
         compile::{StreamView, Verdict},
         text,
     },
     record::{Labels, Record, StreamInfo},
+    time,
 };
 
 /// A block that may have hits.
@@ -24,6 +25,8 @@ pub(super) struct Candidate {
     pub verdicts: Vec<Verdict>,
     /// Of the whole query: `Maybe` or `Yes`.
     pub verdict: Verdict,
+    /// Records of an earlier time are gone.
+    pub floor: i64,
     place: Place,
 }
 
@@ -39,19 +42,22 @@ struct Judged {
     key: Arc<str>,
     labels: Option<Labels>,
     verdicts: Vec<Verdict>,
+    floor: i64,
 }
 
 /// All blocks that may have hits, in no order.
 pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let mut sealed = Vec::new();
+    // Before the snapshot, which holds the same lock.
+    let floors = (store.floors(), time::now());
     let splits = {
         // Held briefly: bodies are shared, not copied, and nothing is matched in here.
         let snapshot = store.snapshot();
         for block in snapshot.open() {
             let head = BlockHead::of(&block.records);
             if request.touches(head.min_time, head.max_time)
-                && let Some(judged) = judge(store, request, &block.info, None)
+                && let Some(judged) = judge(store, request, &floors, &block.info, None)
             {
                 let place = Place::Open(block.records.clone());
                 candidates.extend(judged.candidate(request, head, place, |_| true));
@@ -62,7 +68,7 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
     };
     for block in sealed {
         if request.touches(block.head.min_time, block.head.max_time)
-            && let Some(judged) = judge(store, request, &block.info, None)
+            && let Some(judged) = judge(store, request, &floors, &block.info, None)
         {
             let (head, place) = (block.head.clone(), Place::Sealed(block.clone()));
             candidates.extend(judged.candidate(request, head, place, |token| block.may_have(token)));
@@ -72,7 +78,7 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
         if progress.is_late(request) {
             break;
         }
-        match plan_split(store, request, &split) {
+        match plan_split(store, request, &floors, &split) {
             Ok(found) => candidates.extend(found),
             Err(error) => report(store, &split, &error, progress),
         }
@@ -80,9 +86,14 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
     candidates
 }
 
-fn plan_split(store: &Store, request: &Request, split: &Arc<Split>) -> Result<Vec<Candidate>, IndexError> {
+fn plan_split(
+    store: &Store,
+    request: &Request,
+    floors: &(Arc<Floors>, i64),
+    split: &Arc<Split>,
+) -> Result<Vec<Candidate>, IndexError> {
     let judge_entry =
-        |entry: &crate::index::StreamEntry| judge(store, request, &entry.info, entry.labels.clone());
+        |entry: &crate::index::StreamEntry| judge(store, request, floors, &entry.info, entry.labels.clone());
     let streams: Vec<Option<Judged>> = split.streams().iter().map(judge_entry).collect();
     let mut words: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
     for token in request.query.tokens().filter(|token| !text::is_id(token)) {
@@ -123,6 +134,7 @@ fn plan_split(store: &Store, request: &Request, split: &Arc<Split>) -> Result<Ve
 fn judge(
     store: &Store,
     request: &Request,
+    floors: &(Arc<Floors>, i64),
     info: &Arc<StreamInfo>,
     written: Option<Labels>,
 ) -> Option<Judged> {
@@ -132,7 +144,8 @@ fn judge(
     let labels = store.pods().get(&info.uid).map(|meta| meta.labels.clone()).or(written);
     let verdicts = request.query.on_stream(StreamView { info, labels: labels.as_deref() });
     let possible = request.query.verdict(&verdicts) != Verdict::No;
-    possible.then(|| Judged { info: info.clone(), key: info.key().into(), labels, verdicts })
+    let floor = floors.0.of(&info.namespace, floors.1);
+    possible.then(|| Judged { info: info.clone(), key: info.key().into(), labels, verdicts, floor })
 }
 
 impl Judged {
@@ -143,9 +156,16 @@ impl Judged {
         place: Place,
         may_have: impl FnMut(&[u8]) -> bool,
     ) -> Option<Candidate> {
+        if head.max_time < self.floor {
+            return None;
+        }
         let mut verdicts = self.verdicts.clone();
         request.query.on_block(&mut verdicts, head.level_mask(), may_have);
-        let verdict = request.query.verdict(&verdicts);
+        let mut verdict = request.query.verdict(&verdicts);
+        if verdict == Verdict::Yes && head.min_time < self.floor {
+            // Not as a whole.
+            verdict = Verdict::Maybe;
+        }
         (verdict != Verdict::No).then(|| Candidate {
             info: self.info.clone(),
             key: self.key.clone(),
@@ -153,6 +173,7 @@ impl Judged {
             head,
             verdicts,
             verdict,
+            floor: self.floor,
             place,
         })
     }

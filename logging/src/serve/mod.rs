@@ -3,6 +3,7 @@
 //! ```text
 //! POST /v1/search  /v1/histogram  /v1/facets  /v1/stats    NodeRequest -> answer
 //! POST /v1/tail                                 NodeRequest -> NDJSON, until the reader leaves
+//! POST /v1/delete                               DeleteOrder, durable when answered
 //! GET  /v1/namespaces                           those that have records
 //! GET  /v1/splits  /v1/splits/ID/FILE           for the archive
 //! GET  /metrics                                 all of the above want the bearer token
@@ -32,6 +33,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     collector::Config,
+    deletion::DeleteOrder,
     index::Store,
     metric_names::Metrics,
     root,
@@ -89,6 +91,7 @@ impl Service {
             .merge(splits::routes())
             .route("/v1/tail", post(tail))
             .route("/v1/namespaces", get(namespaces))
+            .route("/v1/delete", post(delete))
             .route("/metrics", get(metrics))
             .layer(DefaultBodyLimit::max(MAX_REQUEST))
             .layer(middleware::from_fn_with_state(self.clone(), authenticate))
@@ -236,6 +239,15 @@ async fn hand_over(
             return Ok(());
         }
     }
+}
+
+async fn delete(
+    State(service): State<Service>,
+    order: Result<Json<DeleteOrder>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let (Json(order), store) = (order?, service.store.clone());
+    splits::blocking(move || store.delete_records(&order.namespace, order.before)).await?;
+    Ok(Json(serde_json::json!({})).into_response())
 }
 
 async fn namespaces(State(service): State<Service>) -> Json<Vec<String>> {

@@ -53,7 +53,10 @@ fn own_paths() -> [Value; 2] {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": metadata,
-        "rules": [{ "nonResourceURLs": ["/tiphys/*"], "verbs": ["get", "post"] }],
+        "rules": [
+            { "nonResourceURLs": ["/tiphys/*"], "verbs": ["get", "post"] },
+            { "nonResourceURLs": ["/tiphys/v1/logs"], "verbs": ["delete"] },
+        ],
     });
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",

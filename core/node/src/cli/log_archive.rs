@@ -1,9 +1,12 @@
 //! Where a server keeps the logs of all nodes, beside what each node keeps of its own.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use tiphys_logging::archive::{Location, Objects};
+use tiphys_logging::{
+    archive::{Location, Objects},
+    index::Retention,
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArchiveOptions {
@@ -16,6 +19,12 @@ pub struct LogArchiveOptions {
     /// Disk space for archived logs that are being searched
     #[arg(long, value_name = "BYTES", default_value = "4Gi", value_parser = bytes)]
     pub log_archive_cache: u64,
+    /// How long logs are archived, unless their namespace says otherwise (logs.tiphys.io/retention)
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
+    pub log_archive_retention: Duration,
+    /// How much is archived of all nodes; the oldest goes first
+    #[arg(long, value_name = "BYTES", default_value = "100Gi", value_parser = bytes)]
+    pub log_archive_retention_bytes: u64,
 }
 
 /// A place, or none.
@@ -35,6 +44,10 @@ impl fmt::Display for Place {
 }
 
 impl LogArchiveOptions {
+    pub fn retention(&self) -> Retention {
+        Retention { age: self.log_archive_retention, bytes: self.log_archive_retention_bytes }
+    }
+
     /// Opens the archive, if there is to be one.
     pub fn open(&self, data_dir: &Path) -> anyhow::Result<Option<Objects>> {
         let objects = match &self.log_archive {
@@ -44,6 +57,11 @@ impl LogArchiveOptions {
         };
         objects.map(Some).context("the place of --log-archive can't be opened")
     }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let nanos = tiphys_logging::time::span(text).and_then(|nanos| u64::try_from(nanos).ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| format!("`{text}` is no span of time, such as 30d or 12h"))
 }
 
 pub fn parse(text: &str) -> Result<Place, String> {

@@ -1,16 +1,17 @@
 //! A server's part in logs: search over all nodes, and the archive, which of several
 //! servers one keeps.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, runtime::watcher};
 use tiphys_apiserver::ApiServer;
-use tiphys_client::Shared;
+use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     archive::{self, Archive},
+    index::Keep,
     loki,
     root::{Collectors, LogRoot, PREFIX},
 };
@@ -61,6 +62,15 @@ impl Logs {
     }
 }
 
+/// What namespaces say of how much they keep.
+fn keeps(namespaces: &[Arc<Namespace>]) -> BTreeMap<String, Keep> {
+    let keep = |namespace: &Arc<Namespace>| {
+        let keep = Keep::read(namespace.annotations());
+        (keep != Keep::default()).then(|| (namespace.name_any(), keep))
+    };
+    namespaces.iter().filter_map(keep).collect()
+}
+
 async fn open_archive(
     options: &ServerOptions,
     client: &Client,
@@ -74,7 +84,11 @@ async fn open_archive(
         cluster: namespace.uid().context("a namespace has a UID")?,
         cache: options.data_dir.join("archive/cache"),
         cache_bytes: options.log_archive.log_archive_cache,
+        retention: options.log_archive.retention(),
     };
-    let archive = Archive::new(&objects, &config, tasks).context("logs can't be archived")?;
-    Ok(Some(archive))
+    let namespaces: Cache<Namespace> =
+        Cache::start(tasks, Api::all(client.clone()), watcher::Config::default());
+    let keeps = move || keeps(&namespaces.list());
+    let archive = Archive::new(&objects, &config, Box::new(keeps), tasks);
+    Ok(Some(archive.context("logs can't be archived")?))
 }

@@ -22,29 +22,77 @@ use tiphys_lifecycle::{OnError, Tasks};
 use crate::{
     archive::{Archive, Config, Objects, pull},
     collector,
-    index::{Retention, Store},
+    index::{Keep, Retention, Store},
     metric_names::Metrics,
     record::{Level, Record, Source, StreamInfo},
     root::{Collector, Collectors, LogRoot},
+    search::{self, Request},
     serve,
     tail::Batch,
-    wire::{FacetsRequest, HistogramRequest, SearchAnswer, SearchRequest},
+    wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchAnswer, SearchRequest},
 };
 
 const TOKEN: &str = "t0ken";
 /// Records of all nodes have different times.
 static CLOCK: AtomicU64 = AtomicU64::new(1);
 
+struct Line {
+    namespace: String,
+    time: i64,
+    body: String,
+}
+
 pub struct Node {
     pub name: String,
     store: Arc<Store>,
     collector: Collector,
     seq: AtomicU64,
-    written: Mutex<Vec<(i64, String)>>,
+    written: Mutex<Vec<Line>>,
     folder: tempfile::TempDir,
 }
 
 impl Node {
+    /// One that nobody asks over the network.
+    pub fn of_store(name: &str, store: Arc<Store>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let collector = Collector { node: name.into(), address: None, token: TOKEN.into() };
+        let (seq, written) = (AtomicU64::new(0), Mutex::default());
+        Self { name: name.into(), store, collector, seq, written, folder }
+    }
+
+    /// What its own store finds.
+    pub fn found(&self, query: &str) -> Vec<String> {
+        let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
+        let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
+        let answer = search::search(&self.store, &request, 100_000, &self.name);
+        answer.records.into_iter().map(|record| record.body).collect()
+    }
+
+    pub fn splits(&self) -> std::path::PathBuf {
+        self.folder.path().join("splits")
+    }
+
+    /// Its folder, as a crash at this moment would leave it.
+    pub fn crash_copy(&self) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().expect("a folder");
+        std::fs::copy(self.folder.path().join("MANIFEST"), copy.path().join("MANIFEST")).expect("copied");
+        copy
+    }
+
+    /// Lines of a namespace are not expected any more.
+    pub fn forget(&self, namespace: &str) {
+        self.forget_before(namespace, i64::MAX);
+    }
+
+    pub fn forget_before(&self, namespace: &str, time: i64) {
+        self.written.lock().retain(|line| line.namespace != namespace || line.time >= time);
+    }
+
+    /// All but the first so many lines are not expected any more.
+    pub fn forget_unarchived(&self, archived: usize) {
+        self.written.lock().truncate(archived);
+    }
+
     pub async fn start(name: &str, tasks: &Tasks) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let retention = Retention { age: Duration::MAX, bytes: 0 };
@@ -86,12 +134,13 @@ impl Node {
         let seq = time as u64;
         let record = Record { time, seq, level, source, body: Bytes::from(body.to_owned()) };
         self.store.append(Batch { info: Arc::new(info), records: vec![record] }).expect("appended");
-        self.written.lock().push((time, body.to_owned()));
+        let (namespace, body) = (namespace.to_owned(), body.to_owned());
+        self.written.lock().push(Line { namespace, time, body });
     }
 
     /// All lines with their times, oldest first.
     pub fn written(&self) -> Vec<(i64, String)> {
-        self.written.lock().clone()
+        self.written.lock().iter().map(|line| (line.time, line.body.clone())).collect()
     }
 
     pub fn commit(&self) {
@@ -134,7 +183,12 @@ pub struct Cluster {
     folder: tempfile::TempDir,
     tasks: Tasks,
     pub cache_bytes: u64,
+    pub retention: Retention,
+    /// What namespaces say.
+    pub keeps: Keeps,
 }
+
+type Keeps = Arc<Mutex<BTreeMap<String, Keep>>>;
 
 impl Cluster {
     pub fn new(tasks: &Tasks) -> Self {
@@ -144,13 +198,31 @@ impl Cluster {
     pub fn over(objects: Arc<dyn ObjectStore>, tasks: &Tasks) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let cache_bytes = 1 << 30;
-        let archive = open(&objects, folder.path(), cache_bytes, tasks);
-        Self { listed: Arc::default(), objects, archive, folder, tasks: tasks.clone(), cache_bytes }
+        let keeps = Keeps::default();
+        let retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
+        let archive = open(&objects, folder.path(), cache_bytes, retention, &keeps, tasks);
+        Self {
+            listed: Arc::default(),
+            objects,
+            archive,
+            folder,
+            tasks: tasks.clone(),
+            cache_bytes,
+            retention,
+            keeps,
+        }
     }
 
     /// As another process would.
     pub fn reopen(&mut self) {
-        self.archive = open(&self.objects, self.folder.path(), self.cache_bytes, &self.tasks);
+        self.archive = open(
+            &self.objects,
+            self.folder.path(),
+            self.cache_bytes,
+            self.retention,
+            &self.keeps,
+            &self.tasks,
+        );
     }
 
     pub fn live(&self, nodes: &[&Node]) {
@@ -220,6 +292,30 @@ impl Cluster {
         answer.count
     }
 
+    /// As [`Cluster::facets_count`], where nodes are missing.
+    pub async fn facets_count_partial(&self, query: &str) -> u64 {
+        let request = FacetsRequest { query: query.into(), ..FacetsRequest::default() };
+        self.root().facets(&UserInfo::master("m"), &request).await.expect("an answer").count
+    }
+
+    /// Copies all objects into a folder.
+    pub async fn copy_to(&self, folder: &Path) {
+        for name in self.names().await {
+            let path = folder.join(&name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            let got = self.objects.get(&object_store::path::Path::from(name.as_str())).await.expect("there");
+            std::fs::write(path, got.bytes().await.expect("read")).expect("written");
+        }
+    }
+
+    /// Bytes of all archived splits.
+    pub async fn bytes(&self) -> u64 {
+        let moment = self.archive.moment().await.expect("a catalog");
+        let nodes = moment.nodes();
+        let indexes = nodes.iter().filter_map(|node| moment.index(node));
+        indexes.flat_map(|index| &index.splits).map(|split| split.bytes()).sum()
+    }
+
     /// How many splits of a node are archived.
     pub async fn archived(&self, node: &str) -> usize {
         let moment = self.archive.moment().await.expect("a catalog");
@@ -266,7 +362,16 @@ impl Cluster {
     }
 }
 
-fn open(objects: &Arc<dyn ObjectStore>, folder: &Path, cache_bytes: u64, tasks: &Tasks) -> Archive {
-    let config = Config { cluster: "c".into(), cache: folder.join("cache"), cache_bytes };
-    Archive::new(&Objects::new(objects.clone()), &config, tasks).expect("an archive")
+fn open(
+    objects: &Arc<dyn ObjectStore>,
+    folder: &Path,
+    cache_bytes: u64,
+    retention: Retention,
+    keeps: &Keeps,
+    tasks: &Tasks,
+) -> Archive {
+    let config = Config { cluster: "c".into(), cache: folder.join("cache"), cache_bytes, retention };
+    let keeps = keeps.clone();
+    let keeps = Box::new(move || keeps.lock().clone());
+    Archive::new(&Objects::new(objects.clone()), &config, keeps, tasks).expect("an archive")
 }

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod bars;
+mod delete;
 mod figures;
 pub mod file;
 mod pages;
@@ -64,11 +65,16 @@ const AROUND_AT_ONCE: usize = 4;
 ///   tiphys logs --stats 'p99(took), count by pod every 5m' --since 1h
 ///   tiphys logs -n shop --since 1d -o parquet --file shop.parquet
 ///
+/// Take logs away:
+///   tiphys logs delete -n shop --before 30d
+///
 /// A query that is nothing but the name of a Pod, or of a workload as deploy/NAME,
 /// is taken as such; to search for its text quote it twice: '"deploy/web"'.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Logs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What to search for; nothing finds all
     #[arg(default_value = "", hide_default_value = true)]
     query: String,
@@ -131,8 +137,16 @@ pub struct Logs {
     connect: Connect,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Delete(delete::Delete),
+}
+
 impl Logs {
     pub async fn run(mut self, global: &Global) -> Outcome<ExitCode> {
+        if let Some(Command::Delete(delete)) = self.command {
+            return delete.run(global).await;
+        }
         self.check()?;
         let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
         // What is wrong with the query is told before the cluster is asked.

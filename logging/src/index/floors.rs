@@ -1,0 +1,190 @@
+//! Times below which a namespace's records are gone: because somebody ordered it,
+//! because the namespace keeps no more. Pure.
+//!
+//! What is below its floor is in no answer from that moment on, whether or not it is
+//! still on disk; a commit, a merge or a purge leaves it out of what is written.
+
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+
+use tiphys_api::quantity::Quantity;
+
+use super::manifest::Deletion;
+use crate::policy::Annotations;
+
+/// How long a namespace keeps records.
+const AGE: &str = "logs.tiphys.io/retention";
+/// How many bytes of them.
+const BYTES: &str = "logs.tiphys.io/retention-bytes";
+
+/// What a namespace keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// By the record's own time.
+    pub age: Option<Duration>,
+    /// On disk, the oldest blocks go first; each node and the archive count their own.
+    pub bytes: Option<u64>,
+}
+
+impl Keep {
+    /// What the annotations say; what can't be read says nothing.
+    pub fn read(annotations: &Annotations) -> Self {
+        let age = annotations.get(AGE).and_then(|text| crate::time::span(text));
+        let bytes = annotations.get(BYTES).and_then(|text| text.parse::<Quantity>().ok());
+        Self {
+            age: age.and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos),
+            bytes: bytes.and_then(|bytes| u64::try_from(bytes.units()).ok()),
+        }
+    }
+}
+
+/// What of a block counts here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    pub min_time: i64,
+    pub max_time: i64,
+    /// On disk.
+    pub bytes: u64,
+}
+
+/// The floors of all namespaces that have one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Floors {
+    fixed: BTreeMap<String, i64>,
+    ages: BTreeMap<String, i64>,
+}
+
+impl Floors {
+    /// `weights` gives a namespace's blocks.
+    pub fn new(
+        deletions: &[Deletion],
+        keeps: &BTreeMap<String, Keep>,
+        weights: impl Fn(&str) -> Vec<Weight>,
+    ) -> Self {
+        let mut floors = Self::default();
+        for deletion in deletions {
+            floors.raise(&deletion.namespace, deletion.before);
+        }
+        for (namespace, keep) in keeps {
+            if let Some(age) = keep.age {
+                let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+                floors.ages.insert(namespace.clone(), age);
+            }
+            if let Some(floor) = keep.bytes.and_then(|bytes| floor_of(weights(namespace), bytes)) {
+                floors.raise(namespace, floor);
+            }
+        }
+        floors
+    }
+
+    fn raise(&mut self, namespace: &str, to: i64) {
+        let floor = self.fixed.entry(namespace.to_owned()).or_insert(to);
+        *floor = to.max(*floor);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.fixed.is_empty() && self.ages.is_empty()
+    }
+
+    /// The earliest time that counts.
+    pub fn of(&self, namespace: &str, now: i64) -> i64 {
+        let by_age = self.ages.get(namespace).map(|age| now.saturating_sub(*age));
+        by_age.max(self.fixed.get(namespace).copied()).unwrap_or(i64::MIN)
+    }
+}
+
+/// The floor that leaves so many bytes; `None` when all fits.
+fn floor_of(mut weights: Vec<Weight>, bytes: u64) -> Option<i64> {
+    weights.sort_unstable_by_key(|weight| Reverse(weight.max_time));
+    let mut total = 0u64;
+    let first_out = weights.iter().find(|weight| {
+        total = total.saturating_add(weight.bytes);
+        total > bytes
+    });
+    first_out.map(|weight| weight.max_time.saturating_add(1))
+}
+
+/// What to do with a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purge {
+    Nothing,
+    /// Nothing in it counts.
+    Drop,
+    /// It is written again without what is gone.
+    Rewrite,
+}
+
+/// A split is written again for less than its half only when somebody ordered it.
+pub fn purge<'a>(
+    blocks: impl Iterator<Item = (&'a str, Weight)>,
+    floors: &Floors,
+    deletions: &[Deletion],
+    now: i64,
+) -> Purge {
+    let ordered = |namespace: &str, weight: &Weight| {
+        deletions.iter().any(|deletion| deletion.namespace == namespace && weight.min_time < deletion.before)
+    };
+    let (mut total, mut gone, mut must, mut all_gone) = (0u64, 0u64, false, true);
+    for (namespace, weight) in blocks {
+        total += weight.bytes;
+        must |= ordered(namespace, &weight);
+        match weight.max_time < floors.of(namespace, now) {
+            true => gone += weight.bytes,
+            false => all_gone = false,
+        }
+    }
+    match (all_gone, must || (gone > 0 && gone >= total / 2)) {
+        (true, _) => Purge::Drop,
+        (false, true) => Purge::Rewrite,
+        (false, false) => Purge::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(min_time: i64, max_time: i64, bytes: u64) -> Weight {
+        Weight { min_time, max_time, bytes }
+    }
+
+    #[test]
+    fn annotations_say_what_is_kept() {
+        let check = |age: &str, bytes: &str, expected: (Option<u64>, Option<u64>)| {
+            let annotations = [(AGE.to_owned(), age.to_owned()), (BYTES.to_owned(), bytes.to_owned())];
+            let keep = Keep::read(&annotations.into());
+            assert_eq!((keep.age.map(|age| age.as_secs()), keep.bytes), expected, "{age} {bytes}");
+        };
+        check("30d", "5Gi", (Some(30 * 86_400), Some(5 << 30)));
+        check("12h", "100M", (Some(43_200), Some(100_000_000)));
+        check("forever", "-1", (None, None));
+    }
+
+    #[test]
+    fn the_highest_floor_counts() {
+        let deletion = |before| Deletion { namespace: "a".into(), before, ordered: 0 };
+        let keep = Keep { age: Some(Duration::from_nanos(50)), bytes: Some(25) };
+        let weights = |_: &str| vec![weight(0, 9, 10), weight(20, 29, 10), weight(10, 19, 10)];
+        let keeps = [("b".to_owned(), keep)].into();
+        let floors = Floors::new(&[deletion(5), deletion(3)], &keeps, weights);
+        assert_eq!((floors.of("a", 100), floors.of("c", 100)), (5, i64::MIN));
+        assert_eq!((floors.of("b", 100), floors.of("b", 55)), (50, 10), "by age, and by size");
+    }
+
+    #[test]
+    fn splits_are_written_again_when_it_is_worth_it_or_ordered() {
+        let deletion = Deletion { namespace: "a".into(), before: 5, ordered: 0 };
+        let floors = Floors::new(std::slice::from_ref(&deletion), &BTreeMap::new(), |_| vec![]);
+        let check = |blocks: &[(&str, Weight)], ordered: bool, expected| {
+            let deletions = if ordered { std::slice::from_ref(&deletion) } else { &[] };
+            assert_eq!(purge(blocks.iter().copied(), &floors, deletions, 100), expected, "{blocks:?}");
+        };
+        let (old, new) = (weight(0, 4, 10), weight(5, 9, 10));
+        check(&[("a", old)], false, Purge::Drop);
+        check(&[("a", old), ("b", old)], false, Purge::Rewrite);
+        check(&[("a", old), ("b", old), ("b", old)], false, Purge::Nothing);
+        check(&[("a", old), ("b", old), ("b", old)], true, Purge::Rewrite);
+        check(&[("a", weight(4, 9, 1)), ("b", old)], false, Purge::Nothing);
+        check(&[("a", weight(4, 9, 1)), ("b", old)], true, Purge::Rewrite);
+        check(&[("a", new), ("b", old)], true, Purge::Nothing);
+    }
+}

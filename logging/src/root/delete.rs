@@ -1,0 +1,69 @@
+//! Deleting a namespace's logs: every collector is told, and the archive, which tells
+//! those that could not be reached when they come back.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use tiphys_api::auth::UserInfo;
+
+use super::{Collector, LogRoot, RootError, allow, fanout, source};
+use crate::{
+    deletion::{DeleteAnswer, DeleteOrder, DeleteRequest},
+    time,
+};
+
+pub(super) async fn delete(
+    root: &LogRoot,
+    user: &UserInfo,
+    request: &DeleteRequest,
+) -> Result<DeleteAnswer, RootError> {
+    let namespace = request.namespace.as_str();
+    if namespace.is_empty() {
+        return Err(RootError::Invalid("`namespace` is missing: name the one whose logs are to go".into()));
+    }
+    allow::may_delete(&*root.authorizer, user, namespace).map_err(RootError::Forbidden)?;
+    let now = time::now();
+    let before = request.before.as_deref().filter(|text| !text.is_empty());
+    let before = before.map_or(Ok(now), |text| time::resolve(text, now, "before"));
+    let before = before.map_err(|error| RootError::Invalid(error.to_string()))?;
+    let order = DeleteOrder { namespace: namespace.to_owned(), before };
+    let collectors = root.collectors.list().await;
+    let told = join_all(collectors.iter().map(|collector| tell(root, collector, &order))).await;
+
+    let mut answer =
+        DeleteAnswer { namespace: order.namespace, before: time::format(before), ..Default::default() };
+    for (collector, told) in collectors.iter().zip(told) {
+        match told {
+            Ok(()) => answer.nodes.push(collector.node.clone()),
+            Err(error) => answer.partial.push(fanout::node_error(&collector.node, error)),
+        }
+    }
+    match &root.archive {
+        None => {
+            for missing in &mut answer.partial {
+                missing.error.push_str("; delete again when it is back");
+            }
+        }
+        Some(archive) => {
+            // Nodes that have no collector now may come back with what they have.
+            let gone = archive.moment().await.map(|moment| moment.nodes()).unwrap_or_default();
+            let mut waiting: BTreeSet<String> = answer.partial.iter().map(|m| m.node.clone()).collect();
+            waiting.extend(gone.into_iter().filter(|node| collectors.iter().all(|c| c.node != *node)));
+            match archive.delete_records(namespace, before, waiting).await {
+                Ok(()) => answer.archive = true,
+                Err(error) => {
+                    let error = format!("{}; delete again", crate::archive::chain(&error));
+                    answer.partial.push(fanout::node_error("archive", error));
+                }
+            }
+        }
+    }
+    Ok(answer)
+}
+
+async fn tell(root: &LogRoot, collector: &Collector, order: &DeleteOrder) -> Result<(), String> {
+    match tokio::time::timeout(root.deadline, source::order(&root.http, collector, order)).await {
+        Ok(told) => told,
+        Err(_) => Err(format!("no answer within {:?}", root.deadline)),
+    }
+}
