@@ -43,14 +43,17 @@ impl IdFilter {
 
     /// From bytes that [`IdFilter::as_bytes`] gave; `None` when they can't be.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_first()?;
-        let sound = match *kind {
+        Self::is_sound(bytes).then(|| Self(bytes.into()))
+    }
+
+    /// Whether the bytes are of a filter's form.
+    pub fn is_sound(bytes: &[u8]) -> bool {
+        bytes.split_first().is_some_and(|(kind, rest)| match *kind {
             NONE => rest.is_empty(),
             HASHES => rest.len().is_multiple_of(8),
             FUSE => rest.len() > BinaryFuse8::DESCRIPTOR_LEN,
             _ => false,
-        };
-        sound.then(|| Self(bytes.into()))
+        })
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -59,19 +62,24 @@ impl IdFilter {
 
     /// Whether a record may have the id; a no is certain.
     pub fn may_have(&self, id: &[u8]) -> bool {
-        let hash = id_hash(id);
-        let rest = &self.0[1..];
-        match self.0[0] {
-            HASHES => rest.chunks_exact(8).any(|bytes| bytes == hash.to_le_bytes()),
-            FUSE => {
-                let (descriptor, fingerprints) = rest.split_at(BinaryFuse8::DESCRIPTOR_LEN);
-                BinaryFuse8Ref::from_dma(descriptor, fingerprints).contains(&hash)
-            }
-            _ => false,
-        }
+        ids_may_have(&self.0, id)
     }
 
     pub fn memory(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Whether a filter that lies in these bytes, as [`IdFilter::from_bytes`] takes them, may have the id.
+pub fn ids_may_have(filter: &[u8], id: &[u8]) -> bool {
+    let hash = id_hash(id);
+    let Some((kind, rest)) = filter.split_first() else { return true };
+    match *kind {
+        HASHES => rest.chunks_exact(8).any(|bytes| bytes == hash.to_le_bytes()),
+        FUSE => {
+            let (descriptor, fingerprints) = rest.split_at(BinaryFuse8::DESCRIPTOR_LEN);
+            BinaryFuse8Ref::from_dma(descriptor, fingerprints).contains(&hash)
+        }
+        _ => false,
     }
 }

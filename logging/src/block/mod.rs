@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use columns::Columns;
-pub use filter::IdFilter;
+pub use filter::{IdFilter, ids_may_have};
 pub use reader::{Reader, Sieve, Templates, Texts};
 pub use section::CorruptBlock;
 pub use terms::{Terms, Words};

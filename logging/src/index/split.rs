@@ -1,15 +1,17 @@
 //! A split: an immutable directory of blocks with what finds them.
 //!
 //! ```text
-//! <id>/blocks   "TPSPLIT1"  (block, id filter)...  directory  footer
+//! <id>/blocks   "TPSPLIT1"  block...  id filter...  directory  footer
 //! <id>/words/   tantivy index, one document a block
 //! directory: zstd of JSON: version, streams, an entry a block, sums of the words' files
 //! footer:    place u64, length u32, CRC-32 u32 of the directory, "TPSPEND1"
 //! ```
 //!
-//! The directory is held in memory (some 200 bytes a block), blocks and filters
-//! are read when they are needed. Each of them has a checksum. The words are mapped
-//! into memory: their files are read once, before the first answer from them, and
+//! The directory is held in memory (some 200 bytes a block), blocks are read when
+//! they are needed. Filters lie together and are mapped into memory: an id is looked
+//! for in all of them. Each block and filter has a checksum; a filter's is looked at
+//! once. In old splits the filters stand behind their blocks. The words are mapped
+//! as well: their files are read once, before the first answer from them, and
 //! compared with their sums.
 
 use std::{
@@ -19,9 +21,13 @@ use std::{
     os::unix::fs::FileExt,
     panic,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -68,6 +74,9 @@ pub struct BlockEntry {
     length: u32,
     filter_length: u32,
     filter_crc: u32,
+    /// Where the filter is; behind the block in old splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter_at: Option<u64>,
     /// The version of the block, absent in old splits: all else of a block has checksums.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<u8>,
@@ -86,6 +95,8 @@ pub struct SplitWriter {
     path: PathBuf,
     blocks: Summed<BufWriter<File>>,
     at: u64,
+    /// Of all blocks so far.
+    filters: Vec<u8>,
     directory: Directory,
     by_key: HashMap<String, u32>,
     words: WordsWriter,
@@ -110,6 +121,7 @@ impl SplitWriter {
             path: path.to_owned(),
             blocks,
             at: MAGIC.len() as u64,
+            filters: Vec::new(),
             directory: Directory {
                 version: VERSION,
                 streams: Vec::new(),
@@ -128,18 +140,20 @@ impl SplitWriter {
             streams.len() as u32 - 1
         });
         let filter = block.ids.as_bytes();
-        let written = self.blocks.write_all(&block.data).and_then(|()| self.blocks.write_all(filter));
-        written.map_err(IndexError::io("can't write", &self.path))?;
+        self.blocks.write_all(&block.data).map_err(IndexError::io("can't write", &self.path))?;
         self.directory.blocks.push(BlockEntry {
             stream,
             at: self.at,
             length: block.data.len() as u32,
             filter_length: filter.len() as u32,
             filter_crc: crc32fast::hash(filter),
+            // From the first filter on; where that is, is known at the end.
+            filter_at: Some(self.filters.len() as u64),
             version: block::version(&block.data),
             head: block.head.clone(),
         });
-        self.at += (block.data.len() + filter.len()) as u64;
+        self.filters.extend_from_slice(filter);
+        self.at += block.data.len() as u64;
         Ok(self.words.add(&block.words)?)
     }
 
@@ -149,14 +163,20 @@ impl SplitWriter {
         let words = self.path.join("words");
         let mut files = sums_below(&words, "words/").map_err(IndexError::io("can't read", &words))?;
         self.directory.words.clone_from(&files);
+        for block in &mut self.directory.blocks {
+            block.filter_at = block.filter_at.map(|at| self.at + at);
+        }
+        let directory_at = self.at + self.filters.len() as u64;
+        let filters = std::mem::take(&mut self.filters);
         let directory = serde_json::to_vec(&self.directory).map_err(IndexError::Manifest)?;
         let write = |blocks: &mut Summed<BufWriter<File>>| -> io::Result<()> {
             let packed = zstd::bulk::compress(&directory, 3)?;
             let mut end = Vec::with_capacity(FOOTER);
-            end.extend_from_slice(&self.at.to_le_bytes());
+            end.extend_from_slice(&directory_at.to_le_bytes());
             end.extend_from_slice(&(packed.len() as u32).to_le_bytes());
             end.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
             end.extend_from_slice(END);
+            blocks.write_all(&filters)?;
             blocks.write_all(&packed)?;
             blocks.write_all(&end)?;
             blocks.flush()?;
@@ -238,6 +258,9 @@ pub struct Split {
     pub id: u64,
     path: PathBuf,
     file: File,
+    map: Mmap,
+    /// Filters whose checksums were found right.
+    sound: Vec<AtomicBool>,
     directory: Directory,
     words: WordsReader,
     /// What is wrong with the files of the words, once somebody looked.
@@ -255,7 +278,10 @@ impl Split {
             return Err(damaged("its words are of other blocks"));
         }
         let words_fault = OnceLock::new();
-        Ok(Self { id, path: path.to_owned(), file, directory, words, words_fault })
+        // SAFETY: nobody writes to a split's files once they are whole.
+        let map = unsafe { Mmap::map(&file) }.map_err(IndexError::io("can't map", path))?;
+        let sound = directory.blocks.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { id, path: path.to_owned(), file, map, sound, directory, words, words_fault })
     }
 
     /// The files were written and summed up just now.
@@ -296,12 +322,20 @@ impl Split {
         Ok(block)
     }
 
-    /// The filter of the block's ids.
-    pub fn read_filter(&self, at: usize) -> Result<IdFilter, IndexError> {
+    /// Whether the block may have the id; a no is certain.
+    pub fn may_have_id(&self, at: usize, id: &[u8]) -> Result<bool, IndexError> {
         let entry = &self.directory.blocks[at];
-        let bytes = self.read(entry.at + u64::from(entry.length), entry.filter_length)?;
-        let filter = IdFilter::from_bytes(&bytes).filter(|_| crc32fast::hash(&bytes) == entry.filter_crc);
-        filter.ok_or_else(|| self.damaged("a filter's checksum is wrong"))
+        let from = entry.filter_at.unwrap_or(entry.at + u64::from(entry.length)) as usize;
+        let end = from.checked_add(entry.filter_length as usize);
+        let filter = end.and_then(|end| self.map.get(from..end));
+        let filter = filter.ok_or_else(|| self.damaged("a filter is missing"))?;
+        if !self.sound[at].load(Ordering::Relaxed) {
+            if !IdFilter::is_sound(filter) || crc32fast::hash(filter) != entry.filter_crc {
+                return Err(self.damaged("a filter's checksum is wrong"));
+            }
+            self.sound[at].store(true, Ordering::Relaxed);
+        }
+        Ok(block::ids_may_have(filter, id))
     }
 
     /// The blocks that have the word, ascending.

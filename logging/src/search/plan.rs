@@ -107,19 +107,15 @@ fn plan_split(
         if !request.touches(entry.head.min_time, entry.head.max_time) {
             continue;
         }
-        let mut filter = None;
         let mut failed = None;
         let may_have = |token: &[u8]| {
             if !text::is_id(token) {
                 return words.get(token).is_none_or(|blocks| blocks.binary_search(&(at as u32)).is_ok());
             }
-            if filter.is_none() {
-                match split.read_filter(at) {
-                    Ok(found) => filter = Some(found),
-                    Err(error) => failed = Some(error),
-                }
-            }
-            filter.as_ref().is_none_or(|filter| filter.may_have(token))
+            split.may_have_id(at, token).unwrap_or_else(|error| {
+                failed = Some(error);
+                true
+            })
         };
         let place = Place::Split(split.clone(), at);
         candidates.extend(judged.candidate(request, entry.head.clone(), place, may_have));
