@@ -17,7 +17,9 @@ use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
 
 use super::{
-    Budget, Doors, Gate, Inlet, Kind, TOTAL, elastic, loki, otlp,
+    Budget, Doors, Gate, Inlet, Kind, TOTAL,
+    connections::{CONNECTIONS, Places},
+    elastic, loki, otlp,
     refusal::RETRY_AFTER,
     syslog::{self, SyslogConfig},
 };
@@ -56,7 +58,9 @@ pub async fn open(
         let listener = TcpListener::bind(address).await.map_err(error)?;
         open.http.push(listener.local_addr().map_err(error)?);
         let router = router(doors.clone());
-        tasks.spawn("log doors", OnError::Stop, async move { axum::serve(listener, router).await });
+        tasks.spawn("log doors", OnError::Stop, async move {
+            axum::serve(Places::new(listener, CONNECTIONS), router).await
+        });
     }
     syslog::open(&config.syslog, &doors, &mut open, tasks).await?;
     tracing::info!(http = ?open.http, syslog_tcp = ?open.syslog_tcp, syslog_udp = ?open.syslog_udp, "doors for logs are open");

@@ -18,6 +18,7 @@
 
 mod body;
 mod budget;
+mod connections;
 mod deliver;
 mod draft;
 mod elastic;
