@@ -80,14 +80,24 @@ impl Template<'_> {
         self.pieces.iter().enumerate().any(|(at, piece)| {
             let Piece::Slot(class) = piece else { return false };
             let Some(column) = columns.next() else { return true };
-            // Letters may begin in the variable and end behind it.
+            // Letters may begin in the variable and end behind it, or the other way round.
             let runs_on = behind(&self.pieces[at + 1..]).is_none_or(|behind| !behind.is_empty());
-            runs_on || !is_alone(&self.pieces[..at]) || column.may_spell(*class, wanted)
+            runs_on && column.may_end_in_letter()
+                || !is_alone(&self.pieces[..at]) && column.may_begin_with_letter()
+                || column.may_spell(*class, wanted)
         })
     }
 }
 
 impl Column<'_> {
+    fn may_end_in_letter(&self) -> bool {
+        !matches!(self, Self::Number { .. } | Self::Time { .. } | Self::Address(_))
+    }
+
+    fn may_begin_with_letter(&self) -> bool {
+        !matches!(self, Self::Number { prefix: [], .. } | Self::Time { .. } | Self::Address(_))
+    }
+
     /// Whether a variable may have these letters: at its end if something else follows
     /// them, at its begin if something stands before.
     fn may_spell(&self, class: u8, wanted: &Letters) -> bool {
