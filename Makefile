@@ -45,8 +45,9 @@ lint: ## Formatting and clippy
 soak: quick ## The long forms of the chaos and torture tests
 	TIPHYS_SOAK=1 TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace --test e2e -- --nocapture
 
-bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=/path: beside kube-apiserver)
+bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=/path, VICTORIA_LOGS=/path: beside those)
 	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
+	cargo bench --locked -p tiphys-logging --bench node
 
 clean: ## Remove what was built here
 	rm -rf target web/ui/dist web/ui/node_modules

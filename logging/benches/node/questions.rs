@@ -66,8 +66,8 @@ fn questions(rounds: &Rounds) -> Vec<Question> {
     };
     let mut by_namespace = bars("a word by minute and namespace", "expired", "expired");
     by_namespace.path = "/v1/stats";
-    by_namespace.ours =
-        json!({ "query": "expired", "buckets": 60, "since": since, "until": until, "by": ["namespace"] });
+    let stats = json!({ "by": ["ns"], "step_ns": (until - since) / 60 + 1 });
+    by_namespace.ours = json!({ "query": "expired", "since": since, "until": until, "stats": stats });
     by_namespace.peer.push(("field", "namespace".into()));
     let stream = format!("{{namespace=\"team-0\",pod=\"{}\"}}", pod(2));
     vec![
@@ -78,6 +78,7 @@ fn questions(rounds: &Rounds) -> Vec<Question> {
         bars("count of a phrase", "\"carts expired\"", "\"carts expired\""),
         bars("histogram over all", "", "*"),
         bars("histogram of a word", "expired", "expired"),
+        by_namespace,
         bars("count of a regular expression", "/took 8[0-9]ms/", "~\"took 8[0-9]ms\""),
         bars("count of a field's value", "status:503", "\"status\\\":503\""),
     ]
@@ -93,7 +94,13 @@ impl Question {
         if let Some(records) = answer["records"].as_array() {
             return Ok(records.len() as u64);
         }
-        Ok(sum(&answer["buckets"], &|bucket| bucket["count"].as_u64().unwrap_or(0)))
+        let count = |counted: &Value| counted["count"].as_u64().unwrap_or(0);
+        if let Some(series) = answer["series"].as_array() {
+            let cells =
+                series.iter().filter_map(|series| series["cells"].as_object()).flat_map(|all| all.values());
+            return Ok(cells.map(count).sum());
+        }
+        Ok(sum(&answer["buckets"], &count))
     }
 
     fn of_peer(&self, peer: &Peer) -> Result<u64> {
