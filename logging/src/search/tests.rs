@@ -158,10 +158,20 @@ fn more_leaf(which: usize) -> (&'static str, Naive) {
         27 => ("@label.tier:front", Box::new(|info, _| info.uid == "uid-0")),
         28 => ("@label.status:*", Box::new(|_, _| false)),
         29 => ("@body.tier:front", Box::new(|_, _| false)),
+        30 => ("/^error at /", Box::new(|_, r| r.body.starts_with(b"error at "))),
+        31 => ("/connection reset id_\\d$/", Box::new(|_, r| r.body.ends_with(b"connection reset id_7"))),
+        32 => (
+            "/ 12ms? (ms|x) /",
+            Box::new(|_, r| {
+                ["12m ms ", "12ms ms ", "12m x ", "12ms x "].iter().any(|text| {
+                    r.body.windows(text.len() + 1).any(|w| w[0] == b' ' && w[1..] == *text.as_bytes())
+                })
+            }),
+        ),
         _ => ("*", Box::new(|_, _| true)),
     }
 }
-const LEAVES: usize = 16 + 31;
+const LEAVES: usize = 16 + 34;
 
 fn word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80

@@ -44,8 +44,8 @@ pub async fn write(core: &Arc<Core>) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Every user may ask the parts that are mounted below `/tiphys/`: each of them
-/// shows only what the user's rights on Pods and logs allow.
+/// Every user may ask the parts that are mounted below `/tiphys/`, and the search of logs
+/// by gRPC: each of them shows only what the user's rights on Pods and logs allow.
 fn own_paths() -> [Value; 2] {
     let metadata =
         json!({ "name": "tiphys:user", "labels": { "kubernetes.io/bootstrapping": "rbac-defaults" } });
@@ -54,7 +54,7 @@ fn own_paths() -> [Value; 2] {
         "kind": "ClusterRole",
         "metadata": metadata,
         "rules": [
-            { "nonResourceURLs": ["/tiphys/*"], "verbs": ["get", "post"] },
+            { "nonResourceURLs": ["/tiphys/*", "/tiphys.logs.v1.Logs/*"], "verbs": ["get", "post"] },
             { "nonResourceURLs": ["/tiphys/v1/logs"], "verbs": ["delete"] },
         ],
     });

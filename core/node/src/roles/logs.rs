@@ -11,6 +11,7 @@ use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     archive::{self, Archive},
+    grpc,
     index::Keep,
     loki,
     root::{Collectors, LogRoot, PREFIX},
@@ -50,6 +51,10 @@ impl Logs {
         api.mount(tiphys_api::serve::Mount {
             prefix: loki::PREFIX.to_owned(),
             handler: loki::handler(root.clone()),
+        });
+        api.mount(tiphys_api::serve::Mount {
+            prefix: grpc::PREFIX.to_owned(),
+            handler: grpc::handler(root.clone()),
         });
         Ok(Self { root, archive, collectors })
     }
@@ -92,3 +97,6 @@ async fn open_archive(
     let archive = Archive::new(&objects, &config, Box::new(keeps), tasks);
     Ok(Some(archive.context("logs can't be archived")?))
 }
+
+#[cfg(test)]
+mod tests;
