@@ -70,6 +70,7 @@ async fn serve() -> Served {
     let api = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
     let root = LogRoot::new(Arc::new(OneNode), api.authorizer());
     api.mount(Mount { prefix: grpc::PREFIX.to_owned(), handler: grpc::handler(root.clone()) });
+    api.mount(Mount { prefix: loki::PREFIX.to_owned(), handler: loki::handler(root) });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let identity = pki.server("kube-apiserver", &["127.0.0.1".into()]).expect("a certificate");
@@ -77,22 +78,25 @@ async fn serve() -> Served {
     Served { folder, tasks, address, pki }
 }
 
+type Tls = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// A connection that speaks this protocol.
+async fn connect(authority: &str, address: SocketAddr, protocol: &str) -> std::io::Result<Tls> {
+    let mut tls = (*client_tls(authority, None).expect("a TLS configuration")).clone();
+    tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let name = rustls_pki_types::ServerName::from(address.ip());
+    tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, TcpStream::connect(address).await?).await
+}
+
 /// A gRPC client over TLS and HTTP/2.
 async fn client(served: &Served) -> LogsClient<Channel> {
-    let mut tls = (*client_tls(served.pki.ca_pem(), None).expect("a TLS configuration")).clone();
-    tls.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
-    let address = served.address;
-    let connect = tower::service_fn(move |_: http::Uri| {
-        let connector = connector.clone();
-        async move {
-            let name = rustls_pki_types::ServerName::from(address.ip());
-            let stream = connector.connect(name, TcpStream::connect(address).await?).await?;
-            Ok::<_, std::io::Error>(TokioIo::new(stream))
-        }
+    let (authority, address) = (served.pki.ca_pem().to_owned(), served.address);
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let authority = authority.clone();
+        async move { connect(&authority, address, "h2").await.map(TokioIo::new) }
     });
     let endpoint = Channel::from_shared(format!("https://{address}")).expect("a URL");
-    LogsClient::new(endpoint.connect_with_connector(connect).await.expect("connected"))
+    LogsClient::new(endpoint.connect_with_connector(connector).await.expect("connected"))
 }
 
 fn with_token(token: &str) -> Request<SearchRequest> {
@@ -130,4 +134,30 @@ async fn grpc_passes_the_api_server_with_its_users_and_rights() {
     drop(client);
     served.tasks.shutdown(Duration::from_secs(30)).await;
     drop(served.folder);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lokis_tail_passes_the_api_server_as_a_web_socket() {
+    use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+
+    let served = serve().await;
+    let open = async |token: &str| {
+        let uri = format!("wss://{}/tiphys/loki/loki/api/v1/tail?query=%7B%7D", served.address);
+        let mut request = uri.into_client_request().expect("a request");
+        let value = format!("Bearer {token}").parse().expect("a value");
+        request.headers_mut().insert("authorization", value);
+        let stream = connect(served.pki.ca_pem(), served.address, "http/1.1").await.expect("connected");
+        tokio_tungstenite::client_async(request, stream).await
+    };
+    assert!(open("wrong").await.is_err());
+    let (mut socket, _) = open("secret").await.expect("a web socket");
+    let message = tokio::time::timeout(Duration::from_secs(60), futures::StreamExt::next(&mut socket)).await;
+    let Message::Text(text) = message.expect("in time").expect("a message").expect("sound") else {
+        panic!("no text")
+    };
+    // The node that has no collector is named.
+    assert!(text.contains("dropped_entries") && text.contains("\"n1\""), "{text}");
+    socket.close(None).await.expect("closed");
+    drop(socket);
+    served.tasks.shutdown(Duration::from_secs(30)).await;
 }
