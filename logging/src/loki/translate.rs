@@ -199,6 +199,9 @@ mod tests {
         );
         check(r#"{} |= "a/b" != "c" or "d" |~ "e+""#, r"/a\/b/ AND NOT (/c/ OR /d/) AND /e+/", true);
         check(r#"{} |= "" "#, "*", true);
+        // A line that a parser can't read has another label.
+        check("{} | json", "*", false);
+        check("{} | logfmt", "*", false);
         check(r#"{} | level="error" or pod=~"a.*""#, r"level:/^(?s:error)$/ OR pod:/^(?s:a.*)$/", true);
         check("{} | json | status >= 500 and took < 1.5s", "status:>=500 AND took:<1.5", false);
         check(r#"{} | json | method="GET" | a_b="c" or x="d""#, "method:GET", false);
