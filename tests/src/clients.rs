@@ -3,6 +3,7 @@
 //! ```text
 //! kubectl  what is on the PATH and beside it │ Debian's, the oldest │ built from Go modules, the newest
 //! Helm     built from Go modules
+//! S3       a server, versitygw, built from Go modules
 //! Python   virtual environments with clients of PyPI
 //! ```
 //!
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::run;
 
 const HELM: &[&str] = &["helm.sh/helm/v3/cmd/helm@v3.22.0", "helm.sh/helm/v4/cmd/helm@v4.3.1"];
+const S3_SERVER: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const PYTHON_CLIENT: &[&str] = &["kubernetes==37.0.2"];
 const SENDERS: &[&str] = &["opentelemetry-exporter-otlp==1.45.2", "elasticsearch==9.5.1"];
 /// Where the machine has no Go that can build them.
@@ -67,6 +69,17 @@ pub fn helms() -> Result<Vec<PathBuf>> {
             .map(|folder| folder.join("helm"))
         })
         .collect()
+}
+
+/// An S3 server over a folder: no client, and made in the same way.
+pub fn versitygw() -> Result<PathBuf> {
+    let name = S3_SERVER.rsplit('@').next().context("a module has a version")?;
+    let folder = once(&format!("versitygw-{name}"), |folder| {
+        let mut go = go()?;
+        go.env("GOBIN", folder).args(["install", S3_SERVER]);
+        made(&mut go)
+    })?;
+    Ok(folder.join("versitygw"))
 }
 
 /// Upstream's sample of an extension server, in the version of its go.mod: no client of the API

@@ -18,17 +18,24 @@ pub struct Cluster {
     folder: tempfile::TempDir,
     started: Duration,
     said: String,
+    variables: Vec<(String, String)>,
 }
 
 impl Cluster {
     /// `tiphys up --detach`; returns when it is ready.
     pub fn up(name: &str, nodes: u8, more: &[&str]) -> Result<Self> {
+        Self::up_with(name, nodes, more, Vec::new())
+    }
+
+    /// The same, with more in the environment.
+    pub fn up_with(name: &str, nodes: u8, more: &[&str], variables: Vec<(String, String)>) -> Result<Self> {
         let mut cluster = Self {
             binary: binary()?,
             name: Self::name_of(name),
             folder: tempfile::tempdir()?,
             started: Duration::ZERO,
             said: String::new(),
+            variables,
         };
         let nodes = nodes.to_string();
         let mut arguments =
@@ -78,7 +85,8 @@ impl Cluster {
             .env("TIPHYS_CLUSTER", &self.name)
             .env("TIPHYS_HOME", self.folder.path().join("home"))
             .env("KUBECONFIG", self.kubeconfig())
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 
     pub fn tiphys_command(&self, arguments: &[&str]) -> Command {

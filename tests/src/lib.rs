@@ -5,6 +5,7 @@
 //! - [`Machine`]: what the machine holds (processes, mounts, links, tables, cgroups),
 //!   to compare before and after.
 //! - [`EtcdCluster`]: members of etcd on free ports of loopback, gone with the process.
+//! - [`s3::S3Server`]: an S3 server on loopback, gone with the process.
 //! - [`clients`]: kubectl in every version, Helm, Python's client: found, or made in a cache.
 //! - [`eventually`]: a condition that must come true within a limit.
 
@@ -17,6 +18,7 @@ mod etcd;
 mod eventually;
 mod images;
 mod machine;
+pub mod s3;
 
 pub use cluster::{Cluster, binary};
 pub use command::{Output, run};

@@ -1,7 +1,8 @@
 //! A question to the archived splits of a node, answered as the node would.
 //!
-//! Bounds: what fits into the cache, newest first, and the time that fetching may
-//! take; what is left out is named.
+//! Bounds: what fits into the cache, in the order of the answer, and the time that
+//! fetching may take; what is left out is named. A page is asked for piece by piece,
+//! and no more is fetched than it takes to fill it.
 
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, wire};
+use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, page, wire};
 use crate::{
     index::{Floors, Store},
     record::Position,
@@ -96,47 +97,74 @@ impl Archive {
             Order::Newest | Order::Last => splits.sort_unstable_by_key(|split| Reverse(split.max_time)),
             Order::Oldest | Order::First => splits.sort_unstable_by_key(|split| split.min_time),
         }
-        answers.extend(self.leave_out(&mut splits).map(Err));
         // Numbers of splits mean something in one store only.
         let mut by_store: BTreeMap<&str, Vec<ArchivedSplit>> = BTreeMap::new();
         splits.into_iter().for_each(|split| by_store.entry(&split.store).or_default().push(split.clone()));
-        let floors = Arc::new(self.floors(&moment.0));
-        let until = Instant::now() + within;
+        let question = Question {
+            archive: self,
+            node,
+            path,
+            floors: Arc::new(self.floors(&moment.0)),
+            until: Instant::now() + within,
+        };
+        let (mut open, mut room) = (request.clone(), self.inner.cache.limit());
         for splits in by_store.into_values() {
-            answers.extend(self.ask_store(node, splits, &floors, path, request, until).await);
+            question.ask_all(splits, &mut open, &mut room, &mut answers).await;
         }
         answers
     }
+}
 
-    /// Takes out what is too much for the cache.
-    fn leave_out(&self, splits: &mut Vec<&ArchivedSplit>) -> Option<String> {
-        let mut bytes = 0;
-        let fits = splits.iter().take_while(|split| {
-            bytes += split.bytes();
-            bytes <= self.inner.cache.limit()
-        });
-        // One at least: the cache takes any one split.
-        let n_fitting = fits.count().max(1);
-        let first_out = splits.get(n_fitting)?;
-        let (from, to) = (time::format(first_out.min_time), time::format(first_out.max_time));
-        let sentence = format!(
-            "{} archived splits were not looked into, the first with records of {from} to {to}: narrow the time range",
-            splits.len() - n_fitting
-        );
-        splits.truncate(n_fitting);
-        Some(sentence)
+/// What is asked of a node's splits.
+struct Question<'a> {
+    archive: &'a Archive,
+    node: &'a str,
+    path: &'a str,
+    floors: Arc<Floors>,
+    until: Instant,
+}
+
+impl Question<'_> {
+    /// Asks splits of one store, in the order of the answer. Where that has pages, only as many
+    /// as a page takes: `open` is what is left of the question, `room` of the cache.
+    async fn ask_all(
+        &self,
+        mut splits: Vec<ArchivedSplit>,
+        open: &mut NodeRequest,
+        room: &mut u64,
+        answers: &mut Vec<Result<Bytes, String>>,
+    ) {
+        let at_once = if page::has_pages(self.path) { FETCHES } else { usize::MAX };
+        loop {
+            splits.retain(|split| may_have(split, open));
+            // One at least: the cache takes any one split.
+            let is_empty = *room == self.archive.inner.cache.limit();
+            let fits = |(at, split): &(usize, &ArchivedSplit)| {
+                let fits = split.bytes() <= *room || (*at == 0 && is_empty);
+                *room = if fits { room.saturating_sub(split.bytes()) } else { *room };
+                fits
+            };
+            let n_fitting = splits.iter().take(at_once).enumerate().take_while(fits).count();
+            if n_fitting == 0 {
+                answers.extend(left_out(&splits).map(Err));
+                return;
+            }
+            let asked = splits.drain(..n_fitting).collect();
+            let got = self.ask_some(asked, open).await;
+            for answer in got.iter().flatten() {
+                *open = page::narrowed(self.path, open, answer);
+            }
+            answers.extend(got);
+        }
     }
 
-    async fn ask_store(
+    async fn ask_some(
         &self,
-        node: &str,
         splits: Vec<ArchivedSplit>,
-        floors: &Arc<Floors>,
-        path: &str,
         request: &NodeRequest,
-        until: Instant,
     ) -> Vec<Result<Bytes, String>> {
-        let (cache, objects) = (&self.inner.cache, self.inner.catalog.nodes());
+        let inner = &self.archive.inner;
+        let (cache, objects, node, until) = (&inner.cache, inner.catalog.nodes(), self.node, self.until);
         let fetch = |split: ArchivedSplit| {
             let (cache, objects, node) = (cache.clone(), objects.clone(), node.to_owned());
             async move {
@@ -157,8 +185,8 @@ impl Archive {
         if sound.is_empty() {
             return answers;
         }
-        let store = Arc::new(Store::of_splits(sound, floors.clone()));
-        answers.push(self.answer(store.clone(), node, path, request).await);
+        let store = Arc::new(Store::of_splits(sound, self.floors.clone()));
+        answers.push(self.answer(store.clone(), request).await);
         // Here it is the copy that is damaged, since it was sound when it came: fetched again next time.
         for split in splits.into_iter().filter(|split| store.is_broken(split.id)) {
             cache.forget(node, &split);
@@ -166,21 +194,15 @@ impl Archive {
         answers
     }
 
-    async fn answer(
-        &self,
-        store: Arc<Store>,
-        node: &str,
-        path: &str,
-        request: &NodeRequest,
-    ) -> Result<Bytes, String> {
+    async fn answer(&self, store: Arc<Store>, request: &NodeRequest) -> Result<Bytes, String> {
         let body = serde_json::to_vec(request).map_err(|error| error.to_string())?;
         let request = Request::builder()
             .method(Method::POST)
-            .uri(path)
+            .uri(self.path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body))
             .map_err(|error| error.to_string())?;
-        let questions = Service::of_archive(store, node, &self.inner.shared);
+        let questions = Service::of_archive(store, self.node, &self.archive.inner.shared);
         let Ok(response) = questions.oneshot(request).await;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
@@ -203,6 +225,16 @@ fn may_have(split: &ArchivedSplit, request: &NodeRequest) -> bool {
             Order::Last | Order::First => true,
         })
         && request.namespaces.as_ref().is_none_or(seen)
+}
+
+/// A sentence on splits that the cache has no room for.
+fn left_out(splits: &[ArchivedSplit]) -> Option<String> {
+    let first = splits.first()?;
+    let (from, to) = (time::format(first.min_time), time::format(first.max_time));
+    let count = splits.len();
+    Some(format!(
+        "{count} archived splits were not looked into, the first with records of {from} to {to}: narrow the time range"
+    ))
 }
 
 fn missing(split: &ArchivedSplit, error: &ArchiveError) -> String {

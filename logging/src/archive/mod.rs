@@ -21,6 +21,7 @@ mod catalog;
 mod index;
 mod objects;
 mod orders;
+pub(crate) mod page;
 mod pull;
 mod purge;
 mod sealed;

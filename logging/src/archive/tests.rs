@@ -128,6 +128,40 @@ async fn abuse_30_the_archive_shows_what_the_user_may_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_09_and_14_a_split_gives_its_own_files_and_no_others() {
+    let tasks = Tasks::new();
+    let one = Node::start("one", &tasks).await;
+    one.write(4);
+    one.commit();
+    let outside = tempfile::tempdir().expect("a folder");
+    std::fs::write(outside.path().join("secret"), "hunter2").expect("written");
+    let words = one.splits().join("0/words");
+    std::os::unix::fs::symlink(outside.path().join("secret"), words.join("linked")).expect("a link");
+    std::os::unix::fs::symlink(outside.path(), one.splits().join("7")).expect("a link");
+    for path in [
+        "0/..%2f..%2fMANIFEST",
+        "0/words/..%2f..%2f..%2fMANIFEST",
+        "0/words/%2e%2e",
+        "0/words/linked",
+        "0/words",
+        "0/words/",
+        "0/%2fetc%2fpasswd",
+        "0/../../MANIFEST",
+        "7/secret",
+        "1/blocks",
+        "-1/blocks",
+    ] {
+        let (status, body) = one.get(&format!("/v1/splits/{path}"), nodes::TOKEN).await;
+        assert!(matches!(status, 400 | 404 | 500), "{path} {status}");
+        assert!(!body.windows(7).any(|part| part == b"hunter2" || part == b"tiphys-"), "{path} {body:?}");
+    }
+    assert_eq!(one.get("/v1/splits/0/blocks", nodes::TOKEN).await.0, 200);
+    assert_eq!(one.get("/v1/splits/0/blocks", "guess").await.0, 401);
+    assert_eq!(one.get("/v1/splits", "guess").await.0, 401);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_made_anew_keeps_its_former_life_in_the_archive() {
     let tasks = Tasks::new();
     let cluster = Cluster::new(&tasks);
@@ -168,6 +202,30 @@ async fn a_damaged_object_is_named_and_the_rest_answers() {
     let answer = cluster.search("*", 100).await;
     assert_eq!(answer.records.len(), 0);
     assert!(answer.partial[0].error.contains("the index: it is damaged"), "{:?}", answer.partial);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_is_fetched_than_a_page_takes() {
+    let tasks = Tasks::new();
+    let mut cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    for _ in 0..10 {
+        one.write(10);
+        one.commit();
+    }
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    one.expire();
+    one.write(20);
+    assert_eq!(cluster.page("*", 10, None).await.records.len(), 10);
+    assert_eq!(cluster.cached_splits(), 0, "the node fills the page");
+    assert_eq!(cluster.page("*", 25, None).await.records.len(), 25);
+    assert!(cluster.cached_splits() <= 4, "{}", cluster.cached_splits());
+    cluster.live(&[]);
+    cluster.reopen();
+    assert_eq!(cluster.page("*", 5, None).await.records.len(), 5);
+    assert!(cluster.cached_splits() <= 4, "{}", cluster.cached_splits());
     tasks.shutdown(std::time::Duration::from_secs(10)).await;
 }
 

@@ -30,13 +30,15 @@ use serde::Serialize;
 use super::{Collector, LogRoot, fanout::Answers};
 use crate::{
     archive::{
-        Archive, Moment, Wanted,
+        Archive, Moment, Wanted, page,
         wire::{self, HOLDS_HEADER, STORE_HEADER},
     },
     deletion::DeleteOrder,
     wire::NodeRequest,
 };
 
+/// How long the archive may take to say what it has; nodes are asked after that.
+const MOMENT: Duration = Duration::from_secs(3);
 /// The most that one collector's answer may weigh.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -58,9 +60,10 @@ pub(super) async fn ask_all(
 ) -> Answers<Bytes> {
     let (archive, fault) = match &root.archive {
         None => (None, None),
-        Some(archive) => match archive.moment().await {
-            Ok(moment) => (Some((archive, moment)), None),
-            Err(error) => (None, Some(("archive".to_owned(), Err(crate::archive::chain(&error))))),
+        Some(archive) => match tokio::time::timeout(MOMENT, archive.moment()).await {
+            Ok(Ok(moment)) => (Some((archive, moment)), None),
+            Ok(Err(error)) => (None, Some(("archive".to_owned(), Err(crate::archive::chain(&error))))),
+            Err(_) => (None, Some(("archive".to_owned(), Err(format!("no answer within {MOMENT:?}"))))),
         },
     };
     let archive = archive.as_ref().map(|(archive, moment)| (*archive, moment));
@@ -117,7 +120,12 @@ async fn ask_node(
     };
     let mut answers = Vec::new();
     if let (Some((archive, moment)), Some(wanted)) = (archive, wanted) {
-        answers = ask_archive(root, archive, moment, node, &wanted, path, request).await;
+        // Most pages are filled by the node.
+        let left = request.map(|request| match &answer {
+            Ok(bytes) => page::narrowed(path, request, bytes),
+            Err(_) => request.clone(),
+        });
+        answers = ask_archive(root, archive, moment, node, &wanted, path, left.as_ref()).await;
     }
     let stands_in = answers.iter().any(|(_, answer)| answer.is_ok());
     let answer = answer.map_err(|error| match stands_in {

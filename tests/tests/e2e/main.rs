@@ -17,6 +17,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tiphys_tests::{Cluster, Machine};
 
 mod accounts;
+mod archive;
 mod autoscaler;
 mod chaos;
 mod dashboard;
@@ -94,6 +95,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
     ("e2e_kill_of_a_server_in_a_storm_loses_nothing", storm::kills),
     ("e2e_an_apply_is_one_trace", trace::apply),
+    ("e2e_logs_of_what_is_gone_are_in_the_archive", archive::outlives),
     ("e2e_torture_loses_and_doubles_no_line", torture::count),
 ];
 

@@ -14,6 +14,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use http_body_util::BodyExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use parking_lot::Mutex;
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
@@ -25,14 +26,14 @@ use crate::{
     index::{Keep, Retention, Store},
     metric_names::Metrics,
     record::{Level, Record, Source, StreamInfo},
-    root::{Collector, Collectors, LogRoot},
+    root::{self, Collector, Collectors, LogRoot},
     search::{self, Request},
     serve,
     tail::Batch,
     wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchAnswer, SearchRequest},
 };
 
-const TOKEN: &str = "t0ken";
+pub const TOKEN: &str = "t0ken";
 /// Records of all nodes have different times.
 static CLOCK: AtomicU64 = AtomicU64::new(1);
 
@@ -58,6 +59,14 @@ impl Node {
         let collector = Collector { node: name.into(), address: None, token: TOKEN.into() };
         let (seq, written) = (AtomicU64::new(0), Mutex::default());
         Self { name: name.into(), store, collector, seq, written, folder }
+    }
+
+    /// The door's answer to a GET, with the token or without.
+    pub async fn get(&self, path: &str, token: &str) -> (u16, Bytes) {
+        let collector = Collector { token: token.into(), ..self.collector.clone() };
+        let sent = root::send(&root::http(), &collector, path, None::<&()>).await.expect("an answer");
+        let status = sent.status().as_u16();
+        (status, sent.into_body().collect().await.expect("a body").to_bytes())
     }
 
     /// What its own store finds.
