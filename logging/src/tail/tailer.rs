@@ -193,8 +193,23 @@ impl Tailer {
         for folder in folders.map(Path::to_owned).collect::<HashSet<_>>() {
             self.scan_folder(&folder, watch);
         }
-        // What a stream without any file left pending becomes a record now.
-        for (_, checkpoint) in std::mem::take(&mut self.resumed) {
+        // What a stream left pending becomes a record now, unless a file may still go on with it.
+        let (stay, gone) =
+            std::mem::take(&mut self.resumed).into_iter().partition(|(_, known)| self.has_place(&known.info));
+        self.resumed = stay;
+        self.finish(gone);
+    }
+
+    /// Whether the directory is there that the stream's files are in.
+    fn has_place(&self, info: &StreamInfo) -> bool {
+        let pod = format!("{}_{}_{}", info.namespace, info.pod, info.uid);
+        self.open(&pod, &info.container).is_ok()
+            || self.system.iter().any(|log| log.stream(&self.node) == *info)
+    }
+
+    /// What is pending of streams that get no more.
+    fn finish(&mut self, ended: HashMap<String, StreamCheckpoint>) {
+        for (_, checkpoint) in ended {
             let mut stream = StreamTail::new(checkpoint.info.clone(), Some(checkpoint));
             self.left_over.extend(stream.finish());
         }
@@ -353,6 +368,13 @@ impl Tailer {
         for (_, mut stream) in self.containers.remove(key).unwrap_or_default() {
             self.left_over.extend(stream.finish());
         }
+        let is_of = |info: &StreamInfo| {
+            info.container == key.1 && name::pod_dir(&key.0).is_some_and(|(_, _, uid)| uid == info.uid)
+        };
+        let (ended, stay) =
+            std::mem::take(&mut self.resumed).into_iter().partition(|(_, known)| is_of(&known.info));
+        self.resumed = stay;
+        self.finish(ended);
     }
 
     fn open(&self, pod: &str, container: &str) -> io::Result<Dir> {

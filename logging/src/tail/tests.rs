@@ -391,3 +391,32 @@ fn lines_without_any_time_have_the_time_of_reading() {
     let Turn::Batch(batch) = tailer.turn() else { panic!("a batch") };
     assert!((before..=crate::time::now()).contains(&batch.records[0].time));
 }
+
+#[test]
+fn a_line_goes_on_though_its_first_file_is_gone_before_the_next_is_there() {
+    let mut node = Node::new();
+    let (path, rotated) = (node.dir().join("0.log"), node.dir().join("0.log.20260131-120000"));
+    append(&path, line(1, 'P', "begun ").as_bytes());
+    let mut tailer = node.tailer(Vec::new());
+    assert_eq!(drain(&mut tailer), Vec::<String>::new());
+    fs::rename(&path, &rotated).expect("renamed");
+    fs::remove_file(&rotated).expect("removed");
+    let mut tailer = node.tailer(tailer.checkpoints());
+    assert_eq!(drain(&mut tailer), Vec::<String>::new());
+    // Kept over another restart, too.
+    let mut tailer = node.tailer(tailer.checkpoints());
+    append(&path, line(2, 'F', "and ended").as_bytes());
+    node.look(&mut tailer);
+    assert_eq!(drain(&mut tailer), ["begun and ended"]);
+
+    append(&path, line(3, 'P', "never ended").as_bytes());
+    node.look(&mut tailer);
+    assert_eq!(drain(&mut tailer), Vec::<String>::new());
+    fs::remove_file(&path).expect("removed");
+    let mut tailer = node.tailer(tailer.checkpoints());
+    assert_eq!(drain(&mut tailer), Vec::<String>::new());
+    fs::remove_dir_all(node.root.path().join(POD)).expect("removed");
+    tailer.apply(&Change::In(Place::Pod(POD.into())), &mut node.asked);
+    tailer.apply(&Change::Everything, &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["never ended"]);
+}
