@@ -58,6 +58,8 @@ struct Inner {
     shared: serve::Shared,
     retention: Retention,
     keeps: Keeps,
+    /// Held while a folder is there that no index names yet, or while such folders are deleted.
+    unnamed: tokio::sync::Mutex<()>,
 }
 
 /// What namespaces say of how much they keep, by name.
@@ -123,6 +125,7 @@ impl Archive {
                 shared: serve::Shared::new(tasks),
                 retention: config.retention,
                 keeps,
+                unnamed: tokio::sync::Mutex::default(),
             }),
         })
     }

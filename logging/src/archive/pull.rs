@@ -194,6 +194,7 @@ impl<'a> Pull<'a> {
 
     /// Deletes what no index names.
     async fn sweep(&self) -> Result<(), ArchiveError> {
+        let _unnamed = self.archive.inner.unnamed.lock().await;
         let catalog = &self.archive.inner.catalog;
         let objects = catalog.nodes().below(&self.node);
         let index = catalog.known().nodes.get(&self.node).cloned().unwrap_or_default();

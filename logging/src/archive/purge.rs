@@ -207,6 +207,7 @@ async fn put(
 ) -> Result<(), ArchiveError> {
     let inner = &archive.inner;
     let objects = inner.catalog.nodes().below(node);
+    let unnamed = inner.unnamed.lock().await;
     let mut names = Vec::new();
     for file in &fresh.files {
         let path = aside.join(&file.name);
@@ -219,6 +220,7 @@ async fn put(
     }
     objects.make_durable(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let replaced = inner.catalog.change(node, |index| index.replace(old, fresh.clone())).await?;
+    drop(unnamed);
     // Merged on its node meanwhile: then the new one is not needed.
     let out = if replaced { old } else { &fresh };
     inner.cache.forget(node, out);

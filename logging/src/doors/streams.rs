@@ -21,6 +21,8 @@ use super::{
 };
 use crate::record::{Labels, StreamInfo};
 
+/// Bytes of a stream's labels that are written into each of its lines.
+const MAX_LABELS: usize = 2 << 10;
 /// Streams of one namespace at a time.
 pub const MAX_A_NAMESPACE: usize = 1_000;
 /// Streams of all namespaces at a time.
@@ -125,10 +127,12 @@ fn info(door: Door, namespace: &str, node: &str, group: &Group) -> StreamInfo {
         _ => default.to_owned(),
     };
     let container = name(&origin.container, word);
+    let receiver = node;
     let (pod, node) = (name(&origin.pod, &container), name(&origin.node, node));
     let mut digest = Sha256::new();
     let labels = group.labels.iter().flat_map(|(name, value)| [name, value]);
-    for part in [namespace, &pod, &container, &node].into_iter().chain(labels.map(String::as_str)) {
+    // Who takes it in as well: each collector numbers a stream's records by itself.
+    for part in [namespace, &pod, &container, &node, receiver].into_iter().chain(labels.map(String::as_str)) {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
@@ -143,6 +147,9 @@ fn clean(name: &str) -> String {
 }
 
 fn into_lines(info: &StreamInfo, labels: &BTreeMap<String, String>, group: &mut Group) {
+    let size: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    // Longer ones would make a small request a large one: then a line has its names alone.
+    let labels = if size > MAX_LABELS { &BTreeMap::new() } else { labels };
     for line in &mut group.lines {
         let mut fields = Fields::default();
         let names = [("pod", &info.pod), ("container", &info.container), ("node", &info.node)];

@@ -11,10 +11,10 @@ use tiphys_api::quantity::Quantity;
 use super::manifest::Deletion;
 use crate::policy::Annotations;
 
-/// How long a namespace keeps records.
-const AGE: &str = "logs.tiphys.io/retention";
+/// How long a namespace keeps records; without the prefix, as [`crate::policy::own`] gives annotations.
+const AGE: &str = "retention";
 /// How many bytes of them.
-const BYTES: &str = "logs.tiphys.io/retention-bytes";
+const BYTES: &str = "retention-bytes";
 
 /// What a namespace keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -105,7 +105,11 @@ impl Manifest {
         let path = directory.join(NAME);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Self::default())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Splits without a list of them: it was put aside, and no other could be written.
+                let splits = super::commit::numbered(&directory.join("splits"))?;
+                return Ok(splits.is_empty().then(Self::default));
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(IndexError::io("can't read", &path)(error)),
         };

@@ -149,6 +149,26 @@ fn a_damaged_manifest_loses_no_split() {
 }
 
 #[test]
+fn a_manifest_that_is_missing_loses_no_split() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path());
+    store.append(batch("web", 0, 100)).expect("appended");
+    commit(&store);
+    drop(store);
+    fs::remove_file(folder.path().join("MANIFEST")).expect("removed");
+    assert_eq!(count(&self::store(folder.path()), "*"), 100);
+}
+
+#[test]
+fn a_namespace_says_what_it_keeps_by_annotation() {
+    let annotations = [("logs.tiphys.io/retention", "7d"), ("logs.tiphys.io/retention-bytes", "5Gi")];
+    let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let annotations: std::collections::BTreeMap<String, String> = annotations;
+    let keep = Keep::read(&crate::policy::own(&annotations));
+    assert_eq!((keep.age, keep.bytes), (Some(Duration::from_secs(7 * 86_400)), Some(5 << 30)));
+}
+
+#[test]
 fn retention_deletes_the_oldest() {
     let folder = tempfile::tempdir().expect("a folder");
     let retention = Retention { age: Duration::from_secs(3600), bytes: 1 };

@@ -16,7 +16,7 @@ const MAGIC: &[u8; 8] = b"TPLWAL01";
 pub const HEAD: usize = 20;
 const ENTRY_HEAD: usize = 24;
 /// No payload is longer.
-pub const MAX_ENTRY: usize = 64 << 20;
+pub const MAX_ENTRY: usize = 256 << 20;
 
 /// The begin of a segment.
 pub fn head(salt: u64) -> [u8; HEAD] {

@@ -13,7 +13,7 @@ use tiphys_logging::{
     archive::{self, Archive},
     grpc,
     index::Keep,
-    loki,
+    loki, policy,
     root::{Collectors, LogRoot, PREFIX},
 };
 
@@ -70,7 +70,7 @@ impl Logs {
 /// What namespaces say of how much they keep.
 fn keeps(namespaces: &[Arc<Namespace>]) -> BTreeMap<String, Keep> {
     let keep = |namespace: &Arc<Namespace>| {
-        let keep = Keep::read(namespace.annotations());
+        let keep = Keep::read(&policy::own(namespace.annotations()));
         (keep != Keep::default()).then(|| (namespace.name_any(), keep))
     };
     namespaces.iter().filter_map(keep).collect()
@@ -93,6 +93,8 @@ async fn open_archive(
     };
     let namespaces: Cache<Namespace> =
         Cache::start(tasks, Api::all(client.clone()), watcher::Config::default());
+    // Before it is known what namespaces keep, nothing may be taken for too old.
+    namespaces.ready().await;
     let keeps = move || keeps(&namespaces.list());
     let archive = Archive::new(&objects, &config, Box::new(keeps), tasks);
     Ok(Some(archive.context("logs can't be archived")?))

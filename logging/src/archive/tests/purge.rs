@@ -172,7 +172,7 @@ async fn a_namespace_says_how_long_it_keeps_records() {
     cluster.live(&[&one]);
     cluster.pull().await;
     // All times of these tests are long past.
-    let annotations = [("logs.tiphys.io/retention".to_owned(), "1d".to_owned())].into();
+    let annotations = [("retention".to_owned(), "1d".to_owned())].into();
     one.store().namespace_table().update("shop", NamespaceMeta { annotations, gone: false });
     one.store().refresh_floors();
     cluster.keeps.lock().insert("shop".into(), Keep { age: Some(Duration::from_secs(86_400)), bytes: None });
@@ -232,7 +232,7 @@ fn a_namespace_keeps_so_many_bytes_the_newest() {
         })
         .map(|block| block.disk_bytes())
         .sum();
-    let annotations = [("logs.tiphys.io/retention-bytes".to_owned(), (newest + 1).to_string())].into();
+    let annotations = [("retention-bytes".to_owned(), (newest + 1).to_string())].into();
     store.namespace_table().update("shop", NamespaceMeta { annotations, gone: false });
     while store.purge().expect("purged") {}
     let kept = |namespace: &str| node.found(&format!("ns:{namespace}")).len();

@@ -58,6 +58,7 @@ fn binary(scan: &mut Scan<'_>, rank: u8, depth: usize) -> Result<Metric> {
     }
     let mut left = primary(scan, depth)?;
     while let Some(op) = operator(scan).filter(|op| op.rank() >= rank) {
+        scan.part()?;
         let start = *scan;
         scan.space();
         scan.at += op.name().len();

@@ -25,11 +25,23 @@ pub type Result<T> = std::result::Result<T, ParseError>;
 pub struct Scan<'a> {
     text: &'a str,
     pub at: usize,
+    /// Operators, filters and stages so far.
+    parts: usize,
 }
 
 impl<'a> Scan<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, parts: 0 }
+    }
+
+    /// Counts an operator, filter or stage. They are held in each other, so a query may have so many.
+    pub fn part(&mut self) -> Result<()> {
+        const MOST: usize = 200;
+        self.parts += 1;
+        if self.parts > MOST {
+            return Err(self.error(format!("the query has more than {MOST} operators, filters and stages")));
+        }
+        Ok(())
     }
 
     fn rest(&self) -> &'a str {

@@ -105,6 +105,7 @@ fn line_filter(scan: &mut Scan<'_>, op: MatchOp) -> Result<Stage> {
     }
     let mut texts = vec![checked(scan, op)?];
     while scan.eat_word("or") {
+        scan.part()?;
         texts.push(checked(scan, op)?);
     }
     Ok(Stage::Line { op, texts })
@@ -230,6 +231,7 @@ fn unwrap(scan: &mut Scan<'_>) -> Result<Stage> {
 fn label_filter(scan: &mut Scan<'_>, depth: usize) -> Result<LabelFilter> {
     let mut left = and_filter(scan, depth)?;
     while scan.eat_word("or") {
+        scan.part()?;
         left = LabelFilter::Or(Box::new(left), Box::new(and_filter(scan, depth)?));
     }
     Ok(left)
@@ -246,6 +248,7 @@ fn and_filter(scan: &mut Scan<'_>, depth: usize) -> Result<LabelFilter> {
         if !next {
             return Ok(left);
         }
+        scan.part()?;
         left = LabelFilter::And(Box::new(left), Box::new(one_filter(scan, depth)?));
     }
 }

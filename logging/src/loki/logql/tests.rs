@@ -94,6 +94,14 @@ fn abuse_30_deep_and_long_queries_are_refused() {
     let filters = format!("{{a=\"b\"}} | {}a=\"b\"", "(".repeat(10_000));
     assert!(parse(&filters).expect_err("too deep").to_string().contains("too deeply"));
     assert!(parse(&"x".repeat(100_000)).expect_err("too long").to_string().contains("longer"));
+    // Flat on paper, nested in memory.
+    let sum = format!("1{}", " + 1".repeat(10_000));
+    let ands = format!("{{a=\"b\"}} | a=\"b\"{}", " and a=\"b\"".repeat(5_000));
+    let ors = format!("{{a=\"b\"}} | a=\"b\"{}", " or a=\"b\"".repeat(5_000));
+    for flat in [sum, ands, ors] {
+        assert!(parse(&flat).expect_err("too many").to_string().contains("more than 200"));
+    }
+    assert!(parse(&format!("1{}", " + 1".repeat(150))).is_ok());
 }
 
 fn name() -> impl Strategy<Value = String> {
