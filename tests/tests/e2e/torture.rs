@@ -85,7 +85,8 @@ pub fn count(_: &Shared) -> Result<()> {
     cluster.apply(&writers(lines))?;
     let rounds = kill_for(&cluster, time)?;
     let mut expected = BTreeMap::from_iter((0..rounds).map(|round| (format!("short-{round}"), SHORT_LINES)));
-    let pods = cluster.get(&["pods", "-l", "app=writer"])?;
+    // The last one killed may have been the server.
+    let (pods, _) = eventually(Duration::from_secs(60), || cluster.get(&["pods", "-l", "app=writer"]))?;
     for pod in pods["items"].as_array().into_iter().flatten() {
         expected.insert(pod["metadata"]["name"].as_str().context("a name")?.to_owned(), lines);
     }
@@ -107,11 +108,13 @@ fn kill_for(cluster: &Cluster, time: Duration) -> Result<usize> {
         eventually(Duration::from_secs(60), || cluster.apply(&short(rounds)))?;
         // Uneven pauses: no part is killed at the same point of its work each time.
         std::thread::sleep(Duration::from_millis(700 + 1300 * (rounds as u64 * 7 % 5) / 2));
-        match rounds % 4 {
-            1 => kill_recorded(cluster, "server")?,
-            3 => kill_recorded(cluster, "agents")?,
-            _ => kill_collectors(cluster)?,
-        }
+        // One that was killed before is recorded anew a moment later.
+        let killed = || match rounds % 4 {
+            1 => kill_recorded(cluster, "server"),
+            3 => kill_recorded(cluster, "agents"),
+            _ => kill_collectors(cluster),
+        };
+        eventually(Duration::from_secs(60), killed)?;
         rounds += 1;
     }
     Ok(rounds)
