@@ -2,7 +2,7 @@
 //! Pods that are gone are removed once they are taken over.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +17,9 @@ use crate::{
 
 /// The log folder of a Pod that is gone stays at most this long.
 const KEEP_REMOVED: Duration = Duration::from_secs(600);
+/// And at least this long: the runtime writes a container's last line a moment after
+/// it has told that the container ended.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// Until the kubelet stops.
 pub(crate) async fn keep_house(context: Arc<Context>) -> Result<(), io::Error> {
@@ -28,8 +31,18 @@ pub(crate) async fn keep_house(context: Arc<Context>) -> Result<(), io::Error> {
         for view in &views {
             rotate_pod(&context, view).await;
         }
+        // A kubelet that has just started knows no Pod yet; the runtime knows them all.
+        let sandboxes = match context.cri.list_sandboxes(HashMap::new()).await {
+            Ok(sandboxes) => sandboxes,
+            Err(error) => {
+                tracing::debug!(%error, "log folders are not swept: the runtime doesn't tell its Pods");
+                continue;
+            }
+        };
+        let in_runtime = sandboxes.into_iter().filter_map(|sandbox| sandbox.metadata);
+        let in_runtime = in_runtime.map(|of| format!("{}_{}_{}", of.namespace, of.name, of.uid));
         let folders: HashSet<String> =
-            views.iter().map(|view| sandbox_config::log_folder(&view.pod)).collect();
+            views.iter().map(|view| sandbox_config::log_folder(&view.pod)).chain(in_runtime).collect();
         let root = context.config.log_root.clone();
         let swept = tokio::task::spawn_blocking(move || sweep(&root, &folders, SystemTime::now())).await;
         if let Ok(Err(error)) = swept {
@@ -99,8 +112,8 @@ fn age(path: &Path) -> Duration {
     modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok()).unwrap_or_default()
 }
 
-/// Removes the folders of Pods that are not among `known`, when every file in them
-/// is taken over, or long after the last line.
+/// Removes the folders of Pods that are not among `known`, when they are [`SETTLED`] and
+/// every file in them is taken over, or long after the last line.
 fn sweep(root: &Path, known: &HashSet<String>, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(root)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -112,8 +125,8 @@ fn sweep(root: &Path, known: &HashSet<String>, now: SystemTime) -> io::Result<()
         list(&entry.path(), &mut files)?;
         let newest = files.iter().filter_map(|file| file.symlink_metadata().ok()?.modified().ok()).max();
         let newest = newest.or(entry.metadata()?.modified().ok()).unwrap_or(now);
-        let is_old = now.duration_since(newest).unwrap_or_default() > KEEP_REMOVED;
-        if is_old || files.iter().all(|file| is_acked(file)) {
+        let age = now.duration_since(newest).unwrap_or_default();
+        if age > KEEP_REMOVED || (age > SETTLED && files.iter().all(|file| is_acked(file))) {
             fs::remove_dir_all(entry.path())?;
         }
     }
@@ -186,6 +199,8 @@ mod tests {
             names
         };
         sweep(root.path(), &known, now).expect("swept");
+        assert_eq!(left(), ["ns_gone_2", "ns_read_3", "ns_runs_1", "other"]);
+        sweep(root.path(), &known, now + 2 * SETTLED).expect("swept");
         assert_eq!(left(), ["ns_gone_2", "ns_runs_1", "other"]);
         sweep(root.path(), &known, now + 2 * KEEP_REMOVED).expect("swept");
         assert_eq!(left(), ["ns_runs_1", "other"]);

@@ -140,10 +140,14 @@ impl Node {
 
     /// The log of a container's instance of this Pod, as the runtime wrote it.
     pub fn log(&self, pod: &Pod, container: &str, restarts: u32) -> String {
+        fs::read_to_string(self.log_file(pod, container, restarts)).unwrap_or_default()
+    }
+
+    pub fn log_file(&self, pod: &Pod, container: &str, restarts: u32) -> PathBuf {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let folder = self.config.log_root.join(format!("default_{name}_{uid}")).join(container);
-        fs::read_to_string(folder.join(format!("{restarts}.log"))).unwrap_or_default()
+        folder.join(format!("{restarts}.log"))
     }
 
     pub async fn sandboxes(&self) -> Vec<v1::PodSandbox> {

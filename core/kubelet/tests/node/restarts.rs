@@ -23,7 +23,7 @@ pub async fn adoption(mut node: Node) -> Node {
             }],
         })
     };
-    node.create("stays", spec(IDLE)).await;
+    let quiet = node.create("stays", spec(IDLE)).await;
     let gone = node.create("goes", spec(&IDLE.replace("exit 0", "echo last word; exit 0"))).await;
     let before = node.until_ready("stays").await;
     node.until_ready("goes").await;
@@ -36,7 +36,8 @@ pub async fn adoption(mut node: Node) -> Node {
     node.delete("goes", 5).await;
     node.start_kubelet().await;
     node.until_gone("goes").await;
-    assert!(node.log(&gone, "web", 0).contains("last word"));
+    harness::eventually("the last word is written", async || node.log(&gone, "web", 0).contains("last word"))
+        .await;
     // Another Pod starts: the kubelet is at work again.
     node.create("new", spec(IDLE)).await;
     loop {
@@ -53,6 +54,8 @@ pub async fn adoption(mut node: Node) -> Node {
     assert_eq!(statuses(&before), statuses(&after));
     let conditions = |pod: &Pod| pod.status.clone().and_then(|status| status.conditions);
     assert_eq!(conditions(&before), conditions(&after));
+    // What it will say one day has a file to go to.
+    assert!(node.log_file(&quiet, "web", 0).exists());
     node
 }
 
