@@ -67,6 +67,13 @@ pub struct HistogramRequest {
     /// How many bars, 1 to 1,000; 60 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buckets: Option<usize>,
+    /// Tells apart the most frequent values of this field: a name of the stream, a label of
+    /// the Pod, a field of the body, `level`, `stream` or `pattern`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How many values, 1 to 100; 10 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<usize>,
 }
 
 /// `POST /tiphys/v1/logs/facets`.
@@ -159,6 +166,15 @@ pub struct Bucket {
     pub count: u64,
     /// Level name to count; levels without a record are absent.
     pub by_level: BTreeMap<String, u64>,
+    /// With `by`: the counts of the answer's `values`; absent ones have none here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_value: BTreeMap<String, u64>,
+    /// With `by`: records with another value.
+    #[serde(skip_serializing_if = "is_default")]
+    pub others: u64,
+    /// With `by`: records without the field.
+    #[serde(skip_serializing_if = "is_default")]
+    pub without: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -168,6 +184,12 @@ pub struct HistogramAnswer {
     pub buckets: Vec<Bucket>,
     /// The width of a bar, nanoseconds.
     pub step_ns: i64,
+    /// With `by`: the values that are told apart, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<FacetValue>,
+    /// A node had more values than it tells apart: some of `others` may belong to `values`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub capped: bool,
     pub partial: Vec<NodeError>,
     pub restricted: bool,
     pub scanned: u64,

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, page, wire};
 use crate::{
     index::{Floors, Store},
+    query,
     record::Position,
     serve::Service,
     time,
@@ -91,8 +92,12 @@ impl Archive {
             answers.push(Err(format!("what the archive has of the node can't be read: {fault}")));
         }
         let Some(index) = moment.0.nodes.get(node) else { return answers };
-        let mut splits: Vec<&ArchivedSplit> =
-            index.splits.iter().filter(|split| wanted.has(split) && may_have(split, request)).collect();
+        // A query that can't be read is refused by who runs it.
+        let times = query::parse(&request.query).map(|query| query.within(time::now())).unwrap_or_default();
+        let may_have = |split: &&ArchivedSplit| {
+            wanted.has(split) && may_have(split, request) && times.touches(split.min_time, split.max_time)
+        };
+        let mut splits: Vec<&ArchivedSplit> = index.splits.iter().filter(may_have).collect();
         match request.order {
             Order::Newest | Order::Last => splits.sort_unstable_by_key(|split| Reverse(split.max_time)),
             Order::Oldest | Order::First => splits.sort_unstable_by_key(|split| split.min_time),

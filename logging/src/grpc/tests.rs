@@ -59,8 +59,12 @@ async fn all_methods_answer_what_the_root_answers() {
         buckets: Some(1),
         ..HistogramRequest::default()
     };
+    let by_took = HistogramRequest { by: Some("took".into()), top: Some(2), ..bars.clone() };
     let bars = client.histogram(bars).await.expect("an answer").into_inner();
     assert_eq!(bars.buckets[0].by_level["error"], 1);
+    let bars = client.histogram(by_took).await.expect("an answer").into_inner();
+    let bar = &bars.buckets[0];
+    assert_eq!((bar.by_value.len(), bar.others, bar.without, bars.values.len()), (2, 4, 1, 2));
 
     let facets = FacetsRequest { query: "call".into(), patterns: true, ..FacetsRequest::default() };
     let facets = client.facets(facets).await.expect("an answer").into_inner();

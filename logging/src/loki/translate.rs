@@ -147,7 +147,7 @@ fn of_line(name: &str, value: Value, known: Known) -> Option<Expr> {
     // `_` stands for other characters, and for the dots of nested names.
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !plain || OWN.contains(&name) || name == "ns" || name == "uid" {
+    if !plain || OWN.contains(&name) || matches!(name, "ns" | "uid" | "time") {
         return None;
     }
     let field = Expr::Field { name: name.to_owned(), value };

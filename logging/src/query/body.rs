@@ -9,6 +9,7 @@ use super::{
     compile::{self, Compiled, OF_BODY, StreamView, Verdict},
     lex::{self, Token},
     parse::{self, QueryError},
+    times::is_time,
 };
 use crate::record::{Level, Record, Source, StreamInfo};
 
@@ -17,7 +18,7 @@ pub fn parse_of_body(query: &str) -> Result<Expr, QueryError> {
     let expr = parse::parse(query)?;
     for (token, span) in lex::tokens(query)? {
         let Token::Name(name) = token else { continue };
-        if compile::is_level(&name) || compile::is_meta(&name) {
+        if compile::is_level(&name) || compile::is_meta(&name) || is_time(&name) {
             let what = format!("`{name}:` is nothing of the body");
             let column = match name.strip_prefix(compile::OF_LABEL) {
                 Some(label) => format!("labels['{label}']"),
@@ -25,8 +26,12 @@ pub fn parse_of_body(query: &str) -> Result<Expr, QueryError> {
                 None => name.clone(),
             };
             let own = name.strip_prefix(compile::OF_LABEL).unwrap_or(&name);
+            let compared = match is_time(&name) {
+                true => "time > now() - interval '15 minutes'".to_owned(),
+                false => format!("{column} = '...'"),
+            };
             let advice = format!(
-                "compare the column: {column} = '...'; a field of the body with that name is {OF_BODY}{own}"
+                "compare the column: {compared}; a field of the body with that name is {OF_BODY}{own}"
             );
             return Err(QueryError::new(query, what, advice, span));
         }
@@ -108,6 +113,8 @@ mod tests {
             "`ns:` is nothing of the body\n  a ns:shop\n    ^^^\ncompare the column: namespace = '...'; \
              a field of the body with that name is @body.ns"
         );
+        let error = parse_of_body("a time:>now-1h").expect_err("refused").to_string();
+        assert!(error.contains("time > now() - interval") && error.contains("@body.time"), "{error}");
         assert!(parse_of_body("level:error").is_err() && parse_of_body("a AND").is_err());
         let error = parse_of_body("@label.tier:x").expect_err("refused").to_string();
         assert!(error.contains("labels['tier'] = '...'") && error.contains("@body.tier"), "{error}");

@@ -5,7 +5,7 @@
 //! whether a block can be skipped, taken whole, or must be looked into:
 //!
 //! ```text
-//! on_stream (names, labels) -> on_block (levels, tokens) -> verdict -> matches (record by record)
+//! on_stream (names, labels) -> on_times, on_block (levels, tokens) -> verdict -> matches (record by record)
 //!                                                                  -> on_template, on_row before it,
 //!                                                                     and needs: what a record must have
 //! ```
@@ -20,9 +20,12 @@ use super::{
     plain::plain,
     required::{self, Letters},
     seen::is_literal,
-    text,
+    text, times,
 };
-use crate::record::{Level, Record, Source, StreamInfo};
+use crate::{
+    record::{Level, Record, Source, StreamInfo},
+    time,
+};
 
 /// Bytes that a compiled regular expression may take, and its cache.
 const REGEX_SIZE: usize = 1 << 20;
@@ -105,6 +108,8 @@ pub(super) enum Leaf {
     Level(u8),
     /// One bit a source.
     Source(u8),
+    /// Nanoseconds, both counted in.
+    Time { from: i64, to: i64 },
     /// A label of the Pod and nothing else.
     Label { name: String, test: Test },
     /// A label where labels count, or a field of the body; the body then has these tokens.
@@ -238,10 +243,11 @@ impl Compiled {
     }
 
     /// What they say of a record with this level and source.
-    pub fn on_row(&self, verdicts: &[Verdict], level: Level, source: Source) -> Verdict {
+    pub fn on_row(&self, verdicts: &[Verdict], time: i64, level: Level, source: Source) -> Verdict {
         self.root.verdict(&|leaf| match (verdicts[leaf], &self.leaves[leaf]) {
             (Verdict::Maybe, Leaf::Level(mask)) => Verdict::of(mask & (1 << level as u8) != 0),
             (Verdict::Maybe, Leaf::Source(mask)) => Verdict::of(mask & (1 << source as u8) != 0),
+            (Verdict::Maybe, Leaf::Time { from, to }) => Verdict::of((*from..=*to).contains(&time)),
             (verdict, _) => verdict,
         })
     }
@@ -280,17 +286,24 @@ impl Compiled {
 
     /// Whether a record matches; `verdicts` are of its stream or block.
     pub fn matches(&self, verdicts: &[Verdict], record: &Record) -> bool {
-        self.matches_parts(verdicts, record.level, record.source, &record.body)
+        self.matches_parts(verdicts, record.time, record.level, record.source, &record.body)
     }
 
     /// The same of a record in parts.
-    pub fn matches_parts(&self, verdicts: &[Verdict], level: Level, source: Source, body: &[u8]) -> bool {
+    pub fn matches_parts(
+        &self,
+        verdicts: &[Verdict],
+        time: i64,
+        level: Level,
+        source: Source,
+        body: &[u8],
+    ) -> bool {
         let text = OnceCell::new();
         let text = || &**text.get_or_init(|| plain(body));
         self.root.matches(&|leaf| match verdicts[leaf] {
             Verdict::Yes => true,
             Verdict::No => false,
-            Verdict::Maybe => self.leaves[leaf].matches(level, source, &text),
+            Verdict::Maybe => self.leaves[leaf].matches(time, level, source, &text),
         })
     }
 }
@@ -349,11 +362,12 @@ impl Leaf {
     }
 
     /// `text` gives the record's body as search sees it.
-    fn matches<'a>(&self, level: Level, source: Source, text: &dyn Fn() -> &'a [u8]) -> bool {
+    fn matches<'a>(&self, time: i64, level: Level, source: Source, text: &dyn Fn() -> &'a [u8]) -> bool {
         match self {
             Leaf::Body { regex, .. } => regex.is_match(text()),
             Leaf::Level(mask) => mask & (1 << level as u8) != 0,
             Leaf::Source(mask) => mask & (1 << source as u8) != 0,
+            Leaf::Time { from, to } => (*from..=*to).contains(&time),
             Leaf::Field { name, body, .. } => {
                 fields::values(text(), name).iter().any(|value| body.holds(value))
             }
@@ -416,6 +430,10 @@ fn field(name: &str, value: &Value) -> Result<Leaf, String> {
     }
     if is_level(name) {
         return level_mask(value).map(Leaf::Level);
+    }
+    if times::is_time(name) {
+        let (from, to) = times::interval(value, time::now())?;
+        return Ok(Leaf::Time { from, to });
     }
     if name == "stream" {
         let test = test(value, true)?;

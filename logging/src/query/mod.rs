@@ -8,6 +8,7 @@
 //! /time(d )?out/                a regular expression on the body, case counts
 //! pod:web-*  ns:shop  node:n1   also container, app, uid, stream (stdout, stderr)
 //! level:error  level:>=warn
+//! time:>=2026-01-31T12:00:00Z  time:[now-1h TO now-5m]
 //! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
 //!                               a label of the Pod, or a field of a JSON or logfmt body
 //! @body.pod:web                 the field of the body, where a record or its Pod has the name too
@@ -37,11 +38,13 @@ pub mod plain;
 pub mod required;
 mod seen;
 pub mod text;
+mod times;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};
 pub use body::{OfBody, parse_of_body};
 pub use hits::Hits;
 pub use parse::{QueryError, parse};
+pub use times::{Within, is_time};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::{
     ast::{Expr, Op, Text, Value},
     compile,
     lex::{self, Span, Token},
-    number,
+    number, times,
 };
 use crate::record::Level;
 
@@ -230,10 +230,16 @@ impl Parser<'_> {
             Token::RangeOpen { inclusive } => self.range(name, inclusive, span.clone())?,
             _ => return Err(error),
         };
-        if let Value::Text(Text::Exact(text)) = &value
-            && compile::is_level(name)
-        {
-            self.check_level(text, span)?;
+        match &value {
+            Value::Text(Text::Exact(text)) if compile::is_level(name) => self.check_level(text, span)?,
+            Value::Text(_) | Value::Regex(_) if times::is_time(name) => {
+                let advice = format!(
+                    "write {name}:>=now-15m, or {name}:[now-1h TO now-5m]; a field of the body with that name is {}{name}",
+                    compile::OF_BODY
+                );
+                return Err(self.error("a time is compared", advice, span));
+            }
+            _ => {}
         }
         Ok(Expr::Field { name: name.to_owned(), value })
     }
@@ -270,6 +276,10 @@ impl Parser<'_> {
             Some((Token::Word(text) | Token::Quoted(text), span)) => {
                 if compile::is_level(name) {
                     self.check_level(&text, span)?;
+                } else if times::is_time(name) {
+                    if !times::is_moment(&text) {
+                        return Err(self.error(format!("`{text}` is no time"), times::FORMS, span));
+                    }
                 } else if compile::is_meta(name) {
                     return Err(self.error(
                         format!("`{name}` can't be compared"),

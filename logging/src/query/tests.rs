@@ -35,6 +35,11 @@ fn queries_read_as_people_mean_them() {
     check(r"/a\/b/", r"/a\/b/");
     check("--flag", "\"--flag\"");
     check("t:>-5", "t:>-5");
+    check("time:>=2026-11-25T10:00:00+01:00", "time:>=2026-11-25T10:00:00+01:00");
+    check("time:[now-1h TO now-5m] a", "time:[now-1h TO now-5m] AND a");
+    check("-time:{2026-11-25 TO *}", "NOT time:{2026-11-25 TO *}");
+    check("time:<now+1h30m OR time:*", "time:<now+1h30m OR time:*");
+    check("@body.time:12", "@body.time:12");
 }
 
 #[test]
@@ -54,6 +59,26 @@ fn errors_point_at_the_character() {
         "status:>many",
         "only numbers are compared\n  status:>many\n          ^^^^\nwrite a number; it may have a unit, such as 100ms, 1.5s or 4KiB",
     );
+    check(
+        "a time:>=yesterday",
+        "`yesterday` is no time\n  a time:>=yesterday\n           ^^^^^^^^^\nwrite 2026-01-31T12:00:00Z, 2026-01-31, now, or a span from now such as now-15m",
+    );
+    check(
+        "time:15m",
+        "a time is compared\n  time:15m\n       ^^^\nwrite time:>=now-15m, or time:[now-1h TO now-5m]; a field of the body with that name is @body.time",
+    );
+    for query in [
+        "time:[now-1h TO soon]",
+        "time:>now-1y",
+        "time:>15",
+        "time:/x/",
+        "time:2026*",
+        "time:>",
+        "time:>2026-1-1",
+    ] {
+        let error = parse(query).expect_err(query).to_string();
+        assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
+    }
     for query in ["\"open", "/open", "pod: x", "status:[1 2]", "/(/", "x\\", "pod:>1", "]", "OR a"] {
         let error = parse(query).expect_err(query).to_string();
         assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
@@ -111,6 +136,10 @@ fn matching_follows_the_rules() {
     check("ns:shop node:n1 container:app stream:stderr app:web", "", true);
     check("tier:\"front end\"", "", true);
     check("tier:front", "", false);
+    check("time:>=now-1h", "", false);
+    check("time:[1970-01-01 TO 1970-01-02] time:<now", "", true);
+    check("time:{1970-01-01 TO *}", "", false);
+    check("NOT time:>1970-01-01 time:*", "", true);
     check("level:>=warn", "", true);
     check("level:>warn", "", false);
     check("level:warning", "", true);
@@ -160,8 +189,20 @@ fn regexes() -> impl Strategy<Value = String> {
     ]
 }
 
+fn moments() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("now".to_owned()),
+        (1u32..100, any::<bool>())
+            .prop_map(|(n, minus)| format!("now{}{n}h{n}ns", if minus { '-' } else { '+' })),
+        any::<i64>().prop_map(crate::time::format),
+        (1970..2200, 1..13, 1..29).prop_map(|(year, month, day)| format!("{year}-{month:02}-{day:02}")),
+        (0..24, 0..60).prop_map(|(hour, minute)| format!("2026-11-25T{hour:02}:{minute:02}:00+{hour:02}:00")),
+    ]
+}
+
 fn exprs() -> impl Strategy<Value = Expr> {
-    let names = "[a-z][a-z0-9_.]{0,5}".prop_filter("takes levels", |name| name != "level" && name != "to");
+    let names = "[a-z][a-z0-9_.]{0,5}"
+        .prop_filter("takes levels", |name| !matches!(name.as_str(), "level" | "to" | "time"));
     let numbers = || proptest::option::of((-500i32..500).prop_map(|number| number.to_string()));
     let values = prop_oneof![
         text_values().prop_map(Value::Text),
@@ -178,8 +219,20 @@ fn exprs() -> impl Strategy<Value = Expr> {
         let compares = matches!(value, Value::Compare(..) | Value::Range { .. });
         (!(compares && compile::is_meta(&name))).then_some(Expr::Field { name, value })
     });
+    let bounds = || proptest::option::of(moments());
+    let times = prop_oneof![
+        Just(Value::Exists),
+        moments().prop_map(|moment| Value::Compare(Op::Less, moment)),
+        (bounds(), bounds(), any::<bool>()).prop_map(|(from, to, inclusive)| Value::Range {
+            from,
+            to,
+            inclusive
+        }),
+    ];
+    let time = times.prop_map(|value| Expr::Field { name: "time".into(), value });
     let leaf = prop_oneof![
         Just(Expr::All),
+        time,
         text_values().prop_map(Expr::Text),
         regexes().prop_map(Expr::Regex),
         field

@@ -11,7 +11,7 @@ use tiphys_api::auth::UserInfo;
 use super::{
     Collector, LogRoot, RootError, Scope,
     allow::{self, Decision},
-    merge, source,
+    bars, merge, source,
 };
 use crate::{
     query, time,
@@ -55,6 +55,9 @@ pub(super) async fn histogram(
     let until = *node_request.until.get_or_insert_with(|| time::now().saturating_add(1));
     node_request.since.get_or_insert_with(|| until.saturating_sub(3600 * time::SECOND));
     node_request.buckets = Some(request.buckets.unwrap_or(60).clamp(1, 1000));
+    if let Some(field) = &request.by {
+        return bars::by_field(root, user, request, field, node_request).await;
+    }
     let (answers, scope) =
         scoped(root, user, request.namespace.as_deref(), node_request, "/v1/histogram").await?;
     let mut answer = merge::histogram(answers);
@@ -75,6 +78,9 @@ pub(super) async fn facets(
     if request.fields.len() > MAX_FIELDS {
         return Err(RootError::Invalid(format!("facets are made of at most {MAX_FIELDS} fields at once")));
     }
+    if request.compare.is_some() {
+        bound(&mut node_request)?;
+    }
     node_request.compare_since = compare_since(request, &node_request)?;
     node_request.fields = request.fields.clone();
     node_request.names = request.names;
@@ -84,6 +90,16 @@ pub(super) async fn facets(
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
+}
+
+/// Takes the times out of the query: it is asked of an earlier time too.
+fn bound(request: &mut NodeRequest) -> Result<(), RootError> {
+    let expr = query::parse(&request.query).map_err(|error| RootError::Invalid(error.to_string()))?;
+    let within = expr.within(time::now());
+    request.since = request.since.max(within.since);
+    request.until = [request.until, within.until].into_iter().flatten().min();
+    request.query = expr.beside_times().to_string();
+    Ok(())
 }
 
 /// Where the time begins that patterns are compared with.
@@ -109,7 +125,7 @@ pub(super) fn node_request(
     since: &Option<String>,
     until: &Option<String>,
 ) -> Result<NodeRequest, RootError> {
-    query::parse(query).map_err(|error| RootError::Invalid(error.to_string()))?;
+    let expr = query::parse(query).map_err(|error| RootError::Invalid(error.to_string()))?;
     let now = time::now();
     let resolve = |text: &Option<String>, field| {
         let text = text.as_deref().filter(|text| !text.is_empty());
@@ -123,7 +139,13 @@ pub(super) fn node_request(
         let message = "`since` is not before `until`: nothing lies between them; swap the two";
         return Err(RootError::Invalid(message.to_owned()));
     }
-    Ok(NodeRequest { query: query.to_owned(), since, until, ..NodeRequest::default() })
+    // What the query says of times stays in it; a request without any is about those.
+    let within = expr.within(now);
+    let (since, until) = (since.or(within.since), until.or(within.until));
+    // Of `now` all nodes have one idea.
+    let at = expr.clone().at(now);
+    let query = if at == expr { query.to_owned() } else { at.to_string() };
+    Ok(NodeRequest { query, since, until, ..NodeRequest::default() })
 }
 
 /// What each node said.

@@ -10,6 +10,7 @@
 //! are restricted as well. A node that doesn't answer makes the answer partial.
 
 mod allow;
+mod bars;
 mod context;
 mod delete;
 mod fanout;

@@ -146,11 +146,11 @@ pub(crate) struct Gathered {
     /// Of groups that a node doesn't tell apart.
     pub other: Cells,
     pub partial: Vec<NodeError>,
-    scanned: u64,
+    pub scanned: u64,
 }
 
 impl Gathered {
-    fn of(answers: Answers<NodeStats>) -> Self {
+    pub(super) fn of(answers: Answers<NodeStats>) -> Self {
         let mut gathered = Self::default();
         for (node, answer) in answers {
             let answer = match answer {

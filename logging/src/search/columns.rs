@@ -138,7 +138,7 @@ impl Undecided<'_> {
     fn decide(&mut self, at: usize, verdicts: &[Verdict]) {
         if self.states[at] == State::Undecided {
             let row = (self.row)(at);
-            self.states[at] = State::of(self.query.on_row(verdicts, row.level, row.source));
+            self.states[at] = State::of(self.query.on_row(verdicts, row.time, row.level, row.source));
         }
     }
 

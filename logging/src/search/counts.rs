@@ -73,6 +73,7 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
             time: time::format(i64::try_from(start).unwrap_or(i64::MAX)),
             count,
             by_level: by_level(levels),
+            ..Bucket::default()
         }
     };
     let mut answer = HistogramAnswer {

@@ -225,7 +225,7 @@ impl Look<'_> {
             let verdicts = judged[number]
                 .get_or_insert_with(|| query.on_template(&self.candidate.verdicts, templates.key(number)));
             let row = row(at);
-            *state = State::of(query.on_row(verdicts, row.level, row.source));
+            *state = State::of(query.on_row(verdicts, row.time, row.level, row.source));
         }
         judged
     }
@@ -263,7 +263,7 @@ impl Look<'_> {
                     of_row[*leaf] = if rows[at] { verdicts[*leaf] } else { Verdict::No };
                 }
                 let row = row(record);
-                let verdict = self.request.query.on_row(&of_row, row.level, row.source);
+                let verdict = self.request.query.on_row(&of_row, row.time, row.level, row.source);
                 states[record].set(State::of(verdict));
             }
         }
@@ -272,7 +272,7 @@ impl Look<'_> {
     fn matches_parts(&self, row: Row, body: &[u8]) -> bool {
         let candidate = self.candidate;
         candidate.verdict == Verdict::Yes
-            || self.request.query.matches_parts(&candidate.verdicts, row.level, row.source, body)
+            || self.request.query.matches_parts(&candidate.verdicts, row.time, row.level, row.source, body)
     }
 
     fn matches(&self, record: &Record) -> bool {

@@ -156,6 +156,10 @@ impl Judged {
             return None;
         }
         let mut verdicts = self.verdicts.clone();
+        request.query.on_times(&mut verdicts, head.min_time, head.max_time);
+        if request.query.verdict(&verdicts) == Verdict::No {
+            return None;
+        }
         request.query.on_block(&mut verdicts, head.level_mask(), may_have);
         let mut verdict = request.query.verdict(&verdicts);
         if verdict == Verdict::Yes && head.min_time < self.floor {

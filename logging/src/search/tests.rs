@@ -168,10 +168,17 @@ fn more_leaf(which: usize) -> (&'static str, Naive) {
                 })
             }),
         ),
+        33 => ("time:>1970-01-01T00:00:00.000000009Z", Box::new(|_, r| r.time > 9)),
+        34 => ("time:<=1970-01-01T01:00:00.000000005+01:00", Box::new(|_, r| r.time <= 5)),
+        35 => (
+            "time:[1970-01-01T00:00:00.000000004Z TO 1970-01-01T00:00:00.000000012Z]",
+            Box::new(|_, r| (4..=12).contains(&r.time)),
+        ),
+        36 => ("time:{1970-01-01T00:00:00.000000004Z TO now-1h}", Box::new(|_, r| r.time > 4)),
         _ => ("*", Box::new(|_, _| true)),
     }
 }
-const LEAVES: usize = 16 + 34;
+const LEAVES: usize = 16 + 38;
 
 fn word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80

@@ -2,6 +2,7 @@
 
 mod context;
 mod stats;
+mod times;
 
 use std::sync::Arc;
 

@@ -55,6 +55,45 @@ async fn numbers_of_all_nodes_are_one() {
 }
 
 #[tokio::test]
+async fn bars_tell_the_most_frequent_values_of_a_field_apart() {
+    let cluster = cluster().await;
+    cluster.nodes[0].write("shop/web-1", 1_000_000_000, 90, Level::Info, "no field");
+    let asked = request();
+    let request = HistogramRequest {
+        since: asked.since,
+        until: asked.until,
+        buckets: Some(2),
+        by: Some("status".into()),
+        top: Some(2),
+        ..HistogramRequest::default()
+    };
+    let answer = cluster.root.histogram(&admin(), &request).await.expect("an answer");
+    assert_eq!((answer.partial[0].node.as_str(), answer.capped), ("n3", false));
+    let values: Vec<_> = answer.values.iter().map(|v| (v.value.as_str(), v.count)).collect();
+    assert_eq!(values, [("404", 20), ("200", 18)]);
+    let bar = &answer.buckets[0];
+    assert_eq!(
+        (bar.count, bar.by_value["404"], bar.by_value["200"], bar.others, bar.without),
+        (21, 10, 8, 2, 1)
+    );
+    assert_eq!((bar.by_level["info"], bar.by_level["warn"]), (11, 10));
+    // Who may not see a namespace learns no value of it.
+    let answer = cluster.root.histogram(&reader("shop"), &request).await.expect("an answer");
+    let values: Vec<_> = answer.values.iter().map(|v| (v.value.as_str(), v.count)).collect();
+    assert_eq!((values, answer.restricted), (vec![("200", 18), ("500", 2)], true));
+    // The level is a key as any other, and so is a name.
+    for (by, expected) in [("level", [("info", 21), ("warn", 20)]), ("pod", [("web-1", 21), ("db-1", 20)])] {
+        let request = HistogramRequest { by: Some(by.into()), ..request.clone() };
+        let answer = cluster.root.histogram(&admin(), &request).await.expect("an answer");
+        let values: Vec<_> = answer.values.iter().map(|v| (v.value.as_str(), v.count)).collect();
+        assert_eq!(values, expected);
+    }
+    let refused = HistogramRequest { by: Some(String::new()), ..request };
+    assert!(matches!(cluster.root.histogram(&admin(), &refused).await, Err(RootError::Invalid(_))));
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn patterns_of_all_nodes_are_compared_with_the_time_before() {
     let cluster = TestCluster::start(2, 0).await;
     cluster.nodes[0].write("shop/web-1", 5, 0, Level::Info, "known 1");

@@ -179,7 +179,7 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// Columns; the first so many are texts, the rest numbers.
-fn aligned(table: &[Vec<String>], texts: usize) -> String {
+pub(super) fn aligned(table: &[Vec<String>], texts: usize) -> String {
     let columns = table.first().map_or(0, Vec::len);
     let width = |at: usize| table.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
     let widths: Vec<_> = (0..columns).map(width).collect();

@@ -51,6 +51,7 @@ const AROUND_AT_ONCE: usize = 4;
 ///   tiphys logs 'time* OR /5[0-9]{2}/'       wildcards, regular expressions
 ///   tiphys logs 'status:>=500 took:>1s'      fields of JSON and key=value lines
 ///   tiphys logs 'level:>=warn ns:shop pod:web-*'
+///   tiphys logs 'error time:[now-1h TO now-5m]'
 ///
 /// Whose logs:
 ///   tiphys logs deploy/web -n shop -f        a workload, its next rollouts too
@@ -62,6 +63,7 @@ const AROUND_AT_ONCE: usize = 4;
 ///   tiphys logs error -C 5                   five lines before and after each hit
 ///   tiphys logs --level error --since 1h --patterns
 ///   tiphys logs error --histogram --since 6h
+///   tiphys logs --histogram --by status --top 3
 ///   tiphys logs --stats 'p99(took), count by pod every 5m' --since 1h
 ///   tiphys logs -n shop --since 1d -o parquet --file shop.parquet
 ///
@@ -118,6 +120,13 @@ pub struct Logs {
     /// Counts over time as bars; of the last hour without --since
     #[arg(long, conflicts_with_all = ["follow", "stats"])]
     histogram: bool,
+    /// With --histogram: the counts of this field's values in columns: a name such as pod or level,
+    /// a label, a field of JSON and key=value lines
+    #[arg(long, value_name = "FIELD", requires = "histogram")]
+    by: Option<String>,
+    /// With --by: so many values, the most frequent; the rest is one column
+    #[arg(long, value_name = "N", requires = "by", default_value_t = 5)]
+    top: usize,
     /// Counts and measures: 'count by pod, level', 'p99(took), max(took) by container every 5m';
     /// of the last hour without --since
     #[arg(long, value_name = "FIGURES", conflicts_with = "follow")]
@@ -152,7 +161,8 @@ impl Logs {
         // What is wrong with the query is told before the cluster is asked.
         self.scope.query(&self.query, None)?;
         let client = self.connect.client(global).await?;
-        let query = self.whose(&client).await?;
+        // Every page, and the tail, means the same moment by `now`.
+        let query = self.whose(&client).await?.at(time::now());
         if let Some(figures) = figures {
             return self.show_figures(&client, &query, &figures).await;
         }
@@ -354,19 +364,21 @@ impl Logs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// From and to: the last hour where nothing is said.
-    fn range(&self) -> Outcome<(i64, i64)> {
+    /// From and to, by options or else by the query: the last hour where nothing is said.
+    fn range(&self, query: &Expr) -> Outcome<(i64, i64)> {
         let now = time::now();
+        let within = query.within(now);
         let of = |text: &Option<String>, name, none| match text {
             Some(text) => time::resolve(text, now, name).map_err(|error| Failure::usage(error, NEXT)),
             None => Ok(none),
         };
-        let until = of(&self.until, "until", now.saturating_add(1))?;
-        let since = of(&self.since, "since", until.saturating_sub(3600 * time::SECOND))?;
+        let until = of(&self.until, "until", within.until.unwrap_or(now.saturating_add(1)))?;
+        let hour = until.saturating_sub(3600 * time::SECOND);
+        let since = of(&self.since, "since", within.since.unwrap_or(hour))?;
         if since >= until {
             return Err(Failure::usage(
-                "--since is not before --until: nothing lies between them",
-                "swap the two",
+                "nothing lies between the begin and the end of the time asked for",
+                "swap --since and --until, or look at `time:` in the query",
             ));
         }
         Ok((since, until))
@@ -376,7 +388,7 @@ impl Logs {
         /// Lines that fit a screen with the prompt.
         const LINES: usize = 20;
         let lines = self.limit.filter(|limit| *limit > 0).unwrap_or(LINES).min(1000);
-        let (since, until) = self.range()?;
+        let (since, until) = self.range(query)?;
         let range = Range::in_lines(since, until, lines);
         let request = HistogramRequest {
             query: query.to_string(),
@@ -384,15 +396,23 @@ impl Logs {
             until: Some(time::format(range.until)),
             namespace: self.namespace.clone(),
             buckets: Some(range.steps()),
+            by: self.by.clone(),
+            top: self.by.as_ref().map(|_| self.top),
         };
         let answer = client::histogram(client, &request).await.or_asked(NEXT)?;
         warn_partial(&answer.partial);
+        if answer.capped {
+            output::warning(
+                "there are more values than can be told apart: (others) may hold some of the shown",
+            );
+        }
         output::data(&match self.output {
             Format::Json => format!("{}\n", serde_json::to_string(&answer)?),
             Format::Jsonl => {
                 let lines: Result<Vec<_>, _> = answer.buckets.iter().map(serde_json::to_string).collect();
                 lines?.iter().map(|line| format!("{line}\n")).collect()
             }
+            _ if self.by.is_some() => bars::columns(&answer),
             _ => bars::bars(&answer, self.colour()),
         })?;
         Ok(ExitCode::SUCCESS)
@@ -404,7 +424,7 @@ impl Logs {
         query: &Expr,
         figures: &Figures,
     ) -> Outcome<ExitCode> {
-        let (since, until) = self.range()?;
+        let (since, until) = self.range(query)?;
         let step = figures.request.step.as_deref().and_then(time::span).filter(|step| *step > 0);
         let since = step.map_or(since, |step| range::floor(since, step));
         let request = StatsRequest {
