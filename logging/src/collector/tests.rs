@@ -294,17 +294,19 @@ fn lines(store: &crate::index::Store) -> Vec<String> {
     bodies.iter().flat_map(|body| body.split('\n')).map(str::to_owned).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_loses_and_doubles_nothing() {
+/// Kills a collector again and again while files are written, and `damage`s its index between two
+/// lives. Everything is there once in the end.
+async fn nothing_is_lost_or_doubled(kills: usize, damage: impl Fn(usize, &Path)) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer { folder: folder.path().into(), written: Vec::new(), rotations: 0 };
-    for kill in 0..8 {
+    for kill in 0..kills {
         let child = Killed::start(folder.path());
         // Of different lengths, so that kills come before, in and after commits.
         for round in 0..4 + 7 * (kill % 3) {
             writer.round(kill * 100 + round);
         }
         drop(child);
+        damage(kill, &folder.path().join("data"));
     }
     let tasks = Tasks::new();
     let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
@@ -314,7 +316,7 @@ async fn kill_9_loses_and_doubles_nothing() {
             tokio::task::yield_now().await;
         }
     };
-    let all_there = tokio::time::timeout(Duration::from_secs(20), quiet).await;
+    let all_there = tokio::time::timeout(Duration::from_secs(30), quiet).await;
     tasks.shutdown(Duration::from_secs(20)).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in lines(&running.store) {
@@ -324,6 +326,24 @@ async fn kill_9_loses_and_doubles_nothing() {
     let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
     assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?} doubled {doubled:?} {all_there:?}");
     assert_eq!(counts.len(), writer.written.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_loses_and_doubles_nothing() {
+    nothing_is_lost_or_doubled(8, |_, _| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_and_a_damaged_manifest_lose_and_double_nothing() {
+    let damaged = |kill, index: &Path| {
+        let names: &[&str] =
+            [&["MANIFEST", "MANIFEST.copy"][..], &["MANIFEST"][..], &["MANIFEST.copy"][..]][kill % 3];
+        for path in names.iter().map(|name| index.join(name)) {
+            let bytes = fs::read(&path).expect("read");
+            fs::write(&path, &bytes[..bytes.len() - 1 - kill]).expect("written");
+        }
+    };
+    nothing_is_lost_or_doubled(6, damaged).await;
 }
 
 struct Nodes(Vec<Collector>);

@@ -67,19 +67,26 @@ impl Store {
             next.splits.push(entry);
             Some(split)
         };
-        self.turn(&mut manifest, next, |state| {
+        let id = split.as_ref().map(|split| split.id);
+        let turned = self.turn(&mut manifest, next, |state| {
             state.committing.clear();
             state.splits.extend(split.map(Arc::new));
-        })
+        });
+        if let (Err(_), Some(id)) = (&turned, id) {
+            self.discard(id);
+        }
+        turned
     }
 
     /// Makes a manifest count: durable first, then for searches, all of it at once.
     pub(super) fn turn(
         &self,
         manifest: &mut Manifest,
-        next: Manifest,
+        mut next: Manifest,
         change: impl FnOnce(&mut State),
     ) -> Result<(), IndexError> {
+        next.generation = manifest.generation + 1;
+        self.carry(manifest, &next)?;
         next.store(&self.directory)?;
         let moved = manifest.splits != next.splits;
         let mut state = self.state.write();
@@ -95,8 +102,18 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a split and opens it. It doesn't count before the manifest names it.
+    /// Writes a split and opens it. It doesn't count before the manifest names it. What an error
+    /// leaves is deleted: the disk may be full.
     pub(super) fn write_split<B: std::borrow::Borrow<Arc<SealedBlock>>>(
+        &self,
+        id: u64,
+        blocks: impl Iterator<Item = Result<B, IndexError>>,
+        created: i64,
+    ) -> Result<(Split, SplitEntry), IndexError> {
+        self.write_files(id, blocks, created).inspect_err(|_| self.discard(id))
+    }
+
+    fn write_files<B: std::borrow::Borrow<Arc<SealedBlock>>>(
         &self,
         id: u64,
         blocks: impl Iterator<Item = Result<B, IndexError>>,
@@ -126,23 +143,29 @@ impl Store {
         Ok((split, entry))
     }
 
+    /// Deletes a split that doesn't count.
+    pub(super) fn discard(&self, id: u64) {
+        let path = self.split_path(id);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(split = id, %error, "a split that failed can't be deleted, the next start will try again");
+            }
+            _ => {}
+        }
+    }
+
     /// Opens what the manifest lists, sets aside what is damaged, deletes the rest.
-    pub(super) fn open_splits(&self, adopt: bool) -> Result<(), IndexError> {
-        let ids: Vec<u64> = self.manifest.lock().splits.iter().map(|split| split.id).collect();
+    pub(super) fn open_splits(&self) -> Result<(), IndexError> {
+        let entries = self.manifest.lock().splits.clone();
         for id in numbered(&self.directory.join("splits"))? {
-            if !ids.contains(&id) {
+            if !entries.iter().any(|entry| entry.id == id) {
                 let path = self.split_path(id);
                 fs::remove_dir_all(&path).map_err(IndexError::io("can't delete", &path))?;
             }
         }
-        for id in ids {
+        for SplitEntry { id, .. } in entries {
             match Split::open(id, &self.split_path(id)) {
-                Ok(split) => {
-                    if adopt {
-                        self.manifest.lock().describe(&split, bytes_below(&self.split_path(id)).unwrap_or(0));
-                    }
-                    self.state.write().splits.push(Arc::new(split));
-                }
+                Ok(split) => self.state.write().splits.push(Arc::new(split)),
                 Err(error) => self.set_aside(id, &error)?,
             }
         }
@@ -181,21 +204,6 @@ impl Manifest {
     pub(super) fn holds(&self) -> Arc<Vec<(u64, u64)>> {
         Arc::new(joined(self.splits.iter().flat_map(SplitEntry::family)))
     }
-
-    /// Takes in splits found on disk when the list of them was lost.
-    pub(super) fn adopt(&mut self, ids: &[u64]) {
-        let entry = |id: &u64| SplitEntry { id: *id, created: time::now(), ..SplitEntry::default() };
-        self.splits = ids.iter().map(entry).collect();
-        self.next = ids.iter().max().map_or(0, |id| id + 1);
-    }
-
-    fn describe(&mut self, split: &Split, disk_bytes: u64) {
-        if let Some(entry) = self.splits.iter_mut().find(|entry| entry.id == split.id) {
-            entry.records = split.blocks().iter().map(|block| u64::from(block.head.count)).sum();
-            entry.raw_bytes = split.blocks().iter().map(|block| block.head.raw_bytes).sum();
-            entry.disk_bytes = disk_bytes;
-        }
-    }
 }
 
 /// The directories below a path whose names are numbers, ascending.
@@ -209,14 +217,4 @@ pub(super) fn numbered(path: &Path) -> Result<Vec<u64>, IndexError> {
         Ok(ids.into_keys().collect())
     };
     list().map_err(IndexError::io("can't list", path))
-}
-
-fn bytes_below(path: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        bytes +=
-            if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(bytes)
 }

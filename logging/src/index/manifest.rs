@@ -5,6 +5,9 @@
 //! tiphys-logs 1 <CRC-32 of the rest, hex>
 //! <JSON>
 //! ```
+//!
+//! It is there twice, under two names: one that is damaged costs nothing. Without both,
+//! it is put together from what the splits carry ([`super::resume`]).
 
 use std::{
     fs::{self, File},
@@ -18,10 +21,14 @@ use super::IndexError;
 use crate::{tail::StreamCheckpoint, wal::Mark};
 
 const NAME: &str = "MANIFEST";
+const COPY: &str = "MANIFEST.copy";
 const HEAD: &str = "tiphys-logs 1 ";
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Counts the manifests of this index: of two states the one with more is the later.
+    #[serde(default)]
+    pub generation: u64,
     /// The next split's number.
     pub next: u64,
     pub splits: Vec<SplitEntry>,
@@ -98,25 +105,45 @@ pub fn joined(runs: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     joined
 }
 
+/// What of the manifest a directory has.
+pub enum Loaded {
+    /// All of it; a directory without splits has a new one.
+    Whole(Manifest),
+    /// One of the two is missing, damaged or older: write both before anything else changes.
+    Half(Manifest),
+    /// There are splits and nothing that lists them.
+    Lost,
+}
+
 impl Manifest {
-    /// The manifest in a directory; a new one when there is none. What can't be
-    /// read is put aside as `MANIFEST.damaged` and gives `None`.
-    pub fn load(directory: &Path) -> Result<Option<Self>, IndexError> {
-        let path = directory.join(NAME);
+    /// The manifest in a directory. What can't be read is put aside under its name and
+    /// `.damaged`.
+    pub fn load(directory: &Path) -> Result<Loaded, IndexError> {
+        Ok(match (Self::file(directory, NAME)?, Self::file(directory, COPY)?) {
+            (Some(manifest), Some(copy)) if manifest.generation == copy.generation => Loaded::Whole(manifest),
+            // The copy is written first: it may be of a commit that a crash cut off.
+            (Some(manifest), _) => Loaded::Half(manifest),
+            (None, Some(copy)) => Loaded::Half(copy),
+            // Both were put aside, and no other could be written since.
+            (None, None) if super::commit::numbered(&directory.join("splits"))?.is_empty() => {
+                Loaded::Half(Self::default())
+            }
+            (None, None) => Loaded::Lost,
+        })
+    }
+
+    fn file(directory: &Path, name: &str) -> Result<Option<Self>, IndexError> {
+        let path = directory.join(name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Splits without a list of them: it was put aside, and no other could be written.
-                let splits = super::commit::numbered(&directory.join("splits"))?;
-                return Ok(splits.is_empty().then(Self::default));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(IndexError::io("can't read", &path)(error)),
         };
         if let Some(manifest) = Self::read(&text) {
             return Ok(Some(manifest));
         }
-        let aside = directory.join("MANIFEST.damaged");
+        let aside = directory.join(format!("{name}.damaged"));
         fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
         tracing::error!(path = %aside.display(), "manifest of the logs is damaged and was put aside");
         Ok(None)
@@ -135,22 +162,36 @@ impl Manifest {
     pub fn store(&self, directory: &Path) -> Result<(), IndexError> {
         let body = serde_json::to_string(self).map_err(IndexError::Manifest)?;
         let text = format!("{HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
-        replace(directory, NAME, text.as_bytes())
+        replace_all(directory, &[COPY, NAME], text.as_bytes())
     }
 }
 
 /// Writes a file so that a crash leaves the old or the new content, never a mix.
 pub fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), IndexError> {
-    let path = directory.join(name);
-    let fresh = directory.join(format!("{name}.new"));
+    replace_all(directory, &[name], content)
+}
+
+/// Several of the same content, one after the other. A full disk leaves all of them as they were.
+fn replace_all(directory: &Path, names: &[&str], content: &[u8]) -> Result<(), IndexError> {
+    let fresh = |name: &str| directory.join(format!("{name}.new"));
     let write = || -> io::Result<()> {
-        let mut file = File::create(&fresh)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
+        for name in names {
+            let mut file = File::create(fresh(name))?;
+            file.write_all(content)?;
+            file.sync_all()?;
+        }
+        for name in names {
+            fs::rename(fresh(name), directory.join(name))?;
+        }
         File::open(directory)?.sync_all()
     };
-    write().map_err(IndexError::io("can't write", &path))
+    let path = directory.join(names.last().copied().unwrap_or_default());
+    write()
+        .inspect_err(|_| {
+            // Half a file is in nobody's way but takes room that may be what is missing.
+            names.iter().for_each(|name| drop(fs::remove_file(fresh(name))));
+        })
+        .map_err(IndexError::io("can't write", &path))
 }
 
 #[cfg(test)]

@@ -125,11 +125,13 @@ impl Store {
                 ancestors: joined(gone.iter().flat_map(SplitEntry::family)),
                 ..entry
             }));
-            self.turn(&mut manifest, next, |state| {
+            let fresh = split.as_ref().map(|split| split.id);
+            let turned = self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !old.contains(&split.id));
                 state.splits.extend(split.map(Arc::new));
                 state.departures += u64::from(is_gone);
-            })?;
+            });
+            turned.inspect_err(|_| fresh.into_iter().for_each(|id| self.discard(id)))?;
         }
         self.delete(old);
         Ok(())

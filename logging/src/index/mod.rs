@@ -11,7 +11,8 @@
 //! The manifest is the only truth: a split that it doesn't list doesn't exist,
 //! and a checkpoint in it covers exactly the records of the splits it lists. So a
 //! crash at any moment loses nothing that the log files can't give again, and
-//! doubles nothing.
+//! doubles nothing. Each split carries what of it is needed to put it together again,
+//! should it and its copy be lost.
 //!
 //! Bounds: open blocks [`MAX_OPEN_BYTES`], sealed blocks [`MAX_SEALED_BYTES`] of
 //! raw text; [`Store::is_full`] asks the caller to stop reading.
@@ -22,6 +23,7 @@ mod manifest;
 mod merge;
 mod publish;
 mod purge;
+mod resume;
 mod retention;
 mod split;
 mod store;
@@ -77,5 +79,7 @@ impl IndexError {
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod loss_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -46,7 +46,11 @@ impl Store {
             let path = self.split_path(entry.id);
             let files = match entry.files.is_empty() {
                 false => entry.files,
-                true => split::sums(&path).map_err(IndexError::io("can't read", &path))?,
+                true => {
+                    let mut sums = split::sums(&path).map_err(IndexError::io("can't read", &path))?;
+                    sums.retain(|file| is_file_name(&file.name));
+                    sums
+                }
             };
             splits.push(SplitInfo {
                 id: entry.id,

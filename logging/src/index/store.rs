@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File, TryLockError},
-    hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,6 +18,7 @@ use super::{
     Floors, IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES,
     Split,
     manifest::{Manifest, SplitEntry},
+    resume,
 };
 use crate::{
     block::{OpenBlock, SealedBlock},
@@ -81,16 +81,7 @@ impl Store {
             fs::create_dir_all(&path).map_err(IndexError::io("can't create", &path))?;
         }
         let lock = lock(directory)?;
-        let loaded = Manifest::load(directory)?;
-        let damaged = loaded.is_none();
-        let mut manifest = loaded.unwrap_or_default();
-        if damaged {
-            manifest.adopt(&super::commit::numbered(&directory.join("splits"))?);
-        }
-        if manifest.store.is_empty() {
-            manifest.store = format!("{:016x}", RandomState::new().build_hasher().finish());
-            manifest.store(directory)?;
-        }
+        let (manifest, broken) = resume::manifest(directory)?;
         let (streams, wal) = (manifest.streams.clone(), manifest.wal);
         let (holds, name) = (manifest.holds(), manifest.store.clone());
         let store = Self {
@@ -105,7 +96,10 @@ impl Store {
             purge_wanted: Notify::new(),
             lock: Some(lock),
         };
-        store.open_splits(damaged)?;
+        for (id, why) in broken {
+            store.set_aside(id, &why)?;
+        }
+        store.open_splits()?;
         store.refresh_floors();
         Ok((store, streams))
     }

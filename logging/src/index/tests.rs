@@ -23,7 +23,7 @@ pub(crate) fn info(pod: &str) -> Arc<StreamInfo> {
     })
 }
 
-fn batch(pod: &str, from: u64, to: u64) -> Batch {
+pub(super) fn batch(pod: &str, from: u64, to: u64) -> Batch {
     let record = |seq| Record {
         time: seq as i64 * 1000,
         seq,
@@ -43,7 +43,7 @@ fn commit(store: &Store) {
     store.finish_commit(&pending).expect("durable");
 }
 
-fn find(store: &Store, query: &str) -> SearchAnswer {
+pub(super) fn find(store: &Store, query: &str) -> SearchAnswer {
     let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
     let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
     search::search(store, &request, 100_000, "n1")
@@ -129,33 +129,6 @@ fn a_damaged_split_is_set_aside_and_named() {
     }
     assert!(folder.path().join("broken/0/blocks").exists());
     drop(store);
-    assert_eq!(count(&self::store(folder.path()), "*"), 100);
-}
-
-#[test]
-fn a_damaged_manifest_loses_no_split() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = store(folder.path());
-    store.append(batch("web", 0, 100)).expect("appended");
-    commit(&store);
-    drop(store);
-    fs::write(folder.path().join("MANIFEST"), "tiphys-logs 1 00000000\n{}").expect("written");
-    let store = self::store(folder.path());
-    assert_eq!((count(&store, "*"), store.sizes().0), (100, 100));
-    assert!(folder.path().join("MANIFEST.damaged").exists());
-    store.append(batch("web", 100, 200)).expect("appended");
-    commit(&store);
-    assert_eq!(count(&store, "*"), 200);
-}
-
-#[test]
-fn a_manifest_that_is_missing_loses_no_split() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = store(folder.path());
-    store.append(batch("web", 0, 100)).expect("appended");
-    commit(&store);
-    drop(store);
-    fs::remove_file(folder.path().join("MANIFEST")).expect("removed");
     assert_eq!(count(&self::store(folder.path()), "*"), 100);
 }
 

@@ -1,0 +1,295 @@
+//! What a split carries, so that the manifest can be put together again when it and its
+//! copy are lost.
+//!
+//! ```text
+//! <split>/resume   tiphys-logs-resume 1 <CRC-32 of the rest, hex>
+//!                  zstd of JSON: the split's entry, the manifest without its splits
+//! ```
+//!
+//! A split gets it last, so one without it is not whole. A commit's has the state that the
+//! commit leads to; a merge takes over the latest of what it merges, which covers the same
+//! records. Where reading stands after a loss is what the latest of all splits that are
+//! sound says: records of later ones are read again, because their splits don't count. What
+//! comes without a split (an order to delete, the begin of a line) goes to the newest split.
+//!
+//! Of splits that have records in common (what was merged and its merge, or a merge that
+//! failed in its last step) the one with the highest number has all that the others have.
+
+use std::{
+    fs,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    IndexError, Split, Store,
+    commit::numbered,
+    manifest::{Loaded, Manifest, SplitEntry, replace},
+};
+use crate::time;
+
+const NAME: &str = "resume";
+const HEAD: &[u8] = b"tiphys-logs-resume 1 ";
+/// Bytes when unpacked: a guard, not a target.
+const MAX_BYTES: usize = 256 << 20;
+/// After a loss so many numbers are left out: splits that are gone may have had them, and the
+/// archive knows splits by their numbers.
+const LEFT_OUT: u64 = 1 << 20;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Resume {
+    entry: SplitEntry,
+    /// Its splits are left out.
+    manifest: Manifest,
+}
+
+/// What a split's folder has of it.
+enum Carried {
+    Nothing,
+    Damaged,
+    Sound(Box<Resume>),
+}
+
+impl Resume {
+    fn new(entry: &SplitEntry, manifest: &Manifest) -> Self {
+        let manifest = Manifest {
+            splits: Vec::new(),
+            streams: manifest.streams.clone(),
+            store: manifest.store.clone(),
+            deletions: manifest.deletions.clone(),
+            ..*manifest
+        };
+        Self { entry: entry.clone(), manifest }
+    }
+
+    fn store(&self, split: &Path) -> Result<(), IndexError> {
+        let json = serde_json::to_vec(self).map_err(IndexError::Manifest)?;
+        let packed = zstd::bulk::compress(&json, 1).map_err(IndexError::io("can't write", split))?;
+        let mut bytes = HEAD.to_vec();
+        bytes.extend_from_slice(format!("{:08x}\n", crc32fast::hash(&packed)).as_bytes());
+        bytes.extend_from_slice(&packed);
+        replace(split, NAME, &bytes)
+    }
+
+    fn load(split: &Path) -> Carried {
+        match fs::read(split.join(NAME)) {
+            Ok(bytes) => Self::read(&bytes).map_or(Carried::Damaged, |it| Carried::Sound(Box::new(it))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Carried::Nothing,
+            Err(error) => {
+                tracing::error!(path = %split.display(), %error, "what a split carries of the manifest can't be read");
+                Carried::Damaged
+            }
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (crc, packed) = bytes.strip_prefix(HEAD)?.split_at_checked(9)?;
+        let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?.strip_suffix('\n')?, 16).ok()?;
+        if crc32fast::hash(packed) != crc {
+            return None;
+        }
+        let size = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
+        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BYTES)?;
+        serde_json::from_slice(&zstd::bulk::decompress(packed, size).ok()?).ok()
+    }
+}
+
+impl Store {
+    /// Lets splits carry what the next manifest says, before it counts.
+    pub(super) fn carry(&self, manifest: &Manifest, next: &Manifest) -> Result<(), IndexError> {
+        let is_in = |manifest: &Manifest, id: u64| manifest.splits.iter().any(|entry| entry.id == id);
+        let mut fresh = next.splits.iter().filter(|entry| !is_in(manifest, entry.id)).peekable();
+        if fresh.peek().is_none() {
+            // One that is about to be set aside may have no folder.
+            let newest = next.splits.iter().filter(|entry| self.split_path(entry.id).is_dir());
+            return newest
+                .max_by_key(|entry| entry.id)
+                .map_or(Ok(()), |entry| Resume::new(entry, next).store(&self.split_path(entry.id)));
+        }
+        for entry in fresh {
+            let of = |id: u64| entry.ancestors.iter().any(|(first, last)| (*first..=*last).contains(&id));
+            let mut latest: Option<Manifest> = None;
+            for gone in manifest.splits.iter().filter(|gone| of(gone.id)) {
+                if let Carried::Sound(resume) = Resume::load(&self.split_path(gone.id))
+                    && latest.as_ref().is_none_or(|latest| latest.generation < resume.manifest.generation)
+                {
+                    latest = Some(resume.manifest);
+                }
+            }
+            let resume = Resume::new(entry, latest.as_ref().unwrap_or(next));
+            resume.store(&self.split_path(entry.id))?;
+        }
+        Ok(())
+    }
+}
+
+/// Splits that are listed and must be set aside, and why.
+type Broken = Vec<(u64, IndexError)>;
+
+/// The manifest of a directory, as whole as it can be had, and durable.
+pub fn manifest(directory: &Path) -> Result<(Manifest, Broken), IndexError> {
+    let (mut manifest, mut is_whole, broken) = match Manifest::load(directory)? {
+        Loaded::Whole(manifest) => (manifest, true, Vec::new()),
+        Loaded::Half(manifest) => (manifest, false, Vec::new()),
+        Loaded::Lost => {
+            let (manifest, broken) = derive(&directory.join("splits"))?;
+            tracing::error!(
+                splits = manifest.splits.len(),
+                "manifest of the logs is lost and was put together from what the splits carry"
+            );
+            (manifest, false, broken)
+        }
+    };
+    if manifest.store.is_empty() {
+        manifest.store = format!("{:016x}", RandomState::new().build_hasher().finish());
+        is_whole = false;
+    }
+    if !is_whole {
+        manifest.store(directory)?;
+    }
+    // Of versions whose splits carried nothing.
+    for entry in &manifest.splits {
+        let path = directory.join("splits").join(entry.id.to_string());
+        if path.is_dir() && !path.join(NAME).exists() {
+            Resume::new(entry, &manifest).store(&path)?;
+        }
+    }
+    Ok((manifest, broken))
+}
+
+/// Puts the manifest together.
+fn derive(splits: &Path) -> Result<(Manifest, Broken), IndexError> {
+    let (mut found, mut damaged, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for id in numbered(splits)? {
+        match Resume::load(&splits.join(id.to_string())) {
+            Carried::Sound(resume) if resume.entry.id == id => found.push(*resume),
+            Carried::Sound(_) | Carried::Damaged => damaged.push(id),
+            Carried::Nothing => bare.push(id),
+        }
+    }
+    if found.is_empty() {
+        bare.extend(damaged);
+        return Ok((adopt(splits, bare), Vec::new()));
+    }
+    let mut broken = Vec::new();
+    let mut manifest = choose(found, |id| match Split::open(id, &splits.join(id.to_string())) {
+        Ok(_) => true,
+        Err(error) => {
+            broken.push((id, error));
+            false
+        }
+    });
+    for id in damaged {
+        let what = "the manifest is lost, and what this split carries of it is damaged".into();
+        broken.push((id, IndexError::Damaged { split: id, what }));
+    }
+    // Listed, so that they can be set aside.
+    manifest.splits.extend(broken.iter().map(|(id, _)| SplitEntry { id: *id, ..SplitEntry::default() }));
+    let last = manifest.splits.iter().flat_map(SplitEntry::family).map(|(_, last)| last).max();
+    manifest.next = manifest.next.max(last.map_or(0, |last| last + 1)) + LEFT_OUT;
+    Ok((manifest, broken))
+}
+
+/// The splits that count and where reading stands. `is_sound` is asked of each that would count.
+fn choose(mut found: Vec<Resume>, mut is_sound: impl FnMut(u64) -> bool) -> Manifest {
+    found.sort_by_key(|resume| std::cmp::Reverse(resume.entry.id));
+    let latest = found.iter().map(|resume| &resume.manifest).max_by_key(|manifest| manifest.generation);
+    // Names and orders are right also when the split that has them isn't.
+    let mut manifest = latest.cloned().unwrap_or_default();
+    (manifest.streams, manifest.wal) = Default::default();
+    let mut stands = None;
+    let mut taken: Vec<(u64, u64)> = Vec::new();
+    for Resume { entry, manifest: state } in found {
+        let has_part =
+            |(first, last): (u64, u64)| taken.iter().any(|taken| taken.0 <= last && first <= taken.1);
+        if entry.family().any(has_part) || !is_sound(entry.id) {
+            continue;
+        }
+        taken.extend(entry.family());
+        manifest.splits.push(entry);
+        if stands.is_none_or(|generation| generation < state.generation) {
+            stands = Some(state.generation);
+            (manifest.streams, manifest.wal) = (state.streams, state.wal);
+        }
+    }
+    manifest.splits.reverse();
+    manifest
+}
+
+/// Splits of a version that carried nothing: all there are, and reading begins anew.
+fn adopt(splits: &Path, ids: Vec<u64>) -> Manifest {
+    let entry = |id: u64| {
+        let path = splits.join(id.to_string());
+        let mut entry = SplitEntry { id, created: time::now(), ..SplitEntry::default() };
+        if let Ok(split) = Split::open(id, &path) {
+            entry.records = split.blocks().iter().map(|block| u64::from(block.head.count)).sum();
+            entry.raw_bytes = split.blocks().iter().map(|block| block.head.raw_bytes).sum();
+            entry.disk_bytes = bytes_below(&path).unwrap_or(0);
+        }
+        entry
+    };
+    let next = ids.iter().max().map_or(0, |id| id + 1);
+    Manifest { next, splits: ids.into_iter().map(entry).collect(), ..Manifest::default() }
+}
+
+fn bytes_below(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        bytes +=
+            if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::Mark;
+
+    fn resume(id: u64, ancestors: &[(u64, u64)], generation: u64) -> Resume {
+        let entry = SplitEntry { id, ancestors: ancestors.to_vec(), ..SplitEntry::default() };
+        let wal = Mark { number: generation, next_seq: 0 };
+        Resume { entry, manifest: Manifest { generation, wal, next: id + 1, ..Manifest::default() } }
+    }
+
+    #[test]
+    fn records_count_once_and_reading_stands_where_sound_splits_say() {
+        let check = |found: &[Resume], broken: &[u64], expected: &[u64], stands: u64| {
+            let chosen = choose(found.to_vec(), |id| !broken.contains(&id));
+            let ids: Vec<u64> = chosen.splits.iter().map(|entry| entry.id).collect();
+            assert_eq!((ids.as_slice(), chosen.wal.number), (expected, stands));
+        };
+        let (one, two, three) = (resume(1, &[], 10), resume(2, &[], 20), resume(3, &[], 30));
+        let all = [one.clone(), two.clone(), three.clone()];
+        check(&[], &[], &[], 0);
+        check(&all, &[], &[1, 2, 3], 30);
+        check(&all, &[3], &[1, 2], 20);
+        check(&all, &[1], &[2, 3], 30);
+        check(&all, &[1, 2, 3], &[], 0);
+        // A merge, with what it was made of still there.
+        let merged = resume(4, &[(1, 2)], 20);
+        check(&[merged.clone(), one.clone(), two.clone(), three.clone()], &[], &[3, 4], 30);
+        check(&[merged.clone(), one, two, three], &[4], &[1, 2, 3], 30);
+        // A merge that didn't count and one after it.
+        check(&[resume(5, &[(1, 1), (3, 3)], 30), merged, resume(2, &[], 20)], &[], &[2, 5], 30);
+    }
+
+    #[test]
+    fn what_was_carried_is_read_again_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let given = resume(7, &[(1, 3)], 9);
+        given.store(folder.path()).expect("written");
+        let bytes = fs::read(folder.path().join(NAME)).expect("read");
+        assert_eq!(Resume::read(&bytes), Some(given));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(Resume::read(&changed), None, "byte {at}");
+            assert_eq!(Resume::read(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+}
