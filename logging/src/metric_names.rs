@@ -60,6 +60,10 @@ pub struct Metrics {
     /// Requests, or records where the protocol answers for each.
     pub door_refused: Family<Refused, Counter>,
     pub door_capped: Family<Capped, Counter>,
+    pub waiting_pods: Gauge,
+    pub waiting_bytes: Gauge,
+    pub waiting_lost: Counter,
+    pub unanswered: Gauge,
     pub wal_failures: Counter,
     pub wal_lost: Counter,
     pub wal_bytes: Gauge,
@@ -126,6 +130,19 @@ impl Metrics {
             commit_failures: counter(
                 "tiphys_logs_commit_failures",
                 "Commits that failed and are tried again",
+            ),
+            waiting_pods: gauge(
+                "tiphys_logs_waiting_pods",
+                "Pods whose log files are not read before it is known what they and their namespaces say of them",
+            ),
+            waiting_bytes: gauge("tiphys_logs_waiting_bytes", "Bytes of log files that wait so"),
+            waiting_lost: counter(
+                "tiphys_logs_waiting_lost_bytes",
+                "Bytes of deleted log files that waited so and were let go",
+            ),
+            unanswered: gauge(
+                "tiphys_logs_waiting_questions",
+                "Questions for a Pod or namespace that the API server hasn't answered yet",
             ),
             wal_failures: counter(
                 "tiphys_logs_wal_failures",

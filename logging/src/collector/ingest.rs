@@ -9,10 +9,11 @@
 use std::{sync::Arc, time::Duration};
 
 use tiphys_lifecycle::CancellationToken;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use super::{
     intake::{Arrival, Arrivals},
+    known::Known,
     policies::Policies,
 };
 use crate::{
@@ -39,6 +40,10 @@ pub struct Ingest {
     metrics: Metrics,
     tailer: Tailer,
     policies: Policies,
+    /// Says of which Pods it is known what is to become of their lines; without it all are read.
+    known: Option<Known>,
+    /// The directories of those.
+    released: (mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>),
     arrivals: Arrivals,
     commit_after: Duration,
     /// When the next commit is due; `None` while everything is durable.
@@ -58,16 +63,20 @@ impl Ingest {
         hub: Arc<TailHub>,
         metrics: Metrics,
         tailer: Tailer,
-        policies: Policies,
+        known: Option<Known>,
         arrivals: Arrivals,
         commit_after: Duration,
     ) -> Self {
+        let policies = Policies::new(store.clone(), metrics.clone());
+        let tailer = if known.is_some() { tailer.holding_unknown() } else { tailer };
         Self {
             store,
             hub,
             metrics,
             tailer,
             policies,
+            known,
+            released: mpsc::unbounded_channel(),
             arrivals,
             commit_after,
             due: None,
@@ -87,9 +96,7 @@ impl Ingest {
         loop {
             let may_take = !self.is_stalled();
             let may_read = self.tailer.has_more() && may_take;
-            let waited = self.policies.due();
-            // What waits for its Pod does so for a moment only, and a commit would cut it short.
-            let due = self.due.filter(|_| self.commit.is_none() && waited.is_none());
+            let due = self.due.filter(|_| self.commit.is_none());
             tokio::select! {
                 () = token.cancelled() => break,
                 changes = watcher.changes() => match changes {
@@ -107,8 +114,7 @@ impl Ingest {
                 },
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
-                () = at(waited) => self.known()?,
-                () = self.store.pods().news(), if waited.is_some() => self.known()?,
+                Some(pod) = self.released.1.recv() => self.tailer.release(&pod),
                 () = std::future::ready(()), if may_read => {}
             }
             self.read()?;
@@ -130,6 +136,7 @@ impl Ingest {
                 Turn::Idle => break,
             }
         }
+        self.ask();
         if self.tailer.take_vanished() {
             self.due_by(VANISHED.min(self.commit_after));
         }
@@ -148,10 +155,16 @@ impl Ingest {
         self.tailer.tick().into_iter().try_for_each(|batch| self.append(batch))
     }
 
-    /// Records whose Pods have become known, or never do.
-    fn known(&mut self) -> Result<(), IndexError> {
-        let batches = self.policies.take_due();
-        self.index(batches)
+    /// Asks what is to become of the lines of Pods that are new.
+    fn ask(&mut self) {
+        let Some(known) = &self.known else { return };
+        for (directory, owner) in self.tailer.take_asked() {
+            known.ask(directory, owner, self.released.0.clone());
+        }
+        let (pods, bytes) = self.tailer.waiting();
+        self.metrics.waiting_pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        self.metrics.waiting_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.waiting_lost.inc_by(self.tailer.take_lost());
     }
 
     /// The checkpoints that cover exactly what was appended.
@@ -159,8 +172,8 @@ impl Ingest {
         while let Some(batch) = self.tailer.take_left_over() {
             self.append(batch)?;
         }
-        let batches = self.policies.take_all();
-        self.index(batches)?;
+        let notes = self.policies.take_notes();
+        self.index(notes)?;
         Ok(self.tailer.checkpoints())
     }
 
@@ -170,18 +183,19 @@ impl Ingest {
         let cut = batch.records.iter().filter(|record| record.body.len() > crate::parse::MAX_BODY).count();
         self.metrics.cut_records.inc_by(cut as u64);
         self.due_by(self.commit_after);
-        let batches = self.policies.take(batch);
-        self.index(batches)
+        let batch = self.policies.take(batch, None);
+        self.index(batch)
     }
 
-    fn index(&self, batches: Vec<Batch>) -> Result<(), IndexError> {
+    fn index(&self, batches: impl IntoIterator<Item = Batch>) -> Result<(), IndexError> {
         batches.into_iter().try_for_each(|batch| {
             self.hub.publish(&batch);
             self.store.append(batch)
         })
     }
 
-    /// Records that came by a door: they are in the write-ahead log already.
+    /// Records that came by a door: they are in the write-ahead log already, as their namespace
+    /// wants them.
     fn take_in(&mut self, arrival: Arrival) -> Result<(), IndexError> {
         for stream in arrival.streams {
             let (info, pods) = (stream.info, self.store.pods());
@@ -195,8 +209,7 @@ impl Ingest {
                 ..PodMeta::default()
             };
             pods.update(&info.uid, meta.clone());
-            let batches = self.policies.take(Batch { info: info.clone(), records: stream.records });
-            self.index(batches)?;
+            self.index([Batch { info: info.clone(), records: stream.records }])?;
             // Upkeep may have forgotten it while it had no record.
             self.store.pods().update(&info.uid, meta);
         }
@@ -260,11 +273,14 @@ impl Ingest {
             return;
         }
         let store = self.store.clone();
+        // What is still to be read of a Pod that is gone needs its labels and its rules.
+        let read = self.tailer.streams().map(|info| (info.uid.clone(), info.namespace.clone()));
+        let read: Vec<_> = read.collect();
         self.upkeep = Some(tokio::task::spawn_blocking(move || {
             let result = store.expire().and_then(|()| {
                 // What is to be gone first, and what was ordered to go meanwhile.
                 while store.purge()? || store.merge()? {}
-                store.forget_gone();
+                store.forget_gone(&read);
                 Ok(())
             });
             if let Err(error) = result {
@@ -332,7 +348,7 @@ async fn finished(commit: &mut Option<Commit>) -> Result<Covered, IndexError> {
     })
 }
 
-async fn at(due: Option<Instant>) {
+pub async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,

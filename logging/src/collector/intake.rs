@@ -1,7 +1,8 @@
 //! From the doors into the store, by way of the disk.
 //!
 //! ```text
-//! parcels (a request's records) -> number them -> write-ahead log, one fsync for all that wait
+//! parcels (a request's records) -> number them -> what their namespace wants of them
+//!                               -> write-ahead log, one fsync for all that wait
 //!                               -> the appending task -> the sender is told
 //! ```
 //!
@@ -12,18 +13,28 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tiphys_lifecycle::CancellationToken;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::policies::Policies;
 
 use crate::{
     doors::{Hold, Parcel, Refusal},
     metric_names::Metrics,
-    wal::{self, Entry, Mark, Pushed, Wal, WalError},
+    record::Labels,
+    tail::Batch,
+    time,
+    wal::{self, Contents, Entry, Mark, Pushed, Wal, WalError},
 };
 
 /// Parcels that are written with one fsync.
 const GROUP: usize = 64;
 /// Entries that wait for the appending task.
 const WAITING: usize = 16;
+/// A note of what was left out comes so long after it, if no record comes.
+const NOTES: std::time::Duration = std::time::Duration::from_secs(1);
 /// Streams whose next number is remembered one by one.
 const STREAMS: usize = 20_000;
 
@@ -58,21 +69,38 @@ pub struct Arrivals {
 /// The task between the doors and the appending one.
 pub struct Intake {
     /// Away only while a blocking thread has it.
-    wal: Option<Wal>,
+    desk: Option<Desk>,
     parcels: mpsc::Receiver<Parcel>,
     arrivals: mpsc::Sender<Arrival>,
     covered: watch::Receiver<u64>,
     numbers: Numbers,
+    /// When notes of what was left out are due.
+    notes: Option<Instant>,
     metrics: Metrics,
+}
+
+/// What is worked with on blocking threads.
+struct Desk {
+    wal: Wal,
+    policies: Policies,
+    /// Of the streams that a note may come of.
+    labels: HashMap<String, Labels>,
 }
 
 impl Intake {
     /// `mark` is where the store stands.
-    pub fn new(wal: Wal, mark: Mark, parcels: mpsc::Receiver<Parcel>, metrics: Metrics) -> (Self, Arrivals) {
+    pub fn new(
+        wal: Wal,
+        policies: Policies,
+        mark: Mark,
+        parcels: mpsc::Receiver<Parcel>,
+        metrics: Metrics,
+    ) -> (Self, Arrivals) {
         let (arrivals, receiver) = mpsc::channel(WAITING);
         let (sender, covered) = watch::channel(mark.number);
         let numbers = Numbers { next: HashMap::new(), floor: mark.next_seq };
-        let intake = Self { wal: Some(wal), parcels, arrivals, covered, numbers, metrics };
+        let desk = Some(Desk { wal, policies, labels: HashMap::new() });
+        let intake = Self { desk, parcels, arrivals, covered, numbers, notes: None, metrics };
         (intake, Arrivals { receiver, covered: sender })
     }
 
@@ -89,6 +117,9 @@ impl Intake {
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
                 Ok(()) = self.covered.changed() => self.forget().await?,
+                () = super::ingest::at(self.notes) => if !self.write_notes().await? {
+                    return Ok(());
+                },
                 taken = self.parcels.recv_many(&mut group, GROUP), if open => {
                     // Without a door there still is what was left to be covered.
                     open = taken > 0;
@@ -102,9 +133,13 @@ impl Intake {
 
     /// What an earlier process acknowledged.
     async fn take_left(&mut self) -> Result<(), WalError> {
-        while let Some(entries) = self.with_wal(Wal::read_left).await?? {
+        while let Some(entries) = self.with_desk(|desk| desk.wal.read_left()).await?? {
             for Entry { number, payload } in entries {
-                let Ok(streams) = wal::read_entry(&payload) else {
+                let read = self.with_desk(move |desk| {
+                    let Contents { streams, is_judged } = wal::read_entry(&payload)?;
+                    Ok::<_, wal::BadEntry>(if is_judged { streams } else { desk.redact(streams) })
+                });
+                let Ok(streams) = read.await? else {
                     tracing::error!(number, "an entry of the write-ahead log is of no version that is known");
                     self.metrics.wal_lost.inc();
                     continue;
@@ -127,13 +162,19 @@ impl Intake {
         for parcel in &mut parcels {
             self.numbers.give(&mut parcel.streams);
         }
-        let (written, parcels, bytes) = self
-            .with_wal(move |wal| {
+        let (written, parcels, bytes, is_idle) = self
+            .with_desk(move |desk| {
+                for parcel in &mut parcels {
+                    parcel.streams = desk.judge(std::mem::take(&mut parcel.streams));
+                }
                 let payloads: Vec<_> =
                     parcels.iter().map(|parcel| wal::write_entry(&parcel.streams)).collect();
-                (wal.write(&payloads), parcels, wal.bytes())
+                (desk.wal.write(&payloads), parcels, desk.wal.bytes(), desk.policies.is_idle())
             })
             .await?;
+        if !is_idle {
+            self.notes.get_or_insert_with(|| Instant::now() + NOTES);
+        }
         self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         let first = match written {
             Ok(first) => first,
@@ -153,6 +194,30 @@ impl Intake {
         Ok(true)
     }
 
+    /// Writes what is to be said of what was left out. False when nobody takes it.
+    async fn write_notes(&mut self) -> Result<bool, WalError> {
+        let (streams, written, is_idle) = self
+            .with_desk(|desk| {
+                let streams = desk.notes();
+                let written = (!streams.is_empty()).then(|| desk.wal.write(&[wal::write_entry(&streams)]));
+                (streams, written, desk.policies.is_idle())
+            })
+            .await?;
+        self.notes = (!is_idle).then(|| Instant::now() + NOTES);
+        match written {
+            None => Ok(true),
+            Some(Ok(number)) => {
+                let mark = Mark { number, next_seq: self.numbers.floor };
+                Ok(self.arrivals.send(Arrival { streams, mark, receipt: None }).await.is_ok())
+            }
+            // The counters have it all the same.
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a note of what was left out can't be made durable");
+                Ok(true)
+            }
+        }
+    }
+
     fn refuse(&self, parcels: Vec<Parcel>, error: &WalError) {
         self.metrics.wal_failures.inc();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -166,28 +231,64 @@ impl Intake {
     async fn forget(&mut self) -> Result<(), WalError> {
         let covered = *self.covered.borrow_and_update();
         let bytes = self
-            .with_wal(move |wal| {
-                wal.forget(covered);
-                wal.bytes()
+            .with_desk(move |desk| {
+                desk.wal.forget(covered);
+                desk.wal.bytes()
             })
             .await?;
         self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         Ok(())
     }
 
-    /// Uses the log on a blocking thread.
-    async fn with_wal<T: Send + 'static>(
+    /// Works with the log on a blocking thread.
+    async fn with_desk<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Wal) -> T + Send + 'static,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
     ) -> Result<T, WalError> {
-        let mut wal = self.wal.take().expect("it is back after each use, and lost only with this task");
+        let mut desk = self.desk.take().expect("it is back after each use, and lost only with this task");
         let done = tokio::task::spawn_blocking(move || {
-            let result = work(&mut wal);
-            (wal, result)
+            let result = work(&mut desk);
+            (desk, result)
         });
-        let (wal, result) = done.await.map_err(WalError::BrokeOff)?;
-        self.wal = Some(wal);
+        let (desk, result) = done.await.map_err(WalError::BrokeOff)?;
+        self.desk = Some(desk);
         Ok(result)
+    }
+}
+
+impl Desk {
+    /// What their namespaces want of records: from here on nothing else is anywhere.
+    fn judge(&mut self, streams: Vec<Pushed>) -> Vec<Pushed> {
+        let now = time::now();
+        let mut judged = Vec::with_capacity(streams.len());
+        for Pushed { info, labels, records } in streams {
+            let taken = self.policies.take(Batch { info: info.clone(), records }, Some(now));
+            if !self.policies.is_idle() {
+                self.labels.insert(info.uid.clone(), labels.clone());
+            }
+            judged.extend(taken.map(|batch| Pushed { info, labels, records: batch.records }));
+        }
+        judged
+    }
+
+    /// Records that an earlier version wrote as they came.
+    fn redact(&mut self, streams: Vec<Pushed>) -> Vec<Pushed> {
+        let redacted = streams.into_iter().map(|Pushed { info, labels, records }| {
+            let mut batch = Batch { info: info.clone(), records };
+            self.policies.redact(&mut batch);
+            Pushed { info, labels, records: batch.records }
+        });
+        redacted.collect()
+    }
+
+    /// What is to be said of records that were left out.
+    fn notes(&mut self) -> Vec<Pushed> {
+        let mut labels = std::mem::take(&mut self.labels);
+        let notes = self.policies.take_notes().into_iter().map(|Batch { info, records }| {
+            let labels = labels.remove(&info.uid).unwrap_or_default();
+            Pushed { info, labels, records }
+        });
+        notes.collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! ingest  tail -> store -> commit, acknowledge, merge, expire      one task
 //! intake  doors -> write-ahead log -> ingest                       one task
 //! pods    Pods' and namespaces' metadata, when there is a client   two tasks
+//! known   whose metadata is known, so that lines may be read       one task
 //! serve   search and tail over HTTP                                one task
 //! ```
 //!
@@ -12,10 +13,13 @@
 
 mod ingest;
 mod intake;
+mod known;
 mod pods;
 mod policies;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+pub use known::Known;
 
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
@@ -138,19 +142,17 @@ pub async fn run_with(
     let (hub, metrics) = (Arc::new(TailHub::default()), Metrics::new());
     let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config, tasks);
     tasks.spawn("log search", OnError::Stop, async move { axum::serve(listener, service.router()).await });
-    let policies = policies::Policies::new(store.clone(), metrics.clone(), client.is_some());
-    if let Some(client) = client {
-        pods::follow(client, &config.node_name, store.clone(), tasks);
-    }
+    let known = client.map(|client| follow(client, &config.node_name, &store, &metrics, tasks));
 
     let (inlet, parcels) = Inlet::new();
-    let (intake, arrivals) = intake::Intake::new(wal, store.mark(), parcels, metrics.clone());
+    let policies = policies::Policies::new(store.clone(), metrics.clone());
+    let (intake, arrivals) = intake::Intake::new(wal, policies, store.mark(), parcels, metrics.clone());
     let ingest = ingest::Ingest::new(
         store.clone(),
         hub.clone(),
         metrics.clone(),
         tailer,
-        policies,
+        known.clone(),
         arrivals,
         config.commit_after,
     );
@@ -158,12 +160,27 @@ pub async fn run_with(
     tasks.spawn_draining("log intake", OnError::Stop, |token| intake.run(token));
     let doors = match gate {
         Some(gate) => {
-            doors::open(&config.doors, gate, inlet, &config.node_name, metrics.clone(), tasks).await?
+            doors::open(&config.doors, gate, known, inlet, &config.node_name, metrics.clone(), tasks).await?
         }
         None => Open::default(),
     };
     tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
     Ok(Running { address, store, hub, metrics, doors })
+}
+
+/// Keeps up with what Pods and namespaces say.
+fn follow(
+    client: kube::Client,
+    node: &str,
+    store: &Arc<Store>,
+    metrics: &Metrics,
+    tasks: &Tasks,
+) -> known::Known {
+    let (ready, is_ready) = tokio::sync::watch::channel(false);
+    pods::follow(client.clone(), node, store.clone(), ready, tasks);
+    let known = known::Known::start(client.clone(), store.clone(), is_ready, metrics.clone(), tasks);
+    pods::follow_namespaces(client, known.rules().clone(), store.clone(), tasks);
+    known
 }
 
 #[cfg(test)]

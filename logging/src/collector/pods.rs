@@ -5,24 +5,32 @@ use std::{convert::Infallible, sync::Arc};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::{Api, ResourceExt, runtime::watcher};
+use kube::{Api, runtime::watcher};
 use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::{OnError, Tasks};
+use tokio::sync::watch;
 
+use super::known::Rules;
 use crate::{
-    index::{NamespaceMeta, PodMeta, Store},
+    index::{PodMeta, Store},
     policy,
 };
 
-/// Keeps the store's tables up to date until `tasks` stops.
-pub fn follow(client: kube::Client, node: &str, store: Arc<Store>, tasks: &Tasks) {
-    follow_namespaces(client.clone(), store.clone(), tasks);
+/// Keeps the table of Pods up to date until `tasks` stops; `ready` becomes true with the first list.
+pub fn follow(
+    client: kube::Client,
+    node: &str,
+    store: Arc<Store>,
+    ready: watch::Sender<bool>,
+    tasks: &Tasks,
+) {
     let on_node = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
     let cache = Cache::start(tasks, Api::<Pod>::all(client), on_node);
     tasks.spawn("log metadata", OnError::Log, async move {
         let mut changes = std::pin::pin!(cache.changes());
         cache.ready().await;
         sync(&store, &cache.list());
+        ready.send_replace(true);
         while let Some(change) = changes.next().await {
             match change {
                 Change::Applied(pod) => update(&store, &pod, false),
@@ -35,26 +43,19 @@ pub fn follow(client: kube::Client, node: &str, store: Arc<Store>, tasks: &Tasks
     });
 }
 
-fn follow_namespaces(client: kube::Client, store: Arc<Store>, tasks: &Tasks) {
+/// The same for the table of namespaces.
+pub fn follow_namespaces(client: kube::Client, rules: Arc<Rules>, store: Arc<Store>, tasks: &Tasks) {
     let cache = Cache::start(tasks, Api::<Namespace>::all(client), watcher::Config::default());
-    let update = |store: &Store, namespace: &Namespace, gone| {
-        let meta = NamespaceMeta { annotations: policy::own(namespace.annotations()), gone };
-        store.namespace_table().update(&namespace.name_any(), meta);
-    };
-    let sync = move |store: &Store, namespaces: &[Arc<Namespace>]| {
-        namespaces.iter().for_each(|namespace| update(store, namespace, false));
-        store.namespace_table().mark_gone_except(&namespaces.iter().map(|it| it.name_any()).collect());
-    };
     tasks.spawn("log policies", OnError::Log, async move {
         let mut changes = std::pin::pin!(cache.changes());
         cache.ready().await;
-        sync(&store, &cache.list());
+        rules.saw_all(&cache.list());
         store.refresh_floors();
         while let Some(change) = changes.next().await {
             match change {
-                Change::Applied(namespace) => update(&store, &namespace, false),
-                Change::Deleted(namespace) => update(&store, &namespace, true),
-                Change::Resync => sync(&store, &cache.list()),
+                Change::Applied(namespace) => rules.saw(&namespace, false),
+                Change::Deleted(namespace) => rules.saw(&namespace, true),
+                Change::Resync => rules.saw_all(&cache.list()),
             }
             store.refresh_floors();
         }
@@ -75,13 +76,14 @@ fn update(store: &Store, pod: &Pod, gone: bool) {
 
 /// The UID in the name of the Pod's log folder: a static Pod's is that of its
 /// file, not of its mirror.
-fn uid(pod: &Pod) -> Option<&String> {
+pub fn uid(pod: &Pod) -> Option<&String> {
     let annotations = pod.metadata.annotations.as_ref();
     let of_file = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.hash"));
     of_file.or(pod.metadata.uid.as_ref())
 }
 
-fn meta(pod: &Pod) -> PodMeta {
+/// What the table has of a Pod.
+pub fn meta(pod: &Pod) -> PodMeta {
     let metadata = &pod.metadata;
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.controller == Some(true));

@@ -1,18 +1,12 @@
-//! What namespaces and Pods said of their logs, carried out on the way from the
-//! tailer into the store: some records are left out, some are redacted, all of it
-//! is counted.
+//! What namespaces and Pods said of their logs, carried out on the way into the store:
+//! some records are left out, some are redacted, all of it is counted.
 //!
-//! Records of a Pod that isn't known yet wait a moment for what it says, because a
-//! redaction rule must hold from the first line: [`GRACE`], and [`MAX_WAITING`] bytes
-//! in all. Whoever takes a checkpoint takes what waits first.
+//! There is one for what is read of files, and one for what comes by doors, which
+//! works before anything is on disk. Both count on it that the tables know whose
+//! records these are: [`super::known`] sees to that. Whoever takes a checkpoint takes
+//! the notes of what was left out first.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
-
-use tokio::time::Instant;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     index::{NamespaceMeta, PodMeta, Store},
@@ -22,25 +16,12 @@ use crate::{
     tail::Batch,
 };
 
-/// How long records wait for their Pod to be known.
-const GRACE: Duration = Duration::from_secs(2);
-/// Bytes of bodies that wait.
-const MAX_WAITING: usize = 4 << 20;
-/// Pods of which is remembered that they don't become known.
-const MAX_GIVEN_UP: usize = 10_000;
-
 /// The policies of the node's streams.
 pub struct Policies {
     store: Arc<Store>,
     metrics: Metrics,
     /// Streams with a policy, by key. Most have none and are not in here.
     streams: HashMap<String, Stream>,
-    /// Pods become known, by the API.
-    waits: bool,
-    waiting: HashMap<String, Waiting>,
-    waiting_bytes: usize,
-    /// Pods that didn't become known in time.
-    given_up: HashSet<String>,
 }
 
 struct Stream {
@@ -53,65 +34,19 @@ struct Stream {
     seen: bool,
 }
 
-struct Waiting {
-    until: Instant,
-    batches: Vec<Batch>,
-}
-
 impl Policies {
-    /// `waits`: whether Pods become known, so that it makes sense to wait for them.
-    pub fn new(store: Arc<Store>, metrics: Metrics, waits: bool) -> Self {
-        Self {
-            store,
-            metrics,
-            streams: HashMap::new(),
-            waits,
-            waiting: HashMap::new(),
-            waiting_bytes: 0,
-            given_up: HashSet::new(),
-        }
+    pub fn new(store: Arc<Store>, metrics: Metrics) -> Self {
+        Self { store, metrics, streams: HashMap::new() }
     }
 
-    /// What may be indexed now of a stream's next records.
-    pub fn take(&mut self, batch: Batch) -> Vec<Batch> {
-        let uid = &batch.info.uid;
-        if !self.waits || self.given_up.contains(uid) || self.store.pods().get(uid).is_some() {
-            let mut batches = self.release(&batch.info.uid.clone());
-            batches.push(batch);
-            return batches.into_iter().filter_map(|batch| self.apply(batch)).collect();
-        }
-        self.waiting_bytes += bytes(&batch);
-        let until = Instant::now() + GRACE;
-        let waiting =
-            self.waiting.entry(uid.clone()).or_insert_with(|| Waiting { until, batches: Vec::new() });
-        waiting.batches.push(batch);
-        if self.waiting_bytes > MAX_WAITING { self.take_all() } else { Vec::new() }
+    /// Nothing is remembered of any stream.
+    pub fn is_idle(&self) -> bool {
+        self.streams.is_empty()
     }
 
-    /// When records have waited long enough.
-    pub fn due(&self) -> Option<Instant> {
-        self.waiting.values().map(|waiting| waiting.until).min()
-    }
-
-    /// The records of Pods that have become known, or have been waited for long enough.
-    pub fn take_due(&mut self) -> Vec<Batch> {
-        let now = Instant::now();
-        let is_due =
-            |uid: &str, waiting: &Waiting| waiting.until <= now || self.store.pods().get(uid).is_some();
-        let due: Vec<String> = self
-            .waiting
-            .iter()
-            .filter(|(uid, waiting)| is_due(uid, waiting))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        due.iter().flat_map(|uid| self.let_go(uid)).collect()
-    }
-
-    /// Everything that waits, and the notes of what was left out: all that a
-    /// checkpoint covers.
-    pub fn take_all(&mut self) -> Vec<Batch> {
-        let uids: Vec<String> = self.waiting.keys().cloned().collect();
-        let mut batches: Vec<Batch> = uids.iter().flat_map(|uid| self.let_go(uid)).collect();
+    /// The notes of what was left out since the last time: all that a checkpoint covers.
+    pub fn take_notes(&mut self) -> Vec<Batch> {
+        let mut batches = Vec::new();
         self.streams.retain(|_, stream| {
             let notes: Vec<Record> = stream.limiter.end(&stream.policy).into_iter().collect();
             if !notes.is_empty() {
@@ -122,24 +57,20 @@ impl Policies {
         batches
     }
 
-    fn let_go(&mut self, uid: &str) -> Vec<Batch> {
-        if self.store.pods().get(uid).is_none() {
-            if self.given_up.len() >= MAX_GIVEN_UP {
-                self.given_up.clear();
+    /// The batch with what must not be read replaced, and nothing left out: records that were
+    /// taken before rules were applied on the way in.
+    pub fn redact(&mut self, batch: &mut Batch) {
+        let Some(stream) = self.stream(batch) else { return };
+        for record in &mut batch.records {
+            if let Some(body) = stream.policy.redaction.apply(&record.body) {
+                record.body = body.into();
             }
-            self.given_up.insert(uid.to_owned());
         }
-        let batches = self.release(uid);
-        batches.into_iter().filter_map(|batch| self.apply(batch)).collect()
     }
 
-    fn release(&mut self, uid: &str) -> Vec<Batch> {
-        let batches = self.waiting.remove(uid).map(|waiting| waiting.batches).unwrap_or_default();
-        self.waiting_bytes -= batches.iter().map(bytes).sum::<usize>();
-        batches
-    }
-
-    fn apply(&mut self, mut batch: Batch) -> Option<Batch> {
+    /// What may be indexed of a stream's next records. `arrival` is when they came, if somebody
+    /// sent them: who sends may write any time into a record.
+    pub fn take(&mut self, mut batch: Batch, arrival: Option<i64>) -> Option<Batch> {
         let metrics = self.metrics.clone();
         let Some(stream) = self.stream(&batch) else { return Some(batch) };
         let namespace = &batch.info.namespace;
@@ -152,7 +83,8 @@ impl Policies {
         }
         let mut kept = Vec::with_capacity(batch.records.len());
         for mut record in batch.records {
-            match stream.limiter.judge(&stream.policy, &record, &mut kept) {
+            let at = arrival.unwrap_or(record.time);
+            match stream.limiter.judge(&stream.policy, &record, at, &mut kept) {
                 Verdict::Keep => {}
                 Verdict::Sampled => {
                     left_out("sampled").inc();
@@ -208,10 +140,6 @@ impl Policies {
     }
 }
 
-fn bytes(batch: &Batch) -> usize {
-    batch.records.iter().map(|record| record.body.len()).sum()
-}
-
 fn same<M>(a: Option<&Arc<M>>, b: Option<&Arc<M>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -253,14 +181,18 @@ mod tests {
         records.map(|record| String::from_utf8_lossy(&record.body).into_owned()).collect()
     }
 
+    fn taken(policies: &mut Policies, batch: Batch) -> Vec<String> {
+        bodies(policies.take(batch, None).as_slice())
+    }
+
     fn annotated(entries: &[(&str, &str)]) -> Annotations {
         entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn policies(waits: bool) -> (tempfile::TempDir, Policies) {
+    fn policies() -> (tempfile::TempDir, Policies) {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
-        (folder, Policies::new(Arc::new(store), Metrics::new(), waits))
+        (folder, Policies::new(Arc::new(store), Metrics::new()))
     }
 
     fn pod(policies: &Policies, name: &str, annotations: &[(&str, &str)]) {
@@ -275,21 +207,21 @@ mod tests {
 
     #[test]
     fn a_policy_holds_from_the_moment_it_is_known_and_is_counted() {
-        let (_folder, mut policies) = policies(false);
-        assert_eq!(bodies(&policies.take(batch("web", 0, &["pin=1"]))), ["pin=1"]);
+        let (_folder, mut policies) = policies();
+        assert_eq!(taken(&mut policies, batch("web", 0, &["pin=1"])), ["pin=1"]);
         namespace(&policies, &[("redact", "/pin=./")]);
-        assert_eq!(bodies(&policies.take(batch("web", 1, &["pin=2", "no"]))), ["[redacted]", "no"]);
+        assert_eq!(taken(&mut policies, batch("web", 1, &["pin=2", "no"])), ["[redacted]", "no"]);
         pod(&policies, "web", &[("rate-limit", "1")]);
-        assert_eq!(bodies(&policies.take(batch("web", 3, &["a", "b", "pin=3"]))), ["a"]);
-        let note = policies.take_all();
+        assert_eq!(taken(&mut policies, batch("web", 3, &["a", "b", "pin=3"])), ["a"]);
+        let note = policies.take_notes();
         assert_eq!(bodies(&note), ["[2 records left out: the limit is 1 a second]"]);
         assert_eq!((note[0].info.pod.as_str(), note[0].records[0].seq), ("web", 4));
         pod(&policies, "web", &[("collect", "false")]);
-        assert!(policies.take(batch("web", 6, &["c"])).is_empty());
+        assert!(policies.take(batch("web", 6, &["c"]), None).is_none());
         namespace(&policies, &[]);
         pod(&policies, "web", &[]);
-        assert_eq!(bodies(&policies.take(batch("web", 7, &["pin=4"]))), ["pin=4"]);
-        assert!(policies.take_all().is_empty());
+        assert_eq!(taken(&mut policies, batch("web", 7, &["pin=4"])), ["pin=4"]);
+        assert!(policies.take_notes().is_empty());
         let text = policies.metrics.component.render();
         for line in [
             r#"tiphys_logs_left_out_total{namespace="shop",reason="over the rate limit"} 2"#,
@@ -300,32 +232,36 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn records_wait_for_their_pod_but_not_for_ever() {
-        let (_folder, mut policies) = policies(true);
-        assert!(policies.take(batch("web", 0, &["pin=1"])).is_empty());
-        assert!(policies.take(batch("lost", 0, &["x"])).is_empty());
-        assert!(policies.take_due().is_empty());
-        pod(&policies, "web", &[("redact", "/pin=./")]);
-        policies.store.pods().news().await;
-        assert_eq!(bodies(&policies.take_due()), ["[redacted]"]);
-        assert_eq!(bodies(&policies.take(batch("web", 1, &["pin=2"]))), ["[redacted]"]);
-        tokio::time::sleep_until(policies.due().expect("one waits")).await;
-        assert_eq!(bodies(&policies.take_due()), ["x"]);
-        assert_eq!(policies.due(), None);
-        // It was given up once: its next records don't wait again.
-        assert_eq!(bodies(&policies.take(batch("lost", 1, &["y"]))), ["y"]);
+    #[test]
+    fn what_was_sent_is_limited_by_when_it_came() {
+        const SECOND: i64 = 1_000_000_000;
+        let (_folder, mut policies) = policies();
+        namespace(&policies, &[("rate-limit", "2")]);
+        // Each record claims a second of its own.
+        let claims = |seq| {
+            let mut batch = batch("web", seq, &["a", "b", "c"]);
+            batch.records.iter_mut().zip(seq as i64..).for_each(|(record, at)| record.time = at * SECOND);
+            batch
+        };
+        let mut count = |seq, arrival| {
+            let taken = policies.take(claims(seq), arrival);
+            taken.map_or(0, |batch| {
+                batch.records.iter().filter(|record| !record.body.starts_with(b"[")).count()
+            })
+        };
+        assert_eq!(
+            [count(0, Some(7 * SECOND)), count(3, Some(7 * SECOND)), count(6, Some(8 * SECOND))],
+            [2, 0, 2]
+        );
+        assert_eq!(count(9, None), 3, "a file's lines have the time of their writing");
     }
 
     #[test]
-    fn what_waits_is_bounded_in_order_and_taken_with_a_checkpoint() {
-        let (_folder, mut policies) = policies(true);
-        let large = "x".repeat(MAX_WAITING / 2);
-        assert!(policies.take(batch("a", 0, &["first", &large])).is_empty());
-        let released = policies.take(batch("a", 2, &[&large]));
-        assert_eq!(released.iter().map(|batch| batch.records[0].seq).collect::<Vec<_>>(), [0, 2]);
-        assert!(policies.take(batch("b", 0, &["b"])).is_empty());
-        assert_eq!(bodies(&policies.take_all()), ["b"]);
-        assert_eq!((policies.due(), policies.waiting_bytes), (None, 0));
+    fn what_was_taken_before_is_redacted_only() {
+        let (_folder, mut policies) = policies();
+        namespace(&policies, &[("redact", "/pin=./"), ("rate-limit", "0"), ("collect", "false")]);
+        let mut batch = batch("web", 0, &["pin=1", "b"]);
+        policies.redact(&mut batch);
+        assert_eq!(bodies(&[batch]), ["[redacted]", "b"]);
     }
 }

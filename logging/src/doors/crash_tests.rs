@@ -152,8 +152,14 @@ async fn a_disk_that_fails_is_told_to_the_sender_and_what_is_sent_again_is_there
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_33_a_collector_that_cannot_keep_up_tells_its_senders_to_wait() {
     let (inlet, mut parcels) = Inlet::new();
-    let doors =
-        Doors::new(Arc::new(ByToken), inlet, Budget::new(1 << 20), "n1", crate::metric_names::Metrics::new());
+    let doors = Doors::new(
+        Arc::new(ByToken),
+        None,
+        inlet,
+        Budget::new(1 << 20),
+        "n1",
+        crate::metric_names::Metrics::new(),
+    );
     let tasks = Tasks::new();
     let sockets = Sockets::over(doors, &tasks).await;
     let send = async || {

@@ -1,7 +1,7 @@
 //! What is the same at every door: who it is, what may be read, where it goes.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +20,7 @@ use super::{
     streams::Streams,
 };
 use crate::{
+    collector::Known,
     metric_names::{ByDoor, Capped, Metrics, Refused},
     parse,
     record::{Record, Source},
@@ -38,6 +39,8 @@ pub struct Doors(Arc<Shared>);
 
 struct Shared {
     gate: Arc<dyn Gate>,
+    /// Knows what namespaces want of records; without it nobody says anything.
+    known: Option<Known>,
     inlet: Inlet,
     budget: Budget,
     decoding: Arc<Semaphore>,
@@ -79,9 +82,17 @@ impl Outcome {
 }
 
 impl Doors {
-    pub fn new(gate: Arc<dyn Gate>, inlet: Inlet, budget: Budget, node: &str, metrics: Metrics) -> Self {
+    pub fn new(
+        gate: Arc<dyn Gate>,
+        known: Option<Known>,
+        inlet: Inlet,
+        budget: Budget,
+        node: &str,
+        metrics: Metrics,
+    ) -> Self {
         Self(Arc::new(Shared {
             gate,
+            known,
             inlet,
             budget,
             decoding: Arc::new(Semaphore::new(DECODING)),
@@ -173,6 +184,13 @@ impl Doors {
         mut outcome: Outcome,
         hold: Hold,
     ) -> Result<Outcome, Refusal> {
+        if let Some(known) = &self.0.known {
+            let namespaces: BTreeSet<&str> =
+                admitted.iter().map(|(namespace, _)| namespace.as_str()).collect();
+            for namespace in namespaces {
+                known.namespace(namespace).await?;
+            }
+        }
         let streams = self.place(door, admitted);
         outcome.taken = streams.iter().map(|stream| stream.records.len() as u64).sum();
         let bytes =

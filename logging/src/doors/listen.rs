@@ -23,7 +23,10 @@ use super::{
     refusal::RETRY_AFTER,
     syslog::{self, SyslogConfig},
 };
-use crate::{collector::CollectorError, metric_names::Metrics};
+use crate::{
+    collector::{CollectorError, Known},
+    metric_names::Metrics,
+};
 
 /// Which doors are open, and where.
 #[derive(Debug, Clone, Default)]
@@ -46,12 +49,13 @@ pub struct Open {
 pub async fn open(
     config: &DoorConfig,
     gate: Arc<dyn Gate>,
+    known: Option<Known>,
     inlet: Inlet,
     node: &str,
     metrics: Metrics,
     tasks: &Tasks,
 ) -> Result<Open, CollectorError> {
-    let doors = Doors::new(gate, inlet, Budget::new(TOTAL), node, metrics);
+    let doors = Doors::new(gate, known, inlet, Budget::new(TOTAL), node, metrics);
     let mut open = Open::default();
     for address in &config.http {
         let error = |source| CollectorError::Listen { address: *address, source };

@@ -68,4 +68,4 @@ mod crash_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,7 +31,7 @@ use crate::{
 
 /// A token is the name of a service account's namespace, which it may write to; `both` may
 /// write to two. `busy` finds the API server away.
-pub(super) struct ByToken;
+pub(crate) struct ByToken;
 
 #[async_trait]
 impl Gate for ByToken {
@@ -55,7 +55,7 @@ impl Gate for ByToken {
     }
 }
 
-pub(super) struct Collector {
+pub(crate) struct Collector {
     pub running: Running,
     pub folder: tempfile::TempDir,
     pub tasks: Tasks,
@@ -64,7 +64,7 @@ pub(super) struct Collector {
 
 /// Sends to an address.
 #[derive(Clone)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     address: SocketAddr,
     http: Client<HttpConnector, Body>,
 }
@@ -108,7 +108,7 @@ impl Sockets {
     }
 }
 
-pub(super) fn config(folder: &Path) -> Config {
+pub(crate) fn config(folder: &Path) -> Config {
     let local = ([127, 0, 0, 1], 0).into();
     let mut config = Config::new("n1", local, "t0ken");
     config.pods_dir = folder.join("pods");
@@ -154,7 +154,7 @@ impl Collector {
     }
 }
 
-pub(super) fn find(store: &Store, query: &str) -> Vec<Found> {
+pub(crate) fn find(store: &Store, query: &str) -> Vec<Found> {
     let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
     let request = search::Request::new(&request, Duration::from_secs(60)).expect("a query");
     let answer = search::search(store, &request, 100_000, "n1");
@@ -162,11 +162,11 @@ pub(super) fn find(store: &Store, query: &str) -> Vec<Found> {
     answer.records
 }
 
-pub(super) fn post(token: &str) -> http::request::Builder {
+pub(crate) fn post(token: &str) -> http::request::Builder {
     Request::post("/").header("Authorization", format!("Bearer {token}"))
 }
 
-pub(super) fn otlp(namespace: Option<&str>, bodies: &[&str]) -> ExportLogsServiceRequest {
+pub(crate) fn otlp(namespace: Option<&str>, bodies: &[&str]) -> ExportLogsServiceRequest {
     let value = |text: &str| Some(AnyValue { value: Some(any_value::Value::StringValue(text.into())) });
     let attribute =
         |key: &str, text: &str| KeyValue { key: key.into(), value: value(text), ..KeyValue::default() };
@@ -186,7 +186,7 @@ pub(super) fn otlp(namespace: Option<&str>, bodies: &[&str]) -> ExportLogsServic
     }
 }
 
-pub(super) fn protobuf(token: &str) -> http::request::Builder {
+pub(crate) fn protobuf(token: &str) -> http::request::Builder {
     post(token).header("Content-Type", "application/x-protobuf")
 }
 
@@ -220,7 +220,7 @@ async fn what_was_sent_is_found_when_it_is_acknowledged() {
 }
 
 /// Starts once the lock of the collector before is free.
-pub(super) async fn again(folder: &Path, tasks: &Tasks) -> Running {
+pub(crate) async fn again(folder: &Path, tasks: &Tasks) -> Running {
     let started = async {
         loop {
             match collector::run_with(config(folder), None, Some(Arc::new(ByToken)), tasks).await {

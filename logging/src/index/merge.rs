@@ -90,7 +90,7 @@ impl Store {
     }
 
     /// Takes Pods and namespaces without records out of the tables.
-    pub fn forget_gone(&self) {
+    pub fn forget_gone(&self, read: &[(String, String)]) {
         let state = self.state.read();
         let in_splits = state.splits.iter().flat_map(|split| split.streams()).map(|stream| &stream.info);
         let in_memory = state.open.values().map(|block| &block.info);
@@ -101,6 +101,10 @@ impl Store {
             namespaces.insert(info.namespace.clone());
         }
         drop(state);
+        for (uid, namespace) in read {
+            uids.insert(uid.clone());
+            namespaces.insert(namespace.clone());
+        }
         self.pods().retain(&uids);
         self.namespace_table().retain(&namespaces);
     }

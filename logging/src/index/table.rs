@@ -11,7 +11,6 @@ use std::{
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::sync::Notify;
 
 use super::{IndexError, manifest::replace};
 use crate::{policy::Annotations, record::Labels};
@@ -89,7 +88,6 @@ impl Meta for NamespaceMeta {
 pub struct Table<M> {
     directory: PathBuf,
     entries: RwLock<Entries<M>>,
-    news: Notify,
 }
 
 struct Entries<M> {
@@ -106,7 +104,7 @@ impl<M> Default for Entries<M> {
 impl<M: Meta> Table<M> {
     /// One that is never written.
     pub fn in_memory() -> Self {
-        Self { directory: PathBuf::new(), entries: RwLock::default(), news: Notify::new() }
+        Self { directory: PathBuf::new(), entries: RwLock::default() }
     }
 
     /// The table in a directory. One that can't be read begins empty: labels
@@ -122,7 +120,7 @@ impl<M: Meta> Table<M> {
             Err(error) => return Err(IndexError::io("can't read", &path)(error)),
         };
         let entries = RwLock::new(Entries { by_key, changed: false });
-        Ok(Self { directory: directory.to_owned(), entries, news: Notify::new() })
+        Ok(Self { directory: directory.to_owned(), entries })
     }
 
     pub fn get(&self, key: &str) -> Option<Arc<M>> {
@@ -135,13 +133,7 @@ impl<M: Meta> Table<M> {
         if entries.by_key.get(key).is_none_or(|known| **known != meta) {
             entries.by_key.insert(key.to_owned(), Arc::new(meta));
             entries.changed = true;
-            self.news.notify_one();
         }
-    }
-
-    /// Until something is known that wasn't. One waits at a time.
-    pub async fn news(&self) {
-        self.news.notified().await;
     }
 
     /// These are all that the cluster has.

@@ -1,6 +1,6 @@
-//! Which records of a stream are kept: sampling and the rate limit. Both are
-//! decided by what the record itself has (its number, its time), so that reading
-//! the same lines again after a crash keeps the same ones.
+//! Which records of a stream are kept: sampling and the rate limit. Of a file both
+//! are decided by what the record itself has (its number, its time), so that
+//! reading the same lines again after a crash keeps the same ones.
 
 use super::Policy;
 use crate::record::{Level, Record, Source};
@@ -25,9 +25,9 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Decides on the stream's next record. When a second ends in which records were
+    /// Decides on the stream's next record, which counts for the second of `at`. When a second ends in which records were
     /// left out, `note` gets a record in the place of the first of them that says so.
-    pub fn judge(&mut self, policy: &Policy, record: &Record, note: &mut Vec<Record>) -> Verdict {
+    pub fn judge(&mut self, policy: &Policy, record: &Record, at: i64, note: &mut Vec<Record>) -> Verdict {
         if let Some(share) = policy.sample
             && record.level < Level::Warn
             && !is_chosen(record.seq, share)
@@ -35,7 +35,7 @@ impl Limiter {
             return Verdict::Sampled;
         }
         let Some(limit) = policy.rate_limit else { return Verdict::Keep };
-        let second = record.time.div_euclid(1_000_000_000);
+        let second = at.div_euclid(1_000_000_000);
         if second != self.second {
             note.extend(self.end(policy));
             (self.second, self.kept) = (second, 0);
@@ -81,7 +81,7 @@ mod tests {
             let mut notes = Vec::new();
             let mut count = |level| {
                 let mut judge =
-                    |seq: &u64| Limiter::default().judge(&policy, &record(*seq, 0, level), &mut notes);
+                    |seq: &u64| Limiter::default().judge(&policy, &record(*seq, 0, level), 0, &mut notes);
                 (5000..6000).filter(|seq| judge(seq) == Verdict::Keep).count()
             };
             let kept = count(Level::Info);
@@ -100,7 +100,7 @@ mod tests {
         for (seq, time) in [0, 1, 2, 3, 999, 1000, 1999, -1].into_iter().enumerate() {
             let record = record(seq as u64, time * MS, Level::Error);
             let mut notes = Vec::new();
-            let verdict = limiter.judge(&policy, &record, &mut notes);
+            let verdict = limiter.judge(&policy, &record, record.time, &mut notes);
             out.extend(notes.into_iter().map(|note| (note.seq, note.time, note.body)));
             if verdict == Verdict::Keep {
                 out.push((record.seq, record.time, record.body));
@@ -125,7 +125,10 @@ mod tests {
         let mut limiter = Limiter::default();
         let mut notes = Vec::new();
         for seq in 0..10 {
-            assert_eq!(limiter.judge(&policy, &record(seq, 5, Level::Info), &mut notes), Verdict::OverLimit);
+            assert_eq!(
+                limiter.judge(&policy, &record(seq, 5, Level::Info), 5, &mut notes),
+                Verdict::OverLimit
+            );
         }
         notes.extend(limiter.end(&policy));
         assert_eq!(notes.len(), 1);

@@ -56,6 +56,11 @@ impl Dir {
         Ok(file)
     }
 
+    /// An extended attribute of the directory itself.
+    pub fn attribute(&self, name: &str) -> Option<Vec<u8>> {
+        xattr::get_deref(format!("/proc/self/fd/{}", self.0.as_raw_fd()), name).ok()?
+    }
+
     /// As [`Dir::entries`], listed again until it is the same twice: a listing made during
     /// a rename may miss the file under both names, and its lines would be read too late.
     pub fn settled_entries(&self) -> io::Result<Vec<Entry>> {

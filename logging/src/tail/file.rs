@@ -119,6 +119,13 @@ impl LogFile {
         result.map(|()| self.acked = Some(offset))
     }
 
+    /// Bytes that are still to be read, as far as an open file tells.
+    pub fn unread(&self) -> u64 {
+        let size =
+            self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
+        size.saturating_sub(self.offset)
+    }
+
     /// Lets the descriptor go; a later read opens it again.
     pub fn close(&mut self) {
         self.file = None;

@@ -20,6 +20,7 @@
 mod checkpoint;
 pub mod dir;
 mod file;
+mod held;
 mod name;
 mod stream;
 mod system;
@@ -27,6 +28,7 @@ mod tailer;
 mod watch;
 
 pub use checkpoint::{FileCheckpoint, StreamCheckpoint};
+pub use held::{Owner, PodName};
 pub use stream::Batch;
 pub use system::SystemLog;
 pub use tailer::{Tailer, Turn};
@@ -34,6 +36,10 @@ pub use watch::{Change, Place, Watch, Watcher};
 
 /// The xattr of a log file that says how many of its bytes are durably indexed, in decimal.
 pub const ACKED: &str = "user.tiphys.acked";
+
+/// The xattr of a Pod's directory that says what the Pod says of its logs: its annotations below
+/// `logs.tiphys.io/`, as a JSON object of whole names.
+pub const SAYS: &str = "user.tiphys.logs";
 
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,23 @@ impl StreamTail {
         self.files.retain(|file| file.missing <= 3);
     }
 
+    /// Bytes that are still to be read; and of those the ones in deleted files.
+    pub fn unread(&self) -> (u64, u64) {
+        let sum = |all: bool| self.files.iter().filter(|file| all || file.gone).map(LogFile::unread).sum();
+        (sum(true), sum(false))
+    }
+
+    /// Lets deleted files go unread, the oldest first, until so many bytes went. Gives how many did.
+    pub fn drop_deleted(&mut self, bytes: u64) -> u64 {
+        let mut dropped = 0;
+        self.files.retain(|file| {
+            let goes = file.gone && dropped < bytes;
+            dropped += if goes { file.unread() } else { 0 };
+            !goes
+        });
+        dropped
+    }
+
     pub fn has_more(&self) -> bool {
         self.files.iter().any(|file| file.dirty)
     }

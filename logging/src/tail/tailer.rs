@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::{
-    Batch, Change, FileCheckpoint, Place, StreamCheckpoint, SystemLog, Watch,
+    Batch, Change, FileCheckpoint, Owner, Place, StreamCheckpoint, SystemLog, Watch,
     dir::{Dir, Entry},
+    held::{Held, MAX_DELETED},
     name,
     stream::StreamTail,
 };
-use crate::record::StreamInfo;
+use crate::{policy, record::StreamInfo};
 
 /// Idle files that stay open beside the ones that are written to.
 const MAX_OPEN: usize = 512;
@@ -51,6 +52,9 @@ pub struct Tailer {
     resumed: HashMap<String, StreamCheckpoint>,
     /// Records of streams that ended otherwise than by a line.
     left_over: VecDeque<Batch>,
+    held: Held,
+    /// Unread bytes that were let go.
+    lost: u64,
     /// Files vanished: what was read of them exists nowhere else on disk.
     vanished: bool,
     buffer: Vec<u8>,
@@ -70,6 +74,8 @@ impl Tailer {
             holding: HashSet::new(),
             resumed: checkpoints.into_iter().map(|known| (known.info.key(), known)).collect(),
             left_over: VecDeque::new(),
+            held: Held::default(),
+            lost: 0,
             vanished: false,
             buffer: Vec::new(),
         })
@@ -78,6 +84,39 @@ impl Tailer {
     /// Reads these logs too.
     pub fn with_system(self, system: Vec<SystemLog>) -> Self {
         Self { system, ..self }
+    }
+
+    /// Reads nothing of a Pod before [`Tailer::release`] says so.
+    pub fn holding_unknown(mut self) -> Self {
+        self.held.turn_on();
+        self
+    }
+
+    /// Pods that are not read since the last call, by directory.
+    pub fn take_asked(&mut self) -> Vec<(String, Owner)> {
+        let asked = self.held.take_asked().into_iter().map(|directory| {
+            let owner = Owner::of(&directory, self.says(&directory));
+            (directory, owner)
+        });
+        asked.collect()
+    }
+
+    /// It is known what is to become of this Pod's lines.
+    pub fn release(&mut self, pod: &str) {
+        for key in self.held.release(pod) {
+            self.queue(key);
+        }
+    }
+
+    /// How many Pods wait to be released, and unread bytes of their files.
+    pub fn waiting(&self) -> (usize, u64) {
+        let unread = |key: &Key| self.unread(key).0;
+        (self.held.n_pods(), self.held.keys().map(unread).sum())
+    }
+
+    /// Bytes that waited and were let go since the last call.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Looks at what changed.
@@ -98,8 +137,13 @@ impl Tailer {
         if let Some(batch) = self.left_over.pop_front() {
             return Turn::Batch(batch);
         }
-        let Some(key) = self.ready.pop_front() else { return Turn::Idle };
-        self.queued.remove(&key);
+        let key = loop {
+            let Some(key) = self.ready.pop_front() else { return Turn::Idle };
+            self.queued.remove(&key);
+            if self.held.may_read(&key) {
+                break key;
+            }
+        };
         let directory = self.open(&key.0, &key.1);
         let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
         let next = streams.values_mut().find(|stream| stream.has_more());
@@ -147,6 +191,11 @@ impl Tailer {
     /// Whether a file was deleted since the last call: its records should be committed soon.
     pub fn take_vanished(&mut self) -> bool {
         std::mem::take(&mut self.vanished)
+    }
+
+    /// Streams that may have more.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamInfo> {
+        self.containers.values().flat_map(BTreeMap::values).map(|stream| &*stream.info)
     }
 
     /// Where reading stands in every stream. Goes with all records given so far.
@@ -279,6 +328,8 @@ impl Tailer {
             let entries = by_restart.get(restart).map(Vec::as_slice).unwrap_or_default();
             self.vanished |= stream.update(directory.as_ref(), entries);
         }
+        self.bound_deleted(&key);
+        let Some(streams) = self.containers.get(&key) else { return };
         if streams.values().any(StreamTail::has_more) {
             self.queue(key);
         } else if directory.is_none() {
@@ -352,6 +403,37 @@ impl Tailer {
         }
     }
 
+    fn says(&self, pod: &str) -> Option<policy::Annotations> {
+        let text = self.root.dir(pod).ok()?.attribute(super::SAYS)?;
+        let annotations: BTreeMap<String, String> = serde_json::from_slice(&text).ok()?;
+        Some(policy::own(&annotations))
+    }
+
+    fn unread(&self, key: &Key) -> (u64, u64) {
+        let streams = self.containers.get(key).into_iter().flat_map(BTreeMap::values).map(StreamTail::unread);
+        streams.fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1))
+    }
+
+    /// Lets the oldest deleted files of a container that waits go, when there are too many of all.
+    fn bound_deleted(&mut self, key: &Key) {
+        let deleted: u64 = self.held.keys().map(|key| self.unread(key).1).sum();
+        if deleted <= MAX_DELETED || !self.held.keys().any(|held| held == key) {
+            return;
+        }
+        let mut excess = deleted - MAX_DELETED;
+        for stream in self.containers.get_mut(key).into_iter().flat_map(BTreeMap::values_mut) {
+            let dropped = stream.drop_deleted(excess);
+            excess = excess.saturating_sub(dropped);
+            self.lost += dropped;
+        }
+        tracing::error!(
+            pod = key.0,
+            container = key.1,
+            lost = self.lost,
+            "deleted log files are let go unread: what the Pod says of its logs couldn't be learnt"
+        );
+    }
+
     /// Directories of Pods that are known, once a container.
     fn pods(&self) -> impl Iterator<Item = &String> {
         self.containers.keys().map(|(pod, _)| pod).filter(|pod| !pod.is_empty())
@@ -367,6 +449,9 @@ impl Tailer {
     fn forget(&mut self, key: &Key) {
         for (_, mut stream) in self.containers.remove(key).unwrap_or_default() {
             self.left_over.extend(stream.finish());
+        }
+        if !self.containers.keys().any(|(directory, _)| *directory == key.0) {
+            self.held.forget(&key.0);
         }
         let is_of = |info: &StreamInfo| {
             info.container == key.1 && name::pod_dir(&key.0).is_some_and(|(_, _, uid)| uid == info.uid)

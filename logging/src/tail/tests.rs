@@ -420,3 +420,29 @@ fn a_line_goes_on_though_its_first_file_is_gone_before_the_next_is_there() {
     tailer.apply(&Change::Everything, &mut node.asked);
     assert_eq!(drain(&mut tailer), ["never ended"]);
 }
+
+#[test]
+fn deleted_files_of_pods_that_wait_are_held_up_to_a_bound() {
+    const MOST: u64 = super::held::MAX_DELETED;
+    let mut node = Node::new();
+    let large = File::create(node.dir().join("0.log.20260131-110000")).expect("a file");
+    // Nothing of it is on disk.
+    large.set_len(MOST + 10).expect("grown");
+    append(&node.dir().join("0.log.20260131-120000"), line(1, 'F', "kept").as_bytes());
+    append(&node.dir().join("0.log"), line(2, 'F', "last").as_bytes());
+    let mut tailer = Tailer::new(node.root.path(), "n1", vec![]).expect("a tailer").holding_unknown();
+    tailer.apply(&Change::Everything, &mut node.asked);
+    assert!(drain(&mut tailer).is_empty());
+    let asked = tailer.take_asked();
+    assert_eq!(asked.iter().map(|(directory, _)| directory.as_str()).collect::<Vec<_>>(), [POD]);
+    fs::remove_file(node.dir().join("0.log.20260131-120000")).expect("deleted");
+    node.look(&mut tailer);
+    assert_eq!((tailer.take_lost(), tailer.waiting().0), (0, 1));
+    fs::remove_file(node.dir().join("0.log.20260131-110000")).expect("deleted");
+    node.look(&mut tailer);
+    assert_eq!(tailer.take_lost(), MOST + 10, "the oldest goes");
+    assert!(drain(&mut tailer).is_empty());
+    tailer.release(POD);
+    assert_eq!(drain(&mut tailer), ["kept", "last"]);
+    assert_eq!(tailer.waiting(), (0, 0));
+}

@@ -1,11 +1,12 @@
 //! What one entry holds: the streams of one request, with their records. Pure.
 //!
 //! ```text
-//! 1, streams, then each: namespace, pod, uid, container, node, restart, labels, records
+//! version, streams, then each: namespace, pod, uid, container, node, restart, labels, records
 //! record: time and number as differences (zigzag), level and source, body
 //! ```
 //!
-//! Numbers are varints, texts and lists have their length before them.
+//! Version 1 had records as they came; since version 2 they are as their namespace
+//! wants them. Numbers are varints, texts and lists have their length before them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +17,9 @@ use crate::{
     record::{Labels, Level, Record, Source, StreamInfo},
 };
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// Records are as they came.
+const AS_THEY_CAME: u64 = 1;
 
 /// Records of one stream that came by a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,17 +69,26 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// What an entry holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    pub streams: Vec<Pushed>,
+    /// What their namespaces say was done to them before they were written.
+    pub is_judged: bool,
+}
+
 /// The streams of an entry.
-pub fn read_entry(mut bytes: &[u8]) -> Result<Vec<Pushed>, BadEntry> {
-    let read = |bytes: &mut &[u8]| -> Option<Vec<Pushed>> {
-        if take(bytes)? != VERSION {
+pub fn read_entry(mut bytes: &[u8]) -> Result<Contents, BadEntry> {
+    let read = |bytes: &mut &[u8]| -> Option<Contents> {
+        let version = take(bytes)?;
+        if ![VERSION, AS_THEY_CAME].contains(&version) {
             return None;
         }
         let mut streams = Vec::new();
         for _ in 0..take(bytes)? {
             streams.push(read_stream(bytes)?);
         }
-        bytes.is_empty().then_some(streams)
+        bytes.is_empty().then_some(Contents { streams, is_judged: version != AS_THEY_CAME })
     };
     read(&mut bytes).ok_or(BadEntry)
 }

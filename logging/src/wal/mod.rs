@@ -16,7 +16,7 @@ mod entry;
 mod log;
 mod segment;
 
-pub use entry::{BadEntry, Pushed, read_entry, write_entry};
+pub use entry::{BadEntry, Contents, Pushed, read_entry, write_entry};
 pub use log::{Entry, Wal};
 
 /// Bytes after which a segment is closed.

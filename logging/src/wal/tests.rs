@@ -150,7 +150,11 @@ fn stream() -> impl Strategy<Value = Pushed> {
 proptest! {
     #[test]
     fn any_streams_are_read_as_they_were_written(streams in proptest::collection::vec(stream(), 0..4)) {
-        prop_assert_eq!(read_entry(&write_entry(&streams)), Ok(streams));
+        let written = write_entry(&streams);
+        prop_assert_eq!(read_entry(&written), Ok(Contents { streams: streams.clone(), is_judged: true }));
+        // The version before had them as they came.
+        let before = [&[1], &written[1..]].concat();
+        prop_assert_eq!(read_entry(&before), Ok(Contents { streams, is_judged: false }));
     }
 
     #[test]

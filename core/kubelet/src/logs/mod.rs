@@ -16,9 +16,11 @@ mod open;
 mod options;
 mod retention;
 mod rotate;
+mod says;
 mod tail;
 
 pub(crate) use follow::{Request, stream};
 pub(crate) use open::open;
 pub(crate) use options::Options;
 pub(crate) use retention::keep_house;
+pub(crate) use says::say;

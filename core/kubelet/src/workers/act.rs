@@ -9,6 +9,7 @@ use super::{Desired, registry::News, worker::Worker};
 use crate::{
     Error,
     events::Kind,
+    logs,
     pod::{
         dns,
         plan::{Action, Plan},
@@ -102,6 +103,10 @@ impl Worker {
         let config = self.sandbox_config(attempt)?;
         std::fs::create_dir_all(&config.log_directory)
             .map_err(Error::io("create", config.log_directory.clone()))?;
+        if let Err(error) = logs::say(&self.pod, config.log_directory.as_ref()) {
+            // The collector asks the API server then.
+            tracing::debug!(folder = config.log_directory, %error, "what the pod says of its logs is not in its folder");
+        }
         let span = tracing::info_span!("run sandbox");
         Ok(self.context.cri.run_sandbox(config).instrument(span).await?)
     }
