@@ -48,6 +48,14 @@ pub fn records(block: &[u8]) -> Result<Vec<Record>, CorruptBlock> {
     Reader::open(block)?.records()
 }
 
+/// The newest version of a block's form.
+pub const VERSION: u8 = writer::TEMPLATES;
+
+/// Whether the bytes of a block are those that were written, as far as checksums tell.
+pub fn check(block: &[u8]) -> Result<(), CorruptBlock> {
+    reader::check(block)
+}
+
 /// The version of a block's form.
 pub fn version(block: &[u8]) -> Option<u8> {
     block.strip_prefix(&writer::MAGIC)?.first().copied()

@@ -62,14 +62,25 @@ impl Templates {
     }
 }
 
+/// Looks at the checksums of all sections.
+pub fn check(block: &[u8]) -> Result<(), CorruptBlock> {
+    let (_, mut rest) = begin(block)?;
+    while !rest.is_empty() {
+        Section::take(&mut rest)?.check()?;
+    }
+    Ok(())
+}
+
+/// The head, and what follows it.
+fn begin(block: &[u8]) -> Result<(&[u8], &[u8]), CorruptBlock> {
+    let head = block.split_at_checked(MAGIC.len() + 1).filter(|(head, _)| head.starts_with(&MAGIC));
+    head.ok_or(CorruptBlock("it does not begin as a block"))
+}
+
 impl<'a> Reader<'a> {
     /// Reads the columns.
     pub fn open(block: &'a [u8]) -> Result<Self, CorruptBlock> {
-        let no_block = CorruptBlock("it does not begin as a block");
-        let Some((magic, mut rest)) = block.split_at_checked(MAGIC.len() + 1) else { return Err(no_block) };
-        if !magic.starts_with(&MAGIC) {
-            return Err(no_block);
-        }
+        let (magic, mut rest) = begin(block)?;
         let short = CorruptBlock("its columns end early");
         let first = match magic[MAGIC.len()] {
             PLAIN | TEMPLATES => Section::take(&mut rest)?.unpack()?,

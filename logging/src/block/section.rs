@@ -49,11 +49,17 @@ impl<'a> Section<'a> {
         Ok(Self { packed, length: number(0) as usize, crc: number(8) })
     }
 
+    /// Whether the packed bytes are those that were written.
+    pub fn check(self) -> Result<(), CorruptBlock> {
+        match crc32fast::hash(self.packed) == self.crc {
+            true => Ok(()),
+            false => Err(CorruptBlock("its checksum is wrong")),
+        }
+    }
+
     /// Its bytes, checked.
     pub fn unpack(self) -> Result<Vec<u8>, CorruptBlock> {
-        if crc32fast::hash(self.packed) != self.crc {
-            return Err(CorruptBlock("its checksum is wrong"));
-        }
+        self.check()?;
         if self.length > MAX_SECTION {
             return Err(CorruptBlock("a length is too great"));
         }

@@ -130,7 +130,13 @@ impl Ingest {
                 break;
             }
             match self.tailer.turn() {
-                Turn::Batch(batch) => self.append(batch)?,
+                Turn::Batch(batch) => {
+                    let info = batch.info.clone();
+                    self.append(batch)?;
+                    if self.store.is_open(&info) {
+                        self.tailer.stay();
+                    }
+                }
                 // Also a piece of a line, or an empty file, is acknowledged in the end.
                 Turn::Nothing => self.due_by(self.commit_after),
                 Turn::Idle => break,

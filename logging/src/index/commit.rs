@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 use super::{
     IndexError, Split, Store,
     manifest::{Manifest, SplitEntry, joined},
+    merge::Piece,
     split::SplitWriter,
     store::State,
 };
@@ -62,7 +63,8 @@ impl Store {
         let split = if blocks.is_empty() {
             None
         } else {
-            let (split, entry) = self.write_split(next.next, blocks.iter().map(Ok), now)?;
+            let pieces = blocks.into_iter().map(|block| Ok(Piece::Fresh(block)));
+            let (split, entry) = self.write_split(next.next, &[], pieces, now)?;
             next.next += 1;
             next.splits.push(entry);
             Some(split)
@@ -102,33 +104,33 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a split and opens it. It doesn't count before the manifest names it. What an error
-    /// leaves is deleted: the disk may be full.
-    pub(super) fn write_split<B: std::borrow::Borrow<Arc<SealedBlock>>>(
+    /// Writes a split, some of its blocks from `sources`, and opens it. It doesn't count before
+    /// the manifest names it. What an error leaves is deleted: the disk may be full.
+    pub(super) fn write_split(
         &self,
         id: u64,
-        blocks: impl Iterator<Item = Result<B, IndexError>>,
+        sources: &[Arc<Split>],
+        pieces: impl Iterator<Item = Result<Piece, IndexError>>,
         created: i64,
     ) -> Result<(Split, SplitEntry), IndexError> {
-        self.write_files(id, blocks, created).inspect_err(|_| self.discard(id))
+        self.write_files(id, sources, pieces, created).inspect_err(|_| self.discard(id))
     }
 
-    fn write_files<B: std::borrow::Borrow<Arc<SealedBlock>>>(
+    fn write_files(
         &self,
         id: u64,
-        blocks: impl Iterator<Item = Result<B, IndexError>>,
+        sources: &[Arc<Split>],
+        pieces: impl Iterator<Item = Result<Piece, IndexError>>,
         created: i64,
     ) -> Result<(Split, SplitEntry), IndexError> {
         let path = self.split_path(id);
         let mut writer = SplitWriter::create(&path)?;
         let (mut records, mut raw_bytes) = (0, 0);
-        for block in blocks {
-            let block = block?;
-            let block = block.borrow();
-            let meta = self.pods().get(&block.info.uid);
-            writer.add(block, meta.as_ref().map(|meta| &meta.labels))?;
-            records += u64::from(block.head.count);
-            raw_bytes += block.head.raw_bytes;
+        for piece in pieces {
+            let head = writer
+                .put(piece?, sources, |info| self.pods().get(&info.uid).map(|meta| meta.labels.clone()))?;
+            records += u64::from(head.count);
+            raw_bytes += head.raw_bytes;
         }
         let files = writer.finish()?;
         let splits = self.directory.join("splits");

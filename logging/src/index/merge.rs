@@ -2,8 +2,9 @@
 //! half-full blocks that each commit leaves are filled up again.
 //!
 //! Splits of about the same size are merged, eight at a time, so that a record is
-//! written again only a few times in its life. Records of one stream are decoded
-//! at a time; memory is one block's, not the split's.
+//! written again only a few times in its life. Blocks that are good as they are go
+//! over byte by byte ([`super::pack`]); of the others the records of one stream are
+//! decoded at a time. Memory is one block's, not the split's.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,6 +15,7 @@ use std::{
 use super::{
     Floors, IndexError, Split, Store,
     manifest::{SplitEntry, joined},
+    pack::{self, Fill, Source, Step, pack},
 };
 use crate::{
     block::{self, OpenBlock, SealedBlock},
@@ -59,14 +61,21 @@ impl Store {
         let sources: Vec<Arc<Split>> =
             self.state.read().splits.iter().filter(|split| ids.contains(&split.id)).cloned().collect();
         let (floors, now) = (self.floors(), time::now());
-        match self.write_split(id, Merged::new(&sources, &floors, now), created) {
+        match self.write_split(id, &sources, Merged::new(&sources, &floors, now), created) {
             Ok(written) => self.swap(&ids, Some(written)).map(|()| true),
             Err(IndexError::Damaged { split, what }) => {
                 self.set_aside(split, &IndexError::Damaged { split, what })?;
                 Ok(true)
             }
+            // One of them went meanwhile, with its files.
+            Err(_) if !self.has_all(&ids) => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    fn has_all(&self, ids: &[u64]) -> bool {
+        let manifest = self.manifest.lock();
+        ids.iter().all(|id| manifest.splits.iter().any(|split| split.id == *id))
     }
 
     /// Deletes what retention doesn't keep.
@@ -151,17 +160,31 @@ impl Store {
     }
 }
 
-/// A stream and its blocks (split, block); the oldest that is left is the last.
-type Stream = (Arc<StreamInfo>, Vec<(usize, usize)>);
+/// A block of the split that a merge writes.
+pub(crate) enum Piece {
+    /// Taken over from this split, by its number among the merge's.
+    Whole(usize, usize),
+    Fresh(Arc<SealedBlock>),
+}
 
-/// The blocks of several splits, filled up, stream by stream.
+/// Blocks (split, block) of one stream whose records go into new ones, each of about so much.
+struct Run {
+    info: Arc<StreamInfo>,
+    /// The next one is the last.
+    blocks: Vec<(usize, usize)>,
+    each: Fill,
+}
+
+/// The blocks of several splits, filled up: first those that are taken over, split by split,
+/// then the new ones, stream by stream.
 pub(crate) struct Merged<'a> {
     splits: &'a [Arc<Split>],
     /// What is below them is left out.
     floors: &'a Floors,
     now: i64,
-    /// The stream that is read is the last.
-    streams: Vec<Stream>,
+    whole: std::vec::IntoIter<(usize, usize)>,
+    /// The one that is read is the last.
+    runs: Vec<Run>,
     open: Option<OpenBlock>,
     /// Records read and not yet in a block.
     rest: std::vec::IntoIter<crate::record::Record>,
@@ -169,48 +192,66 @@ pub(crate) struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     pub fn new(splits: &'a [Arc<Split>], floors: &'a Floors, now: i64) -> Self {
-        let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
+        let entry = |place: &(usize, usize)| &splits[place.0].blocks()[place.1];
+        let mut streams: BTreeMap<String, (Arc<StreamInfo>, Vec<(usize, usize)>)> = BTreeMap::new();
         for (at, split) in splits.iter().enumerate() {
             for (block, entry) in split.blocks().iter().enumerate() {
                 let info = &split.streams()[entry.stream as usize].info;
-                let stream = streams.entry(info.key()).or_insert_with(|| (info.clone(), Vec::new()));
-                stream.1.push((at, block));
+                if entry.head.max_time >= floors.of(&info.namespace, now) {
+                    let stream = streams.entry(info.key()).or_insert_with(|| (info.clone(), Vec::new()));
+                    stream.1.push((at, block));
+                }
             }
         }
-        let first_seq = |(split, block): &(usize, usize)| splits[*split].blocks()[*block].head.first_seq;
-        let mut streams: Vec<_> = streams.into_values().rev().collect();
-        for (_, blocks) in &mut streams {
-            blocks.sort_by_key(|place| std::cmp::Reverse(first_seq(place)));
+        let (mut whole, mut runs) = (Vec::new(), Vec::new());
+        for (info, mut blocks) in streams.into_values() {
+            blocks.sort_by_key(|place| entry(place).head.first_seq);
+            let floor = floors.of(&info.namespace, now);
+            let source = |place: &(usize, usize)| {
+                let entry = entry(place);
+                Source::new(&entry.head, entry.head.min_time < floor || !entry.is_newest())
+            };
+            for step in pack(&blocks.iter().map(source).collect::<Vec<_>>()) {
+                match step {
+                    Step::Copy(at) => whole.push(blocks[at]),
+                    Step::Renew(run, each) => {
+                        let blocks = blocks[run].iter().rev().copied().collect();
+                        runs.push(Run { info: info.clone(), blocks, each });
+                    }
+                }
+            }
         }
-        Self { splits, floors, now, streams, open: None, rest: Vec::new().into_iter() }
+        whole.sort_unstable();
+        runs.reverse();
+        Self { splits, floors, now, whole: whole.into_iter(), runs, open: None, rest: Vec::new().into_iter() }
     }
 
-    fn seal(&mut self) -> Option<Result<Arc<SealedBlock>, IndexError>> {
+    fn seal(&mut self) -> Option<Result<Piece, IndexError>> {
         let open = self.open.take().filter(|open| !open.records.is_empty())?;
-        let sealed = SealedBlock::seal(open.info, &open.records);
-        Some(sealed.map(Arc::new).map_err(IndexError::io("can't compress a block of", "a merge".as_ref())))
+        let sealed = SealedBlock::seal(open.info, &open.records).map(|sealed| Piece::Fresh(Arc::new(sealed)));
+        Some(sealed.map_err(IndexError::io("can't compress a block of", "a merge".as_ref())))
     }
 }
 
 impl Iterator for Merged<'_> {
-    type Item = Result<Arc<SealedBlock>, IndexError>;
+    type Item = Result<Piece, IndexError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some((split, block)) = self.whole.next() {
+            return Some(Ok(Piece::Whole(split, block)));
+        }
         loop {
-            let (info, blocks) = self.streams.last_mut()?;
-            let open = self.open.get_or_insert_with(|| OpenBlock::new(info.clone()));
-            let floor = self.floors.of(&info.namespace, self.now);
+            let run = self.runs.last_mut()?;
+            let open = self.open.get_or_insert_with(|| OpenBlock::new(run.info.clone()));
+            let floor = self.floors.of(&run.info.namespace, self.now);
             for record in self.rest.by_ref().filter(|record| record.time >= floor) {
                 open.push(record);
-                if open.is_full() {
+                if pack::fill(open.records.len(), open.bytes) >= run.each {
                     return self.seal();
                 }
             }
-            if let Some((split, block)) = blocks.pop() {
+            if let Some((split, block)) = run.blocks.pop() {
                 let split = &self.splits[split];
-                if split.blocks()[block].head.max_time < floor {
-                    continue;
-                }
                 let read = split.read_block(block);
                 match read.and_then(|data| block::records(&data).map_err(|error| split.damaged(error))) {
                     Ok(records) => self.rest = records.into_iter(),
@@ -218,7 +259,7 @@ impl Iterator for Merged<'_> {
                 }
                 continue;
             }
-            self.streams.pop();
+            self.runs.pop();
             if let Some(sealed) = self.seal() {
                 return Some(sealed);
             }

@@ -21,6 +21,7 @@ mod commit;
 mod floors;
 mod manifest;
 mod merge;
+mod pack;
 mod publish;
 mod purge;
 mod resume;

@@ -123,11 +123,12 @@ impl Store {
             manifest.next += 1;
             (manifest.next - 1, created)
         };
-        let mut blocks = Merged::new(std::slice::from_ref(split), floors, now).peekable();
-        if blocks.peek().is_none() {
+        let sources = std::slice::from_ref(split);
+        let mut pieces = Merged::new(sources, floors, now).peekable();
+        if pieces.peek().is_none() {
             return self.swap(&[split.id], None);
         }
-        match self.write_split(id, blocks, created) {
+        match self.write_split(id, sources, pieces, created) {
             Ok(written) => self.swap(&[split.id], Some(written)),
             Err(IndexError::Damaged { split, what }) => {
                 self.set_aside(split, &IndexError::Damaged { split, what })
@@ -198,11 +199,12 @@ pub fn rewrite(
         .collect();
     let mut writer = SplitWriter::create(path)?;
     let (mut records, mut raw_bytes) = (0, 0);
-    for block in Merged::new(std::slice::from_ref(split), floors, now) {
-        let block = block?;
-        writer.add(&block, labels.get(&block.info.key()).copied())?;
-        records += u64::from(block.head.count);
-        raw_bytes += block.head.raw_bytes;
+    let sources = std::slice::from_ref(split);
+    for piece in Merged::new(sources, floors, now) {
+        let head =
+            writer.put(piece?, sources, |info| labels.get(&info.key()).map(|labels| (*labels).clone()))?;
+        records += u64::from(head.count);
+        raw_bytes += head.raw_bytes;
     }
     let files = writer.finish()?;
     let parts = parts(&Split::open(split.id, path)?);

@@ -33,7 +33,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     IndexError,
     manifest::FileSum,
-    words::{WordsReader, WordsWriter},
+    merge::Piece,
+    words::{self, WordsReader, WordsWriter},
 };
 use crate::{
     block::{self, BlockHead, IdFilter, SealedBlock},
@@ -44,6 +45,8 @@ const MAGIC: &[u8; 8] = b"TPSPLIT1";
 const END: &[u8; 8] = b"TPSPEND1";
 const FOOTER: usize = 24;
 const VERSION: u32 = 1;
+/// Where the words of new blocks are until they are put together with the others.
+const FRESH: &str = "fresh";
 /// Bytes of a directory when unpacked: a guard, not a target.
 const MAX_DIRECTORY: usize = 256 << 20;
 
@@ -88,6 +91,11 @@ impl BlockEntry {
     pub fn disk_bytes(&self) -> u64 {
         u64::from(self.length) + u64::from(self.filter_length)
     }
+
+    /// Whether it has the newest form.
+    pub fn is_newest(&self) -> bool {
+        self.version == Some(block::VERSION)
+    }
 }
 
 /// Writes a split into a directory that doesn't count until the manifest names it.
@@ -99,7 +107,10 @@ pub struct SplitWriter {
     filters: Vec<u8>,
     directory: Directory,
     by_key: HashMap<String, u32>,
-    words: WordsWriter,
+    /// Blocks that were taken over, by the split they are of.
+    taken: Vec<(Arc<Split>, Vec<u32>)>,
+    /// Of the other blocks.
+    words: Option<WordsWriter>,
 }
 
 impl SplitWriter {
@@ -129,37 +140,126 @@ impl SplitWriter {
                 words: Vec::new(),
             },
             by_key: HashMap::new(),
-            words: WordsWriter::create(&words)?,
+            taken: Vec::new(),
+            words: None,
         })
     }
 
+    /// The next block; gives what it has. Those that are taken over from `sources` come first.
+    pub(super) fn put(
+        &mut self,
+        piece: Piece,
+        sources: &[Arc<Split>],
+        labels: impl Fn(&StreamInfo) -> Option<Labels>,
+    ) -> Result<BlockHead, IndexError> {
+        match piece {
+            Piece::Fresh(block) => {
+                self.add(&block, labels(&block.info).as_ref())?;
+                Ok(block.head.clone())
+            }
+            Piece::Whole(split, at) => {
+                let split = &sources[split];
+                let entry = &split.blocks()[at];
+                let info = &split.streams()[entry.stream as usize].info;
+                self.take_over(split, at, labels(info).as_ref())?;
+                Ok(entry.head.clone())
+            }
+        }
+    }
+
     pub fn add(&mut self, block: &SealedBlock, labels: Option<&Labels>) -> Result<(), IndexError> {
+        self.write(&block.info, labels, &block.head, &block.data, block.ids.as_bytes())?;
+        if self.words.is_none() {
+            // Those of blocks that were taken over come before them, in the end.
+            let folder = self.path.join(if self.taken.is_empty() { "words" } else { FRESH });
+            fs::create_dir_all(&folder).map_err(IndexError::io("can't create", &folder))?;
+            self.words = Some(WordsWriter::create(&folder)?);
+        }
+        self.words.as_mut().map_or(Ok(()), |words| words.add(&block.words))?;
+        Ok(())
+    }
+
+    /// Takes a block of another split over as it is. All of these come before the first that is
+    /// added, and those of a split in their order.
+    fn take_over(
+        &mut self,
+        split: &Arc<Split>,
+        at: usize,
+        labels: Option<&Labels>,
+    ) -> Result<(), IndexError> {
+        debug_assert!(self.words.is_none(), "blocks that are taken over come first");
+        let entry = &split.blocks()[at];
+        let data = split.read_block(at)?;
+        block::check(&data).map_err(|error| split.damaged(error))?;
+        let stream = &split.streams()[entry.stream as usize];
+        let labels = labels.or(stream.labels.as_ref());
+        self.write(&stream.info, labels, &entry.head, &data, split.filter(at)?)?;
+        match self.taken.last_mut() {
+            Some((last, blocks)) if last.id == split.id => blocks.push(at as u32),
+            _ => self.taken.push((split.clone(), vec![at as u32])),
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        info: &Arc<StreamInfo>,
+        labels: Option<&Labels>,
+        head: &BlockHead,
+        data: &[u8],
+        filter: &[u8],
+    ) -> Result<(), IndexError> {
         let streams = &mut self.directory.streams;
-        let stream = *self.by_key.entry(block.info.key()).or_insert_with(|| {
-            streams.push(StreamEntry { info: block.info.clone(), labels: labels.cloned() });
+        let stream = *self.by_key.entry(info.key()).or_insert_with(|| {
+            streams.push(StreamEntry { info: info.clone(), labels: labels.cloned() });
             streams.len() as u32 - 1
         });
-        let filter = block.ids.as_bytes();
-        self.blocks.write_all(&block.data).map_err(IndexError::io("can't write", &self.path))?;
+        self.blocks.write_all(data).map_err(IndexError::io("can't write", &self.path))?;
         self.directory.blocks.push(BlockEntry {
             stream,
             at: self.at,
-            length: block.data.len() as u32,
+            length: data.len() as u32,
             filter_length: filter.len() as u32,
             filter_crc: crc32fast::hash(filter),
             // From the first filter on; where that is, is known at the end.
             filter_at: Some(self.filters.len() as u64),
-            version: block::version(&block.data),
-            head: block.head.clone(),
+            version: block::version(data),
+            head: head.clone(),
         });
         self.filters.extend_from_slice(filter);
-        self.at += block.data.len() as u64;
-        Ok(self.words.add(&block.words)?)
+        self.at += data.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the words of all blocks into one dictionary.
+    fn finish_words(&mut self) -> Result<(), IndexError> {
+        let (words, fresh) = (self.path.join("words"), self.path.join(FRESH));
+        let is_fresh = match self.words.take() {
+            Some(writer) => writer.finish().map(|()| true)?,
+            None => false,
+        };
+        if self.taken.is_empty() {
+            return if is_fresh { Ok(()) } else { Ok(WordsWriter::create(&words)?.finish()?) };
+        }
+        // A merge believes what it reads.
+        self.taken.iter().try_for_each(|(split, _)| split.check_words())?;
+        let n_fresh =
+            self.directory.blocks.len() - self.taken.iter().map(|(_, blocks)| blocks.len()).sum::<usize>();
+        let added: Vec<u32> = (0..n_fresh as u32).collect();
+        let paths: Vec<PathBuf> = self.taken.iter().map(|(split, _)| split.path.join("words")).collect();
+        let taken =
+            paths.iter().map(PathBuf::as_path).zip(self.taken.iter().map(|(_, blocks)| blocks.as_slice()));
+        let sources: Vec<_> = taken.chain(is_fresh.then_some((fresh.as_path(), added.as_slice()))).collect();
+        words::join(&sources, &words)?;
+        if is_fresh {
+            fs::remove_dir_all(&fresh).map_err(IndexError::io("can't delete", &fresh))?;
+        }
+        Ok(())
     }
 
     /// Ends the files and makes them durable; gives all of them.
     pub fn finish(mut self) -> Result<Vec<FileSum>, IndexError> {
-        self.words.finish()?;
+        self.finish_words()?;
         let words = self.path.join("words");
         let mut files = sums_below(&words, "words/").map_err(IndexError::io("can't read", &words))?;
         self.directory.words.clone_from(&files);
@@ -324,6 +424,11 @@ impl Split {
 
     /// Whether the block may have the id; a no is certain.
     pub fn may_have_id(&self, at: usize, id: &[u8]) -> Result<bool, IndexError> {
+        Ok(block::ids_may_have(self.filter(at)?, id))
+    }
+
+    /// The block's filter, checked.
+    fn filter(&self, at: usize) -> Result<&[u8], IndexError> {
         let entry = &self.directory.blocks[at];
         let from = entry.filter_at.unwrap_or(entry.at + u64::from(entry.length)) as usize;
         let end = from.checked_add(entry.filter_length as usize);
@@ -335,7 +440,7 @@ impl Split {
             }
             self.sound[at].store(true, Ordering::Relaxed);
         }
-        Ok(block::ids_may_have(filter, id))
+        Ok(filter)
     }
 
     /// The blocks that have the word, ascending.

@@ -18,7 +18,7 @@ use super::{
     Floors, IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES,
     Split,
     manifest::{Manifest, SplitEntry},
-    resume,
+    pack, resume,
 };
 use crate::{
     block::{OpenBlock, SealedBlock},
@@ -138,8 +138,8 @@ impl Store {
     /// Takes records in; they can be found when this returns.
     pub fn append(&self, batch: Batch) -> Result<(), IndexError> {
         let key = batch.info.key();
-        let mut records = batch.records.into_iter().peekable();
-        while records.peek().is_some() {
+        let mut records = batch.records.into_iter();
+        while !records.as_slice().is_empty() {
             let full = {
                 let mut state = self.state.write();
                 let block =
@@ -150,6 +150,9 @@ impl Store {
                 {
                     block.push(record);
                 }
+                if pack::is_rest(records.as_slice()) {
+                    records.by_ref().for_each(|record| block.push(record));
+                }
                 let (full, added) = (block.is_full(), block.bytes - before);
                 state.open_bytes += added;
                 full
@@ -159,9 +162,14 @@ impl Store {
             }
         }
         if self.state.read().open_bytes > MAX_OPEN_BYTES {
-            self.seal_all()?;
+            self.seal_largest()?;
         }
         Ok(())
+    }
+
+    /// Whether the stream has a block that is not full yet.
+    pub fn is_open(&self, info: &StreamInfo) -> bool {
+        self.state.read().open.contains_key(&info.key())
     }
 
     /// All entries of the write-ahead log up to this mark were appended.
@@ -233,6 +241,19 @@ impl Store {
     pub(super) fn seal_all(&self) -> Result<(), IndexError> {
         let keys: Vec<String> = self.state.read().open.keys().cloned().collect();
         keys.iter().try_for_each(|key| self.seal(key))
+    }
+
+    /// Seals the largest open blocks until half of the memory for them is left.
+    fn seal_largest(&self) -> Result<(), IndexError> {
+        let mut blocks: Vec<(usize, String)> =
+            self.state.read().open.iter().map(|(key, block)| (block.bytes, key.clone())).collect();
+        blocks.sort_unstable();
+        while self.state.read().open_bytes > MAX_OPEN_BYTES / 2
+            && let Some((_, key)) = blocks.pop()
+        {
+            self.seal(&key)?;
+        }
+        Ok(())
     }
 
     /// Compresses an open block. Only the appending task does this, so the block

@@ -8,9 +8,10 @@
 use std::path::Path;
 
 use tantivy::{
-    DocSet, Index, IndexSettings, ReloadPolicy, SegmentReader, TERMINATED, TantivyDocument, Term,
-    directory::MmapDirectory,
-    indexer::SingleSegmentIndexWriter,
+    BitSet, DocSet, Index, IndexSettings, ReloadPolicy, SegmentReader, TERMINATED, TantivyDocument, Term,
+    directory::{MmapDirectory, OwnedBytes},
+    fastfield::{AliveBitSet, write_alive_bitset},
+    indexer::{SingleSegmentIndexWriter, merge_filtered_segments},
     schema::{BytesOptions, Field, IndexRecordOption, Schema},
 };
 
@@ -52,6 +53,32 @@ impl WordsWriter {
     pub fn finish(self) -> tantivy::Result<()> {
         self.writer.finalize().map(|_| ())
     }
+}
+
+/// Writes a dictionary from others: of each the words of these blocks (ascending), one source
+/// after the other.
+pub fn join(sources: &[(&Path, &[u32])], into: &Path) -> tantivy::Result<()> {
+    let (mut segments, mut chosen) = (Vec::new(), Vec::new());
+    for (path, blocks) in sources {
+        for segment in Index::open_in_dir(path)?.searchable_segments()? {
+            let is_whole = blocks.len() == segment.meta().max_doc() as usize;
+            let set = if is_whole { None } else { Some(chosen_of(blocks, segment.meta().max_doc())?) };
+            chosen.push(set);
+            segments.push(segment);
+        }
+    }
+    merge_filtered_segments(&segments, IndexSettings::default(), chosen, MmapDirectory::open(into)?)?;
+    Ok(())
+}
+
+fn chosen_of(blocks: &[u32], all: u32) -> tantivy::Result<AliveBitSet> {
+    let mut set = BitSet::with_max_value(all);
+    for block in blocks {
+        set.insert(*block);
+    }
+    let mut bytes = Vec::new();
+    write_alive_bitset(&set, &mut bytes)?;
+    Ok(AliveBitSet::open(OwnedBytes::new(bytes)))
 }
 
 /// Reads a dictionary, mapped into memory.

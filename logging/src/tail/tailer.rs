@@ -22,6 +22,9 @@ use crate::{policy, record::StreamInfo};
 /// Idle files that stay open beside the ones that are written to.
 const MAX_OPEN: usize = 512;
 
+/// Turns one after the other of one container.
+const IN_ROW: usize = 8;
+
 /// What one turn gave.
 #[derive(Debug)]
 pub enum Turn {
@@ -55,6 +58,8 @@ pub struct Tailer {
     held: Held,
     /// Unread bytes that were let go.
     lost: u64,
+    /// Whose turn was the last, and how many it had one after the other.
+    last: Option<(Key, usize)>,
     /// Files vanished: what was read of them exists nowhere else on disk.
     vanished: bool,
     buffer: Vec<u8>,
@@ -76,6 +81,7 @@ impl Tailer {
             left_over: VecDeque::new(),
             held: Held::default(),
             lost: 0,
+            last: None,
             vanished: false,
             buffer: Vec::new(),
         })
@@ -144,6 +150,8 @@ impl Tailer {
                 break key;
             }
         };
+        let in_row = self.last.take().filter(|(last, _)| *last == key).map_or(0, |(_, turns)| turns);
+        self.last = Some((key.clone(), in_row + 1));
         let directory = self.open(&key.0, &key.1);
         let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
         let next = streams.values_mut().find(|stream| stream.has_more());
@@ -157,6 +165,17 @@ impl Tailer {
             self.forget(&key);
         }
         batch.map_or(Turn::Nothing, Turn::Batch)
+    }
+
+    /// Gives the next turn to whom the last one was, if there is more: a block that is filled at
+    /// once needs not wait for its rest in memory. Others wait for so many turns at most.
+    pub fn stay(&mut self) {
+        if let Some((last, turns)) = &self.last
+            && *turns < IN_ROW
+            && self.ready.back() == Some(last)
+        {
+            self.ready.rotate_right(1);
+        }
     }
 
     /// Whether [`Tailer::turn`] would read something.
