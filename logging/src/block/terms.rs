@@ -6,7 +6,7 @@ use super::{IdFilter, template::Intern};
 use crate::query::{
     fields,
     plain::plain,
-    text::{for_each_token, id_hash, is_id, is_token_byte},
+    text::{for_each_token_in, id_hash, is_id, is_token_byte},
 };
 
 /// Collects the tokens of a block's bodies.
@@ -15,6 +15,8 @@ pub struct Terms {
     words: Intern,
     /// Hashes, any of them more than once.
     ids: Vec<u64>,
+    /// The token that is looked at.
+    lower: Vec<u8>,
 }
 
 impl Terms {
@@ -51,7 +53,7 @@ impl Terms {
     }
 
     fn add_tokens(&mut self, text: &[u8]) {
-        for_each_token(text, |token| {
+        for_each_token_in(text, &mut self.lower, |token| {
             if is_id(token) {
                 self.ids.push(id_hash(token));
             } else {

@@ -2,9 +2,9 @@
 //! together anew.
 //!
 //! A block that is at least half full is good as it is: it is copied, whatever the
-//! splits are that it goes through. Smaller ones become few that are about full; a
-//! few records between full blocks go into one of those, so that no small block
-//! stays for ever.
+//! splits are that it goes through. Smaller ones become few that are about full; very
+//! few records between full blocks go into one of those, so that at most every other
+//! block is small, and none is tiny.
 
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ pub type Fill = u64;
 
 pub const FULL: Fill = 1 << 16;
 const HALF: Fill = FULL / 2;
+/// What is smaller is not left alone between others.
+const TINY: Fill = FULL / 8;
 /// No block is put together with more. [`crate::block::MAX_BODIES`] has room for it.
 const MOST: Fill = FULL + FULL / 4;
 
@@ -73,12 +75,12 @@ pub fn pack(blocks: &[Source]) -> Vec<Step> {
             continue;
         }
         let mut run = at..at + 1;
-        // A small rest takes the next block to itself, and what is small behind that.
-        while run.end < blocks.len() && (!blocks[run.end].is_good() || total(&run) < HALF) {
+        // A tiny rest takes the next block to itself, and what is small behind that.
+        while run.end < blocks.len() && (!blocks[run.end].is_good() || total(&run) < TINY) {
             run.end += 1;
         }
         at = run.end;
-        if total(&run) < HALF
+        if total(&run) < TINY
             && let Some(Step::Copy(_)) = steps.last()
         {
             run.start -= 1;
@@ -114,9 +116,14 @@ mod tests {
         check(&[1, 1, 1, 1, 1, 1, 1, 1], &[Renew(0..8, FULL)]);
         check(&[3, 3, 3, 3], &[Renew(0..4, FULL * 6 / 8)]);
         check(&[1], &[Copy(0)]);
-        check(&[8, 1], &[Renew(0..2, FULL * 9 / 8)]);
-        check(&[1, 8, 1, 8], &[Renew(0..3, FULL * 10 / 8), Copy(3)]);
+        check(&[8, 1, 8, 3], &[Copy(0), Copy(1), Copy(2), Copy(3)]);
         check(&[8, 2, 3, 8], &[Copy(0), Renew(1..3, FULL * 5 / 8), Copy(3)]);
+        let tiny = |fills: &[Fill], expected: &[Step]| {
+            let blocks: Vec<_> = fills.iter().map(|fill| Source { fill: *fill, renew: false }).collect();
+            assert_eq!(pack(&blocks), expected, "{fills:?}");
+        };
+        tiny(&[FULL, 10], &[Renew(0..2, FULL + 10)]);
+        tiny(&[10, FULL, 10, FULL], &[Renew(0..3, FULL + 20), Copy(3)]);
         let gone = [Source { fill: FULL, renew: true }];
         assert_eq!(pack(&gone), [Renew(0..1, FULL)]);
     }
@@ -133,13 +140,13 @@ mod tests {
                 match step {
                     Step::Copy(at) => {
                         prop_assert_eq!(*at, next);
-                        prop_assert!(!blocks[*at].renew && (blocks[*at].fill >= HALF || blocks.len() == 1));
+                        prop_assert!(!blocks[*at].renew && (blocks[*at].fill >= TINY || blocks.len() == 1));
                         next += 1;
                     }
                     Step::Renew(run, each) => {
                         prop_assert_eq!(run.start, next);
                         let sum: Fill = blocks[run.clone()].iter().map(|block| block.fill).sum();
-                        prop_assert!(*each <= MOST && (*each >= HALF || steps.len() == 1), "{} of {}", each, sum);
+                        prop_assert!(*each <= MOST && (*each >= TINY || steps.len() == 1), "{} of {}", each, sum);
                         next = run.end;
                     }
                 }

@@ -154,8 +154,8 @@ fn logfmt_value(text: &str) -> (Cow<'_, str>, &str) {
 /// floating point numbers). The index takes their tokens in as well, so that it
 /// knows every token [`values`] can give.
 pub fn hidden_texts(body: &[u8], mut found: impl FnMut(&str)) {
-    let escapes = body.contains(&b'\\');
-    if !escapes && !may_have_float(body) {
+    let escapes = memchr::memchr(b'\\', body).is_some();
+    if !escapes && !(body.trim_ascii_start().starts_with(b"{") && may_have_float(body)) {
         return;
     }
     if let Some(json) = json(body) {

@@ -15,12 +15,16 @@ pub fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Calls `found` with each token, in lower case.
-pub fn for_each_token(text: &[u8], mut found: impl FnMut(&[u8])) {
-    let mut lower = Vec::with_capacity(64);
+pub fn for_each_token(text: &[u8], found: impl FnMut(&[u8])) {
+    for_each_token_in(text, &mut Vec::with_capacity(64), found);
+}
+
+/// The same with a buffer that is used again.
+pub fn for_each_token_in(text: &[u8], lower: &mut Vec<u8>, mut found: impl FnMut(&[u8])) {
     for run in text.split(|byte| !is_token_byte(*byte)).filter(|run| !run.is_empty()) {
         lower.clear();
         lower.extend(run.iter().map(u8::to_ascii_lowercase));
-        found(&lower);
+        found(lower);
     }
 }
 

@@ -43,7 +43,7 @@ impl Intern {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         while let Some(number) = self.slots[at].checked_sub(1) {
-            if self.entries[number as usize].1 == hash && self.get(number as usize) == string {
+            if self.entries[number as usize].1 == hash && self.is(number as usize, string) {
                 return number;
             }
             at = (at + 1) & mask;
@@ -52,6 +52,13 @@ impl Intern {
         self.entries.push((self.text.len(), hash));
         self.slots[at] = self.entries.len() as u32;
         self.slots[at] - 1
+    }
+
+    /// Whether the string of this number, whose hash is the same, is this one.
+    fn is(&self, number: usize, string: &[u8]) -> bool {
+        let known = self.get(number);
+        // Different short strings of one length never have the same hash.
+        known.len() == string.len() && (string.len() <= SHORT || known == string)
     }
 
     fn grow(&mut self) {
@@ -68,20 +75,37 @@ impl Intern {
     }
 }
 
+/// Strings of so many bytes fit one word.
+const SHORT: usize = 8;
+
+/// Of short strings of one length it is the word in other bits: no two have the same.
 fn hash(string: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (words, tail) = string.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    if string.len() <= SHORT {
+        let word = words.first().unwrap_or(&last);
+        return spread(u64::from_le_bytes(*word) ^ (string.len() as u64).wrapping_mul(FACTOR));
+    }
     let mix = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(FACTOR);
         (product as u64) ^ (product >> 64) as u64
     };
-    let (words, tail) = string.as_chunks::<8>();
     let mut hash = string.len() as u64 ^ FACTOR;
     for word in words {
         hash = mix(hash, u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..tail.len()].copy_from_slice(tail);
     mix(mix(hash, u64::from_le_bytes(last)), FACTOR)
+}
+
+/// One to one: shifts to the right and factors that are odd can be undone.
+fn spread(mut word: u64) -> u64 {
+    word ^= word >> 32;
+    word = word.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    word ^= word >> 32;
+    word = word.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    word ^ (word >> 32)
 }
 
 #[cfg(test)]
@@ -98,6 +122,11 @@ mod tests {
         }
         assert_eq!(intern.number(b""), 1000);
         assert_eq!((intern.get(999), intern.get(1000), intern.count()), (&b"string 999"[..], &b""[..], 1001));
+        // Alike but for their lengths.
+        for length in 1..20 {
+            assert_eq!(intern.number(&[0; 20][..length]), 1000 + length as u32);
+            assert_eq!(intern.number(&[0; 20][..length]), 1000 + length as u32);
+        }
         intern.clear();
         assert_eq!(intern.number(b"other"), 0);
     }
