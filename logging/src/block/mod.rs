@@ -11,6 +11,7 @@
 mod columns;
 mod filter;
 mod ints;
+mod marks;
 mod reader;
 mod section;
 pub mod template;
@@ -25,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use columns::Columns;
 pub use filter::{IdFilter, ids_may_have};
-pub use reader::{Reader, Sieve, Templates, Texts};
+pub use marks::{Intervals, Marks};
+pub use reader::{Front, Reader, Sieve, Templates, Texts};
 pub use section::CorruptBlock;
 pub use terms::{Terms, Words};
 pub use writer::encode_plain;
@@ -105,6 +107,7 @@ pub struct SealedBlock {
     pub data: Bytes,
     pub words: Words,
     pub ids: IdFilter,
+    pub marks: Marks,
 }
 
 impl SealedBlock {
@@ -113,7 +116,7 @@ impl SealedBlock {
         let split = writer::Split::of(records);
         let (words, ids) = split.terms(records).finish();
         let data = writer::encode(records, &split)?.into();
-        Ok(Self { info, head: BlockHead::of(records), data, words, ids })
+        Ok(Self { info, head: BlockHead::of(records), data, words, ids, marks: Marks::of(records) })
     }
 
     /// Whether a record may have the token; a no is certain.
@@ -123,7 +126,7 @@ impl SealedBlock {
 
     /// Memory it takes, about.
     pub fn memory(&self) -> usize {
-        self.data.len() + self.words.memory() + self.ids.memory() + 200
+        self.data.len() + self.words.memory() + self.ids.memory() + self.marks.memory() + 200
     }
 }
 

@@ -62,6 +62,38 @@ impl Templates {
     }
 }
 
+/// The front of a block: its columns and templates, each when it is asked for. What stands
+/// behind them need not be there.
+pub struct Front<'a> {
+    columns: Section<'a>,
+    templates: Section<'a>,
+    count: usize,
+}
+
+impl<'a> Front<'a> {
+    /// Of a block of so many records, from its first bytes. `None`: it has no templates, or the
+    /// bytes end before its front does.
+    pub fn open(bytes: &'a [u8], count: usize) -> Result<Option<Self>, CorruptBlock> {
+        let (magic, mut rest) = begin(bytes)?;
+        if magic[MAGIC.len()] != TEMPLATES {
+            return Ok(None);
+        }
+        let (Ok(columns), Ok(templates)) = (Section::take(&mut rest), Section::take(&mut rest)) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { columns, templates, count }))
+    }
+
+    pub fn columns(&self) -> Result<Columns, CorruptBlock> {
+        let columns = columns::read(&self.columns.unpack()?).filter(|columns| columns.len() == self.count);
+        columns.ok_or(CorruptBlock("its columns end early"))
+    }
+
+    pub fn templates(&self) -> Result<Templates, CorruptBlock> {
+        read_templates(&self.templates.unpack()?, self.count).ok_or(NO_TEMPLATES)
+    }
+}
+
 /// Looks at the checksums of all sections.
 pub fn check(block: &[u8]) -> Result<(), CorruptBlock> {
     let (_, mut rest) = begin(block)?;
@@ -103,7 +135,7 @@ impl<'a> Reader<'a> {
     pub fn templates(&self) -> Result<Option<Templates>, CorruptBlock> {
         let Bodies::Split { templates, .. } = &self.bodies else { return Ok(None) };
         let raw = templates.unpack()?;
-        read_templates(&raw, self.columns.len()).map(Some).ok_or(CorruptBlock("its templates can't be"))
+        read_templates(&raw, self.columns.len()).map(Some).ok_or(NO_TEMPLATES)
     }
 
     /// The bodies of the records that are wanted, the others empty. `templates` are this block's.
@@ -205,6 +237,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+const NO_TEMPLATES: CorruptBlock = CorruptBlock("its templates can't be");
 const CAN_NOT_BE: CorruptBlock = CorruptBlock("its variables can't be");
 
 /// Sees a template, by its number, before bodies of its records (these) are put together.

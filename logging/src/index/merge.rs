@@ -167,11 +167,14 @@ pub(crate) enum Piece {
     Fresh(Arc<SealedBlock>),
 }
 
-/// Blocks (split, block) of one stream whose records go into new ones, each of about so much.
+/// A block of a merge: which of its splits, and which of that one's blocks.
+type Place = (usize, usize);
+
+/// Blocks of one stream whose records go into new ones, each of about so much.
 struct Run {
     info: Arc<StreamInfo>,
     /// The next one is the last.
-    blocks: Vec<(usize, usize)>,
+    blocks: Vec<Place>,
     each: Fill,
 }
 
@@ -182,7 +185,7 @@ pub(crate) struct Merged<'a> {
     /// What is below them is left out.
     floors: &'a Floors,
     now: i64,
-    whole: std::vec::IntoIter<(usize, usize)>,
+    whole: std::vec::IntoIter<Place>,
     /// The one that is read is the last.
     runs: Vec<Run>,
     open: Option<OpenBlock>,
@@ -192,8 +195,8 @@ pub(crate) struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     pub fn new(splits: &'a [Arc<Split>], floors: &'a Floors, now: i64) -> Self {
-        let entry = |place: &(usize, usize)| &splits[place.0].blocks()[place.1];
-        let mut streams: BTreeMap<String, (Arc<StreamInfo>, Vec<(usize, usize)>)> = BTreeMap::new();
+        let entry = |place: &Place| &splits[place.0].blocks()[place.1];
+        let mut streams: BTreeMap<String, (Arc<StreamInfo>, Vec<Place>)> = BTreeMap::new();
         for (at, split) in splits.iter().enumerate() {
             for (block, entry) in split.blocks().iter().enumerate() {
                 let info = &split.streams()[entry.stream as usize].info;
@@ -207,7 +210,7 @@ impl<'a> Merged<'a> {
         for (info, mut blocks) in streams.into_values() {
             blocks.sort_by_key(|place| entry(place).head.first_seq);
             let floor = floors.of(&info.namespace, now);
-            let source = |place: &(usize, usize)| {
+            let source = |place: &Place| {
                 let entry = entry(place);
                 Source::new(&entry.head, entry.head.min_time < floor || !entry.is_newest())
             };

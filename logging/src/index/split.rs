@@ -37,7 +37,7 @@ use super::{
     words::{self, WordsReader, WordsWriter},
 };
 use crate::{
-    block::{self, BlockHead, IdFilter, SealedBlock},
+    block::{self, BlockHead, IdFilter, Marks, SealedBlock},
     record::{Labels, StreamInfo},
 };
 
@@ -47,6 +47,8 @@ const FOOTER: usize = 24;
 const VERSION: u32 = 1;
 /// Where the words of new blocks are until they are put together with the others.
 const FRESH: &str = "fresh";
+/// Bytes of a block that are read for its front.
+const FRONT: u32 = 32 << 10;
 /// Bytes of a directory when unpacked: a guard, not a target.
 const MAX_DIRECTORY: usize = 256 << 20;
 
@@ -84,6 +86,26 @@ pub struct BlockEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<u8>,
     pub head: BlockHead,
+    /// Absent from old splits.
+    #[serde(default, skip_serializing_if = "Marks::is_empty", with = "marks")]
+    pub marks: Marks,
+}
+
+/// As text.
+mod marks {
+    use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::block::Marks;
+
+    pub fn serialize<S: Serializer>(marks: &Marks, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD_NO_PAD.encode(marks.as_bytes()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Marks, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        STANDARD_NO_PAD.decode(text.as_bytes()).map(Marks::from_bytes).map_err(D::Error::custom)
+    }
 }
 
 impl BlockEntry {
@@ -168,7 +190,7 @@ impl SplitWriter {
     }
 
     pub fn add(&mut self, block: &SealedBlock, labels: Option<&Labels>) -> Result<(), IndexError> {
-        self.write(&block.info, labels, &block.head, &block.data, block.ids.as_bytes())?;
+        self.write(&block.info, labels, &block.head, &block.marks, &block.data, block.ids.as_bytes())?;
         if self.words.is_none() {
             // Those of blocks that were taken over come before them, in the end.
             let folder = self.path.join(if self.taken.is_empty() { "words" } else { FRESH });
@@ -193,7 +215,7 @@ impl SplitWriter {
         block::check(&data).map_err(|error| split.damaged(error))?;
         let stream = &split.streams()[entry.stream as usize];
         let labels = labels.or(stream.labels.as_ref());
-        self.write(&stream.info, labels, &entry.head, &data, split.filter(at)?)?;
+        self.write(&stream.info, labels, &entry.head, &entry.marks, &data, split.filter(at)?)?;
         match self.taken.last_mut() {
             Some((last, blocks)) if last.id == split.id => blocks.push(at as u32),
             _ => self.taken.push((split.clone(), vec![at as u32])),
@@ -206,6 +228,7 @@ impl SplitWriter {
         info: &Arc<StreamInfo>,
         labels: Option<&Labels>,
         head: &BlockHead,
+        marks: &Marks,
         data: &[u8],
         filter: &[u8],
     ) -> Result<(), IndexError> {
@@ -225,6 +248,7 @@ impl SplitWriter {
             filter_at: Some(self.filters.len() as u64),
             version: block::version(data),
             head: head.clone(),
+            marks: marks.clone(),
         });
         self.filters.extend_from_slice(filter);
         self.at += data.len() as u64;
@@ -420,6 +444,12 @@ impl Split {
             return Err(self.damaged("a block's version is another"));
         }
         Ok(block)
+    }
+
+    /// The first bytes of a block, mostly those of its columns and templates.
+    pub fn read_front(&self, at: usize) -> Result<Vec<u8>, IndexError> {
+        let entry = &self.directory.blocks[at];
+        self.read(entry.at, entry.length.min(FRONT))
     }
 
     /// Whether the block may have the id; a no is certain.

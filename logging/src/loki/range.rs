@@ -154,7 +154,7 @@ async fn by_cells(
     };
     let bytes = matches!(function.op, RangeOp::Bytes | RangeOp::BytesRate);
     let field = bytes.then(|| "_bytes".to_owned());
-    let want = NodeStatsRequest { field, by, step_ns: windows.cell, sketch: false };
+    let want = NodeStatsRequest { field, by, step_ns: windows.cell, origin: None, sketch: false };
     let gathered = stats::cells(ask.root, ask.user, query, windows.span(), want).await?;
     warnings.extend(missing(&gathered.partial));
     if !gathered.other.is_empty() {

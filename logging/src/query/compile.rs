@@ -252,6 +252,12 @@ impl Compiled {
         })
     }
 
+    /// Whether something of the records but their bodies is asked that their block doesn't tell.
+    pub fn asks_rows(&self, verdicts: &[Verdict]) -> bool {
+        let of_row = |leaf: &Leaf| matches!(leaf, Leaf::Level(_) | Leaf::Source(_) | Leaf::Time { .. });
+        self.leaves.iter().zip(verdicts).any(|(leaf, verdict)| *verdict == Verdict::Maybe && of_row(leaf))
+    }
+
     /// The leaves that ask for a field of the body, with its name.
     pub fn field_leaves(&self) -> impl Iterator<Item = (usize, &str)> {
         self.leaves.iter().enumerate().filter_map(|(at, leaf)| match leaf {

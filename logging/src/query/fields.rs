@@ -155,7 +155,8 @@ fn logfmt_value(text: &str) -> (Cow<'_, str>, &str) {
 /// knows every token [`values`] can give.
 pub fn hidden_texts(body: &[u8], mut found: impl FnMut(&str)) {
     let escapes = memchr::memchr(b'\\', body).is_some();
-    if !escapes && !(body.trim_ascii_start().starts_with(b"{") && may_have_float(body)) {
+    let floats = || body.trim_ascii_start().starts_with(b"{") && may_have_float(body);
+    if !escapes && !floats() {
         return;
     }
     if let Some(json) = json(body) {

@@ -17,6 +17,7 @@ use super::{
     stats::{Cells, Gathered},
 };
 use crate::{
+    grid::Grid,
     time,
     wire::{Bucket, FacetValue, HistogramAnswer, HistogramRequest, NodeRequest, NodeStatsRequest},
 };
@@ -45,39 +46,24 @@ pub(super) async fn by_field(
         field: None,
         by: vec![field.to_owned(), "level".to_owned()],
         step_ns: grid.step,
+        origin: Some(grid.origin),
         sketch: false,
     });
     let (answers, scope) =
         fanout::scoped(root, user, request.namespace.as_deref(), node_request, "/v1/stats").await?;
     let top = request.top.unwrap_or(DEFAULT_TOP).clamp(1, MAX_TOP);
-    let mut answer = grid.bars(Gathered::of(answers), top);
+    let mut answer = Bars(grid).sum(Gathered::of(answers), top);
     answer.restricted = scope.restricted;
     answer.took_ms = fanout::millis(started);
     Ok(answer)
 }
 
-/// Where bars begin.
-#[derive(Debug, Clone, Copy)]
-struct Grid {
-    since: i64,
-    step: i64,
-    bars: usize,
-}
+/// Puts what the nodes counted together.
+struct Bars(Grid);
 
-impl Grid {
-    fn new(since: i64, until: i64, bars: usize) -> Self {
-        let width = (i128::from(until) - i128::from(since)).max(1);
-        let step = (width + bars as i128 - 1) / bars as i128;
-        Self { since, step: i64::try_from(step).unwrap_or(i64::MAX), bars }
-    }
-
-    fn start(self, at: usize) -> String {
-        let start = i128::from(self.since) + i128::from(self.step) * at as i128;
-        time::format(i64::try_from(start).unwrap_or(i64::MAX))
-    }
-
+impl Bars {
     /// The bars, with the `top` most frequent values by themselves, equal ones by name.
-    fn bars(self, gathered: Gathered, top: usize) -> HistogramAnswer {
+    fn sum(self, gathered: Gathered, top: usize) -> HistogramAnswer {
         let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
         for (group, cells) in &gathered.groups {
             if let Some(value) = value(group) {
@@ -89,7 +75,7 @@ impl Grid {
         values.truncate(top);
         let shown: BTreeSet<&str> = values.iter().map(|(value, _)| *value).collect();
         let mut bars: Vec<Bucket> =
-            (0..self.bars).map(|at| Bucket { time: self.start(at), ..Bucket::default() }).collect();
+            (0..self.0.bars).map(|at| Bucket { time: self.0.start(at), ..Bucket::default() }).collect();
         for (group, cells) in &gathered.groups {
             let level = group.get(1).and_then(Option::as_deref);
             match value(group) {
@@ -110,7 +96,7 @@ impl Grid {
             values: values.into_iter().map(value).collect(),
             capped: !gathered.other.is_empty(),
             buckets: bars,
-            step_ns: self.step,
+            step_ns: self.0.step,
             scanned: gathered.scanned,
             partial: gathered.partial,
             ..HistogramAnswer::default()
@@ -157,8 +143,8 @@ mod tests {
             other: cells(&[(0, 6)]),
             ..Gathered::default()
         };
-        let answer = Grid::new(10, 21, 2).bars(gathered, 2);
-        assert_eq!((answer.step_ns, answer.capped), (6, true));
+        let answer = Bars(Grid::new(10, 20, 2)).sum(gathered, 2);
+        assert_eq!((answer.step_ns, answer.capped), (5, true));
         let values: Vec<_> = answer.values.iter().map(|v| (v.value.as_str(), v.count)).collect();
         assert_eq!(values, [("200", 7), ("500", 4)]);
         let first = &answer.buckets[0];
@@ -169,12 +155,5 @@ mod tests {
         assert_eq!((second.count, second.others, second.without), (8, 0, 2));
         let levels = [("error".into(), 4), ("info".into(), 3), ("warn".into(), 1)];
         assert_eq!(second.by_level, levels.into());
-    }
-
-    #[test]
-    fn the_widest_range_has_bars_too() {
-        let grid = Grid::new(i64::MIN, i64::MAX, 1);
-        assert_eq!(grid.step, i64::MAX);
-        assert_eq!(Grid::new(5, 5, 3).step, 1);
     }
 }

@@ -35,6 +35,7 @@ pub(super) async fn stats(
         field: request.field.clone(),
         by: request.by.clone(),
         step_ns: shape.step,
+        origin: None,
         sketch: !request.quantiles.is_empty(),
     });
     let (answers, scope) =

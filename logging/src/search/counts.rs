@@ -16,8 +16,10 @@ use super::{
     patterns::{OTHERS, Patterns},
     plan::{self, Candidate},
     shape,
+    tally::Tally,
 };
 use crate::{
+    grid::Grid,
     index::Store,
     query::compile::Verdict,
     record::{Level, StreamInfo},
@@ -33,52 +35,30 @@ const CAPPED: &str =
 /// Values of a field that are told apart.
 const MAX_DISTINCT: usize = 10_000;
 
-/// `buckets` bars of equal width over `since..until`, both of which the request must have.
+/// About `buckets` bars over `since..until`, as [`Grid`] has them.
 pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -> HistogramAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
     let until = request.until.unwrap_or_else(time::now);
     let since = request.since.unwrap_or_else(|| until.saturating_sub(3600 * time::SECOND)).min(until);
-    let width = (i128::from(until) - i128::from(since)).max(1);
-    let step = (width + buckets as i128 - 1) / buckets as i128;
-    // Times are not before `since`, and a bar is narrower than all of i64.
-    let step_u64 = u64::try_from(step).unwrap_or(u64::MAX);
-    let bar = |time: i64| (time.wrapping_sub(since) as u64 / step_u64) as usize;
-    let mut counts = vec![[0u64; 7]; buckets];
+    let grid = Grid::new(since, until, buckets);
+    let mut tally = Tally::new(grid.origin, grid.step);
     for candidate in plan::plan(store, request, &mut progress) {
         if progress.is_late(request) {
             break;
         }
-        let head = &candidate.head;
-        let whole = candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time);
-        if whole && bar(head.min_time) == bar(head.max_time) {
-            add(&mut counts[bar(head.min_time)], &head.levels);
-        } else {
-            let look = Look { store, request, candidate: &candidate, want: Want::default() };
-            look.each(
-                &mut progress,
-                |_| true,
-                |found| {
-                    if let Some(bar) = counts.get_mut(bar(found.record.time)) {
-                        bar[found.record.level as usize] += 1;
-                    }
-                },
-            );
-        }
+        let look = Look { store, request, candidate: &candidate, want: Want::default() };
+        look.tally(&mut progress, &mut tally);
     }
-    let bucket = |(at, levels): (usize, &[u64; 7])| {
-        let start = i128::from(since) + step * at as i128;
+    let counts = tally.take();
+    let bucket = |at: usize| {
+        let levels = counts.get(&(at as i64)).copied().unwrap_or_default();
         let count = levels.iter().sum();
-        Bucket {
-            time: time::format(i64::try_from(start).unwrap_or(i64::MAX)),
-            count,
-            by_level: by_level(levels),
-            ..Bucket::default()
-        }
+        Bucket { time: grid.start(at), count, by_level: by_level(&levels), ..Bucket::default() }
     };
     let mut answer = HistogramAnswer {
-        buckets: counts.iter().enumerate().map(bucket).collect(),
-        step_ns: i64::try_from(step).unwrap_or(i64::MAX),
+        buckets: (0..grid.bars).map(bucket).collect(),
+        step_ns: grid.step,
         scanned: progress.scanned,
         ..HistogramAnswer::default()
     };

@@ -23,6 +23,7 @@ mod shape;
 pub mod sketch;
 mod stats;
 mod tail;
+mod tally;
 mod top;
 
 use std::{

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Progress, Request};
 use crate::{
-    block::{self, BlockHead, SealedBlock},
+    block::{BlockHead, CorruptBlock, Front, Marks, SealedBlock},
     index::{Floors, IndexError, Split, Store},
     query::{
         compile::{StreamView, Verdict},
@@ -191,18 +191,35 @@ impl Candidate {
     /// Decodes a sealed block's bytes.
     pub fn with_data<T>(
         &self,
-        decode: impl FnOnce(&[u8]) -> Result<T, block::CorruptBlock>,
+        decode: impl FnOnce(&[u8]) -> Result<T, CorruptBlock>,
     ) -> Result<T, IndexError> {
         match &self.place {
             Place::Split(split, at) => decode(&split.read_block(*at)?).map_err(|error| split.damaged(error)),
-            Place::Sealed(block) => {
-                // Never was on a disk: this can't fail but by a fault of memory.
-                decode(&block.data)
-                    .map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
-            }
-            Place::Open(_) => {
-                decode(&[]).map_err(|error| IndexError::Damaged { split: u64::MAX, what: error.to_string() })
-            }
+            Place::Sealed(block) => decode(&block.data).map_err(in_memory),
+            Place::Open(_) => decode(&[]).map_err(in_memory),
+        }
+    }
+
+    /// The block's counts by interval, where it has them.
+    pub fn marks(&self) -> Option<&Marks> {
+        match &self.place {
+            Place::Open(_) => None,
+            Place::Sealed(block) => Some(&block.marks),
+            Place::Split(split, at) => Some(&split.blocks()[*at].marks),
+        }
+    }
+
+    /// Decodes the front of a sealed block; `None` where the whole block is needed.
+    pub fn with_front<T>(
+        &self,
+        decode: impl FnOnce(&Front<'_>) -> Result<Option<T>, CorruptBlock>,
+    ) -> Result<Option<T>, IndexError> {
+        let count = self.head.count as usize;
+        let decode = |bytes: &[u8]| Front::open(bytes, count)?.map_or(Ok(None), |front| decode(&front));
+        match &self.place {
+            Place::Split(split, at) => decode(&split.read_front(*at)?).map_err(|error| split.damaged(error)),
+            Place::Sealed(block) => decode(&block.data).map_err(in_memory),
+            Place::Open(_) => Ok(None),
         }
     }
 
@@ -221,6 +238,11 @@ impl Candidate {
             T::default()
         })
     }
+}
+
+/// Never was on a disk: this can't come but by a fault of memory.
+fn in_memory(error: CorruptBlock) -> IndexError {
+    IndexError::Damaged { split: u64::MAX, what: error.to_string() }
 }
 
 fn report(store: &Store, split: &Arc<Split>, error: &IndexError, progress: &mut Progress) {

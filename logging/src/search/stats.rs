@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Progress, Request,
     keys::{Keys, Placed},
-    look::{Look, Match},
+    look::{Look, Match, Want},
     plan::{self, Candidate},
     shape,
     sketch::{self, Sketch},
+    tally::Tally,
 };
 use crate::{
     index::Store,
-    query::{compile::Verdict, number},
+    query::number,
     wire::{Cell, Measured, NodeSeries, NodeStats, NodeStatsRequest},
 };
 
@@ -34,22 +35,24 @@ const BYTES: &str = "_bytes";
 /// Counts and measures by group and step. The request has both ends of its range.
 pub fn stats(store: &Store, request: &Request, want: &NodeStatsRequest, node: &str) -> NodeStats {
     let mut progress = Progress::default();
-    let since = request.since.unwrap_or(0);
+    let origin = want.origin.or(request.since).unwrap_or(0);
     let step = want.step_ns.max(1);
-    let step_of = |time: i64| u32::try_from(time.saturating_sub(since) / step).unwrap_or(u32::MAX);
+    let step_of = |time: i64| u32::try_from(time.saturating_sub(origin) / step).unwrap_or(u32::MAX);
     let mut keys = Keys::new(&want.by);
     let mut groups = Groups::new(want);
+    let mut tally = Tally::new(origin, step);
     for candidate in plan::plan(store, request, &mut progress) {
         if progress.is_late(request) {
             break;
         }
         let mut placed = keys.at(&candidate);
-        let head = &candidate.head;
-        let whole = candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time);
-        let one_step = step_of(head.min_time) == step_of(head.max_time);
-        if whole && one_step && want.field.is_none() && placed.is_of_stream() {
+        if want.field.is_none() && placed.is_of_stream() {
             let values: Vec<_> = placed.of_stream().collect();
-            groups.add(&values, step_of(head.min_time), u64::from(head.count), None);
+            let look = Look { store, request, candidate: &candidate, want: Want::default() };
+            look.tally(&mut progress, &mut tally);
+            for (step, levels) in tally.take() {
+                groups.add(&values, u32::try_from(step).unwrap_or(u32::MAX), levels.iter().sum(), None);
+            }
             continue;
         }
         let measured = measured(want, &candidate, &mut placed);
@@ -233,7 +236,13 @@ mod tests {
     use super::*;
 
     fn want(sketch: bool) -> NodeStatsRequest {
-        NodeStatsRequest { by: vec!["user".into()], step_ns: 1, sketch, field: Some("n".into()) }
+        NodeStatsRequest {
+            by: vec!["user".into()],
+            step_ns: 1,
+            origin: None,
+            sketch,
+            field: Some("n".into()),
+        }
     }
 
     #[test]

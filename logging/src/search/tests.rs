@@ -3,6 +3,7 @@
 
 mod order;
 mod stats;
+mod tally;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -396,7 +397,7 @@ proptest! {
 
             let bars = histogram(&world.store, &request(&text, None), 7, "n1");
             prop_assert_eq!(bars.buckets.iter().map(|bar| bar.count).sum::<u64>(), expected.len() as u64);
-            prop_assert_eq!(bars.buckets[1].count, expected.iter().filter(|hit| (5..8).contains(&hit.0)).count() as u64);
+            prop_assert_eq!(bars.buckets[1].count, expected.iter().filter(|hit| (5..10).contains(&hit.0)).count() as u64);
             let facets = facets(&world.store, &request(&text, None), "n1");
             prop_assert_eq!(facets.count, expected.len() as u64);
             let shop: u64 = facets.facets.get("namespace").into_iter().flatten().filter(|v| v.value == "shop").map(|v| v.count).sum();

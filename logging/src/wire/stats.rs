@@ -122,6 +122,9 @@ pub struct NodeStatsRequest {
     pub field: Option<String>,
     pub by: Vec<String>,
     pub step_ns: i64,
+    /// Where a step begins; without it, where the range does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<i64>,
     /// Quantiles are wanted.
     pub sketch: bool,
 }

@@ -236,7 +236,7 @@ impl Scan {
         for character in text.chars() {
             if self.in_string {
                 if character == '"' && !self.escaped {
-                    self.end_string();
+                    self.end_string()?;
                     continue;
                 }
                 self.escaped = character == '\\' && !self.escaped;
@@ -265,7 +265,8 @@ impl Scan {
         self.parts.iter().any(|part| matches!(part, Part::Slot(_)))
     }
 
-    fn end_string(&mut self) {
+    /// `None` for one that can't be read, whatever its variables are.
+    fn end_string(&mut self) -> Option<()> {
         self.in_string = false;
         let parts = std::mem::take(&mut self.parts);
         if parts.iter().all(|part| matches!(part, Part::Literal(_))) {
@@ -276,10 +277,21 @@ impl Scan {
             self.json.push('"');
             self.json.extend(text);
             self.json.push('"');
-            return;
+            return Some(());
         }
         let escaped = parts.iter().any(|part| matches!(part, Part::Literal(text) if text.contains('\\')));
+        if escaped {
+            let text: String = parts
+                .iter()
+                .map(|part| match part {
+                    Part::Literal(text) => text.as_str(),
+                    Part::Slot(_) => "0",
+                })
+                .collect();
+            serde_json::from_str::<String>(&format!("\"{text}\"")).ok()?;
+        }
         self.number(Text { parts, kind: if escaped { Kind::Escaped } else { Kind::Plain } });
+        Some(())
     }
 
     fn number(&mut self, text: Text) {
@@ -396,9 +408,14 @@ mod tests {
         read(r#"time="2024-02-29 23:59:59" x=1"#, &["x"], 1);
         read(r#"{"k8s":1,"id2":{"a":1},"http":{"x1":2,"y":3}}"#, &["http.y", "a"], 1);
         // Only the whole body tells.
-        for body in
-            [r#"{"a":"\u0041","b":1}"#, r#"{"a":0123}"#, r#"{"a":12ms}"#, "a=\x1b[31mb1", r#"{"a":1e5}"#]
-        {
+        for body in [
+            r#"{"a":"\u0041","b":1}"#,
+            r#"{"a":"11\cc","a":true}"#,
+            r#"{"a":0123}"#,
+            r#"{"a":12ms}"#,
+            "a=\x1b[31mb1",
+            r#"{"a":1e5}"#,
+        ] {
             read(body, &["a", "b"], 0);
         }
     }

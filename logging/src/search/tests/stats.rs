@@ -59,6 +59,7 @@ proptest! {
             field: field.map(str::to_owned),
             by: by.iter().map(ToString::to_string).collect(),
             step_ns: step,
+            origin: None,
             sketch: true,
         };
         let answer = super::super::stats(&world.store, &request, &want, "n1");
@@ -182,8 +183,13 @@ fn abuse_30_statistics_show_nothing_of_a_namespace_that_is_not_allowed() {
         ..NodeRequest::default()
     };
     let request = Request::new(&allowed, Duration::from_secs(60)).expect("a query");
-    let want =
-        NodeStatsRequest { by: vec!["ns".into()], field: Some("status".into()), step_ns: 100, sketch: true };
+    let want = NodeStatsRequest {
+        by: vec!["ns".into()],
+        field: Some("status".into()),
+        step_ns: 100,
+        origin: None,
+        sketch: true,
+    };
     let answer = super::super::stats(&world.store, &request, &want, "n1");
     assert_eq!((answer.series.len(), answer.series[0].group[0].as_deref()), (1, Some("shop")));
     assert_eq!(answer.series[0].cells[&0].measured.as_ref().map(|m| m.max), Some(200.0));
