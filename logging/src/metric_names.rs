@@ -148,7 +148,10 @@ impl Metrics {
                 "tiphys_logs_wal_failures",
                 "Writes to the write-ahead log that failed; their senders were told",
             ),
-            wal_lost: counter("tiphys_logs_wal_lost", "Entries of the write-ahead log that can't be read"),
+            wal_lost: counter(
+                "tiphys_logs_wal_lost",
+                "Places of the write-ahead log that can't be read; the segments were set aside",
+            ),
             wal_bytes: gauge("tiphys_logs_wal_bytes", "Bytes in the write-ahead log that wait for a commit"),
             stalls: counter("tiphys_logs_stalls", "Times that reading waited for a commit"),
             queries: counter("tiphys_logs_queries", "Searches, histograms, facets and tails asked for"),

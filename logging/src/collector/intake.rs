@@ -22,11 +22,12 @@ use super::policies::Policies;
 
 use crate::{
     doors::{Hold, Parcel, Refusal},
+    index::Store,
     metric_names::Metrics,
     record::Labels,
     tail::Batch,
     time,
-    wal::{self, Contents, Entry, Mark, Pushed, Wal, WalError},
+    wal::{self, Contents, Entry, Left, Mark, Pushed, Wal, WalError},
 };
 
 /// Parcels that are written with one fsync.
@@ -47,16 +48,23 @@ pub struct Arrival {
     pub receipt: Option<Receipt>,
 }
 
-/// Tells a sender that its records are taken, and gives back the memory they took.
+/// Tells a sender that its records are taken, and gives back the memory they took. There is one
+/// only once they are on disk. So also one that nobody signs, because the collector stops, says
+/// that they are taken: they are replayed, and would be there twice if they were sent again.
 pub struct Receipt {
-    sender: oneshot::Sender<Result<(), Refusal>>,
+    sender: Option<oneshot::Sender<Result<(), Refusal>>>,
     _hold: Hold,
 }
 
 impl Receipt {
-    pub fn sign(self) {
+    /// The records can be found.
+    pub fn sign(self) {}
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
         // Who sent it may have gone.
-        let _ = self.sender.send(Ok(()));
+        self.sender.take().map(|sender| sender.send(Ok(())));
     }
 }
 
@@ -70,6 +78,7 @@ pub struct Arrivals {
 pub struct Intake {
     /// Away only while a blocking thread has it.
     desk: Option<Desk>,
+    store: Arc<Store>,
     parcels: mpsc::Receiver<Parcel>,
     arrivals: mpsc::Sender<Arrival>,
     covered: watch::Receiver<u64>,
@@ -88,19 +97,20 @@ struct Desk {
 }
 
 impl Intake {
-    /// `mark` is where the store stands.
+    /// `store` stands where the arrivals go on.
     pub fn new(
         wal: Wal,
         policies: Policies,
-        mark: Mark,
+        store: Arc<Store>,
         parcels: mpsc::Receiver<Parcel>,
         metrics: Metrics,
     ) -> (Self, Arrivals) {
+        let mark = store.mark();
         let (arrivals, receiver) = mpsc::channel(WAITING);
         let (sender, covered) = watch::channel(mark.number);
         let numbers = Numbers { next: HashMap::new(), floor: mark.next_seq };
         let desk = Some(Desk { wal, policies, labels: HashMap::new() });
-        let intake = Self { desk, parcels, arrivals, covered, numbers, notes: None, metrics };
+        let intake = Self { desk, store, parcels, arrivals, covered, numbers, notes: None, metrics };
         (intake, Arrivals { receiver, covered: sender })
     }
 
@@ -133,16 +143,20 @@ impl Intake {
 
     /// What an earlier process acknowledged.
     async fn take_left(&mut self) -> Result<(), WalError> {
-        while let Some(entries) = self.with_desk(|desk| desk.wal.read_left()).await?? {
+        while let Some(left) = self.with_desk(|desk| desk.wal.read_left()).await? {
+            let Left { segment, entries, fault } = left;
+            let mut unread = Vec::new();
             for Entry { number, payload } in entries {
                 let read = self.with_desk(move |desk| {
                     let Contents { streams, is_judged } = wal::read_entry(&payload)?;
                     Ok::<_, wal::BadEntry>(if is_judged { streams } else { desk.redact(streams) })
                 });
-                let Ok(streams) = read.await? else {
-                    tracing::error!(number, "an entry of the write-ahead log is of no version that is known");
-                    self.metrics.wal_lost.inc();
-                    continue;
+                let streams = match read.await? {
+                    Ok(streams) => streams,
+                    Err(why) => {
+                        unread.push((number, why));
+                        continue;
+                    }
                 };
                 self.numbers.saw(&streams);
                 let mark = Mark { number, next_seq: self.numbers.floor };
@@ -150,6 +164,15 @@ impl Intake {
                     return Ok(());
                 }
             }
+            let count = unread.len();
+            let unread =
+                unread.first().map(|(number, why)| format!("{count} entries, first {number}: {why}"));
+            let unread = match unread {
+                Some(why) => Some(self.with_desk(move |desk| desk.wal.set_aside(segment, &why)).await?),
+                None => None,
+            };
+            self.metrics.wal_lost.inc_by(count as u64 + u64::from(fault.is_some()));
+            fault.into_iter().chain(unread).for_each(|what| self.store.name_broken(what));
         }
         Ok(())
     }
@@ -183,11 +206,17 @@ impl Intake {
                 return Ok(true);
             }
         };
-        for (number, parcel) in (first..).zip(parcels) {
-            let Parcel { streams, receipt, hold } = parcel;
-            let mark = Mark { number, next_seq: self.numbers.floor };
-            let receipt = Some(Receipt { sender: receipt, _hold: hold });
-            if self.arrivals.send(Arrival { streams, mark, receipt }).await.is_err() {
+        let next_seq = self.numbers.floor;
+        let arrivals: Vec<Arrival> = (first..)
+            .zip(parcels)
+            .map(|(number, Parcel { streams, receipt, hold })| Arrival {
+                streams,
+                mark: Mark { number, next_seq },
+                receipt: Some(Receipt { sender: Some(receipt), _hold: hold }),
+            })
+            .collect();
+        for arrival in arrivals {
+            if self.arrivals.send(arrival).await.is_err() {
                 return Ok(false);
             }
         }
@@ -339,6 +368,24 @@ mod tests {
 
     fn seqs(stream: &Pushed) -> Vec<u64> {
         stream.records.iter().map(|record| record.seq).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_on_disk_when_the_collector_stops_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Default::default()).expect("a store");
+        let (store, metrics) = (Arc::new(store), Metrics::new());
+        let open = || Wal::open(&folder.path().join("wal"), &folder.path().join("broken"), 0).expect("a log");
+        let (inlet, parcels) = crate::doors::Inlet::new();
+        let policies = Policies::new(store.clone(), metrics.clone());
+        let (intake, arrivals) = Intake::new(open(), policies, store, parcels, metrics);
+        // The appending task is gone.
+        drop(arrivals.receiver);
+        let sent = inlet.submit(vec![stream("a", 2)], crate::doors::Budget::new(1 << 20).hold());
+        let (told, ended) = tokio::join!(sent, intake.run(CancellationToken::new()));
+        assert!(told.is_ok() && ended.is_ok(), "{told:?} {ended:?}");
+        let left = open().read_left().expect("a segment");
+        assert_eq!(left.entries.len(), 1, "it is replayed");
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub async fn run_with(
 
     let (inlet, parcels) = Inlet::new();
     let policies = policies::Policies::new(store.clone(), metrics.clone());
-    let (intake, arrivals) = intake::Intake::new(wal, policies, store.mark(), parcels, metrics.clone());
+    let (intake, arrivals) = intake::Intake::new(wal, policies, store.clone(), parcels, metrics.clone());
     let ingest = ingest::Ingest::new(
         store.clone(),
         hub.clone(),

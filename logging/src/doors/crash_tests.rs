@@ -20,7 +20,13 @@ use super::{
     tests::{ByToken, Sockets, again, config, find, otlp, protobuf},
     *,
 };
-use crate::collector;
+use crate::{
+    collector,
+    record::{Level, Record, Source},
+    search,
+    wal::{self, Pushed},
+    wire::NodeRequest,
+};
 
 /// The test binary again, as a process that can be killed: only with the variable set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,6 +153,50 @@ async fn a_disk_that_fails_is_told_to_the_sender_and_what_is_sent_again_is_there
     assert_eq!(collector.find("line").len(), 1);
     assert!(collector.metric("tiphys_logs_wal_failures_total 1"));
     collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_of_the_log_can_not_be_read_is_kept_and_named_and_the_rest_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, broken) = (folder.path().join("data/wal"), folder.path().join("data/broken"));
+    let entry = |body: &str| {
+        let record = Record {
+            time: 1,
+            seq: 0,
+            level: Level::Info,
+            source: Source::Stdout,
+            body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+        };
+        let info = crate::index::tests::info("sent");
+        wal::write_entry(&[Pushed { info, labels: Arc::default(), records: vec![record] }])
+    };
+    let mut later = entry("later");
+    later[0] = 9;
+    wal::Wal::open(&log, &broken, 0).expect("opened").write(&[entry("one"), later]).expect("written");
+    // Reading the first page of a process's memory is an error of input and output.
+    std::os::unix::fs::symlink("/proc/self/mem", log.join("000000000001.wal")).expect("linked");
+    let mut rest = wal::Wal::open(&log, &broken, 0).expect("opened");
+    while rest.read_left().is_some() {}
+    rest.write(&[entry("two")]).expect("written");
+    drop(rest);
+    let tasks = Tasks::new();
+    let running = again(folder.path(), &tasks).await;
+    let found = || {
+        let request = NodeRequest { query: "one OR two OR later".into(), ..NodeRequest::default() };
+        let request = search::Request::new(&request, Duration::from_secs(60)).expect("a query");
+        search::search(&running.store, &request, 10, "n1").records.len()
+    };
+    let all_there = async {
+        while running.store.broken().len() < 2 || found() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all_there).await.expect("in time");
+    let named = running.store.broken();
+    assert!(named[0].contains("version 9 is not known") && named[1].contains("Input/output"), "{named:?}");
+    assert_eq!(running.metrics.wal_lost.get(), 2);
+    tasks.shutdown(Duration::from_secs(30)).await;
+    assert!(broken.join("000000000000.wal").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

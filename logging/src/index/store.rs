@@ -56,6 +56,8 @@ pub(super) struct State {
     pub splits: Vec<Arc<Split>>,
     /// Splits that were set aside, and why.
     pub broken: BTreeMap<u64, String>,
+    /// What else is missing, as sentences.
+    pub missing: Vec<String>,
     /// Of the write-ahead log, what was appended.
     pub wal: Mark,
     /// Splits whose records are here, also those that became others.
@@ -216,9 +218,15 @@ impl Store {
         names
     }
 
-    /// Splits that were set aside, as sentences.
+    /// What was set aside, as sentences.
     pub fn broken(&self) -> Vec<String> {
-        self.state.read().broken.values().cloned().collect()
+        let state = self.state.read();
+        state.broken.values().chain(&state.missing).cloned().collect()
+    }
+
+    /// Names in each answer something of which records are missing, until the next start.
+    pub fn name_broken(&self, what: String) {
+        self.state.write().missing.push(what);
     }
 
     /// Whether the split was set aside.

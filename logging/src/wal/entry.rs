@@ -1,6 +1,7 @@
 //! What one entry holds: the streams of one request, with their records. Pure.
 //!
 //! ```text
+//! 0, ranges, then each: first, last       entries that don't count, by number
 //! version, streams, then each: namespace, pod, uid, container, node, restart, labels, records
 //! record: time and number as differences (zigzag), level and source, body
 //! ```
@@ -17,6 +18,7 @@ use crate::{
     record::{Labels, Level, Record, Source, StreamInfo},
 };
 
+const VOID: u64 = 0;
 const VERSION: u64 = 2;
 /// Records are as they came.
 const AS_THEY_CAME: u64 = 1;
@@ -32,8 +34,35 @@ pub struct Pushed {
 
 /// The bytes are no entry that this version wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the entry can't be read")]
-pub struct BadEntry;
+pub enum BadEntry {
+    /// A later version of the program wrote it.
+    #[error("its version {0} is not known here, a later release reads it")]
+    Version(u64),
+    #[error("it is not what was written")]
+    Damaged,
+}
+
+/// An entry that says which others don't count.
+pub fn write_void(ranges: &[(u64, u64)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, VOID);
+    put(&mut out, ranges.len() as u64);
+    ranges.iter().flat_map(|(first, last)| [first, last]).for_each(|number| put(&mut out, *number));
+    out
+}
+
+/// What such an entry says; `None` of another.
+pub fn voided(mut bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
+    let bytes = &mut bytes;
+    if take(bytes)? != VOID {
+        return None;
+    }
+    let mut ranges = Vec::new();
+    for _ in 0..take(bytes)? {
+        ranges.push((take(bytes)?, take(bytes)?));
+    }
+    bytes.is_empty().then_some(ranges)
+}
 
 /// The bytes of an entry.
 pub fn write_entry(streams: &[Pushed]) -> Vec<u8> {
@@ -79,18 +108,19 @@ pub struct Contents {
 
 /// The streams of an entry.
 pub fn read_entry(mut bytes: &[u8]) -> Result<Contents, BadEntry> {
+    let version = match take(&mut bytes) {
+        Some(version @ (VERSION | AS_THEY_CAME)) => version,
+        Some(version) => return Err(BadEntry::Version(version)),
+        None => return Err(BadEntry::Damaged),
+    };
     let read = |bytes: &mut &[u8]| -> Option<Contents> {
-        let version = take(bytes)?;
-        if ![VERSION, AS_THEY_CAME].contains(&version) {
-            return None;
-        }
         let mut streams = Vec::new();
         for _ in 0..take(bytes)? {
             streams.push(read_stream(bytes)?);
         }
         bytes.is_empty().then_some(Contents { streams, is_judged: version != AS_THEY_CAME })
     };
-    read(&mut bytes).ok_or(BadEntry)
+    read(&mut bytes).ok_or(BadEntry::Damaged)
 }
 
 fn read_stream(bytes: &mut &[u8]) -> Option<Pushed> {

@@ -5,20 +5,49 @@
 use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use super::{MAX_BYTES, SEGMENT_BYTES, WalError, segment};
+use super::{MAX_BYTES, SEGMENT_BYTES, WalError, entry, segment};
 
 const ENDING: &str = "wal";
+/// Bytes that are read on their own where a whole segment can't be: a page.
+const PIECE: usize = 4096;
+/// Of a segment that can't be read in one go.
+const MAX_READ: u64 = 1 << 30;
+/// Bytes of a segment in which its first entry ends, if it is one that takes others back.
+const BEGIN: u64 = 64 << 10;
 
 /// An entry as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub number: u64,
     pub payload: Vec<u8>,
+}
+
+/// What a segment of an earlier process has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub segment: u64,
+    /// In order, without those that no sender was told are taken.
+    pub entries: Vec<Entry>,
+    /// What can't be read, as a sentence; a copy of the segment was set aside.
+    pub fault: Option<String>,
+}
+
+/// How bytes become durable and how they are taken back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disk {
+    pub sync: fn(&File) -> std::io::Result<()>,
+    pub cut: fn(&File, u64) -> std::io::Result<()>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { sync: File::sync_data, cut: |file, at| file.set_len(at).and_then(|()| file.sync_data()) }
+    }
 }
 
 /// The log of a collector.
@@ -35,6 +64,12 @@ pub struct Wal {
     /// The number of the newest entry, also of those that were refused.
     last: u64,
     limit: u64,
+    /// Entries whose senders were refused and that may be on disk all the same, first to last:
+    /// the next write says that they don't count.
+    void: Vec<(u64, u64)>,
+    /// The same, of an earlier process.
+    void_left: Vec<(u64, u64)>,
+    pub(super) disk: Disk,
 }
 
 #[derive(Debug)]
@@ -68,6 +103,7 @@ impl Wal {
             left.extend(id.filter(|_| is_segment));
         }
         left.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+        let void_left = left.iter().flat_map(|id| voided(&path(directory, *id))).collect();
         Ok(Self {
             directory: directory.to_owned(),
             broken: broken.to_owned(),
@@ -77,6 +113,9 @@ impl Wal {
             current: None,
             last: covered,
             limit: MAX_BYTES,
+            void: Vec::new(),
+            void_left,
+            disk: Disk::default(),
         })
     }
 
@@ -86,61 +125,69 @@ impl Wal {
         self
     }
 
-    /// Entries of the next segment that an earlier process left and no split covers, in order;
-    /// `None` when all were read.
-    pub fn read_left(&mut self) -> Result<Option<Vec<Entry>>, WalError> {
-        let Some(id) = self.left.pop() else { return Ok(None) };
+    /// The next segment that an earlier process left, as far as no split covers it; `None` when
+    /// all were read. What the disk doesn't give or can't be understood costs no other entry.
+    pub fn read_left(&mut self) -> Option<Left> {
+        let id = self.left.pop()?;
         let path = self.path(id);
-        let bytes = fs::read(&path).map_err(io("can't read", &path))?;
-        let mut entries = Vec::new();
+        let mut left = Left { segment: id, ..Left::default() };
+        let (bytes, unreadable) = read(&path);
+        let mut why = unreadable;
         match segment::scan(&bytes, self.last) {
             Ok(scan) => {
                 if scan.torn > 0 {
                     tracing::info!(segment = %path.display(), bytes = scan.torn, "write-ahead log ends within an entry, which was not acknowledged");
                 }
-                for place in &scan.damaged {
-                    self.set_aside(id, &format!("{} bytes from {} are no entry", place.len(), place.start));
-                }
+                why = why.or_else(|| {
+                    let place = scan.damaged.first()?;
+                    Some(format!("{} bytes from {} are no entry", place.len(), place.start))
+                });
                 self.last = scan.entries.last().map_or(self.last, |(number, _)| *number);
-                entries.extend(
-                    scan.entries
-                        .into_iter()
-                        .map(|(number, at)| Entry { number, payload: bytes[at].to_vec() }),
-                );
+                for (number, at) in scan.entries {
+                    let is_void = |(first, last): &(u64, u64)| (*first..=*last).contains(&number);
+                    if !self.void_left.iter().any(is_void) && entry::voided(&bytes[at.clone()]).is_none() {
+                        left.entries.push(Entry { number, payload: bytes[at].to_vec() });
+                    }
+                }
             }
-            Err(why) => self.set_aside(id, &why.to_string()),
+            Err(error) => why = why.or_else(|| Some(error.to_string())),
         }
+        left.fault = why.map(|why| self.set_aside(id, &why));
         self.closed.push(Closed { id, last: self.last, bytes: bytes.len() as u64 });
-        Ok(Some(entries))
+        Some(left)
     }
 
     /// Writes entries, all with one fsync. Gives the first one's number; the others follow.
     /// After an error none of them counts, and their numbers are not used again.
     pub fn write(&mut self, payloads: &[Vec<u8>]) -> Result<u64, WalError> {
-        let first = self.last + 1;
         let bytes = self.bytes();
         if bytes >= self.limit {
             return Err(WalError::Full { path: self.directory.clone(), bytes });
         }
-        self.last += payloads.len() as u64;
+        let void = (!self.void.is_empty()).then(|| entry::write_void(&self.void));
+        let first = self.last + 1 + u64::from(void.is_some());
+        let from = self.last + 1;
+        self.last = first + payloads.len() as u64 - 1;
         let mut current = match self.current.take() {
             Some(current) => current,
             None => self.begin()?,
         };
         let mut out = Vec::with_capacity(payloads.iter().map(|payload| payload.len() + 32).sum());
-        for (number, payload) in (first..).zip(payloads) {
+        for (number, payload) in (from..).zip(void.iter().chain(payloads)) {
             segment::put(&mut out, current.salt, number, payload);
         }
-        let written = current.file.write_all_at(&out, current.bytes).and_then(|()| current.file.sync_data());
-        if let Err(error) = written {
+        let written = current.file.write_all_at(&out, current.bytes);
+        if let Err(error) = written.and_then(|()| (self.disk.sync)(&current.file)) {
             // What of it is on disk is not known: this segment ends where it was sound.
-            if let Err(error) = current.file.set_len(current.bytes).and_then(|()| current.file.sync_data()) {
-                tracing::warn!(%error, "a failed write to the write-ahead log can't be taken back");
+            if let Err(error) = (self.disk.cut)(&current.file, current.bytes) {
+                tracing::warn!(%error, "a failed write to the write-ahead log can't be taken back: the next one says that it doesn't count");
+                self.void.push((first, self.last));
             }
             let path = self.path(current.id);
             self.close(current);
             return Err(io("can't write", &path)(error));
         }
+        self.void.clear();
         current.bytes += out.len() as u64;
         current.last = self.last;
         if current.bytes >= SEGMENT_BYTES {
@@ -195,19 +242,61 @@ impl Wal {
         self.closed.push(Closed { id: current.id, last: current.last, bytes: current.bytes });
     }
 
-    /// Keeps a copy of a damaged segment beside the damaged splits.
-    fn set_aside(&self, id: u64, why: &str) {
+    /// Keeps a copy of a segment of which something can't be read beside the damaged splits, and
+    /// gives the sentence that says so.
+    pub fn set_aside(&self, id: u64, why: &str) -> String {
         let (path, aside) = (self.path(id), path(&self.broken, id));
         let kept = match fs::hard_link(&path, &aside) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
+            // Not every file system has links, and nothing has them to folders.
+            Err(_) => fs::rename(&path, &aside),
+            Ok(()) => Ok(()),
         };
-        tracing::error!(segment = %path.display(), aside = %aside.display(), why, ?kept, "write-ahead log is damaged: entries of it are lost, a copy was set aside");
+        tracing::error!(segment = %path.display(), aside = %aside.display(), why, ?kept, "write-ahead log can't be read in full: entries are missing, a copy was set aside");
+        format!(
+            "write-ahead log {id} can't be read in full ({why}), a copy was set aside as {}",
+            aside.display()
+        )
     }
 
     fn path(&self, id: u64) -> PathBuf {
         path(&self.directory, id)
     }
+}
+
+/// What of a segment the disk gives, with zeros in the place of the rest, and why that is missing.
+fn read(path: &Path) -> (Vec<u8>, Option<String>) {
+    match fs::read(path) {
+        Ok(bytes) => (bytes, None),
+        Err(error) => {
+            let open = || File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+            let bytes = open().map(|(size, file)| pieces(size, |buffer, at| file.read_exact_at(buffer, at)));
+            (bytes.unwrap_or_default(), Some(error.to_string()))
+        }
+    }
+}
+
+/// Piece by piece: one that can't be read hides no other.
+pub(super) fn pieces(size: u64, read: impl Fn(&mut [u8], u64) -> std::io::Result<()>) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(size.min(MAX_READ)).unwrap_or_default()];
+    for (number, piece) in (0u64..).zip(bytes.chunks_mut(PIECE)) {
+        if read(piece, number * PIECE as u64).is_err() {
+            piece.fill(0);
+        }
+    }
+    bytes
+}
+
+/// What the begin of a segment says doesn't count.
+fn voided(path: &Path) -> Vec<(u64, u64)> {
+    let begin = || -> std::io::Result<Vec<u8>> {
+        let mut begin = Vec::new();
+        File::open(path)?.take(BEGIN).read_to_end(&mut begin)?;
+        Ok(begin)
+    };
+    // What can't be read is told when the segment is.
+    let begin = begin().unwrap_or_default();
+    segment::first(&begin).and_then(entry::voided).unwrap_or_default()
 }
 
 fn path(directory: &Path, id: u64) -> PathBuf {

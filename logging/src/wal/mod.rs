@@ -10,14 +10,16 @@
 //! told is taken exists nowhere else, so it is here before it is acknowledged. A
 //! file is never appended to by another process than the one that began it: a
 //! tail that a crash tore just ends that file. Damage between two entries loses
-//! those that it hit; the file is set aside, named, and the rest of it counts.
+//! those that it hit, and so do bytes that the disk doesn't give and entries of a
+//! later version; the file is set aside, named, and the rest of it counts. What a
+//! sender was told is not taken doesn't count, though it may be on disk.
 
 mod entry;
 mod log;
 mod segment;
 
 pub use entry::{BadEntry, Contents, Pushed, read_entry, write_entry};
-pub use log::{Entry, Wal};
+pub use log::{Entry, Left, Wal};
 
 /// Bytes after which a segment is closed.
 pub const SEGMENT_BYTES: u64 = 16 << 20;

@@ -92,6 +92,13 @@ pub fn scan(bytes: &[u8], mut after: u64) -> Result<Scan, NoSegment> {
     Ok(scan)
 }
 
+/// The first entry of a segment, if it is sound.
+pub fn first(bytes: &[u8]) -> Option<&[u8]> {
+    let salt = bytes.get(8..16)?;
+    (bytes.get(..HEAD)? == head(u64::from_le_bytes(salt.try_into().ok()?))).then_some(())?;
+    entry(bytes, HEAD, salt).map(|(_, payload)| &bytes[payload])
+}
+
 fn entry(bytes: &[u8], at: usize, salt: &[u8]) -> Option<(u64, Range<usize>)> {
     let given = bytes.get(at..at + ENTRY_HEAD)?;
     let (length, number) = (&given[8..12], &given[12..20]);

@@ -36,9 +36,9 @@ impl Folder {
 
 fn left(wal: &mut Wal) -> Vec<(u64, String)> {
     let mut all = Vec::new();
-    while let Some(entries) = wal.read_left().expect("read") {
+    while let Some(left) = wal.read_left() {
         let text = |payload| String::from_utf8(payload).expect("text");
-        all.extend(entries.into_iter().map(|entry| (entry.number, text(entry.payload))));
+        all.extend(left.entries.into_iter().map(|entry| (entry.number, text(entry.payload))));
     }
     all
 }
@@ -113,6 +113,93 @@ fn a_version_that_is_not_known_is_set_aside() {
     bytes[7] = b'9';
     fs::write(&path, bytes).expect("written");
     assert_eq!((left(&mut folder.open(0)), folder.set_aside()), (vec![], 1));
+}
+
+#[test]
+fn a_segment_that_the_disk_does_not_give_costs_no_other() {
+    let folder = Folder::new();
+    for text in ["a", "b", "c"] {
+        folder.open(0).write(&payloads(&[text])).expect("written");
+        // Each its own segment, with numbers that rise.
+        let mut wal = folder.open(0);
+        left(&mut wal);
+        wal.write(&payloads(&["more"])).expect("written");
+    }
+    let segments = folder.segments();
+    let before = left(&mut folder.open(0));
+    // Reading the first page of a process's memory is an error of input and output.
+    fs::remove_file(&segments[1]).expect("removed");
+    std::os::unix::fs::symlink("/proc/self/mem", &segments[1]).expect("linked");
+    fs::remove_file(&segments[2]).expect("removed");
+    fs::create_dir(&segments[2]).expect("a folder");
+    let mut wal = folder.open(0);
+    let mut faults = Vec::new();
+    let mut after = Vec::new();
+    while let Some(read) = wal.read_left() {
+        faults.extend(read.fault);
+        after.extend(read.entries.into_iter().map(|entry| entry.number));
+    }
+    assert_eq!((faults.len(), folder.set_aside()), (2, 2), "{faults:?}");
+    assert!(faults[0].contains("Input/output error"), "{faults:?}");
+    assert!(after.contains(&before[0].0) && after.contains(&before.last().expect("entries").0), "{after:?}");
+    wal.forget(u64::MAX);
+    assert_eq!(folder.segments(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn pages_that_can_not_be_read_hide_no_others() {
+    let (bytes, _) = segment_of(&[vec![1; 3000], vec![2; 6000], vec![3; 3000]], 7);
+    let read = |buffer: &mut [u8], at: u64| {
+        let at = at as usize;
+        if at == 4096 {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
+        buffer.copy_from_slice(&bytes[at..at + buffer.len()]);
+        Ok(())
+    };
+    let scan = segment::scan(&log::pieces(bytes.len() as u64, read), 0).expect("a segment");
+    assert_eq!(scan.entries.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(scan.damaged.len(), 1);
+}
+
+#[test]
+fn what_was_refused_and_can_not_be_taken_back_does_not_count() {
+    let folder = Folder::new();
+    let mut wal = folder.open(0);
+    wal.write(&payloads(&["a"])).expect("written");
+    wal.disk = log::Disk { sync: failed, cut: |file, _| failed(file) };
+    wal.write(&payloads(&["refused", "too"])).expect_err("no room");
+    wal.write(&payloads(&["again"])).expect_err("no room");
+    wal.disk = log::Disk::default();
+    wal.write(&payloads(&["b"])).expect("written");
+    wal.write(&payloads(&["c"])).expect("written");
+    drop(wal);
+    let texts = |covered| -> Vec<String> {
+        left(&mut folder.open(covered)).into_iter().map(|(_, text)| text).collect()
+    };
+    assert_eq!(texts(0), ["a", "b", "c"]);
+    assert_eq!(texts(1), ["b", "c"]);
+    // And what could be taken back needs no word about it.
+    let mut wal = folder.open(0);
+    left(&mut wal);
+    wal.disk.sync = failed;
+    wal.write(&payloads(&["refused"])).expect_err("no room");
+    drop(wal);
+    assert_eq!(texts(0), ["a", "b", "c"]);
+}
+
+fn failed(_: &fs::File) -> std::io::Result<()> {
+    Err(std::io::Error::from_raw_os_error(5))
+}
+
+#[test]
+fn an_entry_of_a_later_version_is_told_from_one_that_is_damaged() {
+    let mut bytes = write_entry(&[]);
+    assert!(read_entry(&bytes).is_ok());
+    bytes[0] = 9;
+    assert_eq!(read_entry(&bytes), Err(BadEntry::Version(9)));
+    assert_eq!(read_entry(&bytes[..0]), Err(BadEntry::Damaged));
+    assert_eq!(read_entry(&[2, 5]), Err(BadEntry::Damaged));
 }
 
 /// A segment with these payloads, numbered from 1, and where each ends.
