@@ -64,14 +64,36 @@ pub struct Metrics {
     pub waiting_bytes: Gauge,
     pub waiting_lost: Counter,
     pub unanswered: Gauge,
-    pub wal_failures: Counter,
-    pub wal_lost: Counter,
-    pub wal_bytes: Gauge,
+    pub wal: WalMetrics,
     pub split_records: Gauge,
     pub split_bytes: Gauge,
     pub splits: Gauge,
     pub broken_splits: Gauge,
     pub followers: Gauge,
+}
+
+/// Of the doors' write-ahead log.
+#[derive(Clone)]
+pub struct WalMetrics {
+    pub failures: Counter,
+    pub lost: Counter,
+    pub bytes: Gauge,
+}
+
+impl WalMetrics {
+    fn new(counter: &impl Fn(&str, &str) -> Counter, gauge: &impl Fn(&str, &str) -> Gauge) -> Self {
+        Self {
+            failures: counter(
+                "tiphys_logs_wal_failures",
+                "Writes to the write-ahead log that failed; their senders were told",
+            ),
+            lost: counter(
+                "tiphys_logs_wal_lost",
+                "Places of the write-ahead log that can't be read; the segments were set aside",
+            ),
+            bytes: gauge("tiphys_logs_wal_bytes", "Bytes in the write-ahead log that wait for a commit"),
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -144,15 +166,7 @@ impl Metrics {
                 "tiphys_logs_waiting_questions",
                 "Questions for a Pod or namespace that the API server hasn't answered yet",
             ),
-            wal_failures: counter(
-                "tiphys_logs_wal_failures",
-                "Writes to the write-ahead log that failed; their senders were told",
-            ),
-            wal_lost: counter(
-                "tiphys_logs_wal_lost",
-                "Places of the write-ahead log that can't be read; the segments were set aside",
-            ),
-            wal_bytes: gauge("tiphys_logs_wal_bytes", "Bytes in the write-ahead log that wait for a commit"),
+            wal: WalMetrics::new(&counter, &gauge),
             stalls: counter("tiphys_logs_stalls", "Times that reading waited for a commit"),
             queries: counter("tiphys_logs_queries", "Searches, histograms, facets and tails asked for"),
             split_records: gauge("tiphys_logs_stored_records", "Records in splits"),

@@ -171,7 +171,7 @@ impl Intake {
                 Some(why) => Some(self.with_desk(move |desk| desk.wal.set_aside(segment, &why)).await?),
                 None => None,
             };
-            self.metrics.wal_lost.inc_by(count as u64 + u64::from(fault.is_some()));
+            self.metrics.wal.lost.inc_by(count as u64 + u64::from(fault.is_some()));
             fault.into_iter().chain(unread).for_each(|what| self.store.name_broken(what));
         }
         Ok(())
@@ -198,7 +198,7 @@ impl Intake {
         if !is_idle {
             self.notes.get_or_insert_with(|| Instant::now() + NOTES);
         }
-        self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.wal.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         let first = match written {
             Ok(first) => first,
             Err(error) => {
@@ -248,7 +248,7 @@ impl Intake {
     }
 
     fn refuse(&self, parcels: Vec<Parcel>, error: &WalError) {
-        self.metrics.wal_failures.inc();
+        self.metrics.wal.failures.inc();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
         tracing::error!(%error, cause, "records can't be made durable, their senders are told");
         for parcel in parcels {
@@ -265,7 +265,7 @@ impl Intake {
                 desk.wal.bytes()
             })
             .await?;
-        self.metrics.wal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.wal.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         Ok(())
     }
 
