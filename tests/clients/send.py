@@ -2,14 +2,19 @@
 HTTP, Elastic's client, and the syslog handler of Python itself.
 
 The scenario e2e_logs_are_sent_by_others runs it with an address, the ports of gRPC, HTTP
-and syslog (0: none), a token and a word that all records have. The last line is `done`.
+and syslog (0: none), a token, a word that all records have, and maybe the file of an
+authority: then all of them speak TLS. The last line is `done`.
 """
 
 import logging
 import logging.handlers
 import socket
+import ssl
 import sys
 import time
+
+import grpc
+import requests
 
 from elasticsearch import Elasticsearch, helpers
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -20,8 +25,45 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
-HOST, GRPC, HTTP, SYSLOG, TOKEN, WORD = sys.argv[1:]
+HOST, GRPC, HTTP, SYSLOG, TOKEN, WORD, *AUTHORITY = sys.argv[1:]
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
+CA = AUTHORITY[0] if AUTHORITY else None
+URL = f"{'https' if CA else 'http'}://{HOST}:{HTTP}"
+# The name in the certificate: the address is that of a node.
+NAME = "tiphys-logs.tiphys-system.svc"
+
+
+class ByName(requests.adapters.HTTPAdapter):
+    """Verifies the name of the Service behind a node's address."""
+
+    def init_poolmanager(self, *arguments, **more):
+        super().init_poolmanager(*arguments, assert_hostname=NAME, **more)
+
+
+def over_http():
+    session = requests.Session()
+    if CA:
+        session.mount("https://", ByName())
+    return HttpExporter(
+        endpoint=f"{URL}/v1/logs",
+        headers=AUTHORIZATION,
+        compression=Compression.Gzip,
+        certificate_file=CA,
+        session=session,
+    )
+
+
+def over_grpc():
+    if not CA:
+        return GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION)
+    with open(CA, "rb") as authority:
+        credentials = grpc.ssl_channel_credentials(authority.read())
+    return GrpcExporter(
+        endpoint=f"https://{HOST}:{GRPC}",
+        credentials=credentials,
+        headers=AUTHORIZATION,
+        channel_options=(("grpc.ssl_target_name_override", NAME),),
+    )
 
 
 def opentelemetry(exporter, how):
@@ -47,7 +89,8 @@ def opentelemetry(exporter, how):
 
 def elastic():
     """A bulk by the official client, which first asks whom it talks to."""
-    client = Elasticsearch(f"http://{HOST}:{HTTP}", basic_auth=("any", TOKEN), http_compress=True)
+    tls = {"ca_certs": CA, "ssl_assert_hostname": NAME} if CA else {}
+    client = Elasticsearch(URL, basic_auth=("any", TOKEN), http_compress=True, **tls)
     assert client.ping() and client.info()["version"]["number"]
     documents = (
         {"_op_type": "create", "_index": "orders", "message": f"{WORD} by elastic", "number": number}
@@ -58,7 +101,15 @@ def elastic():
 
 
 def syslog():
-    """A line over TCP."""
+    """A line over TCP, or over TLS with its length before it (RFC 5425)."""
+    if CA:
+        message = f"<11>1 - edge sender 7 - - {WORD} by syslog".encode()
+        context = ssl.create_default_context(cafile=CA)
+        with socket.create_connection((HOST, int(SYSLOG))) as plain:
+            with context.wrap_socket(plain, server_hostname=NAME) as stream:
+                stream.sendall(b"%d %s" % (len(message), message))
+                stream.unwrap()
+        return
     handler = logging.handlers.SysLogHandler((HOST, int(SYSLOG)), socktype=socket.SOCK_STREAM)
     handler.ident, handler.append_nul = "sender[7]: ", False
     handler.setFormatter(logging.Formatter("%(message)s\n"))
@@ -68,13 +119,8 @@ def syslog():
     handler.close()
 
 
-opentelemetry(GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION), "grpc")
-opentelemetry(
-    HttpExporter(
-        endpoint=f"http://{HOST}:{HTTP}/v1/logs", headers=AUTHORIZATION, compression=Compression.Gzip
-    ),
-    "http",
-)
+opentelemetry(over_grpc(), "grpc")
+opentelemetry(over_http(), "http")
 elastic()
 if SYSLOG != "0":
     syslog()

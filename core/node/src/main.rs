@@ -14,6 +14,7 @@ mod cluster;
 mod collectors;
 mod control_plane;
 mod doctor;
+mod doors_certificate;
 mod failure;
 mod files;
 mod kubeconfig;

@@ -90,6 +90,8 @@ pub enum CollectorError {
         #[source]
         source: std::io::Error,
     },
+    #[error("syslog over TLS needs the doors' certificate: say where it and its key are")]
+    NoCertificate,
     #[error("index can't be opened")]
     Index(#[from] IndexError),
     #[error("write-ahead log can't be opened")]

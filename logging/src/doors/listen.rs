@@ -1,7 +1,7 @@
 //! Where the doors are: the sockets, and which path is which door.
 //!
 //! All HTTP doors are on all HTTP ports, gRPC too: a port is a habit of a tool, not
-//! another meaning.
+//! another meaning. So is TLS: see [`super::connections`].
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,10 +18,11 @@ use tokio::net::TcpListener;
 
 use super::{
     Budget, Doors, Gate, Inlet, Kind, TOTAL,
-    connections::{CONNECTIONS, Places},
+    connections::{CONNECTIONS, Places, Speech},
     elastic, loki, otlp,
     refusal::RETRY_AFTER,
     syslog::{self, SyslogConfig},
+    tls::{Tls, TlsFiles},
 };
 use crate::{
     collector::{CollectorError, Known},
@@ -33,6 +34,10 @@ use crate::{
 pub struct DoorConfig {
     /// Addresses of the HTTP and gRPC doors; port 0 takes a free one.
     pub http: Vec<SocketAddr>,
+    /// The certificate of all doors; without it they speak plain text.
+    pub tls: Option<TlsFiles>,
+    /// The HTTP and gRPC doors take no plain text.
+    pub tls_only: bool,
     pub syslog: SyslogConfig,
 }
 
@@ -43,6 +48,7 @@ pub struct Open {
     pub http: Vec<SocketAddr>,
     pub syslog_tcp: Option<SocketAddr>,
     pub syslog_udp: Option<SocketAddr>,
+    pub syslog_tls: Option<SocketAddr>,
 }
 
 /// Opens the doors. Whoever comes waits until `inlet`'s other end takes something.
@@ -57,17 +63,19 @@ pub async fn open(
 ) -> Result<Open, CollectorError> {
     let doors = Doors::new(gate, known, inlet, Budget::new(TOTAL), node, metrics);
     let mut open = Open::default();
+    let tls = |protocols: &[&str]| config.tls.clone().map(|files| Tls::new(files, protocols));
+    let speech = Speech { tls: tls(&["h2", "http/1.1"]), tls_only: config.tls_only };
     for address in &config.http {
         let error = |source| CollectorError::Listen { address: *address, source };
         let listener = TcpListener::bind(address).await.map_err(error)?;
         open.http.push(listener.local_addr().map_err(error)?);
-        let router = router(doors.clone());
+        let (router, speech) = (router(doors.clone()), speech.clone());
         tasks.spawn("log doors", OnError::Stop, async move {
-            axum::serve(Places::new(listener, CONNECTIONS), router).await
+            axum::serve(Places::new(listener, CONNECTIONS, speech), router).await
         });
     }
-    syslog::open(&config.syslog, &doors, &mut open, tasks).await?;
-    tracing::info!(http = ?open.http, syslog_tcp = ?open.syslog_tcp, syslog_udp = ?open.syslog_udp, "doors for logs are open");
+    syslog::open(&config.syslog, tls(&[]), &doors, &mut open, tasks).await?;
+    tracing::info!(http = ?open.http, syslog_tcp = ?open.syslog_tcp, syslog_udp = ?open.syslog_udp, syslog_tls = ?open.syslog_tls, "doors for logs are open");
     Ok(open)
 }
 

@@ -14,7 +14,7 @@
 //! | OTLP | gRPC, `POST /v1/logs` | `otlp` |
 //! | Loki | `POST /loki/api/v1/push` | `loki` |
 //! | Elasticsearch | `POST /_bulk` | `elastic` |
-//! | syslog | TCP and UDP, where configured | `syslog` |
+//! | syslog | TCP, UDP and TLS, where configured | `syslog` |
 
 mod body;
 mod budget;
@@ -32,6 +32,7 @@ mod refusal;
 mod sequence;
 mod streams;
 mod syslog;
+mod tls;
 mod walk;
 
 pub use budget::{Budget, Hold, TOTAL};
@@ -41,6 +42,7 @@ pub use inlet::{Inlet, Parcel};
 pub use listen::{DoorConfig, Open, open};
 pub use refusal::{Kind, Refusal};
 pub use syslog::SyslogConfig;
+pub use tls::TlsFiles;
 
 /// A protocol by which records come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +68,10 @@ impl Door {
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+pub(crate) mod fuzzed;
+#[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tls_tests;

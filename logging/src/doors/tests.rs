@@ -116,8 +116,9 @@ pub(crate) fn config(folder: &Path) -> Config {
     // A commit comes when a test wants one.
     config.commit_after = Duration::from_secs(3600);
     let from = vec!["127.0.0.0/8".parse().expect("a network")];
-    let syslog = SyslogConfig { tcp: Some(local), udp: Some(local), namespace: "edge".into(), from };
-    config.doors = DoorConfig { http: vec![local], syslog };
+    let syslog =
+        SyslogConfig { tcp: Some(local), udp: Some(local), tls: None, namespace: "edge".into(), from };
+    config.doors = DoorConfig { http: vec![local], syslog, ..DoorConfig::default() };
     config
 }
 

@@ -4,12 +4,15 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tiphys_tests::{Cluster, clients, eventually, run};
 
 use crate::Shared;
@@ -42,6 +45,7 @@ kind: ConfigMap
 metadata: {name: tiphys-collector, namespace: tiphys-system}
 data:
   TIPHYS_SYSLOG_TCP: 0.0.0.0:5514
+  TIPHYS_SYSLOG_TLS: 0.0.0.0:6514
   TIPHYS_SYSLOG_NAMESPACE: doors
   TIPHYS_SYSLOG_FROM: 0.0.0.0/0
 ---
@@ -55,6 +59,7 @@ spec:
   - {name: grpc, port: 4317}
   - {name: http, port: 4318}
   - {name: syslog, port: 5514}
+  - {name: syslog-tls, port: 6514}
 ";
 
 pub fn send(shared: &Shared) -> Result<()> {
@@ -70,16 +75,21 @@ pub fn send(shared: &Shared) -> Result<()> {
         .flatten()
         .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
         .collect();
-    let [grpc, http, syslog] = ports[..] else { anyhow::bail!("three ports, not {ports:?}") };
+    let [grpc, http, syslog, syslog_tls] = ports[..] else { anyhow::bail!("four ports, not {ports:?}") };
     refusals(&cluster, address, http)?;
 
     let token = cluster.kubectl(&["create", "token", "sender", "-n", "doors"])?;
-    let script = tiphys_tests::package_folder().join("clients/send.py");
-    let mut python = Command::new(clients::senders()?);
-    python.arg(script).arg(address).args([grpc, http, syslog].map(|port| port.to_string()));
-    python.args([token.trim(), "kittiwake"]);
-    let said = run(&mut python, "")?.ok()?;
-    ensure!(said.lines().last() == Some("done"), "the senders ended early:\n{said}");
+    let authority = authority(&cluster)?;
+    let send = |ports: [u16; 3], word: &str, authority: Option<&Path>| -> Result<()> {
+        let script = tiphys_tests::package_folder().join("clients/send.py");
+        let mut python = Command::new(clients::senders()?);
+        python.arg(script).arg(address).args(ports.map(|port| port.to_string())).args([token.trim(), word]);
+        let said = run(python.args(authority), "")?.ok()?;
+        ensure!(said.lines().last() == Some("done"), "the senders ended early:\n{said}");
+        Ok(())
+    };
+    send([grpc, http, syslog], "kittiwake", None)?;
+    send([grpc, http, syslog_tls], "guillemot", Some(authority.path()))?;
 
     // What was acknowledged is found at once; a line of syslog is not acknowledged.
     check(&cluster, "kittiwake AND (service.name:by-grpc OR service.name:by-http)", 200)?;
@@ -90,11 +100,26 @@ pub fn send(shared: &Shared) -> Result<()> {
         check(&cluster, "kittiwake container:sender level:error procid:7", 1)
     })?;
 
+    check(&cluster, "guillemot number:42", 3)?;
+    check(&cluster, "guillemot index:orders", 100)?;
+    eventually(Duration::from_secs(30), || {
+        check(&cluster, "guillemot container:sender level:error procid:7", 1)
+    })?;
+
     cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector", "service/doors"])?;
     restart(&cluster)?;
     // All of it is there once, whatever was in memory or in the log only.
     eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 301))?;
     cluster.kubectl(&["delete", "namespace", "doors", "--timeout=60s"]).map(drop)
+}
+
+/// The authority of the doors' certificate, in a file.
+fn authority(cluster: &Cluster) -> Result<NamedTempFile> {
+    let secret = cluster.get(&["secret", "-n", "tiphys-system", "tiphys-logs-tls"])?;
+    let text = secret["data"]["ca.crt"].as_str().context("the certificate's authority")?;
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&STANDARD.decode(text)?)?;
+    Ok(file)
 }
 
 /// Collectors read their configuration when they start.

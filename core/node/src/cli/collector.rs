@@ -1,6 +1,6 @@
 //! `tiphys collector`: what the DaemonSet of the log collector runs.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use tiphys_logging::tail::SystemLog;
 
@@ -27,9 +27,25 @@ pub struct Collector {
     #[arg(long = "listen-doors", value_delimiter = ',', default_value = "0.0.0.0:4317,0.0.0.0:4318")]
     pub doors: Vec<SocketAddr>,
     #[command(flatten)]
+    pub tls: DoorsTls,
+    #[command(flatten)]
     pub syslog: Syslog,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
+}
+
+// What the doors show to senders that speak TLS.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DoorsTls {
+    /// The certificate of the doors, in PEM, with those that lead to its authority; read again when it changes
+    #[arg(long, env = "TIPHYS_DOORS_TLS_CERT", requires = "doors_tls_key")]
+    pub doors_tls_cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, env = "TIPHYS_DOORS_TLS_KEY", requires = "doors_tls_cert")]
+    pub doors_tls_key: Option<PathBuf>,
+    /// Take no plain text at the HTTP and gRPC doors
+    #[arg(long, env = "TIPHYS_DOORS_TLS_ONLY", requires = "doors_tls_cert")]
+    pub doors_tls_only: bool,
 }
 
 // Syslog from machines that have no token.
@@ -41,6 +57,9 @@ pub struct Syslog {
     /// Where syslog is taken over UDP
     #[arg(long, env = "TIPHYS_SYSLOG_UDP")]
     pub syslog_udp: Option<SocketAddr>,
+    /// Where syslog is taken over TLS, usually at port 6514
+    #[arg(long, env = "TIPHYS_SYSLOG_TLS")]
+    pub syslog_tls: Option<SocketAddr>,
     /// The namespace of syslog's records
     #[arg(long, env = "TIPHYS_SYSLOG_NAMESPACE")]
     pub syslog_namespace: Option<String>,

@@ -32,7 +32,7 @@ mod store;
 mod up;
 
 pub use agent::Agent as AgentOptions;
-pub use collector::{Collector as CollectorOptions, Syslog as SyslogOptions};
+pub use collector::{Collector as CollectorOptions, DoorsTls, Syslog as SyslogOptions};
 pub use server::Server as ServerOptions;
 pub use store::StoreOptions;
 

@@ -5,21 +5,29 @@ use kube::Client;
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     collector,
-    doors::{DoorConfig, SyslogConfig},
+    doors::{DoorConfig, SyslogConfig, TlsFiles},
 };
 
-use crate::cli::{CollectorOptions, SyslogOptions};
+use crate::cli::{CollectorOptions, DoorsTls, SyslogOptions};
 
 /// Which doors are open; syslog only with all that must be known of it.
-fn doors(http: Vec<std::net::SocketAddr>, syslog: SyslogOptions) -> anyhow::Result<DoorConfig> {
-    let SyslogOptions { syslog_tcp: tcp, syslog_udp: udp, syslog_namespace, syslog_from: from } = syslog;
-    let syslog = SyslogConfig { tcp, udp, namespace: syslog_namespace.unwrap_or_default(), from };
+fn doors(
+    http: Vec<std::net::SocketAddr>,
+    tls: DoorsTls,
+    syslog: SyslogOptions,
+) -> anyhow::Result<DoorConfig> {
+    let SyslogOptions { syslog_tcp: tcp, syslog_udp: udp, syslog_tls, syslog_namespace, syslog_from: from } =
+        syslog;
+    let namespace = syslog_namespace.unwrap_or_default();
+    let syslog = SyslogConfig { tcp, udp, tls: syslog_tls, namespace, from };
     if syslog.is_open() && (syslog.namespace.is_empty() || syslog.from.is_empty()) {
         anyhow::bail!(
             "syslog has no tokens: say by --syslog-namespace where its records go, and by --syslog-from from which networks they may come"
         );
     }
-    Ok(DoorConfig { http, syslog })
+    let files = tls.doors_tls_cert.zip(tls.doors_tls_key);
+    let files = files.map(|(certificate, key)| TlsFiles { certificate, key });
+    Ok(DoorConfig { http, tls: files, tls_only: tls.doors_tls_only, syslog })
 }
 
 /// Starts the collector; it ends with `tasks`.
@@ -37,7 +45,7 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
     };
     let mut config = collector::Config::new(options.node_name, options.listen, options.token);
     config.system_logs = options.system_logs;
-    config.doors = doors(options.doors, options.syslog)?;
+    config.doors = doors(options.doors, options.tls, options.syslog)?;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");
     Ok(())

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::watcher};
-use tiphys_apiserver::ApiServer;
+use tiphys_apiserver::{ApiServer, pki::ClusterPki};
 use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
@@ -18,7 +18,7 @@ use tiphys_logging::{
 };
 
 use super::server_logs;
-use crate::{addons, cli::ServerOptions, collectors::CollectorPods};
+use crate::{addons, cli::ServerOptions, collectors::CollectorPods, doors_certificate};
 
 pub struct Logs {
     pub root: LogRoot,
@@ -34,10 +34,12 @@ impl Logs {
     pub async fn start(
         options: &ServerOptions,
         api: &ApiServer,
+        pki: &Arc<ClusterPki>,
         client: &Client,
         shared: &Shared,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
+        doors_certificate::keep(client.clone(), pki.clone(), tasks);
         let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
         let own = server_logs::start(options, tasks).await?;
         let collectors: Arc<dyn Collectors> =

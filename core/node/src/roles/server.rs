@@ -53,7 +53,7 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
         .await
         .with_context(|| format!("{} can't be listened on", options.dashboard_listen))?;
     let store = stores::open(&options.store, &options.data_dir, tasks).await?;
-    let pki = cluster_keys(&options, &*store).await?;
+    let pki = Arc::new(cluster_keys(&options, &*store).await?);
     let api = start_api(&options, &pki, store.clone(), tasks).await?;
     let identity = pki.server("kube-apiserver", &server_names(&options)?)?;
     let tls = pki::server_tls(&identity, Some(pki.ca_pem()))?;
@@ -247,7 +247,7 @@ struct Observers {
 async fn start_observers(
     options: &ServerOptions,
     api: &ApiServer,
-    pki: &ClusterPki,
+    pki: &Arc<ClusterPki>,
     client: &Client,
     shared: &Shared,
     tasks: &Tasks,
@@ -265,7 +265,7 @@ async fn start_observers(
     let mut tables: Vec<Arc<dyn tiphys_metrics::Extension>> = Vec::new();
     let logs = match options.no_collector {
         true => None,
-        false => Some(Logs::start(options, api, client, shared, tasks).await?),
+        false => Some(Logs::start(options, api, pki, client, shared, tasks).await?),
     };
     if let Some(logs) = &logs {
         tables.push(Arc::new(LogTables::new(logs.root.clone())));

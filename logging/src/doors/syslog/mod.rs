@@ -1,4 +1,4 @@
-//! Syslog: RFC 5424 and RFC 3164, over TCP and UDP.
+//! Syslog: RFC 5424 and RFC 3164, over TCP, UDP and TLS (RFC 5425).
 //!
 //! ```text
 //! tcp   bytes -> frames (octet counting or lines) -> parse -> draft -> durable -> read on
@@ -18,6 +18,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+#[cfg(test)]
+pub use frames::Frames;
+#[cfg(test)]
+pub use parse::parse;
 pub use sockets::open;
 
 use super::draft::{Draft, Group, Line};
@@ -28,6 +32,8 @@ use crate::record::Level;
 pub struct SyslogConfig {
     pub tcp: Option<SocketAddr>,
     pub udp: Option<SocketAddr>,
+    /// With the doors' certificate.
+    pub tls: Option<SocketAddr>,
     pub namespace: String,
     /// Networks of the senders.
     pub from: Vec<IpNet>,
@@ -35,7 +41,7 @@ pub struct SyslogConfig {
 
 impl SyslogConfig {
     pub fn is_open(&self) -> bool {
-        self.tcp.is_some() || self.udp.is_some()
+        self.tcp.is_some() || self.udp.is_some() || self.tls.is_some()
     }
 
     fn allows(&self, address: IpAddr) -> bool {

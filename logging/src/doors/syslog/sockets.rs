@@ -10,7 +10,7 @@ use std::{
 
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream, UdpSocket},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
@@ -22,7 +22,12 @@ use super::{
 };
 use crate::{
     collector::CollectorError,
-    doors::{Door, Doors, Kind, Open, refusal::RETRY_AFTER},
+    doors::{
+        Door, Doors, Kind, Open,
+        connections::{GREETING, handshake},
+        refusal::RETRY_AFTER,
+        tls::Tls,
+    },
     time,
 };
 
@@ -39,17 +44,25 @@ const READ: usize = 64 << 10;
 /// Opens what is configured.
 pub async fn open(
     config: &SyslogConfig,
+    tls: Option<Tls>,
     doors: &Doors,
     open: &mut Open,
     tasks: &Tasks,
 ) -> Result<(), CollectorError> {
     let config = Arc::new(config.clone());
-    if let Some(address) = config.tcp {
+    let listen = async |address, tls| {
         let error = |source| CollectorError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(error)?;
-        open.syslog_tcp = Some(listener.local_addr().map_err(error)?);
-        let (config, doors, of_connections) = (config.clone(), doors.clone(), tasks.clone());
-        tasks.spawn("log syslog tcp", OnError::Stop, accept(listener, config, doors, of_connections));
+        let address = listener.local_addr().map_err(error)?;
+        let senders = Senders { config: config.clone(), doors: doors.clone(), tls };
+        tasks.spawn("log syslog tcp", OnError::Stop, accept(listener, senders, tasks.clone()));
+        Ok::<_, CollectorError>(address)
+    };
+    if let Some(address) = config.tcp {
+        open.syslog_tcp = Some(listen(address, None).await?);
+    }
+    if let Some(address) = config.tls {
+        open.syslog_tls = Some(listen(address, Some(tls.ok_or(CollectorError::NoCertificate)?)).await?);
     }
     if let Some(address) = config.udp {
         let error = |source| CollectorError::Listen { address, source };
@@ -62,12 +75,16 @@ pub async fn open(
     Ok(())
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What is the same for all connections of a port.
+#[derive(Clone)]
+struct Senders {
     config: Arc<SyslogConfig>,
     doors: Doors,
-    tasks: Tasks,
-) -> Result<(), Infallible> {
+    /// None: plain text.
+    tls: Option<Tls>,
+}
+
+async fn accept(listener: TcpListener, senders: Senders, tasks: Tasks) -> Result<(), Infallible> {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -79,28 +96,39 @@ async fn accept(
                 continue;
             }
         };
-        let refusal = if config.allows(peer.ip()) { Kind::Busy } else { Kind::Forbidden };
+        let refusal = if senders.config.allows(peer.ip()) { Kind::Busy } else { Kind::Forbidden };
         let place = places.clone().try_acquire_owned().ok().filter(|_| refusal == Kind::Busy);
         let Some(place) = place else {
-            doors.refused(Door::Syslog, refusal);
+            senders.doors.refused(Door::Syslog, refusal);
             tracing::debug!(%peer, reason = refusal.reason(), "a connection of syslog is refused");
             continue;
         };
-        let (config, doors) = (config.clone(), doors.clone());
+        let senders = senders.clone();
         tasks.spawn("log syslog connection", OnError::Log, async move {
             let _place = place;
-            connection(stream, peer, &config, &doors).await
+            connection(stream, peer, &senders).await
         });
     }
 }
 
+async fn connection(stream: TcpStream, peer: SocketAddr, senders: &Senders) -> Result<(), Infallible> {
+    let Some(tls) = &senders.tls else { return messages(stream, peer, senders).await };
+    match tokio::time::timeout(GREETING, handshake(stream, tls)).await {
+        Ok(Some(stream)) => messages(stream, peer, senders).await,
+        Ok(None) | Err(_) => {
+            senders.doors.refused(Door::Syslog, Kind::Unauthenticated);
+            Ok(())
+        }
+    }
+}
+
 /// Until the sender ends it. What came is durable before more is read.
-async fn connection(
-    mut stream: TcpStream,
+async fn messages(
+    mut stream: impl AsyncRead + Unpin,
     peer: SocketAddr,
-    config: &SyslogConfig,
-    doors: &Doors,
+    senders: &Senders,
 ) -> Result<(), Infallible> {
+    let Senders { config, doors, .. } = senders;
     let mut frames = Frames::default();
     let mut buffer = vec![0; READ];
     loop {
