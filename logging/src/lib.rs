@@ -34,6 +34,9 @@ pub mod time;
 pub mod wal;
 pub mod wire;
 
+#[cfg(test)]
+mod fuzz;
+
 // The bench's generator of lines serves the tests of blocks too, under the name it knows.
 #[cfg(test)]
 extern crate self as tiphys_logging;

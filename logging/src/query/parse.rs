@@ -30,8 +30,15 @@ pub struct QueryError {
 
 impl QueryError {
     pub(super) fn new(query: &str, what: impl Into<String>, advice: impl Into<String>, span: Span) -> Self {
-        Self { what: what.into(), advice: advice.into(), query: query.to_owned(), span }
+        Self { what: one_line(&what.into()), advice: one_line(&advice.into()), query: query.to_owned(), span }
     }
+}
+
+/// A sentence in which parts of the query stand, fit for a terminal.
+fn one_line(text: &str) -> String {
+    const MOST: usize = 300;
+    let line: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MOST).is_some() { line + "…" } else { line }
 }
 
 impl std::error::Error for QueryError {}
@@ -307,8 +314,10 @@ impl Parser<'_> {
     fn check_regex(&self, pattern: Result<String, String>, span: &Span) -> Result<(), QueryError> {
         let compiled = pattern.and_then(|pattern| compile::regex(&pattern, false));
         compiled.map(|_| ()).map_err(|error| {
+            // The lines before the last show the pattern, which the caret does.
+            let why = error.lines().last().unwrap_or_default().trim();
             self.error(
-                format!("this pattern can't be used: {error}"),
+                format!("this pattern can't be used: {}", why.strip_prefix("error: ").unwrap_or(why)),
                 "correct it, or put the text in quotes",
                 span.clone(),
             )

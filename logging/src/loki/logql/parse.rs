@@ -111,7 +111,8 @@ fn primary(scan: &mut Scan<'_>, depth: usize) -> Result<Metric> {
     }
     let number = scan.peek_quantity();
     if !number.is_empty() {
-        let value = number.parse().map_err(|_| scan.error(format!("`{number}` is no number")))?;
+        let value = number.parse().ok().filter(|value: &f64| value.is_finite());
+        let value = value.ok_or_else(|| scan.error(format!("`{number}` is no number")))?;
         scan.at += number.len();
         return Ok(Metric::Number(value));
     }
@@ -139,7 +140,8 @@ fn at_word(mut scan: Scan<'_>, what: String) -> ParseError {
 
 fn plain_number(scan: &mut Scan<'_>) -> Result<f64> {
     let text = scan.peek_quantity();
-    let number = text.parse().map_err(|_| scan.unexpected("a number"))?;
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    let number = number.ok_or_else(|| scan.unexpected("a number"))?;
     scan.at += text.len();
     Ok(number)
 }

@@ -297,6 +297,9 @@ fn quantity(scan: &mut Scan<'_>) -> Result<Quantity> {
     } else {
         return Err(scan.unexpected("a number, a time such as 1.5s, or a size such as 4KiB"));
     };
+    if !number.is_finite() {
+        return Err(scan.unexpected("a number that can be held"));
+    }
     scan.at += text.len();
     Ok(Quantity { text: text.to_owned(), kind, number })
 }
