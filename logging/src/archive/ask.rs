@@ -47,6 +47,21 @@ impl Wanted {
     }
 }
 
+/// A question to what is archived of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub node: &'a str,
+    pub wanted: &'a Wanted,
+    /// A path that collectors serve, and its request.
+    pub path: &'a str,
+    pub request: &'a NodeRequest,
+    /// How long fetching may take.
+    pub within: Duration,
+}
+
+/// Takes in an answer.
+pub type Take<'a> = &'a mut (dyn FnMut(Result<Bytes, String>) + Send);
+
 /// What there was at a moment; ask of it, so that nothing is counted twice.
 #[derive(Clone)]
 pub struct Moment(Arc<Known>);
@@ -76,22 +91,14 @@ impl Archive {
         Ok(Moment(self.inner.catalog.look().await?))
     }
 
-    /// What a node's archived splits answer to a question (a path that collectors serve, and
-    /// its request): answers as JSON, and sentences on what is missing.
-    pub async fn ask(
-        &self,
-        moment: &Moment,
-        node: &str,
-        wanted: &Wanted,
-        path: &str,
-        request: &NodeRequest,
-        within: Duration,
-    ) -> Vec<Result<Bytes, String>> {
-        let mut answers = Vec::new();
+    /// Gives what a node's archived splits answer, as it comes: answers as JSON, and sentences
+    /// on what is missing.
+    pub async fn ask(&self, moment: &Moment, asked: &Asked<'_>, take: Take<'_>) {
+        let Asked { node, wanted, path, request, within } = *asked;
         if let Some(fault) = moment.0.faults.get(node) {
-            answers.push(Err(format!("what the archive has of the node can't be read: {fault}")));
+            take(Err(format!("what the archive has of the node can't be read: {fault}")));
         }
-        let Some(index) = moment.0.nodes.get(node) else { return answers };
+        let Some(index) = moment.0.nodes.get(node) else { return };
         // A query that can't be read is refused by who runs it.
         let times = query::parse(&request.query).map(|query| query.within(time::now())).unwrap_or_default();
         let may_have = |split: &&ArchivedSplit| {
@@ -114,9 +121,8 @@ impl Archive {
         };
         let (mut open, mut room) = (request.clone(), self.inner.cache.limit());
         for splits in by_store.into_values() {
-            question.ask_all(splits, &mut open, &mut room, &mut answers).await;
+            question.ask_all(splits, &mut open, &mut room, take).await;
         }
-        answers
     }
 }
 
@@ -137,7 +143,7 @@ impl Question<'_> {
         mut splits: Vec<ArchivedSplit>,
         open: &mut NodeRequest,
         room: &mut u64,
-        answers: &mut Vec<Result<Bytes, String>>,
+        take: Take<'_>,
     ) {
         let at_once = if page::has_pages(self.path) { FETCHES } else { usize::MAX };
         loop {
@@ -151,7 +157,7 @@ impl Question<'_> {
             };
             let n_fitting = splits.iter().take(at_once).enumerate().take_while(fits).count();
             if n_fitting == 0 {
-                answers.extend(left_out(&splits).map(Err));
+                left_out(&splits).into_iter().for_each(|left| take(Err(left)));
                 return;
             }
             let asked = splits.drain(..n_fitting).collect();
@@ -159,7 +165,7 @@ impl Question<'_> {
             for answer in got.iter().flatten() {
                 *open = page::narrowed(self.path, open, answer);
             }
-            answers.extend(got);
+            got.into_iter().for_each(&mut *take);
         }
     }
 

@@ -36,7 +36,7 @@ use std::{
 
 use tiphys_lifecycle::Tasks;
 
-pub use ask::{Moment, Wanted};
+pub use ask::{Asked, Moment, Wanted};
 pub use index::{ArchivedSplit, NodeIndex};
 pub use objects::{BadLocation, Location, Objects};
 

@@ -251,12 +251,12 @@ impl<'a> Pull<'a> {
             Some(version) => format!("/v1/splits?after={version}"),
             None => "/v1/splits".to_owned(),
         };
-        let asked = root::ask(&self.http, collector, &path, None, MAX_LIST);
+        let asked = root::ask(&self.http, collector, &path, None, MAX_LIST, None);
         let answer = tokio::time::timeout(SILENCE, asked).await;
-        let (bytes, _) = answer
+        let answer = answer
             .unwrap_or_else(|_| Err(format!("no list within {SILENCE:?}")))
             .map_err(ArchiveError::Collector)?;
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(&answer.bytes)
             .map_err(|error| ArchiveError::Collector(format!("the list can't be read: {error}")))
     }
 

@@ -100,6 +100,7 @@ async fn query(
             Ok(Answer { result: Outcome::Streams(streams), warnings }.into_response())
         }
         Query::Metric(query) => {
+            metric::check(&query)?;
             let grid = Grid { start: at, step: 1, count: 1 };
             let mut warnings = Vec::new();
             let seconds = at as f64 / 1e9;
@@ -145,7 +146,8 @@ pub async fn matrix(
     query: &logql::ast::Metric,
     range: Range,
 ) -> Result<(Outcome, Vec<String>), LokiError> {
-    let count = usize::try_from((range.end - range.start) / range.step).unwrap_or_default() + 1;
+    metric::check(query)?;
+    let count = usize::try_from(range.end.saturating_sub(range.start) / range.step).unwrap_or_default() + 1;
     let grid = Grid { start: range.start, step: range.step, count };
     let mut warnings = Vec::new();
     let series = match metric::evaluate(ask, query, grid, &mut warnings).await? {

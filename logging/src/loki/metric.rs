@@ -10,6 +10,28 @@ use super::{
     vector::{Value, aggregate, binary, constant},
 };
 
+/// Functions over windows of a query: each one asks all nodes, and has its own numbers.
+const MAX_FUNCTIONS: usize = 16;
+
+/// Refuses a query of too many functions.
+pub fn check(metric: &Metric) -> Result<(), LokiError> {
+    match functions(metric) {
+        count if count > MAX_FUNCTIONS => Err(LokiError::wrong(format!(
+            "the query has {count} functions over ranges, more than {MAX_FUNCTIONS}: ask in several queries"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn functions(metric: &Metric) -> usize {
+    match metric {
+        Metric::Number(_) | Metric::Vector(_) => 0,
+        Metric::Range(_) => 1,
+        Metric::Aggregation { inner, .. } => functions(inner),
+        Metric::Binary { left, right, .. } => functions(left) + functions(right),
+    }
+}
+
 /// The query at each time of the grid; what is missing goes to `warnings`.
 pub fn evaluate<'a>(
     ask: Ask<'a>,

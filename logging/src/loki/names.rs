@@ -142,7 +142,7 @@ fn volumes(params: &Params, window: i64) -> Result<Metric, LokiError> {
 }
 
 pub async fn volume(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
-    let query = volumes(params, (range.end - range.start).max(1))?;
+    let query = volumes(params, range.end.saturating_sub(range.start).max(1))?;
     let grid = Grid { start: range.end, step: 1, count: 1 };
     let mut warnings = Vec::new();
     let vector::Value::Vector(series) = metric::evaluate(ask, &query, grid, &mut warnings).await? else {
@@ -175,7 +175,8 @@ pub async fn patterns(ask: Ask<'_>, params: &Params, range: Range) -> Result<Res
     patterns.sort_by(|a, b| (Reverse(count(&a.1)), &a.0).cmp(&(Reverse(count(&b.1)), &b.0)));
     patterns.truncate(params.limit()?);
     let one = |(group, cells): (Vec<Option<String>>, stats::Cells)| {
-        let second = |step: u32| (range.start + range.step * i64::from(step)) / time::SECOND;
+        let start = |step: u32| range.start.saturating_add(range.step.saturating_mul(i64::from(step)));
+        let second = |step: u32| start(step) / time::SECOND;
         let samples: Vec<Value> =
             cells.iter().map(|(step, cell)| json!([second(*step), cell.count])).collect();
         json!({ "pattern": group.into_iter().next().flatten(), "samples": samples })

@@ -23,8 +23,10 @@ use crate::{
     wire::{MAX_KEYS, NodeStatsRequest},
 };
 
-/// Numbers of all windows and series.
+/// Numbers of all windows and series that lines are put into.
 pub const MAX_SAMPLES: usize = 200_000;
+/// Series by steps, of which not each has a number.
+const MAX_PLACES: usize = 2_000_000;
 /// Cells of a range.
 const MAX_CELLS: i64 = 11_000;
 
@@ -161,6 +163,7 @@ async fn by_cells(
         warnings
             .push("there are more series than are told apart, some are missing: sum by fewer labels".into());
     }
+    check_size(gathered.groups.len(), windows.count)?;
     let mut series = Vec::new();
     for (group, cells) in gathered.groups {
         let labels = match wanted {
@@ -174,6 +177,16 @@ async fn by_cells(
         series.push(Series { labels, values: (0..windows.count).map(value).collect() });
     }
     Ok(merged(series))
+}
+
+/// Refuses more numbers than an answer may be made of.
+fn check_size(series: usize, steps: usize) -> Result<(), LokiError> {
+    if series.saturating_mul(steps) <= MAX_PLACES {
+        return Ok(());
+    }
+    Err(LokiError::wrong(format!(
+        "the query makes {series} series of {steps} steps, more than {MAX_PLACES} numbers: sum by fewer labels, or make the step longer"
+    )))
 }
 
 fn value_of(function: &RangeAggregation, cells: &Cells, window: std::ops::Range<u32>) -> Option<f64> {
@@ -302,7 +315,7 @@ impl Samples<'_> {
             self.count += usize::from(windows[at].is_none());
             windows[at].get_or_insert_with(Window::default).add(time, &line, self.function.op);
         }
-        if self.count > MAX_SAMPLES || self.series.len() * self.windows.count > 10 * MAX_SAMPLES {
+        if self.count > MAX_SAMPLES || self.series.len() * self.windows.count > MAX_PLACES {
             self.failed = Some(LokiError::wrong(format!(
                 "the query makes more than {MAX_SAMPLES} numbers: sum by fewer labels, or make the step longer"
             )));
@@ -398,6 +411,16 @@ pub fn instant(series: &Series) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn abuse_35_series_by_steps_are_bounded() {
+        assert_eq!(check_size(181, 11_000), Ok(()));
+        let error = check_size(182, 11_000).expect_err("refused").to_string();
+        assert!(
+            error.contains("182 series of 11000 steps") && error.contains("make the step longer"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn a_time_lies_in_the_windows_that_hold_it() {

@@ -39,6 +39,7 @@ pub mod required;
 mod seen;
 pub mod text;
 mod times;
+pub mod weight;
 
 pub use ast::{Expr, Glob, Op, Part, Text, Value};
 pub use body::{OfBody, parse_of_body};

@@ -8,7 +8,7 @@ use super::{
     ast::{Expr, Op, Text, Value},
     compile,
     lex::{self, Span, Token},
-    number, times,
+    number, times, weight,
 };
 use crate::record::Level;
 
@@ -68,7 +68,7 @@ pub fn parse(query: &str) -> Result<Expr, QueryError> {
         return Err(QueryError::new(query, what, "make it shorter", end..end));
     }
     let tokens = lex::tokens(query)?;
-    let mut parser = Parser { query, tokens, at: 0 };
+    let mut parser = Parser { query, tokens, at: 0, weight: 0 };
     if parser.tokens.is_empty() {
         return Ok(Expr::All);
     }
@@ -86,6 +86,8 @@ struct Parser<'a> {
     query: &'a str,
     tokens: Vec<(Token, Span)>,
     at: usize,
+    /// Of all parts so far.
+    weight: usize,
 }
 
 impl Parser<'_> {
@@ -185,7 +187,10 @@ impl Parser<'_> {
         Ok(match token {
             Token::Star => Expr::All,
             Token::Word(text) | Token::Quoted(text) if text.is_empty() => Expr::All,
-            Token::Word(text) | Token::Quoted(text) => Expr::Text(Text::Exact(text)),
+            Token::Word(text) | Token::Quoted(text) => {
+                self.weigh(weight::of_text(&text), &span)?;
+                Expr::Text(Text::Exact(text))
+            }
             Token::Glob(glob) => {
                 self.check_regex(compile::glob_pattern(&glob), &span)?;
                 Expr::Text(Text::Glob(glob))
@@ -223,8 +228,14 @@ impl Parser<'_> {
         let error = self.here("this is no value", "put it in quotes if you search for it");
         let Some((token, span)) = self.next() else { return Err(error) };
         let value = match token {
-            Token::Star => Value::Exists,
-            Token::Word(text) | Token::Quoted(text) => Value::Text(Text::Exact(text)),
+            Token::Star => {
+                self.weigh(weight::of_text(name), &span)?;
+                Value::Exists
+            }
+            Token::Word(text) | Token::Quoted(text) => {
+                self.weigh(weight::of_text(&text), &span)?;
+                Value::Text(Text::Exact(text))
+            }
             Token::Glob(glob) => {
                 self.check_regex(compile::glob_pattern(&glob), &span)?;
                 Value::Text(Text::Glob(glob))
@@ -233,8 +244,14 @@ impl Parser<'_> {
                 self.check_regex(Ok(pattern.clone()), &span)?;
                 Value::Regex(pattern)
             }
-            Token::Compare(op) => self.comparison(name, op)?,
-            Token::RangeOpen { inclusive } => self.range(name, inclusive, span.clone())?,
+            Token::Compare(op) => {
+                self.weigh(weight::of_text(name), &span)?;
+                self.comparison(name, op)?
+            }
+            Token::RangeOpen { inclusive } => {
+                self.weigh(weight::of_text(name), &span)?;
+                self.range(name, inclusive, span.clone())?
+            }
             _ => return Err(error),
         };
         match &value {
@@ -311,9 +328,21 @@ impl Parser<'_> {
         Err(self.error(format!("`{text}` is no level"), advice, span))
     }
 
-    fn check_regex(&self, pattern: Result<String, String>, span: &Span) -> Result<(), QueryError> {
+    /// Counts a part of the query, unless all are too much by now.
+    fn weigh(&mut self, bytes: usize, span: &Span) -> Result<(), QueryError> {
+        self.weight = self.weight.saturating_add(bytes);
+        if self.weight <= weight::MAX_WEIGHT {
+            return Ok(());
+        }
+        let what = "from here on the query has too many words, or too big patterns, for one query";
+        let advice = "ask for less at once: a few hundred words, or about eight of the biggest patterns";
+        Err(self.error(what, advice, span.clone()))
+    }
+
+    fn check_regex(&mut self, pattern: Result<String, String>, span: &Span) -> Result<(), QueryError> {
+        let weight = pattern.as_deref().map_or(0, weight::of_pattern);
         let compiled = pattern.and_then(|pattern| compile::regex(&pattern, false));
-        compiled.map(|_| ()).map_err(|error| {
+        compiled.map_err(|error| {
             // The lines before the last show the pattern, which the caret does.
             let why = error.lines().last().unwrap_or_default().trim();
             self.error(
@@ -321,6 +350,7 @@ impl Parser<'_> {
                 "correct it, or put the text in quotes",
                 span.clone(),
             )
-        })
+        })?;
+        self.weigh(weight, span)
     }
 }

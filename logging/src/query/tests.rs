@@ -94,6 +94,24 @@ fn abuse_18_big_or_deep_queries_are_refused_not_run() {
     }
 }
 
+#[test]
+fn abuse_18_parts_that_are_small_one_by_one_are_bounded_together() {
+    let words = |count: usize| (0..count).map(|at| format!("w{at}")).collect::<Vec<_>>().join(" OR ");
+    let patterns = |count: usize| vec![r"/\w{12}/"; count].join(" ");
+    assert!(parse(&words(400)).is_ok() && parse(&patterns(8)).is_ok());
+    for query in [
+        words(1000),
+        patterns(9),
+        "a:b ".repeat(1000),
+        "a:>1 ".repeat(1000),
+        "a:[1 TO 2] ".repeat(1000),
+        "a:* ".repeat(1000),
+    ] {
+        let error = parse(&query).expect_err("refused").to_string();
+        assert!(error.contains("too many words") && error.contains('^'), "{error}");
+    }
+}
+
 fn matches(query: &str, body: &str) -> bool {
     let info = StreamInfo {
         namespace: "shop".into(),

@@ -49,10 +49,12 @@ pub(super) async fn by_field(
         origin: Some(grid.origin),
         sketch: false,
     });
-    let (answers, scope) =
-        fanout::scoped(root, user, request.namespace.as_deref(), node_request, "/v1/stats").await?;
+    let mut gathered = Gathered::default();
+    let take = |node: &str, answer| gathered.add(node, answer);
+    let namespace = request.namespace.as_deref();
+    let scope = fanout::scoped(root, user, namespace, node_request, "/v1/stats", take).await?;
     let top = request.top.unwrap_or(DEFAULT_TOP).clamp(1, MAX_TOP);
-    let mut answer = Bars(grid).sum(Gathered::of(answers), top);
+    let mut answer = Bars(grid).sum(gathered, top);
     answer.restricted = scope.restricted;
     answer.took_ms = fanout::millis(started);
     Ok(answer)

@@ -125,8 +125,10 @@ impl Ask<'_> {
     }
 
     async fn ask(&self, request: NodeRequest, order: Order, limit: usize) -> SearchAnswer {
-        let answers = fanout::ask_all(self.root, self.collectors, "/v1/search", Some(&request)).await;
-        merge::search(answers, limit, order)
+        let mut merged = merge::Searched::new(limit, order);
+        let take = |node: &str, answer| merged.add(node, answer);
+        fanout::ask_all(self.root, self.collectors, "/v1/search", Some(&request), take).await;
+        merged.finish()
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Whom a question goes to, and within which bounds, see [`super::source`].
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tiphys_api::auth::UserInfo;
 
@@ -37,9 +38,10 @@ pub(super) async fn search(
     if let Some(cursor) = &request.cursor {
         cursor.parse::<crate::record::Position>().map_err(|error| RootError::Invalid(error.to_string()))?;
     }
-    let (answers, scope) =
-        scoped(root, user, request.namespace.as_deref(), node_request, "/v1/search").await?;
-    let mut answer = merge::search(answers, limit, order);
+    let mut merged = merge::Searched::new(limit, order);
+    let take = |node: &str, answer| merged.add(node, answer);
+    let scope = scoped(root, user, request.namespace.as_deref(), node_request, "/v1/search", take).await?;
+    let mut answer = merged.finish();
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
@@ -58,9 +60,10 @@ pub(super) async fn histogram(
     if let Some(field) = &request.by {
         return bars::by_field(root, user, request, field, node_request).await;
     }
-    let (answers, scope) =
-        scoped(root, user, request.namespace.as_deref(), node_request, "/v1/histogram").await?;
-    let mut answer = merge::histogram(answers);
+    let mut merged = merge::Bars::default();
+    let take = |node: &str, answer| merged.add(node, answer);
+    let scope = scoped(root, user, request.namespace.as_deref(), node_request, "/v1/histogram", take).await?;
+    let mut answer = merged.finish();
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
@@ -84,9 +87,10 @@ pub(super) async fn facets(
     node_request.compare_since = compare_since(request, &node_request)?;
     node_request.fields = request.fields.clone();
     node_request.names = request.names;
-    let (answers, scope) =
-        scoped(root, user, request.namespace.as_deref(), node_request, "/v1/facets").await?;
-    let mut answer = merge::facets(answers, limit);
+    let mut merged = merge::Values::default();
+    let take = |node: &str, answer| merged.add(node, answer);
+    let scope = scoped(root, user, request.namespace.as_deref(), node_request, "/v1/facets", take).await?;
+    let mut answer = merged.finish(limit);
     answer.restricted = scope.restricted;
     answer.took_ms = millis(started);
     Ok(answer)
@@ -148,20 +152,21 @@ pub(super) fn node_request(
     Ok(NodeRequest { query, since, until, ..NodeRequest::default() })
 }
 
-/// What each node said.
-pub(super) type Answers<T> = Vec<(String, Result<T, String>)>;
-
+/// Asks all nodes and the archive, within what the user may see; `take` gets the answers as
+/// they come, so that they are not all held.
 pub(super) async fn scoped<T: DeserializeOwned>(
     root: &LogRoot,
     user: &UserInfo,
     namespace: Option<&str>,
     mut request: NodeRequest,
     path: &'static str,
-) -> Result<(Answers<T>, Scope), RootError> {
+    take: impl FnMut(&str, Result<T, String>) + Send,
+) -> Result<Scope, RootError> {
     let collectors = root.collectors.list().await;
     let scope = scope(root, user, namespace, &collectors).await?;
     request.namespaces = scope.namespaces.clone();
-    Ok((ask_all(root, &collectors, path, Some(&request)).await, scope))
+    ask_all(root, &collectors, path, Some(&request), take).await;
+    Ok(scope)
 }
 
 /// Decides what the user may see; asks the collectors for their namespaces only if it must.
@@ -174,9 +179,11 @@ pub(super) async fn scope(
     match allow::decide(&*root.authorizer, user, namespace)? {
         Decision::Scope(scope) => Ok(scope),
         Decision::AskForNamespaces => {
-            let lists: Answers<Vec<String>> = ask_all(root, collectors, "/v1/namespaces", None).await;
-            let candidates = lists.into_iter().filter_map(|(_, list)| list.ok()).flatten().collect();
-            Ok(allow::among(&*root.authorizer, user, candidates))
+            let mut candidates = BTreeSet::new();
+            let take =
+                |_: &str, list: Result<Vec<String>, String>| candidates.extend(list.into_iter().flatten());
+            ask_all(root, collectors, "/v1/namespaces", None, take).await;
+            Ok(allow::among(&*root.authorizer, user, candidates.into_iter().collect()))
         }
     }
 }
@@ -186,12 +193,16 @@ pub(super) async fn ask_all<T: DeserializeOwned>(
     collectors: &[Collector],
     path: &'static str,
     request: Option<&NodeRequest>,
-) -> Answers<T> {
-    let answers = source::ask_all(root, collectors, path, request).await;
-    let read = |bytes: Bytes| {
-        serde_json::from_slice(&bytes).map_err(|error| format!("the answer can't be read: {error}"))
+    take: impl FnMut(&str, Result<T, String>) + Send,
+) {
+    let take = Mutex::new(take);
+    let read = |node: &str, answer: Result<Bytes, String>| {
+        let read = answer.and_then(|bytes| {
+            serde_json::from_slice(&bytes).map_err(|error| format!("the answer can't be read: {error}"))
+        });
+        (*take.lock())(node, read);
     };
-    answers.into_iter().map(|(node, answer)| (node, answer.and_then(read))).collect()
+    source::ask_all(root, collectors, path, request, &read).await;
 }
 
 pub(super) fn node_error(node: &str, error: String) -> NodeError {

@@ -2,12 +2,13 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
 };
 
-use super::fanout::{Answers, node_error};
+use super::fanout::node_error;
 use crate::{
     record::Position,
+    search::OTHERS,
     wire::{Bucket, FacetValue, FacetsAnswer, HistogramAnswer, LogRecord, Order, SearchAnswer},
 };
 
@@ -25,59 +26,86 @@ fn compare(order: Order, a: &Position, b: &Position) -> Ordering {
 ///
 /// A node that has more than it sent bounds the page: what others have beyond
 /// its last record belongs to a later page, or records would come out of order.
-pub(super) fn search(answers: Answers<SearchAnswer>, limit: usize, order: Order) -> SearchAnswer {
-    let mut merged = SearchAnswer::default();
-    let mut records: Vec<(Position, LogRecord)> = Vec::new();
-    let mut floor: Option<Position> = None;
-    for (node, answer) in answers {
+pub(super) struct Searched {
+    limit: usize,
+    order: Order,
+    merged: SearchAnswer,
+    records: Vec<(Position, LogRecord)>,
+    floor: Option<Position>,
+    /// Records were left to a later page.
+    more: bool,
+}
+
+impl Searched {
+    pub fn new(limit: usize, order: Order) -> Self {
+        let merged = SearchAnswer::default();
+        Self { limit, order, merged, records: Vec::new(), floor: None, more: false }
+    }
+
+    pub fn add(&mut self, node: &str, answer: Result<SearchAnswer, String>) {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => {
-                merged.partial.push(node_error(&node, error));
-                continue;
-            }
+            Err(error) => return self.merged.partial.push(node_error(node, error)),
         };
-        merged.scanned += answer.scanned;
-        merged.partial.extend(answer.partial);
+        self.merged.scanned += answer.scanned;
+        self.merged.partial.extend(answer.partial);
         if let Some(cursor) = answer.cursor.as_deref().and_then(|cursor| cursor.parse::<Position>().ok()) {
-            let earlier = floor.as_ref().is_none_or(|floor| compare(order, &cursor, floor).is_lt());
-            floor = if earlier { Some(cursor) } else { floor };
+            let earlier = |floor: &Position| compare(self.order, &cursor, floor).is_lt();
+            self.floor =
+                if self.floor.as_ref().is_none_or(earlier) { Some(cursor) } else { self.floor.take() };
         }
         let placed = answer.records.into_iter().filter_map(|record| Some((record.id.parse().ok()?, record)));
-        records.extend(placed);
+        self.records.extend(placed);
+        // No more is held than a page and what the last node sent.
+        if self.records.len() > 2 * self.limit {
+            self.shorten();
+        }
     }
-    records.sort_unstable_by(|a, b| compare(order, &a.0, &b.0));
-    // The archive and a node may hold the same split one day; a record is shown once.
-    records.dedup_by(|a, b| a.0 == b.0);
-    let found = records.len();
-    let complete =
-        |position: &Position| floor.as_ref().is_none_or(|floor| compare(order, position, floor).is_le());
-    records.retain(|(position, _)| complete(position));
-    records.truncate(limit);
-    if floor.is_some() || records.len() < found {
-        merged.cursor = records.last().map(|(position, _)| position.to_string());
+
+    /// Keeps the first records; the others belong to a later page.
+    fn shorten(&mut self) {
+        let order = self.order;
+        self.records.sort_unstable_by(|a, b| compare(order, &a.0, &b.0));
+        // The archive and a node may hold the same split one day; a record is shown once.
+        self.records.dedup_by(|a, b| a.0 == b.0);
+        let found = self.records.len();
+        let floor = self.floor.as_ref();
+        let complete =
+            |position: &Position| floor.is_none_or(|floor| compare(order, position, floor).is_le());
+        self.records.retain(|(position, _)| complete(position));
+        self.records.truncate(self.limit);
+        self.more |= self.records.len() < found;
     }
-    merged.records = records.into_iter().map(|(_, record)| record).collect();
-    merged
+
+    pub fn finish(mut self) -> SearchAnswer {
+        self.shorten();
+        if self.floor.is_some() || self.more {
+            self.merged.cursor = self.records.last().map(|(position, _)| position.to_string());
+        }
+        self.merged.records = self.records.into_iter().map(|(_, record)| record).collect();
+        self.merged
+    }
 }
 
 /// Bars added up; all nodes were asked for the same bars.
-pub(super) fn histogram(answers: Answers<HistogramAnswer>) -> HistogramAnswer {
-    let mut merged = HistogramAnswer::default();
-    let mut buckets: BTreeMap<String, Bucket> = BTreeMap::new();
-    for (node, answer) in answers {
+#[derive(Default)]
+pub(super) struct Bars {
+    merged: HistogramAnswer,
+    buckets: BTreeMap<String, Bucket>,
+}
+
+impl Bars {
+    pub fn add(&mut self, node: &str, answer: Result<HistogramAnswer, String>) {
+        let merged = &mut self.merged;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => {
-                merged.partial.push(node_error(&node, error));
-                continue;
-            }
+            Err(error) => return merged.partial.push(node_error(node, error)),
         };
         merged.scanned += answer.scanned;
         merged.partial.extend(answer.partial);
         merged.step_ns = answer.step_ns;
         for bucket in answer.buckets {
-            let sum = buckets.entry(bucket.time.clone()).or_default();
+            let sum = self.buckets.entry(bucket.time.clone()).or_default();
             sum.time = bucket.time;
             sum.count += bucket.count;
             for (level, count) in bucket.by_level {
@@ -85,21 +113,31 @@ pub(super) fn histogram(answers: Answers<HistogramAnswer>) -> HistogramAnswer {
             }
         }
     }
-    merged.buckets = buckets.into_values().collect();
-    merged
+
+    pub fn finish(mut self) -> HistogramAnswer {
+        self.merged.buckets = self.buckets.into_values().collect();
+        self.merged
+    }
 }
 
-/// Values added up, the most frequent `limit` of each field.
-pub(super) fn facets(answers: Answers<FacetsAnswer>, limit: usize) -> FacetsAnswer {
-    let mut merged = FacetsAnswer::default();
-    let mut sums: BTreeMap<String, BTreeMap<String, FacetValue>> = BTreeMap::new();
-    for (node, answer) in answers {
+/// Values of a field that are held, of all nodes.
+const MAX_VALUES: usize = 50_000;
+
+/// Values added up.
+#[derive(Default)]
+pub(super) struct Values {
+    merged: FacetsAnswer,
+    sums: BTreeMap<String, BTreeMap<String, FacetValue>>,
+    /// Fields that have more values than are held.
+    full: BTreeSet<String>,
+}
+
+impl Values {
+    pub fn add(&mut self, node: &str, answer: Result<FacetsAnswer, String>) {
+        let merged = &mut self.merged;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => {
-                merged.partial.push(node_error(&node, error));
-                continue;
-            }
+            Err(error) => return merged.partial.push(node_error(node, error)),
         };
         merged.scanned += answer.scanned;
         merged.count += answer.count;
@@ -107,20 +145,34 @@ pub(super) fn facets(answers: Answers<FacetsAnswer>, limit: usize) -> FacetsAnsw
         merged.bytes += answer.bytes;
         merged.partial.extend(answer.partial);
         for (field, values) in answer.facets {
-            let sum = sums.entry(field).or_default();
-            for value in values {
+            let sum = self.sums.entry(field.clone()).or_default();
+            for mut value in values {
+                if sum.len() >= MAX_VALUES && !sum.contains_key(&value.value) {
+                    self.full.insert(field.clone());
+                    value.value = OTHERS.to_owned();
+                }
                 match sum.get_mut(&value.value) {
                     Some(sum) => add(sum, value),
-                    None => {
-                        sum.insert(value.value.clone(), value);
-                    }
+                    None => drop(sum.insert(value.value.clone(), value)),
                 }
             }
         }
     }
-    merged.facets =
-        sums.into_iter().map(|(field, values)| (field, most(values.into_values(), limit))).collect();
-    merged
+
+    /// The most frequent `limit` of each field.
+    pub fn finish(mut self, limit: usize) -> FacetsAnswer {
+        for field in self.full {
+            let error = format!(
+                "all nodes have more than {MAX_VALUES} values of `{field}` together: the rest is {OTHERS}; narrow the query"
+            );
+            self.merged.partial.push(node_error("all nodes", error));
+        }
+        let most = |(field, values): (String, BTreeMap<String, FacetValue>)| {
+            (field, most(values.into_values(), limit))
+        };
+        self.merged.facets = self.sums.into_iter().map(most).collect();
+        self.merged
+    }
 }
 
 fn add(sum: &mut FacetValue, more: FacetValue) {
@@ -150,6 +202,20 @@ pub(crate) fn top(values: BTreeMap<String, u64>, limit: usize) -> Vec<FacetValue
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Answers<T> = Vec<(String, Result<T, String>)>;
+
+    fn search(answers: Answers<SearchAnswer>, limit: usize, order: Order) -> SearchAnswer {
+        let mut merged = Searched::new(limit, order);
+        answers.into_iter().for_each(|(node, answer)| merged.add(&node, answer));
+        merged.finish()
+    }
+
+    fn facets(answers: Answers<FacetsAnswer>, limit: usize) -> FacetsAnswer {
+        let mut merged = Values::default();
+        answers.into_iter().for_each(|(node, answer)| merged.add(&node, answer));
+        merged.finish(limit)
+    }
 
     fn record(time: i64, stream: &str) -> LogRecord {
         let id = Position { time, stream: stream.into(), seq: 0 }.to_string();
@@ -183,6 +249,36 @@ mod tests {
         let oldest = vec![answer(&[1, 4], "a", true), answer(&[2, 5], "b", false)];
         let merged = search(oldest, 10, Order::Oldest);
         assert_eq!((times(&merged), merged.cursor.as_deref()), (vec![1, 2, 4], Some("4.0.a")));
+    }
+
+    #[test]
+    fn what_is_held_of_many_nodes_is_little_more_than_a_page() {
+        let mut merged = Searched::new(10, Order::Newest);
+        let mut all: Vec<i64> = Vec::new();
+        for node in 0..50 {
+            let times: Vec<i64> = (0..10).map(|at| (node * 37) % 50 * 100 - at).collect();
+            all.extend(&times);
+            let (name, answer) = answer(&times, &format!("node-{node:02}"), node % 7 == 0);
+            merged.add(&name, answer);
+            assert!(merged.records.len() <= 20, "held: {}", merged.records.len());
+        }
+        let answer = merged.finish();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!((times(&answer), answer.cursor.is_some()), (all[..10].to_vec(), true));
+    }
+
+    #[test]
+    fn values_beyond_those_that_are_held_are_counted_as_others() {
+        let mut merged = Values::default();
+        for node in 0..=MAX_VALUES / 1000 {
+            let value = |at| FacetValue { value: format!("{node}-{at}"), count: 1, ..FacetValue::default() };
+            let facets = [("user".to_owned(), (0..1000).map(value).collect())].into();
+            merged.add("n", Ok(FacetsAnswer { facets, ..FacetsAnswer::default() }));
+        }
+        let answer = merged.finish(3);
+        let users = &answer.facets["user"];
+        assert_eq!((users.len(), users[0].value.as_str(), users[0].count), (3, OTHERS, 1000));
+        assert!(answer.partial[0].error.contains("more than 50000 values of `user`"));
     }
 
     #[test]

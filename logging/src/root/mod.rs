@@ -16,6 +16,7 @@ mod delete;
 mod fanout;
 mod http;
 mod merge;
+mod room;
 mod source;
 pub(crate) mod stats;
 mod tail;
@@ -87,6 +88,7 @@ pub struct LogRoot {
     http: Http,
     deadline: Duration,
     archive: Option<Archive>,
+    room: room::Room,
 }
 
 impl LogRoot {
@@ -98,6 +100,7 @@ impl LogRoot {
             http: source::http(),
             deadline: Duration::from_secs(10),
             archive: None,
+            room: room::Room::default(),
         }
     }
 

@@ -9,7 +9,8 @@
 //!
 //! What a question asks makes no difference here. Bounds: one connection pool,
 //! [`super::LogRoot::with_deadline`] a node, and again for the archive; [`MAX_ANSWER`]
-//! bytes an answer. A node over any of them is named in `partial`.
+//! bytes an answer, and [`super::room`] for all that are not taken in yet. A node over any
+//! of them is named in `partial`.
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
@@ -20,6 +21,7 @@ use futures::{
 };
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -27,10 +29,13 @@ use hyper_util::{
 
 use serde::Serialize;
 
-use super::{Collector, LogRoot, fanout::Answers};
+use super::{
+    Collector, LogRoot,
+    room::{Held, Room},
+};
 use crate::{
     archive::{
-        Archive, Moment, Wanted, page,
+        Archive, Asked, Moment, Wanted, page,
         wire::{self, HOLDS_HEADER, STORE_HEADER},
     },
     deletion::DeleteOrder,
@@ -51,49 +56,110 @@ pub fn http() -> Http {
     Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(60)).build(connector)
 }
 
-/// The answers of all sources, as JSON. A node may have several.
+/// Takes in an answer, as JSON, of a node; a node may have several.
+pub(super) type Take<'a> = &'a (dyn Fn(&str, Result<Bytes, String>) + Send + Sync);
+
+/// Gives the answers of all sources to `take`, as they come.
 pub(super) async fn ask_all(
     root: &LogRoot,
     collectors: &[Collector],
     path: &str,
     request: Option<&NodeRequest>,
-) -> Answers<Bytes> {
-    let (archive, fault) = match &root.archive {
-        None => (None, None),
+    take: Take<'_>,
+) {
+    let archive = match &root.archive {
+        None => None,
         Some(archive) => match tokio::time::timeout(MOMENT, archive.moment()).await {
-            Ok(Ok(moment)) => (Some((archive, moment)), None),
-            Ok(Err(error)) => (None, Some(("archive".to_owned(), Err(crate::archive::chain(&error))))),
-            Err(_) => (None, Some(("archive".to_owned(), Err(format!("no answer within {MOMENT:?}"))))),
+            Ok(Ok(moment)) => Some((archive, moment)),
+            Ok(Err(error)) => {
+                take("archive", Err(crate::archive::chain(&error)));
+                None
+            }
+            Err(_) => {
+                take("archive", Err(format!("no answer within {MOMENT:?}")));
+                None
+            }
         },
     };
     let archive = archive.as_ref().map(|(archive, moment)| (*archive, moment));
-    let live = collectors.iter().map(|collector| ask_node(root, archive, collector, path, request));
-    let gone = async {
-        let Some((archive, moment)) = archive else { return Vec::new() };
-        ask_gone(root, archive, moment, collectors, path, request).await
-    };
-    let (live, gone) = tokio::join!(join_all(live), gone);
-    live.into_iter().flatten().chain(gone).chain(fault).collect()
+    let question = Question { root, archive, path, request, take };
+    let live = collectors.iter().map(|collector| question.ask_node(collector));
+    tokio::join!(join_all(live), question.ask_gone(collectors));
 }
 
-/// What is archived of nodes that have no collector.
-async fn ask_gone(
-    root: &LogRoot,
-    archive: &Archive,
-    moment: &Moment,
-    collectors: &[Collector],
-    path: &str,
-    request: Option<&NodeRequest>,
-) -> Answers<Bytes> {
-    let listed: BTreeSet<&str> = collectors.iter().map(|collector| collector.node.as_str()).collect();
-    let nodes = moment.nodes();
-    let gone = nodes.iter().filter(|node| !listed.contains(node.as_str()));
-    let asked = gone.map(|node| ask_archive(root, archive, moment, node, &Wanted::All, path, request));
-    let mut answers: Answers<Bytes> = join_all(asked).await.into_iter().flatten().collect();
-    if request.is_none() {
-        answers.push(("archive".into(), namespaces(moment)));
+/// What is asked, and who takes the answers in.
+struct Question<'a> {
+    root: &'a LogRoot,
+    archive: Option<(&'a Archive, &'a Moment)>,
+    path: &'a str,
+    request: Option<&'a NodeRequest>,
+    take: Take<'a>,
+}
+
+impl Question<'_> {
+    /// What is archived of nodes that have no collector.
+    async fn ask_gone(&self, collectors: &[Collector]) {
+        let Some((_, moment)) = self.archive else { return };
+        let listed: BTreeSet<&str> = collectors.iter().map(|collector| collector.node.as_str()).collect();
+        let nodes = moment.nodes();
+        let gone = nodes.iter().filter(|node| !listed.contains(node.as_str()));
+        join_all(gone.map(|node| self.ask_archive(node, &Wanted::All, self.request))).await;
+        if self.request.is_none() {
+            (self.take)("archive", namespaces(moment));
+        }
     }
-    answers
+
+    async fn ask_node(&self, collector: &Collector) {
+        let (node, root) = (&collector.node, self.root);
+        let asked = ask(&root.http, collector, self.path, self.request, MAX_ANSWER, Some(&root.room));
+        let answer = match tokio::time::timeout(root.deadline, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {:?}", root.deadline)),
+        };
+        let (wanted, left, error) = match answer {
+            Ok(answer) => {
+                // Most pages are filled by the node.
+                let left = self.request.map(|request| page::narrowed(self.path, request, &answer.bytes));
+                (self.take)(node, Ok(answer.bytes));
+                (answer.wanted, left, None)
+            }
+            Err(error) => (Some(Wanted::All), self.request.cloned(), Some(error)),
+        };
+        let stands_in = match wanted {
+            Some(wanted) => self.ask_archive(node, &wanted, left.as_ref()).await,
+            None => false,
+        };
+        match error {
+            Some(error) if stands_in => {
+                let error = format!("{error}; of this node only what is archived is in the answer");
+                (self.take)(node, Err(error));
+            }
+            Some(error) => (self.take)(node, Err(error)),
+            None => {}
+        }
+    }
+
+    /// Whether the archive had an answer. Boxed, since the compiler can't tell of so many
+    /// borrows that they may be sent.
+    fn ask_archive<'b>(
+        &'b self,
+        node: &'b str,
+        wanted: &'b Wanted,
+        request: Option<&'b NodeRequest>,
+    ) -> BoxFuture<'b, bool> {
+        async move {
+            let (Some((archive, moment)), Some(request)) = (self.archive, request) else { return false };
+            let mut answered = false;
+            let mut take = |answer: Result<Bytes, String>| {
+                answered |= answer.is_ok();
+                (self.take)(node, answer);
+            };
+            let asked = Asked { node, wanted, path: self.path, request, within: self.root.deadline };
+            archive.ask(moment, &asked, &mut take).await;
+            answered
+        }
+        .boxed()
+    }
 }
 
 /// What is asked without a request is which namespaces there are.
@@ -101,76 +167,37 @@ fn namespaces(moment: &Moment) -> Result<Bytes, String> {
     serde_json::to_vec(&moment.namespaces()).map(Bytes::from).map_err(|error| error.to_string())
 }
 
-async fn ask_node(
-    root: &LogRoot,
-    archive: Option<(&Archive, &Moment)>,
-    collector: &Collector,
-    path: &str,
-    request: Option<&NodeRequest>,
-) -> Answers<Bytes> {
-    let node = &collector.node;
-    let asked = ask(&root.http, collector, path, request, MAX_ANSWER);
-    let answer = match tokio::time::timeout(root.deadline, asked).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {:?}", root.deadline)),
-    };
-    let (wanted, answer) = match answer {
-        Ok((bytes, wanted)) => (wanted, Ok(bytes)),
-        Err(error) => (Some(Wanted::All), Err(error)),
-    };
-    let mut answers = Vec::new();
-    if let (Some((archive, moment)), Some(wanted)) = (archive, wanted) {
-        // Most pages are filled by the node.
-        let left = request.map(|request| match &answer {
-            Ok(bytes) => page::narrowed(path, request, bytes),
-            Err(_) => request.clone(),
-        });
-        answers = ask_archive(root, archive, moment, node, &wanted, path, left.as_ref()).await;
-    }
-    let stands_in = answers.iter().any(|(_, answer)| answer.is_ok());
-    let answer = answer.map_err(|error| match stands_in {
-        true => format!("{error}; of this node only what is archived is in the answer"),
-        false => error,
-    });
-    answers.push((node.clone(), answer));
-    answers
+/// What a collector said.
+pub struct Answer {
+    pub bytes: Bytes,
+    /// What of its node to ask the archive for.
+    pub wanted: Option<Wanted>,
+    _held: Option<Held>,
 }
 
-/// Boxed, since the compiler can't tell of so many borrows that they may be sent.
-fn ask_archive<'a>(
-    root: &'a LogRoot,
-    archive: &'a Archive,
-    moment: &'a Moment,
-    node: &'a str,
-    wanted: &'a Wanted,
-    path: &'a str,
-    request: Option<&'a NodeRequest>,
-) -> BoxFuture<'a, Answers<Bytes>> {
-    async move {
-        let Some(request) = request else { return Vec::new() };
-        let answers = archive.ask(moment, node, wanted, path, request, root.deadline).await;
-        answers.into_iter().map(|answer| (node.to_owned(), answer)).collect()
-    }
-    .boxed()
-}
-
-/// What a collector answers, and what of its node to ask the archive for.
+/// What a collector answers, once there is room for it.
 pub async fn ask(
     http: &Http,
     collector: &Collector,
     path: &str,
     request: Option<&NodeRequest>,
     most: usize,
-) -> Result<(Bytes, Option<Wanted>), String> {
+    room: Option<&Room>,
+) -> Result<Answer, String> {
     let response = send(http, collector, path, request).await?;
     let status = response.status();
     let wanted = wanted(response.headers());
+    let length = response.body().size_hint().upper().and_then(|length| usize::try_from(length).ok());
+    let held = match room {
+        Some(room) => Some(room.take(length.unwrap_or(most).min(most)).await),
+        None => None,
+    };
     let body = Limited::new(response.into_body(), most).collect().await;
     let body = body.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
     if !status.is_success() {
         return Err(format!("collector answered {status}: {}", String::from_utf8_lossy(&body).trim()));
     }
-    Ok((body, wanted))
+    Ok(Answer { bytes: body, wanted, _held: held })
 }
 
 /// A collector that doesn't say what it has is not completed from the archive: better

@@ -10,7 +10,7 @@ use tiphys_api::auth::UserInfo;
 
 use super::{
     LogRoot, RootError,
-    fanout::{self, Answers, node_error},
+    fanout::{self, node_error},
 };
 use crate::{
     search::sketch,
@@ -38,9 +38,11 @@ pub(super) async fn stats(
         origin: None,
         sketch: !request.quantiles.is_empty(),
     });
-    let (answers, scope) =
-        fanout::scoped(root, user, request.namespace.as_deref(), node_request, "/v1/stats").await?;
-    let mut answer = merge(answers, &shape);
+    let mut gathered = Gathered::default();
+    let take = |node: &str, answer| gathered.add(node, answer);
+    let namespace = request.namespace.as_deref();
+    let scope = fanout::scoped(root, user, namespace, node_request, "/v1/stats", take).await?;
+    let mut answer = merge(gathered, &shape);
     answer.restricted = scope.restricted;
     answer.took_ms = fanout::millis(started);
     Ok(answer)
@@ -140,36 +142,50 @@ fn add(cells: &mut Cells, more: Cells) {
     }
 }
 
+/// Groups of all nodes that are told apart.
+const MAX_HELD_GROUPS: usize = 50_000;
+/// Numbers of all nodes that are held; a quantile's are as many as it has buckets, by four.
+const MAX_HELD_CELLS: usize = 1_000_000;
+
 /// What all nodes counted.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     pub groups: HashMap<Vec<Option<String>>, Cells>,
-    /// Of groups that a node doesn't tell apart.
+    /// Of groups that a node doesn't tell apart, or that are too many here.
     pub other: Cells,
     pub partial: Vec<NodeError>,
     pub scanned: u64,
+    /// What is held of `groups`, in numbers.
+    pub held: usize,
 }
 
 impl Gathered {
-    pub(super) fn of(answers: Answers<NodeStats>) -> Self {
-        let mut gathered = Self::default();
-        for (node, answer) in answers {
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(error) => {
-                    gathered.partial.push(node_error(&node, error));
-                    continue;
-                }
-            };
-            gathered.scanned += answer.scanned;
-            gathered.partial.extend(answer.partial);
-            add(&mut gathered.other, answer.other);
-            for series in answer.series {
-                add(gathered.groups.entry(series.group).or_default(), series.cells);
+    /// Takes in what a node counted.
+    pub(super) fn add(&mut self, node: &str, answer: Result<NodeStats, String>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.partial.push(node_error(node, error)),
+        };
+        self.scanned += answer.scanned;
+        self.partial.extend(answer.partial);
+        add(&mut self.other, answer.other);
+        for series in answer.series {
+            let known = self.groups.contains_key(&series.group);
+            let weight: usize = series.cells.values().map(weight).sum();
+            let room = known || self.groups.len() < MAX_HELD_GROUPS;
+            if room && self.held + weight <= MAX_HELD_CELLS {
+                self.held += weight;
+                add(self.groups.entry(series.group).or_default(), series.cells);
+            } else {
+                add(&mut self.other, series.cells);
             }
         }
-        gathered
     }
+}
+
+fn weight(cell: &Cell) -> usize {
+    let sketch = cell.measured.as_ref().and_then(|measured| measured.sketch.as_ref());
+    1 + sketch.map_or(0, |sketch| sketch.buckets() / 4)
 }
 
 /// Cells of all nodes as they are, for who makes other numbers of them.
@@ -184,13 +200,15 @@ pub(crate) async fn cells(
     node_request.since = Some(range.start);
     node_request.until = Some(range.end);
     node_request.stats = Some(want);
-    let (answers, _) = fanout::scoped(root, user, None, node_request, "/v1/stats").await?;
-    Ok(Gathered::of(answers))
+    let mut gathered = Gathered::default();
+    let take = |node: &str, answer| gathered.add(node, answer);
+    fanout::scoped(root, user, None, node_request, "/v1/stats", take).await?;
+    Ok(gathered)
 }
 
 /// Groups added up, those with the most records by themselves.
-fn merge(answers: Answers<NodeStats>, shape: &Shape<'_>) -> StatsAnswer {
-    let Gathered { groups, mut other, partial, scanned } = Gathered::of(answers);
+fn merge(gathered: Gathered, shape: &Shape<'_>) -> StatsAnswer {
+    let Gathered { groups, mut other, partial, scanned, .. } = gathered;
     let mut merged = StatsAnswer { step_ns: shape.step, partial, scanned, ..StatsAnswer::default() };
     merged.capped = !other.is_empty();
     merged.count = groups.values().map(count).sum::<u64>() + count(&other);
@@ -258,7 +276,9 @@ mod tests {
             node("b", &[("web", 0, 4.0), ("web", 1, 1.0)], 3),
             dead,
         ];
-        let answer = merge(answers, &shape);
+        let mut gathered = Gathered::default();
+        answers.into_iter().for_each(|(node, answer)| gathered.add(&node, answer));
+        let answer = merge(gathered, &shape);
         assert_eq!(answer.partial, [node_error("c", "no answer".into())]);
         assert_eq!((answer.count, answer.capped, answer.series.len()), (7, true, 1));
         let web = &answer.series[0];
@@ -275,6 +295,32 @@ mod tests {
         let other = answer.other.expect("what is beyond the limit");
         assert_eq!(other.points.iter().map(|point| point.count).collect::<Vec<_>>(), [3, 1]);
         assert!(answer.quantile_error.is_some_and(|error| error < 0.01));
+    }
+
+    #[test]
+    fn abuse_35_what_is_held_of_all_nodes_is_bounded_and_the_rest_is_other() {
+        let cell = || Cell { count: 1, measured: None };
+        let series = |group: String, cells: u32| NodeSeries {
+            group: vec![Some(group)],
+            cells: (0..cells).map(|step| (step, cell())).collect(),
+        };
+        let answer = |series: Vec<NodeSeries>| Ok(NodeStats { series, ..NodeStats::default() });
+        let mut many = Gathered::default();
+        many.add("a", answer((0..MAX_HELD_GROUPS + 7).map(|at| series(at.to_string(), 1)).collect()));
+        many.add("b", answer(vec![series("0".into(), 1), series("new".into(), 1)]));
+        assert_eq!((many.groups.len(), count(&many.other)), (MAX_HELD_GROUPS, 8));
+        assert_eq!(count(&many.groups[&vec![Some("0".to_owned())]]), 2);
+        let mut long = Gathered::default();
+        for node in 0..=MAX_HELD_CELLS / 10_000 {
+            long.add("n", answer(vec![series(node.to_string(), 10_000)]));
+        }
+        assert_eq!((long.held, count(&long.other)), (MAX_HELD_CELLS, 10_000));
+        let mut sketch = sketch::Sketch::default();
+        for number in 1..100 {
+            sketch.add(f64::from(number));
+        }
+        let measured = Measured { numbers: 99, sum: 1.0, min: 1.0, max: 99.0, sketch: Some(sketch) };
+        assert!(weight(&Cell { count: 99, measured: Some(measured) }) > 10);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use std::{
 
 pub use counts::{facets, histogram};
 pub use keys::LABELS;
+pub use patterns::OTHERS;
 pub use sketch::Sketch;
 pub use stats::stats;
 pub use tail::{TailHub, tail};

@@ -19,7 +19,7 @@ const MAX_PATTERNS: usize = 10_000;
 /// Characters of a pattern that are shown.
 const MAX_SHOWN: usize = 400;
 /// What is beyond a bound, as one.
-pub(super) const OTHERS: &str = "<others>";
+pub const OTHERS: &str = "<others>";
 
 /// Counts by template.
 #[derive(Debug, Default)]

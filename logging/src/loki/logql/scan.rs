@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::query::weight;
+
 /// What is wrong, and where, in the form that Loki's clients show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
@@ -27,11 +29,13 @@ pub struct Scan<'a> {
     pub at: usize,
     /// Operators, filters and stages so far.
     parts: usize,
+    /// Of regular expressions so far.
+    weight: usize,
 }
 
 impl<'a> Scan<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, parts: 0 }
+        Self { text, at: 0, parts: 0, weight: 0 }
     }
 
     /// Counts an operator, filter or stage. They are held in each other, so a query may have so many.
@@ -42,6 +46,17 @@ impl<'a> Scan<'a> {
             return Err(self.error(format!("the query has more than {MOST} operators, filters and stages")));
         }
         Ok(())
+    }
+
+    /// Counts a regular expression, which can be compiled; all of a query are bounded together.
+    pub fn weigh(&mut self, pattern: &str) -> Result<()> {
+        self.weight += weight::of_pattern(pattern);
+        match self.weight > weight::MAX_WEIGHT {
+            true => {
+                Err(self.error("the query's regular expressions are too big together: ask for less at once"))
+            }
+            false => Ok(()),
+        }
     }
 
     fn rest(&self) -> &'a str {

@@ -13,6 +13,8 @@ use crate::query::number;
 const REGEX_SIZE: usize = 1 << 20;
 /// Brackets in brackets of label filters.
 const MAX_DEPTH: usize = 50;
+/// Stages of a log query.
+const MAX_STAGES: usize = 64;
 
 /// `{a="b", c=~"d.*"}`
 pub fn selector(scan: &mut Scan<'_>) -> Result<Vec<Matcher>> {
@@ -50,6 +52,7 @@ fn checked(scan: &mut Scan<'_>, op: MatchOp) -> Result<String> {
     let text = scan.quoted()?;
     if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
         expression(&start, &text)?;
+        scan.weigh(&text)?;
     }
     Ok(text)
 }
@@ -71,6 +74,9 @@ fn expression(start: &Scan<'_>, pattern: &str) -> Result<Regex> {
 pub fn stages(scan: &mut Scan<'_>) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
     loop {
+        if stages.len() > MAX_STAGES {
+            return Err(scan.error(format!("the query has more than {MAX_STAGES} stages")));
+        }
         let line = [
             ("|=", MatchOp::Equal),
             ("!=", MatchOp::NotEqual),
@@ -139,6 +145,7 @@ fn stage(scan: &mut Scan<'_>) -> Result<Stage> {
             let at = *scan;
             let pattern = scan.quoted()?;
             let names = expression(&at, &pattern)?.capture_names().flatten().count();
+            scan.weigh(&pattern)?;
             if names == 0 {
                 return Err(at.error("this expression names no group: write (?P<name>...)"));
             }

@@ -102,6 +102,12 @@ fn abuse_30_deep_and_long_queries_are_refused() {
         assert!(parse(&flat).expect_err("too many").to_string().contains("more than 200"));
     }
     assert!(parse(&format!("1{}", " + 1".repeat(150))).is_ok());
+    let patterns = |count: usize| format!("{{a=\"b\"}} {}", "|~ `\\w{12}` ".repeat(count));
+    assert!(parse(&patterns(8)).is_ok());
+    assert!(parse(&patterns(9)).expect_err("too big").to_string().contains("too big together"));
+    assert!(parse(&format!("{{a=\"b\"}}{}", "|= `x` ".repeat(64))).is_ok());
+    let stages = parse(&format!("{{a=\"b\"}}{}", "|= `x` ".repeat(65)));
+    assert!(stages.expect_err("too many").to_string().contains("more than 64 stages"));
 }
 
 fn name() -> impl Strategy<Value = String> {

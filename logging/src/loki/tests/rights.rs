@@ -1,7 +1,7 @@
 //! Nothing beyond the right to read, whatever is asked.
 
 use super::*;
-use crate::root::tests::reader;
+use crate::root::tests::{admin, reader};
 
 #[tokio::test]
 async fn abuse_30_no_path_shows_a_namespace_that_is_not_allowed() {
@@ -37,5 +37,28 @@ async fn abuse_30_no_path_shows_a_namespace_that_is_not_allowed() {
     assert!(get(&cluster, Some(reader("shop")), &own).await.1.to_string().contains("/a/11"));
     let stats = with("index/stats", &[("query", "{}"), ("start", "1700000000"), ("end", "1700000200")]);
     assert_eq!(get(&cluster, Some(reader("shop")), &stats).await.1["entries"], 12);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn abuse_35_metric_queries_are_bounded_and_the_widest_range_has_an_answer() {
+    let cluster = cluster().await;
+    let sums = |count: usize| vec![r#"count_over_time({app="web"}[1m])"#; count].join(" + ");
+    let at = [("time", "1700000160000000000")];
+    for (count, expected) in [(16, StatusCode::OK), (17, StatusCode::BAD_REQUEST)] {
+        let query = sums(count);
+        let params = [at[0], ("query", &query)];
+        let (status, answer) = get(&cluster, Some(admin()), &with("query", &params)).await;
+        assert_eq!(status, expected, "{answer}");
+        assert!(status.is_success() || answer.to_string().contains("17 functions over ranges"), "{answer}");
+    }
+    let (start, end) = (i64::MIN.to_string(), i64::MAX.to_string());
+    let widest = [("query", r#"{app="web"}"#), ("start", &start), ("end", &end), ("step", "100000000")];
+    for path in ["index/volume", "index/volume_range", "index/stats", "patterns", "labels", "query_range"] {
+        let (status, answer) = get(&cluster, Some(admin()), &with(path, &widest)).await;
+        assert!(status.is_success() || status == StatusCode::BAD_REQUEST, "{path}: {status} {answer}");
+    }
+    let (_, volume) = get(&cluster, Some(admin()), &with("index/volume", &widest)).await;
+    assert_eq!(volume["data"]["result"].as_array().map(Vec::len), Some(1), "{volume}");
     cluster.stop().await;
 }

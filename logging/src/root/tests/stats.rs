@@ -131,3 +131,19 @@ async fn abuse_30_statistics_and_names_of_fields_end_at_the_right_to_read() {
     assert!(text.contains("took") && !text.contains("secret") && !text.contains("404"), "{text}");
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn abuse_35_answers_wait_for_room_and_all_come() {
+    let mut cluster = TestCluster::start(4, 0).await;
+    for (at, node) in cluster.nodes.iter().enumerate() {
+        for seq in 0..20 {
+            node.write(&format!("shop/web-{at}"), seq as i64, seq, Level::Info, &"x".repeat(500));
+        }
+    }
+    // Each answer is greater than all the room there is.
+    cluster.root.room = room::Room::of(1 << 10);
+    let request = SearchRequest { limit: Some(1000), ..SearchRequest::default() };
+    let answer = cluster.root.search(&admin(), &request).await.expect("an answer");
+    assert_eq!((answer.records.len(), answer.partial), (80, vec![]));
+    cluster.stop().await;
+}
