@@ -181,15 +181,21 @@ impl Question<'_> {
             async move {
                 let got = tokio::time::timeout_at(until, cache.get(&objects, &node, &split)).await;
                 let got = got.unwrap_or_else(|_| Err(Arc::new(ArchiveError::Slow)));
-                got.map_err(|error| (split, error))
+                match got {
+                    Ok(copy) => Ok((split, copy)),
+                    Err(error) => Err((split, error)),
+                }
             }
         };
-        let fetched: Vec<_> = stream::iter(splits.clone()).map(fetch).buffered(FETCHES).collect().await;
+        let fetched: Vec<_> = stream::iter(splits).map(fetch).buffered(FETCHES).collect().await;
         let mut answers = Vec::new();
-        let mut sound = Vec::new();
+        let (mut sound, mut copies) = (Vec::new(), Vec::new());
         for fetched in fetched {
             match fetched {
-                Ok(split) => sound.push(split),
+                Ok((archived, split)) => {
+                    copies.push((archived, split.clone()));
+                    sound.push(split);
+                }
                 Err((split, error)) => answers.push(Err(missing(&split, &error))),
             }
         }
@@ -199,8 +205,8 @@ impl Question<'_> {
         let store = Arc::new(Store::of_splits(sound, self.floors.clone()));
         answers.push(self.answer(store.clone(), request).await);
         // Here it is the copy that is damaged, since it was sound when it came: fetched again next time.
-        for split in splits.into_iter().filter(|split| store.is_broken(split.id)) {
-            cache.forget(node, &split);
+        for (split, copy) in copies.iter().filter(|(split, _)| store.is_broken(split.id)) {
+            cache.forget_damaged(node, split, copy);
         }
         answers
     }

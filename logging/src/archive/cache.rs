@@ -3,6 +3,10 @@
 //! Fetched when somebody asks, whole and checked; the ones not used for longest go
 //! when the folder is full. A fetch goes on when who asked has given up waiting, so
 //! that the next one finds it done.
+//!
+//! Each fetch has a folder of its own, which gets its name when all files are there and
+//! sound: files that a search has mapped into memory are never written again, not even
+//! by another fetch of the same split.
 
 use std::{
     collections::HashMap,
@@ -45,6 +49,8 @@ struct Slots {
 }
 
 struct Slot {
+    /// Tells it from another of the same split; names its folder.
+    id: u64,
     split: Shared<BoxFuture<'static, Fetched>>,
     bytes: u64,
     used: u64,
@@ -72,35 +78,50 @@ impl Cache {
         self.limit
     }
 
-    /// A split, once it is here. `number` is what it is called in messages. Give it back by
-    /// [`Cache::forget`] when it turns out damaged.
+    /// A split, once it is here. Give it back by [`Cache::forget_damaged`] when it turns out
+    /// to be so.
     pub async fn get(self: &Arc<Self>, objects: &Objects, node: &str, split: &ArchivedSplit) -> Fetched {
         let key = key(node, split);
-        let fetched = {
+        let (id, fetched) = {
             let mut slots = self.slots.lock();
             slots.clock += 1;
             let used = slots.clock;
             let slot = slots.by_key.entry(key.clone()).or_insert_with(|| Slot {
-                split: self.fetch(objects.below(node), key.clone(), split.clone()),
+                id: used,
+                split: self.fetch(objects.below(node), &key, used, split.clone()),
                 bytes: split.bytes(),
                 used,
             });
             slot.used = used;
-            slot.split.clone()
+            (slot.id, slot.split.clone())
         };
         let fetched = fetched.await;
         match &fetched {
             Ok(_) => self.make_room(&key),
-            Err(_) => self.forget(node, split),
+            Err(_) => self.remove(&key, |slot| slot.id == id),
         }
         fetched
     }
 
-    /// Lets go of a split; who uses it goes on.
+    /// Lets go of a split that the archive has no more; who uses it goes on.
     pub fn forget(&self, node: &str, split: &ArchivedSplit) {
-        let key = key(node, split);
-        if self.slots.lock().by_key.remove(&key).is_some() {
-            self.delete(&key);
+        self.remove(&key(node, split), |_| true);
+    }
+
+    /// Lets go of this copy of a split, not of another that was fetched since.
+    pub fn forget_damaged(&self, node: &str, split: &ArchivedSplit, copy: &Arc<Split>) {
+        let is_it = |slot: &Slot| matches!(slot.split.peek(), Some(Ok(here)) if Arc::ptr_eq(here, copy));
+        self.remove(&key(node, split), is_it);
+    }
+
+    fn remove(&self, key: &str, which: impl FnOnce(&Slot) -> bool) {
+        let removed = {
+            let mut slots = self.slots.lock();
+            let is_it = slots.by_key.get(key).is_some_and(which);
+            is_it.then(|| slots.by_key.remove(key)).flatten()
+        };
+        if let Some(slot) = removed {
+            self.delete(key, slot.id);
         }
     }
 
@@ -123,20 +144,22 @@ impl Cache {
                 let Some(oldest) = here.min_by_key(|(_, slot)| slot.used).map(|(key, _)| key.clone()) else {
                     break;
                 };
-                bytes -= slots.by_key.remove(&oldest).map_or(0, |slot| slot.bytes);
-                out.push(oldest);
+                let Some(slot) = slots.by_key.remove(&oldest) else { break };
+                bytes -= slot.bytes;
+                out.push((oldest, slot.id));
             }
         }
-        out.iter().for_each(|key| self.delete(key));
+        out.iter().for_each(|(key, id)| self.delete(key, *id));
     }
 
-    fn delete(&self, key: &str) {
-        // Aside first, so that a new fetch of it doesn't meet the old one.
-        let aside = self.folder.join(format!("{key}.out-{}", self.next()));
-        if std::fs::rename(self.folder.join(key), &aside).is_ok()
-            && let Err(error) = std::fs::remove_dir_all(&aside)
-        {
-            tracing::warn!(%error, path = %aside.display(), "a split of the archive can't be taken off the disk");
+    /// Nobody fetches into this folder any more: another fetch has another one.
+    fn delete(&self, key: &str, id: u64) {
+        let path = self.folder.join(folder(key, id));
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "a split of the archive can't be taken off the disk");
+            }
+            _ => {}
         }
     }
 
@@ -149,15 +172,21 @@ impl Cache {
     fn fetch(
         &self,
         objects: Objects,
-        key: String,
+        key: &str,
+        id: u64,
         split: ArchivedSplit,
     ) -> Shared<BoxFuture<'static, Fetched>> {
         let (sender, receiver) = oneshot::channel();
-        let (path, fetches) = (self.folder.join(key), self.fetches.clone());
+        let (aside, path) = (self.folder.join(format!("in-{id}")), self.folder.join(folder(key, id)));
+        let fetches = self.fetches.clone();
         self.tasks.spawn("fetch from the log archive", OnError::Log, async move {
             // It is never closed.
             let _permit = fetches.acquire_owned().await;
-            let fetched = fetch(&objects, &path, &split).await;
+            let fetched = fetch(&objects, &aside, &path, &split).await;
+            if fetched.is_err() {
+                // Half a split takes room for nothing; it may not even be there.
+                let _ = tokio::fs::remove_dir_all(&aside).await;
+            }
             let _ = sender.send(fetched.map(Arc::new).map_err(Arc::new));
             Ok::<(), std::convert::Infallible>(())
         });
@@ -169,12 +198,23 @@ fn key(node: &str, split: &ArchivedSplit) -> String {
     format!("{node}_{}", split.folder())
 }
 
-async fn fetch(objects: &Objects, path: &Path, split: &ArchivedSplit) -> Result<Split, ArchiveError> {
-    let fault = |source| ArchiveError::Folder { path: path.to_owned(), source };
-    tokio::fs::create_dir_all(path.join("words")).await.map_err(fault)?;
+fn folder(key: &str, id: u64) -> String {
+    format!("{key}.{id}")
+}
+
+/// Fetches all files aside, and gives them their place when they are sound.
+async fn fetch(
+    objects: &Objects,
+    aside: &Path,
+    path: &Path,
+    split: &ArchivedSplit,
+) -> Result<Split, ArchiveError> {
+    let fault = |source| ArchiveError::Folder { path: aside.to_owned(), source };
+    tokio::fs::create_dir_all(aside.join("words")).await.map_err(fault)?;
     for file in &split.files {
-        fetch_file(objects, path, split, file).await?;
+        fetch_file(objects, aside, split, file).await?;
     }
+    tokio::fs::rename(aside, path).await.map_err(fault)?;
     let (number, path) = (split.id, path.to_owned());
     let opened = tokio::task::spawn_blocking(move || Split::open(number, &path));
     Ok(opened.await.map_err(|_| ArchiveError::Stopping)??)

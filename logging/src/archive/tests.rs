@@ -1,6 +1,7 @@
 //! The archive beside real stores behind the real door: nothing twice, nothing lost,
 //! whatever moves where, and readable after a crash at any operation.
 
+mod cache;
 mod crash;
 mod nodes;
 mod purge;
