@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     ArchiveError, NodeIndex, Objects,
+    keeps::{self, Kept},
     orders::{self, Order},
     sealed,
 };
@@ -29,12 +30,14 @@ const FRESH: Duration = Duration::from_secs(5);
 const READS: usize = 8;
 
 /// All nodes of the archive.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Known {
     pub nodes: BTreeMap<String, Arc<NodeIndex>>,
     /// Nodes whose index can't be read, and why.
     pub faults: BTreeMap<String, String>,
     pub orders: Vec<Order>,
+    /// What namespaces said last of how much they keep.
+    pub keeps: Kept,
 }
 
 pub struct Catalog {
@@ -80,15 +83,13 @@ impl Catalog {
     /// What there is now.
     pub async fn look(&self) -> Result<Arc<Known>, ArchiveError> {
         let mut looked = self.looked.lock().await;
-        let is_fresh = match *looked {
-            Some(_) if self.writes.load(Ordering::Relaxed) => true,
-            Some(then) => then.elapsed() < FRESH,
-            None => false,
-        };
-        if !is_fresh {
-            self.read_all().await?;
-            *looked = Some(Instant::now());
+        match *looked {
+            Some(then) if then.elapsed() < FRESH => return Ok(self.known()),
+            // Indexes nobody else changes; orders any server gives.
+            Some(_) if self.writes.load(Ordering::Relaxed) => self.read_orders().await?,
+            _ => self.read_all().await?,
         }
+        *looked = Some(Instant::now());
         Ok(self.known())
     }
 
@@ -109,8 +110,11 @@ impl Catalog {
             Ok::<_, ArchiveError>((node, found))
         });
         let read: Vec<_> = read.buffer_unordered(READS).try_collect().await?;
+        let keeps = keeps::read(&self.objects).await?;
+        // An order that is given meanwhile is not lost.
+        let _one = self.one_order.lock().await;
         let orders = orders::read_all(&self.orders()).await?;
-        let mut fresh = Known { orders, ..Known::default() };
+        let mut fresh = Known { orders, keeps, ..Known::default() };
         for (node, bytes) in read {
             // A folder without an index: of an upload that broke off, or no node's.
             let Some(bytes) = bytes else { continue };
@@ -152,13 +156,11 @@ impl Catalog {
         self.changed.notified().await;
     }
 
-    /// Gives an order, or says anew who is waiting for it.
+    /// Gives an order, which is an object of its own.
     pub async fn put_order(&self, order: Order) -> Result<(), ArchiveError> {
+        let _one = self.one_order.lock().await;
         order.store(&self.orders()).await?;
-        self.publish(|known| {
-            known.orders.retain(|other| other.name() != order.name());
-            known.orders.push(order);
-        });
+        self.publish(|known| known.orders.push(order));
         self.changed.notify_one();
         Ok(())
     }
@@ -166,11 +168,17 @@ impl Catalog {
     /// The node was told.
     pub async fn told(&self, order: &Order, node: &str) -> Result<(), ArchiveError> {
         let _one = self.one_order.lock().await;
-        let known = self.known();
-        let Some(now) = known.orders.iter().find(|other| other.name() == order.name()) else { return Ok(()) };
-        let mut now = now.clone();
-        now.waiting.remove(node);
-        self.put_order(now).await
+        match order.store_told(&self.orders(), node).await {
+            // By another server.
+            Err(ArchiveError::Store(object_store::Error::AlreadyExists { .. })) => {}
+            stored => stored?,
+        }
+        self.publish(|known| {
+            for known in known.orders.iter_mut().filter(|other| other.name() == order.name()) {
+                known.waiting.remove(node);
+            }
+        });
+        Ok(())
     }
 
     /// Another server may have given orders.
@@ -184,17 +192,23 @@ impl Catalog {
         Ok(())
     }
 
+    /// Writes down what namespaces keep.
+    pub async fn put_keeps(&self, kept: Kept) -> Result<(), ArchiveError> {
+        keeps::write(&self.objects, &kept).await?;
+        self.publish(|known| known.keeps = kept);
+        Ok(())
+    }
+
     pub async fn remove_order(&self, order: &Order) -> Result<(), ArchiveError> {
         let _one = self.one_order.lock().await;
-        self.orders().delete_one(&order.name()).await?;
+        order.remove(&self.orders()).await?;
         self.publish(|known| known.orders.retain(|other| other.name() != order.name()));
         Ok(())
     }
 
     fn publish(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known.write();
-        let mut next =
-            Known { nodes: known.nodes.clone(), faults: known.faults.clone(), orders: known.orders.clone() };
+        let mut next = Known::clone(&known);
         change(&mut next);
         *known = Arc::new(next);
     }

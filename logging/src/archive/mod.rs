@@ -19,6 +19,7 @@ mod ask;
 mod cache;
 mod catalog;
 mod index;
+mod keeps;
 mod objects;
 mod orders;
 pub(crate) mod page;
@@ -62,7 +63,7 @@ struct Inner {
     unnamed: tokio::sync::Mutex<()>,
 }
 
-/// What namespaces say of how much they keep, by name.
+/// All namespaces that there are, and what they say of how much they keep.
 pub type Keeps = Box<dyn Fn() -> BTreeMap<String, Keep> + Send + Sync>;
 
 /// What an archive is told.
@@ -141,7 +142,7 @@ impl Archive {
         waiting: BTreeSet<String>,
     ) -> Result<(), ArchiveError> {
         let deletion = Deletion { namespace: namespace.to_owned(), before, ordered: time::now() };
-        self.inner.catalog.put_order(Order { deletion, waiting }).await
+        self.inner.catalog.put_order(Order::new(deletion, waiting)).await
     }
 }
 

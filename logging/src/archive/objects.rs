@@ -14,7 +14,7 @@ use std::{collections::HashMap, path::PathBuf, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart, path::Path};
 use url::Url;
 
 use super::ArchiveError;
@@ -148,6 +148,18 @@ impl Objects {
     /// Puts a small object in the place of the one before.
     pub async fn replace(&self, name: &str, content: Vec<u8>) -> Result<(), ArchiveError> {
         self.store.put(&self.path(name), PutPayload::from(content)).await?;
+        self.make_durable(&[name]).await
+    }
+
+    /// Makes a small object that is not there yet. A store that can't tell makes it all the same.
+    pub async fn create(&self, name: &str, content: Vec<u8>) -> Result<(), ArchiveError> {
+        let (path, content) = (self.path(name), PutPayload::from(content));
+        match self.store.put_opts(&path, content.clone(), PutMode::Create.into()).await {
+            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                self.store.put(&path, content).await?;
+            }
+            done => drop(done?),
+        }
         self.make_durable(&[name]).await
     }
 

@@ -6,7 +6,8 @@
 //!          -> the index with the new one -> delete the old one
 //! ```
 //!
-//! It runs when an index or an order changed, and when the oldest split comes of age.
+//! It runs when an index or an order changed, when the oldest split comes of age, and now
+//! and then, since other servers give orders and namespaces change what they keep.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -22,21 +23,18 @@ use crate::{
 
 /// Orders that are carried out are remembered so long, for what comes late.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// Between looks when nothing happens.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Between looks when nothing is known to happen: other servers give orders, and namespaces
+/// change what they say.
+const LONGEST: Duration = Duration::from_secs(30);
 
 impl Archive {
     /// Below which times records are gone.
     pub(super) fn floors(&self, known: &Known) -> Floors {
         let deletions: Vec<Deletion> = known.orders.iter().map(|order| order.deletion.clone()).collect();
-        Floors::new(&deletions, &self.keeps(), |namespace| {
+        Floors::new(&deletions, &self.keeps(known), |namespace| {
             let splits = known.nodes.values().flat_map(|index| &index.splits);
             splits.filter_map(|split| split.namespaces.get(namespace)).map(Weight::from).collect()
         })
-    }
-
-    fn keeps(&self) -> BTreeMap<String, Keep> {
-        (self.inner.keeps)()
     }
 }
 
@@ -66,7 +64,7 @@ pub(super) async fn run(archive: &Archive) {
 /// Until the oldest split is too old.
 fn until_next(archive: &Archive) -> Duration {
     let known = archive.inner.catalog.known();
-    let keeps = archive.keeps();
+    let keeps = archive.keeps(&known);
     let ends = known.nodes.values().flat_map(|index| &index.splits);
     let next = ends.map(|split| split.created.saturating_add(age(archive, split, &keeps))).min();
     let nanos = next.map_or(i64::MAX, |next| next.saturating_sub(time::now()));
@@ -76,8 +74,10 @@ fn until_next(archive: &Archive) -> Duration {
 /// All that is to be done now.
 pub(super) async fn purge_all(archive: &Archive) -> Result<(), ArchiveError> {
     let catalog = &archive.inner.catalog;
+    catalog.read_orders().await?;
+    archive.remember_keeps().await?;
     let known = catalog.known();
-    let (now, keeps) = (time::now(), archive.keeps());
+    let (now, keeps) = (time::now(), archive.keeps(&known));
     for (node, split) in expired(archive, &known, &keeps, now) {
         drop_split(archive, &node, &split).await?;
     }

@@ -6,6 +6,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use tiphys_api::quantity::Quantity;
 
 use super::manifest::Deletion;
@@ -17,7 +18,7 @@ const AGE: &str = "retention";
 const BYTES: &str = "retention-bytes";
 
 /// What a namespace keeps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     /// By the record's own time.
     pub age: Option<Duration>,

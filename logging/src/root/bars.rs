@@ -100,7 +100,7 @@ impl Bars {
             buckets: bars,
             step_ns: self.0.step,
             scanned: gathered.scanned,
-            partial: gathered.partial,
+            partial: fanout::in_order(gathered.partial),
             ..HistogramAnswer::default()
         }
     }

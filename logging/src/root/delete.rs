@@ -21,6 +21,12 @@ pub(super) async fn delete(
     if namespace.is_empty() {
         return Err(RootError::Invalid("`namespace` is missing: name the one whose logs are to go".into()));
     }
+    if !is_label(namespace) {
+        let shown: String = namespace.chars().take(100).collect();
+        let message =
+            format!("`{shown}` is no namespace's name: small letters, digits and `-` inside, up to 63");
+        return Err(RootError::Invalid(message));
+    }
     allow::may_delete(&*root.authorizer, user, namespace).map_err(RootError::Forbidden)?;
     let now = time::now();
     let before = request.before.as_deref().filter(|text| !text.is_empty());
@@ -61,9 +67,33 @@ pub(super) async fn delete(
     Ok(answer)
 }
 
+/// A label as RFC 1123 has it, which names of namespaces are.
+fn is_label(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 async fn tell(root: &LogRoot, collector: &Collector, order: &DeleteOrder) -> Result<(), String> {
     match tokio::time::timeout(root.deadline, source::order(&root.http, collector, order)).await {
         Ok(told) => told,
         Err(_) => Err(format!("no answer within {:?}", root.deadline)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abuse_14_names_that_are_none_of_a_namespace() {
+        for good in ["shop", "a", "1-2", &"x".repeat(63)] {
+            assert!(is_label(good), "{good}");
+        }
+        for bad in ["", "Shop", "-a", "a-", "a.b", "a/b", "../x", "a_b", "é", &"x".repeat(64)] {
+            assert!(!is_label(bad), "{bad}");
+        }
     }
 }

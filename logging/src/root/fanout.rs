@@ -205,6 +205,12 @@ pub(super) async fn ask_all<T: DeserializeOwned>(
     source::ask_all(root, collectors, path, request, &read).await;
 }
 
+/// Answers come in any order; what is missing is told in one.
+pub(super) fn in_order(mut partial: Vec<NodeError>) -> Vec<NodeError> {
+    partial.sort_by(|a, b| (&a.node, &a.error).cmp(&(&b.node, &b.error)));
+    partial
+}
+
 pub(super) fn node_error(node: &str, error: String) -> NodeError {
     NodeError { node: node.to_owned(), error }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::fanout::node_error;
+use super::fanout::{in_order, node_error};
 use crate::{
     record::Position,
     search::OTHERS,
@@ -82,6 +82,7 @@ impl Searched {
         if self.floor.is_some() || self.more {
             self.merged.cursor = self.records.last().map(|(position, _)| position.to_string());
         }
+        self.merged.partial = in_order(self.merged.partial);
         self.merged.records = self.records.into_iter().map(|(_, record)| record).collect();
         self.merged
     }
@@ -115,6 +116,7 @@ impl Bars {
     }
 
     pub fn finish(mut self) -> HistogramAnswer {
+        self.merged.partial = in_order(self.merged.partial);
         self.merged.buckets = self.buckets.into_values().collect();
         self.merged
     }
@@ -170,6 +172,7 @@ impl Values {
         let most = |(field, values): (String, BTreeMap<String, FacetValue>)| {
             (field, most(values.into_values(), limit))
         };
+        self.merged.partial = in_order(self.merged.partial);
         self.merged.facets = self.sums.into_iter().map(most).collect();
         self.merged
     }

@@ -10,7 +10,7 @@ use tiphys_api::auth::UserInfo;
 
 use super::{
     LogRoot, RootError,
-    fanout::{self, node_error},
+    fanout::{self, in_order, node_error},
 };
 use crate::{
     search::sketch,
@@ -203,12 +203,14 @@ pub(crate) async fn cells(
     let mut gathered = Gathered::default();
     let take = |node: &str, answer| gathered.add(node, answer);
     fanout::scoped(root, user, None, node_request, "/v1/stats", take).await?;
+    gathered.partial = in_order(gathered.partial);
     Ok(gathered)
 }
 
 /// Groups added up, those with the most records by themselves.
 fn merge(gathered: Gathered, shape: &Shape<'_>) -> StatsAnswer {
     let Gathered { groups, mut other, partial, scanned, .. } = gathered;
+    let partial = in_order(partial);
     let mut merged = StatsAnswer { step_ns: shape.step, partial, scanned, ..StatsAnswer::default() };
     merged.capped = !other.is_empty();
     merged.count = groups.values().map(count).sum::<u64>() + count(&other);

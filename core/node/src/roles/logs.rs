@@ -69,13 +69,12 @@ impl Logs {
     }
 }
 
-/// What namespaces say of how much they keep.
+/// All namespaces, and what they say of how much they keep.
 fn keeps(namespaces: &[Arc<Namespace>]) -> BTreeMap<String, Keep> {
     let keep = |namespace: &Arc<Namespace>| {
-        let keep = Keep::read(&policy::own(namespace.annotations()));
-        (keep != Keep::default()).then(|| (namespace.name_any(), keep))
+        (namespace.name_any(), Keep::read(&policy::own(namespace.annotations())))
     };
-    namespaces.iter().filter_map(keep).collect()
+    namespaces.iter().map(keep).collect()
 }
 
 async fn open_archive(
