@@ -157,7 +157,7 @@ impl Question<'_> {
             };
             let n_fitting = splits.iter().take(at_once).enumerate().take_while(fits).count();
             if n_fitting == 0 {
-                left_out(&splits).into_iter().for_each(|left| take(Err(left)));
+                left_out(&splits, open).into_iter().for_each(|left| take(Err(left)));
                 return;
             }
             let asked = splits.drain(..n_fitting).collect();
@@ -196,7 +196,7 @@ impl Question<'_> {
                     copies.push((archived, split.clone()));
                     sound.push(split);
                 }
-                Err((split, error)) => answers.push(Err(missing(&split, &error))),
+                Err((split, error)) => answers.push(Err(missing(&split, request, &error))),
             }
         }
         if sound.is_empty() {
@@ -230,32 +230,123 @@ impl Question<'_> {
     }
 }
 
+/// How far clocks are trusted: records of a stream come in the order of their times, but for
+/// a clock that was set back by less than this.
+const CLOCK_STEP: i64 = 24 * 3600 * time::SECOND;
+
+/// The first and last times of what may be seen of a split: of the namespaces asked for.
+fn spans<'a>(split: &'a ArchivedSplit, request: &'a NodeRequest) -> impl Iterator<Item = (i64, i64)> + 'a {
+    let whole = request.namespaces.is_none().then_some((split.min_time, split.max_time));
+    let parts = request.namespaces.iter().flatten().filter_map(|name| split.namespaces.get(name));
+    whole.into_iter().chain(parts.map(|part| (part.min_time, part.max_time)))
+}
+
 /// Whether a record of the split can be asked for.
 fn may_have(split: &ArchivedSplit, request: &NodeRequest) -> bool {
     let cursor = request.cursor.as_deref().and_then(|cursor| cursor.parse::<Position>().ok());
-    let seen = |names: &Vec<String>| split.namespaces.keys().any(|namespace| names.contains(namespace));
-    request.since.is_none_or(|since| split.max_time >= since)
-        && request.until.is_none_or(|until| split.min_time < until)
-        && cursor.is_none_or(|cursor| match request.order {
-            Order::Newest => split.min_time <= cursor.time,
-            Order::Oldest => split.max_time >= cursor.time,
-            Order::Last | Order::First => true,
-        })
-        && request.namespaces.as_ref().is_none_or(seen)
+    spans(split, request).any(|(min_time, max_time)| {
+        request.since.is_none_or(|since| max_time >= since)
+            && request.until.is_none_or(|until| min_time < until)
+            && cursor.as_ref().is_none_or(|cursor| match request.order {
+                Order::Newest => min_time <= cursor.time,
+                Order::Oldest => max_time >= cursor.time,
+                Order::Last => min_time <= cursor.time.saturating_add(CLOCK_STEP),
+                Order::First => max_time >= cursor.time.saturating_sub(CLOCK_STEP),
+            })
+    })
+}
+
+/// `FROM to TO` of what may be seen of a split.
+fn times_of(split: &ArchivedSplit, request: &NodeRequest) -> String {
+    let from = spans(split, request).map(|(from, _)| from).min().unwrap_or_default();
+    let to = spans(split, request).map(|(_, to)| to).max().unwrap_or_default();
+    format!("{} to {}", time::format(from), time::format(to))
 }
 
 /// A sentence on splits that the cache has no room for.
-fn left_out(splits: &[ArchivedSplit]) -> Option<String> {
-    let first = splits.first()?;
-    let (from, to) = (time::format(first.min_time), time::format(first.max_time));
+fn left_out(splits: &[ArchivedSplit], request: &NodeRequest) -> Option<String> {
+    let times = times_of(splits.first()?, request);
     let count = splits.len();
     Some(format!(
-        "{count} archived splits were not looked into, the first with records of {from} to {to}: narrow the time range"
+        "{count} archived splits were not looked into, the first with records of {times}: narrow the time range"
     ))
 }
 
-fn missing(split: &ArchivedSplit, error: &ArchiveError) -> String {
-    let (from, to) = (time::format(split.min_time), time::format(split.max_time));
-    let records = split.records;
-    format!("{records} archived records of {from} to {to} are missing: {}", chain(error))
+/// A sentence on a split that can't be had. How many records it has is of all namespaces, and
+/// told only to who may see them.
+fn missing(split: &ArchivedSplit, request: &NodeRequest, error: &ArchiveError) -> String {
+    let (times, cause) = (times_of(split, request), chain(error));
+    match request.namespaces {
+        None => format!("{} archived records of {times} are missing: {cause}", split.records),
+        Some(_) => format!("archived records of {times} are missing: {cause}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::wire::{Part, SplitInfo};
+
+    const DAY: i64 = 24 * 3600 * time::SECOND;
+
+    /// Days 10 to 20 of shop, 12 to 14 of bank.
+    fn split() -> ArchivedSplit {
+        let part = |from: i64, to: i64| Part { min_time: from * DAY, max_time: to * DAY, bytes: 1 };
+        let namespaces = [("shop".to_owned(), part(10, 20)), ("bank".to_owned(), part(12, 14))].into();
+        let (min_time, max_time) = (10 * DAY, 20 * DAY);
+        ArchivedSplit::new(
+            "s",
+            &SplitInfo { min_time, max_time, records: 77, namespaces, ..SplitInfo::default() },
+        )
+    }
+
+    #[test]
+    fn only_splits_are_asked_that_may_have_a_record() {
+        let check = |request: NodeRequest, expected: bool| {
+            assert_eq!(may_have(&split(), &request), expected, "{request:?}");
+        };
+        let of = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let around = |order, day: i64| NodeRequest {
+            order,
+            cursor: Some(Position { time: day * DAY, stream: "u/c/0".into(), seq: 9 }.to_string()),
+            namespaces: of(&["bank"]),
+            ..NodeRequest::default()
+        };
+        check(NodeRequest::default(), true);
+        check(NodeRequest { namespaces: of(&["eve"]), ..NodeRequest::default() }, false);
+        check(NodeRequest { since: Some(15 * DAY), ..NodeRequest::default() }, true);
+        check(
+            NodeRequest { since: Some(15 * DAY), namespaces: of(&["bank"]), ..NodeRequest::default() },
+            false,
+        );
+        check(
+            NodeRequest { until: Some(12 * DAY), namespaces: of(&["bank", "eve"]), ..NodeRequest::default() },
+            false,
+        );
+        for (order, day, expected) in [
+            (Order::Newest, 11, false),
+            (Order::Newest, 12, true),
+            (Order::Oldest, 15, false),
+            // A clock may have been set.
+            (Order::Last, 11, true),
+            (Order::Last, 10, false),
+            (Order::Last, 30, true),
+            (Order::First, 15, true),
+            (Order::First, 16, false),
+            (Order::First, 1, true),
+        ] {
+            check(around(order, day), expected);
+        }
+    }
+
+    #[test]
+    fn abuse_30_what_is_missing_tells_of_what_may_be_seen() {
+        let seen = NodeRequest { namespaces: Some(vec!["bank".into()]), ..NodeRequest::default() };
+        let told = missing(&split(), &seen, &ArchiveError::Slow);
+        assert!(!told.contains("77") && told.contains("1970-01-13T00"), "{told}");
+        let left = left_out(&[split()], &seen).expect("a sentence");
+        assert!(left.contains("1970-01-13T00") && !left.contains("1970-01-11"), "{left}");
+        let all = missing(&split(), &NodeRequest::default(), &ArchiveError::Slow);
+        assert!(all.contains("77 archived records of 1970-01-11T00"), "{all}");
+    }
 }

@@ -121,7 +121,7 @@ mod tests {
         for order in [&a, &early] {
             order.remove(&orders).await.expect("removed");
         }
-        assert_eq!(read_all(&orders).await.expect("read"), [b.clone()]);
+        assert_eq!(read_all(&orders).await.expect("read"), std::slice::from_ref(&b));
         assert_eq!(orders.names().await.expect("listed"), [b.name()]);
     }
 

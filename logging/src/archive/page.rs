@@ -12,6 +12,30 @@ use crate::{
 struct Page {
     #[serde(default)]
     cursor: Option<String>,
+    #[serde(default)]
+    records: Vec<Placed>,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    id: String,
+}
+
+/// Whether a page has all that can stand next to the cursor in its stream: numbers without a
+/// gap, as many as were asked for, or down to the stream's first.
+fn is_filled(request: &NodeRequest, records: &[Placed]) -> bool {
+    let at = request.cursor.as_deref().and_then(|cursor| cursor.parse::<Position>().ok());
+    let (Some(at), Some(limit)) = (at, request.limit) else { return false };
+    let mut numbers: Vec<u64> =
+        records.iter().filter_map(|record| Some(record.id.parse::<Position>().ok()?.seq)).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let count = limit as u64;
+    match request.order {
+        Order::Last => numbers.into_iter().eq(at.seq.saturating_sub(count)..at.seq),
+        Order::First => numbers.into_iter().eq(at.seq + 1..at.seq.saturating_add(count + 1)),
+        Order::Newest | Order::Oldest => false,
+    }
 }
 
 /// Whether answers of this path are pages of records.
@@ -27,6 +51,11 @@ pub fn narrowed(path: &str, request: &NodeRequest, answer: &[u8]) -> NodeRequest
         return left;
     }
     let page = serde_json::from_slice::<Page>(answer).ok();
+    if page.as_ref().is_some_and(|page| is_filled(request, &page.records)) {
+        // Of no namespace: nothing is left.
+        left.namespaces = Some(Vec::new());
+        return left;
+    }
     let Some(end) = page.and_then(|page| page.cursor?.parse::<Position>().ok()) else { return left };
     match request.order {
         Order::Newest => left.since = left.since.max(Some(end.time)),
@@ -43,6 +72,29 @@ pub fn narrowed(path: &str, request: &NodeRequest, answer: &[u8]) -> NodeRequest
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbours_without_a_gap_leave_nothing() {
+        let check = |order, at: u64, found: &[u64], expected: bool| {
+            let place = |seq| Position { time: 5, stream: "s".into(), seq }.to_string();
+            let request =
+                NodeRequest { order, cursor: Some(place(at)), limit: Some(3), ..NodeRequest::default() };
+            let records: Vec<_> =
+                found.iter().map(|seq| serde_json::json!({ "id": place(*seq), "body": "" })).collect();
+            let answer = serde_json::json!({ "records": records }).to_string();
+            let left = narrowed("/v1/search", &request, answer.as_bytes());
+            assert_eq!(left.namespaces == Some(Vec::new()), expected, "{order:?} {at} {found:?}");
+        };
+        check(Order::Last, 9, &[8, 7, 6], true);
+        check(Order::Last, 9, &[8, 7], false);
+        check(Order::Last, 9, &[8, 6, 5], false);
+        check(Order::Last, 2, &[1, 0], true);
+        check(Order::Last, 0, &[], true);
+        check(Order::First, 9, &[10, 11, 12], true);
+        check(Order::First, 9, &[10, 11], false);
+        check(Order::First, 9, &[11, 12, 13], false);
+        check(Order::Newest, 9, &[8, 7, 6], false);
+    }
 
     #[test]
     fn a_full_page_leaves_only_what_is_before_its_end() {

@@ -12,7 +12,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ const UPLOADS: usize = 4;
 const SILENCE: Duration = Duration::from_secs(75);
 /// A piece of a file that takes longer is of a node that is gone.
 const STALLED: Duration = Duration::from_secs(30);
+/// For so long a collector may be starting.
+const STARTS: Duration = Duration::from_secs(30);
 const MAX_LIST: usize = 256 << 20;
 
 impl Archive {
@@ -125,13 +127,22 @@ impl<'a> Pull<'a> {
     async fn run(mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         let mut changes = self.collectors.changes();
+        let mut failing: Option<Instant> = None;
         loop {
             match self.step().await {
-                Ok(()) => backoff.reset(),
+                Ok(()) => {
+                    backoff.reset();
+                    failing = None;
+                }
                 Err(error) => {
                     let pause = backoff.next_pause();
                     let error = chain(&error);
-                    tracing::warn!(node = %self.node, %error, ?pause, "logs of a node are not archived and are tried again");
+                    let since = failing.get_or_insert_with(Instant::now).elapsed();
+                    if lasts(since) {
+                        tracing::warn!(node = %self.node, %error, ?pause, "logs of a node are not archived and are tried again");
+                    } else {
+                        tracing::debug!(node = %self.node, %error, ?pause, "logs of a node are not archived yet");
+                    }
                     // The collector may have come back at another address.
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
@@ -281,6 +292,11 @@ impl<'a> Pull<'a> {
     }
 }
 
+/// Whether a node that can't be asked is worth a word: collectors take a moment to start.
+fn lasts(failing: Duration) -> bool {
+    failing >= STARTS
+}
+
 fn pieces(body: Incoming) -> impl futures::Stream<Item = Result<Bytes, ArchiveError>> {
     let broken = |error: String| ArchiveError::Collector(format!("a file broke off: {error}"));
     futures::stream::try_unfold(body, move |mut body| async move {
@@ -293,4 +309,14 @@ fn pieces(body: Incoming) -> impl futures::Stream<Item = Result<Bytes, ArchiveEr
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_may_take_a_moment_to_start() {
+        assert!(!lasts(Duration::from_secs(29)) && lasts(Duration::from_secs(30)));
+    }
 }

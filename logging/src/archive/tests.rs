@@ -275,3 +275,29 @@ async fn the_archiver_takes_in_what_nodes_seal_by_itself() {
     check_all(&cluster, &[&one]).await;
     tasks.shutdown(std::time::Duration::from_secs(10)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_outside_of_a_question_is_not_fetched() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let (one, two) = (Node::start("one", &tasks).await, Node::start("two", &tasks).await);
+    for node in [&one, &two, &one, &two, &one] {
+        node.write(6);
+        node.commit();
+    }
+    cluster.live(&[&one, &two]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    let first = one.written()[5].0;
+    let query = format!("time:<=1970-01-01T00:00:{:09.6}Z", first as f64 / 1e9);
+    let found = cluster.search(&query, 100).await;
+    assert_eq!((found.records.len(), found.partial, cluster.cached_splits()), (6, vec![], 1), "{query}");
+    // What stands around a record is on its node.
+    let id = found.records[0].id.clone();
+    let request = crate::wire::ContextRequest { id, ..Default::default() };
+    let user = tiphys_api::auth::UserInfo::master("m");
+    let around = cluster.root().context(&user, &request).await.expect("an answer");
+    assert_eq!((around.before.len(), around.after.len()), (2, 6));
+    assert_eq!(cluster.cached_splits(), 3);
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{self, LokiError},
     http::Known,
+    labels::Labels,
     lines::{self, Ask},
     logql::parse_selector,
     params::Params,
@@ -56,7 +57,9 @@ pub async fn tail(
         past = ask.streams(&query, start..now, false, params.limit()?).await?.0;
     }
     past.iter_mut().for_each(|(_, lines)| lines.reverse());
-    let seen = past.iter().flat_map(|(_, lines)| lines.iter().cloned()).collect();
+    let entry = |labels: &Labels, (time, text): &(i64, String)| (labels.clone(), *time, text.clone());
+    let seen = past.iter().flat_map(|(labels, lines)| lines.iter().map(move |line| entry(labels, line)));
+    let seen = seen.collect();
     let first = (!past.is_empty()).then(|| {
         let streams = past.into_iter().map(|(labels, lines)| answer::stream(&labels, lines));
         json!({ "streams": streams.collect::<Vec<_>>() })
@@ -100,7 +103,7 @@ async fn follow(
 struct Entries {
     pipeline: Pipeline,
     /// Lines of the past that the live tail may give once more.
-    seen: HashSet<(i64, String)>,
+    seen: HashSet<(Labels, i64, String)>,
 }
 
 impl Entries {
@@ -112,9 +115,10 @@ impl Entries {
                 TailLine::Record(record) => {
                     let Some((time, mut line)) = lines::line(*record) else { continue };
                     if self.pipeline.run(&mut line) {
-                        let entry = (time, line.text);
+                        let entry = (line.labels, time, line.text);
                         if !self.seen.remove(&entry) {
-                            streams.push(answer::stream(&line.labels, vec![entry]));
+                            let (labels, time, text) = entry;
+                            streams.push(answer::stream(&labels, vec![(time, text)]));
                         }
                     }
                 }

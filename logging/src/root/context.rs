@@ -1,7 +1,8 @@
 //! What stands around a record: two searches from its place, one in either direction.
 //!
-//! The stream of a record is named by its id, so all nodes can be asked at once; a
-//! node by its name only after the record itself is found. What the user may read
+//! The record is found first, on all nodes at once. What stands around it in its stream is
+//! asked of the node that has it alone, and of what is archived of that; in its stream and
+//! its Pod only its namespace is looked at. When it isn't found, all are asked. What the user may read
 //! is decided as for a search of all namespaces: a record that is not in there is
 //! not found, whether it exists or not.
 
@@ -27,36 +28,29 @@ pub(super) async fn context(
     let at: Position = request.id.parse().map_err(|_| no_id(&request.id))?;
     let collectors = root.collectors.list().await;
     let scope = fanout::scope(root, user, None, &collectors).await?;
-    let ask = Ask { root, collectors: &collectors, scope: &scope, at: &at };
-    let side = |limit: Option<usize>| limit.unwrap_or(DEFAULT_CONTEXT).min(MAX_CONTEXT);
-    let (before, after) = (side(request.before), side(request.after));
-    let stream = Only::Stream(at.stream.clone());
-    let ((record, missing), before, after) = match request.scope {
-        ContextScope::Stream => tokio::join!(
-            ask.record(),
-            ask.side(stream.clone(), Order::Last, before),
-            ask.side(stream, Order::First, after)
-        ),
-        ContextScope::Pod => {
-            let pod = Only::Pod(at.stream.split('/').next().unwrap_or_default().to_owned());
-            tokio::join!(
-                ask.record(),
-                ask.side(pod.clone(), Order::Newest, before),
-                ask.side(pod, Order::Oldest, after)
-            )
+    let mut ask = Ask { root, collectors: &collectors, scope: &scope, at: &at, asked: None, namespace: None };
+    let (record, missing) = ask.record().await;
+    let (only, back, on) = match (request.scope, &record) {
+        (ContextScope::Stream, _) => (Only::Stream(at.stream.clone()), Order::Last, Order::First),
+        (ContextScope::Pod, _) => {
+            let uid = at.stream.split('/').next().unwrap_or_default();
+            (Only::Pod(uid.to_owned()), Order::Newest, Order::Oldest)
         }
-        ContextScope::Node => {
-            let found = ask.record().await;
-            let Some(node) = found.0.as_ref().map(|record| Only::Node(record.node.clone())) else {
-                return Err(not_found(&request.id, &found.1));
-            };
-            let sides = tokio::join!(
-                ask.side(node.clone(), Order::Newest, before),
-                ask.side(node, Order::Oldest, after)
-            );
-            (found, sides.0, sides.1)
-        }
+        (ContextScope::Node, Some(record)) => (Only::Node(record.node.clone()), Order::Newest, Order::Oldest),
+        (ContextScope::Node, None) => return Err(not_found(&request.id, &missing)),
     };
+    // Streams are where their records are; what comes in by a door may be spread, Pods and all.
+    if request.scope != ContextScope::Stream {
+        ask.asked = None;
+    }
+    if request.scope != ContextScope::Node {
+        ask.namespace = record.as_ref().map(|record| record.namespace.clone());
+    }
+    let side = |limit: Option<usize>| limit.unwrap_or(DEFAULT_CONTEXT).min(MAX_CONTEXT);
+    let (before, after) = tokio::join!(
+        ask.side(only.clone(), back, side(request.before)),
+        ask.side(only, on, side(request.after))
+    );
     // A node that failed may be the one that has it; what was found around it is shown.
     if record.is_none()
         && (missing.partial.is_empty() || before.records.is_empty() && after.records.is_empty())
@@ -88,11 +82,14 @@ struct Ask<'a> {
     collectors: &'a [Collector],
     scope: &'a Scope,
     at: &'a Position,
+    /// The only node to ask, and the only namespace to look at, where they are known.
+    asked: Option<String>,
+    namespace: Option<String>,
 }
 
 impl Ask<'_> {
-    /// The record itself, and what the answer lacks.
-    async fn record(&self) -> (Option<LogRecord>, SearchAnswer) {
+    /// The record itself, and what the answer lacks; from here on who has it is asked alone.
+    async fn record(&mut self) -> (Option<LogRecord>, SearchAnswer) {
         let request = NodeRequest {
             since: Some(self.at.time),
             until: self.at.time.checked_add(1),
@@ -100,8 +97,18 @@ impl Ask<'_> {
             cursor: self.at.seq.checked_sub(1).map(|seq| Position { seq, ..self.at.clone() }.to_string()),
             ..self.request(Only::Stream(self.at.stream.clone()), Order::First, 1)
         };
-        let mut answer = self.ask(request, Order::First, 1).await;
-        let found = answer.records.pop().filter(|record| record.id == self.at.to_string());
+        let id = self.at.to_string();
+        let (mut merged, mut asked) = (merge::Searched::new(1, Order::First), None);
+        let take = |node: &str, answer: Result<SearchAnswer, String>| {
+            if answer.as_ref().is_ok_and(|answer| answer.records.iter().any(|record| record.id == id)) {
+                asked = Some(node.to_owned());
+            }
+            merged.add(node, answer);
+        };
+        fanout::ask_all(self.root, self.collectors, None, "/v1/search", Some(&request), take).await;
+        let mut answer = merged.finish();
+        let found = answer.records.pop().filter(|record| record.id == id);
+        self.asked = asked;
         (found, answer)
     }
 
@@ -117,7 +124,10 @@ impl Ask<'_> {
     fn request(&self, only: Only, order: Order, limit: usize) -> NodeRequest {
         NodeRequest {
             limit: Some(limit),
-            namespaces: self.scope.namespaces.clone(),
+            namespaces: match &self.namespace {
+                Some(namespace) => Some(vec![namespace.clone()]),
+                None => self.scope.namespaces.clone(),
+            },
             order,
             only: Some(only),
             ..NodeRequest::default()
@@ -127,7 +137,15 @@ impl Ask<'_> {
     async fn ask(&self, request: NodeRequest, order: Order, limit: usize) -> SearchAnswer {
         let mut merged = merge::Searched::new(limit, order);
         let take = |node: &str, answer| merged.add(node, answer);
-        fanout::ask_all(self.root, self.collectors, "/v1/search", Some(&request), take).await;
+        fanout::ask_all(
+            self.root,
+            self.collectors,
+            self.asked.as_deref(),
+            "/v1/search",
+            Some(&request),
+            take,
+        )
+        .await;
         merged.finish()
     }
 }

@@ -165,7 +165,7 @@ pub(super) async fn scoped<T: DeserializeOwned>(
     let collectors = root.collectors.list().await;
     let scope = scope(root, user, namespace, &collectors).await?;
     request.namespaces = scope.namespaces.clone();
-    ask_all(root, &collectors, path, Some(&request), take).await;
+    ask_all(root, &collectors, None, path, Some(&request), take).await;
     Ok(scope)
 }
 
@@ -182,7 +182,7 @@ pub(super) async fn scope(
             let mut candidates = BTreeSet::new();
             let take =
                 |_: &str, list: Result<Vec<String>, String>| candidates.extend(list.into_iter().flatten());
-            ask_all(root, collectors, "/v1/namespaces", None, take).await;
+            ask_all(root, collectors, None, "/v1/namespaces", None, take).await;
             Ok(allow::among(&*root.authorizer, user, candidates.into_iter().collect()))
         }
     }
@@ -191,6 +191,7 @@ pub(super) async fn scope(
 pub(super) async fn ask_all<T: DeserializeOwned>(
     root: &LogRoot,
     collectors: &[Collector],
+    node: Option<&str>,
     path: &'static str,
     request: Option<&NodeRequest>,
     take: impl FnMut(&str, Result<T, String>) + Send,
@@ -202,7 +203,7 @@ pub(super) async fn ask_all<T: DeserializeOwned>(
         });
         (*take.lock())(node, read);
     };
-    source::ask_all(root, collectors, path, request, &read).await;
+    source::ask_all(root, collectors, node, path, request, &read).await;
 }
 
 /// Answers come in any order; what is missing is told in one.

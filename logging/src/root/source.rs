@@ -59,10 +59,11 @@ pub fn http() -> Http {
 /// Takes in an answer, as JSON, of a node; a node may have several.
 pub(super) type Take<'a> = &'a (dyn Fn(&str, Result<Bytes, String>) + Send + Sync);
 
-/// Gives the answers of all sources to `take`, as they come.
+/// Gives the answers of all sources to `take`, as they come; with `node` only of that one.
 pub(super) async fn ask_all(
     root: &LogRoot,
     collectors: &[Collector],
+    node: Option<&str>,
     path: &str,
     request: Option<&NodeRequest>,
     take: Take<'_>,
@@ -82,8 +83,9 @@ pub(super) async fn ask_all(
         },
     };
     let archive = archive.as_ref().map(|(archive, moment)| (*archive, moment));
-    let question = Question { root, archive, path, request, take };
-    let live = collectors.iter().map(|collector| question.ask_node(collector));
+    let question = Question { root, archive, node, path, request, take };
+    let asked = collectors.iter().filter(|collector| question.is_asked(&collector.node));
+    let live = asked.map(|collector| question.ask_node(collector));
     tokio::join!(join_all(live), question.ask_gone(collectors));
 }
 
@@ -91,18 +93,23 @@ pub(super) async fn ask_all(
 struct Question<'a> {
     root: &'a LogRoot,
     archive: Option<(&'a Archive, &'a Moment)>,
+    node: Option<&'a str>,
     path: &'a str,
     request: Option<&'a NodeRequest>,
     take: Take<'a>,
 }
 
 impl Question<'_> {
+    fn is_asked(&self, node: &str) -> bool {
+        self.node.is_none_or(|only| only == node)
+    }
+
     /// What is archived of nodes that have no collector.
     async fn ask_gone(&self, collectors: &[Collector]) {
         let Some((_, moment)) = self.archive else { return };
         let listed: BTreeSet<&str> = collectors.iter().map(|collector| collector.node.as_str()).collect();
         let nodes = moment.nodes();
-        let gone = nodes.iter().filter(|node| !listed.contains(node.as_str()));
+        let gone = nodes.iter().filter(|node| !listed.contains(node.as_str()) && self.is_asked(node));
         join_all(gone.map(|node| self.ask_archive(node, &Wanted::All, self.request))).await;
         if self.request.is_none() {
             (self.take)("archive", namespaces(moment));

@@ -238,3 +238,60 @@ fn a_namespace_keeps_so_many_bytes_the_newest() {
     let kept = |namespace: &str| node.found(&format!("ns:{namespace}")).len();
     assert_eq!((kept("shop"), kept("bank")), (20, 60));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_namespace_keeps_holds_until_its_logs_are_gone() {
+    let tasks = Tasks::new();
+    let mut cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    one.write(10);
+    one.commit();
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    let day = Keep { age: Some(Duration::from_secs(86_400)), bytes: None };
+    cluster.keeps.lock().extend([("shop".to_owned(), day), ("bank".to_owned(), Keep::default())]);
+    cluster.archive().remember_keeps().await.expect("written");
+    // The namespace is deleted, and another server begins.
+    cluster.keeps.lock().remove("shop");
+    cluster.reopen();
+    assert_eq!(cluster.search("ns:shop", 100).await.records, []);
+    assert_eq!(cluster.search("ns:bank", 100).await.records.len(), 5);
+    // One of that name that is there speaks for itself.
+    cluster.keeps.lock().insert("shop".into(), Keep::default());
+    assert_eq!(cluster.search("ns:shop", 100).await.records.len(), 5);
+    cluster.keeps.lock().remove("shop");
+    let known = || cluster.archive().inner.catalog.known();
+    purge_all(cluster.archive()).await.expect("purged");
+    assert_eq!(bodies_archived(&cluster).await.len(), 5);
+    purge_all(cluster.archive()).await.expect("purged");
+    assert_eq!(known().keeps, [].into(), "nothing is left that it is about");
+    tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_of_another_server_is_carried_out_without_a_node() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    one.say("shop", SECRET);
+    one.say("bank", "money");
+    one.commit();
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    cluster.live(&[]);
+    let other = Cluster::over(cluster.objects.clone(), &tasks);
+    let answer = delete(&other, None).await;
+    assert!(answer.archive, "{answer:?}");
+    // Two in one moment of two servers; none is lost.
+    let at = crate::time::now();
+    for server in [&cluster, &other] {
+        server.archive().delete_records("bank", at - 1, ["gone".to_owned()].into()).await.expect("ordered");
+    }
+    assert_eq!(cluster.names().await.iter().filter(|name| name.starts_with("c/orders/")).count(), 3);
+    purge_all(cluster.archive()).await.expect("purged");
+    assert!(!has_secret(&bodies_archived(&cluster).await));
+    let waiting = cluster.archive().inner.catalog.known().orders.clone();
+    assert_eq!(waiting.iter().map(|order| order.waiting.len()).sum::<usize>(), 3, "{waiting:?}");
+    tasks.shutdown(Duration::from_secs(10)).await;
+}
