@@ -16,6 +16,7 @@ pub mod client;
 pub mod collector;
 pub mod deletion;
 pub mod doors;
+pub mod follow;
 mod grid;
 pub mod grpc;
 pub mod index;

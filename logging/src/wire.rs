@@ -244,6 +244,10 @@ pub enum TailLine {
     Partial {
         partial: NodeError,
     },
+    /// The last line, when the server ends the stream, and why.
+    Ended {
+        ended: String,
+    },
     Record(Box<LogRecord>),
 }
 

@@ -477,7 +477,7 @@ async fn abuse_30_a_user_sees_the_namespaces_of_his_rights_only() {
             match tail.next().await.expect("a line") {
                 TailLine::Record(record) => return record.body,
                 TailLine::Partial { partial } => assert_eq!(partial.node, "n3"),
-                TailLine::Dropped { .. } => panic!("dropped"),
+                other => panic!("{other:?}"),
             }
         }
     };

@@ -130,6 +130,10 @@ impl Entries {
                     "timestamp": time::now().to_string(),
                     "labels": { "node": partial.node, "error": partial.error },
                 })),
+                TailLine::Ended { ended } => dropped.push(json!({
+                    "timestamp": time::now().to_string(),
+                    "labels": { "error": ended },
+                })),
             }
         }
         if streams.is_empty() && dropped.is_empty() {

@@ -62,7 +62,7 @@ pub(super) fn may_delete(
     })
 }
 
-fn may_read(authorizer: &dyn Authorizer, user: &UserInfo, namespace: &str) -> Result<(), String> {
+pub(super) fn may_read(authorizer: &dyn Authorizer, user: &UserInfo, namespace: &str) -> Result<(), String> {
     authorizer.authorize(user, &Attributes::core("get", "pods/log", namespace)).map_err(|reason| {
         let place = if namespace.is_empty() { "any namespace" } else { namespace };
         format!(

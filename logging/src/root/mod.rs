@@ -16,6 +16,7 @@ mod delete;
 mod fanout;
 mod http;
 mod merge;
+mod node_tail;
 mod room;
 mod source;
 pub(crate) mod stats;
@@ -89,6 +90,7 @@ pub struct LogRoot {
     deadline: Duration,
     archive: Option<Archive>,
     room: room::Room,
+    rights: Duration,
 }
 
 impl LogRoot {
@@ -101,6 +103,7 @@ impl LogRoot {
             deadline: Duration::from_secs(10),
             archive: None,
             room: room::Room::default(),
+            rights: tail::RIGHTS,
         }
     }
 
@@ -154,7 +157,8 @@ impl LogRoot {
         delete::delete(self, user, request).await
     }
 
-    /// Records as they come, from now on, until dropped.
+    /// Records as they come, from now on, of nodes that join too, until dropped or until the
+    /// user may read none of them any more.
     pub async fn tail(
         &self,
         user: &UserInfo,

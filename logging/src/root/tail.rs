@@ -1,25 +1,35 @@
 //! Live records of all nodes in one stream.
 //!
-//! One connection a node. A node that breaks off is named once and tried again
-//! with back-off for as long as the reader stays. Nothing is buffered here: when
-//! the reader is slow the connections fill, and the collectors count what they drop.
+//! ```text
+//! the list of collectors, and its changes -> a connection a node, for as long as it is listed
+//! the user's rights, asked again each RIGHTS -> what may not be read any more is left out, and
+//!                                               when that is all, the stream ends and says so
+//! ```
+//!
+//! Nothing is buffered here: when the reader is slow the connections fill, and the
+//! collectors count what they drop.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, future::join_all, stream};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use futures::{
+    Stream, StreamExt,
+    future::join_all,
+    stream::{self, BoxStream, SelectAll},
+};
 use tiphys_api::auth::UserInfo;
-use tiphys_lifecycle::Backoff;
+use tiphys_lifecycle::CancellationToken;
+use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{Collector, LogRoot, RootError, fanout, source};
+use super::{Collector, LogRoot, RootError, allow, fanout, node_tail::NodeTail};
 use crate::wire::{NodeRequest, SearchRequest, TailLine};
 
-/// A line longer than this breaks the connection: no record is that long.
-const MAX_LINE: usize = 8 << 20;
 /// How long the stream's begin waits for the slowest node.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long a right that was taken away is still believed in.
+pub(super) const RIGHTS: Duration = Duration::from_secs(30);
 
 pub(super) async fn tail(
     root: &LogRoot,
@@ -27,10 +37,13 @@ pub(super) async fn tail(
     request: &SearchRequest,
 ) -> Result<impl Stream<Item = TailLine> + Send + use<>, RootError> {
     let mut node_request = fanout::node_request(&request.query, &None, &None)?;
+    // Before the list, so that no change falls between.
+    let changes = root.collectors.changes();
     let collectors = root.collectors.list().await;
     let scope = fanout::scope(root, user, request.namespace.as_deref(), &collectors).await?;
     node_request.namespaces = scope.namespaces;
     let nodes = collectors.into_iter().map(async |collector| {
+        let name = collector.node.clone();
         let mut node = NodeTail::new(root.clone(), collector, node_request.clone());
         // What doesn't connect in time goes on trying while the reader already gets the others.
         match tokio::time::timeout(CONNECT, node.advance()).await {
@@ -38,110 +51,153 @@ pub(super) async fn tail(
             Ok(Err(error)) => node.report(error),
             Err(_) => node.report(format!("not connected within {CONNECT:?}")),
         }
-        node.lines().boxed()
+        (name, node)
     });
-    Ok(stream::select_all(join_all(nodes).await))
+    let nodes = join_all(nodes).await;
+    let mut rights = tokio::time::interval(root.rights);
+    rights.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is now.
+    rights.tick().await;
+    let mut follow = Follow {
+        root: root.clone(),
+        user: user.clone(),
+        namespace: request.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        request: node_request,
+        nodes: HashMap::new(),
+        tails: SelectAll::new(),
+        changes: Some(changes),
+        rights,
+        readable: HashMap::new(),
+        withheld: HashSet::new(),
+        lines: VecDeque::new(),
+        ended: false,
+    };
+    for (name, node) in nodes {
+        follow.add(name, node);
+    }
+    Ok(stream::unfold(follow, |mut follow| async move {
+        let line = follow.next().await?;
+        Some((line, follow))
+    }))
 }
 
-struct NodeTail {
+struct Follow {
     root: LogRoot,
-    collector: Collector,
+    user: UserInfo,
+    /// The one that was asked for.
+    namespace: Option<String>,
     request: NodeRequest,
-    connection: Option<Incoming>,
-    buffer: BytesMut,
+    /// Those that are followed; a token ends it.
+    nodes: HashMap<String, CancellationToken>,
+    tails: SelectAll<BoxStream<'static, TailLine>>,
+    /// `None` when there are no more.
+    changes: Option<BoxStream<'static, ()>>,
+    rights: Interval,
+    /// What was asked of namespaces since rights were looked at last.
+    readable: HashMap<String, bool>,
+    /// Namespaces that may not be read any more; the reader was told.
+    withheld: HashSet<String>,
     lines: VecDeque<TailLine>,
-    backoff: Backoff,
-    /// The reader was told that the node is missing.
-    named: bool,
+    ended: bool,
 }
 
-impl NodeTail {
-    fn new(root: LogRoot, collector: Collector, request: NodeRequest) -> Self {
-        Self {
-            root,
-            collector,
-            request,
-            connection: None,
-            buffer: BytesMut::new(),
-            lines: VecDeque::new(),
-            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
-            named: false,
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.nodes.values().for_each(CancellationToken::cancel);
+    }
+}
+
+impl Follow {
+    fn add(&mut self, name: String, node: NodeTail) {
+        let gone = CancellationToken::new();
+        self.tails.push(node.lines().take_until(gone.clone().cancelled_owned()).boxed());
+        self.nodes.insert(name, gone);
+    }
+
+    async fn next(&mut self) -> Option<TailLine> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(line);
+            }
+            if self.ended {
+                return None;
+            }
+            let changes = async {
+                match &mut self.changes {
+                    Some(changes) => changes.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(line) = self.tails.next() => self.take_in(line),
+                change = changes => match change {
+                    Some(()) => self.list().await,
+                    None => self.changes = None,
+                },
+                _ = self.rights.tick() => self.ask_rights().await,
+            }
         }
     }
 
-    fn lines(self) -> impl Stream<Item = TailLine> + Send {
-        stream::unfold(self, |mut node| async move {
-            let line = node.next().await;
-            Some((line, node))
-        })
+    /// Follows nodes that are new, and no longer those that are gone.
+    async fn list(&mut self) {
+        let listed = self.root.collectors.list().await;
+        let names: HashSet<&str> = listed.iter().map(|collector| collector.node.as_str()).collect();
+        self.nodes.retain(|node, gone| {
+            let stays = names.contains(node.as_str());
+            if !stays {
+                gone.cancel();
+            }
+            stays
+        });
+        let new: Vec<Collector> =
+            listed.into_iter().filter(|collector| !self.nodes.contains_key(&collector.node)).collect();
+        for collector in new {
+            let name = collector.node.clone();
+            self.add(name, NodeTail::new(self.root.clone(), collector, self.request.clone()));
+        }
     }
 
-    /// Tells the reader once that the node is missing.
-    fn report(&mut self, error: String) {
-        self.connection = None;
-        self.buffer.clear();
-        if !std::mem::replace(&mut self.named, true) {
-            let partial = fanout::node_error(&self.collector.node, error);
+    fn may_read(&mut self, namespace: &str) -> bool {
+        if let Some(known) = self.readable.get(namespace) {
+            return *known;
+        }
+        let may = allow::may_read(&*self.root.authorizer, &self.user, namespace).is_ok();
+        self.readable.insert(namespace.to_owned(), may);
+        may
+    }
+
+    fn take_in(&mut self, line: TailLine) {
+        let TailLine::Record(record) = &line else { return self.lines.push_back(line) };
+        if self.may_read(&record.namespace) {
+            self.withheld.remove(&record.namespace);
+            self.lines.push_back(line);
+        } else if self.withheld.insert(record.namespace.clone()) {
+            let error = "you may not read its logs any more: they are left out from here on".to_owned();
+            let partial = fanout::node_error(&format!("namespace {}", record.namespace), error);
             self.lines.push_back(TailLine::Partial { partial });
         }
     }
 
-    async fn next(&mut self) -> TailLine {
-        loop {
-            if let Some(line) = self.lines.pop_front() {
-                return line;
-            }
-            if let Err(error) = self.advance().await {
-                self.report(error);
-                if let Some(line) = self.lines.pop_front() {
-                    return line;
-                }
-                tokio::time::sleep(self.backoff.next_pause()).await;
-                self.find_again().await;
-            }
-        }
-    }
-
-    /// Connects, or reads one piece.
-    async fn advance(&mut self) -> Result<(), String> {
-        let Some(connection) = &mut self.connection else {
-            let response =
-                source::send(&self.root.http, &self.collector, "/v1/tail", Some(&self.request)).await?;
-            if !response.status().is_success() {
-                return Err(format!("collector answered {}", response.status()));
-            }
-            self.connection = Some(response.into_body());
-            return Ok(());
+    /// Ends the stream when nothing may be read any more.
+    async fn ask_rights(&mut self) {
+        self.readable.clear();
+        let may = match (self.namespace.clone(), self.request.namespaces.clone()) {
+            (Some(namespace), _) => self.may_read(&namespace),
+            (None, Some(list)) => list.iter().any(|namespace| self.may_read(namespace)),
+            (None, None) => self.may_read("") || may_read_some(self.root.clone(), self.user.clone()).await,
         };
-        let frame = match connection.frame().await {
-            None => return Err("the collector ended the stream".into()),
-            Some(frame) => frame.map_err(|error| format!("the stream broke off: {error}"))?,
-        };
-        self.backoff.reset();
-        self.named = false;
-        if let Ok(data) = frame.into_data() {
-            self.take_in(&data)?;
+        if !may {
+            let ended = "you may not read these logs any more: ask for the right to get pods/log".to_owned();
+            self.lines.push_back(TailLine::Ended { ended });
+            self.ended = true;
         }
-        Ok(())
     }
+}
 
-    fn take_in(&mut self, data: &Bytes) -> Result<(), String> {
-        self.buffer.extend_from_slice(data);
-        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-            let line = self.buffer.split_to(end + 1);
-            if line.len() > 1 {
-                let line = serde_json::from_slice(&line).map_err(|error| format!("bad line: {error}"))?;
-                self.lines.push_back(line);
-            }
-        }
-        if self.buffer.len() > MAX_LINE { Err("a line without end".into()) } else { Ok(()) }
-    }
-
-    /// The node's collector may have come back at another address.
-    async fn find_again(&mut self) {
-        let node = &self.collector.node;
-        if let Some(found) = self.root.collectors.list().await.into_iter().find(|c| c.node == *node) {
-            self.collector = found;
-        }
-    }
+/// Who could read all may still read some.
+async fn may_read_some(root: LogRoot, user: UserInfo) -> bool {
+    let collectors = root.collectors.list().await;
+    let scope = fanout::scope(&root, &user, None, &collectors).await;
+    scope.is_ok_and(|scope| scope.namespaces.is_none_or(|namespaces| !namespaces.is_empty()))
 }

@@ -2,6 +2,7 @@
 
 mod context;
 mod stats;
+mod tail;
 mod times;
 
 use std::sync::Arc;
@@ -111,6 +112,11 @@ impl TestCluster {
         }
         let root = LogRoot::new(Arc::new(Nodes(collectors)), Arc::new(ByName));
         Self { nodes, root, tasks }
+    }
+
+    /// What another process of the server has over the same nodes.
+    pub fn another_root(&self) -> LogRoot {
+        LogRoot::new(self.root.collectors.clone(), self.root.authorizer.clone())
     }
 
     pub async fn stop(self) {

@@ -5,11 +5,12 @@ use std::{collections::HashSet, path::PathBuf, process::ExitCode};
 use futures::{StreamExt, TryStreamExt, stream};
 use tiphys_logging::{
     client,
+    follow::{Event, Follower},
     query::{Expr, Hits},
     render, time,
     wire::{
         ContextRequest, FacetValue, FacetsRequest, HistogramRequest, LogRecord, NodeError, SearchRequest,
-        StatsRequest, TailLine,
+        StatsRequest,
     },
 };
 
@@ -249,11 +250,10 @@ impl Logs {
     async fn show(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
         let printer = Printer::new(self.output, self.colour(), self.namespace.is_none(), Hits::of(query));
         // Connected first, searched afterwards: together they miss nothing.
-        let tail = match self.follow {
-            true => Some(client::tail(client, &self.request(query)).await.or_asked(NEXT)?),
+        let mut follower = match self.follow {
+            true => Some(Follower::connect(client, &self.request(query)).await.or_asked(NEXT)?),
             false => None,
         };
-        let mut shown = HashSet::new();
         let mut pages = Pages::new(client, self.request(query), self.limit());
         // While following, an array would have no end.
         let array = self.output == Format::Json && !self.follow;
@@ -270,15 +270,15 @@ impl Logs {
                 records.iter().try_for_each(|record| printer.print(record, false))?;
             }
             count += records.len();
-            if self.follow {
-                shown.extend(records.into_iter().map(|record| record.id));
+            if let Some(follower) = &mut follower {
+                follower.had(records.into_iter().map(|record| record.id));
             }
         }
         if array {
             output::data("]\n")?;
         }
-        match tail {
-            Some(tail) => follow(tail, &shown, &printer).await,
+        match follower {
+            Some(follower) => follow(follower, &printer).await,
             None => {
                 self.say_none(count);
                 Ok(ExitCode::SUCCESS)
@@ -463,26 +463,23 @@ impl Logs {
     }
 }
 
-/// New records until the user has enough.
-async fn follow(
-    tail: impl futures::Stream<Item = Result<TailLine, client::ClientError>>,
-    shown: &HashSet<String>,
-    printer: &Printer,
-) -> Outcome<ExitCode> {
-    let mut tail = std::pin::pin!(tail);
-    while let Some(line) = tail.next().await {
-        match line.or_asked("tiphys status")? {
-            TailLine::Record(record) if shown.contains(&record.id) => {}
-            TailLine::Record(record) => printer.print(&record, false)?,
-            TailLine::Dropped { dropped, node } => {
+/// New records until the user has enough, or may not read them any more.
+async fn follow(mut follower: Follower, printer: &Printer) -> Outcome<ExitCode> {
+    loop {
+        match follower.next().await.or_asked("tiphys status")? {
+            Event::Record(record) => printer.print(&record, false)?,
+            Event::Dropped { dropped, node } => {
                 output::warning(&format!(
                     "{dropped} records of {node} were passed over: this reader is too slow"
                 ));
             }
-            TailLine::Partial { partial } => warn_partial(&[partial]),
+            Event::Partial(partial) => warn_partial(&[partial]),
+            Event::Broken(cause) => {
+                output::warning(&format!("the stream of records broke off ({cause}) and is made again"));
+            }
+            Event::Ended(why) => return Err(Failure::new(why, "kubectl auth can-i get pods/log")),
         }
     }
-    Err(Failure::new("the server ended the stream", "tiphys status, then the same command again"))
 }
 
 fn warn_partial(missing: &[NodeError]) {
