@@ -1,7 +1,7 @@
 //! Logs: any line of any node, found the moment it was written, none lost.
 //!
 //! ```text
-//! on every node, `collector`:  tail -> parse -> block -> index -> search -> serve
+//! on every node, `collector`:  tail, journal -> parse -> block -> index -> search -> serve
 //! on the server, `root`:       authorize, ask every collector and the archive, merge
 //!                `archive`:    takes the nodes' splits, keeps and searches them
 //! on the command line:         client, render
@@ -20,6 +20,7 @@ pub mod follow;
 mod grid;
 pub mod grpc;
 pub mod index;
+pub mod journal;
 pub mod loki;
 pub mod metric_names;
 pub mod parse;

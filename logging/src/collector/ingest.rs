@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     index::{IndexError, Pending, PodMeta, Store},
+    journal::Journal,
     metric_names::Metrics,
     search::TailHub,
     tail::{Batch, Change, StreamCheckpoint, Tailer, Turn, Watcher},
@@ -39,6 +40,7 @@ pub struct Ingest {
     hub: Arc<TailHub>,
     metrics: Metrics,
     tailer: Tailer,
+    journal: Journal,
     policies: Policies,
     /// Says of which Pods it is known what is to become of their lines; without it all are read.
     known: Option<Known>,
@@ -74,6 +76,7 @@ impl Ingest {
             hub,
             metrics,
             tailer,
+            journal: Journal::default(),
             policies,
             known,
             released: mpsc::unbounded_channel(),
@@ -88,19 +91,24 @@ impl Ingest {
         }
     }
 
+    /// Reads these journals too.
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal, ..self }
+    }
+
     /// Works until the token is cancelled, then commits what is in memory.
     pub async fn run(mut self, mut watcher: Watcher, token: CancellationToken) -> Result<(), IndexError> {
-        self.tailer.apply(&Change::Everything, &mut watcher);
+        self.look(&Change::Everything, &mut watcher);
         // A crash may have come between a commit and its acknowledgements.
         self.due = Some(Instant::now() + VANISHED);
         loop {
             let may_take = !self.is_stalled();
-            let may_read = self.tailer.has_more() && may_take;
+            let may_read = (self.tailer.has_more() || self.journal.has_more()) && may_take;
             let due = self.due.filter(|_| self.commit.is_none());
             tokio::select! {
                 () = token.cancelled() => break,
                 changes = watcher.changes() => match changes {
-                    Ok(changes) => changes.iter().for_each(|change| self.tailer.apply(change, &mut watcher)),
+                    Ok(changes) => changes.iter().for_each(|change| self.look(change, &mut watcher)),
                     Err(error) => {
                         return Err(IndexError::io("can't watch", "the log directory".as_ref())(error));
                     }
@@ -124,6 +132,11 @@ impl Ingest {
         self.drain().await
     }
 
+    fn look(&mut self, change: &Change, watcher: &mut Watcher) {
+        self.tailer.apply(change, watcher);
+        self.journal.apply(change, watcher);
+    }
+
     fn read(&mut self) -> Result<(), IndexError> {
         for _ in 0..TURNS {
             if self.is_stalled() {
@@ -141,6 +154,9 @@ impl Ingest {
                 Turn::Nothing => self.due_by(self.commit_after),
                 Turn::Idle => break,
             }
+        }
+        if !self.is_stalled() {
+            self.journal.turn().into_iter().try_for_each(|batch| self.append(batch))?;
         }
         self.ask();
         if self.tailer.take_vanished() {
@@ -180,6 +196,7 @@ impl Ingest {
         }
         let notes = self.policies.take_notes();
         self.index(notes)?;
+        self.store.journal_appended(self.journal.checkpoint());
         Ok(self.tailer.checkpoints())
     }
 

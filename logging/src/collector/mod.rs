@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use crate::{
     doors::{self, DoorConfig, Gate, Inlet, Open, Reviews},
     index::{IndexError, Retention, Store},
+    journal::Journal,
     metric_names::Metrics,
     search::TailHub,
     serve,
@@ -41,6 +42,8 @@ pub struct Config {
     pub pods_dir: PathBuf,
     /// Logs of the node's own parts.
     pub system_logs: Vec<SystemLog>,
+    /// Folders of the journal of systemd; those that are not there may come later.
+    pub journal: Vec<PathBuf>,
     /// Where the index is; made when it isn't there.
     pub data_dir: PathBuf,
     /// The node's name, as records show it.
@@ -62,6 +65,7 @@ impl Config {
         Self {
             pods_dir: "/var/log/pods".into(),
             system_logs: Vec::new(),
+            journal: Vec::new(),
             data_dir: "/var/log/tiphys/logs".into(),
             node_name: node_name.into(),
             listen,
@@ -158,6 +162,8 @@ pub async fn run_with(
         arrivals,
         config.commit_after,
     );
+    let journal = Journal::new(config.journal, &config.node_name, &config.system_logs, store.journal());
+    let ingest = ingest.with_journal(journal);
     tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
     tasks.spawn_draining("log intake", OnError::Stop, |token| intake.run(token));
     let doors = match gate {

@@ -37,6 +37,8 @@ mod walk;
 
 pub use budget::{Budget, Hold, TOTAL};
 pub use deliver::{Doors, Outcome};
+pub(crate) use draft::Capped;
+pub(crate) use fields::Fields;
 pub use gate::{GROUP, Gate, Reviews, Sender};
 pub use inlet::{Inlet, Parcel};
 pub use listen::{DoorConfig, Open, open};

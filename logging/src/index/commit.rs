@@ -17,7 +17,7 @@ use super::{
     split::SplitWriter,
     store::State,
 };
-use crate::{block::SealedBlock, tail::StreamCheckpoint, time, wal::Mark};
+use crate::{block::SealedBlock, journal::JournalCheckpoint, tail::StreamCheckpoint, time, wal::Mark};
 
 /// Blocks on their way to disk, and the checkpoints that cover them.
 pub struct Pending {
@@ -25,6 +25,8 @@ pub struct Pending {
     pub checkpoints: Vec<StreamCheckpoint>,
     /// Of the write-ahead log, what these blocks and the splits cover.
     pub wal: Mark,
+    /// The same of the journal.
+    journal: JournalCheckpoint,
 }
 
 impl Store {
@@ -35,7 +37,8 @@ impl Store {
         let mut state = self.state.write();
         let fresh = std::mem::take(&mut state.sealed);
         state.committing.extend(fresh);
-        Ok(Pending { blocks: state.committing.clone(), checkpoints, wal: state.wal })
+        let (blocks, journal) = (state.committing.clone(), state.journal.clone());
+        Ok(Pending { blocks, checkpoints, wal: state.wal, journal })
     }
 
     /// Makes the records durable. Blocks; when this gives an error, begin again.
@@ -57,6 +60,7 @@ impl Store {
         let mut next = manifest.clone();
         next.streams.clone_from(&pending.checkpoints);
         next.wal = pending.wal;
+        next.journal.clone_from(&pending.journal);
         let (floors, now) = (self.floors(), time::now());
         let blocks = pending.blocks.iter().map(|block| self.still_counts(block, &floors, now));
         let blocks: Vec<_> = blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?;

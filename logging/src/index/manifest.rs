@@ -18,7 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::IndexError;
-use crate::{tail::StreamCheckpoint, wal::Mark};
+use crate::{journal::JournalCheckpoint, tail::StreamCheckpoint, wal::Mark};
 
 const NAME: &str = "MANIFEST";
 const COPY: &str = "MANIFEST.copy";
@@ -36,6 +36,9 @@ pub struct Manifest {
     /// Of what came by a door.
     #[serde(default)]
     pub wal: Mark,
+    /// Of the journal of systemd.
+    #[serde(default)]
+    pub journal: JournalCheckpoint,
     /// Tells this index from another that the node had before, or has after a loss: split
     /// numbers begin anew there.
     #[serde(default)]

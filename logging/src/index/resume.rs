@@ -58,6 +58,7 @@ impl Resume {
         let manifest = Manifest {
             splits: Vec::new(),
             streams: manifest.streams.clone(),
+            journal: manifest.journal.clone(),
             store: manifest.store.clone(),
             deletions: manifest.deletions.clone(),
             ..*manifest
@@ -199,7 +200,7 @@ fn choose(mut found: Vec<Resume>, mut is_sound: impl FnMut(u64) -> bool) -> Mani
     let latest = found.iter().map(|resume| &resume.manifest).max_by_key(|manifest| manifest.generation);
     // Names and orders are right also when the split that has them isn't.
     let mut manifest = latest.cloned().unwrap_or_default();
-    (manifest.streams, manifest.wal) = Default::default();
+    (manifest.streams, manifest.wal, manifest.journal) = Default::default();
     let mut stands = None;
     let mut taken: Vec<(u64, u64)> = Vec::new();
     for Resume { entry, manifest: state } in found {
@@ -213,6 +214,7 @@ fn choose(mut found: Vec<Resume>, mut is_sound: impl FnMut(u64) -> bool) -> Mani
         if stands.is_none_or(|generation| generation < state.generation) {
             stands = Some(state.generation);
             (manifest.streams, manifest.wal) = (state.streams, state.wal);
+            manifest.journal = state.journal;
         }
     }
     manifest.splits.reverse();

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     block::{OpenBlock, SealedBlock},
+    journal::JournalCheckpoint,
     record::StreamInfo,
     tail::{Batch, StreamCheckpoint},
     time,
@@ -60,6 +61,8 @@ pub(super) struct State {
     pub missing: Vec<String>,
     /// Of the write-ahead log, what was appended.
     pub wal: Mark,
+    /// How far the journal's entries were appended.
+    pub journal: JournalCheckpoint,
     /// Splits whose records are here, also those that became others.
     pub holds: Arc<Vec<(u64, u64)>>,
     /// Counts how often records went for good.
@@ -84,11 +87,11 @@ impl Store {
         }
         let lock = lock(directory)?;
         let (manifest, broken) = resume::manifest(directory)?;
-        let (streams, wal) = (manifest.streams.clone(), manifest.wal);
+        let (streams, wal, journal) = (manifest.streams.clone(), manifest.wal, manifest.journal.clone());
         let (holds, name) = (manifest.holds(), manifest.store.clone());
         let store = Self {
             directory: directory.to_owned(),
-            state: RwLock::new(State { wal, holds, store: name, ..State::default() }),
+            state: RwLock::new(State { wal, journal, holds, store: name, ..State::default() }),
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
@@ -182,6 +185,16 @@ impl Store {
     /// What of the write-ahead log is in the store.
     pub fn mark(&self) -> Mark {
         self.state.read().wal
+    }
+
+    /// All entries of the journal up to here were appended.
+    pub fn journal_appended(&self, stands: JournalCheckpoint) {
+        self.state.write().journal = stands;
+    }
+
+    /// How far the journal is in the store.
+    pub fn journal(&self) -> JournalCheckpoint {
+        self.state.read().journal.clone()
     }
 
     /// Enough is sealed for a split.

@@ -30,7 +30,7 @@ mod watch;
 pub use checkpoint::{FileCheckpoint, StreamCheckpoint};
 pub use held::{Owner, PodName};
 pub use stream::Batch;
-pub use system::SystemLog;
+pub use system::{NAMESPACE as SYSTEM_NAMESPACE, SystemLog};
 pub use tailer::{Tailer, Turn};
 pub use watch::{Change, Place, Watch, Watcher};
 

@@ -17,6 +17,14 @@ pub struct Collector {
     /// A log of the node's own parts to collect too, as NAME=PATH; may be given several times
     #[arg(long = "system-log", value_name = "NAME=PATH")]
     pub system_logs: Vec<SystemLog>,
+    /// Where the journal of systemd is, or `off`; may be given several times
+    #[arg(
+        long = "journal",
+        value_name = "PATH|off",
+        value_delimiter = ',',
+        default_value = "/var/log/journal,/run/log/journal"
+    )]
+    pub journals: Vec<PathBuf>,
     /// Where searches are answered
     #[arg(long, default_value = "0.0.0.0:10260")]
     pub listen: SocketAddr,

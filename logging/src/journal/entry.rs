@@ -1,0 +1,153 @@
+//! What an entry of the journal is as a record. Pure.
+
+use super::file::Entry;
+use crate::{
+    doors::{Capped, Fields},
+    parse::{self, Joiner},
+    record::{Level, Source},
+};
+
+/// The name of what says no other.
+pub const NAMELESS: &str = "journal";
+/// Bytes of a name.
+const MAX_NAME: usize = 128;
+
+/// An entry, read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The unit without `.service`; of a scope, which has a number in its name, who wrote it.
+    pub unit: String,
+    /// Nanoseconds.
+    pub time: i64,
+    pub level: Level,
+    /// The message, and behind it its fields.
+    pub body: Vec<u8>,
+}
+
+/// `name` says under which of the names that it is given the record is kept.
+pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
+    let get = |name: &str| -> Option<&[u8]> {
+        let value =
+            |field: &'_ [u8]| field.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::len);
+        entry.fields.iter().find_map(|field| value(field).map(|length| &field[field.len() - length..]))
+    };
+    let text = |name: &str| get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let (unit, identifier) = (text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"));
+    let service = unit.as_deref().filter(|unit| !unit.ends_with(".scope"));
+    let writer = identifier.clone().or_else(|| text("_COMM"));
+    let given = service.map(str::to_owned).or(writer).or_else(|| unit.clone()).unwrap_or_default();
+    let unit_name = name(&plain(given.strip_suffix(".service").unwrap_or(&given)));
+
+    let message = get("MESSAGE").unwrap_or_default();
+    let priority = get("PRIORITY").and_then(|value| match value {
+        [digit @ b'0'..=b'7'] => Some(digit - b'0'),
+        _ => None,
+    });
+    // What a program writes to its output gets this one whatever it says.
+    let by_default = get("_TRANSPORT") == Some(b"stdout") && priority == Some(6);
+    let said = parse::level(message);
+    let level = match priority.map(parse::severity_of_syslog) {
+        Some(level) if !by_default || said == Level::Unknown => level,
+        _ => said,
+    };
+
+    let mut fields = Fields::default();
+    fields.add("pid", text("_PID").or_else(|| text("SYSLOG_PID")).unwrap_or_default().into());
+    let differs = |value: &String| plain(value.strip_suffix(".service").unwrap_or(value)) != unit_name;
+    fields.add("unit", unit.filter(differs).unwrap_or_default().into());
+    fields.add("identifier", identifier.filter(differs).unwrap_or_default().into());
+    let body = fields.join(&short(message), &mut Capped::default());
+    let time = i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1000);
+    Line { unit: unit_name, time, level, body }
+}
+
+/// A name that can be searched for and shown.
+fn plain(name: &str) -> String {
+    let mut plain: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "@._:-+".contains(c) { c } else { '-' })
+        .take(MAX_NAME)
+        .collect();
+    if plain.is_empty() {
+        plain.push_str(NAMELESS);
+    }
+    plain
+}
+
+/// As a line of a container that is too long.
+fn short(message: &[u8]) -> Vec<u8> {
+    if message.len() <= parse::MAX_BODY {
+        return message.to_vec();
+    }
+    let mut joiner = Joiner::default();
+    joiner.extend(Source::Stdout, None, message);
+    joiner.finish(Source::Stdout).map(|joined| joined.body).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: &[&str]) -> (String, Level, String) {
+        let fields = fields.iter().map(|field| field.as_bytes().into()).collect();
+        let line = line(&Entry { time: 5, fields }, str::to_owned);
+        assert_eq!(line.time, 5000);
+        (line.unit, line.level, String::from_utf8(line.body).expect("text"))
+    }
+
+    #[test]
+    fn units_levels_and_fields() {
+        let check = |fields: &[&str], unit: &str, level: Level, body: &str| {
+            assert_eq!(read(fields), (unit.to_owned(), level, body.to_owned()), "{fields:?}");
+        };
+        let kubelet = "_SYSTEMD_UNIT=kubelet.service";
+        check(&[kubelet, "PRIORITY=3", "MESSAGE=gone", "_PID=7"], "kubelet", Level::Error, "gone pid=7");
+        check(
+            &[
+                kubelet,
+                "PRIORITY=6",
+                "_TRANSPORT=stdout",
+                "MESSAGE=E0131 12:00:00.1 1 a.go:1] x",
+                "SYSLOG_IDENTIFIER=kubelet",
+            ],
+            "kubelet",
+            Level::Error,
+            "E0131 12:00:00.1 1 a.go:1] x",
+        );
+        check(
+            &[kubelet, "PRIORITY=6", "_TRANSPORT=journal", "MESSAGE=ERROR x"],
+            "kubelet",
+            Level::Info,
+            "ERROR x",
+        );
+        check(
+            &["_SYSTEMD_UNIT=session-4.scope", "SYSLOG_IDENTIFIER=sudo", "PRIORITY=5", "MESSAGE=root"],
+            "sudo",
+            Level::Info,
+            "root unit=session-4.scope",
+        );
+        check(&["SYSLOG_IDENTIFIER=kernel", "PRIORITY=4", "MESSAGE=oops"], "kernel", Level::Warn, "oops");
+        check(
+            &["_SYSTEMD_UNIT=init.scope", "_COMM=systemd", "MESSAGE=up"],
+            "systemd",
+            Level::Unknown,
+            "up unit=init.scope",
+        );
+        check(
+            &["SYSLOG_IDENTIFIER=../a b\n", "MESSAGE={\"a\":1}", "_PID=1"],
+            "..-a-b-",
+            Level::Unknown,
+            "{\"a\":1,\"pid\":\"1\"}",
+        );
+        check(&["MESSAGE=", "PRIORITY=9"], "journal", Level::Unknown, "");
+        check(&["X=1"], "journal", Level::Unknown, "");
+    }
+
+    #[test]
+    fn bytes_and_long_messages_are_kept_as_those_of_containers() {
+        let entry = |message: &[u8]| Entry { time: 0, fields: vec![[b"MESSAGE=", message].concat().into()] };
+        assert_eq!(line(&entry(b"\xff\x00"), str::to_owned).body, b"\xff\x00");
+        let long = line(&entry(&vec![b'x'; parse::MAX_BODY + 5000]), str::to_owned).body;
+        assert!(long.len() < parse::MAX_BODY + 100 && long.ends_with(b"]"), "{}", long.len());
+    }
+}

@@ -1,0 +1,274 @@
+//! All journal files of the node: which there are, which have more, and whose turn it is.
+//!
+//! It does no waiting: the caller tells it what changed, then takes turns.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::{self, NAMELESS},
+    file::{Fault, Header, JournalFile},
+};
+use crate::{
+    record::{Level, Record, Source, StreamInfo},
+    tail::{Batch, Change, Place, SYSTEM_NAMESPACE, SystemLog, Watch, dir::Dir},
+};
+
+/// Entries and bytes of a turn.
+const ENTRIES: usize = 256;
+const BYTES: usize = 1 << 20;
+/// Units that have a stream of their own; the others are together in one.
+const MAX_UNITS: usize = 512;
+
+/// Files that are remembered though they are not there.
+const MAX_RESUMED: usize = 4096;
+
+/// Where reading stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalCheckpoint {
+    /// No record of a journal has this number or a greater one.
+    pub next_seq: u64,
+    /// How many entries of each file were read, by the file's id.
+    pub files: BTreeMap<String, u64>,
+}
+
+/// Follows the journal files in some folders.
+#[derive(Default)]
+pub struct Journal {
+    roots: Vec<PathBuf>,
+    node: String,
+    /// Parts of the node that have files of their own.
+    others: Vec<SystemLog>,
+    files: Vec<Reading>,
+    /// Of files that were not seen yet.
+    resumed: BTreeMap<String, u64>,
+    next_seq: u64,
+    units: HashMap<String, Arc<StreamInfo>>,
+}
+
+struct Reading {
+    path: PathBuf,
+    file: JournalFile,
+    /// It may have more.
+    dirty: bool,
+    /// It has no name any more.
+    gone: bool,
+    /// The way to its next entry is broken: it is left alone.
+    is_stuck: bool,
+}
+
+impl Journal {
+    /// Reads nothing yet: call [`Journal::apply`] with [`Change::Everything`]. A unit of the name
+    /// of one of the `others` is left out as long as that one's file is there.
+    pub fn new(roots: Vec<PathBuf>, node: &str, others: &[SystemLog], stands: JournalCheckpoint) -> Self {
+        Self {
+            roots,
+            node: node.to_owned(),
+            others: others.to_vec(),
+            files: Vec::new(),
+            resumed: stands.files,
+            next_seq: stands.next_seq,
+            units: HashMap::new(),
+        }
+    }
+
+    /// Looks at what changed.
+    pub fn apply(&mut self, change: &Change, watch: &mut dyn Watch) {
+        match change {
+            Change::Everything => self.scan(watch),
+            Change::In(Place::System(folder)) if self.is_ours(folder) => self.scan(watch),
+            Change::WroteSystem(folder, name) if self.is_ours(folder) && is_journal(name) => {
+                let path = folder.join(name);
+                match self.files.iter_mut().find(|reading| !reading.gone && reading.path == path) {
+                    Some(reading) => reading.dirty = !reading.is_stuck,
+                    None => self.scan(watch),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.files.iter().any(|reading| reading.dirty)
+    }
+
+    /// Reads some entries of one file; records by stream.
+    pub fn turn(&mut self) -> Vec<Batch> {
+        // What was set aside is older than what is written to, whatever the clock said.
+        let key = |reading: &Reading| (!is_set_aside(&reading.path), reading.file.header.head);
+        let dirty = self.files.iter().enumerate().filter(|(_, reading)| reading.dirty);
+        let Some(at) = dirty.min_by_key(|(_, reading)| key(reading)).map(|(at, _)| at) else {
+            return Vec::new();
+        };
+        let others = self.others.iter().filter(|log| log.path.exists());
+        let others: HashSet<String> = others.map(|log| log.name.clone()).collect();
+        let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
+        let mut bytes = 0;
+        for _ in 0..ENTRIES {
+            let before = self.files[at].file.read;
+            let record = match self.files[at].file.next() {
+                Ok(Some(entry)) => {
+                    let named = |unit: &str| self.named(unit);
+                    let line = entry::line(&entry, named);
+                    if others.contains(&line.unit) {
+                        continue;
+                    }
+                    (line.unit, line.time, line.level, line.body)
+                }
+                Ok(None) => {
+                    self.files[at].dirty = false;
+                    break;
+                }
+                Err(fault) => {
+                    let reading = &mut self.files[at];
+                    reading.is_stuck = reading.file.read == before;
+                    reading.dirty = !reading.is_stuck;
+                    self.missing(at, &fault)
+                }
+            };
+            let (unit, time, level, body) = record;
+            bytes += body.len();
+            let info = self.info(&unit);
+            let batch = batches.entry(unit).or_insert_with(|| Batch { info, records: Vec::new() });
+            let seq = self.next_seq;
+            self.next_seq += 1;
+            batch.records.push(Record { time, seq, level, source: Source::Stdout, body: Bytes::from(body) });
+            if bytes > BYTES || !self.files[at].dirty {
+                break;
+            }
+        }
+        if self.files[at].gone && !self.files[at].dirty {
+            self.files.remove(at);
+        }
+        batches.into_values().collect()
+    }
+
+    /// How far the records go that were given so far.
+    pub fn checkpoint(&self) -> JournalCheckpoint {
+        let here = self.files.iter().map(|reading| (reading.file.header.id.clone(), reading.file.read));
+        let files = self.resumed.clone().into_iter().chain(here).collect();
+        JournalCheckpoint { next_seq: self.next_seq, files }
+    }
+
+    /// What says that something can't be read, in the place where it would be.
+    fn missing(&self, at: usize, fault: &Fault) -> (String, i64, Level, Vec<u8>) {
+        let reading = &self.files[at];
+        let cause = std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
+        tracing::warn!(file = %reading.path.display(), entry = reading.file.read, %fault, cause, "an entry of the journal can't be read");
+        let (path, number) = (reading.path.display(), reading.file.read);
+        let body = format!("entry {number} of {path} can't be read: {fault}{cause}");
+        (NAMELESS.to_owned(), crate::time::now(), Level::Warn, body.into_bytes())
+    }
+
+    /// The unit's own name, as long as there are not too many.
+    fn named(&self, unit: &str) -> String {
+        let is_known = self.units.contains_key(unit) || self.units.len() < MAX_UNITS;
+        if is_known { unit.to_owned() } else { NAMELESS.to_owned() }
+    }
+
+    fn info(&mut self, unit: &str) -> Arc<StreamInfo> {
+        let node = &self.node;
+        let info = || {
+            Arc::new(StreamInfo {
+                namespace: SYSTEM_NAMESPACE.to_owned(),
+                pod: format!("{unit}-{node}"),
+                uid: format!("journal-{unit}-{node}"),
+                container: unit.to_owned(),
+                restart: 0,
+                node: node.clone(),
+            })
+        };
+        self.units.entry(unit.to_owned()).or_insert_with(info).clone()
+    }
+
+    fn is_ours(&self, folder: &Path) -> bool {
+        self.roots.iter().any(|root| folder.starts_with(root) || root.starts_with(folder))
+    }
+
+    fn scan(&mut self, watch: &mut dyn Watch) {
+        let mut seen = HashSet::new();
+        for root in self.roots.clone() {
+            // One that isn't there yet comes into the nearest folder that is.
+            let there = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&root).to_owned();
+            watch.watch(&Place::System(there.clone()));
+            if there == root
+                && let Err(error) = self.scan_folder(&root, true, &mut seen, watch)
+            {
+                tracing::warn!(folder = %root.display(), %error, "folder of the journal can't be listed");
+            }
+        }
+        for reading in self.files.iter_mut().filter(|reading| !seen.contains(&reading.file.header.id)) {
+            let unlinked = reading.file.file().metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+            (reading.gone, reading.dirty) = (unlinked, reading.dirty || unlinked);
+        }
+        // Vacuumed while nobody looked, or in a folder that can't be had just now.
+        if self.resumed.len() > MAX_RESUMED {
+            self.resumed.clear();
+        }
+    }
+
+    /// Below a root there is a folder for each machine.
+    fn scan_folder(
+        &mut self,
+        folder: &Path,
+        is_root: bool,
+        seen: &mut HashSet<String>,
+        watch: &mut dyn Watch,
+    ) -> io::Result<()> {
+        let directory = Dir::open(folder)?;
+        for entry in directory.settled_entries()? {
+            let path = folder.join(&entry.name);
+            if entry.is_dir && is_root {
+                watch.watch(&Place::System(path.clone()));
+                // Gone again.
+                let _ = self.scan_folder(&path, false, seen, watch);
+            } else if !entry.is_dir && is_journal(&entry.name) {
+                match directory.file(&entry.name).map_err(Fault::from).and_then(read_header) {
+                    Ok((file, header)) => self.found(path, file, header, seen),
+                    // Just begun, or none: the next write tells.
+                    Err(error) => {
+                        tracing::debug!(file = %path.display(), %error, "journal file can't be opened")
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, path: PathBuf, file: File, header: Header, seen: &mut HashSet<String>) {
+        if !seen.insert(header.id.clone()) {
+            return;
+        }
+        match self.files.iter_mut().find(|reading| reading.file.header.id == header.id) {
+            Some(reading) => (reading.path, reading.dirty) = (path, !reading.is_stuck),
+            None => {
+                let read = self.resumed.remove(&header.id).unwrap_or(0);
+                let file = JournalFile::new(file, header, read);
+                self.files.push(Reading { path, file, dirty: true, gone: false, is_stuck: false });
+            }
+        }
+    }
+}
+
+fn read_header(file: File) -> Result<(File, Header), Fault> {
+    let header = Header::read(&file)?;
+    Ok((file, header))
+}
+
+/// Also those that were not closed in order.
+fn is_journal(name: &str) -> bool {
+    name.ends_with(".journal") || name.ends_with(".journal~")
+}
+
+fn is_set_aside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b'@'))
+}

@@ -1,0 +1,316 @@
+//! Real journal files, written by systemd's own program: all entries in order and once, over
+//! restarts, rotation and deletion, while they are written.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tiphys_lifecycle::Tasks;
+
+use super::*;
+use crate::{
+    collector::{self, Config, Running},
+    record::Level,
+    search::{self, Request},
+    tail::{Change, Place, Watch},
+    wire::NodeRequest,
+};
+
+const WRITER: &str = "/lib/systemd/systemd-journal-remote";
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn watch(&mut self, _: &Place) -> bool {
+        false
+    }
+}
+
+/// An entry in the form that the writer reads.
+fn entry(number: usize, unit: &str, message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let time = 1_700_000_000_000_000 + number;
+    let head = format!(
+        "__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={number}\n_BOOT_ID=0123456789abcdef0123456789abcdef\n"
+    );
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(format!("_SYSTEMD_UNIT={unit}.service\nPRIORITY=4\nMESSAGE\n").as_bytes());
+    out.extend_from_slice(&(message.len() as u64).to_le_bytes());
+    out.extend_from_slice(message);
+    out.extend_from_slice(b"\n\n");
+    out
+}
+
+/// The program that writes a journal file, as long as it is given entries.
+struct Writer(Child);
+
+impl Writer {
+    fn new(path: &Path, compact: &str) -> Self {
+        let child = Command::new(WRITER)
+            .args(["--split-mode=none", "-o"])
+            .arg(path)
+            .arg("-")
+            .env("SYSTEMD_JOURNAL_COMPACT", compact)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.expect("systemd-journal-remote: `make setup` installs what tests need"))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.0.stdin.as_mut().expect("piped");
+        pipe.write_all(bytes).and_then(|()| pipe.flush()).expect("written");
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("ended").success());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn write(path: &Path, compact: &str, entries: impl IntoIterator<Item = Vec<u8>>) {
+    let mut writer = Writer::new(path, compact);
+    entries.into_iter().for_each(|entry| writer.write(&entry));
+    writer.end();
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let machine = folder.path().join("0123456789abcdef0123456789abcdef");
+    fs::create_dir(&machine).expect("a folder");
+    (folder, machine)
+}
+
+fn open(root: &Path, stands: JournalCheckpoint) -> Journal {
+    let mut journal = Journal::new(vec![root.to_owned()], "n1", &[], stands);
+    journal.apply(&Change::Everything, &mut Unwatched);
+    journal
+}
+
+/// Unit, number, level and body of what so many turns give.
+fn take(journal: &mut Journal, turns: usize) -> Vec<(String, u64, Level, Vec<u8>)> {
+    let mut taken = Vec::new();
+    for _ in 0..turns {
+        if !journal.has_more() {
+            break;
+        }
+        for batch in journal.turn() {
+            let unit = batch.info.container.clone();
+            let records = batch.records.into_iter();
+            taken.extend(records.map(|it| (unit.clone(), it.seq, it.level, it.body.to_vec())));
+        }
+    }
+    taken.sort_by_key(|(_, seq, ..)| *seq);
+    taken
+}
+
+fn bodies(journal: &mut Journal) -> Vec<String> {
+    let taken = take(journal, usize::MAX);
+    taken.into_iter().map(|(.., body)| String::from_utf8(body).expect("text")).collect()
+}
+
+#[test]
+fn small_large_and_binary_messages_of_both_forms() {
+    for compact in ["0", "1"] {
+        let (root, machine) = folder();
+        let message = |number: usize| match number % 7 {
+            0 => format!("large {number} ").repeat(2000).into_bytes(),
+            1 => vec![0xff, 0, b'\n', number as u8],
+            2 => format!("line {number}\nand another").into_bytes(),
+            _ => format!("line {number}").into_bytes(),
+        };
+        let unit = |number: usize| ["sshd", "crio", "kubelet"][number % 3];
+        let path = machine.join("system.journal");
+        write(&path, compact, (0..2000).map(|number| entry(number, unit(number), &message(number))));
+        let taken = take(&mut open(root.path(), JournalCheckpoint::default()), usize::MAX);
+        assert_eq!(taken.len(), 2000);
+        for (number, (container, seq, level, body)) in taken.iter().enumerate() {
+            assert_eq!((container.as_str(), *seq, *level), (unit(number), number as u64, Level::Warn));
+            assert!(*body == message(number), "message {number}");
+        }
+    }
+}
+
+#[test]
+fn reading_goes_on_where_it_stood_over_rotation_and_deletion() {
+    let (root, machine) = folder();
+    let lines = |from, to| (from..to).map(|n| entry(n, "a", format!("line {n}").as_bytes()));
+    let (live, first, second) =
+        (machine.join("system.journal"), machine.join("system@1.journal"), machine.join("system@2.journal"));
+    write(&live, "1", lines(0, 1000));
+    let mut journal = open(root.path(), JournalCheckpoint::default());
+    let mut seen: Vec<String> = Vec::new();
+    let mut add = |taken: Vec<(String, u64, Level, Vec<u8>)>| {
+        for (at, (_, seq, _, body)) in taken.into_iter().enumerate() {
+            assert_eq!(seq, (seen.len()) as u64, "{at}");
+            seen.push(String::from_utf8(body).expect("text"));
+        }
+        seen.len()
+    };
+    let half = add(take(&mut journal, 2));
+    assert!(half > 0 && half < 1000, "{half}");
+    // Stopped, rotated meanwhile, another rotated after it; both have what was not read.
+    let stands = serde_json::to_string(&journal.checkpoint()).expect("JSON");
+    drop(journal);
+    fs::rename(&live, &first).expect("renamed");
+    write(&live, "1", lines(1000, 1400));
+    fs::rename(&live, &second).expect("renamed");
+    write(&live, "1", lines(1400, 1500));
+    let mut journal = open(root.path(), serde_json::from_str(&stands).expect("JSON"));
+    // Vacuumed before all of it was read: it is read to its end all the same.
+    fs::remove_file(&first).expect("removed");
+    journal.apply(&Change::In(Place::System(machine.clone())), &mut Unwatched);
+    assert_eq!(add(take(&mut journal, usize::MAX)), 1500);
+    // More in the same file.
+    write(&live, "1", lines(1500, 1600));
+    journal.apply(&Change::WroteSystem(machine.clone(), "system.journal".into()), &mut Unwatched);
+    assert_eq!(add(take(&mut journal, usize::MAX)), 1600);
+    assert_eq!(journal.checkpoint().files.len(), 2, "what is gone is forgotten");
+    assert_eq!(bodies(&mut open(root.path(), journal.checkpoint())), Vec::<String>::new());
+    assert_eq!(seen, (0..1600).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_missing_folder_a_damaged_file_and_what_is_no_journal_are_no_errors() {
+    let (root, machine) = folder();
+    assert!(!open(&root.path().join("no/such"), JournalCheckpoint::default()).has_more());
+    let path = machine.join("system.journal");
+    write(&path, "1", (0..300).map(|n| entry(n, "a", format!("line {n}").as_bytes())));
+    fs::write(machine.join("empty.journal"), "").expect("written");
+    fs::write(machine.join("other.journal"), vec![b'x'; 4096]).expect("written");
+    assert_eq!(bodies(&mut open(root.path(), JournalCheckpoint::default())).len(), 300);
+    let whole = fs::read(&path).expect("read");
+    let used = whole.iter().rposition(|byte| *byte != 0).expect("bytes");
+    for at in (0..used).step_by(used / 300) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0xff;
+        fs::write(&path, &changed).expect("written");
+        let found = bodies(&mut open(root.path(), JournalCheckpoint::default()));
+        let lines = found.iter().filter(|body| body.starts_with("line ")).count();
+        let named = found.iter().filter(|body| body.contains("can't be read: ")).count();
+        assert!(lines <= 300 && named <= 300, "byte {at}: {lines} and {named}");
+    }
+    let cut = &whole[..used / 2];
+    fs::write(&path, cut).expect("written");
+    let found = bodies(&mut open(root.path(), JournalCheckpoint::default()));
+    assert!(found.iter().any(|body| body.contains("can't be read")), "{}", found.len());
+}
+
+#[test]
+fn abuse_14_a_link_among_journal_files_is_not_followed() {
+    let ((root, machine), (_elsewhere, other)) = (folder(), folder());
+    write(&other.join("secret.journal"), "1", [entry(0, "a", b"secret")]);
+    write(&machine.join("system.journal"), "1", [entry(1, "a", b"line")]);
+    std::os::unix::fs::symlink(other.join("secret.journal"), machine.join("link.journal")).expect("linked");
+    std::os::unix::fs::symlink(&other, root.path().join("fedcba9876543210fedcba9876543210")).expect("linked");
+    assert_eq!(bodies(&mut open(root.path(), JournalCheckpoint::default())), ["line"]);
+}
+
+fn config(folder: &Path) -> Config {
+    let mut config = Config::new("n1", ([127, 0, 0, 1], 0).into(), "t0ken");
+    config.pods_dir = folder.join("pods");
+    config.data_dir = folder.join("data");
+    // As if its parent were there and it came later.
+    config.journal = vec![folder.join("journal")];
+    config.commit_after = Duration::from_millis(50);
+    config
+}
+
+fn find(running: &Running, query: &str) -> Vec<String> {
+    let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
+    let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
+    let answer = search::search(&running.store, &request, 100_000, "n1");
+    answer.records.into_iter().map(|record| record.body).collect()
+}
+
+async fn until_found(running: &Running, query: &str, count: usize) {
+    let found = async {
+        while find(running, query).len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), found).await.expect("found in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_unit_writes_is_found_while_its_file_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = collector::run(config(folder.path()), None, &tasks).await.expect("started");
+    let machine = folder.path().join("journal/0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(&machine).expect("a folder");
+    let mut writer = Writer::new(&machine.join("system.journal"), "1");
+    for number in 0..3 {
+        writer.write(&entry(number, "kubelet", format!("line {number}").as_bytes()));
+        until_found(&running, "ns:kube-system container:kubelet level:warn line", number + 1).await;
+    }
+    tasks.shutdown(Duration::from_secs(30)).await;
+}
+
+/// Not a test of its own: the process that is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_process() {
+    let Some(folder) = std::env::var_os("TIPHYS_TEST_JOURNAL") else { return };
+    let tasks = Tasks::new();
+    let _running = collector::run(config(Path::new(&folder)), None, &tasks).await.expect("started");
+    tasks.failed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_loses_and_doubles_no_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let machine = folder.path().join("journal/0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(&machine).expect("a folder");
+    let (live, splits) = (machine.join("system.journal"), folder.path().join("data/splits"));
+    let count = || fs::read_dir(&splits).map_or(0, Iterator::count);
+    let mut number = 0;
+    for round in 0..5 {
+        let before = count();
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "journal::tests::child_process"])
+            .env("TIPHYS_TEST_JOURNAL", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a process");
+        let mut writer = Writer::new(&live, "1");
+        // Killed soon after a commit, with entries behind it that are only read.
+        let started = std::time::Instant::now();
+        while count() <= before && started.elapsed() < Duration::from_secs(60) {
+            for _ in 0..50 {
+                writer.write(&entry(number, "a", format!("line n{number}x").as_bytes()));
+                number += 1;
+            }
+        }
+        child.kill().and_then(|()| child.wait()).expect("killed");
+        writer.end();
+        if round % 2 == 1 {
+            fs::rename(&live, machine.join(format!("system@{round}.journal"))).expect("renamed");
+        }
+    }
+    let tasks = Tasks::new();
+    let running = loop {
+        match collector::run(config(folder.path()), None, &tasks).await {
+            Err(collector::CollectorError::Index(_)) => tokio::task::yield_now().await,
+            other => break other.expect("started"),
+        }
+    };
+    until_found(&running, "container:a", number).await;
+    let mut found = find(&running, "container:a");
+    let mut expected: Vec<String> = (0..number).map(|number| format!("line n{number}x")).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert!(found == expected, "{} of {number}", found.len());
+    tasks.shutdown(Duration::from_secs(30)).await;
+}
