@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
-use crate::notify;
+use crate::{notify, roles::own_log};
 
 /// How long a child may take until it does its work.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ impl Running {
         let mut command = own_binary()?;
         command.args(&spec.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let (variable, path) = listener.variable();
-        command.env(variable, path);
+        command.env(variable, path).env(own_log::VARIABLE, &spec.log);
         in_own_session(&mut command);
         if let Some(namespaces) = &spec.namespaces {
             namespaces.enter_on_exec(command.as_std_mut());

@@ -7,6 +7,7 @@ mod component_metrics;
 mod kernel_log;
 pub mod kubelet;
 mod logs;
+pub mod own_log;
 pub mod process;
 pub mod server;
 mod server_logs;

@@ -7,6 +7,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::{Guard, LogFormat, TelemetryConfig, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::own_log;
 use crate::{notify, settle};
 
 /// What is logged unless asked otherwise: crates that tell of each of their steps are held back.
@@ -50,6 +51,7 @@ where
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let tasks = Tasks::new();
+    own_log::keep(&tasks);
     let outcome = tokio::select! {
         started = Box::pin(start(tasks.clone())) => match started {
             Ok(()) => {
