@@ -20,6 +20,7 @@ pub mod follow;
 mod grid;
 pub mod grpc;
 pub mod index;
+mod inert;
 pub mod journal;
 pub mod loki;
 pub mod metric_names;

@@ -97,6 +97,7 @@ pub(super) fn router(doors: Doors) -> Router {
         .merge(elastic_routes())
         .route("/ready", get(|| async { "ready\n" }))
         .fallback(nothing_here)
+        .layer(axum::middleware::map_response(crate::inert::inert))
         .with_state(doors)
 }
 

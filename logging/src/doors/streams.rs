@@ -203,6 +203,35 @@ mod tests {
     }
 
     #[test]
+    fn two_collectors_have_streams_of_their_own_of_one_sender() {
+        // A sender that is moved from one to the other: both number its records from the begin.
+        let by = |collector| {
+            let mut group = group("job", "a");
+            group.origin = Origin { node: Some("edge".into()), ..Origin::default() };
+            Streams::default().place(Door::Loki, "shop", collector, &mut group, Instant::now()).info
+        };
+        assert_eq!((by("n1").node.as_str(), by("n2").node.as_str()), ("edge", "edge"));
+        assert_ne!(by("n1").uid, by("n2").uid);
+    }
+
+    #[test]
+    fn abuse_34_labels_that_are_long_are_not_written_into_each_line() {
+        let mut streams = Streams::default();
+        for number in 0..MAX_A_NAMESPACE {
+            place(&mut streams, &mut group("request", &number.to_string()));
+        }
+        for (length, is_written) in [(900, true), (1_024, false)] {
+            let mut group = group("request", &"x".repeat(length));
+            group.label("more", &"y".repeat(1_024));
+            assert!(place(&mut streams, &mut group).offender.is_some());
+            let body = String::from_utf8_lossy(&group.lines[0].body).into_owned();
+            assert!(body.starts_with("hello pod=loki container=loki node=n1"), "{body}");
+            assert_eq!(body.contains("more=yyy"), is_written, "{} bytes", body.len());
+            assert!(body.len() < MAX_LABELS + 100);
+        }
+    }
+
+    #[test]
     fn names_are_one_line() {
         let mut group = group("job", "a");
         group.origin = Origin { pod: Some("a\nb\u{1b}".into()), ..Origin::default() };

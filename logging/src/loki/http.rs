@@ -53,6 +53,7 @@ pub fn router(root: LogRoot) -> Router {
         .nest(&format!("{PREFIX}/loki/api/v1"), api)
         .route(&format!("{PREFIX}/ready"), get(|| async { "ready\n" }))
         .fallback(no_path)
+        .layer(axum::middleware::map_response(crate::inert::inert))
 }
 
 /// [`router`] in the shape that the API server mounts.

@@ -292,3 +292,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn abuse_26_a_wrong_query_sends_no_control_character_back() {
+    for query in ["a \x1b]52;c;AAAA\x07(", "\x1b[2J\r:", "level:\"\x1b]0;x\x07\"", "/[\x1b]8;;http:"] {
+        let error = parse(query).expect_err("wrong").to_string();
+        assert!(!error.chars().any(|c| c.is_control() && c != '\n'), "{error:?}");
+    }
+}

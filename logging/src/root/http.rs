@@ -17,8 +17,8 @@ use serde_json::json;
 use tiphys_api::auth::UserInfo;
 
 use super::{LogRoot, PREFIX, RootError};
-use crate::deletion::DeleteRequest;
 use crate::wire::{ContextRequest, FacetsRequest, HistogramRequest, SearchRequest, StatsRequest, TailLine};
+use crate::{deletion::DeleteRequest, inert::inert};
 
 /// A request is a query and some times; nobody needs more.
 const MAX_REQUEST: usize = 1 << 20;
@@ -33,6 +33,7 @@ pub(super) fn router(root: LogRoot) -> Router {
         .route("/context", post(context))
         .route("/tail", get(tail))
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .layer(axum::middleware::map_response(inert))
         .with_state(root);
     Router::new().nest(PREFIX, routes)
 }

@@ -2,10 +2,18 @@
 
 use std::{
     collections::HashSet,
+    ffi::CString,
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::{MetadataExt, symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, symlink},
+    },
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use proptest::prelude::*;
@@ -224,6 +232,51 @@ fn abuse_14_links_are_not_followed() {
     tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
     tailer.apply(&Change::In(Place::Container("..".into(), "..".into())), &mut node.asked);
     assert!(drain(&mut tailer).is_empty());
+}
+
+#[test]
+fn abuse_14_a_link_that_is_swapped_in_while_files_are_read_is_not_followed() {
+    let mut node = Node::new();
+    let outside = tempfile::tempdir().expect("a folder");
+    append(&outside.path().join("0.log"), line(1, 'F', "secret").as_bytes());
+    let (real, spare) = (node.dir(), node.dir().with_file_name("spare"));
+    symlink(outside.path(), &spare).expect("a link");
+    let ends = Arc::new(AtomicBool::new(false));
+    let swaps = {
+        let (ends, real, spare) = (ends.clone(), real.clone(), spare.clone());
+        std::thread::spawn(move || {
+            let at = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("a path");
+            let (real, spare) = (at(&real), at(&spare));
+            let mut swaps = 0u64;
+            while !ends.load(Ordering::Relaxed) {
+                // SAFETY: both paths end in zero.
+                let done = unsafe {
+                    nix::libc::syscall(
+                        nix::libc::SYS_renameat2,
+                        nix::libc::AT_FDCWD,
+                        real.as_ptr(),
+                        nix::libc::AT_FDCWD,
+                        spare.as_ptr(),
+                        nix::libc::RENAME_EXCHANGE,
+                    )
+                };
+                assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+                swaps += 1;
+            }
+            swaps
+        })
+    };
+    let mut tailer = node.tailer(vec![]);
+    let mut bodies = Vec::new();
+    for _ in 0..3_000 {
+        tailer.apply(&Change::In(Place::Pod(POD.into())), &mut node.asked);
+        tailer.apply(&Change::In(Place::Container(POD.into(), "app".into())), &mut node.asked);
+        tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+        bodies.extend(drain(&mut tailer));
+    }
+    ends.store(true, Ordering::Relaxed);
+    assert!(swaps.join().expect("it ended") > 100);
+    assert!(!bodies.iter().any(|body| body.contains("secret")), "{bodies:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
+use object_store::ObjectStoreExt;
 use tiphys_lifecycle::Tasks;
 
 use super::{
@@ -294,4 +295,44 @@ async fn an_order_of_another_server_is_carried_out_without_a_node() {
     let waiting = cluster.archive().inner.catalog.known().orders.clone();
     assert_eq!(waiting.iter().map(|order| order.waiting.len()).sum::<usize>(), 3, "{waiting:?}");
     tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+/// What a purge writes is named by no index until it is whole: a node's first list must not
+/// take it for what a crash left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_being_written_anew_is_not_swept_away() {
+    let tasks = Tasks::new();
+    let mut cluster = Cluster::new(&tasks);
+    let node = Node::start("one", &tasks).await;
+    cluster.live(&[&node]);
+    for body in ["kept", SECRET] {
+        node.say(if body == SECRET { "shop" } else { "ops" }, body);
+    }
+    node.commit();
+    cluster.pull().await;
+    cluster.reopen();
+    let archive = cluster.archive().clone();
+    let objects = archive.inner.catalog.nodes().below("one");
+    let before = objects.folders().await.expect("listed");
+
+    // While something unnamed is written, a sweep waits.
+    let writing = archive.inner.unnamed.lock().await;
+    let name = object_store::path::Path::from("c/nodes/one/unfinished/file");
+    cluster.objects.put(&name, b"half".to_vec().into()).await.expect("written");
+    let pull = cluster.try_pull();
+    let swept = tokio::time::timeout(Duration::from_millis(200), pull).await;
+    assert!(swept.is_err(), "the sweep didn't wait");
+    assert_eq!(objects.folders().await.expect("listed").len(), before.len() + 1);
+    // And so does a purge, with what it wants to write.
+    delete(&cluster, None).await;
+    let purge = purge_all(&archive);
+    let purged = tokio::time::timeout(Duration::from_millis(500), purge).await;
+    assert!(purged.is_err(), "the purge didn't wait");
+    assert_eq!(objects.folders().await.expect("listed").len(), before.len() + 1);
+    drop(writing);
+    cluster.pull().await;
+    purge_all(&archive).await.expect("purged");
+    assert!(!has_secret(&bodies_archived(&cluster).await));
+    assert!(!objects.folders().await.expect("listed").contains(&"unfinished".to_owned()));
+    tasks.shutdown(Duration::from_secs(20)).await;
 }
