@@ -31,7 +31,7 @@ impl Archive {
     /// Below which times records are gone.
     pub(super) fn floors(&self, known: &Known) -> Floors {
         let deletions: Vec<Deletion> = known.orders.iter().map(|order| order.deletion.clone()).collect();
-        Floors::new(&deletions, &self.keeps(known), |namespace| {
+        Floors::new(&deletions, &self.keeps(known), time::now(), |namespace| {
             let splits = known.nodes.values().flat_map(|index| &index.splits);
             splits.filter_map(|split| split.namespaces.get(namespace)).map(Weight::from).collect()
         })

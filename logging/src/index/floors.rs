@@ -55,10 +55,11 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// `weights` gives a namespace's blocks.
+    /// `weights` gives a namespace's blocks; times after `now` are not trusted.
     pub fn new(
         deletions: &[Deletion],
         keeps: &BTreeMap<String, Keep>,
+        now: i64,
         weights: impl Fn(&str) -> Vec<Weight>,
     ) -> Self {
         let mut floors = Self::default();
@@ -70,7 +71,7 @@ impl Floors {
                 let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
                 floors.ages.insert(namespace.clone(), age);
             }
-            if let Some(floor) = keep.bytes.and_then(|bytes| floor_of(weights(namespace), bytes)) {
+            if let Some(floor) = keep.bytes.and_then(|bytes| floor_of(weights(namespace), bytes, now)) {
                 floors.raise(namespace, floor);
             }
         }
@@ -94,14 +95,23 @@ impl Floors {
 }
 
 /// The floor that leaves so many bytes; `None` when all fits.
-fn floor_of(mut weights: Vec<Weight>, bytes: u64) -> Option<i64> {
-    weights.sort_unstable_by_key(|weight| Reverse(weight.max_time));
+///
+/// A time that is not yet may come from a clock that is wrong. A block with one counts by
+/// its first record, or a single line of the year 9999 would put the floor beyond all others;
+/// a block that has no other times has no place in the order and doesn't count.
+fn floor_of(weights: Vec<Weight>, bytes: u64, now: i64) -> Option<i64> {
+    let placed = |weight: &Weight| match weight.max_time <= now {
+        true => Some((weight.max_time, weight.bytes)),
+        false => (weight.min_time <= now).then_some((weight.min_time, weight.bytes)),
+    };
+    let mut placed: Vec<(i64, u64)> = weights.iter().filter_map(placed).collect();
+    placed.sort_unstable_by_key(|(time, _)| Reverse(*time));
     let mut total = 0u64;
-    let first_out = weights.iter().find(|weight| {
-        total = total.saturating_add(weight.bytes);
+    let first_out = placed.iter().find(|(_, weight)| {
+        total = total.saturating_add(*weight);
         total > bytes
     });
-    first_out.map(|weight| weight.max_time.saturating_add(1))
+    first_out.map(|(time, _)| time.saturating_add(1))
 }
 
 /// What to do with a split.
@@ -166,15 +176,30 @@ mod tests {
         let keep = Keep { age: Some(Duration::from_nanos(50)), bytes: Some(25) };
         let weights = |_: &str| vec![weight(0, 9, 10), weight(20, 29, 10), weight(10, 19, 10)];
         let keeps = [("b".to_owned(), keep)].into();
-        let floors = Floors::new(&[deletion(5), deletion(3)], &keeps, weights);
+        let floors = Floors::new(&[deletion(5), deletion(3)], &keeps, 100, weights);
         assert_eq!((floors.of("a", 100), floors.of("c", 100)), (5, i64::MIN));
         assert_eq!((floors.of("b", 100), floors.of("b", 55)), (50, 10), "by age, and by size");
     }
 
     #[test]
+    fn a_line_of_the_year_9999_takes_no_other_with_it() {
+        let check = |weights: &[Weight], expected: Option<i64>| {
+            assert_eq!(floor_of(weights.to_vec(), 25, 100), expected, "{weights:?}");
+        };
+        let (old, new) = (weight(10, 19, 20), weight(50, 59, 20));
+        check(&[old, new], Some(20));
+        // The newest block has a line of the far future, and is out by itself or not.
+        check(&[old, weight(60, i64::MAX, 20)], Some(20));
+        check(&[old, weight(60, i64::MAX, 30)], Some(61));
+        // One that has no other lines.
+        check(&[old, new, weight(101, i64::MAX, 30)], Some(20));
+        check(&[weight(i64::MAX, i64::MAX, 30)], None);
+    }
+
+    #[test]
     fn splits_are_written_again_when_it_is_worth_it_or_ordered() {
         let deletion = Deletion { namespace: "a".into(), before: 5, ordered: 0 };
-        let floors = Floors::new(std::slice::from_ref(&deletion), &BTreeMap::new(), |_| vec![]);
+        let floors = Floors::new(std::slice::from_ref(&deletion), &BTreeMap::new(), 100, |_| vec![]);
         let check = |blocks: &[(&str, Weight)], ordered: bool, expected| {
             let deletions = if ordered { std::slice::from_ref(&deletion) } else { &[] };
             assert_eq!(purge(blocks.iter().copied(), &floors, deletions, 100), expected, "{blocks:?}");

@@ -81,7 +81,7 @@ impl Store {
                 (keep != Keep::default()).then_some((name, keep))
             })
             .collect();
-        Floors::new(deletions, &keeps, |namespace| {
+        Floors::new(deletions, &keeps, crate::time::now(), |namespace| {
             let blocks = splits.iter().flat_map(|split| weights(split));
             blocks.filter(|(name, _)| *name == namespace).map(|(_, weight)| weight).collect()
         })

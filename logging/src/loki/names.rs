@@ -31,7 +31,7 @@ use super::{
 use crate::{
     query::number,
     root::stats,
-    search::LABELS,
+    search::{LABELS, OTHERS},
     time,
     wire::{FacetsAnswer, FacetsRequest, MAX_KEYS, NodeStatsRequest},
 };
@@ -64,6 +64,20 @@ async fn facets(
     Ok(ask.root.facets(ask.user, &request).await?)
 }
 
+/// What an answer's values are not: those that are told apart no more, and a word on it.
+fn cut(answer: &FacetsAnswer, field: &str) -> Option<String> {
+    let values = answer.facets.get(field)?;
+    let others = values.iter().any(|value| value.value == OTHERS);
+    (others || values.len() >= MAX_VALUES).then(|| {
+        format!("an answer has at most {MAX_VALUES} of these, and there may be more: narrow the selector or the range")
+    })
+}
+
+/// What is missing from an answer, also of the values of a field.
+fn warnings(answer: &FacetsAnswer, field: &str) -> Vec<String> {
+    missing(&answer.partial).into_iter().chain(cut(answer, field)).collect()
+}
+
 /// Label sets of streams, without the labels that their records have.
 async fn label_sets(
     ask: Ask<'_>,
@@ -82,21 +96,21 @@ pub async fn labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Respo
     if !sets.is_empty() {
         names.extend(["stream", "level"]);
     }
-    Ok(success(json!(names), &missing(&answer.partial)))
+    Ok(success(json!(names), &warnings(&answer, LABELS)))
 }
 
 pub async fn values(ask: Ask<'_>, params: &Params, range: Range, name: &str) -> Result<Response, LokiError> {
     let field = translate::field(name);
     let answer = facets(ask, pushed(params.get("query"))?, range, vec![field.clone()]).await?;
-    let values: BTreeSet<&str> =
-        answer.facets.get(&field).into_iter().flatten().map(|value| value.value.as_str()).collect();
-    Ok(success(json!(values), &missing(&answer.partial)))
+    let values = answer.facets.get(&field).into_iter().flatten().map(|value| value.value.as_str());
+    let values: BTreeSet<&str> = values.filter(|value| *value != OTHERS).collect();
+    Ok(success(json!(values), &warnings(&answer, &field)))
 }
 
 pub async fn series(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
     let selectors: Vec<&str> = ["match[]", "match"].into_iter().flat_map(|name| params.all(name)).collect();
     let mut all = BTreeSet::new();
-    let mut partial = Vec::new();
+    let mut said = Vec::new();
     let queries = match selectors.as_slice() {
         [] => vec![String::new()],
         some => some.iter().map(|text| pushed(Some(text))).collect::<Result<_, _>>()?,
@@ -104,20 +118,26 @@ pub async fn series(ask: Ask<'_>, params: &Params, range: Range) -> Result<Respo
     for query in queries {
         let (sets, answer) = label_sets(ask, query, range).await?;
         all.extend(sets);
-        partial.extend(answer.partial);
+        said.extend(warnings(&answer, LABELS));
     }
-    Ok(success(json!(all), &missing(&partial)))
+    said.sort_unstable();
+    said.dedup();
+    Ok(success(json!(all), &said))
 }
 
 /// How much a query would look at; bytes are estimated from whole blocks.
 pub async fn index_stats(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
     let (sets, answer) = label_sets(ask, pushed(Some(params.query()?))?, range).await?;
-    let stats = json!({
+    let mut stats = json!({
         "streams": sets.len(),
         "chunks": answer.blocks,
         "bytes": answer.bytes,
         "entries": answer.count,
     });
+    let said = warnings(&answer, LABELS);
+    if !said.is_empty() {
+        stats["warnings"] = json!(said);
+    }
     Ok(Json(stats).into_response())
 }
 
@@ -182,7 +202,13 @@ pub async fn patterns(ask: Ask<'_>, params: &Params, range: Range) -> Result<Res
         json!({ "pattern": group.into_iter().next().flatten(), "samples": samples })
     };
     let patterns: Vec<Value> = patterns.into_iter().map(one).collect();
-    Ok(success(json!(patterns), &missing(&gathered.partial)))
+    let mut said = missing(&gathered.partial);
+    if !gathered.other.is_empty() {
+        said.push(
+            "there are more patterns than are told apart, some are missing: narrow the selector".into(),
+        );
+    }
+    Ok(success(json!(patterns), &said))
 }
 
 /// A field that some lines have.
@@ -199,7 +225,7 @@ pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Res
     let parsers =
         [("json", Pipeline::new(&[Stage::Json(Vec::new())])?), ("logfmt", Pipeline::new(&[logfmt])?)];
     let mut fields: BTreeMap<String, Seen> = BTreeMap::new();
-    let mut looked = 0;
+    let (mut looked, mut more) = (0, false);
     let walked = ask.each_line(&query, range.start..range.end, false, Some(SAMPLE), |_, line| {
         for (parser, pipeline) in &parsers {
             let mut parsed = Line { text: line.text.clone(), labels: Labels::new(), value: None };
@@ -208,11 +234,13 @@ pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Res
                 continue;
             }
             for (name, value) in parsed.labels {
-                if fields.len() < MAX_VALUES || fields.contains_key(&name) {
-                    let seen = fields.entry(name).or_default();
-                    seen.parsers.insert(*parser);
-                    seen.values.insert(value);
+                if fields.len() >= MAX_VALUES && !fields.contains_key(&name) {
+                    more = true;
+                    continue;
                 }
+                let seen = fields.entry(name).or_default();
+                seen.parsers.insert(*parser);
+                seen.values.insert(value);
             }
             // A JSON line is no logfmt.
             break;
@@ -220,7 +248,10 @@ pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Res
         looked += 1;
         if looked >= SAMPLE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let warnings = walked.await?.warnings;
+    let mut warnings = walked.await?.warnings;
+    if more {
+        warnings.push(format!("these lines have more than {MAX_VALUES} fields, some are missing"));
+    }
     let one = |(name, seen): (&String, &Seen)| {
         json!({
             "label": name,
@@ -248,7 +279,7 @@ fn kind(values: &BTreeSet<String>) -> &'static str {
 }
 
 pub async fn detected_labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
-    let (sets, _) = label_sets(ask, pushed(params.get("query"))?, range).await?;
+    let (sets, answer) = label_sets(ask, pushed(params.get("query"))?, range).await?;
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in sets.iter().flatten() {
         values.entry(name).or_default().insert(value);
@@ -259,5 +290,26 @@ pub async fn detected_labels(ask: Ask<'_>, params: &Params, range: Range) -> Res
     labels.sort_unstable();
     let labels: Vec<Value> =
         labels.into_iter().map(|(_, name, count)| json!({ "label": name, "cardinality": count })).collect();
-    Ok(Json(json!({ "detectedLabels": labels })).into_response())
+    let warnings = warnings(&answer, LABELS);
+    Ok(Json(json!({ "detectedLabels": labels, "warnings": warnings })).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::FacetValue;
+
+    #[test]
+    fn what_is_cut_is_told_and_others_are_no_value() {
+        let answer = |values: Vec<String>| {
+            let value = |value| FacetValue { value, count: 1, ..FacetValue::default() };
+            let values = values.into_iter().map(value).collect();
+            FacetsAnswer { facets: [("pod".to_owned(), values)].into(), ..FacetsAnswer::default() }
+        };
+        let many = |count: usize| (0..count).map(|at| at.to_string()).collect::<Vec<_>>();
+        assert_eq!(warnings(&answer(many(999)), "pod"), Vec::<String>::new());
+        assert_eq!(warnings(&answer(many(1000)), "none"), Vec::<String>::new());
+        assert!(warnings(&answer(many(1000)), "pod")[0].contains("at most 1000"));
+        assert!(warnings(&answer(vec![OTHERS.to_owned()]), "pod")[0].contains("narrow"));
+    }
 }

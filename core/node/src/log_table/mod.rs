@@ -12,6 +12,7 @@
 //! namespaces where the user may `get pods/log`. A node that doesn't answer is a
 //! note of the answer.
 
+mod bodies;
 mod bounds;
 mod columns;
 mod counting;

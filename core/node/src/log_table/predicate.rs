@@ -17,6 +17,7 @@ use tiphys_logging::{
 };
 
 use super::{
+    bodies,
     bounds::{self, Bounds},
     matching,
 };
@@ -117,7 +118,7 @@ fn translate(expr: &Expr, negated: bool, exact: bool) -> Option<Query> {
             let query = matching::of_column_body(&function.args)?;
             Some(if negated { not(query) } else { query })
         }
-        _ => compared(expr, negated),
+        _ => compared(expr, negated).or_else(|| bodies::narrowed(expr).filter(|_| !exact && !negated)),
     }
 }
 
@@ -285,7 +286,7 @@ fn ordered(op: Operator, order: std::cmp::Ordering) -> bool {
     }
 }
 
-fn literal(expr: &Expr) -> Option<ScalarValue> {
+pub(super) fn literal(expr: &Expr) -> Option<ScalarValue> {
     match expr {
         // A comparison with NULL is never true nor false; the engine knows.
         Expr::Literal(value, _) if !value.is_null() => Some(value.clone()),
@@ -293,7 +294,7 @@ fn literal(expr: &Expr) -> Option<ScalarValue> {
     }
 }
 
-fn string(value: &ScalarValue) -> Option<&str> {
+pub(super) fn string(value: &ScalarValue) -> Option<&str> {
     value.try_as_str().flatten()
 }
 
@@ -323,7 +324,7 @@ fn like(pattern: &str) -> Option<String> {
 }
 
 /// The text as a regular expression that finds it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_ascii_punctuation() && !matches!(character, '-' | '_' | '/') {
@@ -363,7 +364,7 @@ fn not(query: Query) -> Query {
     }
 }
 
-fn and(parts: Vec<Query>) -> Query {
+pub(super) fn and(parts: Vec<Query>) -> Query {
     if parts.contains(&nothing()) {
         return nothing();
     }

@@ -20,16 +20,35 @@ pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Opt
         return Ok(None);
     }
     let is_one_of_several = !options.store.etcd_servers.is_empty();
-    let node = if is_one_of_several { format!("server-{}", hostname()?) } else { "server".to_owned() };
     let folder = options.data_dir.join("logs");
+    let host = if is_one_of_several { Some(hostname()?) } else { None };
+    let Own { node, index } = own(&folder, host.as_deref());
     let token = format!("{:032x}", rand::random::<u128>());
     let mut config = collector::Config::new(&node, ([127, 0, 0, 1], 0).into(), &token);
     config.pods_dir = folder.join("pods");
-    config.data_dir = folder.join("index");
+    config.data_dir = index;
     config.system_logs = system_logs;
     let running =
         collector::run(config, None, tasks).await.context("the server's own logs can't be collected")?;
     Ok(Some(Collector { node, address: Some(running.address), token }))
+}
+
+/// What the server is called among the nodes, and where its index is.
+#[derive(Debug, PartialEq, Eq)]
+struct Own {
+    node: String,
+    index: PathBuf,
+}
+
+/// No Node can have a name with `_`, so that none has the server's. An index that was begun
+/// under the name without it keeps that: what is archived of it goes by the name.
+fn own(folder: &Path, host: Option<&str>) -> Own {
+    let name = host.map_or_else(|| "server".to_owned(), |host| format!("server-{host}"));
+    let former = folder.join("index");
+    match former.exists() {
+        true => Own { node: name, index: former },
+        false => Own { node: format!("_{name}"), index: folder.join("own") },
+    }
 }
 
 fn files(options: &ServerOptions) -> Vec<SystemLog> {
@@ -59,6 +78,18 @@ fn hostname() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_node_has_the_servers_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fresh = |host| own(folder.path(), host);
+        let at = folder.path().join("own");
+        assert_eq!(fresh(None), Own { node: "_server".into(), index: at.clone() });
+        assert_eq!(fresh(Some("a")), Own { node: "_server-a".into(), index: at });
+        let former = folder.path().join("index");
+        std::fs::create_dir(&former).expect("made");
+        assert_eq!(fresh(None), Own { node: "server".into(), index: former });
+    }
 
     #[test]
     fn only_files_are_logs() {

@@ -16,7 +16,7 @@ use super::{
     *,
 };
 
-const LEAVES: [&str; 50] = [
+const LEAVES: [&str; 57] = [
     "namespace = 'shop'",
     "namespace <> 'ops'",
     "namespace in ('shop', 'bank')",
@@ -59,6 +59,13 @@ const LEAVES: [&str; 50] = [
     "match(body, '')",
     "match(body || ' error', 'error')",
     "body like '%reset%'",
+    "body like '%31merror%'",
+    "body like '%error_in colours'",
+    "body ilike '%RESET%'",
+    "body not like '%e%'",
+    "body = 'INFO started'",
+    "body like 'GET%200'",
+    "body ~ 'id_7'",
     "length(body) > 12",
     "labels['app'] = 'other'",
     "time >= timestamp '2026-01-31T12:00:20.000001Z'",
