@@ -69,6 +69,7 @@ pub struct Metrics {
     pub split_bytes: Gauge,
     pub splits: Gauge,
     pub broken_splits: Gauge,
+    pub dropped_unarchived: Gauge,
     pub followers: Gauge,
 }
 
@@ -173,6 +174,10 @@ impl Metrics {
             split_bytes: gauge("tiphys_logs_stored_bytes", "Bytes of all splits on disk"),
             splits: gauge("tiphys_logs_splits", "Splits"),
             broken_splits: gauge("tiphys_logs_broken_splits", "Splits that were damaged and set aside"),
+            dropped_unarchived: gauge(
+                "tiphys_logs_dropped_unarchived_records",
+                "Records deleted for want of disk that the archive doesn't have, since the start",
+            ),
             followers: gauge("tiphys_logs_followers", "Live tails"),
             component,
         }

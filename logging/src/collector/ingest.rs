@@ -31,6 +31,8 @@ const TURNS: usize = 8;
 const VANISHED: Duration = Duration::from_secs(1);
 /// The pace at which records are let go that were held back for the rest of a trace.
 const HELD: Duration = Duration::from_millis(75);
+/// Between upkeeps, unless another pace is given.
+const UPKEEP: Duration = Duration::from_secs(600);
 /// After a commit that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,9 @@ pub struct Ingest {
     held: Option<Instant>,
     commit: Option<Commit>,
     upkeep: Option<JoinHandle<()>>,
+    /// Also a node that nothing is written on keeps no record beyond its time.
+    upkeep_each: Duration,
+    upkeep_due: Instant,
     /// There was a commit while it ran.
     upkeep_again: bool,
     stalled: bool,
@@ -86,6 +91,8 @@ impl Ingest {
             held: None,
             commit: None,
             upkeep: None,
+            upkeep_each: UPKEEP,
+            upkeep_due: Instant::now() + UPKEEP,
             upkeep_again: false,
             stalled: false,
         }
@@ -94,6 +101,11 @@ impl Ingest {
     /// Reads these journals too.
     pub fn with_journal(self, journal: Journal) -> Self {
         Self { journal, ..self }
+    }
+
+    /// Looks at this pace at what is to be deleted.
+    pub fn with_upkeep_each(self, pace: Duration) -> Self {
+        Self { upkeep_each: pace, upkeep_due: Instant::now() + pace, ..self }
     }
 
     /// Works until the token is cancelled, then commits what is in memory.
@@ -120,6 +132,7 @@ impl Ingest {
                 () = ended(&mut self.upkeep) => if std::mem::take(&mut self.upkeep_again) {
                     self.start_upkeep();
                 },
+                () = at(Some(self.upkeep_due)) => self.start_upkeep(),
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
                 Some(pod) = self.released.1.recv() => self.tailer.release(&pod),
@@ -291,6 +304,7 @@ impl Ingest {
 
     /// Merges and expires on a blocking thread, one at a time.
     fn start_upkeep(&mut self) {
+        self.upkeep_due = Instant::now() + self.upkeep_each;
         if self.upkeep.is_some() {
             self.upkeep_again = true;
             return;

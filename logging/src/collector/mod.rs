@@ -55,6 +55,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where others send records; nowhere unless set.
     pub doors: DoorConfig,
+    /// Between looks at what is to be deleted, also when nothing is written.
+    pub upkeep_each: Duration,
     /// How long a record may be in memory only. Until then the log file is what holds it.
     pub commit_after: Duration,
 }
@@ -72,6 +74,7 @@ impl Config {
             token: token.into(),
             retention: Retention::default(),
             doors: DoorConfig::default(),
+            upkeep_each: Duration::from_secs(600),
             commit_after: Duration::from_secs(60),
         }
     }
@@ -163,7 +166,7 @@ pub async fn run_with(
         config.commit_after,
     );
     let journal = Journal::new(config.journal, &config.node_name, &config.system_logs, store.journal());
-    let ingest = ingest.with_journal(journal);
+    let ingest = ingest.with_journal(journal).with_upkeep_each(config.upkeep_each);
     tasks.spawn_draining("log ingest", OnError::Stop, |token| ingest.run(watcher, token));
     tasks.spawn_draining("log intake", OnError::Stop, |token| intake.run(token));
     let doors = match gate {

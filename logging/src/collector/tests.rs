@@ -192,6 +192,25 @@ async fn a_trace_whose_pod_is_gone_or_silent_is_found() {
     tasks.shutdown(Duration::from_secs(20)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_nothing_is_written_on_keeps_nothing_beyond_its_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let mut config = config(folder.path(), "n1");
+    config.retention.age = Duration::from_secs(2);
+    config.upkeep_each = Duration::from_millis(100);
+    let running = run(config, None, &tasks).await.expect("started");
+    write(&log_file(folder.path(), "shop_web-1"), &line(1, "hello"));
+    until_found(&running, "hello", 1).await;
+    let gone = async {
+        while !find(&running.store, "hello").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it goes without another commit");
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
 /// Not a test of its own: the process that `kill_9_loses_and_doubles_nothing` kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_process() {

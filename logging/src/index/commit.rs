@@ -61,6 +61,7 @@ impl Store {
         next.streams.clone_from(&pending.checkpoints);
         next.wal = pending.wal;
         next.journal.clone_from(&pending.journal);
+        next.archive_asked = self.archived.lock().asked;
         let (floors, now) = (self.floors(), time::now());
         let blocks = pending.blocks.iter().map(|block| self.still_counts(block, &floors, now));
         let blocks: Vec<_> = blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?;

@@ -39,6 +39,9 @@ pub struct Manifest {
     /// Of the journal of systemd.
     #[serde(default)]
     pub journal: JournalCheckpoint,
+    /// When the archive asked last for what is here; 0 if it never did.
+    #[serde(default)]
+    pub archive_asked: i64,
     /// Tells this index from another that the node had before, or has after a loss: split
     /// numbers begin anew there.
     #[serde(default)]

@@ -16,6 +16,7 @@ use super::{
     Floors, IndexError, Split, Store,
     manifest::{SplitEntry, joined},
     pack::{self, Fill, Source, Step, pack},
+    retention::Expired,
 };
 use crate::{
     block::{self, OpenBlock, SealedBlock},
@@ -82,10 +83,23 @@ impl Store {
     pub fn expire(&self) -> Result<(), IndexError> {
         let expired = {
             let mut manifest = self.manifest.lock();
-            let expired = self.retention.expired(&manifest.splits, time::now());
+            let now = time::now();
+            let mut archived = self.archived.lock();
+            let Expired { splits: expired, unarchived } =
+                self.retention.expired(&manifest.splits, now, archived.has(now));
             if expired.is_empty() {
                 return Ok(());
             }
+            if unarchived > 0 {
+                archived.dropped += unarchived;
+                let limit = self.retention.hard_limit();
+                tracing::error!(
+                    records = unarchived,
+                    limit,
+                    "logs that the archive doesn't have are deleted, because they fill the disk: see why it doesn't take them"
+                );
+            }
+            drop(archived);
             let mut next = manifest.clone();
             next.splits.retain(|split| !expired.contains(&split.id));
             self.turn(&mut manifest, next, |state| {

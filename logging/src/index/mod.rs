@@ -17,6 +17,7 @@
 //! Bounds: open blocks [`MAX_OPEN_BYTES`], sealed blocks [`MAX_SEALED_BYTES`] of
 //! raw text; [`Store::is_full`] asks the caller to stop reading.
 
+mod archived;
 mod commit;
 mod floors;
 mod manifest;

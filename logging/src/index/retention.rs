@@ -1,6 +1,6 @@
 //! How long records are kept. Pure.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::manifest::SplitEntry;
 
@@ -20,21 +20,40 @@ impl Default for Retention {
     }
 }
 
+/// What is to be deleted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub splits: Vec<u64>,
+    /// Records of them that the archive doesn't have.
+    pub unarchived: u64,
+}
+
 impl Retention {
-    /// The splits to delete: those too old, then the oldest until the rest fits.
-    pub fn expired(&self, splits: &[SplitEntry], now: i64) -> Vec<u64> {
+    /// Bytes beyond which nothing waits for the archive.
+    pub fn hard_limit(&self) -> u64 {
+        self.bytes.saturating_mul(2)
+    }
+
+    /// The splits to delete: those too old, then the oldest until the rest fits. Where there is an
+    /// archive, one that it doesn't have stays, up to the hard limit.
+    pub fn expired(&self, splits: &[SplitEntry], now: i64, archive: Option<&HashSet<u64>>) -> Expired {
         let age = i64::try_from(self.age.as_nanos()).unwrap_or(i64::MAX);
         let oldest_kept = now.saturating_sub(age);
         let mut by_age: Vec<&SplitEntry> = splits.iter().collect();
         by_age.sort_by_key(|split| (split.created, split.id));
         let mut total: u64 = splits.iter().map(|split| split.disk_bytes).sum();
-        let mut expired = Vec::new();
+        let mut expired = Expired::default();
         for split in by_age {
             if split.created >= oldest_kept && total <= self.bytes {
                 break;
             }
+            let is_missing = archive.is_some_and(|has| !has.contains(&split.id));
+            if is_missing && total <= self.hard_limit() {
+                continue;
+            }
             total -= split.disk_bytes;
-            expired.push(split.id);
+            expired.splits.push(split.id);
+            expired.unarchived += if is_missing { split.records } else { 0 };
         }
         expired
     }
@@ -44,17 +63,46 @@ impl Retention {
 mod tests {
     use super::*;
 
+    fn splits() -> [SplitEntry; 3] {
+        let split = |id, created, disk_bytes| SplitEntry {
+            id,
+            created,
+            disk_bytes,
+            records: id * 100,
+            ..SplitEntry::default()
+        };
+        [split(3, 100, 10), split(1, 50, 10), split(2, 90, 10)]
+    }
+
     #[test]
     fn the_old_and_then_the_oldest_go() {
-        let split = |id, created, disk_bytes| SplitEntry { id, created, disk_bytes, ..SplitEntry::default() };
-        let splits = [split(3, 100, 10), split(1, 50, 10), split(2, 90, 10)];
         let check = |age, bytes, expected: &[u64]| {
             let retention = Retention { age: Duration::from_nanos(age), bytes };
-            assert_eq!(retention.expired(&splits, 100), expected, "age {age} bytes {bytes}");
+            assert_eq!(retention.expired(&splits(), 100, None).splits, expected, "age {age} bytes {bytes}");
         };
         check(1000, 1000, &[]);
         check(20, 1000, &[1]);
         check(1000, 15, &[1, 2]);
         check(1000, 0, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn what_the_archive_lacks_waits_as_long_as_the_disk_lasts() {
+        let check = |age, bytes, has: &[u64], expected: &[u64], unarchived| {
+            let retention = Retention { age: Duration::from_nanos(age), bytes };
+            let expected = Expired { splits: expected.to_vec(), unarchived };
+            let has = has.iter().copied().collect();
+            let found = retention.expired(&splits(), 100, Some(&has));
+            assert_eq!(found, expected, "age {age} bytes {bytes} has {has:?}");
+        };
+        check(20, 1000, &[], &[], 0);
+        check(20, 1000, &[1], &[1], 0);
+        check(1000, 15, &[2], &[2], 0);
+        check(1000, 15, &[1, 2, 3], &[1, 2], 0);
+        check(1000, 15, &[], &[], 0);
+        // Thirty bytes are more than twice ten.
+        check(1000, 10, &[], &[1], 100);
+        check(1000, 10, &[2, 3], &[1, 2], 100);
+        check(1000, 0, &[3], &[1, 2, 3], 300);
     }
 }

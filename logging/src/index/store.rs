@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     Floors, IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES,
     Split,
+    archived::Archived,
     manifest::{Manifest, SplitEntry},
     pack, resume,
 };
@@ -36,6 +37,7 @@ pub struct Store {
     /// Held while splits are added or taken away.
     pub(super) manifest: Mutex<Manifest>,
     pub(super) retention: Retention,
+    pub(super) archived: Mutex<Archived>,
     pods: PodTable,
     namespaces: NamespaceTable,
     /// Counts what happens to splits.
@@ -92,6 +94,7 @@ impl Store {
         let store = Self {
             directory: directory.to_owned(),
             state: RwLock::new(State { wal, journal, holds, store: name, ..State::default() }),
+            archived: Mutex::new(Archived::new(manifest.archive_asked)),
             manifest: Mutex::new(manifest),
             retention,
             pods: PodTable::open(directory)?,
@@ -117,6 +120,7 @@ impl Store {
             state: RwLock::new(state),
             manifest: Mutex::default(),
             retention: Retention::default(),
+            archived: Mutex::default(),
             pods: PodTable::in_memory(),
             namespaces: NamespaceTable::in_memory(),
             changed: watch::Sender::new(0),

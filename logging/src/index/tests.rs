@@ -155,6 +155,38 @@ fn retention_deletes_the_oldest() {
 }
 
 #[test]
+fn retention_waits_for_an_archive_that_asked_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |bytes| {
+        let retention = Retention { age: Duration::from_secs(3600), bytes };
+        Store::open(folder.path(), retention).expect("a store").0
+    };
+    let first = open(u64::MAX);
+    first.append(batch("web", 0, 100)).expect("appended");
+    first.archive_asks(None);
+    commit(&first);
+    let bytes = first.sizes().1;
+    drop(first);
+
+    let store = open(bytes - 1);
+    store.expire().expect("looked");
+    assert_eq!(count(&store, "*"), 100, "it was never told of it");
+    let list = store.listing().expect("listed");
+    store.archive_told(list.version, list.splits.iter().map(|split| split.id).collect());
+    store.archive_asks(Some(list.version));
+    store.expire().expect("expired");
+    assert_eq!((count(&store, "*"), store.dropped_unarchived()), (0, 0));
+
+    // It doesn't take the next one, and the disk doesn't last.
+    store.append(batch("web", 100, 200)).expect("appended");
+    commit(&store);
+    drop(store);
+    let store = open(10);
+    store.expire().expect("expired");
+    assert_eq!((count(&store, "*"), store.dropped_unarchived()), (0, 100));
+}
+
+#[test]
 fn labels_outlive_the_pod() {
     let folder = tempfile::tempdir().expect("a folder");
     let labels = Arc::new([("app".to_string(), "shop".to_string())].into());

@@ -261,6 +261,7 @@ async fn metrics(State(service): State<Service>) -> Response {
     service.metrics.split_bytes.set(gauge(bytes));
     service.metrics.splits.set(gauge(splits));
     service.metrics.broken_splits.set(gauge(service.store.broken().len() as u64));
+    service.metrics.dropped_unarchived.set(gauge(service.store.dropped_unarchived()));
     service.metrics.followers.set(gauge(service.hub.followers() as u64));
     let head = [(header::CONTENT_TYPE, tiphys_telemetry::Component::CONTENT_TYPE)];
     (head, service.metrics.component.render()).into_response()

@@ -41,6 +41,7 @@ async fn list(
     State(service): State<Service>,
     Query(After { after }): Query<After>,
 ) -> Result<Response, Refusal> {
+    service.store.archive_asks(after);
     let mut changes = service.store.changes();
     if after == Some(*changes.borrow_and_update()) {
         // The store lives as long as this does; a time-out is an answer like another.
@@ -48,6 +49,7 @@ async fn list(
     }
     let store = service.store.clone();
     let listing = blocking(move || store.listing()).await?;
+    service.store.archive_told(listing.version, listing.splits.iter().map(|split| split.id).collect());
     Ok(Json(listing).into_response())
 }
 
