@@ -21,10 +21,12 @@ use crate::{
     journal::Journal,
     metric_names::Metrics,
     search::TailHub,
-    tail::{Batch, Change, StreamCheckpoint, Tailer, Turn, Watcher},
+    tail::{Batch, Change, Owner, SYSTEM_NAMESPACE, StreamCheckpoint, Tailer, Turn, Watcher},
     wal::Mark,
 };
 
+/// What stands for the journals where others have a Pod's directory, which has a `_`.
+const JOURNAL: &str = "journal";
 /// Turns of the tailer between looks at other events.
 const TURNS: usize = 8;
 /// A deleted file's records are durable after this.
@@ -43,6 +45,8 @@ pub struct Ingest {
     metrics: Metrics,
     tailer: Tailer,
     journal: Journal,
+    /// It isn't known what is to become of its lines.
+    journal_waits: bool,
     policies: Policies,
     /// Says of which Pods it is known what is to become of their lines; without it all are read.
     known: Option<Known>,
@@ -82,6 +86,7 @@ impl Ingest {
             metrics,
             tailer,
             journal: Journal::default(),
+            journal_waits: known.is_some(),
             policies,
             known,
             released: mpsc::unbounded_channel(),
@@ -111,11 +116,16 @@ impl Ingest {
     /// Works until the token is cancelled, then commits what is in memory.
     pub async fn run(mut self, mut watcher: Watcher, token: CancellationToken) -> Result<(), IndexError> {
         self.look(&Change::Everything, &mut watcher);
+        if let Some(known) = &self.known {
+            let owner = Owner { namespace: SYSTEM_NAMESPACE.to_owned(), pod: None };
+            known.ask(JOURNAL.to_owned(), owner, self.released.0.clone());
+        }
         // A crash may have come between a commit and its acknowledgements.
         self.due = Some(Instant::now() + VANISHED);
         loop {
             let may_take = !self.is_stalled();
-            let may_read = (self.tailer.has_more() || self.journal.has_more()) && may_take;
+            let journal_has_more = self.journal.has_more() && !self.journal_waits;
+            let may_read = (self.tailer.has_more() || journal_has_more) && may_take;
             let due = self.due.filter(|_| self.commit.is_none());
             tokio::select! {
                 () = token.cancelled() => break,
@@ -135,7 +145,10 @@ impl Ingest {
                 () = at(Some(self.upkeep_due)) => self.start_upkeep(),
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
-                Some(pod) = self.released.1.recv() => self.tailer.release(&pod),
+                Some(pod) = self.released.1.recv() => match pod.as_str() {
+                    JOURNAL => self.journal_waits = false,
+                    pod => self.tailer.release(pod),
+                },
                 () = std::future::ready(()), if may_read => {}
             }
             self.read()?;
@@ -168,7 +181,7 @@ impl Ingest {
                 Turn::Idle => break,
             }
         }
-        if !self.is_stalled() {
+        if !self.is_stalled() && !self.journal_waits {
             self.journal.turn().into_iter().try_for_each(|batch| self.append(batch))?;
         }
         self.ask();

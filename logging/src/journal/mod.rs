@@ -18,4 +18,4 @@ mod files;
 pub use files::{Journal, JournalCheckpoint};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

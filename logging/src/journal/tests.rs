@@ -31,7 +31,7 @@ impl Watch for Unwatched {
 }
 
 /// An entry in the form that the writer reads.
-fn entry(number: usize, unit: &str, message: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(number: usize, unit: &str, message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let time = 1_700_000_000_000_000 + number;
     let head = format!(
@@ -79,7 +79,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(path: &Path, compact: &str, entries: impl IntoIterator<Item = Vec<u8>>) {
+pub(crate) fn write(path: &Path, compact: &str, entries: impl IntoIterator<Item = Vec<u8>>) {
     let mut writer = Writer::new(path, compact);
     entries.into_iter().for_each(|entry| writer.write(&entry));
     writer.end();

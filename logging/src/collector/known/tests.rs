@@ -151,7 +151,8 @@ async fn while_the_api_server_is_away_lines_wait_in_their_files_and_none_is_lost
     .await;
     fs::remove_file(&rotated).expect("deleted");
     write(&path, "pin=3");
-    until("it asked", || has_metric(&running, "tiphys_logs_waiting_questions 1")).await;
+    // One question is that of the node's own logs.
+    until("it asked", || has_metric(&running, "tiphys_logs_waiting_questions 2")).await;
     assert!(bodies(&running, "*").is_empty());
     let acked = xattr::get(&path, crate::tail::ACKED).expect("read");
     assert!(acked.is_none_or(|acked| acked == b"0"), "the kubelet may delete what wasn't read");
@@ -164,6 +165,31 @@ async fn while_the_api_server_is_away_lines_wait_in_their_files_and_none_is_lost
     assert_eq!(bodies(&running, "*"), ["[redacted]"; 3]);
     until("nothing waits", || has_metric(&running, "tiphys_logs_waiting_pods 0")).await;
     assert!(has_metric(&running, "tiphys_logs_waiting_lost_bytes_total 0"));
+    tasks.shutdown(Duration::from_secs(30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_own_logs_wait_for_the_word_of_their_namespace_too() {
+    let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+    let api = Shared::new(Mutex::new(Api { is_away: true, ..Api::default() }));
+    let machine = folder.path().join("journal/0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(&machine).expect("a folder");
+    let entry = crate::journal::tests::entry(1, "sshd", b"pin=1 of a unit");
+    crate::journal::tests::write(&machine.join("system.journal"), "1", [entry]);
+    let log = folder.path().join("part.log");
+    fs::write(&log, "2026-01-31T12:00:00Z INFO pin=2 of a part\n").expect("written");
+    let mut config = crate::doors::tests::config(folder.path());
+    config.journal = vec![folder.path().join("journal")];
+    config.system_logs = vec![crate::tail::SystemLog { name: "part".into(), path: log }];
+    let running =
+        run_with(config, Some(client(&api)), Some(Arc::new(ByToken)), &tasks).await.expect("started");
+    until("both ask", || has_metric(&running, "tiphys_logs_waiting_questions 2")).await;
+    assert!(bodies(&running, "*").is_empty());
+    *api.lock() =
+        Api { is_away: false, pods: Vec::new(), namespaces: vec![namespace("kube-system", Some("/pin=./"))] };
+    until("they are read", || bodies(&running, "*").len() == 2).await;
+    let expected = ["2026-01-31T12:00:00Z INFO [redacted] of a part", "[redacted] of a unit"];
+    assert_eq!(bodies(&running, "*"), expected);
     tasks.shutdown(Duration::from_secs(30)).await;
 }
 
