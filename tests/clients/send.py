@@ -8,6 +8,7 @@ authority: then all of them speak TLS. The last line is `done`.
 
 import logging
 import logging.handlers
+import os
 import socket
 import ssl
 import sys
@@ -44,6 +45,8 @@ def over_http():
     session = requests.Session()
     if CA:
         session.mount("https://", ByName())
+        # The exporter leaves the authority to a session that it is given.
+        os.environ["REQUESTS_CA_BUNDLE"] = CA
     return HttpExporter(
         endpoint=f"{URL}/v1/logs",
         headers=AUTHORIZATION,
