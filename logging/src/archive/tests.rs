@@ -139,6 +139,10 @@ async fn abuse_09_and_14_a_split_gives_its_own_files_and_no_others() {
     let words = one.splits().join("0/words");
     std::os::unix::fs::symlink(outside.path().join("secret"), words.join("linked")).expect("a link");
     std::os::unix::fs::symlink(outside.path(), one.splits().join("7")).expect("a link");
+    // Beside a split's files, but none of them.
+    for name in ["0/note", "0/words/..note"] {
+        std::fs::write(one.splits().join(name), "hunter2").expect("written");
+    }
     for path in [
         "0/..%2f..%2fMANIFEST",
         "0/words/..%2f..%2f..%2fMANIFEST",
@@ -149,6 +153,8 @@ async fn abuse_09_and_14_a_split_gives_its_own_files_and_no_others() {
         "0/%2fetc%2fpasswd",
         "0/../../MANIFEST",
         "7/secret",
+        "0/note",
+        "0/words/..note",
         "1/blocks",
         "-1/blocks",
     ] {
