@@ -228,7 +228,7 @@ async fn put(
 }
 
 /// Orders that nobody has to be told of any more, and that nothing is left of.
-async fn forget_orders(archive: &Archive, now: i64) -> Result<(), ArchiveError> {
+pub(super) async fn forget_orders(archive: &Archive, now: i64) -> Result<(), ArchiveError> {
     let catalog = &archive.inner.catalog;
     let known = catalog.known();
     let before = |span: Duration| now.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX));

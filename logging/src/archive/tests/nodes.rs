@@ -130,7 +130,11 @@ impl Node {
     }
 
     pub fn say(&self, namespace: &str, body: &str) {
-        let time = CLOCK.fetch_add(1, Ordering::Relaxed) as i64 * 1_000_000;
+        self.say_at(namespace, body, CLOCK.fetch_add(1, Ordering::Relaxed) as i64 * 1_000_000);
+    }
+
+    /// A line of this time.
+    pub fn say_at(&self, namespace: &str, body: &str, time: i64) {
         let info = StreamInfo {
             namespace: namespace.into(),
             pod: "web".into(),

@@ -10,7 +10,7 @@ use super::{
     nodes::{Cluster, Node},
 };
 use crate::{
-    archive::purge::purge_all,
+    archive::purge::{forget_orders, purge_all},
     block,
     deletion::{DeleteAnswer, DeleteRequest},
     index::{Keep, NamespaceMeta, Retention, Split, Store},
@@ -335,4 +335,27 @@ async fn what_is_being_written_anew_is_not_swept_away() {
     assert!(!has_secret(&bodies_archived(&cluster).await));
     assert!(!objects.folders().await.expect("listed").contains(&"unfinished".to_owned()));
     tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_remembered_until_all_have_carried_it_out() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let archive = cluster.archive();
+    let now = crate::time::now();
+    let hours = |hours: i64| now + hours * 3600 * crate::time::SECOND;
+    archive.delete_records("shop", now, ["away".to_owned()].into()).await.expect("ordered");
+    let orders = || archive.inner.catalog.known().orders.clone();
+    forget_orders(archive, hours(2)).await.expect("looked");
+    assert_eq!(orders().len(), 1, "a node waits");
+    archive.inner.catalog.told(&orders()[0], "away").await.expect("told");
+    forget_orders(archive, now).await.expect("looked");
+    assert_eq!(orders().len(), 1, "something may come late");
+    forget_orders(archive, hours(2)).await.expect("looked");
+    assert_eq!(orders().len(), 0);
+    // A node that never comes back is not waited for beyond the archive's age, which is a day.
+    archive.delete_records("shop", now, ["gone".to_owned()].into()).await.expect("ordered");
+    forget_orders(archive, hours(26)).await.expect("looked");
+    assert_eq!((orders().len(), cluster.names().await.len()), (0, 0));
+    tasks.shutdown(Duration::from_secs(10)).await;
 }
