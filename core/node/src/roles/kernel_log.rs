@@ -4,12 +4,16 @@
 //! A line is the priority in angle brackets, the time, the message. The kernel
 //! numbers its messages; up to which they were written stands beside the file, so
 //! that a restart writes none twice and leaves none out that the kernel still has.
+//!
+//! A disk that takes nothing for a while doesn't end it: lines wait in memory, up to
+//! [`WAITING`] bytes, and what is beyond that is counted in a line of its own.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -22,6 +26,10 @@ const DEVICE: &str = "/dev/kmsg";
 const ROTATE: u64 = 8 << 20;
 /// The kernel's own limit for a record is 8 KiB.
 const RECORD: usize = 16 << 10;
+/// Bytes of lines that wait for the disk.
+const WAITING: usize = 1 << 20;
+/// After a write that failed.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Writes the kernel's messages into `path` until `tasks` stops.
 pub fn start(path: PathBuf, tasks: &Tasks) {
@@ -33,15 +41,21 @@ pub fn start(path: PathBuf, tasks: &Tasks) {
         let device = unsafe { AsyncFd::register(device) }?;
         let mut record = vec![0; RECORD];
         loop {
-            let mut ready = device.readable().await?;
+            let mut ready = tokio::select! {
+                ready = device.readable() => ready?,
+                () = tokio::time::sleep(RETRY), if log.is_waiting() => {
+                    log.try_flush();
+                    continue;
+                }
+            };
             match ready.get_inner().read(&mut record) {
                 Ok(length) => log.take(&record[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    log.flush()?;
+                    log.try_flush();
                     ready.clear_ready();
                 }
                 // What was to come next was overwritten; the device goes on with the oldest it has.
-                Err(error) if error.raw_os_error() == Some(nix::libc::EPIPE) => log.overwritten()?,
+                Err(error) if error.raw_os_error() == Some(nix::libc::EPIPE) => log.overwritten(),
                 Err(error) => return Err(anyhow::Error::new(error).context(format!("{DEVICE} broke off"))),
             }
         }
@@ -84,7 +98,13 @@ struct Log {
     /// The next message that was not written.
     next: u64,
     /// Lines that are to be written.
-    lines: String,
+    lines: Vec<u8>,
+    /// The message before which a restart begins.
+    marked: u64,
+    /// Messages that found no place among them.
+    missing: u64,
+    /// The last write failed.
+    is_failing: bool,
 }
 
 impl Log {
@@ -97,7 +117,17 @@ impl Log {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let known = std::fs::read_to_string(mark(&path)).unwrap_or_default();
         let next = known.trim().strip_prefix(&boot).and_then(|rest| rest.trim().parse().ok()).unwrap_or(0);
-        Ok(Self { path, file, size, boot, next, lines: String::new() })
+        Ok(Self {
+            path,
+            file,
+            size,
+            boot,
+            next,
+            marked: next,
+            lines: Vec::new(),
+            missing: 0,
+            is_failing: false,
+        })
     }
 
     fn take(&mut self, record: &[u8]) -> anyhow::Result<()> {
@@ -108,30 +138,78 @@ impl Log {
         self.next = message.number + 1;
         let time = started()? + jiff::SignedDuration::from_micros(message.micros);
         let line = format!("<{}>{time:.6} {}\n", message.priority, message.text);
-        self.lines.push_str(&line);
-        if self.lines.len() > RECORD { self.flush() } else { Ok(()) }
+        if self.lines.len() + line.len() > WAITING {
+            self.missing += 1;
+            return Ok(());
+        }
+        self.lines.extend_from_slice(line.as_bytes());
+        // A disk that failed is tried again at its own pace.
+        if self.lines.len() > RECORD && !self.is_failing {
+            self.try_flush();
+        }
+        Ok(())
     }
 
-    fn overwritten(&mut self) -> anyhow::Result<()> {
-        let now = Timestamp::now();
-        let text = "messages were overwritten before they could be read";
-        self.lines.push_str(&format!("<12>{now:.6} {text}\n"));
-        self.flush()
+    fn overwritten(&mut self) {
+        self.note("messages were overwritten before they could be read");
+        self.try_flush();
+    }
+
+    fn note(&mut self, text: &str) {
+        self.lines.extend_from_slice(format!("<12>{:.6} {text}\n", Timestamp::now()).as_bytes());
+    }
+
+    /// Lines wait for the disk.
+    fn is_waiting(&self) -> bool {
+        self.is_failing
+    }
+
+    /// Writes what there is; what the disk doesn't take stays for the next try.
+    fn try_flush(&mut self) {
+        let result = self.flush();
+        let was_failing = std::mem::replace(&mut self.is_failing, result.is_err());
+        match result {
+            Err(error) if !was_failing => {
+                tracing::error!(error = format!("{error:#}"), retry = ?RETRY, "kernel log can't be written and waits in memory");
+            }
+            Ok(()) if was_failing => tracing::info!("kernel log is written again"),
+            _ => {}
+        }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        if self.lines.is_empty() {
+        if self.lines.is_empty() && self.marked == self.next {
             return Ok(());
         }
-        let hint = || format!("{} can't be written", self.path.display());
-        self.file.write_all(self.lines.as_bytes()).with_context(hint)?;
-        self.size += self.lines.len() as u64;
-        self.lines.clear();
+        let full = |path: &Path| format!("{} can't be written", path.display());
+        self.write().with_context(|| full(&self.path))?;
+        if self.missing > 0 {
+            let missing = std::mem::take(&mut self.missing);
+            self.note(&format!("{missing} messages are missing here: the disk took none when they came"));
+            self.write().with_context(|| full(&self.path))?;
+        }
         let state = format!("{} {}\n", self.boot, self.next);
         crate::files::write_atomically(&mark(&self.path), state.as_bytes(), 0o644)?;
+        self.marked = self.next;
         if self.size >= ROTATE {
-            std::fs::rename(&self.path, self.path.with_extension("log.1")).with_context(hint)?;
+            std::fs::rename(&self.path, self.path.with_extension("log.1"))
+                .with_context(|| format!("{} can't be set aside", self.path.display()))?;
             (self.file, self.size) = (append(&self.path)?, 0);
+        }
+        Ok(())
+    }
+
+    /// A write may take a part of the lines before the disk is full: only the rest is tried again.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.lines.is_empty() {
+            let written = match self.file.write(&self.lines) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.size += written as u64;
+            self.lines.drain(..written);
         }
         Ok(())
     }
@@ -171,6 +249,38 @@ mod tests {
         assert_eq!(parse("4097,1,2,-;x").map(|message| message.priority), Some(6));
         assert_eq!(parse("no record"), None);
         assert_eq!(parse("x,1,2,-;y"), None);
+    }
+
+    #[test]
+    fn a_full_disk_ends_nothing_and_what_found_no_place_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kernel.log");
+        let mut log = Log::open(path.clone()).expect("open");
+        // Each write to it fails for want of room.
+        log.file = append(Path::new("/dev/full")).expect("the device");
+        let text = "x".repeat(1000);
+        for number in 0..2000 {
+            log.take(format!("6,{number},1000000,-;n{number} {text}").as_bytes()).expect("taken");
+        }
+        log.try_flush();
+        assert!(log.is_waiting() && log.missing > 0 && log.lines.len() <= WAITING);
+        assert_eq!(Log::open(path.clone()).expect("open").next, 0, "a restart begins before them");
+        log.file = append(&path).expect("a file");
+        log.try_flush();
+        assert!(!log.is_waiting());
+        log.take(b"6,2000,2000000,-;after").expect("taken");
+        log.try_flush();
+        let written = std::fs::read_to_string(&path).expect("text");
+        let lines: Vec<&str> = written.lines().collect();
+        let kept = lines.len() - 2;
+        assert!(lines[..kept].iter().enumerate().all(|(n, line)| line.contains(&format!(" n{n} "))));
+        assert!(
+            lines[kept].contains(&format!(" {} messages are missing here", 2000 - kept)),
+            "{}",
+            lines[kept]
+        );
+        assert!(lines[kept + 1].ends_with(" after"));
+        assert_eq!(Log::open(path).expect("open").next, 2001);
     }
 
     #[test]
