@@ -1,11 +1,10 @@
-//! The first section of a block: all of its records but their bodies.
+//! Columns of a block: all of its records but their bodies.
 //!
 //! ```text
 //! version 1   count, times (delta, zigzag), numbers (delta, zigzag), levels, sources, lengths of bodies
 //! version 2   count, times, numbers, levels, sources; all integers as `ints` has them
+//! version 3   count, numbers, levels, sources; the times are a section of their own
 //! ```
-//!
-//! It alone answers counts and histograms of blocks that match as a whole.
 
 use super::{
     MAX_BODIES, ints,
@@ -29,36 +28,77 @@ pub struct Columns {
 
 impl Columns {
     pub fn len(&self) -> usize {
-        self.times.len()
+        self.levels.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
+        self.levels.is_empty()
     }
 }
 
-/// As version 2 has it.
+/// All but the times.
 pub(super) fn write(records: &[Record]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + records.len() * 8);
+    let mut out = Vec::with_capacity(64 + records.len());
     put(&mut out, records.len() as u64);
-    let mut scratch = Vec::new();
-    let mut column = |of: &dyn Fn(&Record) -> u64| {
-        let numbers: Vec<u64> = records.iter().map(of).collect();
-        ints::write(&mut out, &numbers, &mut scratch);
-    };
-    column(&|record| record.time as u64 ^ SIGN);
-    column(&|record| record.seq);
-    column(&|record| record.level as u64);
-    column(&|record| record.source as u64);
+    write_small(&mut out, records);
+    out
+}
+
+pub(super) fn write_times(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16 + records.len() * 6);
+    write_column(&mut out, records, |record| record.time as u64 ^ SIGN);
     out
 }
 
 /// As version 2 has it.
+#[cfg(test)]
+pub(super) fn write_second(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, records.len() as u64);
+    out.extend(write_times(records));
+    write_small(&mut out, records);
+    out
+}
+
+fn write_small(out: &mut Vec<u8>, records: &[Record]) {
+    write_column(out, records, |record| record.seq);
+    write_column(out, records, |record| record.level as u64);
+    write_column(out, records, |record| record.source as u64);
+}
+
+fn write_column(out: &mut Vec<u8>, records: &[Record], of: impl Fn(&Record) -> u64) {
+    let numbers: Vec<u64> = records.iter().map(of).collect();
+    ints::write(out, &numbers, &mut Vec::new());
+}
+
+/// As version 2 has it.
+pub(super) fn read_second(mut raw: &[u8]) -> Option<Columns> {
+    let count = take_count(&mut raw)?;
+    let times = take_times(&mut raw, count)?;
+    read_small(raw, count).map(|columns| Columns { times, ..columns })
+}
+
+/// All but the times.
 pub(super) fn read(mut raw: &[u8]) -> Option<Columns> {
+    let count = take_count(&mut raw)?;
+    read_small(raw, count)
+}
+
+pub(super) fn read_times(mut raw: &[u8], count: usize) -> Option<Vec<i64>> {
+    take_times(&mut raw, count).filter(|_| raw.is_empty())
+}
+
+fn take_count(raw: &mut &[u8]) -> Option<usize> {
+    usize::try_from(take(raw)?).ok().filter(|count| *count <= MAX_COUNT)
+}
+
+fn take_times(raw: &mut &[u8], count: usize) -> Option<Vec<i64>> {
+    Some(ints::read(raw, count)?.into_iter().map(|time| (time ^ SIGN) as i64).collect())
+}
+
+fn read_small(mut raw: &[u8], count: usize) -> Option<Columns> {
     let raw = &mut raw;
-    let count = usize::try_from(take(raw)?).ok().filter(|count| *count <= MAX_COUNT)?;
     let mut column = || ints::read(raw, count);
-    let times = column()?.into_iter().map(|time| (time ^ SIGN) as i64).collect();
     let seqs = column()?;
     let level = |number: u64| Level::from_number(u8::try_from(number).ok()?);
     let levels = column()?.into_iter().map(level).collect::<Option<_>>()?;
@@ -68,7 +108,7 @@ pub(super) fn read(mut raw: &[u8]) -> Option<Columns> {
         _ => None,
     };
     let sources = column()?.into_iter().map(source).collect::<Option<_>>()?;
-    raw.is_empty().then_some(Columns { times, seqs, levels, sources })
+    raw.is_empty().then_some(Columns { times: Vec::new(), seqs, levels, sources })
 }
 
 /// As version 1 has it.

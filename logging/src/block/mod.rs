@@ -51,7 +51,7 @@ pub fn records(block: &[u8]) -> Result<Vec<Record>, CorruptBlock> {
 }
 
 /// The newest version of a block's form.
-pub const VERSION: u8 = writer::TEMPLATES;
+pub const VERSION: u8 = writer::FRONT;
 
 /// Whether the bytes of a block are those that were written, as far as checksums tell.
 pub fn check(block: &[u8]) -> Result<(), CorruptBlock> {

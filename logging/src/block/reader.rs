@@ -11,11 +11,11 @@ use super::{
     columns::{self, Columns},
     ints,
     section::{CorruptBlock, Section},
-    template,
+    template::{self, Piece, Spelt},
     varint::take,
-    writer::{MAGIC, MAX_SECTIONS, PLAIN, TEMPLATES},
+    writer::{FRONT, MAGIC, MAX_SECTIONS, PLAIN, TEMPLATES},
 };
-use crate::record::Record;
+use crate::record::{Level, Record};
 
 /// A block whose columns are read.
 pub struct Reader<'a> {
@@ -25,7 +25,7 @@ pub struct Reader<'a> {
 
 enum Bodies<'a> {
     Plain { lengths: Vec<usize>, section: Section<'a> },
-    Split { templates: Section<'a>, variables: &'a [u8] },
+    Split { templates: Section<'a>, lettered: bool, variables: &'a [u8] },
 }
 
 /// The templates of a block.
@@ -38,6 +38,9 @@ pub struct Templates {
     ends: Vec<usize>,
     /// Which section of variables each is in.
     sections: Vec<usize>,
+    /// What the variables of each slot spell, and where each template's begin, and the end. Blocks
+    /// of version 2 don't tell.
+    letters: Option<(Vec<Spelt>, Vec<usize>)>,
 }
 
 impl Templates {
@@ -56,41 +59,56 @@ impl Templates {
         &self.text[start..self.ends[number]]
     }
 
+    /// What the variables of the template spell, slot by slot, if the block tells.
+    pub fn letters(&self, number: usize) -> Option<&[Spelt]> {
+        let (letters, starts) = self.letters.as_ref()?;
+        letters.get(starts[number]..starts[number + 1])
+    }
+
     /// The template of each record.
     pub fn of(&self) -> &[u32] {
         &self.of
     }
 }
 
-/// The front of a block: its columns and templates, each when it is asked for. What stands
+/// The front of a block: columns and templates, each when it is asked for. What stands
 /// behind them need not be there.
 pub struct Front<'a> {
     columns: Section<'a>,
     templates: Section<'a>,
+    /// Behind it.
+    times: Option<Section<'a>>,
     count: usize,
 }
 
 impl<'a> Front<'a> {
-    /// Of a block of so many records, from its first bytes. `None`: it has no templates, or the
-    /// bytes end before its front does.
+    /// Of a block of so many records, from its first bytes. `None`: it is of an old version, or
+    /// the bytes end before its front does.
     pub fn open(bytes: &'a [u8], count: usize) -> Result<Option<Self>, CorruptBlock> {
         let (magic, mut rest) = begin(bytes)?;
-        if magic[MAGIC.len()] != TEMPLATES {
+        if magic[MAGIC.len()] != FRONT {
             return Ok(None);
         }
         let (Ok(columns), Ok(templates)) = (Section::take(&mut rest), Section::take(&mut rest)) else {
             return Ok(None);
         };
-        Ok(Some(Self { columns, templates, count }))
+        Ok(Some(Self { columns, templates, times: Section::take(&mut rest).ok(), count }))
     }
 
-    pub fn columns(&self) -> Result<Columns, CorruptBlock> {
+    /// The level of each record.
+    pub fn levels(&self) -> Result<Vec<Level>, CorruptBlock> {
         let columns = columns::read(&self.columns.unpack()?).filter(|columns| columns.len() == self.count);
-        columns.ok_or(CorruptBlock("its columns end early"))
+        columns.map(|columns| columns.levels).ok_or(NO_COLUMNS)
+    }
+
+    /// The time of each record; `None` when the bytes end before them.
+    pub fn times(&self) -> Result<Option<Vec<i64>>, CorruptBlock> {
+        let Some(times) = self.times else { return Ok(None) };
+        columns::read_times(&times.unpack()?, self.count).map(Some).ok_or(NO_COLUMNS)
     }
 
     pub fn templates(&self) -> Result<Templates, CorruptBlock> {
-        read_templates(&self.templates.unpack()?, self.count).ok_or(NO_TEMPLATES)
+        read_templates(&self.templates.unpack()?, self.count, true).ok_or(NO_TEMPLATES)
     }
 }
 
@@ -113,18 +131,27 @@ impl<'a> Reader<'a> {
     /// Reads the columns.
     pub fn open(block: &'a [u8]) -> Result<Self, CorruptBlock> {
         let (magic, mut rest) = begin(block)?;
-        let short = CorruptBlock("its columns end early");
-        let first = match magic[MAGIC.len()] {
-            PLAIN | TEMPLATES => Section::take(&mut rest)?.unpack()?,
-            _ => return Err(CorruptBlock("its version is not known")),
-        };
-        let second = Section::take(&mut rest)?;
-        if magic[MAGIC.len()] == PLAIN {
-            let (columns, lengths) = columns::read_plain(&first).ok_or(short)?;
-            return Ok(Self { columns, bodies: Bodies::Plain { lengths, section: second } });
+        let version = magic[MAGIC.len()];
+        if !matches!(version, PLAIN | TEMPLATES | FRONT) {
+            return Err(CorruptBlock("its version is not known"));
         }
-        let columns = columns::read(&first).ok_or(short)?;
-        Ok(Self { columns, bodies: Bodies::Split { templates: second, variables: rest } })
+        let first = Section::take(&mut rest)?.unpack()?;
+        let second = Section::take(&mut rest)?;
+        let columns = match version {
+            PLAIN => {
+                let (columns, lengths) = columns::read_plain(&first).ok_or(NO_COLUMNS)?;
+                return Ok(Self { columns, bodies: Bodies::Plain { lengths, section: second } });
+            }
+            TEMPLATES => columns::read_second(&first).ok_or(NO_COLUMNS)?,
+            _ => {
+                let columns = columns::read(&first).ok_or(NO_COLUMNS)?;
+                let times = Section::take(&mut rest)?.unpack()?;
+                let times = columns::read_times(&times, columns.len()).ok_or(NO_COLUMNS)?;
+                Columns { times, ..columns }
+            }
+        };
+        let lettered = version == FRONT;
+        Ok(Self { columns, bodies: Bodies::Split { templates: second, lettered, variables: rest } })
     }
 
     pub fn columns(&self) -> &Columns {
@@ -133,9 +160,9 @@ impl<'a> Reader<'a> {
 
     /// The templates; `None` in a block of version 1, which has none.
     pub fn templates(&self) -> Result<Option<Templates>, CorruptBlock> {
-        let Bodies::Split { templates, .. } = &self.bodies else { return Ok(None) };
+        let Bodies::Split { templates, lettered, .. } = &self.bodies else { return Ok(None) };
         let raw = templates.unpack()?;
-        read_templates(&raw, self.columns.len()).map(Some).ok_or(NO_TEMPLATES)
+        read_templates(&raw, self.columns.len(), *lettered).map(Some).ok_or(NO_TEMPLATES)
     }
 
     /// The bodies of the records that are wanted, the others empty. `templates` are this block's.
@@ -237,6 +264,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+const NO_COLUMNS: CorruptBlock = CorruptBlock("its columns end early");
 const NO_TEMPLATES: CorruptBlock = CorruptBlock("its templates can't be");
 const CAN_NOT_BE: CorruptBlock = CorruptBlock("its variables can't be");
 
@@ -310,7 +338,7 @@ fn members(templates: &Templates) -> Vec<Vec<u32>> {
     members
 }
 
-fn read_templates(mut raw: &[u8], count: usize) -> Option<Templates> {
+fn read_templates(mut raw: &[u8], count: usize, lettered: bool) -> Option<Templates> {
     let raw = &mut raw;
     // Each has a record.
     let n_templates = usize::try_from(take(raw)?).ok().filter(|n| *n <= count)?;
@@ -325,10 +353,24 @@ fn read_templates(mut raw: &[u8], count: usize) -> Option<Templates> {
         ints::read(raw, n_templates)?.into_iter().map(&mut end_of).collect::<Option<_>>()?;
     let section = |section: u64| usize::try_from(section).ok().filter(|section| *section < MAX_SECTIONS);
     let sections = ints::read(raw, n_templates)?.into_iter().map(section).collect::<Option<_>>()?;
-    (raw.len() == ends.last().copied().unwrap_or(0)).then(|| Templates {
-        of,
-        text: raw.to_vec(),
-        ends,
-        sections,
-    })
+    // The keys are the rest.
+    let length = ends.last().copied().unwrap_or(0);
+    let keys = raw.get(raw.len().checked_sub(length)?..)?;
+    let letters = if lettered { Some(read_letters(raw, keys, &ends)?) } else { None };
+    (raw.len() == length).then(|| Templates { of, text: keys.to_vec(), ends, sections, letters })
+}
+
+/// Takes the letters of all slots of these keys off the front.
+fn read_letters(raw: &mut &[u8], keys: &[u8], ends: &[usize]) -> Option<(Vec<Spelt>, Vec<usize>)> {
+    let mut starts = vec![0];
+    let (mut at, mut slots) = (0, 0);
+    for end in ends {
+        slots +=
+            template::pieces(keys.get(at..*end)?).filter(|piece| matches!(piece, Piece::Slot(_))).count();
+        starts.push(slots);
+        at = *end;
+    }
+    let letters = ints::read(raw, slots)?;
+    let letters = letters.into_iter().map(|bits| u32::try_from(bits).ok().map(Spelt::from_bits));
+    Some((letters.collect::<Option<_>>()?, starts))
 }

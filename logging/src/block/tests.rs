@@ -55,10 +55,37 @@ proptest! {
     }
 
     #[test]
+    fn a_block_of_version_2_is_read(input in proptest::collection::vec(record(), 1..100)) {
+        let block = writer::encode_second(&input).expect("encoded");
+        prop_assert_eq!(block[3], 2);
+        prop_assert!(Front::open(&block, input.len()).expect("a block").is_none());
+        prop_assert_eq!(records(&block).expect("sound"), input);
+    }
+
+    #[test]
+    fn the_front_of_a_block_says_what_the_whole_says(
+        input in proptest::collection::vec(record(), 1..100),
+        cut in any::<usize>(),
+    ) {
+        let block = SealedBlock::seal(info(), &input).expect("sealed").data;
+        let whole = Reader::open(&block).expect("sound");
+        let front = Front::open(&block, input.len()).expect("sound").expect("it has a front");
+        prop_assert_eq!(front.times().expect("sound").expect("they are there"), whole.columns().times.clone());
+        prop_assert_eq!(front.levels().expect("sound"), whole.columns().levels.clone());
+        let templates = (front.templates().expect("sound"), whole.templates().expect("sound").expect("it has them"));
+        prop_assert_eq!(templates.0.of(), templates.1.of());
+        // Bytes that end early have no times, or no front.
+        if let Some(short) = Front::open(&block[..cut % block.len()], input.len()).ok().flatten() {
+            prop_assert_eq!(short.levels().expect("sound"), whole.columns().levels.clone());
+            prop_assert!(short.times().expect("sound").is_none_or(|times| times == whole.columns().times));
+        }
+    }
+
+    #[test]
     fn chosen_bodies_are_read_alone(input in proptest::collection::vec(record(), 1..100), chosen in any::<u64>()) {
         let block = SealedBlock::seal(info(), &input).expect("sealed");
         let reader = Reader::open(&block.data).expect("sound");
-        let templates = reader.templates().expect("sound").expect("version 2 has them");
+        let templates = reader.templates().expect("sound").expect("it has them");
         prop_assert_eq!(templates.of().len(), input.len());
         let wanted = |at: usize| chosen >> (at % 64) & 1 == 1;
         let bodies = reader.bodies(Some(&templates), wanted).expect("sound");
@@ -93,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), version in 1u8..3) {
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), version in 1u8..4) {
         let mut block = b"TPB".to_vec();
         block.push(version);
         block.extend(bytes);
@@ -104,7 +131,7 @@ proptest! {
     #[test]
     fn sections_that_lie_are_refused_or_read_as_something_else(
         input in proptest::collection::vec(record(), 1..40),
-        which in 0usize..3,
+        which in 0usize..4,
         at in any::<usize>(),
         byte in any::<u8>(),
         cut in any::<bool>(),
@@ -178,7 +205,7 @@ fn templates_make_blocks_smaller() {
         let block = SealedBlock::seal(info(), &input).expect("sealed");
         assert_eq!(records(&block.data).expect("sound"), input);
         let reader = Reader::open(&block.data).expect("sound");
-        let templates = reader.templates().expect("sound").expect("version 2 has them");
+        let templates = reader.templates().expect("sound").expect("it has them");
         let before = encode_plain(&input).expect("encoded").len();
         assert!(templates.len() < 100, "{program:?}: {} templates", templates.len());
         split += block.data.len();

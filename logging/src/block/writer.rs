@@ -1,16 +1,19 @@
 //! Records as the bytes of a block.
 //!
 //! ```text
-//! "TPB" version   section of columns   section of templates   sections of variables...
+//! "TPB" version   section of columns   section of templates   section of times   sections of variables...
 //! templates:  how many; the template of each record; lengths of the keys; which section
-//!             has the variables of each template; the keys
+//!             has the variables of each template; the letters of each slot; the keys
 //! variables:  of each template of the section, ascending: length, a column a slot
 //! ```
 //!
-//! Templates with much to say have a section of their own, so that a search
-//! unpacks what it needs; the others share the first. Version 1 had one section
-//! of bodies in the place of templates and variables. It is still read, and
-//! written only to be measured against.
+//! Columns but for the times, and templates, are a few kilobytes: much is decided there
+//! and nothing behind them read. Templates with much to say have a section of their
+//! own, so that a search unpacks what it needs; the others share the first.
+//!
+//! Version 2 had the times among the columns, and no letters. Version 1 had one section
+//! of bodies in the place of templates and variables, and is written only to be measured
+//! against. Both are still read.
 
 use std::io;
 
@@ -24,6 +27,7 @@ use crate::record::Record;
 pub const MAGIC: [u8; 3] = *b"TPB";
 pub const PLAIN: u8 = 1;
 pub const TEMPLATES: u8 = 2;
+pub const FRONT: u8 = 3;
 /// Bytes of columns, before zstd, that are worth a section of their own.
 const OWN_SECTION: usize = 8 << 10;
 /// Sections of variables at most.
@@ -35,12 +39,24 @@ pub fn encode(records: &[Record], split: &Split) -> io::Result<Vec<u8>> {
     if bodies > MAX_BODIES || records.len() > columns::MAX_COUNT {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the records are too many for a block"));
     }
-    let mut block = begin(TEMPLATES);
+    let mut block = begin(FRONT);
     section::put(&mut block, &columns::write(records))?;
-    let mut sections = vec![Vec::new()];
-    let placed = split.write_variables(records, &mut sections);
-    section::put(&mut block, &split.write_templates(&placed))?;
-    sections.iter().try_for_each(|raw| section::put(&mut block, raw))?;
+    let variables = split.write_variables(records);
+    section::put(&mut block, &split.write_templates(&variables.placed, Some(&variables.letters)))?;
+    section::put(&mut block, &columns::write_times(records))?;
+    variables.sections.iter().try_for_each(|raw| section::put(&mut block, raw))?;
+    Ok(block)
+}
+
+/// Records as a block of version 2.
+#[cfg(test)]
+pub fn encode_second(records: &[Record]) -> io::Result<Vec<u8>> {
+    let split = Split::of(records);
+    let mut block = begin(TEMPLATES);
+    section::put(&mut block, &columns::write_second(records))?;
+    let variables = split.write_variables(records);
+    section::put(&mut block, &split.write_templates(&variables.placed, None))?;
+    variables.sections.iter().try_for_each(|raw| section::put(&mut block, raw))?;
     Ok(block)
 }
 
@@ -60,6 +76,15 @@ fn begin(version: u8) -> Vec<u8> {
     let mut block = MAGIC.to_vec();
     block.push(version);
     block
+}
+
+/// The variables of a block, written.
+struct Variables {
+    sections: Vec<Vec<u8>>,
+    /// The section of each template.
+    placed: Vec<u64>,
+    /// Of each slot of each template, see [`template::Spelt`].
+    letters: Vec<u64>,
 }
 
 /// The bodies of a block, split.
@@ -108,8 +133,8 @@ impl Split {
         terms
     }
 
-    /// The section of each template.
-    fn write_variables(&self, records: &[Record], sections: &mut Vec<Vec<u8>>) -> Vec<u64> {
+    fn write_variables(&self, records: &[Record]) -> Variables {
+        let (mut sections, mut letters) = (vec![Vec::new()], Vec::new());
         let mut members = vec![Vec::new(); self.templates.count()];
         for (record, template) in self.of.iter().enumerate() {
             members[*template as usize].push(record);
@@ -128,7 +153,8 @@ impl Split {
             for (slot, class) in classes.enumerate() {
                 column.clear();
                 column.extend(members.iter().map(|record| self.variables[self.starts[*record] + slot]));
-                template::write_slot(&mut part, class, &bodies, &column, &mut scratch);
+                let spelt = template::write_slot(&mut part, class, &bodies, &column, &mut scratch);
+                letters.push(u64::from(spelt.bits()));
             }
             let own = part.len() >= OWN_SECTION && sections.len() < MAX_SECTIONS;
             if own {
@@ -139,10 +165,10 @@ impl Split {
             put(&mut sections[section], part.len() as u64);
             sections[section].extend_from_slice(&part);
         }
-        placed
+        Variables { sections, placed, letters }
     }
 
-    fn write_templates(&self, placed: &[u64]) -> Vec<u8> {
+    fn write_templates(&self, placed: &[u64], letters: Option<&[u64]>) -> Vec<u8> {
         let mut raw = Vec::with_capacity(self.templates.text().len() + self.of.len());
         let mut scratch = Vec::new();
         put(&mut raw, self.templates.count() as u64);
@@ -151,6 +177,9 @@ impl Split {
             (0..self.templates.count()).map(|number| self.templates.get(number).len() as u64).collect();
         ints::write(&mut raw, &lengths, &mut scratch);
         ints::write(&mut raw, placed, &mut scratch);
+        if let Some(letters) = letters {
+            ints::write(&mut raw, letters, &mut scratch);
+        }
         raw.extend_from_slice(self.templates.text());
         raw
     }

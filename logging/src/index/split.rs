@@ -48,7 +48,7 @@ const VERSION: u32 = 1;
 /// Where the words of new blocks are until they are put together with the others.
 const FRESH: &str = "fresh";
 /// Bytes of a block that are read for its front.
-const FRONT: u32 = 32 << 10;
+const FRONT: u32 = 16 << 10;
 /// Bytes of a directory when unpacked: a guard, not a target.
 const MAX_DIRECTORY: usize = 256 << 20;
 

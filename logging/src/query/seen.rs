@@ -12,7 +12,7 @@ use super::{
     required::Letters,
     text,
 };
-use crate::block::template::{self, Piece, class};
+use crate::block::template::{self, Piece, Spelt, class};
 
 impl Compiled {
     /// What a block's verdicts become for the records of a template, by its key.
@@ -36,6 +36,17 @@ impl Compiled {
             _ => *verdict,
         };
         self.leaves.iter().zip(verdicts).map(judge).collect()
+    }
+
+    /// The same where it is known what the template's variables spell.
+    pub fn on_spelt(&self, verdicts: &[Verdict], key: &[u8], slots: Option<&[Spelt]>) -> Vec<Verdict> {
+        let mut verdicts = self.on_template(verdicts, key);
+        if let Some(slots) = slots {
+            for leaf in self.beyond(&verdicts, key, |letters| template::may_spell(key, slots, letters)) {
+                verdicts[leaf] = Verdict::No;
+            }
+        }
+        verdicts
     }
 
     /// What a record of the template with this key must have for a leaf: runs of letters and

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     block::{
-        Columns, CorruptBlock, Reader, Templates, Texts,
+        Columns, CorruptBlock, Front, Reader, Templates, Texts,
         template::{self, Template, Variable},
     },
     index::Store,
@@ -106,6 +106,13 @@ impl Look<'_> {
         let mut takes = |row: &Row| row.time >= candidate.floor && request.in_range(row.time) && takes(row);
         if let Some(records) = candidate.open() {
             return self.each_open(records, progress, &mut takes, &mut hit);
+        }
+        if candidate.verdict == Verdict::Maybe {
+            match candidate.with_front(false, |front| self.may_match(front)) {
+                Ok(Some(false)) => return,
+                // What is damaged is found again.
+                Ok(Some(true) | None) | Err(_) => {}
+            }
         }
         let late = &mut progress.late;
         let looked = candidate.with_data(|data| self.each_sealed(data, late, &mut takes, &mut hit));
@@ -222,12 +229,25 @@ impl Look<'_> {
         let undecided = states.iter_mut().enumerate().filter(|(_, state)| **state == State::Undecided);
         for (at, state) in undecided {
             let number = templates.of()[at] as usize;
-            let verdicts = judged[number]
-                .get_or_insert_with(|| query.on_template(&self.candidate.verdicts, templates.key(number)));
+            let verdicts = judged[number].get_or_insert_with(|| self.on_template(templates, number));
             let row = row(at);
             *state = State::of(query.on_row(verdicts, row.time, row.level, row.source));
         }
         judged
+    }
+
+    /// Whether some template has records that may match; what stands behind the front is not read.
+    fn may_match(&self, front: &Front<'_>) -> Result<Option<bool>, CorruptBlock> {
+        let (templates, query) = (front.templates()?, &self.request.query);
+        // Of its records' levels and times nothing is known here.
+        let may = |number| query.verdict(&self.on_template(&templates, number)) != Verdict::No;
+        Ok(Some((0..templates.len()).any(may)))
+    }
+
+    /// What the query's leaves are for the records of a template.
+    pub fn on_template(&self, templates: &Templates, number: usize) -> Vec<Verdict> {
+        let (key, letters) = (templates.key(number), templates.letters(number));
+        self.request.query.on_spelt(&self.candidate.verdicts, key, letters)
     }
 
     /// Takes out the records of a template that lack what the query must find in them.

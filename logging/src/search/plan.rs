@@ -209,15 +209,20 @@ impl Candidate {
         }
     }
 
-    /// Decodes the front of a sealed block; `None` where the whole block is needed.
+    /// Decodes the front of a sealed block, with all that stands behind it if that is wanted;
+    /// `None` where it doesn't tell.
     pub fn with_front<T>(
         &self,
+        whole: bool,
         decode: impl FnOnce(&Front<'_>) -> Result<Option<T>, CorruptBlock>,
     ) -> Result<Option<T>, IndexError> {
         let count = self.head.count as usize;
         let decode = |bytes: &[u8]| Front::open(bytes, count)?.map_or(Ok(None), |front| decode(&front));
         match &self.place {
-            Place::Split(split, at) => decode(&split.read_front(*at)?).map_err(|error| split.damaged(error)),
+            Place::Split(split, at) => {
+                let bytes = if whole { split.read_block(*at) } else { split.read_front(*at) };
+                decode(&bytes?).map_err(|error| split.damaged(error))
+            }
             Place::Sealed(block) => decode(&block.data).map_err(in_memory),
             Place::Open(_) => Ok(None),
         }

@@ -106,7 +106,8 @@ impl Look<'_> {
             _ => {}
         }
         let sorted = intervals.filter(|intervals| intervals.sorted);
-        let counted = candidate.with_front(|front| self.tally_rows(front, all, sorted.as_ref(), tally));
+        let counted = candidate
+            .with_front(sorted.is_none(), |front| self.tally_rows(front, all, sorted.as_ref(), tally));
         match counted {
             Ok(Some(())) => progress.scanned += u64::from(head.count),
             Ok(None) => {
@@ -129,8 +130,7 @@ impl Look<'_> {
         let levels = Level::ALL.into_iter().filter(|level| candidate.head.levels[*level as usize] > 0);
         let level = levels.clone().next().filter(|_| levels.count() == 1);
         if query.verdict(&candidate.verdicts) == Verdict::Yes {
-            Rows { front, level, counts: &|_| true }.add(self, all, intervals, tally)?;
-            return Ok(Some(()));
+            return Rows { front, level, counts: &|_| true }.add(self, all, intervals, tally);
         }
         if query.asks_rows(&candidate.verdicts) {
             return Ok(None);
@@ -138,14 +138,15 @@ impl Look<'_> {
         let templates = front.templates()?;
         let mut counts = Vec::with_capacity(templates.len());
         for number in 0..templates.len() {
-            match query.verdict(&query.on_template(&candidate.verdicts, templates.key(number))) {
+            match query.verdict(&self.on_template(&templates, number)) {
                 Verdict::Maybe => return Ok(None),
                 verdict => counts.push(verdict == Verdict::Yes),
             }
         }
         if counts.contains(&true) {
             let of = templates.of();
-            Rows { front, level, counts: &|at| counts[of[at] as usize] }.add(self, all, intervals, tally)?;
+            return Rows { front, level, counts: &|at| counts[of[at] as usize] }
+                .add(self, all, intervals, tally);
         }
         Ok(Some(()))
     }
@@ -158,38 +159,43 @@ impl Rows<'_> {
         all: bool,
         intervals: Option<&Intervals>,
         tally: &mut Tally,
-    ) -> Result<(), CorruptBlock> {
+    ) -> Result<Option<()>, CorruptBlock> {
         if let (Some(intervals), true) = (intervals, all) {
-            return self.add_intervals(intervals, tally);
+            return self.add_intervals(intervals, tally).map(Some);
         }
-        let columns = self.front.columns()?;
+        let Some(times) = self.front.times()? else { return Ok(None) };
+        let levels = self.front.levels()?;
         let in_range = |time: i64| all || (time >= look.candidate.floor && look.request.in_range(time));
-        for (at, time) in columns.times.iter().enumerate() {
-            if (self.counts)(at) && in_range(*time) {
-                tally.add(*time, columns.levels[at]);
+        for (at, time) in times.into_iter().enumerate() {
+            if (self.counts)(at) && in_range(time) {
+                tally.add(time, levels[at]);
             }
         }
-        Ok(())
+        Ok(Some(()))
     }
 
     /// The records stand in the order of these intervals.
     fn add_intervals(&self, intervals: &Intervals, tally: &mut Tally) -> Result<(), CorruptBlock> {
-        let columns = match self.level {
+        let levels = match self.level {
             Some(_) => None,
-            None => Some(self.front.columns()?),
+            None => Some(self.front.levels()?),
         };
         let mut from = 0;
         for (time, counts) in &intervals.counts {
             let rows: Range<usize> = from..from + counts.iter().sum::<u32>() as usize;
             from = rows.end;
             let counted = rows.filter(|at| (self.counts)(*at));
-            match (self.level, &columns) {
+            match (self.level, &levels) {
                 (Some(level), _) => {
                     let mut levels = [0u64; 7];
                     levels[level as usize] = counted.count() as u64;
                     tally.add_all(*time, levels);
                 }
-                (None, Some(columns)) => counted.for_each(|at| tally.add(*time, columns.levels[at])),
+                (None, Some(of)) => {
+                    let mut levels = [0u64; 7];
+                    counted.for_each(|at| levels[of[at] as usize] += 1);
+                    tally.add_all(*time, levels);
+                }
                 (None, None) => {}
             }
         }

@@ -21,6 +21,7 @@ mod intern;
 mod join;
 mod probe;
 mod slot;
+mod spelt;
 mod split;
 mod times;
 
@@ -29,6 +30,7 @@ pub use intern::Intern;
 pub use join::{Template, join};
 pub use probe::runs;
 pub use slot::{Scratch, write_slot};
+pub use spelt::{Spelt, may_spell};
 pub use split::{Variable, split};
 
 /// Stands before a variable's class in a key.

@@ -12,7 +12,7 @@
 //!
 //! The prefix is the letters that all begin with, or `0x`. Integers: [`ints`].
 
-use super::{Intern, Variable, class};
+use super::{Intern, Spelt, Variable, class};
 use crate::block::{ints, varint::put};
 
 pub const TEXT: u8 = 0;
@@ -36,14 +36,15 @@ pub struct Scratch {
     distinct: Intern,
 }
 
-/// Appends a slot's column: `variables` and `bodies` of the template's records.
+/// Appends a slot's column: `variables` and `bodies` of the template's records. Gives what they
+/// spell.
 pub fn write_slot(
     out: &mut Vec<u8>,
     class: u8,
     bodies: &[&[u8]],
     variables: &[Variable],
     scratch: &mut Scratch,
-) {
+) -> Spelt {
     match class {
         class::TOKEN | class::WHOLE => write_texts(out, bodies, variables, scratch),
         class::UUID | class::UUID_UPPER => {
@@ -51,11 +52,13 @@ pub fn write_slot(
             for text in texts(bodies, variables) {
                 text.iter().filter(|byte| **byte != b'-').for_each(|digit| push_hex(out, &mut half, *digit));
             }
+            Spelt::HEX
         }
         _ => {
             scratch.numbers.clear();
             scratch.numbers.extend(variables.iter().map(|variable| variable.number));
             ints::write(out, &scratch.numbers, &mut scratch.ints);
+            if class == class::ADDRESS { Spelt::default() } else { Spelt::ANY }
         }
     }
 }
@@ -64,10 +67,12 @@ fn texts<'a>(bodies: &'a [&[u8]], variables: &'a [Variable]) -> impl Iterator<It
     bodies.iter().zip(variables).map(|(body, variable)| &body[variable.range()])
 }
 
-fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scratch: &mut Scratch) {
+fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scratch: &mut Scratch) -> Spelt {
     let texts = || texts(bodies, variables);
+    let spelt = || texts().fold(Spelt::default(), |spelt, text| spelt.and(Spelt::of(text)));
     if variables.len() < FEW {
-        return write_plain(out, texts(), scratch);
+        write_plain(out, texts(), scratch);
+        return spelt();
     }
     let first = &bodies[0][variables[0].range()];
     let prefix = prefix(first, texts());
@@ -81,15 +86,16 @@ fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scra
         if !look.canonical {
             write_lengths(out, texts().map(|text| text.len() - prefix), scratch);
         }
-        return;
+        return Spelt::of(&first[..prefix]);
     }
     let total: usize = texts().map(<[u8]>::len).sum();
     let hex = (look.hex_lower || look.hex_upper).then(|| total.div_ceil(2));
     if write_codes(out, texts(), hex.unwrap_or(total), scratch) {
-        return;
+        return Spelt::of(scratch.distinct.text());
     }
     if hex.is_none() {
-        return write_plain(out, texts(), scratch);
+        write_plain(out, texts(), scratch);
+        return spelt();
     }
     out.push(if look.hex_lower { HEX } else { HEX_UPPER });
     put_bytes(out, &first[..prefix]);
@@ -97,6 +103,7 @@ fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scra
     let mut half = None;
     texts().for_each(|text| text[prefix..].iter().for_each(|digit| push_hex(out, &mut half, *digit)));
     out.extend(half);
+    Spelt::HEX.and(Spelt::of(&first[..prefix]))
 }
 
 fn write_plain<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]> + Clone, scratch: &mut Scratch) {
