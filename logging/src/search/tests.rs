@@ -427,9 +427,9 @@ fn append(stream: usize, seq: u64, body: Bytes) -> Step {
 fn damage_variables(world: &World) {
     let path = world._folder.path().join("splits/0/blocks");
     let mut bytes = std::fs::read(&path).expect("a split");
-    // Behind the split's and the block's magic: columns, templates, variables.
+    // Behind the split's and the block's magic: columns, templates, times, variables.
     let mut at = 8 + 4;
-    for _ in 0..2 {
+    for _ in 0..3 {
         at += 12 + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().expect("four bytes")) as usize;
     }
     bytes[at + 12] ^= 0xff;
