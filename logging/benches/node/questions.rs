@@ -11,6 +11,9 @@ use crate::{
     rounds::{RARE, Rounds, pod},
 };
 
+/// Nanoseconds.
+const MINUTE: i64 = 60_000_000_000;
+
 /// Warm rounds; the best counts.
 const WARM: usize = 7;
 
@@ -49,7 +52,10 @@ pub fn ask(ours: &mut Ours, mut peer: Option<&mut Peer>, rounds: &Rounds) -> Res
 fn questions(rounds: &Rounds) -> Vec<Question> {
     let (since, until) = (rounds.oldest, rounds.newest + 1);
     let range = || vec![("start", nanos(since)), ("end", nanos(until))];
-    let step = format!("{}s", (until - since) / 60 / 1_000_000_000 + 1);
+    // Whole minutes, as the peer has them by itself.
+    let since_minute = since - since % MINUTE;
+    let minutes = (until - since) / 60 / MINUTE + 1;
+    let step = format!("{minutes}m");
     let records = |what, query: &str, limit: usize, theirs: &str| Question {
         what,
         path: "/v1/search",
@@ -66,7 +72,7 @@ fn questions(rounds: &Rounds) -> Vec<Question> {
     };
     let mut by_namespace = bars("a word by minute and namespace", "expired", "expired");
     by_namespace.path = "/v1/stats";
-    let stats = json!({ "by": ["ns"], "step_ns": (until - since) / 60 + 1 });
+    let stats = json!({ "by": ["ns"], "step_ns": minutes * MINUTE, "origin": since_minute });
     by_namespace.ours = json!({ "query": "expired", "since": since, "until": until, "stats": stats });
     by_namespace.peer.push(("field", "namespace".into()));
     let stream = format!("{{namespace=\"team-0\",pod=\"{}\"}}", pod(2));

@@ -2,7 +2,7 @@
 //! whose bars are made of whole intervals reads these few bytes and not the block.
 //!
 //! ```text
-//! unit (bits 0..4) and whether the records stand in the order of their times (bit 7)
+//! unit (bits 0..4) and whether the records stand in the order of their intervals (bit 7)
 //! number of the first interval (zigzag)
 //! an interval with records: distance to the one before   levels (a bit each)   a count a level
 //! ```
@@ -38,7 +38,7 @@ pub struct Marks(Box<[u8]>);
 pub struct Intervals {
     /// Width, nanoseconds. Each begins at a multiple of it.
     pub unit: i64,
-    /// Records stand in the order of their times: the first interval's are the first.
+    /// Records stand in the order of their intervals: the first one's are the first.
     pub sorted: bool,
     /// When each begins, and its records by level; ascending.
     pub counts: Vec<(i64, [u32; LEVELS])>,
@@ -47,7 +47,6 @@ pub struct Intervals {
 impl Marks {
     /// Of a block's records.
     pub fn of(records: &[Record]) -> Self {
-        let sorted = records.is_sorted_by_key(|record| record.time);
         let mut numbers: Vec<i64> = Vec::with_capacity(MAX_INTERVALS + 1);
         let fits = UNITS.iter().position(|unit| {
             numbers.clear();
@@ -68,11 +67,13 @@ impl Marks {
         });
         let (Some(unit), Some(first)) = (fits, numbers.first()) else { return Self::default() };
         let mut counts = vec![[0u64; LEVELS]; numbers.len()];
-        let (mut at, mut steps) = (0, Steps::new(0, UNITS[unit]));
+        let (mut at, mut steps, mut sorted) = (0, Steps::new(0, UNITS[unit]), true);
         for record in records {
             let number = steps.number(record.time);
             if numbers[at] != number {
+                let before = at;
                 at = numbers.binary_search(&number).unwrap_or(at);
+                sorted &= before < at;
             }
             counts[at][record.level as usize] += 1;
         }
@@ -174,7 +175,8 @@ mod tests {
                     .into_iter()
                     .map(|(number, counts)| (number.checked_mul(read.unit).unwrap_or(i64::MIN), counts))
                     .collect();
-                prop_assert_eq!(read.sorted, records.is_sorted_by_key(|record| record.time));
+                let sorted = records.is_sorted_by_key(|record| record.time.div_euclid(read.unit));
+                prop_assert_eq!(read.sorted, sorted);
                 prop_assert!(expected.len() <= MAX_INTERVALS);
                 prop_assert_eq!(read.counts, expected);
             } else {

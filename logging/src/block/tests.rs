@@ -198,6 +198,33 @@ fn the_most_unlike_records_can_be_sealed_and_read() {
 }
 
 #[test]
+fn a_regular_expression_is_ruled_out_by_the_front_of_a_block() {
+    use crate::query::{
+        self,
+        compile::{Compiled, Verdict},
+    };
+    let query = query::parse("/took 8[0-9]ms/").expect("a query");
+    let query = Compiled::new(&query).expect("a query");
+    for (program, finds) in mix::Program::ALL.into_iter().zip([false, false, false, true]) {
+        let block =
+            SealedBlock::seal(info(), &mix::stream(program, 7, MAX_RECORDS, 200_000_000)).expect("sealed");
+        assert!(block.data.len() > 16 << 10);
+        let front = Front::open(&block.data[..16 << 10], MAX_RECORDS).expect("sound").expect("it is short");
+        let templates = front.templates().expect("sound");
+        let may = |number: usize| {
+            let verdicts =
+                query.on_spelt(&[Verdict::Maybe], templates.key(number), templates.letters(number));
+            query.verdict(&verdicts) != Verdict::No
+        };
+        let passed: Vec<_> = (0..templates.len())
+            .filter(|at| may(*at))
+            .map(|at| String::from_utf8_lossy(templates.key(at)).into_owned())
+            .collect();
+        assert_eq!(!passed.is_empty(), finds, "{program:?}: {passed:?}");
+    }
+}
+
+#[test]
 fn templates_make_blocks_smaller() {
     let (mut split, mut plain) = (0, 0);
     for (seed, program) in mix::Program::ALL.into_iter().enumerate() {

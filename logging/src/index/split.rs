@@ -27,7 +27,7 @@ use std::{
     },
 };
 
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -383,6 +383,8 @@ pub struct Split {
     path: PathBuf,
     file: File,
     map: Mmap,
+    /// Filters were asked for.
+    wanted: AtomicBool,
     /// Filters whose checksums were found right.
     sound: Vec<AtomicBool>,
     directory: Directory,
@@ -405,7 +407,8 @@ impl Split {
         // SAFETY: nobody writes to a split's files once they are whole.
         let map = unsafe { Mmap::map(&file) }.map_err(IndexError::io("can't map", path))?;
         let sound = directory.blocks.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { id, path: path.to_owned(), file, map, sound, directory, words, words_fault })
+        let wanted = AtomicBool::new(false);
+        Ok(Self { id, path: path.to_owned(), file, map, wanted, sound, directory, words, words_fault })
     }
 
     /// The files were written and summed up just now.
@@ -450,6 +453,19 @@ impl Split {
     pub fn read_front(&self, at: usize) -> Result<Vec<u8>, IndexError> {
         let entry = &self.directory.blocks[at];
         self.read(entry.at, entry.length.min(FRONT))
+    }
+
+    /// Has the kernel read the filters, in one go and without waiting for them: each is looked at
+    /// where an id is asked for.
+    pub fn want_filters(&self) {
+        let places =
+            self.directory.blocks.iter().filter_map(|block| Some((block.filter_at?, block.filter_length)));
+        let from = places.clone().map(|(at, _)| at).min();
+        let end = places.map(|(at, length)| at + u64::from(length)).max();
+        if let (Some(from), Some(end), false) = (from, end, self.wanted.swap(true, Ordering::Relaxed)) {
+            // It is a hint: what it doesn't do, the first look does.
+            let _ = self.map.advise_range(Advice::WillNeed, from as usize, (end - from) as usize);
+        }
     }
 
     /// Whether the block may have the id; a no is certain.

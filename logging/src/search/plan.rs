@@ -74,6 +74,9 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
             candidates.extend(judged.candidate(request, head, place, |token| block.may_have(token)));
         }
     }
+    if request.query.tokens().any(text::is_id) {
+        splits.iter().for_each(|split| split.want_filters());
+    }
     for split in splits {
         if progress.is_late(request) {
             break;

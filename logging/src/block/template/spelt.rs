@@ -66,8 +66,15 @@ pub fn may_spell(key: &[u8], slots: &[Spelt], wanted: &Letters) -> bool {
             Piece::Literal(text) if memchr::memmem::find(text, &whole).is_some() => return true,
             Piece::Literal(_) => {}
             Piece::Slot(class::WHOLE) => return true,
-            Piece::Slot(_) => {
+            Piece::Slot(class) => {
                 let Some(spelt) = slots.next() else { return true };
+                if is_time(*class) {
+                    // Digits at both ends, a month or a `T` in the midst.
+                    if wanted.letters.len() <= 3 {
+                        return true;
+                    }
+                    continue;
+                }
                 // Some of them may be the variable's, and the others stand beside it.
                 let joined = at.checked_sub(1).is_some_and(|before| ends_in_word(&pieces[before]))
                     || pieces.get(at + 1).is_some_and(begins_with_word);
@@ -78,6 +85,10 @@ pub fn may_spell(key: &[u8], slots: &[Spelt], wanted: &Letters) -> bool {
         }
     }
     false
+}
+
+fn is_time(class: u8) -> bool {
+    class == class::CLF_TIME || class & class::ISO_TIME != 0
 }
 
 fn ends_in_word(piece: &Piece<'_>) -> bool {
