@@ -107,12 +107,11 @@ impl Look<'_> {
         if let Some(records) = candidate.open() {
             return self.each_open(records, progress, &mut takes, &mut hit);
         }
-        if candidate.verdict == Verdict::Maybe {
-            match candidate.with_front(false, |front| self.may_match(front)) {
-                Ok(Some(false)) => return,
-                // What is damaged is found again.
-                Ok(Some(true) | None) | Err(_) => {}
-            }
+        // What is damaged is found again by who reads it whole.
+        if candidate.verdict == Verdict::Maybe
+            && let Ok(Some(false)) = candidate.with_front(false, |front| self.may_match(front))
+        {
+            return;
         }
         let late = &mut progress.late;
         let looked = candidate.with_data(|data| self.each_sealed(data, late, &mut takes, &mut hit));
