@@ -68,8 +68,7 @@ async fn until_found(running: &Running, query: &str, count: usize) -> Duration {
     started.elapsed()
 }
 
-/// Starts once the lock of the collector before is free. Another test may start a process
-/// just then, which has the lock's descriptor until it runs its own program.
+/// Starts once the last task of the collector before let go of the index.
 async fn again(folder: &Path, tasks: &Tasks) -> Running {
     let started = async {
         loop {

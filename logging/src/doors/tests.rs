@@ -220,7 +220,7 @@ async fn what_was_sent_is_found_when_it_is_acknowledged() {
     tasks.shutdown(Duration::from_secs(30)).await;
 }
 
-/// Starts once the lock of the collector before is free.
+/// Starts once the last task of the collector before let go of the index.
 pub(crate) async fn again(folder: &Path, tasks: &Tasks) -> Running {
     let started = async {
         loop {

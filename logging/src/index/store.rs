@@ -43,9 +43,9 @@ pub struct Store {
     /// Counts what happens to splits.
     pub(super) changed: watch::Sender<u64>,
     pub(super) purge_wanted: Notify,
-    /// Locked while the store lives; the kernel unlocks it when the process dies. `None`: what is
-    /// here belongs to the archive, and nothing is written.
-    lock: Option<File>,
+    /// Locked while the store lives. `None`: what is here belongs to the archive, and nothing is
+    /// written.
+    lock: Option<Lock>,
 }
 
 #[derive(Default)]
@@ -304,12 +304,25 @@ impl Store {
     }
 }
 
+/// Of the directory; the kernel unlocks it when the process dies.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// To close the file isn't enough: a process that another thread starts has its descriptor
+    /// until it runs its own program.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "index can't be unlocked, it is when this process ends");
+        }
+    }
+}
+
 /// Two collectors in one index would take each other's splits for rubbish.
-fn lock(directory: &Path) -> Result<File, IndexError> {
+fn lock(directory: &Path) -> Result<Lock, IndexError> {
     let path = directory.join("LOCK");
     let file = File::create(&path).map_err(IndexError::io("can't create", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(IndexError::InUse(directory.to_owned())),
         Err(TryLockError::Error(error)) => Err(IndexError::io("can't lock", &path)(error)),
     }
@@ -332,5 +345,24 @@ impl Snapshot<'_> {
     /// Streams with records in memory.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<StreamInfo>> {
         self.open().map(|block| &block.info).chain(self.sealed().map(|block| &block.info))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_free_after_the_store_also_where_a_process_is_about_to_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+        let is_used =
+            || matches!(Store::open(folder.path(), Retention::default()), Err(IndexError::InUse(_)));
+        assert!(is_used());
+        // What a process has between its start and its own program.
+        let inherited = store.lock.as_ref().map(|lock| lock.0.try_clone().expect("a descriptor"));
+        drop(store);
+        assert!(!is_used());
+        drop(inherited);
     }
 }
