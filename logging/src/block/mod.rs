@@ -149,6 +149,11 @@ impl OpenBlock {
         self.records.push(record);
     }
 
+    /// Whether a block can have this record beside those that it has.
+    pub fn takes(&self, record: &Record) -> bool {
+        self.records.is_empty() || self.bytes + record.body.len() <= MAX_BODIES
+    }
+
     pub fn is_full(&self) -> bool {
         self.records.len() >= MAX_RECORDS || self.bytes >= MAX_BYTES
     }

@@ -80,7 +80,7 @@ impl Store {
             state.splits.extend(split.map(Arc::new));
         });
         if let (Err(_), Some(id)) = (&turned, id) {
-            self.discard(id);
+            self.discard_failed(&mut manifest, id);
         }
         turned
     }
@@ -148,6 +148,16 @@ impl Store {
         let split = Split::open(id, &path)?;
         split.trust_words();
         Ok((split, entry))
+    }
+
+    /// Deletes a split whose manifest could not be made to count. If it stands on the disk all the
+    /// same, and would count after a crash, the split stays, and its number is not used again.
+    pub(super) fn discard_failed(&self, manifest: &mut Manifest, id: u64) {
+        if Manifest::may_name(&self.directory, id) {
+            manifest.next = manifest.next.max(id + 1);
+        } else {
+            self.discard(id);
+        }
     }
 
     /// Deletes a split that doesn't count.

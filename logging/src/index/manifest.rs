@@ -155,6 +155,16 @@ impl Manifest {
         Ok(None)
     }
 
+    /// Whether a manifest in the directory may list the split.
+    pub(super) fn may_name(directory: &Path, id: u64) -> bool {
+        [NAME, COPY].into_iter().any(|name| match fs::read_to_string(directory.join(name)) {
+            Ok(text) => {
+                Self::read(&text).is_none_or(|manifest| manifest.splits.iter().any(|split| split.id == id))
+            }
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        })
+    }
+
     fn read(text: &str) -> Option<Self> {
         let (head, body) = text.split_once('\n')?;
         let crc = u32::from_str_radix(head.strip_prefix(HEAD)?, 16).ok()?;
@@ -181,6 +191,8 @@ pub fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), Index
 fn replace_all(directory: &Path, names: &[&str], content: &[u8]) -> Result<(), IndexError> {
     let fresh = |name: &str| directory.join(format!("{name}.new"));
     let write = || -> io::Result<()> {
+        // Before anything is renamed: there may be no descriptor left for it.
+        let folder = File::open(directory)?;
         for name in names {
             let mut file = File::create(fresh(name))?;
             file.write_all(content)?;
@@ -189,7 +201,7 @@ fn replace_all(directory: &Path, names: &[&str], content: &[u8]) -> Result<(), I
         for name in names {
             fs::rename(fresh(name), directory.join(name))?;
         }
-        File::open(directory)?.sync_all()
+        folder.sync_all()
     };
     let path = directory.join(names.last().copied().unwrap_or_default());
     write()

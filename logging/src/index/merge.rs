@@ -158,7 +158,10 @@ impl Store {
                 state.splits.extend(split.map(Arc::new));
                 state.departures += u64::from(is_gone);
             });
-            turned.inspect_err(|_| fresh.into_iter().for_each(|id| self.discard(id)))?;
+            if let (Err(_), Some(id)) = (&turned, fresh) {
+                self.discard_failed(&mut manifest, id);
+            }
+            turned?;
         }
         self.delete(old);
         Ok(())
@@ -261,7 +264,12 @@ impl Iterator for Merged<'_> {
             let run = self.runs.last_mut()?;
             let open = self.open.get_or_insert_with(|| OpenBlock::new(run.info.clone()));
             let floor = self.floors.of(&run.info.namespace, self.now);
-            for record in self.rest.by_ref().filter(|record| record.time >= floor) {
+            while let Some(next) = self.rest.as_slice().first() {
+                let counts = next.time >= floor;
+                if counts && !open.takes(next) {
+                    return self.seal();
+                }
+                let Some(record) = self.rest.next().filter(|_| counts) else { continue };
                 open.push(record);
                 if pack::fill(open.records.len(), open.bytes) >= run.each {
                     return self.seal();

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::{
-    block::{BlockHead, MAX_BYTES, MAX_RECORDS},
+    block::{BlockHead, MAX_BYTES, MAX_RECORDS, OpenBlock},
     record::Record,
 };
 
@@ -31,9 +31,10 @@ pub fn fill(records: usize, bytes: usize) -> Fill {
 
 /// Whether records that are left over when a block is full had better go into it, too, than
 /// begin another.
-pub fn is_rest(records: &[Record]) -> bool {
-    let bytes = || records.iter().map(|record| record.body.len()).sum();
-    records.len() <= MAX_RECORDS / 4 && fill(records.len(), bytes()) <= MOST - FULL
+pub fn is_rest(records: &[Record], block: &OpenBlock) -> bool {
+    let bytes = || records.iter().map(|record| record.body.len()).sum::<usize>();
+    records.len() <= MAX_RECORDS / 4
+        && fill(block.records.len() + records.len(), block.bytes + bytes()) <= MOST
 }
 
 /// A block that is to be merged.

@@ -132,33 +132,49 @@ type Broken = Vec<(u64, IndexError)>;
 
 /// The manifest of a directory, as whole as it can be had, and durable.
 pub fn manifest(directory: &Path) -> Result<(Manifest, Broken), IndexError> {
-    let (mut manifest, mut is_whole, broken) = match Manifest::load(directory)? {
-        Loaded::Whole(manifest) => (manifest, true, Vec::new()),
-        Loaded::Half(manifest) => (manifest, false, Vec::new()),
+    let (mut manifest, mut written, broken) = match Manifest::load(directory)? {
+        Loaded::Whole(manifest) => (manifest, Written::Twice, Vec::new()),
+        Loaded::Half(manifest) => (manifest, Written::Once, Vec::new()),
         Loaded::Lost => {
             let (manifest, broken) = derive(&directory.join("splits"))?;
             tracing::error!(
                 splits = manifest.splits.len(),
                 "manifest of the logs is lost and was put together from what the splits carry"
             );
-            (manifest, false, broken)
+            (manifest, Written::Not, broken)
         }
     };
     if manifest.store.is_empty() {
         manifest.store = format!("{:016x}", RandomState::new().build_hasher().finish());
-        is_whole = false;
+        written = Written::Not;
     }
-    if !is_whole {
-        manifest.store(directory)?;
+    match written {
+        Written::Twice => {}
+        Written::Once => later(manifest.store(directory)),
+        Written::Not => manifest.store(directory)?,
     }
     // Of versions whose splits carried nothing.
     for entry in &manifest.splits {
         let path = directory.join("splits").join(entry.id.to_string());
         if path.is_dir() && !path.join(NAME).exists() {
-            Resume::new(entry, &manifest).store(&path)?;
+            later(Resume::new(entry, &manifest).store(&path));
         }
     }
     Ok((manifest, broken))
+}
+
+/// How the manifest stands on the disk.
+enum Written {
+    Twice,
+    Once,
+    Not,
+}
+
+/// What a full disk has no room for now is written with the next commit; a start needs no room.
+fn later(written: Result<(), IndexError>) {
+    if let Err(error) = written {
+        tracing::warn!(%error, "what the manifest of the logs is put together from can't be written, the next commit tries again");
+    }
 }
 
 /// Puts the manifest together.

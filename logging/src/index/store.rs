@@ -155,14 +155,20 @@ impl Store {
                     state.open.entry(key.clone()).or_insert_with(|| OpenBlock::new(batch.info.clone()));
                 let before = block.bytes;
                 while !block.is_full()
+                    && records.as_slice().first().is_some_and(|record| block.takes(record))
                     && let Some(record) = records.next()
                 {
                     block.push(record);
                 }
-                if pack::is_rest(records.as_slice()) {
-                    records.by_ref().for_each(|record| block.push(record));
+                if block.is_full() && pack::is_rest(records.as_slice(), block) {
+                    while records.as_slice().first().is_some_and(|record| block.takes(record))
+                        && let Some(record) = records.next()
+                    {
+                        block.push(record);
+                    }
                 }
-                let (full, added) = (block.is_full(), block.bytes - before);
+                let full = block.is_full() || !records.as_slice().is_empty();
+                let added = block.bytes - before;
                 state.open_bytes += added;
                 full
             };

@@ -88,6 +88,29 @@ fn a_crash_keeps_what_was_committed_and_nothing_else() {
 }
 
 #[test]
+fn abuse_34_bodies_of_any_length_are_put_into_blocks_that_can_be_written() {
+    use crate::{block::MAX_BODIES, parse::MAX_BODY};
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path());
+    // The last one is left over when the block is full, and just too much for it; some are cut ones.
+    let lengths = [MAX_BODY, MAX_BODY, MAX_BODY, MAX_BODY - 1, MAX_BODY + 37, MAX_BODY, MAX_BODIES, 7];
+    let mut seq = 0;
+    for _ in 0..8 {
+        let records = lengths.map(|length| {
+            seq += 1;
+            let body = Bytes::from(vec![b'x'; length]);
+            Record { time: seq as i64, seq, level: Level::Info, source: Source::Stdout, body }
+        });
+        store.append(Batch { info: info("web"), records: records.into() }).expect("appended");
+        commit(&store);
+    }
+    while store.merge().expect("merged") {}
+    assert_eq!(store.sizes(), (64, store.sizes().1, 1));
+    let heads = store.snapshot().splits()[0].blocks().iter().map(|block| block.head.raw_bytes).max();
+    assert_eq!(heads, Some(MAX_BODIES as u64));
+}
+
+#[test]
 fn merging_changes_no_answer() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store(folder.path());

@@ -11,6 +11,8 @@ use crate::{
 pub const NAMELESS: &str = "journal";
 /// Bytes of a name.
 const MAX_NAME: usize = 128;
+/// Characters of a field beside the message.
+const MAX_FIELD: usize = 256;
 
 /// An entry, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +33,10 @@ pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
             |field: &'_ [u8]| field.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::len);
         entry.fields.iter().find_map(|field| value(field).map(|length| &field[field.len() - length..]))
     };
-    let text = |name: &str| get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    // Whoever writes to the journal chooses some of them.
+    let text = |name: &str| {
+        get(name).map(|value| String::from_utf8_lossy(value).chars().take(MAX_FIELD).collect::<String>())
+    };
     let (unit, identifier) = (text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"));
     let service = unit.as_deref().filter(|unit| !unit.ends_with(".scope"));
     let writer = identifier.clone().or_else(|| text("_COMM"));
@@ -56,7 +61,7 @@ pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
     let differs = |value: &String| plain(value.strip_suffix(".service").unwrap_or(value)) != unit_name;
     fields.add("unit", unit.filter(differs).unwrap_or_default().into());
     fields.add("identifier", identifier.filter(differs).unwrap_or_default().into());
-    let body = fields.join(&short(message), &mut Capped::default());
+    let body = short(&fields.join(&short(message), &mut Capped::default()));
     let time = i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1000);
     Line { unit: unit_name, time, level, body }
 }
@@ -93,6 +98,17 @@ mod tests {
         let line = line(&Entry { time: 5, fields }, str::to_owned);
         assert_eq!(line.time, 5000);
         (line.unit, line.level, String::from_utf8(line.body).expect("text"))
+    }
+
+    #[test]
+    fn abuse_34_no_field_makes_a_line_longer_than_a_line_may_be() {
+        let long = "\u{1b}\"".repeat(400_000);
+        for name in ["MESSAGE", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_PID", "_COMM"] {
+            let fields = ["MESSAGE=x".to_owned(), "_PID=7".to_owned(), format!("{name}={long}")];
+            let (unit, _, body) = read(&fields.each_ref().map(String::as_str));
+            // The mark of a cut says how much there was.
+            assert!(unit.len() <= MAX_NAME && body.len() <= parse::MAX_BODY + 64, "{name}: {}", body.len());
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Without the API server, what was known before holds after this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for who asks about a namespace alone: a sender waits no longer for its answer.
+pub const PATIENCE_OF_SENDERS: Duration = Duration::from_secs(3);
 /// The kubelet has so long to tell the API server of a Pod that it has from a file.
 pub const MIRROR: Duration = Duration::from_secs(60);
 
@@ -37,7 +39,8 @@ pub struct Facts {
 pub fn may_read(facts: Facts) -> bool {
     let Facts { pod, namespace, known_before, is_of_file, waited } = facts;
     if namespace == Answer::Silent || pod == Some(Answer::Silent) {
-        return known_before && waited >= PATIENCE;
+        let patience = if pod.is_some() { PATIENCE } else { PATIENCE_OF_SENDERS };
+        return known_before && waited >= patience;
     }
     !(pod == Some(Answer::Absent) && is_of_file && waited < MIRROR)
 }
