@@ -40,6 +40,8 @@ use crate::{
 pub struct Config {
     /// `/var/log/pods`.
     pub pods_dir: PathBuf,
+    /// Where links among the log files may lead to: docker's folder of containers.
+    pub container_logs: Option<PathBuf>,
     /// Logs of the node's own parts.
     pub system_logs: Vec<SystemLog>,
     /// Folders of the journal of systemd; those that are not there may come later.
@@ -66,6 +68,7 @@ impl Config {
     pub fn new(node_name: impl Into<String>, listen: SocketAddr, token: impl Into<String>) -> Self {
         Self {
             pods_dir: "/var/log/pods".into(),
+            container_logs: Some("/var/lib/docker/containers".into()),
             system_logs: Vec::new(),
             journal: Vec::new(),
             data_dir: "/var/log/tiphys/logs".into(),
@@ -142,7 +145,8 @@ pub async fn run_with(
     let store = Arc::new(store);
     let wal = Wal::open(&config.data_dir.join("wal"), &config.data_dir.join("broken"), store.mark().number)?;
     let tailer = Tailer::new(&config.pods_dir, &config.node_name, checkpoints).map_err(pods_error)?;
-    let tailer = tailer.with_system(config.system_logs.clone());
+    let tailer =
+        tailer.with_system(config.system_logs.clone()).with_container_logs(config.container_logs.clone());
     let watcher = Watcher::new(config.pods_dir.clone()).map_err(pods_error)?;
     let listen_error = |source| CollectorError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;

@@ -23,12 +23,15 @@ use crate::{
     wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchRequest, TailLine},
 };
 
+mod docker;
+
 const TOKEN: &str = "t0ken";
 
 fn config(folder: &Path, node: &str) -> Config {
     let mut config = Config::new(node, ([127, 0, 0, 1], 0).into(), TOKEN);
     config.pods_dir = folder.join("pods");
     config.data_dir = folder.join("data");
+    config.container_logs = Some(folder.join("docker"));
     config.commit_after = Duration::from_millis(100);
     config
 }

@@ -85,8 +85,8 @@ impl Journal {
     pub fn apply(&mut self, change: &Change, watch: &mut dyn Watch) {
         match change {
             Change::Everything => self.scan(watch),
-            Change::In(Place::System(folder)) if self.is_ours(folder) => self.scan(watch),
-            Change::WroteSystem(folder, name) if self.is_ours(folder) && is_journal(name) => {
+            Change::In(Place::Folder(folder)) if self.is_ours(folder) => self.scan(watch),
+            Change::WroteIn(folder, name) if self.is_ours(folder) && is_journal(name) => {
                 let path = folder.join(name);
                 match self.files.iter_mut().find(|reading| !reading.gone && reading.path == path) {
                     Some(reading) => reading.dirty = !reading.is_stuck,
@@ -199,7 +199,7 @@ impl Journal {
         for root in self.roots.clone() {
             // One that isn't there yet comes into the nearest folder that is.
             let there = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(&root).to_owned();
-            watch.watch(&Place::System(there.clone()));
+            watch.watch(&Place::Folder(there.clone()));
             if there == root
                 && let Err(error) = self.scan_folder(&root, true, &mut seen, watch)
             {
@@ -228,7 +228,7 @@ impl Journal {
         for entry in directory.settled_entries()? {
             let path = folder.join(&entry.name);
             if entry.is_dir && is_root {
-                watch.watch(&Place::System(path.clone()));
+                watch.watch(&Place::Folder(path.clone()));
                 // Gone again.
                 let _ = self.scan_folder(&path, false, seen, watch);
             } else if !entry.is_dir && is_journal(&entry.name) {

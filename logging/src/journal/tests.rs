@@ -170,11 +170,11 @@ fn reading_goes_on_where_it_stood_over_rotation_and_deletion() {
     let mut journal = open(root.path(), serde_json::from_str(&stands).expect("JSON"));
     // Vacuumed before all of it was read: it is read to its end all the same.
     fs::remove_file(&first).expect("removed");
-    journal.apply(&Change::In(Place::System(machine.clone())), &mut Unwatched);
+    journal.apply(&Change::In(Place::Folder(machine.clone())), &mut Unwatched);
     assert_eq!(add(take(&mut journal, usize::MAX)), 1500);
     // More in the same file.
     write(&live, "1", lines(1500, 1600));
-    journal.apply(&Change::WroteSystem(machine.clone(), "system.journal".into()), &mut Unwatched);
+    journal.apply(&Change::WroteIn(machine.clone(), "system.journal".into()), &mut Unwatched);
     assert_eq!(add(take(&mut journal, usize::MAX)), 1600);
     assert_eq!(journal.checkpoint().files.len(), 2, "what is gone is forgotten");
     assert_eq!(bodies(&mut open(root.path(), journal.checkpoint())), Vec::<String>::new());

@@ -11,11 +11,11 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::{MetadataExt, OpenOptionsExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::{
-    fcntl::{OFlag, openat},
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2},
     sys::stat::Mode,
 };
 
@@ -43,6 +43,14 @@ impl Dir {
     pub fn dir(&self, name: &str) -> io::Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(Self(openat(self.0.as_fd(), checked(name)?, flags, Mode::empty())?))
+    }
+
+    /// A directory anywhere below this one; an error when a link is on the way.
+    pub fn below(&self, path: &Path) -> io::Result<Self> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        Ok(Self(openat2(self.0.as_fd(), path, how)?))
     }
 
     /// A regular file in this one, for reading; an error when it is anything else.
@@ -80,6 +88,21 @@ impl Dir {
             }
         }
         Ok(entries)
+    }
+
+    /// The links and what they say, in no order.
+    pub fn links(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut links = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/self/fd/{}", self.0.as_raw_fd()))? {
+            let entry = entry?;
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink())
+                && let (Ok(name), Ok(text)) =
+                    (entry.file_name().into_string(), std::fs::read_link(entry.path()))
+            {
+                links.push((name, text));
+            }
+        }
+        Ok(links)
     }
 
     /// Regular files and directories, in no order; links and the rest are left out.

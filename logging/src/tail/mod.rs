@@ -9,7 +9,8 @@
 //! never: a file is known by its inode, so a rename moves nothing; a rotated file
 //! is read to its end, a deleted one through the open descriptor. Backpressure is
 //! not reading: the caller just doesn't ask for the next chunk. A symbolic link is
-//! never followed, on no step of the way ([`dir`]).
+//! never followed, on no step of the way ([`dir`]); what docker's links name is opened from
+//! docker's own folder ([`links`]).
 //!
 //! The logs of the node's own parts ([`SystemLog`]) are read the same way, from the
 //! files where they are.
@@ -21,6 +22,7 @@ mod checkpoint;
 pub mod dir;
 mod file;
 mod held;
+mod links;
 mod name;
 mod stream;
 mod system;

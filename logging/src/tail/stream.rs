@@ -9,6 +9,7 @@ use super::{
     checkpoint::StreamCheckpoint,
     dir::{Dir, Entry},
     file::{LogFile, Progress},
+    links::Target,
     name, system,
 };
 use crate::{
@@ -36,8 +37,12 @@ pub struct StreamTail {
     last_time: Option<i64>,
     /// Files of the checkpoint that were not seen yet.
     known: StreamCheckpoint,
-    /// The file's name, of a part's own log.
-    system: Option<String>,
+    /// The file that is written to, where the names are not the kubelet's.
+    base: Option<String>,
+    /// A part's own log.
+    is_plain: bool,
+    /// Where the files are, of a log that is a link.
+    linked: Option<Target>,
 }
 
 impl StreamTail {
@@ -59,13 +64,26 @@ impl StreamTail {
             next_seq: known.next_seq,
             last_time: known.last_time,
             known,
-            system: None,
+            base: None,
+            is_plain: false,
+            linked: None,
         }
     }
 
     /// The plain log of a part of the node, in files of this name.
     pub fn of_system(self, file: String) -> Self {
-        Self { system: Some(file), ..self }
+        Self { base: Some(file), is_plain: true, ..self }
+    }
+
+    /// The files are where a link leads to.
+    pub fn link(&mut self, target: Target) {
+        self.base = Some(target.file.clone());
+        self.linked = Some(target);
+    }
+
+    /// Where the last link led to, if there was one.
+    pub fn linked(&self) -> Option<&Target> {
+        self.linked.as_ref()
     }
 
     pub fn checkpoint(&self) -> StreamCheckpoint {
@@ -96,7 +114,7 @@ impl StreamTail {
                     let known = self.known.files.iter().position(|file| file.inode == entry.inode);
                     let known = known.map(|at| self.known.files.swap_remove(at));
                     let mut file = LogFile::new(entry.name.clone(), entry.inode, known);
-                    if self.system.is_some() {
+                    if self.is_plain {
                         file = file.plain();
                     }
                     // Held open from the first moment: it may be deleted in the next.
@@ -108,7 +126,7 @@ impl StreamTail {
             }
         }
         let any_gone = self.mark_missing(directory.is_some(), entries);
-        match &self.system {
+        match &self.base {
             Some(base) => self.files.sort_by_cached_key(|file| system::order(base, &file.name)),
             None => self.files.sort_by_cached_key(|file| match name::log_file(&file.name) {
                 Some((_, Some(suffix))) => (false, suffix.to_owned()),

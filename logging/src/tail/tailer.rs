@@ -5,15 +5,16 @@
 //! then takes turns as long as it wants records.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
     Batch, Change, FileCheckpoint, Owner, Place, StreamCheckpoint, SystemLog, Watch,
     dir::{Dir, Entry},
     held::{Held, MAX_DELETED},
+    links::{Followed, Links, Target},
     name,
     stream::StreamTail,
 };
@@ -45,6 +46,7 @@ pub struct Tailer {
     root: Dir,
     node: String,
     system: Vec<SystemLog>,
+    links: Links,
     containers: BTreeMap<Key, BTreeMap<u32, StreamTail>>,
     /// Containers that have more, each once.
     ready: VecDeque<Key>,
@@ -73,6 +75,7 @@ impl Tailer {
             root: Dir::open(pods_dir)?,
             node: node.to_owned(),
             system: Vec::new(),
+            links: Links::default(),
             containers: BTreeMap::new(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
@@ -90,6 +93,11 @@ impl Tailer {
     /// Reads these logs too.
     pub fn with_system(self, system: Vec<SystemLog>) -> Self {
         Self { system, ..self }
+    }
+
+    /// Follows links of containers into this folder.
+    pub fn with_container_logs(self, folder: Option<PathBuf>) -> Self {
+        Self { links: Links::into(folder), ..self }
     }
 
     /// Reads nothing of a Pod before [`Tailer::release`] says so.
@@ -131,10 +139,10 @@ impl Tailer {
             Change::Everything => self.scan_everything(watch),
             Change::In(Place::Root) => self.scan_root(watch),
             Change::In(Place::Pod(pod)) => self.scan_pod(pod, watch),
-            Change::In(Place::Container(pod, container)) => self.scan_container(pod, container),
-            Change::In(Place::System(folder)) => self.scan_folder(folder, watch),
-            Change::Wrote(pod, container, file) => self.wrote(pod, container, file),
-            Change::WroteSystem(folder, file) => self.wrote_system(folder, file),
+            Change::In(Place::Container(pod, container)) => self.scan_container(pod, container, watch),
+            Change::In(Place::Folder(folder)) => self.scan_folder(folder, watch),
+            Change::Wrote(pod, container, file) => self.wrote(pod, container, file, watch),
+            Change::WroteIn(folder, file) => self.wrote_in(folder, file, watch),
         }
     }
 
@@ -155,7 +163,11 @@ impl Tailer {
         let directory = self.open(&key.0, &key.1);
         let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
         let next = streams.values_mut().find(|stream| stream.has_more());
-        let batch = next.and_then(|stream| stream.read(directory.as_ref().ok(), &mut self.buffer));
+        let batch = next.and_then(|stream| {
+            let linked = stream.linked().map(|target| self.links.open(target).ok());
+            let directory = linked.as_ref().map_or(directory.as_ref().ok(), Option::as_ref);
+            stream.read(directory, &mut self.buffer)
+        });
         if streams.values().any(StreamTail::is_holding) {
             self.holding.insert(key.clone());
         }
@@ -240,7 +252,10 @@ impl Tailer {
             let newest = streams.keys().next_back().copied();
             for (restart, stream) in streams {
                 let key = stream.info.key();
-                for file in stream.files.iter_mut().filter(|file| !file.gone && file.missing == 0) {
+                // Docker waits for nobody, and its folder is none of ours to write to.
+                let is_asked = stream.linked().is_none();
+                for file in stream.files.iter_mut().filter(|file| is_asked && !file.gone && file.missing == 0)
+                {
                     let Some(committed) = durable.get(&(key.clone(), file.inode)) else { continue };
                     if let Err(error) = file.acknowledge(&directory, committed) {
                         tracing::debug!(file = %file.name, %error, "log file can't be acknowledged");
@@ -307,18 +322,18 @@ impl Tailer {
     fn scan_pod(&mut self, pod: &str, watch: &mut dyn Watch) {
         let known: Vec<Key> = self.containers.keys().filter(|(dir, _)| dir == pod).cloned().collect();
         for (_, container) in &known {
-            self.scan_container(pod, container);
+            self.scan_container(pod, container, watch);
         }
         let Ok(entries) = self.root.dir(pod).and_then(|directory| directory.entries()) else { return };
         for entry in entries.into_iter().filter(|entry| entry.is_dir) {
             let fresh = watch.watch(&Place::Container(pod.to_owned(), entry.name.clone()));
             if fresh || !known.iter().any(|(_, container)| *container == entry.name) {
-                self.scan_container(pod, &entry.name);
+                self.scan_container(pod, &entry.name, watch);
             }
         }
     }
 
-    fn scan_container(&mut self, pod: &str, container: &str) {
+    fn scan_container(&mut self, pod: &str, container: &str, watch: &mut dyn Watch) {
         let key = (pod.to_owned(), container.to_owned());
         let directory = self.open(pod, container);
         if let Err(error) = &directory
@@ -331,9 +346,12 @@ impl Tailer {
         let entries = directory.as_ref().map(Dir::settled_entries).transpose();
         let Ok(entries) = entries else { return };
         let by_restart = by_restart(entries.unwrap_or_default());
+        let mut linked =
+            directory.as_ref().map(|found| self.links.look(&key, found, watch)).unwrap_or_default();
         let streams = self.containers.entry(key.clone()).or_default();
+        let restarts: BTreeSet<u32> = by_restart.keys().chain(linked.keys()).copied().collect();
         for restart in
-            by_restart.keys().filter(|restart| !streams.contains_key(restart)).copied().collect::<Vec<_>>()
+            restarts.into_iter().filter(|restart| !streams.contains_key(restart)).collect::<Vec<_>>()
         {
             let Some(info) = stream_info(&self.node, pod, container, restart) else { return };
             let checkpoint = self.resumed.remove(&info.key());
@@ -345,7 +363,21 @@ impl Tailer {
         }
         for (restart, stream) in streams.iter_mut() {
             let entries = by_restart.get(restart).map(Vec::as_slice).unwrap_or_default();
-            self.vanished |= stream.update(directory.as_ref(), entries);
+            self.vanished |= match (&directory, linked.remove(restart)) {
+                (Some(_), Some(Followed { target, folder, entries })) => {
+                    stream.link(target);
+                    stream.update(Some(&folder), &entries)
+                }
+                (Some(_), None) if let Some(target) = stream.linked() => match self.links.list(target) {
+                    Ok((folder, entries)) => stream.update(Some(&folder), &entries),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => stream.update(None, &[]),
+                    Err(error) => {
+                        tracing::warn!(pod, container, %error, "docker's folder can't be listed");
+                        false
+                    }
+                },
+                _ => stream.update(directory.as_ref(), entries),
+            };
         }
         self.bound_deleted(&key);
         let Some(streams) = self.containers.get(&key) else { return };
@@ -357,10 +389,13 @@ impl Tailer {
     }
 
     fn scan_folder(&mut self, folder: &Path, watch: &mut dyn Watch) {
-        watch.watch(&Place::System(folder.to_owned()));
+        watch.watch(&Place::Folder(folder.to_owned()));
         let here = self.system.iter().filter(|log| log.path.parent() == Some(folder));
         for log in here.cloned().collect::<Vec<_>>() {
             self.scan_system(&log);
+        }
+        for (pod, container) in self.links.at(folder) {
+            self.scan_container(&pod, &container, watch);
         }
     }
 
@@ -390,6 +425,23 @@ impl Tailer {
         }
     }
 
+    fn wrote_in(&mut self, folder: &Path, file: &str, watch: &mut dyn Watch) {
+        for key in self.links.at(folder) {
+            let streams = self.containers.get_mut(&key).into_iter().flat_map(BTreeMap::values_mut);
+            let is_it = |target: &Target| target.folder == folder && target.is_file(file);
+            let mut streams = streams.filter(|stream| stream.linked().is_some_and(is_it));
+            let Some(stream) = streams.next() else { continue };
+            match stream.files.iter_mut().find(|known| known.name == file && !known.gone) {
+                Some(known) => {
+                    known.dirty = true;
+                    self.queue(key);
+                }
+                None => self.scan_container(&key.0, &key.1, watch),
+            }
+        }
+        self.wrote_system(folder, file);
+    }
+
     fn wrote_system(&mut self, folder: &Path, file: &str) {
         let is_it = |log: &&SystemLog| log.path.parent() == Some(folder) && log.is_file(file);
         let Some(log) = self.system.iter().find(is_it).cloned() else { return };
@@ -406,19 +458,21 @@ impl Tailer {
         }
     }
 
-    fn wrote(&mut self, pod: &str, container: &str, file: &str) {
+    fn wrote(&mut self, pod: &str, container: &str, file: &str, watch: &mut dyn Watch) {
         if name::log_file(file).is_none() {
             return;
         }
         let key = (pod.to_owned(), container.to_owned());
-        let Some(streams) = self.containers.get_mut(&key) else { return self.scan_container(pod, container) };
+        let Some(streams) = self.containers.get_mut(&key) else {
+            return self.scan_container(pod, container, watch);
+        };
         let mut files = streams.values_mut().flat_map(|stream| &mut stream.files);
         match files.find(|known| known.name == file && !known.gone) {
             Some(known) => {
                 known.dirty = true;
                 self.queue(key);
             }
-            None => self.scan_container(pod, container),
+            None => self.scan_container(pod, container, watch),
         }
     }
 
@@ -466,6 +520,7 @@ impl Tailer {
 
     /// The directory is gone and all was read: what is pending ends here.
     fn forget(&mut self, key: &Key) {
+        self.links.forget(key);
         for (_, mut stream) in self.containers.remove(key).unwrap_or_default() {
             self.left_over.extend(stream.finish());
         }

@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::parse::MAX_BODY;
 
+mod docker;
+
 /// Remembers what was asked to be watched, and watches nothing.
 #[derive(Default)]
 struct Asked(HashSet<Place>);
@@ -36,6 +38,8 @@ const POD: &str = "default_web-1_uid-1";
 
 struct Node {
     root: TempDir,
+    /// Docker's folder of containers.
+    docker: TempDir,
     asked: Asked,
 }
 
@@ -43,7 +47,7 @@ impl Node {
     fn new() -> Self {
         let root = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(root.path().join(POD).join("app")).expect("a folder");
-        Self { root, asked: Asked::default() }
+        Self { root, docker: tempfile::tempdir().expect("a folder"), asked: Asked::default() }
     }
 
     fn dir(&self) -> PathBuf {
@@ -51,7 +55,8 @@ impl Node {
     }
 
     fn tailer(&mut self, checkpoints: Vec<StreamCheckpoint>) -> Tailer {
-        let mut tailer = Tailer::new(self.root.path(), "n1", checkpoints).expect("a tailer");
+        let tailer = Tailer::new(self.root.path(), "n1", checkpoints).expect("a tailer");
+        let mut tailer = tailer.with_container_logs(Some(self.docker.path().to_owned()));
         self.asked = Asked::default();
         tailer.apply(&Change::Everything, &mut self.asked);
         tailer
@@ -343,54 +348,72 @@ proptest! {
         let (bytes, expected) = script(&pieces);
         let mut node = Node::new();
         let current = node.dir().join("0.log");
-        let mut tailer = node.tailer(vec![]);
-        let (mut at, mut rotations) = (0, 0);
-        let (mut found, mut durable) = (Vec::new(), 0);
-        let mut checkpoints = Vec::new();
-        for step in steps {
-            match step {
-                Step::Write(length) => {
-                    let end = (at + length).min(bytes.len());
-                    append(&current, &bytes[at..end]);
-                    at = end;
-                    tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+        let wrote = Change::Wrote(POD.into(), "app".into(), "0.log".into());
+        let rotate = |number| {
+            fs::rename(&current, current.with_file_name(format!("0.log.{number:06}"))).expect("renamed");
+        };
+        prop_assert_eq!(read(&mut node, &current, &wrote, rotate, &bytes, steps), expected);
+    }
+}
+
+/// What is found of the bytes, written to a file that is set aside by `rotate`.
+fn read(
+    node: &mut Node,
+    current: &Path,
+    wrote: &Change,
+    rotate: impl Fn(u32),
+    bytes: &[u8],
+    steps: Vec<Step>,
+) -> Vec<String> {
+    let mut tailer = node.tailer(vec![]);
+    let (mut at, mut rotations) = (0, 0);
+    let (mut found, mut durable) = (Vec::new(), 0);
+    let mut checkpoints = Vec::new();
+    for step in steps {
+        match step {
+            Step::Write(length) => {
+                let end = (at + length).min(bytes.len());
+                append(current, &bytes[at..end]);
+                at = end;
+                tailer.apply(wrote, &mut node.asked);
+            }
+            // A runtime goes to the next file between lines.
+            Step::Rotate if current.exists() && (at == 0 || bytes[at - 1] == b'\n') => {
+                rotations += 1;
+                rotate(rotations);
+                node.look(&mut tailer);
+            }
+            Step::Rotate => {}
+            Step::Turn => {
+                turn(&mut tailer, &mut found);
+            }
+            Step::Commit => {
+                (checkpoints, durable) = (tailer.checkpoints(), found.len());
+                tailer.committed(&checkpoints);
+            }
+            Step::Crash => {
+                found.truncate(durable);
+                tailer = node.tailer(checkpoints.clone());
+            }
+            Step::DeleteRead => {
+                for file in checkpoints.iter().flat_map(|stream| &stream.files) {
+                    let folder = current.parent().expect("a folder");
+                    let rotated = folder.read_dir().expect("listed").filter_map(Result::ok).find(|entry| {
+                        let metadata = entry.metadata().expect("there");
+                        metadata.ino() == file.inode
+                            && metadata.len() == file.offset
+                            && entry.path() != current
+                    });
+                    rotated.into_iter().for_each(|entry| fs::remove_file(entry.path()).expect("deleted"));
                 }
-                // A runtime goes to the next file between lines.
-                Step::Rotate if current.exists() && (at == 0 || bytes[at - 1] == b'\n') => {
-                    rotations += 1;
-                    fs::rename(&current, node.dir().join(format!("0.log.{rotations:06}"))).expect("renamed");
-                    node.look(&mut tailer);
-                }
-                Step::Rotate => {}
-                Step::Turn => {
-                    turn(&mut tailer, &mut found);
-                }
-                Step::Commit => {
-                    (checkpoints, durable) = (tailer.checkpoints(), found.len());
-                    tailer.committed(&checkpoints);
-                }
-                Step::Crash => {
-                    found.truncate(durable);
-                    tailer = node.tailer(checkpoints.clone());
-                }
-                Step::DeleteRead => {
-                    for file in checkpoints.iter().flat_map(|stream| &stream.files) {
-                        let rotated = node.dir().read_dir().expect("listed").filter_map(Result::ok).find(|entry| {
-                            let metadata = entry.metadata().expect("there");
-                            let name = entry.file_name();
-                            metadata.ino() == file.inode && metadata.len() == file.offset && name != "0.log"
-                        });
-                        rotated.into_iter().for_each(|entry| fs::remove_file(entry.path()).expect("deleted"));
-                    }
-                    node.look(&mut tailer);
-                }
+                node.look(&mut tailer);
             }
         }
-        append(&current, &bytes[at..]);
-        node.look(&mut tailer);
-        while turn(&mut tailer, &mut found) {}
-        prop_assert_eq!(found, expected);
     }
+    append(current, &bytes[at..]);
+    node.look(&mut tailer);
+    while turn(&mut tailer, &mut found) {}
+    found
 }
 
 #[test]
@@ -408,14 +431,14 @@ fn logs_of_the_nodes_own_parts_are_read_through_rotation_and_restart() {
         tailer
     };
     let mut tailer = start(&mut node, Vec::new());
-    assert!(node.asked.0.contains(&Place::System(folder.path().to_owned())));
+    assert!(node.asked.0.contains(&Place::Folder(folder.path().to_owned())));
     let Turn::Batch(batch) = tailer.turn() else { panic!("a batch") };
     assert_eq!((batch.info.namespace.as_str(), batch.info.pod.as_str()), ("kube-system", "containerd-n1"));
     assert_eq!(batch.info.container, "containerd");
     let noon = crate::time::parse("2026-01-31T12:00:00Z").expect("a time");
     assert_eq!(batch.records.iter().map(|record| record.time).collect::<Vec<_>>(), [noon, noon]);
     append(&path, b"time=\"2026-01-31T12:00:01Z\" level=info msg=two\n");
-    let wrote = Change::WroteSystem(folder.path().to_owned(), "cd.log".into());
+    let wrote = Change::WroteIn(folder.path().to_owned(), "cd.log".into());
     tailer.apply(&wrote, &mut node.asked);
     assert_eq!(drain(&mut tailer), ["time=\"2026-01-31T12:00:01Z\" level=info msg=two"]);
 
@@ -427,7 +450,7 @@ fn logs_of_the_nodes_own_parts_are_read_through_rotation_and_restart() {
     let mut tailer = start(&mut node, checkpoints);
     assert_eq!(drain(&mut tailer), ["three", "four"]);
     append(&path, b"five\n");
-    tailer.apply(&Change::In(Place::System(folder.path().to_owned())), &mut node.asked);
+    tailer.apply(&Change::In(Place::Folder(folder.path().to_owned())), &mut node.asked);
     assert_eq!(drain(&mut tailer), ["five"]);
 }
 

@@ -4,7 +4,8 @@
 //! /var/log/pods                       a Pod's directory came or went
 //! /var/log/pods/<pod>                 a container's directory came or went
 //! /var/log/pods/<pod>/<container>     a file was written, came, went, was renamed
-//! /var/log, ...                       the same, in folders of the node's own logs
+//! /var/log, ...                       the same, in folders of the node's own logs, and in
+//!                                     those where links of containers lead to
 //! ```
 //!
 //! When the kernel's queue overflows, or a directory can't be watched because the
@@ -28,8 +29,8 @@ pub enum Place {
     Pod(String),
     /// Pod directory, container.
     Container(String, String),
-    /// A folder with logs of the node's own parts.
-    System(PathBuf),
+    /// A folder elsewhere, with logs of the node's own parts or of containers.
+    Folder(PathBuf),
 }
 
 /// What may be different now.
@@ -41,8 +42,8 @@ pub enum Change {
     In(Place),
     /// A file has more: Pod directory, container, file.
     Wrote(String, String, String),
-    /// A file in a folder of the node's own logs has more.
-    WroteSystem(PathBuf, String),
+    /// A file in a folder elsewhere has more.
+    WroteIn(PathBuf, String),
 }
 
 /// Can watch a directory.
@@ -111,7 +112,7 @@ impl Watcher {
             return match place {
                 Place::Container(pod, _) => Some(Change::In(Place::Pod(pod))),
                 Place::Pod(_) | Place::Root => Some(Change::In(Place::Root)),
-                Place::System(_) => Some(Change::In(place)),
+                Place::Folder(_) => Some(Change::In(place)),
             };
         }
         let place = self.places.get(&event.wd)?;
@@ -119,8 +120,8 @@ impl Watcher {
             (Place::Container(pod, container), Some(name)) if event.mask.contains(EventMask::MODIFY) => {
                 Some(Change::Wrote(pod.clone(), container.clone(), name.into_string().ok()?))
             }
-            (Place::System(folder), Some(name)) if event.mask.contains(EventMask::MODIFY) => {
-                Some(Change::WroteSystem(folder.clone(), name.into_string().ok()?))
+            (Place::Folder(folder), Some(name)) if event.mask.contains(EventMask::MODIFY) => {
+                Some(Change::WroteIn(folder.clone(), name.into_string().ok()?))
             }
             (place, _) => Some(Change::In(place.clone())),
         }
@@ -131,7 +132,7 @@ impl Watcher {
             Place::Root => self.root.clone(),
             Place::Pod(pod) => self.root.join(pod),
             Place::Container(pod, container) => self.root.join(pod).join(container),
-            Place::System(folder) => folder.clone(),
+            Place::Folder(folder) => folder.clone(),
         }
     }
 }
@@ -145,7 +146,7 @@ impl Watch for Watcher {
         let mask = match place {
             Place::Root => names | WatchMask::ONLYDIR,
             Place::Pod(_) => names | WatchMask::ONLYDIR | WatchMask::DONT_FOLLOW,
-            Place::System(_) => names | WatchMask::MODIFY | WatchMask::ONLYDIR,
+            Place::Folder(_) => names | WatchMask::MODIFY | WatchMask::ONLYDIR,
             Place::Container(..) => names | WatchMask::MODIFY | WatchMask::ONLYDIR | WatchMask::DONT_FOLLOW,
         };
         match self.watches.add(self.path(place), mask) {

@@ -17,6 +17,14 @@ pub struct Collector {
     /// A log of the node's own parts to collect too, as NAME=PATH; may be given several times
     #[arg(long = "system-log", value_name = "NAME=PATH")]
     pub system_logs: Vec<SystemLog>,
+    /// Where docker keeps its containers, as links in /var/log/pods spell it, or `off`: only there are links followed to
+    #[arg(
+        long,
+        env = "TIPHYS_CONTAINER_LOGS",
+        value_name = "PATH|off",
+        default_value = "/var/lib/docker/containers"
+    )]
+    pub container_logs: PathBuf,
     /// Where the journal of systemd is, or `off`; may be given several times
     #[arg(
         long = "journal",
