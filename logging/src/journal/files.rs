@@ -89,7 +89,7 @@ impl Journal {
             Change::WroteIn(folder, name) if self.is_ours(folder) && is_journal(name) => {
                 let path = folder.join(name);
                 match self.files.iter_mut().find(|reading| !reading.gone && reading.path == path) {
-                    Some(reading) => reading.dirty = !reading.is_stuck,
+                    Some(reading) => reading.dirty = true,
                     None => self.scan(watch),
                 }
             }
@@ -117,6 +117,7 @@ impl Journal {
             let before = self.files[at].file.read;
             let record = match self.files[at].file.next() {
                 Ok(Some(entry)) => {
+                    self.files[at].is_stuck = false;
                     let named = |unit: &str| self.named(unit);
                     let line = entry::line(&entry, named);
                     if others.contains(&line.unit) {
@@ -130,8 +131,12 @@ impl Journal {
                 }
                 Err(fault) => {
                     let reading = &mut self.files[at];
-                    reading.is_stuck = reading.file.read == before;
+                    // Tried again when the file is written to, and told once.
+                    let is_told = std::mem::replace(&mut reading.is_stuck, reading.file.read == before);
                     reading.dirty = !reading.is_stuck;
+                    if is_told && reading.is_stuck {
+                        break;
+                    }
                     self.missing(at, &fault)
                 }
             };
@@ -249,7 +254,7 @@ impl Journal {
             return;
         }
         match self.files.iter_mut().find(|reading| reading.file.header.id == header.id) {
-            Some(reading) => (reading.path, reading.dirty) = (path, !reading.is_stuck),
+            Some(reading) => (reading.path, reading.dirty) = (path, true),
             None => {
                 let read = self.resumed.remove(&header.id).unwrap_or(0);
                 let file = JournalFile::new(file, header, read);

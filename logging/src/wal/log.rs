@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     io::{Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -181,7 +181,11 @@ impl Wal {
             // What of it is on disk is not known: this segment ends where it was sound.
             if let Err(error) = (self.disk.cut)(&current.file, current.bytes) {
                 tracing::warn!(%error, "a failed write to the write-ahead log can't be taken back: the next one says that it doesn't count");
-                self.void.push((first, self.last));
+                match self.void.last_mut() {
+                    // One after the other they are one: what says so must stay small.
+                    Some(before) if before.1 + 1 == from => before.1 = self.last,
+                    _ => self.void.push((first, self.last)),
+                }
             }
             let path = self.path(current.id);
             self.close(current);
@@ -245,7 +249,8 @@ impl Wal {
     /// Keeps a copy of a segment of which something can't be read beside the damaged splits, and
     /// gives the sentence that says so.
     pub fn set_aside(&self, id: u64, why: &str) -> String {
-        let (path, aside) = (self.path(id), path(&self.broken, id));
+        let path = self.path(id);
+        let aside = self.aside(id, &path);
         let kept = match fs::hard_link(&path, &aside) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             // Not every file system has links, and nothing has them to folders.
@@ -257,6 +262,19 @@ impl Wal {
             "write-ahead log {id} can't be read in full ({why}), a copy was set aside as {}",
             aside.display()
         )
+    }
+
+    /// Where a copy of the segment is, or has place: numbers begin anew in an empty log, so another
+    /// segment of an earlier time may have the name.
+    fn aside(&self, id: u64, path: &Path) -> PathBuf {
+        let inode = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.ino());
+        let own = inode(path);
+        let names = (0u32..).map(|again| match again {
+            0 => self::path(&self.broken, id),
+            again => self.broken.join(format!("{id:012}.{again}.{ENDING}")),
+        });
+        let mut names = names.filter(|name| inode(name).is_none_or(|there| own == Some(there)));
+        names.next().unwrap_or_else(|| self::path(&self.broken, id))
     }
 
     fn path(&self, id: u64) -> PathBuf {
