@@ -39,6 +39,8 @@ pub mod wire;
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod small_disk;
 
 // The bench's generator of lines serves the tests of blocks too, under the name it knows.
 #[cfg(test)]

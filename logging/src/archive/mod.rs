@@ -31,7 +31,7 @@ pub mod wire;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -43,7 +43,7 @@ pub use objects::{BadLocation, Location, Objects};
 
 use self::{cache::Cache, catalog::Catalog, orders::Order};
 use crate::{
-    index::{Deletion, IndexError, Keep, Retention},
+    index::{Clock, Deletion, IndexError, Keep, Retention},
     serve, time,
 };
 
@@ -59,6 +59,8 @@ struct Inner {
     shared: serve::Shared,
     retention: Retention,
     keeps: Keeps,
+    /// What is deleted is deleted by it; made when there is a split.
+    clock: OnceLock<Clock>,
     /// Held while a folder is there that no index names yet, or while such folders are deleted.
     unnamed: tokio::sync::Mutex<()>,
 }
@@ -126,6 +128,7 @@ impl Archive {
                 shared: serve::Shared::new(tasks),
                 retention: config.retention,
                 keeps,
+                clock: OnceLock::new(),
                 unnamed: tokio::sync::Mutex::default(),
             }),
         })

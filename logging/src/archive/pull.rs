@@ -28,8 +28,9 @@ use super::{
 };
 use crate::{
     deletion::DeleteOrder,
-    index::{FileSum, is_file_name},
+    index::{FileSum, is_file_name, is_set},
     root::{self, Collector, Collectors, Http},
+    time,
 };
 
 /// Splits that are copied at a time.
@@ -231,7 +232,11 @@ impl<'a> Pull<'a> {
         let _permit = self.uploads.acquire().await.map_err(|_| ArchiveError::Stopping)?;
         let catalog = &self.archive.inner.catalog;
         let objects = catalog.nodes().below(&self.node);
-        let split = ArchivedSplit::new(&list.store, info);
+        let mut split = ArchivedSplit::new(&list.store, info);
+        if !is_set(split.created) {
+            // The node's clock wasn't set yet: this would be too old at once.
+            split.created = time::now();
+        }
         let mut names = Vec::new();
         for file in &split.files {
             let name = format!("{}/{}", split.folder(), file.name);

@@ -17,7 +17,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{Archive, ArchiveError, ArchivedSplit, catalog::Known, chain, wire::Part};
 use crate::{
-    index::{Deletion, Floors, Keep, Purge, Split, Weight, purge, rewrite},
+    index::{Clock, Deletion, Floors, Keep, Purge, Split, Weight, purge, rewrite},
     time,
 };
 
@@ -28,10 +28,20 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 const LONGEST: Duration = Duration::from_secs(30);
 
 impl Archive {
+    /// Up to here a time has passed for sure: a clock that is wrong for a while deletes nothing.
+    /// The nodes' newest split says where time stood before this process.
+    fn passed(&self, known: &Known) -> i64 {
+        let (wall, splits) = (time::now(), known.nodes.values().flat_map(|index| &index.splits));
+        match splits.map(|split| split.created).filter(|created| *created <= wall).max() {
+            Some(stood) => self.inner.clock.get_or_init(|| Clock::new(Some(stood))).now().passed(),
+            None => wall,
+        }
+    }
+
     /// Below which times records are gone.
     pub(super) fn floors(&self, known: &Known) -> Floors {
         let deletions: Vec<Deletion> = known.orders.iter().map(|order| order.deletion.clone()).collect();
-        Floors::new(&deletions, &self.keeps(known), time::now(), |namespace| {
+        Floors::new(&deletions, &self.keeps(known), self.passed(known), |namespace| {
             let splits = known.nodes.values().flat_map(|index| &index.splits);
             splits.filter_map(|split| split.namespaces.get(namespace)).map(Weight::from).collect()
         })
@@ -67,7 +77,7 @@ fn until_next(archive: &Archive) -> Duration {
     let keeps = archive.keeps(&known);
     let ends = known.nodes.values().flat_map(|index| &index.splits);
     let next = ends.map(|split| split.created.saturating_add(age(archive, split, &keeps))).min();
-    let nanos = next.map_or(i64::MAX, |next| next.saturating_sub(time::now()));
+    let nanos = next.map_or(i64::MAX, |next| next.saturating_sub(archive.passed(&known)));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).clamp(Duration::from_secs(1), LONGEST)
 }
 
@@ -77,7 +87,7 @@ pub(super) async fn purge_all(archive: &Archive) -> Result<(), ArchiveError> {
     catalog.read_orders().await?;
     archive.remember_keeps().await?;
     let known = catalog.known();
-    let (now, keeps) = (time::now(), archive.keeps(&known));
+    let (now, keeps) = (archive.passed(&known), archive.keeps(&known));
     for (node, split) in expired(archive, &known, &keeps, now) {
         drop_split(archive, &node, &split).await?;
     }

@@ -70,6 +70,8 @@ impl Door {
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod full_tests;
+#[cfg(test)]
 pub(crate) mod fuzzed;
 #[cfg(test)]
 mod memory_tests;

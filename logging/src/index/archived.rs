@@ -6,7 +6,6 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::Store;
-use crate::time;
 
 /// An archive that hasn't asked for so long is none.
 const GIVEN_UP: Duration = Duration::from_secs(7 * 86_400);
@@ -45,7 +44,7 @@ impl Archived {
 impl Store {
     /// The archive asks for the list behind this version.
     pub fn archive_asks(&self, after: Option<u64>) {
-        self.archived.lock().asks(after, time::now());
+        self.archived.lock().asks(after, self.clock.now().aged);
     }
 
     /// The list that it is given.

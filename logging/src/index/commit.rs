@@ -17,7 +17,7 @@ use super::{
     split::SplitWriter,
     store::State,
 };
-use crate::{block::SealedBlock, journal::JournalCheckpoint, tail::StreamCheckpoint, time, wal::Mark};
+use crate::{block::SealedBlock, journal::JournalCheckpoint, tail::StreamCheckpoint, wal::Mark};
 
 /// Blocks on their way to disk, and the checkpoints that cover them.
 pub struct Pending {
@@ -62,14 +62,14 @@ impl Store {
         next.wal = pending.wal;
         next.journal.clone_from(&pending.journal);
         next.archive_asked = self.archived.lock().asked;
-        let (floors, now) = (self.floors(), time::now());
-        let blocks = pending.blocks.iter().map(|block| self.still_counts(block, &floors, now));
+        let (floors, now) = (self.floors(), self.clock.now());
+        let blocks = pending.blocks.iter().map(|block| self.still_counts(block, &floors, now.passed()));
         let blocks: Vec<_> = blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let split = if blocks.is_empty() {
             None
         } else {
             let pieces = blocks.into_iter().map(|block| Ok(Piece::Fresh(block)));
-            let (split, entry) = self.write_split(next.next, &[], pieces, now)?;
+            let (split, entry) = self.write_split(next.next, &[], pieces, now.made())?;
             next.next += 1;
             next.splits.push(entry);
             Some(split)
@@ -93,6 +93,7 @@ impl Store {
         change: impl FnOnce(&mut State),
     ) -> Result<(), IndexError> {
         next.generation = manifest.generation + 1;
+        next.aged = self.clock.now().aged;
         self.carry(manifest, &next)?;
         next.store(&self.directory)?;
         let moved = manifest.splits != next.splits;

@@ -42,6 +42,9 @@ pub struct Manifest {
     /// When the archive asked last for what is here; 0 if it never did.
     #[serde(default)]
     pub archive_asked: i64,
+    /// How far records had aged ([`super::clock`]); 0 where an earlier version wrote it.
+    #[serde(default)]
+    pub aged: i64,
     /// Tells this index from another that the node had before, or has after a loss: split
     /// numbers begin anew there.
     #[serde(default)]
@@ -172,6 +175,14 @@ impl Manifest {
             return None;
         }
         serde_json::from_str(body).ok()
+    }
+
+    /// Where the clock stood that records age by, if there is anything that tells.
+    pub fn stood(&self, wall: i64) -> Option<i64> {
+        match self.aged {
+            0 => self.splits.iter().map(|split| split.created).filter(|created| *created <= wall).max(),
+            aged => Some(aged),
+        }
     }
 
     /// Puts it in the place of the one before; durable when this returns.

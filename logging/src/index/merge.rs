@@ -16,12 +16,11 @@ use super::{
     Floors, IndexError, Split, Store,
     manifest::{SplitEntry, joined},
     pack::{self, Fill, Source, Step, pack},
-    retention::Expired,
+    retention::{self, Expired},
 };
 use crate::{
     block::{self, OpenBlock, SealedBlock},
     record::StreamInfo,
-    time,
 };
 
 /// Splits of a size that are merged.
@@ -56,12 +55,12 @@ impl Store {
             manifest.next += 1;
             let created =
                 manifest.splits.iter().filter(|split| ids.contains(&split.id)).map(|s| s.created).max();
-            (id, ids, created.unwrap_or_else(time::now))
+            (id, ids, created.unwrap_or_else(|| self.clock.now().made()))
         };
         let (id, ids, created) = chosen;
         let sources: Vec<Arc<Split>> =
             self.state.read().splits.iter().filter(|split| ids.contains(&split.id)).cloned().collect();
-        let (floors, now) = (self.floors(), time::now());
+        let (floors, now) = (self.floors(), self.clock.now().passed());
         match self.write_split(id, &sources, Merged::new(&sources, &floors, now), created) {
             Ok(written) => self.swap(&ids, Some(written)).map(|()| true),
             Err(IndexError::Damaged { split, what }) => {
@@ -83,11 +82,13 @@ impl Store {
     pub fn expire(&self) -> Result<(), IndexError> {
         let expired = {
             let mut manifest = self.manifest.lock();
-            let now = time::now();
+            let now = self.clock.now();
+            let mut next = manifest.clone();
+            let is_corrected = retention::correct(&mut next.splits, now);
             let mut archived = self.archived.lock();
             let Expired { splits: expired, unarchived } =
-                self.retention.expired(&manifest.splits, now, archived.has(now));
-            if expired.is_empty() {
+                self.retention.expired(&next.splits, now.aged, archived.has(now.aged));
+            if expired.is_empty() && !is_corrected {
                 return Ok(());
             }
             if unarchived > 0 {
@@ -100,11 +101,10 @@ impl Store {
                 );
             }
             drop(archived);
-            let mut next = manifest.clone();
             next.splits.retain(|split| !expired.contains(&split.id));
             self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !expired.contains(&split.id));
-                state.departures += 1;
+                state.departures += u64::from(!expired.is_empty());
             })?;
             expired
         };

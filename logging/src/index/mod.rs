@@ -18,6 +18,7 @@
 //! raw text; [`Store::is_full`] asks the caller to stop reading.
 
 mod archived;
+mod clock;
 mod commit;
 mod floors;
 mod manifest;
@@ -32,6 +33,7 @@ mod store;
 mod table;
 mod words;
 
+pub(crate) use clock::Clock;
 pub use commit::Pending;
 pub use floors::{Floors, Keep};
 pub(crate) use floors::{Purge, Weight, purge};
@@ -40,6 +42,7 @@ pub use manifest::{Deletion, FileSum};
 pub use publish::{Holds, is_file_name};
 pub(crate) use purge::rewrite;
 pub use retention::Retention;
+pub(crate) use retention::is_set;
 pub use split::{BlockEntry, Split, SplitWriter, StreamEntry};
 pub use store::{Snapshot, Store};
 pub use table::{NamespaceMeta, NamespaceTable, PodMeta, PodTable, Table};
@@ -80,7 +83,11 @@ impl IndexError {
 }
 
 #[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod full_tests;
 #[cfg(test)]
 mod loss_tests;
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Store {
                 (keep != Keep::default()).then_some((name, keep))
             })
             .collect();
-        Floors::new(deletions, &keeps, crate::time::now(), |namespace| {
+        Floors::new(deletions, &keeps, self.clock.now().passed(), |namespace| {
             let blocks = splits.iter().flat_map(|split| weights(split));
             blocks.filter(|(name, _)| *name == namespace).map(|(_, weight)| weight).collect()
         })
@@ -90,7 +90,7 @@ impl Store {
     /// Takes what is gone out of one split, if there is one that it is worth for. Blocks.
     pub fn purge(&self) -> Result<bool, IndexError> {
         self.refresh_floors();
-        let (floors, now) = (self.floors(), time::now());
+        let (floors, now) = (self.floors(), self.clock.now().passed());
         if floors.is_empty() {
             return Ok(false);
         }

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::manifest::SplitEntry;
+use super::{clock::Now, manifest::SplitEntry};
+use crate::time;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,24 @@ pub struct Expired {
     pub splits: Vec<u64>,
     /// Records of them that the archive doesn't have.
     pub unarchived: u64,
+}
+
+/// Splits of a time that is still to come, or before there were any, were made while the node's
+/// clock was wrong. Once it is right they age from then on. Whether there were any.
+pub fn correct(splits: &mut [SplitEntry], now: Now) -> bool {
+    if now.is_doubted || !is_set(now.passed()) {
+        return false;
+    }
+    let mut wrong: Vec<_> =
+        splits.iter_mut().filter(|split| split.created > now.aged || !is_set(split.created)).collect();
+    wrong.iter_mut().for_each(|split| split.created = now.aged);
+    !wrong.is_empty()
+}
+
+/// Whether a clock that shows this was ever set: no split is older than what writes splits.
+pub fn is_set(time: i64) -> bool {
+    const BEGINNING: i64 = 1_767_225_600 * time::SECOND;
+    time >= BEGINNING
 }
 
 impl Retention {

@@ -18,6 +18,7 @@ use super::{
     Floors, IndexError, MAX_OPEN_BYTES, MAX_SEALED_BYTES, NamespaceTable, PodTable, Retention, SPLIT_BYTES,
     Split,
     archived::Archived,
+    clock::Clock,
     manifest::{Manifest, SplitEntry},
     pack, resume,
 };
@@ -37,6 +38,8 @@ pub struct Store {
     /// Held while splits are added or taken away.
     pub(super) manifest: Mutex<Manifest>,
     pub(super) retention: Retention,
+    /// What is deleted is deleted by it.
+    pub(super) clock: Clock,
     pub(super) archived: Mutex<Archived>,
     pods: PodTable,
     namespaces: NamespaceTable,
@@ -90,13 +93,14 @@ impl Store {
         let lock = lock(directory)?;
         let (manifest, broken) = resume::manifest(directory)?;
         let (streams, wal, journal) = (manifest.streams.clone(), manifest.wal, manifest.journal.clone());
-        let (holds, name) = (manifest.holds(), manifest.store.clone());
+        let (holds, name, stood) = (manifest.holds(), manifest.store.clone(), manifest.stood(time::now()));
         let store = Self {
             directory: directory.to_owned(),
             state: RwLock::new(State { wal, journal, holds, store: name, ..State::default() }),
             archived: Mutex::new(Archived::new(manifest.archive_asked)),
             manifest: Mutex::new(manifest),
             retention,
+            clock: Clock::new(stood),
             pods: PodTable::open(directory)?,
             namespaces: NamespaceTable::open(directory)?,
             // Not what a server may remember of the process before.
@@ -120,6 +124,7 @@ impl Store {
             state: RwLock::new(state),
             manifest: Mutex::default(),
             retention: Retention::default(),
+            clock: Clock::new(None),
             archived: Mutex::default(),
             pods: PodTable::in_memory(),
             namespaces: NamespaceTable::in_memory(),

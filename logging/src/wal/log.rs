@@ -238,7 +238,16 @@ impl Wal {
             File::open(&self.directory)?.sync_all()?;
             Ok(file)
         };
-        let file = begin().map_err(io("can't begin", &path))?;
+        let file = begin().map_err(|error| {
+            // Nothing of it counts, and on a full disk each sender that tries would leave one.
+            match fs::remove_file(&path) {
+                Err(left) if left.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), error = %left, "segment of the write-ahead log that couldn't be begun can't be deleted, the next start will try again");
+                }
+                _ => {}
+            }
+            io("can't begin", &path)(error)
+        })?;
         Ok(Current { id, file, salt, bytes: segment::HEAD as u64, last: self.last })
     }
 

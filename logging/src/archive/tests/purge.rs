@@ -1,6 +1,14 @@
 //! What is to be gone: in no answer at once, on no disk soon, and nothing else with it.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use object_store::ObjectStoreExt;
 use tiphys_lifecycle::Tasks;
@@ -13,7 +21,7 @@ use crate::{
     archive::purge::{forget_orders, purge_all},
     block,
     deletion::{DeleteAnswer, DeleteRequest},
-    index::{Keep, NamespaceMeta, Retention, Split, Store},
+    index::{Clock, Keep, NamespaceMeta, Retention, Split, Store},
     root::RootError,
 };
 use tiphys_api::auth::UserInfo;
@@ -213,6 +221,31 @@ async fn the_archive_keeps_no_more_than_it_may_and_takes_nothing_in_again() {
         cluster.names().await.iter().filter_map(|name| name.split('/').nth(3).map(str::to_owned)).collect();
     assert_eq!(names.len(), left + 1, "folders of splits and the index: {names:?}");
     check_all(&cluster, &[&one]).await;
+    tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_clock_is_wrong_for_a_while_deletes_nothing() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let one = Node::start("one", &tasks).await;
+    one.write(10);
+    one.commit();
+    cluster.live(&[&one]);
+    cluster.pull().await;
+    let up = Arc::new(AtomicU64::new(0));
+    let (seconds, far) = (up.clone(), 4_080_000_000 * crate::time::SECOND);
+    let source = move || (far, Duration::from_secs(seconds.load(Ordering::Relaxed)));
+    let clock = Clock::of(Some(crate::time::now()), source);
+    assert!(cluster.archive().inner.clock.set(clock).is_ok());
+    for minutes in [0, 1, 59] {
+        up.store(minutes * 60, Ordering::Relaxed);
+        purge_all(cluster.archive()).await.expect("purged");
+        assert_eq!(cluster.archived("one").await, 1, "after {minutes} minutes");
+    }
+    up.store(3600, Ordering::Relaxed);
+    purge_all(cluster.archive()).await.expect("purged");
+    assert_eq!(cluster.archived("one").await, 0, "it has said so for an hour");
     tasks.shutdown(Duration::from_secs(10)).await;
 }
 
