@@ -34,9 +34,11 @@ impl std::str::FromStr for SystemLog {
 impl SystemLog {
     /// What its records are found by: the part is the container, and the Pod that part on that node.
     pub fn stream(&self, node: &str) -> StreamInfo {
+        // What is no Node has a name that none can have; it isn't part of what is searched for.
+        let shown = node.trim_start_matches('_');
         StreamInfo {
             namespace: NAMESPACE.to_owned(),
-            pod: format!("{}-{node}", self.name),
+            pod: format!("{}-{shown}", self.name),
             uid: format!("system-{}-{node}", self.name),
             container: self.name.clone(),
             restart: 0,
@@ -81,6 +83,11 @@ mod tests {
     #[test]
     fn files_of_a_log_and_their_order() {
         let log: SystemLog = "containerd=/var/log/containerd.log".parse().expect("a log");
+        assert_eq!(log.stream("n1").pod, "containerd-n1");
+        assert_eq!(
+            (log.stream("_server").pod.as_str(), log.stream("_server").node.as_str()),
+            ("containerd-server", "_server")
+        );
         let folder = [
             "containerd.log",
             "containerd.log.1",
