@@ -279,22 +279,30 @@ mod tests {
         assert!(!shown.of_search(&id("c", 1)) && shown.of_search(&id("d", 7)));
     }
 
-    /// A server over the nodes, at an address that stays. Ended, it leaves its connections as
-    /// a process does.
-    async fn serve(cluster: &TestCluster, address: std::net::SocketAddr) -> tokio::runtime::Runtime {
+    /// A server over the nodes, at an address that stays taken while none runs.
+    fn serve(cluster: &TestCluster, listener: &std::net::TcpListener) -> tokio::runtime::Runtime {
         let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let process = process.expect("threads");
         let router = cluster.another_root().router().layer(Extension(admin()));
-        let listening = process.spawn(TcpListener::bind(address)).await.expect("asked").expect("the port");
-        process.spawn(async move { axum::serve(listening, router).await });
+        let listener = listener.try_clone().expect("a descriptor");
         process
+            .spawn(async move { axum::serve(TcpListener::from_std(listener).expect("bound"), router).await });
+        process
+    }
+
+    /// Ends it as a process ends: its connections break off, and nothing of it answers anymore.
+    async fn end(server: tokio::runtime::Runtime) {
+        let ended = tokio::task::spawn_blocking(move || server.shutdown_timeout(Duration::from_secs(60)));
+        ended.await.expect("ended");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_line_is_lost_or_doubled_over_a_restart_of_the_server() {
         let cluster = Arc::new(TestCluster::start(2, 0).await);
-        let address = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port");
-        let server = serve(&cluster, address).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("bound");
+        let server = serve(&cluster, &listener);
         let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
         let client = kube::Client::try_from(config).expect("a client");
         let mut seq = 0;
@@ -322,12 +330,12 @@ mod tests {
                         breaks += 1;
                         // Nobody is told of these.
                         (20..40).for_each(|number| write(&format!("line {number}")));
-                        again = Some(serve(&cluster, address).await);
+                        again = Some(serve(&cluster, &listener));
                     }
                     other => panic!("{other:?}"),
                 }
                 match (found.len(), server.take_if(|_| found.len() == 20)) {
-                    (20, Some(server)) => server.shutdown_background(),
+                    (20, Some(server)) => end(server).await,
                     (40, _) => (40..60).for_each(|number| write(&format!("line {number}"))),
                     _ => {}
                 }
@@ -339,6 +347,6 @@ mod tests {
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);
-        again.expect("it was started again").shutdown_background();
+        end(again.expect("it was started again")).await;
     }
 }
