@@ -19,6 +19,7 @@ mod memory;
 mod metric_names;
 mod resource_metrics;
 mod scope;
+pub mod series;
 mod server;
 mod sql;
 mod tables;

@@ -1,0 +1,66 @@
+//! The store of series: everything scraped, sent or derived, under labels.
+//!
+//! ```text
+//! scrape, remote write, OTLP, figures ─> Store::append ─> head (memory)  <─ Store::select <─ PromQL, SQL, autoscaler
+//! ```
+//!
+//! A series is its [`Labels`], `__name__` among them; a sample a time in milliseconds and
+//! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]. What it must not do:
+//! know who writes or asks, or any query language.
+
+mod head;
+mod labels;
+mod matcher;
+mod value;
+
+pub use head::{Appended, Limits, Meta, MetricKind, Offender, Refused, Sample, SeriesId, Store};
+pub use labels::{Labels, LabelsBuilder, NAME};
+pub use matcher::{MatchOp, Matcher};
+pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
+
+use std::ops::Range;
+
+/// Samples of one series within a range, oldest first, stale markers included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesData {
+    pub labels: Labels,
+    /// Milliseconds since the Unix epoch, ascending, and the values.
+    pub samples: Vec<(i64, Value)>,
+}
+
+/// Why series could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    #[error("the query reads more than {0} samples; narrow it by labels or by time")]
+    TooMany(usize),
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Who gives series to a query. Ranges are of milliseconds since the Unix epoch, the end
+/// excluded; all matchers must hold.
+#[async_trait::async_trait]
+pub trait Select: Send + Sync {
+    /// The series that match, with their samples, in order of their labels.
+    ///
+    /// # Errors
+    /// More samples than `most`, or a damaged file.
+    async fn select(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        most: usize,
+    ) -> Result<Vec<SeriesData>, SelectError>;
+
+    /// The labels of the series that match and have samples in the range, in order.
+    ///
+    /// # Errors
+    /// A damaged file.
+    async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError>;
+
+    /// What is known of metrics by name: kind, help, unit.
+    fn metadata(&self) -> Vec<(String, Meta)>;
+
+    /// Exemplars of the series that match.
+    fn exemplars(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<(Labels, Vec<Exemplar>)>;
+}
