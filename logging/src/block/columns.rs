@@ -3,7 +3,7 @@
 //! ```text
 //! version 1   count, times (delta, zigzag), numbers (delta, zigzag), levels, sources, lengths of bodies
 //! version 2   count, times, numbers, levels, sources; all integers as `ints` has them
-//! version 3   count, numbers, levels, sources; the times are a section of their own
+//! version 4   count, numbers, levels, sources; the times are a section of their own
 //! ```
 
 use super::{

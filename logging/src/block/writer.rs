@@ -27,7 +27,8 @@ use crate::record::Record;
 pub const MAGIC: [u8; 3] = *b"TPB";
 pub const PLAIN: u8 = 1;
 pub const TEMPLATES: u8 = 2;
-pub const FRONT: u8 = 3;
+/// Not 3: no changed bit makes one known version another, for nothing else tells of it.
+pub const FRONT: u8 = 4;
 /// Bytes of columns, before zstd, that are worth a section of their own.
 const OWN_SECTION: usize = 8 << 10;
 /// Sections of variables at most.
