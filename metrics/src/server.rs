@@ -20,6 +20,7 @@ use crate::{
     memory::Memory,
     metric_names::{SECONDS, SERIES},
     resource_metrics::{PREFIX, ResourceMetrics},
+    series::{Limits, Store, StoreConfig, StoreError},
     sql,
 };
 
@@ -29,8 +30,12 @@ pub const SQL_PATH: &str = "/tiphys/v1/sql";
 /// A series without samples for so long is forgotten, microseconds.
 const FORGOTTEN_AFTER: i64 = 3600 * 1_000_000;
 
+/// How long series are kept, and in how many bytes at most.
+const KEEP: Duration = Duration::from_secs(15 * 24 * 3600);
+const KEEP_BYTES: u64 = 20 << 30;
+
 pub struct Config {
-    /// Where decisions are kept.
+    /// Where decisions and series are kept.
     pub data_dir: PathBuf,
     pub follow: FollowConfig,
 }
@@ -39,6 +44,8 @@ pub struct Config {
 pub enum MetricsError {
     #[error("decisions in {path} can't be opened")]
     Decisions { path: PathBuf, source: io::Error },
+    #[error("series can't be kept")]
+    Series(#[from] StoreError),
 }
 
 /// The running metrics server. Clones share it.
@@ -46,6 +53,8 @@ pub enum MetricsError {
 pub struct Metrics {
     pub memory: Arc<Memory>,
     pub decisions: Arc<Decisions>,
+    /// Everything scraped, sent or derived, under labels.
+    pub series: Arc<Store>,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -64,16 +73,23 @@ impl Metrics {
         let path = config.data_dir.join("decisions.jsonl");
         let decisions = Decisions::open(path.clone(), tasks)
             .map_err(|source| MetricsError::Decisions { path, source })?;
+        let kept = StoreConfig {
+            folder: config.data_dir.join("series"),
+            limits: Limits::default(),
+            keep: KEEP,
+            keep_bytes: KEEP_BYTES,
+        };
+        let series = Store::open(kept, tasks)?;
         let Shared { pods, nodes } = shared.clone();
         let memory = Arc::new(Memory::default());
-        let (seconds, series) = (Counter::default(), Gauge::default());
+        let (seconds, followed) = (Counter::default(), Gauge::default());
         component.registry(|registry| {
             registry.register(SECONDS.0, SECONDS.1, seconds.clone());
-            registry.register(SERIES.0, SERIES.1, series.clone());
+            registry.register(SERIES.0, SERIES.1, followed.clone());
         });
         follow::start(config.follow, nodes.clone(), memory.clone(), seconds, tasks);
-        tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), series));
-        Ok(Self { memory, decisions, nodes, pods })
+        tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
+        Ok(Self { memory, decisions, series, nodes, pods })
     }
 
     /// What the API server mounts: SQL, with what `extensions` bring into it, and metrics.k8s.io.

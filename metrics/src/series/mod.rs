@@ -1,21 +1,34 @@
 //! The store of series: everything scraped, sent or derived, under labels.
 //!
 //! ```text
-//! scrape, remote write, OTLP, figures ─> Store::append ─> head (memory)  <─ Store::select <─ PromQL, SQL, autoscaler
+//!                                                         ┌─> head (packed chunks, index) <─┐
+//! scrape, remote write, OTLP, figures ─> Store::append ─┤                                   ├─ Store::select <─ PromQL, SQL
+//!                                                         └─> log     head ─ each hour ─> blocks (Parquet) ┘
 //! ```
 //!
 //! A series is its [`Labels`], `__name__` among them; a sample a time in milliseconds and
 //! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]. What it must not do:
 //! know who writes or asks, or any query language.
 
+mod block;
+mod chunk;
+mod decimal;
 mod head;
+mod index;
 mod labels;
+mod limits;
+mod log;
 mod matcher;
+mod meta;
+mod store;
 mod value;
 
-pub use head::{Appended, Limits, Meta, MetricKind, Offender, Refused, Sample, SeriesId, Store};
+pub use head::{Appended, Sample, SeriesId};
 pub use labels::{Labels, LabelsBuilder, NAME};
+pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
+pub use meta::{Meta, MetricKind};
+pub use store::{Store, StoreConfig, StoreError};
 pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
 use std::ops::Range;
@@ -52,7 +65,8 @@ pub trait Select: Send + Sync {
         most: usize,
     ) -> Result<Vec<SeriesData>, SelectError>;
 
-    /// The labels of the series that match and have samples in the range, in order.
+    /// The labels of the series that match and have samples in the range, in order. Of what is
+    /// old, a series counts that has samples before and after the range.
     ///
     /// # Errors
     /// A damaged file.

@@ -1,0 +1,270 @@
+//! Reads a block: which series match, then their samples and no others.
+
+use std::{
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray},
+        datatypes::{Int64Type, UInt8Type, UInt32Type},
+        error::ArrowError,
+    },
+    parquet::{
+        arrow::{
+            ProjectionMask,
+            arrow_reader::{
+                ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
+                ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+            },
+        },
+        file::{metadata::PageIndexPolicy, statistics::Statistics},
+    },
+};
+
+use super::{BlockError, Row};
+use crate::series::{Labels, MatchOp, Matcher, NAME};
+
+/// Rows that are unpacked at once.
+const BATCH: usize = 1024;
+
+/// A block that is open. Clones of it are cheap through an [`Arc`].
+pub struct Block {
+    path: PathBuf,
+    /// Milliseconds, the end excluded.
+    pub range: Range<i64>,
+    /// Bytes of the file.
+    pub size: u64,
+    file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+impl Block {
+    /// # Errors
+    /// It can't be read, or is no block.
+    pub fn open(path: &Path) -> Result<Self, BlockError> {
+        let io = |doing| move |source| BlockError::Io { path: path.to_owned(), doing, source };
+        let damaged = |why: String| BlockError::Damaged { path: path.to_owned(), why };
+        let range = range_of(path).ok_or_else(|| damaged("its name says no range of time".to_owned()))?;
+        let file = File::open(path).map_err(io("opened"))?;
+        let size = file.metadata().map_err(io("looked at"))?.len();
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(|error| damaged(error.to_string()))?;
+        if metadata.schema().fields().len() != super::write::schema().fields().len() {
+            return Err(damaged("its columns are not those of a block".to_owned()));
+        }
+        Ok(Self { path: path.to_owned(), range, size, file, metadata })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn damaged(&self, why: impl ToString) -> BlockError {
+        BlockError::Damaged { path: self.path.clone(), why: why.to_string() }
+    }
+
+    /// Gives the rows of the series that match and meet the range, in order of their labels.
+    ///
+    /// # Errors
+    /// A row does not add up.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        range: &Range<i64>,
+        mut take: impl FnMut(Row) -> Result<(), &'static str>,
+    ) -> Result<(), BlockError> {
+        let filter = self.filter(matchers, range.clone());
+        for batch in self.reader(matchers, ProjectionMask::all(), Some(filter))? {
+            rows(&batch.map_err(|error| self.damaged(error))?, |row| take(row?))
+                .map_err(|why| self.damaged(why))?;
+        }
+        Ok(())
+    }
+
+    /// The series that match and meet the range, in order.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn series(&self, matchers: &[Matcher], range: &Range<i64>) -> Result<Vec<Labels>, BlockError> {
+        let filter = self.filter(matchers, range.clone());
+        let mut found = Vec::new();
+        for batch in self.reader(matchers, self.mask(&["labels"]), Some(filter))? {
+            let batch = batch.map_err(|error| self.damaged(error))?;
+            let labels = batch.column(0).as_binary::<i32>();
+            for at in 0..batch.num_rows() {
+                found.push(Labels::from_bytes(labels.value(at)).map_err(|why| self.damaged(why))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All rows, in order, as they are asked for.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
+        let reader = self.reader(&[], ProjectionMask::all(), None)?;
+        Ok(Rows { block: self, reader, ready: Vec::new().into_iter() })
+    }
+
+    fn mask(&self, names: &[&str]) -> ProjectionMask {
+        ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied())
+    }
+
+    fn reader(
+        &self,
+        matchers: &[Matcher],
+        columns: ProjectionMask,
+        filter: Option<RowFilter>,
+    ) -> Result<ParquetRecordBatchReader, BlockError> {
+        let file = self.file.try_clone().map_err(|source| BlockError::Io {
+            path: self.path.clone(),
+            doing: "opened again",
+            source,
+        })?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_projection(columns)
+            .with_batch_size(BATCH)
+            .with_row_groups(self.groups(matchers));
+        if let Some(filter) = filter {
+            builder = builder.with_row_filter(filter);
+        }
+        builder.build().map_err(|error| self.damaged(error))
+    }
+
+    /// The row groups that may have a metric of the name that is asked for.
+    fn groups(&self, matchers: &[Matcher]) -> Vec<usize> {
+        let name = matchers.iter().find(|one| one.name == NAME && one.op == MatchOp::Equal);
+        let groups = self.metadata.metadata().row_groups().iter().enumerate();
+        let chosen = groups.filter(|(_, group)| {
+            let Some(name) = name else { return true };
+            let Some(Statistics::ByteArray(bounds)) = group.column(0).statistics() else { return true };
+            let at_least = bounds.min_opt().is_none_or(|least| least.data() <= name.value.as_bytes());
+            at_least && bounds.max_opt().is_none_or(|most| most.data() >= name.value.as_bytes())
+        });
+        chosen.map(|(at, _)| at).collect()
+    }
+
+    fn filter(&self, matchers: &[Matcher], range: Range<i64>) -> RowFilter {
+        let (of_name, others): (Vec<_>, Vec<_>) =
+            matchers.iter().cloned().partition(|matcher| matcher.name == NAME);
+        let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
+        if !of_name.is_empty() {
+            filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["name"]), move |batch| {
+                Ok(names_that_match(batch.column(0).as_string::<i32>(), &of_name))
+            })));
+        }
+        if !others.is_empty() {
+            filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["labels"]), move |batch| {
+                labels_that_match(batch.column(0).as_binary::<i32>(), &others)
+            })));
+        }
+        filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["first", "last"]), move |batch| {
+            let (first, last) =
+                (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
+            let meets = |at| first.value(at) < range.end && last.value(at) >= range.start;
+            Ok((0..batch.num_rows()).map(|at| Some(meets(at))).collect())
+        })));
+        RowFilter::new(filters)
+    }
+}
+
+fn names_that_match(names: &StringArray, matchers: &[Matcher]) -> BooleanArray {
+    // Equal names stand side by side.
+    let mut last: Option<(&str, bool)> = None;
+    let matches = |name| match last {
+        Some((before, matches)) if before == name => matches,
+        _ => {
+            let matches = matchers.iter().all(|matcher| matcher.matches(name));
+            last = Some((name, matches));
+            matches
+        }
+    };
+    names.iter().map(|name| name.unwrap_or_default()).map(matches).map(Some).collect()
+}
+
+fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<BooleanArray, ArrowError> {
+    (0..labels.len())
+        .map(|at| {
+            let labels = Labels::from_bytes(labels.value(at)).map_err(ArrowError::ParquetError)?;
+            let of = |matcher: &Matcher| matcher.matches(labels.get(&matcher.name).unwrap_or_default());
+            Ok(Some(matchers.iter().all(of)))
+        })
+        .collect()
+}
+
+/// Walks over all rows of a block.
+pub struct Rows {
+    block: Arc<Block>,
+    reader: ParquetRecordBatchReader,
+    ready: std::vec::IntoIter<Row>,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, BlockError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.ready.next() {
+                return Some(Ok(row));
+            }
+            let mut ready = Vec::new();
+            let read = self.reader.next()?.map_err(|error| error.to_string()).and_then(|batch| {
+                rows(&batch, |row| {
+                    ready.push(row?);
+                    Ok(())
+                })
+                .map_err(str::to_owned)
+            });
+            if let Err(why) = read {
+                return Some(Err(self.block.damaged(why)));
+            }
+            self.ready = ready.into_iter();
+        }
+    }
+}
+
+fn rows(
+    batch: &RecordBatch,
+    mut take: impl FnMut(Result<Row, &'static str>) -> Result<(), &'static str>,
+) -> Result<(), &'static str> {
+    let binary = |at: usize| batch.column(at).as_binary::<i32>();
+    let (labels, times, values) = (binary(1), binary(6), binary(7));
+    let (first, last) =
+        (batch.column(2).as_primitive::<Int64Type>(), batch.column(3).as_primitive::<Int64Type>());
+    let (count, form, crc) = (
+        batch.column(4).as_primitive::<UInt32Type>(),
+        batch.column(5).as_primitive::<UInt8Type>(),
+        batch.column(8).as_primitive::<UInt32Type>(),
+    );
+    for at in 0..batch.num_rows() {
+        let read = || {
+            let row = Row {
+                labels: Labels::from_bytes(labels.value(at)).map_err(|_| "the labels of a row are wrong")?,
+                first: first.value(at),
+                last: last.value(at),
+                count: count.value(at),
+                form: form.value(at),
+                times: times.value(at).to_vec(),
+                values: values.value(at).to_vec(),
+            };
+            if row.sum() == crc.value(at) { Ok(row) } else { Err("the checksum of a row is wrong") }
+        };
+        take(read())?;
+    }
+    Ok(())
+}
+
+/// The range that a block's name tells.
+fn range_of(path: &Path) -> Option<Range<i64>> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".parquet")?;
+    // A time before 1970 has a minus of its own.
+    let at = name.get(1..)?.find('-')? + 1;
+    let range = name[..at].parse().ok()?..name[at + 1..].parse().ok()?;
+    (range.start < range.end).then_some(range)
+}

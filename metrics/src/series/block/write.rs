@@ -1,0 +1,182 @@
+//! Writes a block: aside, durable, then under its name.
+
+use std::{
+    fs::{self, File},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use datafusion::{
+    arrow::{
+        array::{
+            ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringBuilder, UInt8Builder, UInt32Builder,
+        },
+        datatypes::{DataType, Field, Schema, SchemaRef},
+    },
+    parquet::{
+        arrow::ArrowWriter,
+        basic::{Compression, Encoding, ZstdLevel},
+        file::properties::{EnabledStatistics, WriterProperties},
+        schema::types::ColumnPath,
+    },
+};
+
+use super::{BlockError, Row};
+use crate::series::{Labels, head::SharedHistogram};
+
+/// Rows that are handed to the file at once.
+const BATCH: usize = 1024;
+/// Rows of a row group: what is in memory while it is written, and what a query of one metric
+/// looks through.
+const GROUP: usize = 16 * 1024;
+/// Bytes of a page before zstd: what a query of one series unpacks.
+const PAGE: usize = 128 << 10;
+const LEVEL: i32 = 3;
+
+pub fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, false),
+        Field::new("labels", DataType::Binary, false),
+        Field::new("first", DataType::Int64, false),
+        Field::new("last", DataType::Int64, false),
+        Field::new("count", DataType::UInt32, false),
+        Field::new("form", DataType::UInt8, false),
+        Field::new("times", DataType::Binary, false),
+        Field::new("values", DataType::Binary, false),
+        Field::new("crc", DataType::UInt32, false),
+    ]))
+}
+
+fn properties() -> WriterProperties {
+    let column = |name: &str| ColumnPath::from(name);
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL).unwrap_or_default()))
+        .set_dictionary_enabled(false)
+        .set_column_dictionary_enabled(column("name"), true)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(column("name"), EnabledStatistics::Page)
+        .set_column_encoding(column("labels"), Encoding::DELTA_BYTE_ARRAY)
+        .set_column_encoding(column("first"), Encoding::DELTA_BINARY_PACKED)
+        .set_column_encoding(column("last"), Encoding::DELTA_BINARY_PACKED)
+        .set_column_encoding(column("times"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        .set_column_encoding(column("values"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        .set_max_row_group_row_count(Some(GROUP))
+        .set_data_page_size_limit(PAGE)
+        .set_write_batch_size(64)
+        .build()
+}
+
+/// A block while it is written. Dropped unfinished, it leaves nothing.
+pub struct Writer {
+    path: PathBuf,
+    aside: PathBuf,
+    file: Option<ArrowWriter<File>>,
+    rows: Vec<Row>,
+    count: u64,
+}
+
+/// The name of the block of a range.
+pub fn name_of(range: &Range<i64>) -> String {
+    format!("{}-{}.parquet", range.start, range.end)
+}
+
+impl Writer {
+    /// # Errors
+    /// The file can't be made.
+    pub fn begin(folder: &Path, range: &Range<i64>) -> Result<Self, BlockError> {
+        let path = folder.join(name_of(range));
+        let aside = path.with_extension("new");
+        let failed = |source| BlockError::Io { path: aside.clone(), doing: "made", source };
+        let file = File::create(&aside).map_err(failed)?;
+        let file = ArrowWriter::try_new(file, schema(), Some(properties())).map_err(|error| {
+            BlockError::Io { path: aside.clone(), doing: "begun", source: std::io::Error::other(error) }
+        })?;
+        Ok(Self { path, aside, file: Some(file), rows: Vec::new(), count: 0 })
+    }
+
+    /// Adds a series; they come in order of their labels.
+    ///
+    /// # Errors
+    /// The disk takes nothing.
+    pub fn add(
+        &mut self,
+        labels: &Labels,
+        numbers: &[(i64, f64)],
+        histograms: &[(i64, SharedHistogram)],
+    ) -> Result<(), BlockError> {
+        self.rows.extend(Row::of_numbers(labels, numbers));
+        self.rows.extend(Row::of_histograms(labels, histograms));
+        if self.rows.len() >= BATCH { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), BlockError> {
+        let rows = std::mem::take(&mut self.rows);
+        self.count += rows.len() as u64;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        batch(&rows).and_then(|batch| Ok(file.write(&batch)?)).map_err(|source| BlockError::Io {
+            path: self.aside.clone(),
+            doing: "written",
+            source: std::io::Error::other(source),
+        })
+    }
+
+    /// Makes it durable and gives it its name.
+    ///
+    /// # Errors
+    /// The disk takes nothing.
+    pub fn finish(mut self) -> Result<PathBuf, BlockError> {
+        self.write()?;
+        let io = |doing| {
+            let path = self.aside.clone();
+            move |source| BlockError::Io { path, doing, source }
+        };
+        if let Some(file) = self.file.take() {
+            let inner = file.into_inner().map_err(std::io::Error::other).map_err(io("ended"))?;
+            inner.sync_all().map_err(io("made durable"))?;
+        }
+        fs::rename(&self.aside, &self.path).map_err(io("renamed"))?;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("made durable"))?;
+        }
+        Ok(self.path.clone())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Finished, it has another name by now.
+        let _ = fs::remove_file(&self.aside);
+    }
+}
+
+fn batch(rows: &[Row]) -> Result<RecordBatch, datafusion::arrow::error::ArrowError> {
+    let mut name = StringBuilder::new();
+    let (mut labels, mut times, mut values) =
+        (BinaryBuilder::new(), BinaryBuilder::new(), BinaryBuilder::new());
+    let (mut first, mut last) = (Int64Builder::new(), Int64Builder::new());
+    let (mut count, mut crc, mut form) = (UInt32Builder::new(), UInt32Builder::new(), UInt8Builder::new());
+    for row in rows {
+        name.append_value(row.labels.name());
+        labels.append_value(row.labels.as_bytes());
+        first.append_value(row.first);
+        last.append_value(row.last);
+        count.append_value(row.count);
+        form.append_value(row.form);
+        times.append_value(&row.times);
+        values.append_value(&row.values);
+        crc.append_value(row.sum());
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(name.finish()),
+        Arc::new(labels.finish()),
+        Arc::new(first.finish()),
+        Arc::new(last.finish()),
+        Arc::new(count.finish()),
+        Arc::new(form.finish()),
+        Arc::new(times.finish()),
+        Arc::new(values.finish()),
+        Arc::new(crc.finish()),
+    ];
+    RecordBatch::try_new(schema(), columns)
+}

@@ -1,0 +1,360 @@
+//! Samples of one series, packed while they come: about two bytes each.
+//!
+//! The first stands whole; of each next one there is a byte, and what does not fit in it:
+//!
+//! ```text
+//! bit 7      the step in time is another than before: its change follows, as varint (zigzag)
+//! bits 0-6   whole numbers: the change (zigzag) up to 111, or 111 + so many bytes follow
+//!            floats: 0 the same, or 1 + 8 * (zero bytes in front) + (bytes that follow) - 1, of the XOR
+//! ```
+//!
+//! A chunk has one [`Form`]; a number that does not fit it, or another hour, begins a new one.
+
+use super::decimal;
+
+/// Samples of one chunk at most.
+pub const MOST: u16 = 256;
+const IRREGULAR: u8 = 0x80;
+const SMALL: u64 = 111;
+
+/// How the numbers of a chunk are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// Whole numbers, times ten to the minus so many.
+    Decimals(u8),
+    /// As they are.
+    Float,
+}
+
+impl Form {
+    /// The form that a number needs when its neighbours had `before`.
+    fn of(value: f64, before: Option<Form>) -> Form {
+        let least = match before {
+            Some(Form::Decimals(decimals)) => decimals,
+            Some(Form::Float) => return Form::Float,
+            None => 0,
+        };
+        decimal::decimals(value, least).map_or(Form::Float, Form::Decimals)
+    }
+
+    #[inline]
+    fn bits(self, value: f64) -> Option<u64> {
+        match self {
+            Self::Decimals(decimals) => decimal::whole(value, decimals).map(|whole| whole as u64),
+            Self::Float => Some(value.to_bits()),
+        }
+    }
+
+    #[inline]
+    fn value(self, bits: u64) -> f64 {
+        match self {
+            Self::Decimals(decimals) => decimal::number(bits as i64, decimals),
+            Self::Float => f64::from_bits(bits),
+        }
+    }
+}
+
+/// Samples that were packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    pub first_time: i64,
+    pub last_time: i64,
+    first: u64,
+    pub form: Form,
+    pub count: u16,
+    bytes: Box<[u8]>,
+}
+
+impl Chunk {
+    /// Gives each sample, oldest first.
+    pub fn visit(&self, take: impl FnMut(i64, f64)) {
+        unpack(self.form, self.first_time, self.first, self.count, &self.bytes, take);
+    }
+
+    /// Bytes that it holds beside itself.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Samples that more may follow.
+#[derive(Debug, Clone)]
+pub struct Open {
+    bytes: Vec<u8>,
+    first_time: i64,
+    last_time: i64,
+    first: u64,
+    last: u64,
+    step: i64,
+    count: u16,
+    form: Form,
+}
+
+impl Open {
+    /// Begins with one sample; `before` is the form of the chunk before.
+    pub fn new(time: i64, value: f64, before: Option<Form>) -> Self {
+        let form = Form::of(value, before);
+        let bits = form.bits(value).unwrap_or_default();
+        Self {
+            bytes: Vec::new(),
+            first_time: time,
+            last_time: time,
+            first: bits,
+            last: bits,
+            step: 0,
+            count: 1,
+            form,
+        }
+    }
+
+    pub fn first_time(&self) -> i64 {
+        self.first_time
+    }
+
+    pub fn last_time(&self) -> i64 {
+        self.last_time
+    }
+
+    pub fn last_value(&self) -> f64 {
+        self.form.value(self.last)
+    }
+
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Adds a sample that is newer than the last; `false`: it needs a chunk of its own.
+    #[inline]
+    pub fn push(&mut self, time: i64, value: f64) -> bool {
+        if self.count >= MOST {
+            return false;
+        }
+        let Some(bits) = self.form.bits(value) else { return false };
+        let step = time - self.last_time;
+        if self.bytes.capacity() - self.bytes.len() < LONGEST {
+            let more = (self.bytes.capacity() / 4).max(LONGEST * 2);
+            self.bytes.reserve_exact(more);
+        }
+        let irregular = if step == self.step { 0 } else { IRREGULAR };
+        let change = bits.wrapping_sub(self.last);
+        match self.form {
+            Form::Decimals(_) => put_whole(&mut self.bytes, irregular, zigzag(change as i64)),
+            Form::Float => put_xor(&mut self.bytes, irregular, bits ^ self.last),
+        }
+        if irregular != 0 {
+            put_varint(&mut self.bytes, zigzag(step.wrapping_sub(self.step)));
+        }
+        (self.step, self.last_time, self.last) = (step, time, bits);
+        self.count += 1;
+        true
+    }
+
+    /// Gives each sample, oldest first.
+    pub fn visit(&self, take: impl FnMut(i64, f64)) {
+        unpack(self.form, self.first_time, self.first, self.count, &self.bytes, take);
+    }
+
+    pub fn seal(self) -> Chunk {
+        Chunk {
+            first_time: self.first_time,
+            last_time: self.last_time,
+            first: self.first,
+            form: self.form,
+            count: self.count,
+            bytes: self.bytes.into(),
+        }
+    }
+
+    /// Bytes that it holds beside itself.
+    pub fn size(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// Bytes of one sample at most.
+const LONGEST: usize = 1 + 8 + 10;
+
+pub fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+pub fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+pub fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// The number at the front, which is taken away. Past the end, and past 64 bits, are zeros.
+#[inline]
+pub fn take_varint(bytes: &mut &[u8]) -> u64 {
+    let (mut value, mut shift) = (0u64, 0);
+    while let Some((byte, rest)) = bytes.split_first() {
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        if byte & 0x80 == 0 {
+            break;
+        }
+        shift += 7;
+    }
+    value
+}
+
+#[inline]
+fn put_whole(bytes: &mut Vec<u8>, irregular: u8, change: u64) {
+    if change <= SMALL {
+        bytes.push(irregular | change as u8);
+        return;
+    }
+    let length = 8 - change.leading_zeros() as usize / 8;
+    bytes.push(irregular | (SMALL as u8 + length as u8));
+    bytes.extend_from_slice(&change.to_le_bytes()[..length]);
+}
+
+#[inline]
+fn put_xor(bytes: &mut Vec<u8>, irregular: u8, xor: u64) {
+    if xor == 0 {
+        bytes.push(irregular);
+        return;
+    }
+    let front = xor.leading_zeros() as usize / 8;
+    let back = xor.trailing_zeros() as usize / 8;
+    let length = 8 - front - back;
+    bytes.push(irregular | (1 + 8 * front as u8 + (length as u8 - 1)));
+    bytes.extend_from_slice(&xor.to_be_bytes()[front..front + length]);
+}
+
+fn unpack(form: Form, mut time: i64, first: u64, count: u16, bytes: &[u8], mut take: impl FnMut(i64, f64)) {
+    let (mut rest, mut last, mut step) = (bytes, first, 0i64);
+    take(time, form.value(last));
+    for _ in 1..count {
+        let Some((head, after)) = rest.split_first() else { return };
+        rest = after;
+        let code = head & !IRREGULAR;
+        last = match form {
+            Form::Decimals(_) => {
+                let change = if u64::from(code) <= SMALL {
+                    u64::from(code)
+                } else {
+                    take_little(&mut rest, usize::from(code) - SMALL as usize)
+                };
+                last.wrapping_add(unzigzag(change) as u64)
+            }
+            Form::Float if code == 0 => last,
+            Form::Float => last ^ take_big(&mut rest, usize::from(code - 1)),
+        };
+        if head & IRREGULAR != 0 {
+            step = step.wrapping_add(unzigzag(take_varint(&mut rest)));
+        }
+        time = time.wrapping_add(step);
+        take(time, form.value(last));
+    }
+}
+
+#[inline]
+fn take_little(rest: &mut &[u8], length: usize) -> u64 {
+    let (front, after) = rest.split_at(length.min(rest.len()).min(8));
+    *rest = after;
+    let mut eight = [0; 8];
+    eight[..front.len()].copy_from_slice(front);
+    u64::from_le_bytes(eight)
+}
+
+#[inline]
+fn take_big(rest: &mut &[u8], code: usize) -> u64 {
+    let (start, length) = (code / 8, code % 8 + 1);
+    let start = start.min(8);
+    let (front, after) = rest.split_at(length.min(8 - start).min(rest.len()));
+    *rest = after;
+    let mut eight = [0; 8];
+    eight[start..start + front.len()].copy_from_slice(front);
+    u64::from_be_bytes(eight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Chunks of samples as the head makes them.
+    fn pack(samples: &[(i64, f64)]) -> Vec<Chunk> {
+        let (mut chunks, mut open) = (Vec::new(), None::<Open>);
+        for (time, value) in samples {
+            if open.as_mut().is_some_and(|open| open.push(*time, *value)) {
+                continue;
+            }
+            let form = open.as_ref().map(Open::form);
+            chunks.extend(open.replace(Open::new(*time, *value, form)).map(Open::seal));
+        }
+        chunks.extend(open.map(Open::seal));
+        chunks
+    }
+
+    fn unpacked(chunks: &[Chunk]) -> Vec<(i64, u64)> {
+        let mut found = Vec::new();
+        for chunk in chunks {
+            chunk.visit(|time, value| found.push((time, value.to_bits())));
+        }
+        found
+    }
+
+    #[test]
+    fn a_regular_gauge_takes_a_byte_a_sample() {
+        let samples: Vec<_> = (0..240).map(|n| (n * 15_000, 50.0 + (n % 7) as f64)).collect();
+        let chunks = pack(&samples);
+        assert_eq!((chunks.len(), chunks[0].count), (1, 240));
+        // The first step is a change of step; two bytes more.
+        assert!(chunks[0].size() <= 239 + 3, "{}", chunks[0].size());
+    }
+
+    #[test]
+    fn a_number_with_more_decimals_begins_a_chunk() {
+        let forms = |values: &[f64]| -> Vec<Form> {
+            let samples: Vec<_> = values.iter().enumerate().map(|(n, value)| (n as i64, *value)).collect();
+            pack(&samples).iter().map(|chunk| chunk.form).collect()
+        };
+        assert_eq!(
+            forms(&[1.0, 2.0, 0.5, 3.0, 1.0 / 3.0, 7.0]),
+            [Form::Decimals(0), Form::Decimals(1), Form::Float]
+        );
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-1000i64..1000).prop_map(|n| n as f64),
+            (0u32..10_000_000).prop_map(|n| f64::from(n) / 1000.0),
+            Just(crate::series::STALE),
+            Just(f64::INFINITY),
+            Just(0.0),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn samples_come_back_to_the_bit(steps in prop::collection::vec((1i64..100_000, value()), 1..600), start in any::<i32>()) {
+            let mut time = i64::from(start);
+            let samples: Vec<_> = steps.iter().map(|(step, value)| { time += step; (time, *value) }).collect();
+            let chunks = pack(&samples);
+            let expected: Vec<_> = samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
+            prop_assert_eq!(unpacked(&chunks), expected);
+            for chunk in &chunks {
+                let mut times = Vec::new();
+                chunk.visit(|time, _| times.push(time));
+                prop_assert_eq!((times.first(), times.last(), times.len()),
+                    (Some(&chunk.first_time), Some(&chunk.last_time), usize::from(chunk.count)));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), float in any::<bool>(), count in any::<u16>()) {
+            let form = if float { Form::Float } else { Form::Decimals(3) };
+            unpack(form, 0, 7, count, &bytes, |_, _| {});
+        }
+    }
+}

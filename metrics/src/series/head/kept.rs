@@ -1,0 +1,268 @@
+//! One series in memory, and the shards in which they stand.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+};
+
+use super::{HOUR, SharedHistogram};
+use crate::series::{
+    Exemplar, Labels, Value,
+    chunk::{Chunk, Open},
+};
+
+/// Exemplars that one series keeps.
+const EXEMPLARS: usize = 10;
+/// No log has so many segments.
+const NOWHERE: u32 = u32::MAX;
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    New,
+    /// It is there already.
+    Again,
+    Older,
+    /// Another value is there at its time.
+    Other,
+}
+
+/// What few series have.
+#[derive(Debug, Default)]
+struct Rare {
+    histograms: VecDeque<(i64, SharedHistogram)>,
+    exemplars: VecDeque<Exemplar>,
+}
+
+/// A series.
+#[derive(Debug)]
+pub struct Kept {
+    labels: Labels,
+    sealed: Vec<Chunk>,
+    open: Option<Open>,
+    rare: Option<Box<Rare>>,
+    generation: u32,
+    segment: u32,
+}
+
+impl Kept {
+    fn new(labels: Labels, generation: u32) -> Self {
+        Self { labels, sealed: Vec::new(), open: None, rare: None, generation, segment: NOWHERE }
+    }
+
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Whether the segment of the log does not know the series yet; from now on it does.
+    pub fn define_in(&mut self, segment: u32) -> bool {
+        std::mem::replace(&mut self.segment, segment) != segment
+    }
+
+    fn last_time(&self) -> Option<i64> {
+        let number = self.open.as_ref().map(Open::last_time);
+        let histogram = self.rare.as_ref().and_then(|rare| rare.histograms.back()).map(|(time, _)| *time);
+        number.max(histogram)
+    }
+
+    pub fn push(&mut self, time: i64, value: &Value) -> Taken {
+        match self.last_time() {
+            Some(last) if time < last => return Taken::Older,
+            Some(last) if time == last => {
+                let same = match value {
+                    Value::Number(number) => {
+                        self.open.as_ref().is_some_and(|open| open.last_value().to_bits() == number.to_bits())
+                    }
+                    Value::Histogram(histogram) => {
+                        let last = self.rare.as_ref().and_then(|rare| rare.histograms.back());
+                        last.is_some_and(|(_, last)| last == histogram)
+                    }
+                };
+                return if same { Taken::Again } else { Taken::Other };
+            }
+            _ => {}
+        }
+        match value {
+            Value::Number(number) => self.push_number(time, *number),
+            Value::Histogram(histogram) => {
+                self.rare.get_or_insert_default().histograms.push_back((time, histogram.clone()));
+            }
+        }
+        Taken::New
+    }
+
+    #[inline]
+    fn push_number(&mut self, time: i64, value: f64) {
+        if let Some(open) = &mut self.open {
+            let same_hour = open.first_time().div_euclid(HOUR) == time.div_euclid(HOUR);
+            if same_hour && open.push(time, value) {
+                return;
+            }
+        }
+        let form = self.open.as_ref().map(Open::form).filter(|_| !self.starts_anew(time));
+        let ended = self.open.replace(Open::new(time, value, form));
+        self.sealed.extend(ended.map(Open::seal));
+    }
+
+    /// Each hour forgets what form the one before needed.
+    fn starts_anew(&self, time: i64) -> bool {
+        self.open.as_ref().is_some_and(|open| open.first_time().div_euclid(HOUR) != time.div_euclid(HOUR))
+    }
+
+    pub fn add_exemplar(&mut self, exemplar: Exemplar) {
+        let exemplars = &mut self.rare.get_or_insert_default().exemplars;
+        if exemplars.back().is_some_and(|last| last.time >= exemplar.time) {
+            return;
+        }
+        if exemplars.len() == EXEMPLARS {
+            exemplars.pop_front();
+        }
+        exemplars.push_back(exemplar);
+    }
+
+    pub fn exemplars(&self) -> impl Iterator<Item = &Exemplar> {
+        self.rare.iter().flat_map(|rare| &rare.exemplars)
+    }
+
+    /// Gives the numbers within a range, oldest first.
+    pub fn numbers(&self, range: &Range<i64>, mut take: impl FnMut(i64, f64)) {
+        let mut inside = |time, value| {
+            if range.contains(&time) {
+                take(time, value);
+            }
+        };
+        for chunk in &self.sealed {
+            if chunk.last_time >= range.start && chunk.first_time < range.end {
+                chunk.visit(&mut inside);
+            }
+        }
+        if let Some(open) = &self.open
+            && open.last_time() >= range.start
+            && open.first_time() < range.end
+        {
+            open.visit(inside);
+        }
+    }
+
+    /// The native histograms within a range, oldest first.
+    pub fn histograms(&self, range: &Range<i64>) -> impl Iterator<Item = &(i64, SharedHistogram)> {
+        let all = self.rare.iter().flat_map(|rare| &rare.histograms);
+        all.filter(|(time, _)| range.contains(time))
+    }
+
+    /// Where the first chunk or histogram begins that does not begin before `time`.
+    pub fn first_since(&self, time: i64) -> Option<i64> {
+        let chunks = self.sealed.iter().map(|chunk| chunk.first_time);
+        let mut chunks = chunks.chain(self.open.as_ref().map(Open::first_time));
+        let mut histograms = self.rare.iter().flat_map(|rare| &rare.histograms).map(|(time, _)| *time);
+        let first = chunks.find(|first| *first >= time);
+        let histogram = histograms.find(|first| *first >= time);
+        match (first, histogram) {
+            (Some(first), Some(histogram)) => Some(first.min(histogram)),
+            (first, histogram) => first.or(histogram),
+        }
+    }
+
+    /// Whether there is a sample within the range.
+    pub fn has(&self, range: &Range<i64>) -> bool {
+        let sealed = self.sealed.iter().flat_map(|chunk| [chunk.first_time, chunk.last_time]);
+        let open = self.open.iter().flat_map(|open| [open.first_time(), open.last_time()]);
+        if sealed.chain(open).any(|time| range.contains(&time)) || self.histograms(range).next().is_some() {
+            return true;
+        }
+        let mut found = false;
+        self.numbers(range, |_, _| found = true);
+        found
+    }
+
+    /// `false`: nothing is left.
+    fn drop_before(&mut self, time: i64) -> bool {
+        self.sealed.retain(|chunk| chunk.last_time >= time);
+        if self.open.as_ref().is_some_and(|open| open.last_time() < time) {
+            self.open = None;
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.histograms.retain(|(at, _)| *at >= time);
+            rare.exemplars.retain(|exemplar| exemplar.time >= time);
+            if rare.histograms.is_empty() && rare.exemplars.is_empty() {
+                self.rare = None;
+            }
+        }
+        !self.sealed.is_empty() || self.open.is_some() || self.rare.is_some()
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> usize {
+        let sealed = self.sealed.iter().map(|chunk| chunk.size() + size_of::<Chunk>()).sum::<usize>();
+        let open = self.open.as_ref().map_or(0, Open::size);
+        size_of::<Self>() + self.labels.as_bytes().len() + sealed + open
+    }
+}
+
+/// Series of one shard.
+#[derive(Debug, Default)]
+pub struct Shard {
+    by_labels: HashMap<Labels, u32>,
+    series: Vec<Option<Box<Kept>>>,
+    free: Vec<u32>,
+    /// Counts up with every series made, so that no id is given twice.
+    generation: u32,
+}
+
+impl Shard {
+    pub fn find(&self, labels: &Labels) -> Option<(u32, u32)> {
+        let at = *self.by_labels.get(labels)?;
+        Some((at, self.at(at)?.generation))
+    }
+
+    pub fn add(&mut self, labels: Labels) -> (u32, u32) {
+        self.generation = self.generation.wrapping_add(1);
+        let kept = Box::new(Kept::new(labels.clone(), self.generation));
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.series[at as usize] = Some(kept);
+                at
+            }
+            None => {
+                self.series.push(Some(kept));
+                self.series.len() as u32 - 1
+            }
+        };
+        self.by_labels.insert(labels, at);
+        (at, self.generation)
+    }
+
+    pub fn at(&self, at: u32) -> Option<&Kept> {
+        self.series.get(at as usize)?.as_deref()
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, at: u32, generation: u32) -> Option<&mut Kept> {
+        self.series.get_mut(at as usize)?.as_deref_mut().filter(|kept| kept.generation == generation)
+    }
+
+    pub fn each(&self, mut take: impl FnMut(u32, &Kept)) {
+        for (at, kept) in self.series.iter().enumerate() {
+            if let Some(kept) = kept {
+                take(at as u32, kept);
+            }
+        }
+    }
+
+    /// Drops what is older; gives the series that are gone.
+    pub fn drop_before(&mut self, time: i64) -> Vec<(u32, Labels)> {
+        let mut gone = Vec::new();
+        for (at, slot) in self.series.iter_mut().enumerate() {
+            if slot.as_mut().is_some_and(|kept| !kept.drop_before(time))
+                && let Some(kept) = slot.take()
+            {
+                gone.push((at as u32, kept.labels));
+            }
+        }
+        for (at, labels) in &gone {
+            self.by_labels.remove(labels);
+            self.free.push(*at);
+        }
+        gone
+    }
+}

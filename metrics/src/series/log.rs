@@ -1,0 +1,17 @@
+//! The write-ahead log: what was taken since the last hour that is written out.
+//!
+//! ```text
+//! append ─> Records ─> pending (memory) ─ each 200 ms ─> segment file ─ each second ─> fsync
+//! ```
+//!
+//! A segment is a file of frames, `length crc32 records`; it defines each series it has
+//! samples of, so that any segment can go when its samples are written out. A frame that does not
+//! add up ends its segment: at the end of the last one a process was killed in the middle of it.
+
+mod histogram;
+mod records;
+mod segments;
+
+pub use histogram::{read as read_histogram, write as write_histogram};
+pub use records::{Record, Records};
+pub use segments::{LogError, Segments};

@@ -1,0 +1,303 @@
+//! The log's files: written, made durable, begun anew, read again and taken away.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{Record, Records};
+
+/// A segment is ended at so many bytes.
+const SEGMENT: u64 = 256 << 20;
+/// What waits for a disk that takes nothing, at most.
+const PENDING: usize = 64 << 20;
+/// A frame is no longer than this.
+const FRAME: usize = 256 << 20;
+const HEAD: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("the log of series in {path} can't be {doing}")]
+    Io { path: PathBuf, doing: &'static str, source: io::Error },
+}
+
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Io { path, doing, source }
+}
+
+/// A segment that is ended.
+#[derive(Debug)]
+struct Ended {
+    number: u32,
+    newest: Option<i64>,
+}
+
+/// All segments; the last one grows.
+pub struct Segments {
+    folder: PathBuf,
+    number: u32,
+    file: Option<File>,
+    length: u64,
+    newest: Option<i64>,
+    ended: Vec<Ended>,
+    pending: Vec<u8>,
+    /// Bytes that no disk took, and that are lost when the process ends.
+    pub lost: u64,
+    unsynced: bool,
+}
+
+/// What reading the log found.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Segments that end early, though they are not the last: which, and why.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
+fn path_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}.log"))
+}
+
+impl Segments {
+    /// Reads all there is, oldest first, and goes on in a new segment. `take` gets each
+    /// record with its segment's number.
+    ///
+    /// # Errors
+    /// The folder can't be read or written.
+    pub fn open(folder: &Path, mut take: impl FnMut(u32, Record)) -> Result<(Self, Replayed), LogError> {
+        fs::create_dir_all(folder).map_err(failed(folder, "made"))?;
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed(folder, "listed"))? {
+            let name = entry.map_err(failed(folder, "listed"))?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u32>().ok());
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        let mut replayed = Replayed::default();
+        let mut ended = Vec::new();
+        for number in &numbers {
+            let path = path_of(folder, *number);
+            let mut newest = None;
+            let read = read_segment(&path, |record| {
+                if let Record::Sample { time, .. } = &record {
+                    newest = newest.max(Some(*time));
+                }
+                take(*number, record);
+            })?;
+            if let Err(why) = read
+                && Some(number) != numbers.last()
+            {
+                replayed.damaged.push((path, why.to_owned()));
+            }
+            ended.push(Ended { number: *number, newest });
+        }
+        let number = numbers.last().map_or(0, |last| last + 1);
+        let segments = Self {
+            folder: folder.to_owned(),
+            number,
+            file: None,
+            length: 0,
+            newest: None,
+            ended,
+            pending: Vec::new(),
+            lost: 0,
+            unsynced: false,
+        };
+        Ok((segments, replayed))
+    }
+
+    /// The segment that records go to now.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Takes records, which [`Segments::flush`] writes.
+    pub fn push(&mut self, records: &Records) {
+        let bytes = records.as_bytes();
+        if self.pending.len() + bytes.len() > PENDING {
+            self.lost += bytes.len() as u64;
+            return;
+        }
+        self.newest = self.newest.max(records.newest());
+        // A frame holds the records of one append: times in it are changes to one another.
+        self.pending.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.pending.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// Writes what waits. What the disk does not take waits on.
+    ///
+    /// # Errors
+    /// It could not be written whole; nothing half is left behind.
+    pub fn flush(&mut self) -> Result<(), LogError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let path = path_of(&self.folder, self.number);
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let opened = OpenOptions::new().create_new(true).append(true).open(&path);
+                opened.map_err(failed(&path, "made"))?
+            }
+        };
+        if let Err(error) = file.write_all(&self.pending) {
+            // A frame in the middle that is cut would hide all that come behind it.
+            file.set_len(self.length).map_err(failed(&path, "cut back"))?;
+            self.file = Some(file);
+            return Err(failed(&path, "written")(error));
+        }
+        self.length += self.pending.len() as u64;
+        self.pending.clear();
+        self.file = Some(file);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// A handle on the file whose bytes are not durable yet, for an fsync without the lock.
+    pub fn unsynced(&mut self) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().filter(|_| self.unsynced)?;
+        self.unsynced = false;
+        Some(file.try_clone())
+    }
+
+    pub fn is_long(&self) -> bool {
+        self.length >= SEGMENT
+    }
+
+    /// Ends the segment; what is pushed from now on stands in the next.
+    ///
+    /// # Errors
+    /// What waits could not be written.
+    pub fn begin_next(&mut self) -> Result<(), LogError> {
+        self.flush()?;
+        if let Some(file) = self.file.take() {
+            let path = path_of(&self.folder, self.number);
+            file.sync_data().map_err(failed(&path, "made durable"))?;
+            self.ended.push(Ended { number: self.number, newest: self.newest });
+            self.number += 1;
+        }
+        (self.length, self.newest, self.unsynced) = (0, None, false);
+        Ok(())
+    }
+
+    /// Takes away ended segments that have nothing at or after `time`.
+    ///
+    /// # Errors
+    /// A file can't be removed.
+    pub fn forget_before(&mut self, time: i64) -> Result<(), LogError> {
+        while let Some(at) = self.ended.iter().position(|one| one.newest.is_none_or(|newest| newest < time)) {
+            let path = path_of(&self.folder, self.ended[at].number);
+            fs::remove_file(&path).map_err(failed(&path, "removed"))?;
+            self.ended.remove(at);
+        }
+        Ok(())
+    }
+}
+
+/// The inner error: the segment ends early, and why.
+fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Result<(), &'static str>, LogError> {
+    let mut file = io::BufReader::with_capacity(1 << 20, File::open(path).map_err(failed(path, "opened"))?);
+    let mut frame = Vec::new();
+    loop {
+        let mut head = [0; HEAD];
+        match fill(&mut file, &mut head).map_err(failed(path, "read"))? {
+            0 => return Ok(Ok(())),
+            HEAD => {}
+            _ => return Ok(Err("it ends within a frame")),
+        }
+        let [a, b, c, d, e, f, g, h] = head;
+        let (length, sum) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));
+        if length > FRAME {
+            return Ok(Err("a frame has no length that could be"));
+        }
+        frame.resize(length, 0);
+        if fill(&mut file, &mut frame).map_err(failed(path, "read"))? < length {
+            return Ok(Err("it ends within a frame"));
+        }
+        if crc32fast::hash(&frame) != sum {
+            return Ok(Err("the checksum of a frame is wrong"));
+        }
+        if let Err(why) = Records::read(&frame, &mut take) {
+            return Ok(Err(why));
+        }
+    }
+}
+
+fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{Labels, NAME, Value};
+
+    fn records(slot: u32, times: &[i64]) -> Records {
+        let mut records = Records::default();
+        records.define(slot, &Labels::new([(NAME, format!("m{slot}"))]));
+        times.iter().for_each(|time| records.sample(slot, *time, &Value::Number(1.0)));
+        records
+    }
+
+    fn times(folder: &Path) -> (Vec<(u32, i64)>, Segments, Replayed) {
+        let mut found = Vec::new();
+        let (segments, replayed) = Segments::open(folder, |segment, record| {
+            if let Record::Sample { time, .. } = record {
+                found.push((segment, time));
+            }
+        })
+        .expect("opened");
+        (found, segments, replayed)
+    }
+
+    #[test]
+    fn what_was_flushed_is_read_again_and_what_is_written_out_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        log.push(&records(1, &[10, 11]));
+        log.flush().expect("written");
+        log.begin_next().expect("the next");
+        log.push(&records(1, &[20]));
+        log.flush().expect("written");
+        log.push(&records(1, &[30]));
+        let (found, mut log, replayed) = times(folder.path());
+        assert_eq!(found, [(0, 10), (0, 11), (1, 20)]);
+        assert!(replayed.damaged.is_empty() && log.number() == 2);
+        log.forget_before(20).expect("removed");
+        assert_eq!(times(folder.path()).0, [(1, 20)]);
+    }
+
+    #[test]
+    fn a_torn_end_is_normal_and_a_damaged_segment_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        log.push(&records(1, &[10]));
+        log.push(&records(2, &[11]));
+        log.flush().expect("written");
+        let path = path_of(folder.path(), 0);
+        let whole = fs::read(&path).expect("there");
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).expect("torn");
+            let (found, _, replayed) = times(folder.path());
+            assert!(found.len() <= 1 && replayed.damaged.is_empty(), "{cut}");
+        }
+        let mut changed = whole.clone();
+        changed[whole.len() - 2] ^= 1;
+        fs::write(&path, &changed).expect("damaged");
+        fs::write(path_of(folder.path(), 1), &whole).expect("a second");
+        let (found, _, replayed) = times(folder.path());
+        assert_eq!(found, [(0, 10), (1, 10), (1, 11)]);
+        assert_eq!(replayed.damaged.len(), 1);
+    }
+}

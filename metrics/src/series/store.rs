@@ -1,0 +1,201 @@
+//! The store: memory in front, log beside, blocks behind.
+
+mod keeping;
+mod select;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, RwLock};
+use tiphys_lifecycle::Tasks;
+use tokio::sync::Notify;
+
+use super::{
+    Exemplar, Labels, Limits, Meta, Offender, Refused,
+    block::BlockError,
+    head::{Appended, HOUR, Head, Sample, SeriesId},
+    log::{LogError, Record, Records, Segments},
+};
+use keeping::Blocks;
+
+/// Where and how long series are kept.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    pub folder: PathBuf,
+    pub limits: Limits,
+    /// What is older goes.
+    pub keep: Duration,
+    /// Bytes of blocks; beyond them the oldest go.
+    pub keep_bytes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Block(#[from] BlockError),
+}
+
+/// The log, and which segment of it is written now.
+struct Log {
+    segments: Mutex<Segments>,
+    /// Held for reading while samples go into head and log, so that they stand in the segment
+    /// that knows their series.
+    segment: RwLock<u32>,
+}
+
+/// All series. Appending and asking may go on at once.
+pub struct Store {
+    head: Head,
+    log: Option<Log>,
+    blocks: Option<Blocks>,
+    metadata: RwLock<BTreeMap<String, Meta>>,
+    /// Woken when an hour may be ready to be written out.
+    due: Notify,
+    /// The end of the hour that [`Store::due`] was woken for.
+    due_at: std::sync::atomic::AtomicI64,
+}
+
+/// An hour is written out when so much of the next has passed, milliseconds: until then
+/// what comes late is taken.
+const GRACE: i64 = 10 * 60_000;
+
+/// How far ahead of the clock a sample may be, milliseconds: clocks differ.
+const FUTURE: i64 = 10 * 60_000;
+
+impl Store {
+    /// A store that keeps nothing on disk.
+    pub fn in_memory(limits: Limits) -> Self {
+        Self::new(limits, None, None)
+    }
+
+    fn new(limits: Limits, log: Option<Log>, blocks: Option<Blocks>) -> Self {
+        Self {
+            head: Head::new(limits),
+            log,
+            blocks,
+            metadata: RwLock::default(),
+            due: Notify::new(),
+            due_at: std::sync::atomic::AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Opens what is there and keeps it until `tasks` stops.
+    ///
+    /// # Errors
+    /// The folder can't be read or written.
+    pub fn open(config: StoreConfig, tasks: &Tasks) -> Result<Arc<Self>, StoreError> {
+        let store = Arc::new(Self::recover(&config)?);
+        keeping::start(&store, config, tasks);
+        Ok(store)
+    }
+
+    fn recover(config: &StoreConfig) -> Result<Self, StoreError> {
+        let blocks = Blocks::open(&config.folder.join("blocks"))?;
+        let mut store = Self::new(config.limits, None, Some(blocks));
+        let until = store.until();
+        store.head.raise_floor(until);
+        let mut known = std::collections::HashMap::new();
+        let mut batch = Vec::new();
+        let (segments, replayed) =
+            Segments::open(&config.folder.join("log"), |segment, record| match record {
+                Record::Series { slot, labels } => {
+                    known.insert((segment, slot), store.head.resolve(&labels).ok());
+                }
+                Record::Sample { slot, time, value } => {
+                    let Some(Some(series)) = known.get(&(segment, slot)) else { return };
+                    batch.push(Sample { series: *series, time, value });
+                    if batch.len() == 4096 {
+                        store.head.append(&batch, i64::MAX, segment, &mut Records::default());
+                        batch.clear();
+                    }
+                }
+            })?;
+        store.head.append(&batch, i64::MAX, u32::MAX - 1, &mut Records::default());
+        for (path, why) in &replayed.damaged {
+            tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
+        }
+        let segment = RwLock::new(segments.number());
+        store.log = Some(Log { segments: Mutex::new(segments), segment });
+        Ok(store)
+    }
+
+    /// The series with these labels, made if there is none.
+    ///
+    /// # Errors
+    /// A limit is reached.
+    pub fn resolve(&self, labels: &Labels) -> Result<SeriesId, Refused> {
+        self.head.resolve(labels)
+    }
+
+    /// Takes samples. Those of one series must stand in order of time.
+    pub fn append(&self, samples: &[Sample]) -> Appended {
+        let mut records = Records::default();
+        let up_to = jiff::Timestamp::now().as_millisecond() + FUTURE;
+        let appended = match &self.log {
+            None => self.head.append(samples, up_to, 0, &mut records),
+            Some(log) => {
+                let segment = log.segment.read();
+                let appended = self.head.append(samples, up_to, *segment, &mut records);
+                if !records.is_empty() {
+                    log.segments.lock().push(&records);
+                }
+                appended
+            }
+        };
+        self.wake();
+        appended
+    }
+
+    /// Says so when the samples have come so far that an hour is complete.
+    fn wake(&self) {
+        use std::sync::atomic::Ordering;
+        if self.blocks.is_none() {
+            return;
+        }
+        let Some(newest) = self.head.newest() else { return };
+        let complete = (newest - GRACE).div_euclid(HOUR) * HOUR;
+        if self.due_at.fetch_max(complete, Ordering::Relaxed) < complete {
+            self.due.notify_one();
+        }
+    }
+
+    /// Keeps what a source says of a metric; the newest word counts.
+    pub fn describe(&self, metric: &str, meta: Meta) {
+        if self.metadata.read().get(metric) != Some(&meta) {
+            self.metadata.write().insert(metric.to_owned(), meta);
+        }
+    }
+
+    /// Keeps an exemplar; each series has its newest ten.
+    pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) {
+        self.head.add_exemplar(series, exemplar);
+    }
+
+    pub fn series_count(&self) -> usize {
+        self.head.series_count()
+    }
+
+    /// The metrics with the most series, the worst first.
+    pub fn offenders(&self, most: usize) -> Vec<Offender> {
+        self.head.offenders(most)
+    }
+
+    /// Bytes that series and samples in memory take, without the index.
+    pub fn head_size(&self) -> usize {
+        self.head.size()
+    }
+
+    /// Bytes of all blocks.
+    pub fn disk_size(&self) -> u64 {
+        self.blocks.as_ref().map_or(0, Blocks::size)
+    }
+
+    /// What is older stands in blocks.
+    fn until(&self) -> i64 {
+        self.blocks.as_ref().map_or(i64::MIN, Blocks::until)
+    }
+}
+
+#[cfg(test)]
+mod tests;

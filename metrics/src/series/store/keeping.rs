@@ -1,0 +1,338 @@
+//! What goes on behind the store: the log is flushed, hours are written out, days are made of
+//! hours, what is old goes.
+
+use std::{
+    convert::Infallible,
+    fs, io,
+    iter::Peekable,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use tiphys_lifecycle::{OnError, Tasks};
+
+use super::{GRACE, Log, Store, StoreConfig, StoreError};
+use crate::series::{
+    block::{Block, BlockError, Row, Rows, Writer},
+    head::{HOUR, SharedHistogram},
+};
+
+const DAY: i64 = 24 * HOUR;
+/// How often waiting records are written, and how many times until they are made durable.
+const FLUSH: Duration = Duration::from_millis(200);
+const FLUSHES_TO_SYNC: u32 = 5;
+/// How often is looked whether an hour is over where no samples say so.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The blocks that are there.
+pub struct Blocks {
+    folder: PathBuf,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// In order of time.
+    list: Vec<Arc<Block>>,
+    until: i64,
+}
+
+impl Blocks {
+    /// Opens what there is. A damaged block is set aside and named.
+    pub fn open(folder: &Path) -> Result<Self, BlockError> {
+        let io = |doing| move |source| BlockError::Io { path: folder.to_owned(), doing, source };
+        fs::create_dir_all(folder).map_err(io("made"))?;
+        let mut list = Vec::new();
+        for entry in fs::read_dir(folder).map_err(io("listed"))? {
+            let path = entry.map_err(io("listed"))?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                // A block that was not finished; its hour is still in the log.
+                Some("new") => fs::remove_file(&path).map_err(io("cleared"))?,
+                Some("parquet") => match Block::open(&path) {
+                    Ok(block) => list.push(Arc::new(block)),
+                    Err(BlockError::Damaged { path, why }) => {
+                        set_aside(&path, &why).map_err(io("cleared"))?
+                    }
+                    Err(error) => return Err(error),
+                },
+                _ => {}
+            }
+        }
+        list.sort_by_key(|block| (block.range.start, -block.range.end));
+        let mut inner = Inner { list: Vec::new(), until: i64::MIN };
+        for block in list {
+            inner.until = inner.until.max(block.range.end);
+            // Hours whose day was made before they could be removed.
+            match inner.list.last() {
+                Some(day) if day.range.end >= block.range.end => {
+                    fs::remove_file(block.path()).map_err(io("cleared"))?;
+                }
+                _ => inner.list.push(block),
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner) })
+    }
+
+    pub fn until(&self) -> i64 {
+        self.inner.read().until
+    }
+
+    /// The blocks that meet a range, and up to where blocks answer.
+    pub fn meeting(&self, range: &Range<i64>) -> (Vec<Arc<Block>>, i64) {
+        let inner = self.inner.read();
+        let meets = |block: &&Arc<Block>| block.range.start < range.end && block.range.end > range.start;
+        (inner.list.iter().filter(meets).cloned().collect(), inner.until)
+    }
+
+    /// Sizes of all files, bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.read().list.iter().map(|block| block.size).sum()
+    }
+
+    /// A block that answers wrongly answers no more.
+    pub fn give_up(&self, path: &Path, why: &str) {
+        self.inner.write().list.retain(|block| block.path() != path);
+        if let Err(error) = set_aside(path, why) {
+            tracing::warn!(path = %path.display(), %error, "a damaged block can't be set aside");
+        }
+    }
+
+    fn publish(&self, block: Block, replaced: &[Arc<Block>]) {
+        let mut inner = self.inner.write();
+        inner.list.retain(|old| !replaced.iter().any(|gone| gone.path() == old.path()));
+        inner.until = inner.until.max(block.range.end);
+        inner.list.push(Arc::new(block));
+        inner.list.sort_by_key(|block| block.range.start);
+    }
+
+    fn remove(&self, gone: &[Arc<Block>]) {
+        self.inner.write().list.retain(|old| !gone.iter().any(|gone| gone.path() == old.path()));
+        for block in gone {
+            if let Err(error) = fs::remove_file(block.path()) {
+                tracing::warn!(path = %block.path().display(), %error, "an old block can't be removed");
+            }
+        }
+    }
+
+    /// The blocks of a day that is over, where there are several.
+    fn day_to_make(&self) -> Option<(Range<i64>, Vec<Arc<Block>>)> {
+        let inner = self.inner.read();
+        inner.list.iter().find_map(|block| {
+            let day = block.range.start.div_euclid(DAY) * DAY;
+            let day = day..day + DAY;
+            let within: Vec<_> = inner
+                .list
+                .iter()
+                .filter(|one| day.contains(&one.range.start) && one.range.end <= day.end)
+                .cloned()
+                .collect();
+            (within.len() > 1 && inner.until >= day.end).then_some((day, within))
+        })
+    }
+
+    /// What is too old, and the oldest beyond the bytes that may be kept.
+    fn to_forget(&self, before: i64, most_bytes: u64) -> Vec<Arc<Block>> {
+        let inner = self.inner.read();
+        let mut kept = 0;
+        let newest_first = inner.list.iter().rev();
+        newest_first
+            .filter(|block| {
+                kept += block.size;
+                block.range.end <= before || kept > most_bytes
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+fn set_aside(path: &Path, why: &str) -> io::Result<()> {
+    let aside = path.with_extension("damaged");
+    tracing::error!(path = %aside.display(), why, "a block of series is damaged and set aside; its hours are missing");
+    fs::rename(path, aside)
+}
+
+/// Starts what keeps the store.
+pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
+    let (writing, stop) = (store.clone(), tasks.token());
+    tasks.spawn("series log", OnError::Log, async move {
+        let mut flushes = 0u32;
+        let mut complained = false;
+        while stop.run_until_cancelled(tokio::time::sleep(FLUSH)).await.is_some() {
+            flushes += 1;
+            let (store, sync) = (writing.clone(), flushes.is_multiple_of(FLUSHES_TO_SYNC));
+            let flushed = tokio::task::spawn_blocking(move || store.flush_log(sync)).await;
+            match flushed {
+                Ok(Err(error)) if !complained => {
+                    complained = true;
+                    tracing::error!(error = %chain(&error), "samples are in memory only");
+                }
+                Ok(Ok(())) => complained = false,
+                _ => {}
+            }
+        }
+        writing.flush_log(true)
+    });
+    let (keeping, stop) = (store.clone(), tasks.token());
+    tasks.spawn("series blocks", OnError::Log, async move {
+        loop {
+            let woken = async {
+                let _ = tokio::time::timeout(LOOK, keeping.due.notified()).await;
+            };
+            if stop.run_until_cancelled(woken).await.is_none() {
+                return Ok::<(), Infallible>(());
+            }
+            let (store, config) = (keeping.clone(), config.clone());
+            let kept = tokio::task::spawn_blocking(move || store.keep(&config, now())).await;
+            if let Ok(Err(error)) = kept {
+                tracing::error!(error = %chain(&error), "an hour of series could not be written out; it stays in memory and log");
+            }
+        }
+    });
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl Store {
+    /// Writes what waits for the log; `sync`: and makes it durable.
+    pub(super) fn flush_log(&self, sync: bool) -> Result<(), StoreError> {
+        let Some(Log { segments, segment }) = &self.log else { return Ok(()) };
+        segments.lock().flush()?;
+        if !sync {
+            return Ok(());
+        }
+        let file = segments.lock().unsynced();
+        if let Some(file) = file {
+            file.and_then(|file| file.sync_data()).map_err(|source| {
+                let path = PathBuf::from("its segment");
+                crate::series::log::LogError::Io { path, doing: "made durable", source }
+            })?;
+        }
+        let long = segments.lock().is_long();
+        if long {
+            let mut segment = segment.write();
+            let mut segments = segments.lock();
+            segments.begin_next()?;
+            *segment = segments.number();
+        }
+        Ok(())
+    }
+
+    /// One round: hours that are over become blocks, days are made of hours, what is old goes.
+    pub(super) fn keep(&self, config: &StoreConfig, now: i64) -> Result<(), StoreError> {
+        let Some(blocks) = &self.blocks else { return Ok(()) };
+        // Whoever asked when these became blocks has its answer by now.
+        self.head.drop_before(blocks.until());
+        while let Some(hour) = self.hour_to_write(now) {
+            self.write_hour(blocks, &hour)?;
+        }
+        while let Some((day, hours)) = blocks.day_to_make() {
+            let path = merge(&blocks.folder, &day, &hours).inspect_err(|error| {
+                if let BlockError::Damaged { path, why } = error {
+                    blocks.give_up(path, why);
+                }
+            })?;
+            blocks.publish(Block::open(&path)?, &hours);
+            blocks.remove(&hours);
+        }
+        let keep = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
+        blocks.remove(&blocks.to_forget(now.saturating_sub(keep), config.keep_bytes));
+        Ok(())
+    }
+
+    fn hour_to_write(&self, now: i64) -> Option<Range<i64>> {
+        let oldest = self.head.oldest_since(self.until())?;
+        let start = oldest.div_euclid(HOUR) * HOUR;
+        let reached = self.head.newest()?.max(now);
+        (reached - GRACE >= start + HOUR).then_some(start..start + HOUR)
+    }
+
+    fn write_hour(&self, blocks: &Blocks, hour: &Range<i64>) -> Result<(), StoreError> {
+        self.head.raise_floor(hour.end);
+        if let Some(log) = &self.log {
+            // Appends that began before the floor rose are done when this is had.
+            let mut segment = log.segment.write();
+            let mut segments = log.segments.lock();
+            segments.begin_next()?;
+            *segment = segments.number();
+        }
+        let mut writer = Writer::begin(&blocks.folder, hour)?;
+        let (mut numbers, mut histograms) = (Vec::new(), Vec::<(i64, SharedHistogram)>::new());
+        for (labels, slot) in self.head.having(hour) {
+            numbers.clear();
+            histograms.clear();
+            self.head.with(slot, |kept| {
+                kept.numbers(hour, |time, value| numbers.push((time, value)));
+                histograms.extend(kept.histograms(hour).cloned());
+            });
+            writer.add(&labels, &numbers, &histograms)?;
+        }
+        let path = writer.finish()?;
+        blocks.publish(Block::open(&path)?, &[]);
+        if let Some(log) = &self.log {
+            log.segments.lock().forget_before(hour.end)?;
+        }
+        Ok(())
+    }
+}
+
+/// One block out of several that follow one another.
+fn merge(folder: &Path, range: &Range<i64>, blocks: &[Arc<Block>]) -> Result<PathBuf, BlockError> {
+    let mut writer = Writer::begin(folder, range)?;
+    let mut sources = Vec::new();
+    for block in blocks {
+        sources.push(block.clone().rows()?.peekable());
+    }
+    let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
+    while let Some(labels) = least(&mut sources) {
+        numbers.clear();
+        histograms.clear();
+        for (source, block) in sources.iter_mut().zip(blocks) {
+            let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
+            while let Some(row) = source.next_if(same) {
+                let row = row?;
+                let read = if row.has_histograms() {
+                    row.histograms(|time, histogram| histograms.push((time, histogram)))
+                } else {
+                    row.numbers(|time, value| numbers.push((time, value)))
+                };
+                read.map_err(|why| BlockError::Damaged {
+                    path: block.path().to_owned(),
+                    why: why.to_owned(),
+                })?;
+            }
+        }
+        writer.add(&labels, &numbers, &histograms)?;
+    }
+    for source in &mut sources {
+        if let Some(Err(error)) = source.next() {
+            return Err(error);
+        }
+    }
+    writer.finish()
+}
+
+/// The least labels that come next. Absent: all are at their end, or one has failed.
+fn least(sources: &mut [Peekable<Rows>]) -> Option<crate::series::Labels> {
+    let mut least = None;
+    for source in sources {
+        match source.peek() {
+            Some(Ok(row)) if least.as_ref().is_none_or(|least| row.labels < *least) => {
+                least = Some(row.labels.clone());
+            }
+            Some(Err(_)) => return None,
+            _ => {}
+        }
+    }
+    least
+}

@@ -1,0 +1,261 @@
+//! The store gives back what it took: from memory, from the log after an end, from blocks of
+//! hours and of days; and what is damaged takes nothing else with it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::series::{Histogram, Matcher, NAME, Select, SelectError, SeriesData, Value};
+
+const MINUTE: i64 = 60_000;
+/// A day's begin, so that days end where the tests expect it.
+const START: i64 = 20_000 * 24 * HOUR;
+
+fn config(folder: &std::path::Path) -> StoreConfig {
+    StoreConfig {
+        folder: folder.to_owned(),
+        limits: Limits::default(),
+        keep: Duration::from_secs(1000 * 365 * 24 * 3600),
+        keep_bytes: u64::MAX,
+    }
+}
+
+fn up(instance: &str) -> Labels {
+    Labels::new([(NAME, "up"), ("instance", instance), ("namespace", "shop")])
+}
+
+fn number(series: SeriesId, time: i64, value: f64) -> Sample {
+    Sample { series, time, value: Value::Number(value) }
+}
+
+async fn all(
+    store: &Store,
+    matchers: &[Matcher],
+    range: std::ops::Range<i64>,
+) -> Vec<(Labels, Vec<(i64, Value)>)> {
+    let found = store.select(matchers, range, 1_000_000).await.expect("an answer");
+    found.into_iter().map(|SeriesData { labels, samples }| (labels, samples)).collect()
+}
+
+#[tokio::test]
+async fn what_is_appended_is_found_by_labels_and_time() {
+    let store = Store::in_memory(Limits::default());
+    let (a, b) = (store.resolve(&up("a")).expect("made"), store.resolve(&up("b")).expect("made"));
+    assert_eq!(store.resolve(&up("a")), Ok(a));
+    let appended =
+        store.append(&[number(a, 1, 1.0), number(a, 2, 2.0), number(b, 2, 5.0), number(a, 1, 9.0)]);
+    assert_eq!(appended, Appended { taken: 3, out_of_order: 1, ..Appended::default() });
+    let again = store.append(&[number(a, 2, 2.0), number(a, 2, 3.0), number(a, i64::MAX, 3.0)]);
+    assert_eq!(again, Appended { taken: 1, duplicate: 1, future: 1, ..Appended::default() });
+    let of_up = [Matcher::equal(NAME, "up")];
+    let expected = [(up("a"), vec![(2, Value::Number(2.0))]), (up("b"), vec![(2, Value::Number(5.0))])];
+    assert_eq!(all(&store, &of_up, 2..3).await, expected);
+    assert!(matches!(store.select(&of_up, 0..9, 2).await, Err(SelectError::TooMany(2))));
+    assert_eq!(store.series(&[Matcher::equal("instance", "a")], 0..9).await.expect("found"), [up("a")]);
+    assert!(store.series(&of_up, 3..9).await.expect("found").is_empty());
+}
+
+#[tokio::test]
+async fn a_series_that_is_gone_is_resolved_again_under_another_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let old = store.resolve(&up("a")).expect("made");
+    store.append(&[number(old, START, 1.0)]);
+    store.keep(&config, START + 3 * HOUR).expect("written out");
+    store.keep(&config, START + 3 * HOUR).expect("dropped");
+    assert_eq!(store.series_count(), 0);
+    let new = store.resolve(&up("a")).expect("made again");
+    assert_ne!(old, new);
+    let late =
+        [number(old, START + 4 * HOUR, 1.0), number(new, START + 4 * HOUR, 2.0), number(new, START, 1.0)];
+    let appended = store.append(&late);
+    assert_eq!(appended, Appended { taken: 1, unknown: 1, out_of_order: 1, ..Appended::default() });
+    assert_eq!(all(&store, &[], START..i64::MAX).await[0].1.len(), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let series = store.resolve(&up("a")).expect("made");
+    for hour in 0..3 {
+        store.append(&[number(series, START + hour * HOUR, hour as f64)]);
+    }
+    store.keep(&config, START + 2 * HOUR + GRACE).expect("two hours are over");
+    let blocks = folder.path().join("blocks");
+    let first = blocks.join(format!("{START}-{}.parquet", START + HOUR));
+    let mut bytes = std::fs::read(&first).expect("a block");
+    // Behind the magic come the pages.
+    bytes[40] ^= 0x55;
+    std::fs::write(&first, &bytes).expect("damaged");
+    let times = |found: Vec<(Labels, Vec<(i64, Value)>)>| -> Vec<i64> {
+        found.iter().flat_map(|(_, samples)| samples).map(|(time, _)| (time - START) / HOUR).collect()
+    };
+    let store = Store::recover(&config).expect("opened again");
+    // It is named once; what is asked then is answered without it.
+    let answer = store.select(&[], START..i64::MAX, 100).await;
+    if let Err(error) = &answer {
+        assert!(error.to_string().contains("parquet"), "{error}");
+    }
+    assert_eq!(times(all(&store, &[], START..i64::MAX).await), [1, 2]);
+    assert!(first.with_extension("damaged").exists());
+    std::fs::write(blocks.join("1-2.parquet"), b"no block").expect("written");
+    std::fs::write(blocks.join("3-4.new"), b"half").expect("written");
+    let store = Store::recover(&config).expect("opened again");
+    assert_eq!(times(all(&store, &[], START..i64::MAX).await), [1, 2]);
+    assert!(blocks.join("1-2.damaged").exists() && !blocks.join("3-4.new").exists());
+}
+
+#[tokio::test]
+async fn what_is_too_old_or_too_much_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let series = store.resolve(&up("a")).expect("made");
+    let days = [0, 1, 2].map(|day| START + day * 24 * HOUR);
+    store.append(&days.map(|day| number(series, day, 1.0)));
+    let now = days[2] + 2 * HOUR;
+    store.keep(&config, now).expect("written out");
+    let blocks = store.blocks.as_ref().expect("on disk");
+    let count = || blocks.meeting(&(i64::MIN..i64::MAX)).0.len();
+    assert_eq!(count(), 3);
+    let short = StoreConfig { keep: Duration::from_secs(30 * 3600), ..config.clone() };
+    store.keep(&short, now).expect("cleared");
+    assert_eq!(count(), 2);
+    let small = StoreConfig { keep_bytes: blocks.size() - 1, ..config };
+    store.keep(&small, now).expect("cleared");
+    assert_eq!(all(&store, &[], 0..i64::MAX).await[0].1, [(days[2], Value::Number(1.0))]);
+}
+
+/// One thing that happens to a store.
+#[derive(Debug, Clone)]
+enum Event {
+    /// The clock goes on so many minutes; some series get a sample.
+    Samples(i64, Vec<(u8, f64)>),
+    /// Native histograms of a series.
+    Histogram(u8),
+    /// The keeper's round.
+    Keep,
+    /// The process ends with its log flushed, and begins again.
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let value = prop_oneof![(0i64..50).prop_map(|n| n as f64), (0u32..500).prop_map(|n| f64::from(n) / 8.0)];
+    let value = prop_oneof![8 => value, 1 => any::<u64>().prop_map(f64::from_bits)];
+    prop_oneof![
+        12 => (1i64..90, prop::collection::vec((0u8..5, value), 1..5)).prop_map(|(step, samples)| Event::Samples(step, samples)),
+        2 => (0u8..5).prop_map(Event::Histogram),
+        3 => Just(Event::Keep),
+        1 => Just(Event::Restart),
+    ]
+}
+
+fn text(found: &[(Labels, Vec<(i64, Value)>)]) -> Vec<String> {
+    // NaNs are equal by their bits only.
+    let value = |value: &Value| match value {
+        Value::Number(number) => format!("{:x}", number.to_bits()),
+        Value::Histogram(histogram) => format!("{histogram:?}"),
+    };
+    let line = |labels: &Labels, time: &i64, one: &Value| format!("{labels} {} {}", time - START, value(one));
+    found
+        .iter()
+        .flat_map(|(labels, samples)| samples.iter().map(move |(time, one)| line(labels, time, one)))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn it_gives_back_what_it_took(events in prop::collection::vec(event(), 1..120), from in 0i64..3000, length in 1i64..3000) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("threads");
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let mut store = Store::recover(&config).expect("opened");
+        let mut taken: BTreeMap<Labels, Vec<(i64, Value)>> = BTreeMap::new();
+        let mut now = START;
+        for event in events {
+            let mut put = |store: &Store, series: u8, time: i64, value: Value| {
+                let labels = up(&series.to_string());
+                let id = store.resolve(&labels).expect("made");
+                if store.append(&[Sample { series: id, time, value: value.clone() }]).taken == 1 {
+                    let samples = taken.entry(labels).or_default();
+                    if samples.last().is_none_or(|last| last.0 < time) {
+                        samples.push((time, value));
+                    }
+                }
+            };
+            match event {
+                Event::Samples(step, samples) => {
+                    now += step * MINUTE;
+                    samples.into_iter().for_each(|(series, value)| put(&store, series, now, Value::Number(value)));
+                }
+                Event::Histogram(series) => {
+                    now += MINUTE;
+                    let histogram = Histogram { count: now as f64, ..Histogram::default() };
+                    put(&store, series, now, Value::Histogram(Arc::new(histogram)));
+                }
+                Event::Keep => store.keep(&config, now).expect("kept"),
+                Event::Restart => {
+                    store.flush_log(true).expect("flushed");
+                    store = Store::recover(&config).expect("opened again");
+                }
+            }
+        }
+        let taken: Vec<_> = taken.into_iter().collect();
+        let found = runtime.block_on(all(&store, &[Matcher::equal(NAME, "up")], 0..i64::MAX));
+        prop_assert_eq!(text(&found), text(&taken));
+        let range = START + from * MINUTE..START + (from + length) * MINUTE;
+        let one = [Matcher::equal("instance", "3")];
+        let within: Vec<_> = taken.into_iter().filter(|(labels, _)| labels.get("instance") == Some("3"))
+            .map(|(labels, samples)| (labels, samples.into_iter().filter(|(time, _)| range.contains(time)).collect::<Vec<_>>()))
+            .filter(|(_, samples)| !samples.is_empty()).collect();
+        prop_assert_eq!(text(&runtime.block_on(all(&store, &one, range.clone()))), text(&within));
+        let series = runtime.block_on(store.series(&one, range)).expect("an answer");
+        prop_assert!(within.iter().all(|(labels, _)| series.contains(labels)));
+        prop_assert!(series.iter().all(|labels| labels.get("instance") == Some("3")));
+    }
+}
+
+#[tokio::test]
+async fn what_hosts_say_takes_few_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let mut seed = 7u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        seed >> 33
+    };
+    let series: Vec<_> = (0..400)
+        .map(|host| {
+            store
+                .resolve(&Labels::new([(NAME, "cpu_user".to_owned()), ("host", format!("host_{host}"))]))
+                .expect("made")
+        })
+        .collect();
+    let mut values = vec![50i64; series.len()];
+    for step in 0..1440 {
+        let samples: Vec<_> = series
+            .iter()
+            .zip(&mut values)
+            .map(|(series, value)| {
+                *value = (*value + (random() % 5) as i64 - 2).clamp(0, 100);
+                number(*series, START + step * 10_000, *value as f64)
+            })
+            .collect();
+        assert_eq!(store.append(&samples).taken, 400);
+        if step == 300 {
+            // 301 samples and the labels.
+            assert!(store.head_size() / 400 < 600, "{} bytes a series", store.head_size() / 400);
+        }
+    }
+    store.keep(&config, START + 5 * HOUR).expect("written out");
+    store.flush_log(true).expect("flushed");
+    let size = store.disk_size();
+    let each = size as f64 / (400.0 * 1440.0);
+    // Five steps of equal chance are 0.29 bytes.
+    assert!(each < 0.45, "{each} bytes a sample");
+}
