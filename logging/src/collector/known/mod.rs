@@ -48,7 +48,7 @@ use crate::{
 /// The API server's time for an answer, and the watch's for its first list.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The same for what a sender waits for: with it there are two tries in a sender's time.
-const ANSWER_TO_SENDERS: Duration = Duration::from_secs(2);
+const ANSWER_TO_SENDERS: Duration = Duration::from_millis(1500);
 /// Questions to the API server at once.
 const ASKING: usize = 8;
 /// Namespaces of doors that are not asked for again.
