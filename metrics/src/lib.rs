@@ -3,6 +3,7 @@
 //! ```text
 //! kubelets' sample streams ─> follow (one task a node) ─> memory (rings a series) ─┬─> autoscaler, kubectl top
 //!                                                                                  └─> tables: node, pod, container
+//! Pods, Services, components ─> scrape ─> series (labels, times, values)
 //! autoscaler's decisions ─────────────────────────────> decisions (file, memory) ───> table: decisions
 //!                                                                                       └─> sql (DataFusion) ─> HTTP
 //! ```
@@ -19,6 +20,7 @@ mod memory;
 mod metric_names;
 mod resource_metrics;
 mod scope;
+mod scrape;
 pub mod series;
 mod server;
 mod sql;
@@ -28,5 +30,6 @@ pub use decisions::Decisions;
 pub use figures::Figure;
 pub use follow::FollowConfig;
 pub use memory::{Memory, Reading};
+pub use scrape::{Own, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH};
 pub use sql::{Answer, Asker, Engine, Extension, Format, Notes, ParquetFile, SqlError, notes_of};

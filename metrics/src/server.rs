@@ -20,6 +20,7 @@ use crate::{
     memory::Memory,
     metric_names::{SECONDS, SERIES},
     resource_metrics::{PREFIX, ResourceMetrics},
+    scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{Limits, Store, StoreConfig, StoreError},
     sql,
 };
@@ -55,6 +56,7 @@ pub struct Metrics {
     pub decisions: Arc<Decisions>,
     /// Everything scraped, sent or derived, under labels.
     pub series: Arc<Store>,
+    counts: Counts,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -89,7 +91,15 @@ impl Metrics {
         });
         follow::start(config.follow, nodes.clone(), memory.clone(), seconds, tasks);
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
-        Ok(Self { memory, decisions, series, nodes, pods })
+        let counts = Counts::default();
+        counts.register(component);
+        Ok(Self { memory, decisions, series, counts, nodes, pods })
+    }
+
+    /// Starts scraping into the store of series; ends with `tasks`.
+    pub fn scrape(&self, config: ScrapeConfig, tasks: &Tasks) -> Scraping {
+        let shared = Shared { pods: self.pods.clone(), nodes: self.nodes.clone() };
+        Scraping::start(config, self.series.clone(), self.counts.clone(), &shared, tasks)
     }
 
     /// What the API server mounts: SQL, with what `extensions` bring into it, and metrics.k8s.io.
@@ -108,7 +118,8 @@ impl Metrics {
     }
 }
 
-fn mount(prefix: &str, routes: Router) -> Mount {
+/// Routes as the API server mounts them.
+pub fn mount(prefix: &str, routes: Router) -> Mount {
     let handler = ServiceBuilder::new()
         .map_request(|request: http::Request<tiphys_api::serve::Body>| request.map(axum::body::Body::new))
         .map_response(|response: http::Response<axum::body::Body>| response.map(boxed))

@@ -19,7 +19,7 @@ pub use cache::{Cache, Change};
 pub use events::{Events, Reporter, Severity, reference};
 pub use held::{Entries, Entry, Held, Metadata, find, in_namespace};
 pub use meta::MetaOnly;
-pub use pod::{Condition, DELETION_COST, LeanPod, LeanStatus, Phase, WirePod};
+pub use pod::{Condition, DELETION_COST, LeanPod, LeanStatus, Phase, SCRAPED, WirePod};
 pub use pool::{Pooled, one_word, same_owners};
 pub use shared::Shared;
 pub use transport::{in_memory, with_user};

@@ -30,8 +30,11 @@ use wire::{WireContainer, WireStatus};
 
 /// How costly it is to delete the Pod: its owner's other Pods go first.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// Whether and where a Pod's metrics are scraped: scrape, port, path, scheme.
+pub const SCRAPED: [&str; 4] =
+    ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path", "prometheus.io/scheme"];
 /// The annotations that are held.
-const ANNOTATIONS: [&str; 2] = [DELETION_COST, TRACEPARENT];
+const ANNOTATIONS: [&str; 6] = [DELETION_COST, TRACEPARENT, SCRAPED[0], SCRAPED[1], SCRAPED[2], SCRAPED[3]];
 
 /// Absent strings are empty.
 #[derive(Debug)]

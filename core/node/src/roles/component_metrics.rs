@@ -7,7 +7,26 @@ use std::convert::Infallible;
 
 use http::{HeaderValue, Request, Response, header};
 use tiphys_api::serve::{Body, Handler, Mount, full};
+use tiphys_metrics::Own;
 use tiphys_telemetry::Component;
+
+/// Which components of a server and of its nodes are scraped, by the jobs' names that
+/// dashboards know.
+pub fn own() -> Own {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let server = if host.trim().is_empty() { "localhost" } else { host.trim() };
+    Own {
+        server: server.to_owned(),
+        components: vec![
+            ("apiserver", "/metrics"),
+            ("kube-controller-manager", "/metrics/controllers"),
+            ("kube-scheduler", "/metrics/scheduler"),
+            ("autoscaler", "/metrics/autoscaler"),
+            ("metrics", "/metrics/metrics"),
+        ],
+        kubelet_paths: vec!["/metrics"],
+    }
+}
 
 /// Serves a component's figures.
 pub fn mount(component: Component) -> Mount {

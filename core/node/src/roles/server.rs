@@ -22,7 +22,7 @@ use tiphys_apiserver::{
 };
 use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
-use tiphys_metrics::{FollowConfig, Metrics};
+use tiphys_metrics::{FollowConfig, Metrics, ScrapeConfig};
 use tiphys_network::{NodeRoutes, RoutesConfig};
 use tiphys_store::Store;
 use tiphys_telemetry::Component;
@@ -270,6 +270,12 @@ async fn start_observers(
     if let Some(logs) = &logs {
         tables.push(Arc::new(LogTables::new(logs.root.clone())));
     }
+    let config = ScrapeConfig {
+        client: client.clone(),
+        kubelets: kubelet_client(pki)?,
+        own: component_metrics::own(),
+    };
+    api.mount(metrics.scrape(config, tasks).mount(api.authorizer()));
     for mount in metrics.mounts(api.authorizer(), tables) {
         api.mount(mount);
     }

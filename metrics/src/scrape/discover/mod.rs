@@ -1,0 +1,185 @@
+//! Which targets there are: from annotations of Pods and Services, from ServiceMonitors and
+//! PodMonitors, and those of Tiphys' own.
+//!
+//! ```text
+//! watched copies ─> World ─┬─> annotated (Pods, Services)
+//!                          ├─> monitors (spec ─> jobs; service, pod ─> targets)      ─> Found
+//!                          └─> own (components, kubelets)
+//! ```
+//!
+//! Pure: [`watch`] brings the copies and calls [`find`] when one of them changes.
+
+mod annotated;
+mod duration;
+mod labels;
+mod monitor;
+pub mod own;
+mod pod;
+mod service;
+pub mod spec;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use k8s_openapi::api::{
+    core::v1::{Namespace, Node, Service},
+    discovery::v1::EndpointSlice,
+};
+use tiphys_api::names::SYSTEM_NAMESPACE;
+use tiphys_client::LeanPod;
+
+use super::target::{Job, Target, target};
+use spec::{PodMonitor, ServiceMonitor};
+
+/// A namespace with this label, `true`: targets that its monitors name may speak for other namespaces.
+pub const ANY_NAMESPACE: &str = "metrics.tiphys.io/any-namespace";
+/// Dropped targets that are told.
+const TOLD: usize = 500;
+
+/// Everything that says what is scraped.
+pub struct World {
+    pub pods: Vec<Arc<LeanPod>>,
+    pub services: Vec<Arc<Service>>,
+    pub slices: Vec<Arc<EndpointSlice>>,
+    pub namespaces: Vec<Arc<Namespace>>,
+    pub nodes: Vec<Arc<Node>>,
+    pub service_monitors: Vec<Arc<ServiceMonitor>>,
+    pub pod_monitors: Vec<Arc<PodMonitor>>,
+}
+
+/// Something that can't be scraped as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// Such as `serviceMonitor/shop/web/0`.
+    pub pool: String,
+    pub namespace: String,
+    pub message: String,
+}
+
+/// A target that relabeling has dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    pub pool: String,
+    pub namespace: String,
+    pub discovered: BTreeMap<String, String>,
+}
+
+/// What is scraped, and what isn't.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub targets: Vec<Target>,
+    pub dropped: Vec<Dropped>,
+    /// Those of `dropped` that are not told, by pool.
+    pub dropped_counts: BTreeMap<String, usize>,
+    pub problems: Vec<Problem>,
+}
+
+impl Found {
+    fn problem(&mut self, pool: &str, namespace: &str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            pool: pool.to_owned(),
+            namespace: namespace.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Adds a job's targets by their discovered labels.
+    fn add(&mut self, job: &Arc<Job>, namespace: &str, all: Vec<BTreeMap<String, String>>) {
+        let mut targets = Vec::new();
+        for discovered in all {
+            match target(job, discovered.clone()) {
+                Ok(Some(target)) => targets.push(target),
+                Ok(None) => {
+                    *self.dropped_counts.entry(job.name.clone()).or_default() += 1;
+                    if self.dropped.len() < TOLD {
+                        let (pool, namespace) = (job.name.clone(), namespace.to_owned());
+                        self.dropped.push(Dropped { pool, namespace, discovered });
+                    }
+                }
+                Err(why) => self.problem(&job.name, namespace, why),
+            }
+        }
+        if job.target_limit > 0 && targets.len() > job.target_limit {
+            let why = format!("{} targets are found, and targetLimit is {}", targets.len(), job.target_limit);
+            self.problem(&job.name, namespace, why);
+            return;
+        }
+        self.targets.extend(targets);
+    }
+}
+
+/// What is looked up while targets are found.
+struct Lookup<'a> {
+    world: &'a World,
+    pods: HashMap<(&'a str, &'a str), &'a LeanPod>,
+    /// By namespace and Service.
+    slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(world: &'a World) -> Self {
+        let pods = world.pods.iter().map(|pod| ((&*pod.namespace, &*pod.name), &**pod)).collect();
+        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        for slice in &world.slices {
+            let labels = slice.metadata.labels.as_ref();
+            let service = labels.and_then(|labels| labels.get("kubernetes.io/service-name"));
+            let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+            if let Some(service) = service {
+                slices.entry((namespace, service.as_str())).or_default().push(&**slice);
+            }
+        }
+        Self { world, pods, slices }
+    }
+
+    /// The namespace that all series of a monitor's targets get; none where it may say any.
+    fn bound(&self, namespace: &str) -> bool {
+        let trusted = self.world.namespaces.iter().any(|found| {
+            let labels = found.metadata.labels.as_ref();
+            found.metadata.name.as_deref() == Some(namespace)
+                && labels.and_then(|labels| labels.get(ANY_NAMESPACE)).is_some_and(|value| value == "true")
+        });
+        !trusted && !matches!(namespace, SYSTEM_NAMESPACE | "kube-system")
+    }
+}
+
+/// A bound job's series are of the namespace where its targets are; there, who wrote the monitor
+/// can't put another server in a target's place.
+fn bound_to(mut job: Job, namespace: &str) -> Job {
+    if let Some(own) = &job.taking.namespace {
+        job.pinned = own != namespace;
+        let mut taking = (*job.taking).clone();
+        taking.namespace = Some(namespace.to_owned());
+        job.taking = Arc::new(taking);
+        job.written = format!("{namespace} {}", job.written);
+    }
+    job
+}
+
+/// What an endpoint says of the way to its targets.
+fn asked(endpoint: &spec::Endpoint, discovered: &mut labels::Discovered) {
+    for (label, value) in [("__metrics_path__", &endpoint.path), ("__scheme__", &endpoint.scheme)] {
+        if !value.is_empty() {
+            labels::set(discovered, label, &value.to_string());
+        }
+    }
+    for (name, values) in &endpoint.params {
+        labels::set(discovered, &format!("__param_{name}"), values.first().map_or("", |value| value));
+    }
+}
+
+/// Everything that is scraped in a world.
+pub fn find(world: &World, own: &own::Own) -> Found {
+    let mut found = Found::default();
+    let lookup = Lookup::new(world);
+    own::find(own, &world.nodes, &mut found);
+    annotated::pods(&lookup, &mut found);
+    annotated::services(&lookup, &mut found);
+    service::monitors(&lookup, &mut found);
+    pod::monitors(&lookup, &mut found);
+    found
+}

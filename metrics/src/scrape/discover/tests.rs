@@ -1,0 +1,245 @@
+//! Worlds, and the targets in them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn one<T: serde::de::DeserializeOwned>(object: Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(object).expect("an object"))
+}
+
+fn pod(namespace: &str, name: &str, ip: &str, annotations: Value) -> Arc<LeanPod> {
+    one(json!({
+        "metadata": {"name": name, "namespace": namespace, "uid": name, "annotations": annotations,
+            "labels": {"app": "web", "app.kubernetes.io/part-of": "all"}},
+        "spec": {"nodeName": "n1", "containers": [
+            {"name": "side", "image": "s"},
+            {"name": "main", "image": "i", "ports": [
+                {"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090},
+                {"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
+        ]},
+        "status": {"phase": "Running", "podIP": ip},
+    }))
+}
+
+fn service(namespace: &str, name: &str, annotations: Value) -> Arc<Service> {
+    one(json!({"metadata": {"name": name, "namespace": namespace, "annotations": annotations,
+        "labels": {"app": "web", "team": "blue"}}}))
+}
+
+fn slice(namespace: &str, service: &str, pod: &str, ip: &str) -> Arc<EndpointSlice> {
+    one(json!({
+        "metadata": {"name": format!("{service}-x"), "namespace": namespace,
+            "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "ports": [{"name": "web", "port": 8080}, {"name": "metrics", "port": 9090}],
+        "endpoints": [{"addresses": [ip], "nodeName": "n1", "conditions": {"ready": true},
+            "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace}}],
+    }))
+}
+
+fn world() -> World {
+    World {
+        pods: vec![pod("shop", "web-1", "10.0.0.1", json!({})), pod("ops", "web-2", "10.0.0.2", json!({}))],
+        services: vec![service("shop", "web", json!({})), service("ops", "web", json!({}))],
+        slices: vec![slice("shop", "web", "web-1", "10.0.0.1"), slice("ops", "web", "web-2", "10.0.0.2")],
+        namespaces: vec![one(json!({"metadata": {"name": "shop"}}))],
+        nodes: Vec::new(),
+        service_monitors: Vec::new(),
+        pod_monitors: Vec::new(),
+    }
+}
+
+fn monitor<T: serde::de::DeserializeOwned>(kind: &str, namespace: &str, spec: Value) -> Arc<T> {
+    one(json!({"apiVersion": "monitoring.coreos.com/v1", "kind": kind,
+        "metadata": {"name": "m", "namespace": namespace}, "spec": spec}))
+}
+
+/// Each target as `pool url labels`.
+fn targets(world: &World) -> Vec<String> {
+    let found = find(world, &own::Own::default());
+    assert_eq!(found.problems, []);
+    let told = |target: &Target| format!("{} {} {}", target.job.name, target.url, target.labels);
+    found.targets.iter().map(told).collect()
+}
+
+#[test]
+fn annotations_say_what_is_scraped() {
+    let mut world = world();
+    world.pods = vec![
+        pod(
+            "shop",
+            "a",
+            "10.0.0.1",
+            json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9090",
+            "prometheus.io/path": "/m", "prometheus.io/scheme": "https"}),
+        ),
+        pod("shop", "b", "10.0.0.2", json!({"prometheus.io/scrape": "true"})),
+        pod("shop", "c", "10.0.0.3", json!({"prometheus.io/scrape": "false"})),
+        pod("shop", "no-address", "", json!({"prometheus.io/scrape": "true"})),
+    ];
+    world.services =
+        vec![service("ops", "web", json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9090"}))];
+    assert_eq!(
+        targets(&world),
+        [
+            r#"kubernetes-pods https://10.0.0.1:9090/m {container="main", instance="10.0.0.1:9090", job="kubernetes-pods", namespace="shop", node="n1", pod="a"}"#,
+            r#"kubernetes-pods http://10.0.0.2:8080/metrics {container="main", instance="10.0.0.2:8080", job="kubernetes-pods", namespace="shop", node="n1", pod="b"}"#,
+            r#"kubernetes-pods http://10.0.0.2:9090/metrics {container="main", instance="10.0.0.2:9090", job="kubernetes-pods", namespace="shop", node="n1", pod="b"}"#,
+            r#"kubernetes-service-endpoints http://10.0.0.2:9090/metrics {instance="10.0.0.2:9090", job="kubernetes-service-endpoints", namespace="ops", node="n1", service="web"}"#,
+        ]
+    );
+    world.pods = vec![pod(
+        "shop",
+        "a",
+        "10.0.0.1",
+        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "web"}),
+    )];
+    let found = find(&world, &own::Own::default());
+    assert!(found.problems[0].message.contains("\"web\" is no port"), "{:?}", found.problems);
+}
+
+#[test]
+fn a_service_monitor_finds_endpoints_as_the_operator_does() {
+    let mut world = world();
+    let spec = json!({
+        "jobLabel": "team", "targetLabels": ["app"], "podTargetLabels": ["app.kubernetes.io/part-of"],
+        "selector": {"matchLabels": {"app": "web"}},
+        "endpoints": [{"port": "metrics", "interval": "30s", "path": "/x", "params": {"module": ["a", "b"]},
+            "relabelings": [{"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "where"}]}],
+    });
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec.clone())];
+    let shop = r#"serviceMonitor/shop/m/0 http://10.0.0.1:9090/x?module=a&module=b {app="web", app_kubernetes_io_part_of="all", container="main", endpoint="metrics", instance="10.0.0.1:9090", job="blue", namespace="shop", pod="web-1", service="web", where="n1"}"#;
+    assert_eq!(targets(&world), [shop]);
+    let found = find(&world, &own::Own::default());
+    assert_eq!(found.targets[0].job.interval, std::time::Duration::from_secs(30));
+    // Other namespaces only where they are named.
+    for (selector, count) in [(json!({"any": true}), 2), (json!({"matchNames": ["ops"]}), 1), (json!({}), 1)]
+    {
+        let mut spec = spec.clone();
+        spec["namespaceSelector"] = selector;
+        world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+        assert_eq!(targets(&world).len(), count);
+    }
+    // A port of the container, by name and by number; without a word of one all of the Service's.
+    for (endpoint, ports) in [
+        (json!({"targetPort": "http"}), vec![":8080"]),
+        (json!({"targetPort": 9090}), vec![":9090"]),
+        (json!({"port": "none"}), vec![]),
+        (json!({}), vec![":8080", ":9090"]),
+    ] {
+        let spec = json!({"selector": {}, "endpoints": [endpoint]});
+        world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+        let found = targets(&world);
+        assert_eq!(found.len(), ports.len());
+        assert!(found.iter().zip(ports).all(|(target, port)| target.contains(port)));
+    }
+}
+
+#[test]
+fn a_pod_monitor_finds_pods() {
+    let mut world = world();
+    let spec = json!({
+        "selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]},
+        "podMetricsEndpoints": [{"port": "metrics"}, {"portNumber": 8080, "scheme": "https"}, {"port": "none"}],
+    });
+    world.pod_monitors = vec![monitor("PodMonitor", "shop", spec)];
+    assert_eq!(
+        targets(&world),
+        [
+            r#"podMonitor/shop/m/0 http://10.0.0.1:9090/metrics {container="main", endpoint="metrics", instance="10.0.0.1:9090", job="shop/m", namespace="shop", pod="web-1"}"#,
+            r#"podMonitor/shop/m/1 https://10.0.0.1:8080/metrics {container="main", endpoint="http", instance="10.0.0.1:8080", job="shop/m", namespace="shop", pod="web-1"}"#,
+        ]
+    );
+}
+
+#[test]
+fn what_a_monitor_keeps_drops_and_limits() {
+    let mut world = world();
+    let rules = json!([{"action": "drop", "sourceLabels": ["endpoint"], "regex": "web"}]);
+    let spec = json!({"selector": {}, "endpoints": [{"relabelings": rules}]});
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+    let found = find(&world, &own::Own::default());
+    assert_eq!((found.targets.len(), found.dropped.len()), (1, 1));
+    assert_eq!(found.dropped_counts["serviceMonitor/shop/m/0"], 1);
+    let spec = json!({"selector": {}, "targetLimit": 1, "endpoints": [{}]});
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+    let found = find(&world, &own::Own::default());
+    assert!(found.targets.is_empty() && found.problems[0].message.contains("targetLimit is 1"));
+}
+
+#[test]
+fn what_a_monitor_cant_have_is_told() {
+    let table = [
+        (json!({"endpoints": 7}), "the spec is wrong"),
+        (json!({"selector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}), "\"Is\""),
+        (json!({"endpoints": [{"bearerTokenFile": "/etc/shadow"}]}), "bearerTokenFile names a file"),
+        (json!({"endpoints": [{"tlsConfig": {"caFile": "/etc/shadow"}}]}), "none is read"),
+        (json!({"endpoints": [{"interval": "soon"}]}), "\"soon\" is no duration"),
+        (
+            json!({"endpoints": [{"relabelings": [{"regex": "(", "targetLabel": "a"}]}]}),
+            "relabelings: rule 0",
+        ),
+        (json!({"endpoints": [{"scheme": "ftp"}]}), "neither http nor https"),
+    ];
+    for (mut spec, wanted) in table {
+        if spec.get("selector").is_none() {
+            spec["selector"] = json!({});
+        }
+        let mut world = world();
+        // One that is right stands beside it.
+        let right = json!({"selector": {}, "endpoints": [{"port": "metrics"}]});
+        world.service_monitors =
+            vec![monitor("ServiceMonitor", "shop", spec.clone()), monitor("ServiceMonitor", "ops", right)];
+        let found = find(&world, &own::Own::default());
+        let told = found.problems.first().unwrap_or_else(|| panic!("{spec} is told"));
+        assert!(told.message.contains(wanted) && told.namespace == "shop", "{told:?}");
+        assert_eq!(found.targets.len(), 1, "{spec}");
+    }
+}
+
+#[test]
+fn abuse_29_a_monitor_puts_no_other_server_in_a_foreign_targets_place() {
+    let mut world = world();
+    let away = json!([{"targetLabel": "__address__", "replacement": "10.6.6.6:80"}]);
+    let spec = json!({"selector": {}, "namespaceSelector": {"matchNames": ["ops"]},
+        "endpoints": [{"port": "metrics", "relabelings": away}]});
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec.clone())];
+    let found = find(&world, &own::Own::default());
+    assert!(found.targets.is_empty() && found.problems[0].message.contains("another namespace"));
+    // Another port of the same host may be meant; and who may label namespaces may do all of it.
+    let mut port = spec.clone();
+    port["endpoints"][0]["relabelings"][0]["replacement"] = json!("10.0.0.2:81");
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", port)];
+    let found = find(&world, &own::Own::default());
+    assert_eq!(found.targets[0].url, "http://10.0.0.2:81/metrics");
+    assert_eq!(found.targets[0].job.taking.namespace.as_deref(), Some("ops"));
+    world.namespaces = vec![one(json!({"metadata": {"name": "shop", "labels": {ANY_NAMESPACE: "true"}}}))];
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+    let found = find(&world, &own::Own::default());
+    assert_eq!(found.targets[0].job.taking.namespace, None);
+}
+
+#[test]
+fn tiphys_own_components_are_targets() {
+    let mut world = world();
+    world.nodes = vec![one(json!({"metadata": {"name": "n1"},
+        "status": {"addresses": [{"type": "InternalIP", "address": "172.30.0.2"}]}}))];
+    let own = own::Own {
+        server: "host".into(),
+        components: vec![("kube-scheduler", "/metrics/scheduler")],
+        kubelet_paths: vec!["/metrics"],
+    };
+    let found = find(&world, &own);
+    let told: Vec<_> =
+        found.targets.iter().map(|target| format!("{} {}", target.url, target.labels)).collect();
+    assert_eq!(
+        told,
+        [
+            r#"http://host/metrics/scheduler {instance="host", job="kube-scheduler", namespace="tiphys-system"}"#,
+            r#"https://172.30.0.2:10250/metrics {instance="172.30.0.2:10250", job="kubelet", metrics_path="/metrics", namespace="tiphys-system", node="n1"}"#,
+        ]
+    );
+}
