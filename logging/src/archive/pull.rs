@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Archive, ArchiveError, ArchivedSplit, chain, purge,
-    wire::{SplitInfo, SplitList},
+    wire::{self, SplitInfo, SplitList},
 };
 use crate::{
     deletion::DeleteOrder,
@@ -102,6 +102,22 @@ pub(super) async fn once(archive: &Archive, collectors: Arc<dyn Collectors>) -> 
     Ok(())
 }
 
+/// Takes in what a node has now, and what it has after `meanwhile`.
+#[cfg(test)]
+pub(super) async fn twice(
+    archive: &Archive,
+    collectors: Arc<dyn Collectors>,
+    node: &str,
+    meanwhile: impl FnOnce(),
+) -> Result<(), ArchiveError> {
+    let _writing = archive.inner.catalog.begin_writing().await?;
+    let uploads = Semaphore::new(UPLOADS);
+    let mut pull = Pull::new(archive, collectors, node.to_owned(), &uploads);
+    pull.step().await?;
+    meanwhile();
+    pull.step().await
+}
+
 /// Of one node.
 struct Pull<'a> {
     archive: &'a Archive,
@@ -109,8 +125,8 @@ struct Pull<'a> {
     node: String,
     uploads: &'a Semaphore,
     http: Http,
-    /// The list that was taken in.
-    version: Option<u64>,
+    /// The list that was taken in, and the splits of it that were not.
+    version: Option<(u64, Vec<(u64, u64)>)>,
     /// Left by an upload that broke off; looked for once.
     swept: bool,
 }
@@ -188,7 +204,10 @@ impl<'a> Pull<'a> {
         }
         let out = catalog.change(&self.node, |index| index.settle(&list, None)).await?;
         self.delete(&out).await?;
-        self.version = Some(list.version);
+        // The node keeps what was refused as long as it can.
+        let index = catalog.known().nodes.get(&self.node).cloned().unwrap_or_default();
+        let lacks = wire::runs(index.lacks(&list).into_iter().map(|info| info.id));
+        self.version = Some((list.version, lacks));
         Ok(())
     }
 
@@ -263,8 +282,10 @@ impl<'a> Pull<'a> {
     }
 
     async fn list(&self, collector: &Collector) -> Result<SplitList, ArchiveError> {
-        let path = match self.version {
-            Some(version) => format!("/v1/splits?after={version}"),
+        let path = match &self.version {
+            Some((version, lacks)) => {
+                format!("/v1/splits?after={version}&lacks={}", wire::to_text(lacks))
+            }
             None => "/v1/splits".to_owned(),
         };
         let asked = root::ask(&self.http, collector, &path, None, MAX_LIST, None);

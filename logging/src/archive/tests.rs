@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tiphys_lifecycle::Tasks;
 
 use self::nodes::{Cluster, Node};
+use crate::index::Retention;
 
 /// What a question of each kind finds: bodies, and two counts.
 async fn found(cluster: &Cluster) -> (Vec<String>, u64, u64) {
@@ -204,6 +205,39 @@ async fn a_node_that_was_made_anew_keeps_its_former_life_in_the_archive() {
     check_all(&cluster, &[&old, &new]).await;
     cluster.pull().await;
     check_all(&cluster, &[&old, &new]).await;
+    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_that_the_archive_refuses_stays_on_its_node() {
+    let tasks = Tasks::new();
+    let cluster = Cluster::new(&tasks);
+    let at_once = Retention { age: std::time::Duration::ZERO, bytes: u64::MAX };
+    let one = Node::keeping(at_once, "one", &tasks).await;
+    for _ in 0..2 {
+        one.write(10);
+        one.commit();
+    }
+    let ids =
+        || one.store().listing().expect("listed").splits.iter().map(|it| it.id).collect::<BTreeSet<_>>();
+    let all = ids();
+    let (first, second) = (*all.first().expect("a split"), *all.last().expect("a split"));
+    let blocks = one.splits().join(first.to_string()).join("blocks");
+    let mut bytes = std::fs::read(&blocks).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&blocks, bytes).expect("written");
+    cluster.live(&[&one]);
+    cluster
+        .pull_twice(&one, || {
+            one.write(10);
+            one.commit();
+        })
+        .await;
+    assert_eq!(cluster.archived("one").await, 2, "all but the damaged one");
+    one.store().expire().expect("looked");
+    let left = ids();
+    assert!(left.contains(&first) && !left.contains(&second), "{left:?}");
     tasks.shutdown(std::time::Duration::from_secs(10)).await;
 }
 

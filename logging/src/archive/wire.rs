@@ -1,8 +1,9 @@
 //! What a collector tells the server of its splits.
 //!
 //! ```text
-//! GET  /v1/splits?after=VERSION   SplitList, when it is another than that version
-//! GET  /v1/splits/ID/FILE         the bytes of a file in the list
+//! GET  /v1/splits?after=VERSION&lacks=1-3,7   SplitList, when it is another than that version,
+//!                                             of which the archive has all but these
+//! GET  /v1/splits/ID/FILE                     the bytes of a file in the list
 //! ```
 //!
 //! Beside it every answer to a question names, in two headers, the splits whose
@@ -62,6 +63,18 @@ pub fn to_text(runs: &[(u64, u64)]) -> String {
     runs.iter().map(run).collect::<Vec<_>>().join(",")
 }
 
+/// Runs of ascending numbers.
+pub fn runs(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut().filter(|(_, last)| *last + 1 == number) {
+            Some((_, last)) => *last = number,
+            None => runs.push((number, number)),
+        }
+    }
+    runs
+}
+
 /// The runs of `1-3,7`; `None` when the text is none of this.
 pub fn from_text(text: &str) -> Option<Vec<(u64, u64)>> {
     let parts = text.split(',').filter(|part| !part.is_empty());
@@ -92,6 +105,7 @@ mod tests {
         check(&[(7, 7)], "7");
         check(&[(1, 3), (7, 7), (9, 10)], "1-3,7,9-10");
         assert_eq!(from_text("x"), None);
+        assert_eq!(self::runs([1, 2, 3, 7, 9, 10]), [(1, 3), (7, 7), (9, 10)]);
         let runs = [(1, 3), (7, 7), (9, 10)];
         let found: Vec<u64> = (0..12).filter(|number| contains(&runs, *number)).collect();
         assert_eq!(found, [1, 2, 3, 7, 9, 10]);

@@ -194,7 +194,7 @@ fn follow(
     let (ready, is_ready) = tokio::sync::watch::channel(false);
     pods::follow(client.clone(), node, store.clone(), ready, tasks);
     let known = known::Known::start(client.clone(), store.clone(), is_ready, metrics.clone(), tasks);
-    pods::follow_namespaces(client, known.rules().clone(), store.clone(), tasks);
+    pods::follow_namespaces(client, known.clone(), store.clone(), tasks);
     known
 }
 

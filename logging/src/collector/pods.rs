@@ -10,7 +10,7 @@ use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::sync::watch;
 
-use super::known::Rules;
+use super::known::Known;
 use crate::{
     index::{PodMeta, Store},
     policy,
@@ -44,18 +44,20 @@ pub fn follow(
 }
 
 /// The same for the table of namespaces.
-pub fn follow_namespaces(client: kube::Client, rules: Arc<Rules>, store: Arc<Store>, tasks: &Tasks) {
+pub fn follow_namespaces(client: kube::Client, known: Known, store: Arc<Store>, tasks: &Tasks) {
     let cache = Cache::start(tasks, Api::<Namespace>::all(client), watcher::Config::default());
     tasks.spawn("log policies", OnError::Log, async move {
         let mut changes = std::pin::pin!(cache.changes());
         cache.ready().await;
-        rules.saw_all(&cache.list());
+        let rules = known.rules().clone();
+        let saw_all = || rules.saw_all(&cache.list()).into_iter().for_each(|name| known.ask_again(name));
+        saw_all();
         store.refresh_floors();
         while let Some(change) = changes.next().await {
             match change {
-                Change::Applied(namespace) => rules.saw(&namespace, false),
-                Change::Deleted(namespace) => rules.saw(&namespace, true),
-                Change::Resync => rules.saw_all(&cache.list()),
+                Change::Applied(namespace) => drop(rules.saw(&namespace, false)),
+                Change::Deleted(namespace) => drop(rules.saw(&namespace, true)),
+                Change::Resync => saw_all(),
             }
             store.refresh_floors();
         }

@@ -95,7 +95,7 @@ fn a_clock_that_jumps_deletes_nothing_and_stamps_stay() {
     // A namespace that keeps a day, by the records' own times.
     let annotations = [("retention".to_owned(), "1d".to_owned())].into();
     store.namespace_table().update("shop", NamespaceMeta { annotations, gone: false });
-    store.archive_asks(None);
+    store.archive_asks(None, &[]);
     let (mut written, mut stamps) = (0, Vec::new());
     for wall in [began, began + 5 * HOUR, FAR, began - 3 * HOUR, 0, FAR, began] {
         node.jump_to(wall);

@@ -93,11 +93,13 @@ pub struct Table<M> {
 struct Entries<M> {
     by_key: HashMap<String, Arc<M>>,
     changed: bool,
+    /// Nobody asked for them when it was looked the last time.
+    unread: HashSet<String>,
 }
 
 impl<M> Default for Entries<M> {
     fn default() -> Self {
-        Self { by_key: HashMap::new(), changed: false }
+        Self { by_key: HashMap::new(), changed: false, unread: HashSet::new() }
     }
 }
 
@@ -119,7 +121,7 @@ impl<M: Meta> Table<M> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
             Err(error) => return Err(IndexError::io("can't read", &path)(error)),
         };
-        let entries = RwLock::new(Entries { by_key, changed: false });
+        let entries = RwLock::new(Entries { by_key, ..Entries::default() });
         Ok(Self { directory: directory.to_owned(), entries })
     }
 
@@ -130,6 +132,7 @@ impl<M: Meta> Table<M> {
     /// What is known now.
     pub fn update(&self, key: &str, meta: M) {
         let mut entries = self.entries.write();
+        entries.unread.remove(key);
         if entries.by_key.get(key).is_none_or(|known| **known != meta) {
             entries.by_key.insert(key.to_owned(), Arc::new(meta));
             entries.changed = true;
@@ -139,19 +142,26 @@ impl<M: Meta> Table<M> {
     /// These are all that the cluster has.
     pub fn mark_gone_except(&self, live: &HashSet<String>) {
         let mut entries = self.entries.write();
-        let Entries { by_key, changed } = &mut *entries;
+        let Entries { by_key, changed, .. } = &mut *entries;
         for (_, meta) in by_key.iter_mut().filter(|(key, meta)| !meta.is_gone() && !live.contains(*key)) {
             Arc::make_mut(meta).set_gone();
             *changed = true;
         }
     }
 
-    /// Forgets what is gone and has no records.
+    /// Forgets what is gone and has no records now and had none the last time: who looks began
+    /// to look long ago, and what was told since is of lines that are still to be read.
     pub fn retain(&self, with_records: &HashSet<String>) {
         let mut entries = self.entries.write();
-        let before = entries.by_key.len();
-        entries.by_key.retain(|key, meta| !meta.is_gone() || with_records.contains(key));
-        entries.changed |= entries.by_key.len() != before;
+        let Entries { by_key, changed, unread } = &mut *entries;
+        let is_unread = |key: &String, meta: &Arc<M>| meta.is_gone() && !with_records.contains(key);
+        let now: HashSet<String> =
+            by_key.iter().filter(|(key, meta)| is_unread(key, meta)).map(|(key, _)| key.clone()).collect();
+        let before = by_key.len();
+        by_key.retain(|key, _| !(now.contains(key) && unread.contains(key)));
+        *changed |= by_key.len() != before;
+        *unread = now;
+        unread.retain(|key| by_key.contains_key(key));
     }
 
     /// Writes the table, if it changed.

@@ -186,7 +186,7 @@ fn retention_waits_for_an_archive_that_asked_also_after_a_restart() {
     };
     let first = open(u64::MAX);
     first.append(batch("web", 0, 100)).expect("appended");
-    first.archive_asks(None);
+    first.archive_asks(None, &[]);
     commit(&first);
     let bytes = first.sizes().1;
     drop(first);
@@ -196,7 +196,7 @@ fn retention_waits_for_an_archive_that_asked_also_after_a_restart() {
     assert_eq!(count(&store, "*"), 100, "it was never told of it");
     let list = store.listing().expect("listed");
     store.archive_told(list.version, list.splits.iter().map(|split| split.id).collect());
-    store.archive_asks(Some(list.version));
+    store.archive_asks(Some(list.version), &[]);
     store.expire().expect("expired");
     assert_eq!((count(&store, "*"), store.dropped_unarchived()), (0, 0));
 
@@ -221,6 +221,12 @@ fn labels_outlive_the_pod() {
         store.pods().mark_gone_except(&Default::default());
         store.forget_gone(&[("uid-gone".to_owned(), "shop".to_owned())]);
         assert!(store.pods().get("uid-gone").is_some(), "its files are still read");
+        // It is gone and was told of after this upkeep had begun.
+        store.forget_gone(&[]);
+        assert!(store.pods().get("uid-gone").is_some(), "its files may have come meanwhile");
+        store.pods().update("uid-gone", PodMeta { gone: true, ..PodMeta::default() });
+        store.forget_gone(&[]);
+        assert!(store.pods().get("uid-gone").is_some(), "it was told of again");
         store.forget_gone(&[]);
         commit(&store);
         assert!(store.pods().get("uid-gone").is_none());

@@ -95,7 +95,7 @@ mod tests {
 
     fn read(fields: &[&str]) -> (String, Level, String) {
         let fields = fields.iter().map(|field| field.as_bytes().into()).collect();
-        let line = line(&Entry { time: 5, fields }, str::to_owned);
+        let line = line(&Entry { time: 5, fields, ..Entry::default() }, str::to_owned);
         assert_eq!(line.time, 5000);
         (line.unit, line.level, String::from_utf8(line.body).expect("text"))
     }
@@ -161,7 +161,10 @@ mod tests {
 
     #[test]
     fn bytes_and_long_messages_are_kept_as_those_of_containers() {
-        let entry = |message: &[u8]| Entry { time: 0, fields: vec![[b"MESSAGE=", message].concat().into()] };
+        let entry = |message: &[u8]| Entry {
+            fields: vec![[b"MESSAGE=", message].concat().into()],
+            ..Entry::default()
+        };
         assert_eq!(line(&entry(b"\xff\x00"), str::to_owned).body, b"\xff\x00");
         let long = line(&entry(&vec![b'x'; parse::MAX_BODY + 5000]), str::to_owned).body;
         assert!(long.len() < parse::MAX_BODY + 100 && long.ends_with(b"]"), "{}", long.len());

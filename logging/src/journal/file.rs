@@ -78,6 +78,9 @@ pub struct JournalFile {
 pub struct Entry {
     /// Microseconds.
     pub time: u64,
+    /// Which start of the machine it was, and microseconds since.
+    pub boot: u128,
+    pub monotonic: u64,
     /// `NAME=value`, in their order.
     pub fields: Vec<Arc<[u8]>>,
 }
@@ -102,6 +105,11 @@ impl Header {
             first_array: word(&bytes, 176),
             head: (word(&bytes, 184), word(&bytes, 168)),
         })
+    }
+
+    /// How many entries it had when it was read.
+    pub fn entries(&self) -> u64 {
+        self.entries
     }
 
     fn is_compact(&self) -> bool {
@@ -190,7 +198,8 @@ impl JournalFile {
 
     fn entry(&mut self, at: u64) -> Result<Entry, Fault> {
         let (_, size) = self.object(at, ENTRY)?;
-        let head: [u8; 16] = self.bytes(at + 16)?;
+        let head: [u8; 40] = self.bytes(at + 16)?;
+        let boot = u128::from_be_bytes(std::array::from_fn(|byte| head[24 + byte]));
         let width = if self.header.is_compact() { 4 } else { 16 };
         let count = (size.saturating_sub(64) / width).min(MAX_FIELDS);
         let mut items = vec![0; (count * width) as usize];
@@ -206,7 +215,7 @@ impl JournalFile {
                 fields.push(self.data(place)?);
             }
         }
-        Ok(Entry { time: word(&head, 8), fields })
+        Ok(Entry { time: word(&head, 8), boot, monotonic: word(&head, 16), fields })
     }
 
     fn data(&mut self, at: u64) -> Result<Arc<[u8]>, Fault> {

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     entry::{self, NAMELESS},
-    file::{Fault, Header, JournalFile},
+    file::{Entry, Fault, Header, JournalFile},
+    span::{self, Spans},
 };
 use crate::{
     record::{Level, Record, Source, StreamInfo},
@@ -39,6 +40,9 @@ pub struct JournalCheckpoint {
     pub next_seq: u64,
     /// How many entries of each file were read, by the file's id.
     pub files: BTreeMap<String, u64>,
+    /// Of which entries copies are no news.
+    #[serde(default)]
+    pub spans: Spans,
 }
 
 /// Follows the journal files in some folders.
@@ -51,6 +55,7 @@ pub struct Journal {
     files: Vec<Reading>,
     /// Of files that were not seen yet.
     resumed: BTreeMap<String, u64>,
+    spans: Spans,
     next_seq: u64,
     units: HashMap<String, Arc<StreamInfo>>,
 }
@@ -64,6 +69,10 @@ struct Reading {
     gone: bool,
     /// The way to its next entry is broken: it is left alone.
     is_stuck: bool,
+    /// Its entries are copied into another folder in the end.
+    is_copied: bool,
+    /// The number of its entries when its last turn ended.
+    ended: u64,
 }
 
 impl Journal {
@@ -76,6 +85,7 @@ impl Journal {
             others: others.to_vec(),
             files: Vec::new(),
             resumed: stands.files,
+            spans: stands.spans,
             next_seq: stands.next_seq,
             units: HashMap::new(),
         }
@@ -103,8 +113,10 @@ impl Journal {
 
     /// Reads some entries of one file; records by stream.
     pub fn turn(&mut self) -> Vec<Batch> {
-        // What was set aside is older than what is written to, whatever the clock said.
-        let key = |reading: &Reading| (!is_set_aside(&reading.path), reading.file.header.head);
+        // What was set aside is older than what is written to, whatever the clock said. Copies
+        // are known by what they are copies of.
+        let key =
+            |reading: &Reading| (!reading.is_copied, !is_set_aside(&reading.path), reading.file.header.head);
         let dirty = self.files.iter().enumerate().filter(|(_, reading)| reading.dirty);
         let Some(at) = dirty.min_by_key(|(_, reading)| key(reading)).map(|(at, _)| at) else {
             return Vec::new();
@@ -114,10 +126,16 @@ impl Journal {
         let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
         let mut bytes = 0;
         for _ in 0..ENTRIES {
+            if !self.files[at].is_copied && self.lacks_originals() {
+                break;
+            }
             let before = self.files[at].file.read;
             let record = match self.files[at].file.next() {
                 Ok(Some(entry)) => {
                     self.files[at].is_stuck = false;
+                    if self.is_copy(at, &entry) {
+                        continue;
+                    }
                     let named = |unit: &str| self.named(unit);
                     let line = entry::line(&entry, named);
                     if others.contains(&line.unit) {
@@ -151,17 +169,42 @@ impl Journal {
                 break;
             }
         }
+        self.files[at].ended = self.files[at].file.header.entries();
         if self.files[at].gone && !self.files[at].dirty {
-            self.files.remove(at);
+            let gone = self.files.remove(at);
+            // Vacuumed, as there is no folder that its entries could have been copied to.
+            if gone.is_copied && self.files.iter().all(|reading| reading.is_copied) {
+                self.spans.remove(&gone.file.header.id);
+            }
         }
         batches.into_values().collect()
+    }
+
+    /// Whether the entry was read already, where it was first.
+    fn is_copy(&mut self, at: usize, entry: &Entry) -> bool {
+        let reading = &self.files[at];
+        if reading.is_copied {
+            span::read(&mut self.spans, &reading.file.header.id, entry);
+            return false;
+        }
+        span::is_copy(&mut self.spans, entry)
+    }
+
+    /// Whether there is something unread that copies could be of: what was written there is not
+    /// always told before they are.
+    fn lacks_originals(&mut self) -> bool {
+        for reading in self.files.iter_mut().filter(|reading| reading.is_copied) {
+            let has_more = reading.file.has_more().is_ok_and(|more| more);
+            reading.dirty |= has_more && reading.file.header.entries() > reading.ended;
+        }
+        self.files.iter().any(|reading| reading.is_copied && reading.dirty)
     }
 
     /// How far the records go that were given so far.
     pub fn checkpoint(&self) -> JournalCheckpoint {
         let here = self.files.iter().map(|reading| (reading.file.header.id.clone(), reading.file.read));
         let files = self.resumed.clone().into_iter().chain(here).collect();
-        JournalCheckpoint { next_seq: self.next_seq, files }
+        JournalCheckpoint { next_seq: self.next_seq, files, spans: self.spans.clone() }
     }
 
     /// What says that something can't be read, in the place where it would be.
@@ -238,7 +281,10 @@ impl Journal {
                 let _ = self.scan_folder(&path, false, seen, watch);
             } else if !entry.is_dir && is_journal(&entry.name) {
                 match directory.file(&entry.name).map_err(Fault::from).and_then(read_header) {
-                    Ok((file, header)) => self.found(path, file, header, seen),
+                    Ok((file, header)) => {
+                        let is_copied = folder.ancestors().any(span::is_copied);
+                        self.found(path, is_copied, file, header, seen);
+                    }
                     // Just begun, or none: the next write tells.
                     Err(error) => {
                         tracing::debug!(file = %path.display(), %error, "journal file can't be opened")
@@ -249,7 +295,14 @@ impl Journal {
         Ok(())
     }
 
-    fn found(&mut self, path: PathBuf, file: File, header: Header, seen: &mut HashSet<String>) {
+    fn found(
+        &mut self,
+        path: PathBuf,
+        is_copied: bool,
+        file: File,
+        header: Header,
+        seen: &mut HashSet<String>,
+    ) {
         if !seen.insert(header.id.clone()) {
             return;
         }
@@ -258,7 +311,9 @@ impl Journal {
             None => {
                 let read = self.resumed.remove(&header.id).unwrap_or(0);
                 let file = JournalFile::new(file, header, read);
-                self.files.push(Reading { path, file, dirty: true, gone: false, is_stuck: false });
+                let reading =
+                    Reading { path, file, dirty: true, gone: false, is_stuck: false, is_copied, ended: 0 };
+                self.files.push(reading);
             }
         }
     }

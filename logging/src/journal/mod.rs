@@ -9,11 +9,13 @@
 //! by the kernel's reads and not by a mapping: who rotates them truncates them. How far a file
 //! was read is a count of its entries, by the file's own id, so it holds over a rename and over
 //! a clock that is set; the manifest has it beside the streams' checkpoints. A file that is
-//! deleted is read to its end through its descriptor.
+//! deleted is read to its end through its descriptor. What journald copies from one folder to
+//! the other when the disk is there is read once ([`span`]).
 
 mod entry;
 mod file;
 mod files;
+mod span;
 
 pub use files::{Journal, JournalCheckpoint};
 

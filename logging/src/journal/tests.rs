@@ -181,6 +181,73 @@ fn reading_goes_on_where_it_stood_over_rotation_and_deletion() {
     assert_eq!(seen, (0..1600).map(|n| format!("line {n}")).collect::<Vec<_>>());
 }
 
+/// Folders as journald has them in memory and on disk.
+fn two_roots() -> (tempfile::TempDir, [PathBuf; 2], [PathBuf; 2]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let roots = ["var/log/journal", "run/log/journal"].map(|name| folder.path().join(name));
+    let machines = roots.clone().map(|root| root.join("0123456789abcdef0123456789abcdef"));
+    machines.iter().for_each(|machine| fs::create_dir_all(machine).expect("a folder"));
+    (folder, roots, machines)
+}
+
+fn open_both(roots: &[PathBuf; 2], stands: JournalCheckpoint) -> Journal {
+    let mut journal = Journal::new(roots.to_vec(), "n1", &[], stands);
+    journal.apply(&Change::Everything, &mut Unwatched);
+    journal
+}
+
+#[test]
+fn what_was_read_in_memory_is_not_read_again_on_disk() {
+    // Of three there are always some with the same time.
+    let lines =
+        |from: usize, to: usize| (from..to).map(|n| entry(n / 3, "a", format!("line {n}").as_bytes()));
+    let expected = |from: usize, to: usize| (from..to).map(|n| format!("line {n}")).collect::<Vec<_>>();
+    for is_restarted in [false, true] {
+        let (_folder, roots, [disk, memory]) = two_roots();
+        let (disk, memory) = (disk.join("system.journal"), memory.join("system.journal"));
+        write(&memory, "1", lines(0, 600));
+        let mut journal = open_both(&roots, JournalCheckpoint::default());
+        assert_eq!(take(&mut journal, 1).len(), 256);
+        // Flushed: what the file has is written again, then it goes, then more comes.
+        let stands = serde_json::to_string(&journal.checkpoint()).expect("JSON");
+        write(&disk, "1", lines(0, 600));
+        if is_restarted {
+            fs::remove_file(&memory).expect("removed");
+            journal = open_both(&roots, serde_json::from_str(&stands).expect("JSON"));
+        } else {
+            journal.apply(&Change::Everything, &mut Unwatched);
+            fs::remove_file(&memory).expect("removed");
+            journal.apply(&Change::Everything, &mut Unwatched);
+        }
+        write(&disk, "1", lines(600, 650));
+        journal.apply(&Change::Everything, &mut Unwatched);
+        assert_eq!(bodies(&mut journal), expected(256, 650), "restarted: {is_restarted}");
+        let stands = journal.checkpoint();
+        assert_eq!(bodies(&mut open_both(&roots, stands)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_memory_has_is_read_first_also_when_nobody_told_of_it() {
+    let (_folder, roots, [disk, memory]) = two_roots();
+    let (disk, memory) = (disk.join("system.journal"), memory.join("system.journal"));
+    let lines = |from, to| (from..to).map(|n| entry(n, "a", format!("line {n}").as_bytes()));
+    // There before, on the same day: journald gave up the disk for a while.
+    write(&disk, "1", lines(0, 100));
+    write(&memory, "1", lines(100, 200));
+    let mut journal = open_both(&roots, JournalCheckpoint::default());
+    let mut found = bodies(&mut journal);
+    assert_eq!(found.len(), 200, "none of them is a copy");
+    // Three more, and copies of all: only the copies are told.
+    write(&memory, "1", lines(200, 203));
+    write(&disk, "1", lines(100, 203));
+    let disk_folder = disk.parent().expect("a folder").to_owned();
+    journal.apply(&Change::WroteIn(disk_folder, "system.journal".into()), &mut Unwatched);
+    found.extend(bodies(&mut journal));
+    found.sort_by_key(|line| line[5..].parse::<usize>().expect("a number"));
+    assert_eq!(found, (0..203).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_missing_folder_a_damaged_file_and_what_is_no_journal_are_no_errors() {
     let (root, machine) = folder();

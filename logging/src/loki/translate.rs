@@ -60,6 +60,12 @@ pub fn push(query: &LogQuery) -> Pushed {
                 lines_known = false;
                 exact = false;
             }
+            // The text is another one, and so are the labels.
+            Stage::Unpack => {
+                lines_known = false;
+                known = Known::Nothing;
+                exact = false;
+            }
             // The text without colours is what filters look at anyway.
             Stage::Decolorize => exact = false,
             _ => {
@@ -151,10 +157,12 @@ fn of_line(name: &str, value: Value, known: Known) -> Option<Expr> {
         return None;
     }
     let field = Expr::Field { name: name.to_owned(), value };
+    // Where the stream has the label, that is the one.
+    let stream = Expr::Field { name: self::field(name), value: Value::Exists };
     match known {
-        Known::Json => Some(field),
+        Known::Json => Some(Expr::or(vec![field, stream])),
         // A JSON line has other fields than its text has pairs.
-        Known::Logfmt => Some(Expr::or(vec![field, Expr::Regex(r"^\s*\{".into())])),
+        Known::Logfmt => Some(Expr::or(vec![field, stream, Expr::Regex(r"^\s*\{".into())])),
         Known::Stream | Known::Nothing => None,
     }
 }
@@ -203,11 +211,16 @@ mod tests {
         check("{} | json", "*", false);
         check("{} | logfmt", "*", false);
         check(r#"{} | level="error" or pod=~"a.*""#, r"level:/^(?s:error)$/ OR pod:/^(?s:a.*)$/", true);
-        check("{} | json | status >= 500 and took < 1.5s", "status:>=500 AND took:<1.5", false);
-        check(r#"{} | json | method="GET" | a_b="c" or x="d""#, "method:GET", false);
-        check("{} | logfmt | status = 7", r"status:[7 TO 7] OR /^\s*\{/", false);
+        check(
+            "{} | json | status >= 500 and took < 1.5s",
+            "(status:>=500 OR @label.status:*) AND (took:<1.5 OR @label.took:*)",
+            false,
+        );
+        check(r#"{} | json | method="GET" | a_b="c" or x="d""#, "method:GET OR @label.method:*", false);
+        check("{} | logfmt | status = 7", r"status:[7 TO 7] OR @label.status:* OR /^\s*\{/", false);
         check(r#"{} | json | label_format a=b | c="d""#, "*", false);
         check(r#"{} | line_format "{{.a}}" |= "x""#, "*", false);
+        check(r#"{} |= "y" | unpack |= "x" != "z""#, "/y/", false);
         check(r#"{} |= "y" | regexp "(?P<a>b)" | a="b" |= "x""#, "/y/ AND /x/", false);
     }
 }

@@ -226,9 +226,7 @@ fn pairs(
         for (a, b) in one.values.iter_mut().zip(&other.values) {
             *a = a.zip(*b).and_then(|(x, y)| outcome(op, bool, (x, y), x));
         }
-        if op.compare().is_none() || bool {
-            one.labels = key;
-        }
+        one.labels = key;
         result.push(one);
     }
     result.retain(|one| one.values.iter().any(Option::is_some));
@@ -350,6 +348,15 @@ mod tests {
         assert_eq!(pair(BinaryOp::And, false, None, other()), [[1.0, 5.0]]);
         assert_eq!(pair(BinaryOp::Unless, false, Some(by(&["level"])), other()), [[2.0, 4.0]]);
         assert_eq!(pair(BinaryOp::Or, false, None, other()), [[1.0, 5.0], [3.0, GONE], [2.0, 4.0]]);
+        let one = || Value::Vector(vec![series("a", "info", &[2.0, 6.0])]);
+        let compared =
+            binary(BinaryOp::Less, false, Some(&by(&["level"])), one(), other()).expect("an answer");
+        let Value::Vector(compared) = compared else { panic!("a vector") };
+        assert!(compared.is_empty(), "{compared:?}");
+        let compared =
+            binary(BinaryOp::Greater, false, Some(&by(&["level"])), one(), other()).expect("an answer");
+        let Value::Vector(compared) = compared else { panic!("a vector") };
+        assert_eq!(label_text(&compared[0].labels), r#"{level="info"}"#, "what it is paired by");
         let many = binary(BinaryOp::Add, false, Some(&by(&["level"])), Value::Vector(three()), other());
         assert!(many.is_err_and(|error| error.message.contains("more than one series")));
         assert_eq!(

@@ -1,5 +1,7 @@
 //! The routes below `/tiphys/v1/logs`. Errors are Kubernetes `Status` objects.
 
+use std::time::Duration;
+
 use axum::{
     Extension, Json, Router,
     body::Body,
@@ -22,6 +24,8 @@ use crate::{deletion::DeleteRequest, inert::inert};
 
 /// A request is a query and some times; nobody needs more.
 const MAX_REQUEST: usize = 1 << 20;
+/// A live tail says something at this pace.
+pub(super) const BEAT: Duration = Duration::from_secs(15);
 
 pub(super) fn router(root: LogRoot) -> Router {
     let routes = Router::new()
@@ -107,11 +111,29 @@ async fn tail(
 /// A streamed answer, one JSON value a line. Starts with an empty line, so that
 /// the head goes out at once and the client knows that it is connected.
 pub(crate) fn ndjson(lines: impl Stream<Item = TailLine> + Send + 'static) -> Response {
-    let lines = lines.map(|line| {
-        let mut text = serde_json::to_vec(&line).map_err(std::io::Error::other)?;
-        text.push(b'\n');
-        Ok::<_, std::io::Error>(Bytes::from(text))
-    });
+    streamed(lines.map(|line| text(&line)))
+}
+
+/// [`ndjson`] with an empty line where there is nothing to say for [`BEAT`]: whoever reads it
+/// can tell a node that is silent from one that is dead.
+pub(crate) fn ndjson_alive(lines: impl Stream<Item = TailLine> + Send + 'static) -> Response {
+    let lines = Box::pin(lines);
+    streamed(futures::stream::unfold(lines, |mut lines| async {
+        match tokio::time::timeout(BEAT, lines.next()).await {
+            Ok(Some(line)) => Some((text(&line), lines)),
+            Ok(None) => None,
+            Err(_) => Some((Ok(Bytes::from_static(b"\n")), lines)),
+        }
+    }))
+}
+
+fn text(line: &TailLine) -> std::io::Result<Bytes> {
+    let mut text = serde_json::to_vec(line).map_err(std::io::Error::other)?;
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+fn streamed(lines: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Response {
     let opening = futures::stream::once(async { Ok(Bytes::from_static(b"\n")) });
     let body = Body::from_stream(opening.chain(lines));
     ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store")], body)

@@ -38,7 +38,7 @@ use crate::wire::{
     SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
 };
 pub use allow::Scope;
-pub(crate) use http::ndjson;
+pub(crate) use http::ndjson_alive;
 pub(crate) use merge::top;
 pub(crate) use source::{Http, ask, http, order, send};
 

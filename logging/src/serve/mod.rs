@@ -220,7 +220,7 @@ async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Respo
     let lines = search::tail(&service.hub, service.store.clone(), request, service.node.clone());
     let (sender, receiver) = mpsc::channel(WAITING);
     service.tasks.spawn("log tail", OnError::Log, hand_over(lines, sender));
-    Ok(root::ndjson(ReceiverStream::new(receiver)))
+    Ok(root::ndjson_alive(ReceiverStream::new(receiver)))
 }
 
 /// Until the reader leaves, or lets a line wait for too long.

@@ -34,14 +34,21 @@ pub(super) fn routes() -> Router<Service> {
 #[derive(serde::Deserialize)]
 struct After {
     after: Option<u64>,
+    /// Splits of that version's list that the archive lacks.
+    #[serde(default)]
+    lacks: String,
 }
 
 /// At once, or when the list is another than that version.
 async fn list(
     State(service): State<Service>,
-    Query(After { after }): Query<After>,
+    Query(After { after, lacks }): Query<After>,
 ) -> Result<Response, Refusal> {
-    service.store.archive_asks(after);
+    let Some(lacks) = wire::from_text(&lacks) else {
+        let message = format!("lacks={lacks:?} names no splits: 1-3,7");
+        return Err(Refusal { status: StatusCode::BAD_REQUEST, message });
+    };
+    service.store.archive_asks(after, &lacks);
     let mut changes = service.store.changes();
     if after == Some(*changes.borrow_and_update()) {
         // The store lives as long as this does; a time-out is an answer like another.

@@ -103,8 +103,11 @@ impl Node {
     }
 
     pub async fn start(name: &str, tasks: &Tasks) -> Self {
+        Self::keeping(Retention { age: Duration::MAX, bytes: 0 }, name, tasks).await
+    }
+
+    pub async fn keeping(retention: Retention, name: &str, tasks: &Tasks) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let retention = Retention { age: Duration::MAX, bytes: 0 };
         let store = Arc::new(Store::open(folder.path(), retention).expect("a store").0);
         let config = collector::Config::new(name, ([127, 0, 0, 1], 0).into(), TOKEN);
         let service = serve::Service::new(store.clone(), Arc::default(), Metrics::new(), &config, tasks);
@@ -262,6 +265,12 @@ impl Cluster {
 
     pub async fn try_pull(&self) -> Result<(), crate::archive::ArchiveError> {
         pull::once(&self.archive, self.listed.clone()).await
+    }
+
+    /// Takes in what a node has now, and what it has after `meanwhile`.
+    pub async fn pull_twice(&self, node: &Node, meanwhile: impl FnOnce()) {
+        let pulled = pull::twice(&self.archive, self.listed.clone(), &node.name, meanwhile);
+        pulled.await.expect("archived");
     }
 
     pub fn root(&self) -> LogRoot {

@@ -11,8 +11,9 @@
 //! has seen says nothing of the other, and nothing of what is still to come. A
 //! read that begins after the question does ([`decide`]). A Pod that is gone, or an
 //! API server that is away, leaves what the kubelet wrote to the directory
-//! ([`crate::tail::SAYS`]). One task asks, for all
-//! that wait together; while the API server doesn't answer, it asks again.
+//! ([`crate::tail::SAYS`]). One task asks for all files that wait, another one for
+//! senders, who wait for seconds only; while the API server doesn't answer, they
+//! ask again.
 
 mod decide;
 #[cfg(test)]
@@ -46,6 +47,8 @@ use crate::{
 
 /// The API server's time for an answer, and the watch's for its first list.
 const ANSWER: Duration = Duration::from_secs(5);
+/// The same for what a sender waits for: with it there are two tries in a sender's time.
+const ANSWER_TO_SENDERS: Duration = Duration::from_millis(1500);
 /// Questions to the API server at once.
 const ASKING: usize = 8;
 /// Namespaces of doors that are not asked for again.
@@ -58,7 +61,8 @@ const SENDER: Duration = Duration::from_secs(5);
 /// Who wants to know something. Clones ask the same.
 #[derive(Clone)]
 pub struct Known {
-    questions: mpsc::UnboundedSender<Question>,
+    of_files: mpsc::UnboundedSender<Question>,
+    of_senders: mpsc::UnboundedSender<Question>,
     rules: Arc<Rules>,
 }
 
@@ -72,6 +76,8 @@ struct Question {
 enum Told {
     Tailer(mpsc::UnboundedSender<String>, String),
     Door(oneshot::Sender<()>),
+    /// What is in the table is in doubt.
+    Nobody,
 }
 
 /// Namespaces, as the newest word on each has them: watch and questions bring them in any order.
@@ -92,15 +98,20 @@ impl Known {
         metrics: Metrics,
         tasks: &Tasks,
     ) -> Self {
-        let (questions, asked) = mpsc::unbounded_channel();
         let rules = Arc::new(Rules { store, versions: Mutex::default(), asked: Mutex::default() });
-        let known = Self { questions, rules: rules.clone() };
-        let asker = Asker { client, rules, ready, metrics };
-        tasks.spawn("log rules", OnError::Log, async move {
-            asker.run(asked).await;
-            Ok::<(), std::convert::Infallible>(())
-        });
-        known
+        let spawn = |name: &'static str, answer| {
+            let (questions, asked) = mpsc::unbounded_channel();
+            let (client, rules, ready) = (client.clone(), rules.clone(), ready.clone());
+            let asker = Asker { client, rules, ready, metrics: metrics.clone(), answer, open: 0 };
+            tasks.spawn(name, OnError::Log, async move {
+                asker.run(asked).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+            questions
+        };
+        let of_files = spawn("log rules", ANSWER);
+        let of_senders = spawn("log rules for senders", ANSWER_TO_SENDERS);
+        Self { of_files, of_senders, rules }
     }
 
     pub fn rules(&self) -> &Arc<Rules> {
@@ -111,7 +122,14 @@ impl Known {
     pub fn ask(&self, directory: String, owner: Owner, told: mpsc::UnboundedSender<String>) {
         let question = Question { owner, since: Instant::now(), told: Told::Tailer(told, directory) };
         // The task is gone only when everything stops.
-        let _ = self.questions.send(question);
+        let _ = self.of_files.send(question);
+    }
+
+    /// Asks for a namespace whose newest word is in doubt.
+    pub fn ask_again(&self, namespace: String) {
+        self.rules.asked.lock().remove(&namespace);
+        let owner = Owner { namespace, pod: None };
+        let _ = self.of_senders.send(Question { owner, since: Instant::now(), told: Told::Nobody });
     }
 
     /// Until the namespace's rules are known, for a sender who can come again.
@@ -121,7 +139,7 @@ impl Known {
         }
         let (told, answer) = oneshot::channel();
         let owner = Owner { namespace: namespace.to_owned(), pod: None };
-        let _ = self.questions.send(Question { owner, since: Instant::now(), told: Told::Door(told) });
+        let _ = self.of_senders.send(Question { owner, since: Instant::now(), told: Told::Door(told) });
         let answered = tokio::time::timeout(SENDER, answer).await;
         answered.ok().and_then(Result::ok).ok_or_else(|| {
             Refusal::unavailable(format!(
@@ -132,28 +150,51 @@ impl Known {
 }
 
 impl Rules {
-    /// A namespace, as a watch or an answer has it.
-    pub fn saw(&self, namespace: &Namespace, gone: bool) {
-        let name = namespace.name_any();
-        let version = namespace.resource_version().and_then(|version| version.parse().ok());
+    /// A namespace, as a watch has it; whether it is the newest word.
+    pub fn saw(&self, namespace: &Namespace, gone: bool) -> bool {
         let mut versions = self.versions.lock();
-        if let (Some(version), Some(newest)) = (version, versions.get(&name))
-            && version < *newest
-        {
-            return;
+        let is_newest = version(namespace).is_none_or(|version| {
+            versions.get(&namespace.name_any()).is_none_or(|newest| version >= *newest)
+        });
+        if is_newest {
+            self.take(&mut versions, namespace, gone);
         }
-        versions.extend(version.map(|version| (name.clone(), version)));
+        is_newest
+    }
+
+    /// These are all, from a list that may be older than what was learnt meanwhile. Whose word it
+    /// has is older: an answer to a question that is asked now decides.
+    pub fn saw_all(&self, namespaces: &[Arc<Namespace>]) -> Vec<String> {
+        let in_doubt = namespaces.iter().filter(|namespace| !self.saw(namespace, false));
+        let in_doubt = in_doubt.map(|namespace| namespace.name_any()).collect();
+        let live = namespaces.iter().map(|namespace| namespace.name_any()).collect();
+        self.store.namespace_table().mark_gone_except(&live);
+        in_doubt
+    }
+
+    /// The answer to a question that was asked when this version was known. An older one is of an
+    /// API server whose versions began anew.
+    fn answered(&self, before: Option<u64>, namespace: &Namespace) {
+        let went_back = version(namespace).zip(before).is_some_and(|(version, before)| version < before);
+        let mut versions = self.versions.lock();
+        if went_back && versions.get(&namespace.name_any()).copied() == before {
+            self.take(&mut versions, namespace, false);
+        } else {
+            drop(versions);
+            self.saw(namespace, false);
+        }
+    }
+
+    fn take(&self, versions: &mut HashMap<String, u64>, namespace: &Namespace, gone: bool) {
+        let name = namespace.name_any();
+        versions.extend(version(namespace).map(|version| (name.clone(), version)));
         let meta = NamespaceMeta { annotations: policy::own(namespace.annotations()), gone };
         self.store.namespace_table().update(&name, meta);
     }
+}
 
-    /// These are all, from a new list: what it says counts, whatever was known.
-    pub fn saw_all(&self, namespaces: &[Arc<Namespace>]) {
-        self.versions.lock().clear();
-        namespaces.iter().for_each(|namespace| self.saw(namespace, false));
-        let live = namespaces.iter().map(|namespace| namespace.name_any()).collect();
-        self.store.namespace_table().mark_gone_except(&live);
-    }
+fn version(namespace: &Namespace) -> Option<u64> {
+    namespace.resource_version()?.parse().ok()
 }
 
 /// The task that asks the API server.
@@ -162,6 +203,10 @@ struct Asker {
     rules: Arc<Rules>,
     ready: watch::Receiver<bool>,
     metrics: Metrics,
+    /// The API server's time for an answer.
+    answer: Duration,
+    /// Questions that are told in the metrics.
+    open: i64,
 }
 
 impl Asker {
@@ -178,7 +223,8 @@ impl Asker {
                 open.push(question);
             }
             open = self.round(open).await;
-            self.metrics.unanswered.set(open.len() as i64);
+            let before = std::mem::replace(&mut self.open, open.len() as i64);
+            self.metrics.unanswered.inc_by(self.open - before);
             if !open.is_empty() {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -202,7 +248,10 @@ impl Asker {
         };
         let namespaces: HashSet<String> = owners.iter().map(|owner| owner.namespace.clone()).collect();
         let this = &*self;
-        let asked = namespaces.into_iter().map(|name| async move { (this.namespace(&name).await, name) });
+        // Those whose turn comes too late are asked for in the next round.
+        let until = Instant::now() + self.answer;
+        let asked =
+            namespaces.into_iter().map(|name| async move { (this.namespace(&name, until).await, name) });
         let asked = stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(ASKING);
         let namespaces: HashMap<String, Answer> = asked.map(|(answer, name)| (name, answer)).collect().await;
         let asked = owners.into_iter().map(|owner| async move { (this.pod(&owner, is_listed).await, owner) });
@@ -232,11 +281,12 @@ impl Asker {
         still_open
     }
 
-    async fn namespace(&self, name: &str) -> Answer {
+    async fn namespace(&self, name: &str, until: Instant) -> Answer {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let answer = match tokio::time::timeout(ANSWER, api.get_opt(name)).await {
+        let before = self.rules.versions.lock().get(name).copied();
+        let answer = match tokio::time::timeout_at(until, api.get_opt(name)).await {
             Ok(Ok(Some(namespace))) => {
-                self.rules.saw(&namespace, false);
+                self.rules.answered(before, &namespace);
                 Answer::Found
             }
             Ok(Ok(None)) => Answer::Absent,
@@ -291,6 +341,7 @@ impl Question {
         match self.told {
             Told::Tailer(told, directory) => drop(told.send(directory)),
             Told::Door(told) => drop(told.send(())),
+            Told::Nobody => {}
         }
     }
 }

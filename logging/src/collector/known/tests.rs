@@ -17,12 +17,14 @@ use axum::{
     routing::get,
 };
 use http::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tiphys_api::{auth::UserInfo, serve::Handler};
 use tiphys_lifecycle::Tasks;
 use tower::ServiceExt;
 
+use super::Rules;
 use crate::{
     collector::{Config, Running, run_with},
     doors::tests::{ByToken, Sockets, find, otlp, protobuf},
@@ -33,6 +35,8 @@ use crate::{
 #[derive(Default)]
 struct Api {
     is_away: bool,
+    /// It takes questions and answers none.
+    hangs: bool,
     pods: Vec<Value>,
     namespaces: Vec<Value>,
 }
@@ -84,8 +88,15 @@ fn client(api: &Shared) -> kube::Client {
         .with_state(api.clone());
     let api = api.clone();
     let service = tower::service_fn(move |request: http::Request<tiphys_api::serve::Body>| {
-        let (router, is_away) = (router.clone(), api.lock().is_away);
+        let (is_away, hangs) = {
+            let api = api.lock();
+            (api.is_away, api.hangs)
+        };
+        let router = router.clone();
         async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             if is_away {
                 return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response().map(tiphys_api::serve::boxed));
             }
@@ -158,6 +169,7 @@ async fn while_the_api_server_is_away_lines_wait_in_their_files_and_none_is_lost
     assert!(acked.is_none_or(|acked| acked == b"0"), "the kubelet may delete what wasn't read");
     *api.lock() = Api {
         is_away: false,
+        hangs: false,
         pods: vec![object("web", "uid-web", Some("/pin=./"))],
         namespaces: vec![namespace("shop", None)],
     };
@@ -185,8 +197,12 @@ async fn the_nodes_own_logs_wait_for_the_word_of_their_namespace_too() {
         run_with(config, Some(client(&api)), Some(Arc::new(ByToken)), &tasks).await.expect("started");
     until("both ask", || has_metric(&running, "tiphys_logs_waiting_questions 2")).await;
     assert!(bodies(&running, "*").is_empty());
-    *api.lock() =
-        Api { is_away: false, pods: Vec::new(), namespaces: vec![namespace("kube-system", Some("/pin=./"))] };
+    *api.lock() = Api {
+        is_away: false,
+        hangs: false,
+        pods: Vec::new(),
+        namespaces: vec![namespace("kube-system", Some("/pin=./"))],
+    };
     until("they are read", || bodies(&running, "*").len() == 2).await;
     let expected = ["2026-01-31T12:00:00Z INFO [redacted] of a part", "[redacted] of a unit"];
     assert_eq!(bodies(&running, "*"), expected);
@@ -200,6 +216,7 @@ async fn a_pod_that_no_watch_has_told_of_is_asked_for_and_so_is_its_namespace() 
     let running = start(folder.path(), &api, &tasks).await;
     *api.lock() = Api {
         is_away: false,
+        hangs: false,
         // Of the last one the name was given again: its own word is gone with it.
         pods: vec![object("web", "uid-web", Some("/pin=./")), object("again", "another", Some("/./"))],
         namespaces: vec![namespace("shop", Some("/tan=./"))],
@@ -262,9 +279,68 @@ async fn a_sender_comes_again_while_its_namespaces_word_is_not_known() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     assert!(headers.contains_key("Retry-After"));
     assert!(bodies(&running, "*").is_empty());
-    *api.lock() =
-        Api { is_away: false, pods: Vec::new(), namespaces: vec![namespace("shop", Some("/pin=./"))] };
+    *api.lock() = Api {
+        is_away: false,
+        hangs: false,
+        pods: Vec::new(),
+        namespaces: vec![namespace("shop", Some("/pin=./"))],
+    };
     assert_eq!(sockets.send(protobuf("shop"), "/v1/logs", body).await.1, StatusCode::OK);
     assert_eq!(bodies(&running, "*"), ["[redacted]"]);
     tasks.shutdown(Duration::from_secs(30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_is_served_by_the_last_word_while_the_api_server_hangs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let api = Shared::default();
+    api.lock().namespaces = vec![namespace("shop", Some("/pin=./"))];
+    let body = prost::Message::encode_to_vec(&otlp(None, &["pin=1"]));
+    for hangs in [false, true] {
+        api.lock().hangs = hangs;
+        let tasks = Tasks::new();
+        // Its question waits much longer, and senders don't wait for it.
+        write(&log_file(folder.path(), "web"), "line");
+        let running = start(folder.path(), &api, &tasks).await;
+        until("files wait", || !hangs || has_metric(&running, "tiphys_logs_waiting_pods 1")).await;
+        let sockets = Sockets::of(running.doors.http[0]);
+        // As senders do on a machine that is busy with something else.
+        let mut last = StatusCode::SERVICE_UNAVAILABLE;
+        for _ in 0..5 {
+            if last != StatusCode::OK {
+                last = sockets.send(protobuf("shop"), "/v1/logs", body.clone()).await.1;
+            }
+        }
+        assert_eq!(last, StatusCode::OK, "hangs: {hangs}");
+        let expected = 1 + usize::from(hangs);
+        assert_eq!(bodies(&running, "ns:shop redacted").len(), expected, "hangs: {hangs}");
+        tasks.shutdown(Duration::from_secs(30)).await;
+    }
+}
+
+#[test]
+fn a_list_takes_no_newer_word_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store =
+        crate::index::Store::open(folder.path(), crate::index::Retention::default()).expect("a store").0;
+    let rules = Rules { store: Arc::new(store), versions: Mutex::default(), asked: Mutex::default() };
+    let of = |version: &str, rule: Option<&str>| -> Namespace {
+        let mut value = namespace("shop", rule);
+        value["metadata"]["resourceVersion"] = version.into();
+        serde_json::from_value(value).expect("a namespace")
+    };
+    let redacts = |rules: &Rules| {
+        rules.store.namespace_table().get("shop").is_some_and(|known| !known.annotations.is_empty())
+    };
+    assert!(rules.saw(&of("10", Some("/pin=./")), false));
+    assert_eq!(rules.saw_all(&[Arc::new(of("7", None))]), ["shop"]);
+    assert!(redacts(&rules), "the list is older");
+    // The answer was under way when the watch told more.
+    rules.answered(Some(7), &of("8", None));
+    assert!(redacts(&rules));
+    assert_eq!(rules.saw_all(&[Arc::new(of("12", None))]), [""; 0]);
+    assert!(!redacts(&rules));
+    // The versions began anew: what was asked for after the last word was known is newer.
+    rules.answered(Some(12), &of("3", Some("/pin=./")));
+    assert!(redacts(&rules));
 }

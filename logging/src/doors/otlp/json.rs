@@ -54,19 +54,17 @@ struct ScopeLogs<'a> {
 
 #[derive(Deserialize)]
 struct Scope {
-    #[serde(default)]
-    name: String,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Pair {
-    #[serde(default)]
-    key: String,
+    key: Option<String>,
     #[serde(default)]
     value: Option<JsonAny>,
 }
 
-/// One of its members is there.
+/// One of its members is there. What is null isn't, here and elsewhere.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct JsonAny {
@@ -123,15 +121,15 @@ struct JsonRecord {
     #[serde(alias = "severity_number")]
     severity_number: Option<Severity>,
     #[serde(alias = "severity_text")]
-    severity_text: String,
+    severity_text: Option<String>,
     body: Option<JsonAny>,
     attributes: Bounded<Pair>,
     #[serde(alias = "trace_id")]
-    trace_id: String,
+    trace_id: Option<String>,
     #[serde(alias = "span_id")]
-    span_id: String,
+    span_id: Option<String>,
     #[serde(alias = "event_name")]
-    event_name: String,
+    event_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,7 +157,7 @@ pub fn decode(request: &[u8]) -> Result<Draft, Refusal> {
         }
         for raw in resource_logs.scope_logs.0 {
             let scope_logs: ScopeLogs<'_> = parse(raw.get().as_bytes())?;
-            let name = scope_logs.scope.map(|scope| scope.name).unwrap_or_default();
+            let name = scope_logs.scope.and_then(|scope| scope.name).unwrap_or_default();
             let scope = InstrumentationScope { name, ..InstrumentationScope::default() };
             for raw in scope_logs.log_records.0 {
                 take(raw.get(), &scope, records, &mut group, &mut draft);
@@ -210,8 +208,11 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {
 }
 
 fn pairs(pairs: Bounded<Pair>) -> Vec<KeyValue> {
-    let pair =
-        |pair: Pair| KeyValue { key: pair.key, value: pair.value.map(AnyValue::from), ..KeyValue::default() };
+    let pair = |pair: Pair| KeyValue {
+        key: pair.key.unwrap_or_default(),
+        value: pair.value.map(AnyValue::from),
+        ..KeyValue::default()
+    };
     pairs.0.into_iter().map(pair).collect()
 }
 
@@ -280,12 +281,12 @@ impl From<JsonRecord> for LogRecord {
             time_unix_nano: record.time_unix_nano.map_or(0, Number::unsigned),
             observed_time_unix_nano: record.observed_time_unix_nano.map_or(0, Number::unsigned),
             severity_number,
-            severity_text: record.severity_text,
+            severity_text: record.severity_text.unwrap_or_default(),
             body: record.body.map(AnyValue::from),
             attributes: pairs(record.attributes),
-            trace_id: id(&record.trace_id),
-            span_id: id(&record.span_id),
-            event_name: record.event_name,
+            trace_id: id(&record.trace_id.unwrap_or_default()),
+            span_id: id(&record.span_id.unwrap_or_default()),
+            event_name: record.event_name.unwrap_or_default(),
             ..LogRecord::default()
         }
     }

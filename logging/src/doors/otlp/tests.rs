@@ -129,10 +129,10 @@ fn a_request_in_json() {
                            {"key":"m","value":{"kvlistValue":{"values":[{"key":"k","value":{"stringValue":"v"}}]}}}],
              "traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"","flags":1,"unknown":{"a":[1]}},
             {"observedTimeUnixNano":1544712660300000001,"severityNumber":"SEVERITY_NUMBER_WARN2","body":null},
-            {"body":{"bytesValue":"aGk="},"attributes":null},
+            {"body":{"bytesValue":"aGk="},"attributes":null,"severityText":null,"traceId":null,"spanId":null,"eventName":null},
             {"body":7}
         ]}]},
-        {"resource":null,"scopeLogs":null}, {}]}"#;
+        {"resource":null,"scopeLogs":null}, {"scopeLogs":[{"scope":{"name":null}}]}, {}]}"#;
     let draft = decode_json(json.as_bytes()).expect("decoded");
     assert_eq!(
         bodies(&draft),
