@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 
+use crate::series::Labels;
+
 /// What one user may see, asked once for each series and query.
 #[derive(Clone)]
 pub struct Scope {
@@ -22,6 +24,11 @@ impl Scope {
     pub fn sees_namespace(&self, namespace: &str) -> bool {
         self.everywhere
             || self.authorizer.authorize(&self.user, &Attributes::core("list", "pods", namespace)).is_ok()
+    }
+
+    /// A series counts to the namespace of its label; without one, to the whole cluster.
+    pub fn sees_series(&self, labels: &Labels) -> bool {
+        self.everywhere || labels.get("namespace").is_some_and(|namespace| self.sees_namespace(namespace))
     }
 
     pub fn sees_nodes(&self) -> bool {

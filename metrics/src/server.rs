@@ -106,8 +106,9 @@ impl Metrics {
     pub fn mounts(
         &self,
         authorizer: SharedAuthorizer,
-        extensions: Vec<Arc<dyn sql::Extension>>,
+        mut extensions: Vec<Arc<dyn sql::Extension>>,
     ) -> Vec<Mount> {
+        extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),

@@ -28,7 +28,7 @@ use crate::{
 /// Rows of one batch at most.
 const BATCH: usize = 8192;
 
-fn documented(name: &str, kind: DataType, nullable: bool, about: &str) -> Field {
+pub fn documented(name: &str, kind: DataType, nullable: bool, about: &str) -> Field {
     Field::new(name, kind, nullable)
         .with_metadata(HashMap::from([("description".to_owned(), about.to_owned())]))
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use kept::{Shard, Taken};
 
-pub use kept::Kept;
+pub use kept::{Kept, Packed};
 
 /// Where a chunk ends, milliseconds.
 pub const HOUR: i64 = 3_600_000;

@@ -12,6 +12,7 @@
 
 mod block;
 mod chunk;
+mod columns;
 mod decimal;
 mod head;
 mod index;
@@ -23,12 +24,13 @@ mod meta;
 mod store;
 mod value;
 
+pub use columns::SeriesColumns;
 pub use head::{Appended, Sample, SeriesId};
 pub use labels::{Labels, LabelsBuilder, NAME};
 pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
 pub use meta::{Meta, MetricKind};
-pub use store::{Store, StoreConfig, StoreError};
+pub use store::{Scan, Store, StoreConfig, StoreError};
 pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
 use std::ops::Range;

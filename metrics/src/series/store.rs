@@ -1,21 +1,24 @@
 //! The store: memory in front, log beside, blocks behind.
 
 mod keeping;
+mod scan;
 mod select;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, RwLock};
 use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
 use super::{
-    Exemplar, Labels, Limits, Meta, Offender, Refused,
+    Exemplar, Labels, Limits, Matcher, Meta, Offender, Refused, SelectError,
     block::BlockError,
     head::{Appended, HOUR, Head, Sample, SeriesId},
     log::{LogError, Record, Records, Segments},
 };
 use keeping::Blocks;
+
+pub use scan::Scan;
 
 /// Where and how long series are kept.
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ struct Log {
 pub struct Store {
     head: Head,
     log: Option<Log>,
-    blocks: Option<Blocks>,
+    blocks: Option<Arc<Blocks>>,
     metadata: RwLock<BTreeMap<String, Meta>>,
     /// Woken when an hour may be ready to be written out.
     due: Notify,
@@ -69,7 +72,7 @@ impl Store {
         Self::new(limits, None, None)
     }
 
-    fn new(limits: Limits, log: Option<Log>, blocks: Option<Blocks>) -> Self {
+    fn new(limits: Limits, log: Option<Log>, blocks: Option<Arc<Blocks>>) -> Self {
         Self {
             head: Head::new(limits),
             log,
@@ -92,7 +95,7 @@ impl Store {
 
     fn recover(config: &StoreConfig) -> Result<Self, StoreError> {
         let blocks = Blocks::open(&config.folder.join("blocks"))?;
-        let mut store = Self::new(config.limits, None, Some(blocks));
+        let mut store = Self::new(config.limits, None, Some(Arc::new(blocks)));
         let until = store.until();
         store.head.raise_floor(until);
         let mut known = std::collections::HashMap::new();
@@ -172,6 +175,14 @@ impl Store {
         self.head.add_exemplar(series, exemplar);
     }
 
+    /// Walks over the series that match, in order of their labels, on a thread that may wait.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn scan(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Scan, SelectError> {
+        Scan::begin(self, matchers, range)
+    }
+
     pub fn series_count(&self) -> usize {
         self.head.series_count()
     }
@@ -188,12 +199,12 @@ impl Store {
 
     /// Bytes of all blocks.
     pub fn disk_size(&self) -> u64 {
-        self.blocks.as_ref().map_or(0, Blocks::size)
+        self.blocks.as_ref().map_or(0, |blocks| blocks.size())
     }
 
     /// What is older stands in blocks.
     fn until(&self) -> i64 {
-        self.blocks.as_ref().map_or(i64::MIN, Blocks::until)
+        self.blocks.as_ref().map_or(i64::MIN, |blocks| blocks.until())
     }
 }
 

@@ -10,6 +10,8 @@ mod format;
 mod http;
 mod parquet;
 mod provider;
+mod samples;
+mod samples_filter;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +34,7 @@ pub use extension::{Asker, Extension, Notes};
 pub use format::Format;
 pub use http::routes;
 pub use parquet::{ParquetFile, notes_of};
+pub use samples::SamplesTable;
 
 use crate::{
     decisions::Decisions,

@@ -10,6 +10,7 @@ use tiphys_lifecycle::Tasks;
 use super::*;
 
 mod export;
+mod samples;
 
 /// Lets everybody see everything, but for a user called after their only namespace.
 struct ByName;

@@ -68,22 +68,14 @@ impl Block {
         BlockError::Damaged { path: self.path.clone(), why: why.to_string() }
     }
 
-    /// Gives the rows of the series that match and meet the range, in order of their labels.
+    /// The rows of the series that match and meet the range, in order, as they are asked for.
     ///
     /// # Errors
-    /// A row does not add up.
-    pub fn select(
-        &self,
-        matchers: &[Matcher],
-        range: &Range<i64>,
-        mut take: impl FnMut(Row) -> Result<(), &'static str>,
-    ) -> Result<(), BlockError> {
+    /// The file can't be read.
+    pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
         let filter = self.filter(matchers, range.clone());
-        for batch in self.reader(matchers, ProjectionMask::all(), Some(filter))? {
-            rows(&batch.map_err(|error| self.damaged(error))?, |row| take(row?))
-                .map_err(|why| self.damaged(why))?;
-        }
-        Ok(())
+        let reader = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
+        Ok(Rows { block: self, reader, ready: Vec::new().into_iter() })
     }
 
     /// The series that match and meet the range, in order.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::series::{
-    Labels, SeriesData, Value,
+    Labels, SeriesColumns,
     chunk::{put_varint, take_varint, unzigzag, zigzag},
     decimal,
     head::SharedHistogram,
@@ -199,17 +199,21 @@ impl Row {
     ///
     /// # Errors
     /// The bytes do not add up.
-    pub fn add_to(&self, data: &mut SeriesData, range: &std::ops::Range<i64>) -> Result<(), &'static str> {
+    pub fn add_to(
+        &self,
+        columns: &mut SeriesColumns,
+        range: &std::ops::Range<i64>,
+    ) -> Result<(), &'static str> {
         if self.has_histograms() {
             return self.histograms(|time, histogram| {
                 if range.contains(&time) {
-                    data.samples.push((time, Value::Histogram(histogram)));
+                    columns.histograms.push((time, histogram));
                 }
             });
         }
         self.numbers(|time, value| {
             if range.contains(&time) {
-                data.samples.push((time, Value::Number(value)));
+                columns.push(time, value);
             }
         })
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{HOUR, SharedHistogram};
 use crate::series::{
-    Exemplar, Labels, Value,
+    Exemplar, Labels, SeriesColumns, Value,
     chunk::{Chunk, Open},
 };
 
@@ -32,6 +32,34 @@ pub enum Taken {
 struct Rare {
     histograms: VecDeque<(i64, SharedHistogram)>,
     exemplars: VecDeque<Exemplar>,
+}
+
+/// What a series has of a range, still packed.
+#[derive(Debug)]
+pub struct Packed {
+    sealed: Vec<Chunk>,
+    open: Option<Open>,
+    histograms: Vec<(i64, SharedHistogram)>,
+}
+
+impl Packed {
+    pub fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.open.is_none() && self.histograms.is_empty()
+    }
+
+    /// Puts what lies within the range behind what is there.
+    pub fn add_to(&self, columns: &mut SeriesColumns, range: &Range<i64>) {
+        let mut inside = |time, value| {
+            if range.contains(&time) {
+                columns.push(time, value);
+            }
+        };
+        self.sealed.iter().for_each(|chunk| chunk.visit(&mut inside));
+        if let Some(open) = &self.open {
+            open.visit(inside);
+        }
+        columns.histograms.extend(self.histograms.iter().cloned());
+    }
 }
 
 /// A series.
@@ -141,6 +169,18 @@ impl Kept {
             && open.first_time() < range.end
         {
             open.visit(inside);
+        }
+    }
+
+    /// A copy of the chunks that meet a range.
+    pub fn packed(&self, range: &Range<i64>) -> Packed {
+        let meets = |first: i64, last: i64| last >= range.start && first < range.end;
+        let sealed = self.sealed.iter().filter(|chunk| meets(chunk.first_time, chunk.last_time));
+        let open = self.open.as_ref().filter(|open| meets(open.first_time(), open.last_time()));
+        Packed {
+            sealed: sealed.cloned().collect(),
+            open: open.cloned(),
+            histograms: self.histograms(range).cloned().collect(),
         }
     }
 

@@ -76,6 +76,10 @@ impl Blocks {
         Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner) })
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn until(&self) -> i64 {
         self.inner.read().until
     }

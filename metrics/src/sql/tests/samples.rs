@@ -1,0 +1,72 @@
+//! The table `samples`: what conditions choose, and who sees what.
+
+use std::sync::Arc;
+
+use tiphys_api::auth::UserInfo;
+use tiphys_lifecycle::Tasks;
+
+use super::{ByName, Engine, Format, SqlError};
+use crate::{
+    decisions::Decisions,
+    series::{Labels, Limits, NAME, Sample, Store, Value},
+    sql::{Asker, SamplesTable},
+};
+
+const START: i64 = 1_700_000_000_000;
+
+/// A counter of two namespaces and one of none, 20,000 samples each.
+fn store() -> Arc<Store> {
+    let store = Store::in_memory(Limits::default());
+    for namespace in ["shop", "bank", ""] {
+        let pairs = [(NAME, "requests_total"), ("namespace", namespace), ("pod", "web-1"), ("code", "200")];
+        let series = store.resolve(&Labels::new(pairs)).expect("made");
+        let number = |n: i64| Sample { series, time: START + n * 1000, value: Value::Number(n as f64) };
+        store.append(&(0..20_000).map(number).collect::<Vec<_>>());
+    }
+    Arc::new(store)
+}
+
+async fn ask_as(user: &str, statement: &str) -> Result<String, SqlError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let decisions = Decisions::open(folder.path().join("decisions"), &Tasks::new()).expect("opened");
+    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store()))]);
+    let asker = Asker::new(UserInfo { name: user.into(), ..UserInfo::default() }, Arc::new(ByName));
+    engine.answer(statement, Format::Csv, asker).await.map(|answer| answer.text)
+}
+
+#[tokio::test]
+async fn all_rows_are_there_once() {
+    let answer =
+        ask_as("admin", "select count(*), sum(value), max(value) from samples").await.expect("an answer");
+    assert_eq!(answer.lines().nth(1), Some("60000,599970000.0,19999.0"));
+    let grouped =
+        "select namespace, count(*) from samples where name = 'requests_total' group by 1 order by 1";
+    let answer = ask_as("admin", grouped).await.expect("an answer");
+    assert_eq!(answer.lines().skip(1).collect::<Vec<_>>(), ["bank,20000", "shop,20000", ",20000"]);
+}
+
+#[tokio::test]
+async fn conditions_on_names_and_times_choose() {
+    let statement = "select time, namespace, value, labels from samples where namespace in ('shop', 'other')
+        and name like 'requests%' and time >= timestamp '2023-11-14 22:13:30' and time < timestamp '2023-11-14 22:13:32'";
+    let answer = ask_as("admin", statement).await.expect("an answer");
+    let labels = r#""{""code"":""200"",""namespace"":""shop"",""pod"":""web-1""}""#;
+    let expected = [
+        format!("2023-11-14T22:13:30Z,shop,10.0,{labels}"),
+        format!("2023-11-14T22:13:31Z,shop,11.0,{labels}"),
+    ];
+    assert_eq!(answer.lines().skip(1).collect::<Vec<_>>(), expected);
+    let none = ask_as("admin", "select * from samples where name = 'other'").await.expect("an answer");
+    assert_eq!(none.lines().count(), 1, "{none}");
+}
+
+#[tokio::test]
+async fn abuse_29_series_of_other_namespaces_are_not_seen() {
+    let counts = |user: &'static str| async move {
+        let answer =
+            ask_as(user, "select count(*), count(distinct namespace) from samples").await.expect("an answer");
+        answer.lines().nth(1).map(str::to_owned)
+    };
+    assert_eq!(counts("shop").await.as_deref(), Some("20000,1"));
+    assert_eq!(counts("nobody").await.as_deref(), Some("0,0"));
+}
