@@ -14,6 +14,7 @@
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
 mod decisions;
+mod doors;
 mod figures;
 mod follow;
 mod memory;

@@ -16,6 +16,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
     decisions::Decisions,
+    doors::{self, Doors},
     follow::{self, FollowConfig},
     memory::Memory,
     metric_names::{SECONDS, SERIES},
@@ -100,6 +101,12 @@ impl Metrics {
     pub fn scrape(&self, config: ScrapeConfig, tasks: &Tasks) -> Scraping {
         let shared = Shared { pods: self.pods.clone(), nodes: self.nodes.clone() };
         Scraping::start(config, self.series.clone(), self.counts.clone(), &shared, tasks)
+    }
+
+    /// Where others send series; the API server mounts it.
+    pub fn doors(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
+        let doors = Doors::new(self.series.clone(), self.counts.clone(), authorizer);
+        [doors::WRITE_PATH, doors::OTLP_PATH].map(|path| mount(path, doors.routes())).into()
     }
 
     /// What the API server mounts: SQL, with what `extensions` bring into it, and metrics.k8s.io.

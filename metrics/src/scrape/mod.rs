@@ -13,7 +13,7 @@ mod access;
 mod any_server;
 pub mod counts;
 mod discover;
-mod expose;
+pub mod expose;
 mod fetch;
 #[cfg(test)]
 mod loop_tests;
@@ -21,7 +21,7 @@ mod merge;
 mod page;
 mod pool;
 mod relabel;
-mod round;
+pub mod round;
 #[cfg(test)]
 mod round_tests;
 mod target;

@@ -214,6 +214,9 @@ impl Round {
                 Meta { kind: family.metric_kind(), help: family.help.clone(), unit: family.unit.clone() };
             self.describe((family.name.clone(), meta));
             for metric in &family.metric {
+                if metric.label.len() > proto::MOST_LABELS {
+                    return Err(Refusal::Labels(format!("a series of {} has too many labels", family.name)));
+                }
                 let time =
                     Some(metric.timestamp_ms).filter(|time| *time != 0 && !self.taking.ignore_timestamps);
                 for drawn in proto::draw(metric) {

@@ -276,6 +276,9 @@ async fn start_observers(
         own: component_metrics::own(),
     };
     api.mount(metrics.scrape(config, tasks).mount(api.authorizer()));
+    for mount in metrics.doors(api.authorizer()) {
+        api.mount(mount);
+    }
     for mount in metrics.mounts(api.authorizer(), tables) {
         api.mount(mount);
     }

@@ -7,6 +7,9 @@ use crate::series::NAME;
 /// A label, its value without escapes.
 pub type Spelt<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// Labels of one line. A store takes fewer; this bounds what reading them costs.
+const MOST: usize = 500;
+
 /// The labels of a series as it stands in a text, its name among them as `__name__`; in the
 /// order in which they stand. A name may stand before the braces or, quoted, within.
 ///
@@ -24,6 +27,9 @@ pub fn labels(series: &str) -> Result<Vec<Spelt<'_>>, String> {
     }
     let mut rest = blank(&series[brace + 1..]);
     loop {
+        if found.len() > MOST {
+            return Err(format!("more than {MOST} labels"));
+        }
         if let Some(after) = rest.strip_prefix('}') {
             return match blank(after) {
                 "" => Ok(found),

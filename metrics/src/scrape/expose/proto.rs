@@ -11,6 +11,9 @@ use prost::Message;
 use super::Fault;
 use crate::series::{Buckets, Histogram, MetricKind, Value};
 
+/// Labels of one metric; a store takes fewer.
+pub const MOST_LABELS: usize = 500;
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct LabelPair {
     #[prost(string, tag = "1")]

@@ -183,6 +183,10 @@ fn bounds_are_spelt_as_open_metrics_spells_them() {
 fn abuse_34_a_length_beyond_the_body_takes_no_memory() {
     let fault = proto::families(&[0xff, 0xff, 0xff, 0xff, 0x0f, 1]).expect_err("too long");
     assert!(fault.to_string().contains("message 1: has 4294967295 bytes"), "{fault}");
+    // Very many labels on one line cost no more than that they are too many.
+    let names: Vec<_> = (0..100_000).map(|number| format!("l{number}=\"\"")).collect();
+    let line = format!("a{{{}}} 1\n", names.join(","));
+    assert!(read(&line, false).expect_err("too many").contains("more than 500 labels"));
     // Spans that promise more buckets than there are.
     let buckets = proto::buckets(&[Span { offset: 0, length: u32::MAX }], &[1, 1], &[]);
     assert_eq!((buckets.spans, buckets.counts), (vec![(0, 2)], vec![1.0, 2.0]));

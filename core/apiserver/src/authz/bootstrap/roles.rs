@@ -37,6 +37,7 @@ pub const BINDINGS: &[(&str, &[&str])] = &[
     ("system:volume-scheduler", &["user:system:kube-scheduler"]),
     ("system:kube-dns", &["group:system:nodes"]),
     ("system:public-info-viewer", &["group:system:authenticated", "group:system:unauthenticated"]),
+    ("tiphys:metrics", &["group:system:authenticated"]),
     ("system:service-account-issuer-discovery", &["group:system:serviceaccounts"]),
 ];
 
@@ -117,6 +118,12 @@ pub const ROLES: &[RoleFact] = &[
                 "/readyz/*",
             ],
         )],
+    },
+    // What is there asks for rights of its own, in the namespaces that a request is about.
+    RoleFact {
+        name: "tiphys:metrics",
+        labels: &[],
+        rules: &[at(&["get", "post"], &["/prometheus/*", "/otlp/*"])],
     },
     RoleFact {
         name: "system:service-account-issuer-discovery",

@@ -1,0 +1,90 @@
+//! A request's body: read within bounds, unpacked within bounds.
+
+use std::{io::Read, time::Duration};
+
+use axum::body::Body;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+
+use super::Refusal;
+
+/// Bytes of a request as it is sent, and unpacked.
+pub const MAX_PACKED: usize = 16 << 20;
+pub const MAX_PLAIN: usize = 32 << 20;
+/// A sender has so long for its request.
+const READ_TIME: Duration = Duration::from_secs(30);
+
+/// All bytes of the body, still packed.
+///
+/// # Errors
+/// Too many, too slow, or it broke off.
+pub async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let reading = async {
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| Refusal::malformed(format!("the request broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > MAX_PACKED {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    };
+    let slow = || {
+        let message = format!("the request was not complete within {READ_TIME:?}");
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, message)
+    };
+    tokio::time::timeout(READ_TIME, reading).await.map_err(|_| slow())?
+}
+
+/// What `Content-Encoding` says.
+pub fn packing(headers: &HeaderMap) -> String {
+    let named = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    named.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Unpacks. What is longer than [`MAX_PLAIN`] is refused before it is in memory.
+///
+/// # Errors
+/// Broken, too large, or packed in a way that isn't known.
+pub fn unpack(bytes: Vec<u8>, packing: &str) -> Result<Vec<u8>, Refusal> {
+    let broken =
+        |error: &dyn std::fmt::Display| Refusal::malformed(format!("the request can't be unpacked: {error}"));
+    let reader: Box<dyn Read> = match packing {
+        "" | "identity" => return Ok(bytes),
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
+        "zstd" => {
+            let mut decoder = zstd::Decoder::new(bytes.as_slice()).map_err(|error| broken(&error))?;
+            // A frame may not ask for more memory than a whole body may have.
+            decoder.window_log_max(MAX_PLAIN.ilog2()).map_err(|error| broken(&error))?;
+            Box::new(decoder)
+        }
+        "snappy" => {
+            let length = snap::raw::decompress_len(&bytes).map_err(|error| broken(&error))?;
+            if length > MAX_PLAIN {
+                return Err(too_large());
+            }
+            return snap::raw::Decoder::new().decompress_vec(&bytes).map_err(|error| broken(&error));
+        }
+        other => {
+            let shown: String = other.chars().take(40).collect();
+            let message = format!("encoding `{}` is not known", shown.escape_debug());
+            return Err(Refusal::unsupported(message));
+        }
+    };
+    let mut plain = Vec::new();
+    reader.take(MAX_PLAIN as u64 + 1).read_to_end(&mut plain).map_err(|error| broken(&error))?;
+    match plain.len() > MAX_PLAIN {
+        true => Err(too_large()),
+        false => Ok(plain),
+    }
+}
+
+fn too_large() -> Refusal {
+    let (packed, plain) = (MAX_PACKED >> 20, MAX_PLAIN >> 20);
+    Refusal::too_large(format!(
+        "the request is larger than {packed} MiB as it is or {plain} MiB unpacked: send less at once"
+    ))
+}

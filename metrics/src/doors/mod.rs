@@ -1,0 +1,99 @@
+//! The doors: series that others send.
+//!
+//! ```text
+//! request -> gate (whose namespace) -> body (read, unpack, within bounds) -> write | otlp (what it says) -> intake -> Store
+//! ```
+//!
+//! | door | where | file |
+//! |---|---|---|
+//! | Prometheus' remote write, 1.0 and 2.0 | `POST /prometheus/api/v1/write` | `write` |
+//! | OTLP metrics, protobuf and JSON | `POST /otlp/v1/metrics` | `otlp` |
+//!
+//! All of them are paths of the API server, which knows who sends; what a sender may
+//! write to is an RBAC rule on the door's name in a namespace, as with logs. What it must
+//! not do: let anybody's series bear another namespace than the one asked for.
+
+mod body;
+mod gate;
+mod intake;
+mod otlp;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use http::StatusCode;
+use tiphys_api::auth::SharedAuthorizer;
+use tokio::sync::Semaphore;
+
+pub use refusal::Refusal;
+
+use crate::{scrape::counts::Counts, series::Store};
+use otlp::Sums;
+
+/// Where remote write and OTLP metrics are sent.
+pub const WRITE_PATH: &str = "/prometheus/api/v1/write";
+pub const OTLP_PATH: &str = "/otlp/v1/metrics";
+
+/// Requests that are understood at once; more wait.
+const DECODING: usize = 2;
+
+/// What all doors share. Clones share it.
+#[derive(Clone)]
+pub struct Doors {
+    store: Arc<Store>,
+    counts: Counts,
+    authorizer: SharedAuthorizer,
+    decoding: Arc<Semaphore>,
+    sums: Arc<Sums>,
+}
+
+impl Doors {
+    pub fn new(store: Arc<Store>, counts: Counts, authorizer: SharedAuthorizer) -> Self {
+        Self { store, counts, authorizer, decoding: Arc::new(Semaphore::new(DECODING)), sums: Arc::default() }
+    }
+
+    /// Understands a request on a thread that may block.
+    async fn understood<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping: send again");
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&self)
+        });
+        done.await.map_err(|_| stopping())?
+    }
+
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route(WRITE_PATH, post(write::http::take))
+            .route(OTLP_PATH, post(otlp::http::take))
+            // The doors bound the bodies themselves.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone())
+    }
+}
+
+/// A protocol by which series come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    RemoteWrite,
+    Otlp,
+}
+
+impl Door {
+    /// The resource of the right to use it.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::RemoteWrite => "remotewrite",
+            Self::Otlp => "otlp",
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `POST /otlp/v1/metrics`: the answer has the request's own form, protobuf or JSON.
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+};
+use prost::Message;
+use serde_json::json;
+use tiphys_api::auth::UserInfo;
+
+use super::{Form, decode};
+use crate::doors::{
+    Door, Doors, Refusal, body,
+    gate::{self, Into},
+    intake::Outcome,
+};
+
+impl Form {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let given =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
+            "application/json" => Ok(Self::Json),
+            _ => Err(Refusal::unsupported(
+                "the header Content-Type must be application/x-protobuf or application/json",
+            )),
+        }
+    }
+
+    pub fn answer(self, status: StatusCode, protobuf: Vec<u8>, json: &serde_json::Value) -> Response {
+        let (kind, body) = match self {
+            Self::Protobuf => ("application/x-protobuf", protobuf),
+            Self::Json => ("application/json", json.to_string().into_bytes()),
+        };
+        (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
+    }
+
+    /// The answer to a request of which nothing was taken.
+    pub fn refuse(self, refusal: &Refusal) -> Response {
+        let status = Status { code: refusal.code(), message: refusal.message.clone() };
+        let json = json!({"code": status.code, "message": status.message});
+        self.answer(refusal.status, status.encode_to_vec(), &json)
+    }
+}
+
+/// `google.rpc.Status`, the body of OTLP's errors.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+/// Takes an export request and answers it.
+pub async fn take(
+    State(doors): State<Doors>,
+    user: Option<Extension<UserInfo>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let form = match Form::of(&headers) {
+        Ok(form) => form,
+        Err(refusal) => return Form::Json.refuse(&refusal),
+    };
+    match taken(doors, user.as_deref(), &headers, body, form).await {
+        Ok(outcome) => accept(form, &outcome),
+        Err(refusal) => form.refuse(&refusal),
+    }
+}
+
+async fn taken(
+    doors: Doors,
+    user: Option<&UserInfo>,
+    headers: &HeaderMap,
+    body: Body,
+    form: Form,
+) -> Result<Outcome, Refusal> {
+    let into = gate::admit(user, headers, Door::Otlp, &*doors.authorizer)?;
+    let packing = body::packing(headers);
+    let bytes = body::read(body).await?;
+    let outcome = doors.understood(move |doors| bring(doors, form, bytes, &packing, &into)).await?;
+    let nothing = outcome.numbers + outcome.histograms == 0;
+    match &outcome.why {
+        Some(why) if nothing => Err(Refusal::malformed(why.clone())),
+        _ => Ok(outcome),
+    }
+}
+
+fn bring(doors: &Doors, form: Form, bytes: Vec<u8>, packing: &str, into: &Into) -> Result<Outcome, Refusal> {
+    let bytes = body::unpack(bytes, packing)?;
+    let namespace = match into {
+        Into::Namespace(namespace) => namespace.as_str(),
+        Into::Any => "*",
+    };
+    let mut request = decode(form, &bytes, &doors.sums, namespace)?;
+    for (metric, meta) in request.metadata {
+        doors.store.describe(&metric, meta);
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    doors.bring(request.series, into, now, &mut request.outcome);
+    Ok(request.outcome)
+}
+
+fn accept(form: Form, outcome: &Outcome) -> Response {
+    let error_message = outcome.why.clone().unwrap_or_default();
+    let rejected = i64::try_from(outcome.rejected).unwrap_or(i64::MAX);
+    let mut json = json!({});
+    if rejected > 0 {
+        let told = json!({"rejectedDataPoints": rejected.to_string(), "errorMessage": error_message});
+        json["partialSuccess"] = told;
+    }
+    let partial = ExportMetricsPartialSuccess { rejected_data_points: rejected, error_message };
+    let response = ExportMetricsServiceResponse { partial_success: (rejected > 0).then_some(partial) };
+    form.answer(StatusCode::OK, response.encode_to_vec(), &json)
+}

@@ -1,0 +1,41 @@
+//! Why a request was not taken, as every door tells it in its own words.
+
+use http::StatusCode;
+
+/// A sentence for the sender, and whether it should send again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    }
+
+    /// The code of `google.rpc.Status`.
+    pub fn code(&self) -> i32 {
+        match self.status {
+            StatusCode::UNAUTHORIZED => 16,
+            StatusCode::FORBIDDEN => 7,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => 14,
+            StatusCode::PAYLOAD_TOO_LARGE => 8,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => 12,
+            _ => 3,
+        }
+    }
+}
