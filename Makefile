@@ -48,6 +48,8 @@ soak: quick ## The long forms of the chaos and torture tests
 bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=/path, VICTORIA_LOGS=/path: beside those)
 	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
 	cargo bench --locked -p tiphys-logging --bench node
+	cargo bench --locked -p tiphys-runtime --bench sampling
+	cargo bench --locked -p tiphys-metrics --bench nodes
 
 clean: ## Remove what was built here
 	rm -rf target web/ui/dist web/ui/node_modules

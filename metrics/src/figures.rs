@@ -38,6 +38,17 @@ const fn counter(
 
 const NANO: f64 = 1e-9;
 
+/// Nanoseconds whose rate is a share, or a number of cores.
+const fn seconds(
+    name: &'static str,
+    about: &'static str,
+    value: fn(&Usage) -> u64,
+    rate: &'static str,
+    rate_about: &'static str,
+) -> Figure {
+    Figure { name, about, kind: Kind::Counter { rate, scale: NANO, about: rate_about }, value }
+}
+
 /// All figures, in the order of their columns.
 pub static FIGURES: &[Figure] = &[
     Figure {
@@ -128,8 +139,150 @@ pub static FIGURES: &[Figure] = &[
         "network_errors_per_second",
         "packets in error or dropped a second",
     ),
-    gauge("filesystem_used_bytes", "bytes used on its file systems", |usage| usage.filesystem_used_bytes),
+    gauge(
+        "filesystem_used_bytes",
+        "bytes used: of a node its file system, of a container its own layer",
+        |usage| usage.filesystem_used_bytes,
+    ),
     gauge("processes", "processes", |usage| usage.processes),
+    seconds(
+        "cpu_user_nanos_total",
+        "CPU time used by programs, nanoseconds",
+        |usage| usage.cpu_user_nanos_total,
+        "cpu_user_cores",
+        "CPU use by programs, cores",
+    ),
+    seconds(
+        "cpu_system_nanos_total",
+        "CPU time used by the kernel, nanoseconds",
+        |usage| usage.cpu_system_nanos_total,
+        "cpu_system_cores",
+        "CPU use by the kernel, cores",
+    ),
+    counter(
+        "cpu_periods_total",
+        "periods of a CPU limit",
+        |usage| usage.cpu_periods_total,
+        "cpu_periods_per_second",
+        "periods of a CPU limit a second",
+    ),
+    counter(
+        "cpu_throttled_periods_total",
+        "periods in which a CPU limit held it back",
+        |usage| usage.cpu_throttled_periods_total,
+        "cpu_throttled_periods_per_second",
+        "periods a second in which a CPU limit held it back",
+    ),
+    gauge("memory_cache_bytes", "file cache", |usage| usage.memory_cache_bytes),
+    gauge("memory_swap_bytes", "memory swapped out", |usage| usage.memory_swap_bytes),
+    gauge("memory_limit_bytes", "memory that the kernel allows; 0 without a limit", |usage| {
+        usage.memory_limit_bytes
+    }),
+    counter(
+        "memory_failures_total",
+        "how often memory ran into its limit",
+        |usage| usage.memory_failures_total,
+        "memory_failures_per_second",
+        "how often a second memory ran into its limit",
+    ),
+    counter(
+        "oom_kills_total",
+        "processes killed because memory was used up",
+        |usage| usage.oom_kills_total,
+        "oom_kills_per_second",
+        "processes killed a second because memory was used up",
+    ),
+    seconds(
+        "cpu_pressure_some_nanos_total",
+        "time in which some task waited for a CPU, nanoseconds; 0 where the kernel doesn't tell",
+        |usage| usage.cpu_pressure_some_nanos_total,
+        "cpu_pressure_some",
+        "share of time in which some task waited for a CPU",
+    ),
+    seconds(
+        "cpu_pressure_full_nanos_total",
+        "time in which all tasks waited for a CPU, nanoseconds",
+        |usage| usage.cpu_pressure_full_nanos_total,
+        "cpu_pressure_full",
+        "share of time in which all tasks waited for a CPU",
+    ),
+    seconds(
+        "memory_pressure_some_nanos_total",
+        "time in which some task waited for memory, nanoseconds",
+        |usage| usage.memory_pressure_some_nanos_total,
+        "memory_pressure_some",
+        "share of time in which some task waited for memory",
+    ),
+    seconds(
+        "memory_pressure_full_nanos_total",
+        "time in which all tasks waited for memory, nanoseconds",
+        |usage| usage.memory_pressure_full_nanos_total,
+        "memory_pressure_full",
+        "share of time in which all tasks waited for memory",
+    ),
+    seconds(
+        "io_pressure_some_nanos_total",
+        "time in which some task waited for a disk, nanoseconds",
+        |usage| usage.io_pressure_some_nanos_total,
+        "io_pressure_some",
+        "share of time in which some task waited for a disk",
+    ),
+    seconds(
+        "io_pressure_full_nanos_total",
+        "time in which all tasks waited for a disk, nanoseconds",
+        |usage| usage.io_pressure_full_nanos_total,
+        "io_pressure_full",
+        "share of time in which all tasks waited for a disk",
+    ),
+    counter(
+        "network_receive_errors_total",
+        "packets received in error",
+        |usage| usage.network_receive_errors_total,
+        "network_receive_errors_per_second",
+        "packets received in error a second",
+    ),
+    counter(
+        "network_transmit_errors_total",
+        "packets in error while they were sent",
+        |usage| usage.network_transmit_errors_total,
+        "network_transmit_errors_per_second",
+        "packets a second in error while they were sent",
+    ),
+    counter(
+        "network_receive_drops_total",
+        "packets dropped when they came",
+        |usage| usage.network_receive_drops_total,
+        "network_receive_drops_per_second",
+        "packets dropped a second when they came",
+    ),
+    counter(
+        "network_transmit_drops_total",
+        "packets dropped before they were sent",
+        |usage| usage.network_transmit_drops_total,
+        "network_transmit_drops_per_second",
+        "packets dropped a second before they were sent",
+    ),
+    gauge("threads", "processes and their threads", |usage| usage.threads),
+    gauge("open_files", "open files; 0 where the kernel doesn't tell (before Linux 6.2)", |usage| {
+        usage.open_files
+    }),
+    gauge("filesystem_capacity_bytes", "size of its file system; 0 of Pods and containers", |usage| {
+        usage.filesystem_capacity_bytes
+    }),
+    gauge("filesystem_inodes", "files that its file system can have; 0 of Pods and containers", |usage| {
+        usage.filesystem_inodes
+    }),
+    gauge("filesystem_inodes_used", "files and folders", |usage| usage.filesystem_inodes_used),
+    gauge("cpu_request_millicores", "CPU asked for in the spec, thousandths of a core", |usage| {
+        usage.cpu_request_millicores
+    }),
+    gauge("cpu_limit_millicores", "CPU limit in the spec, thousandths of a core; 0 without one", |usage| {
+        usage.cpu_limit_millicores
+    }),
+    gauge("memory_request_bytes", "memory asked for in the spec", |usage| usage.memory_request_bytes),
+    gauge("memory_limit_asked_bytes", "memory limit in the spec; 0 without one", |usage| {
+        usage.memory_limit_asked_bytes
+    }),
 ];
 
 impl Figure {

@@ -26,7 +26,7 @@ use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::{BoxError, OnError, Tasks};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::memory::Memory;
+use crate::{memory::Memory, names::Names, volumes::Volumes};
 
 /// A line longer than this is no second of any node.
 const LONGEST_LINE: usize = 64 << 20;
@@ -40,8 +40,25 @@ pub struct FollowConfig {
     pub tls: Arc<rustls::ClientConfig>,
 }
 
+/// Who gets what nodes say.
+#[derive(Clone)]
+pub struct Takers {
+    pub memory: Arc<Memory>,
+    pub names: Arc<Names>,
+    pub volumes: Arc<Volumes>,
+}
+
+impl Takers {
+    /// One second of a node.
+    pub fn take(&self, samples: &NodeSamples) {
+        self.memory.ingest(samples);
+        self.names.take(samples);
+        self.volumes.ingest(samples);
+    }
+}
+
 /// Starts the followers; they end with `tasks`.
-pub fn start(config: FollowConfig, nodes: Cache<Node>, memory: Arc<Memory>, seconds: Counter, tasks: &Tasks) {
+pub fn start(config: FollowConfig, nodes: Cache<Node>, takers: Takers, seconds: Counter, tasks: &Tasks) {
     let group = tasks.clone();
     tasks.spawn("follow nodes", OnError::Log, async move {
         let mut followed: HashMap<String, (IpAddr, Tasks)> = HashMap::new();
@@ -54,6 +71,9 @@ pub fn start(config: FollowConfig, nodes: Cache<Node>, memory: Arc<Memory>, seco
                 if !stays {
                     tasks.token().cancel();
                 }
+                if !current.contains_key(name) {
+                    takers.names.gone(name);
+                }
                 stays
             });
             for (name, ip) in current {
@@ -63,7 +83,7 @@ pub fn start(config: FollowConfig, nodes: Cache<Node>, memory: Arc<Memory>, seco
                         config: config.clone(),
                         name,
                         ip,
-                        memory: memory.clone(),
+                        takers: takers.clone(),
                         seconds: seconds.clone(),
                     };
                     tasks.spawn_restarting(format!("follow {}", follower.name), move || {
@@ -91,7 +111,7 @@ struct Follower {
     config: FollowConfig,
     name: String,
     ip: IpAddr,
-    memory: Arc<Memory>,
+    takers: Takers,
     seconds: Counter,
 }
 
@@ -104,7 +124,7 @@ impl Follower {
         let tls = tokio_rustls::TlsConnector::from(self.config.tls.clone());
         let stream = timeout(SILENCE, tls.connect(name, socket)).await??;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let since = self.memory.newest_of(&self.name).unwrap_or(0);
+        let since = self.takers.memory.newest_of(&self.name).unwrap_or(0);
         let request = Request::get(format!("/tiphys/v1/samples?since={since}"))
             .header(hyper::header::HOST, address.to_string())
             .body(Empty::<bytes::Bytes>::new())?;
@@ -135,7 +155,7 @@ impl Follower {
                 let mut samples: NodeSamples = serde_json::from_slice(&buffer[start..start + length])?;
                 // A node speaks for itself only.
                 samples.node.clone_from(&self.name);
-                self.memory.ingest(&samples);
+                self.takers.take(&samples);
                 self.seconds.inc();
                 start += length + 1;
             }

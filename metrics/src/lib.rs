@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! kubelets' sample streams ─> follow (one task a node) ─> memory (rings a series) ─┬─> autoscaler, kubectl top
-//!                                                                                  └─> tables: node, pod, container
-//! Pods, Services, components ─> scrape ─> series (labels, times, values)
+//!                                              ├─> names (what others call it)     └─> tables: node, pod, container
+//! the API's objects ─> state ───────────────────┤
+//! Pods, Services, components ─> scrape ─────────┴─> series (labels, times, values)
 //! autoscaler's decisions ─────────────────────────────> decisions (file, memory) ───> table: decisions
 //!                                                                                       └─> sql (DataFusion) ─> HTTP
 //! ```
@@ -17,20 +18,26 @@ mod decisions;
 mod doors;
 mod figures;
 mod follow;
+mod live;
 mod memory;
 mod metric_names;
+mod names;
 mod resource_metrics;
 mod scope;
 mod scrape;
 pub mod series;
 mod server;
 mod sql;
+mod state;
 mod tables;
+mod volumes;
 
 pub use decisions::Decisions;
 pub use figures::Figure;
-pub use follow::FollowConfig;
+pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
+pub use names::Names;
 pub use scrape::{Own, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH};
 pub use sql::{Answer, Asker, Engine, Extension, Format, Notes, ParquetFile, SqlError, notes_of};
+pub use volumes::Volumes;

@@ -17,13 +17,15 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use crate::{
     decisions::Decisions,
     doors::{self, Doors},
-    follow::{self, FollowConfig},
+    follow::{self, FollowConfig, Takers},
     memory::Memory,
     metric_names::{SECONDS, SERIES},
+    names::Names,
     resource_metrics::{PREFIX, ResourceMetrics},
     scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{Limits, Store, StoreConfig, StoreError},
-    sql,
+    sql, state,
+    volumes::{VolumeTable, Volumes},
 };
 
 /// Where statements are posted.
@@ -40,6 +42,8 @@ pub struct Config {
     /// Where decisions and series are kept.
     pub data_dir: PathBuf,
     pub follow: FollowConfig,
+    /// Reads the API's objects.
+    pub client: kube::Client,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,7 @@ pub struct Metrics {
     /// Everything scraped, sent or derived, under labels.
     pub series: Arc<Store>,
     counts: Counts,
+    volumes: Arc<Volumes>,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -90,11 +95,14 @@ impl Metrics {
             registry.register(SECONDS.0, SECONDS.1, seconds.clone());
             registry.register(SERIES.0, SERIES.1, followed.clone());
         });
-        follow::start(config.follow, nodes.clone(), memory.clone(), seconds, tasks);
+        state::start(&config.client, series.clone(), tasks);
+        let (names, volumes) = (Arc::new(Names::new(series.clone())), Arc::new(Volumes::default()));
+        let takers = Takers { memory: memory.clone(), names, volumes: volumes.clone() };
+        follow::start(config.follow, nodes.clone(), takers, seconds, tasks);
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
         let counts = Counts::default();
         counts.register(component);
-        Ok(Self { memory, decisions, series, counts, nodes, pods })
+        Ok(Self { memory, decisions, series, counts, volumes, nodes, pods })
     }
 
     /// Starts scraping into the store of series; ends with `tasks`.
@@ -116,6 +124,7 @@ impl Metrics {
         mut extensions: Vec<Arc<dyn sql::Extension>>,
     ) -> Vec<Mount> {
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
+        extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
         let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),

@@ -75,7 +75,7 @@ pub fn usage_rows(level: Level, memory: &Memory, scope: &Scope) -> Result<Vec<Re
         }
         let mut before = None;
         for point in ring.points() {
-            rows.push(key, before, point);
+            rows.push(key, before.as_ref(), &point);
             before = Some(point);
             if rows.length == BATCH {
                 result = rows.finish();

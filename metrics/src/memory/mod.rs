@@ -74,7 +74,7 @@ impl Memory {
         }
         let mut series = self.series.write();
         let mut put = |key: SeriesKey, usage: &Usage| {
-            series.entry(key).or_default().push(Point { time: samples.time, usage: usage.clone() });
+            series.entry(key).or_default().push(Point { time: samples.time, usage: *usage });
         };
         let node = samples.node.as_str();
         put(key(Level::Node, ["", "", "", node, ""]), &samples.usage);
@@ -107,6 +107,11 @@ impl Memory {
 
     pub fn series_count(&self) -> usize {
         self.series.read().len()
+    }
+
+    /// Bytes that all points take.
+    pub fn size(&self) -> usize {
+        self.series.read().values().map(Ring::size).sum()
     }
 
     /// A figure of each Pod named, or of one container in it, over about `window`
@@ -167,7 +172,7 @@ pub fn reading(ring: &Ring, figure: &Figure, window: i64) -> Option<Reading> {
     let before = ring.before(newest.time - window)?;
     let value = match figure.kind {
         Kind::Gauge => (figure.value)(&newest.usage) as f64,
-        Kind::Counter { scale, .. } => rate(figure, before, newest) * scale,
+        Kind::Counter { scale, .. } => rate(figure, &before, newest) * scale,
     };
     Some(Reading { value, time: newest.time, window: newest.time - before.time })
 }
@@ -195,7 +200,7 @@ mod tests {
             pod: "web".into(),
             uid: "u".into(),
             usage,
-            containers: vec![],
+            ..PodSample::default()
         };
         NodeSamples {
             time: number * SECOND,

@@ -34,6 +34,7 @@ pub use extension::{Asker, Extension, Notes};
 pub use format::Format;
 pub use http::routes;
 pub use parquet::{ParquetFile, notes_of};
+pub(crate) use provider::computed;
 pub use samples::SamplesTable;
 
 use crate::{

@@ -38,13 +38,14 @@ fn samples(second: i64) -> NodeSamples {
             namespace: (*namespace).into(),
             pod: format!("{namespace}-1"),
             uid: (*namespace).into(),
-            usage: usage.clone(),
+            usage,
             containers: vec![ContainerSample {
                 container: "main".into(),
                 container_id: (*namespace).into(),
-                started_at: 0,
-                usage: usage.clone(),
+                usage,
+                ..ContainerSample::default()
             }],
+            ..PodSample::default()
         })
         .collect();
     NodeSamples { time: second * 1_000_000, node: "node-1".into(), usage, pods, ..NodeSamples::default() }

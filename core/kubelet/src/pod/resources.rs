@@ -60,14 +60,16 @@ fn amount<'a>(amounts: &'a Amounts, name: &str) -> Option<&'a str> {
 }
 
 /// A container's requests and limits; a limit stands for a missing request.
-struct Asked {
-    cpu_request: Option<u64>,
-    cpu_limit: Option<u64>,
-    memory_request: Option<u64>,
-    memory_limit: Option<u64>,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub cpu_request: Option<u64>,
+    pub cpu_limit: Option<u64>,
+    pub memory_request: Option<u64>,
+    pub memory_limit: Option<u64>,
 }
 
-fn asked(container: &Container) -> Asked {
+/// In millicores and bytes.
+pub fn asked(container: &Container) -> Asked {
     let resources = container.resources.clone().unwrap_or_default();
     let (cpu_limit, memory_limit) = (cpu_millis(&resources.limits), memory_bytes(&resources.limits));
     Asked {

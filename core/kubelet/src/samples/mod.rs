@@ -1,8 +1,18 @@
 //! What the node measures each second, kept for a minute as the lines in which
 //! it travels.
 //!
+//! ```text
+//! each second   the runtime's sampler ─┐
+//! each 15 s     the machine           ─┼─> sample (pure) ─> a line ─> whoever reads
+//! each minute   space (volumes, layers)┘
+//! ```
+//!
 //! A line is encoded once, whoever reads it; a reader that comes back takes up
 //! where it was.
+
+mod asked;
+mod sample;
+mod space;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,25 +22,25 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tiphys_api::samples::{Capacity, ContainerSample, NodeSamples, PodSample, Usage};
 use tiphys_lifecycle::OnError;
-use tiphys_runtime::stats::{ContainerTarget, Figures, Network, PodFigures, PodTarget, Sampler, Snapshot};
+use tiphys_runtime::stats::{ContainerTarget, PodTarget, Sampler};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
 
+use self::{asked::AskedOfPods, sample::Moment, space::Space};
 use crate::{
     Error,
-    pod::{
-        runtime::{Container, State},
-        spec,
-    },
+    pod::spec,
     workers::{Context, PodView},
 };
 
 /// Seconds that are kept.
 const KEPT: usize = 60;
+/// Between looks at the machine as a whole, in microseconds of the clock: who keeps what it is
+/// told at this pace has a new word each time.
+const MACHINE: i64 = 15_000_000;
 
 /// The last minute. Clones share it.
 #[derive(Clone)]
@@ -74,8 +84,14 @@ pub(crate) fn start(context: &Arc<Context>) -> Result<Seconds, Error> {
     context.hierarchy.create(&config.node_group, &Default::default())?;
     let sampler = Sampler::new(&config.node_group, &config.root)?;
     let seconds = Seconds::new();
-    let measurer =
-        Measurer { context: context.clone(), sampler, pids: HashMap::new(), seconds: seconds.clone() };
+    let measurer = Measurer {
+        context: context.clone(),
+        sampler,
+        pids: HashMap::new(),
+        asked: AskedOfPods::default(),
+        space: space::start(context),
+        seconds: seconds.clone(),
+    };
     context.tasks.spawn("kubelet samples", OnError::Log, measurer.run());
     Ok(seconds)
 }
@@ -85,6 +101,8 @@ struct Measurer {
     sampler: Sampler,
     /// The process that holds a sandbox's network, by the sandbox's id.
     pids: HashMap<String, i32>,
+    asked: AskedOfPods,
+    space: watch::Receiver<Arc<Space>>,
     seconds: Seconds,
 }
 
@@ -93,6 +111,7 @@ impl Measurer {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut measured: Vec<PodTarget> = Vec::new();
+        let mut machine_at = 0;
         loop {
             second.tick().await;
             let views = self.context.registry.views();
@@ -103,8 +122,23 @@ impl Measurer {
             }
             let time = jiff::Timestamp::now().as_microsecond();
             let snapshot = self.sampler.read();
-            let samples = samples(&self.context, time, &snapshot, &views);
-            let mut line = serde_json::to_vec(&samples)?;
+            let slot = time.div_euclid(MACHINE);
+            let machine = (slot != machine_at).then(|| self.sampler.machine());
+            machine_at = slot;
+            // Volumes are told when they were measured.
+            let with_volumes = self.space.has_changed().unwrap_or(false);
+            let space = self.space.borrow_and_update().clone();
+            let config = &self.context.config;
+            let moment = Moment {
+                time,
+                config,
+                snapshot: &snapshot,
+                machine,
+                views: &views,
+                space: &space,
+                with_volumes,
+            };
+            let mut line = serde_json::to_vec(&moment.samples(&mut self.asked))?;
             line.push(b'\n');
             self.seconds.push(time, line.into());
         }
@@ -151,75 +185,6 @@ impl Measurer {
                 None
             }
         }
-    }
-}
-
-fn samples(context: &Context, time: i64, snapshot: &Snapshot, views: &[Arc<PodView>]) -> NodeSamples {
-    let config = &context.config;
-    let mut node = usage(&snapshot.node, &snapshot.network);
-    node.filesystem_used_bytes = snapshot.filesystem.used_bytes;
-    let by_uid: HashMap<_, _> = views.iter().map(|view| (spec::uid(&view.pod), view)).collect();
-    NodeSamples {
-        time,
-        node: config.node_name.clone(),
-        usage: node,
-        capacity: Capacity {
-            cpu_cores: config.capacity.cpu_millis as f64 / 1000.0,
-            memory_bytes: config.capacity.memory_bytes,
-            filesystem_bytes: snapshot.filesystem.capacity_bytes,
-        },
-        pods: snapshot
-            .pods
-            .iter()
-            .filter_map(|pod| Some(pod_sample(pod, by_uid.get(pod.id.as_str())?)))
-            .collect(),
-    }
-}
-
-fn pod_sample(figures: &PodFigures, view: &PodView) -> PodSample {
-    let containers = figures.containers.iter().filter_map(|(id, figures)| {
-        let container = view.runtime.containers.iter().find(|container| container.id == *id)?;
-        Some(ContainerSample {
-            container: container.name.clone(),
-            container_id: id.clone(),
-            started_at: started_at(container),
-            usage: usage(figures, &Network::default()),
-        })
-    });
-    PodSample {
-        namespace: spec::namespace(&view.pod).to_owned(),
-        pod: spec::name(&view.pod).to_owned(),
-        uid: figures.id.clone(),
-        usage: usage(&figures.figures, &figures.network),
-        containers: containers.collect(),
-    }
-}
-
-fn started_at(container: &Container) -> i64 {
-    match &container.state {
-        State::Running { started_at, .. } => started_at.as_microsecond(),
-        _ => container.created_at / 1000,
-    }
-}
-
-fn usage(figures: &Figures, network: &Network) -> Usage {
-    Usage {
-        cpu_usage_nanos_total: figures.cpu_usage_nanos,
-        cpu_throttled_nanos_total: figures.cpu_throttled_nanos,
-        memory_usage_bytes: figures.memory_usage_bytes,
-        memory_working_set_bytes: figures.memory_working_set_bytes,
-        memory_rss_bytes: figures.memory_rss_bytes,
-        disk_read_bytes_total: figures.disk.read_bytes,
-        disk_write_bytes_total: figures.disk.write_bytes,
-        disk_reads_total: figures.disk.reads,
-        disk_writes_total: figures.disk.writes,
-        network_receive_bytes_total: network.receive_bytes,
-        network_transmit_bytes_total: network.transmit_bytes,
-        network_receive_packets_total: network.receive_packets,
-        network_transmit_packets_total: network.transmit_packets,
-        network_errors_total: network.errors,
-        filesystem_used_bytes: 0,
-        processes: figures.processes,
     }
 }
 

@@ -140,3 +140,7 @@ enum Made {
     At(PathBuf),
     Until(PathBuf, Option<Instant>),
 }
+/// Where a Pod's volumes are, by kind and name.
+pub(crate) fn folder_of(root: &Path, pod: &Pod) -> PathBuf {
+    root.join("pods").join(spec::uid(pod)).join("volumes")
+}

@@ -255,6 +255,7 @@ async fn start_observers(
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
+        client: client.clone(),
     };
     let component = Component::new("metrics");
     let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);

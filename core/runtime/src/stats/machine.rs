@@ -1,62 +1,128 @@
 //! The node itself: a whole machine, or the group that is its share of one.
 
-use std::{fs, path::Path};
+use std::{fs::File, path::Path};
 
-use super::{Figures, Filesystem, group::Group, parse};
+use super::{
+    Figures, Filesystem, MachineFigures, MountedFilesystem,
+    disk::read_list,
+    group::{Group, PressureFiles, tick},
+    network::Interfaces,
+    parse,
+};
 use crate::cgroup::Hierarchy;
 
 /// Where the node's figures come from.
-pub(super) enum Machine {
-    Whole,
-    Share(Box<Group>),
+pub(super) struct Machine {
+    share: Option<Group>,
+    stat: Option<File>,
+    memory: Option<File>,
+    disks: Option<File>,
+    load: Option<File>,
+    files: Option<File>,
+    mounts: Option<File>,
+    pressure: PressureFiles,
 }
 
 impl Machine {
     /// `group` is the node's share; `/` or nothing is the whole machine.
     pub(super) fn open(hierarchy: &Hierarchy, group: &str) -> Self {
         let group = group.trim_matches('/');
-        let share = if group.is_empty() { None } else { Group::open(hierarchy, group, false) };
-        share.map_or(Self::Whole, |share| Self::Share(Box::new(share)))
+        let file = |name: &str| File::open(Path::new("/proc").join(name)).ok();
+        Self {
+            share: if group.is_empty() { None } else { Group::open(hierarchy, group, false) },
+            stat: file("stat"),
+            memory: file("meminfo"),
+            disks: file("diskstats"),
+            load: file("loadavg"),
+            files: file("sys/fs/file-nr"),
+            mounts: file("self/mounts"),
+            pressure: PressureFiles::open(Path::new("/proc/pressure"), ""),
+        }
     }
 
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Figures {
-        match self {
-            Self::Share(group) => group.read(buffer).unwrap_or_default(),
-            Self::Whole => whole(),
+        match &mut self.share {
+            Some(group) => group.read(buffer).unwrap_or_default(),
+            None => self.whole(buffer),
         }
     }
-}
 
-fn whole() -> Figures {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let (stat, memory, disks) = (read("/proc/stat"), read("/proc/meminfo"), read("/proc/diskstats"));
-    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    let ticks = u64::try_from(ticks).unwrap_or(100).max(1);
-    let total = parse::meminfo(&memory, "MemTotal");
-    let is_disk = |name: &str| Path::new("/sys/block").join(name).exists();
-    Figures {
-        cpu_usage_nanos: parse::cpu_ticks(&stat) * (1_000_000_000 / ticks),
-        cpu_throttled_nanos: 0,
-        memory_usage_bytes: total.saturating_sub(parse::meminfo(&memory, "MemFree")),
-        memory_working_set_bytes: total.saturating_sub(parse::meminfo(&memory, "MemAvailable")),
-        memory_rss_bytes: parse::meminfo(&memory, "AnonPages"),
-        disk: parse::diskstats(&disks, is_disk),
-        processes: processes(&read("/proc/loadavg")),
+    fn whole(&self, buffer: &mut Vec<u8>) -> Figures {
+        let mut figures = Figures::default();
+        let modes = list(&self.stat, buffer).map(parse::cpu_modes).unwrap_or_default();
+        figures.cpu_usage_nanos = parse::busy(modes) * tick();
+        figures.cpu_user_nanos = (modes[0] + modes[1]) * tick();
+        figures.cpu_system_nanos = (modes[2] + modes[5] + modes[6]) * tick();
+        if let Some(text) = list(&self.memory, buffer) {
+            let of = |name| parse::meminfo(text, name);
+            let total = of("MemTotal");
+            figures.memory_usage_bytes = total.saturating_sub(of("MemFree"));
+            figures.memory_working_set_bytes = total.saturating_sub(of("MemAvailable"));
+            figures.memory_rss_bytes = of("AnonPages");
+            figures.memory_cache_bytes = of("Cached");
+            figures.memory_swap_bytes = of("SwapTotal").saturating_sub(of("SwapFree"));
+            figures.memory_limit_bytes = total;
+        }
+        let devices = list(&self.disks, buffer).map(|text| parse::diskstats(text, is_disk));
+        figures.disk = devices.iter().flatten().fold(figures.disk, |sum, device| sum.plus(device.disk));
+        figures.threads = list(&self.load, buffer).map_or(0, |text| parse::loadavg(text).1);
+        let open = |text: &str| text.split_whitespace().next().map_or(0, parse::number);
+        figures.open_files = list(&self.files, buffer).map_or(0, open);
+        figures.pressure = self.pressure.read(buffer);
+        figures
+    }
+
+    /// What a machine has beside what it uses.
+    pub(super) fn details(&self, uplink: Option<&Interfaces>, buffer: &mut Vec<u8>) -> MachineFigures {
+        let mut details = MachineFigures::default();
+        if let Some(text) = list(&self.stat, buffer) {
+            details.boot_time = parse::boot_time(text);
+            let nanos = |modes: [u64; 8]| modes.map(|ticks| ticks * tick());
+            details.cpu_mode_nanos = parse::cpus(text).into_iter().map(nanos).collect();
+        }
+        if let Some(text) = list(&self.load, buffer) {
+            details.load = parse::loadavg(text).0;
+        }
+        if let Some(text) = list(&self.memory, buffer) {
+            let names = ["MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree"];
+            details.memory = names.map(|name| parse::meminfo(text, name));
+        }
+        if let Some(text) = list(&self.disks, buffer) {
+            details.disks = parse::diskstats(text, is_disk);
+        }
+        if let Ok(uname) = nix::sys::utsname::uname() {
+            let words = [uname.sysname(), uname.release(), uname.version(), uname.machine()];
+            details.uname = words.map(|word| word.to_string_lossy().into_owned());
+        }
+        details.interfaces = uplink.map(|uplink| uplink.list(buffer)).unwrap_or_default();
+        let mounts = list(&self.mounts, buffer).map(parse::mounts).unwrap_or_default();
+        let with_space = mounts.into_iter().map(|mount| {
+            let space = filesystem(Path::new(&mount.point));
+            MountedFilesystem { mount, space }
+        });
+        details.filesystems = with_space.filter(|one| one.space.capacity_bytes > 0).collect();
+        details
     }
 }
 
-/// `0.1 0.2 0.3 1/234 5678`: the figure behind the slash.
-fn processes(loadavg: &str) -> u64 {
-    let word = loadavg.split_whitespace().nth(3).and_then(|word| word.split_once('/'));
-    word.map_or(0, |(_, total)| parse::number(total))
+fn is_disk(name: &str) -> bool {
+    Path::new("/sys/block").join(name).exists()
+}
+
+fn list<'a>(file: &Option<File>, buffer: &'a mut Vec<u8>) -> Option<&'a str> {
+    let file = file.as_ref()?;
+    read_list(file, buffer)
 }
 
 /// The file system that holds this path.
-pub(super) fn filesystem(path: &Path) -> Filesystem {
+pub fn filesystem(path: &Path) -> Filesystem {
     let Ok(stat) = nix::sys::statvfs::statvfs(path) else { return Filesystem::default() };
     let unit = stat.fragment_size();
     Filesystem {
         capacity_bytes: stat.blocks() * unit,
         used_bytes: stat.blocks().saturating_sub(stat.blocks_free()) * unit,
+        available_bytes: stat.blocks_available() * unit,
+        inodes: stat.files(),
+        inodes_free: stat.files_free(),
     }
 }

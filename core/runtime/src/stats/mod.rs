@@ -20,19 +20,49 @@ mod network;
 mod parse;
 mod sampler;
 
+pub use machine::filesystem;
 pub use sampler::{ContainerTarget, PodTarget, Sampler};
 
 /// Figures of one group, or of a machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
     pub cpu_usage_nanos: u64,
+    pub cpu_user_nanos: u64,
+    pub cpu_system_nanos: u64,
     pub cpu_throttled_nanos: u64,
+    pub cpu_periods: u64,
+    pub cpu_throttled_periods: u64,
     pub memory_usage_bytes: u64,
     /// Usage less inactive file cache.
     pub memory_working_set_bytes: u64,
     pub memory_rss_bytes: u64,
+    pub memory_cache_bytes: u64,
+    pub memory_swap_bytes: u64,
+    /// 0 without a limit.
+    pub memory_limit_bytes: u64,
+    /// How often it ran into its limit.
+    pub memory_failures: u64,
+    pub oom_kills: u64,
+    pub pressure: Pressure,
     pub disk: Disk,
     pub processes: u64,
+    pub threads: u64,
+    pub open_files: u64,
+}
+
+/// How long tasks waited for what they need; zeros where the kernel doesn't tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pressure {
+    pub cpu: Waits,
+    pub memory: Waits,
+    pub io: Waits,
+}
+
+/// Nanoseconds in which some tasks waited, and in which all did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    pub some_nanos: u64,
+    pub full_nanos: u64,
 }
 
 /// Counters of IO on block devices.
@@ -71,7 +101,43 @@ pub struct Network {
     pub transmit_bytes: u64,
     pub receive_packets: u64,
     pub transmit_packets: u64,
-    pub errors: u64,
+    pub receive_errors: u64,
+    pub transmit_errors: u64,
+    pub receive_drops: u64,
+    pub transmit_drops: u64,
+}
+
+impl Network {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            receive_bytes: self.receive_bytes + other.receive_bytes,
+            transmit_bytes: self.transmit_bytes + other.transmit_bytes,
+            receive_packets: self.receive_packets + other.receive_packets,
+            transmit_packets: self.transmit_packets + other.transmit_packets,
+            receive_errors: self.receive_errors + other.receive_errors,
+            transmit_errors: self.transmit_errors + other.transmit_errors,
+            receive_drops: self.receive_drops + other.receive_drops,
+            transmit_drops: self.transmit_drops + other.transmit_drops,
+        }
+    }
+}
+
+/// One interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub network: Network,
+}
+
+/// One disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    pub name: String,
+    pub disk: Disk,
+    pub read_nanos: u64,
+    pub write_nanos: u64,
+    /// Time in which it had something to do.
+    pub busy_nanos: u64,
 }
 
 /// Space of a file system.
@@ -79,6 +145,41 @@ pub struct Network {
 pub struct Filesystem {
     pub capacity_bytes: u64,
     pub used_bytes: u64,
+    /// To those who are not root.
+    pub available_bytes: u64,
+    pub inodes: u64,
+    pub inodes_free: u64,
+}
+
+/// Where a file system is mounted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mount {
+    pub device: String,
+    pub point: String,
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MountedFilesystem {
+    pub mount: Mount,
+    pub space: Filesystem,
+}
+
+/// What only a machine has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MachineFigures {
+    /// Seconds since the Unix epoch.
+    pub boot_time: u64,
+    pub load: [f64; 3],
+    /// Of each CPU: user, nice, system, idle, iowait, irq, softirq, steal.
+    pub cpu_mode_nanos: Vec<[u64; 8]>,
+    /// System, release, version, machine.
+    pub uname: [String; 4],
+    /// Total, free, available, buffers, cached, swap total, swap free.
+    pub memory: [u64; 7],
+    pub disks: Vec<Device>,
+    pub interfaces: Vec<Interface>,
+    pub filesystems: Vec<MountedFilesystem>,
 }
 
 /// Everything at one moment.
@@ -99,3 +200,6 @@ pub struct PodFigures {
     /// By the id given in its [`ContainerTarget`]. A container that has ended is left out.
     pub containers: Vec<(String, Figures)>,
 }
+
+#[cfg(test)]
+mod tests;

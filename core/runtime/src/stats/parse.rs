@@ -1,11 +1,14 @@
 //! The formats of the kernel's files. Pure.
 
-use super::{Disk, Network};
+use super::{Device, Disk, Interface, Mount, Network, Waits};
 
-/// The value behind a name, in files of lines `name value`.
-pub(super) fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+/// Each name with its value, in files of lines `name value`.
+pub(super) fn fields(text: &str, mut found: impl FnMut(&str, u64)) {
+    for line in text.lines() {
+        if let Some((name, value)) = line.split_once(' ') {
+            found(name, number(value));
+        }
+    }
 }
 
 pub(super) fn number(text: &str) -> u64 {
@@ -42,29 +45,61 @@ pub(super) fn io_stat(text: &str) -> Disk {
     disk
 }
 
-/// `/proc/PID/io`: bytes caused to be read and written at the block layer, and system calls.
-pub(super) fn process_io(text: &str) -> Disk {
-    let field = |name| field(text, name);
-    Disk { read_bytes: field("read_bytes:"), write_bytes: field("write_bytes:"), reads: 0, writes: 0 }
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=7`, and `full`; microseconds in the file.
+pub(super) fn pressure(text: &str) -> Waits {
+    let mut waits = Waits::default();
+    for line in text.lines() {
+        let total = line.rsplit_once("total=").map_or(0, |(_, total)| number(total)) * 1000;
+        match line.split(' ').next() {
+            Some("some") => waits.some_nanos = total,
+            Some("full") => waits.full_nanos = total,
+            _ => {}
+        }
+    }
+    waits
 }
 
-/// `/proc/PID/net/dev`, over the interfaces that `counts` accepts.
-pub(super) fn net_dev(text: &str, counts: impl Fn(&str) -> bool) -> Network {
-    let mut total = Network::default();
-    for line in text.lines() {
-        let Some((name, values)) = line.split_once(':') else { continue };
-        if !counts(name.trim()) {
-            continue;
+/// `/proc/PID/io`: bytes caused to be read and written at the block layer, and system calls.
+pub(super) fn process_io(text: &str) -> Disk {
+    let mut disk = Disk::default();
+    fields(text, |name, value| match name {
+        "read_bytes:" => disk.read_bytes = value,
+        "write_bytes:" => disk.write_bytes = value,
+        _ => {}
+    });
+    disk
+}
+
+/// `/proc/PID/net/dev`, each line.
+fn devices(text: &str) -> impl Iterator<Item = (&str, Network)> {
+    text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(':')?;
+        let mut values = [0; 16];
+        for (value, word) in values.iter_mut().zip(rest.split_ascii_whitespace()) {
+            *value = number(word);
         }
-        let values: Vec<u64> = values.split_whitespace().map(number).collect();
-        let at = |n: usize| values.get(n).copied().unwrap_or(0);
-        total.receive_bytes += at(0);
-        total.receive_packets += at(1);
-        total.transmit_bytes += at(8);
-        total.transmit_packets += at(9);
-        total.errors += at(2) + at(10);
-    }
-    total
+        let network = Network {
+            receive_bytes: values[0],
+            receive_packets: values[1],
+            receive_errors: values[2],
+            receive_drops: values[3],
+            transmit_bytes: values[8],
+            transmit_packets: values[9],
+            transmit_errors: values[10],
+            transmit_drops: values[11],
+        };
+        Some((name.trim(), network))
+    })
+}
+
+/// The sum over the interfaces that `counts` accepts.
+pub(super) fn net_dev(text: &str, counts: impl Fn(&str) -> bool) -> Network {
+    devices(text).filter(|(name, _)| counts(name)).fold(Network::default(), |sum, (_, one)| sum.plus(one))
+}
+
+/// Each interface alone.
+pub(super) fn interfaces(text: &str) -> Vec<Interface> {
+    devices(text).map(|(name, network)| Interface { name: name.to_owned(), network }).collect()
 }
 
 /// The interface of the default route in `/proc/net/route`.
@@ -76,12 +111,43 @@ pub(super) fn default_interface(text: &str) -> Option<&str> {
     })
 }
 
-/// `/proc/stat`'s first line, in ticks: everything but idle and waiting for IO.
-pub(super) fn cpu_ticks(text: &str) -> u64 {
-    let first = text.lines().next().unwrap_or_default();
-    let ticks: Vec<u64> = first.split_whitespace().skip(1).map(number).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
-    [0, 1, 2, 5, 6, 7].iter().filter_map(|n| ticks.get(*n)).sum()
+/// `/proc/stat`'s first line, in ticks: user, nice, system, idle, iowait, irq, softirq, steal.
+/// Guests are in user already.
+pub(super) fn cpu_modes(text: &str) -> [u64; 8] {
+    modes(text.lines().next().unwrap_or_default())
+}
+
+/// The lines behind it, one a CPU.
+pub(super) fn cpus(text: &str) -> Vec<[u64; 8]> {
+    text.lines().skip(1).take_while(|line| line.starts_with("cpu")).map(modes).collect()
+}
+
+fn modes(line: &str) -> [u64; 8] {
+    let mut modes = [0; 8];
+    for (mode, word) in modes.iter_mut().zip(line.split_ascii_whitespace().skip(1)) {
+        *mode = number(word);
+    }
+    modes
+}
+
+/// Everything but idle and waiting for IO.
+pub(super) fn busy(modes: [u64; 8]) -> u64 {
+    modes.iter().sum::<u64>() - modes[3] - modes[4]
+}
+
+/// `btime 1700000000` of `/proc/stat`.
+pub(super) fn boot_time(text: &str) -> u64 {
+    text.lines().find_map(|line| line.strip_prefix("btime ")).map_or(0, number)
+}
+
+/// The three loads and the number of tasks of `/proc/loadavg`.
+pub(super) fn loadavg(text: &str) -> ([f64; 3], u64) {
+    let mut words = text.split_ascii_whitespace();
+    let mut load = [0.0; 3];
+    for load in &mut load {
+        *load = words.next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    }
+    (load, words.next().and_then(|word| word.split_once('/')).map_or(0, |(_, total)| number(total)))
 }
 
 /// `/proc/meminfo`, in bytes.
@@ -91,22 +157,52 @@ pub(super) fn meminfo(text: &str, name: &str) -> u64 {
 }
 
 /// `/proc/diskstats`: whole disks only, so that nothing counts twice.
-pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Disk {
+pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Device> {
     const SECTOR: u64 = 512;
-    let mut disk = Disk::default();
+    const MILLI: u64 = 1_000_000;
+    let mut devices = Vec::new();
     for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let Some(name) = words.get(2).filter(|name| is_disk(name)) else { continue };
-        if ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix)) {
+        let mut words = line.split_ascii_whitespace().skip(2);
+        let Some(name) = words.next() else { continue };
+        let layered = ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix));
+        if layered || !is_disk(name) {
             continue;
         }
-        let at = |n: usize| words.get(n).map_or(0, |word| number(word));
-        disk.reads += at(3);
-        disk.read_bytes += at(5) * SECTOR;
-        disk.writes += at(7);
-        disk.write_bytes += at(9) * SECTOR;
+        let mut at = [0; 10];
+        for (value, word) in at.iter_mut().zip(words) {
+            *value = number(word);
+        }
+        devices.push(Device {
+            name: name.to_owned(),
+            disk: Disk {
+                reads: at[0],
+                read_bytes: at[2] * SECTOR,
+                writes: at[4],
+                write_bytes: at[6] * SECTOR,
+            },
+            read_nanos: at[3] * MILLI,
+            write_nanos: at[7] * MILLI,
+            busy_nanos: at[9] * MILLI,
+        });
     }
-    disk
+    devices
+}
+
+/// `/proc/PID/mounts`: those on devices, the first of each.
+pub(super) fn mounts(text: &str) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let (Some(device), Some(point), Some(kind)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        let is_new = mounts.iter().all(|mount| mount.device != device);
+        if device.starts_with("/dev/") && is_new {
+            let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+            mounts.push(Mount { device: device.to_owned(), point, kind: kind.to_owned() });
+        }
+    }
+    mounts
 }
 
 #[cfg(test)]
@@ -115,38 +211,60 @@ mod tests {
 
     #[test]
     fn files_of_the_kernel() {
-        assert_eq!(field("nr_periods 5\nthrottled_time 77\n", "throttled_time"), 77);
-        assert_eq!(field("rss_huge 1\nrss 2\n", "rss"), 2);
+        let mut found = Vec::new();
+        fields("nr_periods 5\nthrottled_time 77\nx\n", |name, value| found.push((name.to_owned(), value)));
+        assert_eq!(found, [("nr_periods".to_owned(), 5), ("throttled_time".to_owned(), 77)]);
         assert_eq!(blkio("8:0 Read 10\n8:0 Write 20\n8:16 Write 5\n8:0 Total 30\nTotal 35\n"), (10, 25));
         let io = io_stat("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=10 wbytes=0\n");
         assert_eq!(io, Disk { read_bytes: 11, write_bytes: 2, reads: 3, writes: 4 });
         let process = process_io("rchar: 9\nsyscr: 1\nread_bytes: 4096\nwrite_bytes: 8192\n");
         assert_eq!((process.read_bytes, process.write_bytes), (4096, 8192));
-        assert_eq!(cpu_ticks("cpu  1 2 3 1000 2000 4 5 6 7 8\ncpu0 1\n"), 1 + 2 + 3 + 4 + 5 + 6);
+        let stat = "cpu  1 2 3 1000 2000 4 5 6 7 8\ncpu0 1\ncpu1 7 8\nbtime 17\n";
+        assert_eq!(cpus(stat), [[1, 0, 0, 0, 0, 0, 0, 0], [7, 8, 0, 0, 0, 0, 0, 0]]);
+        assert_eq!(busy(cpu_modes(stat)), 1 + 2 + 3 + 4 + 5 + 6);
+        assert_eq!(boot_time(stat), 17);
         assert_eq!(meminfo("MemTotal:       16 kB\nMemFree: 3 kB\n", "MemTotal"), 16 * 1024);
+        assert_eq!(loadavg("0.5 0.25 1.00 3/234 5678\n"), ([0.5, 0.25, 1.0], 234));
+        let waits = pressure("some avg10=0.00 avg60=0.10 total=12\nfull avg10=0.00 avg60=0.00 total=5\n");
+        assert_eq!(waits, Waits { some_nanos: 12_000, full_nanos: 5_000 });
     }
 
     #[test]
     fn interfaces_are_chosen_and_summed() {
         let dev = "Inter-| Receive\n face |bytes\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  \
-                   eth0: 100 2 1 0 0 0 0 0 200 3 4 0 0 0 0 0\n";
+                   eth0: 100 2 1 7 0 0 0 0 200 3 4 8 0 0 0 0\n";
         let total = net_dev(dev, |name| name != "lo");
         let expected = Network {
             receive_bytes: 100,
             transmit_bytes: 200,
             receive_packets: 2,
             transmit_packets: 3,
-            errors: 5,
+            receive_errors: 1,
+            receive_drops: 7,
+            transmit_errors: 4,
+            transmit_drops: 8,
         };
         assert_eq!(total, expected);
+        assert_eq!(interfaces(dev)[1], Interface { name: "eth0".into(), network: expected });
         let route = "Iface Destination Gateway\ncni0 0000F40A 0\neth0 00000000 0100A8C0\n";
         assert_eq!(default_interface(route), Some("eth0"));
     }
 
     #[test]
     fn partitions_count_once() {
-        let text = "8 0 sda 1 0 2 0 3 0 4 0\n8 1 sda1 1 0 2 0 3 0 4 0\n7 0 loop0 9 0 9 0 9 0 9 0\n";
-        let disk = diskstats(text, |name| name == "sda" || name == "loop0");
-        assert_eq!(disk, Disk { read_bytes: 1024, write_bytes: 2048, reads: 1, writes: 3 });
+        let text = "8 0 sda 1 0 2 5 3 0 4 6 0 7 13\n8 1 sda1 1 0 2 0 3 0 4 0\n7 0 loop0 9 0 9 0 9 0 9 0\n";
+        let devices = diskstats(text, |name| name == "sda" || name == "loop0");
+        let [sda] = devices.as_slice() else { panic!("{devices:?}") };
+        assert_eq!(sda.disk, Disk { read_bytes: 1024, write_bytes: 2048, reads: 1, writes: 3 });
+        assert_eq!((sda.read_nanos, sda.write_nanos, sda.busy_nanos), (5_000_000, 6_000_000, 7_000_000));
+    }
+
+    #[test]
+    fn file_systems_on_devices_stand_once() {
+        let text = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/vda /a\\040b ext4 rw 0 0\n/dev/vdb /data xfs rw 0 0\n";
+        let found: Vec<_> =
+            mounts(text).into_iter().map(|mount| (mount.device, mount.point, mount.kind)).collect();
+        let expected = [("/dev/vda", "/", "ext4"), ("/dev/vdb", "/data", "xfs")];
+        assert_eq!(found, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
     }
 }

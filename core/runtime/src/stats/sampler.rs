@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use super::{
-    Disk, Figures, PodFigures, Snapshot,
+    Disk, Figures, MachineFigures, PodFigures, Snapshot,
     group::Group,
     machine::{Machine, filesystem},
     network::Interfaces,
@@ -91,6 +91,7 @@ impl Sampler {
         let hierarchy = &self.hierarchy;
         let pods: Vec<_> = self.pods.values_mut().map(|pod| pod.read(hierarchy, buffer)).collect();
         let mut node = self.machine.read(buffer);
+        node.processes = pods.iter().map(|pod| pod.figures.processes).sum();
         let by_pods = pods.iter().fold(self.gone, |sum, pod| sum.plus(pod.figures.disk));
         node.disk = node.disk.max(by_pods).max(self.last_disk);
         self.last_disk = node.disk;
@@ -100,6 +101,11 @@ impl Sampler {
             filesystem: filesystem(&self.filesystem),
             pods,
         }
+    }
+
+    /// What a machine has beside what it uses. Needed less often.
+    pub fn machine(&mut self) -> MachineFigures {
+        self.machine.details(self.uplink.as_ref(), &mut self.buffer)
     }
 }
 
@@ -149,6 +155,9 @@ impl PodReader {
         let mut figures: Figures =
             self.group.as_mut().and_then(|group| group.read(buffer)).unwrap_or_default();
         figures.disk = figures.disk.max(self.disk());
+        // The Pod's own group has none.
+        figures.processes = containers.iter().map(|(_, container)| container.processes).sum();
+        figures.open_files = containers.iter().map(|(_, container)| container.open_files).sum();
         let network = self.network.as_ref().map(|network| network.read(buffer)).unwrap_or_default();
         PodFigures { id: self.target.id.clone(), figures, network, containers }
     }

@@ -1,0 +1,125 @@
+//! The nodes' figures under the names that Prometheus' world knows them by, so that
+//! dashboards made for it show them: what cAdvisor, kubelet and node_exporter would say.
+//!
+//! ```text
+//! a node's second ─> the first of each 15 s of the clock ─> what it is of: labels ─> list: figure -> name ─> series
+//! ```
+//!
+//! Values stand at the times of the grid, so those of all nodes do at the same ones. Which
+//! names there are says [`list`], and nothing else.
+
+mod list;
+mod machine;
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use tiphys_api::samples::{NodeSamples, PodSample, VolumeSample};
+
+use crate::{
+    live::{Live, Round},
+    series::Store,
+};
+
+/// Between the times of the grid, milliseconds.
+const GRID: i64 = 15_000;
+
+/// The jobs that these series would come by.
+const CADVISOR: [(&str, &str); 2] = [("job", "kubelet"), ("metrics_path", "/metrics/cadvisor")];
+const KUBELET: [(&str, &str); 2] = [("job", "kubelet"), ("metrics_path", "/metrics")];
+
+/// Writes what nodes say into the store.
+pub struct Names {
+    store: Arc<Store>,
+    nodes: Mutex<HashMap<String, Node>>,
+}
+
+#[derive(Default)]
+struct Node {
+    /// The time of the grid that was written last, milliseconds.
+    last: i64,
+    live: Live,
+    /// The volumes of a Pod, as they were told last.
+    volumes: HashMap<String, Vec<VolumeSample>>,
+}
+
+impl Names {
+    pub fn new(store: Arc<Store>) -> Self {
+        list::describe(&store);
+        Self { store, nodes: Mutex::default() }
+    }
+
+    /// Takes in a node's second; most of them are not of the grid.
+    pub fn take(&self, samples: &NodeSamples) {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.entry(samples.node.clone()).or_default();
+        for pod in samples.pods.iter().filter(|pod| !pod.volumes.is_empty()) {
+            node.volumes.insert(pod.uid.clone(), pod.volumes.clone());
+        }
+        let time = (samples.time / 1000).div_euclid(GRID) * GRID;
+        // The machine is told with the first second of each interval.
+        if samples.machine.is_none() || time <= node.last {
+            return;
+        }
+        node.last = time;
+        node.volumes.retain(|uid, _| samples.pods.iter().any(|pod| pod.uid == *uid));
+        let mut round = node.live.round(&self.store, time);
+        tell(&mut round, samples, &node.volumes);
+        round.end();
+    }
+
+    /// A node is gone: its series end.
+    pub fn gone(&self, node: &str) {
+        if let Some(mut node) = self.nodes.lock().remove(node) {
+            let now = jiff::Timestamp::now().as_millisecond();
+            node.live.round(&self.store, now.max(node.last + 1)).end();
+        }
+    }
+}
+
+fn with<'a>(labels: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [labels, more].concat()
+}
+
+fn tell(round: &mut Round<'_>, samples: &NodeSamples, volumes: &HashMap<String, Vec<VolumeSample>>) {
+    let node = samples.node.as_str();
+    let of_node = [("node", node), ("instance", node)];
+    let cadvisor = with(&of_node, &CADVISOR);
+    round.tell(0, "", list::CAPACITY, &samples.capacity, &cadvisor);
+    round.tell(1, "", list::USAGE, &samples.usage, &with(&cadvisor, &[("id", "/")]));
+    for pod in &samples.pods {
+        let of_pod = with(&cadvisor, &[("namespace", &pod.namespace), ("pod", &pod.pod)]);
+        tell_pod(round, pod, &of_pod);
+        let claims = volumes.get(&pod.uid).into_iter().flatten().filter(|volume| !volume.claim.is_empty());
+        for volume in claims {
+            let names = [("namespace", pod.namespace.as_str()), ("persistentvolumeclaim", &volume.claim)];
+            let of_claim = with(&with(&of_node, &KUBELET), &names);
+            round.tell(5, &format!("{}/{}", pod.uid, volume.volume), list::VOLUME, volume, &of_claim);
+        }
+    }
+    if let Some(machine) = &samples.machine {
+        machine::tell(round, &with(&of_node, &[("job", "node-exporter")]), node, machine, &samples.usage);
+    }
+}
+
+fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
+    let id = format!("/pod{}", pod.uid);
+    let whole = with(labels, &[("id", &id)]);
+    round.tell(1, &pod.uid, list::USAGE, &pod.usage, &whole);
+    round.tell(2, &pod.uid, list::NETWORK, &pod.usage, &with(&whole, &[("interface", "eth0")]));
+    for container in &pod.containers {
+        let id = format!("/pod{}/{}", pod.uid, container.container_id);
+        let own = [
+            ("container", container.container.as_str()),
+            ("name", &container.container_id),
+            ("image", &container.image),
+            ("id", &id),
+        ];
+        let own = with(labels, &own);
+        round.tell(3, &container.container_id, list::USAGE, &container.usage, &own);
+        round.tell(4, &container.container_id, list::CONTAINER, container, &own);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! What a node says is found under the names that others give it, at the times of the grid.
+
+use std::collections::BTreeSet;
+
+use tiphys_api::samples::{Capacity, ContainerSample, DiskSample, FilesystemSample, Machine, Usage};
+
+use super::*;
+use crate::series::{Limits, Matcher, NAME, Select};
+
+fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
+    let usage = |nanos| Usage {
+        cpu_usage_nanos_total: nanos,
+        cpu_periods_total: 7,
+        memory_working_set_bytes: 4096,
+        network_receive_bytes_total: 55,
+        cpu_limit_millicores: 250,
+        ..Usage::default()
+    };
+    let container = ContainerSample {
+        container: "app".into(),
+        container_id: "c1".into(),
+        started_at: 3_000_000,
+        image: if is_first { "docker.io/web:1".into() } else { String::new() },
+        usage: usage(1_500_000_000),
+    };
+    let volume = VolumeSample {
+        volume: "data".into(),
+        claim: "claim".into(),
+        used_bytes: 9,
+        ..VolumeSample::default()
+    };
+    let pod = PodSample {
+        namespace: "shop".into(),
+        pod: "web".into(),
+        uid: "u1".into(),
+        usage: usage(2_000_000_000),
+        containers: if with_container { vec![container] } else { vec![] },
+        volumes: if is_first { vec![] } else { vec![volume] },
+    };
+    let machine = Machine {
+        boot_time: 100,
+        load: [0.5, 0.25, 0.0],
+        cpu_mode_nanos: vec![[1_000_000_000; 8], [2_000_000_000; 8]],
+        memory: [1, 2, 3, 4, 5, 6, 7],
+        disks: vec![DiskSample { device: "vda".into(), read_bytes: 5, ..DiskSample::default() }],
+        filesystems: vec![FilesystemSample {
+            device: "/dev/vda".into(),
+            mount_point: "/".into(),
+            size_bytes: 8,
+            ..FilesystemSample::default()
+        }],
+        ..Machine::default()
+    };
+    NodeSamples {
+        time: time * 1_000_000,
+        node: "n1".into(),
+        usage: usage(9_000_000_000),
+        capacity: Capacity { cpu_cores: 2.0, ..Capacity::default() },
+        machine: is_first.then_some(machine),
+        pods: vec![pod],
+    }
+}
+
+async fn found(store: &Store, name: &str, labels: &[(&str, &str)]) -> Vec<(i64, Option<f64>)> {
+    let mut matchers = vec![Matcher::equal(NAME, name)];
+    matchers.extend(labels.iter().map(|(name, value)| Matcher::equal(*name, *value)));
+    let found = store.select(&matchers, 0..i64::MAX, 1000).await.expect("found");
+    let [one] = found.as_slice() else { panic!("{name} {labels:?}: {found:?}") };
+    let told =
+        |(time, value): &(i64, crate::series::Value)| (*time, value.number().filter(|_| !value.is_stale()));
+    one.samples.iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn a_nodes_seconds_are_series_of_the_grid() {
+    let store = Arc::new(Store::in_memory(Limits::default()));
+    let names = Names::new(store.clone());
+    for time in 1500..1516 {
+        names.take(&second(time, time % 15 == 0, time < 1515));
+    }
+    let of_container =
+        [("namespace", "shop"), ("pod", "web"), ("container", "app"), ("image", "docker.io/web:1")];
+    let cpu = found(&store, "container_cpu_usage_seconds_total", &of_container).await;
+    assert_eq!(cpu, [(1_500_000, Some(1.5)), (1_515_000, None)], "it is gone");
+    let of_pod =
+        [("pod", "web"), ("container", ""), ("job", "kubelet"), ("metrics_path", "/metrics/cadvisor")];
+    let memory = found(&store, "container_memory_working_set_bytes", &of_pod).await;
+    assert_eq!(memory, [(1_500_000, Some(4096.0)), (1_515_000, Some(4096.0))]);
+    let first = async |name: &str, labels: &[(&str, &str)]| found(&store, name, labels).await[0].1;
+    assert_eq!(first("container_network_receive_bytes_total", &[("pod", "web")]).await, Some(55.0));
+    assert_eq!(first("container_spec_cpu_quota", &of_container).await, Some(25_000.0));
+    assert_eq!(first("container_start_time_seconds", &of_container).await, Some(3.0));
+    assert_eq!(first("container_cpu_cfs_periods_total", &of_container).await, Some(7.0));
+    assert_eq!(first("container_cpu_usage_seconds_total", &[("id", "/")]).await, Some(9.0));
+    assert_eq!(first("machine_cpu_cores", &[("node", "n1")]).await, Some(2.0));
+    let job = ("job", "node-exporter");
+    assert_eq!(first("node_cpu_seconds_total", &[job, ("cpu", "1"), ("mode", "idle")]).await, Some(2.0));
+    assert_eq!(first("node_memory_MemAvailable_bytes", &[job, ("instance", "n1")]).await, Some(3.0));
+    assert_eq!(first("node_disk_read_bytes_total", &[job, ("device", "vda")]).await, Some(5.0));
+    assert_eq!(first("node_filesystem_size_bytes", &[job, ("mountpoint", "/")]).await, Some(8.0));
+    let volume =
+        found(&store, "kubelet_volume_stats_used_bytes", &[("persistentvolumeclaim", "claim")]).await;
+    assert_eq!(volume, [(1_515_000, Some(9.0))], "told between two times of the grid");
+    names.gone("n1");
+    let ended = found(&store, "node_load1", &[job]).await;
+    assert_eq!(ended.last().map(|(_, value)| *value), Some(None));
+}
+
+#[test]
+fn each_name_stands_once() {
+    let store = Store::in_memory(Limits::default());
+    list::describe(&store);
+    let described = store.metadata();
+    let names: BTreeSet<_> = described.iter().map(|(name, _)| name.as_str()).collect();
+    let count = list::USAGE.len()
+        + list::NETWORK.len()
+        + list::CONTAINER.len()
+        + list::CAPACITY.len()
+        + list::VOLUME.len()
+        + list::MACHINE.len()
+        + list::PRESSURE.len()
+        + list::UNAME.len()
+        + list::CPU_MODE.len()
+        + list::DISK.len()
+        + list::INTERFACE.len()
+        + list::FILESYSTEM.len();
+    assert_eq!(names.len(), count);
+    assert!(described.iter().all(|(_, meta)| !meta.help.is_empty()));
+}

@@ -1,0 +1,52 @@
+//! CronJobs.
+
+use k8s_openapi::api::batch::v1::CronJob;
+
+use super::{Name, rows::Rows};
+use crate::series::MetricKind::Gauge;
+
+pub const NAMES: &[Name] = &[
+    ("kube_cronjob_info", Gauge, "A CronJob, with its schedule"),
+    ("kube_cronjob_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_cronjob_status_active", Gauge, "Jobs of it that run"),
+    ("kube_cronjob_status_last_schedule_time", Gauge, "When it last made a Job, since the Unix epoch"),
+    (
+        "kube_cronjob_status_last_successful_time",
+        Gauge,
+        "When a Job of it last succeeded, since the Unix epoch",
+    ),
+    ("kube_cronjob_spec_suspend", Gauge, "Whether it makes no Jobs"),
+    ("kube_cronjob_spec_starting_deadline_seconds", Gauge, "How late a Job may begin"),
+    ("kube_cronjob_spec_successful_job_history_limit", Gauge, "Jobs kept that succeeded"),
+    ("kube_cronjob_spec_failed_job_history_limit", Gauge, "Jobs kept that failed"),
+    ("kube_cronjob_metadata_resource_version", Gauge, "The version of the object"),
+];
+
+pub fn tell(object: &CronJob) -> Rows {
+    let meta = &object.metadata;
+    let mut rows = Rows::of("cronjob", meta);
+    rows.time("kube_cronjob_created", meta.creation_timestamp.as_ref());
+    let version = meta.resource_version.as_ref().and_then(|version| version.parse().ok());
+    rows.whole("kube_cronjob_metadata_resource_version", version);
+    let spec = &object.spec;
+    let policy = spec.concurrency_policy.as_deref().unwrap_or("Allow");
+    let zone = spec.time_zone.as_deref().unwrap_or("local");
+    let info = [("schedule", spec.schedule.as_str()), ("concurrency_policy", policy), ("timezone", zone)];
+    rows.with("kube_cronjob_info", &info, 1.0);
+    rows.flag("kube_cronjob_spec_suspend", spec.suspend == Some(true));
+    rows.whole("kube_cronjob_spec_starting_deadline_seconds", spec.starting_deadline_seconds);
+    rows.some("kube_cronjob_spec_successful_job_history_limit", spec.successful_jobs_history_limit);
+    rows.some("kube_cronjob_spec_failed_job_history_limit", spec.failed_jobs_history_limit);
+    let status = object.status.as_ref();
+    let active = status.and_then(|status| status.active.as_ref()).map_or(0, Vec::len);
+    rows.put("kube_cronjob_status_active", active as u32);
+    rows.time(
+        "kube_cronjob_status_last_schedule_time",
+        status.and_then(|status| status.last_schedule_time.as_ref()),
+    );
+    rows.time(
+        "kube_cronjob_status_last_successful_time",
+        status.and_then(|status| status.last_successful_time.as_ref()),
+    );
+    rows
+}

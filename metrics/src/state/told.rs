@@ -1,0 +1,138 @@
+//! What was told of the objects of one kind: their series, and the values that hold.
+//!
+//! A change is told at once; what holds is told again at each time of the grid, and what is
+//! gone ends with a stale marker.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::rows::Rows;
+use crate::series::{STALE, Sample, SeriesId, Store, Value};
+
+/// Samples that are appended at once.
+const TOGETHER: usize = 10_000;
+
+pub struct Told {
+    store: Arc<Store>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// By namespace and name.
+    objects: HashMap<Box<str>, Object>,
+    /// When all was told again, milliseconds.
+    repeated: i64,
+    /// While a new list comes: what it has had so far.
+    listed: Option<HashSet<Box<str>>>,
+    /// The store let series go that hold: all is to be told anew.
+    is_lost: bool,
+}
+
+#[derive(Default)]
+struct Object {
+    series: Box<[(SeriesId, f64)]>,
+    /// When it changed, milliseconds.
+    changed: i64,
+}
+
+impl Inner {
+    /// Now, and behind all that was told of the object: of one time there is one word.
+    fn time(&self, object: &Object) -> i64 {
+        let now = jiff::Timestamp::now().as_millisecond();
+        now.max(object.changed + 1).max(self.repeated + 1)
+    }
+}
+
+impl Told {
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store, inner: Mutex::default() }
+    }
+
+    /// What there is comes now, from the beginning.
+    pub fn begin(&self) {
+        self.inner.lock().listed = Some(HashSet::new());
+    }
+
+    /// All of it has come: the rest is gone.
+    pub fn complete(&self) {
+        let mut inner = self.inner.lock();
+        let Some(listed) = inner.listed.take() else { return };
+        let gone: Vec<_> = inner.objects.keys().filter(|key| !listed.contains(*key)).cloned().collect();
+        gone.iter().for_each(|key| self.end(&mut inner, key));
+        inner.is_lost = false;
+    }
+
+    /// An object as it is now.
+    pub fn applied(&self, key: &str, rows: Rows) {
+        let mut inner = self.inner.lock();
+        if let Some(listed) = &mut inner.listed {
+            listed.insert(key.into());
+        }
+        let mut samples = Vec::new();
+        let before = inner.objects.remove(key).unwrap_or_default();
+        let time = inner.time(&before);
+        let before = before.series;
+        let sample = |series, value| Sample { series, time, value: Value::Number(value) };
+        let mut series = Vec::with_capacity(rows.rows.len());
+        let mut refused = None;
+        for (labels, value) in rows.rows {
+            match self.store.resolve(&labels) {
+                Ok(id) => {
+                    let same = before.iter().any(|(known, number)| *known == id && *number == value);
+                    if !same {
+                        samples.push(sample(id, value));
+                    }
+                    series.push((id, value));
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        if let Some(refused) = refused {
+            tracing::warn!(object = key, %refused, "state of an object has no series");
+        }
+        let ended = before.iter().filter(|(known, _)| !series.iter().any(|(id, _)| id == known));
+        samples.extend(ended.map(|(id, _)| sample(*id, STALE)));
+        inner.is_lost |= self.store.append(&samples).unknown > 0;
+        inner.objects.insert(key.into(), Object { series: series.into(), changed: time });
+    }
+
+    pub fn deleted(&self, key: &str) {
+        self.end(&mut self.inner.lock(), key);
+    }
+
+    /// All that holds, at a time of the grid.
+    pub fn repeat(&self, time: i64) {
+        let mut inner = self.inner.lock();
+        let mut samples = Vec::with_capacity(TOGETHER.min(16 * inner.objects.len()));
+        let mut unknown = 0;
+        for (series, value) in inner.objects.values().flat_map(|object| &object.series) {
+            samples.push(Sample { series: *series, time, value: Value::Number(*value) });
+            if samples.len() == TOGETHER {
+                unknown += self.store.append(&samples).unknown;
+                samples.clear();
+            }
+        }
+        unknown += self.store.append(&samples).unknown;
+        inner.is_lost |= unknown > 0;
+        inner.repeated = time;
+    }
+
+    /// Whether a new list is wanted, because series are gone.
+    pub fn is_lost(&self) -> bool {
+        self.inner.lock().is_lost
+    }
+
+    fn end(&self, inner: &mut Inner, key: &str) {
+        let Some(object) = inner.objects.remove(key) else { return };
+        let time = inner.time(&object);
+        let stale =
+            |(series, _): &(SeriesId, f64)| Sample { series: *series, time, value: Value::Number(STALE) };
+        let samples: Vec<_> = object.series.iter().map(stale).collect();
+        self.store.append(&samples);
+    }
+}
