@@ -144,9 +144,10 @@ impl V1 {
         });
         figures.memory_working_set_bytes = figures.memory_usage_bytes.saturating_sub(inactive);
         figures.memory_failures = text(&self.memory_failures, buffer).map_or(0, parse::number);
-        each(&self.oom, buffer, |name, value| match name {
-            "oom_kill" => figures.oom_kills = value,
-            _ => {}
+        each(&self.oom, buffer, |name, value| {
+            if name == "oom_kill" {
+                figures.oom_kills = value;
+            }
         });
     }
 }
