@@ -77,8 +77,8 @@ fn main() {
     let (spent, passed) = ((cpu() - before) / SECONDS, started.elapsed() / SECONDS);
     println!("| a second of {PODS} Pods with a container each, read | {spent:?} CPU, {passed:?} | 10 ms |");
     let before = cpu();
-    for _ in 0..SECONDS {
+    for _ in 0..100 * SECONDS {
         sampler.machine();
     }
-    println!("| the machine beside them, each 15 s | {:?} CPU | - |", (cpu() - before) / SECONDS);
+    println!("| the machine beside them, each 15 s | {:?} CPU | - |", (cpu() - before) / (100 * SECONDS));
 }

@@ -1,4 +1,7 @@
 //! Pods; their containers: [`super::pod_containers`].
+//!
+//! There are many of them, so of states that exclude each other only the one that holds has
+//! a series: those of the others would be most of what a cluster's Pods cost here.
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
 
@@ -13,20 +16,19 @@ pub const NAMES: &[Name] = &[
     ("kube_pod_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_pod_owner", Gauge, "Who owns it"),
     ("kube_pod_restart_policy", Gauge, "What becomes of containers that end"),
-    ("kube_pod_status_phase", Gauge, "Its phase, each as a row"),
-    ("kube_pod_status_ready", Gauge, "Whether it is ready, in each state"),
+    ("kube_pod_status_phase", Gauge, "Its phase"),
+    ("kube_pod_status_ready", Gauge, "Whether it is ready"),
     ("kube_pod_status_ready_time", Gauge, "Since when it is ready, since the Unix epoch"),
-    ("kube_pod_status_scheduled", Gauge, "Whether it has a node, in each state"),
+    ("kube_pod_status_scheduled", Gauge, "Whether it has a node"),
     ("kube_pod_status_scheduled_time", Gauge, "When it got its node, since the Unix epoch"),
     ("kube_pod_status_initialized_time", Gauge, "When its init containers were done, since the Unix epoch"),
     ("kube_pod_status_unschedulable", Gauge, "It finds no node"),
-    ("kube_pod_status_reason", Gauge, "Why it was ended, each reason as a row"),
-    ("kube_pod_status_qos_class", Gauge, "Its class of service, each as a row"),
+    ("kube_pod_status_reason", Gauge, "Why it was ended"),
+    ("kube_pod_status_qos_class", Gauge, "Its class of service"),
     ("kube_pod_spec_volumes_persistentvolumeclaims_info", Gauge, "A claim that it uses"),
 ];
 
-const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running"];
-const CLASSES: [&str; 3] = ["BestEffort", "Burstable", "Guaranteed"];
+/// Of whatever else a reason may say, nobody knows how much there is.
 const REASONS: [&str; 5] = ["Evicted", "NodeAffinity", "NodeLost", "Shutdown", "UnexpectedAdmissionError"];
 
 pub fn tell(object: &Pod) -> Rows {
@@ -68,10 +70,13 @@ pub fn tell(object: &Pod) -> Rows {
 
 fn state(rows: &mut Rows, object: &Pod) {
     let Some(status) = &object.status else { return };
-    rows.one_of("kube_pod_status_phase", "phase", &PHASES, status.phase.as_deref().unwrap_or("Pending"));
-    rows.one_of("kube_pod_status_reason", "reason", &REASONS, status.reason.as_deref().unwrap_or_default());
+    let phase = status.phase.as_deref().unwrap_or("Pending");
+    rows.with("kube_pod_status_phase", &[("phase", phase)], 1.0);
+    if let Some(reason) = status.reason.as_deref().filter(|reason| REASONS.contains(reason)) {
+        rows.with("kube_pod_status_reason", &[("reason", reason)], 1.0);
+    }
     if let Some(class) = &status.qos_class {
-        rows.one_of("kube_pod_status_qos_class", "qos_class", &CLASSES, class);
+        rows.with("kube_pod_status_qos_class", &[("qos_class", class)], 1.0);
     }
     for condition in status.conditions.iter().flatten() {
         let holds = condition.status == "True";
@@ -103,6 +108,5 @@ fn state(rows: &mut Rows, object: &Pod) {
 
 /// Under the label `condition`.
 fn states(rows: &mut Rows, name: &'static str, status: &str) {
-    let shown = status.to_ascii_lowercase();
-    rows.one_of(name, "condition", &["true", "false", "unknown"], &shown);
+    rows.with(name, &[("condition", &status.to_ascii_lowercase())], 1.0);
 }

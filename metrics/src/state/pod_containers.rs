@@ -101,10 +101,14 @@ fn one(rows: &mut Rows, names: &[Name], status: &ContainerStatus, image_spec: &s
     rows.with(names[INFO].0, &info, 1.0);
     let mut flag = |at: usize, holds: bool| rows.with(names[at].0, &[container], f64::from(u8::from(holds)));
     let state = status.state.clone().unwrap_or_default();
-    flag(WAITING, state.waiting.is_some());
     flag(RUNNING, state.running.is_some());
-    flag(TERMINATED, state.terminated.is_some());
     flag(READY, status.ready);
+    if state.waiting.is_some() {
+        flag(WAITING, true);
+    }
+    if state.terminated.is_some() {
+        flag(TERMINATED, true);
+    }
     rows.with(names[RESTARTS].0, &[container], f64::from(status.restart_count));
     let mut reason = |at: usize, reason: Option<&String>| {
         if let Some(reason) = reason {

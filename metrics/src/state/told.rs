@@ -1,7 +1,8 @@
 //! What was told of the objects of one kind: their series, and the values that hold.
 //!
 //! A change is told at once; what holds is told again at each time of the grid, and what is
-//! gone ends with a stale marker.
+//! gone ends with a stale marker. Of a kind with very many objects the last ones are left out,
+//! rather than that they take all memory: [`MOST`].
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,11 +14,14 @@ use parking_lot::Mutex;
 use super::rows::Rows;
 use crate::series::{STALE, Sample, SeriesId, Store, Value};
 
+/// Series of a kind: those of some ten thousand Pods.
+const MOST: usize = 300_000;
 /// Samples that are appended at once.
 const TOGETHER: usize = 10_000;
 
 pub struct Told {
     store: Arc<Store>,
+    most: usize,
     inner: Mutex<Inner>,
 }
 
@@ -25,6 +29,10 @@ pub struct Told {
 struct Inner {
     /// By namespace and name.
     objects: HashMap<Box<str>, Object>,
+    /// Series of all of them.
+    count: usize,
+    /// There was an object without room.
+    is_full: bool,
     /// When all was told again, milliseconds.
     repeated: i64,
     /// While a new list comes: what it has had so far.
@@ -50,7 +58,12 @@ impl Inner {
 
 impl Told {
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, inner: Mutex::default() }
+        Self::of_at_most(store, MOST)
+    }
+
+    /// So many series.
+    pub fn of_at_most(store: Arc<Store>, most: usize) -> Self {
+        Self { store, most, inner: Mutex::default() }
     }
 
     /// What there is comes now, from the beginning.
@@ -74,7 +87,15 @@ impl Told {
             listed.insert(key.into());
         }
         let mut samples = Vec::new();
+        if !inner.objects.contains_key(key) && inner.count + rows.rows.len() > self.most {
+            if !std::mem::replace(&mut inner.is_full, true) {
+                let limit = self.most;
+                tracing::warn!(object = key, limit, "a kind has more objects than are told as series");
+            }
+            return;
+        }
         let before = inner.objects.remove(key).unwrap_or_default();
+        inner.count -= before.series.len();
         let time = inner.time(&before);
         let before = before.series;
         let sample = |series, value| Sample { series, time, value: Value::Number(value) };
@@ -98,6 +119,7 @@ impl Told {
         let ended = before.iter().filter(|(known, _)| !series.iter().any(|(id, _)| id == known));
         samples.extend(ended.map(|(id, _)| sample(*id, STALE)));
         inner.is_lost |= self.store.append(&samples).unknown > 0;
+        inner.count += series.len();
         inner.objects.insert(key.into(), Object { series: series.into(), changed: time });
     }
 
@@ -129,6 +151,7 @@ impl Told {
 
     fn end(&self, inner: &mut Inner, key: &str) {
         let Some(object) = inner.objects.remove(key) else { return };
+        inner.count -= object.series.len();
         let time = inner.time(&object);
         let stale =
             |(series, _): &(SeriesId, f64)| Sample { series: *series, time, value: Value::Number(STALE) };

@@ -92,6 +92,10 @@ impl Sampler {
         let pods: Vec<_> = self.pods.values_mut().map(|pod| pod.read(hierarchy, buffer)).collect();
         let mut node = self.machine.read(buffer);
         node.processes = pods.iter().map(|pod| pod.figures.processes).sum();
+        // A machine knows of all that is open, a share of one of what Pods have.
+        if node.open_files == 0 {
+            node.open_files = pods.iter().map(|pod| pod.figures.open_files).sum();
+        }
         let by_pods = pods.iter().fold(self.gone, |sum, pod| sum.plus(pod.figures.disk));
         node.disk = node.disk.max(by_pods).max(self.last_disk);
         self.last_disk = node.disk;
