@@ -31,6 +31,7 @@ if [ "$purpose" = test ]; then
     need /usr/bin/curl curl "asks others by name inside the test images"
     need etcd etcd-server "the other store, which passes the same tests as the embedded one"
     need /lib/systemd/systemd-journal-remote systemd-journal-remote "writes journal files as systemd does"
+    need prometheus prometheus "answers the same queries as the metrics server"
     need psql postgresql-client "asks over the Postgres wire"
     need /usr/bin/python3 python3 "runs the Python client, and pip, that brings it and Go"
     need /usr/lib/python3.11/ensurepip python3-venv "a place for the Python client"

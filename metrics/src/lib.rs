@@ -22,6 +22,7 @@ mod live;
 mod memory;
 mod metric_names;
 mod names;
+pub mod promql;
 mod resource_metrics;
 mod scope;
 mod scrape;

@@ -21,6 +21,11 @@ impl Scope {
         Self { user, authorizer, everywhere }
     }
 
+    /// Whether they may list Pods everywhere.
+    pub fn sees_all(&self) -> bool {
+        self.everywhere
+    }
+
     pub fn sees_namespace(&self, namespace: &str) -> bool {
         self.everywhere
             || self.authorizer.authorize(&self.user, &Attributes::core("list", "pods", namespace)).is_ok()

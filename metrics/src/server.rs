@@ -21,6 +21,7 @@ use crate::{
     memory::Memory,
     metric_names::{SECONDS, SERIES},
     names::Names,
+    promql,
     resource_metrics::{PREFIX, ResourceMetrics},
     scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{Limits, Store, StoreConfig, StoreError},
@@ -117,12 +118,14 @@ impl Metrics {
         [doors::WRITE_PATH, doors::OTLP_PATH].map(|path| mount(path, doors.routes())).into()
     }
 
-    /// What the API server mounts: SQL, with what `extensions` bring into it, and metrics.k8s.io.
+    /// What the API server mounts: SQL, with what `extensions` bring into it, PromQL, and
+    /// metrics.k8s.io.
     pub fn mounts(
         &self,
         authorizer: SharedAuthorizer,
         mut extensions: Vec<Arc<dyn sql::Extension>>,
     ) -> Vec<Mount> {
+        let promql = promql::routes(self.series.clone(), authorizer.clone());
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
         let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
@@ -131,7 +134,11 @@ impl Metrics {
             nodes: self.nodes.clone(),
             pods: self.pods.clone(),
         };
-        vec![mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)), mount(PREFIX, metrics.routes())]
+        vec![
+            mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)),
+            mount(promql::PREFIX, promql),
+            mount(PREFIX, metrics.routes()),
+        ]
     }
 }
 

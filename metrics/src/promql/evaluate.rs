@@ -1,0 +1,163 @@
+//! Walks the query's tree and evaluates each part over all steps at once.
+//!
+//! ```text
+//! Expr ─> selectors: fetched once for all steps ─> columns ─> functions, operators, aggregations ─> columns
+//!         ranges: windows that slide over each series ─────^
+//! ```
+//!
+//! A part's value is a row of numbers (scalar) or columns (vector). Between series it lets
+//! others run, so a query that nobody waits for any more ends there.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use promql_parser::parser::{Call, Expr, value::ValueType};
+
+use super::{
+    aggregate, binary,
+    column::{Column, without_name},
+    error::QueryError,
+    functions,
+    grid::Grid,
+    notes::{Note, Notes},
+    selector,
+    unique::unique,
+};
+use crate::series::Select;
+
+/// What a part of a query comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Evaluated {
+    /// One number a step.
+    Scalar(Vec<f64>),
+    Vector(Vec<Column>),
+    Text(String),
+}
+
+/// After so long others get a turn.
+const TURN: Duration = Duration::from_millis(4);
+
+pub struct Evaluator<'a> {
+    pub source: &'a dyn Select,
+    /// How old a sample may be that an instant selector takes, milliseconds.
+    pub lookback: i64,
+    /// Where the whole query starts and ends: what `@ start()` means, in subqueries too.
+    pub whole: Grid,
+    /// The step of subqueries that name none, milliseconds.
+    pub subquery_step: i64,
+    /// Samples and values that may be held at once.
+    pub most: usize,
+    pub held: AtomicUsize,
+    pub notes: Mutex<Notes>,
+    pub turn: Mutex<Instant>,
+}
+
+impl Evaluator<'_> {
+    pub fn eval<'b>(&'b self, expr: &'b Expr, grid: Grid) -> BoxFuture<'b, Result<Evaluated, QueryError>> {
+        async move {
+            match expr {
+                Expr::NumberLiteral(number) => Ok(Evaluated::Scalar(vec![number.val; grid.steps])),
+                Expr::StringLiteral(text) => Ok(Evaluated::Text(text.val.clone())),
+                Expr::Paren(inner) => self.eval(&inner.expr, grid).await,
+                Expr::Unary(unary) => negate(self.eval(&unary.expr, grid).await?),
+                Expr::VectorSelector(chosen) => {
+                    selector::instant(self, chosen, grid).await.map(Evaluated::Vector)
+                }
+                Expr::Call(call) => functions::call(self, call, grid).await,
+                Expr::Binary(binary) => binary::evaluate(self, binary, grid).await,
+                Expr::Aggregate(aggregate) => {
+                    aggregate::evaluate(self, aggregate, grid).await.map(Evaluated::Vector)
+                }
+                Expr::MatrixSelector(_) | Expr::Subquery(_) => Err(QueryError::Invalid(
+                    "a range of samples stands where one value a step is wanted; put a function such as rate(...) around it".into(),
+                )),
+                Expr::Extension(_) => Err(QueryError::Invalid("this kind of expression is not known".into())),
+            }
+        }
+        .boxed()
+    }
+
+    /// A part that is a vector by its type.
+    pub async fn vector(&self, expr: &Expr, grid: Grid) -> Result<Vec<Column>, QueryError> {
+        match self.eval(expr, grid).await? {
+            Evaluated::Vector(columns) => Ok(columns),
+            _ => Err(wrong(ValueType::Vector)),
+        }
+    }
+
+    /// A part that is a scalar by its type.
+    pub async fn scalar(&self, expr: &Expr, grid: Grid) -> Result<Vec<f64>, QueryError> {
+        match self.eval(expr, grid).await? {
+            Evaluated::Scalar(numbers) => Ok(numbers),
+            _ => Err(wrong(ValueType::Scalar)),
+        }
+    }
+
+    pub fn note(&self, note: &Note) {
+        self.notes.lock().add(note);
+    }
+
+    /// Lets others run when this query had its turn. Called between series.
+    pub async fn breathe(&self) {
+        if self.turn.lock().elapsed() > TURN {
+            tokio::task::yield_now().await;
+            *self.turn.lock() = Instant::now();
+        }
+    }
+
+    /// How many more samples may be held.
+    pub fn room(&self) -> usize {
+        self.most.saturating_sub(self.held.load(Ordering::Relaxed))
+    }
+
+    /// Counts what is held from now on.
+    pub fn hold(&self, count: usize) -> Result<(), QueryError> {
+        let held = self.held.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if held > self.most { Err(QueryError::too_many(self.most)) } else { Ok(()) }
+    }
+
+    pub fn release(&self, count: usize) {
+        self.held.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+fn wrong(wanted: ValueType) -> QueryError {
+    QueryError::Invalid(format!("an expression of type {wanted} is wanted here"))
+}
+
+fn negate(value: Evaluated) -> Result<Evaluated, QueryError> {
+    Ok(match value {
+        Evaluated::Scalar(numbers) => Evaluated::Scalar(numbers.into_iter().map(|number| -number).collect()),
+        Evaluated::Vector(columns) => {
+            let negated = columns.into_iter().map(|mut column| {
+                let histograms = std::mem::take(&mut column.histograms);
+                let mut column = column.map(|number| -number);
+                column.histograms = binary::scaled(&histograms, -1.0);
+                column.labels = without_name(&column.labels);
+                column
+            });
+            Evaluated::Vector(unique(negated.collect())?)
+        }
+        text @ Evaluated::Text(_) => text,
+    })
+}
+
+/// The text that an argument must be.
+pub fn text_argument(call: &Call, number: usize) -> Result<&str, QueryError> {
+    let mut expr = call.args.args.get(number).map(AsRef::as_ref);
+    while let Some(Expr::Paren(inner)) = expr {
+        expr = Some(&inner.expr);
+    }
+    match expr {
+        Some(Expr::StringLiteral(text)) => Ok(&text.val),
+        _ => Err(QueryError::Invalid(format!(
+            "argument {} of {}() must be a text in quotes",
+            number + 1,
+            call.func.name
+        ))),
+    }
+}

@@ -1,0 +1,147 @@
+//! How fast a counter grows, or a gauge moves, within a range.
+//!
+//! `rate`, `increase` and `delta` reach out to the range's ends: all the way where the
+//! first or last sample stands about one interval from it, else by half an interval; a
+//! counter never back to before it was 0.
+
+use super::{
+    super::{
+        column::{Cell, Column, is_absent},
+        histogram::{is_reset, scale, subtract},
+        notes::Note,
+        window::Window,
+    },
+    Said, rate_native,
+};
+
+pub fn rate(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
+    extrapolated(window, true, true, said)
+}
+
+pub fn increase(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
+    extrapolated(window, true, false, said)
+}
+
+pub fn delta(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
+    extrapolated(window, false, false, said)
+}
+
+pub fn irate(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
+    instant(window, true, said)
+}
+
+pub fn idelta(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
+    instant(window, false, said)
+}
+
+/// Says that a metric is no counter by its name.
+pub fn doubt(function: &str, column: &Column, said: &mut Said) {
+    if function != "rate" && function != "increase" {
+        return;
+    }
+    let name = column.labels.name();
+    let is_counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end));
+    if !name.is_empty() && !is_counter && column.numbers.iter().any(|number| !is_absent(*number)) {
+        said.note(Note::MaybeNoCounter(name.to_owned()));
+    }
+}
+
+fn extrapolated(window: &Window<'_>, is_counter: bool, is_rate: bool, said: &mut Said) -> Cell {
+    if window.is_mixed() {
+        said.note(Note::Mixed(window.metric().to_owned()));
+        return Cell::Nothing;
+    }
+    if let [(first, _), .., (last, _)] = window.histograms {
+        let Some(grown) = rate_native::grown(window, is_counter, said) else { return Cell::Nothing };
+        let zero = (grown.count > 0.0).then_some((window.histograms[0].1.count, grown.count));
+        let reach = Reach { first: *first, last: *last, samples: window.histograms.len(), zero };
+        return Cell::histogram(scale(&grown, reach.factor(window, is_counter, is_rate)));
+    }
+    let ([first, .., last], [begin, .., end]) = (window.times, window.numbers) else {
+        return Cell::Nothing;
+    };
+    let grown = end - begin + if is_counter { window.lost() } else { 0.0 };
+    let zero = (grown > 0.0 && *begin >= 0.0).then_some((*begin, grown));
+    let reach = Reach { first: *first, last: *last, samples: window.numbers.len(), zero };
+    Cell::Number(grown * reach.factor(window, is_counter, is_rate))
+}
+
+/// What is known of the samples for reaching out to the range's ends.
+struct Reach {
+    first: i64,
+    last: i64,
+    samples: usize,
+    /// The first value and how much it grew, where that tells when it was 0.
+    zero: Option<(f64, f64)>,
+}
+
+impl Reach {
+    fn factor(&self, window: &Window<'_>, is_counter: bool, is_rate: bool) -> f64 {
+        let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
+        let sampled = seconds(self.first, self.last);
+        let mean = sampled / (self.samples - 1) as f64;
+        let far = mean * 1.1;
+        let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
+        let mut to_start = reach(seconds(window.start, self.first));
+        if let (true, Some((first, grown))) = (is_counter, self.zero) {
+            to_start = to_start.min(sampled * (first / grown));
+        }
+        let to_end = reach(seconds(self.last, window.end));
+        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+        if is_rate { factor / seconds(window.start, window.end) } else { factor }
+    }
+}
+
+/// The difference of the last two samples, per second for a counter.
+fn instant(window: &Window<'_>, is_rate: bool, said: &mut Said) -> Cell {
+    let two;
+    let pair = match (window.numbers, window.histograms) {
+        ([.., before, now], []) => {
+            let [.., from, to] = window.times else { return Cell::Nothing };
+            [(*from, Cell::Number(*before)), (*to, Cell::Number(*now))]
+        }
+        _ => {
+            two = window.samples();
+            let [.., before, now] = two.as_slice() else { return Cell::Nothing };
+            [before.clone(), now.clone()]
+        }
+    };
+    let [(from, before), (to, now)] = pair;
+    if from == to {
+        return Cell::Nothing;
+    }
+    let per_second = if is_rate { 1000.0 / (to - from) as f64 } else { 1.0 };
+    match (before, now) {
+        (Cell::Number(before), Cell::Number(now)) => {
+            let moved = if is_rate && now < before { now } else { now - before };
+            let seconds = (to - from) as f64 / 1000.0;
+            Cell::Number(if is_rate { moved / seconds } else { moved })
+        }
+        (Cell::Histogram(before), Cell::Histogram(now)) => {
+            let metric = || window.metric().to_owned();
+            if is_rate && (before.gauge || now.gauge) {
+                said.note(Note::NotCounter(metric()));
+            }
+            if !is_rate && (!before.gauge || !now.gauge) {
+                said.note(Note::NotGauge(metric()));
+            }
+            let mut moved = (*now).clone();
+            if !is_rate || !is_reset(&now, &before) {
+                let Ok((difference, reconciled)) = subtract(&now, &before) else {
+                    said.note(Note::MixedSchemas(metric()));
+                    return Cell::Nothing;
+                };
+                if reconciled {
+                    said.note(Note::ReconciledBounds("subtraction"));
+                }
+                moved = difference;
+            }
+            moved.gauge = true;
+            Cell::histogram(scale(&moved, per_second))
+        }
+        _ => {
+            said.note(Note::Mixed(window.metric().to_owned()));
+            Cell::Nothing
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Outcomes of queries as Prometheus writes them: numbers as texts, times in seconds.
+
+use std::fmt::Write as _;
+
+use super::{
+    super::{Column, Grid, Outcome, column::is_absent, histogram::all_buckets},
+    reply::quoted,
+};
+use crate::series::{Histogram, Labels, Value};
+
+/// `{"resultType": ..., "result": ...}`.
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut json = String::with_capacity(1024);
+    match outcome {
+        Outcome::Scalar(time, value) => {
+            json.push_str(r#"{"resultType":"scalar","result":"#);
+            pair(&mut json, *time, *value);
+        }
+        Outcome::Text(at, text) => {
+            json.push_str(r#"{"resultType":"string","result":["#);
+            seconds(&mut json, *at);
+            json.push(',');
+            json.push_str(&quoted(text));
+            json.push(']');
+        }
+        Outcome::Vector(time, columns) => {
+            json.push_str(r#"{"resultType":"vector","result":"#);
+            series(&mut json, columns.iter().map(|column| (&column.labels, column)), |json, column| {
+                instant(json, *time, column);
+            });
+        }
+        Outcome::Matrix(grid, columns) => {
+            json.push_str(r#"{"resultType":"matrix","result":"#);
+            series(&mut json, columns.iter().map(|column| (&column.labels, column)), |json, column| {
+                matrix(json, *grid, column);
+            });
+        }
+        Outcome::Samples(found) => {
+            json.push_str(r#"{"resultType":"matrix","result":"#);
+            series(&mut json, found.iter().map(|one| (&one.labels, &one.samples)), |json, samples| {
+                raw(json, samples);
+            });
+        }
+    }
+    json.push('}');
+    json
+}
+
+fn series<'a, T>(
+    json: &mut String,
+    all: impl Iterator<Item = (&'a Labels, T)>,
+    write: impl Fn(&mut String, T),
+) {
+    json.push('[');
+    for (place, (labels, values)) in all.enumerate() {
+        json.push_str(if place > 0 { ",{\"metric\":" } else { "{\"metric\":" });
+        metric(json, labels);
+        write(json, values);
+        json.push('}');
+    }
+    json.push(']');
+}
+
+/// Labels as an object.
+pub fn metric(json: &mut String, labels: &Labels) {
+    json.push('{');
+    for (place, (name, value)) in labels.iter().enumerate() {
+        if place > 0 {
+            json.push(',');
+        }
+        json.push_str(&quoted(name));
+        json.push(':');
+        json.push_str(&quoted(value));
+    }
+    json.push('}');
+}
+
+fn instant(json: &mut String, time: i64, column: &Column) {
+    if let Some(value) = column.histogram(0) {
+        json.push_str(",\"histogram\":[");
+        seconds(json, time);
+        json.push(',');
+        histogram(json, value);
+        json.push(']');
+    } else {
+        json.push_str(",\"value\":");
+        pair(json, time, column.numbers[0]);
+    }
+}
+
+fn matrix(json: &mut String, grid: Grid, column: &Column) {
+    let numbers = column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number));
+    list(json, "values", numbers, |json, (step, number)| pair(json, grid.time(step), *number));
+    let histograms = column.histograms.iter().enumerate();
+    let histograms = histograms.filter_map(|(step, one)| Some((grid.time(step), one.as_ref()?)));
+    list(json, "histograms", histograms, |json, (time, value)| histogram_pair(json, time, value));
+}
+
+fn raw(json: &mut String, samples: &[(i64, Value)]) {
+    let numbers = samples.iter().filter_map(|(time, value)| Some((*time, value.number()?)));
+    list(json, "values", numbers, |json, (time, number)| pair(json, time, number));
+    let histograms = samples.iter().filter_map(|(time, value)| match value {
+        Value::Histogram(histogram) => Some((*time, histogram)),
+        Value::Number(_) => None,
+    });
+    list(json, "histograms", histograms, |json, (time, value)| histogram_pair(json, time, value));
+}
+
+/// A list under a name; nothing where it would be empty.
+fn list<T>(json: &mut String, name: &str, items: impl Iterator<Item = T>, write: impl Fn(&mut String, T)) {
+    let mut is_first = true;
+    for item in items {
+        if is_first {
+            let _ = write!(json, ",\"{name}\":[");
+        } else {
+            json.push(',');
+        }
+        is_first = false;
+        write(json, item);
+    }
+    if !is_first {
+        json.push(']');
+    }
+}
+
+fn pair(json: &mut String, time: i64, value: f64) {
+    json.push('[');
+    seconds(json, time);
+    json.push(',');
+    number(json, value);
+    json.push(']');
+}
+
+fn histogram_pair(json: &mut String, time: i64, value: &Histogram) {
+    json.push('[');
+    seconds(json, time);
+    json.push(',');
+    histogram(json, value);
+    json.push(']');
+}
+
+/// Milliseconds as seconds; the fraction only where there is one.
+pub fn seconds(json: &mut String, time: i64) {
+    if time < 0 {
+        json.push('-');
+    }
+    let (whole, millis) = (time.unsigned_abs() / 1000, time.unsigned_abs() % 1000);
+    let _ = write!(json, "{whole}");
+    if millis != 0 {
+        let _ = write!(json, ".{millis:03}");
+    }
+}
+
+/// A number in quotes.
+pub fn number(json: &mut String, number: f64) {
+    json.push('"');
+    plain(json, number);
+    json.push('"');
+}
+
+/// As Go writes it: with an exponent where it is very large or small.
+pub fn plain(json: &mut String, number: f64) {
+    let size = number.abs();
+    if number.is_nan() {
+        json.push_str("NaN");
+    } else if number.is_infinite() {
+        json.push_str(if number > 0.0 { "+Inf" } else { "-Inf" });
+    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{number:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+        let _ = write!(json, "{digits}e{sign}{exponent:0>2}");
+    } else {
+        let _ = write!(json, "{number}");
+    }
+}
+
+fn histogram(json: &mut String, histogram: &Histogram) {
+    json.push_str("{\"count\":");
+    number(json, histogram.count);
+    json.push_str(",\"sum\":");
+    number(json, histogram.sum);
+    let all = all_buckets(histogram);
+    let populated = all.iter().filter(|bucket| bucket.count != 0.0);
+    list(json, "buckets", populated, |json, bucket| {
+        let bounds = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+            (false, true) => 0,
+            (true, false) => 1,
+            (false, false) => 2,
+            (true, true) => 3,
+        };
+        let _ = write!(json, "[{bounds}");
+        for value in [bucket.lower, bucket.upper, bucket.count] {
+            json.push(',');
+            number(json, value);
+        }
+        json.push(']');
+    });
+    json.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{promql::column::Cell, series::Buckets};
+
+    #[test]
+    fn numbers_are_written_as_go_writes_them() {
+        let of = |number: f64| {
+            let mut json = String::new();
+            plain(&mut json, number);
+            json
+        };
+        let numbers = [0.0, 1.5, 1e-7, 1.5e21, 1e20, f64::NAN, f64::NEG_INFINITY, 123_456_789.0, -1e-300];
+        let texts = numbers.map(of);
+        let expected =
+            ["0", "1.5", "1e-07", "1.5e+21", "100000000000000000000", "NaN", "-Inf", "123456789", "-1e-300"];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn outcomes_have_prometheus_shapes() {
+        let labels = Labels::new([("__name__", "up"), ("a", "\"")]);
+        let mut column = Column::of_numbers(labels, vec![1.0, f64::NAN]);
+        assert_eq!(
+            outcome(&Outcome::Matrix(Grid::range(1500, 2500, 1000), vec![column.clone()])),
+            r#"{"resultType":"matrix","result":[{"metric":{"__name__":"up","a":"\""},"values":[[1.500,"1"],[2.500,"NaN"]]}]}"#
+        );
+        let value = Histogram {
+            count: 3.0,
+            sum: 2.0,
+            zero_threshold: 0.5,
+            zero_count: 1.0,
+            positive: Buckets { spans: vec![(1, 1)], counts: vec![2.0] },
+            ..Histogram::default()
+        };
+        column.set(0, Cell::histogram(value));
+        assert_eq!(
+            outcome(&Outcome::Vector(1000, vec![column])),
+            r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","a":"\""},"histogram":[1,{"count":"3","sum":"2","buckets":[[3,"-0.5","0.5","1"],[0,"1","2","2"]]}]}]}"#
+        );
+        assert_eq!(outcome(&Outcome::Scalar(1001, 2.0)), r#"{"resultType":"scalar","result":[1.001,"2"]}"#);
+    }
+}

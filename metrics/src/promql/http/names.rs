@@ -1,0 +1,104 @@
+//! `labels`, `label/<name>/values`, `series` and `metadata`: what there is to ask about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{extract::Path, response::Response};
+
+use super::{
+    Asked, json,
+    parameters::Parameters,
+    reply::{Refusal, Reply, answer, list, quoted},
+};
+use crate::series::{Labels, Select};
+
+const TRUNCATED: &str = "results truncated due to limit";
+
+/// The series that any of the selectors means; all of them where there is none.
+async fn chosen(asked: &Asked, parameters: &Parameters) -> Result<Vec<Labels>, Refusal> {
+    let (range, mut selectors) = (parameters.range()?, parameters.selectors()?);
+    if selectors.is_empty() {
+        selectors.push(Vec::new());
+    }
+    let mut found = Vec::new();
+    let several = selectors.len() > 1;
+    for matchers in selectors {
+        found.extend(asked.source.series(&matchers, range.clone()).await?);
+    }
+    if several {
+        found.sort_unstable();
+        found.dedup();
+    }
+    Ok(found)
+}
+
+/// A list, as far as the limit allows.
+fn limited(all: &BTreeSet<&str>, most: usize) -> Reply {
+    let mut reply = Reply::of(list(all.iter().copied().take(most)));
+    if all.len() > most {
+        reply.notes.warnings.insert(TRUNCATED.to_owned());
+    }
+    reply
+}
+
+pub async fn labels(asked: Asked, parameters: Parameters) -> Response {
+    let work = async {
+        let found = chosen(&asked, &parameters).await?;
+        let names = found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
+        Ok(limited(&names, parameters.limit()?))
+    };
+    answer(work.await)
+}
+
+pub async fn values(Path(name): Path<String>, asked: Asked, parameters: Parameters) -> Response {
+    let work = async {
+        if name.is_empty() {
+            return Err(Refusal::bad(format!("invalid label name: {name:?}")));
+        }
+        let found = chosen(&asked, &parameters).await?;
+        let values = found.iter().filter_map(|labels| labels.get(&name)).collect();
+        Ok(limited(&values, parameters.limit()?))
+    };
+    answer(work.await)
+}
+
+pub async fn series(asked: Asked, parameters: Parameters) -> Response {
+    let work = async {
+        if parameters.selectors()?.is_empty() {
+            return Err(Refusal::bad("no match[] parameter provided"));
+        }
+        let found = chosen(&asked, &parameters).await?;
+        let most = parameters.limit()?;
+        let mut data = String::from("[");
+        for (place, labels) in found.iter().take(most).enumerate() {
+            if place > 0 {
+                data.push(',');
+            }
+            json::metric(&mut data, labels);
+        }
+        data.push(']');
+        let mut reply = Reply::of(data);
+        if found.len() > most {
+            reply.notes.warnings.insert(TRUNCATED.to_owned());
+        }
+        Ok(reply)
+    };
+    answer(work.await)
+}
+
+pub async fn metadata(asked: Asked, parameters: Parameters) -> Response {
+    let work = async {
+        let most = parameters.limit()?;
+        let wanted = parameters.get("metric");
+        let all: BTreeMap<_, _> = asked.source.visible_metadata().await?.into_iter().collect();
+        let chosen = all.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()));
+        let entries: Vec<_> = chosen
+            .take(most)
+            .map(|(name, meta)| {
+                let (kind, help, unit) = (quoted(meta.kind.name()), quoted(&meta.help), quoted(&meta.unit));
+                format!("{}:[{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}]", quoted(name))
+            })
+            .collect();
+        Ok(Reply::of(format!("{{{}}}", entries.join(","))))
+    };
+    answer(work.await)
+}

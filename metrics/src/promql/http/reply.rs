@@ -1,0 +1,119 @@
+//! What every answer is wrapped in: success with data and notes, or an error by its kind.
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::super::{Notes, QueryError};
+
+/// Why there is no answer, with Prometheus' word for the kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub kind: &'static str,
+    pub sentence: String,
+}
+
+impl Refusal {
+    pub fn bad(sentence: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", sentence: sentence.into() }
+    }
+
+    /// A parameter is wrong.
+    pub fn parameter(name: &str, sentence: impl std::fmt::Display) -> Self {
+        Self::bad(format!("invalid parameter {name:?}: {sentence}"))
+    }
+
+    pub fn unknown_user() -> Self {
+        let sentence = "sign in first".to_owned();
+        Self { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", sentence }
+    }
+
+    pub fn response(self) -> Response {
+        let mut body = String::from(r#"{"status":"error","errorType":"#);
+        body.push_str(&quoted(self.kind));
+        body.push_str(r#","error":"#);
+        body.push_str(&quoted(&self.sentence));
+        body.push('}');
+        (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        let sentence = error.to_string();
+        let (status, kind) = match error {
+            QueryError::Invalid(_) => (StatusCode::BAD_REQUEST, "bad_data"),
+            QueryError::Execution(_) => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+            QueryError::TooSlow(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            QueryError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self { status, kind, sentence }
+    }
+}
+
+impl From<crate::series::SelectError> for Refusal {
+    fn from(error: crate::series::SelectError) -> Self {
+        QueryError::from(error).into()
+    }
+}
+
+/// Data, as JSON, with what its reader should know.
+pub struct Reply {
+    pub data: String,
+    pub notes: Notes,
+}
+
+impl Reply {
+    pub fn of(data: impl Into<String>) -> Self {
+        Self { data: data.into(), notes: Notes::default() }
+    }
+
+    pub fn response(self) -> Response {
+        let mut body = self.data;
+        body.insert_str(0, r#"{"status":"success","data":"#);
+        for (name, sentences) in [("warnings", &self.notes.warnings), ("infos", &self.notes.infos)] {
+            if !sentences.is_empty() {
+                let list: Vec<_> = sentences.iter().map(|sentence| quoted(sentence)).collect();
+                body.push_str(&format!(",\"{name}\":[{}]", list.join(",")));
+            }
+        }
+        body.push('}');
+        ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
+    }
+}
+
+/// What a handler gives, as a response.
+pub fn answer(result: Result<Reply, Refusal>) -> Response {
+    result.map_or_else(Refusal::response, Reply::response)
+}
+
+/// A text in JSON.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A list of texts in JSON.
+pub fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let texts: Vec<_> = texts.into_iter().map(quoted).collect();
+    format!("[{}]", texts.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_error_has_its_status() {
+        let of = |error: QueryError| {
+            let refusal = Refusal::from(error);
+            (refusal.status.as_u16(), refusal.kind)
+        };
+        assert_eq!(of(QueryError::Invalid(String::new())), (400, "bad_data"));
+        assert_eq!(of(QueryError::same_labels()), (422, "execution"));
+        assert_eq!(of(QueryError::TooSlow(1)), (503, "timeout"));
+        assert_eq!(of(QueryError::Unreadable(String::new())), (500, "internal"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The store as one user sees it: series of the namespaces where they may list Pods;
+//! others only for those who may list Pods everywhere.
+//!
+//! Which namespaces that are becomes a condition of each question, so that what others
+//! have neither counts towards a limit nor is read.
+
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+
+use super::super::{nearest::nearest, parse, walk::selectors};
+use crate::{
+    scope::Scope,
+    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Select, SelectError, SeriesData},
+};
+
+/// By this label a series is somebody's.
+const NAMESPACE: &str = "namespace";
+
+pub struct Scoped {
+    source: Arc<dyn Select>,
+    scope: Scope,
+}
+
+impl Scoped {
+    pub fn new(source: Arc<dyn Select>, scope: Scope) -> Self {
+        Self { source, scope }
+    }
+
+    /// The matchers with the namespaces that the user sees; `None` where there are none.
+    async fn narrowed(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+    ) -> Result<Option<Vec<Matcher>>, SelectError> {
+        if self.scope.sees_all() {
+            return Ok(Some(matchers.to_vec()));
+        }
+        let found = self.source.series(matchers, range).await?;
+        let all: BTreeSet<_> = found.iter().filter_map(|labels| labels.get(NAMESPACE)).collect();
+        let seen: Vec<_> = all.into_iter().filter(|name| self.scope.sees_namespace(name)).collect();
+        if seen.is_empty() {
+            return Ok(None);
+        }
+        let pattern = seen.iter().map(|name| regex::escape(name)).collect::<Vec<_>>().join("|");
+        let one_of = Matcher::new(NAMESPACE, MatchOp::Matches, &pattern).map_err(SelectError::Unreadable)?;
+        Ok(Some(matchers.iter().cloned().chain([one_of]).collect()))
+    }
+
+    /// Metadata of the metrics that the user sees.
+    pub async fn visible_metadata(&self) -> Result<Vec<(String, Meta)>, SelectError> {
+        let mut all = self.source.metadata();
+        if self.scope.sees_all() {
+            return Ok(all);
+        }
+        let series = self.series(&[], i64::MIN / 2..i64::MAX / 2).await?;
+        let names: BTreeSet<_> = series.iter().map(Labels::name).collect();
+        all.retain(|(name, _)| {
+            names.range(name.as_str()..).next().is_some_and(|found| is_of_family(found, name))
+        });
+        Ok(all)
+    }
+
+    /// For metrics of a query that nobody knows: which name may have been meant. Names are
+    /// told to those only who see all of them.
+    pub fn suggestions(&self, query: &str) -> Vec<String> {
+        let Ok(expr) = parse(query) else { return Vec::new() };
+        if !self.scope.sees_all() {
+            return Vec::new();
+        }
+        let all = self.source.metadata();
+        let known: BTreeSet<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+        let unknown = selectors(&expr).into_iter().filter_map(|selector| selector.name.as_deref());
+        let unknown = unknown.filter(|name| !known.iter().any(|family| is_of_family(name, family)));
+        unknown
+            .filter_map(|name| {
+                let meant = nearest(name, known.iter().copied())?;
+                Some(format!("no metric is named {name:?}; did you mean {meant:?}?"))
+            })
+            .collect()
+    }
+}
+
+/// Whether a series' name is a family's, or that with a suffix of histograms and counters.
+fn is_of_family(name: &str, family: &str) -> bool {
+    name.strip_prefix(family)
+        .is_some_and(|rest| ["", "_total", "_bucket", "_sum", "_count", "_created", "_info"].contains(&rest))
+}
+
+#[async_trait::async_trait]
+impl Select for Scoped {
+    async fn select(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        most: usize,
+    ) -> Result<Vec<SeriesData>, SelectError> {
+        match self.narrowed(matchers, range.clone()).await? {
+            Some(matchers) => self.source.select(&matchers, range, most).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError> {
+        let mut found = self.source.series(matchers, range).await?;
+        if !self.scope.sees_all() {
+            found.retain(|labels| self.scope.sees_series(labels));
+        }
+        Ok(found)
+    }
+
+    /// All of it: whose a metric is, its metadata doesn't tell. See [`Scoped::visible_metadata`].
+    fn metadata(&self) -> Vec<(String, Meta)> {
+        if self.scope.sees_all() { self.source.metadata() } else { Vec::new() }
+    }
+
+    fn exemplars(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<(Labels, Vec<Exemplar>)> {
+        let mut found = self.source.exemplars(matchers, range);
+        found.retain(|(labels, _)| self.scope.sees_series(labels));
+        found
+    }
+}

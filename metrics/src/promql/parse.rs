@@ -1,0 +1,82 @@
+//! From a query's text to its tree; errors say where, and what may have been meant.
+
+use std::sync::Once;
+
+use promql_parser::parser::{self, Expr, Function, value::ValueType};
+
+use super::{aggregate, error::QueryError, functions, nearest::nearest, place};
+
+/// # Errors
+/// The query is wrong: line, column, and a sentence.
+pub fn parse(query: &str) -> Result<Expr, QueryError> {
+    if query.trim().is_empty() {
+        return Err(QueryError::Invalid("1:1: parse error: no expression found in input".into()));
+    }
+    parse_text(query).map_err(|sentence| {
+        let (at, sentence) = explain(query, &sentence);
+        let (line, column) = place::line_and_column(query, at);
+        QueryError::Invalid(format!("{line}:{column}: parse error: {sentence}"))
+    })
+}
+
+/// What the parser says.
+pub fn parse_text(query: &str) -> Result<Expr, String> {
+    static OLD_NAMES: Once = Once::new();
+    OLD_NAMES.call_once(|| {
+        let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
+        let old = Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        // It fails only where the name is known by itself, and then nothing is missing.
+        let _ = parser::register_extra_functions(vec![old]);
+    });
+    parser::parse(query)
+}
+
+/// Where it is wrong, and why.
+fn explain(query: &str, sentence: &str) -> (usize, String) {
+    if let Some((at, name)) = place::unknown_function(query, is_function) {
+        let known = functions::names().chain(aggregate::NAMES);
+        let meant = nearest(name, known).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        return (at, format!("unknown function with name {name:?}{meant}"));
+    }
+    if !place::is_of_syntax(sentence) {
+        return (place::of_sentence(query, sentence), sentence.to_owned());
+    }
+    place::of_syntax(query, parse_text)
+}
+
+fn is_function(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    functions::names().any(|known| known == name)
+        || aggregate::NAMES.contains(&lower.as_str())
+        || place::KEYWORDS.contains(&lower.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_where_and_what_may_be_meant() {
+        let check = |query: &str, start: &str, has: &str| {
+            let error = parse(query).expect_err(query).to_string();
+            assert!(error.starts_with(start) && error.contains(has), "{query}: {error}");
+        };
+        check("sum(rtae(up[5m]))", "1:5: parse error:", "did you mean rate?");
+        check("summ(up)", "1:1: parse error:", "did you mean sum?");
+        check("up\n  + frob(up)", "2:5: parse error:", "\"frob\"");
+        check("sum(up", "1:7: parse error:", "unclosed left parenthesis");
+        check("up)", "1:3: parse error:", "unexpected \")\"");
+        check("up{job=\"a}", "1:8: parse error:", "unterminated quoted string");
+        check("up{job=a}", "1:8: parse error:", "unexpected \"a\"");
+        check("up + * 2", "1:6: parse error:", "unexpected \"*\"");
+        check("rate(up)", "1:1: parse error:", "expected type");
+        check("", "1:1: parse error:", "no expression");
+        check("up[5m", "1:6: parse error:", "unclosed left bracket");
+        check("1 > 2", "1:1: parse error:", "BOOL");
+    }
+
+    #[test]
+    fn old_names_are_known() {
+        assert!(parse("holt_winters(up[5m], 0.5, 0.5)").is_ok());
+    }
+}

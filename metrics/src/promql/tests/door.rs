@@ -1,0 +1,180 @@
+//! The HTTP API: its shapes, its errors, and what which user sees.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router, body::Body, http::Request};
+use serde_json::{Value as Json, json};
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tower::ServiceExt;
+
+use super::*;
+use crate::{
+    promql::routes,
+    series::{Exemplar, Meta, MetricKind},
+};
+
+/// `admin` may list Pods everywhere, `anna` in the namespace shop, `otto` nowhere.
+struct Rules;
+
+impl Authorizer for Rules {
+    fn authorize(&self, user: &UserInfo, asked: &Attributes) -> Result<(), String> {
+        let Attributes::Resource { namespace, .. } = asked else { return Err("no".into()) };
+        let may = user.name == "admin" || (user.name == "anna" && namespace == "shop");
+        if may { Ok(()) } else { Err("no".into()) }
+    }
+}
+
+fn filled() -> Store {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let store = Store::in_memory(series::Limits::default());
+    for text in [
+        r#"requests_total{namespace="shop", pod="a"}"#,
+        r#"requests_total{namespace="bank", pod="b"}"#,
+        r#"node_load{node="one"}"#,
+        r#"secret_total{namespace="bank"}"#,
+    ] {
+        let series = store.resolve(&labels(text)).expect("taken");
+        for (place, time) in (now - 60_000..now).step_by(10_000).enumerate() {
+            store.append(&[Sample { series, time, value: Value::Number(place as f64) }]);
+        }
+        let labels = Labels::new([("trace_id", "t")]);
+        store.add_exemplar(series, Exemplar { time: now - 1500, value: 0.5, labels });
+    }
+    store.describe(
+        "requests_total",
+        Meta { kind: MetricKind::Counter, help: "Requests.".into(), unit: String::new() },
+    );
+    store.describe(
+        "secret_total",
+        Meta { kind: MetricKind::Counter, help: "Hush.".into(), unit: String::new() },
+    );
+    store
+}
+
+fn door(user: Option<&str>) -> Router {
+    let router = routes(Arc::new(filled()), Arc::new(Rules));
+    match user {
+        Some(name) => router.layer(Extension(UserInfo::named(name, &[]))),
+        None => router,
+    }
+}
+
+async fn send(user: Option<&str>, request: Request<Body>) -> (u16, String) {
+    let response = door(user).oneshot(request).await.expect("answered");
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+async fn get(user: &str, path: &str) -> (u16, Json) {
+    let request = Request::get(format!("/prometheus{path}")).body(Body::empty()).expect("a request");
+    let (status, body) = send(Some(user), request).await;
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
+}
+
+#[tokio::test]
+async fn queries_are_answered_by_get_and_by_form() {
+    let (status, answer) = get("admin", "/api/v1/query?query=sum(requests_total)").await;
+    assert_eq!(
+        (status, &answer["status"], &answer["data"]["resultType"]),
+        (200, &json!("success"), &json!("vector"))
+    );
+    assert_eq!(answer["data"]["result"][0]["value"][1], "10");
+    let now = jiff::Timestamp::now().as_second();
+    let form = format!("query=node_load&start={}&end={now}&step=15s", now - 30);
+    let request = Request::post("/prometheus/api/v1/query_range")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(form))
+        .expect("a request");
+    let (status, body) = send(Some("admin"), request).await;
+    let answer: Json = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &answer["data"]["resultType"]), (200, &json!("matrix")));
+    assert_eq!(answer["data"]["result"][0]["metric"], json!({"__name__": "node_load", "node": "one"}));
+    assert_eq!(answer["data"]["result"][0]["values"].as_array().map(Vec::len), Some(3));
+    let (_, formatted) = get("admin", "/api/v1/format_query?query=sum%20by(a)(up)").await;
+    assert_eq!(formatted["data"], "sum by (a) (up)");
+    let (_, noted) = get("admin", "/api/v1/query?query=rate(node_load[1m])").await;
+    assert!(
+        noted["infos"][0].as_str().is_some_and(|info| info.contains("might not be a counter")),
+        "{noted}"
+    );
+}
+
+#[tokio::test]
+async fn errors_have_their_kinds_and_say_where() {
+    let check = async |path: &str, code: u16, kind: &str, has: &str| {
+        let (status, answer) = get("admin", path).await;
+        let sentence = answer["error"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((status, &answer["errorType"]), (code, &json!(kind)), "{path}: {answer}");
+        assert!(sentence.contains(has), "{path}: {sentence}");
+    };
+    check("/api/v1/query?query=rtae(up[5m])", 400, "bad_data", "1:1: parse error: unknown function").await;
+    check("/api/v1/query", 400, "bad_data", "\"query\"").await;
+    check("/api/v1/query?query=up&time=never", 400, "bad_data", "never").await;
+    check("/api/v1/query_range?query=up&start=2&end=1&step=1", 400, "bad_data", "before start").await;
+    check("/api/v1/query_range?query=up&start=1&end=2&step=0", 400, "bad_data", "zero or negative").await;
+    check("/api/v1/query_range?query=up&start=1&end=99999&step=1", 400, "bad_data", "11000").await;
+    check("/api/v1/series", 400, "bad_data", "match[]").await;
+    check(
+        "/api/v1/query?query=label_replace(requests_total,%22pod%22,%22%22,%22%22,%22%22)-on()requests_total",
+        422,
+        "execution",
+        "many-to-many",
+    )
+    .await;
+    let (_, answer) = get("admin", "/api/v1/query?query=request_total").await;
+    assert!(answer["infos"][0].as_str().is_some_and(|info| info.contains("\"requests_total\"")), "{answer}");
+    let request = Request::get("/prometheus/api/v1/labels").body(Body::empty()).expect("a request");
+    assert_eq!(send(None, request).await.0, 401);
+}
+
+#[tokio::test]
+async fn abuse_35_a_user_sees_series_of_their_namespaces_only() {
+    for (user, pods, names, loads) in [
+        ("admin", json!(["a", "b"]), json!(["node_load", "requests_total", "secret_total"]), 1),
+        ("anna", json!(["a"]), json!(["requests_total"]), 0),
+        ("otto", json!([]), json!([]), 0),
+    ] {
+        assert_eq!(get(user, "/api/v1/label/pod/values").await.1["data"], pods, "{user}");
+        assert_eq!(get(user, "/api/v1/label/__name__/values").await.1["data"], names, "{user}");
+        let count = pods.as_array().map_or(0, Vec::len);
+        let results =
+            async |path: &str| get(user, path).await.1["data"]["result"].as_array().map_or(0, Vec::len);
+        assert_eq!(results("/api/v1/query?query=requests_total").await, count, "{user}");
+        assert_eq!(results("/api/v1/query?query=node_load").await, loads, "{user}");
+        assert_eq!(
+            results("/api/v1/query?query=count({__name__!=%22%22})%3E0").await,
+            usize::from(count > 0),
+            "{user}"
+        );
+        let series = get(user, "/api/v1/series?match[]=requests_total&match[]={pod=%22a%22}").await.1;
+        assert_eq!(series["data"].as_array().map(Vec::len), Some(count), "{user}");
+        let exemplars = get(user, "/api/v1/query_exemplars?query=rate(requests_total[5m])").await.1;
+        assert_eq!(exemplars["data"].as_array().map(Vec::len), Some(count), "{user}: {exemplars}");
+        let metadata = get(user, "/api/v1/metadata").await.1;
+        assert_eq!(metadata["data"].get("secret_total").is_some(), user == "admin", "{user}: {metadata}");
+        assert_eq!(metadata["data"].get("requests_total").is_some(), count > 0, "{user}: {metadata}");
+        let request = Request::get("/prometheus/federate?match[]={__name__=~%22.%2B%22}").body(Body::empty());
+        let (_, text) = send(Some(user), request.expect("a request")).await;
+        assert_eq!(text.contains("secret_total"), user == "admin", "{user}: {text}");
+        assert_eq!(text.contains("pod=\"a\""), count > 0, "{user}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn labels_and_the_rest_are_told() {
+    let (_, labels) = get("admin", "/api/v1/labels").await;
+    assert_eq!(labels["data"], json!(["__name__", "namespace", "node", "pod"]));
+    let (_, some) = get("admin", "/api/v1/labels?match[]=node_load&limit=1").await;
+    assert_eq!((&some["data"], some["warnings"].as_array().map(Vec::len)), (&json!(["__name__"]), Some(1)));
+    let (_, metadata) = get("admin", "/api/v1/metadata?metric=requests_total").await;
+    let expected = json!({"requests_total": [{"type": "counter", "help": "Requests.", "unit": ""}]});
+    assert_eq!(metadata["data"], expected);
+    let (_, exemplars) = get("admin", "/api/v1/query_exemplars?query=node_load").await;
+    assert_eq!(exemplars["data"][0]["exemplars"][0]["value"], "0.5", "{exemplars}");
+    assert_eq!(get("admin", "/api/v1/rules").await.1["data"], json!({"groups": []}));
+    assert_eq!(get("admin", "/api/v1/alerts").await.1["data"], json!({"alerts": []}));
+    assert!(get("admin", "/api/v1/status/buildinfo").await.1["data"]["version"].is_string());
+    let request = Request::get("/prometheus/-/healthy").body(Body::empty()).expect("a request");
+    assert_eq!(send(Some("admin"), request).await, (200, "healthy\n".to_owned()));
+}

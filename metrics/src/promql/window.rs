@@ -1,0 +1,315 @@
+//! Ranges of samples: a window that slides over each series, a step at a time.
+//!
+//! A series is fetched once for all windows. Its numbers and histograms stand apart, as
+//! most functions want one kind. A window includes its end, not its start.
+
+use std::sync::{Arc, OnceLock};
+
+use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
+
+use super::{
+    column::{Cell, Column, is_absent},
+    error::QueryError,
+    evaluate::Evaluator,
+    grid::Grid,
+    selector::{Shift, matchers},
+};
+use crate::series::{Histogram, Labels, SeriesData, Value};
+
+/// Samples of one series, stale markers left out.
+#[derive(Debug, Default)]
+pub struct Track {
+    pub labels: Labels,
+    times: Vec<i64>,
+    numbers: Vec<f64>,
+    histograms: Vec<(i64, Arc<Histogram>)>,
+    /// Places of the numbers that are smaller than the one before.
+    resets: OnceLock<Vec<usize>>,
+}
+
+impl Track {
+    fn of_series(series: SeriesData) -> Self {
+        let mut track = Self {
+            labels: series.labels,
+            times: Vec::with_capacity(series.samples.len()),
+            numbers: Vec::with_capacity(series.samples.len()),
+            ..Self::default()
+        };
+        for (time, value) in series.samples {
+            if !value.is_stale() {
+                track.push(time, value);
+            }
+        }
+        track
+    }
+
+    fn of_column(column: &Column, grid: Grid) -> Self {
+        let mut track = Self { labels: column.labels.clone(), ..Self::default() };
+        for step in 0..grid.steps {
+            match column.histogram(step) {
+                Some(histogram) => track.push(grid.time(step), Value::Histogram(histogram.clone())),
+                None if is_absent(column.numbers[step]) => {}
+                None => track.push(grid.time(step), Value::Number(column.numbers[step])),
+            }
+        }
+        track
+    }
+
+    fn push(&mut self, time: i64, value: Value) {
+        match value {
+            Value::Number(number) => {
+                self.times.push(time);
+                self.numbers.push(number);
+            }
+            Value::Histogram(histogram) => self.histograms.push((time, histogram)),
+        }
+    }
+
+    fn resets(&self) -> &[usize] {
+        self.resets.get_or_init(|| {
+            let pairs = self.numbers.windows(2).enumerate();
+            pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(place, _)| place + 1).collect()
+        })
+    }
+}
+
+/// What a function over a range sees at one step.
+pub struct Window<'a> {
+    track: &'a Track,
+    first: usize,
+    /// Not before `start`, which is not part of it; up to `end`. Milliseconds.
+    pub start: i64,
+    pub end: i64,
+    /// The time of the step itself.
+    pub now: i64,
+    pub times: &'a [i64],
+    pub numbers: &'a [f64],
+    pub histograms: &'a [(i64, Arc<Histogram>)],
+}
+
+impl Window<'_> {
+    pub fn metric(&self) -> &str {
+        self.track.labels.name()
+    }
+
+    pub fn is_mixed(&self) -> bool {
+        !self.numbers.is_empty() && !self.histograms.is_empty()
+    }
+
+    /// What a counter lost by beginning anew within the window.
+    pub fn lost(&self) -> f64 {
+        let resets = self.track.resets();
+        let from = resets.partition_point(|place| *place <= self.first);
+        let last = self.first + self.numbers.len();
+        resets[from..]
+            .iter()
+            .take_while(|place| **place < last)
+            .map(|place| self.track.numbers[place - 1])
+            .sum()
+    }
+
+    /// All samples of the window in order of time.
+    pub fn samples(&self) -> Vec<(i64, Cell)> {
+        let numbers =
+            self.times.iter().zip(self.numbers).map(|(time, number)| (*time, Cell::Number(*number)));
+        let histograms = self.histograms.iter().map(|(time, one)| (*time, Cell::Histogram(one.clone())));
+        let mut samples: Vec<_> = numbers.chain(histograms).collect();
+        samples.sort_by_key(|sample| sample.0);
+        samples
+    }
+}
+
+/// Series and the windows over them.
+pub struct Ranges {
+    pub tracks: Vec<Track>,
+    pub windows: Windows,
+    /// Samples of all tracks.
+    pub samples: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Windows {
+    pub grid: Grid,
+    shift: Shift,
+    /// Milliseconds.
+    range: i64,
+}
+
+impl Windows {
+    /// Whether each step has the same window.
+    pub fn are_fixed(&self) -> bool {
+        self.shift.at.is_some()
+    }
+
+    /// The samples of the only window of an instant query.
+    pub fn of_instant(&self, track: &Track) -> Vec<(i64, Value)> {
+        let mut samples = Vec::new();
+        self.slide(track, |_, window| {
+            samples = window.samples();
+            Cell::Nothing
+        });
+        let value = |(time, cell): (i64, Cell)| match cell {
+            Cell::Nothing => None,
+            Cell::Number(number) => Some((time, Value::Number(number))),
+            Cell::Histogram(histogram) => Some((time, Value::Histogram(histogram))),
+        };
+        samples.into_iter().filter_map(value).collect()
+    }
+
+    /// Calls `each` for every step with samples in its window.
+    pub fn slide(&self, track: &Track, mut each: impl FnMut(usize, &Window<'_>) -> Cell) -> Column {
+        let mut column = Column::new(track.labels.clone(), self.grid.steps);
+        let mut numbers = Edges::default();
+        let mut histograms = Edges::default();
+        for step in 0..self.grid.steps {
+            let now = self.grid.time(step);
+            let end = self.shift.of(now);
+            let start = end.saturating_sub(self.range);
+            numbers.move_to(&track.times, |time| *time, start, end);
+            histograms.move_to(&track.histograms, |sample| sample.0, start, end);
+            if numbers.is_empty() && histograms.is_empty() {
+                continue;
+            }
+            let cell = each(
+                step,
+                &Window {
+                    track,
+                    first: numbers.first,
+                    start,
+                    end,
+                    now,
+                    times: &track.times[numbers.first..numbers.after],
+                    numbers: &track.numbers[numbers.first..numbers.after],
+                    histograms: &track.histograms[histograms.first..histograms.after],
+                },
+            );
+            column.set(step, cell);
+        }
+        column
+    }
+}
+
+/// The places of a window's first sample and of the one after its last; both only move on.
+#[derive(Default)]
+struct Edges {
+    first: usize,
+    after: usize,
+}
+
+impl Edges {
+    fn move_to<T>(&mut self, samples: &[T], time: impl Fn(&T) -> i64, start: i64, end: i64) {
+        while samples.get(self.after).is_some_and(|sample| time(sample) <= end) {
+            self.after += 1;
+        }
+        while self.first < self.after && time(&samples[self.first]) <= start {
+            self.first += 1;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first == self.after
+    }
+}
+
+/// The series that a range argument means, and its windows.
+pub async fn ranges(evaluator: &Evaluator<'_>, expr: &Expr, grid: Grid) -> Result<Ranges, QueryError> {
+    match expr {
+        Expr::Paren(inner) => Box::pin(ranges(evaluator, &inner.expr, grid)).await,
+        Expr::MatrixSelector(selector) => of_selector(evaluator, selector, grid).await,
+        Expr::Subquery(subquery) => of_subquery(evaluator, subquery, grid).await,
+        _ => Err(QueryError::Invalid("a range of samples is wanted here, such as metric[5m]".into())),
+    }
+}
+
+/// Whether an argument is a range of samples.
+pub fn is_range(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(inner) => is_range(&inner.expr),
+        Expr::MatrixSelector(_) | Expr::Subquery(_) => true,
+        _ => false,
+    }
+}
+
+async fn of_selector(
+    evaluator: &Evaluator<'_>,
+    selector: &MatrixSelector,
+    grid: Grid,
+) -> Result<Ranges, QueryError> {
+    let shift = Shift::new(selector.vs.at.as_ref(), selector.vs.offset.as_ref(), evaluator.whole);
+    let windows = Windows { grid, shift, range: millis(selector.range) };
+    if grid.steps == 0 {
+        return Ok(Ranges { tracks: Vec::new(), windows, samples: 0 });
+    }
+    let first = shift.of(grid.start).saturating_sub(windows.range).saturating_add(1);
+    let last = shift.of(grid.end()).saturating_add(1);
+    let found = evaluator.source.select(&matchers(&selector.vs)?, first..last, evaluator.room()).await?;
+    let samples = found.iter().map(|series| series.samples.len()).sum();
+    evaluator.hold(samples)?;
+    let mut tracks = Vec::with_capacity(found.len());
+    for series in found {
+        tracks.push(Track::of_series(series));
+        evaluator.breathe().await;
+    }
+    Ok(Ranges { tracks, windows, samples })
+}
+
+async fn of_subquery(
+    evaluator: &Evaluator<'_>,
+    subquery: &SubqueryExpr,
+    grid: Grid,
+) -> Result<Ranges, QueryError> {
+    let shift = Shift::new(subquery.at.as_ref(), subquery.offset.as_ref(), evaluator.whole);
+    let windows = Windows { grid, shift, range: millis(subquery.range) };
+    let step = subquery.step.map_or(evaluator.subquery_step, millis).max(1);
+    // Its steps are multiples of its step, after the first window's start.
+    let after = shift.of(grid.start).saturating_sub(windows.range);
+    let start = (after.div_euclid(step) + 1) * step;
+    let inner = Grid::range(start, shift.of(grid.end()), step);
+    let columns = evaluator.vector(&subquery.expr, inner).await?;
+    let mut tracks = Vec::with_capacity(columns.len());
+    for column in columns {
+        tracks.push(Track::of_column(&column, inner));
+        evaluator.release(inner.steps.min(evaluator.held.load(std::sync::atomic::Ordering::Relaxed)));
+        evaluator.breathe().await;
+    }
+    let samples = tracks.iter().map(|track| track.times.len() + track.histograms.len()).sum();
+    evaluator.hold(samples)?;
+    Ok(Ranges { tracks, windows, samples })
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_its_end_and_not_its_start() {
+        let samples = (0..10).map(|second| (second * 10, Value::Number(second as f64))).collect();
+        let track = Track::of_series(SeriesData { labels: Labels::default(), samples });
+        let windows =
+            Windows { grid: Grid::range(0, 120, 30), shift: Shift { at: None, offset: 0 }, range: 30 };
+        let mut seen = Vec::new();
+        windows.slide(&track, |_, window| {
+            seen.push(window.times.to_vec());
+            Cell::Nothing
+        });
+        assert_eq!(seen, [vec![0], vec![10, 20, 30], vec![40, 50, 60], vec![70, 80, 90]]);
+    }
+
+    #[test]
+    fn what_a_counter_lost_is_counted_within_the_window() {
+        let numbers = [5.0, 9.0, 2.0, 4.0, 1.0, 3.0];
+        let samples = (0i64..).zip(numbers.map(Value::Number)).collect();
+        let track = Track::of_series(SeriesData { labels: Labels::default(), samples });
+        let windows = Windows { grid: Grid::range(2, 5, 1), shift: Shift { at: None, offset: 0 }, range: 3 };
+        let mut lost = Vec::new();
+        windows.slide(&track, |_, window| {
+            lost.push(window.lost());
+            Cell::Nothing
+        });
+        assert_eq!(lost, [9.0, 9.0, 4.0, 4.0]);
+    }
+}
