@@ -34,6 +34,7 @@ mod tables;
 mod volumes;
 
 pub use decisions::Decisions;
+pub use doors::forward;
 pub use figures::Figure;
 pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};

@@ -39,6 +39,8 @@ pub struct DoorConfig {
     /// The HTTP and gRPC doors take no plain text.
     pub tls_only: bool,
     pub syslog: SyslogConfig,
+    /// Doors of other parts on the same HTTP and gRPC ports; their paths are none of ours.
+    pub beside: Router,
 }
 
 /// Doors that are open.
@@ -69,7 +71,7 @@ pub async fn open(
         let error = |source| CollectorError::Listen { address: *address, source };
         let listener = TcpListener::bind(address).await.map_err(error)?;
         open.http.push(listener.local_addr().map_err(error)?);
-        let (router, speech) = (router(doors.clone()), speech.clone());
+        let (router, speech) = (router(doors.clone()).merge(config.beside.clone()), speech.clone());
         tasks.spawn("log doors", OnError::Stop, async move {
             axum::serve(Places::new(listener, CONNECTIONS, speech), router).await
         });

@@ -8,12 +8,14 @@
 //! |---|---|---|
 //! | Prometheus' remote write, 1.0 and 2.0 | `POST /prometheus/api/v1/write` | `write` |
 //! | OTLP metrics, protobuf and JSON | `POST /otlp/v1/metrics` | `otlp` |
+//! | both, and OTLP by gRPC | the ports of a node's collector | `forward` |
 //!
 //! All of them are paths of the API server, which knows who sends; what a sender may
 //! write to is an RBAC rule on the door's name in a namespace, as with logs. What it must
 //! not do: let anybody's series bear another namespace than the one asked for.
 
 mod body;
+mod forward;
 mod gate;
 mod intake;
 mod otlp;
@@ -30,6 +32,7 @@ use http::StatusCode;
 use tiphys_api::auth::SharedAuthorizer;
 use tokio::sync::Semaphore;
 
+pub use forward::forward;
 pub use refusal::Refusal;
 
 use crate::{scrape::counts::Counts, series::Store};

@@ -32,7 +32,11 @@ impl Refusal {
         match self.status {
             StatusCode::UNAUTHORIZED => 16,
             StatusCode::FORBIDDEN => 7,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => 14,
+            StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::GATEWAY_TIMEOUT => 14,
             StatusCode::PAYLOAD_TOO_LARGE => 8,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => 12,
             _ => 3,

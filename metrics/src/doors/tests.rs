@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, Router, body::Body, routing::get};
+use axum::{Extension, Router, body::Body, response::IntoResponse, routing::get};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use opentelemetry_proto::tonic::{
@@ -370,6 +370,72 @@ async fn otlp_comes_as_json_too() {
     let answer = bench.send(OTLP_PATH, "application/json", "", wrong.to_string().into_bytes()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.text().contains("metric \\\"load\\\": \\\"x\\\" is no whole number"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_nodes_ports_pass_on_what_is_sent_and_what_is_answered() {
+    let (bench, now) = (bench(), now());
+    let routes = bench.routes.clone();
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let routes = routes.clone();
+        async move {
+            let token = request.headers().get(header::AUTHORIZATION).cloned();
+            match token.is_some_and(|token| token == "Bearer t0ken") {
+                true => routes.oneshot(request.map(Body::new)).await,
+                false => Ok(StatusCode::UNAUTHORIZED.into_response()),
+            }
+        }
+    });
+    let node = super::forward(kube::Client::new(service, "default"));
+    let call = async |authorization: &str, body: Vec<u8>| {
+        let request = Request::post("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header("grpc-encoding", "gzip")
+            .header(header::AUTHORIZATION, authorization)
+            .body(Body::from(body))
+            .expect("a request");
+        let (head, body) = node.clone().oneshot(request).await.expect("an answer").into_parts();
+        let body = body.collect().await.expect("a body");
+        let status = body.trailers().and_then(|trailers| trailers.get("grpc-status"));
+        let status = status.or_else(|| head.headers.get("grpc-status")).cloned().expect("a status");
+        let said = head.headers.get("grpc-message").cloned();
+        let said = said.map(|said| said.to_str().expect("a text").to_owned()).unwrap_or_default();
+        (status.to_str().expect("a number").to_owned(), said, body.to_bytes())
+    };
+    let frame = |packed: bool, message: &[u8]| {
+        let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+        [&[u8::from(packed)][..], &length, message].concat()
+    };
+    let message = export(vec![metric("load", "", sum(1.0, now, 2))]).encode_to_vec();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, &message).expect("packed");
+    let gzip = encoder.finish().expect("packed");
+    let basic =
+        format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "any:t0ken"));
+    for (authorization, body) in
+        [("Bearer t0ken", frame(false, &message)), (basic.as_str(), frame(true, &gzip))]
+    {
+        let (status, said, body) = call(authorization, body).await;
+        assert_eq!((status.as_str(), body.as_ref()), ("0", &[0, 0, 0, 0, 0][..]), "{said}");
+    }
+    assert!(bench.series().await[0].starts_with("load_total{"));
+    let none = export(vec![metric("load", "", sum(1.0, now, 0))]).encode_to_vec();
+    let (status, said, _) = call("Bearer t0ken", frame(false, &none)).await;
+    assert!(status == "3" && said.contains("neither delta nor cumulative"), "{status} {said}");
+    assert_eq!(call("Bearer wrong", frame(false, &message)).await.0, "16");
+    assert_eq!(call("Digest x", frame(false, &message)).await.0, "16");
+    assert_eq!(call("Bearer t0ken", vec![0, 0]).await.0, "3");
+    let request = Request::post("/api/v1/write")
+        .header(header::CONTENT_TYPE, ONE)
+        .header(header::CONTENT_ENCODING, "snappy")
+        .header(header::AUTHORIZATION, "Bearer t0ken")
+        .body(Body::from(snappy(&WriteOne {
+            series: vec![one(&[("__name__", "a")], &[(now, 1.0)])],
+            metadata: vec![],
+        })))
+        .expect("a request");
+    let answer = node.clone().oneshot(request).await.expect("an answer");
+    assert_eq!(answer.headers()["x-prometheus-remote-write-samples-written"], "1");
 }
 
 /// Ends the program with the test.

@@ -55,18 +55,18 @@ fn secret(name: &str, key: &str) -> Kept {
     Kept { namespace: "shop".into(), is_secret: true, name: name.into(), key: key.into() }
 }
 
-struct Bench {
-    store: Arc<Store>,
+pub struct Bench {
+    pub store: Arc<Store>,
     counts: Counts,
-    pool: Pool,
-    tasks: Tasks,
+    pub pool: Pool,
+    pub tasks: Tasks,
 }
 
 fn only_127_0_0_1(ip: IpAddr) -> bool {
     ip == IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
-fn bench(client: kube::Client) -> Bench {
+pub fn bench(client: kube::Client) -> Bench {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let kubelets = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -80,7 +80,7 @@ fn bench(client: kube::Client) -> Bench {
     Bench { store, counts, pool, tasks }
 }
 
-async fn serve(router: Router, tasks: &Tasks) -> SocketAddr {
+pub async fn serve(router: Router, tasks: &Tasks) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tasks.spawn("target", OnError::Log, async move { axum::serve(listener, router).await });

@@ -20,6 +20,8 @@ mod loop_tests;
 mod merge;
 mod page;
 mod pool;
+#[cfg(test)]
+mod reference_tests;
 mod relabel;
 pub mod round;
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod log_doors;
 mod log_sources;
 mod logs;
 mod messages;
+mod metric_doors;
 mod network;
 mod python;
 mod sample_apiserver;
@@ -84,6 +85,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_annotations_rule_over_logs", log_sources::policies),
     ("e2e_logs_are_sent_by_others", log_doors::send),
     ("e2e_sql_sees_pods_and_disk", sql::tables),
+    ("e2e_metrics_are_scraped_and_sent", metric_doors::scraped_and_sent),
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_each_component_tells_its_own_figures", figures::components),
     ("e2e_a_browser_walks_the_dashboard", dashboard::walk),

@@ -52,11 +52,11 @@ impl Form {
 
 /// `google.rpc.Status`, the body of OTLP's errors.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Status {
+pub struct Status {
     #[prost(int32, tag = "1")]
-    code: i32,
+    pub code: i32,
     #[prost(string, tag = "2")]
-    message: String,
+    pub message: String,
 }
 
 /// Takes an export request and answers it.

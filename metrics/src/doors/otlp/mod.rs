@@ -19,6 +19,7 @@ mod proto;
 mod sums;
 mod translate;
 
+pub use http::Status;
 pub use sums::Sums;
 
 use opentelemetry_proto::tonic::{

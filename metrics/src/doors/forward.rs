@@ -1,0 +1,234 @@
+//! The doors on a node: what is sent to a collector's ports is passed on to the server.
+//!
+//! ```text
+//! OTLP by gRPC (one message in a frame), OTLP by HTTP, remote write
+//!   -> the server's own doors, with the sender's token -> the answer, in the sender's words
+//! ```
+//!
+//! Senders know ports 4317 and 4318 of the node that they are on, for logs as for metrics.
+//! What it must not do: decide anything, or use a token of its own.
+
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use tokio::sync::Semaphore;
+
+use super::{OTLP_PATH, Refusal, WRITE_PATH, body, otlp::Status};
+
+/// Requests that are passed on at once; more wait.
+const PASSING: usize = 4;
+/// Bytes of a frame's head in gRPC.
+const HEAD: usize = 5;
+/// Bytes of an answer.
+const MAX_ANSWER: usize = 1 << 20;
+/// What is passed on of a request's head.
+const PASSED: [&str; 5] = [
+    "content-type",
+    "content-encoding",
+    "x-tiphys-namespace",
+    "x-scope-orgid",
+    "x-prometheus-remote-write-version",
+];
+/// Padding as senders like it.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[derive(Clone)]
+struct Forward {
+    client: kube::Client,
+    passing: Arc<Semaphore>,
+}
+
+/// The routes of a node. `client` speaks to the API server and has no credentials.
+pub fn forward(client: kube::Client) -> Router {
+    let passed = |to: &'static str| {
+        post(move |State(forward): State<Forward>, headers: HeaderMap, body: Body| async move {
+            forward.http(to, headers, body).await
+        })
+    };
+    let export = |State(forward): State<Forward>, headers: HeaderMap, body: Body| async move {
+        forward.grpc(OTLP_PATH, headers, body).await
+    };
+    Router::new()
+        .route("/v1/metrics", passed(OTLP_PATH))
+        .route("/api/v1/write", passed(WRITE_PATH))
+        .route(WRITE_PATH, passed(WRITE_PATH))
+        .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", post(export))
+        .with_state(Forward { client, passing: Arc::new(Semaphore::new(PASSING)) })
+}
+
+impl Forward {
+    async fn http(&self, to: &str, headers: HeaderMap, body: Body) -> Response {
+        let answered = async {
+            let _turn = self.turn().await?;
+            self.ask(to, &headers, body::read(body).await?).await
+        };
+        match answered.await {
+            Ok((head, bytes)) => {
+                let mut response = (head.status, bytes).into_response();
+                let told = |name: &HeaderName| {
+                    *name == header::CONTENT_TYPE
+                        || *name == header::RETRY_AFTER
+                        || name.as_str().starts_with("x-prometheus-")
+                };
+                let headers = head.headers.iter().filter(|(name, _)| told(name));
+                headers.for_each(|(name, value)| {
+                    response.headers_mut().insert(name.clone(), value.clone());
+                });
+                response
+            }
+            Err(refusal) => (refusal.status, format!("{refusal}\n")).into_response(),
+        }
+    }
+
+    async fn grpc(&self, to: &str, mut headers: HeaderMap, body: Body) -> Response {
+        let asked = async {
+            let _turn = self.turn().await?;
+            let mut message = body::read(body).await?;
+            let packed = is_packed(&message)?;
+            message.drain(..HEAD);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+            headers.remove(header::CONTENT_ENCODING);
+            if packed && let Some(encoding) = headers.get("grpc-encoding").cloned() {
+                headers.insert(header::CONTENT_ENCODING, encoding);
+            }
+            self.ask(to, &headers, message).await
+        };
+        let (code, message, bytes) = match asked.await {
+            Ok((head, bytes)) if head.status.is_success() => (0, String::new(), Some(bytes)),
+            Ok((head, bytes)) => {
+                let told = Status::decode(bytes.clone()).ok().filter(|status| status.code != 0);
+                let text = || String::from_utf8_lossy(&bytes).chars().take(500).collect::<String>();
+                let code = Refusal::new(head.status, "").code();
+                let (code, message) = told.map_or_else(|| (code, text()), |told| (told.code, told.message));
+                (code, message, None)
+            }
+            Err(refusal) => (refusal.code(), refusal.message, None),
+        };
+        respond(code, &message, bytes)
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refusal> {
+        let stopping =
+            |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping: send again");
+        self.passing.acquire().await.map_err(stopping)
+    }
+
+    async fn ask(
+        &self,
+        to: &str,
+        headers: &HeaderMap,
+        bytes: Vec<u8>,
+    ) -> Result<(http::response::Parts, Bytes), Refusal> {
+        let away = |error: &dyn std::fmt::Display| {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("the server can't be asked: {error}"))
+        };
+        let mut request =
+            Request::post(to).body(kube::client::Body::from(bytes)).map_err(|error| away(&error))?;
+        for name in PASSED {
+            if let Some(value) = headers.get(name) {
+                request.headers_mut().insert(HeaderName::from_static(name), value.clone());
+            }
+        }
+        request.headers_mut().insert(header::AUTHORIZATION, bearer(headers)?);
+        let response = self.client.send(request).await.map_err(|error| away(&error))?;
+        let (head, body) = response.into_parts();
+        let body = http_body_util::Limited::new(body, MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| Refusal::new(StatusCode::BAD_GATEWAY, error.to_string()))?;
+        Ok((head, body.to_bytes()))
+    }
+}
+
+/// The sender's token as the API server wants it: a bearer's, or the password of `Basic`.
+fn bearer(headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+    let wrong = || {
+        let message = "no token: send `Authorization: Bearer <token>` of a service account, \
+            or the token as Basic's password";
+        Refusal::new(StatusCode::UNAUTHORIZED, message)
+    };
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(wrong)?;
+    let (scheme, rest) =
+        value.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or_else(wrong)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(value.clone());
+    }
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| LENIENT.decode(rest.trim()).ok()).flatten();
+    let pair = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
+    let (_, token) = pair.split_once(':').ok_or_else(wrong)?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether the one message of a call is packed.
+fn is_packed(bytes: &[u8]) -> Result<bool, Refusal> {
+    let wrong = || Refusal::malformed("the call is no single message of gRPC");
+    let head = bytes.first_chunk::<HEAD>().ok_or_else(wrong)?;
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    match length == bytes.len() - HEAD && head[0] <= 1 {
+        true => Ok(head[0] == 1),
+        false => Err(wrong()),
+    }
+}
+
+/// An answer of gRPC: the message, if there is one, and the status behind it.
+fn respond(code: i32, message: &str, bytes: Option<Bytes>) -> Response {
+    let mut status = HeaderMap::new();
+    status.insert("grpc-status", HeaderValue::from(code));
+    if let Ok(value) = HeaderValue::from_str(&percent(message))
+        && code != 0
+    {
+        status.insert("grpc-message", value);
+    }
+    let mut response = match bytes {
+        Some(bytes) => {
+            let mut frame = vec![0];
+            frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+            frame.extend_from_slice(&bytes);
+            let trailers: Ready<Option<Result<HeaderMap, _>>> = ready(Some(Ok(status)));
+            Response::new(Body::new(Full::<Bytes>::from(frame).with_trailers(trailers)))
+        }
+        // Without a message the status stands in the head.
+        None => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = status;
+            response
+        }
+    };
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    head.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip,zstd"));
+    response
+}
+
+/// A message as a header may have it.
+fn percent(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(byte as char),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
