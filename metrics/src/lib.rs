@@ -31,6 +31,7 @@ mod server;
 mod sql;
 mod state;
 mod tables;
+mod traces;
 mod volumes;
 
 pub use decisions::Decisions;

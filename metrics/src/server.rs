@@ -26,6 +26,7 @@ use crate::{
     scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{Limits, Store, StoreConfig, StoreError},
     sql, state,
+    traces::{self, Spans, SpansConfig, SpansError, SpansTable},
     volumes::{VolumeTable, Volumes},
 };
 
@@ -38,6 +39,9 @@ const FORGOTTEN_AFTER: i64 = 3600 * 1_000_000;
 /// How long series are kept, and in how many bytes at most.
 const KEEP: Duration = Duration::from_secs(15 * 24 * 3600);
 const KEEP_BYTES: u64 = 20 << 30;
+/// The same for spans.
+const KEEP_SPANS: Duration = Duration::from_secs(3 * 24 * 3600);
+const KEEP_SPANS_BYTES: u64 = 4 << 30;
 
 pub struct Config {
     /// Where decisions and series are kept.
@@ -53,6 +57,8 @@ pub enum MetricsError {
     Decisions { path: PathBuf, source: io::Error },
     #[error("series can't be kept")]
     Series(#[from] StoreError),
+    #[error("spans can't be kept")]
+    Spans(#[from] SpansError),
 }
 
 /// The running metrics server. Clones share it.
@@ -62,6 +68,8 @@ pub struct Metrics {
     pub decisions: Arc<Decisions>,
     /// Everything scraped, sent or derived, under labels.
     pub series: Arc<Store>,
+    /// Traces of applications.
+    spans: Arc<Spans>,
     counts: Counts,
     volumes: Arc<Volumes>,
     nodes: Cache<Node>,
@@ -89,6 +97,12 @@ impl Metrics {
             keep_bytes: KEEP_BYTES,
         };
         let series = Store::open(kept, tasks)?;
+        let kept = SpansConfig {
+            folder: config.data_dir.join("spans"),
+            keep: KEEP_SPANS,
+            keep_bytes: KEEP_SPANS_BYTES,
+        };
+        let spans = Spans::open(kept, tasks)?;
         let Shared { pods, nodes } = shared.clone();
         let memory = Arc::new(Memory::default());
         let (seconds, followed) = (Counter::default(), Gauge::default());
@@ -103,7 +117,7 @@ impl Metrics {
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
         let counts = Counts::default();
         counts.register(component);
-        Ok(Self { memory, decisions, series, counts, volumes, nodes, pods })
+        Ok(Self { memory, decisions, series, spans, counts, volumes, nodes, pods })
     }
 
     /// Starts scraping into the store of series; ends with `tasks`.
@@ -112,10 +126,13 @@ impl Metrics {
         Scraping::start(config, self.series.clone(), self.counts.clone(), &shared, tasks)
     }
 
-    /// Where others send series; the API server mounts it.
+    /// Where others send series and spans, and where traces are shown; the API server mounts it.
     pub fn doors(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
-        let doors = Doors::new(self.series.clone(), self.counts.clone(), authorizer);
-        [doors::WRITE_PATH, doors::OTLP_PATH].map(|path| mount(path, doors.routes())).into()
+        let doors = Doors::new(self.series.clone(), self.counts.clone(), authorizer.clone());
+        let traces = traces::routes(&self.spans, authorizer);
+        let mut mounts = vec![mount(traces::DOOR_PATH, traces.clone()), mount(traces::JAEGER_PATH, traces)];
+        mounts.extend([doors::WRITE_PATH, doors::OTLP_PATH].map(|path| mount(path, doors.routes())));
+        mounts
     }
 
     /// What the API server mounts: SQL, with what `extensions` bring into it, PromQL, and
@@ -127,6 +144,7 @@ impl Metrics {
     ) -> Vec<Mount> {
         let promql = promql::routes(self.series.clone(), authorizer.clone());
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
+        extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
         extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
         let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
         let metrics = ResourceMetrics {

@@ -32,6 +32,7 @@ use prost::Message;
 use tokio::sync::Semaphore;
 
 use super::{OTLP_PATH, Refusal, WRITE_PATH, body, otlp::Status};
+use crate::traces::DOOR_PATH;
 
 /// Requests that are passed on at once; more wait.
 const PASSING: usize = 4;
@@ -66,14 +67,18 @@ pub fn forward(client: kube::Client) -> Router {
             forward.http(to, headers, body).await
         })
     };
-    let export = |State(forward): State<Forward>, headers: HeaderMap, body: Body| async move {
-        forward.grpc(OTLP_PATH, headers, body).await
+    let called = |to: &'static str| {
+        post(move |State(forward): State<Forward>, headers: HeaderMap, body: Body| async move {
+            forward.grpc(to, headers, body).await
+        })
     };
     Router::new()
         .route("/v1/metrics", passed(OTLP_PATH))
+        .route("/v1/traces", passed(DOOR_PATH))
         .route("/api/v1/write", passed(WRITE_PATH))
         .route(WRITE_PATH, passed(WRITE_PATH))
-        .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", post(export))
+        .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", called(OTLP_PATH))
+        .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", called(DOOR_PATH))
         .with_state(Forward { client, passing: Arc::new(Semaphore::new(PASSING)) })
 }
 

@@ -14,7 +14,7 @@
 //! write to is an RBAC rule on the door's name in a namespace, as with logs. What it must
 //! not do: let anybody's series bear another namespace than the one asked for.
 
-mod body;
+pub mod body;
 mod forward;
 mod gate;
 mod intake;
@@ -22,17 +22,18 @@ mod otlp;
 mod refusal;
 #[cfg(test)]
 mod tests;
-mod walk;
+pub mod walk;
 mod write;
 
 use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::post};
-use http::StatusCode;
-use tiphys_api::auth::SharedAuthorizer;
+use http::{HeaderMap, StatusCode};
+use tiphys_api::auth::{Authorizer, SharedAuthorizer, UserInfo};
 use tokio::sync::Semaphore;
 
 pub use forward::forward;
+pub use otlp::{Form, attributes, json};
 pub use refusal::Refusal;
 
 use crate::{scrape::counts::Counts, series::Store};
@@ -81,6 +82,22 @@ impl Doors {
             // The doors bound the bodies themselves.
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
+    }
+}
+
+/// The one namespace that a sender's records get, at doors of what has no labels.
+///
+/// # Errors
+/// As at any door; and `*` is none.
+pub fn admit_namespace(
+    user: Option<&UserInfo>,
+    headers: &HeaderMap,
+    door: Door,
+    authorizer: &dyn Authorizer,
+) -> Result<String, Refusal> {
+    match gate::admit(user, headers, door, authorizer)? {
+        gate::Into::Namespace(namespace) => Ok(namespace),
+        gate::Into::Any => Err(Refusal::malformed("X-Tiphys-Namespace must name one namespace here")),
     }
 }
 

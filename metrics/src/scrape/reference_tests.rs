@@ -23,7 +23,7 @@ const PLAIN: &str = r#"# HELP http_requests_total The "total" \\ number\nof requ
 # TYPE http_requests_total counter
 http_requests_total{method="post",code="200"} 1027
 http_requests_total{method="post",code="400",} 3 1395066363000000
-   http_requests_total { method = "get" , code = "200" }   1e3
+http_requests_total{ method = "get" , code = "200" }   1e3
 escaped{path="C:\\DIR\\FILE.TXT",error="Cannot find file:\n\"FILE.TXT\"",odd="\q"} 1.458255915e9
 no_labels_at_all 12.47
 tabs	5
@@ -48,11 +48,11 @@ kept{up="SHOUT",same="SHOUT",env_zone="a",env_rack="b",secret="s"} 1
 kept{up="quiet",same="other",env_zone="a",env_rack="b",secret="s"} 2
 "#;
 
-const OPEN: &str = r#"# TYPE orders counter
-# UNIT orders seconds
-# HELP orders Some "words".
-orders_total{kind="a"} 17 # {trace_id="KOO5S4vxi0o"} 0.67
-orders_created{kind="a"} 1520430000.123
+const OPEN: &str = r#"# TYPE orders_seconds counter
+# UNIT orders_seconds seconds
+# HELP orders_seconds Some "words".
+orders_seconds_total{kind="a"} 17 # {trace_id="KOO5S4vxi0o"} 0.67
+orders_seconds_created{kind="a"} 1520430000.123
 # TYPE temp gauge
 temp{room="ü"} -3.5
 # TYPE build info

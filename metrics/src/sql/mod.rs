@@ -36,6 +36,7 @@ pub use http::routes;
 pub use parquet::{ParquetFile, notes_of};
 pub(crate) use provider::computed;
 pub use samples::SamplesTable;
+pub use samples_filter::time_range;
 
 use crate::{
     decisions::Decisions,

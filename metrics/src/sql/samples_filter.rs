@@ -20,6 +20,11 @@ pub struct Wanted {
     pub range: Range<i64>,
 }
 
+/// The times that conditions on a column `time` leave, milliseconds since the Unix epoch.
+pub fn time_range(filters: &[Expr]) -> Range<i64> {
+    wanted(filters).range
+}
+
 /// What all of the conditions together want.
 pub fn wanted(filters: &[Expr]) -> Wanted {
     let mut wanted = Wanted { matchers: Vec::new(), range: i64::MIN..i64::MAX };

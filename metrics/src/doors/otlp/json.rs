@@ -19,9 +19,10 @@ use super::{Each, MOST_POINTS};
 use crate::doors::Refusal;
 
 /// Bytes of a request: as JSON it takes many times that in memory.
-const MAX_JSON: usize = 8 << 20;
+pub const MAX_JSON: usize = 8 << 20;
 
-type Read<T> = Result<T, String>;
+/// Or what is wrong with a value.
+pub type Read<T> = Result<T, String>;
 
 pub fn walk(bytes: &[u8], each: Each<'_>) -> Result<(), Refusal> {
     if bytes.len() > MAX_JSON {
@@ -46,15 +47,15 @@ pub fn walk(bytes: &[u8], each: Each<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn list<'a>(object: &'a Value, name: &str) -> &'a [Value] {
+pub fn list<'a>(object: &'a Value, name: &str) -> &'a [Value] {
     object[name].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(object: &Value, name: &str) -> String {
+pub fn text(object: &Value, name: &str) -> String {
     object[name].as_str().unwrap_or_default().to_owned()
 }
 
-fn unsigned(value: &Value) -> Read<u64> {
+pub fn unsigned(value: &Value) -> Read<u64> {
     let found = match value {
         Value::Null => Some(0),
         Value::String(text) => text.parse().ok(),
@@ -72,7 +73,7 @@ fn signed(value: &Value) -> Read<i64> {
     found.ok_or_else(|| format!("{value} is no whole number"))
 }
 
-fn small(value: &Value) -> Read<i32> {
+pub fn small(value: &Value) -> Read<i32> {
     i32::try_from(signed(value)?).map_err(|_| format!("{value} is too large"))
 }
 
@@ -89,11 +90,11 @@ fn double(value: &Value) -> Read<f64> {
     found.ok_or_else(|| format!("{value} is no number"))
 }
 
-fn some<T>(value: &Value, read: impl Fn(&Value) -> Read<T>) -> Read<Option<T>> {
+pub fn some<T>(value: &Value, read: impl Fn(&Value) -> Read<T>) -> Read<Option<T>> {
     if value.is_null() { Ok(None) } else { read(value).map(Some) }
 }
 
-fn all<T>(object: &Value, name: &str, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
+pub fn all<T>(object: &Value, name: &str, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
     let values = list(object, name);
     if values.len() > MOST_POINTS {
         return Err(format!("{name} has more than {MOST_POINTS} entries: send less at once"));
@@ -101,7 +102,7 @@ fn all<T>(object: &Value, name: &str, read: impl Fn(&Value) -> Read<T>) -> Read<
     values.iter().map(read).collect()
 }
 
-fn pairs(object: &Value, name: &str) -> Read<Vec<KeyValue>> {
+pub fn pairs(object: &Value, name: &str) -> Read<Vec<KeyValue>> {
     all(object, name, |pair| {
         let value = some(&pair["value"], any)?;
         Ok(KeyValue { key: text(pair, "key"), value, ..KeyValue::default() })
@@ -267,7 +268,7 @@ fn example(value: &Value) -> Read<Exemplar> {
     })
 }
 
-fn hex(value: &Value) -> Read<Vec<u8>> {
+pub fn hex(value: &Value) -> Read<Vec<u8>> {
     let text = value.as_str().unwrap_or_default();
     let wrong = || format!("{text:?} is no id in hexadecimal");
     if !text.is_ascii() || !text.len().is_multiple_of(2) {

@@ -10,9 +10,9 @@
 //! Sources: <https://opentelemetry.io/docs/specs/otlp/> and
 //! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>.
 
-mod attributes;
+pub mod attributes;
 pub mod http;
-mod json;
+pub mod json;
 mod names;
 mod native;
 mod proto;

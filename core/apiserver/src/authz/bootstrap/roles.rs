@@ -123,7 +123,7 @@ pub const ROLES: &[RoleFact] = &[
     RoleFact {
         name: "tiphys:metrics",
         labels: &[],
-        rules: &[at(&["get", "post"], &["/prometheus/*", "/otlp/*"])],
+        rules: &[at(&["get", "post"], &["/prometheus/*", "/otlp/*", "/jaeger/*"])],
     },
     RoleFact {
         name: "system:service-account-issuer-discovery",

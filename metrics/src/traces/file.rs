@@ -1,0 +1,92 @@
+//! Files of spans: Parquet, each with the times of its first and last span in its name.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::span::{Span, batch, schema};
+use crate::sql::ParquetFile;
+
+/// Rows that are read at once.
+const ROWS: usize = 8192;
+
+/// A file and the times of its spans, microseconds, the last one included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanFile {
+    pub path: PathBuf,
+    pub first: i64,
+    pub last: i64,
+    /// Rises from file to file.
+    pub number: u64,
+}
+
+impl SpanFile {
+    fn of(path: &Path) -> Option<Self> {
+        let (first, rest) = path.file_name()?.to_str()?.strip_suffix(".parquet")?.split_once('-')?;
+        let (last, number) = rest.split_once('-')?;
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        Some(Self { path: path.to_owned(), first, last, number: number.parse().ok()? })
+    }
+
+    pub fn meets(&self, range: &Range<i64>) -> bool {
+        self.first < range.end && self.last >= range.start
+    }
+
+    /// # Errors
+    /// It is gone, or damaged.
+    pub fn read(&self) -> io::Result<ParquetRecordBatchReader> {
+        let file = File::open(&self.path)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
+        builder.with_batch_size(ROWS).build().map_err(io::Error::other)
+    }
+
+    /// Sets a damaged file aside, so that it is asked no more.
+    pub fn set_aside(&self, error: &dyn std::fmt::Display) {
+        let aside = self.path.with_extension("damaged");
+        tracing::error!(path = %self.path.display(), aside = %aside.display(), %error, "a file of spans is damaged and set aside");
+        if let Err(error) = fs::rename(&self.path, &aside) {
+            tracing::error!(path = %self.path.display(), %error, "the damaged file can't be renamed");
+        }
+    }
+}
+
+/// The files of a folder, the oldest first.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn list(folder: &Path) -> io::Result<Vec<SpanFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        files.extend(SpanFile::of(&entry?.path()));
+    }
+    files.sort_by_key(|file| (file.first, file.last));
+    Ok(files)
+}
+
+/// Writes spans as a file, whole or not at all. `number` makes its name its own.
+///
+/// # Errors
+/// The disk's.
+pub fn write(folder: &Path, spans: &[impl AsRef<Span>], number: u64) -> io::Result<()> {
+    let times = || spans.iter().map(|span| span.as_ref().time);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
+    let mut file = ParquetFile::new(schema()).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    for part in spans.chunks(ROWS) {
+        let rows = batch(part.iter().map(AsRef::as_ref)).map_err(io::Error::other)?;
+        bytes.extend(file.write(&rows).map_err(io::Error::other)?);
+    }
+    bytes.extend(file.finish(&[]).map_err(io::Error::other)?);
+    let path = folder.join(format!("{first}-{last}-{number}.parquet"));
+    let half = path.with_extension("half");
+    let mut out = File::create(&half)?;
+    out.write_all(&bytes)?;
+    out.sync_all()?;
+    fs::rename(&half, &path)?;
+    File::open(folder)?.sync_all()
+}
