@@ -109,19 +109,10 @@ impl Evaluator<'_> {
         }
     }
 
-    /// How many more samples may be held.
-    pub fn room(&self) -> usize {
-        self.most.saturating_sub(self.held.load(Ordering::Relaxed))
-    }
-
     /// Counts what is held from now on.
     pub fn hold(&self, count: usize) -> Result<(), QueryError> {
         let held = self.held.fetch_add(count, Ordering::Relaxed).saturating_add(count);
         if held > self.most { Err(QueryError::too_many(self.most)) } else { Ok(()) }
-    }
-
-    pub fn release(&self, count: usize) {
-        self.held.fetch_sub(count, Ordering::Relaxed);
     }
 }
 

@@ -109,13 +109,15 @@ pub async fn instant(
     let expr = parse(query)?;
     answer(source, Grid::instant(time), limits, async |evaluator, grid| {
         if window::is_range(&expr) {
-            let found = window::ranges(evaluator, &expr, grid).await?;
-            let of = |track: &window::Track| SeriesData {
-                labels: track.labels.clone(),
-                samples: found.windows.of_instant(track),
-            };
-            let mut series: Vec<_> = found.tracks.iter().map(of).collect();
-            series.retain(|series| !series.samples.is_empty());
+            let mut found = window::ranges(evaluator, &expr, grid).await?;
+            let mut series = Vec::new();
+            while let Some(track) = found.next().await? {
+                let samples = found.windows.of_instant(&track);
+                evaluator.hold(samples.len())?;
+                if !samples.is_empty() {
+                    series.push(SeriesData { labels: track.labels, samples });
+                }
+            }
             return Ok(Outcome::Samples(series));
         }
         Ok(match evaluator.eval(&expr, grid).await? {

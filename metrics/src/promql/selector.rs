@@ -1,5 +1,6 @@
 //! Selectors: which series a query means, and what they have at each step.
 
+use futures::StreamExt;
 use promql_parser::{
     label::MatchOp as ParsedOp,
     parser::{AtModifier, Offset, VectorSelector},
@@ -11,7 +12,7 @@ use super::{
     evaluate::Evaluator,
     grid::Grid,
 };
-use crate::series::{MatchOp, Matcher, NAME, SeriesData, Value};
+use crate::series::{MatchOp, Matcher, NAME, SeriesColumns, is_stale};
 
 /// The matchers of a selector, the name among them.
 ///
@@ -75,11 +76,7 @@ pub async fn instant(
     selector: &VectorSelector,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    columns(evaluator, selector, grid, |_, value| match value {
-        Value::Number(number) => Cell::Number(*number),
-        Value::Histogram(histogram) => Cell::Histogram(histogram.clone()),
-    })
-    .await
+    columns(evaluator, selector, grid, |_, cell| cell).await
 }
 
 /// The times of these samples instead, seconds.
@@ -95,7 +92,7 @@ async fn columns(
     evaluator: &Evaluator<'_>,
     selector: &VectorSelector,
     grid: Grid,
-    take: fn(i64, &Value) -> Cell,
+    take: fn(i64, Cell) -> Cell,
 ) -> Result<Vec<Column>, QueryError> {
     if grid.steps == 0 {
         return Ok(Vec::new());
@@ -103,13 +100,15 @@ async fn columns(
     let shift = Shift::new(selector.at.as_ref(), selector.offset.as_ref(), evaluator.whole);
     let (first, last) = (shift.of(grid.start), shift.of(grid.end()));
     let range = first.saturating_sub(evaluator.lookback).saturating_add(1)..last.saturating_add(1);
-    let found = evaluator.source.select(&matchers(selector)?, range, evaluator.room()).await?;
-    let mut columns = Vec::with_capacity(found.len());
-    for series in found {
-        let column = column(&series, grid, shift, evaluator.lookback, take);
-        if !column.is_empty() {
-            evaluator.hold(grid.steps)?;
-            columns.push(column);
+    let mut found = evaluator.source.stream(&matchers(selector)?, range).await?;
+    let mut columns = Vec::new();
+    while let Some(batch) = found.next().await {
+        for series in batch? {
+            let column = column(&series, grid, shift, evaluator.lookback, take);
+            if !column.is_empty() {
+                evaluator.hold(grid.steps)?;
+                columns.push(column);
+            }
         }
         evaluator.breathe().await;
     }
@@ -118,25 +117,39 @@ async fn columns(
 
 /// One series over the steps. Pure.
 fn column(
-    series: &SeriesData,
+    series: &SeriesColumns,
     grid: Grid,
     shift: Shift,
     lookback: i64,
-    take: fn(i64, &Value) -> Cell,
+    take: fn(i64, Cell) -> Cell,
 ) -> Column {
     let mut column = Column::new(series.labels.clone(), grid.steps);
-    let mut passed = 0;
+    let (mut numbers, mut histograms) = (0, 0);
     for step in 0..grid.steps {
         let time = shift.of(grid.time(step));
-        while series.samples.get(passed).is_some_and(|sample| sample.0 <= time) {
-            passed += 1;
+        let oldest = time.saturating_sub(lookback);
+        while series.times.get(numbers).is_some_and(|at| *at <= time) {
+            numbers += 1;
         }
-        let Some((at, value)) = passed.checked_sub(1).map(|last| &series.samples[last]) else { continue };
-        if *at > time.saturating_sub(lookback) && !value.is_stale() {
-            match take(*at, value) {
-                Cell::Number(number) => column.numbers[step] = number,
-                other => column.set(step, other),
+        while series.histograms.get(histograms).is_some_and(|sample| sample.0 <= time) {
+            histograms += 1;
+        }
+        let number = numbers.checked_sub(1).map(|last| (series.times[last], series.values[last]));
+        let histogram = histograms.checked_sub(1).map(|last| &series.histograms[last]);
+        if let Some((at, histogram)) = histogram
+            && number.is_none_or(|(other, _)| other < *at)
+        {
+            if *at > oldest && !is_stale(histogram.sum) {
+                column.set(step, take(*at, Cell::Histogram(histogram.clone())));
             }
+            continue;
+        }
+        if let Some((at, number)) = number
+            && at > oldest
+            && !is_stale(number)
+            && let Cell::Number(number) = take(at, Cell::Number(number))
+        {
+            column.numbers[step] = number;
         }
     }
     column
@@ -145,19 +158,17 @@ fn column(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        promql::column::ABSENT,
-        series::{Labels, STALE},
-    };
+    use crate::{promql::column::ABSENT, series::STALE};
 
     #[test]
     fn the_newest_sample_counts_until_it_is_old_or_the_series_ends() {
-        let samples = [(1, 1.0), (10, 2.0), (12, STALE), (40, 3.0)];
-        let samples = samples.map(|(time, number)| (time, Value::Number(number))).to_vec();
-        let series = SeriesData { labels: Labels::default(), samples };
-        let take = |_, value: &Value| Cell::Number(value.number().expect("numbers only"));
+        let series = SeriesColumns {
+            times: vec![1, 10, 12, 40],
+            values: vec![1.0, 2.0, STALE, 3.0],
+            ..SeriesColumns::default()
+        };
         let shift = Shift { at: None, offset: 0 };
-        let column = column(&series, Grid::range(0, 50, 5), shift, 10, take);
+        let column = column(&series, Grid::range(0, 50, 5), shift, 10, |_, cell| cell);
         let nothing = ABSENT.to_bits();
         let bits: Vec<_> = column.numbers.iter().map(|number| number.to_bits()).collect();
         let expected = [nothing, 1f64.to_bits(), 2f64.to_bits(), nothing, nothing, nothing, nothing, nothing];

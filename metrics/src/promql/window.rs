@@ -3,8 +3,12 @@
 //! A series is fetched once for all windows. Its numbers and histograms stand apart, as
 //! most functions want one kind. A window includes its end, not its start.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    vec,
+};
 
+use futures::StreamExt;
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
 
 use super::{
@@ -14,7 +18,7 @@ use super::{
     grid::Grid,
     selector::{Shift, matchers},
 };
-use crate::series::{Histogram, Labels, SeriesData, Value};
+use crate::series::{Histogram, Labels, SeriesColumns, SeriesStream, Value, is_stale};
 
 /// Samples of one series, stale markers left out.
 #[derive(Debug, Default)]
@@ -28,19 +32,15 @@ pub struct Track {
 }
 
 impl Track {
-    fn of_series(series: SeriesData) -> Self {
-        let mut track = Self {
-            labels: series.labels,
-            times: Vec::with_capacity(series.samples.len()),
-            numbers: Vec::with_capacity(series.samples.len()),
-            ..Self::default()
-        };
-        for (time, value) in series.samples {
-            if !value.is_stale() {
-                track.push(time, value);
-            }
+    fn of_columns(columns: SeriesColumns) -> Self {
+        let (mut times, mut numbers) = (columns.times, columns.values);
+        if numbers.iter().any(|number| is_stale(*number)) {
+            let kept = times.iter().zip(&numbers).filter(|(_, number)| !is_stale(**number));
+            (times, numbers) = kept.unzip();
         }
-        track
+        let mut histograms = columns.histograms;
+        histograms.retain(|(_, histogram)| !is_stale(histogram.sum));
+        Self { labels: columns.labels, times, numbers, histograms, resets: OnceLock::new() }
     }
 
     fn of_column(column: &Column, grid: Grid) -> Self {
@@ -119,12 +119,39 @@ impl Window<'_> {
     }
 }
 
-/// Series and the windows over them.
+/// Series, one after the other, and the windows over them.
 pub struct Ranges {
-    pub tracks: Vec<Track>,
     pub windows: Windows,
-    /// Samples of all tracks.
-    pub samples: usize,
+    source: Source,
+}
+
+enum Source {
+    Stored(SeriesStream, vec::IntoIter<SeriesColumns>),
+    /// Of a subquery.
+    Evaluated(vec::IntoIter<Column>, Grid),
+}
+
+impl Ranges {
+    /// The next series.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn next(&mut self) -> Result<Option<Track>, QueryError> {
+        match &mut self.source {
+            Source::Evaluated(columns, grid) => {
+                Ok(columns.next().map(|column| Track::of_column(&column, *grid)))
+            }
+            Source::Stored(stream, batch) => loop {
+                if let Some(columns) = batch.next() {
+                    return Ok(Some(Track::of_columns(columns)));
+                }
+                match stream.next().await {
+                    Some(more) => *batch = more?.into_iter(),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -238,19 +265,12 @@ async fn of_selector(
     let shift = Shift::new(selector.vs.at.as_ref(), selector.vs.offset.as_ref(), evaluator.whole);
     let windows = Windows { grid, shift, range: millis(selector.range) };
     if grid.steps == 0 {
-        return Ok(Ranges { tracks: Vec::new(), windows, samples: 0 });
+        return Ok(Ranges { windows, source: Source::Evaluated(Vec::new().into_iter(), grid) });
     }
     let first = shift.of(grid.start).saturating_sub(windows.range).saturating_add(1);
     let last = shift.of(grid.end()).saturating_add(1);
-    let found = evaluator.source.select(&matchers(&selector.vs)?, first..last, evaluator.room()).await?;
-    let samples = found.iter().map(|series| series.samples.len()).sum();
-    evaluator.hold(samples)?;
-    let mut tracks = Vec::with_capacity(found.len());
-    for series in found {
-        tracks.push(Track::of_series(series));
-        evaluator.breathe().await;
-    }
-    Ok(Ranges { tracks, windows, samples })
+    let stream = evaluator.source.stream(&matchers(&selector.vs)?, first..last).await?;
+    Ok(Ranges { windows, source: Source::Stored(stream, Vec::new().into_iter()) })
 }
 
 async fn of_subquery(
@@ -266,15 +286,7 @@ async fn of_subquery(
     let start = (after.div_euclid(step) + 1) * step;
     let inner = Grid::range(start, shift.of(grid.end()), step);
     let columns = evaluator.vector(&subquery.expr, inner).await?;
-    let mut tracks = Vec::with_capacity(columns.len());
-    for column in columns {
-        tracks.push(Track::of_column(&column, inner));
-        evaluator.release(inner.steps.min(evaluator.held.load(std::sync::atomic::Ordering::Relaxed)));
-        evaluator.breathe().await;
-    }
-    let samples = tracks.iter().map(|track| track.times.len() + track.histograms.len()).sum();
-    evaluator.hold(samples)?;
-    Ok(Ranges { tracks, windows, samples })
+    Ok(Ranges { windows, source: Source::Evaluated(columns.into_iter(), inner) })
 }
 
 fn millis(duration: std::time::Duration) -> i64 {
@@ -285,10 +297,15 @@ fn millis(duration: std::time::Duration) -> i64 {
 mod tests {
     use super::*;
 
+    fn track(samples: impl Iterator<Item = (i64, f64)>) -> Track {
+        let (times, values) = samples.unzip();
+        Track::of_columns(SeriesColumns { times, values, ..SeriesColumns::default() })
+    }
+
     #[test]
     fn a_window_has_its_end_and_not_its_start() {
-        let samples = (0..10).map(|second| (second * 10, Value::Number(second as f64))).collect();
-        let track = Track::of_series(SeriesData { labels: Labels::default(), samples });
+        let samples = (0..10).map(|second| (second * 10, second as f64));
+        let track = track(samples);
         let windows =
             Windows { grid: Grid::range(0, 120, 30), shift: Shift { at: None, offset: 0 }, range: 30 };
         let mut seen = Vec::new();
@@ -302,8 +319,8 @@ mod tests {
     #[test]
     fn what_a_counter_lost_is_counted_within_the_window() {
         let numbers = [5.0, 9.0, 2.0, 4.0, 1.0, 3.0];
-        let samples = (0i64..).zip(numbers.map(Value::Number)).collect();
-        let track = Track::of_series(SeriesData { labels: Labels::default(), samples });
+        let samples = (0i64..).zip(numbers);
+        let track = track(samples);
         let windows = Windows { grid: Grid::range(2, 5, 1), shift: Shift { at: None, offset: 0 }, range: 3 };
         let mut lost = Vec::new();
         windows.slide(&track, |_, window| {

@@ -28,6 +28,19 @@ impl SeriesColumns {
     }
 }
 
+impl From<SeriesData> for SeriesColumns {
+    fn from(data: SeriesData) -> Self {
+        let mut columns = Self { labels: data.labels, ..Self::default() };
+        for (time, value) in data.samples {
+            match value {
+                Value::Number(number) => columns.push(time, number),
+                Value::Histogram(histogram) => columns.histograms.push((time, histogram)),
+            }
+        }
+        columns
+    }
+}
+
 impl From<SeriesColumns> for SeriesData {
     fn from(columns: SeriesColumns) -> Self {
         let numbers = columns.times.into_iter().zip(columns.values);

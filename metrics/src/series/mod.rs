@@ -35,6 +35,11 @@ pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
 use std::ops::Range;
 
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+
 /// Samples of one series within a range, oldest first, stale markers included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesData {
@@ -52,6 +57,9 @@ pub enum SelectError {
     Unreadable(String),
 }
 
+/// Series as they are read, some at a time, in order of their labels.
+pub type SeriesStream = BoxStream<'static, Result<Vec<SeriesColumns>, SelectError>>;
+
 /// Who gives series to a query. Ranges are of milliseconds since the Unix epoch, the end
 /// excluded; all matchers must hold.
 #[async_trait::async_trait]
@@ -66,6 +74,16 @@ pub trait Select: Send + Sync {
         range: Range<i64>,
         most: usize,
     ) -> Result<Vec<SeriesData>, SelectError>;
+
+    /// The same by column and as they are read: what nobody waits for is not read.
+    ///
+    /// # Errors
+    /// A damaged file; the stream may tell of one, too.
+    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
+        let found = self.select(matchers, range, usize::MAX).await?;
+        let columns = found.into_iter().map(SeriesColumns::from).collect();
+        Ok(stream::once(async { Ok(columns) }).boxed())
+    }
 
     /// The labels of the series that match and have samples in the range, in order. Of what is
     /// old, a series counts that has samples before and after the range.

@@ -31,16 +31,15 @@ pub async fn absent_over_time(
     argument: &Expr,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    let found = ranges(evaluator, argument, grid).await?;
+    let mut found = ranges(evaluator, argument, grid).await?;
     let mut there = vec![false; grid.steps];
-    for track in &found.tracks {
-        found.windows.slide(track, |step, _| {
+    while let Some(track) = found.next().await? {
+        found.windows.slide(&track, |step, _| {
             there[step] = true;
             super::Cell::Nothing
         });
         evaluator.breathe().await;
     }
-    evaluator.release(found.samples);
     Ok(ones(argument, there.into_iter()))
 }
 

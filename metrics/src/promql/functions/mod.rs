@@ -273,7 +273,7 @@ async fn over_range(
             others.push(evaluator.scalar(expr, grid).await?);
         }
     }
-    let found = found.ok_or_else(|| {
+    let mut found = found.ok_or_else(|| {
         QueryError::Invalid(format!("{}() needs a range of samples, such as metric[5m]", call.func.name))
     })?;
     trend::check(call.func.name, &others)?;
@@ -282,11 +282,11 @@ async fn over_range(
     // prediction depends on the step's time.
     let same = |numbers: &Vec<f64>| numbers.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits());
     let once = found.windows.are_fixed() && name != "predict_linear" && others.iter().all(same);
-    let (mut columns, mut said) = (Vec::with_capacity(found.tracks.len()), Said::default());
+    let (mut columns, mut said) = (Vec::new(), Said::default());
     let mut arguments = vec![0.0; others.len()];
-    for track in &found.tracks {
+    while let Some(track) = found.next().await? {
         let mut known = None;
-        let mut column = found.windows.slide(track, |step, window| {
+        let mut column = found.windows.slide(&track, |step, window| {
             if let Some(known) = &known {
                 return Clone::clone(known);
             }
@@ -309,7 +309,6 @@ async fn over_range(
         }
         evaluator.breathe().await;
     }
-    evaluator.release(found.samples);
     said.tell(evaluator);
     if all_differ(&columns) { Ok(columns) } else { Err(QueryError::same_labels()) }
 }

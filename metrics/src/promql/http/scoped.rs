@@ -6,10 +6,12 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
+use futures::StreamExt;
+
 use super::super::{nearest::nearest, parse, walk::selectors};
 use crate::{
     scope::Scope,
-    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Select, SelectError, SeriesData},
+    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Select, SelectError, SeriesData, SeriesStream},
 };
 
 /// By this label a series is somebody's.
@@ -96,6 +98,13 @@ impl Select for Scoped {
         match self.narrowed(matchers, range.clone()).await? {
             Some(matchers) => self.source.select(&matchers, range, most).await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
+        match self.narrowed(matchers, range.clone()).await? {
+            Some(matchers) => self.source.stream(&matchers, range).await,
+            None => Ok(futures::stream::empty().boxed()),
         }
     }
 

@@ -294,7 +294,7 @@ async fn limits_hold() {
     let error = ask_range(&store, "up", [0, 11_001, 1]).await.expect_err("too many steps");
     assert!(error.to_string().contains("11000 points"), "{error}");
     let few = Limits { samples: 20, ..Limits::default() };
-    let error = instant(&store, "rate(requests_total[10m])", 600_000, &few).await.expect_err("too many");
+    let error = instant(&store, "requests_total[10m]", 600_000, &few).await.expect_err("too many");
     assert!(matches!(&error, QueryError::Execution(sentence) if sentence.contains("20")), "{error}");
     let grid = Grid::range(0, 600_000, 60_000);
     let error = range(&store, "requests_total", grid, &few).await.expect_err("too many");

@@ -2,8 +2,16 @@
 
 use std::ops::Range;
 
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
 use super::{Store, scan::unreadable};
-use crate::series::{Exemplar, Labels, Matcher, Meta, Select, SelectError, SeriesData};
+use crate::series::{Exemplar, Labels, Matcher, Meta, Select, SelectError, SeriesData, SeriesStream};
+
+/// Series that are handed over at once, and how often ahead of who waits for them.
+const BATCH: usize = 32;
+const BATCHES: usize = 4;
 
 #[async_trait::async_trait]
 impl Select for Store {
@@ -28,6 +36,25 @@ impl Select for Store {
         };
         let collected = tokio::task::spawn_blocking(collect).await;
         collected.map_err(|error| SelectError::Unreadable(error.to_string()))?
+    }
+
+    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
+        let mut scan = self.scan(matchers, range)?;
+        let (sender, receiver) = mpsc::channel(BATCHES);
+        let walk = tokio::task::spawn_blocking(move || {
+            loop {
+                let batch: Result<Vec<_>, _> = scan.by_ref().take(BATCH).collect();
+                let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+                if sender.blocking_send(batch).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        // A walk that ended badly is an error, not an end.
+        let end = async {
+            walk.await.map_or_else(|why| Err(SelectError::Unreadable(why.to_string())), |()| Ok(Vec::new()))
+        };
+        Ok(ReceiverStream::new(receiver).chain(stream::once(end)).boxed())
     }
 
     async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError> {
