@@ -38,35 +38,82 @@ impl Events {
         };
         current - within(&self.added) + within(&self.removed)
     }
+
+    /// When the oldest change that counts in a period leaves it.
+    fn leaves(&self, period: i64, now: i64) -> Option<i64> {
+        let all = self.added.iter().chain(&self.removed);
+        all.filter(|(time, _)| *time > now - period).map(|(time, _)| time + period).min()
+    }
 }
 
+/// How far a direction may go now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limit {
+    pub replicas: i32,
+    /// The policy that says so, in words.
+    pub policy: String,
+    /// When it allows more, microseconds since the Unix epoch; absent: at once after a change,
+    /// or never.
+    pub until: Option<i64>,
+}
+
+/// Where no behaviour is given, upstream lets a look each 15 s double the replicas, or make them 4.
+const FIXED_PERIOD: i64 = 15 * 1_000_000;
+const FIXED_LEAST: i32 = 4;
+
 /// The most replicas that scaling up may reach now.
-pub fn limit_up(rules: &Direction, events: &Events, current: i32, now: i64) -> i32 {
-    let limits = rules.policies.iter().map(|policy| {
+pub fn limit_up(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
+    if rules.policies.is_empty() && rules.select != Select::Disabled {
+        let start = events.at_start_of(FIXED_PERIOD, current, now);
+        return Limit {
+            replicas: start.saturating_mul(2).max(FIXED_LEAST).max(current),
+            policy: "at most twice the replicas, or 4, within 15 s".to_owned(),
+            until: events.leaves(FIXED_PERIOD, now),
+        };
+    }
+    let reach = |policy: &Policy| {
         let start = events.at_start_of(policy.period, current, now);
         match policy.measure {
             Measure::Pods => start.saturating_add(policy.value),
             Measure::Percent => (f64::from(start) * (1.0 + f64::from(policy.value) / 100.0)).ceil() as i32,
         }
-    });
-    let limit = match rules.select {
-        Select::Disabled => Some(current),
-        Select::Min => limits.min(),
-        Select::Max => limits.max(),
     };
-    limit.unwrap_or(current).max(current)
+    let limits = rules.policies.iter().map(|policy| (reach(policy), policy));
+    let chosen = match rules.select {
+        Select::Disabled => None,
+        Select::Min => limits.min_by_key(|(limit, _)| *limit),
+        Select::Max => limits.max_by_key(|(limit, _)| *limit),
+    };
+    let limit = limit(chosen, events, current, now);
+    Limit { replicas: limit.replicas.max(current), ..limit }
 }
 
 /// The fewest replicas that scaling down may reach now.
-pub fn limit_down(rules: &Direction, events: &Events, current: i32, now: i64) -> i32 {
-    let limits = rules.policies.iter().map(|policy| lowest(policy, events, current, now));
-    let limit = match rules.select {
-        Select::Disabled => Some(current),
+pub fn limit_down(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
+    if rules.policies.is_empty() && rules.select != Select::Disabled {
+        return Limit::default();
+    }
+    let limits = rules.policies.iter().map(|policy| (lowest(policy, events, current, now), policy));
+    let chosen = match rules.select {
+        Select::Disabled => None,
         // The policy that allows the most change gives the lowest number.
-        Select::Max => limits.min(),
-        Select::Min => limits.max(),
+        Select::Max => limits.min_by_key(|(limit, _)| *limit),
+        Select::Min => limits.max_by_key(|(limit, _)| *limit),
     };
-    limit.unwrap_or(current).min(current)
+    let limit = limit(chosen, events, current, now);
+    Limit { replicas: limit.replicas.min(current), ..limit }
+}
+
+fn limit(chosen: Option<(i32, &Policy)>, events: &Events, current: i32, now: i64) -> Limit {
+    match chosen {
+        None => Limit { replicas: current, policy: "selectPolicy Disabled".to_owned(), until: None },
+        Some((replicas, policy)) => {
+            let unit = if policy.measure == Measure::Pods { " Pods" } else { " %" };
+            let seconds = policy.period / 1_000_000;
+            let text = format!("at most {}{unit} within {seconds} s", policy.value);
+            Limit { replicas, policy: text, until: events.leaves(policy.period, now) }
+        }
+    }
 }
 
 fn lowest(policy: &Policy, events: &Events, current: i32, now: i64) -> i32 {
@@ -98,7 +145,7 @@ mod tests {
     #[test]
     fn up_doubles_or_adds_four_whichever_is_more() {
         for (current, limit) in [(1, 5), (3, 7), (4, 8), (10, 20)] {
-            assert_eq!(limit_up(&default_up(), &Events::default(), current, 0), limit, "{current}");
+            assert_eq!(limit_up(&default_up(), &Events::default(), current, 0).replicas, limit, "{current}");
         }
     }
 
@@ -106,20 +153,44 @@ mod tests {
     fn what_was_added_within_the_period_counts() {
         let mut events = Events::default();
         events.record(1, 5, 0);
-        assert_eq!(limit_up(&default_up(), &events, 5, 10 * SECOND), 5);
-        assert_eq!(limit_up(&default_up(), &events, 5, 15 * SECOND), 10);
+        assert_eq!(limit_up(&default_up(), &events, 5, 10 * SECOND).replicas, 5);
+        assert_eq!(limit_up(&default_up(), &events, 5, 15 * SECOND).replicas, 10);
     }
 
     #[test]
     fn select_policy_decides_between_limits() {
         let policies = [policy(Measure::Pods, 2, 60), policy(Measure::Percent, 50, 60)];
         let none = Events::default();
-        assert_eq!(limit_up(&rules(Select::Min, &policies), &none, 10, 0), 12);
-        assert_eq!(limit_up(&rules(Select::Max, &policies), &none, 10, 0), 15);
-        assert_eq!(limit_up(&rules(Select::Disabled, &policies), &none, 10, 0), 10);
-        assert_eq!(limit_down(&rules(Select::Min, &policies), &none, 10, 0), 8);
-        assert_eq!(limit_down(&rules(Select::Max, &policies), &none, 10, 0), 5);
-        assert_eq!(limit_down(&rules(Select::Disabled, &policies), &none, 10, 0), 10);
+        assert_eq!(limit_up(&rules(Select::Min, &policies), &none, 10, 0).replicas, 12);
+        assert_eq!(limit_up(&rules(Select::Max, &policies), &none, 10, 0).replicas, 15);
+        assert_eq!(limit_up(&rules(Select::Disabled, &policies), &none, 10, 0).replicas, 10);
+        assert_eq!(limit_down(&rules(Select::Min, &policies), &none, 10, 0).replicas, 8);
+        assert_eq!(limit_down(&rules(Select::Max, &policies), &none, 10, 0).replicas, 5);
+        assert_eq!(limit_down(&rules(Select::Disabled, &policies), &none, 10, 0).replicas, 10);
+    }
+
+    #[test]
+    fn without_behaviour_a_quarter_of_a_minute_doubles_or_makes_four() {
+        let fixed = rules(Select::Max, &[]);
+        for (current, limit) in [(0, 4), (1, 4), (2, 4), (3, 6), (10, 20)] {
+            assert_eq!(limit_up(&fixed, &Events::default(), current, 0).replicas, limit, "{current}");
+        }
+        let mut events = Events::default();
+        events.record(3, 6, 0);
+        let held = limit_up(&fixed, &events, 6, 5 * SECOND);
+        assert_eq!((held.replicas, held.until), (6, Some(15 * SECOND)));
+        assert_eq!(limit_up(&fixed, &events, 6, 15 * SECOND).replicas, 12);
+        assert_eq!(limit_down(&fixed, &events, 6, 5 * SECOND).replicas, 0);
+    }
+
+    #[test]
+    fn a_limit_says_which_policy_and_until_when() {
+        let mut events = Events::default();
+        events.record(10, 8, 3 * SECOND);
+        let down = rules(Select::Max, &[policy(Measure::Pods, 2, 60)]);
+        let limit = limit_down(&down, &events, 8, 30 * SECOND);
+        assert_eq!(limit.policy, "at most 2 Pods within 60 s");
+        assert_eq!((limit.replicas, limit.until), (8, Some(63 * SECOND)));
     }
 
     #[test]
@@ -127,7 +198,7 @@ mod tests {
         let mut events = Events::default();
         events.record(10, 8, 0);
         let down = rules(Select::Max, &[policy(Measure::Pods, 2, 60)]);
-        assert_eq!(limit_down(&down, &events, 8, 30 * SECOND), 8);
-        assert_eq!(limit_down(&down, &events, 8, 61 * SECOND), 6);
+        assert_eq!(limit_down(&down, &events, 8, 30 * SECOND).replicas, 8);
+        assert_eq!(limit_down(&down, &events, 8, 61 * SECOND).replicas, 6);
     }
 }

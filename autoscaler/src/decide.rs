@@ -1,13 +1,18 @@
 //! One autoscaler's decision: each metric's proposal, then stabilization,
 //! policies and limits. Values in, values out; the caller reads and writes.
 
-use tiphys_api::decisions::{Decision, MetricReading};
+use std::cmp::Ordering;
+
+use tiphys_api::decisions::Decision;
 
 use crate::{
-    behaviour::{Events, limit_down, limit_up},
-    formula::{Goal, Proposal},
+    behaviour::{Events, Limit, limit_down, limit_up},
+    conditions::{self, Condition},
+    formula::Proposal,
     spec::{Metric, Spec},
     stabilize::{History, Windows},
+    trouble::Trouble,
+    wording, words,
 };
 
 /// What is remembered of an autoscaler between decisions.
@@ -21,170 +26,220 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub metric: Option<Metric>,
-    pub result: Result<Proposal, String>,
+    pub result: Result<Proposal, Trouble>,
 }
 
-/// Why the autoscaler does nothing at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The target has 0 replicas: switched off by hand.
-    Disabled,
-    /// No metric could be used; the first one's reason.
-    NoMetric(String),
+/// What a decision is made from.
+pub struct Look<'a> {
+    pub spec: &'a Spec,
+    /// `spec.replicas` of the target's scale.
+    pub current: i32,
+    pub asked: &'a [Asked],
+    /// The target's selector can't be used; no metric was asked then.
+    pub blocked: Option<Trouble>,
+    /// What the same hours of past days ask for.
+    pub forecast: Option<i32>,
+    pub now: i64,
+}
+
+/// What was decided, and how it is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    pub decision: Decision,
+    pub conditions: Vec<Condition>,
+    /// Reason and sentence of each Warning event.
+    pub warnings: Vec<(&'static str, String)>,
+    /// Why it rescales, in upstream's words.
+    pub because: String,
+    /// Whether the status's numbers are to be left as they are.
+    pub failed: bool,
 }
 
 /// Decides the number of replicas and says why.
-///
-/// # Errors
-/// Nothing can be decided; the target stays as it is.
-pub fn decide(
-    spec: &Spec,
-    current: i32,
-    asked: &[Asked],
-    memory: &mut Memory,
-    now: i64,
-) -> Result<Decision, Refusal> {
-    if current == 0 && spec.min != 0 {
-        return Err(Refusal::Disabled);
-    }
-    let mut decision = Decision {
-        time: now,
-        current_replicas: current,
-        min_replicas: spec.min,
-        max_replicas: spec.max,
-        metrics: asked.iter().map(reading).collect(),
-        ..Decision::default()
+pub fn decide(look: &Look<'_>, memory: &mut Memory) -> Verdict {
+    let Look { spec, current, now, .. } = *look;
+    let mut verdict = begin(look);
+    let because = match (current, spec.min) {
+        (0, min) if min != 0 => {
+            verdict.conditions.push(conditions::disabled());
+            return finish(
+                verdict,
+                current,
+                "disabled",
+                "the target has 0 replicas, which switches the autoscaler off",
+            );
+        }
+        (current, _) if current > spec.max => Some((spec.max, "maxReplicas", "above Spec.MaxReplicas")),
+        (current, min) if current < min => Some((min, "minReplicas", "below Spec.MinReplicas")),
+        _ => None,
     };
-    if current > spec.max || current < spec.min {
-        let (desired, limit) =
-            if current > spec.max { (spec.max, "maxReplicas") } else { (spec.min, "minReplicas") };
-        decision.proposed_replicas = desired;
-        decision.stabilized_replicas = desired;
-        return Ok(finish(
-            decision,
-            desired,
-            limit,
-            format!("current number of replicas is outside {limit}"),
-        ));
+    if let Some((desired, limit, side)) = because {
+        verdict.because = format!("Current number of replicas {side}");
+        verdict.decision.proposed_replicas = desired;
+        verdict.decision.stabilized_replicas = desired;
+        return finish(verdict, desired, limit, &format!("current number of replicas is outside {limit}"));
     }
     memory.history.begin(current, now);
-    let (proposed, because) = highest(asked, current).map_err(Refusal::NoMetric)?;
+    let (proposed, because) = match highest(look, &mut verdict) {
+        Ok(highest) => highest,
+        Err(failure) => {
+            verdict.failed = true;
+            verdict.decision.failure.clone_from(&failure);
+            verdict.decision.proposed_replicas = current;
+            verdict.decision.stabilized_replicas = current;
+            verdict.warnings.push(("FailedComputeMetricsReplicas", failure.clone()));
+            return finish(verdict, current, "failure", &failure);
+        }
+    };
+    settle(look, verdict, proposed, &because, memory)
+}
+
+fn begin(look: &Look<'_>) -> Verdict {
+    let Look { spec, asked, .. } = look;
+    let decision = Decision {
+        time: look.now,
+        current_replicas: look.current,
+        min_replicas: spec.min,
+        max_replicas: spec.max,
+        metrics: asked.iter().map(words::reading).collect(),
+        tolerance_up: spec.up.tolerance,
+        tolerance_down: spec.down.tolerance,
+        forecast: look.forecast,
+        ..Decision::default()
+    };
+    Verdict {
+        decision,
+        conditions: vec![conditions::scale_was_read()],
+        warnings: Vec::new(),
+        because: String::new(),
+        failed: false,
+    }
+}
+
+/// The highest proposal, and why. One that scales down counts only if every metric could be read.
+fn highest(look: &Look<'_>, verdict: &mut Verdict) -> Result<(i32, String), String> {
+    if let Some(trouble) = &look.blocked {
+        verdict.conditions.push(conditions::inactive(trouble.reason, trouble.message.clone()));
+        let event = if trouble.wrapped == trouble.message { trouble.reason } else { "SelectorRequired" };
+        verdict.warnings.push((event, trouble.wrapped.clone()));
+        return Err(trouble.wrapped.clone());
+    }
+    let mut best: Option<(&Metric, &Proposal)> = None;
+    let mut troubles = Vec::new();
+    for asked in look.asked {
+        match (&asked.metric, &asked.result) {
+            (Some(metric), Ok(proposal)) => {
+                if best.is_none_or(|(_, found)| proposal.replicas > found.replicas) {
+                    best = Some((metric, proposal));
+                }
+            }
+            (_, Err(trouble)) => troubles.push(trouble),
+            (None, Ok(_)) => {}
+        }
+    }
+    verdict.warnings.extend(troubles.iter().map(|trouble| (trouble.reason, trouble.message.clone())));
+    let failure = troubles.first().map(|first| {
+        let (wrong, all) = (troubles.len(), look.asked.len());
+        format!("invalid metrics ({wrong} invalid out of {all}), first error is: {}", first.wrapped)
+    });
+    match (best, failure) {
+        (Some((metric, proposal)), failure) if failure.is_none() || proposal.replicas >= look.current => {
+            verdict.conditions.push(conditions::active(&wording::of(metric)));
+            verdict.because = format!("{} above target", wording::of(metric));
+            verdict.decision.failure = failure.unwrap_or_default();
+            Ok((proposal.replicas, words::sentence(metric, proposal)))
+        }
+        (_, failure) => {
+            if let Some(first) = troubles.first() {
+                verdict.conditions.push(conditions::unable(first));
+            }
+            Err(failure.unwrap_or_else(|| "no metric is named".to_owned()))
+        }
+    }
+}
+
+/// From what the metrics ask for to what is done.
+fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memory: &mut Memory) -> Verdict {
+    let Look { spec, current, now, .. } = *look;
+    let mut because = because.to_owned();
+    let mut proposed = asked;
+    if let Some(forecast) = look.forecast.filter(|forecast| *forecast > asked) {
+        proposed = forecast;
+        because = format!("the same hours of past days asked for {forecast}; now {because}");
+        verdict.because = "forecast from past days above target".to_owned();
+    }
+    if proposed < current {
+        verdict.because = "All metrics below target".to_owned();
+    }
     let windows = Windows { up: spec.up.window, down: spec.down.window };
-    let stabilized = memory.history.stabilize(current, proposed, windows, now);
-    decision.proposed_replicas = proposed;
-    decision.stabilized_replicas = stabilized;
-    let (desired, limit) = limited(spec, current, stabilized, memory, now);
+    let (stabilized, stable_until) = memory.history.stabilize(current, proposed, windows, now);
+    verdict.conditions.push(conditions::stabilized(stabilized, proposed, current));
+    let (desired, limit, policy) = limited(look, stabilized, memory);
+    verdict.conditions.push(conditions::limited(limit));
+    verdict.decision.proposed_replicas = proposed;
+    verdict.decision.stabilized_replicas = stabilized;
     let limit = match limit {
         "" if stabilized != proposed => "stabilization",
-        "" if proposed == current && any_within_tolerance(asked) => "tolerance",
+        "" if proposed == current && tolerated(look.asked) => "tolerance",
         limit => limit,
     };
-    Ok(finish(decision, desired, limit, because))
+    verdict.decision.held_until = match limit {
+        "stabilization" => stable_until,
+        "scaleUpPolicy" | "scaleDownPolicy" => {
+            // A change made now counts from now on.
+            let period = if desired == current { None } else { shortest(spec, desired > current) };
+            policy.until.or(period.map(|period| now + period))
+        }
+        _ => None,
+    };
+    if matches!(limit, "scaleUpPolicy" | "scaleDownPolicy") {
+        verdict.decision.policy = policy.policy;
+    }
+    finish(verdict, desired, limit, &because)
 }
 
-/// The highest proposal. One that scales down counts only if every metric could be read.
-fn highest(asked: &[Asked], current: i32) -> Result<(i32, String), String> {
-    let best = asked
-        .iter()
-        .filter_map(|asked| Some((asked.metric.as_ref()?, asked.result.as_ref().ok()?)))
-        .max_by_key(|(_, proposal)| proposal.replicas);
-    let broken = asked.iter().find_map(|asked| asked.result.as_ref().err());
-    match (best, broken) {
-        (None, error) => Err(error.cloned().unwrap_or_else(|| "no metric is named".to_owned())),
-        (Some((_, proposal)), Some(error)) if proposal.replicas < current => Err(error.clone()),
-        (Some((metric, proposal)), _) => Ok((proposal.replicas, sentence(metric, proposal))),
+fn shortest(spec: &Spec, up: bool) -> Option<i64> {
+    let direction = if up { &spec.up } else { &spec.down };
+    direction.policies.iter().map(|policy| policy.period).min().or(Some(15_000_000))
+}
+
+fn limited(look: &Look<'_>, wanted: i32, memory: &Memory) -> (i32, &'static str, Limit) {
+    let Look { spec, current, now, .. } = *look;
+    match wanted.cmp(&current) {
+        Ordering::Greater => {
+            let policy = limit_up(&spec.up, &memory.events, current, now);
+            let (most, limit) = if policy.replicas < spec.max {
+                (policy.replicas, "scaleUpPolicy")
+            } else {
+                (spec.max, "maxReplicas")
+            };
+            if wanted > most { (most.max(current), limit, policy) } else { (wanted, "", policy) }
+        }
+        Ordering::Less => {
+            let policy = limit_down(&spec.down, &memory.events, current, now);
+            let (fewest, limit) = if policy.replicas > spec.min {
+                (policy.replicas, "scaleDownPolicy")
+            } else {
+                (spec.min, "minReplicas")
+            };
+            if wanted < fewest { (fewest.min(current), limit, policy) } else { (wanted, "", policy) }
+        }
+        Ordering::Equal => (wanted, "", Limit::default()),
     }
 }
 
-fn limited(spec: &Spec, current: i32, wanted: i32, memory: &Memory, now: i64) -> (i32, &'static str) {
-    if wanted > current {
-        let policy = limit_up(&spec.up, &memory.events, current, now);
-        let (most, limit) =
-            if policy < spec.max { (policy, "scaleUpPolicy") } else { (spec.max, "maxReplicas") };
-        if wanted > most { (most.max(current), limit) } else { (wanted, "") }
-    } else if wanted < current {
-        let policy = limit_down(&spec.down, &memory.events, current, now);
-        let (fewest, limit) =
-            if policy > spec.min { (policy, "scaleDownPolicy") } else { (spec.min, "minReplicas") };
-        if wanted < fewest { (fewest.min(current), limit) } else { (wanted, "") }
-    } else {
-        (wanted, "")
-    }
+/// Whether a metric would have asked for a change, had its ratio been outside the tolerance.
+fn tolerated(asked: &[Asked]) -> bool {
+    let off_target = |proposal: &Proposal| proposal.tolerated && (proposal.ratio - 1.0).abs() > 1e-9;
+    asked.iter().any(|asked| asked.result.as_ref().is_ok_and(off_target))
 }
 
-fn any_within_tolerance(asked: &[Asked]) -> bool {
-    asked.iter().any(|asked| asked.result.as_ref().is_ok_and(|proposal| (proposal.ratio - 1.0).abs() > 1e-9))
-}
-
-fn finish(mut decision: Decision, desired: i32, limit: &str, because: String) -> Decision {
+fn finish(mut verdict: Verdict, desired: i32, limit: &str, because: &str) -> Verdict {
+    let decision = &mut verdict.decision;
     decision.desired_replicas = desired;
     limit.clone_into(&mut decision.limited_by);
-    let action = match desired - decision.current_replicas {
-        0 => format!("stay at {desired}"),
-        change if change > 0 => format!("scale up from {} to {desired}", decision.current_replicas),
-        _ => format!("scale down from {} to {desired}", decision.current_replicas),
-    };
-    let limit = match limit {
-        "" => String::new(),
-        limit => format!(", limited by {limit} (wanted {})", decision.proposed_replicas),
-    };
-    decision.reason = format!("{action}: {because}{limit}");
-    decision
-}
-
-fn sentence(metric: &Metric, proposal: &Proposal) -> String {
-    let missing = match (proposal.missing, proposal.unready) {
-        (0, 0) => String::new(),
-        (missing, unready) => format!(" ({missing} without figures, {unready} not ready)"),
-    };
-    let figure = match (metric.goal, proposal.utilization) {
-        (Goal::Utilization(target), current) => {
-            format!("{}% of requests, target {target}%", current.unwrap_or_default())
-        }
-        (Goal::AverageValue(target), _) => {
-            format!("{} a Pod, target {}", quantity(proposal.average), quantity(target))
-        }
-    };
-    format!(
-        "{} is at {figure} over {} {}{missing}",
-        metric.name,
-        proposal.counted,
-        if proposal.counted == 1 { "Pod" } else { "Pods" }
-    )
-}
-
-/// Thousandths as a person reads them.
-fn quantity(milli: i64) -> String {
-    if milli % 1000 == 0 || milli.abs() >= 100_000 { (milli / 1000).to_string() } else { format!("{milli}m") }
-}
-
-fn reading(asked: &Asked) -> MetricReading {
-    let Some(metric) = &asked.metric else {
-        let error = asked.result.as_ref().err().cloned().unwrap_or_default();
-        return MetricReading { error, ..MetricReading::default() };
-    };
-    let (target_type, target) = match metric.goal {
-        Goal::Utilization(percent) => ("Utilization", f64::from(percent)),
-        Goal::AverageValue(milli) => ("AverageValue", milli as f64 / 1000.0),
-    };
-    let mut row = MetricReading {
-        name: metric.name.to_string(),
-        target_type: target_type.to_owned(),
-        target,
-        ..MetricReading::default()
-    };
-    match &asked.result {
-        Ok(proposal) => {
-            row.current = Some(proposal.utilization.map_or(proposal.average as f64 / 1000.0, f64::from));
-            row.ratio = Some(proposal.ratio);
-            row.proposal = Some(proposal.replicas);
-            row.pods_counted = proposal.counted;
-            row.pods_missing = proposal.missing;
-            row.pods_unready = proposal.unready;
-        }
-        Err(error) => row.error.clone_from(error),
-    }
-    row
+    decision.reason = words::reason(decision, because);
+    verdict
 }
 
 #[cfg(test)]

@@ -4,12 +4,17 @@
 //! not ready, not measured or going away: a missing Pod counts as having what it
 //! asked for when scaling down and nothing when scaling up, an unready one as
 //! nothing when scaling up; what would turn the direction around changes
-//! nothing. Source: `pkg/controller/podautoscaler/replica_calculator.go` and the
-//! algorithm's page in the Kubernetes documentation.
+//! nothing. Utilization is whole percent, cut off, as upstream computes it.
+//! Figures of objects and of the outside are in [`whole`]. Source:
+//! `pkg/controller/podautoscaler/replica_calculator.go` and the algorithm's page
+//! in the Kubernetes documentation.
+
+mod whole;
 
 use std::collections::HashMap;
 
 use crate::source::Reading;
+pub use whole::Whole;
 
 /// A Pod as the formula sees it. Times in microseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +23,7 @@ pub struct PodView {
     pub deleting: bool,
     pub failed: bool,
     pub pending: bool,
+    pub running: bool,
     pub started: Option<i64>,
     /// Whether the condition Ready holds, and since when.
     pub ready: Option<(bool, i64)>,
@@ -32,6 +38,8 @@ pub enum Goal {
     Utilization(i32),
     /// Thousandths a Pod.
     AverageValue(i64),
+    /// Thousandths in all.
+    Value(i64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,18 +54,24 @@ pub struct Rules {
 }
 
 /// What one metric asks for, and from what.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Proposal {
     pub replicas: i32,
     /// Current use over target, before Pods without figures were filled in.
     pub ratio: f64,
     /// Percent of the requests, where the goal is one.
     pub utilization: Option<i32>,
-    /// Thousandths a measured Pod.
+    /// Thousandths a measured Pod; of a figure that no Pods have, a replica.
     pub average: i64,
+    /// Thousandths in all, where the goal is a value.
+    pub value: Option<i64>,
     pub counted: i32,
-    pub missing: i32,
-    pub unready: i32,
+    /// Pods without a figure, by name.
+    pub missing: Vec<String>,
+    /// Pods that start or are not ready, by name.
+    pub unready: Vec<String>,
+    /// Whether the ratio, as it counted in the end, was within the tolerance.
+    pub tolerated: bool,
 }
 
 /// What the formula works from.
@@ -79,7 +93,42 @@ struct Groups<'a> {
     missing: Vec<&'a PodView>,
 }
 
-/// The number of replicas that this metric asks for.
+/// Use added up over Pods.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    measured: i128,
+    requested: i128,
+    pods: i32,
+}
+
+impl Sum {
+    fn add(&mut self, pod: &PodView, milli: i64) {
+        self.measured += i128::from(milli);
+        self.requested += i128::from(*pod.request.as_ref().unwrap_or(&0));
+        self.pods = self.pods.saturating_add(1);
+    }
+
+    /// Whole percent of the requests.
+    fn utilization(self) -> i32 {
+        if self.requested == 0 {
+            return 0;
+        }
+        i32::try_from(self.measured * 100 / self.requested).unwrap_or(i32::MAX)
+    }
+
+    fn average(self) -> i64 {
+        i64::try_from(self.measured / i128::from(self.pods.max(1))).unwrap_or(i64::MAX)
+    }
+
+    fn ratio(self, goal: Goal) -> f64 {
+        match goal {
+            Goal::Utilization(percent) => divide(f64::from(self.utilization()), f64::from(percent)),
+            Goal::AverageValue(milli) | Goal::Value(milli) => divide(self.average() as f64, milli as f64),
+        }
+    }
+}
+
+/// The number of replicas that this metric of Pods asks for.
 ///
 /// # Errors
 /// No Pod has a figure, or a request that utilization needs is missing; a sentence for conditions and rows.
@@ -88,83 +137,71 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
         return Err("no pods returned by selector while calculating replica count".to_owned());
     }
     let groups = group(question);
+    if matches!(question.goal, Goal::Utilization(_)) {
+        question.pods.iter().try_for_each(|pod| pod.request.clone().map(drop))?;
+    }
     if groups.ready.is_empty() {
         return Err("did not receive metrics for targeted pods (pods might be unready)".to_owned());
     }
-    let measured: i64 = groups.ready.iter().map(|(_, value)| value).sum();
-    let count = count(groups.ready.len());
-    let wanted = wanted(question.goal, groups.ready.iter().map(|(pod, _)| *pod))?;
-    let ratio = divide(measured, wanted);
-    let proposal = |replicas| Proposal {
+    let mut sum = Sum::default();
+    groups.ready.iter().for_each(|(pod, milli)| sum.add(pod, *milli));
+    if matches!(question.goal, Goal::Utilization(_)) && sum.requested == 0 {
+        return Err("no metrics returned matched known pods".to_owned());
+    }
+    let ratio = sum.ratio(question.goal);
+    let names = |pods: &[&PodView]| pods.iter().map(|pod| pod.name.clone()).collect();
+    let (replicas, tolerated) = replicas(question, &groups, sum, ratio);
+    Ok(Proposal {
         replicas,
         ratio,
-        utilization: match question.goal {
-            Goal::Utilization(percent) => Some((ratio * f64::from(percent)) as i32),
-            Goal::AverageValue(_) => None,
-        },
-        average: measured / i64::from(count),
-        counted: count,
-        missing: self::count(groups.missing.len()),
-        unready: self::count(groups.unready.len()),
-    };
+        utilization: matches!(question.goal, Goal::Utilization(_)).then(|| sum.utilization()),
+        average: sum.average(),
+        value: None,
+        counted: sum.pods,
+        missing: names(&groups.missing),
+        unready: names(&groups.unready),
+        tolerated,
+    })
+}
+
+/// The proposal, and whether tolerance made it; Pods without a figure count with an assumed one.
+fn replicas(question: &Question<'_>, groups: &Groups<'_>, measured: Sum, ratio: f64) -> (i32, bool) {
+    let current = question.current_replicas;
     let fill_unready = !groups.unready.is_empty() && ratio > 1.0;
     if !fill_unready && groups.missing.is_empty() {
-        let replicas = if within(question.rules, ratio) {
-            question.current_replicas
-        } else {
-            round_up(ratio * f64::from(count))
-        };
-        return Ok(proposal(replicas));
+        let tolerated = within(question.rules, ratio);
+        return (if tolerated { current } else { round_up(ratio * f64::from(measured.pods)) }, tolerated);
     }
-    Ok(proposal(filled_in(question, &groups, measured, ratio, fill_unready)?))
+    // Upstream lets a missing Pod lower the count where the measured ones are exactly on target.
+    if within(Rules { tolerance_up: 0.0, tolerance_down: 0.0, ..question.rules }, ratio) {
+        return (current, true);
+    }
+    let mut filled = measured;
+    for pod in &groups.missing {
+        filled.add(pod, if ratio < 1.0 { assumed_full(question.goal, pod) } else { 0 });
+    }
+    if fill_unready {
+        groups.unready.iter().for_each(|pod| filled.add(pod, 0));
+    }
+    let after = filled.ratio(question.goal);
+    if within(question.rules, after) {
+        return (current, true);
+    }
+    let turns_around = (ratio < 1.0 && after > 1.0) || (ratio > 1.0 && after < 1.0);
+    let replicas = round_up(after * f64::from(filled.pods));
+    let against = (after < 1.0 && replicas > current) || (after > 1.0 && replicas < current);
+    (if turns_around || against { current } else { replicas }, false)
 }
 
-/// The proposal when Pods without a figure are counted with an assumed one.
-fn filled_in(
-    question: &Question<'_>,
-    groups: &Groups<'_>,
-    measured: i64,
-    ratio: f64,
-    fill_unready: bool,
-) -> Result<i32, String> {
-    let unready = if fill_unready { groups.unready.as_slice() } else { &[] };
-    let assumed = if ratio < 1.0 { assumed_full(question.goal, &groups.missing)? } else { 0 };
-    let all = groups.ready.iter().map(|(pod, _)| *pod);
-    let all = all.chain(groups.missing.iter().copied()).chain(unready.iter().copied());
-    let filled = divide(measured.saturating_add(assumed), wanted(question.goal, all)?);
-    let turns_around = (ratio < 1.0 && filled > 1.0) || (ratio > 1.0 && filled < 1.0);
-    if within(question.rules, filled) || turns_around {
-        return Ok(question.current_replicas);
+/// What a missing Pod is taken to use when scaling down.
+fn assumed_full(goal: Goal, pod: &PodView) -> i64 {
+    match goal {
+        Goal::Utilization(percent) => {
+            let request = i128::from(*pod.request.as_ref().unwrap_or(&0));
+            i64::try_from(request * i128::from(percent.max(100)) / 100).unwrap_or(i64::MAX)
+        }
+        Goal::AverageValue(milli) | Goal::Value(milli) => milli,
     }
-    let counted = count(groups.ready.len() + groups.missing.len() + unready.len());
-    let replicas = round_up(filled * f64::from(counted));
-    let against = (filled < 1.0 && replicas > question.current_replicas)
-        || (filled > 1.0 && replicas < question.current_replicas);
-    Ok(if against { question.current_replicas } else { replicas })
-}
-
-/// What missing Pods are taken to use when scaling down.
-fn assumed_full(goal: Goal, missing: &[&PodView]) -> Result<i64, String> {
-    let mut sum = 0i64;
-    for pod in missing {
-        sum = sum.saturating_add(match goal {
-            Goal::Utilization(percent) => pod.request.clone()? * i64::from(percent.max(100)) / 100,
-            Goal::AverageValue(milli) => milli,
-        });
-    }
-    Ok(sum)
-}
-
-/// The use at which these Pods would be exactly on target.
-fn wanted<'a>(goal: Goal, pods: impl Iterator<Item = &'a PodView>) -> Result<f64, String> {
-    let mut sum = 0.0;
-    for pod in pods {
-        sum += match goal {
-            Goal::Utilization(percent) => pod.request.clone()? as f64 * f64::from(percent) / 100.0,
-            Goal::AverageValue(milli) => milli as f64,
-        };
-    }
-    Ok(sum)
 }
 
 fn group<'a>(question: &Question<'a>) -> Groups<'a> {
@@ -205,17 +242,13 @@ fn within(rules: Rules, ratio: f64) -> bool {
     ratio >= 1.0 - rules.tolerance_down - SLACK && ratio <= 1.0 + rules.tolerance_up + SLACK
 }
 
-fn divide(measured: i64, wanted: f64) -> f64 {
-    if wanted > 0.0 { measured as f64 / wanted } else { 0.0 }
+fn divide(measured: f64, wanted: f64) -> f64 {
+    if wanted > 0.0 { measured / wanted } else { 0.0 }
 }
 
 fn round_up(replicas: f64) -> i32 {
     // 3.0000000001 is 3: the product of a quotient and its divisor.
     (replicas - 1e-9).ceil().clamp(0.0, f64::from(i32::MAX)) as i32
-}
-
-fn count(length: usize) -> i32 {
-    i32::try_from(length).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The horizontal autoscaler: `autoscaling/v2`, acting on samples.
 //!
 //! ```text
-//! samples (MetricSource) ─┐
-//! Pods, HPAs (caches) ────┼─> reconcile ─> decide (pure) ─> /scale, status, events, decision row
-//!                         └   formula, stabilize, behaviour: values in, values out
+//! HPAs (cache) ──> controller ──> worker, one each
+//! samples (MetricSource) ──> ask ─┐
+//! Pods (cache) ───────────────────┴─> decide (pure) ─> /scale, status, events, decision row
+//!                                     formula, stabilize, behaviour: values in, values out
 //! ```
 //!
 //! Upstream's rules to the letter: <https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/>.
@@ -12,16 +13,23 @@
 //! What it must not do: know how samples are collected or kept ([`MetricSource`]
 //! is handed in), or where decisions are kept ([`DecisionSink`]).
 
+mod ask;
 mod behaviour;
+mod conditions;
+mod controller;
 mod decide;
 mod formula;
 mod metric_names;
 mod pods;
-mod reconcile;
+mod selectors;
 mod source;
 mod spec;
 mod stabilize;
 mod status;
+mod trouble;
+mod wording;
+mod words;
+mod worker;
 
-pub use reconcile::{Config, start};
-pub use source::{DecisionSink, MetricName, MetricSource, Reading};
+pub use controller::{Config, start};
+pub use source::{DecisionSink, Described, MetricName, MetricSource, Reading, Series};

@@ -8,9 +8,10 @@ use tiphys_client::{LeanPod, Phase};
 
 use crate::{formula::PodView, source::MetricName};
 
-/// The Pods of a namespace that a selector matches.
-pub fn belongs(pods: &[Arc<LeanPod>], namespace: &str, selector: &LabelSelector) -> Vec<Arc<LeanPod>> {
-    pods.iter().filter(|pod| &*pod.namespace == namespace && selector.matches(&pod.labels)).cloned().collect()
+/// Those of a namespace's Pods that a selector matches.
+pub fn belong(mut pods: Vec<Arc<LeanPod>>, selector: &LabelSelector) -> Vec<Arc<LeanPod>> {
+    pods.retain(|pod| selector.matches(&pod.labels));
+    pods
 }
 
 /// What the formula needs of a Pod, for one metric.
@@ -21,6 +22,7 @@ pub fn view(pod: &LeanPod, metric: &MetricName) -> PodView {
         deleting: pod.deletion.is_some(),
         failed: pod.status.phase == Phase::Failed,
         pending: pod.status.phase == Phase::Pending,
+        running: pod.status.phase == Phase::Running,
         started: pod.status.started.map(|time| time.as_microsecond()),
         ready: ready.and_then(|ready| Some((ready.holds, ready.since?.as_microsecond()))),
         request: request(pod, metric),
@@ -31,13 +33,19 @@ pub fn view(pod: &LeanPod, metric: &MetricName) -> PodView {
 fn request(pod: &LeanPod, metric: &MetricName) -> Result<i64, String> {
     let MetricName::Resource { resource, container } = metric else { return Ok(0) };
     let name = &pod.name;
+    // A request of the Pod's own stands for those of its containers.
+    let whole = pod.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get(resource));
+    if let (None, Some(whole)) = (container, whole) {
+        return quantity::milli(&whole.0).ok_or_else(|| format!("{} is no quantity", whole.0));
+    }
     let sidecars = pod.spec.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let containers = pod.spec.containers.iter().chain(sidecars);
     let chosen: Vec<_> =
         containers.filter(|one| container.as_ref().is_none_or(|container| one.name == *container)).collect();
     if chosen.is_empty() {
-        return Err(format!("container {} is not in Pod {name}", container.as_deref().unwrap_or_default()));
+        let container = container.as_deref().unwrap_or_default();
+        return Err(format!("container {container} not found in Pod {name}"));
     }
     let mut sum = 0i64;
     for container in chosen {
@@ -83,5 +91,9 @@ mod tests {
         let missing = request(&pod(&[Some("100m"), None]), &cpu(None));
         assert_eq!(missing, Err("missing request for cpu in container c1 of Pod web".to_owned()));
         assert!(request(&pod(&[Some("1")]), &cpu(Some("other"))).is_err());
+        let whole: LeanPod = serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": {
+            "resources": {"requests": {"cpu": "2"}}, "containers": [{"name": "c0"}]}}))
+        .expect("a Pod");
+        assert_eq!(request(&whole, &cpu(None)), Ok(2000));
     }
 }

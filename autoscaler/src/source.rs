@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, fmt};
 
-use tiphys_api::decisions::Decision;
+use async_trait::async_trait;
+use tiphys_api::{decisions::Decision, selector::LabelSelector};
 use tokio::sync::watch;
 
-/// One Pod's current figure of a metric.
+/// One current figure of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
     /// In thousandths: of a core, a byte, a byte a second.
@@ -16,14 +17,32 @@ pub struct Reading {
     pub window: i64,
 }
 
-/// Which figure of a Pod.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A metric by name, and which of its series count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    pub name: String,
+    pub selector: LabelSelector,
+}
+
+/// An object of the API that a metric describes, in the autoscaler's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+}
+
+/// Where a metric's figure comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetricName {
     /// `cpu` (cores) or `memory` (working set in bytes), of the Pod or of one container.
     Resource { resource: String, container: Option<String> },
-    /// A figure by name: `disk_read_bytes_per_second`, `disk_write_bytes_per_second`,
-    /// `network_receive_bytes_per_second`, `network_transmit_bytes_per_second`.
-    Pods { name: String },
+    /// A figure that each Pod has.
+    Pods(Series),
+    /// One figure, of an object.
+    Object { object: Described, series: Series },
+    /// One figure or several to be added up, of something outside.
+    External(Series),
 }
 
 impl fmt::Display for MetricName {
@@ -33,23 +52,51 @@ impl fmt::Display for MetricName {
             Self::Resource { resource, container: Some(container) } => {
                 write!(f, "{resource} of container {container}")
             }
-            Self::Pods { name } => f.write_str(name),
+            Self::Pods(series) | Self::External(series) => f.write_str(&series.name),
+            Self::Object { object, series } => {
+                write!(f, "{} of {} {}", series.name, object.kind, object.name)
+            }
         }
     }
 }
 
-/// Current figures of Pods, from memory.
+/// Current figures, from memory. Errors are sentences for conditions, events and rows.
+#[async_trait]
 pub trait MetricSource: Send + Sync + 'static {
     /// The figure of each of the Pods that has one. Pods without two samples are left out.
     ///
     /// # Errors
     /// A metric of this name does not exist; the sentence names those that do.
-    fn read(
+    async fn resource(
         &self,
         namespace: &str,
         pods: &[&str],
-        metric: &MetricName,
+        resource: &str,
+        container: Option<&str>,
     ) -> Result<HashMap<String, Reading>, String>;
+
+    /// The same for a metric by name.
+    ///
+    /// # Errors
+    /// As above.
+    async fn pods(
+        &self,
+        namespace: &str,
+        pods: &[&str],
+        series: &Series,
+    ) -> Result<HashMap<String, Reading>, String>;
+
+    /// The figure of one object.
+    ///
+    /// # Errors
+    /// There is none.
+    async fn object(&self, namespace: &str, object: &Described, series: &Series) -> Result<Reading, String>;
+
+    /// The figures of an external metric, one a series.
+    ///
+    /// # Errors
+    /// There is no such metric, or it can't be told at the moment.
+    async fn external(&self, namespace: &str, series: &Series) -> Result<Vec<Reading>, String>;
 
     /// Changes whenever new samples are there.
     fn fresh(&self) -> watch::Receiver<u64>;

@@ -1,11 +1,15 @@
 //! An autoscaler's spec with upstream's defaults filled in, in the formula's units.
 
 use k8s_openapi::api::autoscaling::v2::{
-    HPAScalingRules, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
+    HPAScalingRules, HorizontalPodAutoscalerSpec, MetricIdentifier, MetricSpec, MetricTarget,
 };
-use tiphys_api::quantity;
+use tiphys_api::{quantity, selector::LabelSelector};
 
-use crate::{formula::Goal, source::MetricName};
+use crate::{
+    formula::Goal,
+    source::{Described, MetricName, Series},
+    trouble::{Trouble, Type},
+};
 
 const SECOND: i64 = 1_000_000;
 const DEFAULT_TOLERANCE: f64 = 0.1;
@@ -37,6 +41,7 @@ pub struct Direction {
     /// Stabilization window, microseconds.
     pub window: i64,
     pub select: Select,
+    /// None where no behaviour is given: then upstream's fixed rule holds.
     pub policies: Vec<Policy>,
     pub tolerance: f64,
 }
@@ -45,6 +50,8 @@ pub struct Direction {
 pub struct Metric {
     pub name: MetricName,
     pub goal: Goal,
+    /// As the spec has it, for the status.
+    pub identifier: MetricIdentifier,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,28 +61,26 @@ pub struct Spec {
     pub up: Direction,
     pub down: Direction,
     /// A metric that can't be served says why.
-    pub metrics: Vec<Result<Metric, String>>,
+    pub metrics: Vec<Result<Metric, Trouble>>,
 }
 
 impl Spec {
     pub fn of(spec: &HorizontalPodAutoscalerSpec) -> Self {
-        let behaviour = spec.behavior.as_ref();
+        let rules = spec
+            .behavior
+            .as_ref()
+            .map(|behaviour| (behaviour.scale_up.as_ref(), behaviour.scale_down.as_ref()));
+        let given = rules.is_some_and(|(up, down)| up.is_some() || down.is_some());
+        let (up, down) = rules.unwrap_or_default();
         let default_metrics = [default_metric()];
         let metrics =
             spec.metrics.as_deref().filter(|metrics| !metrics.is_empty()).unwrap_or(&default_metrics);
+        let of = |policies: &'static [(Measure, i32)]| if given { policies } else { &[] };
         Self {
             min: spec.min_replicas.unwrap_or(1),
             max: spec.max_replicas,
-            up: direction(
-                behaviour.and_then(|behaviour| behaviour.scale_up.as_ref()),
-                0,
-                &[(Measure::Pods, 4), (Measure::Percent, 100)],
-            ),
-            down: direction(
-                behaviour.and_then(|behaviour| behaviour.scale_down.as_ref()),
-                300,
-                &[(Measure::Percent, 100)],
-            ),
+            up: direction(up, 0, of(&[(Measure::Pods, 4), (Measure::Percent, 100)])),
+            down: direction(down, 300, of(&[(Measure::Percent, 100)])),
             metrics: metrics.iter().map(metric).collect(),
         }
     }
@@ -128,31 +133,72 @@ fn direction(rules: Option<&HPAScalingRules>, window: i64, policies: &[(Measure,
     }
 }
 
-fn metric(spec: &MetricSpec) -> Result<Metric, String> {
+fn metric(spec: &MetricSpec) -> Result<Metric, Trouble> {
     if let Some(source) = &spec.resource {
         let name = MetricName::Resource { resource: source.name.clone(), container: None };
-        return Ok(Metric { name, goal: goal(&source.target)? });
+        let goal = per_pod(&source.target).map_err(|why| Type::of(&name).refuse(why))?;
+        return Ok(Metric { name, goal, identifier: MetricIdentifier::default() });
     }
     if let Some(source) = &spec.container_resource {
         let container = Some(source.container.clone());
         let name = MetricName::Resource { resource: source.name.clone(), container };
-        return Ok(Metric { name, goal: goal(&source.target)? });
+        let goal = per_pod(&source.target).map_err(|why| Type::of(&name).refuse(why))?;
+        return Ok(Metric { name, goal, identifier: MetricIdentifier::default() });
     }
-    if let Some(source) = &spec.pods {
-        let name = MetricName::Pods { name: source.metric.name.clone() };
-        return Ok(Metric { name, goal: goal(&source.target)? });
-    }
-    Err(format!("metrics of type {} are not served; use Resource, ContainerResource or Pods", spec.type_))
+    let (identifier, target, kind) = if let Some(source) = &spec.pods {
+        (&source.metric, &source.target, Type::Pods)
+    } else if let Some(source) = &spec.object {
+        (&source.metric, &source.target, Type::Object)
+    } else if let Some(source) = &spec.external {
+        (&source.metric, &source.target, Type::External(source.metric.name.clone()))
+    } else {
+        return Err(Type::Unknown.refuse(format!("unknown metric source type {:?}", spec.type_)));
+    };
+    let selector = identifier.selector.as_ref().map(LabelSelector::try_from).transpose();
+    let selector = selector.map_err(|error| kind.refuse(error.to_string()))?.unwrap_or_default();
+    let series = Series { name: identifier.name.clone(), selector };
+    let name = match (&kind, &spec.object) {
+        (Type::Object, Some(source)) => {
+            let object = &source.described_object;
+            let object = Described {
+                api_version: object.api_version.clone().unwrap_or_default(),
+                kind: object.kind.clone(),
+                name: object.name.clone(),
+            };
+            MetricName::Object { object, series }
+        }
+        (Type::External(_), _) => MetricName::External(series),
+        _ => MetricName::Pods(series),
+    };
+    let goal = match kind {
+        Type::Pods => average(target),
+        // A `Value` target of an Object counts by its type, of an External by what is filled in.
+        Type::Object if target.type_ == "Value" => value(target),
+        _ => average(target).or_else(|| value(target)),
+    };
+    let goal = goal.ok_or_else(|| {
+        let source = if matches!(kind, Type::Object) { "object" } else { "external" };
+        kind.refuse(format!(
+            "invalid {source} metric source: neither a value target nor an average value target was set"
+        ))
+    })?;
+    Ok(Metric { name, goal, identifier: identifier.clone() })
 }
 
-fn goal(target: &MetricTarget) -> Result<Goal, String> {
-    if let Some(percent) = target.average_utilization {
-        return Ok(Goal::Utilization(percent));
-    }
-    let milli = target.average_value.as_ref().and_then(|value| quantity::milli(&value.0));
-    milli
-        .map(Goal::AverageValue)
-        .ok_or_else(|| format!("a target of type {} needs averageUtilization or averageValue", target.type_))
+fn per_pod(target: &MetricTarget) -> Result<Goal, String> {
+    average(target).or_else(|| target.average_utilization.map(Goal::Utilization)).ok_or_else(|| {
+        "invalid resource metric source: neither an average utilization target nor an average value (usage) \
+         target was set"
+            .to_owned()
+    })
+}
+
+fn average(target: &MetricTarget) -> Option<Goal> {
+    quantity::milli(&target.average_value.as_ref()?.0).map(Goal::AverageValue)
+}
+
+fn value(target: &MetricTarget) -> Option<Goal> {
+    quantity::milli(&target.value.as_ref()?.0).map(Goal::Value)
 }
 
 #[cfg(test)]
@@ -163,9 +209,53 @@ mod tests {
     fn an_empty_spec_has_upstreams_defaults() {
         let spec = Spec::of(&HorizontalPodAutoscalerSpec { max_replicas: 9, ..Default::default() });
         assert_eq!((spec.min, spec.max, spec.up.window, spec.down.window), (1, 9, 0, 300 * SECOND));
-        assert_eq!(spec.up.policies.len(), 2);
+        assert_eq!((spec.up.policies.len(), spec.down.policies.len()), (0, 0));
         let cpu = MetricName::Resource { resource: "cpu".into(), container: None };
-        assert_eq!(spec.metrics, [Ok(Metric { name: cpu, goal: Goal::Utilization(80) })]);
+        let identifier = MetricIdentifier::default();
+        assert_eq!(spec.metrics, [Ok(Metric { name: cpu, goal: Goal::Utilization(80), identifier })]);
+    }
+
+    #[test]
+    fn one_direction_given_fills_in_the_other() {
+        let spec: HorizontalPodAutoscalerSpec = serde_json::from_value(serde_json::json!({
+            "maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+            "behavior": {"scaleDown": {"selectPolicy": "Disabled"}},
+        }))
+        .expect("a spec");
+        let spec = Spec::of(&spec);
+        assert_eq!((spec.up.policies.len(), spec.down.select), (2, Select::Disabled));
+    }
+
+    #[test]
+    fn every_type_of_metric_has_its_goal_or_says_what_is_wrong() {
+        let of = |json: serde_json::Value| {
+            metric(&serde_json::from_value(json).expect("a metric")).map(|metric| metric.goal)
+        };
+        let named =
+            |target: serde_json::Value| serde_json::json!({"metric": {"name": "q"}, "target": target});
+        let value = || serde_json::json!({"type": "Value", "value": "2"});
+        let average = || serde_json::json!({"type": "AverageValue", "averageValue": "1500m"});
+        assert_eq!(
+            of(serde_json::json!({"type": "External", "external": named(value())})),
+            Ok(Goal::Value(2000))
+        );
+        let external = serde_json::json!({"type": "External", "external": named(average())});
+        assert_eq!(of(external), Ok(Goal::AverageValue(1500)));
+        let mut object = named(value());
+        object["describedObject"] = serde_json::json!({"kind": "Service", "name": "web"});
+        assert_eq!(of(serde_json::json!({"type": "Object", "object": object})), Ok(Goal::Value(2000)));
+        let trouble = of(
+            serde_json::json!({"type": "External", "external": named(serde_json::json!({"type": "Value"}))}),
+        );
+        let trouble = trouble.expect_err("no target");
+        assert_eq!(trouble.reason, "FailedGetExternalMetric");
+        assert!(
+            trouble.message.starts_with("invalid external metric source: neither"),
+            "{}",
+            trouble.message
+        );
+        let trouble = of(serde_json::json!({"type": "Moon"})).expect_err("unknown");
+        assert_eq!(trouble.message, "unknown metric source type \"Moon\"");
     }
 
     #[test]

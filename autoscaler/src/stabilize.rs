@@ -3,7 +3,7 @@
 //! Scaling up goes no higher than the lowest recommendation of its window;
 //! scaling down no lower than the highest of its own.
 
-use std::collections::VecDeque;
+use std::{cmp::Ordering, collections::VecDeque};
 
 /// Recommendations of one autoscaler, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -28,24 +28,37 @@ impl History {
         }
     }
 
-    /// Remembers `desired` and gives what stabilization makes of it.
-    pub fn stabilize(&mut self, current: i32, desired: i32, windows: Windows, now: i64) -> i32 {
+    /// Remembers `desired` and gives what stabilization makes of it, and when what holds it
+    /// back leaves its window.
+    pub fn stabilize(
+        &mut self,
+        current: i32,
+        desired: i32,
+        windows: Windows,
+        now: i64,
+    ) -> (i32, Option<i64>) {
         let longest = windows.up.max(windows.down);
         while self.recommendations.front().is_some_and(|(time, _)| *time <= now - longest) {
             self.recommendations.pop_front();
         }
-        let (mut lowest, mut highest) = (desired, desired);
+        let (mut lowest, mut highest) = ((desired, None), (desired, None));
         for (time, replicas) in &self.recommendations {
-            if *time > now - windows.up {
-                lowest = lowest.min(*replicas);
+            if *time > now - windows.up && *replicas <= lowest.0 {
+                lowest = (*replicas, Some(*time));
             }
-            if *time > now - windows.down {
-                highest = highest.max(*replicas);
+            if *time > now - windows.down && *replicas >= highest.0 {
+                highest = (*replicas, Some(*time));
             }
         }
         self.remember(now, desired);
         // Not `clamp`: with windows of different length the bounds may cross.
-        current.max(lowest).min(highest)
+        let stabilized = current.max(lowest.0).min(highest.0);
+        let until = match stabilized.cmp(&desired) {
+            Ordering::Equal => None,
+            Ordering::Greater => highest.1.map(|time| time + windows.down),
+            Ordering::Less => lowest.1.map(|time| time + windows.up),
+        };
+        (stabilized, until)
     }
 
     /// Of equal recommendations in a row only the first and the last matter to a window's edge.
@@ -71,30 +84,30 @@ mod tests {
     #[test]
     fn downwards_waits_for_the_window_and_upwards_does_not() {
         let mut history = History::default();
-        assert_eq!(history.stabilize(1, 5, WINDOWS, 0), 5);
-        assert_eq!(history.stabilize(5, 1, WINDOWS, 10), 5);
-        assert_eq!(history.stabilize(5, 3, WINDOWS, 290), 5);
+        assert_eq!(history.stabilize(1, 5, WINDOWS, 0).0, 5);
+        assert_eq!(history.stabilize(5, 1, WINDOWS, 10), (5, Some(300)));
+        assert_eq!(history.stabilize(5, 3, WINDOWS, 290).0, 5);
         // The 5 of time 0 has left the window; 3 is the highest in it.
-        assert_eq!(history.stabilize(5, 1, WINDOWS, 301), 3);
-        assert_eq!(history.stabilize(3, 9, WINDOWS, 302), 9);
+        assert_eq!(history.stabilize(5, 1, WINDOWS, 301).0, 3);
+        assert_eq!(history.stabilize(3, 9, WINDOWS, 302).0, 9);
     }
 
     #[test]
     fn what_is_found_at_the_start_holds_for_a_window() {
         let mut history = History::default();
         history.begin(3, 0);
-        assert_eq!(history.stabilize(3, 1, WINDOWS, 1), 3);
+        assert_eq!(history.stabilize(3, 1, WINDOWS, 1).0, 3);
         history.begin(3, 200);
-        assert_eq!(history.stabilize(3, 1, WINDOWS, 301), 1);
+        assert_eq!(history.stabilize(3, 1, WINDOWS, 301).0, 1);
     }
 
     #[test]
     fn upwards_waits_too_when_it_has_a_window() {
         let windows = Windows { up: 60, down: 300 };
         let mut history = History::default();
-        assert_eq!(history.stabilize(2, 2, windows, 0), 2);
-        assert_eq!(history.stabilize(2, 6, windows, 30), 2);
-        assert_eq!(history.stabilize(2, 6, windows, 61), 6);
+        assert_eq!(history.stabilize(2, 2, windows, 0).0, 2);
+        assert_eq!(history.stabilize(2, 6, windows, 30).0, 2);
+        assert_eq!(history.stabilize(2, 6, windows, 61).0, 6);
     }
 
     #[test]
@@ -104,6 +117,6 @@ mod tests {
             history.stabilize(4, 4, WINDOWS, second);
         }
         assert!(history.recommendations.len() <= 3);
-        assert_eq!(history.stabilize(4, 2, WINDOWS, 10_001), 4);
+        assert_eq!(history.stabilize(4, 2, WINDOWS, 10_001).0, 4);
     }
 }

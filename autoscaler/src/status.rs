@@ -1,136 +1,32 @@
-//! An autoscaler's status: conditions and current metrics, as upstream words them.
+//! An autoscaler's status: current metrics as upstream writes them, and when a new
+//! status is worth a write.
 
 use k8s_openapi::{
     api::autoscaling::v2::{
-        ContainerResourceMetricStatus, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
-        MetricIdentifier, MetricStatus, MetricValueStatus, PodsMetricStatus, ResourceMetricStatus,
+        ContainerResourceMetricStatus, CrossVersionObjectReference, ExternalMetricStatus,
+        HorizontalPodAutoscalerStatus, MetricStatus, MetricValueStatus, ObjectMetricStatus, PodsMetricStatus,
+        ResourceMetricStatus,
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time},
-};
-use tiphys_api::decisions::Decision;
-
-use crate::{
-    decide::{Asked, Refusal},
-    source::MetricName,
+    apimachinery::pkg::api::resource::Quantity,
 };
 
-/// The state of a condition: type, whether it holds, reason, message.
-pub type Condition = (&'static str, bool, &'static str, String);
+use crate::{decide::Asked, formula::Goal, source::MetricName};
 
-/// The conditions after a decision.
-pub fn conditions(decision: &Result<Decision, Refusal>) -> Vec<Condition> {
-    let decision = match decision {
-        Ok(decision) => decision,
-        Err(Refusal::Disabled) => {
-            let text = "scaling is disabled since the replica count of the target is zero";
-            return vec![("ScalingActive", false, "ScalingDisabled", text.to_owned())];
-        }
-        Err(Refusal::NoMetric(why)) => {
-            return vec![(
-                "ScalingActive",
-                false,
-                "FailedGetMetrics",
-                format!("no metric could be used: {why}"),
-            )];
-        }
-    };
-    let able = if decision.scaled {
-        (
-            "AbleToScale",
-            true,
-            "SucceededRescale",
-            format!("the target was scaled to {}", decision.desired_replicas),
-        )
-    } else if decision.limited_by == "stabilization" {
-        let text =
-            "recent recommendations were higher than current one, applying the highest recent recommendation";
-        ("AbleToScale", true, "ScaleDownStabilized", text.to_owned())
-    } else {
-        let text = "recommended size matches current size";
-        ("AbleToScale", true, "ReadyForNewScale", text.to_owned())
-    };
-    let names: Vec<_> = decision.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    let active = format!("the HPA was able to calculate a replica count from {}", names.join(", "));
-    let limited = match decision.limited_by.as_str() {
-        "maxReplicas" => (
-            "ScalingLimited",
-            true,
-            "TooManyReplicas",
-            "the desired replica count is more than the maximum replica count",
-        ),
-        "minReplicas" => (
-            "ScalingLimited",
-            true,
-            "TooFewReplicas",
-            "the desired replica count is less than the minimum replica count",
-        ),
-        "scaleUpPolicy" => (
-            "ScalingLimited",
-            true,
-            "ScaleUpLimit",
-            "the desired replica count is increasing faster than the maximum scale rate",
-        ),
-        "scaleDownPolicy" => (
-            "ScalingLimited",
-            true,
-            "ScaleDownLimit",
-            "the desired replica count is decreasing faster than the maximum scale rate",
-        ),
-        _ => (
-            "ScalingLimited",
-            false,
-            "DesiredWithinRange",
-            "the desired count is within the acceptable range",
-        ),
-    };
-    vec![
-        able,
-        ("ScalingActive", true, "ValidMetricFound", active),
-        (limited.0, limited.1, limited.2, limited.3.to_owned()),
-    ]
-}
-
-/// The conditions put over the old ones; a transition time moves only with the status.
-pub fn merge(
-    old: &[HorizontalPodAutoscalerCondition],
-    new: &[Condition],
-    now: &Time,
-) -> Vec<HorizontalPodAutoscalerCondition> {
-    let mut merged = old.to_vec();
-    for (kind, holds, reason, message) in new {
-        let status = if *holds { "True" } else { "False" };
-        let condition = HorizontalPodAutoscalerCondition {
-            type_: (*kind).to_owned(),
-            status: status.to_owned(),
-            reason: Some((*reason).to_owned()),
-            message: Some(message.clone()),
-            last_transition_time: Some(now.clone()),
-            observed_generation: None,
-        };
-        match merged.iter_mut().find(|condition| condition.type_ == *kind) {
-            Some(old) => {
-                let since =
-                    if old.status == status { old.last_transition_time.clone() } else { Some(now.clone()) };
-                *old = HorizontalPodAutoscalerCondition { last_transition_time: since, ..condition };
-            }
-            None => merged.push(condition),
-        }
-    }
-    merged
-}
-
-/// The current value of each metric that could be read.
+/// The current value of each metric, in the order of the spec. One that could not be read has
+/// an empty place: `kubectl` goes by position.
 pub fn current_metrics(asked: &[Asked]) -> Vec<MetricStatus> {
-    asked.iter().filter_map(metric_status).collect()
+    asked.iter().map(|asked| metric_status(asked).unwrap_or_default()).collect()
 }
 
 fn metric_status(asked: &Asked) -> Option<MetricStatus> {
     let (metric, proposal) = (asked.metric.as_ref()?, asked.result.as_ref().ok()?);
+    let is_value = matches!(metric.goal, Goal::Value(_));
     let current = MetricValueStatus {
         average_utilization: proposal.utilization,
-        average_value: Some(quantity(proposal.average)),
-        value: None,
+        average_value: (!is_value).then(|| quantity(proposal.average)),
+        value: proposal.value.filter(|_| is_value).map(quantity),
     };
+    let identifier = metric.identifier.clone();
     Some(match &metric.name {
         MetricName::Resource { resource, container: None } => MetricStatus {
             type_: "Resource".to_owned(),
@@ -146,12 +42,27 @@ fn metric_status(asked: &Asked) -> Option<MetricStatus> {
             }),
             ..MetricStatus::default()
         },
-        MetricName::Pods { name } => MetricStatus {
+        MetricName::Pods(_) => MetricStatus {
             type_: "Pods".to_owned(),
-            pods: Some(PodsMetricStatus {
-                metric: MetricIdentifier { name: name.clone(), selector: None },
+            pods: Some(PodsMetricStatus { metric: identifier, current }),
+            ..MetricStatus::default()
+        },
+        MetricName::Object { object, .. } => MetricStatus {
+            type_: "Object".to_owned(),
+            object: Some(ObjectMetricStatus {
+                described_object: CrossVersionObjectReference {
+                    api_version: Some(object.api_version.clone()).filter(|version| !version.is_empty()),
+                    kind: object.kind.clone(),
+                    name: object.name.clone(),
+                },
+                metric: identifier,
                 current,
             }),
+            ..MetricStatus::default()
+        },
+        MetricName::External(_) => MetricStatus {
+            type_: "External".to_owned(),
+            external: Some(ExternalMetricStatus { metric: identifier, current }),
             ..MetricStatus::default()
         },
     })

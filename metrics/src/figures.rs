@@ -286,6 +286,14 @@ pub static FIGURES: &[Figure] = &[
 ];
 
 impl Figure {
+    /// The column of its rate, where it has one.
+    pub fn rate_name(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Counter { rate, .. } => Some(rate),
+            Kind::Gauge => None,
+        }
+    }
+
     /// The figure whose column, or whose rate's column, is called `name`.
     pub fn named(name: &str) -> Option<&'static Figure> {
         FIGURES.iter().find(|figure| {

@@ -14,6 +14,7 @@
 //! not do: know the kubelet or the autoscaler but by the shapes in
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
+mod custom;
 mod decisions;
 mod doors;
 mod figures;
@@ -34,6 +35,7 @@ mod tables;
 mod traces;
 mod volumes;
 
+pub use custom::{CustomMetrics, ExternalValue, Queries, TiphysMetric};
 pub use decisions::Decisions;
 pub use doors::forward;
 pub use figures::Figure;

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use k8s_openapi::api::core::v1::Node;
+use kube::Client;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tiphys_api::{
     auth::SharedAuthorizer,
@@ -15,6 +16,7 @@ use tiphys_telemetry::Component;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
+    custom::{CustomMetrics, Queries, api},
     decisions::Decisions,
     doors::{self, Doors},
     follow::{self, FollowConfig, Takers},
@@ -72,6 +74,7 @@ pub struct Metrics {
     spans: Arc<Spans>,
     counts: Counts,
     volumes: Arc<Volumes>,
+    queries: Arc<Queries>,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -80,14 +83,14 @@ impl Metrics {
     /// Starts following the nodes; ends with `tasks`.
     ///
     /// # Errors
-    /// The decisions' file can't be opened.
+    /// The decisions' folder can't be opened.
     pub fn start(
         config: Config,
         shared: &Shared,
         tasks: &Tasks,
         component: &Component,
     ) -> Result<Self, MetricsError> {
-        let path = config.data_dir.join("decisions.jsonl");
+        let path = config.data_dir.join("decisions");
         let decisions = Decisions::open(path.clone(), tasks)
             .map_err(|source| MetricsError::Decisions { path, source })?;
         let kept = StoreConfig {
@@ -117,7 +120,8 @@ impl Metrics {
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
         let counts = Counts::default();
         counts.register(component);
-        Ok(Self { memory, decisions, series, spans, counts, volumes, nodes, pods })
+        let queries = Queries::start(config.client, tasks);
+        Ok(Self { memory, decisions, series, spans, counts, volumes, queries, nodes, pods })
     }
 
     /// Starts scraping into the store of series; ends with `tasks`.
@@ -135,28 +139,42 @@ impl Metrics {
         mounts
     }
 
-    /// What the API server mounts: SQL, with what `extensions` bring into it, PromQL, and
-    /// metrics.k8s.io.
-    pub fn mounts(
-        &self,
-        authorizer: SharedAuthorizer,
-        mut extensions: Vec<Arc<dyn sql::Extension>>,
-    ) -> Vec<Mount> {
-        let promql = promql::routes(self.series.clone(), authorizer.clone());
+    /// What autoscalers scale on beside CPU and memory.
+    pub fn custom(&self) -> CustomMetrics {
+        CustomMetrics::new(self.memory.clone(), self.series.clone(), self.queries.clone())
+    }
+
+    /// Answers SQL, also of tables that others bring.
+    pub fn engine(&self, mut extensions: Vec<Arc<dyn sql::Extension>>) -> sql::Engine {
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
         extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
-        let engine = sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions);
+        sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions)
+    }
+
+    /// Asks the TiphysMetrics, which of several servers one does, until `tasks` stops.
+    pub fn keep_queries(&self, engine: sql::Engine, client: Client, tasks: &Tasks) {
+        self.queries.keep(engine, client, tasks);
+    }
+
+    /// What the API server mounts: SQL, PromQL, and the metrics APIs.
+    pub fn mounts(&self, authorizer: SharedAuthorizer, engine: sql::Engine) -> Vec<Mount> {
+        let promql = promql::routes(self.series.clone(), authorizer.clone());
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),
             nodes: self.nodes.clone(),
             pods: self.pods.clone(),
         };
-        vec![
+        let mut mounts = vec![
             mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)),
             mount(promql::PREFIX, promql),
             mount(PREFIX, metrics.routes()),
-        ]
+            mount(api::EXTERNAL, api::external(self.custom(), self.pods.clone())),
+        ];
+        mounts.extend(
+            api::CUSTOM.map(|prefix| mount(prefix, api::custom(prefix, self.custom(), self.pods.clone()))),
+        );
+        mounts
     }
 }
 

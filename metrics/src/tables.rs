@@ -170,6 +170,17 @@ pub fn decisions_schema() -> SchemaRef {
         text("limited_by", "what held it back: a limit, a policy, stabilization, tolerance; or nothing"),
         text("reason", "the decision in words"),
         text("metrics", "each metric's reading and proposal, as JSON"),
+        text("policy", "the policy behind scaleUpPolicy or scaleDownPolicy"),
+        documented(
+            "held_until",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+            "when what held it back lets go, if nothing new happens",
+        ),
+        documented("tolerance_up", DataType::Float64, false, "how far above 1 a ratio changes nothing"),
+        documented("tolerance_down", DataType::Float64, false, "how far below 1 a ratio changes nothing"),
+        documented("forecast", DataType::Int32, true, "what the same hours of past days asked for"),
+        text("failure", "why metrics could not be used; empty when all could"),
         documented("sample_age_ms", DataType::Int64, false, "age of the newest sample, milliseconds"),
         documented("scaled", DataType::Boolean, false, "whether the target was changed"),
     ]))
@@ -179,17 +190,24 @@ pub fn decisions_schema() -> SchemaRef {
 ///
 /// # Errors
 /// None in practice.
-pub fn decision_rows(decisions: &[Decision], scope: &Scope) -> Result<Vec<RecordBatch>> {
+pub fn decision_rows(decisions: &[Arc<Decision>], scope: &Scope) -> Result<Vec<RecordBatch>> {
     let visible: Vec<_> = decisions.iter().filter(|row| scope.sees_namespace(&row.namespace)).collect();
     if visible.is_empty() {
         return Ok(Vec::new());
     }
     let mut time = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+    let mut until = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+    let mut forecast = Int32Builder::new();
+    let mut tolerances = [Float64Builder::new(), Float64Builder::new()];
     let mut age = Int64Builder::new();
     let mut scaled = BooleanBuilder::new();
     let mut metrics = StringBuilder::new();
     for row in &visible {
         time.append_value(row.time);
+        until.append_option(row.held_until);
+        forecast.append_option(row.forecast);
+        tolerances[0].append_value(row.tolerance_up);
+        tolerances[1].append_value(row.tolerance_down);
         age.append_value(row.sample_age_ms);
         scaled.append_value(row.scaled);
         let json =
@@ -206,6 +224,7 @@ pub fn decision_rows(decisions: &[Decision], scope: &Scope) -> Result<Vec<Record
         visible.iter().for_each(|row| builder.append_value(value(row)));
         Arc::new(builder.finish())
     };
+    let [mut up, mut down] = tolerances;
     let columns: Vec<ArrayRef> = vec![
         Arc::new(time.finish()),
         text(|row| &row.namespace),
@@ -220,6 +239,12 @@ pub fn decision_rows(decisions: &[Decision], scope: &Scope) -> Result<Vec<Record
         text(|row| &row.limited_by),
         text(|row| &row.reason),
         Arc::new(metrics.finish()),
+        text(|row| &row.policy),
+        Arc::new(until.finish()),
+        Arc::new(up.finish()),
+        Arc::new(down.finish()),
+        Arc::new(forecast.finish()),
+        text(|row| &row.failure),
         Arc::new(age.finish()),
         Arc::new(scaled.finish()),
     ];

@@ -4,7 +4,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerSpec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::MetricName;
+use crate::{formula::Goal, source::MetricName, trouble::Type};
 
 const SECOND: i64 = 1_000_000;
 
@@ -14,38 +14,50 @@ fn spec(min: i32, max: i32) -> Spec {
     Spec::of(&spec)
 }
 
-fn wants(replicas: i32) -> Asked {
-    Asked {
-        metric: Some(Metric {
-            name: MetricName::Resource { resource: "cpu".into(), container: None },
-            goal: Goal::Utilization(50),
-        }),
-        result: Ok(Proposal {
-            replicas,
-            ratio: 2.0,
-            utilization: Some(100),
-            average: 500,
-            counted: 1,
-            missing: 0,
-            unready: 0,
-        }),
+fn cpu() -> Metric {
+    Metric {
+        name: MetricName::Resource { resource: "cpu".into(), container: None },
+        goal: Goal::Utilization(50),
+        identifier: Default::default(),
     }
 }
 
+fn wants(replicas: i32) -> Asked {
+    let proposal = Proposal {
+        replicas,
+        ratio: 2.0,
+        utilization: Some(100),
+        average: 500,
+        counted: 1,
+        tolerated: true,
+        ..Proposal::default()
+    };
+    Asked { metric: Some(cpu()), result: Ok(proposal) }
+}
+
 fn broken() -> Asked {
-    Asked { result: Err("no figures".into()), ..wants(0) }
+    let trouble = Type::of(&cpu().name).failed(&cpu().name, cpu().goal, "no figures");
+    Asked { result: Err(trouble), ..wants(0) }
+}
+
+fn decided(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> Verdict {
+    decide(&Look { spec, current, asked, blocked: None, forecast: None, now }, memory)
 }
 
 fn outcome(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> (i32, String) {
-    let decision = decide(spec, current, asked, memory, now).expect("decided");
+    let decision = decided(spec, current, asked, memory, now).decision;
     (decision.desired_replicas, decision.limited_by)
+}
+
+fn reasons(verdict: &Verdict) -> Vec<(&'static str, bool, &'static str)> {
+    verdict.conditions.iter().map(|one| (one.kind, one.holds, one.reason)).collect()
 }
 
 #[test]
 fn limits_name_themselves() {
     let table = [
         (1, 3, 3, ""),
-        (1, 9, 5, "scaleUpPolicy"),
+        (1, 9, 4, "scaleUpPolicy"),
         (8, 30, 10, "maxReplicas"),
         (12, 4, 10, "maxReplicas"),
         (1, 1, 1, "tolerance"),
@@ -59,12 +71,15 @@ fn limits_name_themselves() {
 }
 
 #[test]
-fn scaling_down_waits_for_its_window() {
+fn scaling_down_waits_for_its_window_and_says_until_when() {
     let mut memory = Memory::default();
     assert_eq!(outcome(&spec(1, 10), 5, &[wants(5)], &mut memory, 0).0, 5);
+    let held = decided(&spec(1, 10), 5, &[wants(1)], &mut memory, 10 * SECOND);
+    assert_eq!((held.decision.desired_replicas, &*held.decision.limited_by), (5, "stabilization"));
+    assert_eq!(held.decision.held_until, Some(300 * SECOND));
     assert_eq!(
-        outcome(&spec(1, 10), 5, &[wants(1)], &mut memory, 10 * SECOND),
-        (5, "stabilization".to_owned())
+        reasons(&held)[2..],
+        [("AbleToScale", true, "ScaleDownStabilized"), ("ScalingLimited", false, "DesiredWithinRange")]
     );
     assert_eq!(outcome(&spec(1, 10), 5, &[wants(1)], &mut memory, 301 * SECOND).0, 1);
 }
@@ -73,20 +88,94 @@ fn scaling_down_waits_for_its_window() {
 fn the_highest_metric_wins_and_a_broken_one_forbids_scaling_down() {
     let spec = spec(1, 10);
     assert_eq!(outcome(&spec, 3, &[wants(2), wants(4)], &mut Memory::default(), 0).0, 4);
-    assert_eq!(outcome(&spec, 3, &[broken(), wants(4)], &mut Memory::default(), 0).0, 4);
-    let refused = decide(&spec, 3, &[broken(), wants(2)], &mut Memory::default(), 0);
-    assert_eq!(refused, Err(Refusal::NoMetric("no figures".into())));
+    let partly = decided(&spec, 3, &[broken(), wants(4)], &mut Memory::default(), 0);
+    assert_eq!((partly.decision.desired_replicas, partly.failed), (4, false));
+    assert!(partly.decision.failure.starts_with("invalid metrics (1 invalid out of 2)"), "{partly:?}");
+    assert_eq!(partly.warnings.len(), 1);
+    let failed = decided(&spec, 3, &[broken(), wants(2)], &mut Memory::default(), 0);
+    assert_eq!(
+        (failed.decision.desired_replicas, failed.failed, &*failed.decision.limited_by),
+        (3, true, "failure")
+    );
+    assert_eq!(reasons(&failed)[1], ("ScalingActive", false, "FailedGetResourceMetric"));
+    let condition = &failed.conditions[1].message;
+    assert_eq!(
+        condition,
+        "the HPA was unable to compute the replica count: failed to get cpu utilization: no figures"
+    );
+    let (reason, message) = failed.warnings.last().expect("an event");
+    assert_eq!(*reason, "FailedComputeMetricsReplicas");
+    assert_eq!(
+        message,
+        "invalid metrics (1 invalid out of 2), first error is: failed to get cpu resource metric value: \
+         failed to get cpu utilization: no figures"
+    );
 }
 
 #[test]
-fn a_target_without_replicas_is_left_alone() {
-    let refused = decide(&spec(1, 10), 0, &[wants(2)], &mut Memory::default(), 0);
-    assert_eq!(refused, Err(Refusal::Disabled));
+fn a_target_without_replicas_is_left_alone_unless_it_may_have_none() {
+    let off = decided(&spec(1, 10), 0, &[wants(2)], &mut Memory::default(), 0);
+    assert_eq!((off.decision.desired_replicas, &*off.decision.limited_by), (0, "disabled"));
+    assert_eq!(reasons(&off)[1], ("ScalingActive", false, "ScalingDisabled"));
+    assert_eq!(outcome(&spec(0, 10), 0, &[wants(2)], &mut Memory::default(), 0).0, 2);
+    assert_eq!(outcome(&spec(0, 10), 0, &[wants(0)], &mut Memory::default(), 0).0, 0);
+    let mut memory = Memory::default();
+    outcome(&spec(0, 10), 2, &[wants(2)], &mut memory, 0);
+    assert_eq!(outcome(&spec(0, 10), 2, &[wants(0)], &mut memory, 301 * SECOND).0, 0);
+}
+
+#[test]
+fn conditions_and_reasons_are_upstreams() {
+    let up = decided(&spec(1, 10), 1, &[wants(3)], &mut Memory::default(), 0);
+    let expected = [
+        ("AbleToScale", true, "SucceededGetScale"),
+        ("ScalingActive", true, "ValidMetricFound"),
+        ("AbleToScale", true, "ReadyForNewScale"),
+        ("ScalingLimited", false, "DesiredWithinRange"),
+    ];
+    assert_eq!(reasons(&up), expected);
+    assert_eq!(up.because, "cpu resource utilization (percentage of request) above target");
+    let most = decided(&spec(1, 10), 8, &[wants(30)], &mut Memory::default(), 0);
+    assert_eq!(reasons(&most)[3], ("ScalingLimited", true, "TooManyReplicas"));
+    let fast = decided(&spec(1, 10), 1, &[wants(9)], &mut Memory::default(), 0);
+    assert_eq!(reasons(&fast)[3], ("ScalingLimited", true, "ScaleUpLimit"));
+    let mut memory = Memory::default();
+    decided(&spec(2, 10), 3, &[wants(3)], &mut memory, 0);
+    let down = decided(&spec(2, 10), 3, &[wants(0)], &mut memory, 301 * SECOND);
+    assert_eq!(reasons(&down)[3], ("ScalingLimited", true, "TooFewReplicas"));
+    assert_eq!((down.decision.desired_replicas, &*down.because), (2, "All metrics below target"));
+}
+
+#[test]
+fn a_selector_of_two_autoscalers_stops_both() {
+    let trouble = crate::selectors::ambiguous("shop", "app=web", &["a".into(), "b".into()]);
+    let spec = spec(1, 10);
+    let look = Look { spec: &spec, current: 3, asked: &[], blocked: Some(trouble), forecast: None, now: 0 };
+    let verdict = decide(&look, &mut Memory::default());
+    assert_eq!((verdict.decision.desired_replicas, verdict.failed), (3, true));
+    assert_eq!(reasons(&verdict)[1], ("ScalingActive", false, "AmbiguousSelector"));
+    let events: Vec<_> = verdict.warnings.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(events, ["AmbiguousSelector", "FailedComputeMetricsReplicas"]);
+}
+
+#[test]
+fn a_forecast_only_raises() {
+    let spec = spec(1, 10);
+    for (now, forecast, desired) in [(2, 4, 4), (4, 2, 4), (2, 2, 2)] {
+        let asked = [wants(now)];
+        let look =
+            Look { spec: &spec, current: 2, asked: &asked, blocked: None, forecast: Some(forecast), now: 0 };
+        assert_eq!(
+            decide(&look, &mut Memory::default()).decision.desired_replicas,
+            desired,
+            "{now} {forecast}"
+        );
+    }
 }
 
 #[test]
 fn the_reason_is_a_sentence() {
-    let decision = decide(&spec(1, 4), 1, &[wants(9)], &mut Memory::default(), 0).expect("decided");
+    let decision = decided(&spec(1, 4), 1, &[wants(9)], &mut Memory::default(), 0).decision;
     assert_eq!(
         decision.reason,
         "scale up from 1 to 4: cpu is at 100% of requests, target 50% over 1 Pod, limited by maxReplicas (wanted 9)"
@@ -105,7 +194,7 @@ proptest! {
         let (mut current, mut now) = (min, 0);
         for (wanted, seconds) in proposals {
             now += seconds * SECOND;
-            let decision = decide(&spec, current, &[wants(wanted)], &mut memory, now).expect("decided");
+            let decision = decided(&spec, current, &[wants(wanted)], &mut memory, now).decision;
             let desired = decision.desired_replicas;
             prop_assert!((spec.min..=spec.max).contains(&desired));
             if desired > current { prop_assert!(wanted > current); }

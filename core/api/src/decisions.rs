@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Names of Pods that a row has at most.
+pub const NAMES: usize = 20;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Decision {
@@ -23,8 +26,20 @@ pub struct Decision {
     pub proposed_replicas: i32,
     /// After stabilization.
     pub stabilized_replicas: i32,
-    /// What limited the result: empty, `minReplicas`, `maxReplicas`, `scaleUpPolicy`, `scaleDownPolicy`, `stabilization`, `tolerance`.
+    /// What limited the result: empty, `minReplicas`, `maxReplicas`, `scaleUpPolicy`, `scaleDownPolicy`,
+    /// `stabilization`, `tolerance`, `failure`, `disabled`.
     pub limited_by: String,
+    /// The policy behind `scaleUpPolicy` and `scaleDownPolicy`, in words.
+    pub policy: String,
+    /// When the limit lets go, if nothing new happens; microseconds since the Unix epoch.
+    pub held_until: Option<i64>,
+    /// How far above its target a ratio may be without any change, and below.
+    pub tolerance_up: f64,
+    pub tolerance_down: f64,
+    /// What the load of past days asks for, where the autoscaler has a forecast.
+    pub forecast: Option<i32>,
+    /// What kept metrics from being used, also where others decided; empty when nothing did.
+    pub failure: String,
     /// A sentence for a person.
     pub reason: String,
     /// Age of the newest sample it was made from, in milliseconds.
@@ -46,6 +61,9 @@ pub struct MetricReading {
     pub pods_counted: i32,
     pub pods_missing: i32,
     pub pods_unready: i32,
+    /// Their names, the first [`NAMES`] of them.
+    pub missing: Vec<String>,
+    pub unready: Vec<String>,
     /// Why it gave no proposal.
     pub error: String,
 }

@@ -102,6 +102,11 @@ impl<V: Held> Cache<V> {
         self.objects.read().iter().map(|Entry(object)| object.clone()).collect()
     }
 
+    /// The objects of a namespace, by name.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<V>> {
+        held::in_namespace(&self.objects.read(), namespace).cloned().collect()
+    }
+
     /// Changes from now on. Subscribe first, then read [`Cache::list`].
     pub fn changes(&self) -> impl Stream<Item = Change<V>> + Send + use<V> {
         let receiver = self.changes.subscribe();

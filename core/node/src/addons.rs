@@ -15,6 +15,7 @@ use kube::{
 use tiphys_api::names::SYSTEM_NAMESPACE;
 
 const COLLECTOR: &str = include_str!("../../../deploy/addons/collector.yaml");
+const METRICS: &str = include_str!("../../../deploy/addons/metrics.yaml");
 const DNS: &str = include_str!("../../../deploy/addons/dns.yaml");
 const SAMPLE: &str = include_str!("../../../deploy/samples/hello.yaml");
 
@@ -31,6 +32,14 @@ pub async fn apply_system(client: &Client) -> anyhow::Result<String> {
     apply(client, DNS).await?;
     apply(client, COLLECTOR).await?;
     Ok(token)
+}
+
+/// Applies what metrics by SQL need: their kind, and who may use it.
+///
+/// # Errors
+/// The API server's.
+pub async fn apply_metrics(client: &Client) -> anyhow::Result<()> {
+    apply(client, METRICS).await
 }
 
 /// # Errors
@@ -99,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_manifests_that_come_along_can_be_read() {
-        for (manifest, count) in [(COLLECTOR, 5), (DNS, 1), (SAMPLE, 3)] {
+        for (manifest, count) in [(COLLECTOR, 5), (METRICS, 3), (DNS, 1), (SAMPLE, 3)] {
             assert_eq!(documents(manifest).expect("valid").len(), count);
         }
     }

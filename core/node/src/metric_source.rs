@@ -1,67 +1,70 @@
-//! The autoscaler's readings, out of the metrics server's memory; its decisions,
-//! into the metrics server's table. Here the two meet, since neither may know the other.
+//! The autoscaler's readings, out of the metrics server; its decisions, into the
+//! metrics server's table. Here the two meet, since neither may know the other.
 
 use std::{collections::HashMap, sync::Arc};
 
-use tiphys_api::decisions::Decision;
-use tiphys_autoscaler::{DecisionSink, MetricName, MetricSource, Reading};
-use tiphys_metrics::{Decisions, Figure, Memory};
+use async_trait::async_trait;
+use tiphys_api::{decisions::Decision, selector::LabelSelector};
+use tiphys_autoscaler::{DecisionSink, Described, MetricSource, Reading, Series};
+use tiphys_metrics::{CustomMetrics, Decisions, Memory};
 use tokio::sync::watch;
 
-/// What a rate is computed over: long enough to be calm, short enough that a
-/// load step shows in the next decision. Microseconds.
-const WINDOW: i64 = 2 * 1_000_000;
-
-/// Names of figures that an HPA may ask for as a Pods metric.
-const POD_METRICS: &[&str] = &[
-    "disk_read_bytes_per_second",
-    "disk_write_bytes_per_second",
-    "disk_reads_per_second",
-    "disk_writes_per_second",
-    "network_receive_bytes_per_second",
-    "network_transmit_bytes_per_second",
-];
-
-pub struct SampledMetrics {
+pub struct Metrics {
     memory: Arc<Memory>,
+    custom: CustomMetrics,
 }
 
-impl SampledMetrics {
-    pub fn new(memory: Arc<Memory>) -> Self {
-        Self { memory }
+impl Metrics {
+    pub fn new(memory: Arc<Memory>, custom: CustomMetrics) -> Self {
+        Self { memory, custom }
     }
 }
 
-impl MetricSource for SampledMetrics {
-    fn read(
+#[async_trait]
+impl MetricSource for Metrics {
+    async fn resource(
         &self,
         namespace: &str,
         pods: &[&str],
-        metric: &MetricName,
+        resource: &str,
+        container: Option<&str>,
     ) -> Result<HashMap<String, Reading>, String> {
-        let (name, container) = match metric {
-            MetricName::Resource { resource, container } => match resource.as_str() {
-                "cpu" => ("cpu_cores", container.as_deref()),
-                "memory" => ("memory_working_set_bytes", container.as_deref()),
-                other => return Err(format!("there is no resource metric {other}; use cpu or memory")),
-            },
-            MetricName::Pods { name } if POD_METRICS.contains(&name.as_str()) => (name.as_str(), None),
-            MetricName::Pods { name } => {
-                return Err(format!("there is no Pods metric {name}; use one of {}", POD_METRICS.join(", ")));
-            }
-        };
-        let figure = Figure::named(name).ok_or_else(|| format!("there is no figure {name}"))?;
-        let readings = self.memory.pods(namespace, pods, container, figure, WINDOW);
-        let milli = |value: f64| (value * 1000.0).round() as i64;
-        Ok(readings
-            .into_iter()
-            .map(|(pod, one)| (pod, Reading { milli: milli(one.value), time: one.time, window: one.window }))
-            .collect())
+        if !["cpu", "memory"].contains(&resource) {
+            return Err(format!("there is no resource metric {resource}; use cpu or memory"));
+        }
+        let all = LabelSelector::default();
+        let found = self.custom.pods(namespace, pods, container, resource, &all).await?;
+        Ok(found.into_iter().map(|(pod, reading)| (pod, thousandths(reading))).collect())
+    }
+
+    async fn pods(
+        &self,
+        namespace: &str,
+        pods: &[&str],
+        series: &Series,
+    ) -> Result<HashMap<String, Reading>, String> {
+        let found = self.custom.pods(namespace, pods, None, &series.name, &series.selector).await?;
+        Ok(found.into_iter().map(|(pod, reading)| (pod, thousandths(reading))).collect())
+    }
+
+    async fn object(&self, namespace: &str, object: &Described, series: &Series) -> Result<Reading, String> {
+        let (kind, name) = (&object.kind, &object.name);
+        self.custom.object(namespace, kind, name, &series.name, &series.selector).await.map(thousandths)
+    }
+
+    async fn external(&self, namespace: &str, series: &Series) -> Result<Vec<Reading>, String> {
+        let found = self.custom.external(namespace, &series.name, &series.selector).await?;
+        Ok(found.into_iter().map(|one| thousandths(one.reading)).collect())
     }
 
     fn fresh(&self) -> watch::Receiver<u64> {
         self.memory.fresh()
     }
+}
+
+fn thousandths(reading: tiphys_metrics::Reading) -> Reading {
+    let milli = (reading.value * 1000.0).round() as i64;
+    Reading { milli, time: reading.time, window: reading.window }
 }
 
 pub struct RecordDecisions {
@@ -77,25 +80,5 @@ impl RecordDecisions {
 impl DecisionSink for RecordDecisions {
     fn record(&self, decision: Decision) {
         self.decisions.record(decision);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_offered_metric_exists() {
-        for name in POD_METRICS {
-            assert!(Figure::named(name).is_some(), "{name}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_metric_names_those_that_exist() {
-        let source = SampledMetrics::new(Arc::default());
-        let error =
-            source.read("default", &[], &MetricName::Pods { name: "requests".into() }).expect_err("refused");
-        assert!(error.contains("disk_write_bytes_per_second"), "{error}");
     }
 }

@@ -47,9 +47,40 @@ pub struct Reading {
     pub window: i64,
 }
 
+/// Rings by series, and the series of each Pod: who asks for a Pod must not look through all.
+#[derive(Default)]
+struct Series {
+    rings: HashMap<SeriesKey, Ring>,
+    of_pods: HashMap<String, HashMap<String, Vec<SeriesKey>>>,
+}
+
+impl Series {
+    fn push(&mut self, key: SeriesKey, point: Point) {
+        if let Some(ring) = self.rings.get_mut(&key) {
+            return ring.push(point);
+        }
+        if key.level != Level::Node {
+            let of_namespace = self.of_pods.entry(key.namespace.clone()).or_default();
+            of_namespace.entry(key.pod.clone()).or_default().push(key.clone());
+        }
+        self.rings.entry(key).or_default().push(point);
+    }
+
+    fn forget(&mut self, before: i64) {
+        self.rings.retain(|_, ring| ring.newest().is_some_and(|point| point.time >= before));
+        for pods in self.of_pods.values_mut() {
+            for keys in pods.values_mut() {
+                keys.retain(|key| self.rings.contains_key(key));
+            }
+            pods.retain(|_, keys| !keys.is_empty());
+        }
+        self.of_pods.retain(|_, pods| !pods.is_empty());
+    }
+}
+
 /// All series.
 pub struct Memory {
-    series: RwLock<HashMap<SeriesKey, Ring>>,
+    series: RwLock<Series>,
     /// The newest sample of each node: what was replayed is not taken twice.
     newest: RwLock<HashMap<String, i64>>,
     fresh: watch::Sender<u64>,
@@ -74,7 +105,7 @@ impl Memory {
         }
         let mut series = self.series.write();
         let mut put = |key: SeriesKey, usage: &Usage| {
-            series.entry(key).or_default().push(Point { time: samples.time, usage: *usage });
+            series.push(key, Point { time: samples.time, usage: *usage });
         };
         let node = samples.node.as_str();
         put(key(Level::Node, ["", "", "", node, ""]), &samples.usage);
@@ -92,7 +123,7 @@ impl Memory {
 
     /// Forgets series without a sample since `before`, microseconds since the Unix epoch.
     pub fn forget(&self, before: i64) {
-        self.series.write().retain(|_, ring| ring.newest().is_some_and(|point| point.time >= before));
+        self.series.write().forget(before);
     }
 
     /// The time of a node's newest sample.
@@ -106,12 +137,12 @@ impl Memory {
     }
 
     pub fn series_count(&self) -> usize {
-        self.series.read().len()
+        self.series.read().rings.len()
     }
 
     /// Bytes that all points take.
     pub fn size(&self) -> usize {
-        self.series.read().values().map(Ring::size).sum()
+        self.series.read().rings.values().map(Ring::size).sum()
     }
 
     /// A figure of each Pod named, or of one container in it, over about `window`
@@ -127,12 +158,12 @@ impl Memory {
         let level = if container.is_some() { Level::Container } else { Level::Pod };
         let series = self.series.read();
         let mut found: HashMap<String, Reading> = HashMap::new();
-        for (key, ring) in series.iter() {
-            let wanted = key.level == level
-                && key.namespace == namespace
-                && container.is_none_or(|container| key.container == container)
-                && pods.contains(&key.pod.as_str());
-            let Some(reading) = wanted.then(|| reading(ring, figure, window)).flatten() else { continue };
+        let Some(of_namespace) = series.of_pods.get(namespace) else { return found };
+        let keys = pods.iter().filter_map(|pod| of_namespace.get(*pod)).flatten();
+        for key in keys {
+            let wanted = key.level == level && container.is_none_or(|container| key.container == container);
+            let ring = wanted.then(|| series.rings.get(key)).flatten();
+            let Some(reading) = ring.and_then(|ring| reading(ring, figure, window)) else { continue };
             // A restarted container is a new series; the newest counts.
             let slot = found.entry(key.pod.clone()).or_insert(reading);
             if reading.time > slot.time {
@@ -145,10 +176,10 @@ impl Memory {
     /// Runs `visit` over the series of a table, in order of their keys.
     pub fn visit(&self, level: Level, mut visit: impl FnMut(&SeriesKey, &Ring)) {
         let series = self.series.read();
-        let mut keys: Vec<_> = series.keys().filter(|key| key.level == level).collect();
+        let mut keys: Vec<_> = series.rings.keys().filter(|key| key.level == level).collect();
         keys.sort_unstable();
         for key in keys {
-            if let Some(ring) = series.get(key) {
+            if let Some(ring) = series.rings.get(key) {
                 visit(key, ring);
             }
         }
@@ -249,7 +280,8 @@ mod tests {
     fn a_series_without_samples_is_forgotten() {
         let memory = Memory::default();
         memory.ingest(&second(1, 0, 0));
+        assert!(memory.series.read().of_pods.contains_key("default"));
         memory.forget(2 * SECOND);
-        assert_eq!(memory.series_count(), 0);
+        assert_eq!((memory.series_count(), memory.series.read().of_pods.len()), (0, 0));
     }
 }

@@ -12,6 +12,7 @@ mod parquet;
 mod provider;
 mod samples;
 mod samples_filter;
+mod timed;
 
 use std::{sync::Arc, time::Duration};
 
@@ -173,8 +174,8 @@ impl Engine {
             session.register_table(name, provider::computed(tables::usage_schema(level), rows))?;
         }
         let decisions = self.decisions.clone();
-        let rows = move || tables::decision_rows(&decisions.all(), &scope);
-        session.register_table("decisions", provider::computed(tables::decisions_schema(), rows))?;
+        let rows = move |range| tables::decision_rows(&decisions.within(range), &scope);
+        session.register_table("decisions", timed::timed(tables::decisions_schema(), rows))?;
         for extension in &self.extensions {
             extension.register(&session, asker)?;
         }

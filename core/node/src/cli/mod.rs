@@ -30,6 +30,7 @@ mod sql;
 mod status;
 mod store;
 mod up;
+mod why;
 
 pub use agent::Agent as AgentOptions;
 pub use collector::{Collector as CollectorOptions, DoorsTls, Syslog as SyslogOptions};
@@ -81,9 +82,10 @@ pub enum Command {
     Kubeconfig(kubeconfig::Kubeconfig),
     /// Print a one-time link to the dashboard
     Dashboard(dashboard::Dashboard),
-    // Of these two the help is the type's own: it has examples.
+    // Of these three the help is the type's own: it has examples.
     Logs(Box<logs::Logs>),
     Sql(sql::Sql),
+    Why(why::Why),
     /// Save what the cluster's store holds, or restore it
     Snapshot(snapshot::Snapshot),
     /// Bring images into the cluster's nodes, or build one
@@ -130,6 +132,7 @@ async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
         Command::Dashboard(command) => command.run(&global).await,
         Command::Logs(command) => command.run(&global).await,
         Command::Sql(command) => command.run(&global).await,
+        Command::Why(command) => command.run(&global).await,
         Command::Snapshot(command) => command.run(&global).await,
         Command::Image(command) => command.run(&global).await,
         Command::Collector(command) => command.run().await,

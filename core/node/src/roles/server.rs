@@ -22,7 +22,7 @@ use tiphys_apiserver::{
 };
 use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
-use tiphys_metrics::{FollowConfig, Metrics, ScrapeConfig};
+use tiphys_metrics::{Engine, FollowConfig, Metrics, ScrapeConfig};
 use tiphys_network::{NodeRoutes, RoutesConfig};
 use tiphys_store::Store;
 use tiphys_telemetry::Component;
@@ -30,11 +30,11 @@ use tokio::net::TcpListener;
 
 use super::{component_metrics, logs::Logs};
 use crate::{
-    authority,
+    addons, authority,
     cli::ServerOptions,
     control_plane, files, kubeconfig, leader,
     log_table::LogTables,
-    metric_source::{RecordDecisions, SampledMetrics},
+    metric_source::{self, RecordDecisions},
     snapshots, store_health, stores,
 };
 
@@ -202,7 +202,7 @@ fn controllers(
         },
         token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
-    let (api, shared, Observers { metrics, logs }) = (api.clone(), shared.clone(), observers);
+    let (api, shared, Observers { metrics, engine, logs }) = (api.clone(), shared.clone(), observers);
     Box::new(move |tasks| {
         let component = Component::new("controllers");
         let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
@@ -213,12 +213,14 @@ fn controllers(
             tiphys_autoscaler::Config::default(),
             in_memory(api.handler(), UserInfo::master("system:horizontal-pod-autoscaler")),
             shared.pods.clone(),
-            Arc::new(SampledMetrics::new(metrics.memory.clone())),
+            Arc::new(metric_source::Metrics::new(metrics.memory.clone(), metrics.custom())),
             Arc::new(RecordDecisions::new(metrics.decisions.clone())),
             tasks,
             &component,
         );
         api.mount(component_metrics::mount(component));
+        let client = in_memory(api.handler(), UserInfo::master("system:tiphys-metrics"));
+        metrics.keep_queries(engine.clone(), client, tasks);
         if let Some(logs) = &logs {
             logs.keep(tasks);
         }
@@ -240,6 +242,7 @@ fn scheduler(api: &ApiServer, shared: &Shared) -> leader::Start {
 
 struct Observers {
     metrics: Arc<Metrics>,
+    engine: Engine,
     logs: Option<Logs>,
 }
 
@@ -258,9 +261,12 @@ async fn start_observers(
         client: client.clone(),
     };
     let component = Component::new("metrics");
+    addons::apply_metrics(client).await.context("metrics by SQL can't be set up")?;
     let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);
     api.mount(component_metrics::mount(component));
-    api.announce(metrics_group());
+    for group in metrics_groups() {
+        api.announce(group);
+    }
     let pod_range: Ipv4Net = options.cluster_cidr.parse().context("--cluster-cidr is no IPv4 range")?;
     NodeRoutes::start(RoutesConfig { own_node: None, pod_range }, shared.nodes.clone(), tasks);
     let mut tables: Vec<Arc<dyn tiphys_metrics::Extension>> = Vec::new();
@@ -280,13 +286,15 @@ async fn start_observers(
     for mount in metrics.doors(api.authorizer()) {
         api.mount(mount);
     }
-    for mount in metrics.mounts(api.authorizer(), tables) {
+    let engine = metrics.engine(tables);
+    for mount in metrics.mounts(api.authorizer(), engine.clone()) {
         api.mount(mount);
     }
-    Ok(Observers { metrics, logs })
+    Ok(Observers { metrics, engine, logs })
 }
 
-fn metrics_group() -> MountedGroup {
+/// Which metrics there are of a custom or external group, its own discovery tells.
+fn metrics_groups() -> Vec<MountedGroup> {
     let resource = |name, kind, namespaced| MountedResource {
         name,
         singular: "",
@@ -295,9 +303,12 @@ fn metrics_group() -> MountedGroup {
         verbs: &["get", "list"],
         short_names: &[],
     };
-    MountedGroup {
-        group: "metrics.k8s.io",
-        version: "v1beta1",
-        resources: vec![resource("nodes", "NodeMetrics", false), resource("pods", "PodMetrics", true)],
-    }
+    let usage = vec![resource("nodes", "NodeMetrics", false), resource("pods", "PodMetrics", true)];
+    let group = |group, version, resources| MountedGroup { group, version, resources };
+    vec![
+        group("metrics.k8s.io", "v1beta1", usage),
+        group("custom.metrics.k8s.io", "v1beta1", Vec::new()),
+        group("custom.metrics.k8s.io", "v1beta2", Vec::new()),
+        group("external.metrics.k8s.io", "v1beta1", Vec::new()),
+    ]
 }

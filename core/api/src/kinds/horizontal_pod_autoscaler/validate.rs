@@ -25,8 +25,8 @@ pub fn v2(hpa: &Value) -> Errors {
     let mut errors = Vec::new();
     let spec = hpa.get("spec").unwrap_or(&Value::Null);
     let (least, most) = (int(spec, "/minReplicas"), int(spec, "/maxReplicas").unwrap_or_default());
-    if let Some(least) = least.filter(|least| *least < 1) {
-        let detail = "must be greater than or equal to 1";
+    if let Some(least) = least.filter(|least| *least < 0) {
+        let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid("spec.minReplicas", &least.into(), detail));
     }
     let given = Value::from(most);
@@ -38,6 +38,12 @@ pub fn v2(hpa: &Value) -> Errors {
         errors.push(FieldError::invalid("spec.maxReplicas", &given, detail));
     }
     reference(spec.get("scaleTargetRef"), "spec.scaleTargetRef", &mut errors);
+    let from_outside = |metric: &Value| has(metric, "/object") || has(metric, "/external");
+    if least == Some(0) && !list(spec, "/metrics").iter().any(from_outside) {
+        let detail =
+            "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(FieldError::forbidden("spec.metrics", detail));
+    }
     for (index, given) in list(spec, "/metrics").iter().enumerate() {
         metric(given, &format!("spec.metrics[{index}]"), &mut errors);
     }
@@ -219,5 +225,29 @@ fn rules(rules: &Value, path: &str, errors: &mut Errors) {
             let detail = "must be greater than or equal to 0";
             errors.push(FieldError::invalid(format!("{path}.tolerance"), tolerance, detail));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_metrics_that_need_no_pods_scale_to_none() {
+        let outside = json!({"type": "External", "external":
+            {"metric": {"name": "queue"}, "target": {"type": "Value", "value": "5"}}});
+        let cpu = json!({"type": "Resource", "resource":
+            {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}});
+        let wrong = |least: i64, metrics: Value| -> Vec<String> {
+            let spec = json!({"minReplicas": least, "maxReplicas": 3, "metrics": metrics,
+                "scaleTargetRef": {"kind": "Deployment", "name": "web"}});
+            v2(&json!({ "spec": spec })).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(wrong(0, json!([cpu, outside])), Vec::<String>::new());
+        assert_eq!(wrong(1, json!([cpu])), Vec::<String>::new());
+        let refused = wrong(0, json!([cpu]));
+        assert!(refused[0].starts_with("spec.metrics: Forbidden: must specify at least one"), "{refused:?}");
+        assert!(wrong(-1, json!([outside]))[0].contains("greater than or equal to 0"));
     }
 }
