@@ -15,6 +15,10 @@ use crate::{
     wording, words,
 };
 
+/// Upstream looks each 15 s. Who looks more often waits as long before going down, so that
+/// acting sooner does not mean turning around more often.
+const LEAST_DOWN: i64 = 15 * 1_000_000;
+
 /// What is remembered of an autoscaler between decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
@@ -171,7 +175,7 @@ fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memo
     if proposed < current {
         verdict.because = "All metrics below target".to_owned();
     }
-    let windows = Windows { up: spec.up.window, down: spec.down.window };
+    let windows = Windows { up: spec.up.window, down: spec.down.window.max(LEAST_DOWN) };
     let (stabilized, stable_until) = memory.history.stabilize(current, proposed, windows, now);
     verdict.conditions.push(conditions::stabilized(stabilized, proposed, current));
     let (desired, limit, policy) = limited(look, stabilized, memory);

@@ -18,6 +18,7 @@ mod behaviour;
 mod conditions;
 mod controller;
 mod decide;
+mod forecast;
 mod formula;
 mod metric_names;
 mod pods;

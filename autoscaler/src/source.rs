@@ -1,6 +1,6 @@
 //! What the autoscaler asks of the outside: readings in, decisions out.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use async_trait::async_trait;
 use tiphys_api::{decisions::Decision, selector::LabelSelector};
@@ -102,7 +102,13 @@ pub trait MetricSource: Send + Sync + 'static {
     fn fresh(&self) -> watch::Receiver<u64>;
 }
 
-/// Keeps decisions. Must not block.
+/// Keeps decisions.
+#[async_trait]
 pub trait DecisionSink: Send + Sync + 'static {
+    /// Must not block.
     fn record(&self, decision: Decision);
+
+    /// The most replicas that an autoscaler's metrics asked for in each of the ranges of time
+    /// (microseconds since the Unix epoch); nothing where it decided nothing.
+    async fn asked(&self, namespace: &str, autoscaler: &str, ranges: &[Range<i64>]) -> Vec<Option<i32>>;
 }

@@ -5,6 +5,7 @@ use tiphys_api::decisions::{Decision, MetricReading, NAMES};
 use crate::{
     decide::Asked,
     formula::{Goal, Proposal},
+    source::MetricName,
     spec::Metric,
 };
 
@@ -36,6 +37,10 @@ pub fn sentence(metric: &Metric, proposal: &Proposal) -> String {
         (Goal::Utilization(target), current) => {
             format!("{name} is at {}% of requests, target {target}% {over}", current.unwrap_or_default())
         }
+        (Goal::AverageValue(target), _) if is_whole(&metric.name) => {
+            let (average, target) = (quantity(proposal.average), quantity(target));
+            format!("{name} is at {average} a replica, target {target}")
+        }
         (Goal::AverageValue(target), _) => {
             format!("{name} is at {} a Pod, target {} {over}", quantity(proposal.average), quantity(target))
         }
@@ -44,6 +49,11 @@ pub fn sentence(metric: &Metric, proposal: &Proposal) -> String {
             format!("{name} is at {}, target {}", quantity(value), quantity(target))
         }
     }
+}
+
+/// Whether no single Pod has the figure.
+fn is_whole(name: &MetricName) -> bool {
+    matches!(name, MetricName::Object { .. } | MetricName::External(_))
 }
 
 /// Thousandths as a person reads them.
@@ -79,7 +89,7 @@ pub fn reading(asked: &Asked) -> MetricReading {
         current,
         ratio: Some(proposal.ratio),
         proposal: Some(proposal.replicas),
-        pods_counted: proposal.counted,
+        pods_counted: if is_whole(&metric.name) { 0 } else { proposal.counted },
         pods_missing: count(&proposal.missing),
         pods_unready: count(&proposal.unready),
         missing: names(&proposal.missing),

@@ -37,6 +37,7 @@ use crate::{
     conditions,
     controller::Shared,
     decide::{Asked, Look, Memory, Verdict, decide},
+    forecast,
     pods::belong,
     selectors,
     spec::Spec,
@@ -51,6 +52,8 @@ const FIGURES: i64 = 15 * SECOND;
 const SCALE: i64 = 10 * SECOND;
 /// Samples of several nodes that come this close together are one look.
 const TOGETHER: Duration = Duration::from_millis(250);
+/// How often the past is asked.
+const FORECAST: i64 = 60 * SECOND;
 /// How often the same trouble is worth an event.
 const REPEAT: i64 = 300 * SECOND;
 
@@ -76,8 +79,10 @@ struct Kept {
     due: i64,
     written_at: i64,
     recorded_at: i64,
-    recorded: (i32, String, String),
+    recorded: (i32, i32, String, String),
     warned: Vec<(&'static str, String, i64)>,
+    forecast: Option<i32>,
+    forecast_at: i64,
 }
 
 impl Worker {
@@ -116,6 +121,7 @@ impl Worker {
         let target = self.target(&scaler);
         let name = scaler.spec.scale_target_ref.name.as_str();
         let spec = Spec::of(&scaler.spec);
+        self.foretell(&scaler, now).await;
         // Twice: what is to be written is decided on a scale that was just read.
         for is_second in [false, true] {
             if is_second {
@@ -132,8 +138,14 @@ impl Worker {
                 return Ok(());
             }
             self.kept.stamp = stamp;
-            let look =
-                Look { spec: &spec, current: numbers.spec, asked: &asked, blocked, forecast: None, now };
+            let look = Look {
+                spec: &spec,
+                current: numbers.spec,
+                asked: &asked,
+                blocked,
+                forecast: self.kept.forecast,
+                now,
+            };
             let mut memory = self.kept.memory.clone();
             let mut verdict = decide(&look, &mut memory);
             if verdict.decision.desired_replicas != numbers.spec && !is_second {
@@ -156,6 +168,21 @@ impl Worker {
             return written;
         }
         Ok(())
+    }
+
+    /// Asks the past, where the autoscaler's annotation wants it.
+    async fn foretell(&mut self, scaler: &HorizontalPodAutoscaler, now: i64) {
+        let Some(days) = forecast::days(scaler) else {
+            self.kept.forecast = None;
+            return;
+        };
+        if now - self.kept.forecast_at < FORECAST {
+            return;
+        }
+        let ranges = forecast::ranges(days, now);
+        let asked = self.shared.sink.asked(&self.namespace, &self.name, &ranges).await;
+        self.kept.forecast = forecast::of(&asked);
+        self.kept.forecast_at = now;
     }
 
     /// The target's scale: as it was read, unless something may have changed it.
@@ -301,7 +328,8 @@ impl Worker {
     /// A row for each change of the outcome, and one every 15 s.
     fn record(&mut self, verdict: &Verdict, now: i64) {
         let decision = &verdict.decision;
-        let outcome = (decision.desired_replicas, decision.limited_by.clone(), decision.failure.clone());
+        let (current, desired) = (decision.current_replicas, decision.desired_replicas);
+        let outcome = (current, desired, decision.limited_by.clone(), decision.failure.clone());
         if decision.scaled || outcome != self.kept.recorded || now - self.kept.recorded_at >= FIGURES {
             self.kept.recorded = outcome;
             self.kept.recorded_at = now;

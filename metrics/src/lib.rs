@@ -14,6 +14,7 @@
 //! not do: know the kubelet or the autoscaler but by the shapes in
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
+mod advise;
 mod custom;
 mod decisions;
 mod doors;

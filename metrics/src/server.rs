@@ -16,6 +16,7 @@ use tiphys_telemetry::Component;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
+    advise::Advise,
     custom::{CustomMetrics, Queries, api},
     decisions::Decisions,
     doors::{self, Doors},
@@ -148,6 +149,8 @@ impl Metrics {
     pub fn engine(&self, mut extensions: Vec<Arc<dyn sql::Extension>>) -> sql::Engine {
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
+        let (memory, pods) = (self.memory.clone(), self.pods.clone());
+        extensions.push(Arc::new(Advise { memory, pods }));
         extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
         sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions)
     }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{formula::Goal, source::MetricName, trouble::Type};
 
+mod flapping;
+
 const SECOND: i64 = 1_000_000;
 
 fn spec(min: i32, max: i32) -> Spec {

@@ -1,7 +1,7 @@
 //! The autoscaler's readings, out of the metrics server; its decisions, into the
 //! metrics server's table. Here the two meet, since neither may know the other.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use tiphys_api::{decisions::Decision, selector::LabelSelector};
@@ -77,8 +77,61 @@ impl RecordDecisions {
     }
 }
 
+#[async_trait]
 impl DecisionSink for RecordDecisions {
     fn record(&self, decision: Decision) {
         self.decisions.record(decision);
+    }
+
+    async fn asked(&self, namespace: &str, autoscaler: &str, ranges: &[Range<i64>]) -> Vec<Option<i32>> {
+        let (decisions, ranges) = (self.decisions.clone(), ranges.to_vec());
+        let (namespace, autoscaler) = (namespace.to_owned(), autoscaler.to_owned());
+        // Past days are in files.
+        let read = tokio::task::spawn_blocking(move || {
+            let most = |range: &Range<i64>| {
+                let rows = decisions.within(range.clone());
+                let own =
+                    rows.iter().filter(|row| row.namespace == namespace && row.autoscaler == autoscaler);
+                own.filter_map(|row| most_asked(row)).max()
+            };
+            ranges.iter().map(most).collect()
+        });
+        read.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "past decisions can't be read");
+            Vec::new()
+        })
+    }
+}
+
+/// What the metrics themselves asked for: not a forecast, which would foretell itself.
+fn most_asked(decision: &Decision) -> Option<i32> {
+    decision.metrics.iter().filter_map(|metric| metric.proposal).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tiphys_api::decisions::MetricReading;
+    use tiphys_lifecycle::Tasks;
+
+    #[tokio::test]
+    async fn the_past_is_what_metrics_asked_for_and_no_forecast() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tasks = Tasks::new();
+        let decisions = Decisions::open(folder.path().join("decisions"), &tasks).expect("opened");
+        let sink = RecordDecisions::new(decisions);
+        for (time, name, proposal) in [(5, "web", 3), (6, "web", 4), (6, "other", 9), (20, "web", 8)] {
+            let metric = MetricReading { proposal: Some(proposal), ..MetricReading::default() };
+            sink.record(Decision {
+                time,
+                namespace: "shop".into(),
+                autoscaler: name.into(),
+                metrics: vec![metric],
+                proposed_replicas: 50,
+                ..Decision::default()
+            });
+        }
+        assert_eq!(sink.asked("shop", "web", &[0..10, 10..15, 15..30]).await, [Some(4), None, Some(8)]);
+        tasks.shutdown(std::time::Duration::from_secs(30)).await;
     }
 }

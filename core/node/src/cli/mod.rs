@@ -9,6 +9,7 @@ use crate::{
     layout::{self, Layout},
 };
 
+mod advise;
 mod agent;
 mod audit;
 mod authentication;
@@ -82,10 +83,11 @@ pub enum Command {
     Kubeconfig(kubeconfig::Kubeconfig),
     /// Print a one-time link to the dashboard
     Dashboard(dashboard::Dashboard),
-    // Of these three the help is the type's own: it has examples.
+    // Of these four the help is the type's own: it has examples.
     Logs(Box<logs::Logs>),
     Sql(sql::Sql),
     Why(why::Why),
+    Advise(advise::Advise),
     /// Save what the cluster's store holds, or restore it
     Snapshot(snapshot::Snapshot),
     /// Bring images into the cluster's nodes, or build one
@@ -133,6 +135,7 @@ async fn run_async(global: Global, command: Command) -> Outcome<ExitCode> {
         Command::Logs(command) => command.run(&global).await,
         Command::Sql(command) => command.run(&global).await,
         Command::Why(command) => command.run(&global).await,
+        Command::Advise(command) => command.run(&global).await,
         Command::Snapshot(command) => command.run(&global).await,
         Command::Image(command) => command.run(&global).await,
         Command::Collector(command) => command.run().await,

@@ -78,12 +78,13 @@ fn reading(metric: &MetricReading) -> String {
     let (current, target) = (number(metric.current.unwrap_or_default()), number(metric.target));
     let figure = match metric.target_type.as_str() {
         "Utilization" => format!("{current} % of what is requested, target {target} %"),
-        "AverageValue" => format!("{current} a Pod, target {target}"),
+        "AverageValue" if metric.pods_counted > 0 => format!("{current} a Pod, target {target}"),
+        "AverageValue" => format!("{current} a replica, target {target}"),
         _ => format!("{current}, target {target}"),
     };
     let mut text = format!("{name} is at {figure}");
     let _ = write!(text, ": asks for {}", replicas(metric.proposal.unwrap_or_default()));
-    if metric.target_type != "Value" {
+    if metric.pods_counted > 0 {
         let _ = write!(text, " (from {} Pods)", metric.pods_counted);
     }
     for (count, names, what) in [

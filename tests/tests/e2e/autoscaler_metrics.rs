@@ -1,0 +1,223 @@
+//! Autoscalers on more than CPU: memory, disk and network of real containers scale
+//! Deployments up and back, a SQL metric scales a StatefulSet, and others may ask for the
+//! same figures.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tiphys_tests::{Cluster, eventually};
+
+use crate::Shared;
+
+const SOON: Duration = Duration::from_secs(90);
+const DEPLOYMENTS: [&str; 3] = ["hungry", "writer", "talker"];
+
+/// A Deployment whose shell runs a command, and its autoscaler.
+fn manifest(name: &str, command: &str, metric: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: test.local/busybox:1
+        command: [sh, -c, '{command}']
+        resources: {{requests: {{cpu: 10m, memory: 16Mi}}}}
+        volumeMounts: [{{name: data, mountPath: /data}}]
+      volumes: [{{name: data, emptyDir: {{}}}}]
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: {name}}}
+spec:
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+  minReplicas: 1
+  maxReplicas: 2
+  metrics: [{metric}]
+  behavior: {{scaleDown: {{stabilizationWindowSeconds: 0}}}}
+"
+    )
+}
+
+fn manifests() -> String {
+    let pods = |metric: &str, value: &str| {
+        format!(
+            "{{type: Pods, pods: {{metric: {{name: {metric}}}, target: {{type: AverageValue, averageValue: {value}}}}}}}"
+        )
+    };
+    let memory =
+        "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 24Mi}}}";
+    let write = "while true; do if [ -e /data/on ]; then dd if=/dev/zero of=/data/x bs=1M count=4 conv=fsync 2>/dev/null; \
+                 fi; sleep 0.2; done";
+    let serve = "dd if=/dev/zero of=/data/x bs=1M count=1; exec httpd -f -p 8080 -h /data";
+    [
+        manifest("hungry", "sleep 100000", memory),
+        manifest("writer", write, &pods("disk_write_bytes_per_second", "1M")),
+        manifest("talker", serve, &pods("network_transmit_bytes_per_second", "200k")),
+    ]
+    .join("---\n")
+}
+
+pub fn sources(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(&manifests())?;
+    for name in DEPLOYMENTS {
+        cluster.rolled_out(&format!("deployment/{name}"))?;
+        let condition = ["wait", &format!("hpa/{name}"), "--for=condition=ScalingActive", "--timeout=60s"];
+        cluster.kubectl(&condition)?;
+    }
+    let talks = AtomicBool::new(true);
+    let address = first_address(&cluster, "talker")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let load = scope.spawn(|| talk(&address, &talks));
+        let up = run(&cluster, "hungry", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60")
+            .and_then(|()| run(&cluster, "writer", "touch /data/on"))
+            .and_then(|()| all_at(&cluster, 2));
+        talks.store(false, Ordering::Relaxed);
+        load.join().map_err(|_| anyhow::anyhow!("the load's thread panicked"))?;
+        up
+    })?;
+    for name in DEPLOYMENTS {
+        cluster.rolled_out(&format!("deployment/{name}"))?;
+    }
+    run(&cluster, "hungry", "rm -f /dev/shm/x")?;
+    run(&cluster, "writer", "rm -f /data/on")?;
+    all_at(&cluster, 1)?;
+    let why = cluster.tiphys(&["why", "hpa", "writer"])?.ok()?;
+    ensure!(why.contains("scales Deployment/writer between 1 and 2 replicas"), "{why}");
+    ensure!(why.contains("scale up from 1 to 2: disk_write_bytes_per_second is at"), "{why}");
+    for name in DEPLOYMENTS {
+        cluster.kubectl(&[
+            "delete",
+            &format!("deployment/{name}"),
+            &format!("hpa/{name}"),
+            "--timeout=60s",
+        ])?;
+    }
+    Ok(())
+}
+
+fn first_address(cluster: &Cluster, name: &str) -> Result<String> {
+    let pods = cluster.get(&["pods", "-l", &format!("app={name}")])?;
+    Ok(pods["items"][0]["status"]["podIP"].as_str().context("an address")?.to_owned())
+}
+
+/// In every Pod of a Deployment that runs.
+fn run(cluster: &Cluster, name: &str, command: &str) -> Result<()> {
+    let selector = format!("app={name}");
+    let pods = cluster.get(&["pods", "-l", &selector, "--field-selector=status.phase=Running"])?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
+    }
+    Ok(())
+}
+
+fn all_at(cluster: &Cluster, replicas: u64) -> Result<()> {
+    for name in DEPLOYMENTS {
+        eventually(SOON, || {
+            let now = cluster.get(&["deployment", name])?["spec"]["replicas"].as_u64().unwrap_or(0);
+            ensure!(now == replicas, "{name} has {now} replicas, not {replicas}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Fetches a megabyte again and again.
+fn talk(address: &str, goes_on: &AtomicBool) {
+    let fetch = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect((address, 8080))?;
+        stream.write_all(b"GET /x HTTP/1.0\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    };
+    while goes_on.load(Ordering::Relaxed) {
+        // A Pod that is busy with something else refuses now and then.
+        let _ = fetch();
+    }
+}
+
+const SQL: &str = "
+apiVersion: metrics.tiphys.io/v1
+kind: TiphysMetric
+metadata: {name: ordered}
+spec:
+  query: select 6 as value, count(distinct pod) as pods from pod where namespace = 'default'
+  refresh: 1s
+  unit: replicas
+---
+apiVersion: metrics.tiphys.io/v1
+kind: TiphysMetric
+metadata: {name: elsewhere}
+spec: {query: select count(*) from pod where namespace <> 'default', refresh: 1s}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: ordered}
+spec:
+  replicas: 1
+  serviceName: ordered
+  selector: {matchLabels: {app: ordered}}
+  template:
+    metadata: {labels: {app: ordered}}
+    spec: {containers: [{name: main, image: test.local/busybox:1, command: [sleep, '100000']}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: ordered}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: ordered}
+  minReplicas: 1
+  maxReplicas: 3
+  metrics:
+  - {type: External, external: {metric: {name: ordered}, target: {type: AverageValue, averageValue: '2'}}}
+";
+
+pub fn sql(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(SQL)?;
+    eventually(SOON, || {
+        let now = cluster.get(&["statefulset", "ordered"])?["spec"]["replicas"].as_u64().unwrap_or(0);
+        ensure!(now == 3, "{now} replicas");
+        Ok(())
+    })?;
+    let described = cluster.kubectl(&["describe", "hpa", "ordered"])?;
+    ensure!(described.contains("SuccessfulRescale"), "{described}");
+    let external = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default";
+    let values = cluster.kubectl(&["get", "--raw", &format!("{external}/ordered")])?;
+    ensure!(values.contains("\"value\":\"6\""), "{values}");
+    // It counts what its own namespace's viewer sees: none of the others' Pods.
+    let (others, _) =
+        eventually(SOON, || cluster.kubectl(&["get", "--raw", &format!("{external}/elsewhere")]))?;
+    ensure!(others.contains("\"value\":\"0\""), "{others}");
+    let pods = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/tiphys-system/pods/*/memory";
+    let figures = cluster.kubectl(&["get", "--raw", pods])?;
+    ensure!(figures.contains("\"describedObject\"") && figures.contains("\"kind\":\"Pod\""), "{figures}");
+    let groups = cluster.kubectl(&["get", "apiservices"])?;
+    for group in ["v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io"] {
+        ensure!(groups.contains(group), "{groups}");
+    }
+    cluster
+        .kubectl(&[
+            "delete",
+            "hpa/ordered",
+            "statefulset/ordered",
+            "tiphysmetrics/ordered",
+            "tiphysmetrics/elsewhere",
+            "--timeout=60s",
+        ])
+        .map(drop)
+}
