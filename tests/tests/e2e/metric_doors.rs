@@ -25,7 +25,7 @@ spec:
   containers:
   - name: main
     image: test.local/busybox:1
-    command: [sh, -c, 'mkdir /www; printf \"# TYPE shop_open gauge\\nshop_open{door=\\\\\"front\\\\\"} 3\\n\" > /www/figures.txt; httpd -f -p 8080 -h /www']
+    command: [sh, -c, 'mkdir /www; printf \"# TYPE shop_open gauge\\nshop_open{door=\\\"front\\\"} 3\\n\" > /www/figures.txt; httpd -f -p 8080 -h /www']
     ports: [{name: http, containerPort: 8080}]
 ---
 apiVersion: v1
