@@ -44,6 +44,6 @@ pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
 pub use names::Names;
 pub use scrape::{Own, ScrapeConfig, Scraping};
-pub use server::{Config, Metrics, MetricsError, SQL_PATH};
+pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes};
 pub use sql::{Answer, Asker, Engine, Extension, Format, Notes, ParquetFile, SqlError, notes_of};
 pub use volumes::Volumes;

@@ -181,6 +181,13 @@ impl Metrics {
     }
 }
 
+/// What is written to and asked of a store of series, without the rest of the server. Whoever
+/// mounts it puts the user into the requests.
+pub fn series_routes(series: Arc<Store>, authorizer: SharedAuthorizer) -> Router {
+    let doors = Doors::new(series.clone(), Counts::default(), authorizer.clone());
+    doors.routes().merge(promql::routes(series, authorizer))
+}
+
 /// Routes as the API server mounts them.
 pub fn mount(prefix: &str, routes: Router) -> Mount {
     let handler = ServiceBuilder::new()

@@ -3,7 +3,7 @@
 use super::{Doors, gate::Into};
 use crate::{
     scrape::round::AHEAD,
-    series::{Exemplar, Labels, LabelsBuilder, NAME, Sample, Value},
+    series::{Exemplar, Labels, NAME, Sample, SeriesId, Untaken, Value},
 };
 
 /// Labels that one series may come with; a store takes fewer.
@@ -12,7 +12,7 @@ pub const MOST_LABELS: usize = 500;
 /// A series as it was sent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sent {
-    pub labels: LabelsBuilder,
+    pub labels: Labels,
     pub samples: Vec<(i64, Value)>,
     pub exemplars: Vec<Exemplar>,
 }
@@ -38,88 +38,128 @@ impl Outcome {
     }
 }
 
+/// The samples of a request and whose they are.
+#[derive(Default)]
+struct Batch {
+    samples: Vec<Sample>,
+    /// Where the samples of each series begin.
+    series: Vec<(usize, Labels)>,
+}
+
+impl Batch {
+    fn labels_of(&self, sample: usize) -> &Labels {
+        let at = self.series.partition_point(|(begin, _)| *begin <= sample);
+        &self.series[at - 1].1
+    }
+}
+
 impl Doors {
     /// Takes series in. `now` in milliseconds.
     pub fn bring(&self, sent: Vec<Sent>, into: &Into, now: i64, outcome: &mut Outcome) {
+        let latest = now.saturating_add(AHEAD);
+        let mut batch = Batch::default();
         for series in sent {
-            let (labels, samples) = match named(series.labels, into) {
-                Ok(labels) => (labels, series.samples),
-                Err(why) => {
-                    outcome.reject(series.samples.len() as u64, || why);
+            let Some((id, labels)) = self.resolved(series.labels, series.samples.len(), into, outcome) else {
+                continue;
+            };
+            batch.series.push((batch.samples.len(), labels));
+            for (time, value) in series.samples {
+                if time > latest {
+                    self.counts.ahead.inc();
+                    let labels = &batch.series[batch.series.len() - 1].1;
+                    outcome.reject(1, || {
+                        format!("a sample of {labels} is more than ten minutes ahead of the clock")
+                    });
                     continue;
                 }
-            };
-            let id = match self.store.resolve(&labels) {
-                Ok(id) => id,
-                Err(refused) => {
-                    self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
-                    outcome.reject(samples.len() as u64, || refused.to_string());
-                    continue;
-                }
-            };
-            self.append(id, &labels, samples, now, outcome);
+                batch.samples.push(Sample { series: id, time, value });
+            }
             for exemplar in series.exemplars {
                 self.store.add_exemplar(id, exemplar);
                 outcome.exemplars += 1;
             }
         }
+        self.append(&mut batch, outcome);
     }
 
-    fn append(
+    fn resolved(
         &self,
-        id: crate::series::SeriesId,
-        labels: &Labels,
-        samples: Vec<(i64, Value)>,
-        now: i64,
+        labels: Labels,
+        samples: usize,
+        into: &Into,
         outcome: &mut Outcome,
-    ) {
-        let ahead = samples.iter().filter(|(time, _)| *time > now.saturating_add(AHEAD)).count() as u64;
-        self.counts.ahead.inc_by(ahead);
-        outcome.reject(ahead, || format!("a sample of {labels} is more than ten minutes ahead of the clock"));
-        let kept = samples.into_iter().filter(|(time, _)| *time <= now.saturating_add(AHEAD));
-        let (numbers, histograms): (Vec<_>, Vec<_>) = kept
-            .map(|(time, value)| Sample { series: id, time, value })
-            .partition(|sample| matches!(sample.value, Value::Number(_)));
-        for (mut batch, taken) in [(numbers, &mut outcome.numbers), (histograms, &mut outcome.histograms)] {
-            if batch.is_empty() {
-                continue;
+    ) -> Option<(SeriesId, Labels)> {
+        let labels = match named(labels, into) {
+            Ok(labels) => labels,
+            Err(why) => {
+                outcome.reject(samples as u64, || why);
+                return None;
             }
-            let mut appended = self.store.append(&batch);
-            if appended.unknown > 0
-                && let Ok(id) = self.store.resolve(labels)
-            {
-                batch.iter_mut().for_each(|sample| sample.series = id);
-                appended = self.store.append(&batch);
-            }
-            self.counts.appended(&appended);
-            *taken += appended.taken;
-            let late = appended.out_of_order + appended.unknown;
-            let (rejected, why) = (&mut outcome.rejected, &mut outcome.why);
-            *rejected += late + appended.duplicate;
-            if late > 0 {
-                why.get_or_insert_with(|| format!("out of order sample: {labels}"));
-            } else if appended.duplicate > 0 {
-                why.get_or_insert_with(|| format!("duplicate sample for timestamp: {labels}"));
+        };
+        match self.store.resolve(&labels) {
+            Ok(id) => Some((id, labels)),
+            Err(refused) => {
+                self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
+                outcome.reject(samples as u64, || refused.to_string());
+                None
             }
         }
+    }
+
+    fn append(&self, batch: &mut Batch, outcome: &mut Outcome) {
+        let mut untaken = Vec::new();
+        let mut appended = self.store.append_telling(&batch.samples, |at, why| untaken.push((at, why)));
+        // A series that was dropped since it was resolved is made again, once.
+        for (at, why) in &mut untaken {
+            if *why == Untaken::Unknown
+                && let Ok(id) = self.store.resolve(batch.labels_of(*at))
+            {
+                batch.samples[*at].series = id;
+                let again = self.store.append_telling(&batch.samples[*at..=*at], |_, now| *why = now);
+                appended.taken += again.taken;
+                appended.unknown -= again.taken;
+                if again.taken == 1 {
+                    *at = usize::MAX;
+                }
+            }
+        }
+        untaken.retain(|(at, _)| *at < batch.samples.len());
+        self.counts.appended(&appended);
+        for (at, why) in &untaken {
+            let labels = batch.labels_of(*at);
+            outcome.reject(1, || match why {
+                Untaken::Duplicate => format!("duplicate sample for timestamp: {labels}"),
+                Untaken::Future => {
+                    format!("a sample of {labels} is more than ten minutes ahead of the clock")
+                }
+                Untaken::OutOfOrder | Untaken::Unknown => format!("out of order sample: {labels}"),
+            });
+        }
+        let is_number = |sample: &Sample| matches!(sample.value, Value::Number(_));
+        let numbers = batch.samples.iter().filter(|sample| is_number(sample)).count();
+        let of_untaken = untaken.iter().filter(|(at, _)| is_number(&batch.samples[*at])).count();
+        outcome.numbers += (numbers - of_untaken) as u64;
+        outcome.histograms += (batch.samples.len() - numbers - (untaken.len() - of_untaken)) as u64;
     }
 }
 
 /// The labels under which a series is kept.
-fn named(mut labels: LabelsBuilder, into: &Into) -> Result<Labels, String> {
+fn named(labels: Labels, into: &Into) -> Result<Labels, String> {
     if labels.get(NAME).is_none() {
         return Err("a series has no __name__".to_owned());
     }
     if let Into::Namespace(namespace) = into {
-        let said = labels.get("namespace").unwrap_or_default().to_owned();
-        if said != *namespace {
-            labels.set("namespace", namespace);
+        let said = labels.get("namespace").unwrap_or_default();
+        if said != namespace {
+            let mut bound = labels.edit();
+            bound.set("namespace", namespace);
             if !said.is_empty() {
-                labels.set("exported_namespace", &said);
+                bound.set("exported_namespace", said);
             }
+            return Ok(bound.finish());
         }
     }
-    Ok(labels.finish())
+    Ok(labels)
 }
 
 #[cfg(test)]
@@ -128,16 +168,11 @@ mod tests {
 
     #[test]
     fn abuse_29_what_is_sent_bears_the_senders_namespace() {
-        let labels = || {
-            let mut labels = LabelsBuilder::default();
-            labels.set(NAME, "up");
-            labels.set("namespace", "kube-system");
-            labels
-        };
+        let labels = || Labels::new([(NAME, "up"), ("namespace", "kube-system")]);
         let bound = named(labels(), &Into::Namespace("shop".into())).map(|labels| labels.to_string());
         assert_eq!(bound.as_deref(), Ok(r#"up{exported_namespace="kube-system", namespace="shop"}"#));
         let free = named(labels(), &Into::Any).map(|labels| labels.to_string());
         assert_eq!(free.as_deref(), Ok(r#"up{namespace="kube-system"}"#));
-        assert!(named(LabelsBuilder::default(), &Into::Any).is_err());
+        assert!(named(Labels::default(), &Into::Any).is_err());
     }
 }

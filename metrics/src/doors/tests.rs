@@ -105,10 +105,23 @@ fn snappy(message: &impl Message) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(&message.encode_to_vec()).expect("packed")
 }
 
+/// A series as senders of 1.0 write it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<write::one::Label>,
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<write::one::WireSample>,
+    #[prost(message, repeated, tag = "3")]
+    exemplars: Vec<write::one::WireExemplar>,
+    #[prost(message, repeated, tag = "4")]
+    histograms: Vec<write::WireHistogram>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct WriteOne {
     #[prost(message, repeated, tag = "1")]
-    series: Vec<write::one::TimeSeries>,
+    series: Vec<TimeSeries>,
     #[prost(message, repeated, tag = "3")]
     metadata: Vec<write::one::Metadata>,
 }
@@ -121,12 +134,12 @@ struct WriteTwo {
     series: Vec<write::two::TimeSeries>,
 }
 
-fn one(pairs: &[(&str, &str)], samples: &[(i64, f64)]) -> write::one::TimeSeries {
+fn one(pairs: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
     let label =
         |(name, value): &(&str, &str)| write::one::Label { name: (*name).into(), value: (*value).into() };
     let sample =
         |(timestamp, value): &(i64, f64)| write::one::WireSample { value: *value, timestamp: *timestamp };
-    write::one::TimeSeries {
+    TimeSeries {
         labels: pairs.iter().map(label).collect(),
         samples: samples.iter().map(sample).collect(),
         ..Default::default()

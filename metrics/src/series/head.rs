@@ -72,6 +72,26 @@ pub struct Appended {
     pub unknown: u64,
 }
 
+impl Appended {
+    fn count(&mut self, untaken: Untaken) {
+        *match untaken {
+            Untaken::OutOfOrder => &mut self.out_of_order,
+            Untaken::Duplicate => &mut self.duplicate,
+            Untaken::Future => &mut self.future,
+            Untaken::Unknown => &mut self.unknown,
+        } += 1;
+    }
+}
+
+/// Why a sample was not taken, as [`Appended`] counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untaken {
+    OutOfOrder,
+    Duplicate,
+    Future,
+    Unknown,
+}
+
 pub struct Head {
     limits: Limits,
     hasher: std::hash::RandomState,
@@ -120,40 +140,47 @@ impl Head {
         (&self.shards[(slot % SHARDS) as usize], slot / SHARDS)
     }
 
-    /// Takes samples up to a time, and notes in `records` what was taken. Those of one series
-    /// must stand in order of time.
-    pub fn append(&self, samples: &[Sample], up_to: i64, segment: u32, records: &mut Records) -> Appended {
+    /// Takes samples up to a time, notes in `records` what was taken, and tells which were not.
+    /// Those of one series must stand in order of time.
+    pub fn append(
+        &self,
+        samples: &[Sample],
+        up_to: i64,
+        segment: u32,
+        records: &mut Records,
+        mut tell: impl FnMut(usize, Untaken),
+    ) -> Appended {
         let mut appended = Appended::default();
         let floor = self.floor.load(Ordering::Acquire);
         let mut newest = i64::MIN;
-        for sample in samples {
+        for (number, sample) in samples.iter().enumerate() {
             let slot = sample.series.slot();
             let (shard, at) = self.shard(slot);
             let mut shard = shard.lock();
-            let Some(kept) = shard.get_mut(at, sample.series.generation()) else {
-                appended.unknown += 1;
-                continue;
-            };
-            if sample.time < floor {
-                appended.out_of_order += 1;
-                continue;
-            }
-            if sample.time > up_to {
-                appended.future += 1;
-                continue;
-            }
-            match kept.push(sample.time, &sample.value) {
-                Taken::New => {
-                    appended.taken += 1;
-                    newest = newest.max(sample.time);
-                    if kept.define_in(segment) {
-                        records.define(slot, kept.labels());
+            let taken = match shard.get_mut(at, sample.series.generation()) {
+                None => Err(Untaken::Unknown),
+                Some(_) if sample.time < floor => Err(Untaken::OutOfOrder),
+                Some(_) if sample.time > up_to => Err(Untaken::Future),
+                Some(kept) => match kept.push(sample.time, &sample.value) {
+                    Taken::New => {
+                        newest = newest.max(sample.time);
+                        if kept.define_in(segment) {
+                            records.define(slot, kept.labels());
+                        }
+                        records.sample(slot, sample.time, &sample.value);
+                        Ok(())
                     }
-                    records.sample(slot, sample.time, &sample.value);
+                    Taken::Again => Ok(()),
+                    Taken::Older => Err(Untaken::OutOfOrder),
+                    Taken::Other => Err(Untaken::Duplicate),
+                },
+            };
+            match taken {
+                Ok(()) => appended.taken += 1,
+                Err(untaken) => {
+                    appended.count(untaken);
+                    tell(number, untaken);
                 }
-                Taken::Again => appended.taken += 1,
-                Taken::Older => appended.out_of_order += 1,
-                Taken::Other => appended.duplicate += 1,
             }
         }
         self.newest.fetch_max(newest, Ordering::AcqRel);

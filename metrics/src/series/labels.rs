@@ -39,6 +39,21 @@ impl Labels {
         Self(bytes.into())
     }
 
+    /// Labels from pairs as somebody sent them, mostly sorted already. Empty values are left out.
+    ///
+    /// # Errors
+    /// The name that is there twice.
+    pub fn sent<'a>(pairs: &mut Vec<(&'a str, &'a str)>) -> Result<Self, &'a str> {
+        if !pairs.is_sorted_by(|one, next| one.0 < next.0) {
+            pairs.sort_unstable();
+            if let Some(twice) = pairs.windows(2).find(|two| two[0].0 == two[1].0) {
+                return Err(twice[0].0);
+            }
+        }
+        pairs.retain(|(_, value)| !value.is_empty());
+        Ok(Self::from_sorted(pairs.iter().copied()))
+    }
+
     /// Names and values in order of the names.
     pub fn iter(&self) -> Iter<'_> {
         Iter(&self.0)
@@ -213,6 +228,15 @@ mod tests {
         assert_eq!((one.name(), one.get("b"), one.get("gone")), ("up", Some("2"), None));
         assert_eq!(one.keep(&["a"]), Labels::new([("a", "1")]));
         assert_eq!(one.without(&["a", NAME]), Labels::new([("b", "2")]));
+    }
+
+    #[test]
+    fn what_is_sent_is_sorted_and_no_name_is_there_twice() {
+        let sorted = Labels::sent(&mut vec![("a", "1"), ("b", ""), ("c", "3")]);
+        assert_eq!(sorted, Ok(Labels::new([("a", "1"), ("c", "3")])));
+        assert_eq!(Labels::sent(&mut vec![("c", "3"), ("a", "1")]), sorted);
+        assert_eq!(Labels::sent(&mut vec![("c", "3"), ("a", "1"), ("c", "")]), Err("c"));
+        assert_eq!(Labels::sent(&mut vec![("a", "1"), ("a", "2")]), Err("a"));
     }
 
     #[test]

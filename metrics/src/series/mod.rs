@@ -25,7 +25,7 @@ mod store;
 mod value;
 
 pub use columns::SeriesColumns;
-pub use head::{Appended, Sample, SeriesId};
+pub use head::{Appended, Sample, SeriesId, Untaken};
 pub use labels::{Labels, LabelsBuilder, NAME};
 pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};

@@ -4,7 +4,16 @@ mod keeping;
 mod scan;
 mod select;
 
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::{Mutex, RwLock};
 use tiphys_lifecycle::Tasks;
@@ -13,7 +22,7 @@ use tokio::sync::Notify;
 use super::{
     Exemplar, Labels, Limits, Matcher, Meta, Offender, Refused, SelectError,
     block::BlockError,
-    head::{Appended, HOUR, Head, Sample, SeriesId},
+    head::{Appended, HOUR, Head, Sample, SeriesId, Untaken},
     log::{LogError, Record, Records, Segments},
 };
 use keeping::Blocks;
@@ -56,7 +65,9 @@ pub struct Store {
     /// Woken when an hour may be ready to be written out.
     due: Notify,
     /// The end of the hour that [`Store::due`] was woken for.
-    due_at: std::sync::atomic::AtomicI64,
+    due_at: AtomicI64,
+    /// When samples came last, by the clock, milliseconds.
+    appended_at: AtomicI64,
 }
 
 /// An hour is written out when so much of the next has passed, milliseconds: until then
@@ -79,7 +90,8 @@ impl Store {
             blocks,
             metadata: RwLock::default(),
             due: Notify::new(),
-            due_at: std::sync::atomic::AtomicI64::new(i64::MIN),
+            due_at: AtomicI64::new(i64::MIN),
+            appended_at: AtomicI64::new(jiff::Timestamp::now().as_millisecond()),
         }
     }
 
@@ -109,12 +121,12 @@ impl Store {
                     let Some(Some(series)) = known.get(&(segment, slot)) else { return };
                     batch.push(Sample { series: *series, time, value });
                     if batch.len() == 4096 {
-                        store.head.append(&batch, i64::MAX, segment, &mut Records::default());
+                        store.head.append(&batch, i64::MAX, segment, &mut Records::default(), |_, _| {});
                         batch.clear();
                     }
                 }
             })?;
-        store.head.append(&batch, i64::MAX, u32::MAX - 1, &mut Records::default());
+        store.head.append(&batch, i64::MAX, u32::MAX - 1, &mut Records::default(), |_, _| {});
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
         }
@@ -133,13 +145,20 @@ impl Store {
 
     /// Takes samples. Those of one series must stand in order of time.
     pub fn append(&self, samples: &[Sample]) -> Appended {
+        self.append_telling(samples, |_, _| {})
+    }
+
+    /// Takes samples, and tells which of them were not taken, and why.
+    pub fn append_telling(&self, samples: &[Sample], tell: impl FnMut(usize, Untaken)) -> Appended {
         let mut records = Records::default();
-        let up_to = jiff::Timestamp::now().as_millisecond() + FUTURE;
+        let now = jiff::Timestamp::now().as_millisecond();
+        self.appended_at.store(now, Ordering::Relaxed);
+        let up_to = now + FUTURE;
         let appended = match &self.log {
-            None => self.head.append(samples, up_to, 0, &mut records),
+            None => self.head.append(samples, up_to, 0, &mut records, tell),
             Some(log) => {
                 let segment = log.segment.read();
-                let appended = self.head.append(samples, up_to, *segment, &mut records);
+                let appended = self.head.append(samples, up_to, *segment, &mut records, tell);
                 if !records.is_empty() {
                     log.segments.lock().push(&records);
                 }
@@ -152,7 +171,6 @@ impl Store {
 
     /// Says so when the samples have come so far that an hour is complete.
     fn wake(&self) {
-        use std::sync::atomic::Ordering;
         if self.blocks.is_none() {
             return;
         }

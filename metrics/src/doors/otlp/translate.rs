@@ -117,6 +117,7 @@ impl<'a> Translator<'a> {
                     let time = self.time(point.time_unix_nano);
                     let labels = self.labels(&series, "", &point.attributes, None);
                     let exemplars = point.exemplars.iter().map(exemplar_of).collect();
+                    let labels = labels.finish();
                     self.request.series.push(Sent { labels, samples: vec![(time, value)], exemplars });
                 }
             }
@@ -169,7 +170,7 @@ impl<'a> Translator<'a> {
         match value {
             Some(value) => {
                 let samples = vec![(time, Value::Number(value))];
-                self.request.series.push(Sent { labels, samples, exemplars });
+                self.request.series.push(Sent { labels: labels.finish(), samples, exemplars });
             }
             None => self.request.outcome.reject(1, || {
                 format!("a delta of {} was told before, or there are too many series of deltas", series.name)
@@ -245,7 +246,7 @@ impl<'a> Translator<'a> {
         self.target.iter().for_each(|(label, value)| labels.set(label, value));
         labels.set(NAME, "target_info");
         let samples = vec![(self.newest, Value::Number(1.0))];
-        self.request.series.push(Sent { labels, samples, exemplars: Vec::new() });
+        self.request.series.push(Sent { labels: labels.finish(), samples, exemplars: Vec::new() });
         let meta = Meta { kind: MetricKind::Gauge, help: "Target metadata".to_owned(), unit: String::new() };
         self.request.metadata.push(("target_info".to_owned(), meta));
     }

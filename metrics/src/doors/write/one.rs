@@ -9,7 +9,7 @@ use crate::{
         intake::{MOST_LABELS, Sent},
         walk,
     },
-    series::{Exemplar, Labels, LabelsBuilder, Meta, Value},
+    series::{Exemplar, Labels, Meta, Value},
 };
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,18 +39,6 @@ pub struct WireExemplar {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    pub labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    pub samples: Vec<WireSample>,
-    #[prost(message, repeated, tag = "3")]
-    pub exemplars: Vec<WireExemplar>,
-    #[prost(message, repeated, tag = "4")]
-    pub histograms: Vec<WireHistogram>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
 pub struct Metadata {
     #[prost(int32, tag = "1")]
     pub kind: i32,
@@ -68,8 +56,7 @@ pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
         match field? {
             (1, message) => {
                 check(message, request.series.len())?;
-                let series = TimeSeries::decode(message).map_err(|error| broken(&error))?;
-                request.series.push(sent(series)?);
+                request.series.push(sent(message)?);
             }
             (3, message) if request.metadata.len() < super::MOST_SERIES => {
                 let found = Metadata::decode(message).map_err(|error| broken(&error))?;
@@ -82,26 +69,48 @@ pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
     Ok(request)
 }
 
-fn sent(series: TimeSeries) -> Result<Sent, Refusal> {
-    if series.labels.len() > MOST_LABELS {
+/// A series out of its message. Its texts are not copied one by one: they are most of it.
+fn sent(message: &[u8]) -> Result<Sent, Refusal> {
+    let mut pairs = Vec::with_capacity(16);
+    let mut sent = Sent::default();
+    for field in walk::fields(message) {
+        match field? {
+            (1, label) => pairs.push(pair(label)?),
+            (2, sample) => {
+                let sample = WireSample::decode(sample).map_err(|error| broken(&error))?;
+                sent.samples.push((sample.timestamp, Value::Number(sample.value)));
+            }
+            (3, found) => {
+                let found = WireExemplar::decode(found).map_err(|error| broken(&error))?;
+                let pairs = found.labels.iter().take(MOST_LABELS).map(|label| (&label.name, &label.value));
+                let labels = Labels::new(pairs);
+                sent.exemplars.push(Exemplar { time: found.timestamp, value: found.value, labels });
+            }
+            (4, found) => {
+                let found = WireHistogram::decode(found).map_err(|error| broken(&error))?;
+                sent.samples.push(histogram(&found));
+            }
+            _ => {}
+        }
+    }
+    if pairs.len() > MOST_LABELS {
         return Err(Refusal::malformed(format!("a series has more than {MOST_LABELS} labels")));
     }
-    let mut labels = LabelsBuilder::default();
-    for label in &series.labels {
-        if labels.get(&label.name).is_some() {
-            return Err(Refusal::malformed(format!("a series has the label {:?} twice", label.name)));
+    sent.labels = Labels::sent(&mut pairs)
+        .map_err(|name| Refusal::malformed(format!("a series has the label {name:?} twice")))?;
+    Ok(sent)
+}
+
+fn pair(label: &[u8]) -> Result<(&str, &str), Refusal> {
+    let (mut name, mut value) = ("", "");
+    for field in walk::fields(label) {
+        let (number, text) = field?;
+        let text = std::str::from_utf8(text).map_err(|_| Refusal::malformed("a label is no UTF-8"))?;
+        match number {
+            1 => name = text,
+            2 => value = text,
+            _ => {}
         }
-        labels.set(&label.name, &label.value);
     }
-    let exemplar = |found: &WireExemplar| Exemplar {
-        time: found.timestamp,
-        value: found.value,
-        labels: Labels::new(found.labels.iter().take(MOST_LABELS).map(|label| (&label.name, &label.value))),
-    };
-    let numbers = series.samples.iter().map(|sample| (sample.timestamp, Value::Number(sample.value)));
-    Ok(Sent {
-        labels,
-        samples: numbers.chain(series.histograms.iter().map(histogram)).collect(),
-        exemplars: series.exemplars.iter().map(exemplar).collect(),
-    })
+    Ok((name, value))
 }

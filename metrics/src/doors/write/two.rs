@@ -9,7 +9,7 @@ use crate::{
         intake::{MOST_LABELS, Sent},
         walk,
     },
-    series::{Exemplar, LabelsBuilder, Meta, NAME, Value},
+    series::{Exemplar, Labels, Meta, NAME, Value},
 };
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -55,21 +55,16 @@ impl<'a> Symbols<'a> {
         found.ok_or_else(|| Refusal::malformed(format!("symbol {reference} is not there")))
     }
 
-    fn labels(&self, references: &[u32]) -> Result<LabelsBuilder, Refusal> {
+    fn labels(&self, references: &[u32]) -> Result<Labels, Refusal> {
         if references.len() > 2 * MOST_LABELS || !references.len().is_multiple_of(2) {
             return Err(Refusal::malformed(format!(
                 "a series has more than {MOST_LABELS} labels, or a name without a value"
             )));
         }
-        let mut labels = LabelsBuilder::default();
-        for pair in references.chunks_exact(2) {
-            let (name, value) = (self.get(pair[0])?, self.get(pair[1])?);
-            if labels.get(name).is_some() {
-                return Err(Refusal::malformed(format!("a series has the label {name:?} twice")));
-            }
-            labels.set(name, value);
-        }
-        Ok(labels)
+        let pairs = references.chunks_exact(2).map(|pair| Ok((self.get(pair[0])?, self.get(pair[1])?)));
+        let mut pairs = pairs.collect::<Result<Vec<_>, Refusal>>()?;
+        Labels::sent(&mut pairs)
+            .map_err(|name| Refusal::malformed(format!("a series has the label {name:?} twice")))
     }
 }
 
@@ -102,7 +97,7 @@ pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
         }
         let mut exemplars = Vec::new();
         for found in &series.exemplars {
-            let labels = symbols.labels(&found.labels_refs)?.finish();
+            let labels = symbols.labels(&found.labels_refs)?;
             exemplars.push(Exemplar { time: found.timestamp, value: found.value, labels });
         }
         let numbers = series.samples.iter().map(|sample| (sample.timestamp, Value::Number(sample.value)));

@@ -7,7 +7,7 @@ use std::{
     iter::Peekable,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -189,7 +189,13 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
                 return Ok::<(), Infallible>(());
             }
             let (store, config) = (keeping.clone(), config.clone());
-            let kept = tokio::task::spawn_blocking(move || store.keep(&config, now())).await;
+            let kept = tokio::task::spawn_blocking(move || {
+                let now = now();
+                // While samples come, they say how late it is: somebody may send an old day.
+                let silent = now - store.appended_at.load(Ordering::Relaxed) >= GRACE;
+                store.keep(&config, now, silent)
+            })
+            .await;
             if let Ok(Err(error)) = kept {
                 tracing::error!(error = %chain(&error), "an hour of series could not be written out; it stays in memory and log");
             }
@@ -233,11 +239,12 @@ impl Store {
     }
 
     /// One round: hours that are over become blocks, days are made of hours, what is old goes.
-    pub(super) fn keep(&self, config: &StoreConfig, now: i64) -> Result<(), StoreError> {
+    /// How late it is tell the samples, and where none come (`silent`) the clock.
+    pub(super) fn keep(&self, config: &StoreConfig, now: i64, silent: bool) -> Result<(), StoreError> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
         // Whoever asked when these became blocks has its answer by now.
         self.head.drop_before(blocks.until());
-        while let Some(hour) = self.hour_to_write(now) {
+        while let Some(hour) = self.hour_to_write(silent.then_some(now)) {
             self.write_hour(blocks, &hour)?;
         }
         while let Some((day, hours)) = blocks.day_to_make() {
@@ -254,10 +261,10 @@ impl Store {
         Ok(())
     }
 
-    fn hour_to_write(&self, now: i64) -> Option<Range<i64>> {
+    fn hour_to_write(&self, now: Option<i64>) -> Option<Range<i64>> {
         let oldest = self.head.oldest_since(self.until())?;
         let start = oldest.div_euclid(HOUR) * HOUR;
-        let reached = self.head.newest()?.max(now);
+        let reached = self.head.newest().max(now)?;
         (reached - GRACE >= start + HOUR).then_some(start..start + HOUR)
     }
 

@@ -1,6 +1,9 @@
 //! The store gives back what it took: from memory, from the log after an end, from blocks of
 //! hours and of days; and what is damaged takes nothing else with it.
 
+mod full;
+mod killed;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -61,8 +64,8 @@ async fn a_series_that_is_gone_is_resolved_again_under_another_id() {
     let store = Store::recover(&config).expect("opened");
     let old = store.resolve(&up("a")).expect("made");
     store.append(&[number(old, START, 1.0)]);
-    store.keep(&config, START + 3 * HOUR).expect("written out");
-    store.keep(&config, START + 3 * HOUR).expect("dropped");
+    store.keep(&config, START + 3 * HOUR, true).expect("written out");
+    store.keep(&config, START + 3 * HOUR, true).expect("dropped");
     assert_eq!(store.series_count(), 0);
     let new = store.resolve(&up("a")).expect("made again");
     assert_ne!(old, new);
@@ -82,7 +85,7 @@ async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
     for hour in 0..3 {
         store.append(&[number(series, START + hour * HOUR, hour as f64)]);
     }
-    store.keep(&config, START + 2 * HOUR + GRACE).expect("two hours are over");
+    store.keep(&config, START + 2 * HOUR + GRACE, true).expect("two hours are over");
     let blocks = folder.path().join("blocks");
     let first = blocks.join(format!("{START}-{}.parquet", START + HOUR));
     let mut bytes = std::fs::read(&first).expect("a block");
@@ -116,15 +119,15 @@ async fn what_is_too_old_or_too_much_goes() {
     let days = [0, 1, 2].map(|day| START + day * 24 * HOUR);
     store.append(&days.map(|day| number(series, day, 1.0)));
     let now = days[2] + 2 * HOUR;
-    store.keep(&config, now).expect("written out");
+    store.keep(&config, now, true).expect("written out");
     let blocks = store.blocks.as_ref().expect("on disk");
     let count = || blocks.meeting(&(i64::MIN..i64::MAX)).0.len();
     assert_eq!(count(), 3);
     let short = StoreConfig { keep: Duration::from_secs(30 * 3600), ..config.clone() };
-    store.keep(&short, now).expect("cleared");
+    store.keep(&short, now, true).expect("cleared");
     assert_eq!(count(), 2);
     let small = StoreConfig { keep_bytes: blocks.size() - 1, ..config };
-    store.keep(&small, now).expect("cleared");
+    store.keep(&small, now, true).expect("cleared");
     assert_eq!(all(&store, &[], 0..i64::MAX).await[0].1, [(days[2], Value::Number(1.0))]);
 }
 
@@ -197,7 +200,7 @@ proptest! {
                     let histogram = Histogram { count: now as f64, ..Histogram::default() };
                     put(&store, series, now, Value::Histogram(Arc::new(histogram)));
                 }
-                Event::Keep => store.keep(&config, now).expect("kept"),
+                Event::Keep => store.keep(&config, now, true).expect("kept"),
                 Event::Restart => {
                     store.flush_log(true).expect("flushed");
                     store = Store::recover(&config).expect("opened again");
@@ -252,7 +255,7 @@ async fn what_hosts_say_takes_few_bytes() {
             assert!(store.head_size() / 400 < 600, "{} bytes a series", store.head_size() / 400);
         }
     }
-    store.keep(&config, START + 5 * HOUR).expect("written out");
+    store.keep(&config, START + 5 * HOUR, true).expect("written out");
     store.flush_log(true).expect("flushed");
     let size = store.disk_size();
     let each = size as f64 / (400.0 * 1440.0);

@@ -1,0 +1,52 @@
+//! A disk that takes nothing: samples stay in memory and are answered, nothing is half
+//! written, and all goes on when there is room.
+
+// The same small disk as the logs are tested on.
+#[path = "../../../../../logging/src/small_disk.rs"]
+mod small_disk;
+
+use super::*;
+
+const NAME_OF_TEST: &str = "series::store::tests::full::a_full_disk_loses_nothing_while_the_process_lives";
+
+#[test]
+fn a_full_disk_loses_nothing_while_the_process_lives() {
+    let Some(disk) = small_disk::enter(NAME_OF_TEST) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("threads");
+    let config = config(&disk.data);
+    let store = Store::recover(&config).expect("opened");
+    let series = store.resolve(&up("a")).expect("made");
+    let mut minutes = 0;
+    let mut take = |store: &Store, count: i64| {
+        for _ in 0..count {
+            let sample = number(series, START + minutes * MINUTE, (minutes as f64).sin());
+            assert_eq!(store.append(&[sample]).taken, 1);
+            minutes += 1;
+        }
+    };
+    let times = |store: &Store| -> Vec<i64> {
+        let found = runtime.block_on(all(store, &[], i64::MIN..i64::MAX));
+        found[0].1.iter().map(|(time, _)| (time - START) / MINUTE).collect()
+    };
+    take(&store, 30);
+    store.flush_log(true).expect("there is room");
+    disk.leave(1);
+    take(&store, 400);
+    assert!(store.flush_log(true).is_err() && disk.room() <= 4096);
+    assert!(store.keep(&config, START + 400 * MINUTE, true).is_err());
+    assert_eq!(times(&store), (0..430).collect::<Vec<_>>());
+    let left: Vec<_> = small_disk::files(&disk.data)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "new"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    // What the disk had taken is whole.
+    assert!(times(&Store::recover(&config).expect("opened beside")).len() >= 30);
+    disk.free();
+    store.flush_log(true).expect("there is room again");
+    take(&store, 30);
+    store.keep(&config, START + 400 * MINUTE, true).expect("written out");
+    store.flush_log(true).expect("there is room");
+    drop(store);
+    assert_eq!(times(&Store::recover(&config).expect("opened again")), (0..460).collect::<Vec<_>>());
+}
