@@ -36,7 +36,7 @@ impl Kind {
         let mut command = Command::new(binary);
         match self {
             Self::Ours => {
-                drop(command.env("TIPHYS_BENCH_SERVE", folder).env("TIPHYS_BENCH_ADDRESS", address))
+                command.env("TIPHYS_BENCH_SERVE", folder).env("TIPHYS_BENCH_ADDRESS", address);
             }
             Self::Prometheus => {
                 let config = folder.join("prometheus.yml");

@@ -186,7 +186,7 @@ fn nodes(scale: usize) -> Vec<Series> {
     ];
     let of_container = |container: usize| {
         // Most containers do nothing most of the time.
-        let busy = container % 5 == 0;
+        let busy = container.is_multiple_of(5);
         FIGURES.iter().enumerate().map(move |(number, (name, course))| {
             let mut labels = pod(container);
             labels.insert(0, ("__name__", (*name).to_owned()));

@@ -54,6 +54,8 @@ struct Log {
     /// Held for reading while samples go into head and log, so that they stand in the segment
     /// that knows their series.
     segment: RwLock<u32>,
+    /// Woken when something waits to be written.
+    dirty: Notify,
 }
 
 /// All series. Appending and asking may go on at once.
@@ -131,7 +133,7 @@ impl Store {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
         }
         let segment = RwLock::new(segments.number());
-        store.log = Some(Log { segments: Mutex::new(segments), segment });
+        store.log = Some(Log { segments: Mutex::new(segments), segment, dirty: Notify::new() });
         Ok(store)
     }
 
@@ -161,6 +163,7 @@ impl Store {
                 let appended = self.head.append(samples, up_to, *segment, &mut records, tell);
                 if !records.is_empty() {
                     log.segments.lock().push(&records);
+                    log.dirty.notify_one();
                 }
                 appended
             }

@@ -162,21 +162,7 @@ fn set_aside(path: &Path, why: &str) -> io::Result<()> {
 pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
     let (writing, stop) = (store.clone(), tasks.token());
     tasks.spawn("series log", OnError::Log, async move {
-        let mut flushes = 0u32;
-        let mut complained = false;
-        while stop.run_until_cancelled(tokio::time::sleep(FLUSH)).await.is_some() {
-            flushes += 1;
-            let (store, sync) = (writing.clone(), flushes.is_multiple_of(FLUSHES_TO_SYNC));
-            let flushed = tokio::task::spawn_blocking(move || store.flush_log(sync)).await;
-            match flushed {
-                Ok(Err(error)) if !complained => {
-                    complained = true;
-                    tracing::error!(error = %chain(&error), "samples are in memory only");
-                }
-                Ok(Ok(())) => complained = false,
-                _ => {}
-            }
-        }
+        stop.run_until_cancelled(write_log(&writing)).await;
         writing.flush_log(true)
     });
     let (keeping, stop) = (store.clone(), tasks.token());
@@ -203,6 +189,32 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
     });
 }
 
+/// Writes what waits, in rounds of a second that end with making it durable; where nothing
+/// comes, nothing is done.
+async fn write_log(store: &Arc<Store>) {
+    let Some(log) = &store.log else { return };
+    let mut complained = false;
+    loop {
+        log.dirty.notified().await;
+        for flush in 1..=FLUSHES_TO_SYNC {
+            tokio::time::sleep(FLUSH).await;
+            let (store, sync) = (store.clone(), flush == FLUSHES_TO_SYNC);
+            let flushed = tokio::task::spawn_blocking(move || store.flush_log(sync)).await;
+            match flushed {
+                Ok(Ok(())) => complained = false,
+                Ok(Err(error)) => {
+                    log.dirty.notify_one();
+                    if !std::mem::replace(&mut complained, true) {
+                        tracing::error!(error = %chain(&error), "samples are in memory only");
+                    }
+                }
+                // It is stopping.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
@@ -216,7 +228,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl Store {
     /// Writes what waits for the log; `sync`: and makes it durable.
     pub(super) fn flush_log(&self, sync: bool) -> Result<(), StoreError> {
-        let Some(Log { segments, segment }) = &self.log else { return Ok(()) };
+        let Some(Log { segments, segment, .. }) = &self.log else { return Ok(()) };
         segments.lock().flush()?;
         if !sync {
             return Ok(());
