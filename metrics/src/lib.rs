@@ -18,6 +18,7 @@ mod advise;
 mod custom;
 mod decisions;
 mod doors;
+mod events;
 mod figures;
 mod follow;
 mod live;
@@ -39,11 +40,15 @@ mod volumes;
 pub use custom::{CustomMetrics, ExternalValue, Queries, TiphysMetric};
 pub use decisions::Decisions;
 pub use doors::forward;
+pub use events::EventLog;
 pub use figures::Figure;
 pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
 pub use names::Names;
 pub use scrape::{Own, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes};
-pub use sql::{Answer, Asker, Engine, Extension, Format, Notes, ParquetFile, SqlError, notes_of};
+pub use sql::{
+    Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SqlError,
+    Streamed, Wanted, Wrong, notes_of, postgres,
+};
 pub use volumes::Volumes;

@@ -1,24 +1,32 @@
-//! Which rows a user sees: those of the namespaces where they may list Pods;
-//! a node's own rows where they may list Nodes.
+//! Which rows a user sees: those of the namespaces where they may list Pods (or what the
+//! rows are about); a node's own rows where they may list Nodes.
 
 use std::sync::Arc;
 
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 
-use crate::series::Labels;
+use crate::{series::Labels, sql::Asker};
 
 /// What one user may see, asked once for each series and query.
 #[derive(Clone)]
 pub struct Scope {
     user: UserInfo,
     authorizer: Arc<dyn Authorizer>,
+    resource: &'static str,
     everywhere: bool,
 }
 
 impl Scope {
-    pub fn of(user: UserInfo, authorizer: Arc<dyn Authorizer>) -> Self {
-        let everywhere = authorizer.authorize(&user, &Attributes::core("list", "pods", "")).is_ok();
-        Self { user, authorizer, everywhere }
+    /// Of rows about Pods.
+    pub fn of_asker(asker: &Asker) -> Self {
+        Self::over("pods", asker)
+    }
+
+    /// Of rows about another resource of the core group.
+    pub fn over(resource: &'static str, asker: &Asker) -> Self {
+        let (user, authorizer) = (asker.user.clone(), asker.authorizer.clone());
+        let everywhere = authorizer.authorize(&user, &Attributes::core("list", resource, "")).is_ok();
+        Self { user, authorizer, resource, everywhere }
     }
 
     /// Whether they may list Pods everywhere.
@@ -27,8 +35,8 @@ impl Scope {
     }
 
     pub fn sees_namespace(&self, namespace: &str) -> bool {
-        self.everywhere
-            || self.authorizer.authorize(&self.user, &Attributes::core("list", "pods", namespace)).is_ok()
+        let list = Attributes::core("list", self.resource, namespace);
+        self.everywhere || self.authorizer.authorize(&self.user, &list).is_ok()
     }
 
     /// A series counts to the namespace of its label; without one, to the whole cluster.

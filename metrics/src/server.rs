@@ -145,7 +145,7 @@ impl Metrics {
         CustomMetrics::new(self.memory.clone(), self.series.clone(), self.queries.clone())
     }
 
-    /// Answers SQL, also of tables that others bring.
+    /// What answers SQL, with what `extensions` bring into it.
     pub fn engine(&self, mut extensions: Vec<Arc<dyn sql::Extension>>) -> sql::Engine {
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
@@ -168,8 +168,10 @@ impl Metrics {
             nodes: self.nodes.clone(),
             pods: self.pods.clone(),
         };
+        let flight = sql::flight::routes(engine.clone(), authorizer.clone());
         let mut mounts = vec![
             mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)),
+            mount(sql::flight::PREFIX, flight),
             mount(promql::PREFIX, promql),
             mount(PREFIX, metrics.routes()),
             mount(api::EXTERNAL, api::external(self.custom(), self.pods.clone())),

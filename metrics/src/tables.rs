@@ -1,8 +1,9 @@
 //! The tables: their columns with documentation, and their rows.
 //!
-//! `node`, `pod` and `container` are one table each over memory's series of that
-//! level: who it is, then a column a figure and a column a rate. `decisions` has
-//! a row a decision. A table is bound to what one user may see.
+//! `node`, `pod` and `container`: see [`usage`]. `decisions` has a row a decision.
+//! A table is bound to what one user may see.
+
+pub mod usage;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,7 +11,7 @@ use datafusion::{
     arrow::{
         array::{
             ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
-            TimestampMicrosecondBuilder, UInt64Builder,
+            TimestampMicrosecondBuilder,
         },
         datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
         error::ArrowError,
@@ -19,137 +20,15 @@ use datafusion::{
 };
 use tiphys_api::decisions::Decision;
 
-use crate::{
-    figures::{FIGURES, Kind},
-    memory::{Level, Memory, Point, SeriesKey, rate},
-    scope::Scope,
-};
-
-/// Rows of one batch at most.
-const BATCH: usize = 8192;
+use crate::scope::Scope;
 
 pub fn documented(name: &str, kind: DataType, nullable: bool, about: &str) -> Field {
     Field::new(name, kind, nullable)
         .with_metadata(HashMap::from([("description".to_owned(), about.to_owned())]))
 }
 
-fn time_column(about: &str) -> Field {
+pub fn time_column(about: &str) -> Field {
     documented("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false, about)
-}
-
-/// The columns of `node`, `pod` or `container`.
-pub fn usage_schema(level: Level) -> SchemaRef {
-    let mut fields = vec![time_column("when the figures were read")];
-    let names: &[(&str, &str)] = match level {
-        Level::Node => &[("node", "the node")],
-        Level::Pod => &[("namespace", "the Pod's namespace"), ("pod", "the Pod"), ("node", "where it ran")],
-        Level::Container => &[
-            ("namespace", "the Pod's namespace"),
-            ("pod", "the Pod"),
-            ("container", "the container"),
-            ("node", "where it ran"),
-        ],
-    };
-    fields.extend(names.iter().map(|(name, about)| documented(name, DataType::Utf8, false, about)));
-    for figure in FIGURES {
-        if let Kind::Counter { rate, about, .. } = figure.kind {
-            fields.push(documented(rate, DataType::Float64, true, about));
-        }
-        fields.push(documented(figure.name, DataType::UInt64, false, figure.about));
-    }
-    Arc::new(Schema::new(fields))
-}
-
-/// The rows of a level that a user sees, in order of series and time.
-///
-/// # Errors
-/// None in practice: the columns are made from the same list as the schema.
-pub fn usage_rows(level: Level, memory: &Memory, scope: &Scope) -> Result<Vec<RecordBatch>> {
-    let mut rows = UsageRows::new(level);
-    let mut result = Ok(());
-    memory.visit(level, |key, ring| {
-        let visible =
-            if level == Level::Node { scope.sees_nodes() } else { scope.sees_namespace(&key.namespace) };
-        if !visible || result.is_err() {
-            return;
-        }
-        let mut before = None;
-        for point in ring.points() {
-            rows.push(key, before.as_ref(), &point);
-            before = Some(point);
-            if rows.length == BATCH {
-                result = rows.finish();
-            }
-        }
-    });
-    result?;
-    rows.finish()?;
-    Ok(rows.batches)
-}
-
-struct UsageRows {
-    level: Level,
-    schema: SchemaRef,
-    time: TimestampMicrosecondBuilder,
-    names: Vec<StringBuilder>,
-    rates: Vec<Float64Builder>,
-    values: Vec<UInt64Builder>,
-    length: usize,
-    batches: Vec<RecordBatch>,
-}
-
-impl UsageRows {
-    fn new(level: Level) -> Self {
-        let schema = usage_schema(level);
-        let names = schema.fields().iter().filter(|field| field.data_type() == &DataType::Utf8).count();
-        Self {
-            level,
-            schema,
-            time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
-            names: (0..names).map(|_| StringBuilder::new()).collect(),
-            rates: FIGURES.iter().map(|_| Float64Builder::new()).collect(),
-            values: FIGURES.iter().map(|_| UInt64Builder::new()).collect(),
-            length: 0,
-            batches: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, key: &SeriesKey, before: Option<&Point>, point: &Point) {
-        self.time.append_value(point.time);
-        let names: &[&str] = match self.level {
-            Level::Node => &[&key.node],
-            Level::Pod => &[&key.namespace, &key.pod, &key.node],
-            Level::Container => &[&key.namespace, &key.pod, &key.container, &key.node],
-        };
-        for (builder, name) in self.names.iter_mut().zip(names) {
-            builder.append_value(name);
-        }
-        for ((figure, rates), values) in FIGURES.iter().zip(&mut self.rates).zip(&mut self.values) {
-            if let Kind::Counter { scale, .. } = figure.kind {
-                rates.append_option(before.map(|before| rate(figure, before, point) * scale));
-            }
-            values.append_value((figure.value)(&point.usage));
-        }
-        self.length += 1;
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        if self.length == 0 {
-            return Ok(());
-        }
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(self.time.finish())];
-        columns.extend(self.names.iter_mut().map(|names| Arc::new(names.finish()) as ArrayRef));
-        for ((figure, rates), values) in FIGURES.iter().zip(&mut self.rates).zip(&mut self.values) {
-            if matches!(figure.kind, Kind::Counter { .. }) {
-                columns.push(Arc::new(rates.finish()));
-            }
-            columns.push(Arc::new(values.finish()));
-        }
-        self.time = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-        self.length = 0;
-        self.batches.push(RecordBatch::try_new(self.schema.clone(), columns)?);
-        Ok(())
-    }
 }
 
 /// The columns of `decisions`.

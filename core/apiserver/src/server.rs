@@ -5,6 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use http::{Request, StatusCode};
 use tiphys_api::{
     auth::SharedAuthorizer,
+    kind::Kind,
     serve::{Body, Handler, Mount},
 };
 use tiphys_lifecycle::{OnError, Tasks};
@@ -147,6 +148,11 @@ impl ApiServer {
     pub fn announce(&self, group: MountedGroup) {
         self.core.mounts.add_group(group);
         self.core.aggregation.announced();
+    }
+
+    /// Every kind in every version that is served now, custom ones too.
+    pub fn kinds(&self) -> Vec<&'static Kind> {
+        self.core.registry.all().iter().map(|resource| resource.kind).collect()
     }
 
     /// Whether users may: for parts that ask on their own.

@@ -23,6 +23,7 @@ mod leader;
 mod log_table;
 mod metric_source;
 mod notify;
+mod object_tables;
 mod output;
 mod roles;
 mod settle;

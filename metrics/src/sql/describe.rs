@@ -1,5 +1,5 @@
-//! The table `columns`: what every column of every table says. `describe` and
-//! information_schema know names and types only.
+//! The tables `columns` and `functions`: what every column of every table says, and what
+//! each function does. `describe` and information_schema know names and types only.
 
 use std::sync::Arc;
 
@@ -13,7 +13,10 @@ use datafusion::{
     prelude::SessionContext,
 };
 
-/// Adds the table, over all that the session has by now.
+/// Kinds of the API's objects have the same columns, one as the other.
+const OF_OBJECTS: &str = "objects";
+
+/// Adds the tables, over all that the session has by now.
 ///
 /// # Errors
 /// None in practice.
@@ -26,10 +29,15 @@ pub async fn register(session: &SessionContext) -> Result<()> {
             Some((name, schema))
         }) {
             let mut tables = schema.table_names();
+            if name == OF_OBJECTS {
+                tables.truncate(1);
+            }
             tables.sort_unstable();
-            for table in tables.iter().filter(|_| name != "information_schema") {
+            let skipped = ["information_schema", "pg_catalog"].contains(&name.as_str());
+            for table in tables.iter().filter(|_| !skipped) {
                 let Some(provider) = schema.table(table).await? else { continue };
                 // What is beside the metrics has a name in front.
+                let table = if name == OF_OBJECTS { &"*".to_owned() } else { table };
                 let shown = if name == "public" { table.clone() } else { format!("{name}.{table}") };
                 for field in provider.schema().fields() {
                     let about = field.metadata().get("description").cloned().unwrap_or_default();
@@ -40,12 +48,39 @@ pub async fn register(session: &SessionContext) -> Result<()> {
         }
     }
     let names = ["table_name", "column_name", "type", "description"];
+    session.register_table("columns", texts(&names, rows)?)?;
+    let names = ["function_name", "arguments", "kind", "description"];
+    session.register_table("functions", texts(&names, functions(session))?)?;
+    Ok(())
+}
+
+/// A table of texts.
+fn texts<const N: usize>(names: &[&str; N], columns: [Vec<String>; N]) -> Result<Arc<MemTable>> {
     let fields: Vec<_> = names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
     let schema = Arc::new(Schema::new(fields));
-    let columns = rows.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
+    let columns = columns.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    session.register_table("columns", Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
-    Ok(())
+    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
+}
+
+/// The functions of the session, by name.
+fn functions(session: &SessionContext) -> [Vec<String>; 4] {
+    let state = session.state();
+    let scalars = state.scalar_functions().iter().map(|(name, own)| (name, "scalar", own.documentation()));
+    let aggregates =
+        state.aggregate_functions().iter().map(|(name, own)| (name, "aggregate", own.documentation()));
+    let windows = state.window_functions().iter().map(|(name, own)| (name, "window", own.documentation()));
+    let mut all: Vec<_> = scalars.chain(aggregates).chain(windows).collect();
+    all.sort_unstable_by_key(|(name, kind, _)| (*name, *kind));
+    let mut rows: [Vec<String>; 4] = Default::default();
+    for (name, kind, documentation) in all {
+        let syntax = documentation.map(|about| about.syntax_example.clone()).unwrap_or_default();
+        let about =
+            documentation.map(|about| about.description.split_whitespace().collect::<Vec<_>>().join(" "));
+        let row = [name.clone(), syntax, kind.to_owned(), about.unwrap_or_default()];
+        rows.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+    }
+    rows
 }
 
 /// A type as people say it.

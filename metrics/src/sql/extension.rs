@@ -4,11 +4,13 @@
 //! both hands it an [`Extension`], which is asked anew for every statement, so
 //! that what it registers is bound to that statement's user and gone with it.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use datafusion::{common::DataFusionError, prelude::SessionContext};
 use parking_lot::Mutex;
 use tiphys_api::auth::{SharedAuthorizer, UserInfo};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Notes that an answer has at most; more would only be more of the same.
 const MOST_NOTES: usize = 20;
@@ -28,11 +30,26 @@ pub struct Asker {
     pub user: UserInfo,
     pub authorizer: SharedAuthorizer,
     pub notes: Notes,
+    server: Handle,
 }
 
 impl Asker {
+    /// Must be called on the server's runtime, which is where [`Self::outside`] goes.
     pub fn new(user: UserInfo, authorizer: SharedAuthorizer) -> Self {
-        Self { user, authorizer, notes: Notes::default() }
+        Self { user, authorizer, notes: Notes::default(), server: Handle::current() }
+    }
+
+    /// Runs on the server's runtime what a table asks of others. A statement's thread ends
+    /// with it, and would take along connections that others share. Dropped, it is aborted.
+    ///
+    /// # Errors
+    /// The server is going down.
+    pub async fn outside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, DataFusionError> {
+        let task = AbortOnDropHandle::new(self.server.spawn(work));
+        task.await.map_err(|error| DataFusionError::External(error.into()))
     }
 }
 
@@ -48,6 +65,11 @@ impl Notes {
         if notes.len() < MOST_NOTES && !notes.contains(&note) {
             notes.push(note);
         }
+    }
+
+    /// Those so far, which are forgotten: the next statement has its own.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
     }
 
     /// All so far.

@@ -93,7 +93,7 @@ fn json_array(batches: &[RecordBatch]) -> Result<String, SqlError> {
 }
 
 /// The batch with maps and lists as texts, for formats that have no such values.
-fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let (mut fields, mut columns) = (Vec::new(), Vec::<ArrayRef>::new());
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         if !column.data_type().is_nested() {

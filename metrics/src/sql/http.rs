@@ -1,9 +1,11 @@
 //! `POST /tiphys/v1/sql` with `{"sql": "...", "format": "json"}`.
 //!
-//! What an answer lacks is told in `Warning` headers, as the API server tells its
-//! warnings; the format `columns` has it in its body too, and Parquet in its metadata.
+//! JSON, tables and columns are written whole; JSON lines, CSV, Arrow and Parquet as
+//! their rows come. What an answer lacks is told in `Warning` headers, as the API server
+//! tells its warnings, and in trailers if it is known only later; the format `columns`
+//! has it in its body too, and Parquet in its metadata.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -13,11 +15,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use serde::Deserialize;
 use serde_json::json;
 use tiphys_api::auth::{Authorizer, UserInfo};
 
-use super::{Asker, Engine, Format, SqlError};
+use super::{Asker, Engine, Format, SqlError, Streamed};
 
 /// What a statement is asked with.
 #[derive(Debug, Deserialize)]
@@ -38,19 +44,21 @@ enum Written {
     Jsonl,
     Csv,
     Columns,
+    Arrow,
     Parquet,
 }
 
 impl Written {
-    /// Absent: a file.
-    fn text(self) -> Option<Format> {
-        Some(match self {
-            Self::Table => Format::Table,
-            Self::Json => Format::Json,
-            Self::Jsonl => Format::Jsonl,
-            Self::Csv => Format::Csv,
-            Self::Columns => Format::Columns,
-            Self::Parquet => return None,
+    /// Whole, or in pieces.
+    fn form(self) -> Result<Format, Streamed> {
+        Err(match self {
+            Self::Table => return Ok(Format::Table),
+            Self::Json => return Ok(Format::Json),
+            Self::Columns => return Ok(Format::Columns),
+            Self::Jsonl => Streamed::Jsonl,
+            Self::Csv => Streamed::Csv,
+            Self::Arrow => Streamed::Arrow,
+            Self::Parquet => Streamed::Parquet,
         })
     }
 }
@@ -79,28 +87,75 @@ async fn answer(
         Err(error) => return refuse(StatusCode::BAD_REQUEST, "BadRequest", &error.body_text()),
     };
     let asker = Asker::new(user, door.authorizer);
-    let answered = match question.format.text() {
-        Some(format) => door.engine.answer(&question.sql, format, asker).await.map(|answer| {
-            let mut response = ([(header::CONTENT_TYPE, format.content_type())], answer.text).into_response();
-            for warning in answer.notes.iter().filter_map(|note| warning(note)) {
-                response.headers_mut().append(header::WARNING, warning);
-            }
-            response
+    let answered = match question.format.form() {
+        Ok(format) => door.engine.answer(&question.sql, format, asker).await.map(|answer| {
+            let head = [(header::CONTENT_TYPE, format.content_type())];
+            with_warnings((head, answer.text).into_response(), &answer.notes)
         }),
-        None => door.engine.export(&question.sql, asker).await.map(|file| {
-            let head = [(header::CONTENT_TYPE, "application/vnd.apache.parquet")];
-            (head, Body::from_stream(file)).into_response()
-        }),
+        Err(form) => streamed(&door.engine, &question.sql, form, asker).await,
     };
     answered.unwrap_or_else(|error| {
         let (code, reason) = match error {
             SqlError::Invalid(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
-            SqlError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
-            SqlError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-            SqlError::Format(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            SqlError::TooSlow(_) | SqlError::Cancelled | SqlError::SlowReader => {
+                (StatusCode::GATEWAY_TIMEOUT, "Timeout")
+            }
+            SqlError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            SqlError::Format(_) | SqlError::Died => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         };
         refuse(code, reason, &error.to_string())
     })
+}
+
+/// What is written before the head is sent, so that an answer that fails soon has a status that
+/// says so, and most notes stand in the head.
+const FIRST_BYTES: usize = 64 << 10;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// An answer in pieces.
+async fn streamed(
+    engine: &Engine,
+    statement: &str,
+    form: Streamed,
+    asker: Asker,
+) -> Result<Response, SqlError> {
+    let notes = asker.notes.clone();
+    let mut pieces = Box::pin(engine.stream(statement, form, asker).await?);
+    let (mut first, mut ended) = (Vec::new(), false);
+    if let Some(piece) = pieces.try_next().await? {
+        first.push(piece);
+    }
+    let soon = tokio::time::Instant::now() + FIRST_WAIT;
+    while first.iter().map(Bytes::len).sum::<usize>() < FIRST_BYTES {
+        let Ok(piece) = tokio::time::timeout_at(soon, pieces.try_next()).await else { break };
+        let Some(piece) = piece? else {
+            ended = true;
+            break;
+        };
+        first.push(piece);
+    }
+    let told = if ended { Vec::new() } else { notes.list() };
+    let response = [(header::CONTENT_TYPE, form.content_type())].into_response();
+    let response = with_warnings(response, &notes.list());
+    let frames = stream::iter(first).map(Ok).chain(pieces).map_ok(Frame::data);
+    let trailers = stream::once(async move {
+        let late = notes.list().into_iter().filter(|note| !ended && !told.contains(note));
+        let warnings = late.filter_map(|note| warning(&note));
+        Ok(Frame::trailers(warnings.map(|value| (header::WARNING, value)).collect()))
+    });
+    // One with no late note has no trailers at all.
+    let frames = frames.chain(trailers).try_filter(|frame| {
+        futures::future::ready(frame.trailers_ref().is_none_or(|trailers| !trailers.is_empty()))
+    });
+    let (head, _) = response.into_parts();
+    Ok(Response::from_parts(head, Body::new(StreamBody::new(frames))))
+}
+
+fn with_warnings(mut response: Response, notes: &[String]) -> Response {
+    for warning in notes.iter().filter_map(|note| warning(note)) {
+        response.headers_mut().append(header::WARNING, warning);
+    }
+    response
 }
 
 /// Bytes of a note in a header.

@@ -71,8 +71,7 @@ impl SamplesTable {
 
 impl Extension for SamplesTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
-        let scope = Scope::of(asker.user.clone(), asker.authorizer.clone());
-        let table = Samples { store: self.store.clone(), scope, schema: schema() };
+        let table = Samples { store: self.store.clone(), asker: asker.clone(), schema: schema() };
         session.register_table("samples", Arc::new(table)).map(drop)
     }
 }
@@ -81,7 +80,7 @@ impl Extension for SamplesTable {
 #[derive(Clone)]
 struct Samples {
     store: Arc<Store>,
-    scope: Scope,
+    asker: Asker,
     schema: SchemaRef,
 }
 
@@ -114,7 +113,9 @@ impl TableProvider for Samples {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Wanted { matchers, range } = wanted(filters);
-        let part = Part { table: self.clone(), matchers, range };
+        // Rights may change while a connection lasts: they are asked for at each scan.
+        let scope = Scope::of_asker(&self.asker);
+        let part = Part { table: self.clone(), scope, matchers, range };
         StreamingTable::try_new(self.schema.clone(), vec![Arc::new(part)])?
             .scan(state, projection, &[], limit)
             .await
@@ -124,6 +125,7 @@ impl TableProvider for Samples {
 /// What one statement asks of the table.
 struct Part {
     table: Samples,
+    scope: Scope,
     matchers: Vec<Matcher>,
     range: Range<i64>,
 }
@@ -142,12 +144,13 @@ impl PartitionStream for Part {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut stream = RecordBatchReceiverStream::builder(self.table.schema.clone(), WAITING);
         let sender = stream.tx();
-        let (table, matchers, range) = (self.table.clone(), self.matchers.clone(), self.range.clone());
+        let (table, scope) = (self.table.clone(), self.scope.clone());
+        let (matchers, range) = (self.matchers.clone(), self.range.clone());
         stream.spawn_blocking(move || {
             let failed = |error: crate::series::SelectError| DataFusionError::External(Box::new(error));
             let mut scan = table.store.scan(&matchers, range).map_err(failed)?;
             let mut rows = Rows::new(table.schema.clone());
-            while let Some(batch) = rows.next(&mut scan, &table.scope)? {
+            while let Some(batch) = rows.next(&mut scan, &scope)? {
                 // Nobody asks any more.
                 if sender.blocking_send(Ok(batch)).is_err() {
                     break;

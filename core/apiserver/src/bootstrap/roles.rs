@@ -54,7 +54,10 @@ fn own_paths() -> [Value; 2] {
         "kind": "ClusterRole",
         "metadata": metadata,
         "rules": [
-            { "nonResourceURLs": ["/tiphys/*", "/tiphys.logs.v1.Logs/*"], "verbs": ["get", "post"] },
+            {
+                "nonResourceURLs": ["/tiphys/*", "/tiphys.logs.v1.Logs/*", "/arrow.flight.protocol.FlightService/*"],
+                "verbs": ["get", "post"],
+            },
             { "nonResourceURLs": ["/tiphys/v1/logs"], "verbs": ["delete"] },
         ],
     });

@@ -41,6 +41,9 @@ pub struct Server {
     /// Where the dashboard is served, by HTTP; keep it on loopback
     #[arg(long, default_value = "127.0.0.1:6480")]
     pub dashboard_listen: SocketAddr,
+    /// Where SQL is answered to clients of Postgres, by TLS, with a token as password; nowhere if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub postgres_listen: Option<SocketAddr>,
     /// Leave the log collector to somebody else
     #[arg(long)]
     pub no_collector: bool,

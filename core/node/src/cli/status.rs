@@ -54,7 +54,8 @@ fn processes(state: &ClusterState) -> Outcome<bool> {
         let pid = process.map_or_else(|| "-".to_owned(), |process| process.pid.to_string());
         text.push_str(&format!("{name:<16} {pid:<8} {}\n", if alive { "running" } else { "dead" }));
     }
-    text.push_str(&format!("\nAPI {}  dashboard {}\n\n", state.api_url(), state.dashboard_url()));
+    text.push_str(&format!("\nAPI {}  dashboard {}\n", state.api_url(), state.dashboard_url()));
+    text.push_str(&format!("SQL for clients of Postgres: 127.0.0.1:{}\n\n", state.postgres_port));
     output::data(&text)?;
     Ok(all)
 }

@@ -26,6 +26,9 @@ use crate::{
     output::{self, Progress},
 };
 
+/// Beside Postgres' own, which a database on the machine may have.
+const POSTGRES_PORT: u16 = 6432;
+
 #[derive(Debug, clap::Args)]
 pub struct Up {
     /// Number of nodes
@@ -40,6 +43,9 @@ pub struct Up {
     /// Port of the dashboard on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 6480)]
     dashboard_port: u16,
+    /// Port on 127.0.0.1 where SQL is answered to clients of Postgres; by default 6432, or a free one
+    #[arg(long)]
+    postgres_port: Option<u16>,
     /// Deploy the sample app too
     #[arg(long)]
     sample: bool,
@@ -136,6 +142,7 @@ impl Up {
             nodes: self.nodes,
             api_port: free_port(self.api_port, "--api-port")?,
             dashboard_port: free_port(self.dashboard_port, "--dashboard-port")?,
+            postgres_port: port_or_free(self.postgres_port, POSTGRES_PORT, "--postgres-port")?,
             sample: self.sample,
             kubeconfig,
             context_before: context_before.or_next("tiphys up --no-kubeconfig")?.flatten(),
@@ -215,6 +222,14 @@ fn free_port(port: u16, option: &str) -> Outcome<u16> {
         )
     })?;
     Ok(listener.local_addr()?.port())
+}
+
+/// The port that was asked for; else the usual one, or any free one where that is taken.
+fn port_or_free(asked: Option<u16>, usual: u16, option: &str) -> Outcome<u16> {
+    match asked {
+        Some(port) => free_port(port, option),
+        None => free_port(usual, option).or_else(|_| free_port(0, option)),
+    }
 }
 
 fn already_up(layout: &Layout, cluster: &str) -> Outcome<ExitCode> {

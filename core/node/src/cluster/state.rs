@@ -24,6 +24,8 @@ pub struct ClusterState {
     pub server: Option<Process>,
     pub api_port: u16,
     pub dashboard_port: u16,
+    #[serde(default)]
+    pub postgres_port: u16,
     /// The kubeconfig that was merged into, to be cleaned by `down`.
     pub kubeconfig: Option<std::path::PathBuf>,
     /// What was its current context before.

@@ -36,6 +36,7 @@ pub struct Plan {
     pub nodes: u8,
     pub api_port: u16,
     pub dashboard_port: u16,
+    pub postgres_port: u16,
     /// Deploy the sample app.
     pub sample: bool,
     pub kubeconfig: Option<PathBuf>,
@@ -96,6 +97,7 @@ pub fn begin(plan: &Plan, lock: Lock) -> anyhow::Result<Built> {
         server: None,
         api_port: plan.api_port,
         dashboard_port: plan.dashboard_port,
+        postgres_port: plan.postgres_port,
         kubeconfig: plan.kubeconfig.clone(),
         context_before: plan.context_before.clone(),
         network: None,
@@ -151,6 +153,7 @@ impl Built {
             format!("--advertise={gateway}:{port}"),
             format!("--cluster-cidr={}", network.cluster.pod_range()),
             format!("--dashboard-listen=127.0.0.1:{}", plan.dashboard_port),
+            format!("--postgres-listen=127.0.0.1:{}", plan.postgres_port),
         ];
         arguments.extend(plan.otlp_endpoint.iter().map(|url| format!("--otlp-endpoint={url}")));
         arguments.extend(plan.server_args.iter().cloned());

@@ -27,7 +27,6 @@ use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     catalog::{Session, TableProvider},
     common::{DataFusionError, Result},
-    functions::datetime::date_bin,
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::ExecutionPlan,
     prelude::SessionContext,
@@ -67,7 +66,6 @@ impl Extension for LogTables {
         session.register_table("logs", Arc::new(LogTable { source, schema: columns::schema() }))?;
         session.register_udf(matching::function());
         session.add_optimizer_rule(Arc::new(counting::CountInTheIndex));
-        session.register_udf(date_bin().as_ref().clone().with_aliases(["time_bucket"]));
         Ok(())
     }
 }

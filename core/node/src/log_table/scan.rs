@@ -24,7 +24,7 @@ use futures::stream;
 use tiphys_logging::{
     root::RootError,
     time,
-    wire::{MAX_LIMIT, NodeError, SearchRequest},
+    wire::{MAX_LIMIT, NodeError, SearchAnswer, SearchRequest, StatsAnswer, StatsRequest},
 };
 
 use super::{Source, columns, predicate::Pushed};
@@ -75,7 +75,7 @@ impl LogScan {
         let size = if at.cursor.is_some() { MAX_LIMIT } else { FIRST_PAGE };
         let size = at.left.map_or(size, |left| left.min(MAX_LIMIT));
         let request = self.request(at.cursor, size);
-        let answer = self.source.root.search(&self.source.asker.user, &request).await.map_err(refused)?;
+        let answer = self.source.search(request).await?;
         self.source.note(&answer.partial, answer.restricted);
         let batch = columns::rows(&self.table, &self.places, &answer.records)?;
         let left = at.left.map(|left| left.saturating_sub(batch.num_rows()));
@@ -91,6 +91,18 @@ struct Progress {
 }
 
 impl Source {
+    /// Asks the collectors, from the server's runtime: connections to them outlive a statement.
+    pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer> {
+        let (root, user) = (self.root.clone(), self.asker.user.clone());
+        self.asker.outside(async move { root.search(&user, &request).await }).await?.map_err(refused)
+    }
+
+    /// Likewise, for what they count.
+    pub async fn stats(&self, request: StatsRequest) -> Result<StatsAnswer> {
+        let (root, user) = (self.root.clone(), self.asker.user.clone());
+        self.asker.outside(async move { root.stats(&user, &request).await }).await?.map_err(refused)
+    }
+
     /// Tells the reader what an answer lacks.
     pub fn note(&self, partial: &[NodeError], restricted: bool) {
         for missing in partial {
@@ -105,7 +117,7 @@ impl Source {
     }
 }
 
-pub fn refused(error: RootError) -> DataFusionError {
+fn refused(error: RootError) -> DataFusionError {
     DataFusionError::Execution(error.to_string())
 }
 

@@ -11,3 +11,6 @@ pub mod own_log;
 pub mod process;
 pub mod server;
 mod server_logs;
+mod sql_doors;
+#[cfg(test)]
+pub mod test_server;

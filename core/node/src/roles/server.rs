@@ -22,19 +22,20 @@ use tiphys_apiserver::{
 };
 use tiphys_client::{Shared, in_memory};
 use tiphys_lifecycle::Tasks;
-use tiphys_metrics::{Engine, FollowConfig, Metrics, ScrapeConfig};
+use tiphys_metrics::{Engine, EventLog, FollowConfig, Metrics, ScrapeConfig};
 use tiphys_network::{NodeRoutes, RoutesConfig};
 use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
-use super::{component_metrics, logs::Logs};
+use super::{component_metrics, logs::Logs, sql_doors};
 use crate::{
     addons, authority,
     cli::ServerOptions,
     control_plane, files, kubeconfig, leader,
     log_table::LogTables,
     metric_source::{self, RecordDecisions},
+    object_tables::ObjectTables,
     snapshots, store_health, stores,
 };
 
@@ -52,6 +53,7 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     let dashboard = TcpListener::bind(options.dashboard_listen)
         .await
         .with_context(|| format!("{} can't be listened on", options.dashboard_listen))?;
+    let postgres = sql_doors::bind(options.postgres_listen).await?;
     let store = stores::open(&options.store, &options.data_dir, tasks).await?;
     let pki = Arc::new(cluster_keys(&options, &*store).await?);
     let api = start_api(&options, &pki, store.clone(), tasks).await?;
@@ -68,6 +70,9 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
     let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
     let shared = Shared::start(&client, tasks);
     let observers = start_observers(&options, &api, &pki, &client, &shared, tasks).await?;
+    if let Some(listener) = postgres {
+        sql_doors::postgres(&api, observers.engine.clone(), tls.clone(), listener, tasks);
+    }
     let identity = leader::identity();
     let is_one_of_several = !options.store.etcd_servers.is_empty();
     let controllers = controllers(&options, &api, &pki, &shared, observers);
@@ -274,6 +279,10 @@ async fn start_observers(
         true => None,
         false => Some(Logs::start(options, api, pki, client, shared, tasks).await?),
     };
+    tables.push(Arc::new(ObjectTables::new(api.clone())));
+    let kept = options.data_dir.join("metrics/events");
+    let events = EventLog::start(kept.clone(), client.clone(), tasks);
+    tables.push(Arc::new(events.with_context(|| format!("{} can't be read", kept.display()))?));
     if let Some(logs) = &logs {
         tables.push(Arc::new(LogTables::new(logs.root.clone())));
     }

@@ -6,6 +6,7 @@ use datafusion::{
         array::{Int64Array, RecordBatch, StringArray},
         util::pretty::pretty_format_batches,
     },
+    common::DataFusionError,
     datasource::MemTable,
     parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
 };

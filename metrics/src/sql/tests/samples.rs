@@ -29,7 +29,8 @@ fn store() -> Arc<Store> {
 async fn ask_as(user: &str, statement: &str) -> Result<String, SqlError> {
     let folder = tempfile::tempdir().expect("a folder");
     let decisions = Decisions::open(folder.path().join("decisions"), &Tasks::new()).expect("opened");
-    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store()))]);
+    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store()))])
+        .with_default_range(None);
     let asker = Asker::new(UserInfo { name: user.into(), ..UserInfo::default() }, Arc::new(ByName));
     engine.answer(statement, Format::Csv, asker).await.map(|answer| answer.text)
 }

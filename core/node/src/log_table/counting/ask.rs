@@ -158,7 +158,7 @@ fn request(question: &Question, since: i64, until: i64) -> StatsRequest {
 
 async fn stats(question: &Question, request: &StatsRequest) -> Result<StatsAnswer> {
     let source = &question.source;
-    let answer = source.root.stats(&source.asker.user, request).await.map_err(refused)?;
+    let answer = source.stats(request.clone()).await?;
     source.note(&answer.partial, answer.restricted);
     Ok(answer)
 }
@@ -179,7 +179,7 @@ async fn counted(question: &Question, range: Bounds) -> Result<Groups> {
         ..SearchRequest::default()
     };
     loop {
-        let answer = source.root.search(&source.asker.user, &request).await.map_err(refused)?;
+        let answer = source.search(request.clone()).await?;
         source.note(&answer.partial, answer.restricted);
         for record in &answer.records {
             let mut group = Group::default();

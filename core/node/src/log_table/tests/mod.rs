@@ -142,7 +142,8 @@ impl World {
 
     async fn answer(&self, user: &str, statement: &str, format: Format) -> Result<Answer, SqlError> {
         let tables = Arc::new(LogTables::new(self.root()));
-        let engine = Engine::new(self.memory.clone(), self.decisions.clone(), vec![tables]);
+        let engine =
+            Engine::new(self.memory.clone(), self.decisions.clone(), vec![tables]).with_default_range(None);
         let asker = Asker::new(UserInfo::named(user, &[]), Arc::new(ByName));
         engine.answer(statement, format, asker).await
     }

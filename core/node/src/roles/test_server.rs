@@ -1,0 +1,59 @@
+//! An API server in a temporary folder, for tests of what stands beside it.
+
+use std::time::Duration;
+
+use tiphys_api::auth::UserInfo;
+use tiphys_apiserver::{
+    ApiServer, Config, aggregation,
+    authn::{self, TokenKeys},
+    encryption::{Encrypted, Keyring},
+    pki::{ClusterPki, FrontProxy, client_tls},
+};
+use tiphys_lifecycle::Tasks;
+use tiphys_store::Embedded;
+
+/// The server, and what it stands on.
+pub struct TestServer {
+    pub api: ApiServer,
+    pub pki: ClusterPki,
+    pub tasks: Tasks,
+    pub folder: tempfile::TempDir,
+}
+
+impl TestServer {
+    /// `secret` is an administrator's token, `plain` that of the user `ada` without rights.
+    pub async fn start() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let tasks = Tasks::new();
+        let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
+        let encrypted = Encrypted::open(store, Keyring::default(), &tasks).await.expect("keys that fit");
+        let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
+        let front = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
+        let config = Config {
+            authn: authn::Config {
+                keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
+                static_tokens: vec![
+                    ("secret".into(), UserInfo::master("admin")),
+                    ("plain".into(), UserInfo::named("ada", &[])),
+                ],
+                anonymous: authn::Anonymous::Always,
+                oidc: authn::oidc::Issuers::default(),
+            },
+            audit: None,
+            seats: 600,
+            kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
+            aggregation: aggregation::Config::new(front, pki.ca_pem()),
+            service_cidr: "10.96.0.0/16".parse().expect("a range"),
+            node_ports: 30000..=32767,
+            advertise: None,
+            enable_admission_plugins: Vec::new(),
+        };
+        let api = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
+        Self { api, pki, tasks, folder }
+    }
+
+    pub async fn end(self) {
+        self.tasks.shutdown(Duration::from_secs(30)).await;
+    }
+}

@@ -1,0 +1,91 @@
+//! The table `events`: what happened to objects, kept for a week. The API itself forgets
+//! its Events after an hour.
+//!
+//! ```text
+//! watch of Events ─> segments (a file an hour, a line an occurrence) ─> table: events
+//! ```
+//!
+//! An Event that is counted up is written again: a row is an occurrence, not an object.
+//! Bounds: a week, and [`MOST_BYTES`]; the oldest hours go first. What a kill loses are
+//! occurrences that the API still has an hour later: the watch begins with a list.
+
+mod segments;
+mod table;
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use datafusion::{common::Result, prelude::SessionContext};
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Event;
+use kube::{
+    Api, Client,
+    runtime::{WatchStreamExt, watcher},
+};
+use tiphys_lifecycle::Tasks;
+
+use crate::sql::{Asker, Extension};
+use segments::Segments;
+use table::Occurred;
+
+/// Bytes of all that is kept.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What happened, as far as it is kept. Clones share it.
+#[derive(Clone)]
+pub struct EventLog {
+    segments: Arc<Segments>,
+}
+
+impl EventLog {
+    /// Opens what was kept and follows the API's Events until `tasks` stops.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn start(folder: PathBuf, client: Client, tasks: &Tasks) -> io::Result<Self> {
+        let log = Self { segments: Arc::new(Segments::open(folder, MOST_BYTES)?) };
+        let segments = log.segments.clone();
+        tasks.spawn_restarting("keep events", move || follow(client.clone(), segments.clone()));
+        Ok(log)
+    }
+}
+
+impl Extension for EventLog {
+    fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
+        let table = table::EventTable::new(self.segments.clone(), asker.clone());
+        session.register_table("events", Arc::new(table)).map(drop)
+    }
+}
+
+async fn follow(client: Client, segments: Arc<Segments>) -> Result<(), watcher::Error> {
+    let events = watcher(Api::<Event>::all(client), watcher::Config::default()).default_backoff();
+    let mut events = std::pin::pin!(events);
+    // A list is in order of names; written is what is newer than what was written before.
+    let mut listed = Vec::new();
+    while let Some(event) = events.try_next().await? {
+        match event {
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(event) => listed.extend(Occurred::of(event)),
+            watcher::Event::InitDone => {
+                listed.sort_by_key(|occurred| occurred.version);
+                listed.drain(..).for_each(|occurred| keep(&segments, &occurred));
+                listed.shrink_to_fit();
+            }
+            watcher::Event::Apply(event) => {
+                if let Some(occurred) = Occurred::of(event) {
+                    keep(&segments, &occurred);
+                }
+            }
+            watcher::Event::Delete(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn keep(segments: &Segments, occurred: &Occurred) {
+    if let Err(error) = segments.add(occurred, jiff::Timestamp::now()) {
+        tracing::warn!(%error, "an event could not be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Events of a real watch are not needed here: what is kept, forgotten, and who sees it.
+
+use jiff::ToSpan;
+use serde_json::json;
+use tiphys_api::auth::UserInfo;
+
+use super::{table::Occurred, *};
+use crate::sql::{
+    Format,
+    tests::{ByName, World},
+};
+
+fn event(version: u64, namespace: &str, time: &str) -> Occurred {
+    let event = json!({
+        "metadata": {"name": format!("e{version}"), "namespace": namespace, "resourceVersion": version.to_string()},
+        "involvedObject": {"kind": "Pod", "name": "web", "uid": "u1"},
+        "reason": "Pulled", "message": "it is there", "type": "Normal", "count": 3,
+        "source": {"component": "kubelet", "host": "n1"},
+        "firstTimestamp": "2026-01-31T12:00:00Z", "lastTimestamp": time,
+    });
+    Occurred::of(serde_json::from_value(event).expect("an Event")).expect("versioned")
+}
+
+fn kept(segments: &Segments) -> Vec<u64> {
+    let mut versions = Vec::new();
+    for hour in segments.hours(|_, _| true) {
+        segments.read(hour, &mut |row| versions.push(row.version)).expect("read");
+    }
+    versions
+}
+
+#[test]
+fn an_occurrence_is_written_once_and_forgotten_in_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |bytes| Segments::open(folder.path().to_owned(), bytes).expect("opened");
+    let begin: jiff::Timestamp = "2026-01-31T12:30:00Z".parse().expect("a time");
+    let segments = open(1 << 20);
+    for version in [3, 5, 4, 5] {
+        segments.add(&event(version, "shop", "2026-01-31T12:29:00Z"), begin).expect("added");
+    }
+    assert_eq!(kept(&segments), [3, 5]);
+    // After a restart, and a kill in the middle of a line.
+    let file = folder.path().join("2026-01-31T12.jsonl");
+    let mut text = std::fs::read_to_string(&file).expect("a segment");
+    text.push_str("{\"time\": 12");
+    std::fs::write(&file, text).expect("written");
+    let segments = open(1 << 20);
+    segments.add(&event(5, "shop", "2026-01-31T12:29:00Z"), begin).expect("added");
+    assert_eq!(kept(&segments), [3, 5]);
+    let later = begin + 150.hours();
+    segments.add(&event(6, "shop", "2026-02-06T18:29:00Z"), later).expect("added");
+    assert_eq!(kept(&segments), [3, 5, 6]);
+    segments.add(&event(7, "shop", "2026-02-07T18:29:00Z"), later + 24.hours()).expect("added");
+    assert_eq!(kept(&segments), [6, 7]);
+    // No more bytes than allowed, but for the hour that is written.
+    let segments = open(300);
+    segments.add(&event(8, "shop", "2026-02-07T20:29:00Z"), later + 26.hours()).expect("added");
+    assert_eq!(kept(&segments), [8]);
+}
+
+#[tokio::test]
+async fn abuse_29_events_are_seen_in_ones_own_namespaces() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let segments = Segments::open(folder.path().to_owned(), 1 << 20).expect("opened");
+    let now = "2026-01-31T12:30:00Z".parse().expect("a time");
+    for (version, namespace) in [(1, "shop"), (2, "bank"), (3, "shop")] {
+        segments.add(&event(version, namespace, "2026-01-31T12:29:00Z"), now).expect("added");
+    }
+    let world = World::new();
+    let log = EventLog { segments: Arc::new(segments) };
+    let engine = world.engine.clone().with(Arc::new(log));
+    let ask = async |user: &str, statement: &str| {
+        let asker = Asker::new(UserInfo::named(user, &[]), Arc::new(ByName));
+        engine.answer(statement, Format::Csv, asker).await.expect("answered").text
+    };
+    let counted = "select namespace, count(*) as n, max(count) as c from events group by 1 order by 1";
+    assert_eq!(ask("admin", counted).await, "namespace,n,c\nbank,1,3\nshop,2,3\n");
+    assert_eq!(ask("bank", counted).await, "namespace,n,c\nbank,1,3\n");
+    let narrow =
+        "select name from events where time > '2026-01-31T12:00:00Z' and object = 'web' and name = 'e3'";
+    assert_eq!(ask("admin", narrow).await, "name\ne3\n");
+    assert_eq!(ask("admin", "select name from events where time > '2026-01-31T13:00:00Z'").await, "name\n");
+    world.end().await;
+}

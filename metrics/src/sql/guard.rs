@@ -1,0 +1,214 @@
+//! What a running plan is watched by: at each batch of its leaves it looks whether the
+//! statement was given up, and lets others have a turn.
+//!
+//! Joins and recursion run for as long as their inputs have rows, without waiting for
+//! anything; the inputs are where such a plan can be ended. A join whose condition is
+//! never true reads little and compares for minutes: its condition is watched too.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use datafusion::{
+    arrow::{
+        array::RecordBatch,
+        datatypes::{FieldRef, Schema, SchemaRef},
+    },
+    common::{
+        DataFusionError, Result,
+        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+    },
+    execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
+    logical_expr::ColumnarValue,
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+        joins::{
+            HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
+            utils::JoinFilter,
+        },
+    },
+};
+use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+/// Batches between two turns of others.
+const TURN: u8 = 16;
+
+/// The plan with its leaves watched; `stop` ends it with an error.
+///
+/// # Errors
+/// A node refuses its children; none does.
+pub fn watched(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrap = |node: Arc<dyn ExecutionPlan>| {
+        if !node.children().is_empty() {
+            return Ok(match joined(&node, stop)? {
+                Some(watched) => Transformed::yes(watched),
+                None => Transformed::no(node),
+            });
+        }
+        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { inner: node, stop: stop.clone() });
+        Ok(Transformed::yes(watched))
+    };
+    plan.transform_up(wrap).data()
+}
+
+/// A join with its condition watched; absent: no join that has one.
+fn joined(node: &Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let watched = |filter: &JoinFilter| {
+        let inner = filter.expression().clone();
+        let expression = Arc::new(WatchedExpr { inner, stop: stop.clone() });
+        JoinFilter::new(expression, filter.column_indices().to_vec(), filter.schema().clone())
+    };
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let built = NestedLoopJoinExecBuilder::from(join).with_filter(Some(watched(filter))).build()?;
+        return Ok(Some(Arc::new(built)));
+    }
+    if let Some(join) = node.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let built = HashJoinExecBuilder::from(join).with_filter(Some(watched(filter))).build()?;
+        return Ok(Some(Arc::new(built)));
+    }
+    Ok(None)
+}
+
+fn given_up() -> DataFusionError {
+    DataFusionError::Execution("the statement was given up".to_owned())
+}
+
+/// An expression that can be ended between two batches.
+#[derive(Debug)]
+struct WatchedExpr {
+    inner: Arc<dyn PhysicalExpr>,
+    stop: CancellationToken,
+}
+
+impl PartialEq for WatchedExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.eq(&other.inner)
+    }
+}
+
+impl Eq for WatchedExpr {}
+
+impl Hash for WatchedExpr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+    }
+}
+
+impl fmt::Display for WatchedExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl PhysicalExpr for WatchedExpr {
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.inner.return_field(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        if self.stop.is_cancelled() {
+            return Err(given_up());
+        }
+        self.inner.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.inner]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let inner = children.pop().unwrap_or_else(|| self.inner.clone());
+        Ok(Arc::new(Self { inner, stop: self.stop.clone() }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_sql(f)
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    inner: Arc<dyn ExecutionPlan>,
+    stop: CancellationToken,
+}
+
+impl DisplayAs for Watched {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_as(kind, f)
+    }
+}
+
+impl ExecutionPlan for Watched {
+    fn name(&self) -> &str {
+        "Watched"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.inner.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.inner]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let inner = children.pop().unwrap_or_else(|| self.inner.clone());
+        Ok(Arc::new(Self { inner, stop: self.stop.clone() }))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let inner = self.inner.execute(partition, context)?;
+        Ok(Box::pin(WatchedStream { inner, stop: self.stop.clone(), turn: 0 }))
+    }
+}
+
+struct WatchedStream {
+    inner: SendableRecordBatchStream,
+    stop: CancellationToken,
+    turn: u8,
+}
+
+impl Stream for WatchedStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.stop.is_cancelled() {
+            return Poll::Ready(Some(Err(given_up())));
+        }
+        self.turn += 1;
+        if self.turn == TURN {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.inner.poll_next_unpin(cx)
+    }
+}
+
+impl RecordBatchStream for WatchedStream {
+    fn schema(&self) -> SchemaRef {
+        self.inner.schema()
+    }
+}

@@ -1,0 +1,97 @@
+//! How a connection begins: TLS, then a certificate that the handshake has verified, or a
+//! bearer token as password.
+
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+use datafusion_postgres::pgwire::{
+    api::{
+        ClientInfo, PgWireConnectionState, PidSecretKeyGenerator, RandomPidSecretKeyGenerator,
+        auth::{
+            DefaultServerParameterProvider, ServerParameterProvider, StartupHandler, finish_authentication,
+            protocol_negotiation, save_startup_parameters_to_metadata,
+        },
+    },
+    error::{ErrorInfo, PgWireError, PgWireResult},
+    messages::{PgWireBackendMessage, PgWireFrontendMessage, startup::Authentication},
+};
+use futures::{Sink, SinkExt};
+
+use super::{
+    connection::{Connection, Login},
+    settings,
+};
+
+/// The handler of a connection's first messages.
+pub struct Startup(pub Arc<Connection>);
+
+#[async_trait]
+impl StartupHandler for Startup {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        match message {
+            PgWireFrontendMessage::Startup(startup) => {
+                if !client.is_secure() {
+                    return Err(refused("TLS is required: connect with sslmode=require"));
+                }
+                protocol_negotiation(client, &startup).await?;
+                save_startup_parameters_to_metadata(client, &startup);
+                settings::begin(client);
+                let certificate = client
+                    .client_certificates()
+                    .and_then(|chain| chain.first())
+                    .map(|own| own.clone().into_owned());
+                if let Some(certificate) = certificate {
+                    return self.enter(client, Login::Certificate(certificate)).await;
+                }
+                client.set_state(PgWireConnectionState::AuthenticationInProgress);
+                let ask = PgWireBackendMessage::Authentication(Authentication::CleartextPassword);
+                Ok(client.send(ask).await?)
+            }
+            PgWireFrontendMessage::PasswordMessageFamily(password) => {
+                let token = password.into_password()?.password;
+                self.enter(client, Login::Token(token)).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Startup {
+    async fn enter<C>(&self, client: &mut C, login: Login) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        self.0.enter(login).await.map_err(|why| refused(&why))?;
+        let (pid, secret) = RandomPidSecretKeyGenerator::default().generate(client);
+        client.set_pid_and_secret_key(pid, secret.clone());
+        self.0.named(pid, &secret.to_bytes());
+        finish_authentication(client, &Parameters).await
+    }
+}
+
+fn refused(why: &str) -> PgWireError {
+    let info = ErrorInfo::new("FATAL".to_owned(), "28000".to_owned(), why.to_owned());
+    PgWireError::UserError(Box::new(info))
+}
+
+/// What clients are told of the server.
+struct Parameters;
+
+impl ServerParameterProvider for Parameters {
+    fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
+        let mut provider = DefaultServerParameterProvider::default();
+        // psql tells by the first number which catalog it may ask for.
+        provider.server_version = format!("16.6 (Tiphys {})", env!("CARGO_PKG_VERSION"));
+        provider.is_superuser = false;
+        provider.default_transaction_read_only = true;
+        provider.time_zone = "UTC".to_owned();
+        provider.server_parameters(client)
+    }
+}

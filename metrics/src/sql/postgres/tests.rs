@@ -1,0 +1,182 @@
+//! The door with a real client: psql.
+
+use std::process::{Output, Stdio};
+
+use async_trait::async_trait;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tiphys_api::auth::UserInfo;
+use tokio::process::Command;
+
+use super::*;
+use crate::sql::tests::{ByName, World};
+
+/// A token names its user; that is all these tests need of tokens.
+struct Named;
+
+#[async_trait]
+impl Credentials for Named {
+    async fn token(&self, token: &str) -> Result<UserInfo, String> {
+        match token.strip_prefix("token-of-") {
+            Some(name) => Ok(UserInfo::named(name, &[])),
+            None => Err("no token that the cluster knows".to_owned()),
+        }
+    }
+
+    async fn certificate(&self, _: &CertificateDer<'_>) -> Result<UserInfo, String> {
+        Err("no certificate is known".to_owned())
+    }
+}
+
+/// A door that listens.
+pub struct Served {
+    world: World,
+    port: u16,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let world = World::new();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("protocol versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let door = Door {
+            engine: world.engine.clone(),
+            authorizer: Arc::new(ByName),
+            credentials: Arc::new(Named),
+            tls: Arc::new(tls),
+        };
+        serve(door, listener, &world.tasks);
+        Self { world, port }
+    }
+
+    fn psql(&self, user: &str, options: &str) -> Command {
+        let mut psql = Command::new("psql");
+        psql.arg(format!("host=127.0.0.1 port={} user=me dbname=tiphys {options}", self.port))
+            .args(["-X", "-v", "VERBOSITY=verbose"])
+            .env("PGPASSWORD", format!("token-of-{user}"))
+            .stdin(Stdio::null());
+        psql
+    }
+
+    async fn ask(&self, user: &str, commands: &[&str]) -> Output {
+        let mut psql = self.psql(user, "sslmode=require");
+        psql.args(["-A", "-t"]);
+        for command in commands {
+            psql.args(["-c", command]);
+        }
+        psql.output().await.expect("psql is there: make setup")
+    }
+
+    async fn lines(&self, user: &str, commands: &[&str]) -> Vec<String> {
+        let output = self.ask(user, commands).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{commands:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    async fn error(&self, user: &str, command: &str) -> String {
+        let output = self.ask(user, &[command]).await;
+        assert!(!output.status.success(), "{command} was answered");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn psql_asks_and_lists() {
+    let served = Served::new().await;
+    let rows = served.lines("admin", &["select pod, count(*) from pod group by pod order by pod"]).await;
+    assert_eq!(rows, ["bank-1|3", "shop-1|3"]);
+    let listed = served.lines("admin", &[r"\dt"]).await.join("\n");
+    assert!(listed.contains("public|container|") && listed.contains("public|pod|"), "{listed}");
+    let columns = served.lines("admin", &[r"\d pod"]).await.join("\n");
+    assert!(columns.contains("cpu_cores|double precision"), "{columns}");
+    let databases = served.lines("admin", &[r"\l"]).await.join("\n");
+    assert!(databases.contains("tiphys"), "{databases}");
+    let connected = served.lines("admin", &[r"\conninfo"]).await.join("\n");
+    assert!(connected.contains("\"tiphys\""), "{connected}");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn a_wrong_statement_has_a_code_a_place_and_a_hint() {
+    let served = Served::new().await;
+    let error = served.error("admin", "select node,\n cpu_core from pod").await;
+    assert!(error.contains("42703") && error.contains("LINE 2:  cpu_core from pod"), "{error}");
+    assert!(error.contains("did you mean cpu_cores?"), "{error}");
+    let error = served.error("admin", "select * from contaner").await;
+    assert!(error.contains("42P01") && error.contains("did you mean container?"), "{error}");
+    let error = served.error("admin", "select frm from").await;
+    assert!(error.contains("42601"), "{error}");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_29_a_connection_is_its_users_and_read_only() {
+    let served = Served::new().await;
+    assert_eq!(served.lines("bank", &["select distinct namespace from container"]).await, ["bank"]);
+    assert_eq!(served.lines("bank", &["select count(*) from node"]).await, ["0"]);
+    for statement in [
+        "create table x as select 1",
+        "drop table pod",
+        "copy pod to '/tmp/x.csv'",
+        "insert into pod select * from pod",
+        "create external table x stored as csv location '/etc/passwd'",
+        "select * from 'file:///etc/passwd'",
+        "set datafusion.runtime.memory_limit = '100G'",
+    ] {
+        served.error("admin", statement).await;
+    }
+    let mut intruder = served.psql("admin", "sslmode=require");
+    let refused =
+        intruder.env("PGPASSWORD", "guessed").args(["-c", "select 1"]).output().await.expect("psql");
+    assert!(!refused.status.success());
+    // Without TLS no password is asked for.
+    let refused =
+        served.psql("admin", "sslmode=disable").args(["-c", "select 1"]).output().await.expect("psql");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("TLS is required"), "{said}");
+    served.world.end().await;
+}
+
+/// Runs until it is ended.
+const ENDLESS: &str =
+    "with recursive t(n) as (select 1 union all select n + 1 from t) select count(*) from t";
+
+#[tokio::test]
+async fn abuse_35_a_timeout_and_a_cancel_end_a_statement() {
+    let served = Served::new().await;
+    let late = served.ask("admin", &["set statement_timeout = '300ms'", ENDLESS]).await;
+    let said = String::from_utf8_lossy(&late.stderr);
+    assert!(!late.status.success() && said.contains("57014"), "{said}");
+    let mut psql = served
+        .psql("admin", "sslmode=require")
+        .args(["-c", ENDLESS])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql");
+    let running = async {
+        while served.world.engine.runner.running() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), running).await.expect("it runs");
+    let pid = psql.id().expect("it runs").to_string();
+    Command::new("kill").args(["-INT", &pid]).status().await.expect("kill");
+    let ended = tokio::time::timeout(Duration::from_secs(60), psql.wait()).await.expect("psql ends");
+    assert!(!ended.expect("a status").success());
+    let ended = async {
+        while served.world.engine.runner.running() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the statement ends too");
+    served.world.end().await;
+}

@@ -1,0 +1,69 @@
+//! The session of a user: the tables bound to what they may see, a share of memory,
+//! and nothing that reaches beyond.
+
+use std::sync::Arc;
+
+use datafusion::{
+    catalog::TableProvider,
+    common::DataFusionError,
+    config::Dialect,
+    execution::{
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+
+use super::{Asker, Engine, default_range::DefaultRange, functions, timed};
+use crate::{
+    memory::Level,
+    scope::Scope,
+    tables::{self, usage::UsageTable},
+};
+
+/// Memory that one session may hold, bytes.
+const MEMORY_LIMIT: usize = 256 << 20;
+/// What clients that show a database's name are shown.
+pub const CATALOG: &str = "tiphys";
+
+impl Engine {
+    /// The session of a statement, or of a connection.
+    pub(super) fn session(&self, asker: &Asker) -> Result<SessionContext, DataFusionError> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_LIMIT)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()?;
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, "public")
+            .with_information_schema(true)
+            .with_target_partitions(2);
+        let parser = &mut config.options_mut().sql_parser;
+        // What psql's users write; and to the generic one `match(...)` is MySQL's, with `against`.
+        parser.dialect = Dialect::PostgreSQL;
+        // Errors say where.
+        parser.collect_spans = true;
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        functions::register(&session)?;
+        // Before the rules of extensions: they see the range as if it had been written.
+        if let Some(range) = self.default_range {
+            session.add_optimizer_rule(Arc::new(DefaultRange::new(range, asker.notes.clone())));
+        }
+        for (name, level) in [("node", Level::Node), ("pod", Level::Pod), ("container", Level::Container)] {
+            let table = UsageTable::new(level, self.memory.clone(), asker.clone());
+            session.register_table(name, Arc::new(table))?;
+        }
+        session.register_table("decisions", self.decisions_table(asker))?;
+        for extension in &self.extensions {
+            extension.register(&session, asker)?;
+        }
+        Ok(session)
+    }
+
+    fn decisions_table(&self, asker: &Asker) -> Arc<dyn TableProvider> {
+        let (decisions, asker) = (self.decisions.clone(), asker.clone());
+        // Rights may change while a connection lasts: they are asked for at each scan.
+        let rows = move |range| tables::decision_rows(&decisions.within(range), &Scope::of_asker(&asker));
+        timed::timed(tables::decisions_schema(), rows)
+    }
+}
