@@ -46,7 +46,7 @@ pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
 pub use names::Names;
 pub use scrape::{Own, ScrapeConfig, Scraping};
-pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes};
+pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes, sql_mounts};
 pub use sql::{
     Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SqlError,
     Streamed, Wanted, Wrong, notes_of, postgres,

@@ -18,13 +18,21 @@ pub struct Scope {
 
 impl Scope {
     /// Of rows about Pods.
+    pub fn of(user: UserInfo, authorizer: Arc<dyn Authorizer>) -> Self {
+        Self::about("pods", user, authorizer)
+    }
+
+    /// The same, of who asks a statement.
     pub fn of_asker(asker: &Asker) -> Self {
         Self::over("pods", asker)
     }
 
     /// Of rows about another resource of the core group.
     pub fn over(resource: &'static str, asker: &Asker) -> Self {
-        let (user, authorizer) = (asker.user.clone(), asker.authorizer.clone());
+        Self::about(resource, asker.user.clone(), asker.authorizer.clone())
+    }
+
+    fn about(resource: &'static str, user: UserInfo, authorizer: Arc<dyn Authorizer>) -> Self {
         let everywhere = authorizer.authorize(&user, &Attributes::core("list", resource, "")).is_ok();
         Self { user, authorizer, resource, everywhere }
     }

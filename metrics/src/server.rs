@@ -168,14 +168,10 @@ impl Metrics {
             nodes: self.nodes.clone(),
             pods: self.pods.clone(),
         };
-        let flight = sql::flight::routes(engine.clone(), authorizer.clone());
-        let mut mounts = vec![
-            mount(SQL_PATH, sql::routes(SQL_PATH, engine, authorizer)),
-            mount(sql::flight::PREFIX, flight),
-            mount(promql::PREFIX, promql),
-            mount(PREFIX, metrics.routes()),
-            mount(api::EXTERNAL, api::external(self.custom(), self.pods.clone())),
-        ];
+        let mut mounts = sql_mounts(engine, authorizer);
+        mounts.push(mount(promql::PREFIX, promql));
+        mounts.push(mount(PREFIX, metrics.routes()));
+        mounts.push(mount(api::EXTERNAL, api::external(self.custom(), self.pods.clone())));
         mounts.extend(
             api::CUSTOM.map(|prefix| mount(prefix, api::custom(prefix, self.custom(), self.pods.clone()))),
         );
@@ -188,6 +184,13 @@ impl Metrics {
 pub fn series_routes(series: Arc<Store>, authorizer: SharedAuthorizer) -> Router {
     let doors = Doors::new(series.clone(), Counts::default(), authorizer.clone());
     doors.routes().merge(promql::routes(series, authorizer))
+}
+
+/// The doors of SQL that stand in the API server: JSON and files, and Flight SQL.
+pub fn sql_mounts(engine: sql::Engine, authorizer: SharedAuthorizer) -> Vec<Mount> {
+    let flight = sql::flight::routes(engine.clone(), authorizer.clone());
+    let http = sql::routes(SQL_PATH, engine, authorizer);
+    vec![mount(SQL_PATH, http), mount(sql::flight::PREFIX, flight)]
 }
 
 /// Routes as the API server mounts them.

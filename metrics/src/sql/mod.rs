@@ -113,7 +113,7 @@ impl Engine {
     /// # Errors
     /// The statement is wrong or outgrows its limits.
     pub async fn answer(&self, statement: &str, format: Format, asker: Asker) -> Result<Answer, SqlError> {
-        let mut rows = self.rows(statement, &asker, &Limits::of(self.deadline)).await?;
+        let mut rows = self.rows(statement, &asker, &Limits::of(self.deadline, &asker.user)).await?;
         let (mut batches, mut size) = (Vec::new(), 0);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -138,7 +138,7 @@ impl Engine {
         form: Streamed,
         asker: Asker,
     ) -> Result<impl Stream<Item = Result<Bytes, SqlError>> + Send + use<>, SqlError> {
-        let rows = self.rows(statement, &asker, &Limits::of(EXPORT_DEADLINE)).await?;
+        let rows = self.rows(statement, &asker, &Limits::of(EXPORT_DEADLINE, &asker.user)).await?;
         stream::pieces(rows, form, asker.notes)
     }
 
@@ -192,7 +192,7 @@ impl Engine {
             let parameters = parameters.into_iter().map(|kind| kind.unwrap_or(DataType::Utf8)).collect();
             Ok(Described { schema: plan.schema().as_arrow().clone(), parameters })
         };
-        self.runner.value(&Limits::of(self.deadline), work).await
+        self.runner.value(&Limits::of(self.deadline, &asker.user), work).await
     }
 }
 

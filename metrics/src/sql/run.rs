@@ -15,10 +15,10 @@
 //! outlive a statement). That goes through [`Asker::outside`](super::Asker::outside).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,6 +34,8 @@ use datafusion::{
     prelude::SessionContext,
 };
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+use tiphys_api::auth::UserInfo;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, Sleep},
@@ -44,6 +46,8 @@ use super::{SqlError, guard};
 
 /// Statements that run at once; more wait.
 pub const SLOTS: usize = 16;
+/// ... of one user, so that others have their turn whatever one asks.
+const SLOTS_OF_A_USER: usize = 6;
 /// Batches that wait for their reader.
 const WAITING: usize = 2;
 /// Whoever takes no batch for so long is cut off.
@@ -53,14 +57,16 @@ const STACK: usize = 8 << 20;
 /// Until when a statement may run, and what ends it before.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Whose statement it is.
+    pub user: String,
     pub deadline: Duration,
     pub patience: Duration,
     pub cancelled: CancellationToken,
 }
 
 impl Limits {
-    pub fn of(deadline: Duration) -> Self {
-        Self { deadline, patience: PATIENCE, cancelled: CancellationToken::new() }
+    pub fn of(deadline: Duration, user: &UserInfo) -> Self {
+        Self { user: user.name.clone(), deadline, patience: PATIENCE, cancelled: CancellationToken::new() }
     }
 }
 
@@ -68,11 +74,20 @@ impl Limits {
 #[derive(Debug, Clone)]
 pub struct Runner {
     slots: Arc<Semaphore>,
+    /// By user; gone with their last statement.
+    own: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
+}
+
+/// A place to run in, of all and of the user's own.
+struct Slot {
+    _own: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
+    _owner: Arc<Semaphore>,
 }
 
 impl Default for Runner {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(SLOTS)) }
+        Self { slots: Arc::new(Semaphore::new(SLOTS)), own: Arc::default() }
     }
 }
 
@@ -136,19 +151,32 @@ impl Runner {
         SLOTS - self.slots.available_permits()
     }
 
-    async fn slot(
-        &self,
-        limits: &Limits,
-        ends: Instant,
-        stop: &CancellationToken,
-    ) -> Result<OwnedSemaphorePermit, SqlError> {
+    async fn slot(&self, limits: &Limits, ends: Instant, stop: &CancellationToken) -> Result<Slot, SqlError> {
+        let owner = self.owner(&limits.user);
+        let both = async {
+            // The user's own first: who waits for that keeps no place from others.
+            let own = owner.clone().acquire_owned().await.ok()?;
+            let slot = self.slots.clone().acquire_owned().await.ok()?;
+            Some(Slot { _own: own, _slot: slot, _owner: owner })
+        };
         tokio::select! {
             () = stop.cancelled() => Err(SqlError::Cancelled),
-            slot = tokio::time::timeout_at(ends, self.slots.clone().acquire_owned()) => match slot {
-                Ok(Ok(slot)) => Ok(slot),
+            slot = tokio::time::timeout_at(ends, both) => match slot {
+                Ok(Some(slot)) => Ok(slot),
                 _ => Err(limits.late()),
             },
         }
+    }
+
+    fn owner(&self, user: &str) -> Arc<Semaphore> {
+        let mut own = self.own.lock();
+        if let Some(there) = own.get(user).and_then(Weak::upgrade) {
+            return there;
+        }
+        own.retain(|_, slots| slots.strong_count() > 0);
+        let made = Arc::new(Semaphore::new(SLOTS_OF_A_USER));
+        own.insert(user.to_owned(), Arc::downgrade(&made));
+        made
     }
 }
 
@@ -159,12 +187,7 @@ impl Limits {
 }
 
 /// Starts the thread. It gives its slot back when its work has ended or was given up, in this order.
-fn start<W, F>(
-    slot: OwnedSemaphorePermit,
-    stop: CancellationToken,
-    ends: Instant,
-    work: W,
-) -> Result<(), SqlError>
+fn start<W, F>(slot: Slot, stop: CancellationToken, ends: Instant, work: W) -> Result<(), SqlError>
 where
     W: FnOnce() -> F + Send + 'static,
     F: Future<Output = ()>,

@@ -81,7 +81,7 @@ impl Service {
     /// The rows of a statement, as Flight's messages.
     async fn rows(&self, handle: Handle, asker: Asker) -> Result<Response<Batches>, Status> {
         let values = handle.values().map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let limits = Limits::of(EXPORT_DEADLINE);
+        let limits = Limits::of(EXPORT_DEADLINE, &asker.user);
         let (session, plan) = self.engine.planned(&handle.statement, &asker, &limits, values).await?;
         let rows = self.engine.runner.rows(&limits, session, plan).await?;
         let schema = rows.schema();
@@ -89,7 +89,7 @@ impl Service {
     }
 
     async fn schema(&self, handle: &Handle, asker: &Asker) -> Result<SchemaRef, Status> {
-        let limits = Limits::of(EXPORT_DEADLINE);
+        let limits = Limits::of(EXPORT_DEADLINE, &asker.user);
         let values = handle.values().map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (_, plan) = self.engine.planned(&handle.statement, asker, &limits, values).await?;
         Ok(std::sync::Arc::new(plan.schema().as_arrow().clone()))
@@ -209,8 +209,8 @@ impl FlightSqlService for Service {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let schema = catalog::facts().map(|facts| query.clone().into_builder(&facts).schema());
-        info(&schema.map_err(|error| Status::internal(error.to_string()))?, query, request)
+        let facts = catalog::facts().map_err(Status::from)?;
+        info(&query.clone().into_builder(&facts).schema(), query, request)
     }
 
     async fn do_get_statement(

@@ -53,9 +53,9 @@ impl Statements {
         Self { parser: Arc::new(Planner(connection.clone())), connection }
     }
 
-    fn limits<C: ClientInfo>(&self, client: &C) -> Limits {
+    fn limits<C: ClientInfo>(&self, client: &C, asker: &Asker) -> Limits {
         let deadline = settings::timeout(client).map_or(EXPORT_DEADLINE, |own| own.min(EXPORT_DEADLINE));
-        Limits { cancelled: self.connection.begins(), ..Limits::of(deadline) }
+        Limits { cancelled: self.connection.begins(), ..Limits::of(deadline, &asker.user) }
     }
 
     /// Starts a plan when its rows are first asked for; what the answer lacks is a notice before them.
@@ -95,7 +95,9 @@ impl SimpleQueryHandler for Statements {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let (asker, session) = self.connection.session().await?;
-        let limits = self.limits(client);
+        // What an answer before has said late is not of this one.
+        asker.notes.take();
+        let limits = self.limits(client, &asker);
         let statements = parsed(&self.connection, query)?;
         if statements.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
@@ -153,7 +155,9 @@ impl ExtendedQueryHandler for Statements {
         if let Some(answer) = settings::answer(statement, &session, client).await {
             return answer;
         }
-        let limits = self.limits(client);
+        // What an answer before has said late is not of this one.
+        asker.notes.take();
+        let limits = self.limits(client, &asker);
         let parameters = parameters(plan)?;
         let kinds: Vec<_> = parameters.iter().map(Option::as_ref).collect();
         let values = df::deserialize_parameters(portal, &kinds)?;
@@ -182,7 +186,7 @@ impl QueryParser for Planner {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        let (_, session) = self.0.session().await?;
+        let (asker, session) = self.0.session().await?;
         let mut statements = parsed(&self.0, sql)?;
         if statements.len() > 1 {
             let message = "a prepared statement is one statement";
@@ -194,7 +198,7 @@ impl QueryParser for Planner {
             let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
             return Ok(Some((sql.to_owned(), Some((statement, nothing)))));
         }
-        let limits = Limits { cancelled: self.0.begins(), ..Limits::of(EXPORT_DEADLINE) };
+        let limits = Limits { cancelled: self.0.begins(), ..Limits::of(EXPORT_DEADLINE, &asker.user) };
         let (planning, asked) = (session.clone(), statement.clone());
         let plan = self.0.shared.engine.runner.value(&limits, async move || logical(&planning, asked).await);
         let plan = plan.await.map_err(|error| told(&error, sql))?;

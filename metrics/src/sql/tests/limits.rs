@@ -56,7 +56,10 @@ async fn abuse_35_joins_that_never_give_a_row_end_and_the_others_go_on() {
 #[tokio::test]
 async fn abuse_33_a_reader_that_takes_nothing_is_cut_off() {
     let world = World::new();
-    let limits = Limits { patience: Duration::from_millis(300), ..Limits::of(Duration::from_secs(300)) };
+    let limits = Limits {
+        patience: Duration::from_millis(300),
+        ..Limits::of(Duration::from_secs(300), &asker().user)
+    };
     let mut rows = world.engine.rows(ROWS, &asker(), &limits).await.expect("started");
     rows.next().await.expect("a batch").expect("sound");
     idle(&world.engine).await;
@@ -70,7 +73,7 @@ async fn abuse_33_a_reader_that_takes_nothing_is_cut_off() {
 #[tokio::test]
 async fn a_statement_ends_with_its_reader_and_when_it_is_cancelled() {
     let world = World::new();
-    let limits = Limits::of(Duration::from_secs(300));
+    let limits = Limits::of(Duration::from_secs(300), &asker().user);
     let mut rows = world.engine.rows(ROWS, &asker(), &limits).await.expect("started");
     rows.next().await.expect("a batch").expect("sound");
     drop(rows);
@@ -80,6 +83,27 @@ async fn a_statement_ends_with_its_reader_and_when_it_is_cancelled() {
     let rows = world.engine.rows(ROWS, &asker(), &limits).await.expect("started");
     cancelled.cancel();
     assert!(matches!(rows.try_collect::<Vec<_>>().await, Err(SqlError::Cancelled)));
+    idle(&world.engine).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_35_one_user_leaves_places_for_others() {
+    let world = World::new();
+    let limits = Limits::of(Duration::from_secs(300), &asker().user);
+    let (patient, greedy) = (Limits { patience: Duration::from_secs(300), ..limits.clone() }, asker());
+    let mut held = Vec::new();
+    // As many as one may have; the next one waits.
+    while let Ok(rows) =
+        tokio::time::timeout(Duration::from_millis(500), world.engine.rows(ROWS, &greedy, &patient)).await
+    {
+        held.push(rows.expect("started"));
+        assert!(held.len() < 16, "one user took all places");
+    }
+    let other = Asker::new(UserInfo::named("bank", &[]), Arc::new(ByName));
+    let answer = world.engine.answer("select count(*) as n from pod", Format::Json, other).await;
+    assert_eq!(answer.expect("answered").text.trim(), r#"[{"n":3}]"#);
+    drop(held);
     idle(&world.engine).await;
     world.end().await;
 }

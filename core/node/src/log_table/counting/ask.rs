@@ -14,7 +14,7 @@ use tiphys_logging::{
 };
 
 use super::{
-    super::{bounds::Bounds, columns, scan::refused},
+    super::{bounds::Bounds, columns},
     Key,
     bins::Bins,
     table::Question,

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Output, sync::Arc};
 
 use tiphys_apiserver::pki::server_tls;
-use tiphys_metrics::Decisions;
+use tiphys_metrics::{Decisions, sql_mounts};
 use tokio::process::Command;
 
 use super::*;
@@ -13,6 +13,7 @@ use crate::{object_tables::ObjectTables, roles::test_server::TestServer};
 struct Served {
     server: TestServer,
     port: u16,
+    api_port: u16,
 }
 
 impl Served {
@@ -26,9 +27,15 @@ impl Served {
         let tls = server_tls(&identity, Some(server.pki.ca_pem())).expect("a TLS configuration");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
+        for mount in sql_mounts(engine.clone(), server.api.authorizer()) {
+            server.api.mount(mount);
+        }
+        let api = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let api_port = api.local_addr().expect("an address").port();
+        server.api.serve(api, tls.clone());
         postgres(&server.api, engine, tls, listener, &server.tasks);
         std::fs::write(server.folder.path().join("ca.pem"), server.pki.ca_pem()).expect("written");
-        Self { server, port }
+        Self { server, port, api_port }
     }
 
     async fn psql(&self, more: &str, password: &str, statement: &str) -> Output {
@@ -112,6 +119,59 @@ async fn a_driver_prepares_and_binds() {
         "DSN",
         format!("host=127.0.0.1 port={} user=me password=secret dbname=tiphys sslmode=require", served.port),
     );
+    let output = driver.output().await.expect("Python runs");
+    let (done, errors) = said(&output);
+    assert_eq!(done, "done", "{errors}");
+    served.server.end().await;
+}
+
+const FLIGHT: &str = r#"
+import os
+import adbc_driver_flightsql.dbapi as flight
+from adbc_driver_flightsql import DatabaseOptions
+from adbc_driver_manager import Error
+with open(os.environ["CA"]) as file:
+    authority = file.read()
+def connect(token):
+    options = {DatabaseOptions.AUTHORIZATION_HEADER.value: "Bearer " + token, DatabaseOptions.TLS_ROOT_CERTS.value: authority}
+    return flight.connect("grpc+tls://127.0.0.1:" + os.environ["PORT"], db_kwargs=options, autocommit=True)
+with connect("secret") as c, c.cursor() as cursor:
+    cursor.execute("select value as n, 'x' as t from generate_series(1, 100000)")
+    table = cursor.fetch_arrow_table()
+    assert table.num_rows == 100000 and table.column_names == ["n", "t"], table.schema
+    cursor.execute("select name from objects.namespaces where name = $1", parameters=("default",))
+    assert cursor.fetchall() == [("default",)]
+    kinds = c.adbc_get_objects(depth="tables").read_all().to_pylist()
+    schemas = {schema["db_schema_name"]: [table["table_name"] for table in schema["db_schema_tables"]] for schema in kinds[0]["catalog_db_schemas"]}
+    assert "pod" in schemas["public"] and "pods" in schemas["objects"], schemas.keys()
+    assert c.adbc_get_info()["vendor_name"] == "Tiphys"
+    assert c.adbc_get_table_types() == ["TABLE"]
+    names = c.adbc_get_table_schema("pod").names
+    assert "cpu_cores" in names, names
+    for statement in ["select nothing from pod", "drop table pod", "select * from 'file:///etc/passwd'"]:
+        try:
+            cursor.execute(statement)
+        except Error as error:
+            assert "INVALID_ARGUMENT" in str(error) or "InvalidArgument" in str(error), error
+        else:
+            raise SystemExit(statement + " was answered")
+with connect("plain") as c, c.cursor() as cursor:
+    cursor.execute("select count(*) from objects.namespaces")
+    assert cursor.fetchall() == [(0,)]
+try:
+    with connect("wrong") as c, c.cursor() as cursor:
+        cursor.execute("select 1")
+except Error:
+    print("done")
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adbc_asks_by_flight_sql() {
+    let served = Served::new().await;
+    let python = tokio::task::spawn_blocking(tiphys_tests::clients::drivers).await.expect("asked");
+    let mut driver = Command::new(python.expect("a Python with drivers"));
+    driver.args(["-c", FLIGHT]).env("PORT", served.api_port.to_string());
+    driver.env("CA", served.server.folder.path().join("ca.pem"));
     let output = driver.output().await.expect("Python runs");
     let (done, errors) = said(&output);
     assert_eq!(done, "done", "{errors}");
