@@ -16,6 +16,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -198,6 +199,9 @@ fn go() -> Result<Command> {
 
 /// A virtual environment with these packages.
 fn environment(packages: &[&str]) -> Result<PathBuf> {
+    // Tests of one program may want the same one at the same time.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = cache()?.join(packages.join("-").replace("==", "-"));
     // Its programs name the folder they were installed in: it can't be moved there.
     let complete = folder.join("complete");

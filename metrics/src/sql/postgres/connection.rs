@@ -7,7 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use datafusion::prelude::SessionContext;
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::ScalarValue,
+    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    prelude::SessionContext,
+};
 use datafusion_postgres::{
     datafusion_pg_catalog::{
         pg_catalog::{context::EmptyContextProvider, setup_pg_catalog},
@@ -29,7 +34,7 @@ use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, answer::Statements, startup::Startup};
+use super::{Shared, VERSION, answer::Statements, startup::Startup};
 use crate::sql::{Asker, SqlError, describe, session::CATALOG};
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
@@ -104,6 +109,7 @@ impl Connection {
             let session = self.shared.engine.session(&asker)?;
             describe::register(&session).await?;
             setup_pg_catalog(&session, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
+            session.register_udf(version());
             Ok(session)
         };
         let session = made.await.map_err(|error| SqlError::of(&error))?;
@@ -131,6 +137,13 @@ impl Drop for Connection {
             self.shared.running.lock().remove(key);
         }
     }
+}
+
+/// `version()`, by whose number drivers tell which catalog they may ask for.
+fn version() -> ScalarUDF {
+    let text = format!("PostgreSQL {VERSION} (Tiphys {})", env!("CARGO_PKG_VERSION"));
+    let value = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(text.clone()))));
+    create_udf("version", Vec::new(), DataType::Utf8, Volatility::Stable, Arc::new(value))
 }
 
 fn fatal(why: &str) -> PgWireError {

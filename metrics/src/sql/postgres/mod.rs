@@ -34,6 +34,8 @@ use connection::{Connection, Handlers};
 
 /// Connections at once.
 const MOST_CONNECTIONS: usize = 100;
+/// The version of Postgres whose catalog clients may ask for.
+const VERSION: &str = "16.6";
 /// How clients of the protocol name it in the handshake.
 const PROTOCOL: &[u8] = b"postgresql";
 

@@ -18,6 +18,7 @@ use datafusion_postgres::pgwire::{
 use futures::{Sink, SinkExt};
 
 use super::{
+    VERSION,
     connection::{Connection, Login},
     settings,
 };
@@ -87,8 +88,7 @@ struct Parameters;
 impl ServerParameterProvider for Parameters {
     fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
         let mut provider = DefaultServerParameterProvider::default();
-        // psql tells by the first number which catalog it may ask for.
-        provider.server_version = format!("16.6 (Tiphys {})", env!("CARGO_PKG_VERSION"));
+        provider.server_version = format!("{VERSION} (Tiphys {})", env!("CARGO_PKG_VERSION"));
         provider.is_superuser = false;
         provider.default_transaction_read_only = true;
         provider.time_zone = "UTC".to_owned();

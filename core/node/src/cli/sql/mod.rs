@@ -50,7 +50,7 @@ impl Format {
 
 /// Ask about metrics, logs, objects and decisions in SQL.
 ///
-/// Without a statement, at a terminal: a prompt with history and completion; \? there.
+/// Without a statement, at a terminal: a prompt, whose \? says what it can.
 ///
 /// Examples:
 ///   tiphys sql
@@ -62,10 +62,10 @@ impl Format {
 ///               where match(body, 'timeout -retry')
 ///                 and time > now() - interval '1 hour'
 ///               group by 1, 2 order by 3 desc"
-///   tiphys sql "select namespace, name, object->'spec'->>'replicas' as replicas
+///   tiphys sql "select namespace, name, object->'spec'->>'replicas'
 ///               from objects.deployments"
-///   tiphys sql "select pod, rate(cpu_usage_nanos_total, time) / 1e9 as cores from pod
-///               where time > now() - interval '5 minutes' group by pod"
+///   tiphys sql "select pod, rate(cpu_usage_nanos_total, time) / 1e9 as cores
+///               from pod where time > now() - interval '5 minutes' group by pod"
 ///   tiphys sql "select * from decisions order by time desc limit 5"
 ///   tiphys sql -o csv 'select time, pod, cpu_cores from pod order by time'
 ///   tiphys sql -o parquet --file w.parquet 'select * from logs where severity > 3'
