@@ -183,7 +183,7 @@ async fn get(handler: Handler, user: UserInfo, path: String) -> Result<(StatusCo
     let request = Request::get(path).body(empty()).map_err(external)?;
     let response = with_user(handler, user, request).await.map_err(external)?;
     let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| DataFusionError::External(error.into()))?;
+    let body = body.collect().await.map_err(DataFusionError::External)?;
     Ok((head.status, body.to_bytes().to_vec()))
 }
 

@@ -53,7 +53,7 @@ impl Credentials for AsTheApiServer {
     }
 
     async fn certificate(&self, certificate: &CertificateDer<'_>) -> Result<UserInfo, String> {
-        let user = PeerCertificate::read(certificate).user().map(Clone::clone).map_err(str::to_owned)?;
+        let user = PeerCertificate::read(certificate).user().cloned().map_err(str::to_owned)?;
         self.let_in(user)
     }
 }
