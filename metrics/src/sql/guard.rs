@@ -1,8 +1,9 @@
-//! What a running plan is watched by: at each batch of its leaves it looks whether the
-//! statement was given up, and lets others have a turn.
+//! What a running plan is watched by: at each batch of its leaves and joins it looks whether
+//! the statement was given up, and lets others have a turn.
 //!
 //! Joins and recursion run for as long as their inputs have rows, without waiting for
-//! anything; the inputs are where such a plan can be ended. A join whose condition is
+//! anything; the inputs are where such a plan can be ended, and what a join makes of one batch
+//! of them, which may be millions. A join whose condition is
 //! never true reads little and compares for minutes: its condition is watched too.
 
 use std::{
@@ -27,7 +28,7 @@ use datafusion::{
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
         joins::{
-            HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
+            CrossJoinExec, HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
             utils::JoinFilter,
         },
     },
@@ -38,22 +39,25 @@ use tokio_util::sync::CancellationToken;
 /// Batches between two turns of others.
 const TURN: u8 = 16;
 
-/// The plan with its leaves watched; `stop` ends it with an error.
+/// The plan with its leaves and joins watched; `stop` ends it with an error.
 ///
 /// # Errors
 /// A node refuses its children; none does.
 pub fn watched(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Result<Arc<dyn ExecutionPlan>> {
     let wrap = |node: Arc<dyn ExecutionPlan>| {
-        if !node.children().is_empty() {
-            return Ok(match joined(&node, stop)? {
-                Some(watched) => Transformed::yes(watched),
-                None => Transformed::no(node),
-            });
+        if !node.children().is_empty() && !multiplies(&node) {
+            return Ok(Transformed::no(node));
         }
-        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { inner: node, stop: stop.clone() });
+        let inner = joined(&node, stop)?.unwrap_or(node);
+        let watched: Arc<dyn ExecutionPlan> = Arc::new(Watched { inner, stop: stop.clone() });
         Ok(Transformed::yes(watched))
     };
     plan.transform_up(wrap).data()
+}
+
+/// Whether a few rows of its inputs may become any number.
+fn multiplies(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() || node.is::<HashJoinExec>()
 }
 
 /// A join with its condition watched; absent: no join that has one.
