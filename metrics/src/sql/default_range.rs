@@ -91,7 +91,7 @@ impl DefaultRange {
 
     fn note(&self, table: &str) {
         let minutes = self.range.as_secs() / 60;
-        self.notes.add(format!(
+        self.notes.remark(format!(
             "{table}: no time range was asked for, so this is about the last {minutes} minutes; \
              add where time > now() - interval '1 day', say"
         ));

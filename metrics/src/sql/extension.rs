@@ -56,24 +56,45 @@ impl Asker {
 /// What whoever reads the answer must know: a node that is missing, rows left out.
 /// Clones share the list.
 #[derive(Debug, Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<String>>>);
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+#[derive(Debug, Clone)]
+struct Note {
+    text: String,
+    /// Something is missing from the answer; else it is only told how it came about.
+    lacks: bool,
+}
 
 impl Notes {
-    /// Adds a sentence, once.
+    /// Adds a sentence about what is missing, once.
     pub fn add(&self, note: String) {
+        self.put(note, true);
+    }
+
+    /// Adds a sentence about an answer that is whole, once.
+    pub fn remark(&self, note: String) {
+        self.put(note, false);
+    }
+
+    fn put(&self, text: String, lacks: bool) {
         let mut notes = self.0.lock();
-        if notes.len() < MOST_NOTES && !notes.contains(&note) {
-            notes.push(note);
+        if notes.len() < MOST_NOTES && !notes.iter().any(|note| note.text == text) {
+            notes.push(Note { text, lacks });
         }
     }
 
     /// Those so far, which are forgotten: the next statement has its own.
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut *self.0.lock()).into_iter().map(|note| note.text).collect()
     }
 
     /// All so far.
     pub fn list(&self) -> Vec<String> {
-        self.0.lock().clone()
+        self.0.lock().iter().map(|note| note.text.clone()).collect()
+    }
+
+    /// What is missing so far.
+    pub fn lacking(&self) -> Vec<String> {
+        self.0.lock().iter().filter(|note| note.lacks).map(|note| note.text.clone()).collect()
     }
 }

@@ -117,11 +117,13 @@ impl Keeper {
         let seat = self.seats.acquire().await;
         let (user, authorizer) = viewer::of(namespace);
         let time = Timestamp::now().as_microsecond();
-        let answer = self.engine.answer(query, Format::Json, Asker::new(user, authorizer)).await;
+        let asker = Asker::new(user, authorizer);
+        let notes = asker.notes.clone();
+        let answer = self.engine.answer(query, Format::Json, asker).await;
         drop(seat);
         let answer = answer.map_err(|error| error.to_string())?;
         // A node that is missing makes a number too small, and an autoscaler scale down.
-        if let Some(note) = answer.notes.first() {
+        if let Some(note) = notes.lacking().first() {
             return Err(format!("the answer is not whole: {note}"));
         }
         rows::read(&answer.text, time)

@@ -15,6 +15,7 @@ mod connection;
 mod parse;
 mod settings;
 mod startup;
+mod types;
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 

@@ -102,6 +102,13 @@ pub async fn answer(
         Statement::UNLISTEN { .. } => done("UNLISTEN"),
         Statement::ShowVariable { variable } if is_ours(variable) => None,
         Statement::ShowVariable { .. } => SetShowHook.handle_simple_query(statement, session, client).await,
+        // Nothing is ever written, so that there is nothing to go back to.
+        Statement::Savepoint { .. } => done("SAVEPOINT"),
+        Statement::ReleaseSavepoint { .. } => done("RELEASE"),
+        // It heals a transaction that an error broke.
+        Statement::Rollback { savepoint: Some(_), .. } => {
+            Some(Ok(Response::TransactionStart(Tag::new("ROLLBACK"))))
+        }
         _ => TransactionStatementHook.handle_simple_query(statement, session, client).await,
     }
 }
