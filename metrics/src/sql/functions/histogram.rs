@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn quantiles_lie_within_their_bucket() {
-        let table: [(f64, &[(f64, f64)], Option<f64>); 9] = [
+        type Case<'a> = (f64, &'a [(f64, f64)], Option<f64>);
+        let table: [Case<'_>; 9] = [
             (0.5, &[(1.0, 50.0), (2.0, 100.0), (INF, 100.0)], Some(1.0)),
             (0.75, &[(1.0, 50.0), (2.0, 100.0), (INF, 100.0)], Some(1.5)),
             (0.25, &[(2.0, 100.0), (INF, 100.0)], Some(0.5)),

@@ -3,6 +3,7 @@
 
 // The same small disk as the logs are tested on.
 #[path = "../../../../../logging/src/small_disk.rs"]
+#[expect(dead_code, reason = "the logs' tests use more of it")]
 mod small_disk;
 
 use super::*;
