@@ -34,7 +34,7 @@ use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, VERSION, answer::Statements, startup::Startup, types};
+use super::{Shared, VERSION, answer::Statements, regtype, startup::Startup};
 use crate::sql::{Asker, SqlError, describe, session::CATALOG};
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
@@ -110,7 +110,7 @@ impl Connection {
             describe::register(&session).await?;
             setup_pg_catalog(&session, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
             session.register_udf(version());
-            session.register_udf(types::to_regtype());
+            session.register_udf(regtype::to_regtype());
             Ok(session)
         };
         let session = made.await.map_err(|error| SqlError::of(&error))?;

@@ -13,9 +13,9 @@
 mod answer;
 mod connection;
 mod parse;
+mod regtype;
 mod settings;
 mod startup;
-mod types;
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
