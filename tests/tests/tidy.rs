@@ -15,10 +15,11 @@ use std::{
 const MAX_FILE_LINES: usize = 600;
 const MAX_FUNCTION_LINES: usize = 80;
 
-/// Who may depend on whom, beside `lifecycle` and `telemetry`, which anybody may.
+/// Who may depend on whom, beside `lifecycle`, `telemetry` and `tls`, which anybody may.
 const ARROWS: &[(&str, &[&str])] = &[
     ("tiphys-lifecycle", &[]),
     ("tiphys-telemetry", &[]),
+    ("tiphys-tls", &[]),
     ("tiphys-api", &[]),
     ("tiphys-store", &[]),
     ("tiphys-runtime", &[]),
@@ -34,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tiphys-autoscaler", &["tiphys-api", "tiphys-client"]),
     ("tiphys-web", &["tiphys-api"]),
 ];
-const BASE: &[&str] = &["tiphys-lifecycle", "tiphys-telemetry"];
+const BASE: &[&str] = &["tiphys-lifecycle", "tiphys-telemetry", "tiphys-tls"];
 
 fn root() -> PathBuf {
     tiphys_tests::package_folder().parent().expect("tests/ is in the workspace").to_path_buf()

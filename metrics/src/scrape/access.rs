@@ -12,8 +12,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::any_server::AnyServer;
-
 /// A key of a Secret or ConfigMap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -106,12 +104,8 @@ async fn text(client: &Client, kept: &Kept) -> Result<String, String> {
 /// # Errors
 /// A certificate or key that is none.
 pub fn tls(access: &Access, credentials: &Credentials) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
     let builder = match access.any_server {
-        true => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new(provider))),
+        true => tiphys_tls::any_server(),
         false => {
             let mut roots = rustls::RootCertStore::empty();
             match &credentials.authority {
@@ -129,7 +123,11 @@ pub fn tls(access: &Access, credentials: &Credentials) -> Result<rustls::ClientC
                     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 }
             }
-            builder.with_root_certificates(roots)
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots)
         }
     };
     let Some((certificate, key)) = &credentials.certificate else { return Ok(builder.with_no_client_auth()) };

@@ -10,7 +10,6 @@
 //! file of the server or reach its loopback.
 
 mod access;
-mod any_server;
 pub mod counts;
 mod discover;
 pub mod expose;

@@ -1,6 +1,6 @@
 //! Autoscalers on more than CPU: memory, disk and network of real containers scale
-//! Deployments up and back, a SQL metric scales a StatefulSet, and others may ask for the
-//! same figures.
+//! Deployments up and back, a SQL metric scales a StatefulSet, what Pods expose for Prometheus
+//! scales those, and others may ask for the same figures.
 
 use std::{
     io::{Read, Write},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tiphys_tests::{Cluster, eventually};
 
 use crate::Shared;
@@ -219,5 +220,70 @@ pub fn sql(shared: &Shared) -> Result<()> {
             "tiphysmetrics/elsewhere",
             "--timeout=60s",
         ])
+        .map(drop)
+}
+
+/// Each Pod tells how long its queue is.
+const SCRAPED: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: queue}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: queue}}
+  template:
+    metadata: {labels: {app: queue}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: test.local/busybox:1
+        command: [sh, -c, 'mkdir /www; echo queue_length 3 > /www/metrics; exec httpd -f -p 8080 -h /www']
+        ports: [{name: http, containerPort: 8080}]
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PodMonitor
+metadata: {name: queue}
+spec:
+  selector: {matchLabels: {app: queue}}
+  podMetricsEndpoints: [{port: http, interval: 1s}]
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: queue}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: queue}
+  minReplicas: 1
+  maxReplicas: 3
+  metrics: [{type: Pods, pods: {metric: {name: queue_length}, target: {type: AverageValue, averageValue: '2'}}}]
+  behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
+";
+
+/// What Pods expose for Prometheus scales them.
+pub fn scraped(shared: &Shared) -> Result<()> {
+    let cluster = shared.cluster()?;
+    cluster.apply(SCRAPED)?;
+    let at = |replicas: u64| {
+        eventually(SOON, || {
+            let now = cluster.get(&["deployment", "queue"])?["spec"]["replicas"].as_u64().unwrap_or(0);
+            ensure!(now == replicas, "{now} replicas, not {replicas}");
+            Ok(())
+        })
+    };
+    at(3)?;
+    cluster.rolled_out("deployment/queue")?;
+    let asked = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/queue_length";
+    eventually(SOON, || {
+        let told: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", asked])?)?;
+        let items = told["items"].as_array().context("items")?;
+        ensure!(items.len() == 3 && items.iter().all(|item| item["value"] == "3"), "{told}");
+        Ok(())
+    })?;
+    run(&cluster, "queue", "echo queue_length 0 > /www/metrics")?;
+    at(1)?;
+    let why = cluster.tiphys(&["why", "hpa", "queue"])?.ok()?;
+    ensure!(why.contains("scale up from") && why.contains("queue_length is at"), "{why}");
+    cluster
+        .kubectl(&["delete", "deployment/queue", "hpa/queue", "podmonitor/queue", "--timeout=60s"])
         .map(drop)
 }

@@ -90,6 +90,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_load_scales_up_and_back", autoscaler::load),
     ("e2e_memory_disk_and_network_scale_up_and_back", autoscaler_metrics::sources),
     ("e2e_a_sql_metric_scales", autoscaler_metrics::sql),
+    ("e2e_what_pods_expose_scales_them", autoscaler_metrics::scraped),
     ("e2e_each_component_tells_its_own_figures", figures::components),
     ("e2e_a_browser_walks_the_dashboard", dashboard::walk),
     ("e2e_a_kube_rs_controller_outlives_a_server", kube_rs::controller),

@@ -16,7 +16,6 @@ mod files;
 mod front_proxy;
 mod self_signed;
 mod tls;
-mod unverified;
 
 pub use authority::{ClusterPki, Identity};
 pub use front_proxy::{FRONT_PROXY_NAME, FrontProxy};

@@ -11,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{Identity, PkiError, self_signed::SelfSigned, unverified::AnyServer};
+use super::{Identity, PkiError, self_signed::SelfSigned};
 
 /// A server's configuration: HTTP/2 and HTTP/1.1. With a `client_ca`, a client
 /// may show a certificate, and one that the authority has not issued is refused.
@@ -48,9 +48,7 @@ pub fn machine_tls(identity: Option<&Identity>) -> Result<Arc<ClientConfig>, Pki
 
 /// A client's configuration that takes any server's certificate: for those whose owner has said so.
 pub fn unverified_tls(identity: Option<&Identity>) -> Result<Arc<ClientConfig>, PkiError> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let verifier = Arc::new(AnyServer::new(provider()));
-    showing(builder.dangerous().with_custom_certificate_verifier(verifier), identity)
+    showing(tiphys_tls::any_server(), identity)
 }
 
 fn showing(

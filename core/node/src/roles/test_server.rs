@@ -1,16 +1,17 @@
 //! An API server in a temporary folder, for tests of what stands beside it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
     ApiServer, Config, aggregation,
     authn::{self, TokenKeys},
     encryption::{Encrypted, Keyring},
-    pki::{ClusterPki, FrontProxy, client_tls},
+    pki::{ClusterPki, FrontProxy, client_tls, server_tls},
 };
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Embedded;
+use tokio::net::TcpListener;
 
 /// The server, and what it stands on.
 pub struct TestServer {
@@ -18,6 +19,12 @@ pub struct TestServer {
     pub pki: ClusterPki,
     pub tasks: Tasks,
     pub folder: tempfile::TempDir,
+}
+
+/// Where it serves, and as whom.
+pub struct Served {
+    pub address: SocketAddr,
+    pub tls: Arc<rustls::ServerConfig>,
 }
 
 impl TestServer {
@@ -51,6 +58,16 @@ impl TestServer {
         };
         let api = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
         Self { api, pki, tasks, folder }
+    }
+
+    /// Serves with TLS on a port of its own.
+    pub async fn serve(&self) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let identity = self.pki.server("kube-apiserver", &["127.0.0.1".into()]).expect("a certificate");
+        let tls = server_tls(&identity, Some(self.pki.ca_pem())).expect("a TLS configuration");
+        self.api.serve(listener, tls.clone());
+        Served { address, tls }
     }
 
     pub async fn end(self) {

@@ -4,22 +4,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use hyper_util::rt::TokioIo;
-use tiphys_api::{auth::UserInfo, serve::Mount};
-use tiphys_apiserver::{
-    Config, aggregation,
-    authn::{self, TokenKeys},
-    encryption::{Encrypted, Keyring},
-    pki::{ClusterPki, FrontProxy, client_tls, server_tls},
-};
+use tiphys_api::serve::Mount;
+use tiphys_apiserver::pki::client_tls;
 use tiphys_logging::{
     grpc::proto::{SearchRequest, logs_client::LogsClient},
     root::Collector,
 };
-use tiphys_store::Embedded;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tonic::{Code, Request, transport::Channel};
 
 use super::*;
+use crate::roles::test_server::TestServer;
 
 /// A cluster with one node, whose collector isn't there.
 struct OneNode;
@@ -32,50 +27,18 @@ impl Collectors for OneNode {
 }
 
 struct Served {
-    folder: tempfile::TempDir,
-    tasks: Tasks,
+    server: TestServer,
     address: SocketAddr,
-    pki: ClusterPki,
 }
 
-/// An API server with the doors to logs. `secret` is an administrator's token, `plain` that
-/// of a user without rights.
+/// An API server with the doors to logs.
 async fn serve() -> Served {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let folder = tempfile::tempdir().expect("a folder");
-    let tasks = Tasks::new();
-    let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
-    let encrypted = Encrypted::open(store, Keyring::default(), &tasks).await.expect("keys that fit");
-    let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
-    let front = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
-    let config = Config {
-        authn: authn::Config {
-            keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
-            static_tokens: vec![
-                ("secret".into(), UserInfo::master("admin")),
-                ("plain".into(), UserInfo::named("ada", &["system:authenticated"])),
-            ],
-            anonymous: authn::Anonymous::Always,
-            oidc: authn::oidc::Issuers::default(),
-        },
-        audit: None,
-        seats: 600,
-        kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
-        aggregation: aggregation::Config::new(front, pki.ca_pem()),
-        service_cidr: "10.96.0.0/16".parse().expect("a range"),
-        node_ports: 30000..=32767,
-        advertise: None,
-        enable_admission_plugins: Vec::new(),
-    };
-    let api = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
-    let root = LogRoot::new(Arc::new(OneNode), api.authorizer());
-    api.mount(Mount { prefix: grpc::PREFIX.to_owned(), handler: grpc::handler(root.clone()) });
-    api.mount(Mount { prefix: loki::PREFIX.to_owned(), handler: loki::handler(root) });
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let identity = pki.server("kube-apiserver", &["127.0.0.1".into()]).expect("a certificate");
-    api.serve(listener, server_tls(&identity, Some(pki.ca_pem())).expect("a TLS configuration"));
-    Served { folder, tasks, address, pki }
+    let server = TestServer::start().await;
+    let root = LogRoot::new(Arc::new(OneNode), server.api.authorizer());
+    server.api.mount(Mount { prefix: grpc::PREFIX.to_owned(), handler: grpc::handler(root.clone()) });
+    server.api.mount(Mount { prefix: loki::PREFIX.to_owned(), handler: loki::handler(root) });
+    let address = server.serve().await.address;
+    Served { server, address }
 }
 
 type Tls = tokio_rustls::client::TlsStream<TcpStream>;
@@ -90,7 +53,7 @@ async fn connect(authority: &str, address: SocketAddr, protocol: &str) -> std::i
 
 /// A gRPC client over TLS and HTTP/2.
 async fn client(served: &Served) -> LogsClient<Channel> {
-    let (authority, address) = (served.pki.ca_pem().to_owned(), served.address);
+    let (authority, address) = (served.server.pki.ca_pem().to_owned(), served.address);
     let connector = tower::service_fn(move |_: http::Uri| {
         let authority = authority.clone();
         async move { connect(&authority, address, "h2").await.map(TokioIo::new) }
@@ -133,8 +96,7 @@ async fn grpc_passes_the_api_server_with_its_users_and_rights() {
     }
     drop(lines);
     drop(client);
-    served.tasks.shutdown(Duration::from_secs(30)).await;
-    drop(served.folder);
+    served.server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +109,8 @@ async fn lokis_tail_passes_the_api_server_as_a_web_socket() {
         let mut request = uri.into_client_request().expect("a request");
         let value = format!("Bearer {token}").parse().expect("a value");
         request.headers_mut().insert("authorization", value);
-        let stream = connect(served.pki.ca_pem(), served.address, "http/1.1").await.expect("connected");
+        let stream =
+            connect(served.server.pki.ca_pem(), served.address, "http/1.1").await.expect("connected");
         tokio_tungstenite::client_async(request, stream).await
     };
     assert!(open("wrong").await.is_err());
@@ -160,5 +123,5 @@ async fn lokis_tail_passes_the_api_server_as_a_web_socket() {
     assert!(text.contains("dropped_entries") && text.contains("\"n1\""), "{text}");
     socket.close(None).await.expect("closed");
     drop(socket);
-    served.tasks.shutdown(Duration::from_secs(30)).await;
+    served.server.end().await;
 }

@@ -3,7 +3,6 @@
 
 use std::{path::Path, process::Output, sync::Arc};
 
-use tiphys_apiserver::pki::server_tls;
 use tiphys_metrics::{Decisions, sql_mounts};
 use tokio::process::Command;
 
@@ -23,19 +22,15 @@ impl Served {
         let decisions = Decisions::open(path, &server.tasks).expect("opened");
         let objects = Arc::new(ObjectTables::new(server.api.clone()));
         let engine = Engine::new(Arc::default(), decisions, vec![objects]);
-        let identity = server.pki.server("kube-apiserver", &["127.0.0.1".into()]).expect("a certificate");
-        let tls = server_tls(&identity, Some(server.pki.ca_pem())).expect("a TLS configuration");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         for mount in sql_mounts(engine.clone(), server.api.authorizer()) {
             server.api.mount(mount);
         }
-        let api = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let api_port = api.local_addr().expect("an address").port();
-        server.api.serve(api, tls.clone());
-        postgres(&server.api, engine, tls, listener, &server.tasks);
+        let served = server.serve().await;
+        postgres(&server.api, engine, served.tls, listener, &server.tasks);
         std::fs::write(server.folder.path().join("ca.pem"), server.pki.ca_pem()).expect("written");
-        Self { server, port, api_port }
+        Self { server, port, api_port: served.address.port() }
     }
 
     async fn psql(&self, more: &str, password: &str, statement: &str) -> Output {
