@@ -27,6 +27,8 @@ pub struct Asking<'a> {
     /// `spec.replicas` and `status.replicas` of the target's scale.
     pub current: i32,
     pub status: i32,
+    /// What rates are taken over, microseconds.
+    pub window: i64,
     pub now: i64,
 }
 
@@ -55,14 +57,15 @@ impl Asking<'_> {
         let mut seen = |time: i64| *newest = time.max(*newest);
         match &metric.name {
             MetricName::Resource { resource, container } => {
-                let asked = self.source.resource(self.namespace, &names, resource, container.as_deref());
+                let (namespace, container) = (self.namespace, container.as_deref());
+                let asked = self.source.resource(namespace, &names, resource, container, self.window);
                 let readings = per_pod(asked.await, "resource")
                     .map_err(|why| format!("unable to get metrics for resource {resource}: {why}"))?;
                 readings.values().for_each(|reading| seen(reading.time));
                 self.propose(metric.goal, &views, &readings, resource == "cpu")
             }
             MetricName::Pods(series) => {
-                let asked = self.source.pods(self.namespace, &names, series).await;
+                let asked = self.source.pods(self.namespace, &names, series, self.window).await;
                 let readings = per_pod(asked, "custom")
                     .map_err(|why| format!("unable to get metric {}: {why}", series.name))?;
                 readings.values().for_each(|reading| seen(reading.time));

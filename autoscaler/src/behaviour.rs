@@ -3,9 +3,9 @@
 //! A policy allows a number of Pods, or a percentage of the replicas at the
 //! start of its period, within the period; what was already changed in it counts.
 
-use std::collections::VecDeque;
+use std::{cmp::Ordering, collections::VecDeque};
 
-use crate::spec::{Direction, Measure, Policy, Select};
+use crate::spec::{Direction, Measure, Policy, Select, Spec};
 
 /// Changes of one autoscaler's target: (microseconds since the Unix epoch, replicas changed).
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ const FIXED_PERIOD: i64 = 15 * 1_000_000;
 const FIXED_LEAST: i32 = 4;
 
 /// The most replicas that scaling up may reach now.
-pub fn limit_up(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
+fn limit_up(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
     if rules.policies.is_empty() && rules.select != Select::Disabled {
         let start = events.at_start_of(FIXED_PERIOD, current, now);
         return Limit {
@@ -89,7 +89,7 @@ pub fn limit_up(rules: &Direction, events: &Events, current: i32, now: i64) -> L
 }
 
 /// The fewest replicas that scaling down may reach now.
-pub fn limit_down(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
+fn limit_down(rules: &Direction, events: &Events, current: i32, now: i64) -> Limit {
     if rules.policies.is_empty() && rules.select != Select::Disabled {
         return Limit::default();
     }
@@ -102,6 +102,38 @@ pub fn limit_down(rules: &Direction, events: &Events, current: i32, now: i64) ->
     };
     let limit = limit(chosen, events, current, now);
     Limit { replicas: limit.replicas.min(current), ..limit }
+}
+
+/// How far a wanted number of replicas may be reached now, and what says no to more, as
+/// [`tiphys_api::decisions::Decision::limited_by`] calls it.
+pub fn limited(
+    spec: &Spec,
+    wanted: i32,
+    current: i32,
+    events: &Events,
+    now: i64,
+) -> (i32, &'static str, Limit) {
+    match wanted.cmp(&current) {
+        Ordering::Greater => {
+            let policy = limit_up(&spec.up, events, current, now);
+            let (most, limit) = if policy.replicas < spec.max {
+                (policy.replicas, "scaleUpPolicy")
+            } else {
+                (spec.max, "maxReplicas")
+            };
+            if wanted > most { (most.max(current), limit, policy) } else { (wanted, "", policy) }
+        }
+        Ordering::Less => {
+            let policy = limit_down(&spec.down, events, current, now);
+            let (fewest, limit) = if policy.replicas > spec.min {
+                (policy.replicas, "scaleDownPolicy")
+            } else {
+                (spec.min, "minReplicas")
+            };
+            if wanted < fewest { (fewest.min(current), limit, policy) } else { (wanted, "", policy) }
+        }
+        Ordering::Equal => (wanted, "", Limit::default()),
+    }
 }
 
 fn limit(chosen: Option<(i32, &Policy)>, events: &Events, current: i32, now: i64) -> Limit {

@@ -1,13 +1,12 @@
 //! One autoscaler's decision: each metric's proposal, then stabilization,
 //! policies and limits. Values in, values out; the caller reads and writes.
 
-use std::cmp::Ordering;
-
 use tiphys_api::decisions::Decision;
 
 use crate::{
-    behaviour::{Events, Limit, limit_down, limit_up},
+    behaviour::{Events, limited},
     conditions::{self, Condition},
+    course::Course,
     formula::Proposal,
     spec::{Metric, Spec},
     stabilize::{History, Windows},
@@ -15,15 +14,13 @@ use crate::{
     wording, words,
 };
 
-/// Upstream looks each 15 s. Who looks more often waits as long before going down, so that
-/// acting sooner does not mean turning around more often.
-const LEAST_DOWN: i64 = 15 * 1_000_000;
-
 /// What is remembered of an autoscaler between decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
+    /// What the newest figures asked for, within the window of going up.
     pub history: History,
     pub events: Events,
+    pub course: Course,
 }
 
 /// One metric and what it asked for.
@@ -39,6 +36,8 @@ pub struct Look<'a> {
     /// `spec.replicas` of the target's scale.
     pub current: i32,
     pub asked: &'a [Asked],
+    /// The same over a quarter of a minute, where [`Course::is_due`].
+    pub slow: Option<&'a [Asked]>,
     /// The target's selector can't be used; no metric was asked then.
     pub blocked: Option<Trouble>,
     /// What the same hours of past days ask for.
@@ -61,6 +60,13 @@ pub struct Verdict {
 
 /// Decides the number of replicas and says why.
 pub fn decide(look: &Look<'_>, memory: &mut Memory) -> Verdict {
+    memory.course.find(look.current, look.now);
+    let verdict = decided(look, memory);
+    memory.course.go(verdict.decision.desired_replicas, look.now);
+    verdict
+}
+
+fn decided(look: &Look<'_>, memory: &mut Memory) -> Verdict {
     let Look { spec, current, now, .. } = *look;
     let mut verdict = begin(look);
     let because = match (current, spec.min) {
@@ -84,6 +90,10 @@ pub fn decide(look: &Look<'_>, memory: &mut Memory) -> Verdict {
         return finish(verdict, desired, limit, &format!("current number of replicas is outside {limit}"));
     }
     memory.history.begin(current, now);
+    if let Some(slow) = look.slow {
+        let proposed = highest_at(slow, look, memory.course.replicas());
+        memory.course.look(spec, proposed, now);
+    }
     let (proposed, because) = match highest(look, &mut verdict) {
         Ok(highest) => highest,
         Err(failure) => {
@@ -162,6 +172,23 @@ fn highest(look: &Look<'_>, verdict: &mut Verdict) -> Result<(i32, String), Stri
     }
 }
 
+/// The highest proposal of figures over a look, where another number of replicas than the present
+/// one would be there.
+fn highest_at(slow: &[Asked], look: &Look<'_>, replicas: i32) -> Option<i32> {
+    let tolerance = (look.spec.up.tolerance, look.spec.down.tolerance);
+    let of = |asked: &Asked| {
+        let (metric, proposal) = (asked.metric.as_ref()?, asked.result.as_ref().ok()?);
+        Some(if replicas == look.current {
+            proposal.replicas
+        } else {
+            proposal.at(replicas, metric.goal, tolerance)
+        })
+    };
+    let highest = slow.iter().filter_map(of).max()?;
+    let all = slow.iter().all(|asked| asked.result.is_ok());
+    Some(if all { highest } else { highest.max(replicas) }.max(look.forecast.unwrap_or(0)))
+}
+
 /// From what the metrics ask for to what is done.
 fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memory: &mut Memory) -> Verdict {
     let Look { spec, current, now, .. } = *look;
@@ -175,10 +202,11 @@ fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memo
     if proposed < current {
         verdict.because = "All metrics below target".to_owned();
     }
-    let windows = Windows { up: spec.up.window, down: spec.down.window.max(LEAST_DOWN) };
-    let (stabilized, stable_until) = memory.history.stabilize(current, proposed, windows, now);
+    let windows = Windows { up: spec.up.window, down: 0 };
+    let (steady, rises) = memory.history.stabilize(current, proposed, windows, now);
+    let stabilized = memory.course.follow(spec, current, steady, look.slow.is_some(), now);
     verdict.conditions.push(conditions::stabilized(stabilized, proposed, current));
-    let (desired, limit, policy) = limited(look, stabilized, memory);
+    let (desired, limit, policy) = limited(spec, stabilized, current, &memory.events, now);
     verdict.conditions.push(conditions::limited(limit));
     verdict.decision.proposed_replicas = proposed;
     verdict.decision.stabilized_replicas = stabilized;
@@ -188,7 +216,8 @@ fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memo
         limit => limit,
     };
     verdict.decision.held_until = match limit {
-        "stabilization" => stable_until,
+        "stabilization" if proposed < current => Some(memory.course.until(spec, proposed, now)),
+        "stabilization" => rises,
         "scaleUpPolicy" | "scaleDownPolicy" => {
             // A change made now counts from now on.
             let period = if desired == current { None } else { shortest(spec, desired > current) };
@@ -205,31 +234,6 @@ fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memo
 fn shortest(spec: &Spec, up: bool) -> Option<i64> {
     let direction = if up { &spec.up } else { &spec.down };
     direction.policies.iter().map(|policy| policy.period).min().or(Some(15_000_000))
-}
-
-fn limited(look: &Look<'_>, wanted: i32, memory: &Memory) -> (i32, &'static str, Limit) {
-    let Look { spec, current, now, .. } = *look;
-    match wanted.cmp(&current) {
-        Ordering::Greater => {
-            let policy = limit_up(&spec.up, &memory.events, current, now);
-            let (most, limit) = if policy.replicas < spec.max {
-                (policy.replicas, "scaleUpPolicy")
-            } else {
-                (spec.max, "maxReplicas")
-            };
-            if wanted > most { (most.max(current), limit, policy) } else { (wanted, "", policy) }
-        }
-        Ordering::Less => {
-            let policy = limit_down(&spec.down, &memory.events, current, now);
-            let (fewest, limit) = if policy.replicas > spec.min {
-                (policy.replicas, "scaleDownPolicy")
-            } else {
-                (spec.min, "minReplicas")
-            };
-            if wanted < fewest { (fewest.min(current), limit, policy) } else { (wanted, "", policy) }
-        }
-        Ordering::Equal => (wanted, "", Limit::default()),
-    }
 }
 
 /// Whether a metric would have asked for a change, had its ratio been outside the tolerance.

@@ -53,10 +53,18 @@ pub struct Rules {
     pub initial_readiness: i64,
 }
 
+impl Rules {
+    fn tolerance(self) -> (f64, f64) {
+        (self.tolerance_up, self.tolerance_down)
+    }
+}
+
 /// What one metric asks for, and from what.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Proposal {
     pub replicas: i32,
+    /// The same before tolerance, cut off percents and rounding.
+    pub exact: f64,
     /// Current use over target, before Pods without figures were filled in.
     pub ratio: f64,
     /// Percent of the requests, where the goal is one.
@@ -72,6 +80,24 @@ pub struct Proposal {
     pub unready: Vec<String>,
     /// Whether the ratio, as it counted in the end, was within the tolerance.
     pub tolerated: bool,
+}
+
+impl Proposal {
+    /// What the same load asks for where there are `replicas` to share it.
+    pub fn at(&self, replicas: i32, goal: Goal, (tolerance_up, tolerance_down): (f64, f64)) -> i32 {
+        let shared = f64::from(replicas);
+        if replicas == 0 {
+            return round_up(self.exact);
+        }
+        let ratio = match goal {
+            Goal::Utilization(percent) => {
+                let percent = f64::from(percent);
+                (self.exact / shared * percent + 1e-9).floor() / percent
+            }
+            Goal::AverageValue(_) | Goal::Value(_) => self.exact / shared,
+        };
+        if within((tolerance_up, tolerance_down), ratio) { replicas } else { round_up(ratio * shared) }
+    }
 }
 
 /// What the formula works from.
@@ -120,6 +146,18 @@ impl Sum {
         i64::try_from(self.measured / i128::from(self.pods.max(1))).unwrap_or(i64::MAX)
     }
 
+    /// How many replicas would be exactly on target.
+    fn exact(self, goal: Goal) -> f64 {
+        let pods = f64::from(self.pods);
+        match goal {
+            Goal::Utilization(percent) => {
+                let target = self.requested as f64 * f64::from(percent) / 100.0;
+                pods * divide(self.measured as f64, target)
+            }
+            Goal::AverageValue(milli) | Goal::Value(milli) => divide(self.measured as f64, milli as f64),
+        }
+    }
+
     fn ratio(self, goal: Goal) -> f64 {
         match goal {
             Goal::Utilization(percent) => divide(f64::from(self.utilization()), f64::from(percent)),
@@ -150,9 +188,10 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
     }
     let ratio = sum.ratio(question.goal);
     let names = |pods: &[&PodView]| pods.iter().map(|pod| pod.name.clone()).collect();
-    let (replicas, tolerated) = replicas(question, &groups, sum, ratio);
+    let (replicas, tolerated, exact) = replicas(question, &groups, sum, ratio);
     Ok(Proposal {
         replicas,
+        exact,
         ratio,
         utilization: matches!(question.goal, Goal::Utilization(_)).then(|| sum.utilization()),
         average: sum.average(),
@@ -164,17 +203,19 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
     })
 }
 
-/// The proposal, and whether tolerance made it; Pods without a figure count with an assumed one.
-fn replicas(question: &Question<'_>, groups: &Groups<'_>, measured: Sum, ratio: f64) -> (i32, bool) {
+/// The proposal, whether tolerance made it, and what it is exactly; Pods without a figure count with
+/// an assumed one.
+fn replicas(question: &Question<'_>, groups: &Groups<'_>, measured: Sum, ratio: f64) -> (i32, bool, f64) {
     let current = question.current_replicas;
     let fill_unready = !groups.unready.is_empty() && ratio > 1.0;
     if !fill_unready && groups.missing.is_empty() {
-        let tolerated = within(question.rules, ratio);
-        return (if tolerated { current } else { round_up(ratio * f64::from(measured.pods)) }, tolerated);
+        let tolerated = within(question.rules.tolerance(), ratio);
+        let replicas = if tolerated { current } else { round_up(ratio * f64::from(measured.pods)) };
+        return (replicas, tolerated, measured.exact(question.goal));
     }
     // Upstream lets a missing Pod lower the count where the measured ones are exactly on target.
-    if within(Rules { tolerance_up: 0.0, tolerance_down: 0.0, ..question.rules }, ratio) {
-        return (current, true);
+    if within((0.0, 0.0), ratio) {
+        return (current, true, f64::from(current));
     }
     let mut filled = measured;
     for pod in &groups.missing {
@@ -184,13 +225,16 @@ fn replicas(question: &Question<'_>, groups: &Groups<'_>, measured: Sum, ratio: 
         groups.unready.iter().for_each(|pod| filled.add(pod, 0));
     }
     let after = filled.ratio(question.goal);
-    if within(question.rules, after) {
-        return (current, true);
+    if within(question.rules.tolerance(), after) {
+        return (current, true, filled.exact(question.goal));
     }
     let turns_around = (ratio < 1.0 && after > 1.0) || (ratio > 1.0 && after < 1.0);
     let replicas = round_up(after * f64::from(filled.pods));
     let against = (after < 1.0 && replicas > current) || (after > 1.0 && replicas < current);
-    (if turns_around || against { current } else { replicas }, false)
+    if turns_around || against {
+        return (current, false, f64::from(current));
+    }
+    (replicas, false, filled.exact(question.goal))
 }
 
 /// What a missing Pod is taken to use when scaling down.
@@ -236,10 +280,11 @@ fn is_starting(pod: &PodView, reading: &Reading, question: &Question<'_>) -> boo
     !is_ready && started + question.rules.initial_readiness > since
 }
 
-fn within(rules: Rules, ratio: f64) -> bool {
+/// Whether a ratio is within the tolerances above and below.
+fn within((up, down): (f64, f64), ratio: f64) -> bool {
     // A ratio is a quotient of doubles: the bound itself must not fall to its last bit.
     const SLACK: f64 = 1e-9;
-    ratio >= 1.0 - rules.tolerance_down - SLACK && ratio <= 1.0 + rules.tolerance_up + SLACK
+    ratio >= 1.0 - down - SLACK && ratio <= 1.0 + up + SLACK
 }
 
 fn divide(measured: f64, wanted: f64) -> f64 {

@@ -4,11 +4,12 @@
 //! HPAs (cache) ──> controller ──> worker, one each
 //! samples (MetricSource) ──> ask ─┐
 //! Pods (cache) ───────────────────┴─> decide (pure) ─> /scale, status, events, decision row
-//!                                     formula, stabilize, behaviour: values in, values out
+//!                                     formula, stabilize, course, behaviour: values in, values out
 //! ```
 //!
 //! Upstream's rules to the letter: <https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/>.
-//! What differs is when: a new sample wakes it, not a timer.
+//! What differs is when: a new sample wakes it, not a timer; and it goes down where upstream's
+//! look each 15 s does ([`course`]).
 //!
 //! What it must not do: know how samples are collected or kept ([`MetricSource`]
 //! is handed in), or where decisions are kept ([`DecisionSink`]).
@@ -17,6 +18,7 @@ mod ask;
 mod behaviour;
 mod conditions;
 mod controller;
+mod course;
 mod decide;
 mod forecast;
 mod formula;

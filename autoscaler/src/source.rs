@@ -63,7 +63,8 @@ impl fmt::Display for MetricName {
 /// Current figures, from memory. Errors are sentences for conditions, events and rows.
 #[async_trait]
 pub trait MetricSource: Send + Sync + 'static {
-    /// The figure of each of the Pods that has one. Pods without two samples are left out.
+    /// The figure of each of the Pods that has one, a rate of sampled figures over about `window`
+    /// microseconds. Pods without two samples, or not as old, are left out.
     ///
     /// # Errors
     /// A metric of this name does not exist; the sentence names those that do.
@@ -73,6 +74,7 @@ pub trait MetricSource: Send + Sync + 'static {
         pods: &[&str],
         resource: &str,
         container: Option<&str>,
+        window: i64,
     ) -> Result<HashMap<String, Reading>, String>;
 
     /// The same for a metric by name.
@@ -84,6 +86,7 @@ pub trait MetricSource: Send + Sync + 'static {
         namespace: &str,
         pods: &[&str],
         series: &Series,
+        window: i64,
     ) -> Result<HashMap<String, Reading>, String>;
 
     /// The figure of one object.

@@ -28,6 +28,19 @@ impl History {
         }
     }
 
+    /// Remembers `desired` and gives the highest recommendation of a window.
+    pub fn highest(&mut self, desired: i32, window: i64, now: i64) -> i32 {
+        self.stabilize(desired, desired, Windows { up: 0, down: window }, now);
+        let recent = self.recommendations.iter().filter(|(time, _)| *time > now - window);
+        recent.map(|(_, replicas)| *replicas).fold(desired, i32::max)
+    }
+
+    /// When the last of the recommendations that are higher than `desired` leaves a window.
+    pub fn leaves(&self, desired: i32, window: i64, now: i64) -> Option<i64> {
+        let higher = self.recommendations.iter().rfind(|(time, one)| *one > desired && *time > now - window);
+        higher.map(|(time, _)| time + window)
+    }
+
     /// Remembers `desired` and gives what stabilization makes of it, and when what holds it
     /// back leaves its window.
     pub fn stabilize(

@@ -36,6 +36,7 @@ use crate::{
     ask::Asking,
     conditions,
     controller::Shared,
+    course,
     decide::{Asked, Look, Memory, Verdict, decide},
     forecast,
     pods::belong,
@@ -46,6 +47,9 @@ use crate::{
 };
 
 const SECOND: i64 = 1_000_000;
+/// What the newest rates are taken over: long enough to be calm, short enough that a load step
+/// shows in the next decision.
+const WINDOW: i64 = 2 * SECOND;
 /// How often figures alone are worth a status write or a row.
 const FIGURES: i64 = 15 * SECOND;
 /// How long a scale counts as read, where nothing tells of a change.
@@ -132,16 +136,21 @@ impl Worker {
                 Err(error) => return self.unreachable(&scaler, &error, now).await,
             };
             let numbers = Numbers::of(&scale);
-            let (asked, blocked, newest) = self.ask(&spec, &scale, numbers, now).await;
+            let (asked, blocked, newest) = self.ask(&spec, &scale, numbers, WINDOW, now).await;
             let stamp = stamp(&scaler, numbers, newest, blocked.is_some());
             if !is_second && stamp == self.kept.stamp && now < self.kept.due {
                 return Ok(());
             }
             self.kept.stamp = stamp;
+            let slow = match self.kept.memory.course.is_due(now) {
+                true => Some(self.ask(&spec, &scale, numbers, course::LOOK, now).await.0),
+                false => None,
+            };
             let look = Look {
                 spec: &spec,
                 current: numbers.spec,
                 asked: &asked,
+                slow: slow.as_deref(),
                 blocked,
                 forecast: self.kept.forecast,
                 now,
@@ -208,6 +217,7 @@ impl Worker {
         spec: &Spec,
         scale: &Scale,
         numbers: Numbers,
+        window: i64,
         now: i64,
     ) -> (Vec<Asked>, Option<Trouble>, i64) {
         let outside = numbers.spec > spec.max || numbers.spec < spec.min;
@@ -231,6 +241,7 @@ impl Worker {
             pods: &self.kept.pods,
             current: numbers.spec,
             status: numbers.status,
+            window,
             now,
         };
         let (asked, newest) = asking.all().await;

@@ -27,6 +27,7 @@ fn cpu() -> Metric {
 fn wants(replicas: i32) -> Asked {
     let proposal = Proposal {
         replicas,
+        exact: f64::from(replicas),
         ratio: 2.0,
         utilization: Some(100),
         average: 500,
@@ -43,7 +44,8 @@ fn broken() -> Asked {
 }
 
 fn decided(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> Verdict {
-    decide(&Look { spec, current, asked, blocked: None, forecast: None, now }, memory)
+    let slow = memory.course.is_due(now).then_some(asked);
+    decide(&Look { spec, current, asked, slow, blocked: None, forecast: None, now }, memory)
 }
 
 fn outcome(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> (i32, String) {
@@ -152,7 +154,8 @@ fn conditions_and_reasons_are_upstreams() {
 fn a_selector_of_two_autoscalers_stops_both() {
     let trouble = crate::selectors::ambiguous("shop", "app=web", &["a".into(), "b".into()]);
     let spec = spec(1, 10);
-    let look = Look { spec: &spec, current: 3, asked: &[], blocked: Some(trouble), forecast: None, now: 0 };
+    let blocked = Some(trouble);
+    let look = Look { spec: &spec, current: 3, asked: &[], slow: None, blocked, forecast: None, now: 0 };
     let verdict = decide(&look, &mut Memory::default());
     assert_eq!((verdict.decision.desired_replicas, verdict.failed), (3, true));
     assert_eq!(reasons(&verdict)[1], ("ScalingActive", false, "AmbiguousSelector"));
@@ -165,12 +168,13 @@ fn a_forecast_only_raises() {
     let spec = spec(1, 10);
     for (now, forecast, desired) in [(2, 4, 4), (4, 2, 4), (2, 2, 2)] {
         let asked = [wants(now)];
+        let forecast = Some(forecast);
         let look =
-            Look { spec: &spec, current: 2, asked: &asked, blocked: None, forecast: Some(forecast), now: 0 };
+            Look { spec: &spec, current: 2, asked: &asked, slow: None, blocked: None, forecast, now: 0 };
         assert_eq!(
             decide(&look, &mut Memory::default()).decision.desired_replicas,
             desired,
-            "{now} {forecast}"
+            "{now} {forecast:?}"
         );
     }
 }

@@ -22,7 +22,7 @@ impl Whole<'_> {
     /// There are replicas but no Pods.
     pub fn propose_value(&self, target: i64) -> Result<Proposal, String> {
         let ratio = self.total as f64 / target as f64;
-        let tolerated = self.current_replicas != 0 && within(self.rules, ratio);
+        let tolerated = self.current_replicas != 0 && within(self.rules.tolerance(), ratio);
         let replicas = if tolerated {
             self.current_replicas
         } else if self.current_replicas == 0 {
@@ -32,6 +32,7 @@ impl Whole<'_> {
         };
         Ok(Proposal {
             replicas,
+            exact: if self.current_replicas == 0 { ratio } else { ratio * f64::from(self.current_replicas) },
             ratio,
             average: self.average(),
             value: Some(self.total),
@@ -46,9 +47,10 @@ impl Whole<'_> {
         let (total, target) = (self.total as f64, target as f64);
         let wanted = total / target;
         let ratio = if self.status_replicas > 0 { wanted / f64::from(self.status_replicas) } else { wanted };
-        let tolerated = self.status_replicas > 0 && within(self.rules, ratio);
+        let tolerated = self.status_replicas > 0 && within(self.rules.tolerance(), ratio);
         Proposal {
             replicas: if tolerated { self.status_replicas } else { round_up(wanted) },
+            exact: wanted,
             ratio,
             average: self.average(),
             counted: self.status_replicas,

@@ -28,12 +28,13 @@ impl MetricSource for Metrics {
         pods: &[&str],
         resource: &str,
         container: Option<&str>,
+        window: i64,
     ) -> Result<HashMap<String, Reading>, String> {
         if !["cpu", "memory"].contains(&resource) {
             return Err(format!("there is no resource metric {resource}; use cpu or memory"));
         }
         let all = LabelSelector::default();
-        let found = self.custom.pods(namespace, pods, container, resource, &all).await?;
+        let found = self.custom.pods_over(window, namespace, pods, container, resource, &all).await?;
         Ok(found.into_iter().map(|(pod, reading)| (pod, thousandths(reading))).collect())
     }
 
@@ -42,8 +43,10 @@ impl MetricSource for Metrics {
         namespace: &str,
         pods: &[&str],
         series: &Series,
+        window: i64,
     ) -> Result<HashMap<String, Reading>, String> {
-        let found = self.custom.pods(namespace, pods, None, &series.name, &series.selector).await?;
+        let Series { name, selector } = series;
+        let found = self.custom.pods_over(window, namespace, pods, None, name, selector).await?;
         Ok(found.into_iter().map(|(pod, reading)| (pod, thousandths(reading))).collect())
     }
 

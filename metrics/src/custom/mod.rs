@@ -66,8 +66,24 @@ impl CustomMetrics {
         name: &str,
         selector: &LabelSelector,
     ) -> Result<HashMap<String, Reading>, String> {
+        self.pods_over(WINDOW, namespace, pods, container, name, selector).await
+    }
+
+    /// The same, with rates of sampled figures over a window in microseconds.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn pods_over(
+        &self,
+        window: i64,
+        namespace: &str,
+        pods: &[&str],
+        container: Option<&str>,
+        name: &str,
+        selector: &LabelSelector,
+    ) -> Result<HashMap<String, Reading>, String> {
         if let Some(figure) = names::figure(name).filter(|_| selector.selects_all()) {
-            return Ok(self.memory.pods(namespace, pods, container, figure, WINDOW));
+            return Ok(self.memory.pods(namespace, pods, container, figure, window));
         }
         let wanted: HashSet<_> = pods.iter().copied().collect();
         let found = self.find(name, &[("namespace", namespace)], selector).await?;

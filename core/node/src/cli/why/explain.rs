@@ -108,7 +108,7 @@ fn held(decision: &Decision, now: Timestamp) -> Option<String> {
         return None;
     }
     let rule = match decision.limited_by.as_str() {
-        "stabilization" => "In its stabilization window it has asked otherwise",
+        "stabilization" => "What was asked for before holds it",
         _ => "The policy counts what was changed in its period",
     };
     Some(format!("{rule}: held until {} (for {} more), if the load stays.", clock(until), span(left)))
