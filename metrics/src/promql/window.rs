@@ -3,80 +3,30 @@
 //! A series is fetched once for all windows. Its numbers and histograms stand apart, as
 //! most functions want one kind. A window includes its end, not its start.
 
-use std::{
-    sync::{Arc, OnceLock},
-    vec,
-};
+use std::{cell::RefCell, sync::Arc, vec};
 
 use futures::StreamExt;
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
 
 use super::{
-    column::{Cell, Column, is_absent},
+    column::{Cell, Column},
     error::QueryError,
     evaluate::Evaluator,
+    extreme::Extreme,
     grid::Grid,
     selector::{Shift, matchers},
+    sums::{Kahan, mean},
+    track::{Track, within},
 };
-use crate::series::{Histogram, Labels, SeriesColumns, SeriesStream, Value, is_stale};
-
-/// Samples of one series, stale markers left out.
-#[derive(Debug, Default)]
-pub struct Track {
-    pub labels: Labels,
-    times: Vec<i64>,
-    numbers: Vec<f64>,
-    histograms: Vec<(i64, Arc<Histogram>)>,
-    /// Places of the numbers that are smaller than the one before.
-    resets: OnceLock<Vec<usize>>,
-}
-
-impl Track {
-    fn of_columns(columns: SeriesColumns) -> Self {
-        let (mut times, mut numbers) = (columns.times, columns.values);
-        if numbers.iter().any(|number| is_stale(*number)) {
-            let kept = times.iter().zip(&numbers).filter(|(_, number)| !is_stale(**number));
-            (times, numbers) = kept.unzip();
-        }
-        let mut histograms = columns.histograms;
-        histograms.retain(|(_, histogram)| !is_stale(histogram.sum));
-        Self { labels: columns.labels, times, numbers, histograms, resets: OnceLock::new() }
-    }
-
-    fn of_column(column: &Column, grid: Grid) -> Self {
-        let mut track = Self { labels: column.labels.clone(), ..Self::default() };
-        for step in 0..grid.steps {
-            match column.histogram(step) {
-                Some(histogram) => track.push(grid.time(step), Value::Histogram(histogram.clone())),
-                None if is_absent(column.numbers[step]) => {}
-                None => track.push(grid.time(step), Value::Number(column.numbers[step])),
-            }
-        }
-        track
-    }
-
-    fn push(&mut self, time: i64, value: Value) {
-        match value {
-            Value::Number(number) => {
-                self.times.push(time);
-                self.numbers.push(number);
-            }
-            Value::Histogram(histogram) => self.histograms.push((time, histogram)),
-        }
-    }
-
-    fn resets(&self) -> &[usize] {
-        self.resets.get_or_init(|| {
-            let pairs = self.numbers.windows(2).enumerate();
-            pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(place, _)| place + 1).collect()
-        })
-    }
-}
+use crate::series::{Histogram, SeriesColumns, SeriesStream, Value};
 
 /// What a function over a range sees at one step.
 pub struct Window<'a> {
     track: &'a Track,
     first: usize,
+    /// Whether the next window has some of the same samples.
+    overlaps: bool,
+    extremes: &'a RefCell<Extremes>,
     /// Not before `start`, which is not part of it; up to `end`. Milliseconds.
     pub start: i64,
     pub end: i64,
@@ -98,14 +48,56 @@ impl Window<'_> {
 
     /// What a counter lost by beginning anew within the window.
     pub fn lost(&self) -> f64 {
-        let resets = self.track.resets();
-        let from = resets.partition_point(|place| *place <= self.first);
-        let last = self.first + self.numbers.len();
-        resets[from..]
-            .iter()
-            .take_while(|place| **place < last)
-            .map(|place| self.track.numbers[place - 1])
-            .sum()
+        self.resets().iter().map(|place| self.track.numbers[place - 1]).sum()
+    }
+
+    /// Places of the numbers that are smaller than the one before, which is in the window too.
+    fn resets(&self) -> &[usize] {
+        within(self.track.resets(), self.first + 1, self.after())
+    }
+
+    pub fn count_resets(&self) -> usize {
+        self.resets().len()
+    }
+
+    pub fn count_changes(&self) -> usize {
+        within(self.track.changes(), self.first + 1, self.after()).len()
+    }
+
+    fn after(&self) -> usize {
+        self.first + self.numbers.len()
+    }
+
+    /// The numbers added up, with little lost.
+    pub fn sum(&self) -> f64 {
+        if let Some(sums) = self.sums() {
+            return sums[self.after()] - sums[self.first];
+        }
+        let mut sum = Kahan::default();
+        self.numbers.iter().for_each(|number| sum.add(*number));
+        sum.total()
+    }
+
+    pub fn mean(&self) -> f64 {
+        match self.sums() {
+            Some(_) => self.sum() / self.numbers.len() as f64,
+            None => mean(self.numbers),
+        }
+    }
+
+    fn sums(&self) -> Option<&[f64]> {
+        self.overlaps.then(|| self.track.sums()).flatten()
+    }
+
+    /// The largest number; NaN only where nothing else is.
+    pub fn max(&self) -> f64 {
+        let largest = &mut self.extremes.borrow_mut().largest;
+        largest.of(&self.track.numbers, self.first, self.after(), |one, other| one > other)
+    }
+
+    pub fn min(&self) -> f64 {
+        let smallest = &mut self.extremes.borrow_mut().smallest;
+        smallest.of(&self.track.numbers, self.first, self.after(), |one, other| one < other)
     }
 
     /// All samples of the window in order of time.
@@ -117,6 +109,13 @@ impl Window<'_> {
         samples.sort_by_key(|sample| sample.0);
         samples
     }
+}
+
+/// Extremes of the window, as it moves on over a series.
+#[derive(Default)]
+struct Extremes {
+    largest: Extreme,
+    smallest: Extreme,
 }
 
 /// Series, one after the other, and the windows over them.
@@ -188,6 +187,8 @@ impl Windows {
         let mut column = Column::new(track.labels.clone(), self.grid.steps);
         let mut numbers = Edges::default();
         let mut histograms = Edges::default();
+        let extremes = RefCell::default();
+        let overlaps = self.grid.steps > 1 && (self.are_fixed() || self.range > self.grid.step);
         for step in 0..self.grid.steps {
             let now = self.grid.time(step);
             let end = self.shift.of(now);
@@ -202,6 +203,8 @@ impl Windows {
                 &Window {
                     track,
                     first: numbers.first,
+                    overlaps,
+                    extremes: &extremes,
                     start,
                     end,
                     now,
@@ -314,6 +317,26 @@ mod tests {
             Cell::Nothing
         });
         assert_eq!(seen, [vec![0], vec![10, 20, 30], vec![40, 50, 60], vec![70, 80, 90]]);
+    }
+
+    #[test]
+    fn what_is_told_without_a_walk_is_what_a_walk_tells() {
+        let whole = (0..90).map(|second| (second * 1000, f64::from(second as i32 * 37 % 11 - 5)));
+        let tenths = (0..90).map(|second| (second * 1000, f64::from(second as i32 * 37 % 11) / 10.0));
+        for track in [track(whole), track(tenths)] {
+            let shift = Shift { at: None, offset: 0 };
+            let windows = Windows { grid: Grid::range(0, 100_000, 3000), shift, range: 20_000 };
+            windows.slide(&track, |_, window| {
+                let mut sum = Kahan::default();
+                window.numbers.iter().for_each(|number| sum.add(*number));
+                assert_eq!(window.sum().to_bits(), sum.total().to_bits());
+                assert_eq!(window.mean().to_bits(), mean(window.numbers).to_bits());
+                let pairs = window.numbers.windows(2);
+                assert_eq!(window.count_changes(), pairs.clone().filter(|pair| pair[0] != pair[1]).count());
+                assert_eq!(window.count_resets(), pairs.filter(|pair| pair[0] > pair[1]).count());
+                Cell::Nothing
+            });
+        }
     }
 
     #[test]

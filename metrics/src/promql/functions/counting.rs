@@ -7,8 +7,7 @@ use super::{
 
 pub fn changes(window: &Window<'_>, _: &[f64], _: &mut Said) -> Cell {
     if window.histograms.is_empty() {
-        let changed = |pair: &&[f64]| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan());
-        return Cell::Number(window.numbers.windows(2).filter(changed).count() as f64);
+        return Cell::Number(window.count_changes() as f64);
     }
     count(window, |before, now| match (before, now) {
         (Cell::Number(before), Cell::Number(now)) => before != now && !(before.is_nan() && now.is_nan()),
@@ -18,8 +17,7 @@ pub fn changes(window: &Window<'_>, _: &[f64], _: &mut Said) -> Cell {
 
 pub fn resets(window: &Window<'_>, _: &[f64], _: &mut Said) -> Cell {
     if window.histograms.is_empty() {
-        let fell = |pair: &&[f64]| pair[1] < pair[0];
-        return Cell::Number(window.numbers.windows(2).filter(fell).count() as f64);
+        return Cell::Number(window.count_resets() as f64);
     }
     count(window, |before, now| match (before, now) {
         (Cell::Number(before), Cell::Number(now)) => now < before,

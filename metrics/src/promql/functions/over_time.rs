@@ -6,7 +6,7 @@ use super::{
         histogram::{Total, scale},
         notes::Note,
         quantile::quantile as quantile_of,
-        sums::{Kahan, mean},
+        sums::Kahan,
         window::Window,
     },
     Said,
@@ -25,16 +25,14 @@ pub fn sum(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
     if !window.histograms.is_empty() {
         return native(window, said, |sum, _| sum);
     }
-    let mut sum = Kahan::default();
-    window.numbers.iter().for_each(|number| sum.add(*number));
-    Cell::Number(sum.total())
+    Cell::Number(window.sum())
 }
 
 pub fn avg(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
     if !window.histograms.is_empty() {
         return native(window, said, |sum, count| scale(&sum, 1.0 / count));
     }
-    Cell::Number(mean(window.numbers))
+    Cell::Number(window.mean())
 }
 
 /// Histograms of the window added up.
@@ -68,12 +66,11 @@ fn numbers(window: &Window<'_>, said: &mut Said, compute: impl Fn(&[f64]) -> f64
 }
 
 pub fn max(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
-    // NaN only where nothing else is.
-    numbers(window, said, |numbers| numbers.iter().copied().fold(f64::NAN, f64::max))
+    numbers(window, said, |_| window.max())
 }
 
 pub fn min(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
-    numbers(window, said, |numbers| numbers.iter().copied().fold(f64::NAN, f64::min))
+    numbers(window, said, |_| window.min())
 }
 
 pub fn time_of_max(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {

@@ -209,6 +209,14 @@ async fn a_range_query_is_the_same_as_many_instant_ones() {
     }
 }
 
+#[tokio::test]
+async fn a_prediction_from_a_fixed_range_is_of_each_step() {
+    // The range stays; how far ahead it is looked is counted from the step.
+    let query = "predict_linear(requests_total{pod=\"x\"}[5m] @ 600, 60)";
+    let answer = ask_range(&counters(), query, [600, 900, 100]).await.expect("answered");
+    assert_eq!(written(&answer), [r#"{job="a", pod="x"} 660 760 860 960"#]);
+}
+
 fn natives() -> Store {
     let store = Store::in_memory(series::Limits::default());
     let histogram = |factor: f64, gauge: bool| Histogram {

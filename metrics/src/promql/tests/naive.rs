@@ -4,10 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ten or so samples at random times within two minutes.
+/// Ten or so samples at random times within two minutes, half of them at full seconds, where
+/// steps and the edges of ranges fall too.
 fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
     let value = prop_oneof![8 => (-50i32..50).prop_map(f64::from), 1 => Just(STALE)];
-    prop::collection::btree_map(0i64..120_000, value, 0..20).prop_map(|map| map.into_iter().collect())
+    let time = prop_oneof![0i64..120_000, (0i64..120).prop_map(|second| second * 1000)];
+    prop::collection::btree_map(time, value, 0..40).prop_map(|map| map.into_iter().collect())
+}
+
+/// From less than a second to minutes; as often full seconds as not.
+fn steps() -> impl Strategy<Value = i64> {
+    prop_oneof![10i64..500_000, (1i64..60).prop_map(|seconds| seconds * 1000)]
 }
 
 fn stored(all: &[Vec<(i64, f64)>]) -> Store {
@@ -113,8 +120,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn series_by_series(all in prop::collection::vec(samples(), 1..4), step in 1i64..50_000, query in prop::sample::select(&QUERIES)) {
-        let (store, grid) = (stored(&all), Grid::range(0, 150_000, step * 10));
+    fn series_by_series(all in prop::collection::vec(samples(), 1..4), step in steps(), query in prop::sample::select(&QUERIES)) {
+        let (store, grid) = (stored(&all), Grid::range(0, 150_000, step));
         let columns = answered(&store, query, grid);
         for (number, samples) in all.iter().enumerate() {
             let column = columns.iter().find(|column| column.labels.get("n") == Some(&number.to_string()));
@@ -126,8 +133,8 @@ proptest! {
     }
 
     #[test]
-    fn group_by_group(all in prop::collection::vec(samples(), 1..7), step in 1i64..50_000, op in prop::sample::select(&["sum", "min", "max", "count", "avg", "topk(1, "])) {
-        let (store, grid) = (stored(&all), Grid::range(0, 150_000, step * 10));
+    fn group_by_group(all in prop::collection::vec(samples(), 1..7), step in steps(), op in prop::sample::select(&["sum", "min", "max", "count", "avg", "topk(1, "])) {
+        let (store, grid) = (stored(&all), Grid::range(0, 150_000, step));
         let (name, parameter) = op.split_once('(').unwrap_or((op, ""));
         let columns = answered(&store, &format!("{name} by (even) ({parameter}m)"), grid);
         for (place, time) in grid.times().enumerate() {
