@@ -31,6 +31,8 @@ use futures::{Sink, SinkExt, StreamExt, TryStreamExt, stream};
 
 use super::{
     connection::Connection,
+    cursors::{self, Asked, Declared},
+    descriptions,
     parse::{self, MOST_STATEMENTS},
     settings,
 };
@@ -40,7 +42,7 @@ use crate::sql::{
 };
 
 /// A statement as the store of a connection holds it: its text, and what it says.
-type Prepared = (String, Option<(Statement, LogicalPlan)>);
+pub type Prepared = (String, Option<(Statement, LogicalPlan)>);
 
 /// Answers the statements of one connection.
 pub struct Statements {
@@ -56,6 +58,17 @@ impl Statements {
     fn limits<C: ClientInfo>(&self, client: &C, asker: &Asker) -> Limits {
         let deadline = settings::timeout(client).map_or(EXPORT_DEADLINE, |own| own.min(EXPORT_DEADLINE));
         Limits { cancelled: self.connection.begins(), ..Limits::of(deadline, &asker.user) }
+    }
+
+    /// Cursors end with their transaction.
+    fn ended<C>(&self, client: &C, statement: &Statement)
+    where
+        C: ClientPortalStore,
+        C::PortalStore: PortalStore,
+    {
+        if matches!(statement, Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. }) {
+            self.connection.cursors.end_transaction(client);
+        }
     }
 
     /// Starts a plan when its rows are first asked for; what the answer lacks is a notice before them.
@@ -99,6 +112,7 @@ impl SimpleQueryHandler for Statements {
         asker.notes.take();
         let limits = self.limits(client, &asker);
         let statements = parsed(&self.connection, query)?;
+        prepare(&session, query).await?;
         if statements.is_empty() {
             return Ok(vec![Response::EmptyQuery]);
         }
@@ -109,6 +123,20 @@ impl SimpleQueryHandler for Statements {
         let mut responses = Vec::new();
         for statement in statements {
             if let Some(answer) = settings::answer(&statement, &session, client).await {
+                self.ended(client, &statement);
+                responses.push(answer?);
+                continue;
+            }
+            let asked = Asked {
+                connection: &self.connection,
+                asker: &asker,
+                session: &session,
+                limits: &limits,
+                values: None,
+                format: &Format::UnifiedText,
+                text: query,
+            };
+            if let Some(answer) = cursors::answer(client, &statement, asked).await {
                 responses.push(answer?);
                 continue;
             }
@@ -153,6 +181,7 @@ impl ExtendedQueryHandler for Statements {
         let Some((statement, plan)) = said else { return Ok(Response::EmptyQuery) };
         let (asker, session) = self.connection.session().await?;
         if let Some(answer) = settings::answer(statement, &session, client).await {
+            self.ended(client, statement);
             return answer;
         }
         // What an answer before has said late is not of this one.
@@ -161,6 +190,18 @@ impl ExtendedQueryHandler for Statements {
         let parameters = parameters(plan)?;
         let kinds: Vec<_> = parameters.iter().map(Option::as_ref).collect();
         let values = df::deserialize_parameters(portal, &kinds)?;
+        let asked = Asked {
+            connection: &self.connection,
+            asker: &asker,
+            session: &session,
+            limits: &limits,
+            values: Some(values.clone()),
+            format: &portal.result_column_format,
+            text,
+        };
+        if let Some(answer) = cursors::answer(client, statement, asked).await {
+            return answer;
+        }
         let runner = &self.connection.shared.engine.runner;
         // Planned anew: tables, rights and the time may have changed since it was prepared.
         let plan = planned(runner, &limits, &session, statement, Some(values)).await;
@@ -188,6 +229,7 @@ impl QueryParser for Planner {
     {
         let (asker, session) = self.0.session().await?;
         let mut statements = parsed(&self.0, sql)?;
+        prepare(&session, sql).await?;
         if statements.len() > 1 {
             let message = "a prepared statement is one statement";
             return Err(told(&SqlError::Invalid(Wrong::new("42601", message)), sql));
@@ -198,8 +240,16 @@ impl QueryParser for Planner {
             let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
             return Ok(Some((sql.to_owned(), Some((statement, nothing)))));
         }
+        let asked = match &statement {
+            Statement::Fetch { name, .. } => {
+                let plan = cursors::described(&self.0.cursors, name)?;
+                return Ok(Some((sql.to_owned(), Some((statement, plan)))));
+            }
+            Statement::Declare { stmts } => Declared::read(stmts)?.statement(),
+            _ => statement.clone(),
+        };
         let limits = Limits { cancelled: self.0.begins(), ..Limits::of(EXPORT_DEADLINE, &asker.user) };
-        let (planning, asked) = (session.clone(), statement.clone());
+        let planning = session.clone();
         let plan = self.0.shared.engine.runner.value(&limits, async move || logical(&planning, asked).await);
         let plan = plan.await.map_err(|error| told(&error, sql))?;
         Ok(Some((sql.to_owned(), Some((statement, plan)))))
@@ -213,7 +263,10 @@ impl QueryParser for Planner {
     }
 
     fn get_result_schema(&self, stmt: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
-        let Some((_, plan)) = &stmt.1 else { return Ok(Vec::new()) };
+        let Some((statement, plan)) = &stmt.1 else { return Ok(Vec::new()) };
+        if matches!(statement, Statement::Declare { .. }) {
+            return Ok(Vec::new());
+        }
         arrow_schema_to_pg_fields(plan.schema().as_arrow(), format.unwrap_or(&Format::UnifiedBinary), None)
     }
 }
@@ -243,6 +296,14 @@ fn is_setting(statement: &Statement) -> bool {
     )
 }
 
+/// What only some statements ask for.
+async fn prepare(session: &SessionContext, text: &str) -> PgWireResult<()> {
+    if !descriptions::are_asked(text) {
+        return Ok(());
+    }
+    descriptions::register(session).await.map_err(|error| told(&SqlError::of(&error), ""))
+}
+
 fn parsed(connection: &Connection, text: &str) -> PgWireResult<Vec<Statement>> {
     parse::statements(&connection.compatible, text).map_err(|error| {
         let error = DataFusionError::SQL(Box::new(error), None);
@@ -267,7 +328,7 @@ async fn logical(session: &SessionContext, statement: Statement) -> Result<Logic
 }
 
 /// The plan of a statement, with its parameters in it, ready to run.
-async fn planned(
+pub async fn planned(
     runner: &Runner,
     limits: &Limits,
     session: &SessionContext,
@@ -288,7 +349,7 @@ async fn planned(
 }
 
 /// What an answer lacks, as a notice that psql prints.
-async fn notices<C>(client: &mut C, asker: &Asker) -> PgWireResult<()>
+pub async fn notices<C>(client: &mut C, asker: &Asker) -> PgWireResult<()>
 where
     C: Sink<PgWireBackendMessage> + Unpin + Send,
     PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
@@ -301,7 +362,7 @@ where
 }
 
 /// An error as the protocol tells it.
-fn told(error: &SqlError, statement: &str) -> PgWireError {
+pub fn told(error: &SqlError, statement: &str) -> PgWireError {
     let mut info = ErrorInfo::new("ERROR".to_owned(), error.code().to_owned(), error.to_string());
     if let SqlError::Invalid(wrong) = error {
         info.message.clone_from(&wrong.message);

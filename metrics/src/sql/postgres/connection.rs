@@ -34,7 +34,7 @@ use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, VERSION, answer::Statements, regtype, startup::Startup};
+use super::{Shared, VERSION, answer::Statements, cursors::Cursors, regtype, startup::Startup};
 use crate::sql::{Asker, SqlError, describe, session::CATALOG};
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
@@ -50,6 +50,7 @@ pub enum Login {
 pub struct Connection {
     pub shared: Arc<Shared>,
     pub compatible: PostgresCompatibilityParser,
+    pub cursors: Cursors,
     entered: tokio::sync::Mutex<Option<Entered>>,
     key: Mutex<Option<(i32, Vec<u8>)>>,
 }
@@ -64,7 +65,13 @@ struct Entered {
 impl Connection {
     pub fn new(shared: Arc<Shared>) -> Self {
         let compatible = PostgresCompatibilityParser::new();
-        Self { shared, compatible, entered: tokio::sync::Mutex::default(), key: Mutex::default() }
+        Self {
+            shared,
+            compatible,
+            cursors: Cursors::default(),
+            entered: tokio::sync::Mutex::default(),
+            key: Mutex::default(),
+        }
     }
 
     /// Lets a client in.
@@ -88,6 +95,8 @@ impl Connection {
         if entered.checked.elapsed() > CHECKED_AFTER {
             let user = self.user(&entered.login).await.map_err(|why| fatal(&why))?;
             if user != entered.asker.user {
+                // What they were planned for may not be theirs any more.
+                self.cursors.clear();
                 let made = self.session_of(user).await.map_err(|error| fatal(&error.to_string()))?;
                 (entered.asker, entered.session) = made;
             }
@@ -125,10 +134,15 @@ impl Connection {
     /// A statement begins; what ends it early.
     pub fn begins(&self) -> CancellationToken {
         let cancelled = CancellationToken::new();
-        if let Some(key) = &*self.key.lock() {
-            self.shared.running.lock().insert(key.clone(), cancelled.clone());
-        }
+        self.resumes(cancelled.clone());
         cancelled
+    }
+
+    /// A statement that was begun before goes on.
+    pub fn resumes(&self, cancelled: CancellationToken) {
+        if let Some(key) = &*self.key.lock() {
+            self.shared.running.lock().insert(key.clone(), cancelled);
+        }
     }
 }
 

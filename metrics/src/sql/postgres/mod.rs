@@ -12,6 +12,8 @@
 
 mod answer;
 mod connection;
+mod cursors;
+mod descriptions;
 mod parse;
 mod regtype;
 mod settings;

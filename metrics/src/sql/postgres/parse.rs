@@ -26,6 +26,13 @@ const CATALOG_WORDS: [&str; 9] = [
     "current_schema",
 ];
 
+/// What psql's `\d+` asks for in words that the engine doesn't know, and what stands for it:
+/// no table here has options of storage.
+const UNKNOWN: (&str, &str) = (
+    "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')",
+    "''",
+);
+
 /// The statements of a text; none of one that says nothing.
 ///
 /// # Errors
@@ -44,7 +51,7 @@ pub fn statements(
         if let Err(error @ ParserError::RecursionLimitExceeded) = own() {
             return Err(error);
         }
-        return compatible.parse(text);
+        return compatible.parse(&text.replace(UNKNOWN.0, UNKNOWN.1));
     }
     own()
 }

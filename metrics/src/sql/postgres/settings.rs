@@ -98,7 +98,6 @@ pub async fn answer(
         Statement::Reset(_) => done("RESET"),
         Statement::Discard { .. } => done("DISCARD ALL"),
         Statement::Deallocate { .. } => done("DEALLOCATE"),
-        Statement::Close { .. } => done("CLOSE CURSOR"),
         Statement::UNLISTEN { .. } => done("UNLISTEN"),
         Statement::ShowVariable { variable } if is_ours(variable) => None,
         Statement::ShowVariable { .. } => SetShowHook.handle_simple_query(statement, session, client).await,

@@ -106,6 +106,101 @@ async fn psql_asks_and_lists() {
 }
 
 #[tokio::test]
+async fn psql_shows_what_columns_and_tables_say() {
+    let served = Served::new().await;
+    let columns = served.lines("admin", &[r"\d+ pod"]).await;
+    let cpu = columns.iter().find(|line| line.starts_with("cpu_cores|")).expect("a column");
+    let schema = crate::tables::usage::usage_schema(crate::memory::Level::Pod);
+    let about = schema.field_with_name("cpu_cores").expect("a column").metadata()["description"].clone();
+    assert!(about.len() > 8 && cpu.contains(&about), "{cpu}");
+    let said = "select obj_description(oid, 'pg_class') from pg_class where relname = 'pod'";
+    assert_eq!(served.lines("admin", &[said]).await, ["a Pod at a moment"]);
+    let rows = "select d.description from pg_description d join pg_attribute a \
+         on a.attrelid = d.objoid and a.attnum = d.objsubid \
+         join pg_class c on c.oid = a.attrelid where c.relname = 'pod' and a.attname = 'cpu_cores'";
+    // Twice in a connection: they are made anew for each.
+    assert_eq!(served.lines("admin", &[rows, rows]).await, [about.as_str(), &about]);
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn psql_reads_a_large_answer_in_pieces() {
+    let served = Served::new().await;
+    let mut psql = served.psql("admin", "sslmode=require");
+    psql.args(["-A", "-t", "-v", "FETCH_COUNT=700", "-c", "select value from generate_series(1, 20001)"]);
+    let output = psql.output().await.expect("psql");
+    let rows = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(rows.lines().map(|line| line.parse::<i32>().expect("a number")).eq(1..=20_001));
+    let statements = [
+        "begin",
+        "declare \"C\" no scroll cursor for select value from generate_series(1, 5)",
+        "declare kept cursor with hold for select 'kept'",
+        "fetch 2 from \"C\"",
+        "fetch next from \"C\"",
+        "fetch forward all in \"C\"",
+        "fetch 1 from \"C\"",
+        "close \"C\"",
+        "commit",
+        "fetch all from KEPT",
+        "close all",
+    ];
+    let said = served.lines("admin", &statements).await;
+    let expected = [
+        "BEGIN",
+        "DECLARE CURSOR",
+        "DECLARE CURSOR",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "CLOSE CURSOR",
+        "COMMIT",
+        "kept",
+        "CLOSE CURSOR",
+    ];
+    assert_eq!(said, expected);
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_35_cursors_are_few_read_only_and_end_with_their_transaction() {
+    let served = Served::new().await;
+    let long = "cursor for select value from generate_series(1, 1000000000)";
+    let mut statements = vec!["begin".to_owned()];
+    for name in ["a", "b", "c", "d"] {
+        statements.push(format!("declare {name} {long}"));
+        statements.push(format!("fetch 3 from {name}"));
+    }
+    statements.push(format!("declare e {long}"));
+    let statements: Vec<_> = statements.iter().map(String::as_str).collect();
+    let refused = served.ask("admin", &statements).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("53400"), "{said}");
+    for (wrong, code) in [
+        (&["fetch 1 from nothing"][..], "34000"),
+        (&["declare a scroll cursor for select 1"], "0A000"),
+        (&["declare a cursor for insert into pod select * from pod"], "0A000"),
+        (&["begin", "declare a cursor for select 1", "declare a cursor for select 2"], "42P03"),
+        (&["begin", "declare a cursor for select 1", "fetch backward 1 from a"], "55000"),
+        (&["begin", "declare a cursor for select 1", "commit", "fetch 1 from a"], "34000"),
+    ] {
+        let refused = served.ask("admin", wrong).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(code), "{wrong:?}: {said}");
+    }
+    // Nobody who left leaves a statement behind.
+    let ended = async {
+        while served.world.engine.runner.running() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("they end");
+    served.world.end().await;
+}
+
+#[tokio::test]
 async fn a_wrong_statement_has_a_code_a_place_and_a_hint() {
     let served = Served::new().await;
     let error = served.error("admin", "select node,\n cpu_core from pod").await;

@@ -97,6 +97,14 @@ with psycopg.connect(os.environ["DSN"]) as c:
         raise SystemExit("an unknown column was answered")
     c.rollback()
     assert c.execute("select 1 as n").fetchone() == (1,)
+    for binary in [False, True]:
+        with c.cursor("pages", binary=binary) as pages:
+            pages.itersize = 1000
+            pages.execute("select value as n, 'x' as t from generate_series(1, 25000) where value > %s order by n", (5000,))
+            assert [column.name for column in pages.description] == ["n", "t"], pages.description
+            assert pages.fetchone() == (5001, "x")
+            assert sum(row[0] for row in pages) == sum(range(5002, 25001))
+    c.rollback()
 url = sqlalchemy.URL.create("postgresql+psycopg", "me", os.environ["TOKEN"], "127.0.0.1", int(os.environ["PORT"]), "tiphys", {"sslmode": "require"})
 with sqlalchemy.create_engine(url).connect() as c:
     asked = sqlalchemy.text("select count(*) from objects.namespaces where name = :name")
