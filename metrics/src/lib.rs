@@ -4,7 +4,8 @@
 //! kubelets' sample streams ─> follow (one task a node) ─> memory (rings a series) ─┬─> autoscaler, kubectl top
 //!                                              ├─> names (what others call it)     └─> tables: node, pod, container
 //! the API's objects ─> state ───────────────────┤
-//! Pods, Services, components ─> scrape ─────────┴─> series (labels, times, values)
+//! Pods, Services, components ─> scrape ─────────┼─> series (labels, times, values)
+//! PrometheusRules ─> rules ─────────────────────┘
 //! autoscaler's decisions ─────────────────────────────> decisions (file, memory) ───> table: decisions
 //!                                                                                       └─> sql (DataFusion) ─> HTTP
 //! ```
@@ -25,8 +26,10 @@ mod live;
 mod memory;
 mod metric_names;
 mod names;
+mod prometheus_operator;
 pub mod promql;
 mod resource_metrics;
+mod rules;
 mod scope;
 mod scrape;
 pub mod series;

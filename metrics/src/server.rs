@@ -26,6 +26,7 @@ use crate::{
     names::Names,
     promql,
     resource_metrics::{PREFIX, ResourceMetrics},
+    rules::Rules,
     scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{Limits, Store, StoreConfig, StoreError},
     sql, state,
@@ -76,6 +77,7 @@ pub struct Metrics {
     counts: Counts,
     volumes: Arc<Volumes>,
     queries: Arc<Queries>,
+    rules: Rules,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -121,8 +123,9 @@ impl Metrics {
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
         let counts = Counts::default();
         counts.register(component);
+        let rules = Rules::start(&config.client, series.clone(), tasks);
         let queries = Queries::start(config.client, tasks);
-        Ok(Self { memory, decisions, series, spans, counts, volumes, queries, nodes, pods })
+        Ok(Self { memory, decisions, series, spans, counts, volumes, queries, rules, nodes, pods })
     }
 
     /// Starts scraping into the store of series; ends with `tasks`.
@@ -163,6 +166,7 @@ impl Metrics {
     /// What the API server mounts: SQL, PromQL, and the metrics APIs.
     pub fn mounts(&self, authorizer: SharedAuthorizer, engine: sql::Engine) -> Vec<Mount> {
         let promql = promql::routes(self.series.clone(), authorizer.clone());
+        let promql = promql.merge(self.rules.routes(authorizer.clone()));
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),
             nodes: self.nodes.clone(),

@@ -3,7 +3,7 @@
 //! - `hosts`: ten CPU figures of each host, whole percents that wander, each 10 s, as the
 //!   cpu-only case of the Time Series Benchmark Suite.
 //! - `mix`: what a Kubernetes cluster scrapes each 15 s: counters with noise, gauges, histograms'
-//!   buckets, most containers idle; scale is in hundreds of series.
+//!   buckets; scale is in hundreds of series. One in twenty Pods is replaced each hour.
 //! - `nodes`: twelve figures of each container each 15 s, as nodes give them.
 
 use crate::Result;
@@ -25,6 +25,8 @@ enum Course {
 
 pub struct Series {
     pub labels: Vec<(&'static str, String)>,
+    /// The number of the Pod that it is of, where Pods are replaced.
+    replaced: Option<usize>,
     course: Course,
     value: f64,
     random: u64,
@@ -80,7 +82,22 @@ impl Series {
             Course::Bytes => (next(&mut random) % 100_000 * 4096) as f64,
             _ => (next(&mut random) % 1_000_000) as f64,
         };
-        Self { labels, course, value, random }
+        Self { labels, replaced: None, course, value, random }
+    }
+
+    /// Another Pod takes over at this step of so many an hour: its name. Each lives 20 hours, and
+    /// their ends are spread evenly.
+    pub fn successor(&mut self, step: usize, steps_an_hour: usize) -> Option<String> {
+        let pod = self.replaced?;
+        let life = 20 * steps_an_hour;
+        let age = step + pod.wrapping_mul(2_654_435_761) % life;
+        if step == 0 || !age.is_multiple_of(life) {
+            return None;
+        }
+        if matches!(self.course, Course::Counter(_) | Course::Seconds) {
+            self.value = 0.0;
+        }
+        Some(format!("{}-{}", name_of_pod(pod), age / life))
     }
 
     /// The next value.
@@ -135,8 +152,12 @@ fn pod(number: usize) -> Vec<(&'static str, String)> {
         ("container", ["app", "proxy", "worker"][number % 3].to_owned()),
         ("namespace", format!("team-{}", number % 20)),
         ("node", format!("node-{}", number % 50)),
-        ("pod", format!("service-{}-{:08x}-{number}", number % 200, number.wrapping_mul(2_654_435_761))),
+        ("pod", name_of_pod(number)),
     ]
+}
+
+fn name_of_pod(number: usize) -> String {
+    format!("service-{}-{:08x}-{number}", number % 200, number.wrapping_mul(2_654_435_761))
 }
 
 fn mix(scale: usize) -> Vec<Series> {
@@ -163,7 +184,8 @@ fn mix(scale: usize) -> Vec<Series> {
             };
             labels.insert(0, ("__name__", name.to_owned()));
             labels.sort();
-            all.push(Series::new(all.len(), course, labels));
+            let series = Series::new(all.len(), course, labels);
+            all.push(Series { replaced: Some(of_pod), ..series });
         }
     }
     all

@@ -63,6 +63,15 @@ impl Requests {
         }
         let timestamp = self.start + self.step as i64 * self.interval;
         let end = (self.at + EACH).min(self.series.len());
+        let steps_an_hour = (3_600_000 / self.interval) as usize;
+        for (series, labels) in self.series[self.at..end].iter_mut().zip(&mut self.labels[self.at..end]) {
+            if let Some(name) = series.successor(self.step, steps_an_hour) {
+                labels
+                    .iter_mut()
+                    .filter(|label| label.name == "pod")
+                    .for_each(|label| label.value = name.clone());
+            }
+        }
         let timeseries = (self.at..end)
             .map(|at| TimeSeries {
                 labels: self.labels[at].clone(),

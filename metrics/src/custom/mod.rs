@@ -15,7 +15,7 @@ mod names;
 mod query;
 mod series;
 
-pub use query::{Queries, TiphysMetric};
+pub use query::{Queries, TiphysMetric, viewer};
 
 use std::{
     collections::{HashMap, HashSet},

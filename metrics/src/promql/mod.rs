@@ -46,7 +46,7 @@ use promql_parser::parser::value::ValueType;
 pub use column::Column;
 pub use error::QueryError;
 pub use grid::Grid;
-pub use http::{PREFIX, routes};
+pub use http::{PREFIX, Scoped, routes};
 pub use notes::Notes;
 pub use parse::parse;
 

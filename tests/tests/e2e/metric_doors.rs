@@ -46,6 +46,15 @@ spec:
     interval: 2s
     metricRelabelings: [{sourceLabels: [door], regex: front, targetLabel: side, replacement: street}]
 ---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: shop, namespace: metrics}
+spec:
+  groups:
+  - name: doors
+    interval: 1s
+    rules: [{record: 'shop:open:sum', expr: 'sum by (door) (shop_open{side=\"street\"})'}]
+---
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: sender, namespace: metrics}
@@ -92,6 +101,7 @@ pub fn scraped_and_sent(shared: &Shared) -> Result<()> {
         ensure!(all, "{rows:?}");
         Ok(())
     })?;
+    eventually(Duration::from_secs(60), || recorded(&cluster))?;
     send(&cluster)?;
     cluster.kubectl(&["delete", "-n", "tiphys-system", "service/metric-doors"])?;
     cluster.kubectl(&["delete", "namespace", "metrics", "--timeout=60s"]).map(drop)
@@ -104,6 +114,20 @@ fn up(cluster: &Cluster, pool: &str) -> Result<()> {
     let targets = told["data"]["activeTargets"].as_array().context("targets")?;
     let all = targets.iter().all(|target| target["health"] == "up");
     ensure!(all && !targets.is_empty(), "{pool} is not up: {targets:?}");
+    Ok(())
+}
+
+/// A rule's series is there, and the rule says that it is well.
+fn recorded(cluster: &Cluster) -> Result<()> {
+    let rows =
+        cluster.sql("select value, namespace, labels from samples where name = 'shop:open:sum' limit 1")?;
+    let row = rows.first().context("nothing was recorded")?;
+    let told = row["labels"].as_str().is_some_and(|labels| labels.contains("front"));
+    ensure!(row["value"] == 3.0 && row["namespace"] == "metrics" && told, "{row}");
+    let told: Value =
+        serde_json::from_str(&cluster.kubectl(&["get", "--raw", "/prometheus/api/v1/rules"])?)?;
+    let rule = &told["data"]["groups"][0]["rules"][0];
+    ensure!(rule["name"] == "shop:open:sum" && rule["health"] == "ok", "{told}");
     Ok(())
 }
 

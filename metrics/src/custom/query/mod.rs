@@ -10,7 +10,7 @@
 
 mod keep;
 mod rows;
-mod viewer;
+pub mod viewer;
 
 use std::{collections::HashMap, sync::Arc};
 

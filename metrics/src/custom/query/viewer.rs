@@ -1,6 +1,6 @@
-//! Who a TiphysMetric's statement is asked as: a viewer of its namespace and nothing else.
+//! Who a TiphysMetric's statement or a rule is asked as: a viewer of its namespace and nothing else.
 //!
-//! Whoever may write a TiphysMetric may edit the namespace, so what they get to see is
+//! Whoever may write such an object may edit the namespace, so what they get to see is
 //! theirs. Secrets and who may do what are not a viewer's.
 
 use std::sync::Arc;

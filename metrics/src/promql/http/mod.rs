@@ -28,7 +28,7 @@ use tiphys_api::auth::{Authorizer, UserInfo};
 use super::Limits;
 use crate::{scope::Scope, series::Select};
 use reply::Refusal;
-use scoped::Scoped;
+pub use scoped::Scoped;
 
 /// Below this path everything is.
 pub const PREFIX: &str = "/prometheus";
@@ -42,7 +42,7 @@ struct Door {
 
 /// All routes, with their whole paths.
 pub fn routes(source: Arc<dyn Select>, authorizer: Arc<dyn Authorizer>) -> Router {
-    let paths: [(&str, MethodRouter<Door>); 15] = [
+    let paths: [(&str, MethodRouter<Door>); 14] = [
         ("/api/v1/query", get(queries::instant).post(queries::instant)),
         ("/api/v1/query_range", get(queries::range).post(queries::range)),
         ("/api/v1/query_exemplars", get(exemplars::find).post(exemplars::find)),
@@ -53,7 +53,6 @@ pub fn routes(source: Arc<dyn Select>, authorizer: Arc<dyn Authorizer>) -> Route
         ("/api/v1/metadata", get(names::metadata)),
         ("/api/v1/status/buildinfo", get(standing::build)),
         ("/api/v1/status/runtimeinfo", get(standing::runtime)),
-        ("/api/v1/rules", get(standing::rules)),
         ("/api/v1/alerts", get(standing::alerts)),
         ("/-/healthy", get(standing::healthy)),
         ("/-/ready", get(standing::healthy)),

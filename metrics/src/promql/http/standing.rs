@@ -21,11 +21,7 @@ pub async fn runtime() -> Response {
     Reply::of(json!({ "reloadConfigSuccess": true, "corruptionCount": 0 }).to_string()).response()
 }
 
-/// Rules are evaluated elsewhere: there are none.
-pub async fn rules() -> Response {
-    Reply::of(r#"{"groups":[]}"#).response()
-}
-
+/// Alerting rules are not evaluated: there are none.
 pub async fn alerts() -> Response {
     Reply::of(r#"{"alerts":[]}"#).response()
 }

@@ -10,7 +10,6 @@
 //! Pure: [`watch`] brings the copies and calls [`find`] when one of them changes.
 
 mod annotated;
-mod duration;
 mod labels;
 mod monitor;
 pub mod own;

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{
-    duration,
-    spec::{Endpoint, KeyOf, Monitor, SecretOrConfigMap},
-};
-use crate::scrape::{
-    access::{Access, Kept},
-    relabel,
-    target::{Job, Reach, Taking},
+use super::spec::{Endpoint, KeyOf, Monitor, SecretOrConfigMap};
+use crate::{
+    prometheus_operator::duration,
+    scrape::{
+        access::{Access, Kept},
+        relabel,
+        target::{Job, Reach, Taking},
+    },
 };
 
 pub const INTERVAL: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! The watched copies that targets are found in, and the custom resources' definitions.
+//! The watched copies that targets are found in.
 //!
 //! A change of any of them finds all targets anew, at most twice a second: finding is
 //! cheap, and Pods change in bursts.
@@ -6,16 +6,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
-use k8s_openapi::{
-    api::{
-        core::v1::{Namespace, Node, Service},
-        discovery::v1::EndpointSlice,
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+use k8s_openapi::api::{
+    core::v1::{Namespace, Node, Service},
+    discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, api::PostParams, runtime::watcher};
+use kube::{Api, Client, runtime::watcher};
 use parking_lot::Mutex;
-use serde_json::json;
 use tiphys_client::{Cache, Held, LeanPod, Shared};
 use tiphys_lifecycle::{OnError, Tasks};
 
@@ -24,7 +20,7 @@ use super::{
     own::Own,
     spec::{PodMonitor, ServiceMonitor},
 };
-use crate::scrape::pool::Pool;
+use crate::{prometheus_operator::install, scrape::pool::Pool};
 
 /// Changes that come so close together are one.
 const TOGETHER: Duration = Duration::from_millis(500);
@@ -91,7 +87,8 @@ pub fn start(client: &Client, shared: &Shared, own: Own, pool: Pool, tasks: &Tas
     let found: Arc<Mutex<Found>> = Arc::default();
     let (told, client, shared, group) = (found.clone(), client.clone(), shared.clone(), tasks.clone());
     tasks.spawn("find targets", OnError::Log, async move {
-        install(&client).await;
+        install(&client, "ServiceMonitor", "servicemonitors", "smon").await;
+        install(&client, "PodMonitor", "podmonitors", "pmon").await;
         let copies = Copies::start(&client, &shared, &group);
         let mut changes = copies.changes();
         // What isn't listed yet would look like targets that are gone.
@@ -112,55 +109,4 @@ pub fn start(client: &Client, shared: &Shared, own: Own, pool: Pool, tasks: &Tas
         }
     });
     found
-}
-
-/// Makes the definitions of the monitors where there are none: so that charts that bring
-/// monitors work as they are. Those that a user has installed are left alone.
-async fn install(client: &Client) {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for (kind, plural, short) in
-        [("ServiceMonitor", "servicemonitors", "smon"), ("PodMonitor", "podmonitors", "pmon")]
-    {
-        let made = match serde_json::from_value(definition(kind, plural, short)) {
-            Ok(definition) => definitions.create(&PostParams::default(), &definition).await.map(drop),
-            Err(error) => Err(kube::Error::SerdeError(error)),
-        };
-        match made {
-            Ok(()) => tracing::info!(kind, "the definition of a monitor was made"),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => tracing::warn!(kind, %error, "the definition of a monitor can't be made"),
-        }
-    }
-}
-
-/// A definition that takes any spec: what is wrong in one is told with the targets.
-fn definition(kind: &str, plural: &str, short: &str) -> serde_json::Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.monitoring.coreos.com"),
-            "labels": { "app.kubernetes.io/managed-by": "tiphys" },
-        },
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {
-                "kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List"),
-                "shortNames": [short], "categories": ["prometheus-operator"],
-            },
-            "scope": "Namespaced",
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "subresources": { "status": {} },
-                "schema": { "openAPIV3Schema": {
-                    "type": "object",
-                    "required": ["spec"],
-                    "properties": {
-                        "spec": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
-                        "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
-                    },
-                } },
-            }],
-        },
-    })
 }

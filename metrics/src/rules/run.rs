@@ -1,0 +1,128 @@
+//! Evaluates a group once: each rule's query, and its answer as samples under the rule's name.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Health, Standing,
+    spec::{Group, Reach, Rule},
+};
+use crate::{
+    custom::viewer,
+    promql::{self, Column, Limits, Outcome, Scoped},
+    scope::Scope,
+    series::{Labels, NAME, STALE, Sample, Select, Store, Value},
+};
+
+/// A query of a group with a short interval may take so long.
+const LEAST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a group's rules told last, by rule: what ends is marked.
+pub struct Evaluation {
+    store: Arc<Store>,
+    source: Arc<dyn Select>,
+    told: Vec<BTreeSet<Labels>>,
+}
+
+impl Evaluation {
+    pub fn new(store: Arc<Store>, group: &Group) -> Self {
+        let source: Arc<dyn Select> = match &group.reach {
+            Reach::Cluster => store.clone(),
+            Reach::Namespace(namespace) => {
+                let (user, authorizer) = viewer::of(namespace);
+                Arc::new(Scoped::new(store.clone(), Scope::of(user, authorizer)))
+            }
+        };
+        Self { store, source, told: vec![BTreeSet::new(); group.rules.len()] }
+    }
+
+    /// Evaluates all rules for a time, milliseconds since the Unix epoch.
+    pub async fn run(&mut self, standing: &Standing, time: i64) {
+        let group = &standing.group;
+        for (number, rule) in group.rules.iter().enumerate() {
+            let begun = Instant::now();
+            let done = self.evaluate(number, group, rule, time).await;
+            let error = done.err().unwrap_or_default();
+            if !error.is_empty() && standing.health.lock()[number].error != error {
+                tracing::warn!(rule = rule.record, group = ?group.place, error, "a rule can't be evaluated");
+            }
+            let health = Health { at: Some(SystemTime::now()), took: begun.elapsed(), error };
+            standing.health.lock()[number] = health;
+        }
+    }
+
+    async fn evaluate(&mut self, number: usize, group: &Group, rule: &Rule, time: i64) -> Result<(), String> {
+        if let Some(why) = &rule.wrong {
+            return Err(why.clone());
+        }
+        let at = time - i64::try_from(group.offset.as_millis()).unwrap_or(i64::MAX / 2);
+        let most = Limits::default();
+        let limits = Limits { deadline: group.interval.clamp(LEAST_DEADLINE, most.deadline), ..most };
+        let answer = promql::instant(self.source.as_ref(), &rule.query, at, &limits).await;
+        let columns = match answer.map_err(|error| error.to_string())?.outcome {
+            Outcome::Vector(_, columns) => columns,
+            Outcome::Scalar(_, number) => vec![Column::of_numbers(Labels::default(), vec![number])],
+            _ => return Err("a rule's query gives one value a series, not samples or text".to_owned()),
+        };
+        let told = answered(group, rule, &columns)?;
+        self.write(number, told, time)
+    }
+
+    /// Appends what was told, and marks what no longer is.
+    fn write(&mut self, number: usize, told: Vec<(Labels, Value)>, time: i64) -> Result<(), String> {
+        let now: BTreeSet<Labels> = told.iter().map(|(labels, _)| labels.clone()).collect();
+        let ended = self.told[number].difference(&now).map(|labels| (labels.clone(), Value::Number(STALE)));
+        let mut samples = Vec::with_capacity(told.len());
+        let mut refused = None;
+        for (labels, value) in told.into_iter().chain(ended) {
+            match self.store.resolve(&labels) {
+                Ok(series) => samples.push(Sample { series, time, value }),
+                Err(why) => refused = Some(why.to_string()),
+            }
+        }
+        self.store.append(&samples);
+        self.told[number] = now;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// The group is gone: all that it told ends.
+    pub fn end(&mut self, time: i64) {
+        for number in 0..self.told.len() {
+            if let Err(why) = self.write(number, Vec::new(), time) {
+                tracing::debug!(why, "the end of a rule's series can't be marked");
+            }
+        }
+    }
+}
+
+/// The samples of an answer under the rule's name and labels. Pure.
+pub fn answered(group: &Group, rule: &Rule, columns: &[Column]) -> Result<Vec<(Labels, Value)>, String> {
+    let mut told = Vec::with_capacity(columns.len());
+    for column in columns {
+        let mut labels = column.labels.edit();
+        labels.set(NAME, &rule.record);
+        for (name, value) in &rule.labels {
+            labels.set(name, value);
+        }
+        if let Reach::Namespace(namespace) = &group.reach {
+            labels.set("namespace", namespace);
+        }
+        let value = match column.histogram(0) {
+            Some(histogram) => Value::Histogram(histogram.clone()),
+            None if column.has(0) => Value::Number(column.numbers[0]),
+            None => continue,
+        };
+        told.push((labels.finish(), value));
+    }
+    if group.limit > 0 && told.len() > group.limit {
+        return Err(format!("exceeded limit of {} with {} series", group.limit, told.len()));
+    }
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    match told.windows(2).any(|two| two[0].0 == two[1].0) {
+        true => Err("vector contains metrics with the same labelset after applying rule labels".to_owned()),
+        false => Ok(told),
+    }
+}

@@ -1,0 +1,176 @@
+//! Rules over a store in memory: what they read, write and must not see.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::{
+    Health, Standing,
+    keep::next,
+    run::Evaluation,
+    spec::{Group, PrometheusRule, groups},
+};
+use crate::series::{Labels, Limits, MatchOp, Matcher, Sample, Select, Store, Value};
+
+/// The groups of an object in the namespace `shop`, which reaches all namespaces or its own.
+fn read(spec: serde_json::Value, reaches: bool) -> (Vec<Group>, Vec<String>) {
+    let object = json!({"metadata": {"name": "rules", "namespace": "shop"}, "spec": spec});
+    let object: PrometheusRule = serde_json::from_value(object).expect("an object");
+    let reaching = if reaches { BTreeSet::from(["shop".to_owned()]) } else { BTreeSet::new() };
+    groups(&object, &reaching)
+}
+
+fn group(spec: serde_json::Value, reaches: bool) -> Standing {
+    let (mut groups, wrong) = read(json!({"groups": [spec]}), reaches);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let group = groups.remove(0);
+    let health = Mutex::new(vec![Health::default(); group.rules.len()]);
+    Standing { group, health }
+}
+
+/// A store with a series of each namespace, and the time of its last sample.
+fn store() -> (Arc<Store>, i64) {
+    let store = Store::in_memory(Limits::default());
+    let now = jiff::Timestamp::now().as_millisecond() / 1000 * 1000;
+    for (namespace, pod, value) in [("shop", "a", 1.0), ("shop", "b", 2.0), ("bank", "c", 40.0)] {
+        let labels = Labels::new([("__name__", "load"), ("namespace", namespace), ("pod", pod)]);
+        let series = store.resolve(&labels).expect("room");
+        store.append(&[Sample { series, time: now, value: Value::Number(value) }]);
+    }
+    (Arc::new(store), now)
+}
+
+/// The series of a name, with their samples.
+async fn kept(store: &Store, name: &str) -> Vec<(Labels, Vec<(i64, Value)>)> {
+    let named = Matcher::new("__name__", MatchOp::Equal, name).expect("a matcher");
+    let mut scan = store.stream(&[named], 0..i64::MAX / 2).await.expect("read");
+    let mut all = Vec::new();
+    while let Some(some) = futures::StreamExt::next(&mut scan).await {
+        for columns in some.expect("sound") {
+            let data = crate::series::SeriesData::from(columns);
+            all.push((data.labels, data.samples));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn an_answer_becomes_series_and_what_ends_is_marked() {
+    let (store, now) = store();
+    let standing = group(
+        json!({"name": "g", "labels": {"by": "group"}, "rules": [
+            {"record": "pod:load:double", "expr": "2 * load > 1", "labels": {"kind": "double"}},
+            {"record": "load:sum", "expr": "sum(pod:load:double)"},
+            {"alert": "Late", "expr": "vector(1)"},
+            {"record": "wrong", "expr": "sum("},
+        ]}),
+        true,
+    );
+    let mut evaluation = Evaluation::new(store.clone(), &standing.group);
+    evaluation.run(&standing, now).await;
+    let double = kept(&store, "pod:load:double").await;
+    let expected = Labels::new([
+        ("__name__", "pod:load:double"),
+        ("by", "group"),
+        ("kind", "double"),
+        ("namespace", "shop"),
+        ("pod", "a"),
+    ]);
+    assert_eq!(double.len(), 3);
+    assert!(double.contains(&(expected.clone(), vec![(now, Value::Number(2.0))])), "{double:?}");
+    // A rule sees what those before it told.
+    let sum = kept(&store, "load:sum").await;
+    assert_eq!(sum[0].1, [(now, Value::Number(86.0))]);
+    let health = standing.health.lock().clone();
+    assert!(health[0].error.is_empty() && health[0].at.is_some());
+    assert!(health.len() == 3 && health[2].error.contains("1:5"), "{health:?}");
+    // Series a falls below what the rule tells of.
+    let load = Labels::new([("__name__", "load"), ("namespace", "shop"), ("pod", "a")]);
+    let series = store.resolve(&load).expect("known");
+    let later = now + 1000;
+    store.append(&[Sample { series, time: later, value: Value::Number(0.0) }]);
+    evaluation.run(&standing, later).await;
+    let double = kept(&store, "pod:load:double").await;
+    let (_, samples) = double.iter().find(|(labels, _)| *labels == expected).expect("still known");
+    assert!(samples.len() == 2 && samples[1].0 == later && samples[1].1.is_stale(), "{samples:?}");
+    evaluation.end(later + 1000);
+    for (labels, samples) in kept(&store, "pod:load:double").await {
+        assert!(samples.last().is_some_and(|(_, value)| value.is_stale()), "{labels:?} {samples:?}");
+    }
+}
+
+#[tokio::test]
+async fn abuse_29_rules_of_a_namespace_see_and_write_its_own() {
+    let (store, now) = store();
+    let spec = json!({"name": "g", "rules": [
+        {"record": "all", "expr": "sum(load)"},
+        {"record": "load", "expr": "load * 100", "labels": {"namespace": "bank", "pod": "c"}},
+        {"record": "theirs", "expr": "load{namespace=\"bank\"} or label_replace(load, \"namespace\", \"bank\", \"\", \"\")"},
+    ]});
+    let standing = group(spec, false);
+    Evaluation::new(store.clone(), &standing.group).run(&standing, now + 1000).await;
+    let all = kept(&store, "all").await;
+    assert_eq!(all[0].1, [(now + 1000, Value::Number(3.0))]);
+    assert_eq!(all[0].0.get("namespace"), Some("shop"));
+    for name in ["load", "theirs"] {
+        for (labels, samples) in kept(&store, name).await {
+            let written = samples.iter().any(|(time, _)| *time > now);
+            assert!(!written || labels.get("namespace") == Some("shop"), "{labels:?}");
+        }
+    }
+    assert!(kept(&store, "theirs").await.iter().all(|(labels, _)| labels.get("pod") != Some("c")));
+}
+
+#[tokio::test]
+async fn too_many_series_and_equal_ones_are_refused() {
+    let (store, now) = store();
+    let standing = group(
+        json!({"name": "g", "limit": 2, "rules": [
+            {"record": "many", "expr": "load"},
+            {"record": "equal", "expr": "load{namespace=\"shop\"}", "labels": {"pod": "x"}},
+            {"record": "samples", "expr": "load[5m]"},
+            {"record": "one", "expr": 7},
+        ]}),
+        true,
+    );
+    Evaluation::new(store.clone(), &standing.group).run(&standing, now).await;
+    let health = standing.health.lock().clone();
+    for (number, part) in [(0, "limit of 2"), (1, "same labelset"), (2, "one value a series")] {
+        assert!(health[number].error.contains(part), "{health:?}");
+    }
+    for name in ["many", "equal", "samples"] {
+        assert!(kept(&store, name).await.is_empty(), "{name}");
+    }
+    assert_eq!(kept(&store, "one").await[0].1, [(now, Value::Number(7.0))]);
+}
+
+#[test]
+fn a_wrong_group_does_not_hide_the_others() {
+    let (groups, wrong) = read(
+        json!({"groups": [
+            {"name": "a", "interval": "soon", "rules": [{"record": "x", "expr": "1"}]},
+            {"name": "b", "rules": "none"},
+            {"name": "c", "interval": "1m30s", "query_offset": "0s", "rules": [{"record": "x", "expr": "1"}]},
+            {"name": "d", "rules": [{"alert": "x", "expr": "1"}]},
+        ]}),
+        false,
+    );
+    assert_eq!(groups.len(), 1);
+    assert_eq!((groups[0].place.2.as_str(), groups[0].interval.as_secs()), ("c", 90));
+    assert!(wrong.len() == 2 && wrong[0].contains("soon") && wrong[1].contains("\"b\""), "{wrong:?}");
+}
+
+#[test]
+fn times_are_an_interval_apart_and_ahead() {
+    let (groups, _) =
+        read(json!({"groups": [{"name": "c", "rules": [{"record": "x", "expr": "1"}]}]}), false);
+    let mut time = 1_700_000_000_123;
+    for _ in 0..5 {
+        let following = next(time, &groups[0]);
+        assert!(following > time && following - time <= 30_000);
+        assert_eq!(next(following, &groups[0]), following + 30_000);
+        assert_eq!(next(following - 1, &groups[0]), following);
+        time += 7_777;
+    }
+}
