@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! 0  slot  length labels           a series; its slot means it from here on
-//! 1  slot  time  number            time as change to the record before, number whole where it is
-//! 2  slot  time  histogram
+//! 1  slot  time  number            a whole one
+//! 2  slot  time  number            eight bytes
+//! 3  slot  time  histogram
 //! ```
+//!
+//! Slots and times are changes to the record before: neighbours look alike, and a compressor
+//! sees that.
 
 use std::sync::Arc;
 
@@ -24,6 +28,7 @@ const HISTOGRAM: u8 = 3;
 #[derive(Debug, Default)]
 pub struct Records {
     bytes: Vec<u8>,
+    slot: u32,
     time: i64,
     newest: Option<i64>,
 }
@@ -38,9 +43,14 @@ pub enum Record {
 impl Records {
     pub fn define(&mut self, slot: u32, labels: &Labels) {
         self.bytes.push(SERIES);
-        put_varint(&mut self.bytes, u64::from(slot));
+        self.put_slot(slot);
         put_varint(&mut self.bytes, labels.as_bytes().len() as u64);
         self.bytes.extend_from_slice(labels.as_bytes());
+    }
+
+    fn put_slot(&mut self, slot: u32) {
+        put_varint(&mut self.bytes, zigzag(i64::from(slot) - i64::from(self.slot)));
+        self.slot = slot;
     }
 
     pub fn sample(&mut self, slot: u32, time: i64, value: &Value) {
@@ -52,7 +62,7 @@ impl Records {
             (_, Some(_)) => WHOLE,
             (_, None) => FLOAT,
         });
-        put_varint(&mut self.bytes, u64::from(slot));
+        self.put_slot(slot);
         put_varint(&mut self.bytes, zigzag(time.wrapping_sub(self.time)));
         self.time = time;
         match (value, whole) {
@@ -80,10 +90,11 @@ impl Records {
     /// # Errors
     /// They do not add up; a sentence.
     pub fn read(mut bytes: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'static str> {
-        let mut last = 0i64;
+        let (mut last_slot, mut last) = (0i64, 0i64);
         while let Some((tag, rest)) = bytes.split_first() {
             bytes = rest;
-            let slot = u32::try_from(take_varint(&mut bytes)).map_err(|_| "a slot is too large")?;
+            last_slot = last_slot.wrapping_add(unzigzag(take_varint(&mut bytes)));
+            let slot = u32::try_from(last_slot).map_err(|_| "a slot is none")?;
             if *tag == SERIES {
                 let length = usize::try_from(take_varint(&mut bytes)).map_err(|_| "labels are too long")?;
                 let (labels, rest) = bytes.split_at_checked(length).ok_or("labels end early")?;

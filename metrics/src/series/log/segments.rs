@@ -1,4 +1,9 @@
 //! The log's files: written, made durable, begun anew, read again and taken away.
+//!
+//! ```text
+//! frame:  length (u32 LE)  CRC-32 (u32 LE)  records of one append
+//!         length | 2^31    CRC-32           zstd of frames: what waited when it was written
+//! ```
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,6 +20,11 @@ const PENDING: usize = 64 << 20;
 /// A frame is no longer than this.
 const FRAME: usize = 256 << 20;
 const HEAD: usize = 8;
+/// In a frame's length: what stands in it are frames, packed by zstd.
+const PACKED: u32 = 1 << 31;
+/// So few bytes are not worth packing.
+const SHORT: usize = 512;
+const LEVEL: i32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -120,10 +130,8 @@ impl Segments {
             return;
         }
         self.newest = self.newest.max(records.newest());
-        // A frame holds the records of one append: times in it are changes to one another.
-        self.pending.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        self.pending.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-        self.pending.extend_from_slice(bytes);
+        // A frame holds the records of one append: they are changes to one another.
+        put_frame(&mut self.pending, 0, bytes);
     }
 
     /// Writes what waits. What the disk does not take waits on.
@@ -135,6 +143,7 @@ impl Segments {
             return Ok(());
         }
         let path = path_of(&self.folder, self.number);
+        let packed = pack(&self.pending).map_err(failed(&path, "packed"))?;
         let mut file = match self.file.take() {
             Some(file) => file,
             None => {
@@ -142,13 +151,14 @@ impl Segments {
                 opened.map_err(failed(&path, "made"))?
             }
         };
-        if let Err(error) = file.write_all(&self.pending) {
+        let bytes = packed.as_ref().unwrap_or(&self.pending);
+        if let Err(error) = file.write_all(bytes) {
             // A frame in the middle that is cut would hide all that come behind it.
             file.set_len(self.length).map_err(failed(&path, "cut back"))?;
             self.file = Some(file);
             return Err(failed(&path, "written")(error));
         }
-        self.length += self.pending.len() as u64;
+        self.length += bytes.len() as u64;
         self.pending.clear();
         self.file = Some(file);
         self.unsynced = true;
@@ -196,32 +206,80 @@ impl Segments {
     }
 }
 
+fn put_frame(out: &mut Vec<u8>, flag: u32, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32 | flag).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// Frames as one frame; `None` where that is not worth it.
+fn pack(frames: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    if frames.len() < SHORT {
+        return Ok(None);
+    }
+    let mut packed = Vec::new();
+    put_frame(&mut packed, PACKED, &zstd::bulk::compress(frames, LEVEL)?);
+    Ok(Some(packed))
+}
+
 /// The inner error: the segment ends early, and why.
 fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Result<(), &'static str>, LogError> {
     let mut file = io::BufReader::with_capacity(1 << 20, File::open(path).map_err(failed(path, "opened"))?);
     let mut frame = Vec::new();
     loop {
-        let mut head = [0; HEAD];
-        match fill(&mut file, &mut head).map_err(failed(path, "read"))? {
-            0 => return Ok(Ok(())),
-            HEAD => {}
-            _ => return Ok(Err("it ends within a frame")),
-        }
-        let [a, b, c, d, e, f, g, h] = head;
-        let (length, sum) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));
-        if length > FRAME {
-            return Ok(Err("a frame has no length that could be"));
-        }
-        frame.resize(length, 0);
-        if fill(&mut file, &mut frame).map_err(failed(path, "read"))? < length {
-            return Ok(Err("it ends within a frame"));
-        }
-        if crc32fast::hash(&frame) != sum {
-            return Ok(Err("the checksum of a frame is wrong"));
-        }
-        if let Err(why) = Records::read(&frame, &mut take) {
+        let packed = match read_frame(&mut file, &mut frame).map_err(failed(path, "read"))? {
+            Ok(Some(packed)) => packed,
+            Ok(None) => return Ok(Ok(())),
+            Err(why) => return Ok(Err(why)),
+        };
+        let read = match packed {
+            false => Records::read(&frame, &mut take),
+            true => read_packed(&frame, &mut take),
+        };
+        if let Err(why) = read {
             return Ok(Err(why));
         }
+    }
+}
+
+/// The frames of a packed one.
+fn read_packed(packed: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'static str> {
+    let length = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+    let length = length.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= FRAME);
+    let length = length.ok_or("a packed frame has no length that could be")?;
+    let frames = zstd::bulk::decompress(packed, length).map_err(|_| "a packed frame can't be unpacked")?;
+    let (mut rest, mut frame) = (frames.as_slice(), Vec::new());
+    loop {
+        match read_frame(&mut rest, &mut frame).map_err(|_| "a packed frame can't be read")?? {
+            Some(false) => Records::read(&frame, &mut take)?,
+            Some(true) => return Err("a packed frame stands in another"),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Reads a frame, and tells whether it is packed; `None` at the end. The inner error: what follows
+/// is no frame.
+fn read_frame(file: &mut impl Read, frame: &mut Vec<u8>) -> io::Result<Result<Option<bool>, &'static str>> {
+    let mut head = [0; HEAD];
+    match fill(file, &mut head)? {
+        0 => return Ok(Ok(None)),
+        HEAD => {}
+        _ => return Ok(Err("it ends within a frame")),
+    }
+    let [a, b, c, d, e, f, g, h] = head;
+    let (length, sum) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    let (packed, length) = (length & PACKED != 0, (length & !PACKED) as usize);
+    if length > FRAME {
+        return Ok(Err("a frame has no length that could be"));
+    }
+    frame.resize(length, 0);
+    if fill(file, frame)? < length {
+        return Ok(Err("it ends within a frame"));
+    }
+    match crc32fast::hash(frame) == sum {
+        true => Ok(Ok(Some(packed))),
+        false => Ok(Err("the checksum of a frame is wrong")),
     }
 }
 
@@ -299,5 +357,35 @@ mod tests {
         let (found, _, replayed) = times(folder.path());
         assert_eq!(found, [(0, 10), (1, 10), (1, 11)]);
         assert_eq!(replayed.damaged.len(), 1);
+    }
+
+    #[test]
+    fn much_at_once_is_packed_and_read_again_as_far_as_it_is_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        let scrape = |time: i64| {
+            let mut records = Records::default();
+            (0..1000).for_each(|slot| records.sample(slot, time, &Value::Number(f64::from(slot % 100))));
+            records
+        };
+        let define = |log: &mut Segments| (0..1000).for_each(|slot| log.push(&records(slot, &[])));
+        define(&mut log);
+        log.flush().expect("written");
+        let path = path_of(folder.path(), 0);
+        let defined = fs::metadata(&path).expect("there").len();
+        log.push(&scrape(10));
+        log.push(&scrape(20));
+        log.flush().expect("written");
+        let whole = fs::read(&path).expect("there");
+        let packed = whole.len() as u64 - defined;
+        assert!(packed < 2000, "{packed} bytes of 2,000 samples");
+        let (found, ..) = times(folder.path());
+        assert_eq!(found.len(), 2000);
+        assert!(found.starts_with(&[(0, 10)]) && found.ends_with(&[(0, 20)]));
+        for cut in [1, 7, 9, 100, packed as usize - 1] {
+            fs::write(&path, &whole[..whole.len() - cut]).expect("torn");
+            let (found, _, replayed) = times(folder.path());
+            assert!(found.is_empty() && replayed.damaged.is_empty(), "{cut}");
+        }
     }
 }
