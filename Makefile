@@ -45,11 +45,17 @@ lint: ## Formatting and clippy
 soak: quick ## The long forms of the chaos and torture tests
 	TIPHYS_SOAK=1 TIPHYS_BINARY=$(CURDIR)/target/debug/tiphys cargo test --locked --workspace --test e2e -- --nocapture
 
-bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=/path, VICTORIA_LOGS=/path: beside those)
+# Sets of series, scale, hours: see metrics/benches/series/main.rs.
+SERIES = "hosts 4000 12" "mix 1000 4" "mix 10000 1" "nodes 1000 6"
+
+bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=, VICTORIA_LOGS=, PROMETHEUS=, VICTORIA_METRICS=/path: beside those)
 	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
 	cargo bench --locked -p tiphys-logging --bench node
 	cargo bench --locked -p tiphys-runtime --bench sampling
 	cargo bench --locked -p tiphys-metrics --bench nodes
+	for set in $(SERIES); do set -- $$set; \
+		TIPHYS_BENCH_SET=$$1 TIPHYS_BENCH_SCALE=$$2 TIPHYS_BENCH_HOURS=$$3 \
+		cargo bench --locked -p tiphys-metrics --bench series || exit 1; done
 
 clean: ## Remove what was built here
 	rm -rf target web/ui/dist web/ui/node_modules

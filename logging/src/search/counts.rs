@@ -16,6 +16,7 @@ use super::{
     patterns::{OTHERS, Patterns},
     plan::{self, Candidate},
     shape,
+    spread::spread,
     tally::Tally,
 };
 use crate::{
@@ -42,15 +43,20 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     let until = request.until.unwrap_or_else(time::now);
     let since = request.since.unwrap_or_else(|| until.saturating_sub(3600 * time::SECOND)).min(until);
     let grid = Grid::new(since, until, buckets);
-    let mut tally = Tally::new(grid.origin, grid.step);
-    for candidate in plan::plan(store, request, &mut progress) {
-        if progress.is_late(request) {
-            break;
+    let candidates = plan::plan(store, request, &mut progress);
+    let parts = spread(&candidates, request, &mut progress, |portion, progress| {
+        let mut tally = Tally::new(grid.origin, grid.step);
+        for candidate in portion {
+            let look = Look { store, request, candidate, want: Want::default() };
+            look.tally(progress, &mut tally);
         }
-        let look = Look { store, request, candidate: &candidate, want: Want::default() };
-        look.tally(&mut progress, &mut tally);
+        tally.take()
+    });
+    let mut counts: BTreeMap<i64, [u64; 7]> = BTreeMap::new();
+    for (step, levels) in parts.into_iter().flat_map(|(_, part)| part) {
+        let sums = counts.entry(step).or_default();
+        sums.iter_mut().zip(levels).for_each(|(sum, count)| *sum += count);
     }
-    let counts = tally.take();
     let bucket = |at: usize| {
         let levels = counts.get(&(at as i64)).copied().unwrap_or_default();
         let count = levels.iter().sum();
@@ -73,12 +79,7 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
     let mut facets = Facets::new(request);
-    for candidate in plan::plan(store, request, &mut progress) {
-        if progress.is_late(request) {
-            break;
-        }
-        facets.take_in(store, &candidate, &mut progress);
-    }
+    facets.take_all(store, &plan::plan(store, request, &mut progress), &mut progress);
     facets.compare(store, &mut progress);
     let (count, blocks, bytes) = (facets.count, facets.blocks, facets.bytes);
     let (facets, missing) = facets.finish();
@@ -120,16 +121,33 @@ impl<'a> Facets<'a> {
         }
     }
 
+    fn take_all(&mut self, store: &Store, candidates: &[Candidate], progress: &mut Progress) {
+        let request = self.request;
+        if request.patterns || request.names || !request.fields.is_empty() {
+            for candidate in candidates {
+                if progress.is_late(request) {
+                    return;
+                }
+                self.take_in(store, candidate, progress);
+            }
+            return;
+        }
+        let parts = spread(candidates, request, progress, |portion, progress| {
+            portion.iter().map(|candidate| levels_of(store, request, candidate, progress)).collect::<Vec<_>>()
+        });
+        for (from, part) in parts {
+            candidates[from..].iter().zip(&part).for_each(|(candidate, levels)| self.add(candidate, levels));
+        }
+    }
+
     fn take_in(&mut self, store: &Store, candidate: &Candidate, progress: &mut Progress) {
         let request = self.request;
-        let mut levels = [0u64; 7];
-        let head = &candidate.head;
-        let whole = candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time);
         let mut placed = self.keys.at(candidate);
         placed.templates |= request.patterns;
         let of_stream = placed.is_of_stream() && !request.names;
-        if whole && of_stream && !request.patterns {
-            add(&mut levels, &head.levels);
+        let mut levels = [0u64; 7];
+        if of_stream && !request.patterns {
+            levels = levels_of(store, request, candidate, progress);
         } else {
             let look = Look { store, request, candidate, want: placed.want(request.names) };
             look.each(
@@ -152,10 +170,8 @@ impl<'a> Facets<'a> {
                 },
             );
         }
+        self.add(candidate, &levels);
         let count: u64 = levels.iter().sum();
-        self.count += count;
-        self.blocks += u64::from(count > 0);
-        self.bytes += head.raw_bytes.saturating_mul(count) / u64::from(head.count.max(1));
         if of_stream && count > 0 {
             for (values, value) in self.values.iter_mut().zip(placed.of_stream()) {
                 values.add(value, count);
@@ -164,7 +180,15 @@ impl<'a> Facets<'a> {
         if request.names {
             self.names.end_of(candidate, count);
         }
-        self.add_names(&candidate.info, count, &levels);
+    }
+
+    /// Adds the matching records of a block, by level.
+    fn add(&mut self, candidate: &Candidate, levels: &[u64; 7]) {
+        let (head, count) = (&candidate.head, levels.iter().sum::<u64>());
+        self.count += count;
+        self.blocks += u64::from(count > 0);
+        self.bytes += head.raw_bytes.saturating_mul(count) / u64::from(head.count.max(1));
+        self.add_names(&candidate.info, count, levels);
     }
 
     /// Looks at the patterns of the time before, if that was asked for.
@@ -246,10 +270,16 @@ impl Distinct {
     }
 }
 
-fn add(sums: &mut [u64; 7], levels: &[u32; 7]) {
-    for (sum, count) in sums.iter_mut().zip(levels) {
-        *sum += u64::from(*count);
+/// The records of a block that match, by level.
+fn levels_of(store: &Store, request: &Request, candidate: &Candidate, progress: &mut Progress) -> [u64; 7] {
+    let head = &candidate.head;
+    if candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time) {
+        return head.levels.map(u64::from);
     }
+    let mut levels = [0u64; 7];
+    let look = Look { store, request, candidate, want: Want::default() };
+    look.each(progress, |_| true, |found| levels[found.record.level as usize] += 1);
+    levels
 }
 
 fn by_level(levels: &[u64; 7]) -> BTreeMap<String, u64> {

@@ -21,6 +21,7 @@ mod patterns;
 mod plan;
 mod shape;
 pub mod sketch;
+mod spread;
 mod stats;
 mod tail;
 mod tally;
@@ -171,6 +172,17 @@ struct Progress {
 }
 
 impl Progress {
+    /// What happened to another part of the same search.
+    fn add(&mut self, other: Self) {
+        self.scanned += other.scanned;
+        self.late |= other.late;
+        for failed in other.failed {
+            if !self.failed.contains(&failed) {
+                self.failed.push(failed);
+            }
+        }
+    }
+
     /// Notes that time is up, if it is.
     fn is_late(&mut self, request: &Request) -> bool {
         self.late |= request.is_late();

@@ -1,6 +1,8 @@
 //! Counts by step of time against counts made record by record, over minutes and hours:
 //! what heads, marks and templates tell is what the records say.
 
+use std::time::Instant;
+
 use super::*;
 use crate::{grid::Grid, wire::NodeStatsRequest};
 
@@ -91,5 +93,47 @@ proptest! {
             });
             prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), expected, "{} by Pod", query);
         }
+    }
+}
+
+#[test]
+fn many_blocks_on_several_threads_count_as_one_after_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+    let mut all = Vec::new();
+    // A block a commit and stream.
+    for at in 0..60i64 {
+        for stream in 0..5 {
+            let record = record(at as u64, at * MINUTE, (at * 7 + stream * 3) as u8);
+            all.push(record.clone());
+            store.append(Batch { info: info(stream as usize), records: vec![record] }).expect("appended");
+        }
+        let pending = store.begin_commit(vec![]).expect("begun");
+        store.finish_commit(&pending).expect("durable");
+    }
+    let until = 60 * MINUTE;
+    for query in ["", "expired", "/took 1[0-9]ms/"] {
+        let matches = |record: &&Record| {
+            query.is_empty() || has(record, if query == "expired" { query } else { "took 1" })
+        };
+        let request =
+            NodeRequest { query: query.into(), since: Some(0), until: Some(until), ..NodeRequest::default() };
+        let request = Request::new(&request, Duration::from_secs(60)).expect(query);
+        let answer = histogram(&store, &request, 60, "n1");
+        for (at, bucket) in answer.buckets.iter().enumerate() {
+            let expected = all.iter().filter(matches).filter(|one| one.time / MINUTE == at as i64).count();
+            assert_eq!(bucket.count, expected as u64, "{query} {at}");
+        }
+        let answer = facets(&store, &request, "n1");
+        assert_eq!(answer.count, all.iter().filter(matches).count() as u64, "{query}");
+        let pods: u64 = answer.facets["pod"].iter().map(|value| value.count).sum();
+        assert_eq!((pods, answer.blocks > 64 || !query.is_empty()), (answer.count, true), "{query}");
+        // A request whose time is over says so.
+        let late = Request { deadline: Instant::now(), ..request };
+        let answer = histogram(&store, &late, 60, "n1");
+        assert!(
+            answer.buckets.iter().all(|bucket| bucket.count == 0) && !answer.partial.is_empty(),
+            "{query}"
+        );
     }
 }

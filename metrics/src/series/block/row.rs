@@ -22,6 +22,8 @@ const SECOND: u8 = 0x10;
 const PLAIN: u8 = 0x20;
 const FLOATS: u8 = 0x40;
 const HISTOGRAMS: u8 = 0x41;
+/// Samples of a row at most: a day of milliseconds.
+const MOST: u32 = 86_400_000;
 
 /// One row of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +153,23 @@ impl Row {
     /// # Errors
     /// The bytes do not add up, or they are histograms.
     pub fn numbers(&self, mut take: impl FnMut(i64, f64)) -> Result<(), &'static str> {
-        let mut times = Times::of(self);
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        self.put_values(&mut values)?;
+        self.put_times(&mut times);
+        times.into_iter().zip(values).for_each(|(time, value)| take(time, value));
+        Ok(())
+    }
+
+    fn put_times(&self, times: &mut Vec<i64>) {
+        let mut all = Times::of(self);
+        times.extend((0..self.count).map(|_| all.next()));
+    }
+
+    /// Puts the numbers behind those that are there.
+    fn put_values(&self, values: &mut Vec<f64>) -> Result<(), &'static str> {
+        if self.count > MOST {
+            return Err("it has more samples than a day can have");
+        }
         match self.form {
             FLOATS => {
                 let count = self.count as usize;
@@ -159,22 +177,22 @@ impl Row {
                     return Err("its floats are not as many as it says");
                 }
                 let mut last = 0;
-                for at in 0..count {
+                values.extend((0..count).map(|at| {
                     let bytes: [u8; 8] = std::array::from_fn(|plane| self.values[plane * count + at]);
                     last ^= u64::from_be_bytes(bytes);
-                    take(times.next(), f64::from_bits(last));
-                }
+                    f64::from_bits(last)
+                }));
             }
             form if form < FLOATS => {
                 let (twice, decimals) = (form & SECOND != 0, form & DECIMALS);
-                let mut values = Runs { runs: form & PLAIN == 0, ..Runs::new(&self.values) };
+                let mut changes = Runs { runs: form & PLAIN == 0, ..Runs::new(&self.values) };
                 let (mut last, mut step) = (0i64, 0i64);
-                for at in 0..self.count {
-                    let change = unzigzag(values.next());
+                values.extend((0..self.count).map(|at| {
+                    let change = unzigzag(changes.next());
                     step = if twice && at > 1 { step.wrapping_add(change) } else { change };
                     last = last.wrapping_add(step);
-                    take(times.next(), decimal::number(last, decimals));
-                }
+                    decimal::number(last, decimals)
+                }));
             }
             _ => return Err("its form is not known"),
         }
@@ -211,11 +229,18 @@ impl Row {
                 }
             });
         }
-        self.numbers(|time, value| {
-            if range.contains(&time) {
-                columns.push(time, value);
-            }
-        })
+        let there = columns.times.len();
+        self.put_values(&mut columns.values)?;
+        self.put_times(&mut columns.times);
+        let place = |time: i64| there + columns.times[there..].partition_point(|one| *one < time);
+        let (start, end) = (place(range.start), place(range.end));
+        columns.times.truncate(end);
+        columns.values.truncate(end);
+        if start > there {
+            columns.times.drain(there..start.min(end));
+            columns.values.drain(there..start.min(end));
+        }
+        Ok(())
     }
 }
 

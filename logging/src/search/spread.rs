@@ -1,0 +1,56 @@
+//! Looks into many blocks on several threads: an answer over all records is a sum of what its
+//! blocks say, and each of them is unpacked alone.
+
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use super::{Progress, Request, plan::Candidate};
+
+/// Blocks that one thread takes at once; with fewer than two portions, no thread is started.
+const PORTION: usize = 32;
+/// A search leaves cores to others.
+const MAX_THREADS: usize = 4;
+
+/// What `look` makes of each portion, with the number of the portion's first candidate, in order.
+/// Once the request is late the rest is missing.
+pub fn spread<T: Send>(
+    candidates: &[Candidate],
+    request: &Request,
+    progress: &mut Progress,
+    look: impl Fn(&[Candidate], &mut Progress) -> T + Sync,
+) -> Vec<(usize, T)> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let threads = cores.min(candidates.len() / PORTION).max(1);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut progress, mut done) = (Progress::default(), Vec::new());
+        loop {
+            let from = next.fetch_add(PORTION, Ordering::Relaxed);
+            if from >= candidates.len() || progress.is_late(request) {
+                return (progress, done);
+            }
+            let to = (from + PORTION).min(candidates.len());
+            done.push((from, look(&candidates[from..to], &mut progress)));
+        }
+    };
+    let mut all = Vec::new();
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut take = |(done_on_the_way, done): (Progress, Vec<(usize, T)>)| {
+            progress.add(done_on_the_way);
+            all.extend(done);
+        };
+        take(work());
+        for other in others {
+            match other.join() {
+                Ok(done) => take(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    all.sort_by_key(|(from, _)| *from);
+    all
+}
