@@ -32,10 +32,10 @@ fn a_full_disk_loses_nothing_while_the_process_lives() {
     take(&store, 30);
     store.flush_log(true).expect("there is room");
     disk.leave(1);
-    take(&store, 400);
+    take(&store, 1000);
     assert!(store.flush_log(true).is_err() && disk.room() <= 4096);
-    assert!(store.keep(&config, START + 400 * MINUTE, true).is_err());
-    assert_eq!(times(&store), (0..430).collect::<Vec<_>>());
+    assert!(store.keep(&config, START + 1000 * MINUTE, true).is_err());
+    assert_eq!(times(&store), (0..1030).collect::<Vec<_>>());
     let left: Vec<_> = small_disk::files(&disk.data)
         .into_iter()
         .filter(|path| path.extension().is_some_and(|e| e == "new"))
@@ -46,8 +46,8 @@ fn a_full_disk_loses_nothing_while_the_process_lives() {
     disk.free();
     store.flush_log(true).expect("there is room again");
     take(&store, 30);
-    store.keep(&config, START + 400 * MINUTE, true).expect("written out");
+    store.keep(&config, START + 1000 * MINUTE, true).expect("written out");
     store.flush_log(true).expect("there is room");
     drop(store);
-    assert_eq!(times(&Store::recover(&config).expect("opened again")), (0..460).collect::<Vec<_>>());
+    assert_eq!(times(&Store::recover(&config).expect("opened again")), (0..1060).collect::<Vec<_>>());
 }
