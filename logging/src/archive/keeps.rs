@@ -27,7 +27,7 @@ pub async fn read(objects: &Objects) -> Result<Kept, ArchiveError> {
 }
 
 pub async fn write(objects: &Objects, kept: &Kept) -> Result<(), ArchiveError> {
-    objects.replace(NAME, sealed::write(kept)).await
+    Ok(objects.replace(NAME, sealed::write(kept)).await?)
 }
 
 /// What holds: what namespaces that are there say, and the last word of the others.

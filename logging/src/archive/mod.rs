@@ -9,6 +9,13 @@
 //!          answered by the handlers that answer on a node
 //! ```
 //!
+//! ```text
+//! <place>/<cluster>/nodes/<node>/index                      see index
+//!                                <store>-<split>/blocks     as on the node
+//!                                <store>-<split>/words/...
+//!                   orders/...                            see orders
+//! ```
+//!
 //! Of several servers one pulls, and purges what retention or an order takes. A crash at any moment leaves indexes that can be
 //! read and name only what is there; what no index names is deleted by the next pull.
 //!
@@ -20,7 +27,6 @@ mod cache;
 mod catalog;
 mod index;
 mod keeps;
-mod objects;
 mod orders;
 pub(crate) mod page;
 mod pull;
@@ -39,7 +45,7 @@ use tiphys_lifecycle::Tasks;
 
 pub use ask::{Asked, Moment, Wanted};
 pub use index::{ArchivedSplit, NodeIndex};
-pub use objects::{BadLocation, Location, Objects};
+use tiphys_objects::{Objects, ObjectsError};
 
 use self::{cache::Cache, catalog::Catalog, orders::Order};
 use crate::{
@@ -111,6 +117,17 @@ pub enum ArchiveError {
     Slow,
     #[error("the server is stopping")]
     Stopping,
+}
+
+impl From<ObjectsError> for ArchiveError {
+    fn from(error: ObjectsError) -> Self {
+        match error {
+            ObjectsError::Store(error) => Self::Store(error),
+            ObjectsError::Folder { path, source } => Self::Folder { path, source },
+            ObjectsError::Other { name } => Self::Other { name },
+            ObjectsError::Place(place) => Self::Place(place),
+        }
+    }
 }
 
 impl Archive {

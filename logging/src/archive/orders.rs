@@ -46,12 +46,12 @@ impl Order {
 
     /// Makes it known to all servers.
     pub async fn store(&self, orders: &Objects) -> Result<(), ArchiveError> {
-        orders.create(&self.name(), sealed::write(self)).await
+        Ok(orders.create(&self.name(), sealed::write(self)).await?)
     }
 
     /// Makes known that the node was told.
     pub async fn store_told(&self, orders: &Objects, node: &str) -> Result<(), ArchiveError> {
-        orders.create(&format!("{}{TOLD}{node}", self.name()), Vec::new()).await
+        Ok(orders.create(&format!("{}{TOLD}{node}", self.name()), Vec::new()).await?)
     }
 
     /// Takes it away, and then who was told of it.

@@ -263,7 +263,7 @@ impl<'a> Pull<'a> {
                 return Err(ArchiveError::Other { name });
             }
             let Some(body) = self.file(collector, info, file).await? else { return Ok(false) };
-            objects.write(&name, file, Box::pin(pieces(body))).await?;
+            objects.write(&name, &file.sum(), Box::pin(pieces(body))).await?;
             names.push(name);
         }
         objects.make_durable(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;

@@ -149,7 +149,7 @@ async fn drop_split(archive: &Archive, node: &str, split: &ArchivedSplit) -> Res
     let inner = &archive.inner;
     inner.catalog.change(node, |index| index.let_go(split)).await?;
     inner.cache.forget(node, split);
-    inner.catalog.nodes().below(node).delete(&split.folder()).await
+    Ok(inner.catalog.nodes().below(node).delete(&split.folder()).await?)
 }
 
 async fn rewrite_split(
@@ -225,7 +225,7 @@ async fn put(
         let opened = tokio::fs::File::open(&path).await.map_err(fault)?;
         let pieces = ReaderStream::new(opened).map(|piece| piece.map_err(fault)).boxed();
         let name = format!("{}/{}", fresh.folder(), file.name);
-        objects.write(&name, file, pieces).await?;
+        objects.write(&name, &file.sum(), pieces).await?;
         names.push(name);
     }
     objects.make_durable(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
@@ -234,7 +234,7 @@ async fn put(
     // Merged on its node meanwhile: then the new one is not needed.
     let out = if replaced { old } else { &fresh };
     inner.cache.forget(node, out);
-    objects.delete(&out.folder()).await
+    Ok(objects.delete(&out.folder()).await?)
 }
 
 /// Orders that nobody has to be told of any more, and that nothing is left of.

@@ -3,6 +3,7 @@
 
 mod cache;
 mod crash;
+mod failing;
 mod nodes;
 mod purge;
 

@@ -74,6 +74,13 @@ pub struct FileSum {
     pub crc: u32,
 }
 
+impl FileSum {
+    /// What its bytes add up to.
+    pub fn sum(&self) -> tiphys_objects::Sum {
+        tiphys_objects::Sum { size: self.size, crc: self.crc }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SplitEntry {
     pub id: u64,
