@@ -106,7 +106,7 @@ fn resolve<V>(store: &Store, name: &Name<V>, labels: &[(&str, &str)]) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Limits, Matcher, Select};
+    use crate::series::{Limits, Matcher};
 
     static NAMES: &[Name<u64>] = &[
         Name {
@@ -137,7 +137,7 @@ mod tests {
         }
         let of = async |name: &str, pod: &str| {
             let matchers = [Matcher::equal(NAME, name), Matcher::equal("pod", pod)];
-            let found = store.select(&matchers, 0..9, 100).await.expect("found");
+            let found = store.all(&matchers, 0..9).await;
             let [one] = found.as_slice() else { panic!("{found:?}") };
             let told = |(time, value): &(i64, Value)| (*time, value.number().filter(|_| !value.is_stale()));
             one.samples.iter().map(told).collect::<Vec<_>>()

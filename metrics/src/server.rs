@@ -28,7 +28,7 @@ use crate::{
     resource_metrics::{PREFIX, ResourceMetrics},
     rules::Rules,
     scrape::{ScrapeConfig, Scraping, counts::Counts},
-    series::{Limits, Store, StoreConfig, StoreError},
+    series::{ArchiveConfig, Limits, Store, StoreConfig, StoreError},
     sql, state,
     traces::{self, Spans, SpansConfig, SpansError, SpansTable},
     volumes::{VolumeTable, Volumes},
@@ -51,6 +51,8 @@ pub struct Config {
     /// Where decisions and series are kept.
     pub data_dir: PathBuf,
     pub follow: FollowConfig,
+    /// Where days of series are archived, and how long what is archived is here, too.
+    pub archive: Option<ArchiveConfig>,
     /// Reads the API's objects.
     pub client: kube::Client,
 }
@@ -101,8 +103,12 @@ impl Metrics {
             limits: Limits::default(),
             keep: KEEP,
             keep_bytes: KEEP_BYTES,
+            archive: config.archive,
         };
         let series = Store::open(kept, tasks)?;
+        if let Some(counts) = series.archive_counts() {
+            component.registry(|registry| counts.register(registry));
+        }
         let kept = SpansConfig {
             folder: config.data_dir.join("spans"),
             keep: KEEP_SPANS,

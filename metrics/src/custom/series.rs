@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use tiphys_api::{labels::LabelMap, selector::LabelSelector};
 
 use super::names;
 use crate::{
     memory::Reading,
-    series::{Labels, Matcher, NAME, Select, SelectError, SeriesData},
+    series::{Labels, Matcher, Missing, NAME, Select, SelectError, SeriesData},
 };
 
 /// How old a value may be, milliseconds.
@@ -69,9 +70,19 @@ async fn select(
 ) -> Result<Vec<SeriesData>, SelectError> {
     let mut matchers = vec![Matcher::equal(NAME, name)];
     matchers.extend(with.iter().map(|(label, value)| Matcher::equal(label, value)));
-    let mut series = store.select(&matchers, now - COUNTS..now + 1, MOST).await?;
-    if !selector.selects_all() {
-        series.retain(|one| selector.matches(&one.labels));
+    // So recent that nothing of it can be missing.
+    let mut found = store.stream(&matchers, now - COUNTS..now + 1, &Missing::default()).await?;
+    let (mut series, mut samples) = (Vec::new(), 0);
+    while let Some(batch) = found.next().await {
+        for one in batch? {
+            samples += one.len();
+            if samples > MOST {
+                return Err(SelectError::TooMany(MOST));
+            }
+            if selector.selects_all() || selector.matches(&one.labels) {
+                series.push(SeriesData::from(one));
+            }
+        }
     }
     Ok(series)
 }

@@ -64,7 +64,7 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
 async fn found(store: &Store, name: &str, labels: &[(&str, &str)]) -> Vec<(i64, Option<f64>)> {
     let mut matchers = vec![Matcher::equal(NAME, name)];
     matchers.extend(labels.iter().map(|(name, value)| Matcher::equal(name, value)));
-    let found = store.select(&matchers, 0..i64::MAX, 1000).await.expect("found");
+    let found = store.all(&matchers, 0..i64::MAX).await;
     let [one] = found.as_slice() else { panic!("{name} {labels:?}: {found:?}") };
     let told =
         |(time, value): &(i64, crate::series::Value)| (*time, value.number().filter(|_| !value.is_stale()));

@@ -27,7 +27,7 @@ use super::{
     selector,
     unique::unique,
 };
-use crate::series::Select;
+use crate::series::{Missing, Select};
 
 /// What a part of a query comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,8 @@ pub struct Evaluator<'a> {
     pub most: usize,
     pub held: AtomicUsize,
     pub notes: Mutex<Notes>,
+    /// What can't be read of the series.
+    pub missing: Missing,
     pub turn: Mutex<Instant>,
 }
 

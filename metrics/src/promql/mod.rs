@@ -50,7 +50,7 @@ pub use http::{PREFIX, Scoped, routes};
 pub use notes::Notes;
 pub use parse::parse;
 
-use crate::series::{Select, SeriesData};
+use crate::series::{Missing, Select, SeriesData};
 use evaluate::{Evaluated, Evaluator};
 
 /// How much one query may take.
@@ -182,10 +182,13 @@ async fn answer(
         most: limits.samples,
         held: AtomicUsize::new(0),
         notes: Mutex::new(Notes::default()),
+        missing: Missing::default(),
         turn: Mutex::new(Instant::now()),
     };
     let outcome = tokio::time::timeout(limits.deadline, work(&evaluator, grid))
         .await
         .map_err(|_| QueryError::TooSlow(limits.deadline.as_secs()))??;
-    Ok(Answer { outcome, notes: evaluator.notes.into_inner() })
+    let mut notes = evaluator.notes.into_inner();
+    notes.warnings.extend(evaluator.missing.sentences());
+    Ok(Answer { outcome, notes })
 }

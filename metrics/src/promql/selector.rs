@@ -100,7 +100,7 @@ async fn columns(
     let shift = Shift::new(selector.at.as_ref(), selector.offset.as_ref(), evaluator.whole);
     let (first, last) = (shift.of(grid.start), shift.of(grid.end()));
     let range = first.saturating_sub(evaluator.lookback).saturating_add(1)..last.saturating_add(1);
-    let mut found = evaluator.source.stream(&matchers(selector)?, range).await?;
+    let mut found = evaluator.source.stream(&matchers(selector)?, range, &evaluator.missing).await?;
     let mut columns = Vec::new();
     while let Some(batch) = found.next().await {
         for series in batch? {

@@ -272,7 +272,7 @@ async fn of_selector(
     }
     let first = shift.of(grid.start).saturating_sub(windows.range).saturating_add(1);
     let last = shift.of(grid.end()).saturating_add(1);
-    let stream = evaluator.source.stream(&matchers(&selector.vs)?, first..last).await?;
+    let stream = evaluator.source.stream(&matchers(&selector.vs)?, first..last, &evaluator.missing).await?;
     Ok(Ranges { windows, source: Source::Stored(stream, Vec::new().into_iter()) })
 }
 

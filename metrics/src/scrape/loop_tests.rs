@@ -32,7 +32,7 @@ use super::{
     pool::Pool,
     target::{Job, Reach, Target, target, tests::job},
 };
-use crate::series::{Limits, Matcher, Select, Store};
+use crate::series::{Limits, Matcher, Store};
 
 /// An API server that knows Secrets by name.
 pub fn api(secrets: BTreeMap<&'static str, BTreeMap<&'static str, String>>) -> kube::Client {
@@ -106,9 +106,8 @@ fn at(address: SocketAddr, path: &str, scheme: &str, change: impl FnOnce(&mut Jo
 
 impl Bench {
     async fn last(&self, metric: &str) -> Option<f64> {
-        let found = self.store.select(&[Matcher::equal("__name__", metric)], 0..i64::MAX, 100_000).await;
-        let data = found.expect("readable");
-        data.first()?.samples.last()?.1.number()
+        let found = self.store.all(&[Matcher::equal("__name__", metric)], 0..i64::MAX).await;
+        found.first()?.samples.last()?.1.number()
     }
 
     /// Waits until a scrape has ended; gives what the target's page says of it.

@@ -17,7 +17,7 @@ use super::{
     relabel::{self, Rule},
     target::{Reach, Taking, target, tests::job},
 };
-use crate::series::{Select, Value};
+use crate::series::Value;
 
 const PLAIN: &str = r#"# HELP http_requests_total The "total" \\ number\nof requests.
 # TYPE http_requests_total counter
@@ -171,7 +171,7 @@ async fn prometheus_sees_the_same_series() {
     bench.pool.sync(targets.into());
     let ours = async || {
         let mut seen = Seen::new();
-        for data in bench.store.select(&[], 0..i64::MAX, 1_000_000).await.expect("readable") {
+        for data in bench.store.all(&[], 0..i64::MAX).await {
             let labels: BTreeMap<_, _> =
                 data.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             if let Some((_, Value::Number(value))) = data.samples.last() {

@@ -7,14 +7,17 @@
 //! Times and values are packed by [`row`] and then by zstd, a page of many series at a
 //! time: series of one metric lie side by side and look alike, so that they share what the compressor
 //! learns. A row a sample, as a table would have it, takes three times as many bytes. A file
-//! is written aside, made durable and renamed; it never changes. What it must not do: know the head.
+//! is written aside, made durable and renamed; it never changes, and what copies it may read it
+//! from elsewhere, by range. What it must not do: know the head.
 
 mod read;
 mod row;
+mod source;
 mod write;
 
 pub use read::{Block, Rows};
 pub use row::Row;
+pub use source::{Ranges, Unread};
 pub use write::Writer;
 
 use std::{io, path::PathBuf};
@@ -26,4 +29,6 @@ pub enum BlockError {
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("{path} is damaged: {why}")]
     Damaged { path: PathBuf, why: String },
+    #[error("{path} can't be read: {why}")]
+    Unreachable { path: PathBuf, why: String },
 }

@@ -26,6 +26,20 @@ impl SeriesColumns {
         self.times.push(time);
         self.values.push(value);
     }
+
+    /// Puts samples of several sources in order, each time once: the first that has it counts.
+    pub fn settle(&mut self) {
+        if !self.times.is_sorted_by(|a, b| a < b) {
+            let mut numbers: Vec<_> = self.times.drain(..).zip(self.values.drain(..)).collect();
+            numbers.sort_by_key(|(time, _)| *time);
+            numbers.dedup_by_key(|(time, _)| *time);
+            numbers.into_iter().for_each(|(time, value)| self.push(time, value));
+        }
+        if !self.histograms.is_sorted_by(|a, b| a.0 < b.0) {
+            self.histograms.sort_by_key(|(time, _)| *time);
+            self.histograms.dedup_by_key(|(time, _)| *time);
+        }
+    }
 }
 
 impl From<SeriesData> for SeriesColumns {

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!                                                         ┌─> head (packed chunks, index) <─┐
-//! scrape, remote write, OTLP, figures ─> Store::append ─┤                                   ├─ Store::select <─ PromQL, SQL
-//!                                                         └─> log     head ─ each hour ─> blocks (Parquet) ┘
+//! scrape, remote write, OTLP, figures ─> Store::append ─┤                                   ├─ Store::stream <─ PromQL, SQL
+//!                                                         └─> log     head ─ each hour ─> blocks (Parquet) ┤
+//!                                                                               each day ─> archive ┘
 //! ```
 //!
 //! A series is its [`Labels`], `__name__` among them; a sample a time in milliseconds and
 //! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]. What it must not do:
 //! know who writes or asks, or any query language.
 
+mod archive;
 mod block;
 mod chunk;
 mod columns;
@@ -21,24 +23,24 @@ mod limits;
 mod log;
 mod matcher;
 mod meta;
+mod missing;
 mod store;
 mod value;
 
+pub use archive::ArchiveConfig;
 pub use columns::SeriesColumns;
 pub use head::{Appended, Sample, SeriesId, Untaken};
 pub use labels::{Labels, LabelsBuilder, NAME};
 pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
 pub use meta::{Meta, MetricKind};
+pub use missing::Missing;
 pub use store::{Scan, Store, StoreConfig, StoreError};
 pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
 use std::ops::Range;
 
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::stream::BoxStream;
 
 /// Samples of one series within a range, oldest first, stale markers included.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +53,7 @@ pub struct SeriesData {
 /// Why series could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
-    #[error("the query reads more than {0} samples; narrow it by labels or by time")]
+    #[error("the question reads more than {0} samples; narrow it by labels")]
     TooMany(usize),
     #[error("{0}")]
     Unreadable(String),
@@ -64,33 +66,29 @@ pub type SeriesStream = BoxStream<'static, Result<Vec<SeriesColumns>, SelectErro
 /// excluded; all matchers must hold.
 #[async_trait::async_trait]
 pub trait Select: Send + Sync {
-    /// The series that match, with their samples, in order of their labels.
+    /// The series that match, in order of their labels, by column and as they are read: what
+    /// nobody waits for is not read. What can't be had of them is told as missing.
     ///
     /// # Errors
-    /// More samples than `most`, or a damaged file.
-    async fn select(
+    /// A file can't be read; the stream may tell of one, too.
+    async fn stream(
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
-        most: usize,
-    ) -> Result<Vec<SeriesData>, SelectError>;
-
-    /// The same by column and as they are read: what nobody waits for is not read.
-    ///
-    /// # Errors
-    /// A damaged file; the stream may tell of one, too.
-    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
-        let found = self.select(matchers, range, usize::MAX).await?;
-        let columns = found.into_iter().map(SeriesColumns::from).collect();
-        Ok(stream::once(async { Ok(columns) }).boxed())
-    }
+        missing: &Missing,
+    ) -> Result<SeriesStream, SelectError>;
 
     /// The labels of the series that match and have samples in the range, in order. Of what is
     /// old, a series counts that has samples before and after the range.
     ///
     /// # Errors
-    /// A damaged file.
-    async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError>;
+    /// A file can't be read.
+    async fn series(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        missing: &Missing,
+    ) -> Result<Vec<Labels>, SelectError>;
 
     /// What is known of metrics by name: kind, help, unit.
     fn metadata(&self) -> Vec<(String, Meta)>;

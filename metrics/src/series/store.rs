@@ -20,12 +20,14 @@ use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
 use super::{
-    Exemplar, Labels, Limits, Matcher, Meta, Offender, Refused, SelectError,
+    Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError,
+    archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
     head::{Appended, HOUR, Head, Sample, SeriesId, Untaken},
     log::{LogError, Record, Records, Segments},
 };
 use keeping::Blocks;
+use scan::Begun;
 
 pub use scan::Scan;
 
@@ -38,6 +40,8 @@ pub struct StoreConfig {
     pub keep: Duration,
     /// Bytes of blocks; beyond them the oldest go.
     pub keep_bytes: u64,
+    /// Where days go when they are over, so that they need not be here.
+    pub archive: Option<ArchiveConfig>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,7 @@ pub struct Store {
     head: Head,
     log: Option<Log>,
     blocks: Option<Arc<Blocks>>,
+    archive: Option<Arc<Archive>>,
     metadata: RwLock<BTreeMap<String, Meta>>,
     /// Woken when an hour may be ready to be written out.
     due: Notify,
@@ -90,6 +95,7 @@ impl Store {
             head: Head::new(limits),
             log,
             blocks,
+            archive: None,
             metadata: RwLock::default(),
             due: Notify::new(),
             due_at: AtomicI64::new(i64::MIN),
@@ -112,6 +118,10 @@ impl Store {
         let mut store = Self::new(config.limits, None, Some(Arc::new(blocks)));
         let until = store.until();
         store.head.raise_floor(until);
+        if let Some(archive) = &config.archive {
+            let own = keeping::own_name(&config.folder)?;
+            store.archive = Some(Arc::new(Archive::new(archive.clone(), own)));
+        }
         let mut known = std::collections::HashMap::new();
         let mut batch = Vec::new();
         let (segments, replayed) =
@@ -199,9 +209,19 @@ impl Store {
     /// Walks over the series that match, in order of their labels, on a thread that may wait.
     ///
     /// # Errors
-    /// A damaged file.
-    pub fn scan(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Scan, SelectError> {
-        Scan::begin(self, matchers, range)
+    /// A file can't be read. What is damaged or can't be reached is told as missing instead.
+    pub fn scan(
+        &self,
+        matchers: &[Matcher],
+        range: &Range<i64>,
+        missing: &Missing,
+    ) -> Result<Scan, SelectError> {
+        Begun::new(self, matchers, range, missing).open()
+    }
+
+    /// What the archive tells of itself, where there is one.
+    pub fn archive_counts(&self) -> Option<&ArchiveCounts> {
+        self.archive.as_ref().map(|archive| &archive.counts)
     }
 
     pub fn series_count(&self) -> usize {
@@ -221,6 +241,12 @@ impl Store {
     /// Bytes of all blocks.
     pub fn disk_size(&self) -> u64 {
         self.blocks.as_ref().map_or(0, |blocks| blocks.size())
+    }
+
+    /// The begin of what is here.
+    fn since(&self) -> Option<i64> {
+        let first = self.blocks.as_ref().and_then(|blocks| blocks.since());
+        first.or_else(|| self.head.oldest_since(i64::MIN))
     }
 
     /// What is older stands in blocks.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     scope::Scope,
-    series::{Labels, Matcher, NAME, Scan, SeriesColumns, Store},
+    series::{Labels, Matcher, Missing, NAME, Scan, SeriesColumns, Store},
     tables::documented,
 };
 
@@ -148,7 +148,8 @@ impl PartitionStream for Part {
         let (matchers, range) = (self.matchers.clone(), self.range.clone());
         stream.spawn_blocking(move || {
             let failed = |error: crate::series::SelectError| DataFusionError::External(Box::new(error));
-            let mut scan = table.store.scan(&matchers, range).map_err(failed)?;
+            let missing = Missing::default();
+            let mut scan = table.store.scan(&matchers, &range, &missing).map_err(failed)?;
             let mut rows = Rows::new(table.schema.clone());
             while let Some(batch) = rows.next(&mut scan, &scope)? {
                 // Nobody asks any more.
@@ -156,6 +157,8 @@ impl PartitionStream for Part {
                     break;
                 }
             }
+            // The answer ends when this does.
+            missing.sentences().into_iter().for_each(|what| table.asker.notes.add(what));
             Ok(())
         });
         stream.build()

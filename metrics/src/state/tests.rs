@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{rows::Rows, *};
-use crate::series::{Limits, Matcher, NAME, Select};
+use crate::series::{Limits, Matcher, NAME};
 
 /// The rows of a name as text: labels that are asked for, and the value.
 fn shown(rows: &Rows, name: &str, labels: &[&str]) -> Vec<String> {
@@ -171,7 +171,7 @@ async fn what_changes_is_told_and_what_is_gone_ends() {
     told.repeat(jiff::Timestamp::now().as_millisecond() + 2000);
     let phase = async |phase: &str| {
         let matchers = [Matcher::equal(NAME, "kube_pod_status_phase"), Matcher::equal("phase", phase)];
-        let found = store.select(&matchers, 0..i64::MAX, 100).await.expect("found");
+        let found = store.all(&matchers, 0..i64::MAX).await;
         let [one] = found.as_slice() else { panic!("{found:?}") };
         one.samples.iter().map(|(_, value)| value.number().filter(|_| !value.is_stale())).collect::<Vec<_>>()
     };

@@ -3,10 +3,8 @@
 use std::{fmt, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use tiphys_logging::{
-    archive::{Location, Objects},
-    index::Retention,
-};
+use tiphys_logging::index::Retention;
+use tiphys_objects::{Location, Objects};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArchiveOptions {
@@ -59,7 +57,7 @@ impl LogArchiveOptions {
     }
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     let nanos = tiphys_logging::time::span(text).and_then(|nanos| u64::try_from(nanos).ok());
     nanos.map(Duration::from_nanos).ok_or_else(|| format!("`{text}` is no span of time, such as 30d or 12h"))
 }
@@ -67,14 +65,11 @@ fn span(text: &str) -> Result<Duration, String> {
 pub fn parse(text: &str) -> Result<Place, String> {
     match text {
         "none" => Ok(Place::Nowhere),
-        text => text
-            .parse()
-            .map(Place::At)
-            .map_err(|error: tiphys_logging::archive::BadLocation| error.to_string()),
+        text => text.parse().map(Place::At).map_err(|error: tiphys_objects::BadLocation| error.to_string()),
     }
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub fn bytes(text: &str) -> Result<u64, String> {
     let quantity: tiphys_api::quantity::Quantity =
         text.parse().map_err(|_| format!("`{text}` is no number of bytes, such as 10Gi"))?;
     u64::try_from(quantity.units()).map_err(|_| format!("`{text}` is negative"))

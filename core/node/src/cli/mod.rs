@@ -25,6 +25,7 @@ mod image;
 mod kubeconfig;
 mod log_archive;
 mod logs;
+mod metrics_archive;
 mod server;
 mod snapshot;
 mod sql;

@@ -50,6 +50,8 @@ pub struct Server {
     #[command(flatten)]
     pub log_archive: super::log_archive::LogArchiveOptions,
     #[command(flatten)]
+    pub metrics_archive: super::metrics_archive::MetricsArchiveOptions,
+    #[command(flatten)]
     pub authentication: super::authentication::AuthenticationOptions,
     #[command(flatten)]
     pub audit: super::audit::AuditOptions,

@@ -83,11 +83,8 @@ async fn open_archive(
     tasks: &Tasks,
 ) -> anyhow::Result<Option<Archive>> {
     let Some(objects) = options.log_archive.open(&options.data_dir)? else { return Ok(None) };
-    // Tells the cluster from all others, also in a place that they share.
-    let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await;
-    let namespace = namespace.context("the cluster's name in the log archive can't be had")?;
     let config = archive::Config {
-        cluster: namespace.uid().context("a namespace has a UID")?,
+        cluster: super::server::cluster_name(client).await?,
         cache: options.data_dir.join("archive/cache"),
         cache_bytes: options.log_archive.log_archive_cache,
         retention: options.log_archive.retention(),

@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
     ApiServer, Config, MountedGroup, MountedResource, aggregation,
@@ -260,13 +261,14 @@ async fn start_observers(
     shared: &Shared,
     tasks: &Tasks,
 ) -> anyhow::Result<Observers> {
+    addons::apply_metrics(client).await.context("metrics by SQL can't be set up")?;
     let config = tiphys_metrics::Config {
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
         client: client.clone(),
+        archive: options.metrics_archive.open(&cluster_name(client).await?)?,
     };
     let component = Component::new("metrics");
-    addons::apply_metrics(client).await.context("metrics by SQL can't be set up")?;
     let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);
     api.mount(component_metrics::mount(component));
     for group in metrics_groups() {
@@ -300,6 +302,13 @@ async fn start_observers(
         api.mount(mount);
     }
     Ok(Observers { metrics, engine, logs })
+}
+
+/// Tells the cluster from all others, also in a place that they share.
+pub async fn cluster_name(client: &Client) -> anyhow::Result<String> {
+    let namespace = Api::<Namespace>::all(client.clone()).get("kube-system").await;
+    let namespace = namespace.context("the cluster's name in an archive can't be had")?;
+    namespace.metadata.uid.context("a namespace has a UID")
 }
 
 /// Which metrics there are of a custom or external group, its own discovery tells.

@@ -4,9 +4,10 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 
 use super::{Asked, json, parameters::Parameters, reply::Refusal};
-use crate::series::{Labels, NAME, Select, SeriesData};
+use crate::series::{Labels, Missing, NAME, Select, SelectError, SeriesColumns, is_stale};
 
 /// The exposition formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +49,14 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<(Labels, i
     let mut found = Vec::new();
     for matchers in selectors {
         let range = now - lookback + 1..now + 1;
-        let series = asked.source.select(&matchers, range, asked.limits.samples).await?;
-        found.extend(series.into_iter().filter_map(last));
+        // So recent that nothing of it can be missing.
+        let mut series = asked.source.stream(&matchers, range, &Missing::default()).await?;
+        while let Some(batch) = series.next().await {
+            found.extend(batch?.into_iter().filter_map(last));
+            if found.len() > asked.limits.samples {
+                return Err(SelectError::TooMany(asked.limits.samples).into());
+            }
+        }
     }
     found.sort_by(|a, b| a.0.name().cmp(b.0.name()).then_with(|| a.0.cmp(&b.0)));
     found.dedup_by(|a, b| a.0 == b.0);
@@ -57,10 +64,10 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<(Labels, i
 }
 
 /// Native histograms have no place in these formats.
-fn last(series: SeriesData) -> Option<(Labels, i64, f64)> {
-    let (time, value) = series.samples.last()?;
-    let number = value.number().filter(|_| !value.is_stale())?;
-    Some((series.labels, *time, number))
+fn last(series: SeriesColumns) -> Option<(Labels, i64, f64)> {
+    let (time, number) = (*series.times.last()?, *series.values.last()?);
+    let newer = series.histograms.last().is_some_and(|(at, _)| *at > time);
+    (!newer && !is_stale(number)).then_some((series.labels, time, number))
 }
 
 fn written(found: &[(Labels, i64, f64)], format: Format) -> String {

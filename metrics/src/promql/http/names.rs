@@ -9,31 +9,33 @@ use super::{
     parameters::Parameters,
     reply::{Refusal, Reply, answer, list, quoted},
 };
-use crate::series::{Labels, Select};
+use crate::series::{Labels, Missing, Select};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// The series that any of the selectors means; all of them where there is none.
-async fn chosen(asked: &Asked, parameters: &Parameters) -> Result<Vec<Labels>, Refusal> {
+/// The series that any of the selectors means; all of them where there is none. And what can't be
+/// known of them.
+async fn chosen(asked: &Asked, parameters: &Parameters) -> Result<(Vec<Labels>, Missing), Refusal> {
     let (range, mut selectors) = (parameters.range()?, parameters.selectors()?);
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
-    let mut found = Vec::new();
+    let (mut found, missing) = (Vec::new(), Missing::default());
     let several = selectors.len() > 1;
     for matchers in selectors {
-        found.extend(asked.source.series(&matchers, range.clone()).await?);
+        found.extend(asked.source.series(&matchers, range.clone(), &missing).await?);
     }
     if several {
         found.sort_unstable();
         found.dedup();
     }
-    Ok(found)
+    Ok((found, missing))
 }
 
 /// A list, as far as the limit allows.
-fn limited(all: &BTreeSet<&str>, most: usize) -> Reply {
+fn limited(all: &BTreeSet<&str>, most: usize, missing: &Missing) -> Reply {
     let mut reply = Reply::of(list(all.iter().copied().take(most)));
+    reply.notes.warnings.extend(missing.sentences());
     if all.len() > most {
         reply.notes.warnings.insert(TRUNCATED.to_owned());
     }
@@ -42,9 +44,9 @@ fn limited(all: &BTreeSet<&str>, most: usize) -> Reply {
 
 pub async fn labels(asked: Asked, parameters: Parameters) -> Response {
     let work = async {
-        let found = chosen(&asked, &parameters).await?;
+        let (found, missing) = chosen(&asked, &parameters).await?;
         let names = found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-        Ok(limited(&names, parameters.limit()?))
+        Ok(limited(&names, parameters.limit()?, &missing))
     };
     answer(work.await)
 }
@@ -54,9 +56,9 @@ pub async fn values(Path(name): Path<String>, asked: Asked, parameters: Paramete
         if name.is_empty() {
             return Err(Refusal::bad(format!("invalid label name: {name:?}")));
         }
-        let found = chosen(&asked, &parameters).await?;
+        let (found, missing) = chosen(&asked, &parameters).await?;
         let values = found.iter().filter_map(|labels| labels.get(&name)).collect();
-        Ok(limited(&values, parameters.limit()?))
+        Ok(limited(&values, parameters.limit()?, &missing))
     };
     answer(work.await)
 }
@@ -66,7 +68,7 @@ pub async fn series(asked: Asked, parameters: Parameters) -> Response {
         if parameters.selectors()?.is_empty() {
             return Err(Refusal::bad("no match[] parameter provided"));
         }
-        let found = chosen(&asked, &parameters).await?;
+        let (found, missing) = chosen(&asked, &parameters).await?;
         let most = parameters.limit()?;
         let mut data = String::from("[");
         for (place, labels) in found.iter().take(most).enumerate() {
@@ -77,6 +79,7 @@ pub async fn series(asked: Asked, parameters: Parameters) -> Response {
         }
         data.push(']');
         let mut reply = Reply::of(data);
+        reply.notes.warnings.extend(missing.sentences());
         if found.len() > most {
             reply.notes.warnings.insert(TRUNCATED.to_owned());
         }

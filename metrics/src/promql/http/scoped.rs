@@ -11,7 +11,7 @@ use futures::StreamExt;
 use super::super::{nearest::nearest, parse, walk::selectors};
 use crate::{
     scope::Scope,
-    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Select, SelectError, SeriesData, SeriesStream},
+    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Missing, Select, SelectError, SeriesStream},
 };
 
 /// By this label a series is somebody's.
@@ -32,11 +32,12 @@ impl Scoped {
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
+        missing: &Missing,
     ) -> Result<Option<Vec<Matcher>>, SelectError> {
         if self.scope.sees_all() {
             return Ok(Some(matchers.to_vec()));
         }
-        let found = self.source.series(matchers, range).await?;
+        let found = self.source.series(matchers, range, missing).await?;
         let all: BTreeSet<_> = found.iter().filter_map(|labels| labels.get(NAMESPACE)).collect();
         let seen: Vec<_> = all.into_iter().filter(|name| self.scope.sees_namespace(name)).collect();
         if seen.is_empty() {
@@ -53,7 +54,7 @@ impl Scoped {
         if self.scope.sees_all() {
             return Ok(all);
         }
-        let series = self.series(&[], i64::MIN / 2..i64::MAX / 2).await?;
+        let series = self.series(&[], i64::MIN / 2..i64::MAX / 2, &Missing::default()).await?;
         let names: BTreeSet<_> = series.iter().map(Labels::name).collect();
         all.retain(|(name, _)| {
             names.range(name.as_str()..).next().is_some_and(|found| is_of_family(found, name))
@@ -89,27 +90,25 @@ fn is_of_family(name: &str, family: &str) -> bool {
 
 #[async_trait::async_trait]
 impl Select for Scoped {
-    async fn select(
+    async fn stream(
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
-        most: usize,
-    ) -> Result<Vec<SeriesData>, SelectError> {
-        match self.narrowed(matchers, range.clone()).await? {
-            Some(matchers) => self.source.select(&matchers, range, most).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
-        match self.narrowed(matchers, range.clone()).await? {
-            Some(matchers) => self.source.stream(&matchers, range).await,
+        missing: &Missing,
+    ) -> Result<SeriesStream, SelectError> {
+        match self.narrowed(matchers, range.clone(), missing).await? {
+            Some(matchers) => self.source.stream(&matchers, range, missing).await,
             None => Ok(futures::stream::empty().boxed()),
         }
     }
 
-    async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError> {
-        let mut found = self.source.series(matchers, range).await?;
+    async fn series(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        missing: &Missing,
+    ) -> Result<Vec<Labels>, SelectError> {
+        let mut found = self.source.series(matchers, range, missing).await?;
         if !self.scope.sees_all() {
             found.retain(|labels| self.scope.sees_series(labels));
         }

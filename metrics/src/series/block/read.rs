@@ -25,7 +25,10 @@ use datafusion::{
     },
 };
 
-use super::{BlockError, Row};
+use super::{
+    BlockError, Row,
+    source::{Fault, Ranges, Source},
+};
 use crate::series::{Labels, MatchOp, Matcher, NAME};
 
 /// Rows that are unpacked at once.
@@ -38,7 +41,7 @@ pub struct Block {
     pub range: Range<i64>,
     /// Bytes of the file.
     pub size: u64,
-    file: File,
+    source: Source,
     metadata: ArrowReaderMetadata,
 }
 
@@ -47,25 +50,68 @@ impl Block {
     /// It can't be read, or is no block.
     pub fn open(path: &Path) -> Result<Self, BlockError> {
         let io = |doing| move |source| BlockError::Io { path: path.to_owned(), doing, source };
-        let damaged = |why: String| BlockError::Damaged { path: path.to_owned(), why };
-        let range = range_of(path).ok_or_else(|| damaged("its name says no range of time".to_owned()))?;
+        let unnamed = || BlockError::Damaged {
+            path: path.to_owned(),
+            why: "its name says no range of time".to_owned(),
+        };
+        let range = range_of(path).ok_or_else(unnamed)?;
         let file = File::open(path).map_err(io("opened"))?;
         let size = file.metadata().map_err(io("looked at"))?.len();
+        Self::load(path, range, size, Source::File(file))
+    }
+
+    /// A block whose bytes are elsewhere; `path` is its name there.
+    ///
+    /// # Errors
+    /// It can't be reached, or is no block.
+    pub fn open_elsewhere(
+        path: &Path,
+        range: Range<i64>,
+        size: u64,
+        bytes: Arc<dyn Ranges>,
+    ) -> Result<Self, BlockError> {
+        Self::load(path, range, size, Source::elsewhere(bytes, size))
+    }
+
+    fn load(path: &Path, range: Range<i64>, size: u64, source: Source) -> Result<Self, BlockError> {
+        let (reading, fault) = again(path, &source)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata =
-            ArrowReaderMetadata::load(&file, options).map_err(|error| damaged(error.to_string()))?;
+        let metadata = ArrowReaderMetadata::load(&reading, options)
+            .map_err(|error| failed(path, &fault, error.to_string()))?;
         if metadata.schema().fields().len() != super::write::schema().fields().len() {
-            return Err(damaged("its columns are not those of a block".to_owned()));
+            return Err(failed(path, &fault, "its columns are not those of a block".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), range, size, file, metadata })
+        Ok(Self { path: path.to_owned(), range, size, source, metadata })
+    }
+
+    /// Bytes that it takes in memory while it is open.
+    pub fn memory(&self) -> usize {
+        self.metadata.metadata().memory_size()
+    }
+
+    /// The names of all metrics in it, in order.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn names(&self) -> Result<Vec<String>, BlockError> {
+        let (reader, fault) = self.reader(&[], self.mask(&["name"]), None)?;
+        let mut found: Vec<String> = Vec::new();
+        for batch in reader {
+            let batch = batch.map_err(|error| failed(&self.path, &fault, error.to_string()))?;
+            for name in batch.column(0).as_string::<i32>().iter().flatten() {
+                if found.last().is_none_or(|last| last != name) {
+                    found.push(name.to_owned());
+                }
+            }
+        }
+        // Rows are in order of their labels, and a name need not be the first of them.
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn damaged(&self, why: impl ToString) -> BlockError {
-        BlockError::Damaged { path: self.path.clone(), why: why.to_string() }
     }
 
     /// The rows of the series that match and meet the range, in order, as they are asked for.
@@ -74,8 +120,8 @@ impl Block {
     /// The file can't be read.
     pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
         let filter = self.filter(matchers, range.clone());
-        let reader = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
-        Ok(Rows { block: self, reader, ready: Vec::new().into_iter() })
+        let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
+        Ok(Rows { block: self, reader, fault, ready: Vec::new().into_iter() })
     }
 
     /// The series that match and meet the range, in order.
@@ -84,12 +130,14 @@ impl Block {
     /// The file can't be read.
     pub fn series(&self, matchers: &[Matcher], range: &Range<i64>) -> Result<Vec<Labels>, BlockError> {
         let filter = self.filter(matchers, range.clone());
+        let (reader, fault) = self.reader(matchers, self.mask(&["labels"]), Some(filter))?;
         let mut found = Vec::new();
-        for batch in self.reader(matchers, self.mask(&["labels"]), Some(filter))? {
-            let batch = batch.map_err(|error| self.damaged(error))?;
+        for batch in reader {
+            let batch = batch.map_err(|error| failed(&self.path, &fault, error.to_string()))?;
             let labels = batch.column(0).as_binary::<i32>();
             for at in 0..batch.num_rows() {
-                found.push(Labels::from_bytes(labels.value(at)).map_err(|why| self.damaged(why))?);
+                let labels = Labels::from_bytes(labels.value(at));
+                found.push(labels.map_err(|why| failed(&self.path, &fault, why.to_string()))?);
             }
         }
         Ok(found)
@@ -100,8 +148,8 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
-        let reader = self.reader(&[], ProjectionMask::all(), None)?;
-        Ok(Rows { block: self, reader, ready: Vec::new().into_iter() })
+        let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
+        Ok(Rows { block: self, reader, fault, ready: Vec::new().into_iter() })
     }
 
     fn mask(&self, names: &[&str]) -> ProjectionMask {
@@ -113,20 +161,19 @@ impl Block {
         matchers: &[Matcher],
         columns: ProjectionMask,
         filter: Option<RowFilter>,
-    ) -> Result<ParquetRecordBatchReader, BlockError> {
-        let file = self.file.try_clone().map_err(|source| BlockError::Io {
-            path: self.path.clone(),
-            doing: "opened again",
-            source,
-        })?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+    ) -> Result<(ParquetRecordBatchReader, Fault), BlockError> {
+        let (source, fault) = again(&self.path, &self.source)?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_projection(columns)
             .with_batch_size(BATCH)
             .with_row_groups(self.groups(matchers));
         if let Some(filter) = filter {
             builder = builder.with_row_filter(filter);
         }
-        builder.build().map_err(|error| self.damaged(error))
+        match builder.build() {
+            Ok(reader) => Ok((reader, fault)),
+            Err(error) => Err(failed(&self.path, &fault, error.to_string())),
+        }
     }
 
     /// The row groups that may have a metric of the name that is asked for.
@@ -166,6 +213,19 @@ impl Block {
     }
 }
 
+fn again(path: &Path, source: &Source) -> Result<(Source, Fault), BlockError> {
+    source.again().map_err(|source| BlockError::Io { path: path.to_owned(), doing: "opened again", source })
+}
+
+/// What could not be reached is not damaged.
+fn failed(path: &Path, fault: &Fault, why: String) -> BlockError {
+    let path = path.to_owned();
+    match fault.get() {
+        Some(why) => BlockError::Unreachable { path, why: why.clone() },
+        None => BlockError::Damaged { path, why },
+    }
+}
+
 fn names_that_match(names: &StringArray, matchers: &[Matcher]) -> BooleanArray {
     // Equal names stand side by side.
     let mut last: Option<(&str, bool)> = None;
@@ -194,6 +254,7 @@ fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<Boole
 pub struct Rows {
     block: Arc<Block>,
     reader: ParquetRecordBatchReader,
+    fault: Fault,
     ready: std::vec::IntoIter<Row>,
 }
 
@@ -214,7 +275,7 @@ impl Iterator for Rows {
                 .map_err(str::to_owned)
             });
             if let Err(why) = read {
-                return Some(Err(self.block.damaged(why)));
+                return Some(Err(failed(&self.block.path, &self.fault, why)));
             }
             self.ready = ready.into_iter();
         }
@@ -260,3 +321,6 @@ fn range_of(path: &Path) -> Option<Range<i64>> {
     let range = name[..at].parse().ok()?..name[at + 1..].parse().ok()?;
     (range.start < range.end).then_some(range)
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,8 +154,9 @@ impl Segments {
         let bytes = packed.as_ref().unwrap_or(&self.pending);
         if let Err(error) = file.write_all(bytes) {
             // A frame in the middle that is cut would hide all that come behind it.
-            file.set_len(self.length).map_err(failed(&path, "cut back"))?;
+            let cut = file.set_len(self.length);
             self.file = Some(file);
+            cut.map_err(failed(&path, "cut back"))?;
             return Err(failed(&path, "written")(error));
         }
         self.length += bytes.len() as u64;
@@ -184,7 +185,11 @@ impl Segments {
         self.flush()?;
         if let Some(file) = self.file.take() {
             let path = path_of(&self.folder, self.number);
-            file.sync_data().map_err(failed(&path, "made durable"))?;
+            if let Err(error) = file.sync_data() {
+                // It is written on: there can't be a second one of its number.
+                self.file = Some(file);
+                return Err(failed(&path, "made durable")(error));
+            }
             self.ended.push(Ended { number: self.number, newest: self.newest });
             self.number += 1;
         }

@@ -8,7 +8,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
@@ -16,6 +16,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 
 use super::{GRACE, Log, Store, StoreConfig, StoreError};
 use crate::series::{
+    archive::{Archive, ArchiveError},
     block::{Block, BlockError, Row, Rows, Writer},
     head::{HOUR, SharedHistogram},
 };
@@ -26,6 +27,8 @@ const FLUSH: Duration = Duration::from_millis(200);
 const FLUSHES_TO_SYNC: u32 = 5;
 /// How often is looked whether an hour is over where no samples say so.
 const LOOK: Duration = Duration::from_secs(30);
+/// How often the archive is asked where nothing is to be copied: what is too old, what others did.
+const ARCHIVE_ROUND: Duration = Duration::from_secs(600);
 
 /// The blocks that are there.
 pub struct Blocks {
@@ -89,6 +92,27 @@ impl Blocks {
         let inner = self.inner.read();
         let meets = |block: &&Arc<Block>| block.range.start < range.end && block.range.end > range.start;
         (inner.list.iter().filter(meets).cloned().collect(), inner.until)
+    }
+
+    /// Where they begin.
+    pub fn since(&self) -> Option<i64> {
+        self.inner.read().list.first().map(|block| block.range.start)
+    }
+
+    /// Blocks that become part of no other: the only one of a day that is over.
+    pub fn sealed(&self) -> Vec<Arc<Block>> {
+        let inner = self.inner.read();
+        let day = |block: &Block| block.range.start.div_euclid(DAY);
+        let alone = |block: &&Arc<Block>| inner.list.iter().filter(|one| day(one) == day(block)).count() == 1;
+        let over = |block: &&Arc<Block>| inner.until >= (day(block) + 1) * DAY;
+        inner.list.iter().filter(over).filter(alone).cloned().collect()
+    }
+
+    /// Removes what is archived.
+    fn remove_ranges(&self, ranges: &[Range<i64>]) {
+        let gone: Vec<_> =
+            self.inner.read().list.iter().filter(|block| ranges.contains(&block.range)).cloned().collect();
+        self.remove(&gone);
     }
 
     /// Sizes of all files, bytes.
@@ -160,6 +184,14 @@ fn set_aside(path: &Path, why: &str) -> io::Result<()> {
 
 /// Starts what keeps the store.
 pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
+    if let (Some(archive), Some(blocks)) = (store.archive.clone(), store.blocks.clone()) {
+        let (store, stop) = (store.clone(), tasks.token());
+        tasks.spawn("series archive", OnError::Log, async move {
+            // What is cut off here is done again at the next start.
+            stop.run_until_cancelled(keep_archive(&store, &archive, &blocks)).await;
+            Ok::<(), Infallible>(())
+        });
+    }
     let (writing, stop) = (store.clone(), tasks.token());
     tasks.spawn("series log", OnError::Log, async move {
         stop.run_until_cancelled(write_log(&writing)).await;
@@ -187,6 +219,64 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
             }
         }
     });
+}
+
+/// Copies days into the archive as they are over, and asks it now and then what others did.
+async fn keep_archive(store: &Store, archive: &Archive, blocks: &Blocks) {
+    let mut next = Instant::now();
+    let mut complained = false;
+    loop {
+        let late = store.late(now());
+        if Instant::now() >= next || archive.is_due(&blocks.sealed(), late) {
+            match archive_round(archive, blocks, late).await {
+                Ok(()) => {
+                    complained = false;
+                    next = Instant::now() + ARCHIVE_ROUND;
+                }
+                Err(error) if !std::mem::replace(&mut complained, true) => {
+                    tracing::error!(error = %chain(&error), "series are not archived; they stay here");
+                }
+                Err(_) => {}
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One round of the archive; what is archived and old is here no more after it.
+pub async fn archive_round(archive: &Archive, blocks: &Blocks, now: i64) -> Result<(), ArchiveError> {
+    let done = archive.round(&blocks.sealed(), now).await;
+    if let Err(ArchiveError::Block(BlockError::Damaged { path, why })) = &done {
+        blocks.give_up(path, why);
+    }
+    blocks.remove_ranges(&done?);
+    Ok(())
+}
+
+/// The name of a store, which tells it from those of other servers. It is made once.
+pub fn own_name(folder: &Path) -> Result<String, BlockError> {
+    let path = folder.join("name");
+    let io = |doing| {
+        let path = path.clone();
+        move |source| BlockError::Io { path, doing, source }
+    };
+    match fs::read_to_string(&path) {
+        Ok(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) => return Ok(name),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io("read")(error)),
+    }
+    let mut random = [0; 8];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| io::Read::read_exact(&mut source, &mut random))
+        .map_err(io("made"))?;
+    let name = format!("{:016x}", u64::from_le_bytes(random));
+    let aside = path.with_extension("new");
+    fs::write(&aside, &name).map_err(io("written"))?;
+    fs::File::open(&aside).and_then(|file| file.sync_all()).map_err(io("made durable"))?;
+    fs::rename(&aside, &path).map_err(io("renamed"))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("made durable"))?;
+    Ok(name)
 }
 
 /// Writes what waits, in rounds of a second that end with making it durable; where nothing
@@ -271,6 +361,12 @@ impl Store {
         let keep = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
         blocks.remove(&blocks.to_forget(now.saturating_sub(keep), config.keep_bytes));
         Ok(())
+    }
+
+    /// How late it is at most: no later than the samples say. A clock that runs ahead deletes
+    /// nothing for its age.
+    fn late(&self, now: i64) -> i64 {
+        self.head.newest().unwrap_or(i64::MIN).max(self.until()).min(now)
     }
 
     fn hour_to_write(&self, now: Option<i64>) -> Option<Range<i64>> {

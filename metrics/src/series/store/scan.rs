@@ -3,32 +3,147 @@
 //!
 //! The head's chunks are copied packed when the walk begins, so that an hour that is written
 //! out meanwhile is neither missed nor seen twice; nothing is unpacked before its series comes.
+//! A block that is damaged or can't be reached is left out and told as missing.
 
 use std::{io, iter::Peekable, ops::Range, path::PathBuf, sync::Arc, vec};
 
 use super::{Store, keeping::Blocks};
 use crate::series::{
-    Labels, Matcher, SelectError, SeriesColumns,
+    Labels, Matcher, Missing, SelectError, SeriesColumns,
+    archive::{Archive, Entry},
     block::{Block, BlockError, Row, Rows},
     head::Packed,
 };
 
 /// The walk. Blocks the thread while files are read.
 pub struct Scan {
-    kept: Option<Arc<Blocks>>,
+    faults: Faults,
     range: Range<i64>,
-    blocks: Vec<Peekable<Rows>>,
+    blocks: Vec<(From, Peekable<Rows>)>,
     head: Peekable<vec::IntoIter<(Labels, Packed)>>,
+    /// Whether blocks of several stores may have the same samples.
+    mixed: bool,
 }
 
-impl Scan {
-    pub fn begin(store: &Store, matchers: &[Matcher], range: Range<i64>) -> Result<Self, SelectError> {
-        let (blocks, until) =
-            store.blocks.as_ref().map_or((Vec::new(), i64::MIN), |blocks| blocks.meeting(&range));
-        // The head first: what becomes a block from now on is in it still.
-        let recent = range.start.max(until)..range.end;
+/// Where a block is, and of which time it is.
+#[derive(Clone)]
+pub enum From {
+    Here(Range<i64>),
+    Archive(Entry),
+}
+
+/// What becomes of blocks that can't be read.
+pub struct Faults {
+    kept: Option<Arc<Blocks>>,
+    archive: Option<Arc<Archive>>,
+    missing: Missing,
+}
+
+impl Faults {
+    /// Tells what is missing, and sees to it that a damaged block is asked no more.
+    ///
+    /// # Errors
+    /// What is neither damage nor far away.
+    pub fn take(&self, from: &From, error: BlockError) -> Result<(), SelectError> {
+        let range = match from {
+            From::Here(range) => range,
+            From::Archive(entry) => &entry.range,
+        };
+        match (&error, from) {
+            (BlockError::Unreachable { why, .. }, _) => self.missing.add(why, range),
+            (BlockError::Damaged { path, why }, From::Here(_)) => {
+                self.missing.add(&error.to_string(), range);
+                if let Some(blocks) = &self.kept {
+                    blocks.give_up(path, why);
+                }
+            }
+            (BlockError::Damaged { why, .. }, From::Archive(entry)) => {
+                self.missing.add(&error.to_string(), range);
+                if let Some(archive) = &self.archive {
+                    archive.give_up(entry, why);
+                }
+            }
+            (BlockError::Io { .. }, _) => return Err(SelectError::Unreadable(error.to_string())),
+        }
+        Ok(())
+    }
+}
+
+/// A block that a question reads, and the range that it is asked for.
+pub type Source = (From, Arc<Block>, Range<i64>);
+
+/// What a question reads beside the head.
+pub struct Behind {
+    faults: Faults,
+    here: Vec<Arc<Block>>,
+    /// Blocks have all before.
+    until: i64,
+    /// Where what is here begins.
+    since: Option<i64>,
+    matchers: Vec<Matcher>,
+    range: Range<i64>,
+}
+
+impl Behind {
+    /// Chosen before the head is asked: what becomes a block from now on is in the head still, for
+    /// a while.
+    pub fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
+        let (kept, archive) = (store.blocks.clone(), store.archive.clone());
+        let since = archive.as_ref().and_then(|_| store.since());
+        let (here, until) = kept.as_ref().map_or((Vec::new(), i64::MIN), |blocks| blocks.meeting(range));
+        Self {
+            faults: Faults { kept, archive, missing: missing.clone() },
+            here,
+            until,
+            since,
+            matchers: matchers.to_vec(),
+            range: range.clone(),
+        }
+    }
+
+    /// The part of the range that the head answers.
+    pub fn recent(&self) -> Range<i64> {
+        self.range.start.max(self.until)..self.range.end
+    }
+
+    /// Opens the blocks, and where that is said, those of the archive. Blocks the thread.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn open(self) -> Result<(Faults, Vec<Source>), SelectError> {
+        let Self { faults, here, until, since, matchers, range } = self;
+        let mut found = Vec::new();
+        if let Some(archive) = &faults.archive {
+            let ranges: Vec<_> = here.iter().map(|block| block.range.clone()).collect();
+            let chosen = archive.chosen(&matchers, &range, &ranges, since, &faults.missing);
+            archive.prepare(&chosen);
+            for entry in chosen {
+                match archive.open(&entry) {
+                    Ok(block) => found.push((From::Archive(entry), block, range.clone())),
+                    Err(error) => faults.take(&From::Archive(entry), error)?,
+                }
+            }
+        }
+        let older = range.start..range.end.min(until);
+        let of_here = |block: Arc<Block>| (From::Here(block.range.clone()), block, older.clone());
+        found.extend(here.into_iter().map(of_here));
+        found.sort_by_key(|(_, block, _)| block.range.start);
+        Ok((faults, found))
+    }
+}
+
+/// A walk before files are opened.
+pub struct Begun {
+    behind: Behind,
+    head: Vec<(Labels, Packed)>,
+}
+
+impl Begun {
+    pub fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
+        let behind = Behind::new(store, matchers, range, missing);
+        let recent = behind.recent();
         let mut head = Vec::new();
-        if recent.start < recent.end {
+        if !recent.is_empty() {
             store.head.visit(matchers, |kept| {
                 let packed = kept.packed(&recent);
                 if !packed.is_empty() {
@@ -36,48 +151,75 @@ impl Scan {
                 }
             });
         }
-        head.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let older = range.start..range.end.min(until);
-        let begun: Result<Vec<_>, _> = blocks
-            .into_iter()
-            .map(|block: Arc<Block>| Ok(block.matching(matchers, &older)?.peekable()))
-            .collect();
-        let blocks = begun.map_err(|error: BlockError| unreadable(store.blocks.as_deref(), &error))?;
-        Ok(Self { kept: store.blocks.clone(), range, blocks, head: head.into_iter().peekable() })
+        Self { behind, head }
     }
 
+    /// Opens the files. Blocks the thread.
+    ///
+    /// # Errors
+    /// One can't be read.
+    pub fn open(self) -> Result<Scan, SelectError> {
+        let Self { behind, mut head } = self;
+        let (matchers, range) = (behind.matchers.clone(), behind.range.clone());
+        head.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let (faults, found) = behind.open()?;
+        let mut blocks = Vec::new();
+        for (from, block, asked) in found {
+            match block.matching(&matchers, &asked) {
+                Ok(rows) => blocks.push((from, rows.peekable())),
+                Err(error) => faults.take(&from, error)?,
+            }
+        }
+        let mixed = blocks.iter().any(|(from, _)| matches!(from, From::Archive(_)));
+        Ok(Scan { faults, range, blocks, head: head.into_iter().peekable(), mixed })
+    }
+}
+
+impl Scan {
     /// The labels that come next.
-    fn least(&mut self) -> Result<Option<Labels>, BlockError> {
+    fn least(&mut self) -> Result<Option<Labels>, SelectError> {
         let mut least = self.head.peek().map(|(labels, _)| labels.clone());
-        for rows in &mut self.blocks {
+        let mut at = 0;
+        while let Some((from, rows)) = self.blocks.get_mut(at) {
             match rows.peek() {
                 Some(Ok(row)) if least.as_ref().is_none_or(|least| row.labels < *least) => {
                     least = Some(row.labels.clone());
                 }
                 Some(Err(_)) => {
                     if let Some(Err(error)) = rows.next() {
-                        return Err(error);
+                        self.faults.take(from, error)?;
                     }
+                    // The others go on.
+                    drop(self.blocks.remove(at));
+                    continue;
                 }
                 _ => {}
             }
+            at += 1;
         }
         Ok(least)
     }
 
-    fn take(&mut self, labels: Labels) -> Result<SeriesColumns, BlockError> {
+    fn take(&mut self, labels: Labels) -> Result<SeriesColumns, SelectError> {
         let mut columns = SeriesColumns { labels: labels.clone(), ..SeriesColumns::default() };
-        for rows in &mut self.blocks {
+        for (from, rows) in &mut self.blocks {
             let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
             while let Some(row) = rows.next_if(same) {
-                row?.add_to(&mut columns, &self.range).map_err(|why| {
-                    // Its checksum is right: it was written so, and no file is to blame.
-                    BlockError::Io { path: folder(&self.kept), doing: "read", source: io::Error::other(why) }
-                })?;
+                let added = row.and_then(|row| {
+                    row.add_to(&mut columns, &self.range).map_err(|why| {
+                        // Its checksum is right: it was written so, and no file is to blame.
+                        let path = folder(&self.faults.kept);
+                        BlockError::Io { path, doing: "read", source: io::Error::other(why) }
+                    })
+                });
+                added.or_else(|error| self.faults.take(from, error))?;
             }
         }
         if let Some((_, packed)) = self.head.next_if(|(next, _)| *next == labels) {
             packed.add_to(&mut columns, &self.range);
+        }
+        if self.mixed {
+            columns.settle();
         }
         Ok(columns)
     }
@@ -85,14 +227,6 @@ impl Scan {
 
 fn folder(kept: &Option<Arc<Blocks>>) -> PathBuf {
     kept.as_ref().map(|blocks| blocks.folder().to_owned()).unwrap_or_default()
-}
-
-/// Names a damaged block, and asks it no more.
-pub fn unreadable(kept: Option<&Blocks>, error: &BlockError) -> SelectError {
-    if let (BlockError::Damaged { path, why }, Some(blocks)) = (error, kept) {
-        blocks.give_up(path, why);
-    }
-    SelectError::Unreadable(error.to_string())
 }
 
 impl Iterator for Scan {
@@ -104,8 +238,7 @@ impl Iterator for Scan {
             match next {
                 // A gap where the range lies.
                 Ok(Some(columns)) if columns.is_empty() => {}
-                Ok(columns) => return columns.map(Ok),
-                Err(error) => return Some(Err(unreadable(self.kept.as_deref(), &error))),
+                next => return next.transpose(),
             }
         }
     }

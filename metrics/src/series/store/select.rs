@@ -6,8 +6,11 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Store, scan::unreadable};
-use crate::series::{Exemplar, Labels, Matcher, Meta, Select, SelectError, SeriesData, SeriesStream};
+use super::{
+    Store,
+    scan::{Begun, Behind},
+};
+use crate::series::{Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream};
 
 /// Series that are handed over at once, and how often ahead of who waits for them.
 const BATCH: usize = 32;
@@ -15,68 +18,60 @@ const BATCHES: usize = 4;
 
 #[async_trait::async_trait]
 impl Select for Store {
-    async fn select(
+    async fn stream(
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
-        most: usize,
-    ) -> Result<Vec<SeriesData>, SelectError> {
-        let scan = self.scan(matchers, range)?;
-        let collect = move || {
-            let (mut found, mut count) = (Vec::new(), 0);
-            for columns in scan {
-                let columns = columns?;
-                count += columns.len();
-                if count > most {
-                    return Err(SelectError::TooMany(most));
-                }
-                found.push(SeriesData::from(columns));
-            }
-            Ok(found)
-        };
-        let collected = tokio::task::spawn_blocking(collect).await;
-        collected.map_err(|error| SelectError::Unreadable(error.to_string()))?
-    }
-
-    async fn stream(&self, matchers: &[Matcher], range: Range<i64>) -> Result<SeriesStream, SelectError> {
-        let mut scan = self.scan(matchers, range)?;
+        missing: &Missing,
+    ) -> Result<SeriesStream, SelectError> {
+        let begun = Begun::new(self, matchers, &range, missing);
         let (sender, receiver) = mpsc::channel(BATCHES);
         let walk = tokio::task::spawn_blocking(move || {
+            let mut scan = begun.open()?;
             loop {
                 let batch: Result<Vec<_>, _> = scan.by_ref().take(BATCH).collect();
                 let is_last = batch.as_ref().map_or(true, Vec::is_empty);
                 if sender.blocking_send(batch).is_err() || is_last {
-                    return;
+                    return Ok(());
                 }
             }
         });
         // A walk that ended badly is an error, not an end.
         let end = async {
-            walk.await.map_or_else(|why| Err(SelectError::Unreadable(why.to_string())), |()| Ok(Vec::new()))
+            let ended = walk.await.unwrap_or_else(|why| Err(SelectError::Unreadable(why.to_string())));
+            ended.map(|()| Vec::new())
         };
         Ok(ReceiverStream::new(receiver).chain(stream::once(end)).boxed())
     }
 
-    async fn series(&self, matchers: &[Matcher], range: Range<i64>) -> Result<Vec<Labels>, SelectError> {
-        let (blocks, until) =
-            self.blocks.as_ref().map_or((Vec::new(), i64::MIN), |blocks| blocks.meeting(&range));
+    async fn series(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        missing: &Missing,
+    ) -> Result<Vec<Labels>, SelectError> {
+        let behind = Behind::new(self, matchers, &range, missing);
+        let recent = behind.recent();
         let mut found = Vec::new();
-        let recent = range.start.max(until)..range.end;
         self.head.visit(matchers, |kept| {
             if kept.has(&recent) {
                 found.push(kept.labels().clone());
             }
         });
-        let (wanted, of_blocks) = (matchers.to_vec(), range.start..range.end.min(until));
-        let reading = tokio::task::spawn_blocking(move || {
-            blocks.iter().map(|block| block.series(&wanted, &of_blocks)).collect::<Result<Vec<_>, _>>()
+        let matchers = matchers.to_vec();
+        let looking = tokio::task::spawn_blocking(move || {
+            let (faults, sources) = behind.open()?;
+            for (from, block, asked) in sources {
+                match block.series(&matchers, &asked) {
+                    Ok(labels) => found.extend(labels),
+                    Err(error) => faults.take(&from, error)?,
+                }
+            }
+            found.sort_unstable();
+            found.dedup();
+            Ok(found)
         });
-        let read = reading.await.map_err(|error| SelectError::Unreadable(error.to_string()))?;
-        let older = read.map_err(|error| unreadable(self.blocks.as_deref(), &error))?;
-        found.extend(older.into_iter().flatten());
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        looking.await.map_err(|error| SelectError::Unreadable(error.to_string()))?
     }
 
     fn metadata(&self) -> Vec<(String, Meta)> {
@@ -93,6 +88,19 @@ impl Select for Store {
             }
         });
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// All that matches, whole, which tests ask for.
+    pub async fn all(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<crate::series::SeriesData> {
+        let mut stream = self.stream(matchers, range, &Missing::default()).await.expect("an answer");
+        let mut found = Vec::new();
+        while let Some(batch) = stream.next().await {
+            found.extend(batch.expect("an answer").into_iter().map(crate::series::SeriesData::from));
+        }
         found
     }
 }

@@ -1,13 +1,14 @@
 //! The store gives back what it took: from memory, from the log after an end, from blocks of
 //! hours and of days; and what is damaged takes nothing else with it.
 
+mod archived;
 mod full;
 mod killed;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::series::{Histogram, Matcher, NAME, Select, SelectError, SeriesData, Value};
+use crate::series::{Histogram, Matcher, Missing, NAME, Select, SeriesData, Value};
 
 const MINUTE: i64 = 60_000;
 /// A day's begin, so that days end where the tests expect it.
@@ -19,6 +20,7 @@ fn config(folder: &std::path::Path) -> StoreConfig {
         limits: Limits::default(),
         keep: Duration::from_secs(1000 * 365 * 24 * 3600),
         keep_bytes: u64::MAX,
+        archive: None,
     }
 }
 
@@ -35,8 +37,16 @@ async fn all(
     matchers: &[Matcher],
     range: std::ops::Range<i64>,
 ) -> Vec<(Labels, Vec<(i64, Value)>)> {
-    let found = store.select(matchers, range, 1_000_000).await.expect("an answer");
-    found.into_iter().map(|SeriesData { labels, samples }| (labels, samples)).collect()
+    store
+        .all(matchers, range)
+        .await
+        .into_iter()
+        .map(|SeriesData { labels, samples }| (labels, samples))
+        .collect()
+}
+
+async fn names(store: &Store, matchers: &[Matcher], range: std::ops::Range<i64>) -> Vec<Labels> {
+    store.series(matchers, range, &Missing::default()).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -52,9 +62,8 @@ async fn what_is_appended_is_found_by_labels_and_time() {
     let of_up = [Matcher::equal(NAME, "up")];
     let expected = [(up("a"), vec![(2, Value::Number(2.0))]), (up("b"), vec![(2, Value::Number(5.0))])];
     assert_eq!(all(&store, &of_up, 2..3).await, expected);
-    assert!(matches!(store.select(&of_up, 0..9, 2).await, Err(SelectError::TooMany(2))));
-    assert_eq!(store.series(&[Matcher::equal("instance", "a")], 0..9).await.expect("found"), [up("a")]);
-    assert!(store.series(&of_up, 3..9).await.expect("found").is_empty());
+    assert_eq!(names(&store, &[Matcher::equal("instance", "a")], 0..9).await, [up("a")]);
+    assert!(names(&store, &of_up, 3..9).await.is_empty());
 }
 
 #[tokio::test]
@@ -96,11 +105,13 @@ async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
         found.iter().flat_map(|(_, samples)| samples).map(|(time, _)| (time - START) / HOUR).collect()
     };
     let store = Store::recover(&config).expect("opened again");
-    // It is named once; what is asked then is answered without it.
-    let answer = store.select(&[], START..i64::MAX, 100).await;
-    if let Err(error) = &answer {
-        assert!(error.to_string().contains("parquet"), "{error}");
-    }
+    // It is named, and the rest answers.
+    let missing = Missing::default();
+    let scan = store.scan(&[], &(START..i64::MAX), &missing).expect("begun");
+    let found = scan.map(|series| SeriesData::from(series.expect("read")));
+    assert_eq!(times(found.map(|one| (one.labels, one.samples)).collect()), [1, 2]);
+    let sentences = missing.sentences();
+    assert!(sentences.len() == 1 && sentences[0].contains("parquet is damaged"), "{sentences:?}");
     assert_eq!(times(all(&store, &[], START..i64::MAX).await), [1, 2]);
     assert!(first.with_extension("damaged").exists());
     std::fs::write(blocks.join("1-2.parquet"), b"no block").expect("written");
@@ -140,6 +151,8 @@ enum Event {
     Histogram(u8),
     /// The keeper's round.
     Keep,
+    /// The archive's round; what it has is here no more.
+    Archive,
     /// The process ends with its log flushed, and begins again.
     Restart,
 }
@@ -151,6 +164,7 @@ fn event() -> impl Strategy<Value = Event> {
         12 => (1i64..90, prop::collection::vec((0u8..5, value), 1..5)).prop_map(|(step, samples)| Event::Samples(step, samples)),
         2 => (0u8..5).prop_map(Event::Histogram),
         3 => Just(Event::Keep),
+        2 => Just(Event::Archive),
         1 => Just(Event::Restart),
     ]
 }
@@ -173,9 +187,10 @@ proptest! {
 
     #[test]
     fn it_gives_back_what_it_took(events in prop::collection::vec(event(), 1..120), from in 0i64..3000, length in 1i64..3000) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("threads");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads");
+        let _inside = runtime.enter();
         let folder = tempfile::tempdir().expect("a folder");
-        let config = config(folder.path());
+        let config = archived::archived(folder.path(), archived::in_folder(folder.path()));
         let mut store = Store::recover(&config).expect("opened");
         let mut taken: BTreeMap<Labels, Vec<(i64, Value)>> = BTreeMap::new();
         let mut now = START;
@@ -201,12 +216,15 @@ proptest! {
                     put(&store, series, now, Value::Histogram(Arc::new(histogram)));
                 }
                 Event::Keep => store.keep(&config, now, true).expect("kept"),
+                Event::Archive => runtime.block_on(archived::round(&store, now)).expect("archived"),
                 Event::Restart => {
                     store.flush_log(true).expect("flushed");
                     store = Store::recover(&config).expect("opened again");
                 }
             }
         }
+        // After a restart it is not known yet what is archived.
+        runtime.block_on(archived::round(&store, now)).expect("archived");
         let taken: Vec<_> = taken.into_iter().collect();
         let found = runtime.block_on(all(&store, &[Matcher::equal(NAME, "up")], 0..i64::MAX));
         prop_assert_eq!(text(&found), text(&taken));
@@ -216,7 +234,7 @@ proptest! {
             .map(|(labels, samples)| (labels, samples.into_iter().filter(|(time, _)| range.contains(time)).collect::<Vec<_>>()))
             .filter(|(_, samples)| !samples.is_empty()).collect();
         prop_assert_eq!(text(&runtime.block_on(all(&store, &one, range.clone()))), text(&within));
-        let series = runtime.block_on(store.series(&one, range)).expect("an answer");
+        let series = runtime.block_on(names(&store, &one, range));
         prop_assert!(within.iter().all(|(labels, _)| series.contains(labels)));
         prop_assert!(series.iter().all(|labels| labels.get("instance") == Some("3")));
     }

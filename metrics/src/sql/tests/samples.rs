@@ -1,6 +1,6 @@
 //! The table `samples`: what conditions choose, and who sees what.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tiphys_api::auth::UserInfo;
 use tiphys_lifecycle::Tasks;
@@ -8,7 +8,7 @@ use tiphys_lifecycle::Tasks;
 use super::{ByName, Engine, Format, SqlError};
 use crate::{
     decisions::Decisions,
-    series::{Labels, Limits, NAME, Sample, Store, Value},
+    series::{ArchiveConfig, Labels, Limits, NAME, Sample, Store, StoreConfig, Value},
     sql::{Asker, SamplesTable},
 };
 
@@ -70,4 +70,48 @@ async fn abuse_29_series_of_other_namespaces_are_not_seen() {
     };
     assert_eq!(counts("shop").await.as_deref(), Some("20000,1"));
     assert_eq!(counts("nobody").await.as_deref(), Some("0,0"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_archive_that_is_away_has_is_said_to_be_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    // Nobody listens there.
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_ENDPOINT", "http://127.0.0.1:1"),
+        ("AWS_ALLOW_HTTP", "true"),
+    ];
+    let place: tiphys_objects::Location = "s3://series".parse().expect("a place");
+    let objects = place.open_with(environment.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let archive = ArchiveConfig {
+        objects: objects.expect("opened"),
+        local: Duration::MAX,
+        keep: Duration::MAX,
+        keep_bytes: u64::MAX,
+        cache_bytes: 0,
+        deadline: Duration::from_millis(500),
+    };
+    let config = StoreConfig {
+        folder: folder.path().join("series"),
+        limits: Limits::default(),
+        keep: Duration::MAX,
+        keep_bytes: u64::MAX,
+        archive: Some(archive),
+    };
+    let store = Store::open(config, &tasks).expect("opened");
+    let series = store.resolve(&Labels::new([(NAME, "up")])).expect("made");
+    store.append(&[Sample { series, time: START, value: Value::Number(1.0) }]);
+    let decisions = Decisions::open(folder.path().join("decisions"), &tasks).expect("opened");
+    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store))]);
+    let engine = engine.with_default_range(None);
+    let asker = || Asker::new(UserInfo { name: "admin".into(), ..UserInfo::default() }, Arc::new(ByName));
+    let all = engine.answer("select count(*) from samples", Format::Csv, asker()).await.expect("an answer");
+    assert_eq!(all.text.lines().nth(1), Some("1"));
+    assert!(all.notes.len() == 1 && all.notes[0].contains("the archive can't be reached"), "{:?}", all.notes);
+    let statement = "select count(*) from samples where time >= timestamp '2023-11-14 22:13:20'";
+    let recent = engine.answer(statement, Format::Csv, asker()).await.expect("an answer");
+    assert_eq!((recent.text.lines().nth(1), recent.notes), (Some("1"), vec![]));
+    tasks.shutdown(Duration::from_secs(10)).await;
 }

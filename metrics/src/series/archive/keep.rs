@@ -1,0 +1,371 @@
+//! Copies sealed blocks into the archive, and takes out of it what is too old, too much or
+//! damaged.
+//!
+//! A crash at any moment leaves an index that names only what is whole and there: a copy counts
+//! when it was read back and the index names it, and what goes leaves the index first.
+
+use std::{
+    io,
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+use tiphys_objects::{ObjectsError, Sum};
+use tokio_util::io::ReaderStream;
+
+use super::{Archive, Archived, Entry, Index, index::beyond};
+use crate::series::block::{Block, BlockError};
+
+const INDEX: &str = "index";
+/// What is read of a file at once.
+const READ: usize = 1 << 20;
+
+/// What the archive tells of itself.
+#[derive(Default)]
+pub struct ArchiveCounts {
+    pub blocks: Gauge,
+    pub bytes: Gauge,
+    pub copied: Counter,
+    pub failed: Counter,
+    pub damaged: Counter,
+}
+
+impl ArchiveCounts {
+    pub fn register(&self, registry: &mut Registry) {
+        let name = |what| format!("tiphys_metrics_archive_{what}");
+        registry.register(name("blocks"), "Blocks of series in the archive", self.blocks.clone());
+        registry.register(name("bytes"), "Bytes of the blocks in the archive", self.bytes.clone());
+        registry.register(name("copied"), "Blocks copied into the archive", self.copied.clone());
+        registry.register(name("failures"), "Rounds of copying that failed", self.failed.clone());
+        registry.register(name("damaged"), "Blocks of the archive set aside", self.damaged.clone());
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    #[error("{path} can't be copied")]
+    File { path: PathBuf, source: io::Error },
+    #[error("the archive gives back other bytes of `{0}` than it got")]
+    Changed(String),
+    #[error("the index can't be written")]
+    Index(#[from] io::Error),
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Archive {
+    /// One round: copies these blocks, and takes out what is beyond what is kept. Gives the
+    /// ranges that are archived and so old that they need not be here.
+    ///
+    /// # Errors
+    /// The archive can't be reached, or a block here can't be read.
+    pub async fn round(&self, sealed: &[Arc<Block>], now: i64) -> Result<Vec<Range<i64>>, ArchiveError> {
+        let done = self.try_round(sealed, now).await;
+        match &done {
+            Ok(_) => self.reach.is_up(),
+            Err(_) => {
+                self.counts.failed.inc();
+            }
+        }
+        self.measure();
+        done
+    }
+
+    async fn try_round(&self, sealed: &[Arc<Block>], now: i64) -> Result<Vec<Range<i64>>, ArchiveError> {
+        self.read_indexes().await?;
+        self.set_suspects_aside().await?;
+        for block in sealed {
+            if self.wants(block, now) {
+                self.copy(block).await?;
+            }
+        }
+        self.retain(now).await?;
+        let before = before(now, self.config.local);
+        let old = sealed.iter().filter(|block| block.range.end <= before);
+        Ok(old.filter(|block| self.has(block)).map(|block| block.range.clone()).collect())
+    }
+
+    fn measure(&self) {
+        let known = self.known.read();
+        let blocks = known.indexes.iter().flat_map(|(store, index)| {
+            let is_there = |block: &&Archived| !known.left.contains(&object(store, block));
+            index.blocks().iter().filter(is_there)
+        });
+        let (count, bytes) = blocks.fold((0, 0), |(count, bytes), block| (count + 1, bytes + block.size));
+        self.counts.blocks.set(count);
+        self.counts.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether a block is to be copied: it isn't there, and it would not go again at once.
+    pub(super) fn wants(&self, block: &Block, now: i64) -> bool {
+        if self.has(block) || block.range.end <= before(now, self.config.keep) {
+            return false;
+        }
+        let known = self.known.read();
+        let all = known.indexes.values().flat_map(Index::blocks);
+        let newer = all.filter(|one| one.range.end >= block.range.end).map(|one| one.size);
+        newer.fold(block.size, u64::saturating_add) <= self.config.keep_bytes
+    }
+
+    /// Whether the index names it.
+    fn has(&self, block: &Block) -> bool {
+        let known = self.known.read();
+        let index = known.indexes.get(&self.own);
+        index.is_some_and(|index| {
+            index.blocks().iter().any(|one| one.range == block.range && one.size == block.size)
+        })
+    }
+
+    /// Reads the indexes of the others, and at first one's own.
+    async fn read_indexes(&self) -> Result<(), ArchiveError> {
+        let first = !self.known.read().read;
+        let mut stores = self.config.objects.folders().await?;
+        if !stores.contains(&self.own) {
+            stores.push(self.own.clone());
+        }
+        for store in &stores {
+            if *store == self.own {
+                if first {
+                    let index = self.read_own().await?;
+                    self.known.write().indexes.insert(store.clone(), index);
+                }
+                continue;
+            }
+            let Some(bytes) = self.config.objects.read(&format!("{store}/{INDEX}")).await? else { continue };
+            let mut known = self.known.write();
+            match Index::read(&bytes) {
+                Ok(index) => {
+                    known.faults.remove(store);
+                    known.indexes.insert(store.clone(), index);
+                }
+                Err(why) => {
+                    if known.faults.insert(store.clone(), why.clone()).is_none() {
+                        tracing::error!(store, why, "an index of the archive of series can't be used");
+                    }
+                }
+            }
+        }
+        let mut known = self.known.write();
+        known.indexes.retain(|store, _| stores.contains(store));
+        known.faults.retain(|store, _| stores.contains(store));
+        known.read = true;
+        Ok(())
+    }
+
+    /// Reads one's own index, makes another of what is there where it is lost, and deletes what it
+    /// doesn't name: copies that were not finished.
+    async fn read_own(&self) -> Result<Index, ArchiveError> {
+        let own = self.config.objects.below(&self.own);
+        let there: Vec<Archived> = own
+            .list()
+            .await?
+            .into_iter()
+            .filter_map(|object| Archived::of_name(&object.name, object.size))
+            .collect();
+        let read = match own.read(INDEX).await? {
+            Some(bytes) => match Index::read(&bytes) {
+                Ok(index) => Some(index),
+                Err(why) => {
+                    tracing::error!(
+                        store = self.own,
+                        why,
+                        "the index of the archive of series is damaged; it is set aside and made again"
+                    );
+                    own.rename(INDEX, &format!("{INDEX}.damaged")).await?;
+                    None
+                }
+            },
+            None => None,
+        };
+        if let Some(mut index) = read {
+            let lost: Vec<_> =
+                index.blocks().iter().filter(|block| !is_among(block, &there)).cloned().collect();
+            for block in &lost {
+                tracing::error!(block = block.name(), "the archive of series has lost a block");
+            }
+            index.remove(|block| lost.contains(block));
+            for block in there.iter().filter(|block| !is_among(block, index.blocks())) {
+                own.delete_one(&block.name()).await?;
+            }
+            return Ok(index);
+        }
+        let mut index = Index::default();
+        for block in there {
+            // One that was not finished may be among them.
+            if own.sum(&block.name()).await? == Some(Sum { size: block.size, crc: block.crc }) {
+                index.add(block, None);
+            } else {
+                own.delete_one(&block.name()).await?;
+            }
+        }
+        self.write(&index).await?;
+        Ok(index)
+    }
+
+    async fn write(&self, index: &Index) -> Result<(), ArchiveError> {
+        Ok(self.config.objects.below(&self.own).replace(INDEX, index.write()?).await?)
+    }
+
+    /// Changes one's own index, in the archive first.
+    async fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, ArchiveError> {
+        let _one = self.writing.lock().await;
+        let mut index = self.known.read().indexes.get(&self.own).cloned().unwrap_or_default();
+        let changed = change(&mut index);
+        self.write(&index).await?;
+        self.known.write().indexes.insert(self.own.clone(), index);
+        Ok(changed)
+    }
+
+    async fn copy(&self, block: &Arc<Block>) -> Result<(), ArchiveError> {
+        let begun = Instant::now();
+        let (of, path) = (block.clone(), block.path().to_owned());
+        let looked =
+            tokio::task::spawn_blocking(move || Ok::<_, ArchiveError>((of.names()?, sum_of(of.path())?)));
+        let (names, sum) = looked.await.map_err(|_| ArchiveError::Stopping)??;
+        let fault = |source| ArchiveError::File { path: path.clone(), source };
+        let archived = Archived::new(block.range.clone(), sum.size, sum.crc);
+        let name = archived.name();
+        let own = self.config.objects.below(&self.own);
+        let file = tokio::fs::File::open(&path).await.map_err(fault)?;
+        let pieces =
+            ReaderStream::with_capacity(file, READ).map(|piece: io::Result<Bytes>| piece.map_err(fault));
+        own.write(&name, &sum, Box::pin(pieces)).await?;
+        own.make_durable(&[&name]).await?;
+        if own.sum(&name).await? != Some(sum) {
+            own.delete_one(&name).await?;
+            return Err(ArchiveError::Changed(name));
+        }
+        self.known.write().left.remove(&object(&self.own, &archived));
+        let replaced = self.change(|index| index.add(archived, Some(&names))).await?;
+        for old in replaced.iter().filter(|old| old.name() != name) {
+            own.delete_one(&old.name()).await?;
+        }
+        self.counts.copied.inc();
+        tracing::info!(
+            name,
+            bytes = sum.size,
+            seconds = begun.elapsed().as_secs_f64(),
+            "a block of series is archived"
+        );
+        Ok(())
+    }
+
+    /// Deletes what is too old or too much, also of stores that write no more.
+    async fn retain(&self, now: i64) -> Result<(), ArchiveError> {
+        let (own, others, empty) = {
+            let known = self.known.read();
+            let stores = known.indexes.iter().map(|(store, index)| (store.as_str(), index));
+            let gone = beyond(stores, before(now, self.config.keep), self.config.keep_bytes);
+            let is_own = |(store, _): &(&str, &Archived)| *store == self.own;
+            let own: Vec<Archived> =
+                gone.iter().filter(|one| is_own(one)).map(|(_, block)| (*block).clone()).collect();
+            let all = gone.iter().filter(|one| !is_own(one)).map(|(store, block)| object(store, block));
+            let others: Vec<String> = all.filter(|object| !known.left.contains(object)).collect();
+            let is_empty = |store: &&String| {
+                let of_it = gone.iter().filter(|(of, _)| of == store).count();
+                **store != self.own && known.indexes[*store].blocks().len() == of_it
+            };
+            let empty: Vec<String> = known.indexes.keys().filter(is_empty).cloned().collect();
+            (own, others, empty)
+        };
+        if !own.is_empty() {
+            self.change(|index| index.remove(|block| is_among(block, &own))).await?;
+        }
+        for block in &own {
+            self.config.objects.delete_one(&object(&self.own, block)).await?;
+        }
+        for object in others {
+            self.config.objects.delete_one(&object).await?;
+            self.known.write().left.insert(object);
+        }
+        for store in empty {
+            // Should it write again, it makes its index anew.
+            self.config.objects.delete_one(&format!("{store}/{INDEX}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_suspects_aside(&self) -> Result<(), ArchiveError> {
+        loop {
+            let next = self.known.read().suspects.first().cloned();
+            let Some((entry, why)) = next else { return Ok(()) };
+            self.set_aside(&entry, &why).await?;
+            self.known.write().suspects.retain(|(other, _)| *other != entry);
+        }
+    }
+
+    /// Sets an object aside that is not what was written; one that is, is asked again.
+    async fn set_aside(&self, entry: &Entry, why: &str) -> Result<(), ArchiveError> {
+        let name = entry.block.name();
+        let store = self.config.objects.below(&entry.store);
+        let sum = Sum { size: entry.block.size, crc: entry.block.crc };
+        match store.sum(&name).await? {
+            Some(is) if is == sum => {
+                tracing::warn!(
+                    store = entry.store,
+                    name,
+                    why,
+                    "a block of the archive was read wrongly, and is whole"
+                );
+                self.known.write().left.remove(&*entry.object());
+                return Ok(());
+            }
+            Some(_) => store.rename(&name, &format!("{name}.damaged")).await?,
+            None => {}
+        }
+        self.counts.damaged.inc();
+        tracing::error!(
+            store = entry.store,
+            name,
+            why,
+            "a damaged block of the archive is set aside as .damaged; its day is missing"
+        );
+        if entry.store == self.own {
+            self.change(|index| index.remove(|block| is_among(block, std::slice::from_ref(&entry.block))))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The time before which something is older than that.
+fn before(now: i64, age: Duration) -> i64 {
+    now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn object(store: &str, block: &Archived) -> String {
+    format!("{store}/{}", block.name())
+}
+
+/// By name and size: what an index says of names of metrics, a list of objects doesn't.
+fn is_among(block: &Archived, all: &[Archived]) -> bool {
+    all.iter().any(|one| one.range == block.range && one.size == block.size && one.crc == block.crc)
+}
+
+/// What a file's bytes add up to. Blocks the thread.
+fn sum_of(path: &std::path::Path) -> Result<Sum, ArchiveError> {
+    let fault = |source| ArchiveError::File { path: path.to_owned(), source };
+    let mut file = std::fs::File::open(path).map_err(fault)?;
+    let (mut crc, mut size, mut buffer) = (crc32fast::Hasher::new(), 0, vec![0; READ]);
+    loop {
+        match io::Read::read(&mut file, &mut buffer).map_err(fault)? {
+            0 => return Ok(Sum { size, crc: crc.finalize() }),
+            read => {
+                crc.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
