@@ -108,10 +108,13 @@ impl Blocks {
         inner.list.iter().filter(over).filter(alone).cloned().collect()
     }
 
-    /// Removes what is archived.
+    /// Removes what is archived, but for the newest block: up to where hours are written out, the
+    /// next start of the server tells by it.
     fn remove_ranges(&self, ranges: &[Range<i64>]) {
-        let gone: Vec<_> =
-            self.inner.read().list.iter().filter(|block| ranges.contains(&block.range)).cloned().collect();
+        let inner = self.inner.read();
+        let is_gone = |block: &&Arc<Block>| ranges.contains(&block.range) && block.range.end < inner.until;
+        let gone: Vec<_> = inner.list.iter().filter(is_gone).cloned().collect();
+        drop(inner);
         self.remove(&gone);
     }
 
