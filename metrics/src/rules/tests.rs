@@ -44,15 +44,7 @@ fn store() -> (Arc<Store>, i64) {
 /// The series of a name, with their samples.
 async fn kept(store: &Store, name: &str) -> Vec<(Labels, Vec<(i64, Value)>)> {
     let named = Matcher::new("__name__", MatchOp::Equal, name).expect("a matcher");
-    let mut scan = store.stream(&[named], 0..i64::MAX / 2).await.expect("read");
-    let mut all = Vec::new();
-    while let Some(some) = futures::StreamExt::next(&mut scan).await {
-        for columns in some.expect("sound") {
-            let data = crate::series::SeriesData::from(columns);
-            all.push((data.labels, data.samples));
-        }
-    }
-    all
+    store.all(&[named], 0..i64::MAX / 2).await.into_iter().map(|one| (one.labels, one.samples)).collect()
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 //! from elsewhere, by range. What it must not do: know the head.
 
 mod read;
+mod recent;
 mod row;
 mod source;
 mod write;

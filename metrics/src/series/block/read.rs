@@ -27,6 +27,7 @@ use datafusion::{
 
 use super::{
     BlockError, Row,
+    recent::{Learning, Recent},
     source::{Fault, Ranges, Source},
 };
 use crate::series::{Labels, MatchOp, Matcher, NAME};
@@ -43,6 +44,7 @@ pub struct Block {
     pub size: u64,
     source: Source,
     metadata: ArrowReaderMetadata,
+    recent: Recent,
 }
 
 impl Block {
@@ -81,7 +83,7 @@ impl Block {
         if metadata.schema().fields().len() != super::write::schema().fields().len() {
             return Err(failed(path, &fault, "its columns are not those of a block".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), range, size, source, metadata })
+        Ok(Self { path: path.to_owned(), range, size, source, metadata, recent: Recent::default() })
     }
 
     /// Bytes that it takes in memory while it is open.
@@ -119,9 +121,16 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
+        let asked = self.range.start.max(range.start)..self.range.end.min(range.end);
+        if let Some(rows) = self.recent.find(matchers, &asked) {
+            let meets = |row: &&Row| row.first < range.end && row.last >= range.start;
+            let ready: Vec<_> = rows.iter().filter(meets).cloned().collect();
+            return Ok(Rows { block: self, reader: None, ready: ready.into_iter(), learning: None });
+        }
         let filter = self.filter(matchers, range.clone());
-        let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
-        Ok(Rows { block: self, reader, fault, ready: Vec::new().into_iter() })
+        let reader = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
+        let learning = Some(Learning::new(matchers, asked));
+        Ok(Rows { block: self, reader: Some(reader), ready: Vec::new().into_iter(), learning })
     }
 
     /// The series that match and meet the range, in order.
@@ -148,8 +157,8 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
-        let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
-        Ok(Rows { block: self, reader, fault, ready: Vec::new().into_iter() })
+        let reader = Some(self.reader(&[], ProjectionMask::all(), None)?);
+        Ok(Rows { block: self, reader, ready: Vec::new().into_iter(), learning: None })
     }
 
     fn mask(&self, names: &[&str]) -> ProjectionMask {
@@ -250,12 +259,13 @@ fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<Boole
         .collect()
 }
 
-/// Walks over all rows of a block.
+/// Walks over rows of a block.
 pub struct Rows {
     block: Arc<Block>,
-    reader: ParquetRecordBatchReader,
-    fault: Fault,
+    /// Absent when all is ready.
+    reader: Option<(ParquetRecordBatchReader, Fault)>,
     ready: std::vec::IntoIter<Row>,
+    learning: Option<Learning>,
 }
 
 impl Iterator for Rows {
@@ -266,8 +276,13 @@ impl Iterator for Rows {
             if let Some(row) = self.ready.next() {
                 return Some(Ok(row));
             }
+            let (reader, fault) = self.reader.as_mut()?;
+            let Some(batch) = reader.next() else {
+                self.learning.take().into_iter().for_each(|learnt| self.block.recent.keep(learnt));
+                return None;
+            };
             let mut ready = Vec::new();
-            let read = self.reader.next()?.map_err(|error| error.to_string()).and_then(|batch| {
+            let read = batch.map_err(|error| error.to_string()).and_then(|batch| {
                 rows(&batch, |row| {
                     ready.push(row?);
                     Ok(())
@@ -275,8 +290,10 @@ impl Iterator for Rows {
                 .map_err(str::to_owned)
             });
             if let Err(why) = read {
-                return Some(Err(failed(&self.block.path, &self.fault, why)));
+                self.learning = None;
+                return Some(Err(failed(&self.block.path, fault, why)));
             }
+            self.learning = self.learning.take().and_then(|learning| learning.add(&ready));
             self.ready = ready.into_iter();
         }
     }

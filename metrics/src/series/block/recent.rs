@@ -74,9 +74,8 @@ impl Learning {
 
     /// Notes rows; `None` when they are too many to be kept.
     pub fn add(mut self, rows: &[Row]) -> Option<Self> {
-        let of = |row: &Row| {
-            size_of::<Row>() + row.labels.as_bytes().len() + row.times.len() + row.values.len()
-        };
+        let of =
+            |row: &Row| size_of::<Row>() + row.labels.as_bytes().len() + row.times.len() + row.values.len();
         self.bytes += rows.iter().map(of).sum::<usize>();
         if self.bytes > MOST_OF_ONE {
             return None;
