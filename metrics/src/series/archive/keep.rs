@@ -349,9 +349,10 @@ fn object(store: &str, block: &Archived) -> String {
     format!("{store}/{}", block.name())
 }
 
-/// By name and size: what an index says of names of metrics, a list of objects doesn't.
+/// By the object's name: what an index says of names of metrics, a list of objects doesn't, and an
+/// object of another size is damaged, which who reads it finds.
 fn is_among(block: &Archived, all: &[Archived]) -> bool {
-    all.iter().any(|one| one.range == block.range && one.size == block.size && one.crc == block.crc)
+    all.iter().any(|one| one.range == block.range && one.crc == block.crc)
 }
 
 /// What a file's bytes add up to. Blocks the thread.

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -98,8 +99,8 @@ impl Block {
     pub fn names(&self) -> Result<Vec<String>, BlockError> {
         let (reader, fault) = self.reader(&[], self.mask(&["name"]), None)?;
         let mut found: Vec<String> = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|error| failed(&self.path, &fault, error.to_string()))?;
+        for batch in sound(reader) {
+            let batch = batch.map_err(|why| failed(&self.path, &fault, why))?;
             for name in batch.column(0).as_string::<i32>().iter().flatten() {
                 if found.last().is_none_or(|last| last != name) {
                     found.push(name.to_owned());
@@ -128,9 +129,14 @@ impl Block {
             return Ok(Rows { block: self, reader: None, ready: ready.into_iter(), learning: None });
         }
         let filter = self.filter(matchers, range.clone());
-        let reader = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
+        let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
         let learning = Some(Learning::new(matchers, asked));
-        Ok(Rows { block: self, reader: Some(reader), ready: Vec::new().into_iter(), learning })
+        Ok(Rows {
+            block: self,
+            reader: Some((sound(reader), fault)),
+            ready: Vec::new().into_iter(),
+            learning,
+        })
     }
 
     /// The series that match and meet the range, in order.
@@ -141,8 +147,8 @@ impl Block {
         let filter = self.filter(matchers, range.clone());
         let (reader, fault) = self.reader(matchers, self.mask(&["labels"]), Some(filter))?;
         let mut found = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|error| failed(&self.path, &fault, error.to_string()))?;
+        for batch in sound(reader) {
+            let batch = batch.map_err(|why| failed(&self.path, &fault, why))?;
             let labels = batch.column(0).as_binary::<i32>();
             for at in 0..batch.num_rows() {
                 let labels = Labels::from_bytes(labels.value(at));
@@ -157,7 +163,8 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
-        let reader = Some(self.reader(&[], ProjectionMask::all(), None)?);
+        let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
+        let reader = Some((sound(reader), fault));
         Ok(Rows { block: self, reader, ready: Vec::new().into_iter(), learning: None })
     }
 
@@ -259,11 +266,31 @@ fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<Boole
         .collect()
 }
 
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+
+/// The batches up to the first fault. Parquet's decoders panic on some bytes that can't be.
+fn sound(mut reader: ParquetRecordBatchReader) -> Batches {
+    let mut ended = false;
+    Box::new(std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        // What the reader has left behind is not looked at again.
+        let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
+        let next = match next {
+            Ok(batch) => batch.map(|batch| batch.map_err(|error| error.to_string())),
+            Err(_) => Some(Err("its pages can't be decoded".to_owned())),
+        };
+        ended = !matches!(next, Some(Ok(_)));
+        next
+    }))
+}
+
 /// Walks over rows of a block.
 pub struct Rows {
     block: Arc<Block>,
     /// Absent when all is ready.
-    reader: Option<(ParquetRecordBatchReader, Fault)>,
+    reader: Option<(Batches, Fault)>,
     ready: std::vec::IntoIter<Row>,
     learning: Option<Learning>,
 }
@@ -282,7 +309,7 @@ impl Iterator for Rows {
                 return None;
             };
             let mut ready = Vec::new();
-            let read = batch.map_err(|error| error.to_string()).and_then(|batch| {
+            let read = batch.and_then(|batch| {
                 rows(&batch, |row| {
                     ready.push(row?);
                     Ok(())

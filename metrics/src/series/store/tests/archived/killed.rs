@@ -17,7 +17,7 @@ const NAME_OF_TEST: &str =
     "series::store::tests::archived::killed::a_process_killed_while_it_copies_leaves_nothing_that_counts";
 const SERIES: usize = 60;
 /// Of a day, so many that the block is sent in several pieces.
-const STEPS: i64 = 20_000;
+const STEPS: i64 = 24_000;
 const STEP: i64 = DAY / STEPS;
 
 fn place(environment: impl IntoIterator<Item = (String, String)>) -> Objects {
