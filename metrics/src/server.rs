@@ -21,7 +21,7 @@ use crate::{
     decisions::Decisions,
     doors::{self, Doors},
     follow::{self, FollowConfig, Takers},
-    memory::Memory,
+    memory::{self, Memory},
     metric_names::{SECONDS, SERIES},
     names::Names,
     promql,
@@ -36,9 +36,6 @@ use crate::{
 
 /// Where statements are posted.
 pub const SQL_PATH: &str = "/tiphys/v1/sql";
-
-/// A series without samples for so long is forgotten, microseconds.
-const FORGOTTEN_AFTER: i64 = 3600 * 1_000_000;
 
 /// How long series are kept, and in how many bytes at most.
 const KEEP: Duration = Duration::from_secs(15 * 24 * 3600);
@@ -160,8 +157,9 @@ impl Metrics {
         extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
         let (memory, pods) = (self.memory.clone(), self.pods.clone());
         extensions.push(Arc::new(Advise { memory, pods }));
-        extensions.push(Arc::new(VolumeTable(self.volumes.clone())));
+        extensions.push(Arc::new(VolumeTable { volumes: self.volumes.clone(), store: self.series.clone() }));
         sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions)
+            .with_series(self.series.clone())
     }
 
     /// Asks the TiphysMetrics, which of several servers one does, until `tasks` stops.
@@ -212,12 +210,12 @@ pub fn mount(prefix: &str, routes: Router) -> Mount {
     Mount { prefix: prefix.to_owned(), handler: BoxCloneSyncService::new(handler) }
 }
 
-/// Once a minute: what is forgotten has been silent for an hour.
+/// Once a minute: what is forgotten has been silent for as long as memory keeps anything.
 async fn forget(memory: Arc<Memory>, series: Gauge) -> Result<(), std::convert::Infallible> {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     loop {
         minute.tick().await;
-        memory.forget(jiff::Timestamp::now().as_microsecond() - FORGOTTEN_AFTER);
+        memory.forget(jiff::Timestamp::now().as_microsecond() - memory::COARSE);
         series.set(i64::try_from(memory.series_count()).unwrap_or(i64::MAX));
     }
 }

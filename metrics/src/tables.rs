@@ -3,6 +3,7 @@
 //! `node`, `pod` and `container`: see [`usage`]. `decisions` has a row a decision.
 //! A table is bound to what one user may see.
 
+pub mod joined;
 pub mod usage;
 
 use std::{collections::HashMap, sync::Arc};

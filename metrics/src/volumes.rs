@@ -1,5 +1,6 @@
-//! The table `volume`: what volumes of Pods have and use, as nodes measured them in the last
-//! hour, once a minute.
+//! The table `volume`: what volumes of Pods have and use. Those of the last hour are as nodes
+//! measured them, once a minute; what is older comes out of the store of series, each 15 s, and is
+//! of claims only, whoever used them.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -9,7 +10,7 @@ use std::{
 use datafusion::{
     arrow::{
         array::{ArrayRef, RecordBatch, StringBuilder, TimestampMicrosecondBuilder, UInt64Builder},
-        datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+        datatypes::{DataType, Schema, SchemaRef},
     },
     common::{DataFusionError, Result},
     prelude::SessionContext,
@@ -18,37 +19,71 @@ use parking_lot::Mutex;
 use tiphys_api::samples::{NodeSamples, VolumeSample};
 
 use crate::{
+    memory::{COARSE, GRID, Whole},
+    names::back,
     scope::Scope,
-    sql::{Asker, Extension, computed},
+    series::Store,
+    sql::{Asker, Batches, Extension, Notes, Wanted, table},
+    tables::{
+        documented,
+        joined::{Joined, Object, Question},
+        time_column,
+    },
 };
 
-/// How long a measurement is kept, microseconds.
-const KEPT: i64 = 3600 * 1_000_000;
+/// Claims whose rows make a batch.
+const CLAIMS: usize = 256;
+/// Rows of a batch, after which no claim is begun.
+const BATCH: usize = 8192;
 
 /// Namespace, Pod, its UID, the volume, the node.
 type Key = [String; 5];
+/// Namespace, claim, node.
+type Claim = [String; 3];
 
 /// What was measured. Bounded by time and by what there is.
 #[derive(Default)]
-pub struct Volumes(Mutex<BTreeMap<Key, VecDeque<(i64, VolumeSample)>>>);
+pub struct Volumes {
+    measured: Mutex<BTreeMap<Key, VecDeque<(i64, VolumeSample)>>>,
+    whole: Whole,
+}
 
-/// A figure: its column, what it says, and where it stands.
-type Figure = (&'static str, &'static str, fn(&VolumeSample) -> u64);
+/// A figure: its column, what it says, where it stands, and the series that tells it.
+type Figure = (&'static str, &'static str, fn(&VolumeSample) -> u64, &'static str);
 
 const FIGURES: [Figure; 6] = [
-    ("capacity_bytes", "size of the volume's file system", |it| it.capacity_bytes),
-    ("available_bytes", "bytes that can still be written", |it| it.available_bytes),
-    ("used_bytes", "bytes that the volume's files take", |it| it.used_bytes),
-    ("inodes", "files that its file system can have", |it| it.inodes),
-    ("inodes_free", "files that it can still have", |it| it.inodes_free),
-    ("inodes_used", "files and folders in the volume", |it| it.inodes_used),
+    (
+        "capacity_bytes",
+        "size of the volume's file system",
+        |it| it.capacity_bytes,
+        "kubelet_volume_stats_capacity_bytes",
+    ),
+    (
+        "available_bytes",
+        "bytes that can still be written",
+        |it| it.available_bytes,
+        "kubelet_volume_stats_available_bytes",
+    ),
+    ("used_bytes", "bytes that the volume's files take", |it| it.used_bytes, back::ANCHOR_OF_CLAIMS),
+    ("inodes", "files that its file system can have", |it| it.inodes, "kubelet_volume_stats_inodes"),
+    ("inodes_free", "files that it can still have", |it| it.inodes_free, "kubelet_volume_stats_inodes_free"),
+    (
+        "inodes_used",
+        "files and folders in the volume",
+        |it| it.inodes_used,
+        "kubelet_volume_stats_inodes_used",
+    ),
 ];
 
+/// Columns that are not kept longer than an hour say so.
 const NAMES: [(&str, &str); 5] = [
     ("namespace", "the Pod's namespace"),
-    ("pod", "the Pod"),
-    ("volume", "the volume's name in the Pod"),
-    ("claim", "the claim that it is of; empty for what lives and dies with the Pod"),
+    ("pod", "the Pod; kept for the last hour only, null before"),
+    ("volume", "the volume's name in the Pod; kept for the last hour only, null before"),
+    (
+        "claim",
+        "the claim that it is of; empty for what lives and dies with the Pod, which is kept for the last hour only",
+    ),
     ("node", "where it is"),
 ];
 
@@ -58,7 +93,7 @@ impl Volumes {
         if samples.pods.iter().all(|pod| pod.volumes.is_empty()) {
             return;
         }
-        let mut all = self.0.lock();
+        let mut all = self.measured.lock();
         for pod in &samples.pods {
             for volume in &pod.volumes {
                 let key =
@@ -69,7 +104,7 @@ impl Volumes {
                 }
             }
         }
-        let oldest = samples.time - KEPT;
+        let oldest = samples.time - COARSE;
         all.retain(|_, points| {
             while points.front().is_some_and(|(time, _)| *time < oldest) {
                 points.pop_front();
@@ -78,51 +113,187 @@ impl Volumes {
         });
     }
 
-    fn rows(&self, scope: &Scope) -> Result<Vec<RecordBatch>> {
-        let mut time = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-        let mut names: [StringBuilder; 5] = std::array::from_fn(|_| StringBuilder::new());
-        let mut figures: [UInt64Builder; 6] = std::array::from_fn(|_| UInt64Builder::new());
+    /// Adds what is wanted of memory, and tells since when it knows each claim.
+    fn rows(&self, scope: &Scope, wanted: &Wanted, rows: &mut Rows) -> HashMap<Claim, i64> {
+        let mut since: HashMap<Claim, i64> = HashMap::new();
         let mut seen: HashMap<String, bool> = HashMap::new();
-        for ([namespace, pod, _, volume, node], points) in self.0.lock().iter() {
+        for ([namespace, pod, _, volume, node], points) in self.measured.lock().iter() {
             let is_seen = seen.entry(namespace.clone()).or_insert_with(|| scope.sees_namespace(namespace));
             if !*is_seen {
                 continue;
             }
             for (at, sample) in points {
-                time.append_value(*at);
-                let values = [namespace, pod, volume, &sample.claim, node];
-                names.iter_mut().zip(values).for_each(|(builder, value)| builder.append_value(value));
-                let values = figures.iter_mut().zip(FIGURES);
-                values.for_each(|(builder, (_, _, value))| builder.append_value(value(sample)));
+                let first = since.entry([namespace, &sample.claim, node].map(String::clone)).or_insert(*at);
+                *first = (*first).min(*at);
+                if wanted.takes_time(*at) {
+                    let values = FIGURES.map(|(_, _, value, _)| Some(value(sample)));
+                    rows.push(
+                        *at,
+                        [Some(namespace), Some(pod), Some(volume), Some(&sample.claim), Some(node)],
+                        values,
+                    );
+                }
             }
         }
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(time.finish())];
-        columns.extend(names.iter_mut().map(|names| Arc::new(names.finish()) as ArrayRef));
-        columns.extend(figures.iter_mut().map(|values| Arc::new(values.finish()) as ArrayRef));
-        Ok(vec![RecordBatch::try_new(schema(), columns)?])
+        since
     }
 }
 
 fn schema() -> SchemaRef {
-    let documented = |name: &str, kind: DataType, about: &str| {
-        let about = HashMap::from([("description".to_owned(), about.to_owned())]);
-        Field::new(name, kind, false).with_metadata(about)
-    };
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = vec![documented("time", time, "when the volume was measured")];
-    fields.extend(NAMES.map(|(name, about)| documented(name, DataType::Utf8, about)));
-    fields.extend(FIGURES.map(|(name, about, _)| documented(name, DataType::UInt64, about)));
+    let mut fields =
+        vec![time_column("when the volume was measured, each minute; before the last hour, each 15 s")];
+    let is_kept = |name: &str| !matches!(name, "pod" | "volume");
+    fields.extend(NAMES.map(|(name, about)| documented(name, DataType::Utf8, !is_kept(name), about)));
+    fields.extend(FIGURES.map(|(name, about, _, _)| documented(name, DataType::UInt64, true, about)));
     Arc::new(Schema::new(fields))
 }
 
 /// Brings `volume` into SQL.
-pub struct VolumeTable(pub Arc<Volumes>);
+pub struct VolumeTable {
+    pub volumes: Arc<Volumes>,
+    pub store: Arc<Store>,
+}
 
 impl Extension for VolumeTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError> {
-        let (volumes, scope) = (self.0.clone(), Scope::of(asker.user.clone(), asker.authorizer.clone()));
-        session.register_table("volume", computed(schema(), move || volumes.rows(&scope)))?;
-        Ok(())
+        let (volumes, store, asker) = (self.volumes.clone(), self.store.clone(), asker.clone());
+        let rows = move |wanted: Wanted| -> Result<Batches> {
+            let (scope, notes) = (Scope::of_asker(&asker), asker.notes.clone());
+            let mut rows = Rows::new();
+            let since = volumes.rows(&scope, &wanted, &mut rows);
+            let older = older(&store, &wanted, volumes.whole);
+            Ok(Box::new(Scan { scope, notes, wanted, since, rows, older }))
+        };
+        session.register_table("volume", table(schema(), rows)).map(drop)
+    }
+}
+
+/// What the store has to be asked for. Absent: nothing of what is wanted is there.
+fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
+    let (range, until) = (wanted.micros(), whole.since());
+    // These are null there, and no condition holds of null.
+    let is_of_pods = wanted.names("pod") || wanted.names("volume");
+    if is_of_pods || range.start >= until || range.start >= range.end {
+        return None;
+    }
+    let label_of = |column: &str| match column {
+        "namespace" => Some("namespace"),
+        "claim" => Some("persistentvolumeclaim"),
+        "node" => Some("node"),
+        _ => None,
+    };
+    let mut matchers = back::of_claims();
+    matchers.extend(wanted.matchers(label_of));
+    // A step that begins before memory does may end in it.
+    let until = (until.min(range.end.saturating_sub(1)).div_euclid(GRID) + 1) * (GRID / 1000);
+    let question = Question {
+        anchor: back::ANCHOR_OF_CLAIMS,
+        names: FIGURES.map(|(_, _, _, name)| name).to_vec(),
+        matchers,
+        apart: &[],
+        range: wanted.millis().start..until,
+    };
+    Some(Joined::new(store.clone(), question))
+}
+
+/// Memory's rows, then those of the store from before memory knew each claim.
+struct Scan {
+    scope: Scope,
+    notes: Notes,
+    wanted: Wanted,
+    since: HashMap<Claim, i64>,
+    rows: Rows,
+    older: Option<Joined>,
+}
+
+impl Scan {
+    fn add(&mut self, object: &Object) {
+        let of = |label| object.labels.get(label).unwrap_or_default();
+        let Some(node) = back::node_of(&object.labels) else { return };
+        let names = [of("namespace"), of("persistentvolumeclaim"), node];
+        let is_taken = ["namespace", "claim", "node"]
+            .iter()
+            .zip(names)
+            .all(|(name, value)| self.wanted.takes(name, value));
+        if !is_taken || !self.scope.sees_namespace(names[0]) {
+            return;
+        }
+        let names = names.map(str::to_owned);
+        let seam = self.since.get(&names).map_or(i64::MAX, |first| first.div_euclid(GRID) * GRID);
+        let [namespace, claim, node] = &names;
+        for (at, time) in object.times.iter().enumerate() {
+            let time = time.saturating_mul(1000);
+            if time >= seam {
+                break;
+            }
+            if self.wanted.takes_time(time) {
+                let values = std::array::from_fn(|figure| {
+                    let value = object.values[figure][at];
+                    (!value.is_nan()).then(|| value.round() as u64)
+                });
+                self.rows.push(time, [Some(namespace), None, None, Some(claim), Some(node)], values);
+            }
+        }
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut claims = 0;
+        while let Some(older) = &mut self.older
+            && claims < CLAIMS
+            && self.rows.length < BATCH
+        {
+            claims += 1;
+            match older.next() {
+                Some(Ok(object)) => self.add(&object),
+                Some(Err(error)) => {
+                    self.older = None;
+                    return Some(Err(DataFusionError::External(Box::new(error))));
+                }
+                None => {
+                    older.missing().into_iter().for_each(|what| self.notes.add(what));
+                    self.older = None;
+                }
+            }
+        }
+        (self.older.is_some() || self.rows.length > 0).then(|| self.rows.finish())
+    }
+}
+
+/// Rows of a batch, by column.
+struct Rows {
+    time: TimestampMicrosecondBuilder,
+    names: [StringBuilder; 5],
+    figures: [UInt64Builder; 6],
+    length: usize,
+}
+
+impl Rows {
+    fn new() -> Self {
+        Self {
+            time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            names: std::array::from_fn(|_| StringBuilder::new()),
+            figures: std::array::from_fn(|_| UInt64Builder::new()),
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, time: i64, names: [Option<&String>; 5], figures: [Option<u64>; 6]) {
+        self.time.append_value(time);
+        self.names.iter_mut().zip(names).for_each(|(builder, value)| builder.append_option(value));
+        self.figures.iter_mut().zip(figures).for_each(|(builder, value)| builder.append_option(value));
+        self.length += 1;
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        let mut done = std::mem::replace(self, Self::new());
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(done.time.finish())];
+        columns.extend(done.names.iter_mut().map(|names| Arc::new(names.finish()) as ArrayRef));
+        columns.extend(done.figures.iter_mut().map(|values| Arc::new(values.finish()) as ArrayRef));
+        Ok(RecordBatch::try_new(schema(), columns)?)
     }
 }
 
@@ -166,16 +337,83 @@ mod tests {
         volumes.ingest(&measured(100));
         let session = SessionContext::new();
         let asker = Asker::new(UserInfo::named("u", &[]), Arc::new(Shop));
-        VolumeTable(volumes).register(&session, &asker).expect("registered");
+        let store = Arc::new(Store::in_memory(crate::series::Limits::default()));
+        VolumeTable { volumes, store }.register(&session, &asker).expect("registered");
         let statement =
             "SELECT count(*), min(used_bytes), max(used_bytes), min(namespace), max(namespace) FROM volume";
         let rows = session.sql(statement).await.expect("planned").collect().await.expect("rows");
         let shown =
             datafusion::arrow::util::pretty::pretty_format_batches(&rows).expect("a table").to_string();
         assert!(
-            shown.contains("| 61       | 40                     | 100                    | shop"),
+            shown.contains("| 63       | 38                     | 100                    | shop"),
             "{shown}"
         );
         assert!(!shown.contains("bank"), "{shown}");
+    }
+
+    /// A second of a node, with volumes each minute; `used` is the second.
+    fn second(at: i64) -> NodeSamples {
+        let of = |claim: &str| VolumeSample {
+            volume: format!("of-{claim}"),
+            claim: claim.into(),
+            used_bytes: at.unsigned_abs(),
+            ..VolumeSample::default()
+        };
+        let is_told = at % 60 == 0;
+        let pod = |namespace: &str| PodSample {
+            namespace: namespace.into(),
+            pod: "web".into(),
+            uid: format!("uid-{namespace}"),
+            volumes: if is_told { vec![of("disk"), of("")] } else { Vec::new() },
+            ..PodSample::default()
+        };
+        NodeSamples {
+            time: at * 1_000_000,
+            node: "n1".into(),
+            machine: Some(tiphys_api::samples::Machine::default()),
+            pods: vec![pod("shop"), pod("bank")],
+            ..NodeSamples::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_older_is_of_claims_without_a_gap_and_nothing_twice() {
+        let store = Arc::new(Store::in_memory(crate::series::Limits::default()));
+        let (names, volumes) = (crate::names::Names::new(store.clone()), Arc::new(Volumes::default()));
+        for at in (900..3000).step_by(15) {
+            names.take(&second(at));
+            // Until then it was another process.
+            if at > 1490 {
+                volumes.ingest(&second(at));
+            }
+        }
+        let session = SessionContext::new();
+        let asker = Asker::new(UserInfo::named("u", &[]), Arc::new(Shop));
+        VolumeTable { volumes, store: store.clone() }.register(&session, &asker).expect("registered");
+        let ask = async |condition: &str| {
+            let statement = format!(
+                "SELECT cast(time AS bigint) / 1000000, namespace, pod, volume, claim, node, used_bytes \
+                 FROM volume WHERE {condition} ORDER BY 1"
+            );
+            let rows = session.sql(&statement).await.expect("planned").collect().await.expect("rows");
+            let mut text = Vec::new();
+            let mut csv = datafusion::arrow::csv::WriterBuilder::new().with_header(false).build(&mut text);
+            rows.iter().for_each(|batch| csv.write(batch).expect("written"));
+            drop(csv);
+            String::from_utf8(text).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let older = (900..1500).step_by(15).map(|at| format!("{at},shop,,,disk,n1,{}", at / 60 * 60));
+        let recent = (1500..3000).step_by(60).map(|at| format!("{at},shop,web,of-disk,disk,n1,{at}"));
+        assert_eq!(ask("claim = 'disk'").await, older.chain(recent).collect::<Vec<_>>());
+        let between =
+            ask("claim = 'disk' AND time >= to_timestamp(1470) AND time < to_timestamp(1501)").await;
+        let expected =
+            ["1470,shop,,,disk,n1,1440", "1485,shop,,,disk,n1,1440", "1500,shop,web,of-disk,disk,n1,1500"];
+        assert_eq!(between, expected);
+        assert!(ask("namespace = 'bank'").await.is_empty());
+        // Of a Pod nothing older is known, so nothing is asked.
+        let before = store.scans();
+        assert_eq!(ask("pod = 'web' AND claim = 'disk'").await.len(), 25);
+        assert_eq!(store.scans(), before);
     }
 }

@@ -51,8 +51,7 @@ impl EventLog {
 
 impl Extension for EventLog {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
-        let table = table::EventTable::new(self.segments.clone(), asker.clone());
-        session.register_table("events", Arc::new(table)).map(drop)
+        session.register_table("events", table::events(self.segments.clone(), asker.clone())).map(drop)
     }
 }
 

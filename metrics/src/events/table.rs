@@ -1,31 +1,22 @@
 //! An occurrence: out of an Event, as a line of a segment, and as a row.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::{
     arrow::{
         array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
         datatypes::{DataType, Schema, SchemaRef, TimeUnit},
     },
-    catalog::{Session, TableProvider},
+    catalog::TableProvider,
     common::{DataFusionError, Result},
-    execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::{
-        ExecutionPlan,
-        stream::RecordBatchStreamAdapter,
-        streaming::{PartitionStream, StreamingTableExec},
-    },
 };
-use futures::stream;
 use k8s_openapi::api::core::v1::Event;
 use serde::{Deserialize, Serialize};
 
 use super::Segments;
 use crate::{
     scope::Scope,
-    sql::{Asker, Wanted},
+    sql::{Asker, Batches, Wanted, table},
     tables::documented,
 };
 
@@ -146,108 +137,31 @@ fn rows(all: &[Occurred]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema(), columns.collect())?)
 }
 
-/// The table, for one user.
-pub struct EventTable {
-    segments: Arc<Segments>,
-    asker: Asker,
-    schema: SchemaRef,
+/// The table, for one user. It is read hour by hour, newest first; one hour is held.
+pub fn events(segments: Arc<Segments>, asker: Asker) -> Arc<dyn TableProvider> {
+    let rows = move |wanted: Wanted| -> Result<Batches> {
+        let mut hours = segments.hours(|since, until| wanted.overlaps(since, until));
+        let (segments, scope) = (segments.clone(), Scope::over("events", &asker));
+        let next = std::iter::from_fn(move || hours.pop());
+        Ok(Box::new(next.map(move |at| hour(&segments, &scope, &wanted, at))))
+    };
+    table(schema(), rows)
 }
 
-impl EventTable {
-    pub fn new(segments: Arc<Segments>, asker: Asker) -> Self {
-        Self { segments, asker, schema: schema() }
-    }
-}
-
-impl fmt::Debug for EventTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventTable").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl TableProvider for EventTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        _state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan = EventScan {
-            segments: self.segments.clone(),
-            scope: Scope::over("events", &self.asker),
-            wanted: Wanted::of(filters),
-            schema: self.schema.clone(),
-        };
-        let schema = self.schema.clone();
-        Ok(Arc::new(StreamingTableExec::try_new(
-            schema,
-            vec![Arc::new(scan)],
-            projection,
-            None,
-            false,
-            None,
-        )?))
-    }
-}
-
-/// Reads hour by hour, newest first. One hour is held.
-#[derive(Clone)]
-struct EventScan {
-    segments: Arc<Segments>,
-    scope: Scope,
-    wanted: Wanted,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for EventScan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventScan").field("wanted", &self.wanted).finish_non_exhaustive()
-    }
-}
-
-impl EventScan {
-    fn hour(&self, hour: i64) -> Result<RecordBatch> {
-        let mut all = Vec::new();
-        let wanted = |row: &Occurred| {
-            let names = [("namespace", &row.namespace), ("kind", &row.kind), ("object", &row.object)];
-            self.wanted.takes_time(row.time)
-                && names.iter().all(|(column, value)| self.wanted.takes(column, value))
-                && self.scope.sees_namespace(&row.namespace)
-        };
-        let mut add = |row: Occurred| {
-            if wanted(&row) {
-                all.push(row);
-            }
-        };
-        self.segments.read(hour, &mut add).map_err(|error| DataFusionError::External(error.into()))?;
-        rows(&all)
-    }
-}
-
-impl PartitionStream for EventScan {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut hours = self.segments.hours(|since, until| self.wanted.overlaps(since, until));
-        let scan = self.clone();
-        // The thread of a statement may wait for the disk.
-        let batches = stream::iter(std::iter::from_fn(move || hours.pop()).map(move |hour| scan.hour(hour)));
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
-    }
+/// What is wanted of an hour.
+fn hour(segments: &Segments, scope: &Scope, wanted: &Wanted, hour: i64) -> Result<RecordBatch> {
+    let mut all = Vec::new();
+    let takes = |row: &Occurred| {
+        let names = [("namespace", &row.namespace), ("kind", &row.kind), ("object", &row.object)];
+        wanted.takes_time(row.time)
+            && names.iter().all(|(column, value)| wanted.takes(column, value))
+            && scope.sees_namespace(&row.namespace)
+    };
+    let mut add = |row: Occurred| {
+        if takes(&row) {
+            all.push(row);
+        }
+    };
+    segments.read(hour, &mut add).map_err(|error| DataFusionError::External(error.into()))?;
+    rows(&all)
 }

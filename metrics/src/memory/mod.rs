@@ -1,8 +1,8 @@
 //! The recent past of every series, in memory.
 //!
 //! Each second of the last two minutes, and each 15 s of the last hour. That
-//! serves the autoscaler, `kubectl top` and the recent rows of every table.
-//! A series that gets no samples for an hour is forgotten.
+//! serves the autoscaler, `kubectl top` and the recent rows of every table; [`Whole`] says
+//! how recent. A series that gets no samples for so long is forgotten.
 
 mod ring;
 
@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use tiphys_api::samples::{NodeSamples, Usage};
 use tokio::sync::watch;
 
-pub use ring::{Point, Ring};
+pub use ring::{COARSE, GRID, Point, Ring};
 
 use crate::figures::{Figure, Kind};
 
@@ -45,6 +45,30 @@ pub struct Reading {
     pub time: i64,
     /// Microseconds between the samples it was computed from.
     pub window: i64,
+}
+
+/// From when on memory is whole: it begins with the process, and forgets.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole {
+    begun: i64,
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self { begun: now() }
+    }
+}
+
+impl Whole {
+    /// Microseconds since the Unix epoch. What is younger is in memory, if a node has told it.
+    pub fn since(self) -> i64 {
+        // A minute for clocks that differ, and for rings that are read later.
+        self.begun.max(now() - COARSE + 60_000_000)
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 /// Rings by series, and the series of each Pod: who asks for a Pod must not look through all.
@@ -84,11 +108,13 @@ pub struct Memory {
     /// The newest sample of each node: what was replayed is not taken twice.
     newest: RwLock<HashMap<String, i64>>,
     fresh: watch::Sender<u64>,
+    whole: Whole,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { series: RwLock::default(), newest: RwLock::default(), fresh: watch::Sender::new(0) }
+        let fresh = watch::Sender::new(0);
+        Self { series: RwLock::default(), newest: RwLock::default(), fresh, whole: Whole::default() }
     }
 }
 
@@ -173,6 +199,31 @@ impl Memory {
         found
     }
 
+    /// Memory of a process that began then, microseconds since the Unix epoch.
+    #[cfg(test)]
+    pub fn begun_at(begun: i64) -> Self {
+        Self { whole: Whole { begun }, ..Self::default() }
+    }
+
+    /// From when on it has everything.
+    pub fn whole(&self) -> Whole {
+        self.whole
+    }
+
+    /// The series of a table that `takes` takes, in order.
+    pub fn keys(&self, level: Level, takes: impl Fn(&SeriesKey) -> bool) -> Vec<SeriesKey> {
+        let series = self.series.read();
+        let of_level = series.rings.keys().filter(|key| key.level == level && takes(key));
+        let mut keys: Vec<_> = of_level.cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Reads one series. Absent: it was forgotten.
+    pub fn read<T>(&self, key: &SeriesKey, read: impl FnOnce(&Ring) -> T) -> Option<T> {
+        self.series.read().rings.get(key).map(read)
+    }
+
     /// Runs `visit` over the series of a table, in order of their keys.
     pub fn visit(&self, level: Level, mut visit: impl FnMut(&SeriesKey, &Ring)) {
         let series = self.series.read();
@@ -186,7 +237,8 @@ impl Memory {
     }
 }
 
-fn key(level: Level, [namespace, pod, container, node, instance]: [&str; 5]) -> SeriesKey {
+/// A series' key of namespace, Pod, container, node and instance.
+pub fn key(level: Level, [namespace, pod, container, node, instance]: [&str; 5]) -> SeriesKey {
     SeriesKey {
         level,
         namespace: namespace.to_owned(),

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const NANO: f64 = 1e-9;
+/// What the kernel gives who asks for nothing.
+pub const LEAST_SHARES: u64 = 2;
 
 const fn gauge<V>(name: &'static str, help: &'static str, value: fn(&V) -> Option<f64>) -> Name<V> {
     Name { name, kind: MetricKind::Gauge, help, labels: &[], value }
@@ -118,7 +120,7 @@ pub static USAGE: &[Name<Usage>] = &[
     }),
 ];
 
-/// Of a Pod.
+/// Of a Pod, and of a node's interface of the default route.
 pub static NETWORK: &[Name<Usage>] = &[
     counter("container_network_receive_bytes_total", "Bytes received", |it| {
         plain(it.network_receive_bytes_total)
@@ -149,18 +151,29 @@ pub static NETWORK: &[Name<Usage>] = &[
 ];
 
 /// Of a container alone.
-pub static CONTAINER: &[Name<ContainerSample>] = &[
-    gauge("container_start_time_seconds", "When it was started, since the Unix epoch", |it| {
+pub static CONTAINER: &[Name<ContainerSample>] =
+    &[gauge("container_start_time_seconds", "When it was started, since the Unix epoch", |it| {
         Some(it.started_at as f64 / 1e6)
-    }),
+    })];
+
+/// What a container, a Pod and all of a node's together ask for and are held to.
+pub static SPEC: &[Name<Usage>] = &[
     gauge("container_spec_memory_limit_bytes", "Its memory limit; 0 without one", |it| {
-        plain(it.usage.memory_limit_asked_bytes)
+        plain(it.memory_limit_asked_bytes)
     }),
+    gauge("container_spec_memory_reservation_limit_bytes", "Memory that it asks for", |it| {
+        plain(it.memory_request_bytes)
+    }),
+    gauge(
+        "container_spec_cpu_shares",
+        "Its share of CPUs: 1024 for each that it asks for, at least 2",
+        |it| Some((it.cpu_request_millicores * 1024 / 1000).max(LEAST_SHARES) as f64),
+    ),
     gauge("container_spec_cpu_period", "The period of its CPU limit, microseconds", |it| {
-        some(it.usage.cpu_limit_millicores).map(|_| 100_000.0)
+        some(it.cpu_limit_millicores).map(|_| 100_000.0)
     }),
     gauge("container_spec_cpu_quota", "CPU time a period, microseconds", |it| {
-        some(it.usage.cpu_limit_millicores).map(|millis| millis * 100.0)
+        some(it.cpu_limit_millicores).map(|millis| millis * 100.0)
     }),
 ];
 
@@ -270,6 +283,7 @@ pub fn describe(store: &Store) {
     told(store, USAGE);
     told(store, NETWORK);
     told(store, CONTAINER);
+    told(store, SPEC);
     told(store, CAPACITY);
     told(store, VOLUME);
     told(store, MACHINE);

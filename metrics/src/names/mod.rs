@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Values stand at the times of the grid, so those of all nodes do at the same ones. Which
-//! names there are says [`list`], and nothing else.
+//! names there are says [`list`], and nothing else; [`back`] makes figures of them again.
 
+pub mod back;
 mod list;
 mod machine;
 
@@ -86,7 +87,10 @@ fn tell(round: &mut Round<'_>, samples: &NodeSamples, volumes: &HashMap<String, 
     let of_node = [("node", node), ("instance", node)];
     let cadvisor = with(&of_node, &CADVISOR);
     round.tell(0, "", list::CAPACITY, &samples.capacity, &cadvisor);
-    round.tell(1, "", list::USAGE, &samples.usage, &with(&cadvisor, &[("id", "/")]));
+    let whole = with(&cadvisor, &[("id", "/")]);
+    round.tell(1, "", list::USAGE, &samples.usage, &whole);
+    round.tell(2, "", list::NETWORK, &samples.usage, &with(&whole, &[("interface", "uplink")]));
+    round.tell(6, "", list::SPEC, &samples.usage, &whole);
     for pod in &samples.pods {
         let of_pod = with(&cadvisor, &[("namespace", &pod.namespace), ("pod", &pod.pod)]);
         tell_pod(round, pod, &of_pod);
@@ -107,6 +111,7 @@ fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
     let whole = with(labels, &[("id", &id)]);
     round.tell(1, &pod.uid, list::USAGE, &pod.usage, &whole);
     round.tell(2, &pod.uid, list::NETWORK, &pod.usage, &with(&whole, &[("interface", "eth0")]));
+    round.tell(6, &pod.uid, list::SPEC, &pod.usage, &whole);
     for container in &pod.containers {
         let id = format!("/pod{}/{}", pod.uid, container.container_id);
         let own = [
@@ -118,6 +123,7 @@ fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
         let own = with(labels, &own);
         round.tell(3, &container.container_id, list::USAGE, &container.usage, &own);
         round.tell(4, &container.container_id, list::CONTAINER, container, &own);
+        round.tell(6, &container.container_id, list::SPEC, &container.usage, &own);
     }
 }
 

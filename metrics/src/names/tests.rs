@@ -115,6 +115,7 @@ fn each_name_stands_once() {
     let count = list::USAGE.len()
         + list::NETWORK.len()
         + list::CONTAINER.len()
+        + list::SPEC.len()
         + list::CAPACITY.len()
         + list::VOLUME.len()
         + list::MACHINE.len()

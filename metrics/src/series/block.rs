@@ -16,6 +16,8 @@ mod row;
 mod source;
 mod write;
 
+#[cfg(test)]
+pub use read::Readings;
 pub use read::{Block, Rows};
 pub use row::Row;
 pub use source::{Ranges, Unread};

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -75,6 +75,8 @@ pub struct Store {
     due_at: AtomicI64,
     /// When samples came last, by the clock, milliseconds.
     appended_at: AtomicI64,
+    /// Walks that have begun.
+    scans: AtomicUsize,
 }
 
 /// An hour is written out when so much of the next has passed, milliseconds: until then
@@ -100,6 +102,7 @@ impl Store {
             due: Notify::new(),
             due_at: AtomicI64::new(i64::MIN),
             appended_at: AtomicI64::new(jiff::Timestamp::now().as_millisecond()),
+            scans: AtomicUsize::new(0),
         }
     }
 
@@ -216,12 +219,41 @@ impl Store {
         range: &Range<i64>,
         missing: &Missing,
     ) -> Result<Scan, SelectError> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
         Begun::new(self, matchers, range, missing).open()
     }
 
     /// What the archive tells of itself, where there is one.
     pub fn archive_counts(&self) -> Option<&ArchiveCounts> {
         self.archive.as_ref().map(|archive| &archive.counts)
+    }
+
+    /// A range cut where files begin and end, oldest first: each part is what one file answers,
+    /// or what is in memory.
+    pub fn parts(&self, range: &Range<i64>) -> Vec<Range<i64>> {
+        let blocks = self.blocks.as_ref().map(|blocks| blocks.meeting(range));
+        let (blocks, until) = blocks.unwrap_or((Vec::new(), i64::MIN));
+        let mut files: Vec<_> = blocks.iter().map(|block| block.range.clone()).collect();
+        let mut away = i64::MIN;
+        if let Some(archive) = &self.archive {
+            let since = self.since();
+            // What it lacks is told when it is read; then it has to be asked of this, too.
+            let chosen = archive.chosen(&[], range, &files, since, &Missing::default());
+            files.extend(chosen.into_iter().map(|entry| entry.range));
+            away = since.unwrap_or(i64::MAX);
+        }
+        let ends = files.iter().flat_map(|file| [file.start, file.end]);
+        let mut cuts: Vec<_> = ends.chain([until, away]).filter(|cut| range.contains(cut)).collect();
+        cuts.push(range.end);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let mut from = range.start;
+        let parts = cuts.into_iter().map(|cut| std::mem::replace(&mut from, cut)..cut);
+        let has_some = |part: &Range<i64>| {
+            let meets = |file: &Range<i64>| file.start < part.end && file.end > part.start;
+            part.start < part.end && (part.end > until || part.start < away || files.iter().any(meets))
+        };
+        parts.filter(has_some).collect()
     }
 
     pub fn series_count(&self) -> usize {
@@ -252,6 +284,47 @@ impl Store {
     /// What is older stands in blocks.
     fn until(&self) -> i64 {
         self.blocks.as_ref().map_or(i64::MIN, |blocks| blocks.until())
+    }
+}
+
+/// A store that tests keep by hand.
+#[cfg(test)]
+impl Store {
+    pub fn at(folder: &std::path::Path) -> Self {
+        Self::recover(&by_hand(folder)).expect("opened")
+    }
+
+    /// Hours that are over become blocks, and days are made of them.
+    pub fn write_out(&self, now: i64) {
+        self.keep(&by_hand(&PathBuf::new()), now, true).expect("written out");
+        self.keep(&by_hand(&PathBuf::new()), now, true).expect("memory is freed");
+    }
+
+    /// What waits for the log is in it.
+    pub fn end(&self) {
+        self.flush_log(true).expect("written");
+    }
+
+    /// How blocks were read so far.
+    pub fn readings(&self) -> super::block::Readings {
+        self.blocks.as_ref().map(|blocks| blocks.readings()).unwrap_or_default()
+    }
+
+    /// Walks that have begun.
+    pub fn scans(&self) -> usize {
+        self.scans.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+fn by_hand(folder: &std::path::Path) -> StoreConfig {
+    let keep = Duration::from_secs(1000 * 365 * 24 * 3600);
+    StoreConfig {
+        folder: folder.to_owned(),
+        limits: Limits::default(),
+        keep,
+        keep_bytes: u64::MAX,
+        archive: None,
     }
 }
 

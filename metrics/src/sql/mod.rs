@@ -21,13 +21,11 @@ mod guard;
 mod http;
 mod parquet;
 pub mod postgres;
-mod provider;
 mod run;
 mod samples;
-mod samples_filter;
 mod session;
 mod stream;
-mod timed;
+mod table;
 mod wanted;
 
 use std::{sync::Arc, time::Duration};
@@ -47,17 +45,18 @@ pub use extension::{Asker, Extension, Notes};
 pub use format::Format;
 pub use http::routes;
 pub use parquet::{ParquetFile, notes_of};
-pub(crate) use provider::computed;
 pub use run::{Limits, Rows};
 pub use samples::SamplesTable;
-pub use samples_filter::time_range;
 pub use stream::Streamed;
+pub(crate) use table::{Batches, computed, table, table_of_asked};
 pub use wanted::Wanted;
 
-use crate::{decisions::Decisions, memory::Memory};
+use crate::{decisions::Decisions, memory::Memory, series::Store};
 
 /// The most bytes of one answer that is written whole.
 const ANSWER_LIMIT: usize = 64 << 20;
+/// Memory that one session may hold, bytes.
+const MEMORY_LIMIT: usize = 256 << 20;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The same for an answer that is written out as it comes, and holds no memory.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(600);
@@ -68,10 +67,14 @@ const DEFAULT_RANGE: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Engine {
     memory: Arc<Memory>,
+    /// What is older.
+    series: Option<Arc<Store>>,
     decisions: Arc<Decisions>,
     extensions: Vec<Arc<dyn Extension>>,
     deadline: Duration,
     default_range: Option<Duration>,
+    /// Bytes that one session may hold.
+    memory_limit: usize,
     runner: run::Runner,
 }
 
@@ -87,18 +90,39 @@ impl Engine {
     pub fn new(memory: Arc<Memory>, decisions: Arc<Decisions>, extensions: Vec<Arc<dyn Extension>>) -> Self {
         Self {
             memory,
+            series: None,
             decisions,
             extensions,
             deadline: DEADLINE,
             default_range: Some(DEFAULT_RANGE),
+            memory_limit: MEMORY_LIMIT,
             runner: run::Runner::default(),
         }
+    }
+
+    /// The same engine with the store of series behind memory: what `node`, `pod` and `container`
+    /// have of the time before it.
+    #[must_use]
+    pub fn with_series(self, series: Arc<Store>) -> Self {
+        Self { series: Some(series), ..self }
     }
 
     /// The range of time of statements that say none; `None` is all there is.
     #[must_use]
     pub fn with_default_range(self, default_range: Option<Duration>) -> Self {
         Self { default_range, ..self }
+    }
+
+    /// The memory that one session may hold, bytes.
+    #[must_use]
+    pub fn with_memory_limit(self, memory_limit: usize) -> Self {
+        Self { memory_limit, ..self }
+    }
+
+    /// Statements that run now.
+    #[cfg(test)]
+    pub fn running(&self) -> usize {
+        self.runner.running()
     }
 
     /// The same engine with what another part brings.

@@ -1,33 +1,30 @@
 //! The table `samples`: everything scraped, sent or derived, a row a sample.
 //!
 //! Conditions on the name and on labels that have a column choose series before a sample is
-//! unpacked, those on the time choose files and chunks. Rows come one series after the other,
-//! as they are asked for. A user sees the series of the namespaces they may read, and those
+//! unpacked, those on the time choose files and chunks. Files are read one after the other, so
+//! that what is held depends on none of the range, and rows come one series after the other, as
+//! they are asked for. A user sees the series of the namespaces they may read, and those
 //! without a namespace if they may read all.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, vec};
 
-use async_trait::async_trait;
 use datafusion::{
     arrow::{
         array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray},
         datatypes::{Schema, SchemaRef, TimeUnit},
     },
-    catalog::{Session, TableProvider, streaming::StreamingTable},
     common::{DataFusionError, Result},
-    execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::{ExecutionPlan, stream::RecordBatchReceiverStream, streaming::PartitionStream},
     prelude::SessionContext,
 };
 
 use super::{
-    extension::{Asker, Extension},
-    samples_filter::{Wanted, wanted},
+    Wanted,
+    extension::{Asker, Extension, Notes},
+    table::{Batches, table},
 };
 use crate::{
     scope::Scope,
-    series::{Labels, Matcher, Missing, NAME, Scan, SeriesColumns, Store},
+    series::{Labels, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store},
     tables::documented,
 };
 
@@ -42,8 +39,8 @@ pub const LABELS: [(&str, &str); 6] = [
 ];
 /// Rows of one batch at most.
 const BATCH: usize = 8192;
-/// Batches that wait for who asks.
-const WAITING: usize = 2;
+/// Series that are passed over until somebody is looked for who asks.
+const PASSED: usize = 1024;
 
 fn schema() -> SchemaRef {
     use datafusion::arrow::datatypes::DataType;
@@ -71,126 +68,84 @@ impl SamplesTable {
 
 impl Extension for SamplesTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
-        let table = Samples { store: self.store.clone(), asker: asker.clone(), schema: schema() };
-        session.register_table("samples", Arc::new(table)).map(drop)
+        let (store, asker, schema) = (self.store.clone(), asker.clone(), schema());
+        let rows = move |wanted: Wanted| -> Result<Batches> {
+            Ok(Box::new(Rows::new(store.clone(), &asker, &wanted)))
+        };
+        session.register_table("samples", table(schema, rows)).map(drop)
     }
 }
 
-/// The table, bound to what a user may see.
-#[derive(Clone)]
-struct Samples {
-    store: Arc<Store>,
-    asker: Asker,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for Samples {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Samples").finish_non_exhaustive()
+/// The label that a column shows.
+fn label_of(column: &str) -> Option<&'static str> {
+    if column == "name" {
+        return Some(NAME);
     }
-}
-
-#[async_trait]
-impl TableProvider for Samples {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // They choose series and files; the engine looks at each row once more.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Wanted { matchers, range } = wanted(filters);
-        // Rights may change while a connection lasts: they are asked for at each scan.
-        let scope = Scope::of_asker(&self.asker);
-        let part = Part { table: self.clone(), scope, matchers, range };
-        StreamingTable::try_new(self.schema.clone(), vec![Arc::new(part)])?
-            .scan(state, projection, &[], limit)
-            .await
-    }
-}
-
-/// What one statement asks of the table.
-struct Part {
-    table: Samples,
-    scope: Scope,
-    matchers: Vec<Matcher>,
-    range: Range<i64>,
-}
-
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part").field("matchers", &self.matchers).field("range", &self.range).finish()
-    }
-}
-
-impl PartitionStream for Part {
-    fn schema(&self) -> &SchemaRef {
-        &self.table.schema
-    }
-
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut stream = RecordBatchReceiverStream::builder(self.table.schema.clone(), WAITING);
-        let sender = stream.tx();
-        let (table, scope) = (self.table.clone(), self.scope.clone());
-        let (matchers, range) = (self.matchers.clone(), self.range.clone());
-        stream.spawn_blocking(move || {
-            let failed = |error: crate::series::SelectError| DataFusionError::External(Box::new(error));
-            let missing = Missing::default();
-            let mut scan = table.store.scan(&matchers, &range, &missing).map_err(failed)?;
-            let mut rows = Rows::new(table.schema.clone());
-            while let Some(batch) = rows.next(&mut scan, &scope)? {
-                // Nobody asks any more.
-                if sender.blocking_send(Ok(batch)).is_err() {
-                    break;
-                }
-            }
-            // The answer ends when this does.
-            missing.sentences().into_iter().for_each(|what| table.asker.notes.add(what));
-            Ok(())
-        });
-        stream.build()
-    }
+    LABELS.iter().map(|(label, _)| *label).find(|label| *label == column)
 }
 
 /// Puts series together to batches.
 struct Rows {
+    store: Arc<Store>,
+    scope: Scope,
+    notes: Notes,
+    missing: Missing,
     schema: SchemaRef,
+    matchers: Vec<Matcher>,
+    /// What is still to be read, and what is read.
+    parts: vec::IntoIter<Range<i64>>,
+    scan: Option<Scan>,
     /// A series whose samples did not all fit.
     rest: Option<(SeriesColumns, usize)>,
 }
 
 impl Rows {
-    fn new(schema: SchemaRef) -> Self {
-        Self { schema, rest: None }
+    fn new(store: Arc<Store>, asker: &Asker, wanted: &Wanted) -> Self {
+        let parts = store.parts(&wanted.millis()).into_iter();
+        let matchers = wanted.matchers(label_of);
+        Self {
+            store,
+            scope: Scope::of_asker(asker),
+            notes: asker.notes.clone(),
+            missing: Missing::default(),
+            schema: schema(),
+            matchers,
+            parts,
+            scan: None,
+            rest: None,
+        }
     }
 
-    fn next(&mut self, scan: &mut Scan, scope: &Scope) -> Result<Option<RecordBatch>> {
+    /// The next series.
+    fn series(&mut self) -> Result<Option<SeriesColumns>, SelectError> {
+        loop {
+            if let Some(scan) = &mut self.scan {
+                if let Some(columns) = scan.next() {
+                    return columns.map(Some);
+                }
+                self.scan = None;
+            }
+            let Some(part) = self.parts.next() else { return Ok(None) };
+            self.scan = Some(self.store.scan(&self.matchers, &part, &self.missing)?);
+        }
+    }
+
+    /// Absent: there are no more.
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let (mut times, mut values) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let mut series: Vec<(Labels, usize)> = Vec::new();
-        while times.len() < BATCH {
+        let mut passed = 0;
+        while times.len() < BATCH && passed < PASSED {
             let (columns, from) = match self.rest.take() {
                 Some(rest) => rest,
-                None => match scan.next() {
-                    Some(columns) => {
-                        (columns.map_err(|error| DataFusionError::External(Box::new(error)))?, 0)
-                    }
+                None => match self.series().map_err(|error| DataFusionError::External(Box::new(error)))? {
+                    Some(columns) => (columns, 0),
+                    None if times.is_empty() => return Ok(None),
                     None => break,
                 },
             };
-            if from == 0 && !scope.sees_series(&columns.labels) {
+            if from == 0 && !self.scope.sees_series(&columns.labels) {
+                passed += 1;
                 continue;
             }
             let taken = (columns.times.len() - from).min(BATCH - times.len());
@@ -208,9 +163,6 @@ impl Rows {
                 self.rest = Some((columns, from + taken));
             }
         }
-        if times.is_empty() {
-            return Ok(None);
-        }
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")),
             Arc::new(repeated(&series, |labels| labels.get(NAME).map(str::to_owned))),
@@ -221,6 +173,19 @@ impl Rows {
         }
         columns.push(Arc::new(repeated(&series, |labels| Some(json(labels)))));
         Ok(Some(RecordBatch::try_new(self.schema.clone(), columns)?))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batch().transpose();
+        if batch.is_none() {
+            // The answer ends with this.
+            self.missing.sentences().into_iter().for_each(|what| self.notes.add(what));
+        }
+        batch
     }
 }
 

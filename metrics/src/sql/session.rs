@@ -15,15 +15,18 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::{Asker, Engine, default_range::DefaultRange, functions, timed};
+use super::{
+    Asker, Engine, Wanted,
+    default_range::DefaultRange,
+    functions,
+    table::{Batches, table},
+};
 use crate::{
     memory::Level,
     scope::Scope,
-    tables::{self, usage::UsageTable},
+    tables::{self, usage::usage_table},
 };
 
-/// Memory that one session may hold, bytes.
-const MEMORY_LIMIT: usize = 256 << 20;
 /// What clients that show a database's name are shown.
 pub const CATALOG: &str = "tiphys";
 
@@ -31,7 +34,7 @@ impl Engine {
     /// The session of a statement, or of a connection.
     pub(super) fn session(&self, asker: &Asker) -> Result<SessionContext, DataFusionError> {
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_LIMIT)))
+            .with_memory_pool(Arc::new(FairSpillPool::new(self.memory_limit)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         let mut config = SessionConfig::new()
@@ -50,8 +53,8 @@ impl Engine {
             session.add_optimizer_rule(Arc::new(DefaultRange::new(range, asker.notes.clone())));
         }
         for (name, level) in [("node", Level::Node), ("pod", Level::Pod), ("container", Level::Container)] {
-            let table = UsageTable::new(level, self.memory.clone(), asker.clone());
-            session.register_table(name, Arc::new(table))?;
+            let table = usage_table(level, self.memory.clone(), self.series.clone(), asker.clone());
+            session.register_table(name, table)?;
         }
         session.register_table("decisions", self.decisions_table(asker))?;
         for extension in &self.extensions {
@@ -63,7 +66,10 @@ impl Engine {
     fn decisions_table(&self, asker: &Asker) -> Arc<dyn TableProvider> {
         let (decisions, asker) = (self.decisions.clone(), asker.clone());
         // Rights may change while a connection lasts: they are asked for at each scan.
-        let rows = move |range| tables::decision_rows(&decisions.within(range), &Scope::of_asker(&asker));
-        timed::timed(tables::decisions_schema(), rows)
+        let rows = move |wanted: Wanted| -> Result<Batches, DataFusionError> {
+            let rows = tables::decision_rows(&decisions.within(wanted.micros()), &Scope::of_asker(&asker))?;
+            Ok(Box::new(rows.into_iter().map(Ok)))
+        };
+        table(tables::decisions_schema(), rows)
     }
 }

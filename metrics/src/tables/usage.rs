@@ -1,38 +1,51 @@
-//! `node`, `pod` and `container`: one table each over memory's series of that level.
-//! Who it is, then a column a figure and a column a rate.
+//! `node`, `pod` and `container`: one table each. Who it is, then a column a figure and a column
+//! a rate.
+//!
+//! ```text
+//! memory: each series' points of the last hour ─┐
+//!                                               ├─> rows
+//! store of series: what is older, each 15 s  ───┘
+//! ```
+//!
+//! Memory is read first and notes where each of its series begins; of the store come the steps
+//! before that, and everything of what memory doesn't know. So there is no gap and nothing twice
+//! whenever memory began: with the process, an hour ago, or with what it is of. A statement about
+//! the last hour doesn't touch the store.
 //!
 //! Only what a statement asks for is made: predicates over time and names leave out
-//! points and series, and a column that isn't wanted isn't built. What is pushed down
+//! points, series and files, and a column that isn't wanted isn't read. What is pushed down
 //! here is filtered again above, so leaving out too little is never wrong.
 
-use std::{fmt, sync::Arc};
+mod older;
+mod rows;
 
-use async_trait::async_trait;
+use std::{sync::Arc, vec};
+
 use datafusion::{
     arrow::{
-        array::{
-            ArrayRef, Float64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
-            TimestampMicrosecondBuilder, UInt64Builder,
-        },
+        array::RecordBatch,
         datatypes::{DataType, Schema, SchemaRef},
     },
-    catalog::{Session, TableProvider},
+    catalog::TableProvider,
     common::Result,
-    datasource::memory::MemorySourceConfig,
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::ExecutionPlan,
 };
 
 use super::{documented, time_column};
 use crate::{
-    figures::{FIGURES, Figure, Kind},
-    memory::{Level, Memory, Point, SeriesKey, rate},
+    figures::{FIGURES, Kind},
+    memory::{Level, Memory, SeriesKey},
+    names::back,
     scope::Scope,
-    sql::{Asker, Wanted},
+    series::Store,
+    sql::{Asker, Batches, Notes, Wanted, table_of_asked},
 };
+use older::Older;
+use rows::{Row, Rows};
 
-/// Rows of one batch at most.
+/// Rows of one batch, after which no series is begun.
 const BATCH: usize = 8192;
+/// Series of one batch at most: then somebody is looked for who asks.
+const SERIES: usize = 256;
 
 /// The columns that say who it is.
 fn names_of(level: Level) -> &'static [(&'static str, &'static str)] {
@@ -66,177 +79,129 @@ pub fn usage_schema(level: Level) -> SchemaRef {
         if let Kind::Counter { rate, about, .. } = figure.kind {
             fields.push(documented(rate, DataType::Float64, true, about));
         }
-        fields.push(documented(figure.name, DataType::UInt64, false, figure.about));
+        let about = match back::tells(figure.name, level) {
+            true => figure.about.to_owned(),
+            false => format!("{}; kept for the last hour only, null before", figure.about),
+        };
+        fields.push(documented(figure.name, DataType::UInt64, true, &about));
     }
     Arc::new(Schema::new(fields))
 }
 
-/// One of the three tables, for one user.
-pub struct UsageTable {
+/// One of the three tables, for one user. Without a store it has what is in memory.
+pub fn usage_table(
     level: Level,
-    schema: SchemaRef,
     memory: Arc<Memory>,
+    store: Option<Arc<Store>>,
     asker: Asker,
+) -> Arc<dyn TableProvider> {
+    let rows = move |wanted: Wanted, asked: SchemaRef| -> Result<Batches> {
+        let sight = Sight { level, scope: Scope::of_asker(&asker), wanted, notes: asker.notes.clone() };
+        Ok(Box::new(Scan::new(sight, memory.clone(), store.as_ref(), asked)))
+    };
+    table_of_asked(usage_schema(level), rows)
 }
 
-impl UsageTable {
-    pub fn new(level: Level, memory: Arc<Memory>, asker: Asker) -> Self {
-        Self { level, schema: usage_schema(level), memory, asker }
-    }
-}
-
-impl fmt::Debug for UsageTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsageTable").field("level", &self.level).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl TableProvider for UsageTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        _state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = match projection {
-            Some(places) => Arc::new(self.schema.project(places)?),
-            None => self.schema.clone(),
-        };
-        let wanted = Wanted::of(filters);
-        let batches =
-            usage_rows(self.level, &self.memory, &Scope::of_asker(&self.asker), &wanted, schema.clone())?;
-        let exec = MemorySourceConfig::try_new_exec(&[batches], schema, None)?;
-        Ok(exec)
-    }
-}
-
-/// The rows of a level that a user sees and a statement wants, in order of series and time;
-/// with the columns of `schema` only.
-///
-/// # Errors
-/// None in practice: the columns are made from the same list as the schema.
-fn usage_rows(
+/// What of a level is asked for, and may be seen.
+struct Sight {
     level: Level,
-    memory: &Memory,
-    scope: &Scope,
-    wanted: &Wanted,
-    schema: SchemaRef,
-) -> Result<Vec<RecordBatch>> {
-    let mut rows = UsageRows::new(schema);
-    let mut result = Ok(());
-    memory.visit(level, |key, ring| {
-        let matches = names_of(level).iter().all(|(name, _)| wanted.takes(name, name_in(key, name)));
-        let visible = || match level {
-            Level::Node => scope.sees_nodes(),
-            Level::Pod | Level::Container => scope.sees_namespace(&key.namespace),
-        };
-        if result.is_err() || !matches || !visible() {
-            return;
-        }
-        let mut before = None;
-        for point in ring.points() {
-            if wanted.takes_time(point.time) {
-                rows.push(key, before.as_ref(), &point);
-            }
-            before = Some(point);
-            if rows.length == BATCH {
-                result = rows.finish();
-            }
-        }
-    });
-    result?;
-    rows.finish()?;
-    Ok(rows.batches)
+    scope: Scope,
+    wanted: Wanted,
+    /// Where it is told what can't be read.
+    notes: Notes,
 }
 
-/// A column that is being built.
-enum Column {
-    Time(TimestampMicrosecondBuilder),
-    Name(String, StringBuilder),
-    Rate(&'static Figure, f64, Float64Builder),
-    Value(&'static Figure, UInt64Builder),
+impl Sight {
+    fn takes(&self, key: &SeriesKey) -> bool {
+        let wanted = names_of(self.level).iter().all(|(name, _)| self.wanted.takes(name, name_in(key, name)));
+        wanted && (self.level == Level::Node || self.scope.sees_namespace(&key.namespace))
+    }
+
+    fn is_blind(&self) -> bool {
+        self.level == Level::Node && !self.scope.sees_nodes()
+    }
 }
 
-impl Column {
-    fn named(name: &str) -> Self {
-        match Figure::named(name) {
-            None if name == "time" => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            None => Self::Name(name.to_owned(), StringBuilder::new()),
-            Some(figure) => match figure.kind {
-                Kind::Counter { rate, scale, .. } if rate == name => {
-                    Self::Rate(figure, scale, Float64Builder::new())
+/// The rows that a user sees and a statement wants: memory's in order of series and time, then
+/// what is older.
+struct Scan {
+    sight: Sight,
+    memory: Arc<Memory>,
+    keys: vec::IntoIter<SeriesKey>,
+    older: Option<Older>,
+    rows: Rows,
+    is_done: bool,
+}
+
+impl Scan {
+    fn new(sight: Sight, memory: Arc<Memory>, store: Option<&Arc<Store>>, asked: SchemaRef) -> Self {
+        let is_blind = sight.is_blind();
+        let keys = if is_blind { Vec::new() } else { memory.keys(sight.level, |key| sight.takes(key)) };
+        let older = store.filter(|_| !is_blind);
+        let older = older.and_then(|store| Older::new(store, &sight, memory.whole(), &asked));
+        Self { sight, memory, keys: keys.into_iter(), older, rows: Rows::new(asked), is_done: is_blind }
+    }
+
+    /// Adds the rows of the next series. False: there is none.
+    fn step(&mut self) -> Result<bool> {
+        if let Some(key) = self.keys.next() {
+            self.of_memory(key);
+            return Ok(true);
+        }
+        match &mut self.older {
+            Some(older) => older.step(&self.sight, &mut self.rows),
+            None => Ok(false),
+        }
+    }
+
+    fn of_memory(&mut self, key: SeriesKey) {
+        let (sight, rows, memory) = (&self.sight, &mut self.rows, &self.memory);
+        let mut first = None;
+        memory.read(&key, |ring| {
+            let mut before = None;
+            for point in ring.points() {
+                let row = Row::whole(point);
+                // Its rate is known with the row before, which is in the store.
+                let is_held = self.older.is_some() && before.is_none();
+                if is_held {
+                    first = Some(row);
+                } else if sight.wanted.takes_time(point.time) {
+                    rows.push(&key, before.as_ref(), &row);
                 }
-                _ => Self::Value(figure, UInt64Builder::new()),
-            },
-        }
-    }
-
-    fn push(&mut self, key: &SeriesKey, before: Option<&Point>, point: &Point) {
-        match self {
-            Self::Time(times) => times.append_value(point.time),
-            Self::Name(name, names) => names.append_value(name_in(key, name)),
-            Self::Rate(figure, scale, rates) => {
-                rates.append_option(before.map(|before| rate(figure, before, point) * *scale));
+                before = Some(row);
             }
-            Self::Value(figure, values) => values.append_value((figure.value)(&point.usage)),
+        });
+        if let (Some(first), Some(older)) = (first, &mut self.older) {
+            older.begins(key, first);
         }
     }
+}
 
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Time(times) => {
-                let finished = times.finish();
-                *times = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-                Arc::new(finished)
+impl Iterator for Scan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut series = 0;
+        while !self.is_done && series < SERIES && self.rows.len() < BATCH {
+            series += 1;
+            match self.step() {
+                Ok(more) => self.is_done = !more,
+                Err(error) => {
+                    self.is_done = true;
+                    self.older = None;
+                    return Some(Err(error));
+                }
             }
-            Self::Name(_, names) => Arc::new(names.finish()),
-            Self::Rate(_, _, rates) => Arc::new(rates.finish()),
-            Self::Value(_, values) => Arc::new(values.finish()),
         }
-    }
-}
-
-struct UsageRows {
-    schema: SchemaRef,
-    columns: Vec<Column>,
-    length: usize,
-    batches: Vec<RecordBatch>,
-}
-
-impl UsageRows {
-    fn new(schema: SchemaRef) -> Self {
-        let columns = schema.fields().iter().map(|field| Column::named(field.name())).collect();
-        Self { schema, columns, length: 0, batches: Vec::new() }
-    }
-
-    fn push(&mut self, key: &SeriesKey, before: Option<&Point>, point: &Point) {
-        self.columns.iter_mut().for_each(|column| column.push(key, before, point));
-        self.length += 1;
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        if self.length == 0 {
-            return Ok(());
+        // Whatever was read is closed as soon as nothing more comes of it.
+        if self.is_done
+            && let Some(older) = self.older.take()
+        {
+            older.missing().into_iter().for_each(|what| self.sight.notes.add(what));
         }
-        let columns = self.columns.iter_mut().map(Column::finish).collect();
-        // Without a column, the count is all that the batch says.
-        let options = RecordBatchOptions::new().with_row_count(Some(self.length));
-        self.batches.push(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?);
-        self.length = 0;
-        Ok(())
+        (!self.is_done || self.rows.len() > 0).then(|| self.rows.finish())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,34 +1,28 @@
 //! The table `spans`. A condition on `time` chooses files; rows come as they are read.
 
-use std::{fmt, io, ops::Range, sync::Arc};
+use std::{io, sync::Arc, vec};
 
-use async_trait::async_trait;
 use datafusion::{
     arrow::{
         array::{Array, AsArray, BooleanArray, RecordBatch},
         compute::filter_record_batch,
-        datatypes::SchemaRef,
     },
-    catalog::{Session, TableProvider, streaming::StreamingTable},
     common::{DataFusionError, Result},
-    execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::{ExecutionPlan, stream::RecordBatchReceiverStream, streaming::PartitionStream},
+    parquet::arrow::arrow_reader::ParquetRecordBatchReader,
     prelude::SessionContext,
 };
 
 use super::{
     Spans,
-    span::{batch, schema},
+    file::SpanFile,
+    span::{Span, batch, schema},
 };
 use crate::{
     scope::Scope,
-    sql::{Asker, Extension, Notes, time_range},
+    sql::{Asker, Batches, Extension, Notes, Wanted, table},
 };
 
 const BATCH: usize = 8192;
-/// Batches that wait for who asks.
-const WAITING: usize = 2;
 
 /// Brings the table into each statement's session.
 pub struct SpansTable {
@@ -43,116 +37,54 @@ impl SpansTable {
 
 impl Extension for SpansTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
-        let scope = Scope::of(asker.user.clone(), asker.authorizer.clone());
-        let notes = asker.notes.clone();
-        let table = Table { spans: self.spans.clone(), scope, notes, schema: schema() };
-        session.register_table("spans", Arc::new(table)).map(drop)
+        let (spans, asker) = (self.spans.clone(), asker.clone());
+        let rows = move |wanted: Wanted| -> Result<Batches> {
+            let (recent, files) = spans.within(&wanted.micros())?;
+            let (scope, notes) = (Scope::of_asker(&asker), asker.notes.clone());
+            Ok(Box::new(Rows { scope, notes, recent, files: files.into_iter(), reader: None }))
+        };
+        session.register_table("spans", table(schema(), rows)).map(drop)
     }
 }
 
-/// The table, bound to what a user may see.
-#[derive(Clone)]
-struct Table {
-    spans: Arc<Spans>,
+/// What a user sees of spans: those in memory, then file after file.
+struct Rows {
     scope: Scope,
     notes: Notes,
-    schema: SchemaRef,
+    recent: Vec<Arc<Span>>,
+    files: vec::IntoIter<SpanFile>,
+    reader: Option<ParquetRecordBatchReader>,
 }
 
-impl fmt::Debug for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").finish_non_exhaustive()
-    }
-}
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
 
-#[async_trait]
-impl TableProvider for Table {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // They choose files; the engine looks at each row once more.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        // Conditions are told in milliseconds, and spans in microseconds.
-        let millis = time_range(filters);
-        let range = millis.start.saturating_mul(1000)..millis.end.saturating_mul(1000);
-        let part = Part { table: self.clone(), range };
-        StreamingTable::try_new(self.schema.clone(), vec![Arc::new(part)])?
-            .scan(state, projection, &[], limit)
-            .await
-    }
-}
-
-struct Part {
-    table: Table,
-    range: Range<i64>,
-}
-
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part").field("range", &self.range).finish()
-    }
-}
-
-impl PartitionStream for Part {
-    fn schema(&self) -> &SchemaRef {
-        &self.table.schema
-    }
-
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut stream = RecordBatchReceiverStream::builder(self.table.schema.clone(), WAITING);
-        let sender = stream.tx();
-        let (table, range) = (self.table.clone(), self.range.clone());
-        stream.spawn_blocking(move || {
-            let (recent, files) = table.spans.within(&range)?;
-            for part in recent.chunks(BATCH) {
-                let rows = table.visible(&batch(part.iter().map(|span| &**span))?)?;
-                // Nobody asks any more.
-                if sender.blocking_send(Ok(rows)).is_err() {
-                    return Ok(());
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.recent.is_empty() {
+            let rest = self.recent.split_off(self.recent.len().min(BATCH));
+            let part = std::mem::replace(&mut self.recent, rest);
+            let rows = batch(part.iter().map(|span| &**span)).map_err(DataFusionError::from);
+            return Some(rows.and_then(|rows| self.visible(&rows)));
+        }
+        loop {
+            if let Some(rows) = self.reader.as_mut().and_then(Iterator::next) {
+                return Some(rows.map_err(DataFusionError::from).and_then(|rows| self.visible(&rows)));
+            }
+            let file = self.files.next()?;
+            match file.read() {
+                Ok(reader) => self.reader = Some(reader),
+                // It was too old in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.notes.add(format!("spans of a damaged file are missing: {}", file.path.display()));
+                    file.set_aside(&error);
                 }
             }
-            for file in files {
-                let reader = match file.read() {
-                    Ok(reader) => reader,
-                    // It was too old in the meantime.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => {
-                        table
-                            .notes
-                            .add(format!("spans of a damaged file are missing: {}", file.path.display()));
-                        file.set_aside(&error);
-                        continue;
-                    }
-                };
-                for rows in reader {
-                    let rows = table.visible(&rows?)?;
-                    if sender.blocking_send(Ok(rows)).is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-            Ok::<(), DataFusionError>(())
-        });
-        stream.build()
+        }
     }
 }
 
-impl Table {
+impl Rows {
     /// The rows that the user may see.
     fn visible(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let namespaces = rows.column_by_name("namespace").and_then(|column| column.as_string_opt::<i32>());

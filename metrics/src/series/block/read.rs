@@ -5,7 +5,10 @@ use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use datafusion::{
@@ -46,6 +49,31 @@ pub struct Block {
     source: Source,
     metadata: ArrowReaderMetadata,
     recent: Recent,
+    /// Readings that have begun, those that have ended, and the rows that they gave.
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    given: AtomicUsize,
+}
+
+/// How a block was read so far.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Readings {
+    pub begun: usize,
+    pub ended: usize,
+    pub rows: usize,
+}
+
+#[cfg(test)]
+impl Readings {
+    pub fn open(self) -> usize {
+        self.begun - self.ended
+    }
+
+    pub fn plus(self, other: Self) -> Self {
+        let rows = self.rows + other.rows;
+        Self { begun: self.begun + other.begun, ended: self.ended + other.ended, rows }
+    }
 }
 
 impl Block {
@@ -84,7 +112,9 @@ impl Block {
         if metadata.schema().fields().len() != super::write::schema().fields().len() {
             return Err(failed(path, &fault, "its columns are not those of a block".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), range, size, source, metadata, recent: Recent::default() })
+        let [begun, ended, given] = [const { AtomicUsize::new(0) }; 3];
+        let (path, recent) = (path.to_owned(), Recent::default());
+        Ok(Self { path, range, size, source, metadata, recent, begun, ended, given })
     }
 
     /// Bytes that it takes in memory while it is open.
@@ -113,6 +143,17 @@ impl Block {
         Ok(found)
     }
 
+    #[cfg(test)]
+    pub fn readings(&self) -> Readings {
+        // In this order, so that what begins meanwhile has not ended before.
+        let ended = self.ended.load(Ordering::Relaxed);
+        Readings {
+            begun: self.begun.load(Ordering::Relaxed),
+            ended,
+            rows: self.given.load(Ordering::Relaxed),
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -126,17 +167,12 @@ impl Block {
         if let Some(rows) = self.recent.find(matchers, &asked) {
             let meets = |row: &&Row| row.first < range.end && row.last >= range.start;
             let ready: Vec<_> = rows.iter().filter(meets).cloned().collect();
-            return Ok(Rows { block: self, reader: None, ready: ready.into_iter(), learning: None });
+            return Ok(Rows::begin(self, None, ready, None));
         }
         let filter = self.filter(matchers, range.clone());
         let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
         let learning = Some(Learning::new(matchers, asked));
-        Ok(Rows {
-            block: self,
-            reader: Some((sound(reader), fault)),
-            ready: Vec::new().into_iter(),
-            learning,
-        })
+        Ok(Rows::begin(self, Some((sound(reader), fault)), Vec::new(), learning))
     }
 
     /// The series that match and meet the range, in order.
@@ -164,8 +200,7 @@ impl Block {
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
         let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
-        let reader = Some((sound(reader), fault));
-        Ok(Rows { block: self, reader, ready: Vec::new().into_iter(), learning: None })
+        Ok(Rows::begin(self, Some((sound(reader), fault)), Vec::new(), None))
     }
 
     fn mask(&self, names: &[&str]) -> ProjectionMask {
@@ -295,12 +330,31 @@ pub struct Rows {
     learning: Option<Learning>,
 }
 
+impl Rows {
+    fn begin(
+        block: Arc<Block>,
+        reader: Option<(Batches, Fault)>,
+        ready: Vec<Row>,
+        learning: Option<Learning>,
+    ) -> Self {
+        block.begun.fetch_add(1, Ordering::Relaxed);
+        Self { block, reader, ready: ready.into_iter(), learning }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.block.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Iterator for Rows {
     type Item = Result<Row, BlockError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(row) = self.ready.next() {
+                self.block.given.fetch_add(1, Ordering::Relaxed);
                 return Some(Ok(row));
             }
             let (reader, fault) = self.reader.as_mut()?;

@@ -118,6 +118,12 @@ impl Blocks {
         self.remove(&gone);
     }
 
+    #[cfg(test)]
+    pub fn readings(&self) -> crate::series::block::Readings {
+        let all = self.inner.read();
+        all.list.iter().map(|block| block.readings()).reduce(|a, b| a.plus(b)).unwrap_or_default()
+    }
+
     /// Sizes of all files, bytes.
     pub fn size(&self) -> u64 {
         self.inner.read().list.iter().map(|block| block.size).sum()

@@ -1,0 +1,77 @@
+//! Each shape that is understood, and those that must not be.
+
+use datafusion::prelude::{col, in_list, lit};
+
+use super::*;
+
+const ALL: Range<i64> = i64::MIN..i64::MAX;
+
+fn at(micros: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+}
+
+#[test]
+fn shapes_narrow_time_and_texts() {
+    let nanos = |nanos| lit(ScalarValue::TimestampNanosecond(Some(nanos), None));
+    let millis = |millis| lit(ScalarValue::TimestampMillisecond(Some(millis), None));
+    let table: [(Vec<Expr>, Range<i64>, &[&str]); 13] = [
+        (vec![], ALL, &["ab", "b", "a.b"]),
+        (vec![col("time").gt(at(5)).and(at(9).gt_eq(col("time")))], 5..10, &["ab", "b", "a.b"]),
+        (vec![col("time").between(at(5), at(9))], 5..10, &["ab", "b", "a.b"]),
+        (vec![nanos(5_999).lt_eq(col("time")), col("time").lt(millis(1))], 5..1001, &["ab", "b", "a.b"]),
+        (vec![col("time").eq(at(5)), col("pod").eq(lit("ab"))], 5..6, &["ab"]),
+        (vec![lit("b").eq(col("pod"))], ALL, &["b"]),
+        (vec![in_list(col("pod"), vec![lit("b"), lit("a.b")], false)], ALL, &["b", "a.b"]),
+        (vec![col("pod").eq(lit("b")), in_list(col("pod"), vec![lit("ab")], false)], ALL, &[]),
+        (vec![col("pod").like(lit("a%"))], ALL, &["ab", "a.b"]),
+        (vec![col("pod").like(lit("a._"))], ALL, &["a.b"]),
+        // What isn't understood narrows nothing.
+        (vec![col("pod").eq(lit("ab")).or(col("time").gt(at(5)))], ALL, &["ab", "b", "a.b"]),
+        (vec![col("pod").not_eq(lit("ab")), col("time").not_eq(at(1))], ALL, &["ab", "b", "a.b"]),
+        (vec![col("pod").not_like(lit("a%")), col("pod").ilike(lit("A%"))], ALL, &["ab", "b", "a.b"]),
+    ];
+    for (filters, range, pods) in table {
+        let wanted = Wanted::of(&filters);
+        assert_eq!(wanted.micros(), range, "{filters:?}");
+        let taken: Vec<_> = ["ab", "b", "a.b"].into_iter().filter(|pod| wanted.takes("pod", pod)).collect();
+        assert_eq!(taken, pods, "{filters:?}");
+        let matchers = wanted.matchers(|column| (column == "pod").then_some("label"));
+        let matching: Vec<_> = ["ab", "b", "a.b"]
+            .into_iter()
+            .filter(|pod| matchers.iter().all(|one| one.name == "label" && one.matches(pod)))
+            .collect();
+        assert_eq!(matching, pods, "{filters:?}");
+    }
+}
+
+#[test]
+fn a_regular_expression_holds_anywhere_in_a_text() {
+    let filter =
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(col("pod")), Operator::RegexMatch, Box::new(lit("^a|c"))));
+    let wanted = Wanted::of(&[filter]);
+    let taken: Vec<_> = ["ab", "bc", "ba"].into_iter().filter(|pod| wanted.takes("pod", pod)).collect();
+    assert_eq!(taken, ["ab", "bc"]);
+    assert!(wanted.names("pod") && !wanted.names("namespace"));
+}
+
+#[test]
+fn times_are_rounded_so_that_none_is_missed() {
+    let wanted = Wanted::of(&[col("time").gt(at(1999)), col("time").lt(at(2001))]);
+    assert_eq!(wanted.millis(), 1..3);
+    assert!(wanted.overlaps(0, 1999) && !wanted.overlaps(0, 1998));
+    assert!(wanted.overlaps(2001, 9000) && !wanted.overlaps(2002, 9000));
+    assert_eq!(Wanted::default().millis(), ALL);
+}
+
+#[test]
+fn labels_that_are_not_there_are_nothing() {
+    let none = Wanted::of(&[col("pod").eq(lit(""))]).matchers(|_| Some("pod"));
+    assert!(!none.iter().all(|one| one.matches("")) && !none.iter().all(|one| one.matches("x")));
+    let other = Wanted::of(&[col("labels").eq(lit("{}")), col("value").gt(lit(1))]);
+    assert!(other.matchers(|column| (column == "pod").then_some("pod")).is_empty());
+}
+
+#[test]
+fn a_pattern_of_sql_is_a_regular_expression() {
+    assert_eq!(like("a%b_.\\%"), "a.*b.\\.%");
+}
