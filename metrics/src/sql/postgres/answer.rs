@@ -15,15 +15,23 @@ use datafusion_postgres::{
     arrow_pg::datatypes::{arrow_schema_to_pg_fields, df, encode_recordbatch, into_pg_type},
     pgwire::{
         api::{
-            ClientInfo, ClientPortalStore, Type,
+            ClientInfo, ClientPortalStore, PgWireConnectionState, Type,
             portal::{Format, Portal},
-            query::{ExtendedQueryHandler, SimpleQueryHandler},
+            query::{
+                ExtendedQueryHandler, SimpleQueryHandler, send_execution_response, send_query_response,
+                send_ready_for_query,
+            },
             results::{FieldInfo, QueryResponse, Response},
             stmt::QueryParser,
             store::PortalStore,
         },
         error::{ErrorInfo, PgWireError, PgWireResult},
-        messages::{PgWireBackendMessage, response::NoticeResponse},
+        messages::{
+            PgWireBackendMessage,
+            extendedquery::Execute,
+            response::{EmptyQueryResponse, NoticeResponse},
+            simplequery::Query,
+        },
         types::format::FormatOptions,
     },
 };
@@ -71,7 +79,18 @@ impl Statements {
         }
     }
 
-    /// Starts a plan when its rows are first asked for; what the answer lacks is a notice before them.
+    /// What was found missing while rows were read, as notices behind them.
+    async fn late_notices<C>(&self, client: &mut C) -> PgWireResult<()>
+    where
+        C: Sink<PgWireBackendMessage> + Unpin + Send,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let (asker, _) = self.connection.session().await?;
+        notices(client, &asker).await
+    }
+
+    /// Starts a plan when its rows are first asked for; what is known by then of what the answer
+    /// lacks is a notice before them.
     fn response<C: ClientInfo>(
         &self,
         client: &C,
@@ -100,6 +119,52 @@ impl Statements {
 
 #[async_trait]
 impl SimpleQueryHandler for Statements {
+    /// As the library does it, with the late notices before the word that all is said: what comes
+    /// behind that, clients read with their next statement, if there is one.
+    async fn on_query<C>(&self, client: &mut C, query: Query) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        if !matches!(client.state(), PgWireConnectionState::ReadyForQuery) {
+            return Err(PgWireError::NotReadyForQuery);
+        }
+        client.set_state(PgWireConnectionState::QueryInProgress);
+        let mut transaction = client.transaction_status();
+        for response in SimpleQueryHandler::do_query(self, client, &query.query).await? {
+            match response {
+                Response::EmptyQuery => {
+                    let empty = PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new());
+                    client.feed(empty).await?;
+                }
+                Response::Query(rows) => send_query_response(client, rows, true).await?,
+                Response::Execution(tag) => send_execution_response(client, tag).await?,
+                Response::TransactionStart(tag) => {
+                    send_execution_response(client, tag).await?;
+                    transaction = transaction.to_in_transaction_state();
+                }
+                Response::TransactionEnd(tag) => {
+                    send_execution_response(client, tag).await?;
+                    transaction = transaction.to_idle_state();
+                }
+                Response::Error(error) => {
+                    client.feed(PgWireBackendMessage::ErrorResponse((*error).into())).await?;
+                    transaction = transaction.to_error_state();
+                }
+                Response::CopyIn(_) | Response::CopyOut(_) | Response::CopyBoth(_) => {
+                    let wrong = Wrong::new("0A000", "nothing is copied here");
+                    return Err(told(&SqlError::Invalid(wrong), &query.query));
+                }
+            }
+        }
+        self.late_notices(client).await?;
+        client.set_state(PgWireConnectionState::ReadyForQuery);
+        client.set_transaction_status(transaction);
+        send_ready_for_query(client, transaction).await
+    }
+
     async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -163,6 +228,17 @@ impl ExtendedQueryHandler for Statements {
 
     fn query_parser(&self) -> Arc<Planner> {
         self.parser.clone()
+    }
+
+    async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        self._on_execute(client, message).await?;
+        self.late_notices(client).await
     }
 
     async fn do_query<C>(

@@ -3,12 +3,19 @@
 use std::process::{Output, Stdio};
 
 use async_trait::async_trait;
+use datafusion::{common::DataFusionError, prelude::SessionContext};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tiphys_api::auth::UserInfo;
 use tokio::process::Command;
 
 use super::*;
-use crate::sql::tests::{ByName, World};
+use crate::{
+    sql::{
+        Asker, Batches, Extension, table,
+        tests::{ByName, World},
+    },
+    tables::{decision_rows, decisions_schema},
+};
 
 /// A token names its user; that is all these tests need of tokens.
 struct Named;
@@ -24,6 +31,27 @@ impl Credentials for Named {
 
     async fn certificate(&self, _: &CertificateDer<'_>) -> Result<UserInfo, String> {
         Err("no certificate is known".to_owned())
+    }
+}
+
+/// A table that says only once its rows are read that it lacks some.
+struct Late;
+
+impl Extension for Late {
+    fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError> {
+        let notes = asker.notes.clone();
+        let rows = move |_| -> Result<Batches, DataFusionError> {
+            let decision = Arc::new(tiphys_api::decisions::Decision::default());
+            let scope = crate::scope::Scope::of(UserInfo::named("admin", &[]), Arc::new(ByName));
+            let rows = decision_rows(&[decision], &scope)?;
+            let notes = notes.clone();
+            let ends = std::iter::from_fn(move || {
+                notes.add("the other half is missing".to_owned());
+                None
+            });
+            Ok(Box::new(rows.into_iter().map(Ok).chain(ends)))
+        };
+        session.register_table("late", table(decisions_schema(), rows)).map(drop)
     }
 }
 
@@ -48,7 +76,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let door = Door {
-            engine: world.engine.clone(),
+            engine: world.engine.clone().with(Arc::new(Late)),
             authorizer: Arc::new(ByName),
             credentials: Arc::new(Named),
             tls: Arc::new(tls),
@@ -238,6 +266,16 @@ async fn abuse_29_a_connection_is_its_users_and_read_only() {
         served.psql("admin", "sslmode=disable").args(["-c", "select 1"]).output().await.expect("psql");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("TLS is required"), "{said}");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_found_missing_while_rows_are_read_is_a_notice_behind_them() {
+    let served = Served::new().await;
+    let output = served.ask("admin", &["select count(*) from late", "select 1"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n1\n", "{said}");
+    assert_eq!(said.matches("NOTICE:  01000: the other half is missing").count(), 1, "{said}");
     served.world.end().await;
 }
 

@@ -105,6 +105,11 @@ with psycopg.connect(os.environ["DSN"]) as c:
             assert pages.fetchone() == (5001, "x")
             assert sum(row[0] for row in pages) == sum(range(5002, 25001))
     c.rollback()
+notices = []
+with psycopg.connect(os.environ["DSN"].replace("password=secret", "password=plain")) as c:
+    c.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    assert c.execute("select count(*) from objects.secrets where name <> %s", ("x",)).fetchone() == (0,)
+assert notices == ["objects.secrets: only namespaces where you may list secrets are in this answer"], notices
 url = sqlalchemy.URL.create("postgresql+psycopg", "me", os.environ["TOKEN"], "127.0.0.1", int(os.environ["PORT"]), "tiphys", {"sslmode": "require"})
 with sqlalchemy.create_engine(url).connect() as c:
     asked = sqlalchemy.text("select count(*) from objects.namespaces where name = :name")
