@@ -220,3 +220,6 @@ fn kept(lines: &mut Lines, path: &std::path::Path) -> rustyline::Result<()> {
     }
     lines.append_history(path)
 }
+
+#[cfg(test)]
+mod tests;
