@@ -14,7 +14,7 @@ use std::{
 use datafusion::{
     arrow::{
         array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray},
-        datatypes::{Int64Type, UInt8Type, UInt32Type},
+        datatypes::{Int64Type, SchemaRef, UInt8Type, UInt32Type},
         error::ArrowError,
     },
     parquet::{
@@ -109,7 +109,11 @@ impl Block {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&reading, options)
             .map_err(|error| failed(path, &fault, error.to_string()))?;
-        if metadata.schema().fields().len() != super::write::schema().fields().len() {
+        let (found, expected) = (metadata.schema(), super::write::schema());
+        let types = |schema: &SchemaRef| -> Vec<_> {
+            schema.fields().iter().map(|field| field.data_type().clone()).collect()
+        };
+        if types(found) != types(&expected) {
             return Err(failed(path, &fault, "its columns are not those of a block".to_owned()));
         }
         let [begun, ended, given] = [const { AtomicUsize::new(0) }; 3];
