@@ -52,7 +52,9 @@ impl Faults {
         match (&error, from) {
             (BlockError::Unreachable { why, .. }, _) => self.missing.add(why, range),
             (BlockError::Damaged { path, why }, From::Here(_)) => {
-                self.missing.add(&error.to_string(), range);
+                // Where files are is not told to who asks.
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                self.missing.add(&format!("{name} is damaged: {why}"), range);
                 if let Some(blocks) = &self.kept {
                     blocks.give_up(path, why);
                 }
