@@ -106,9 +106,12 @@ impl Block {
 
     fn load(path: &Path, range: Range<i64>, size: u64, source: Source) -> Result<Self, BlockError> {
         let (reading, fault) = again(path, &source)?;
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&reading, options)
-            .map_err(|error| failed(path, &fault, error.to_string()))?;
+        // The types of columns are Parquet's own; arrow's copy of them says the same.
+        let options = ArrowReaderOptions::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_skip_arrow_metadata(true);
+        let metadata = caught(|| ArrowReaderMetadata::load(&reading, options))
+            .map_err(|why| failed(path, &fault, why))?;
         let (found, expected) = (metadata.schema(), super::write::schema());
         let types = |schema: &SchemaRef| -> Vec<_> {
             schema.fields().iter().map(|field| field.data_type().clone()).collect()
@@ -225,9 +228,9 @@ impl Block {
         if let Some(filter) = filter {
             builder = builder.with_row_filter(filter);
         }
-        match builder.build() {
+        match caught(|| builder.build()) {
             Ok(reader) => Ok((reader, fault)),
-            Err(error) => Err(failed(&self.path, &fault, error.to_string())),
+            Err(why) => Err(failed(&self.path, &fault, why)),
         }
     }
 
@@ -307,22 +310,26 @@ fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<Boole
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
 
-/// The batches up to the first fault. Parquet's decoders panic on some bytes that can't be.
+/// The batches up to the first fault.
 fn sound(mut reader: ParquetRecordBatchReader) -> Batches {
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        // What the reader has left behind is not looked at again.
-        let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
-        let next = match next {
-            Ok(batch) => batch.map(|batch| batch.map_err(|error| error.to_string())),
-            Err(_) => Some(Err("its pages can't be decoded".to_owned())),
-        };
+        let next = caught(|| reader.next().transpose()).transpose();
         ended = !matches!(next, Some(Ok(_)));
         next
     }))
+}
+
+/// What Parquet's reader makes of bytes. On some that can't be it panics; what it leaves behind then
+/// is not looked at again.
+fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("it can't be decoded".to_owned()),
+    }
 }
 
 /// Walks over rows of a block.
