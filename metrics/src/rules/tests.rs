@@ -11,7 +11,7 @@ use super::{
     run::Evaluation,
     spec::{Group, PrometheusRule, groups},
 };
-use crate::series::{Labels, Limits, MatchOp, Matcher, Sample, Select, Store, Value};
+use crate::series::{Labels, Limits, MatchOp, Matcher, Sample, Store, Value};
 
 /// The groups of an object in the namespace `shop`, which reaches all namespaces or its own.
 fn read(spec: serde_json::Value, reaches: bool) -> (Vec<Group>, Vec<String>) {
