@@ -24,8 +24,11 @@ pub const UNTIL: i64 = 9000;
 /// When the server begins anew: until then memory knows nothing.
 pub const RESTART: i64 = 6010;
 
+type Life = (&'static str, &'static str, i64, i64);
+type Lived = (&'static str, &'static str, i64, i64, &'static [Life]);
+
 /// Namespace, Pod, and its containers with the seconds from and until which they run.
-const PODS: [(&str, &str, i64, i64, &[(&str, &str, i64, i64)]); 4] = [
+const PODS: [Lived; 4] = [
     // A container that is started again is another one.
     (
         "shop",
@@ -60,7 +63,7 @@ pub fn usage(kind: u64, age: i64, level: Level) -> Usage {
         };
     }
     let mut usage = Usage::from_values(values);
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         (usage.cpu_periods_total, usage.cpu_throttled_periods_total) = (0, 0);
         (usage.cpu_throttled_nanos_total, usage.open_files) = (0, 0);
     }

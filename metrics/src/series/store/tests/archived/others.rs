@@ -46,7 +46,8 @@ async fn a_store_answers_the_days_that_only_another_one_archived() {
     let value = format!("{:x}", 29f64.to_bits());
     both.extend([5 * HOUR, 6 * HOUR].map(|time| format!("{} {} {value}", up("a"), DAY + time)));
     let mut sorted = found.clone();
-    (both.sort(), sorted.sort());
+    both.sort();
+    sorted.sort();
     assert_eq!(sorted, both);
     let found: Vec<i64> = all(&store, &[Matcher::equal("instance", "a")], 0..i64::MAX).await[0]
         .1
