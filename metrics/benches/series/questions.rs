@@ -23,7 +23,7 @@ pub fn of(set: &Set) -> Vec<Question> {
             question("last value of one series", "cpu_usage_user{hostname=\"host_7\"}", at),
             question("one series over an hour", "cpu_usage_user{hostname=\"host_7\"}", last(1, 10)),
             question(
-                "by host, hourly mean over 12 h",
+                "by host, hourly mean of all",
                 "avg by (hostname) (avg_over_time(cpu_usage_user[1h]))",
                 last(12, 3600),
             ),
