@@ -1,8 +1,8 @@
 //! The recent past of every series, in memory, in packed chunks.
 //!
 //! Series stand in shards by the hash of their labels, each behind a lock of its own; an
-//! index over all of them answers matchers. Chunks end with the hour, so that an hour can be
-//! written out and dropped. What it must not do: touch the disk.
+//! index over all of them answers matchers. Chunks end with the part of an hour, so that a
+//! part can be written out and dropped. What it must not do: touch the disk.
 
 mod kept;
 
@@ -21,14 +21,16 @@ use super::{
     Exemplar, Labels, Matcher, Value,
     index::{Index, open_ones},
     limits::{Census, Limits, Offender, Refused},
-    log::Records,
+    log::{Current, Records},
 };
 use kept::{Shard, Taken};
 
 pub use kept::{Kept, Packed};
 
-/// Where a chunk ends, milliseconds.
 pub const HOUR: i64 = 3_600_000;
+/// Where a chunk ends and what is written out at once, milliseconds: what is younger stands in
+/// memory and in the log, which both cost more than blocks.
+pub const PART: i64 = HOUR / 4;
 /// Shards; more than there are writers at once.
 const SHARDS: u32 = 16;
 
@@ -62,7 +64,7 @@ pub struct Sample {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Appended {
     pub taken: u64,
-    /// Older than the newest of their series, or of an hour that is written already.
+    /// Older than the newest of their series, or of a time that is written out already.
     pub out_of_order: u64,
     /// At the time of the newest, with another value. The same value again counts as taken.
     pub duplicate: u64,
@@ -122,15 +124,16 @@ impl Head {
     /// # Errors
     /// A limit is reached.
     pub fn resolve(&self, labels: &Labels) -> Result<SeriesId, Refused> {
-        let number = self.hasher.hash_one(labels) as u32 % SHARDS;
+        let hash = self.hasher.hash_one(labels);
+        let number = hash as u32 % SHARDS;
         let mut shard = self.shards[number as usize].lock();
         let slot = |at: u32| at * SHARDS + number;
-        if let Some((at, generation)) = shard.find(labels) {
+        if let Some((at, generation)) = shard.find(hash, labels) {
             return Ok(SeriesId::new(slot(at), generation));
         }
         self.limits.check(labels)?;
         self.census.lock().admit(labels, &self.limits)?;
-        let (at, generation) = shard.add(labels.clone());
+        let (at, generation) = shard.add(labels.clone(), |labels| self.hasher.hash_one(labels));
         // The shard's lock is held, so nobody finds a series that is not there yet.
         self.index.write().add(slot(at), labels);
         Ok(SeriesId::new(slot(at), generation))
@@ -146,7 +149,7 @@ impl Head {
         &self,
         samples: &[Sample],
         up_to: i64,
-        segment: u32,
+        log: &Current,
         records: &mut Records,
         mut tell: impl FnMut(usize, Untaken),
     ) -> Appended {
@@ -164,10 +167,11 @@ impl Head {
                 Some(kept) => match kept.push(sample.time, &sample.value) {
                     Taken::New => {
                         newest = newest.max(sample.time);
-                        if kept.define_in(segment) {
-                            records.define(slot, kept.labels());
+                        let (number, is_new) = kept.number_in(log);
+                        if is_new {
+                            records.define(number, kept.labels());
                         }
-                        records.sample(slot, sample.time, &sample.value);
+                        records.sample(number, sample.time, &sample.value, kept.form());
                         Ok(())
                     }
                     Taken::Again => Ok(()),
@@ -264,7 +268,7 @@ impl Head {
     pub fn drop_before(&self, time: i64) {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock();
-            let gone = shard.drop_before(time);
+            let gone = shard.drop_before(time, |labels| self.hasher.hash_one(labels));
             if gone.is_empty() {
                 continue;
             }

@@ -60,7 +60,13 @@ impl Labels {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        let mut pieces = Pieces(&self.0);
+        while let (Some(found), Some(value)) = (pieces.next(), pieces.next()) {
+            if found == name.as_bytes() {
+                return std::str::from_utf8(value).ok();
+            }
+        }
+        None
     }
 
     /// The metric's name; empty where there is none.
@@ -125,16 +131,31 @@ fn put(bytes: &mut Vec<u8>, text: &str) {
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let (first, mut tail) = rest.split_first()?;
-    let mut length = usize::from(*first);
-    if *first == 255 {
-        let (four, after) = tail.split_first_chunk::<4>()?;
-        length = usize::try_from(u32::from_le_bytes(*four)).ok()?;
-        tail = after;
+    let mut pieces = Pieces(rest);
+    let text = std::str::from_utf8(pieces.next()?).ok()?;
+    *rest = pieces.0;
+    Some(text)
+}
+
+/// Names and values in turn, as bytes: whether they are text was seen when labels were made.
+struct Pieces<'a>(&'a [u8]);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (first, mut tail) = self.0.split_first()?;
+        let mut length = usize::from(*first);
+        if *first == 255 {
+            let (four, after) = tail.split_first_chunk::<4>()?;
+            length = usize::try_from(u32::from_le_bytes(*four)).ok()?;
+            tail = after;
+        }
+        let (piece, after) = tail.split_at_checked(length)?;
+        self.0 = after;
+        Some(piece)
     }
-    let (text, after) = tail.split_at_checked(length)?;
-    *rest = after;
-    std::str::from_utf8(text).ok()
 }
 
 /// Walks over labels.
@@ -158,7 +179,7 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// By name and value, label by label.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        Pieces(&self.0).cmp(Pieces(&other.0))
     }
 }
 
@@ -254,6 +275,18 @@ mod tests {
             prop_assert_eq!(&again, &labels);
             let seen: Vec<_> = labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
             prop_assert_eq!(seen, pairs.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn they_stand_in_order_of_names_and_values(
+            one in prop::collection::btree_map("[ab]{1,2}", "[a-cé]{1,3}", 0..4),
+            other in prop::collection::btree_map("[ab]{1,2}", "[a-cé]{1,3}", 0..4),
+        ) {
+            let labels = Labels::new(&one);
+            prop_assert_eq!(labels.cmp(&Labels::new(&other)), one.iter().cmp(other.iter()));
+            for name in ["a", "b", "ab"] {
+                prop_assert_eq!(labels.get(name), one.get(name).map(String::as_str));
+            }
         }
     }
 }

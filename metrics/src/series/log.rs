@@ -1,4 +1,4 @@
-//! The write-ahead log: what was taken since the last hour that is written out.
+//! The write-ahead log: what was taken and is not written out yet.
 //!
 //! ```text
 //! append ─> Records ─> pending (memory) ─ each 200 ms ─> segment file ─ each second ─> fsync
@@ -10,8 +10,9 @@
 
 mod histogram;
 mod records;
+mod rows;
 mod segments;
 
 pub use histogram::{read as read_histogram, write as write_histogram};
 pub use records::{Record, Records};
-pub use segments::{LogError, Segments};
+pub use segments::{Current, LogError, Segments};

@@ -23,8 +23,8 @@ use super::{
     Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError,
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
-    head::{Appended, HOUR, Head, Sample, SeriesId, Untaken},
-    log::{LogError, Record, Records, Segments},
+    head::{Appended, Head, PART, Sample, SeriesId, Untaken},
+    log::{Current, LogError, Record, Records, Segments},
 };
 use keeping::Blocks;
 use scan::Begun;
@@ -57,7 +57,7 @@ struct Log {
     segments: Mutex<Segments>,
     /// Held for reading while samples go into head and log, so that they stand in the segment
     /// that knows their series.
-    segment: RwLock<u32>,
+    current: RwLock<Current>,
     /// Woken when something waits to be written.
     dirty: Notify,
 }
@@ -69,9 +69,9 @@ pub struct Store {
     blocks: Option<Arc<Blocks>>,
     archive: Option<Arc<Archive>>,
     metadata: RwLock<BTreeMap<String, Meta>>,
-    /// Woken when an hour may be ready to be written out.
+    /// Woken when a part of an hour may be ready to be written out.
     due: Notify,
-    /// The end of the hour that [`Store::due`] was woken for.
+    /// The end of the part that [`Store::due`] was woken for.
     due_at: AtomicI64,
     /// When samples came last, by the clock, milliseconds.
     appended_at: AtomicI64,
@@ -79,7 +79,7 @@ pub struct Store {
     scans: AtomicUsize,
 }
 
-/// An hour is written out when so much of the next has passed, milliseconds: until then
+/// A part of an hour is written out when so much has passed behind it, milliseconds: until then
 /// what comes late is taken.
 const GRACE: i64 = 10 * 60_000;
 
@@ -127,26 +127,28 @@ impl Store {
         }
         let mut known = std::collections::HashMap::new();
         let mut batch = Vec::new();
+        // What is read is not written again.
+        let replaying = Current::new(u32::MAX - 1);
         let (segments, replayed) =
             Segments::open(&config.folder.join("log"), |segment, record| match record {
-                Record::Series { slot, labels } => {
-                    known.insert((segment, slot), store.head.resolve(&labels).ok());
+                Record::Series { number, labels } => {
+                    known.insert((segment, number), store.head.resolve(&labels).ok());
                 }
-                Record::Sample { slot, time, value } => {
-                    let Some(Some(series)) = known.get(&(segment, slot)) else { return };
+                Record::Sample { number, time, value } => {
+                    let Some(Some(series)) = known.get(&(segment, number)) else { return };
                     batch.push(Sample { series: *series, time, value });
                     if batch.len() == 4096 {
-                        store.head.append(&batch, i64::MAX, segment, &mut Records::default(), |_, _| {});
+                        store.head.append(&batch, i64::MAX, &replaying, &mut Records::default(), |_, _| {});
                         batch.clear();
                     }
                 }
             })?;
-        store.head.append(&batch, i64::MAX, u32::MAX - 1, &mut Records::default(), |_, _| {});
+        store.head.append(&batch, i64::MAX, &replaying, &mut Records::default(), |_, _| {});
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
         }
-        let segment = RwLock::new(segments.number());
-        store.log = Some(Log { segments: Mutex::new(segments), segment, dirty: Notify::new() });
+        let current = RwLock::new(Current::new(segments.number()));
+        store.log = Some(Log { segments: Mutex::new(segments), current, dirty: Notify::new() });
         Ok(store)
     }
 
@@ -170,10 +172,10 @@ impl Store {
         self.appended_at.store(now, Ordering::Relaxed);
         let up_to = now + FUTURE;
         let appended = match &self.log {
-            None => self.head.append(samples, up_to, 0, &mut records, tell),
+            None => self.head.append(samples, up_to, &Current::new(0), &mut records, tell),
             Some(log) => {
-                let segment = log.segment.read();
-                let appended = self.head.append(samples, up_to, *segment, &mut records, tell);
+                let current = log.current.read();
+                let appended = self.head.append(samples, up_to, &current, &mut records, tell);
                 if !records.is_empty() {
                     log.segments.lock().push(&records);
                     log.dirty.notify_one();
@@ -185,13 +187,13 @@ impl Store {
         appended
     }
 
-    /// Says so when the samples have come so far that an hour is complete.
+    /// Says so when the samples have come so far that a part of an hour is complete.
     fn wake(&self) {
         if self.blocks.is_none() {
             return;
         }
         let Some(newest) = self.head.newest() else { return };
-        let complete = (newest - GRACE).div_euclid(HOUR) * HOUR;
+        let complete = (newest - GRACE).div_euclid(PART) * PART;
         if self.due_at.fetch_max(complete, Ordering::Relaxed) < complete {
             self.due.notify_one();
         }
@@ -294,10 +296,9 @@ impl Store {
         Self::recover(&by_hand(folder)).expect("opened")
     }
 
-    /// Hours that are over become blocks, and days are made of them.
+    /// What is over becomes blocks, and memory is freed.
     pub fn write_out(&self, now: i64) {
         self.keep(&by_hand(&PathBuf::new()), now, true).expect("written out");
-        self.keep(&by_hand(&PathBuf::new()), now, true).expect("memory is freed");
     }
 
     /// What waits for the log is in it.

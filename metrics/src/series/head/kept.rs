@@ -1,14 +1,14 @@
 //! One series in memory, and the shards in which they stand.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    ops::Range,
-};
+use std::{collections::VecDeque, ops::Range};
 
-use super::{HOUR, SharedHistogram};
+use hashbrown::HashTable;
+
+use super::{PART, SharedHistogram};
 use crate::series::{
     Exemplar, Labels, SeriesColumns, Value,
-    chunk::{Chunk, Open},
+    chunk::{Chunk, Form, Open},
+    log::Current,
 };
 
 /// Exemplars that one series keeps.
@@ -70,21 +70,33 @@ pub struct Kept {
     open: Option<Open>,
     rare: Option<Box<Rare>>,
     generation: u32,
+    /// The last segment of the log that knows the series, and its number there.
     segment: u32,
+    number: u32,
 }
 
 impl Kept {
     fn new(labels: Labels, generation: u32) -> Self {
-        Self { labels, sealed: Vec::new(), open: None, rare: None, generation, segment: NOWHERE }
+        Self { labels, sealed: Vec::new(), open: None, rare: None, generation, segment: NOWHERE, number: 0 }
     }
 
     pub fn labels(&self) -> &Labels {
         &self.labels
     }
 
-    /// Whether the segment of the log does not know the series yet; from now on it does.
-    pub fn define_in(&mut self, segment: u32) -> bool {
-        std::mem::replace(&mut self.segment, segment) != segment
+    /// The number of the series in the log, and whether its segment does not know it yet; from
+    /// now on it does.
+    pub fn number_in(&mut self, log: &Current) -> (u32, bool) {
+        let is_new = std::mem::replace(&mut self.segment, log.segment) != log.segment;
+        if is_new {
+            self.number = log.number();
+        }
+        (self.number, is_new)
+    }
+
+    /// The form that the last number fits.
+    pub fn form(&self) -> Form {
+        self.open.as_ref().map_or(Form::Float, Open::form)
     }
 
     fn last_time(&self) -> Option<i64> {
@@ -122,19 +134,22 @@ impl Kept {
     #[inline]
     fn push_number(&mut self, time: i64, value: f64) {
         if let Some(open) = &mut self.open {
-            let same_hour = open.first_time().div_euclid(HOUR) == time.div_euclid(HOUR);
-            if same_hour && open.push(time, value) {
+            let same_part = open.first_time().div_euclid(PART) == time.div_euclid(PART);
+            if same_part && open.push(time, value) {
                 return;
             }
         }
         let form = self.open.as_ref().map(Open::form).filter(|_| !self.starts_anew(time));
-        let ended = self.open.replace(Open::new(time, value, form));
-        self.sealed.extend(ended.map(Open::seal));
+        if let Some(ended) = self.open.replace(Open::new(time, value, form)) {
+            // There are two or three of them.
+            self.sealed.reserve_exact(1);
+            self.sealed.push(ended.seal());
+        }
     }
 
-    /// Each hour forgets what form the one before needed.
+    /// Each part forgets what form the one before needed.
     fn starts_anew(&self, time: i64) -> bool {
-        self.open.as_ref().is_some_and(|open| open.first_time().div_euclid(HOUR) != time.div_euclid(HOUR))
+        self.open.as_ref().is_some_and(|open| open.first_time().div_euclid(PART) != time.div_euclid(PART))
     }
 
     pub fn add_exemplar(&mut self, exemplar: Exemplar) {
@@ -242,7 +257,8 @@ impl Kept {
 /// Series of one shard.
 #[derive(Debug, Default)]
 pub struct Shard {
-    by_labels: HashMap<Labels, u32>,
+    /// Places, by the hash of the labels that stand there.
+    by_labels: HashTable<u32>,
     series: Vec<Option<Box<Kept>>>,
     free: Vec<u32>,
     /// Counts up with every series made, so that no id is given twice.
@@ -250,14 +266,18 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn find(&self, labels: &Labels) -> Option<(u32, u32)> {
-        let at = *self.by_labels.get(labels)?;
+    /// Where the series with these labels stands, and its generation; `hash` is that of the labels.
+    pub fn find(&self, hash: u64, labels: &Labels) -> Option<(u32, u32)> {
+        let is_it = |at: &u32| self.at(*at).is_some_and(|kept| kept.labels == *labels);
+        let at = *self.by_labels.find(hash, is_it)?;
         Some((at, self.at(at)?.generation))
     }
 
-    pub fn add(&mut self, labels: Labels) -> (u32, u32) {
+    /// Adds a series that is not there.
+    pub fn add(&mut self, labels: Labels, hash: impl Fn(&Labels) -> u64) -> (u32, u32) {
         self.generation = self.generation.wrapping_add(1);
-        let kept = Box::new(Kept::new(labels.clone(), self.generation));
+        let of_labels = hash(&labels);
+        let kept = Box::new(Kept::new(labels, self.generation));
         let at = match self.free.pop() {
             Some(at) => {
                 self.series[at as usize] = Some(kept);
@@ -268,7 +288,9 @@ impl Shard {
                 self.series.len() as u32 - 1
             }
         };
-        self.by_labels.insert(labels, at);
+        let series = &self.series;
+        let of_place = |at: &u32| series[*at as usize].as_ref().map_or(0, |kept| hash(&kept.labels));
+        self.by_labels.insert_unique(of_labels, at, of_place);
         (at, self.generation)
     }
 
@@ -290,7 +312,7 @@ impl Shard {
     }
 
     /// Drops what is older; gives the series that are gone.
-    pub fn drop_before(&mut self, time: i64) -> Vec<(u32, Labels)> {
+    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Labels) -> u64) -> Vec<(u32, Labels)> {
         let mut gone = Vec::new();
         for (at, slot) in self.series.iter_mut().enumerate() {
             if slot.as_mut().is_some_and(|kept| !kept.drop_before(time))
@@ -300,7 +322,9 @@ impl Shard {
             }
         }
         for (at, labels) in &gone {
-            self.by_labels.remove(labels);
+            if let Ok(entry) = self.by_labels.find_entry(hash(labels), |place| place == at) {
+                entry.remove();
+            }
             self.free.push(*at);
         }
         gone

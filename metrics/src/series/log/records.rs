@@ -1,34 +1,39 @@
-//! What stands in the log: definitions of series, and their samples.
+//! What stands in the log: definitions of series, and their samples, in columns.
 //!
 //! ```text
-//! 0  slot  length labels           a series; its slot means it from here on
-//! 1  slot  time  number            a whole one
-//! 2  slot  time  number            eight bytes
-//! 3  slot  time  histogram
+//! 4  definitions  kinds  series  times  values      each behind its length
 //! ```
 //!
-//! Slots and times are changes to the record before: neighbours look alike, and a compressor
-//! sees that.
+//! A definition is a series' number (the change, zigzag varint), the length of its labels and
+//! the labels; the number means the series for the rest of the segment. A kind is a byte a
+//! sample: so many decimals, [`FLOAT`] or [`HISTOGRAM`]. Numbers of series and times are changes
+//! to the sample before, values of decimals whole numbers, all zigzag varints. Neighbours look
+//! alike, and apart from the values a column is mostly the same again, which a compressor sees.
 
 use std::sync::Arc;
 
-use super::histogram;
+use super::{histogram, rows};
 use crate::series::{
     Labels, Value,
-    chunk::{put_varint, take_varint, unzigzag, zigzag},
+    chunk::{Form, put_varint, take_varint, unzigzag, zigzag},
     decimal,
 };
 
-const SERIES: u8 = 0;
-const WHOLE: u8 = 1;
-const FLOAT: u8 = 2;
-const HISTOGRAM: u8 = 3;
+/// What the first byte says; those of [`rows`] are less.
+const COLUMNS: u8 = 4;
+const FLOAT: u8 = 254;
+const HISTOGRAM: u8 = 255;
 
-/// Records in the order in which things were taken.
+/// Records of one append.
 #[derive(Debug, Default)]
 pub struct Records {
-    bytes: Vec<u8>,
-    slot: u32,
+    definitions: Vec<u8>,
+    kinds: Vec<u8>,
+    series: Vec<u8>,
+    times: Vec<u8>,
+    values: Vec<u8>,
+    defined: u32,
+    last: u32,
     time: i64,
     newest: Option<i64>,
 }
@@ -36,48 +41,72 @@ pub struct Records {
 /// One record, read.
 #[derive(Debug, PartialEq)]
 pub enum Record {
-    Series { slot: u32, labels: Labels },
-    Sample { slot: u32, time: i64, value: Value },
+    /// From here to the segment's end the number means the series.
+    Series {
+        number: u32,
+        labels: Labels,
+    },
+    Sample {
+        number: u32,
+        time: i64,
+        value: Value,
+    },
 }
 
 impl Records {
-    pub fn define(&mut self, slot: u32, labels: &Labels) {
-        self.bytes.push(SERIES);
-        self.put_slot(slot);
-        put_varint(&mut self.bytes, labels.as_bytes().len() as u64);
-        self.bytes.extend_from_slice(labels.as_bytes());
+    pub fn define(&mut self, number: u32, labels: &Labels) {
+        put_varint(&mut self.definitions, change(self.defined, number));
+        self.defined = number;
+        put_varint(&mut self.definitions, labels.as_bytes().len() as u64);
+        self.definitions.extend_from_slice(labels.as_bytes());
     }
 
-    fn put_slot(&mut self, slot: u32) {
-        put_varint(&mut self.bytes, zigzag(i64::from(slot) - i64::from(self.slot)));
-        self.slot = slot;
-    }
-
-    pub fn sample(&mut self, slot: u32, time: i64, value: &Value) {
+    /// Notes a sample; `form` is one that its number fits, if it is one.
+    pub fn sample(&mut self, number: u32, time: i64, value: &Value, form: Form) {
         self.newest = self.newest.max(Some(time));
-        // Only whole numbers are short; a decimal one takes its eight bytes.
-        let whole = value.number().and_then(|number| decimal::whole(number, 0));
-        self.bytes.push(match (value, whole) {
-            (Value::Histogram(_), _) => HISTOGRAM,
-            (_, Some(_)) => WHOLE,
-            (_, None) => FLOAT,
-        });
-        self.put_slot(slot);
-        put_varint(&mut self.bytes, zigzag(time.wrapping_sub(self.time)));
+        put_varint(&mut self.series, change(self.last, number));
+        self.last = number;
+        put_varint(&mut self.times, zigzag(time.wrapping_sub(self.time)));
         self.time = time;
-        match (value, whole) {
-            (Value::Histogram(one), _) => histogram::write(&mut self.bytes, one),
-            (_, Some(whole)) => put_varint(&mut self.bytes, zigzag(whole)),
-            (Value::Number(number), None) => self.bytes.extend_from_slice(&number.to_bits().to_le_bytes()),
-        }
+        let kind = match (value, form) {
+            (Value::Histogram(one), _) => {
+                histogram::write(&mut self.values, one);
+                HISTOGRAM
+            }
+            (Value::Number(number), Form::Decimals(decimals)) => match decimal::whole(*number, decimals) {
+                Some(whole) => {
+                    put_varint(&mut self.values, zigzag(whole));
+                    decimals
+                }
+                None => self.float(*number),
+            },
+            (Value::Number(number), Form::Float) => self.float(*number),
+        };
+        self.kinds.push(kind);
+    }
+
+    fn float(&mut self, number: f64) -> u8 {
+        self.values.extend_from_slice(&number.to_bits().to_le_bytes());
+        FLOAT
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.kinds.is_empty() && self.definitions.is_empty()
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Puts the records' bytes behind what is there.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(COLUMNS);
+        for column in [&self.definitions, &self.kinds, &self.series, &self.times, &self.values] {
+            put_varint(out, column.len() as u64);
+            out.extend_from_slice(column);
+        }
+    }
+
+    /// How many bytes [`Records::write`] puts there, or some more.
+    pub fn size(&self) -> usize {
+        let columns = [&self.definitions, &self.kinds, &self.series, &self.times, &self.values];
+        1 + columns.map(|column| column.len() + 10).iter().sum::<usize>()
     }
 
     /// The time of the newest sample.
@@ -85,71 +114,125 @@ impl Records {
         self.newest
     }
 
-    /// Reads records one after the other.
+    /// Reads records one after the other: definitions, then samples.
     ///
     /// # Errors
     /// They do not add up; a sentence.
-    pub fn read(mut bytes: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'static str> {
-        let (mut last_slot, mut last) = (0i64, 0i64);
-        while let Some((tag, rest)) = bytes.split_first() {
-            bytes = rest;
-            last_slot = last_slot.wrapping_add(unzigzag(take_varint(&mut bytes)));
-            let slot = u32::try_from(last_slot).map_err(|_| "a slot is none")?;
-            if *tag == SERIES {
-                let length = usize::try_from(take_varint(&mut bytes)).map_err(|_| "labels are too long")?;
-                let (labels, rest) = bytes.split_at_checked(length).ok_or("labels end early")?;
-                bytes = rest;
-                take(Record::Series {
-                    slot,
-                    labels: Labels::from_bytes(labels).map_err(|_| "labels are wrong")?,
-                });
-                continue;
-            }
-            let time = last.wrapping_add(unzigzag(take_varint(&mut bytes)));
-            last = time;
-            let value = match *tag {
-                WHOLE => Value::Number(decimal::number(unzigzag(take_varint(&mut bytes)), 0)),
-                FLOAT => {
-                    let (eight, rest) = bytes.split_first_chunk::<8>().ok_or("a number ends early")?;
-                    bytes = rest;
-                    Value::Number(f64::from_bits(u64::from_le_bytes(*eight)))
-                }
-                HISTOGRAM => {
-                    Value::Histogram(Arc::new(histogram::read(&mut bytes).ok_or("a histogram is wrong")?))
-                }
-                _ => return Err("a record is of an unknown kind"),
-            };
-            take(Record::Sample { slot, time, value });
+    pub fn read(bytes: &[u8], take: impl FnMut(Record)) -> Result<(), &'static str> {
+        match bytes.split_first() {
+            Some((&COLUMNS, columns)) => read_columns(columns, take),
+            _ => rows::read(bytes, take),
         }
-        Ok(())
     }
+}
+
+/// From one number of a series to the next.
+fn change(from: u32, to: u32) -> u64 {
+    zigzag(i64::from(to) - i64::from(from))
+}
+
+fn changed(from: u32, bytes: &mut &[u8]) -> Result<u32, &'static str> {
+    let number = i64::from(from).wrapping_add(unzigzag(take_varint(bytes)));
+    u32::try_from(number).map_err(|_| "a number of a series is none")
+}
+
+fn column<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], &'static str> {
+    if bytes.is_empty() {
+        return Err("a column is missing");
+    }
+    let length = usize::try_from(take_varint(bytes)).map_err(|_| "a column is too long")?;
+    let (column, rest) = bytes.split_at_checked(length).ok_or("a column ends early")?;
+    *bytes = rest;
+    Ok(column)
+}
+
+fn read_columns(mut bytes: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'static str> {
+    let mut definitions = column(&mut bytes)?;
+    let (kinds, mut series) = (column(&mut bytes)?, column(&mut bytes)?);
+    let (mut times, mut values) = (column(&mut bytes)?, column(&mut bytes)?);
+    let mut number = 0;
+    while !definitions.is_empty() {
+        number = changed(number, &mut definitions)?;
+        let labels = Labels::from_bytes(column(&mut definitions)?).map_err(|_| "labels are wrong")?;
+        take(Record::Series { number, labels });
+    }
+    let (mut number, mut time) = (0, 0i64);
+    for kind in kinds {
+        if series.is_empty() || times.is_empty() || values.is_empty() {
+            return Err("a column is shorter than the others");
+        }
+        number = changed(number, &mut series)?;
+        time = time.wrapping_add(unzigzag(take_varint(&mut times)));
+        let value = match *kind {
+            HISTOGRAM => {
+                Value::Histogram(Arc::new(histogram::read(&mut values).ok_or("a histogram is wrong")?))
+            }
+            FLOAT => {
+                let (eight, rest) = values.split_first_chunk::<8>().ok_or("a number ends early")?;
+                values = rest;
+                Value::Number(f64::from_bits(u64::from_le_bytes(*eight)))
+            }
+            decimals if decimals <= decimal::MOST_DECIMALS => {
+                Value::Number(decimal::number(unzigzag(take_varint(&mut values)), decimals))
+            }
+            _ => return Err("a sample is of an unknown kind"),
+        };
+        take(Record::Sample { number, time, value });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::series::{Histogram, NAME, STALE};
+    use proptest::prelude::*;
 
     #[test]
     fn records_come_back() {
         let labels = Labels::new([(NAME, "up"), ("a", "b")]);
         let histogram = Value::Histogram(Arc::new(Histogram { count: 4.0, ..Histogram::default() }));
-        let values = [1.0, 0.1, -7.0, f64::INFINITY].map(Value::Number).into_iter().chain([histogram]);
+        let numbers = [(1.0, Form::Decimals(0)), (0.1, Form::Decimals(3)), (-7.0, Form::Float)];
+        let values = numbers.map(|(number, form)| (Value::Number(number), form)).into_iter();
         let samples: Vec<_> =
-            values.enumerate().map(|(n, value)| (n as u32, 1_000 - n as i64, value)).collect();
+            values.chain([(histogram, Form::Float)]).enumerate().map(|(n, one)| (n as u32, one)).collect();
         let mut records = Records::default();
+        for (n, (value, form)) in &samples {
+            records.sample(*n, 1_000 - i64::from(*n), value, *form);
+        }
         records.define(3, &labels);
-        samples.iter().for_each(|(slot, time, value)| records.sample(*slot, *time, value));
-        records.sample(9, 5, &Value::Number(STALE));
+        records.define(1, &labels);
+        // A form that does not fit loses nothing.
+        records.sample(9, 5, &Value::Number(0.5), Form::Decimals(0));
+        records.sample(9, 6, &Value::Number(STALE), Form::Decimals(0));
         assert_eq!(records.newest(), Some(1_000));
+        let mut bytes = Vec::new();
+        records.write(&mut bytes);
+        assert!(bytes.len() <= records.size());
         let mut found = Vec::new();
-        Records::read(records.as_bytes(), |record| found.push(record)).expect("sound");
+        Records::read(&bytes, |record| found.push(record)).expect("sound");
         let stale = found.pop().expect("the last");
-        assert!(matches!(stale, Record::Sample { slot: 9, time: 5, value } if value.is_stale()));
-        let mut expected = vec![Record::Series { slot: 3, labels }];
-        expected.extend(samples.into_iter().map(|(slot, time, value)| Record::Sample { slot, time, value }));
+        assert!(matches!(stale, Record::Sample { number: 9, time: 6, value } if value.is_stale()));
+        let mut expected =
+            vec![Record::Series { number: 3, labels: labels.clone() }, Record::Series { number: 1, labels }];
+        let sample = |(number, (value, _)): (u32, (Value, Form))| Record::Sample {
+            number,
+            time: 1_000 - i64::from(number),
+            value,
+        };
+        expected.extend(samples.into_iter().map(sample));
+        expected.push(Record::Sample { number: 9, time: 5, value: Value::Number(0.5) });
         assert_eq!(found, expected);
-        let cut = &records.as_bytes()[..records.as_bytes().len() - 1];
-        assert!(Records::read(&[7, 1, 1], |_| {}).is_err() && Records::read(&cut[..4], |_| {}).is_err());
+        for cut in 1..bytes.len() {
+            assert!(Records::read(&bytes[..cut], |_| {}).is_err(), "{cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..6) {
+            let bytes: Vec<_> = std::iter::once(tag).chain(bytes).collect();
+            let _ = Records::read(&bytes, |_| {});
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use super::{Record, Records};
@@ -37,6 +38,24 @@ fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> LogErro
     move |source| LogError::Io { path, doing, source }
 }
 
+/// The segment that records go to, and how many series it knows.
+#[derive(Debug)]
+pub struct Current {
+    pub segment: u32,
+    series: AtomicU32,
+}
+
+impl Current {
+    pub fn new(segment: u32) -> Self {
+        Self { segment, series: AtomicU32::new(0) }
+    }
+
+    /// The number of a series that it does not know yet.
+    pub fn number(&self) -> u32 {
+        self.series.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 /// A segment that is ended.
 #[derive(Debug)]
 struct Ended {
@@ -55,6 +74,8 @@ pub struct Segments {
     pending: Vec<u8>,
     /// Bytes that no disk took, and that are lost when the process ends.
     pub lost: u64,
+    /// Something was lost that what comes may need: the next segment needs nothing.
+    has_gap: bool,
     unsynced: bool,
 }
 
@@ -112,6 +133,7 @@ impl Segments {
             ended,
             pending: Vec::new(),
             lost: 0,
+            has_gap: false,
             unsynced: false,
         };
         Ok((segments, replayed))
@@ -124,14 +146,14 @@ impl Segments {
 
     /// Takes records, which [`Segments::flush`] writes.
     pub fn push(&mut self, records: &Records) {
-        let bytes = records.as_bytes();
-        if self.pending.len() + bytes.len() > PENDING {
-            self.lost += bytes.len() as u64;
+        if self.pending.len() + records.size() > PENDING {
+            self.lost += records.size() as u64;
+            self.has_gap = true;
             return;
         }
         self.newest = self.newest.max(records.newest());
         // A frame holds the records of one append: they are changes to one another.
-        put_frame(&mut self.pending, 0, bytes);
+        put_frame(&mut self.pending, 0, |out| records.write(out));
     }
 
     /// Writes what waits. What the disk does not take waits on.
@@ -173,8 +195,9 @@ impl Segments {
         Some(file.try_clone())
     }
 
-    pub fn is_long(&self) -> bool {
-        self.length >= SEGMENT
+    /// It is long enough, or lacks something.
+    pub fn should_end(&self) -> bool {
+        self.length >= SEGMENT || self.has_gap
     }
 
     /// Ends the segment; what is pushed from now on stands in the next.
@@ -191,9 +214,9 @@ impl Segments {
                 return Err(failed(&path, "made durable")(error));
             }
             self.ended.push(Ended { number: self.number, newest: self.newest });
-            self.number += 1;
         }
-        (self.length, self.newest, self.unsynced) = (0, None, false);
+        self.number += 1;
+        (self.length, self.newest, self.unsynced, self.has_gap) = (0, None, false, false);
         Ok(())
     }
 
@@ -211,10 +234,14 @@ impl Segments {
     }
 }
 
-fn put_frame(out: &mut Vec<u8>, flag: u32, bytes: &[u8]) {
-    out.extend_from_slice(&(bytes.len() as u32 | flag).to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    out.extend_from_slice(bytes);
+fn put_frame(out: &mut Vec<u8>, flag: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    let head = out.len();
+    out.extend_from_slice(&[0; HEAD]);
+    write(out);
+    let body = &out[head + HEAD..];
+    let (length, sum) = (body.len() as u32 | flag, crc32fast::hash(body));
+    out[head..head + 4].copy_from_slice(&length.to_le_bytes());
+    out[head + 4..head + HEAD].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// Frames as one frame; `None` where that is not worth it.
@@ -223,7 +250,8 @@ fn pack(frames: &[u8]) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let mut packed = Vec::new();
-    put_frame(&mut packed, PACKED, &zstd::bulk::compress(frames, LEVEL)?);
+    let frames = zstd::bulk::compress(frames, LEVEL)?;
+    put_frame(&mut packed, PACKED, |out| out.extend_from_slice(&frames));
     Ok(Some(packed))
 }
 
@@ -304,12 +332,14 @@ fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Labels, NAME, Value};
+    use crate::series::{Labels, NAME, Value, chunk::Form};
 
     fn records(slot: u32, times: &[i64]) -> Records {
         let mut records = Records::default();
         records.define(slot, &Labels::new([(NAME, format!("m{slot}"))]));
-        times.iter().for_each(|time| records.sample(slot, *time, &Value::Number(1.0)));
+        for time in times {
+            records.sample(slot, *time, &Value::Number(1.0), Form::Decimals(0));
+        }
         records
     }
 
@@ -370,7 +400,10 @@ mod tests {
         let (_, mut log, _) = times(folder.path());
         let scrape = |time: i64| {
             let mut records = Records::default();
-            (0..1000).for_each(|slot| records.sample(slot, time, &Value::Number(f64::from(slot % 100))));
+            for number in 0..1000 {
+                let value = Value::Number(f64::from(number % 100));
+                records.sample(number, time, &value, Form::Decimals(0));
+            }
             records
         };
         let define = |log: &mut Segments| (0..1000).for_each(|slot| log.push(&records(slot, &[])));
@@ -392,5 +425,20 @@ mod tests {
             let (found, _, replayed) = times(folder.path());
             assert!(found.is_empty() && replayed.damaged.is_empty(), "{cut}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_loss_stands_in_a_segment_that_knows_its_series() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        log.pending = vec![0; PENDING];
+        log.push(&records(1, &[10]));
+        assert!(log.lost > 0 && log.should_end());
+        log.pending.clear();
+        log.push(&records(2, &[20]));
+        log.flush().expect("written");
+        log.begin_next().expect("the next");
+        assert!(!log.should_end());
+        assert_eq!(times(folder.path()).0, [(0, 20)]);
     }
 }

@@ -1,5 +1,5 @@
-//! What goes on behind the store: the log is flushed, hours are written out, days are made of
-//! hours, what is old goes.
+//! What goes on behind the store: the log is flushed, parts of an hour are written out, hours
+//! are made of parts and days of hours, what is old goes.
 
 use std::{
     convert::Infallible,
@@ -18,14 +18,17 @@ use super::{GRACE, Log, Store, StoreConfig, StoreError};
 use crate::series::{
     archive::{Archive, ArchiveError},
     block::{Block, BlockError, Row, Rows, Writer},
-    head::{HOUR, SharedHistogram},
+    head::{HOUR, PART, SharedHistogram},
+    log::Current,
 };
 
 const DAY: i64 = 24 * HOUR;
+/// What blocks are put together to, shorter ones first.
+const LEVELS: [i64; 2] = [HOUR, DAY];
 /// How often waiting records are written, and how many times until they are made durable.
 const FLUSH: Duration = Duration::from_millis(200);
 const FLUSHES_TO_SYNC: u32 = 5;
-/// How often is looked whether an hour is over where no samples say so.
+/// How often is looked whether a part of an hour is over where no samples say so.
 const LOOK: Duration = Duration::from_secs(30);
 /// How often the archive is asked where nothing is to be copied: what is too old, what others did.
 const ARCHIVE_ROUND: Duration = Duration::from_secs(600);
@@ -52,7 +55,7 @@ impl Blocks {
         for entry in fs::read_dir(folder).map_err(io("listed"))? {
             let path = entry.map_err(io("listed"))?.path();
             match path.extension().and_then(|extension| extension.to_str()) {
-                // A block that was not finished; its hour is still in the log.
+                // A block that was not finished; what it is made of is still there.
                 Some("new") => fs::remove_file(&path).map_err(io("cleared"))?,
                 Some("parquet") => match Block::open(&path) {
                     Ok(block) => list.push(Arc::new(block)),
@@ -68,9 +71,9 @@ impl Blocks {
         let mut inner = Inner { list: Vec::new(), until: i64::MIN };
         for block in list {
             inner.until = inner.until.max(block.range.end);
-            // Hours whose day was made before they could be removed.
+            // Those of which a longer one was made before they could be removed.
             match inner.list.last() {
-                Some(day) if day.range.end >= block.range.end => {
+                Some(longer) if longer.range.end >= block.range.end => {
                     fs::remove_file(block.path()).map_err(io("cleared"))?;
                 }
                 _ => inner.list.push(block),
@@ -154,19 +157,18 @@ impl Blocks {
         }
     }
 
-    /// The blocks of a day that is over, where there are several.
-    fn day_to_make(&self) -> Option<(Range<i64>, Vec<Arc<Block>>)> {
+    /// The blocks of an hour or a day that is over, where there are several.
+    fn to_merge(&self) -> Option<(Range<i64>, Vec<Arc<Block>>)> {
         let inner = self.inner.read();
-        inner.list.iter().find_map(|block| {
-            let day = block.range.start.div_euclid(DAY) * DAY;
-            let day = day..day + DAY;
-            let within: Vec<_> = inner
-                .list
-                .iter()
-                .filter(|one| day.contains(&one.range.start) && one.range.end <= day.end)
-                .cloned()
-                .collect();
-            (within.len() > 1 && inner.until >= day.end).then_some((day, within))
+        let mut levels =
+            LEVELS.iter().flat_map(|length| inner.list.iter().map(move |block| (*length, block)));
+        levels.find_map(|(length, block)| {
+            let start = block.range.start.div_euclid(length) * length;
+            let whole = start..start + length;
+            let is_within =
+                |one: &&Arc<Block>| whole.contains(&one.range.start) && one.range.end <= whole.end;
+            let within: Vec<_> = inner.list.iter().filter(is_within).cloned().collect();
+            (within.len() > 1 && inner.until >= whole.end).then_some((whole, within))
         })
     }
 
@@ -187,7 +189,7 @@ impl Blocks {
 
 fn set_aside(path: &Path, why: &str) -> io::Result<()> {
     let aside = path.with_extension("damaged");
-    tracing::error!(path = %aside.display(), why, "a block of series is damaged and set aside; its hours are missing");
+    tracing::error!(path = %aside.display(), why, "a block of series is damaged and set aside; its time is missing");
     fs::rename(path, aside)
 }
 
@@ -224,7 +226,7 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
             })
             .await;
             if let Ok(Err(error)) = kept {
-                tracing::error!(error = %chain(&error), "an hour of series could not be written out; it stays in memory and log");
+                tracing::error!(error = %chain(&error), "a part of an hour of series could not be written out; it stays in memory and log");
             }
         }
     });
@@ -327,7 +329,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl Store {
     /// Writes what waits for the log; `sync`: and makes it durable.
     pub(super) fn flush_log(&self, sync: bool) -> Result<(), StoreError> {
-        let Some(Log { segments, segment, .. }) = &self.log else { return Ok(()) };
+        let Some(Log { segments, current, .. }) = &self.log else { return Ok(()) };
         segments.lock().flush()?;
         if !sync {
             return Ok(());
@@ -339,33 +341,31 @@ impl Store {
                 crate::series::log::LogError::Io { path, doing: "made durable", source }
             })?;
         }
-        let long = segments.lock().is_long();
-        if long {
-            let mut segment = segment.write();
+        let should_end = segments.lock().should_end();
+        if should_end {
+            let mut current = current.write();
             let mut segments = segments.lock();
             segments.begin_next()?;
-            *segment = segments.number();
+            *current = Current::new(segments.number());
         }
         Ok(())
     }
 
-    /// One round: hours that are over become blocks, days are made of hours, what is old goes.
+    /// One round: what is over becomes blocks, and those longer ones; what is old goes.
     /// How late it is tell the samples, and where none come (`silent`) the clock.
     pub(super) fn keep(&self, config: &StoreConfig, now: i64, silent: bool) -> Result<(), StoreError> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
-        // Whoever asked when these became blocks has its answer by now.
-        self.head.drop_before(blocks.until());
-        while let Some(hour) = self.hour_to_write(silent.then_some(now)) {
-            self.write_hour(blocks, &hour)?;
+        while let Some(part) = self.part_to_write(silent.then_some(now)) {
+            self.write_part(blocks, &part)?;
         }
-        while let Some((day, hours)) = blocks.day_to_make() {
-            let path = merge(&blocks.folder, &day, &hours).inspect_err(|error| {
+        while let Some((whole, parts)) = blocks.to_merge() {
+            let path = merge(&blocks.folder, &whole, &parts).inspect_err(|error| {
                 if let BlockError::Damaged { path, why } = error {
                     blocks.give_up(path, why);
                 }
             })?;
-            blocks.publish(Block::open(&path)?, &hours);
-            blocks.remove(&hours);
+            blocks.publish(Block::open(&path)?, &parts);
+            blocks.remove(&parts);
         }
         let keep = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
         blocks.remove(&blocks.to_forget(now.saturating_sub(keep), config.keep_bytes));
@@ -378,37 +378,39 @@ impl Store {
         self.head.newest().unwrap_or(i64::MIN).max(self.until()).min(now)
     }
 
-    fn hour_to_write(&self, now: Option<i64>) -> Option<Range<i64>> {
+    fn part_to_write(&self, now: Option<i64>) -> Option<Range<i64>> {
         let oldest = self.head.oldest_since(self.until())?;
-        let start = oldest.div_euclid(HOUR) * HOUR;
+        let start = oldest.div_euclid(PART) * PART;
         let reached = self.head.newest().max(now)?;
-        (reached - GRACE >= start + HOUR).then_some(start..start + HOUR)
+        (reached - GRACE >= start + PART).then_some(start..start + PART)
     }
 
-    fn write_hour(&self, blocks: &Blocks, hour: &Range<i64>) -> Result<(), StoreError> {
-        self.head.raise_floor(hour.end);
+    fn write_part(&self, blocks: &Blocks, part: &Range<i64>) -> Result<(), StoreError> {
+        self.head.raise_floor(part.end);
         if let Some(log) = &self.log {
             // Appends that began before the floor rose are done when this is had.
-            let mut segment = log.segment.write();
+            let mut current = log.current.write();
             let mut segments = log.segments.lock();
             segments.begin_next()?;
-            *segment = segments.number();
+            *current = Current::new(segments.number());
         }
-        let mut writer = Writer::begin(&blocks.folder, hour)?;
+        let mut writer = Writer::begin(&blocks.folder, part)?;
         let (mut numbers, mut histograms) = (Vec::new(), Vec::<(i64, SharedHistogram)>::new());
-        for (labels, slot) in self.head.having(hour) {
+        for (labels, slot) in self.head.having(part) {
             numbers.clear();
             histograms.clear();
             self.head.with(slot, |kept| {
-                kept.numbers(hour, |time, value| numbers.push((time, value)));
-                histograms.extend(kept.histograms(hour).cloned());
+                kept.numbers(part, |time, value| numbers.push((time, value)));
+                histograms.extend(kept.histograms(part).cloned());
             });
             writer.add(&labels, &numbers, &histograms)?;
         }
         let path = writer.finish()?;
         blocks.publish(Block::open(&path)?, &[]);
+        // Who looked for it in blocks before it was one, looks again: see `Behind::beside`.
+        self.head.drop_before(part.end);
         if let Some(log) = &self.log {
-            log.segments.lock().forget_before(hour.end)?;
+            log.segments.lock().forget_before(part.end)?;
         }
         Ok(())
     }

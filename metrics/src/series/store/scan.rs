@@ -1,8 +1,8 @@
 //! Walks over the series that match, one at a time, in order of their labels: what the blocks
 //! have of each, then what the head has.
 //!
-//! The head's chunks are copied packed when the walk begins, so that an hour that is written
-//! out meanwhile is neither missed nor seen twice; nothing is unpacked before its series comes.
+//! The head's chunks are copied packed when the walk begins, so that what is written out
+//! meanwhile is neither missed nor seen twice; nothing is unpacked before its series comes.
 //! A block that is damaged or can't be reached is left out and told as missing.
 
 use std::{io, iter::Peekable, ops::Range, path::PathBuf, sync::Arc, vec};
@@ -12,7 +12,7 @@ use crate::series::{
     Labels, Matcher, Missing, SelectError, SeriesColumns,
     archive::{Archive, Entry},
     block::{Block, BlockError, Row, Rows},
-    head::Packed,
+    head::{Kept, Packed},
 };
 
 /// The walk. Blocks the thread while files are read.
@@ -87,9 +87,30 @@ pub struct Behind {
 }
 
 impl Behind {
-    /// Chosen before the head is asked: what becomes a block from now on is in the head still, for
-    /// a while.
-    pub fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
+    /// What blocks answer, and beside it what `take` finds in the series of the head that match,
+    /// in the range that it gets.
+    pub fn beside<T>(
+        store: &Store,
+        matchers: &[Matcher],
+        range: &Range<i64>,
+        missing: &Missing,
+        take: impl Fn(&Kept, &Range<i64>) -> Option<T>,
+    ) -> (Self, Vec<T>) {
+        loop {
+            let behind = Self::new(store, matchers, range, missing);
+            let recent = behind.recent();
+            let mut found = Vec::new();
+            if !recent.is_empty() {
+                store.head.visit(matchers, |kept| found.extend(take(kept, &recent)));
+            }
+            // What became a block meanwhile may have left the head before it was asked.
+            if store.until() == behind.until {
+                return (behind, found);
+            }
+        }
+    }
+
+    fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
         let (kept, archive) = (store.blocks.clone(), store.archive.clone());
         let since = archive.as_ref().and_then(|_| store.since());
         let (here, until) = kept.as_ref().map_or((Vec::new(), i64::MIN), |blocks| blocks.meeting(range));
@@ -104,7 +125,7 @@ impl Behind {
     }
 
     /// The part of the range that the head answers.
-    pub fn recent(&self) -> Range<i64> {
+    fn recent(&self) -> Range<i64> {
         self.range.start.max(self.until)..self.range.end
     }
 
@@ -142,17 +163,10 @@ pub struct Begun {
 
 impl Begun {
     pub fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
-        let behind = Behind::new(store, matchers, range, missing);
-        let recent = behind.recent();
-        let mut head = Vec::new();
-        if !recent.is_empty() {
-            store.head.visit(matchers, |kept| {
-                let packed = kept.packed(&recent);
-                if !packed.is_empty() {
-                    head.push((kept.labels().clone(), packed));
-                }
-            });
-        }
+        let (behind, head) = Behind::beside(store, matchers, range, missing, |kept, recent| {
+            let packed = kept.packed(recent);
+            (!packed.is_empty()).then(|| (kept.labels().clone(), packed))
+        });
         Self { behind, head }
     }
 

@@ -50,13 +50,8 @@ impl Select for Store {
         range: Range<i64>,
         missing: &Missing,
     ) -> Result<Vec<Labels>, SelectError> {
-        let behind = Behind::new(self, matchers, &range, missing);
-        let recent = behind.recent();
-        let mut found = Vec::new();
-        self.head.visit(matchers, |kept| {
-            if kept.has(&recent) {
-                found.push(kept.labels().clone());
-            }
+        let (behind, mut found) = Behind::beside(self, matchers, &range, missing, |kept, recent| {
+            kept.has(recent).then(|| kept.labels().clone())
         });
         let matchers = matchers.to_vec();
         let looking = tokio::task::spawn_blocking(move || {

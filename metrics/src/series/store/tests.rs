@@ -1,14 +1,15 @@
 //! The store gives back what it took: from memory, from the log after an end, from blocks of
-//! hours and of days; and what is damaged takes nothing else with it.
+//! a quarter, of hours and of days; and what is damaged takes nothing else with it.
 
 mod archived;
 mod full;
 mod killed;
+mod parts;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::series::{Histogram, Matcher, Missing, NAME, Select, SeriesData, Value};
+use crate::series::{Histogram, Matcher, Missing, NAME, Select, SeriesData, Value, head::HOUR};
 
 const MINUTE: i64 = 60_000;
 /// A day's begin, so that days end where the tests expect it.
@@ -74,7 +75,6 @@ async fn a_series_that_is_gone_is_resolved_again_under_another_id() {
     let old = store.resolve(&up("a")).expect("made");
     store.append(&[number(old, START, 1.0)]);
     store.keep(&config, START + 3 * HOUR, true).expect("written out");
-    store.keep(&config, START + 3 * HOUR, true).expect("dropped");
     assert_eq!(store.series_count(), 0);
     let new = store.resolve(&up("a")).expect("made again");
     assert_ne!(old, new);
@@ -96,7 +96,7 @@ async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
     }
     store.keep(&config, START + 2 * HOUR + GRACE, true).expect("two hours are over");
     let blocks = folder.path().join("blocks");
-    let first = blocks.join(format!("{START}-{}.parquet", START + HOUR));
+    let first = blocks.join(format!("{START}-{}.parquet", START + PART));
     let mut bytes = std::fs::read(&first).expect("a block");
     // Behind the magic come the pages.
     bytes[40] ^= 0x55;
@@ -268,9 +268,10 @@ async fn what_hosts_say_takes_few_bytes() {
             })
             .collect();
         assert_eq!(store.append(&samples).taken, 400);
-        if step == 300 {
-            // 301 samples and the labels.
-            assert!(store.head_size() / 400 < 600, "{} bytes a series", store.head_size() / 400);
+        store.keep(&config, START, false).expect("written out");
+        if step == 599 {
+            // Twenty-five minutes, which is the most, and the labels.
+            assert!(store.head_size() / 400 < 420, "{} bytes a series", store.head_size() / 400);
         }
     }
     store.keep(&config, START + 5 * HOUR, true).expect("written out");

@@ -176,8 +176,8 @@ async fn only_what_is_asked_for_is_read() {
     // Five minutes before are read too, for the first rates.
     let hour = "time >= '2024-10-04T01:10:00Z' and time < '2024-10-04T01:40:00Z'";
     let table: [(&str, String, &str, usize, usize); 9] = [
-        // Two hours are in blocks; a name is a reading each.
-        ("admin", format!("select time, cpu_usage_nanos_total from pod where {all}"), "some", 2, 7),
+        // Two hours and a quarter are in blocks; a name is a reading each.
+        ("admin", format!("select time, cpu_usage_nanos_total from pod where {all}"), "some", 3, 9),
         ("admin", format!("select time, cpu_usage_nanos_total from pod where {hour}"), "some", 1, 3),
         ("admin", format!("select count(*) as n from pod where {hour}"), "some", 1, 3),
         ("admin", format!("select cpu_cores, memory_rss_bytes from pod where {hour}"), "some", 2, 6),
