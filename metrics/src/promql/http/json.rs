@@ -8,6 +8,9 @@ use super::{
 };
 use crate::series::{Histogram, Labels, Value};
 
+/// Whole numbers up to here have floats of their own.
+const EXACT: u64 = 1 << 53;
+
 /// `{"resultType": ..., "result": ...}`.
 pub fn outcome(outcome: &Outcome) -> String {
     let mut json = String::with_capacity(1024);
@@ -31,8 +34,9 @@ pub fn outcome(outcome: &Outcome) -> String {
         }
         Outcome::Matrix(grid, columns) => {
             json.push_str(r#"{"resultType":"matrix","result":"#);
+            let times = Times::of(*grid);
             series(&mut json, columns.iter().map(|column| (&column.labels, column)), |json, column| {
-                matrix(json, *grid, column);
+                matrix(json, &times, column);
             });
         }
         Outcome::Samples(found) => {
@@ -68,11 +72,47 @@ pub fn metric(json: &mut String, labels: &Labels) {
         if place > 0 {
             json.push(',');
         }
-        json.push_str(&quoted(name));
+        text(json, name);
         json.push(':');
-        json.push_str(&quoted(value));
+        text(json, value);
     }
     json.push('}');
+}
+
+/// A text in quotes; most have nothing to escape.
+fn text(json: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        json.push_str(&quoted(text));
+        return;
+    }
+    json.push('"');
+    json.push_str(text);
+    json.push('"');
+}
+
+/// The times of all steps, each as a pair begins with it: written once, not once a series.
+struct Times {
+    grid: Grid,
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Times {
+    fn of(grid: Grid) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(grid.steps));
+        for step in 0..grid.steps {
+            text.push('[');
+            seconds(&mut text, grid.time(step));
+            text.push(',');
+            ends.push(text.len());
+        }
+        Self { grid, text, ends }
+    }
+
+    fn begin(&self, step: usize) -> &str {
+        let from = step.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[from..self.ends[step]]
+    }
 }
 
 fn instant(json: &mut String, time: i64, column: &Column) {
@@ -88,11 +128,15 @@ fn instant(json: &mut String, time: i64, column: &Column) {
     }
 }
 
-fn matrix(json: &mut String, grid: Grid, column: &Column) {
+fn matrix(json: &mut String, times: &Times, column: &Column) {
     let numbers = column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number));
-    list(json, "values", numbers, |json, (step, number)| pair(json, grid.time(step), *number));
+    list(json, "values", numbers, |json, (step, value)| {
+        json.push_str(times.begin(step));
+        number(json, *value);
+        json.push(']');
+    });
     let histograms = column.histograms.iter().enumerate();
-    let histograms = histograms.filter_map(|(step, one)| Some((grid.time(step), one.as_ref()?)));
+    let histograms = histograms.filter_map(|(step, one)| Some((times.grid.time(step), one.as_ref()?)));
     list(json, "histograms", histograms, |json, (time, value)| histogram_pair(json, time, value));
 }
 
@@ -145,7 +189,7 @@ pub fn seconds(json: &mut String, time: i64) {
         json.push('-');
     }
     let (whole, millis) = (time.unsigned_abs() / 1000, time.unsigned_abs() % 1000);
-    let _ = write!(json, "{whole}");
+    json.push_str(itoa::Buffer::new().format(whole));
     if millis != 0 {
         let _ = write!(json, ".{millis:03}");
     }
@@ -160,8 +204,10 @@ pub fn number(json: &mut String, number: f64) {
 
 /// As Go writes it: with an exponent where it is very large or small.
 pub fn plain(json: &mut String, number: f64) {
-    let size = number.abs();
-    if number.is_nan() {
+    let (size, whole) = (number.abs(), number as i64);
+    if whole.unsigned_abs() <= EXACT && (whole as f64).to_bits() == number.to_bits() {
+        json.push_str(itoa::Buffer::new().format(whole));
+    } else if number.is_nan() {
         json.push_str("NaN");
     } else if number.is_infinite() {
         json.push_str(if number > 0.0 { "+Inf" } else { "-Inf" });
@@ -171,7 +217,11 @@ pub fn plain(json: &mut String, number: f64) {
         let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
         let _ = write!(json, "{digits}e{sign}{exponent:0>2}");
     } else {
-        let _ = write!(json, "{number}");
+        let mut buffer = zmij::Buffer::new();
+        match buffer.format_finite(number) {
+            short if !short.contains('e') => json.push_str(short.strip_suffix(".0").unwrap_or(short)),
+            _ => drop(write!(json, "{number}")),
+        }
     }
 }
 
@@ -201,8 +251,29 @@ fn histogram(json: &mut String, histogram: &Histogram) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{promql::column::Cell, series::Buckets};
+
+    proptest! {
+        #[test]
+        fn a_number_is_written_as_shortly_as_it_can_be_read_again(bits in any::<u64>(), whole in any::<i64>(), decimals in 0i32..20) {
+            for value in [f64::from_bits(bits), whole as f64, whole as f64 / 10f64.powi(decimals), -0.0] {
+                let mut json = String::new();
+                plain(&mut json, value);
+                if value.is_nan() {
+                    prop_assert_eq!(json, "NaN");
+                    continue;
+                }
+                prop_assert_eq!(json.replace("Inf", "inf").parse::<f64>().expect("a number").to_bits(), value.to_bits());
+                if (1e-6..1e21).contains(&value.abs()) {
+                    prop_assert_eq!(json.len(), value.to_string().len());
+                    prop_assert!(!json.contains('e'));
+                }
+            }
+        }
+    }
 
     #[test]
     fn numbers_are_written_as_go_writes_them() {
