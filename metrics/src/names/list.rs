@@ -2,7 +2,8 @@
 //! (`/metrics/cadvisor` of a kubelet), of the kubelet's volumes, and of node_exporter.
 
 use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, Machine, Usage, VolumeSample,
+    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, KernelSample, Machine, Usage,
+    VolumeSample,
 };
 
 use crate::{
@@ -210,6 +211,32 @@ pub static MACHINE: &[Name<Machine>] = &[
     gauge("node_memory_SwapFree_bytes", "Swap that nothing uses", |it| plain(it.memory[6])),
 ];
 
+/// Of a machine's kernel; what it does not say is 0.
+pub static KERNEL: &[Name<KernelSample>] = &[
+    counter("node_context_switches_total", "Changes from one task to another", |it| {
+        some(it.context_switches)
+    }),
+    counter("node_intr_total", "Interrupts", |it| some(it.interrupts)),
+    counter("node_forks_total", "Processes and threads that were begun", |it| some(it.forks)),
+    gauge("node_procs_running", "Tasks that can run", |it| plain(it.processes_running)),
+    gauge("node_procs_blocked", "Tasks that wait for IO", |it| plain(it.processes_blocked)),
+    gauge("node_vmstat_pgfault", "Page faults so far", |it| some(it.page_faults)),
+    gauge("node_vmstat_pgmajfault", "Page faults so far that had to read from a disk", |it| {
+        plain(it.major_page_faults)
+    }),
+    gauge("node_filefd_maximum", "Files that may be open at once", |it| some(it.most_open_files)),
+    gauge("node_netstat_Tcp_CurrEstab", "TCP connections that are established", |it| {
+        plain(it.tcp_established)
+    }),
+    gauge("node_netstat_Tcp_RetransSegs", "TCP segments sent again so far", |it| plain(it.tcp_retransmitted)),
+];
+
+/// When it was looked, milliseconds since the Unix epoch.
+pub static CLOCK: &[Name<i64>] =
+    &[gauge("node_time_seconds", "The time of the machine, since the Unix epoch", |time| {
+        Some(*time as f64 / 1000.0)
+    })];
+
 /// Of a machine's tasks.
 pub static PRESSURE: &[Name<Usage>] = &[
     counter("node_pressure_cpu_waiting_seconds_total", "Time in which some task waited for a CPU", |it| {
@@ -287,6 +314,8 @@ pub fn describe(store: &Store) {
     told(store, CAPACITY);
     told(store, VOLUME);
     told(store, MACHINE);
+    told(store, KERNEL);
+    told(store, CLOCK);
     told(store, PRESSURE);
     told(store, UNAME);
     told(store, CPU_MODE);

@@ -1,6 +1,6 @@
 //! What node_exporter would say of a machine: a thing for each CPU, disk, interface and file system.
 
-use tiphys_api::samples::{Machine, Usage};
+use tiphys_api::samples::{Machine, NodeSamples};
 
 use super::{list, with};
 use crate::live::Round;
@@ -8,9 +8,12 @@ use crate::live::Round;
 /// The modes of a CPU, in the order of [`Machine::cpu_mode_nanos`].
 const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
 
-pub fn tell(round: &mut Round<'_>, labels: &[(&str, &str)], node: &str, machine: &Machine, usage: &Usage) {
+pub fn tell(round: &mut Round<'_>, labels: &[(&str, &str)], samples: &NodeSamples, machine: &Machine) {
+    let node = samples.node.as_str();
     round.tell(10, "", list::MACHINE, machine, labels);
-    round.tell(11, "", list::PRESSURE, usage, labels);
+    round.tell(11, "", list::PRESSURE, &samples.usage, labels);
+    round.tell(17, "", list::KERNEL, &machine.kernel, labels);
+    round.tell(18, "", list::CLOCK, &(samples.time / 1000), labels);
     let [system, release, version, kind] = machine.uname.each_ref().map(String::as_str);
     let uname = [
         ("sysname", system),

@@ -102,7 +102,7 @@ fn tell(round: &mut Round<'_>, samples: &NodeSamples, volumes: &HashMap<String, 
         }
     }
     if let Some(machine) = &samples.machine {
-        machine::tell(round, &with(&of_node, &[("job", "node-exporter")]), node, machine, &samples.usage);
+        machine::tell(round, &with(&of_node, &[("job", "node-exporter")]), samples, machine);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tiphys_api::samples::{Capacity, ContainerSample, DiskSample, FilesystemSample, Machine, Usage};
+use tiphys_api::samples::{
+    Capacity, ContainerSample, DiskSample, FilesystemSample, KernelSample, Machine, Usage,
+};
 
 use super::*;
 use crate::series::{Limits, Matcher, NAME, Select};
@@ -42,6 +44,7 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         load: [0.5, 0.25, 0.0],
         cpu_mode_nanos: vec![[1_000_000_000; 8], [2_000_000_000; 8]],
         memory: [1, 2, 3, 4, 5, 6, 7],
+        kernel: KernelSample { context_switches: 77, ..KernelSample::default() },
         disks: vec![DiskSample { device: "vda".into(), read_bytes: 5, ..DiskSample::default() }],
         filesystems: vec![FilesystemSample {
             device: "/dev/vda".into(),
@@ -96,6 +99,8 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     let job = ("job", "node-exporter");
     assert_eq!(first("node_cpu_seconds_total", &[job, ("cpu", "1"), ("mode", "idle")]).await, Some(2.0));
     assert_eq!(first("node_memory_MemAvailable_bytes", &[job, ("instance", "n1")]).await, Some(3.0));
+    assert_eq!(first("node_context_switches_total", &[job]).await, Some(77.0));
+    assert_eq!(first("node_time_seconds", &[job]).await, Some(1500.0));
     assert_eq!(first("node_disk_read_bytes_total", &[job, ("device", "vda")]).await, Some(5.0));
     assert_eq!(first("node_filesystem_size_bytes", &[job, ("mountpoint", "/")]).await, Some(8.0));
     let volume =
@@ -119,6 +124,8 @@ fn each_name_stands_once() {
         + list::CAPACITY.len()
         + list::VOLUME.len()
         + list::MACHINE.len()
+        + list::KERNEL.len()
+        + list::CLOCK.len()
         + list::PRESSURE.len()
         + list::UNAME.len()
         + list::CPU_MODE.len()

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, Machine, NodeSamples,
-    PodSample, Usage,
+    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, KernelSample, Machine,
+    NodeSamples, PodSample, Usage,
 };
 use tiphys_runtime::stats::{Figures, MachineFigures, Network, PodFigures, Snapshot};
 
@@ -151,8 +151,17 @@ fn usage(figures: &Figures, network: &Network) -> Usage {
 }
 
 fn machine(figures: &MachineFigures) -> Machine {
-    let MachineFigures { boot_time, load, cpu_mode_nanos, uname, memory, disks, interfaces, filesystems } =
-        figures.clone();
+    let MachineFigures {
+        boot_time,
+        load,
+        cpu_mode_nanos,
+        uname,
+        memory,
+        kernel,
+        disks,
+        interfaces,
+        filesystems,
+    } = figures.clone();
     let disk = |device: tiphys_runtime::stats::Device| DiskSample {
         read_bytes: device.disk.read_bytes,
         write_bytes: device.disk.write_bytes,
@@ -190,6 +199,18 @@ fn machine(figures: &MachineFigures) -> Machine {
         cpu_mode_nanos,
         uname,
         memory,
+        kernel: KernelSample {
+            context_switches: kernel.context_switches,
+            interrupts: kernel.interrupts,
+            forks: kernel.forks,
+            processes_running: kernel.processes_running,
+            processes_blocked: kernel.processes_blocked,
+            page_faults: kernel.page_faults,
+            major_page_faults: kernel.major_page_faults,
+            most_open_files: kernel.most_open_files,
+            tcp_established: kernel.tcp_established,
+            tcp_retransmitted: kernel.tcp_retransmitted,
+        },
         disks: disks.into_iter().map(disk).collect(),
         interfaces: interfaces.into_iter().map(interface).collect(),
         filesystems: filesystems.into_iter().map(filesystem).collect(),

@@ -3,7 +3,7 @@
 use std::{fs::File, path::Path};
 
 use super::{
-    Figures, Filesystem, MachineFigures, MountedFilesystem,
+    Figures, Filesystem, KernelFigures, MachineFigures, MountedFilesystem,
     disk::read_list,
     group::{Group, PressureFiles, tick},
     network::Interfaces,
@@ -20,6 +20,8 @@ pub(super) struct Machine {
     load: Option<File>,
     files: Option<File>,
     mounts: Option<File>,
+    virtual_memory: Option<File>,
+    protocols: Option<File>,
     pressure: PressureFiles,
 }
 
@@ -36,6 +38,8 @@ impl Machine {
             load: file("loadavg"),
             files: file("sys/fs/file-nr"),
             mounts: file("self/mounts"),
+            virtual_memory: file("vmstat"),
+            protocols: file("self/net/snmp"),
             pressure: PressureFiles::open(Path::new("/proc/pressure"), ""),
         }
     }
@@ -77,6 +81,7 @@ impl Machine {
         let mut details = MachineFigures::default();
         if let Some(text) = list(&self.stat, buffer) {
             details.boot_time = parse::boot_time(text);
+            details.kernel = parse::kernel(text);
             let nanos = |modes: [u64; 8]| modes.map(|ticks| ticks * tick());
             details.cpu_mode_nanos = parse::cpus(text).into_iter().map(nanos).collect();
         }
@@ -90,6 +95,7 @@ impl Machine {
         if let Some(text) = list(&self.disks, buffer) {
             details.disks = parse::diskstats(text, is_disk);
         }
+        self.kernel(&mut details.kernel, buffer);
         if let Ok(uname) = nix::sys::utsname::uname() {
             let words = [uname.sysname(), uname.release(), uname.version(), uname.machine()];
             details.uname = words.map(|word| word.to_string_lossy().into_owned());
@@ -102,6 +108,26 @@ impl Machine {
         });
         details.filesystems = with_space.filter(|one| one.space.capacity_bytes > 0).collect();
         details
+    }
+}
+
+impl Machine {
+    /// What stands beside `/proc/stat`.
+    fn kernel(&self, figures: &mut KernelFigures, buffer: &mut Vec<u8>) {
+        if let Some(text) = list(&self.virtual_memory, buffer) {
+            parse::fields(text, |name, value| match name {
+                "pgfault" => figures.page_faults = value,
+                "pgmajfault" => figures.major_page_faults = value,
+                _ => {}
+            });
+        }
+        if let Some(text) = list(&self.files, buffer) {
+            figures.most_open_files = text.split_whitespace().nth(2).map_or(0, parse::number);
+        }
+        if let Some(text) = list(&self.protocols, buffer) {
+            figures.tcp_established = parse::protocol(text, "Tcp:", "CurrEstab");
+            figures.tcp_retransmitted = parse::protocol(text, "Tcp:", "RetransSegs");
+        }
     }
 }
 

@@ -177,9 +177,29 @@ pub struct MachineFigures {
     pub uname: [String; 4],
     /// Total, free, available, buffers, cached, swap total, swap free.
     pub memory: [u64; 7],
+    pub kernel: KernelFigures,
     pub disks: Vec<Device>,
     pub interfaces: Vec<Interface>,
     pub filesystems: Vec<MountedFilesystem>,
+}
+
+/// What the kernel counts of the whole machine; 0 where it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelFigures {
+    pub context_switches: u64,
+    pub interrupts: u64,
+    pub forks: u64,
+    pub processes_running: u64,
+    pub processes_blocked: u64,
+    pub page_faults: u64,
+    /// Page faults that had to read from a disk.
+    pub major_page_faults: u64,
+    /// Files that may be open at once.
+    pub most_open_files: u64,
+    /// TCP connections that are established now.
+    pub tcp_established: u64,
+    /// TCP segments that were sent again.
+    pub tcp_retransmitted: u64,
 }
 
 /// Everything at one moment.

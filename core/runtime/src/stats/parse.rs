@@ -1,6 +1,6 @@
 //! The formats of the kernel's files. Pure.
 
-use super::{Device, Disk, Interface, Mount, Network, Waits};
+use super::{Device, Disk, Interface, KernelFigures, Mount, Network, Waits};
 
 /// Each name with its value, in files of lines `name value`.
 pub(super) fn fields(text: &str, mut found: impl FnMut(&str, u64)) {
@@ -140,6 +140,33 @@ pub(super) fn boot_time(text: &str) -> u64 {
     text.lines().find_map(|line| line.strip_prefix("btime ")).map_or(0, number)
 }
 
+/// What `/proc/stat` counts behind the CPUs.
+pub(super) fn kernel(text: &str) -> KernelFigures {
+    let mut figures = KernelFigures::default();
+    for line in text.lines().filter(|line| !line.starts_with("cpu")) {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
+        match name {
+            // The sum; each one's own count follows.
+            "intr" => figures.interrupts = number(value),
+            "ctxt" => figures.context_switches = number(value),
+            "processes" => figures.forks = number(value),
+            "procs_running" => figures.processes_running = number(value),
+            "procs_blocked" => figures.processes_blocked = number(value),
+            _ => {}
+        }
+    }
+    figures
+}
+
+/// A value of `/proc/net/snmp`: of each protocol a line of names and one of values.
+pub(super) fn protocol(text: &str, protocol: &str, name: &str) -> u64 {
+    let mut lines = text.lines().filter(|line| line.starts_with(protocol));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let mut pairs = names.split_ascii_whitespace().zip(values.split_ascii_whitespace());
+    pairs.find(|(one, _)| *one == name).map_or(0, |(_, value)| number(value))
+}
+
 /// The three loads and the number of tasks of `/proc/loadavg`.
 pub(super) fn loadavg(text: &str) -> ([f64; 3], u64) {
     let mut words = text.split_ascii_whitespace();
@@ -223,6 +250,12 @@ mod tests {
         assert_eq!(cpus(stat), [[1, 0, 0, 0, 0, 0, 0, 0], [7, 8, 0, 0, 0, 0, 0, 0]]);
         assert_eq!(busy(cpu_modes(stat)), 1 + 2 + 3 + 4 + 5 + 6);
         assert_eq!(boot_time(stat), 17);
+        let counted =
+            kernel("cpu  1 2\nintr 30 1 2\nctxt 40\nprocesses 5\nprocs_running 6\nprocs_blocked 7\n");
+        let of = [counted.interrupts, counted.context_switches, counted.forks];
+        assert_eq!((of, counted.processes_running, counted.processes_blocked), ([30, 40, 5], 6, 7));
+        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoMin CurrEstab RetransSegs\nTcp: 200 3 9\n";
+        assert_eq!(["CurrEstab", "RetransSegs", "None"].map(|name| protocol(snmp, "Tcp:", name)), [3, 9, 0]);
         assert_eq!(meminfo("MemTotal:       16 kB\nMemFree: 3 kB\n", "MemTotal"), 16 * 1024);
         assert_eq!(loadavg("0.5 0.25 1.00 3/234 5678\n"), ([0.5, 0.25, 1.0], 234));
         let waits = pressure("some avg10=0.00 avg60=0.10 total=12\nfull avg10=0.00 avg60=0.00 total=5\n");

@@ -179,6 +179,16 @@ fn a_machines_figures_are_those_of_proc() {
     let names: Vec<String> = machine.interfaces.iter().map(|one| one.name.clone()).collect();
     assert!(names.iter().any(|name| name == "lo"), "{names:?}");
     assert!(machine.boot_time > 0 && machine.uname[0] == "Linux", "{:?}", machine.uname);
+    let count = |file: &str, name: &str| -> u64 {
+        let text = text(file);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+        line.split_whitespace().next().expect("a number").parse().expect("a number")
+    };
+    let kernel = sampler.machine().kernel;
+    assert!((1..=count("stat", "ctxt ")).contains(&kernel.context_switches), "{kernel:?}");
+    assert!((1..=count("stat", "intr ")).contains(&kernel.interrupts), "{kernel:?}");
+    assert!((1..=count("vmstat", "pgfault ")).contains(&kernel.page_faults), "{kernel:?}");
+    assert_eq!(kernel.most_open_files, count("sys/fs/file-max", ""));
     let root = machine.filesystems.iter().find(|one| one.mount.point == "/");
     let space = filesystem(Path::new("/"));
     assert!(root.is_none_or(|root| root.space.capacity_bytes == space.capacity_bytes), "{root:?}");
