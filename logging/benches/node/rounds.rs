@@ -2,8 +2,10 @@
 //! file a stream, in both forms, and goes away when it was taken in.
 
 use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Write},
     path::PathBuf,
 };
 
@@ -19,7 +21,7 @@ pub const RARE: &str = "cormorant";
 pub struct Round {
     /// `<stream>.log` in CRI form.
     pub cri: PathBuf,
-    /// All as JSON lines.
+    /// All as JSON lines, in order of time, as a shipper that follows all files of a node sends them.
     pub json: PathBuf,
     /// Of all rounds so far.
     pub records: usize,
@@ -86,13 +88,12 @@ impl Rounds {
             records: self.written + each * self.streams,
         };
         fs::create_dir_all(&round.cri)?;
-        let mut json = BufWriter::with_capacity(1 << 20, File::create(&round.json)?);
         // A tenth of a second between lines of a stream: a round is some hours.
         let apart = 6 * 3600 * 1_000_000_000 / each as u64 / 2;
         for stream in 0..self.streams {
-            self.stream(&round, stream, each, apart, &mut json)?;
+            self.stream(&round, stream, each, apart)?;
         }
-        json.flush()?;
+        self.in_order_of_time(&round)?;
         self.json_bytes += fs::metadata(&round.json)?.len();
         self.left = self.left.saturating_sub(each * self.streams);
         self.written = round.records;
@@ -100,19 +101,33 @@ impl Rounds {
         Ok(Some(round))
     }
 
-    fn stream(
-        &mut self,
-        round: &Round,
-        stream: usize,
-        each: usize,
-        apart: u64,
-        json: &mut impl Write,
-    ) -> Result<()> {
+    /// Makes the JSON lines out of the files.
+    fn in_order_of_time(&self, round: &Round) -> Result<()> {
+        let mut files = Vec::new();
+        for stream in 0..self.streams {
+            files.push(BufReader::new(File::open(round.cri.join(format!("{stream}.log")))?).lines());
+        }
+        // A line begins with its time, which sorts as a text.
+        let mut next = BinaryHeap::new();
+        for (stream, lines) in files.iter_mut().enumerate() {
+            next.extend(lines.next().transpose()?.map(|line| Reverse((line, stream))));
+        }
+        let mut json = BufWriter::with_capacity(1 << 20, File::create(&round.json)?);
+        while let Some(Reverse((line, stream))) = next.pop() {
+            let (time, body) = line.split_once(" stdout F ").ok_or("a line in CRI form")?;
+            let (namespace, pod) = (namespace(stream), pod(stream));
+            let line = serde_json::json!({ "_time": time, "namespace": namespace, "pod": pod, "_msg": body });
+            writeln!(json, "{line}")?;
+            next.extend(files[stream].next().transpose()?.map(|line| Reverse((line, stream))));
+        }
+        Ok(json.flush()?)
+    }
+
+    fn stream(&mut self, round: &Round, stream: usize, each: usize, apart: u64) -> Result<()> {
         let program = mix::Program::ALL[stream % mix::Program::ALL.len()];
         let path = round.cri.join(format!("{stream}.log"));
         let mut cri = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         let seed = 1 + stream as u64 + self.round * self.streams as u64;
-        let (namespace, pod) = (namespace(stream), pod(stream));
         for (at, record) in mix::stream(program, seed, each, apart).into_iter().enumerate() {
             let mut body = String::from_utf8_lossy(&record.body).replace('\n', "\\n");
             if stream == 0 && at == each / 2 {
@@ -129,8 +144,6 @@ impl Rounds {
             self.newest = self.newest.max(record.time);
             let time = time::format(record.time);
             writeln!(cri, "{time} stdout F {body}")?;
-            let line = serde_json::json!({ "_time": time, "namespace": namespace, "pod": pod, "_msg": body });
-            writeln!(json, "{line}")?;
         }
         cri.flush()?;
         self.cri_bytes += fs::metadata(&path)?.len();
