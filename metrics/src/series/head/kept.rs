@@ -4,15 +4,16 @@ use std::{collections::VecDeque, ops::Range};
 
 use hashbrown::HashTable;
 
-use super::{PART, SharedHistogram};
+use super::{HOUR, PART, SharedHistogram};
 use crate::series::{
     Exemplar, Labels, SeriesColumns, Value,
     chunk::{Chunk, Form, Open},
     log::Current,
 };
 
-/// Exemplars that one series keeps.
+/// Exemplars that one series keeps, and for how long; they stand in no block.
 const EXEMPLARS: usize = 10;
+const EXEMPLARS_STAY: i64 = 2 * HOUR;
 /// No log has so many segments.
 const NOWHERE: u32 = u32::MAX;
 
@@ -238,12 +239,13 @@ impl Kept {
         }
         if let Some(rare) = &mut self.rare {
             rare.histograms.retain(|(at, _)| *at >= time);
-            rare.exemplars.retain(|exemplar| exemplar.time >= time);
+            rare.exemplars.retain(|exemplar| exemplar.time >= time.saturating_sub(EXEMPLARS_STAY));
             if rare.histograms.is_empty() && rare.exemplars.is_empty() {
                 self.rare = None;
             }
         }
-        !self.sealed.is_empty() || self.open.is_some() || self.rare.is_some()
+        let histograms = self.rare.as_ref().is_some_and(|rare| !rare.histograms.is_empty());
+        !self.sealed.is_empty() || self.open.is_some() || histograms
     }
 
     /// Bytes.

@@ -91,3 +91,25 @@ async fn who_asks_while_it_is_written_out_misses_nothing() {
     writing.await.expect("written");
     assert!(answers > 3, "{answers} answers");
 }
+
+#[tokio::test]
+async fn exemplars_stay_longer_than_samples_in_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let (told, ended) = (store.resolve(&up("a")).expect("made"), store.resolve(&up("b")).expect("made"));
+    for series in [told, ended] {
+        let exemplar = Exemplar { labels: Labels::new([("trace_id", "1")]), value: 1.0, time: START };
+        store.append(&[number(series, START, 1.0)]);
+        store.add_exemplar(series, exemplar);
+    }
+    let mut left_at = |minute: i64| {
+        store.append(&[number(told, START + minute * MINUTE, 1.0)]);
+        store.keep(&config, START, false).expect("written out");
+        let of = store.exemplars(&[], 0..i64::MAX);
+        of.into_iter().map(|(labels, _)| labels.get("instance").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(left_at(10), [Some("a".to_owned()), Some("b".to_owned())]);
+    assert_eq!(left_at(100), [Some("a".to_owned())], "a series without samples is gone");
+    assert!(left_at(3 * 60).is_empty());
+}
