@@ -29,7 +29,7 @@ use tiphys_logging::{
     search::{self, Request},
     tail::Batch,
     time,
-    wire::NodeRequest,
+    wire::{NodeRequest, NodeStatsRequest},
 };
 
 /// Streams of each program.
@@ -134,6 +134,42 @@ fn stored(input: &Input, folder: &Path, row: &dyn Fn(&str, Duration, usize)) -> 
             Ok::<_, Box<dyn std::error::Error>>(bars.iter().map(|bar| bar.count).sum::<u64>())
         });
         println!("| histogram of `{query}` | {:.1} | {} |", took.as_secs_f64() * 1000.0, found?);
+    }
+    counted(&store, newest)
+}
+
+/// Counts and measures by minute and key.
+fn counted(store: &Store, newest: Option<i64>) -> Result<()> {
+    for (query, by, field) in [
+        ("expired", "ns", None),
+        ("expired", "pod", None),
+        ("timed AND NOT level:info", "ns", None),
+        ("*", "status", None),
+        ("*", "pod", Some("took")),
+    ] {
+        let request = NodeRequest {
+            query: query.into(),
+            until: newest.map(|time| time + 1),
+            since: newest.map(|newest| newest - 6 * 3600 * time::SECOND),
+            ..NodeRequest::default()
+        };
+        let want = NodeStatsRequest {
+            by: vec![by.into()],
+            field: field.map(str::to_owned),
+            step_ns: 60 * time::SECOND,
+            sketch: true,
+            ..NodeStatsRequest::default()
+        };
+        let (took, found) = best(|| {
+            let request = Request::new(&request, Duration::from_secs(600))?;
+            let answer = search::stats(store, &request, &want, "bench");
+            let cells =
+                answer.series.iter().flat_map(|series| series.cells.values()).chain(answer.other.values());
+            Ok::<_, Box<dyn std::error::Error>>(cells.map(|cell| cell.count).sum::<u64>())
+        });
+        let of = field.map_or_else(String::new, |field| format!(", `{field}` measured"));
+        let took = took.as_secs_f64() * 1000.0;
+        println!("| `{query}` by minute and `{by}`{of} | {took:.1} | {} |", found?);
     }
     Ok(())
 }

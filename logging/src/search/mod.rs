@@ -9,16 +9,18 @@
 //! ```
 //!
 //! Bounds of a query: its deadline, [`MAX_RESULT_BYTES`] of bodies held, one
-//! block decoded at a time. A split that turns out damaged is set aside, named in
+//! block decoded at a time on each thread. A split that turns out damaged is set aside, named in
 //! the answer, and the rest answers.
 
 mod columns;
 mod counts;
+mod groups;
 mod keys;
 mod look;
 mod names;
 mod patterns;
 mod plan;
+mod portion;
 mod shape;
 pub mod sketch;
 mod spread;

@@ -10,7 +10,7 @@ use std::{
 use super::{Progress, Request, plan::Candidate};
 
 /// Blocks that one thread takes at once; with fewer than two portions, no thread is started.
-const PORTION: usize = 32;
+pub const PORTION: usize = 32;
 /// A search leaves cores to others.
 const MAX_THREADS: usize = 4;
 

@@ -3,8 +3,14 @@
 
 use std::time::Instant;
 
-use super::*;
-use crate::{grid::Grid, wire::NodeStatsRequest};
+use super::{
+    super::{groups::Groups, plan, stats::Walk},
+    *,
+};
+use crate::{
+    grid::Grid,
+    wire::{NodeStats, NodeStatsRequest},
+};
 
 const MINUTE: i64 = 60_000_000_000;
 
@@ -96,38 +102,131 @@ proptest! {
     }
 }
 
-#[test]
-fn many_blocks_on_several_threads_count_as_one_after_the_other() {
+/// A block a commit and stream: `each` gives the records of a stream at a minute.
+fn many_blocks(
+    commits: i64,
+    streams: usize,
+    each: impl Fn(i64, usize) -> Vec<Record>,
+) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
-    let mut all = Vec::new();
-    // A block a commit and stream.
-    for at in 0..60i64 {
-        for stream in 0..5 {
-            let record = record(at as u64, at * MINUTE, (at * 7 + stream * 3) as u8);
-            all.push(record.clone());
-            store.append(Batch { info: info(stream as usize), records: vec![record] }).expect("appended");
+    for at in 0..commits {
+        for stream in 0..streams {
+            store.append(Batch { info: info(stream), records: each(at, stream) }).expect("appended");
         }
         let pending = store.begin_commit(vec![]).expect("begun");
         store.finish_commit(&pending).expect("durable");
     }
-    let until = 60 * MINUTE;
+    let blocks = plan::plan(&store, &over("", i64::MAX), &mut Progress::default()).len();
+    assert!(blocks > 64, "{blocks} blocks are too few for threads");
+    (folder, store)
+}
+
+/// A record that differs between streams.
+fn of_stream(at: i64, stream: usize) -> Record {
+    record(at as u64, at * MINUTE, (at * 7 + stream as i64 * 3) as u8)
+}
+
+/// The statistics as one thread finds them, and how many records it looked at.
+fn in_turn(store: &Store, request: &Request, want: &NodeStatsRequest) -> NodeStats {
+    let (mut progress, mut groups) = (Progress::default(), Groups::new(want));
+    let candidates = plan::plan(store, request, &mut progress);
+    Walk::new(store, request, want).straight(&candidates, &mut progress, &mut groups);
+    NodeStats { scanned: progress.scanned, ..groups.answer() }
+}
+
+/// As it is sent: to the last bit of a sum, in the same order.
+fn sent(answer: &NodeStats) -> String {
+    serde_json::to_string(answer).expect("JSON")
+}
+
+fn over(query: &str, until: i64) -> Request {
+    let request =
+        NodeRequest { query: query.into(), since: Some(0), until: Some(until), ..NodeRequest::default() };
+    Request::new(&request, Duration::from_secs(60)).expect(query)
+}
+
+#[test]
+fn statistics_of_several_threads_are_those_of_one() {
+    // Of each stream the second minute has a block of many records.
+    let each = |at: i64, stream: usize| {
+        let many = if at == 1 { 50 } else { 1 };
+        let one = |more: i64| Record { seq: (at * 50 + more) as u64, ..of_stream(at * 3 + more, stream) };
+        (0..many).map(one).collect()
+    };
+    let (_folder, store) = many_blocks(60, 5, each);
+    let keys: [&[&str]; 5] = [&["ns"], &["pod", "ns"], &["level"], &["pattern", "pod"], &["took"]];
+    for (query, _) in QUERIES {
+        let request = over(query, 240 * MINUTE);
+        for by in keys {
+            for (field, step) in [(None, 1), (None, 7), (Some("_bytes"), 60), (Some("took"), 5)] {
+                let want = NodeStatsRequest {
+                    by: by.iter().map(ToString::to_string).collect(),
+                    field: field.map(str::to_owned),
+                    step_ns: step * MINUTE,
+                    origin: None,
+                    sketch: true,
+                };
+                let answer = super::super::stats(&store, &request, &want, "n1");
+                assert_eq!(
+                    sent(&answer),
+                    sent(&in_turn(&store, &request, &want)),
+                    "{query} by {by:?} of {field:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn abuse_34_too_many_groups_of_several_threads_are_those_of_one() {
+    // More users than groups, and more cells, in the first blocks and again behind them.
+    let each = |at: i64, _: usize| {
+        let one = |user: i64| {
+            let body = Bytes::from(format!("user=u{} took={user}ms", (at % 40) * 200 + user));
+            Record { time: at * MINUTE + user, seq: (at * 200 + user) as u64, body, ..of_stream(at, 0) }
+        };
+        (0..200).map(one).collect()
+    };
+    let (_folder, store) = many_blocks(90, 1, each);
+    let request = over("", 90 * MINUTE);
+    for (by, step, capped) in [("user", MINUTE, true), ("user", 90 * MINUTE, true), ("pod", 1, false)] {
+        for field in [None, Some("took".to_owned())] {
+            let want =
+                NodeStatsRequest { by: vec![by.into()], field, step_ns: step, origin: None, sketch: true };
+            let answer = super::super::stats(&store, &request, &want, "n1");
+            assert_eq!(sent(&answer), sent(&in_turn(&store, &request, &want)), "by {by} in {step}");
+            assert_eq!(answer.other.is_empty(), !capped, "by {by} in {step}");
+            assert_eq!(answer.scanned, 90 * 200);
+        }
+    }
+}
+
+#[test]
+fn many_blocks_on_several_threads_count_as_one_after_the_other() {
+    let (_folder, store) = many_blocks(60, 5, |at, stream| vec![of_stream(at, stream)]);
+    let stream_of = |stream: usize| (0..60).map(move |at| (stream, of_stream(at, stream)));
+    let all: Vec<(usize, Record)> = (0..5).flat_map(stream_of).collect();
     for query in ["", "expired", "/took 1[0-9]ms/"] {
-        let matches = |record: &&Record| {
+        let matches = |(_, record): &&(usize, Record)| {
             query.is_empty() || has(record, if query == "expired" { query } else { "took 1" })
         };
-        let request =
-            NodeRequest { query: query.into(), since: Some(0), until: Some(until), ..NodeRequest::default() };
-        let request = Request::new(&request, Duration::from_secs(60)).expect(query);
+        let request = over(query, 60 * MINUTE);
         let answer = histogram(&store, &request, 60, "n1");
         for (at, bucket) in answer.buckets.iter().enumerate() {
-            let expected = all.iter().filter(matches).filter(|one| one.time / MINUTE == at as i64).count();
+            let expected =
+                all.iter().filter(matches).filter(|(_, one)| one.time / MINUTE == at as i64).count();
             assert_eq!(bucket.count, expected as u64, "{query} {at}");
         }
         let answer = facets(&store, &request, "n1");
         assert_eq!(answer.count, all.iter().filter(matches).count() as u64, "{query}");
-        let pods: u64 = answer.facets["pod"].iter().map(|value| value.count).sum();
-        assert_eq!((pods, answer.blocks > 64 || !query.is_empty()), (answer.count, true), "{query}");
+        let pods: BTreeMap<_, _> =
+            answer.facets["pod"].iter().map(|value| (value.value.clone(), value.count)).collect();
+        let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+        for (stream, _) in all.iter().filter(matches) {
+            *expected.entry(format!("web-{stream}")).or_default() += 1;
+        }
+        assert_eq!((pods, answer.blocks > 64 || !query.is_empty()), (expected, true), "{query}");
         // A request whose time is over says so.
         let late = Request { deadline: Instant::now(), ..request };
         let answer = histogram(&store, &late, 60, "n1");
