@@ -6,6 +6,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Its members may do anything, whatever the roles say: the way back in.
+pub const MASTERS: &str = "system:masters";
+
 /// An authenticated user, as in `authentication.k8s.io/v1` UserInfo.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserInfo {
@@ -22,9 +25,9 @@ impl UserInfo {
         Self { name: name.into(), groups, ..Self::default() }
     }
 
-    /// A user who may do anything: the group `system:masters`.
+    /// A user who may do anything, by the group [`MASTERS`].
     pub fn master(name: impl Into<String>) -> Self {
-        Self::named(name, &["system:masters"])
+        Self::named(name, &[MASTERS])
     }
 }
 

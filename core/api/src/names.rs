@@ -3,6 +3,9 @@
 /// Where Tiphys' own workloads run.
 pub const SYSTEM_NAMESPACE: &str = "tiphys-system";
 
+/// A server, as itself and to the other servers of its cluster.
+pub const SERVER_USER: &str = "system:tiphys-server";
+
 /// W3C trace context of the request that made an object; set while traces are exported.
 pub const TRACEPARENT: &str = "tiphys.io/traceparent";
 

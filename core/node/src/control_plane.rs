@@ -4,6 +4,7 @@
 //! ```text
 //! this server ──> /masterleases/<address> in the store, with a lease of 15 s that it keeps alive
 //! /masterleases/, watched by each server ──> Endpoints and EndpointSlice `kubernetes`
+//!                                        └─> Members, whose logs are asked for: collectors.rs
 //! ```
 //!
 //! A server that dies is out when its lease ends. What the servers write is the
@@ -17,9 +18,11 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiphys_lifecycle::{OnError, Tasks};
-use tiphys_store::{LeaseId, Range, Store, StoreError, Txn};
+use tiphys_store::{LeaseId, Range, Record, Store, StoreError, Txn};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const PREFIX: &str = "/masterleases/";
@@ -28,18 +31,45 @@ const EVERY: Duration = Duration::from_secs(5);
 /// For the last word to the store.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// A server that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub address: SocketAddr,
+    /// The node by whose name its own log is known; none of a server that reads none.
+    pub logs: Option<String>,
+}
+
+/// The servers that are there, in order of their addresses; this one is among them.
+pub type Members = watch::Receiver<Vec<Member>>;
+
+/// What a server says of itself beside its address.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Said {
+    logs: Option<String>,
+}
+
 /// Tells of this server and follows the others, until `tasks` stops.
-pub fn join(store: Arc<dyn Store>, client: Client, own: SocketAddr, tasks: &Tasks) {
-    let telling = store.clone();
+pub fn join(store: Arc<dyn Store>, client: Client, own: Member, tasks: &Tasks) -> Members {
+    let (members, followed) = watch::channel(Vec::new());
+    let (telling, members) = (store.clone(), Arc::new(members));
     tasks.spawn_draining("control plane member", OnError::Log, move |stop| tell(telling, own, stop));
-    tasks.spawn_restarting("control plane endpoints", move || follow(store.clone(), client.clone()));
+    tasks.spawn_restarting("control plane endpoints", move || {
+        follow(store.clone(), client.clone(), members.clone())
+    });
+    followed
+}
+
+/// Of a server that shares its store with none.
+pub fn alone() -> Members {
+    watch::channel(Vec::new()).1
 }
 
 /// Keeps the own address in the store.
-async fn tell(store: Arc<dyn Store>, own: SocketAddr, stop: CancellationToken) -> Result<(), StoreError> {
+async fn tell(store: Arc<dyn Store>, own: Member, stop: CancellationToken) -> Result<(), StoreError> {
     let mut lease = None;
     loop {
-        match tell_once(&*store, own, lease).await {
+        match tell_once(&*store, &own, lease).await {
             Ok(kept) => lease = Some(kept),
             Err(error) => {
                 tracing::warn!(%error, "this server can't tell that it is there");
@@ -58,11 +88,7 @@ async fn tell(store: Arc<dyn Store>, own: SocketAddr, stop: CancellationToken) -
     Ok(())
 }
 
-async fn tell_once(
-    store: &dyn Store,
-    own: SocketAddr,
-    lease: Option<LeaseId>,
-) -> Result<LeaseId, StoreError> {
+async fn tell_once(store: &dyn Store, own: &Member, lease: Option<LeaseId>) -> Result<LeaseId, StoreError> {
     if let Some(lease) = lease {
         match store.keep_alive(lease).await {
             Err(StoreError::LeaseNotFound(_)) => {}
@@ -71,8 +97,8 @@ async fn tell_once(
     }
     let lease = store.grant(ALIVE).await?;
     let put = tiphys_store::Op::Put {
-        key: format!("{PREFIX}{own}"),
-        value: own.to_string().into(),
+        key: format!("{PREFIX}{}", own.address),
+        value: own.said().into(),
         lease: Some(lease),
     };
     store.transact(Txn { success: vec![put], ..Txn::default() }).await?;
@@ -80,21 +106,43 @@ async fn tell_once(
 }
 
 /// Writes the endpoints whenever the servers change.
-async fn follow(store: Arc<dyn Store>, client: Client) -> anyhow::Result<()> {
+async fn follow(
+    store: Arc<dyn Store>,
+    client: Client,
+    members: Arc<watch::Sender<Vec<Member>>>,
+) -> anyhow::Result<()> {
     loop {
         let page = store.range(Range::prefix(PREFIX)).await?;
         let mut watch = store.watch(PREFIX, page.revision + 1).await?;
-        let addresses = page.records.iter().filter_map(|record| {
-            let address = record.key.strip_prefix(PREFIX)?.parse::<SocketAddr>();
-            address.inspect_err(|_| tracing::warn!(key = record.key, "no address of a server")).ok()
-        });
-        write(&client, &addresses.collect()).await?;
+        let mut found: Vec<_> = page.records.iter().filter_map(Member::read).collect();
+        found.sort_by_key(|member| member.address);
+        let addresses = found.iter().map(|member| member.address).collect();
+        // None at all are servers that can't be seen at the moment.
+        if !found.is_empty() {
+            members.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+        }
+        write(&client, &addresses).await?;
         loop {
             let batch = watch.next().await.context("the store was closed")??;
             if !batch.events.is_empty() {
                 break;
             }
         }
+    }
+}
+
+impl Member {
+    /// `None` where that is no server's address.
+    fn read(record: &Record) -> Option<Self> {
+        let address = record.key.strip_prefix(PREFIX)?.parse::<SocketAddr>();
+        let address = address.inspect_err(|_| tracing::warn!(key = record.key, "no address of a server"));
+        // Servers of an earlier version repeat their address there.
+        let said: Said = serde_json::from_slice(&record.value).unwrap_or_default();
+        Some(Self { address: address.ok()?, logs: said.logs })
+    }
+
+    fn said(&self) -> Vec<u8> {
+        json!(Said { logs: self.logs.clone() }).to_string().into_bytes()
     }
 }
 
@@ -154,6 +202,25 @@ fn as_slice(servers: &BTreeSet<SocketAddr>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_says_where_its_log_is() {
+        let record = |address: &str, value: &[u8]| Record {
+            key: format!("{PREFIX}{address}"),
+            value: value.to_vec().into(),
+            create_revision: 1,
+            mod_revision: 1,
+            version: 1,
+            lease: None,
+        };
+        for logs in [None, Some("_server-a".to_owned())] {
+            let member = Member { address: ([10, 0, 0, 1], 6443).into(), logs };
+            assert_eq!(Member::read(&record("10.0.0.1:6443", &member.said())), Some(member));
+        }
+        let earlier = Member::read(&record("10.0.0.1:6443", b"10.0.0.1:6443")).expect("a server");
+        assert_eq!(earlier.logs, None);
+        assert_eq!(Member::read(&record("x", b"{}")), None);
+    }
 
     #[test]
     fn servers_become_endpoints() {

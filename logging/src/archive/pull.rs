@@ -138,7 +138,8 @@ impl<'a> Pull<'a> {
         node: String,
         uploads: &'a Semaphore,
     ) -> Self {
-        Self { archive, collectors, node, uploads, http: root::http(), version: None, swept: false }
+        let http = root::http(collectors.tls());
+        Self { archive, collectors, node, uploads, http, version: None, swept: false }
     }
 
     async fn run(mut self) {

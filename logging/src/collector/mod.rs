@@ -21,6 +21,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use known::Known;
 
+use tiphys_api::serve::Mount;
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::net::TcpListener;
 
@@ -29,6 +30,7 @@ use crate::{
     index::{IndexError, Retention, Store},
     journal::Journal,
     metric_names::Metrics,
+    root,
     search::TailHub,
     serve,
     tail::{SystemLog, Tailer, Watcher},
@@ -116,6 +118,16 @@ pub struct Running {
     pub hub: Arc<TailHub>,
     pub metrics: Metrics,
     pub doors: Open,
+    service: serve::Service,
+}
+
+impl Running {
+    /// The door by which this user, and no other, asks it through the API server: see
+    /// [`Access::Server`](root::Access::Server).
+    pub fn behind_server(&self, user: &'static str) -> Mount {
+        let handler = root::mounted(self.service.clone().behind_server(user));
+        Mount { prefix: serve::SERVER_PREFIX.to_owned(), handler }
+    }
 }
 
 /// Starts a collector. Everything that can be wrong at the start is found before
@@ -154,7 +166,10 @@ pub async fn run_with(
 
     let (hub, metrics) = (Arc::new(TailHub::default()), Metrics::new());
     let service = serve::Service::new(store.clone(), hub.clone(), metrics.clone(), &config, tasks);
-    tasks.spawn("log search", OnError::Stop, async move { axum::serve(listener, service.router()).await });
+    tasks.spawn("log search", OnError::Stop, {
+        let router = service.clone().router();
+        async move { axum::serve(listener, router).await }
+    });
     let known = client.map(|client| follow(client, &config.node_name, &store, &metrics, tasks));
 
     let (inlet, parcels) = Inlet::new();
@@ -180,7 +195,7 @@ pub async fn run_with(
         None => Open::default(),
     };
     tracing::info!(node = %config.node_name, %address, pods_dir = %config.pods_dir.display(), "collector started");
-    Ok(Running { address, store, hub, metrics, doors })
+    Ok(Running { address, store, hub, metrics, doors, service })
 }
 
 /// Keeps up with what Pods and namespaces say.

@@ -18,7 +18,7 @@ use tiphys_lifecycle::Tasks;
 
 use super::*;
 use crate::{
-    root::{Collector, Collectors, LogRoot, RootError},
+    root::{Access, Collector, Collectors, LogRoot, RootError},
     search::{self, Request},
     wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchRequest, TailLine},
 };
@@ -392,8 +392,11 @@ async fn a_node_that_does_not_answer_makes_the_answer_partial() {
     // Takes the connection and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("an address");
-    let collector =
-        |node: &str, address| Collector { node: node.into(), address: Some(address), token: TOKEN.into() };
+    let collector = |node: &str, address| Collector {
+        node: node.into(),
+        address: Some(address),
+        access: Access::Token(TOKEN.into()),
+    };
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
     let nodes = Nodes(vec![collector("silent", address), collector("closed", closed)]);
     let root = LogRoot::new(Arc::new(nodes), Arc::new(ByName)).with_deadline(Duration::from_millis(200));
@@ -417,7 +420,11 @@ async fn cluster() -> Cluster {
     for node in ["n1", "n2"] {
         let folder = tempfile::tempdir().expect("a folder");
         let collector = run(config(folder.path(), node), None, &tasks).await.expect("started");
-        nodes.push(Collector { node: node.into(), address: Some(collector.address), token: TOKEN.into() });
+        nodes.push(Collector {
+            node: node.into(),
+            address: Some(collector.address),
+            access: Access::Token(TOKEN.into()),
+        });
         for (number, namespace) in ["shop", "ops"].into_iter().enumerate() {
             let path = log_file(folder.path(), &format!("{namespace}_web-{node}"));
             write(&path, &line(number, &format!("error of {namespace} on {node}")));
@@ -426,7 +433,7 @@ async fn cluster() -> Cluster {
         folders.push(folder);
         running.push(collector);
     }
-    nodes.push(Collector { node: "n3".into(), address: None, token: TOKEN.into() });
+    nodes.push(Collector { node: "n3".into(), address: None, access: Access::Token(TOKEN.into()) });
     let root = LogRoot::new(Arc::new(Nodes(nodes)), Arc::new(ByName));
     Cluster { folders, tasks, running, root }
 }
@@ -535,7 +542,11 @@ async fn abuse_20_the_collector_answers_nobody_without_its_token() {
     let tasks = Tasks::new();
     let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
     let nodes = |token: &str| {
-        let collector = Collector { node: "n1".into(), address: Some(running.address), token: token.into() };
+        let collector = Collector {
+            node: "n1".into(),
+            address: Some(running.address),
+            access: Access::Token(token.into()),
+        };
         LogRoot::new(Arc::new(Nodes(vec![collector])), Arc::new(ByName))
     };
     let master = UserInfo::master("admin");

@@ -51,8 +51,16 @@ pub struct Collector {
     pub node: String,
     /// Absent: the node has no ready collector; its records are missing, and answers say so.
     pub address: Option<SocketAddr>,
-    /// The bearer token the collector was started with.
-    pub token: String,
+    pub access: Access,
+}
+
+/// What opens a collector's door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// The bearer token that it was started with.
+    Token(String),
+    /// It stands behind the API server at its address, which lets in by [`Collectors::tls`].
+    Server,
 }
 
 /// Knows the collectors; core/node implements it over the DaemonSet's Pods.
@@ -60,6 +68,11 @@ pub struct Collector {
 pub trait Collectors: Send + Sync + 'static {
     /// One entry a node, of every node that should have a collector.
     async fn list(&self) -> Vec<Collector>;
+
+    /// How to reach those that stand behind other servers: whom to trust, and who asks.
+    fn tls(&self) -> Option<Arc<rustls::ClientConfig>> {
+        None
+    }
 
     /// Turns when the list may be another, from now on. Without it the list is what it was.
     fn changes(&self) -> BoxStream<'static, ()> {
@@ -96,10 +109,11 @@ pub struct LogRoot {
 impl LogRoot {
     /// Asks the collectors that `collectors` lists, on behalf of users whom `authorizer` knows.
     pub fn new(collectors: Arc<dyn Collectors>, authorizer: SharedAuthorizer) -> Self {
+        let http = source::http(collectors.tls());
         Self {
             collectors,
             authorizer,
-            http: source::http(),
+            http,
             deadline: Duration::from_secs(10),
             archive: None,
             room: room::Room::default(),

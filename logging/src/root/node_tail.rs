@@ -140,7 +140,7 @@ mod tests {
     use tiphys_lifecycle::{OnError, Tasks};
 
     use super::*;
-    use crate::root::{Collectors, ndjson_alive};
+    use crate::root::{Access, Collectors, ndjson_alive};
 
     struct One(Collector);
 
@@ -170,7 +170,8 @@ mod tests {
         });
         let router = Router::new().route("/v1/tail", silent);
         tasks.spawn("node", OnError::Log, async move { axum::serve(listener, router).await });
-        let collector = Collector { node: "n7".into(), address: Some(address), token: "t".into() };
+        let collector =
+            Collector { node: "n7".into(), address: Some(address), access: Access::Token("t".into()) };
         let root = LogRoot::new(Arc::new(One(collector.clone())), Arc::new(All));
         let mut node = NodeTail::new(root, collector, NodeRequest::default());
         node.silence = Duration::from_millis(200);

@@ -1,5 +1,5 @@
-//! Whom a question goes to: the collector of each node, and the archive for what the
-//! node has no more, or for all of it when the node is no more.
+//! Whom a question goes to: the collector of each node, those of other servers, and the
+//! archive for what the node has no more, or for all of it when the node is no more.
 //!
 //! ```text
 //! node with a collector  -> its answer, which names the splits it has -> the archive for the others
@@ -12,7 +12,7 @@
 //! bytes an answer, and [`super::room`] for all that are not taken in yet. A node over any
 //! of them is named in `partial`.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -22,15 +22,16 @@ use futures::{
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Body;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use serde::Serialize;
 
 use super::{
-    Collector, LogRoot,
+    Access, Collector, LogRoot,
     room::{Held, Room},
 };
 use crate::{
@@ -39,6 +40,7 @@ use crate::{
         wire::{self, HOLDS_HEADER, STORE_HEADER},
     },
     deletion::DeleteOrder,
+    serve,
     wire::NodeRequest,
 };
 
@@ -47,13 +49,26 @@ const MOMENT: Duration = Duration::from_secs(3);
 /// The most that one collector's answer may weigh.
 const MAX_ANSWER: usize = 64 << 20;
 
-pub type Http = Client<HttpConnector, Full<Bytes>>;
+pub type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-pub fn http() -> Http {
+/// Other servers are asked by `tls`; without it none is trusted.
+pub fn http(tls: Option<Arc<ClientConfig>>) -> Http {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(Duration::from_secs(3)));
     connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let tls = tls.map_or_else(trusting_nobody, |tls| (*tls).clone());
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    let connector = builder.enable_http1().wrap_connector(connector);
     Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(60)).build(connector)
+}
+
+fn trusting_nobody() -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
 }
 
 /// Takes in an answer, as JSON, of a node; a node may have several.
@@ -234,7 +249,7 @@ pub async fn send(
     let Some(address) = collector.address else {
         return Err("no collector is ready on the node".into());
     };
-    let request = http_request(address, &collector.token, path, request)?;
+    let request = http_request(address, &collector.access, path, request)?;
     http.request(request).await.map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("collector at {address} can't be reached: {error}{cause}")
@@ -243,7 +258,7 @@ pub async fn send(
 
 fn http_request(
     address: SocketAddr,
-    token: &str,
+    access: &Access,
     path: &str,
     request: Option<&impl Serialize>,
 ) -> Result<Request<Full<Bytes>>, String> {
@@ -252,11 +267,12 @@ fn http_request(
         None => Vec::new(),
     };
     let method = if request.is_some() { Method::POST } else { Method::GET };
-    Request::builder()
-        .method(method)
-        .uri(format!("http://{address}{path}"))
-        .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body.into()))
-        .map_err(|error| error.to_string())
+    let builder = Request::builder().method(method).header(header::CONTENT_TYPE, "application/json");
+    let builder = match access {
+        Access::Token(token) => builder
+            .uri(format!("http://{address}{path}"))
+            .header(header::AUTHORIZATION, format!("Bearer {token}")),
+        Access::Server => builder.uri(format!("https://{address}{}{path}", serve::SERVER_PREFIX)),
+    };
+    builder.body(Full::new(body.into())).map_err(|error| error.to_string())
 }

@@ -11,7 +11,9 @@
 //! ```
 //!
 //! Who may see what is decided by the root; a collector trusts whoever has the
-//! token. Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
+//! token. That of a server has a second door, in the API server, below
+//! [`SERVER_PREFIX`]: by it the other servers of the cluster ask, and nobody else.
+//! Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
 
 mod splits;
 
@@ -27,6 +29,7 @@ use axum::{
 use futures::{Stream, StreamExt};
 use http::{Request, StatusCode, header};
 use sha2::{Digest, Sha256};
+use tiphys_api::auth::{MASTERS, UserInfo};
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -52,6 +55,10 @@ const WAITING: usize = 64;
 /// A follower that takes nothing for so long is cut off.
 const STALLED: Duration = Duration::from_secs(60);
 const MAX_REQUEST: usize = 4 << 20;
+
+/// What a server's own collector answers is below this path of the API server. No role names it:
+/// a user needs all rights to come as far as [`admit`].
+pub const SERVER_PREFIX: &str = "/tiphys.server/logs";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -86,6 +93,20 @@ impl Service {
     }
 
     pub fn router(self) -> Router {
+        self.routes()
+            .layer(middleware::from_fn_with_state(self.clone(), authenticate))
+            .route("/healthz", get(|| async { "ok" }))
+            .with_state(self)
+    }
+
+    /// For the API server, below [`SERVER_PREFIX`]: answers this user only, who comes in the
+    /// request's extensions.
+    pub fn behind_server(self, user: &'static str) -> Router {
+        let routes = self.routes().with_state(self);
+        Router::new().nest(SERVER_PREFIX, routes).layer(middleware::from_fn_with_state(user, admit))
+    }
+
+    fn routes(&self) -> Router<Self> {
         questions()
             .layer(middleware::from_fn_with_state(self.clone(), splits::name_holds))
             .merge(splits::routes())
@@ -94,9 +115,6 @@ impl Service {
             .route("/v1/delete", post(delete))
             .route("/metrics", get(metrics))
             .layer(DefaultBodyLimit::max(MAX_REQUEST))
-            .layer(middleware::from_fn_with_state(self.clone(), authenticate))
-            .route("/healthz", get(|| async { "ok" }))
-            .with_state(self)
     }
 
     /// Only the questions, for who needs no token: the archive, in the server's own process.
@@ -166,6 +184,21 @@ async fn authenticate(
         return next.run(request).await;
     }
     (StatusCode::UNAUTHORIZED, "the collector's bearer token is needed\n").into_response()
+}
+
+/// The group is one that the cluster's authority names in no certificate that others ask for.
+async fn admit(
+    State(admitted): State<&'static str>,
+    request: Request<axum::body::Body>,
+    next: Next,
+) -> Response {
+    let Some(user) = request.extensions().get::<UserInfo>() else {
+        return (StatusCode::UNAUTHORIZED, "sign in first\n").into_response();
+    };
+    if user.name == admitted && user.groups.iter().any(|group| group == MASTERS) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "only the cluster's servers ask here: use /tiphys/v1/logs\n").into_response()
 }
 
 /// Compares in constant time.

@@ -51,8 +51,10 @@ async fn list(
     service.store.archive_asks(after, &lacks);
     let mut changes = service.store.changes();
     if after == Some(*changes.borrow_and_update()) {
-        // The store lives as long as this does; a time-out is an answer like another.
-        let _ = tokio::time::timeout(HEARTBEAT, changes.changed()).await;
+        // The store lives as long as this does; a time-out is an answer like another. A server that
+        // stops waits for those that wait here.
+        let change = tokio::time::timeout(HEARTBEAT, changes.changed());
+        let _ = service.tasks.token().run_until_cancelled(change).await;
     }
     let store = service.store.clone();
     let listing = blocking(move || store.listing()).await?;

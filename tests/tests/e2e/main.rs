@@ -97,6 +97,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_kill_loses_nothing", chaos::kill),
     ("e2e_down_leaves_nothing", down::nothing_left),
     ("e2e_servers_on_one_etcd_take_over", servers::take_over),
+    ("e2e_each_server_shows_the_logs_of_all", servers::logs),
     ("e2e_a_snapshot_makes_a_new_store", servers::snapshot),
     ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
     ("e2e_kill_of_a_server_in_a_storm_loses_nothing", storm::kills),

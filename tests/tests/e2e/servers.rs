@@ -1,5 +1,5 @@
-//! Servers without nodes: several on one etcd, where a dead leader is replaced; a
-//! store saved and made anew; a store that can't be had.
+//! Servers without nodes: several on one etcd, where a dead leader is replaced, and each
+//! shows the logs of all; a store saved and made anew; a store that can't be had.
 
 use std::{
     fs,
@@ -34,10 +34,27 @@ impl Server {
     /// Likewise, with addresses of the API and the dashboard: a server that is started again has
     /// those that its clients know.
     pub fn start_at(folder: &Path, name: &str, addresses: &[String; 2], more: &[&str]) -> Result<Self> {
+        let more = [&["--no-collector"], more].concat();
+        Self::launch(folder, name, addresses, Command::new(binary()?), &more)
+    }
+
+    /// Likewise, with its log collected, on a host of its own name.
+    fn start_on_host(folder: &Path, name: &str, addresses: &[String; 2], more: &[&str]) -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "sh", "-c", r#"hostname "$0" && exec "$@""#, name]).arg(binary()?);
+        Self::launch(folder, name, addresses, command, more)
+    }
+
+    fn launch(
+        folder: &Path,
+        name: &str,
+        addresses: &[String; 2],
+        mut command: Command,
+        more: &[&str],
+    ) -> Result<Self> {
         let data = folder.join(name);
         let log = fs::File::create(folder.join(format!("{name}.log")))?;
-        let mut command = Command::new(binary()?);
-        command.arg("server").arg("--data-dir").arg(&data).arg("--no-collector").args(more);
+        command.arg("server").arg("--data-dir").arg(&data).args(more);
         command.args(["--listen", &addresses[0], "--dashboard-listen", &addresses[1]]);
         let process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let server = Self { process, data };
@@ -59,6 +76,14 @@ impl Server {
 
     fn kubectl(&self, arguments: &[&str]) -> Result<Output> {
         run(&mut self.kubectl_command(arguments), "")
+    }
+
+    /// `tiphys logs` of this server.
+    fn logs(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary()?);
+        command.args(["logs", "-o", "json", "--since", "15m"]).args(arguments);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(["--context", "tiphys"]);
+        run(&mut command, "")
     }
 
     /// A field of an object.
@@ -144,6 +169,46 @@ pub fn take_over(_: &Shared) -> Result<()> {
     }
     leads_to(&two, "172.30.0.2")?;
     two.deploys("after")
+}
+
+pub fn logs(_: &Shared) -> Result<()> {
+    let etcd = EtcdCluster::start(1);
+    let folder = TempDir::new()?;
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "the secret of both servers\n")?;
+    let (endpoints, secret) = (etcd.endpoints().join(","), secret.display().to_string());
+    let start = |name: &str| {
+        let addresses = [free_address()?, free_address()?];
+        let advertise = addresses[0].clone();
+        let options = [
+            ["--etcd-servers", &endpoints],
+            ["--cluster-secret-file", &secret],
+            ["--advertise", &advertise],
+            ["--log-archive", "none"],
+        ];
+        Server::start_on_host(folder.path(), name, &addresses, options.as_flattened())
+    };
+    let (petrel, mut fulmar) = (start("petrel")?, start("fulmar")?);
+    for server in [&petrel, &fulmar] {
+        eventually(LIMIT, || {
+            for other in ["_server-petrel", "_server-fulmar"] {
+                let found = server.logs(&["container:tiphys", "--limit", "1", &format!("node:{other}")])?;
+                let records: Vec<serde_json::Value> = serde_json::from_str(&found.ok()?)?;
+                ensure!(records.len() == 1 && records[0]["node"] == other, "of {other}: {records:?}");
+            }
+            Ok(())
+        })?;
+    }
+    // The door between servers is closed to administrators.
+    let refused = petrel.kubectl(&["get", "--raw", "/tiphys.server/logs/v1/namespaces"])?;
+    ensure!(refused.code != 0 && refused.stderr.contains("only the cluster's servers"), "{refused:?}");
+    // One that has just died is named; what is there is shown all the same.
+    fulmar.kill()?;
+    let found = petrel.logs(&["container:tiphys"])?;
+    ensure!(found.stderr.contains("_server-fulmar"), "nothing is said of what is missing: {}", found.stderr);
+    let records: Vec<serde_json::Value> = serde_json::from_str(&found.stdout)?;
+    ensure!(!records.is_empty() && records.iter().all(|record| record["node"] == "_server-petrel"));
+    Ok(())
 }
 
 /// Where the Service `kubernetes` leads.

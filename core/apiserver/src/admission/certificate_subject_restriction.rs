@@ -1,7 +1,7 @@
 //! CertificateSubjectRestriction: no client certificate makes its holder a member of `system:masters`.
 
 use async_trait::async_trait;
-use tiphys_api::certificate_request;
+use tiphys_api::{auth::MASTERS, certificate_request};
 
 use super::{
     Cluster, Plugin, Request,
@@ -10,7 +10,6 @@ use super::{
 use crate::authz::Refusal;
 
 const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
-const MASTERS: &str = "system:masters";
 
 pub struct CertificateSubjectRestriction;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_api::auth::{Attributes, Authorizer, MASTERS, UserInfo};
 
 use super::{
     Objects, RBAC_GROUP, node,
@@ -12,9 +12,6 @@ use super::{
     table::{Sources, Table},
     wording::cannot,
 };
-
-/// Its members may do anything, whatever the roles say: the way back in.
-const MASTERS: &str = "system:masters";
 
 /// RBAC beside the Node authorizer, answered from memory.
 pub struct Rbac {

@@ -1,10 +1,10 @@
 //! Who a client is, by its certificate, and whether it may.
 
+use tiphys_api::auth::MASTERS;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The user that the API server shows to kubelets.
 const API_SERVER: &str = "kube-apiserver-kubelet-client";
-const MASTERS: &str = "system:masters";
 
 /// Whether the owner of this certificate (DER, verified by TLS) may ask the kubelet.
 pub(super) fn may_ask(certificate: &[u8]) -> bool {

@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::watcher};
-use tiphys_apiserver::{ApiServer, pki::ClusterPki};
+use tiphys_api::{auth::MASTERS, names::SERVER_USER};
+use tiphys_apiserver::{
+    ApiServer,
+    pki::{self, ClusterPki},
+};
 use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
@@ -17,8 +21,14 @@ use tiphys_logging::{
     root::{Collectors, LogRoot, PREFIX},
 };
 
-use super::server_logs;
-use crate::{addons, cli::ServerOptions, collectors::CollectorPods, doors_certificate};
+use super::server_logs::{self, ServerLogs};
+use crate::{
+    addons,
+    cli::ServerOptions,
+    collectors::{CollectorPods, Others},
+    control_plane::Members,
+    doors_certificate,
+};
 
 pub struct Logs {
     pub root: LogRoot,
@@ -37,13 +47,18 @@ impl Logs {
         pki: &Arc<ClusterPki>,
         client: &Client,
         shared: &Shared,
+        members: Members,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         doors_certificate::keep(client.clone(), pki.clone(), tasks);
         let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
-        let own = server_logs::start(options, tasks).await?;
+        let own = server_logs::start(options, tasks).await?.map(|ServerLogs { collector, door }| {
+            api.mount(door);
+            collector
+        });
+        let others = Others { members, own: options.advertise, tls: as_server(pki)? };
         let collectors: Arc<dyn Collectors> =
-            Arc::new(CollectorPods::start(client, shared, token, own, tasks));
+            Arc::new(CollectorPods::start(client, shared, token, own, others, tasks));
         let archive = open_archive(options, client, tasks).await?;
         let mut root = LogRoot::new(collectors.clone(), api.authorizer());
         if let Some(archive) = &archive {
@@ -67,6 +82,12 @@ impl Logs {
             archive.pull(self.collectors.clone(), tasks);
         }
     }
+}
+
+/// The certificate by which servers let each other ask.
+fn as_server(pki: &ClusterPki) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    let identity = pki.client(SERVER_USER, Some(MASTERS))?;
+    Ok(pki::client_tls(pki.ca_pem(), Some(&identity))?)
 }
 
 /// All namespaces, and what they say of how much they keep.

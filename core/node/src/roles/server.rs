@@ -14,7 +14,10 @@ use anyhow::Context as _;
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use tiphys_api::auth::UserInfo;
+use tiphys_api::{
+    auth::{MASTERS, UserInfo},
+    names::SERVER_USER,
+};
 use tiphys_apiserver::{
     ApiServer, Config, MountedGroup, MountedResource, aggregation,
     authn::{self, TokenKeys},
@@ -29,7 +32,7 @@ use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
-use super::{component_metrics, logs::Logs, sql_doors};
+use super::{component_metrics, logs::Logs, server_logs, sql_doors};
 use crate::{
     addons, authority,
     cli::ServerOptions,
@@ -64,13 +67,17 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
         api.serve(listener, tls.clone());
     }
     write_admin_kubeconfig(&options, &pki)?;
-    if let Some(own) = options.advertise.filter(|_| !options.store.etcd_servers.is_empty()) {
-        let client = in_memory(api.handler(), UserInfo::master("system:apiserver"));
-        control_plane::join(store.clone(), client, own, tasks);
-    }
-    let client = in_memory(api.handler(), UserInfo::master("system:tiphys-server"));
+    let members = match options.advertise.filter(|_| !options.store.etcd_servers.is_empty()) {
+        Some(address) => {
+            let client = in_memory(api.handler(), UserInfo::master("system:apiserver"));
+            let own = control_plane::Member { address, logs: server_logs::node(&options)? };
+            control_plane::join(store.clone(), client, own, tasks)
+        }
+        None => control_plane::alone(),
+    };
+    let client = in_memory(api.handler(), UserInfo::master(SERVER_USER));
     let shared = Shared::start(&client, tasks);
-    let observers = start_observers(&options, &api, &pki, &client, &shared, tasks).await?;
+    let observers = start_observers(&options, &api, &pki, &client, &shared, members, tasks).await?;
     if let Some(listener) = postgres {
         sql_doors::postgres(&api, observers.engine.clone(), tls.clone(), listener, tasks);
     }
@@ -100,7 +107,7 @@ pub async fn start(options: ServerOptions, tasks: &Tasks) -> anyhow::Result<()> 
 fn write_admin_kubeconfig(options: &ServerOptions, pki: &ClusterPki) -> anyhow::Result<()> {
     let Some(address) = options.listen.first() else { return Ok(()) };
     let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
-    let identity = pki.client("kubernetes-admin", Some("system:masters"))?;
+    let identity = pki.client("kubernetes-admin", Some(MASTERS))?;
     let credential = kubeconfig::Credential {
         server: &format!("https://{}", SocketAddr::new(ip, address.port())),
         ca_pem: pki.ca_pem(),
@@ -167,7 +174,7 @@ async fn start_api(
 
 /// The certificate that kubelets let in.
 fn kubelet_client(pki: &ClusterPki) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    let identity = pki.client("kube-apiserver-kubelet-client", Some("system:masters"))?;
+    let identity = pki.client("kube-apiserver-kubelet-client", Some(MASTERS))?;
     Ok(pki::client_tls(pki.ca_pem(), Some(&identity))?)
 }
 
@@ -259,6 +266,7 @@ async fn start_observers(
     pki: &Arc<ClusterPki>,
     client: &Client,
     shared: &Shared,
+    members: control_plane::Members,
     tasks: &Tasks,
 ) -> anyhow::Result<Observers> {
     addons::apply_metrics(client).await.context("metrics by SQL can't be set up")?;
@@ -279,7 +287,7 @@ async fn start_observers(
     let mut tables: Vec<Arc<dyn tiphys_metrics::Extension>> = Vec::new();
     let logs = match options.no_collector {
         true => None,
-        false => Some(Logs::start(options, api, pki, client, shared, tasks).await?),
+        false => Some(Logs::start(options, api, pki, client, shared, members, tasks).await?),
     };
     tables.push(Arc::new(ObjectTables::new(api.clone())));
     let kept = options.data_dir.join("metrics/events");

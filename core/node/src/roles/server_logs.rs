@@ -1,36 +1,61 @@
 //! The server's own logs, searchable beside those of the nodes: a collector in the
 //! server's process reads the file that its output goes to, and the audit log. A
 //! server whose output is no file (a terminal, journald) has only the latter here.
+//! Of several servers each asks the others' collectors, by their API servers.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tiphys_api::{names::SERVER_USER, serve::Mount};
 use tiphys_lifecycle::Tasks;
-use tiphys_logging::{collector, root::Collector, tail::SystemLog};
+use tiphys_logging::{
+    collector,
+    root::{Access, Collector},
+    tail::SystemLog,
+};
 
 use crate::cli::ServerOptions;
+
+/// The collector, for this server and for the others.
+pub struct ServerLogs {
+    pub collector: Collector,
+    pub door: Mount,
+}
 
 /// Starts it; `None` when there is no file to read.
 ///
 /// # Errors
 /// Its index can't be opened.
-pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Option<Collector>> {
-    let system_logs = files(options);
-    if system_logs.is_empty() {
-        return Ok(None);
-    }
-    let is_one_of_several = !options.store.etcd_servers.is_empty();
+pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Option<ServerLogs>> {
+    let Some(Own { node, index }) = found(options)? else { return Ok(None) };
     let folder = options.data_dir.join("logs");
-    let host = if is_one_of_several { Some(hostname()?) } else { None };
-    let Own { node, index } = own(&folder, host.as_deref());
     let token = format!("{:032x}", rand::random::<u128>());
     let mut config = collector::Config::new(&node, ([127, 0, 0, 1], 0).into(), &token);
     config.pods_dir = folder.join("pods");
     config.data_dir = index;
-    config.system_logs = system_logs;
+    config.system_logs = files(options);
     let running =
         collector::run(config, None, tasks).await.context("the server's own logs can't be collected")?;
-    Ok(Some(Collector { node, address: Some(running.address), token }))
+    let door = running.behind_server(SERVER_USER);
+    let address = Some(running.address);
+    Ok(Some(ServerLogs { collector: Collector { node, address, access: Access::Token(token) }, door }))
+}
+
+/// The node by whose name the server's own log is known, if it is read.
+///
+/// # Errors
+/// The host has no name.
+pub fn node(options: &ServerOptions) -> anyhow::Result<Option<String>> {
+    Ok(found(options)?.map(|own| own.node))
+}
+
+fn found(options: &ServerOptions) -> anyhow::Result<Option<Own>> {
+    if options.no_collector || files(options).is_empty() {
+        return Ok(None);
+    }
+    let is_one_of_several = !options.store.etcd_servers.is_empty();
+    let host = if is_one_of_several { Some(hostname()?) } else { None };
+    Ok(Some(own(&options.data_dir.join("logs"), host.as_deref())))
 }
 
 /// What the server is called among the nodes, and where its index is.

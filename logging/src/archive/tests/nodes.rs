@@ -26,7 +26,7 @@ use crate::{
     index::{Keep, Retention, Store},
     metric_names::Metrics,
     record::{Level, Record, Source, StreamInfo},
-    root::{self, Collector, Collectors, LogRoot},
+    root::{self, Access, Collector, Collectors, LogRoot},
     search::{self, Request},
     serve,
     tail::Batch,
@@ -56,15 +56,15 @@ impl Node {
     /// One that nobody asks over the network.
     pub fn of_store(name: &str, store: Arc<Store>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let collector = Collector { node: name.into(), address: None, token: TOKEN.into() };
+        let collector = Collector { node: name.into(), address: None, access: Access::Token(TOKEN.into()) };
         let (seq, written) = (AtomicU64::new(0), Mutex::default());
         Self { name: name.into(), store, collector, seq, written, folder }
     }
 
     /// The door's answer to a GET, with the token or without.
     pub async fn get(&self, path: &str, token: &str) -> (u16, Bytes) {
-        let collector = Collector { token: token.into(), ..self.collector.clone() };
-        let sent = root::send(&root::http(), &collector, path, None::<&()>).await.expect("an answer");
+        let collector = Collector { access: Access::Token(token.into()), ..self.collector.clone() };
+        let sent = root::send(&root::http(None), &collector, path, None::<&()>).await.expect("an answer");
         let status = sent.status().as_u16();
         (status, sent.into_body().collect().await.expect("a body").to_bytes())
     }
@@ -114,7 +114,8 @@ impl Node {
         let listener = tokio::net::TcpListener::bind(config.listen).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tasks.spawn("door", OnError::Log, async move { axum::serve(listener, service.router()).await });
-        let collector = Collector { node: name.into(), address: Some(address), token: TOKEN.into() };
+        let collector =
+            Collector { node: name.into(), address: Some(address), access: Access::Token(TOKEN.into()) };
         let (seq, written) = (AtomicU64::new(0), Mutex::default());
         Self { name: name.into(), store, collector, seq, written, folder }
     }
@@ -246,7 +247,11 @@ impl Cluster {
     }
 
     pub fn live_without_collector(&self, names: &[&str]) {
-        let lonely = |name: &&str| Collector { node: name.to_string(), address: None, token: TOKEN.into() };
+        let lonely = |name: &&str| Collector {
+            node: name.to_string(),
+            address: None,
+            access: Access::Token(TOKEN.into()),
+        };
         self.listed.0.lock().extend(names.iter().map(lonely));
     }
 

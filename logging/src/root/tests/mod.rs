@@ -104,11 +104,15 @@ impl TestCluster {
             tasks.spawn("collector", tiphys_lifecycle::OnError::Log, async move {
                 axum::serve(listener, service.router()).await
             });
-            collectors.push(Collector { node: name.clone(), address, token: TOKEN.into() });
+            collectors.push(Collector { node: name.clone(), address, access: Access::Token(TOKEN.into()) });
             nodes.push(TestNode { name, store, hub, _folder: folder });
         }
         for number in count + 1..=count + dead {
-            collectors.push(Collector { node: format!("n{number}"), address: None, token: TOKEN.into() });
+            collectors.push(Collector {
+                node: format!("n{number}"),
+                address: None,
+                access: Access::Token(TOKEN.into()),
+            });
         }
         let root = LogRoot::new(Arc::new(Nodes(collectors)), Arc::new(ByName));
         Self { nodes, root, tasks }

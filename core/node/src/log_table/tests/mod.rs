@@ -15,7 +15,7 @@ use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     collector::{self, Running},
     index::PodMeta,
-    root::{Collector, Collectors, LogRoot},
+    root::{Access, Collector, Collectors, LogRoot},
     wire::SearchRequest,
 };
 use tiphys_metrics::{Answer, Asker, Decisions, Engine, Format, Memory, SqlError};
@@ -107,7 +107,7 @@ impl World {
                 collector.store.pods().update(uid, PodMeta { labels, ..PodMeta::default() });
             }
             let address = Some(collector.address);
-            nodes.push(Collector { node: node.into(), address, token: TOKEN.into() });
+            nodes.push(Collector { node: node.into(), address, access: Access::Token(TOKEN.into()) });
             running.push(collector);
         }
         let decisions = Decisions::open(folder.path().join("decisions"), &tasks).expect("opened");
@@ -324,7 +324,7 @@ async fn abuse_29_rows_of_other_namespaces_are_not_to_be_had() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_missing_is_told() {
     let mut world = World::new().await;
-    world.nodes.push(Collector { node: "n3".into(), address: None, token: TOKEN.into() });
+    world.nodes.push(Collector { node: "n3".into(), address: None, access: Access::Token(TOKEN.into()) });
     for statement in [
         "select pod from logs limit 1",
         "select count(*) from logs",

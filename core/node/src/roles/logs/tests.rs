@@ -8,7 +8,7 @@ use tiphys_api::serve::Mount;
 use tiphys_apiserver::pki::client_tls;
 use tiphys_logging::{
     grpc::proto::{SearchRequest, logs_client::LogsClient},
-    root::Collector,
+    root::{Access, Collector},
 };
 use tokio::net::TcpStream;
 use tonic::{Code, Request, transport::Channel};
@@ -16,13 +16,15 @@ use tonic::{Code, Request, transport::Channel};
 use super::*;
 use crate::roles::test_server::TestServer;
 
+mod servers;
+
 /// A cluster with one node, whose collector isn't there.
 struct OneNode;
 
 #[async_trait]
 impl Collectors for OneNode {
     async fn list(&self) -> Vec<Collector> {
-        vec![Collector { node: "n1".into(), address: None, token: "t0ken".into() }]
+        vec![Collector { node: "n1".into(), address: None, access: Access::Token("t0ken".into()) }]
     }
 }
 
