@@ -8,6 +8,7 @@ use kube::Client;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tiphys_api::{
     auth::SharedAuthorizer,
+    names::FLIGHT_PATH,
     serve::{Mount, boxed},
 };
 use tiphys_client::{Cache, LeanPod, Shared};
@@ -198,7 +199,7 @@ pub fn series_routes(series: Arc<Store>, authorizer: SharedAuthorizer) -> Router
 pub fn sql_mounts(engine: sql::Engine, authorizer: SharedAuthorizer) -> Vec<Mount> {
     let flight = sql::flight::routes(engine.clone(), authorizer.clone());
     let http = sql::routes(SQL_PATH, engine, authorizer);
-    vec![mount(SQL_PATH, http), mount(sql::flight::PREFIX, flight)]
+    vec![mount(SQL_PATH, http), mount(FLIGHT_PATH, flight)]
 }
 
 /// Routes as the API server mounts them.

@@ -4,7 +4,7 @@
 //! parts (logs, metrics, dashboard) are handed a [`UserInfo`] in the request's
 //! extensions and an [`Authorizer`] to ask.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Its members may do anything, whatever the roles say: the way back in.
 pub const MASTERS: &str = "system:masters";
@@ -28,6 +28,18 @@ impl UserInfo {
     /// A user who may do anything, by the group [`MASTERS`].
     pub fn master(name: impl Into<String>) -> Self {
         Self::named(name, &[MASTERS])
+    }
+}
+
+/// A token that came as the password of an Arrow Flight client. It is in the request's extensions,
+/// as the client wants to be told what to show from then on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AsPassword(pub String);
+
+/// Hides the token: it must not reach a log.
+impl fmt::Debug for AsPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsPassword")
     }
 }
 

@@ -6,6 +6,9 @@ pub const SYSTEM_NAMESPACE: &str = "tiphys-system";
 /// A server, as itself and to the other servers of its cluster.
 pub const SERVER_USER: &str = "system:tiphys-server";
 
+/// The path that Flight SQL's methods are below.
+pub const FLIGHT_PATH: &str = "/arrow.flight.protocol.FlightService";
+
 /// W3C trace context of the request that made an object; set while traces are exported.
 pub const TRACEPARENT: &str = "tiphys.io/traceparent";
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use http::HeaderMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tiphys_api::auth::UserInfo;
+use tiphys_api::auth::{AsPassword, UserInfo};
 
 use super::{
     ANONYMOUS, AUTHENTICATED, ISSUER, PeerCertificate, TokenKeys, UNAUTHENTICATED, bearer, bootstrap_token,
@@ -37,6 +37,8 @@ pub enum Anonymous {
 pub struct Authenticated {
     pub user: UserInfo,
     pub notes: Vec<(&'static str, String)>,
+    /// The token, where it came as a password.
+    pub password: Option<AsPassword>,
 }
 
 /// Answers who a request comes from.
@@ -75,15 +77,16 @@ impl Authenticator {
         path: &str,
         headers: &mut HeaderMap,
     ) -> Result<Authenticated, Refusal> {
-        let token = bearer::take(headers);
+        let shown = bearer::take(path, headers);
         if let Some(peer) = peer {
             let user = peer.user().map_err(refuse)?.clone();
-            return Ok(Authenticated { user, notes: Vec::new() });
+            let password = shown.ok().flatten().and_then(bearer::Shown::password);
+            return Ok(Authenticated { user, password, ..Authenticated::default() });
         }
-        match token.map_err(|why| refuse(&why))? {
-            Some(token) => {
-                let token = self.token(&token, &[ISSUER.into()]).await.map_err(|why| refuse(&why))?;
-                Ok(Authenticated { user: token.user, notes: token.notes })
+        match shown.map_err(|why| refuse(&why))? {
+            Some(shown) => {
+                let token = self.token(&shown.token, &[ISSUER.into()]).await.map_err(|why| refuse(&why))?;
+                Ok(Authenticated { user: token.user, notes: token.notes, password: shown.password() })
             }
             None if self.anonymous.lets_in(path) => Ok(Authenticated {
                 user: UserInfo {
@@ -91,7 +94,7 @@ impl Authenticator {
                     groups: vec![UNAUTHENTICATED.into()],
                     ..UserInfo::default()
                 },
-                notes: Vec::new(),
+                ..Authenticated::default()
             }),
             None => Err(refuse("no credentials")),
         }

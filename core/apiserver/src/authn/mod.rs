@@ -6,13 +6,15 @@
 //!                          | service account JWT (signature, times, audience, the account and
 //!                            what it is bound to still there with the same uid)
 //!                          | JWT of a Secret (that still holds it) | ID token of an OIDC issuer
+//! Authorization: Basic ──> for Arrow Flight only: the password is the token
 //! neither ───────────────> system:anonymous, whom RBAC lets reach health and version only
 //! then Impersonate-* ────> each part is authorized by the verb impersonate
 //! ```
 //!
 //! Headers of an authenticating front proxy (`X-Remote-User` and its kin) are
 //! never read: there is no front proxy before this server (it is one itself, to extension servers: [`aggregation`](crate::aggregation)). Credentials and impersonation headers are
-//! taken out of the request, so that nothing behind can log or forward them. A
+//! taken out of the request, so that nothing behind can log or forward them; only Flight's
+//! handshake is handed the password again, since its client asks which token to show. A
 //! token in a query is no credential here; it stays in the request (a proxied one
 //! may need it), and the audit log leaves its value out.
 

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tiphys_api::names::FLIGHT_PATH;
 
 use super::{
     changes::{self, Name},
@@ -55,7 +56,7 @@ fn own_paths() -> [Value; 2] {
         "metadata": metadata,
         "rules": [
             {
-                "nonResourceURLs": ["/tiphys/*", "/tiphys.logs.v1.Logs/*", "/arrow.flight.protocol.FlightService/*"],
+                "nonResourceURLs": ["/tiphys/*", "/tiphys.logs.v1.Logs/*", format!("{FLIGHT_PATH}/*")],
                 "verbs": ["get", "post"],
             },
             { "nonResourceURLs": ["/tiphys/v1/logs"], "verbs": ["delete"] },

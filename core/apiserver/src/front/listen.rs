@@ -167,7 +167,7 @@ async fn authenticate(
 ) -> std::result::Result<(), (Option<UserInfo>, ApiError)> {
     let path = request.uri().path().to_owned();
     let headers = request.headers_mut();
-    let Authenticated { user: asked_by, notes } = core
+    let Authenticated { user: asked_by, notes, password } = core
         .authenticator
         .authenticate(certificate, &path, headers)
         .await
@@ -179,6 +179,9 @@ async fn authenticate(
     }
     if !notes.is_empty() {
         request.extensions_mut().insert(audit::Said(notes));
+    }
+    if let Some(password) = password {
+        request.extensions_mut().insert(password);
     }
     request.extensions_mut().insert(user);
     Ok(())

@@ -34,14 +34,12 @@ use datafusion::arrow::{
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::{Message, bytes::Bytes};
-use tiphys_api::auth::{SharedAuthorizer, UserInfo};
+use tiphys_api::auth::{AsPassword, SharedAuthorizer, UserInfo};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::handle::Handle;
 use super::{Asker, EXPORT_DEADLINE, Engine, Limits, SqlError};
 
-/// The path that the service's methods are below.
-pub const PREFIX: &str = "/arrow.flight.protocol.FlightService";
 /// Bytes of a request: a statement and its parameters.
 const MOST_REQUEST: usize = 4 << 20;
 
@@ -137,16 +135,18 @@ fn read(bytes: &[u8]) -> Result<Handle, Status> {
 impl FlightSqlService for Service {
     type FlightService = Self;
 
-    /// Some clients begin so. Who they are was found out by the API server before.
+    /// Clients that have a name and a password begin so, and show from then on what they are told
+    /// here. Who they are was found out by the API server before.
     async fn do_handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
         self.asker(&request)?;
-        let token = request.metadata().get("authorization").cloned();
         let mut response = Response::new(stream::iter([Ok(HandshakeResponse::default())]).boxed() as _);
-        if let Some(token) = token {
-            response.metadata_mut().insert("authorization", token);
+        if let Some(AsPassword(token)) = request.extensions().get() {
+            let shown = format!("Bearer {token}").parse();
+            let shown = shown.map_err(|_| Status::unauthenticated("the password is no bearer token"))?;
+            response.metadata_mut().insert("authorization", shown);
         }
         Ok(response)
     }

@@ -134,15 +134,21 @@ async fn a_driver_prepares_and_binds() {
 }
 
 const FLIGHT: &str = r#"
-import os
+import base64, os, ssl, urllib.error, urllib.request
+import pyarrow.flight
 import adbc_driver_flightsql.dbapi as flight
 from adbc_driver_flightsql import DatabaseOptions
 from adbc_driver_manager import Error
 with open(os.environ["CA"]) as file:
     authority = file.read()
+place = "127.0.0.1:" + os.environ["PORT"]
+def opened(**options):
+    options[DatabaseOptions.TLS_ROOT_CERTS.value] = authority
+    return flight.connect("grpc+tls://" + place, db_kwargs=options, autocommit=True)
 def connect(token):
-    options = {DatabaseOptions.AUTHORIZATION_HEADER.value: "Bearer " + token, DatabaseOptions.TLS_ROOT_CERTS.value: authority}
-    return flight.connect("grpc+tls://127.0.0.1:" + os.environ["PORT"], db_kwargs=options, autocommit=True)
+    return opened(**{DatabaseOptions.AUTHORIZATION_HEADER.value: "Bearer " + token})
+def sign_in(password, name="anybody"):
+    return opened(username=name, password=password)
 with connect("secret") as c, c.cursor() as cursor:
     cursor.execute("select value as n, 'x' as t from generate_series(1, 100000)")
     table = cursor.fetch_arrow_table()
@@ -163,14 +169,44 @@ with connect("secret") as c, c.cursor() as cursor:
             assert "INVALID_ARGUMENT" in str(error) or "InvalidArgument" in str(error), error
         else:
             raise SystemExit(statement + " was answered")
-with connect("plain") as c, c.cursor() as cursor:
-    cursor.execute("select count(*) from objects.namespaces")
-    assert cursor.fetchall() == [(0,)]
-try:
-    with connect("wrong") as c, c.cursor() as cursor:
-        cursor.execute("select 1")
-except Error:
-    print("done")
+count = "select count(*) from objects.namespaces where name = 'default'"
+for way in [connect, sign_in, lambda password: sign_in(password, "")]:
+    for token, seen in [("secret", 1), ("plain", 0)]:
+        with way(token) as c, c.cursor() as cursor:
+            for _ in range(2):
+                cursor.execute(count)
+                assert cursor.fetchall() == [(seen,)], (way, token)
+refused = 0
+for way, token in [(connect, "wrong"), (sign_in, "wrong"), (sign_in, ""), (sign_in, "Bearer secret")]:
+    try:
+        with way(token) as c, c.cursor() as cursor:
+            cursor.execute("select 1")
+    except Error:
+        refused += 1
+assert refused == 4, refused
+# The other library pads what it encodes.
+client = pyarrow.flight.FlightClient("grpc+tls://" + place, tls_root_certs=authority)
+for password in ["secret", "plain", "wrong", "x"]:
+    try:
+        shown = client.authenticate_basic_token("me", password)
+        assert shown == (b"authorization", b"Bearer " + password.encode()), shown
+    except pyarrow.flight.FlightUnauthenticatedError:
+        assert password in ["wrong", "x"]
+    else:
+        assert password in ["secret", "plain"]
+# A password counts for Flight only.
+context = ssl.create_default_context(cadata=authority)
+basic = "Basic " + base64.b64encode(b"me:secret").decode()
+for path, body in [("/api/v1/namespaces", None), ("/tiphys/v1/sql", b'{"sql":"select 1"}')]:
+    for header, expected in [(basic, 403), ("Bearer secret", 200)]:
+        headers = {"authorization": header, "content-type": "application/json"}
+        request = urllib.request.Request("https://" + place + path, body, headers)
+        try:
+            status = urllib.request.urlopen(request, context=context).status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        assert status == expected, (path, header, status)
+print("done")
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
