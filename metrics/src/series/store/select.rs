@@ -8,13 +8,30 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     Store,
-    scan::{Begun, Behind},
+    scan::{Begun, Behind, Scan},
 };
-use crate::series::{Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream};
+use crate::series::{
+    Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesColumns, SeriesStream,
+};
 
-/// Series that are handed over at once, and how often ahead of who waits for them.
-const BATCH: usize = 32;
+/// Samples and series that are handed over at once: each time two threads wait for each other.
+const SAMPLES: usize = 32 << 10;
+const SERIES: usize = 512;
+/// How often ahead of who waits for them.
 const BATCHES: usize = 4;
+
+/// The next series; none at the end.
+fn batch(scan: &mut Scan) -> Result<Vec<SeriesColumns>, SelectError> {
+    let (mut found, mut samples) = (Vec::new(), 0);
+    while samples < SAMPLES
+        && found.len() < SERIES
+        && let Some(series) = scan.next().transpose()?
+    {
+        samples += series.times.len() + series.histograms.len();
+        found.push(series);
+    }
+    Ok(found)
+}
 
 #[async_trait::async_trait]
 impl Select for Store {
@@ -29,7 +46,7 @@ impl Select for Store {
         let walk = tokio::task::spawn_blocking(move || {
             let mut scan = begun.open()?;
             loop {
-                let batch: Result<Vec<_>, _> = scan.by_ref().take(BATCH).collect();
+                let batch = batch(&mut scan);
                 let is_last = batch.as_ref().map_or(true, Vec::is_empty);
                 if sender.blocking_send(batch).is_err() || is_last {
                     return Ok(());

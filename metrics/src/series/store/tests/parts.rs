@@ -103,7 +103,7 @@ async fn exemplars_stay_longer_than_samples_in_memory() {
         store.append(&[number(series, START, 1.0)]);
         store.add_exemplar(series, exemplar);
     }
-    let mut left_at = |minute: i64| {
+    let left_at = |minute: i64| {
         store.append(&[number(told, START + minute * MINUTE, 1.0)]);
         store.keep(&config, START, false).expect("written out");
         let of = store.exemplars(&[], 0..i64::MAX);
