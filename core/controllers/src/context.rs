@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet},
+    apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet},
     certificates::v1::CertificateSigningRequest,
     coordination::v1::Lease,
     core::v1::{
@@ -59,6 +59,7 @@ pub struct Caches {
     pub replica_sets: Watched<ReplicaSet>,
     pub replication_controllers: Watched<ReplicationController>,
     pub daemon_sets: Watched<DaemonSet>,
+    pub stateful_sets: Watched<StatefulSet>,
     pub revisions: Watched<ControllerRevision>,
     pub budgets: Watched<PodDisruptionBudget>,
     pub quotas: Watched<ResourceQuota>,
@@ -113,6 +114,7 @@ impl Caches {
             replica_sets: all(client, tasks),
             replication_controllers: all(client, tasks),
             daemon_sets: all(client, tasks),
+            stateful_sets: all(client, tasks),
             revisions: all(client, tasks),
             budgets: all(client, tasks),
             quotas: all(client, tasks),

@@ -18,6 +18,7 @@ pub mod watched;
 
 mod expiry;
 mod finalizer;
+mod history;
 mod object;
 mod owner;
 mod pod;
@@ -43,6 +44,7 @@ mod resource_quota;
 mod root_ca;
 mod service_account;
 mod service_account_token;
+mod statefulset;
 mod taint_eviction;
 mod volume_protection;
 
@@ -84,6 +86,7 @@ pub fn all() -> Vec<Entry> {
         entry("replicaset", replicaset::start::<ReplicaSet>),
         entry("replicationcontroller", replicaset::start::<ReplicationController>),
         entry("daemonset", daemonset::start),
+        entry("statefulset", statefulset::start),
         entry("disruption", disruption::start),
         entry("endpoints", endpoints::start),
         entry("garbage", garbage::start),

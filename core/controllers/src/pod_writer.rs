@@ -1,5 +1,7 @@
 //! Makes and deletes the Pods of an owner, and says so in events.
 
+use std::fmt::Display;
+
 use futures::future::join_all;
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -15,7 +17,7 @@ use tiphys_client::{Events, LeanPod};
 use tracing::Span;
 
 use crate::{
-    error::{Error, found, namespace_terminating},
+    error::{Error, found, namespace_terminating, reason},
     expectations::Expectations,
     key::Key,
     object,
@@ -30,11 +32,70 @@ pub struct PodWriter {
     pub client: Client,
     pub events: Events,
     pub expectations: Expectations,
+    wording: Wording,
+}
+
+/// How events tell what was done to a Pod.
+#[derive(Debug, Clone, Copy)]
+pub enum Wording {
+    /// `Created pod: web-x7k2v`
+    Short,
+    /// `create Pod web-0 in StatefulSet web successful`
+    Long,
+}
+
+/// What is done to a Pod.
+#[derive(Debug, Clone, Copy)]
+pub enum Verb {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The same without its last letter, as a sentence or the end of a reason begins.
+    fn stem(self) -> &'static str {
+        match self {
+            Self::Create => "Creat",
+            Self::Update => "Updat",
+            Self::Delete => "Delet",
+        }
+    }
 }
 
 impl PodWriter {
-    pub fn new(client: Client, events: Events) -> Self {
-        Self { client, events, expectations: Expectations::default() }
+    pub fn new(client: Client, events: Events, wording: Wording) -> Self {
+        Self { client, events, expectations: Expectations::default(), wording }
+    }
+
+    /// An event about what was done to a Pod of `owner`, or why it failed.
+    pub fn tell<O: Kind>(&self, owner: &O, verb: Verb, pod: &str, failure: Option<&dyn Display>) {
+        let (stem, word) = (verb.stem(), verb.word());
+        let long = || format!("{word} Pod {pod} in {} {}", O::kind(&()), object::name(owner));
+        match (failure, self.wording) {
+            (None, Wording::Short) => {
+                self.events.normal(owner, &format!("Successful{stem}e"), format!("{stem}ed pod: {pod}"));
+            }
+            (None, Wording::Long) => {
+                self.events.normal(owner, &format!("Successful{stem}e"), format!("{} successful", long()));
+            }
+            (Some(error), Wording::Short) => {
+                let message = format!("Error {}ing: {error}", stem.to_lowercase());
+                self.events.warning(owner, &format!("Failed{stem}e"), message);
+            }
+            (Some(error), Wording::Long) => {
+                let message = format!("{} failed error: {error}", long());
+                self.events.warning(owner, &format!("Failed{stem}e"), message);
+            }
+        }
     }
 
     /// Creates these Pods in batches of 1, 2, 4, ...: when creating fails (a
@@ -74,14 +135,14 @@ impl PodWriter {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         match api.create(&PostParams::default(), pod).await {
             Ok(pod) => {
-                let message = format!("Created pod: {}", object::name(&pod));
-                self.events.normal(owner, "SuccessfulCreate", message);
+                self.tell(owner, Verb::Create, object::name(&pod), None);
                 Ok(())
             }
             Err(error) => {
                 self.expectations.created(key);
-                if !namespace_terminating(&error) {
-                    self.events.warning(owner, "FailedCreate", format!("Error creating: {error}"));
+                // A name that is taken is most often the owner's own Pod, not seen yet.
+                if !namespace_terminating(&error) && reason(&error) != "AlreadyExists" {
+                    self.tell(owner, Verb::Create, object::name(pod), Some(&error));
                 }
                 Err(error.into())
             }
@@ -112,7 +173,7 @@ impl PodWriter {
         let result = api.delete(name, &DeleteParams::default().preconditions(only_this)).await;
         match found(result.map(|_| ())) {
             Ok(Some(())) => {
-                self.events.normal(owner, "SuccessfulDelete", format!("Deleted pod: {name}"));
+                self.tell(owner, Verb::Delete, name, None);
                 Ok(())
             }
             Ok(None) => {
@@ -121,7 +182,7 @@ impl PodWriter {
             }
             Err(error) => {
                 self.expectations.deleted(key, uid);
-                self.events.warning(owner, "FailedDelete", format!("Error deleting: {error}"));
+                self.tell(owner, Verb::Delete, name, Some(&error));
                 Err(error.into())
             }
         }

@@ -1,15 +1,18 @@
 //! DaemonSets: one Pod on every eligible Node.
 //!
-//! [`place`] says where a Pod may run and makes it, [`history`] which revision the
-//! template is, [`plan`] what to create and delete and the status; here the
-//! reconcile carries it out. The scheduler binds the Pods: each may only go to its
+//! [`place`] says where a Pod may run and makes it, [`history`](crate::history) which
+//! revision the template is, [`plan`] what to create and delete and the status; here
+//! the reconcile carries it out. The scheduler binds the Pods: each may only go to its
 //! own Node.
 
-mod history;
 mod place;
 mod plan;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -26,9 +29,10 @@ use tokio::time::Instant;
 use crate::{
     context::Context,
     error::{Error, found, namespace_terminating},
+    history::{self, REVISION, Revised, Settled},
     key::Key,
     object, owner,
-    pod_writer::{BURST, PodWriter},
+    pod_writer::{BURST, PodWriter, Wording},
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     selector::Matcher,
@@ -48,7 +52,11 @@ struct DaemonSets {
 
 pub fn start(context: &Context) {
     let queue = Arc::new(Queue::default());
-    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of("daemonset-controller")));
+    let writer = Arc::new(PodWriter::new(
+        context.client.clone(),
+        context.events.of("daemonset-controller"),
+        Wording::Short,
+    ));
     let caches = &context.caches;
     let keys = queue.clone();
     caches.daemon_sets.subscribe(move |before, after| {
@@ -117,7 +125,7 @@ impl Reconciler for DaemonSets {
         let mut pods = self.pods.controlled_by(object::uid(&*set));
         pods.extend(self.pods.orphans(&key.namespace));
         let pods = owner::claim_all(&self.writer.client, &*set, &selector, pods).await?;
-        let Some(hash) = self.keep_history(key, &set, &selector, &pods).await? else {
+        let Some(hash) = self.keep_history(&set, &selector, &pods).await? else {
             return Ok(Requeue::No);
         };
         let nodes = self.nodes.list();
@@ -152,36 +160,29 @@ impl Reconciler for DaemonSets {
 }
 
 impl DaemonSets {
-    /// Sees to the revisions and gives the hash of the current one. `None`: its name was
+    /// Sees to the revisions and gives the hash of the newest one. `None`: its name was
     /// another one's; the collision is counted, and that brings the next reconcile.
     async fn keep_history(
         &self,
-        key: &Key,
         set: &DaemonSet,
         selector: &Matcher,
         pods: &[Arc<LeanPod>],
     ) -> Result<Option<String>, Error> {
-        let client = &self.writer.client;
-        let mut revisions = self.revisions.controlled_by(object::uid(set));
-        revisions.extend(self.revisions.orphans(&key.namespace));
-        let revisions = owner::claim_all(client, set, selector, revisions).await?;
-        let labels = pods.iter().filter_map(|pod| object::labels(&**pod).get(place::HASH));
-        let history = history::plan(set, revisions, &labels.collect());
-        if object::deleting(set) {
-            return Ok(Some(history.hash));
-        }
-        match history.keep(client, set).await {
-            Ok(true) => {}
-            Ok(false) => {
+        let of_pods = pods.iter().filter_map(|pod| object::labels(&**pod).get(REVISION));
+        let live: BTreeSet<&str> = of_pods.collect();
+        let hash = |revision: &ControllerRevision| object::labels(revision).get(REVISION).cloned();
+        let is_live =
+            |revision: &ControllerRevision| hash(revision).is_some_and(|hash| live.contains(&*hash));
+        match history::settle(&self.writer.client, &self.revisions, set, selector, is_live).await? {
+            Settled::Kept(history) => Ok(Some(hash(&history.newest).unwrap_or_default())),
+            Settled::Taken => {
                 let mut status = set.status.clone().unwrap_or_default();
-                status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
+                status.collision_count = Some(set.collisions() + 1);
                 self.write(set, status).await?;
-                return Ok(None);
+                Ok(None)
             }
-            Err(Error::Api(error)) if namespace_terminating(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Settled::Leaving => Ok(None),
         }
-        Ok(Some(history.hash))
     }
 
     /// Carries out the plan; gives the result and when to come back for failed Pods.

@@ -2,17 +2,13 @@
 
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
-    core::v1::{
-        Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, PodTemplateSpec,
-        Toleration,
-    },
+    core::v1::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Toleration},
 };
 use tiphys_api::placement::{selects_node, untolerated};
 use tiphys_client::LeanPod;
 
-use crate::{object, pod_writer::from_template};
+use crate::{history::REVISION, object, pod_writer::from_template};
 
-pub const HASH: &str = "controller-revision-hash";
 const NAME_FIELD: &str = "metadata.name";
 
 /// Conditions that daemons live through: their Node may depend on them.
@@ -70,7 +66,7 @@ fn tolerations(spec: &PodSpec) -> Vec<Toleration> {
 /// The Pod for this Node: the scheduler binds it, and may bind it nowhere else.
 pub fn pod_for(set: &DaemonSet, node: &str, hash: &str) -> Pod {
     let mut pod = from_template(set, &set.spec.template);
-    pod.metadata.labels.get_or_insert_default().insert(HASH.to_owned(), hash.to_owned());
+    pod.metadata.labels.get_or_insert_default().insert(REVISION.to_owned(), hash.to_owned());
     let spec = pod.spec.get_or_insert_default();
     spec.tolerations = Some(tolerations(spec));
     let affinity = spec.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
@@ -97,11 +93,6 @@ pub fn node_of(pod: &LeanPod) -> Option<&str> {
     let fields = selector.node_selector_terms.iter().flat_map(|term| term.match_fields.iter().flatten());
     let mut named = fields.filter(|field| field.key == NAME_FIELD && field.operator == "In");
     named.find_map(|field| field.values.as_ref()?.first().map(String::as_str))
-}
-
-/// Of the template; a Pod with another one is of an older version.
-pub fn hash(template: &PodTemplateSpec, collisions: i32) -> String {
-    crate::deployment::template_hash(template, collisions)
 }
 
 #[cfg(test)]
@@ -155,7 +146,7 @@ mod tests {
         let pod = pod_for(&set(json!({"containers": []})), "n7", "abc");
         let held: LeanPod = serde_json::from_value(serde_json::to_value(&pod).unwrap()).unwrap();
         assert_eq!(node_of(&held), Some("n7"));
-        assert_eq!(object::labels(&pod)[HASH], "abc");
+        assert_eq!(object::labels(&pod)[REVISION], "abc");
         assert_eq!(pod.spec.unwrap().tolerations.unwrap().len(), TOLERATED.len());
     }
 }

@@ -18,8 +18,8 @@ use k8s_openapi::{
 
 use tiphys_client::{LeanPod, Phase};
 
-use super::place::{Fit, HASH, node_of};
-use crate::{deployment::resolve_share, object, pod};
+use super::place::{Fit, node_of};
+use crate::{deployment::resolve_share, history::REVISION, object, pod};
 
 /// A DaemonSet's Pods by Node, and the Nodes.
 pub struct View<'a> {
@@ -70,7 +70,7 @@ impl View<'_> {
     }
 
     fn is_new(&self, pod: &LeanPod) -> bool {
-        object::labels(pod).get(HASH).is_some_and(|hash| hash == self.hash)
+        object::labels(pod).get(REVISION).is_some_and(|hash| hash == self.hash)
     }
 
     fn rolls(&self) -> bool {
@@ -236,7 +236,7 @@ mod tests {
     fn pod(node: &str, hash: &str, phase: &str, ready: bool) -> Arc<LeanPod> {
         Arc::new(
             serde_json::from_value(json!({
-                "metadata": {"name": format!("{node}-{hash}"), "uid": format!("{node}-{hash}"), "labels": {HASH: hash}},
+                "metadata": {"name": format!("{node}-{hash}"), "uid": format!("{node}-{hash}"), "labels": {REVISION: hash}},
                 "spec": {"nodeName": node, "containers": []},
                 "status": {"phase": phase, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
             }))

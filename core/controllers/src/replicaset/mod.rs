@@ -23,7 +23,7 @@ use crate::{
     error::{Error, found, namespace_terminating},
     key::Key,
     object, owner, pod,
-    pod_writer::{BURST, PodWriter, from_template},
+    pod_writer::{BURST, PodWriter, Wording, from_template},
     queue::Queue,
     runtime::{Controller, Reconciler, Requeue},
     selector::Matcher,
@@ -39,7 +39,8 @@ struct ReplicaSets<K: Replicated> {
 
 pub fn start<K: Replicated>(context: &Context) {
     let queue = Arc::new(Queue::default());
-    let writer = Arc::new(PodWriter::new(context.client.clone(), context.events.of(K::REPORTER)));
+    let writer =
+        Arc::new(PodWriter::new(context.client.clone(), context.events.of(K::REPORTER), Wording::Short));
     let (sets, pods) = (K::watched(&context.caches).clone(), context.caches.pods.clone());
     let keys = queue.clone();
     sets.subscribe(move |before, after| keys.add(Key::of(&**after.or(before).expect("a change has a side"))));
