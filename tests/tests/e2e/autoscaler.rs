@@ -1,21 +1,27 @@
-//! An autoscaler follows real CPU load up and back, and says why.
+//! Autoscalers follow real CPU load up and back, and say why: of a Deployment and, beside it,
+//! of a StatefulSet.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use tiphys_tests::eventually;
+use tiphys_tests::{Cluster, eventually};
 
 use crate::Shared;
 
-const MANIFEST: &str = "
+/// Kind and name.
+const WORKLOADS: [(&str, &str); 2] = [("Deployment", "busy"), ("StatefulSet", "steady")];
+
+fn manifest(kind: &str, name: &str) -> String {
+    format!(
+        "
 apiVersion: apps/v1
-kind: Deployment
-metadata: {name: busy}
+kind: {kind}
+metadata: {{name: {name}}}
 spec:
   replicas: 1
-  selector: {matchLabels: {app: busy}}
+  selector: {{matchLabels: {{app: {name}}}}}
   template:
-    metadata: {labels: {app: busy}}
+    metadata: {{labels: {{app: {name}, load: real}}}}
     spec:
       terminationGracePeriodSeconds: 1
       containers:
@@ -23,65 +29,93 @@ spec:
         image: test.local/busybox:1
         # Computes while the file is there.
         command: [sh, -c, 'while true; do if [ -e /load/on ]; then seq 1 20000 > /dev/null; else sleep 1; fi; done']
-        resources: {requests: {cpu: 100m}, limits: {cpu: 400m}}
-        volumeMounts: [{name: load, mountPath: /load}]
+        resources: {{requests: {{cpu: 100m}}, limits: {{cpu: 400m}}}}
+        volumeMounts: [{{name: load, mountPath: /load}}]
       volumes:
       - name: load
-        hostPath: {path: /var/lib/kubelet/e2e-load, type: DirectoryOrCreate}
+        hostPath: {{path: /var/lib/kubelet/e2e-load, type: DirectoryOrCreate}}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-metadata: {name: busy}
+metadata: {{name: {name}}}
 spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: busy}
+  scaleTargetRef: {{apiVersion: apps/v1, kind: {kind}, name: {name}}}
   minReplicas: 1
   maxReplicas: 3
   metrics:
   - type: Resource
-    resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+    resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 50}}}}
   behavior:
-    scaleDown: {stabilizationWindowSeconds: 5}
-";
+    scaleDown: {{stabilizationWindowSeconds: 5}}
+"
+    )
+}
 
 pub fn load(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    cluster.apply(MANIFEST)?;
-    cluster.rolled_out("deployment/busy")?;
-    let replicas = || -> Result<u64> {
-        Ok(cluster.get(&["deployment", "busy"])?["spec"]["replicas"].as_u64().unwrap_or(0))
-    };
-    let switch = |command: &str| -> Result<()> {
-        let pods = cluster.get(&["pods", "-l", "app=busy", "--field-selector=status.phase=Running"])?;
-        for pod in pods["items"].as_array().into_iter().flatten() {
-            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
-        }
-        Ok(())
-    };
-    switch("touch /load/on")?;
-    let (_, up) = eventually(Duration::from_secs(60), || {
-        let now = replicas()?;
-        ensure!(now > 1, "still {now} replica");
-        Ok(())
-    })?;
-    eprintln!("scaled up {:.1} s after the load began", up.as_secs_f64());
-    cluster.rolled_out("deployment/busy")?;
-    switch("rm -f /load/on")?;
-    let (_, down) = eventually(Duration::from_secs(120), || {
-        let now = replicas()?;
-        ensure!(now == 1, "still {now} replicas");
-        Ok(())
-    })?;
-    eprintln!("scaled back {:.1} s after the load ended", down.as_secs_f64());
-    let rows = cluster.sql(
+    for (kind, name) in WORKLOADS {
+        cluster.apply(&manifest(kind, name))?;
+    }
+    rolled_out(&cluster)?;
+    switch(&cluster, "touch /load/on")?;
+    let began = Instant::now();
+    for (kind, name) in WORKLOADS {
+        eventually(Duration::from_secs(60), || {
+            let now = replicas(&cluster, kind, name)?;
+            ensure!(now > 1, "{kind} {name} still has {now} replica");
+            Ok(())
+        })?;
+        eprintln!("{kind} scaled up {:.1} s after the load began", began.elapsed().as_secs_f64());
+    }
+    rolled_out(&cluster)?;
+    switch(&cluster, "rm -f /load/on")?;
+    let ended = Instant::now();
+    for (kind, name) in WORKLOADS {
+        eventually(Duration::from_secs(120), || {
+            let now = replicas(&cluster, kind, name)?;
+            ensure!(now == 1, "{kind} {name} still has {now} replicas");
+            Ok(())
+        })?;
+        eprintln!("{kind} scaled back {:.1} s after the load ended", ended.elapsed().as_secs_f64());
+    }
+    for (kind, name) in WORKLOADS {
+        told(&cluster, kind, name)?;
+        let (workload, autoscaler) = (format!("{kind}/{name}"), format!("hpa/{name}"));
+        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=60s"])?;
+    }
+    Ok(())
+}
+
+fn rolled_out(cluster: &Cluster) -> Result<()> {
+    WORKLOADS.iter().try_for_each(|(kind, name)| cluster.rolled_out(&format!("{kind}/{name}")))
+}
+
+fn replicas(cluster: &Cluster, kind: &str, name: &str) -> Result<u64> {
+    Ok(cluster.get(&[kind, name])?["spec"]["replicas"].as_u64().unwrap_or(0))
+}
+
+fn switch(cluster: &Cluster, command: &str) -> Result<()> {
+    let pods = cluster.get(&["pods", "-l", "load=real", "--field-selector=status.phase=Running"])?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
+    }
+    Ok(())
+}
+
+/// The decisions, the events and the words about them.
+fn told(cluster: &Cluster, kind: &str, name: &str) -> Result<()> {
+    let rows = cluster.sql(&format!(
         "select desired_replicas, current_replicas, reason from decisions \
-         where autoscaler = 'busy' and scaled order by time",
-    )?;
-    ensure!(rows.len() >= 2, "the decisions are missing: {rows:?}");
+         where autoscaler = '{name}' and scaled order by time"
+    ))?;
+    ensure!(rows.len() >= 2, "the decisions of {name} are missing: {rows:?}");
     let first = &rows[0];
     ensure!(first["desired_replicas"].as_i64() > first["current_replicas"].as_i64(), "{first}");
     ensure!(first["reason"].as_str().is_some_and(|reason| reason.contains("cpu is at")), "{first}");
-    let described = cluster.kubectl(&["describe", "hpa", "busy"])?;
+    let described = cluster.kubectl(&["describe", "hpa", name])?;
     ensure!(described.contains("SuccessfulRescale"), "describe lacks the event:\n{described}");
-    cluster.kubectl(&["delete", "deployment/busy", "hpa/busy", "--timeout=60s"]).map(drop)
+    let why = cluster.tiphys(&["why", "hpa", name])?.ok()?;
+    ensure!(why.contains(&format!("scales {kind}/{name} between 1 and 3 replicas")), "{why}");
+    Ok(())
 }

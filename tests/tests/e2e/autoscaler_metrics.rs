@@ -174,7 +174,9 @@ spec:
   selector: {matchLabels: {app: ordered}}
   template:
     metadata: {labels: {app: ordered}}
-    spec: {containers: [{name: main, image: test.local/busybox:1, command: [sleep, '100000']}]}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: main, image: test.local/busybox:1, command: [sleep, '100000']}]
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

@@ -46,6 +46,7 @@ mod python;
 mod sample_apiserver;
 mod servers;
 mod sql;
+mod stateful;
 mod storm;
 mod torture;
 mod trace;
@@ -73,6 +74,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_every_kubectl_walks", kubectl_every::walk),
     ("e2e_an_old_extension_server_answers", sample_apiserver::walk),
     ("e2e_kubectl_and_replication_controllers", kubectl_controllers::walk),
+    ("e2e_kubectl_and_stateful_sets", stateful::walk),
     ("e2e_kubectl_and_single_pods", kubectl_lone::walk),
     ("e2e_kubectl_proxies", kubectl_proxy::walk),
     ("e2e_a_guestbook_of_three_parts_works", guestbook::walk),

@@ -82,7 +82,10 @@ fn defaults(object: &mut Value) {
         let _ = ensure(strategy, "rollingUpdate");
     }
     if text(strategy, "/type") == "RollingUpdate" {
-        with(strategy, "/rollingUpdate", |rolling| default(rolling, "partition", 0));
+        with(strategy, "/rollingUpdate", |rolling| {
+            default(rolling, "partition", 0);
+            default(rolling, "maxUnavailable", 1);
+        });
     }
 }
 

@@ -228,7 +228,7 @@ fn ways() -> impl Strategy<Value = Ways> {
 
 #[test]
 fn promises_hold_and_every_set_comes_to_rest() {
-    let cases = if std::env::var_os("TIPHYS_SOAK").is_some() { 100_000 } else { 500 };
+    let cases = if std::env::var_os("TIPHYS_SOAK").is_some() { 100_000 } else { 200 };
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(ways(), events()), |(ways, events)| {
         let mut world = World::new(&ways);

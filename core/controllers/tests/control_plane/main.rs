@@ -19,4 +19,5 @@ mod rollouts;
 mod roots;
 mod scheduling;
 mod services;
+mod stateful;
 mod tokens;

@@ -29,6 +29,7 @@ export const NAMESPACES: Kind = { ...core("namespaces", "Namespace", "Namespaces
 export const WORKLOADS: Kind[] = [
   PODS,
   DEPLOYMENTS,
+  of("apps/v1", "statefulsets", "StatefulSet", "StatefulSets"),
   of("apps/v1", "replicasets", "ReplicaSet", "ReplicaSets"),
   of("apps/v1", "daemonsets", "DaemonSet", "DaemonSets"),
   core("services", "Service", "Services"),
