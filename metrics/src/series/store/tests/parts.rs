@@ -111,5 +111,6 @@ async fn exemplars_stay_longer_than_samples_in_memory() {
     };
     assert_eq!(left_at(10), [Some("a".to_owned()), Some("b".to_owned())]);
     assert_eq!(left_at(100), [Some("a".to_owned())], "a series without samples is gone");
-    assert!(left_at(3 * 60).is_empty());
+    assert_eq!(left_at(3 * 60), [Some("a".to_owned())]);
+    assert!(left_at(4 * 60).is_empty(), "what was there three hours ago is written out by now");
 }
