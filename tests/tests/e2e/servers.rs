@@ -192,7 +192,7 @@ pub fn logs(_: &Shared) -> Result<()> {
     for server in [&petrel, &fulmar] {
         eventually(LIMIT, || {
             for other in ["_server-petrel", "_server-fulmar"] {
-                let found = server.logs(&["container:tiphys", "--limit", "1", &format!("node:{other}")])?;
+                let found = server.logs(&[&format!("container:tiphys node:{other}"), "--limit", "1"])?;
                 let records: Vec<serde_json::Value> = serde_json::from_str(&found.ok()?)?;
                 ensure!(records.len() == 1 && records[0]["node"] == other, "of {other}: {records:?}");
             }
