@@ -1,4 +1,4 @@
-//! An hour, or a day, of all series in one Parquet file.
+//! A quarter of an hour, an hour or a day of all series in one Parquet file.
 //!
 //! ```text
 //! name  labels  first  last  count  form  times  values  crc     one row a series, in order of labels

@@ -8,7 +8,7 @@
 //!            floats: 0 the same, or 1 + 8 * (zero bytes in front) + (bytes that follow) - 1, of the XOR
 //! ```
 //!
-//! A chunk has one [`Form`]; a number that does not fit it, or another hour, begins a new one.
+//! A chunk has one [`Form`]; a number that does not fit it, or another quarter of an hour, begins a new one.
 
 use super::decimal;
 

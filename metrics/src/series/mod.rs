@@ -3,7 +3,7 @@
 //! ```text
 //!                                                         ┌─> head (packed chunks, index) <─┐
 //! scrape, remote write, OTLP, figures ─> Store::append ─┤                                   ├─ Store::stream <─ PromQL, SQL
-//!                                                         └─> log     head ─ each hour ─> blocks (Parquet) ┤
+//!                                                         └─> log     head ─ 15 min ──> blocks (Parquet) ┤
 //!                                                                               each day ─> archive ┘
 //! ```
 //!
