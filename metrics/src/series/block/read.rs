@@ -25,7 +25,7 @@ use datafusion::{
                 ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
             },
         },
-        file::{metadata::PageIndexPolicy, statistics::Statistics},
+        file::{metadata::PageIndexPolicy, reader::Length, statistics::Statistics},
     },
 };
 
@@ -88,7 +88,7 @@ impl Block {
         let range = range_of(path).ok_or_else(unnamed)?;
         let file = File::open(path).map_err(io("opened"))?;
         let size = file.metadata().map_err(io("looked at"))?.len();
-        Self::load(path, range, size, Source::File(file))
+        Self::load(path, range, Source::new(Arc::new(file), size))
     }
 
     /// A block whose bytes are elsewhere; `path` is its name there.
@@ -101,11 +101,11 @@ impl Block {
         size: u64,
         bytes: Arc<dyn Ranges>,
     ) -> Result<Self, BlockError> {
-        Self::load(path, range, size, Source::elsewhere(bytes, size))
+        Self::load(path, range, Source::new(bytes, size))
     }
 
-    fn load(path: &Path, range: Range<i64>, size: u64, source: Source) -> Result<Self, BlockError> {
-        let (reading, fault) = again(path, &source)?;
+    fn load(path: &Path, range: Range<i64>, source: Source) -> Result<Self, BlockError> {
+        let (reading, fault) = source.again();
         // The types of columns are Parquet's own; arrow's copy of them says the same.
         let options = ArrowReaderOptions::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
@@ -121,6 +121,7 @@ impl Block {
         }
         let [begun, ended, given] = [const { AtomicUsize::new(0) }; 3];
         let (path, recent) = (path.to_owned(), Recent::default());
+        let size = source.len();
         Ok(Self { path, range, size, source, metadata, recent, begun, ended, given })
     }
 
@@ -220,7 +221,7 @@ impl Block {
         columns: ProjectionMask,
         filter: Option<RowFilter>,
     ) -> Result<(ParquetRecordBatchReader, Fault), BlockError> {
-        let (source, fault) = again(&self.path, &self.source)?;
+        let (source, fault) = self.source.again();
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone())
             .with_projection(columns)
             .with_batch_size(BATCH)
@@ -269,10 +270,6 @@ impl Block {
         })));
         RowFilter::new(filters)
     }
-}
-
-fn again(path: &Path, source: &Source) -> Result<(Source, Fault), BlockError> {
-    source.again().map_err(|source| BlockError::Io { path: path.to_owned(), doing: "opened again", source })
 }
 
 /// What could not be reached is not damaged.

@@ -1,12 +1,13 @@
-//! Where a block's bytes are: in a file here, or elsewhere, from where they are read by range.
+//! Where a block's bytes are: in a file here or elsewhere; they are read by range, by many at once.
 //!
 //! Parquet's reader makes a text of any error. So that what could not be reached is not taken
-//! for damage, a source elsewhere remembers what went wrong with it.
+//! for damage, a source remembers what went wrong with it.
 
 use std::{
     fs::File,
     io::{self, BufReader, Read},
     ops::Range,
+    os::unix::fs::FileExt,
     sync::{Arc, OnceLock},
 };
 
@@ -35,14 +36,9 @@ pub enum Unread {
     Wrong(String),
 }
 
-pub enum Source {
-    File(File),
-    Elsewhere(Elsewhere),
-}
-
-/// Bytes that are not on this machine.
+/// The bytes of one block as Parquet's reader asks for them.
 #[derive(Clone)]
-pub struct Elsewhere {
+pub struct Source {
     bytes: Arc<dyn Ranges>,
     size: u64,
     fault: Fault,
@@ -52,23 +48,16 @@ pub struct Elsewhere {
 pub type Fault = Arc<OnceLock<String>>;
 
 impl Source {
-    pub fn elsewhere(bytes: Arc<dyn Ranges>, size: u64) -> Self {
-        Self::Elsewhere(Elsewhere { bytes, size, fault: Fault::default() })
+    pub fn new(bytes: Arc<dyn Ranges>, size: u64) -> Self {
+        Self { bytes, size, fault: Fault::default() }
     }
 
     /// The same bytes, for another reader, with what goes wrong for it.
-    pub fn again(&self) -> io::Result<(Self, Fault)> {
-        match self {
-            Self::File(file) => Ok((Self::File(file.try_clone()?), Fault::default())),
-            Self::Elsewhere(one) => {
-                let fault = Fault::default();
-                Ok((Self::Elsewhere(Elsewhere { fault: fault.clone(), ..one.clone() }), fault))
-            }
-        }
+    pub fn again(&self) -> (Self, Fault) {
+        let fault = Fault::default();
+        (Self { fault: fault.clone(), ..self.clone() }, fault)
     }
-}
 
-impl Elsewhere {
     fn get(&self, start: u64, length: usize) -> Result<Bytes> {
         let end = start.saturating_add(length as u64);
         if end > self.size {
@@ -85,38 +74,45 @@ impl Elsewhere {
     }
 }
 
+/// A file here. Several readers have it at once, and a descriptor's place is one for all of its
+/// copies: each reading names the place where it begins.
+impl Ranges for File {
+    fn read(&self, range: Range<u64>) -> std::result::Result<Bytes, Unread> {
+        let length = usize::try_from(range.end - range.start).map_err(|_| too_short(&range))?;
+        let mut bytes = vec![0; length];
+        match self.read_exact_at(&mut bytes, range.start) {
+            Ok(()) => Ok(bytes.into()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(too_short(&range)),
+            Err(error) => Err(Unread::Away(error.to_string())),
+        }
+    }
+}
+
+fn too_short(range: &Range<u64>) -> Unread {
+    Unread::Wrong(format!("it ends before byte {}", range.end))
+}
+
 impl Length for Source {
     fn len(&self) -> u64 {
-        match self {
-            Self::File(file) => Length::len(file),
-            Self::Elsewhere(one) => one.size,
-        }
+        self.size
     }
 }
 
 impl ChunkReader for Source {
-    type T = Box<dyn Read>;
+    type T = BufReader<Reading>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        match self {
-            Self::File(file) => Ok(Box::new(file.get_read(start)?)),
-            Self::Elsewhere(one) => {
-                Ok(Box::new(BufReader::with_capacity(AHEAD, Reading { of: one.clone(), at: start })))
-            }
-        }
+        Ok(BufReader::with_capacity(AHEAD, Reading { of: self.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        match self {
-            Self::File(file) => file.get_bytes(start, length),
-            Self::Elsewhere(one) => one.get(start, length),
-        }
+        self.get(start, length)
     }
 }
 
 /// Reads on from a place.
-struct Reading {
-    of: Elsewhere,
+pub struct Reading {
+    of: Source,
     at: u64,
 }
 

@@ -3,6 +3,7 @@
 use std::{ops::Range, path::Path};
 
 use bytes::Bytes;
+use datafusion::parquet::file::reader::ChunkReader;
 
 use super::*;
 use crate::series::block::{Unread, Writer};
@@ -121,6 +122,29 @@ fn no_byte_that_changed_is_read_as_something_else() {
     for cut in 0..bytes.len() {
         assert!(open(&bytes.slice(..cut), 0..20_000).is_err(), "{cut} bytes");
     }
+}
+
+#[test]
+fn many_read_one_file_at_once() {
+    let series: Vec<_> =
+        (0..2000).map(|pod| (metric("a", 10_000 + pod), vec![(pod as i64, pod as f64)])).collect();
+    let bytes = written(&series, 0..30_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("0-30000.parquet");
+    std::fs::write(&path, &bytes).expect("written");
+    let block = Block::open(&path).expect("opened");
+    let reader = &|step: usize| {
+        let (source, _) = block.source.again();
+        for at in (0..20_000).map(|n| n * step % (bytes.len() - 16)) {
+            let found = source.get_bytes(at as u64, 16).expect("read");
+            assert!(found == bytes[at..at + 16], "others' bytes were read");
+        }
+    };
+    std::thread::scope(|threads| {
+        for step in [3, 7, 11, 13] {
+            threads.spawn(move || reader(step));
+        }
+    });
 }
 
 #[test]
