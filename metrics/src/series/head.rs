@@ -191,6 +191,17 @@ impl Head {
         appended
     }
 
+    /// Takes a sample that may be older than others of its series, if its time is not written out.
+    /// That costs as much as taking all of them anew.
+    pub fn insert(&self, sample: &Sample) {
+        let (shard, at) = self.shard(sample.series.slot());
+        if sample.time >= self.floor.load(Ordering::Acquire)
+            && let Some(kept) = shard.lock().get_mut(at, sample.series.generation())
+        {
+            kept.insert(sample.time, &sample.value);
+        }
+    }
+
     pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) {
         let (shard, at) = self.shard(series.slot());
         if let Some(kept) = shard.lock().get_mut(at, series.generation()) {

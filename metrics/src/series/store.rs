@@ -1,6 +1,7 @@
 //! The store: memory in front, log beside, blocks behind.
 
 mod keeping;
+mod replay;
 mod scan;
 mod select;
 
@@ -24,9 +25,10 @@ use super::{
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
     head::{Appended, Head, PART, Sample, SeriesId, Untaken},
-    log::{Current, LogError, Record, Records, Segments},
+    log::{Current, LogError, Records, Segments},
 };
 use keeping::Blocks;
+use replay::Replay;
 use scan::Begun;
 
 pub use scan::Scan;
@@ -125,25 +127,10 @@ impl Store {
             let own = keeping::own_name(&config.folder)?;
             store.archive = Some(Arc::new(Archive::new(archive.clone(), own)));
         }
-        let mut known = std::collections::HashMap::new();
-        let mut batch = Vec::new();
-        // What is read is not written again.
-        let replaying = Current::new(u32::MAX - 1);
+        let mut replay = Replay::new(&store.head);
         let (segments, replayed) =
-            Segments::open(&config.folder.join("log"), |segment, record| match record {
-                Record::Series { number, labels } => {
-                    known.insert((segment, number), store.head.resolve(&labels).ok());
-                }
-                Record::Sample { number, time, value } => {
-                    let Some(Some(series)) = known.get(&(segment, number)) else { return };
-                    batch.push(Sample { series: *series, time, value });
-                    if batch.len() == 4096 {
-                        store.head.append(&batch, i64::MAX, &replaying, &mut Records::default(), |_, _| {});
-                        batch.clear();
-                    }
-                }
-            })?;
-        store.head.append(&batch, i64::MAX, &replaying, &mut Records::default(), |_, _| {});
+            Segments::open(&config.folder.join("log"), |segment, record| replay.take(segment, record))?;
+        replay.flush();
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
         }

@@ -148,6 +148,26 @@ impl Kept {
         }
     }
 
+    /// Puts a sample where it belongs among those that are there, if none has its time.
+    pub fn insert(&mut self, time: i64, value: &Value) {
+        match value {
+            Value::Number(number) => {
+                let mut numbers = Vec::new();
+                self.numbers(&(i64::MIN..i64::MAX), |time, value| numbers.push((time, value)));
+                let Err(at) = numbers.binary_search_by_key(&time, |(time, _)| *time) else { return };
+                numbers.insert(at, (time, *number));
+                self.sealed.clear();
+                self.open = None;
+                numbers.into_iter().for_each(|(time, value)| self.push_number(time, value));
+            }
+            Value::Histogram(histogram) => {
+                let all = &mut self.rare.get_or_insert_default().histograms;
+                let Err(at) = all.binary_search_by_key(&time, |(time, _)| *time) else { return };
+                all.insert(at, (time, histogram.clone()));
+            }
+        }
+    }
+
     /// Each part forgets what form the one before needed.
     fn starts_anew(&self, time: i64) -> bool {
         self.open.as_ref().is_some_and(|open| open.first_time().div_euclid(PART) != time.div_euclid(PART))

@@ -1,0 +1,151 @@
+//! The log, read again into the head.
+//!
+//! Two appends may take samples of one series at the same time, and then it is chance whose records
+//! stand first in the log: a sample may come before the definition of its series, or behind
+//! a later one. What was taken once is taken here again, wherever it stands.
+
+use std::collections::HashMap;
+
+use crate::series::{
+    Value,
+    head::{Head, Sample, SeriesId, Untaken},
+    log::{Current, Record, Records},
+};
+
+/// Samples that go into the head at once.
+const BATCH: usize = 4096;
+
+pub struct Replay<'a> {
+    head: &'a Head,
+    /// The segment that is read, and its series; none where a limit refuses it.
+    segment: u32,
+    known: HashMap<u32, Option<SeriesId>>,
+    batch: Vec<Sample>,
+    /// Samples whose series is not defined yet.
+    early: HashMap<u32, Vec<(i64, Value)>>,
+    /// What is read is not written again.
+    log: Current,
+}
+
+impl<'a> Replay<'a> {
+    pub fn new(head: &'a Head) -> Self {
+        let (known, batch, early) = (HashMap::new(), Vec::new(), HashMap::new());
+        Self { head, segment: 0, known, batch, early, log: Current::new(u32::MAX - 1) }
+    }
+
+    pub fn take(&mut self, segment: u32, record: Record) {
+        if segment != self.segment {
+            self.segment = segment;
+            self.known.clear();
+            // Their definition was lost on a full disk.
+            self.early.clear();
+        }
+        match record {
+            Record::Series { number, labels } => {
+                let series = self.head.resolve(&labels).ok();
+                self.known.insert(number, series);
+                let early = self.early.remove(&number).unwrap_or_default();
+                for (time, value) in early {
+                    self.add(series, time, value);
+                }
+            }
+            Record::Sample { number, time, value } => match self.known.get(&number) {
+                Some(series) => self.add(*series, time, value),
+                None => self.early.entry(number).or_default().push((time, value)),
+            },
+        }
+    }
+
+    fn add(&mut self, series: Option<SeriesId>, time: i64, value: Value) {
+        let Some(series) = series else { return };
+        self.batch.push(Sample { series, time, value });
+        if self.batch.len() == BATCH {
+            self.flush();
+        }
+    }
+
+    /// Puts what was read into the head.
+    pub fn flush(&mut self) {
+        let mut late = Vec::new();
+        let tell = |at, untaken| {
+            if untaken == Untaken::OutOfOrder {
+                late.push(at);
+            }
+        };
+        self.head.append(&self.batch, i64::MAX, &self.log, &mut Records::default(), tell);
+        for at in late {
+            self.head.insert(&self.batch[at]);
+        }
+        self.batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::series::{Histogram, Labels, Limits, NAME};
+
+    /// What the head has after records in this order: of number 7 samples at these times, and `None`
+    /// where its definition stands.
+    fn read(order: &[Option<i64>], value: impl Fn(i64) -> Value) -> (Vec<i64>, Vec<i64>) {
+        let (head, labels) = (Head::new(Limits::default()), Labels::new([(NAME, "up")]));
+        let mut replay = Replay::new(&head);
+        for one in order {
+            replay.take(
+                3,
+                match one {
+                    None => Record::Series { number: 7, labels: labels.clone() },
+                    Some(time) => Record::Sample { number: 7, time: *time, value: value(*time) },
+                },
+            );
+        }
+        replay.flush();
+        let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
+        head.visit(&[], |kept| {
+            kept.numbers(&(0..i64::MAX), |time, number| {
+                assert!(number == time as f64);
+                numbers.push(time);
+            });
+            histograms.extend(kept.histograms(&(0..i64::MAX)).map(|(time, _)| *time));
+        });
+        (numbers, histograms)
+    }
+
+    #[test]
+    fn samples_are_taken_wherever_they_stand() {
+        let histogram =
+            |time| Value::Histogram(Arc::new(Histogram { sum: time as f64, ..Histogram::default() }));
+        let orders: [&[Option<i64>]; 4] = [
+            &[None, Some(10), Some(20), Some(30)],
+            &[Some(20), None, Some(10), Some(30)],
+            &[None, Some(30), Some(10), Some(20)],
+            &[Some(30), Some(20), Some(10), None],
+        ];
+        for order in orders {
+            assert_eq!(
+                read(order, |time| Value::Number(time as f64)),
+                (vec![10, 20, 30], vec![]),
+                "{order:?}"
+            );
+            assert_eq!(read(order, histogram), (vec![], vec![10, 20, 30]), "{order:?}");
+        }
+        let again = [None, Some(20), Some(10), Some(20), Some(10)];
+        assert_eq!(read(&again, |time| Value::Number(time as f64)).0, [10, 20]);
+    }
+
+    #[test]
+    fn a_number_means_nothing_in_the_next_segment() {
+        let head = Head::new(Limits::default());
+        let mut replay = Replay::new(&head);
+        let sample = |time| Record::Sample { number: 7, time, value: Value::Number(1.0) };
+        replay.take(1, sample(10));
+        replay.take(2, Record::Series { number: 7, labels: Labels::new([(NAME, "up")]) });
+        replay.take(3, sample(20));
+        replay.flush();
+        let mut samples = 0;
+        head.visit(&[], |kept| kept.numbers(&(0..i64::MAX), |_, _| samples += 1));
+        assert_eq!((head.series_count(), samples), (1, 0));
+    }
+}
