@@ -21,6 +21,8 @@ const VARINT: u8 = 2;
 const CODES: u8 = 4;
 /// More distinct numbers have no codes.
 const MAX_CODES: usize = 256;
+/// Places of the table in which distinct numbers are looked for; at most a quarter is taken.
+const PLACES: usize = 4 * MAX_CODES;
 /// Packed numbers are wider only as eight whole bytes.
 const MAX_BITS: u32 = 56;
 /// Bits of the first number, where differences follow.
@@ -30,15 +32,17 @@ const PACKED_HEAD: usize = 16;
 
 /// Appends the column.
 pub fn write(out: &mut Vec<u8>, numbers: &[u64], scratch: &mut Vec<u64>) {
-    let distinct = few(numbers);
-    if let Some([only]) = distinct.as_deref() {
-        return write_codes(out, numbers, &[*only]);
+    let few = Few::of(numbers);
+    if let Some(few) = &few
+        && few.distinct.len() == 1
+    {
+        return few.write(out);
     }
     let plain = plain_cost(numbers);
-    if let Some(distinct) = distinct
-        && codes_cost(numbers.len(), distinct.len()) < plain
+    if let Some(few) = few
+        && codes_cost(numbers.len(), few.distinct.len()) < plain
     {
-        return write_codes(out, numbers, &distinct);
+        return few.write(out);
     }
     scratch.clear();
     let pairs = numbers.iter().zip(numbers.get(1..).unwrap_or_default());
@@ -74,23 +78,59 @@ pub fn read(bytes: &mut &[u8], count: usize) -> Option<Vec<u64>> {
     Some(numbers)
 }
 
-/// The distinct numbers, ascending, when they are few.
-fn few(numbers: &[u64]) -> Option<Vec<u64>> {
-    let mut distinct: Vec<u64> = Vec::new();
-    let mut last = None;
-    for number in numbers {
-        if last == Some(*number) {
-            continue;
+/// Numbers of which few are distinct.
+struct Few {
+    /// Ascending.
+    distinct: Vec<u64>,
+    /// Of each number its place among them.
+    codes: Vec<u8>,
+}
+
+impl Few {
+    fn of(numbers: &[u64]) -> Option<Self> {
+        let mut distinct: Vec<u64> = Vec::new();
+        let mut codes = Vec::with_capacity(numbers.len());
+        let mut places = [0u16; PLACES];
+        for number in numbers {
+            let mut at = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % PLACES;
+            let code = loop {
+                match usize::from(places[at]).checked_sub(1) {
+                    Some(code) if distinct[code] == *number => break code,
+                    Some(_) => at = (at + 1) % PLACES,
+                    None if distinct.len() == MAX_CODES || distinct.len() * 2 > numbers.len() => return None,
+                    None => {
+                        distinct.push(*number);
+                        places[at] = distinct.len() as u16;
+                        break distinct.len() - 1;
+                    }
+                }
+            };
+            codes.push(code as u8);
         }
-        last = Some(*number);
-        if let Err(at) = distinct.binary_search(number) {
-            if distinct.len() == MAX_CODES || distinct.len() * 2 > numbers.len() {
-                return None;
-            }
-            distinct.insert(at, *number);
+        // They stand as they came; from here on in order.
+        let mut sorted: Vec<_> = distinct.iter().copied().enumerate().collect();
+        sorted.sort_unstable_by_key(|(_, number)| *number);
+        let mut ranks = [0; MAX_CODES];
+        for (rank, (code, number)) in sorted.into_iter().enumerate() {
+            ranks[code] = rank as u8;
+            distinct[rank] = number;
+        }
+        codes.iter_mut().for_each(|code| *code = ranks[usize::from(*code)]);
+        Some(Self { distinct, codes })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(CODES);
+        put(out, self.distinct.len() as u64);
+        let mut last = 0;
+        for number in &self.distinct {
+            put(out, number - last);
+            last = *number;
+        }
+        if self.distinct.len() > 1 {
+            out.extend_from_slice(&self.codes);
         }
     }
-    Some(distinct)
 }
 
 /// Bits that codes take once zstd has seen them, about.
@@ -124,8 +164,9 @@ impl Span {
         for number in numbers {
             let number = number - least;
             most = most.max(number);
-            if step != 1 {
-                step = divisor(step, number);
+            // Mostly it is a multiple: one division says so.
+            if step != 1 && number != 0 {
+                step = divisor(number, step);
             }
         }
         Self { least, step: step.max(1), most }
@@ -222,20 +263,6 @@ fn read_plain(bytes: &mut &[u8], mode: u8, count: usize, room: usize) -> Option<
         numbers.push(number(eight, bit));
     }
     Some(numbers)
-}
-
-fn write_codes(out: &mut Vec<u8>, numbers: &[u64], distinct: &[u64]) {
-    out.push(CODES);
-    put(out, distinct.len() as u64);
-    let mut last = 0;
-    for number in distinct {
-        put(out, number - last);
-        last = *number;
-    }
-    if distinct.len() > 1 {
-        // Found again: every number is among the distinct ones.
-        out.extend(numbers.iter().map(|number| distinct.partition_point(|other| other < number) as u8));
-    }
 }
 
 fn read_codes(bytes: &mut &[u8], count: usize) -> Option<Vec<u64>> {

@@ -6,7 +6,7 @@ use super::{IdFilter, template::Intern};
 use crate::query::{
     fields,
     plain::plain,
-    text::{for_each_token_in, id_hash, is_id, is_token_byte},
+    text::{for_each_token_in, id_hash, is_token_byte},
 };
 
 /// Collects the tokens of a block's bodies.
@@ -53,8 +53,8 @@ impl Terms {
     }
 
     fn add_tokens(&mut self, text: &[u8]) {
-        for_each_token_in(text, &mut self.lower, |token| {
-            if is_id(token) {
+        for_each_token_in(text, &mut self.lower, |token, is_id| {
+            if is_id {
                 self.ids.push(id_hash(token));
             } else {
                 self.words.number(token);

@@ -141,20 +141,19 @@ impl Split {
             members[*template as usize].push(record);
         }
         let mut scratch = Scratch::default();
-        let (mut bodies, mut column, mut part): (Vec<&[u8]>, Vec<Variable>, Vec<u8>) = Default::default();
+        let mut part = Vec::new();
         let mut placed = Vec::with_capacity(members.len());
         for (number, members) in members.iter().enumerate() {
             part.clear();
-            bodies.clear();
-            bodies.extend(members.iter().map(|record| &*records[*record].body));
             let classes = template::pieces(self.templates.get(number)).filter_map(|piece| match piece {
                 Piece::Slot(class) => Some(class),
                 Piece::Literal(_) => None,
             });
             for (slot, class) in classes.enumerate() {
-                column.clear();
-                column.extend(members.iter().map(|record| self.variables[self.starts[*record] + slot]));
-                let spelt = template::write_slot(&mut part, class, &bodies, &column, &mut scratch);
+                let column = members
+                    .iter()
+                    .map(|record| (&*records[*record].body, self.variables[self.starts[*record] + slot]));
+                let spelt = template::write_slot(&mut part, class, column, &mut scratch);
                 letters.push(u64::from(spelt.bits()));
             }
             let own = part.len() >= OWN_SECTION && sections.len() < MAX_SECTIONS;

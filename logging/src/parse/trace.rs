@@ -73,21 +73,20 @@ pub fn level(line: &[u8]) -> Option<Level> {
 }
 
 fn head(line: &[u8]) -> Option<(Trace, Option<Level>)> {
-    if is_traceback(line) {
-        return Some((Trace::Python, Some(Level::Error)));
+    // Each line comes by here: its first letter rules most of them out.
+    match line.trim_ascii_start().first()? {
+        b'T' | b'+' if is_traceback(line) => Some((Trace::Python, Some(Level::Error))),
+        b'p' if line.starts_with(b"panic: ") => Some((Trace::Go, Some(Level::Fatal))),
+        b'f' if line.starts_with(b"fatal error: ") => Some((Trace::Go, Some(Level::Fatal))),
+        b'g' if is_goroutine(line) => Some((Trace::Go, None)),
+        b't' if is_panicked(line) => {
+            // Before Rust 1.73 the message stood in this line.
+            let trace = if line.ends_with(b":") { Trace::Panicked } else { Trace::Rust };
+            Some((trace, Some(Level::Fatal)))
+        }
+        b'E' | b'U' if is_uncaught(line) => Some((Trace::Frames, Some(Level::Error))),
+        _ => is_thrown(line).then_some((Trace::Frames, Some(Level::Error))),
     }
-    if line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ") {
-        return Some((Trace::Go, Some(Level::Fatal)));
-    }
-    if is_goroutine(line) {
-        return Some((Trace::Go, None));
-    }
-    if is_panicked(line) {
-        // Before Rust 1.73 the message stood in this line.
-        let trace = if line.ends_with(b":") { Trace::Panicked } else { Trace::Rust };
-        return Some((trace, Some(Level::Fatal)));
-    }
-    (is_uncaught(line) || is_thrown(line)).then_some((Trace::Frames, Some(Level::Error)))
 }
 
 fn is_traceback(line: &[u8]) -> bool {

@@ -173,21 +173,31 @@ pub fn hidden_texts(body: &[u8], mut found: impl FnMut(&str)) {
 /// Whether a JSON body without escapes may have a number that is read as a floating
 /// point number. Far cheaper than to read it.
 fn may_have_float(body: &[u8]) -> bool {
+    let mut rest = body;
+    loop {
+        let Some(quote) = memchr::memchr(b'"', rest) else { return has_float(rest) };
+        if has_float(&rest[..quote]) {
+            return true;
+        }
+        let text = &rest[quote + 1..];
+        let Some(end) = memchr::memchr(b'"', text) else { return false };
+        rest = &text[end + 1..];
+    }
+}
+
+/// Whether what stands between texts may have one.
+fn has_float(body: &[u8]) -> bool {
     // So many digits fit 64 bits.
     const DIGITS: usize = 18;
-    let (mut quoted, mut digits) = (false, 0);
-    for byte in body {
+    let mut digits = 0;
+    body.iter().any(|byte| {
         match byte {
-            b'"' => quoted = !quoted,
-            b'0'..=b'9' if !quoted => digits += 1,
+            b'0'..=b'9' => digits += 1,
             b'.' | b'e' | b'E' if digits > 0 => return true,
             _ => digits = 0,
         }
-        if digits > DIGITS {
-            return true;
-        }
-    }
-    false
+        digits > DIGITS
+    })
 }
 
 fn hidden_in(value: &Value, escapes: bool, found: &mut impl FnMut(&str)) {

@@ -9,22 +9,62 @@
 /// Longer tokens are looked up by hash only.
 const MAX_WORD: usize = 40;
 
+/// What a byte is to a token; 0 where it is no part of one.
+const PARTS: [u8; 256] = {
+    let mut parts = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let one = byte as u8;
+        if one.is_ascii_digit() {
+            parts[byte] = PART | DIGIT;
+        } else if one.is_ascii_uppercase() {
+            parts[byte] = PART | UPPER;
+        } else if one.is_ascii_lowercase() || one == b'_' || one >= 0x80 {
+            parts[byte] = PART;
+        }
+        byte += 1;
+    }
+    parts
+};
+const DIGIT: u8 = 1;
+const UPPER: u8 = 2;
+const PART: u8 = 4;
+
 /// Part of a token.
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    PARTS[usize::from(byte)] != 0
 }
 
 /// Calls `found` with each token, in lower case.
-pub fn for_each_token(text: &[u8], found: impl FnMut(&[u8])) {
-    for_each_token_in(text, &mut Vec::with_capacity(64), found);
+pub fn for_each_token(text: &[u8], mut found: impl FnMut(&[u8])) {
+    for_each_token_in(text, &mut Vec::with_capacity(64), |token, _| found(token));
 }
 
-/// The same with a buffer that is used again.
-pub fn for_each_token_in(text: &[u8], lower: &mut Vec<u8>, mut found: impl FnMut(&[u8])) {
-    for run in text.split(|byte| !is_token_byte(*byte)).filter(|run| !run.is_empty()) {
+/// The same with a buffer that is used again, and whether the token is an id.
+pub fn for_each_token_in(text: &[u8], lower: &mut Vec<u8>, mut found: impl FnMut(&[u8], bool)) {
+    let mut at = 0;
+    while at < text.len() {
+        let start = at;
+        let (mut seen, mut digits) = (0, 0);
+        while let Some(part @ 1..) = text.get(at).map(|byte| PARTS[usize::from(*byte)]) {
+            seen |= part;
+            digits += usize::from(part & DIGIT);
+            at += 1;
+        }
+        let run = &text[start..at];
+        // Behind it stands a byte of no token.
+        at += 1;
+        if seen == 0 {
+            continue;
+        }
+        let is_id = is_id_of(run.len(), digits);
+        if seen & UPPER == 0 {
+            found(run, is_id);
+            continue;
+        }
         lower.clear();
         lower.extend(run.iter().map(u8::to_ascii_lowercase));
-        found(lower);
+        found(lower, is_id);
     }
 }
 
@@ -37,9 +77,12 @@ pub fn tokens(text: &[u8]) -> Vec<Vec<u8>> {
 
 /// Goes into the filter, not into the dictionary.
 pub fn is_id(token: &[u8]) -> bool {
-    let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let mixed = digits > 0 && digits < token.len();
-    mixed || digits >= 6 || token.len() > MAX_WORD
+    is_id_of(token.len(), token.iter().filter(|byte| byte.is_ascii_digit()).count())
+}
+
+fn is_id_of(length: usize, digits: usize) -> bool {
+    let mixed = digits > 0 && digits < length;
+    mixed || digits >= 6 || length > MAX_WORD
 }
 
 /// The key of a token in a filter. Part of the file format: it must never change.

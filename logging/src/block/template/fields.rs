@@ -362,11 +362,10 @@ mod tests {
         let slots: Vec<u8> = pieces(&first)
             .filter_map(|piece| if let Piece::Slot(class) = piece { Some(class) } else { None })
             .collect();
-        let texts: Vec<&[u8]> = rows.iter().map(|(body, _)| body.as_bytes()).collect();
         let mut columns = Vec::new();
         for (at, class) in slots.iter().enumerate() {
-            let variables: Vec<_> = rows.iter().map(|(_, variables)| variables[at]).collect();
-            write_slot(&mut columns, *class, &texts, &variables, &mut Scratch::default());
+            let column = rows.iter().map(|(body, variables)| (body.as_bytes(), variables[at]));
+            write_slot(&mut columns, *class, column, &mut Scratch::default());
         }
         let template = Template::read(&first, &columns, rows.len()).expect("what was written");
         let Some(form) = Form::of(&first) else { return 0 };

@@ -7,21 +7,30 @@
 #[derive(Debug, Default)]
 pub struct Intern {
     text: Vec<u8>,
-    /// Where each string ends in `text`, and its hash.
-    entries: Vec<(usize, u64)>,
-    /// Number + 1, or 0 for free; a power of two, at most half full.
-    slots: Vec<u32>,
+    /// Where each string ends in `text`.
+    ends: Vec<usize>,
+    /// A power of two, at most half full.
+    slots: Vec<Slot>,
+}
+
+/// What tells most strings from each other without a look at them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    hash: u64,
+    length: u32,
+    /// Number + 1, or 0 for free.
+    number: u32,
 }
 
 impl Intern {
     pub fn clear(&mut self) {
         self.text.clear();
-        self.entries.clear();
-        self.slots.fill(0);
+        self.ends.clear();
+        self.slots.fill(Slot::default());
     }
 
     pub fn count(&self) -> usize {
-        self.entries.len()
+        self.ends.len()
     }
 
     /// All strings, one after the other.
@@ -30,47 +39,46 @@ impl Intern {
     }
 
     pub fn get(&self, number: usize) -> &[u8] {
-        let start = number.checked_sub(1).map_or(0, |before| self.entries[before].0);
-        &self.text[start..self.entries[number].0]
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[number]]
     }
 
-    /// The number of the string; it is taken in when it is new.
+    /// The number of the string, which is shorter than 4 GiB; it is taken in when it is new.
     pub fn number(&mut self, string: &[u8]) -> u32 {
-        if self.entries.len() * 2 >= self.slots.len() {
+        if self.ends.len() * 2 >= self.slots.len() {
             self.grow();
         }
-        let hash = hash(string);
+        let (hash, length) = (hash(string), string.len() as u32);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
-        while let Some(number) = self.slots[at].checked_sub(1) {
-            if self.entries[number as usize].1 == hash && self.is(number as usize, string) {
+        while let Slot { number: 1.., .. } = self.slots[at] {
+            let slot = self.slots[at];
+            let number = slot.number - 1;
+            // Different short strings of one length never have the same hash.
+            if slot.hash == hash
+                && slot.length == length
+                && (string.len() <= SHORT || self.get(number as usize) == string)
+            {
                 return number;
             }
             at = (at + 1) & mask;
         }
         self.text.extend_from_slice(string);
-        self.entries.push((self.text.len(), hash));
-        self.slots[at] = self.entries.len() as u32;
-        self.slots[at] - 1
-    }
-
-    /// Whether the string of this number, whose hash is the same, is this one.
-    fn is(&self, number: usize, string: &[u8]) -> bool {
-        let known = self.get(number);
-        // Different short strings of one length never have the same hash.
-        known.len() == string.len() && (string.len() <= SHORT || known == string)
+        self.ends.push(self.text.len());
+        let number = self.ends.len() as u32;
+        self.slots[at] = Slot { hash, length, number };
+        number - 1
     }
 
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(64);
-        self.slots.clear();
-        self.slots.resize(size, 0);
-        for (number, (_, hash)) in self.entries.iter().enumerate() {
-            let mut at = *hash as usize & (size - 1);
-            while self.slots[at] != 0 {
+        let before = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        for slot in before.into_iter().filter(|slot| slot.number > 0) {
+            let mut at = slot.hash as usize & (size - 1);
+            while self.slots[at].number != 0 {
                 at = (at + 1) & (size - 1);
             }
-            self.slots[at] = number as u32 + 1;
+            self.slots[at] = slot;
         }
     }
 }
@@ -81,22 +89,32 @@ const SHORT: usize = 8;
 /// Of short strings of one length it is the word in other bits: no two have the same.
 fn hash(string: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, tail) = string.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..tail.len()].copy_from_slice(tail);
-    if string.len() <= SHORT {
-        let word = words.first().unwrap_or(&last);
-        return spread(u64::from_le_bytes(*word) ^ (string.len() as u64).wrapping_mul(FACTOR));
+    let Some(last) = string.last_chunk::<8>() else {
+        return spread(short(string) ^ (string.len() as u64).wrapping_mul(FACTOR));
+    };
+    if string.len() == SHORT {
+        return spread(u64::from_le_bytes(*last) ^ (SHORT as u64).wrapping_mul(FACTOR));
     }
     let mix = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(FACTOR);
         (product as u64) ^ (product >> 64) as u64
     };
     let mut hash = string.len() as u64 ^ FACTOR;
-    for word in words {
+    for word in string.as_chunks::<8>().0 {
         hash = mix(hash, u64::from_le_bytes(*word));
     }
-    mix(mix(hash, u64::from_le_bytes(last)), FACTOR)
+    // Some of its bytes a second time.
+    mix(mix(hash, u64::from_le_bytes(*last)), FACTOR)
+}
+
+/// All bytes of less than eight, some of them twice: bytes that are copied one by one are slow to
+/// be read as a word.
+fn short(string: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (string.first_chunk::<4>(), string.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    let (Some(first), Some(last)) = (string.first(), string.last()) else { return 0 };
+    u64::from(*first) | u64::from(string[string.len() / 2]) << 8 | u64::from(*last) << 16
 }
 
 /// One to one: shifts to the right and factors that are odd can be undone.

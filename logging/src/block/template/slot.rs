@@ -29,52 +29,53 @@ pub const MAX_DIGITS: usize = 19;
 
 /// Buffers that are used again.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub struct Scratch<'a> {
     numbers: Vec<u64>,
     lengths: Vec<u64>,
     ints: Vec<u64>,
     distinct: Intern,
+    texts: Vec<&'a [u8]>,
 }
 
-/// Appends a slot's column: `variables` and `bodies` of the template's records. Gives what they
-/// spell.
-pub fn write_slot(
+/// Appends a slot's column: of each of the template's records its body and its variable. Gives what
+/// they spell.
+pub fn write_slot<'a>(
     out: &mut Vec<u8>,
     class: u8,
-    bodies: &[&[u8]],
-    variables: &[Variable],
-    scratch: &mut Scratch,
+    variables: impl Iterator<Item = (&'a [u8], Variable)>,
+    scratch: &mut Scratch<'a>,
 ) -> Spelt {
-    match class {
-        class::TOKEN | class::WHOLE => write_texts(out, bodies, variables, scratch),
-        class::UUID | class::UUID_UPPER => {
+    if !matches!(class, class::TOKEN | class::WHOLE | class::UUID | class::UUID_UPPER) {
+        scratch.numbers.clear();
+        scratch.numbers.extend(variables.map(|(_, variable)| variable.number));
+        ints::write(out, &scratch.numbers, &mut scratch.ints);
+        return if class == class::ADDRESS { Spelt::default() } else { Spelt::ANY };
+    }
+    // Bodies lie far apart: who walks over the texts several times looks them up once.
+    let mut texts = std::mem::take(&mut scratch.texts);
+    texts.clear();
+    texts.extend(variables.map(|(body, variable)| &body[variable.range()]));
+    let spelt = match class {
+        class::TOKEN | class::WHOLE => write_texts(out, &texts, scratch),
+        _ => {
             let mut half = None;
-            for text in texts(bodies, variables) {
+            for text in &texts {
                 text.iter().filter(|byte| **byte != b'-').for_each(|digit| push_hex(out, &mut half, *digit));
             }
             Spelt::HEX
         }
-        _ => {
-            scratch.numbers.clear();
-            scratch.numbers.extend(variables.iter().map(|variable| variable.number));
-            ints::write(out, &scratch.numbers, &mut scratch.ints);
-            if class == class::ADDRESS { Spelt::default() } else { Spelt::ANY }
-        }
-    }
+    };
+    scratch.texts = texts;
+    spelt
 }
 
-fn texts<'a>(bodies: &'a [&[u8]], variables: &'a [Variable]) -> impl Iterator<Item = &'a [u8]> + Clone {
-    bodies.iter().zip(variables).map(|(body, variable)| &body[variable.range()])
-}
-
-fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scratch: &mut Scratch) -> Spelt {
-    let texts = || texts(bodies, variables);
+fn write_texts(out: &mut Vec<u8>, all: &[&[u8]], scratch: &mut Scratch<'_>) -> Spelt {
+    let texts = || all.iter().copied();
     let spelt = || texts().fold(Spelt::default(), |spelt, text| spelt.and(Spelt::of(text)));
-    if variables.len() < FEW {
+    let Some(first) = all.first().filter(|_| all.len() >= FEW) else {
         write_plain(out, texts(), scratch);
         return spelt();
-    }
-    let first = &bodies[0][variables[0].range()];
+    };
     let prefix = prefix(first, texts());
     let look = Look::at(texts().map(|text| &text[prefix..]));
     if look.decimal && look.longest <= MAX_DIGITS {
@@ -106,7 +107,11 @@ fn write_texts(out: &mut Vec<u8>, bodies: &[&[u8]], variables: &[Variable], scra
     Spelt::HEX.and(Spelt::of(&first[..prefix]))
 }
 
-fn write_plain<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]> + Clone, scratch: &mut Scratch) {
+fn write_plain<'a>(
+    out: &mut Vec<u8>,
+    texts: impl Iterator<Item = &'a [u8]> + Clone,
+    scratch: &mut Scratch<'_>,
+) {
     out.push(TEXT);
     write_lengths(out, texts.clone().map(<[u8]>::len), scratch);
     texts.for_each(|text| out.extend_from_slice(text));
@@ -117,7 +122,7 @@ fn write_codes<'a>(
     out: &mut Vec<u8>,
     texts: impl Iterator<Item = &'a [u8]>,
     bytes: usize,
-    scratch: &mut Scratch,
+    scratch: &mut Scratch<'_>,
 ) -> bool {
     let distinct = &mut scratch.distinct;
     distinct.clear();
@@ -142,7 +147,7 @@ fn write_codes<'a>(
     true
 }
 
-fn write_lengths(out: &mut Vec<u8>, lengths: impl Iterator<Item = usize>, scratch: &mut Scratch) {
+fn write_lengths(out: &mut Vec<u8>, lengths: impl Iterator<Item = usize>, scratch: &mut Scratch<'_>) {
     scratch.lengths.clear();
     scratch.lengths.extend(lengths.map(|length| length as u64));
     ints::write(out, &scratch.lengths, &mut scratch.ints);

@@ -19,8 +19,8 @@ fn check(bodies: &[Vec<u8>], time: i64) {
             let classes: Vec<u8> = classes(&key);
             assert_eq!(classes.len(), variables.len());
             for (class, variable) in classes.iter().zip(&variables) {
-                let bodies = vec![body.as_slice(); count];
-                write_slot(&mut columns, *class, &bodies, &vec![*variable; count], &mut Scratch::default());
+                let column = std::iter::repeat_n((body.as_slice(), *variable), count);
+                write_slot(&mut columns, *class, column, &mut Scratch::default());
             }
             let template = Template::read(&key, &columns, count).expect("what was written");
             let mut out = Vec::new();

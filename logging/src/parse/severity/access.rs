@@ -14,7 +14,7 @@ use crate::record::Level;
 const MAX_BEFORE: usize = 512;
 
 pub(super) fn level(text: &[u8]) -> Option<Level> {
-    let quote = text.iter().take(MAX_BEFORE).position(|byte| *byte == b'"')?;
+    let quote = memchr::memchr(b'"', &text[..text.len().min(MAX_BEFORE)])?;
     let before = text[..quote].strip_suffix(b"] ")?;
     let time = &before[before.iter().rposition(|byte| *byte == b'[')? + 1..];
     if !time.contains(&b':') || !time.first().is_some_and(u8::is_ascii_digit) {
@@ -36,12 +36,14 @@ pub(super) fn level(text: &[u8]) -> Option<Level> {
 
 /// The quote that ends the request; one in it is escaped.
 fn request_end(text: &[u8]) -> Option<usize> {
-    let mut escaped = false;
-    text.iter().position(|byte| {
-        let ends = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        ends
-    })
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
 }
 
 #[cfg(test)]

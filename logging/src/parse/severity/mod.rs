@@ -26,7 +26,7 @@ const WITHIN: usize = 4096;
 pub fn level(body: &[u8]) -> Level {
     let start = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
     let body = &body[start..];
-    let line = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = &body[..memchr::memchr(b'\n', body).unwrap_or(body.len())];
     if line.first() == Some(&b'{') {
         let text = plain(line);
         // Only a body of several lines is more than its first one.
