@@ -1,6 +1,6 @@
 //! Outcomes of queries as Prometheus writes them: numbers as texts, times in seconds.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use super::{
     super::{Column, Grid, Outcome, column::is_absent, histogram::all_buckets},
@@ -8,61 +8,106 @@ use super::{
 };
 use crate::series::{Histogram, Labels, Value};
 
+/// Bytes of a value with its time, and of a series' labels, about.
+const EACH_VALUE: usize = 30;
+const EACH_SERIES: usize = 200;
 /// Whole numbers up to here have floats of their own.
 const EXACT: u64 = 1 << 53;
 
-/// `{"resultType": ..., "result": ...}`.
-pub fn outcome(outcome: &Outcome) -> String {
-    let mut json = String::with_capacity(1024);
-    match outcome {
-        Outcome::Scalar(time, value) => {
-            json.push_str(r#"{"resultType":"scalar","result":"#);
-            pair(&mut json, *time, *value);
-        }
-        Outcome::Text(at, text) => {
-            json.push_str(r#"{"resultType":"string","result":["#);
-            seconds(&mut json, *at);
-            json.push(',');
-            json.push_str(&quoted(text));
-            json.push(']');
-        }
-        Outcome::Vector(time, columns) => {
-            json.push_str(r#"{"resultType":"vector","result":"#);
-            series(&mut json, columns.iter().map(|column| (&column.labels, column)), |json, column| {
-                instant(json, *time, column);
-            });
-        }
-        Outcome::Matrix(grid, columns) => {
-            json.push_str(r#"{"resultType":"matrix","result":"#);
-            let times = Times::of(*grid);
-            series(&mut json, columns.iter().map(|column| (&column.labels, column)), |json, column| {
-                matrix(json, &times, column);
-            });
-        }
-        Outcome::Samples(found) => {
-            json.push_str(r#"{"resultType":"matrix","result":"#);
-            series(&mut json, found.iter().map(|one| (&one.labels, &one.samples)), |json, samples| {
-                raw(json, samples);
-            });
-        }
-    }
-    json.push('}');
-    json
+/// An outcome that is written as `{"resultType": ..., "result": ...}`: whole, or in parts that
+/// stand one behind the other, so that several may be written at once.
+pub struct Writing {
+    outcome: Outcome,
+    times: Times,
 }
 
-fn series<'a, T>(
-    json: &mut String,
-    all: impl Iterator<Item = (&'a Labels, T)>,
-    write: impl Fn(&mut String, T),
-) {
-    json.push('[');
-    for (place, (labels, values)) in all.enumerate() {
-        json.push_str(if place > 0 { ",{\"metric\":" } else { "{\"metric\":" });
-        metric(json, labels);
-        write(json, values);
-        json.push('}');
+impl Writing {
+    pub fn new(outcome: Outcome) -> Self {
+        let times = match &outcome {
+            Outcome::Matrix(grid, _) => Times::of(*grid),
+            _ => Times::of(Grid::instant(0)),
+        };
+        Self { outcome, times }
     }
-    json.push(']');
+
+    /// How many series it has.
+    fn series(&self) -> usize {
+        match &self.outcome {
+            Outcome::Scalar(..) | Outcome::Text(..) => 0,
+            Outcome::Vector(_, columns) | Outcome::Matrix(_, columns) => columns.len(),
+            Outcome::Samples(found) => found.len(),
+        }
+    }
+
+    /// Bytes that its text takes, about.
+    pub fn size(&self) -> usize {
+        let values = match &self.outcome {
+            Outcome::Scalar(..) | Outcome::Text(..) | Outcome::Vector(..) => self.series(),
+            Outcome::Matrix(grid, columns) => columns.len() * grid.steps,
+            Outcome::Samples(found) => found.iter().map(|one| one.samples.len()).sum(),
+        };
+        values * EACH_VALUE + self.series() * EACH_SERIES
+    }
+
+    /// The series of each of so many parts.
+    pub fn parts(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (all, count) = (self.series(), count.max(1));
+        (0..count).map(move |part| all * part / count..all * (part + 1) / count)
+    }
+
+    /// What stands before the first series, and what behind the last.
+    pub fn ends(&self) -> (&'static str, &'static str) {
+        match &self.outcome {
+            Outcome::Scalar(..) => (r#"{"resultType":"scalar","result":"#, "}"),
+            Outcome::Text(..) => (r#"{"resultType":"string","result":"#, "}"),
+            Outcome::Vector(..) => (r#"{"resultType":"vector","result":["#, "]}"),
+            Outcome::Matrix(..) | Outcome::Samples(..) => (r#"{"resultType":"matrix","result":["#, "]}"),
+        }
+    }
+
+    /// These series, each but the very first behind a comma.
+    pub fn part(&self, which: Range<usize>) -> String {
+        let mut json = String::with_capacity(self.size() / self.series().max(1) * which.len());
+        for place in which {
+            json.push_str(if place > 0 { ",{\"metric\":" } else { "{\"metric\":" });
+            match &self.outcome {
+                Outcome::Scalar(..) | Outcome::Text(..) => {}
+                Outcome::Vector(time, columns) => {
+                    metric(&mut json, &columns[place].labels);
+                    instant(&mut json, *time, &columns[place]);
+                }
+                Outcome::Matrix(_, columns) => {
+                    metric(&mut json, &columns[place].labels);
+                    matrix(&mut json, &self.times, &columns[place]);
+                }
+                Outcome::Samples(found) => {
+                    metric(&mut json, &found[place].labels);
+                    raw(&mut json, &found[place].samples);
+                }
+            }
+            json.push('}');
+        }
+        json
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> String {
+        let (begin, end) = self.ends();
+        let mut json = String::from(begin);
+        match &self.outcome {
+            Outcome::Scalar(time, value) => pair(&mut json, *time, *value),
+            Outcome::Text(at, text) => {
+                json.push('[');
+                seconds(&mut json, *at);
+                json.push(',');
+                json.push_str(&quoted(text));
+                json.push(']');
+            }
+            _ => json.push_str(&self.part(0..self.series())),
+        }
+        json.push_str(end);
+        json
+    }
 }
 
 /// Labels as an object.
@@ -289,12 +334,37 @@ mod tests {
         assert_eq!(texts, expected);
     }
 
+    fn outcome(outcome: Outcome) -> String {
+        Writing::new(outcome).whole()
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        let column = |n: usize| {
+            let labels = Labels::new([("__name__", "up".to_owned()), ("n", n.to_string())]);
+            Column::of_numbers(labels, vec![n as f64, 0.5])
+        };
+        let grid = Grid::range(1500, 2500, 1000);
+        for count in [0, 1, 2, 7] {
+            let columns: Vec<_> = (0..count).map(column).collect();
+            for outcome in [Outcome::Matrix(grid, columns.clone()), Outcome::Vector(1000, columns)] {
+                let writing = Writing::new(outcome);
+                for parts in [1, 2, 3, 20] {
+                    let (begin, end) = writing.ends();
+                    let middle: String = writing.parts(parts).map(|which| writing.part(which)).collect();
+                    assert_eq!(format!("{begin}{middle}{end}"), writing.whole(), "{count} in {parts}");
+                }
+                serde_json::from_str::<serde_json::Value>(&writing.whole()).expect("JSON");
+            }
+        }
+    }
+
     #[test]
     fn outcomes_have_prometheus_shapes() {
         let labels = Labels::new([("__name__", "up"), ("a", "\"")]);
         let mut column = Column::of_numbers(labels, vec![1.0, f64::NAN]);
         assert_eq!(
-            outcome(&Outcome::Matrix(Grid::range(1500, 2500, 1000), vec![column.clone()])),
+            outcome(Outcome::Matrix(Grid::range(1500, 2500, 1000), vec![column.clone()])),
             r#"{"resultType":"matrix","result":[{"metric":{"__name__":"up","a":"\""},"values":[[1.500,"1"],[2.500,"NaN"]]}]}"#
         );
         let value = Histogram {
@@ -307,9 +377,9 @@ mod tests {
         };
         column.set(0, Cell::histogram(value));
         assert_eq!(
-            outcome(&Outcome::Vector(1000, vec![column])),
+            outcome(Outcome::Vector(1000, vec![column])),
             r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","a":"\""},"histogram":[1,{"count":"3","sum":"2","buckets":[[3,"-0.5","0.5","1"],[0,"1","2","2"]]}]}]}"#
         );
-        assert_eq!(outcome(&Outcome::Scalar(1001, 2.0)), r#"{"resultType":"scalar","result":[1.001,"2"]}"#);
+        assert_eq!(outcome(Outcome::Scalar(1001, 2.0)), r#"{"resultType":"scalar","result":[1.001,"2"]}"#);
     }
 }

@@ -6,9 +6,10 @@ use axum::response::Response;
 
 use super::{
     super::{self as promql, Answer, Grid, Limits, Outcome, QueryError},
-    Asked, json,
+    Asked,
+    json::Writing,
     parameters::Parameters,
-    reply::{Refusal, Reply, answer, quoted},
+    reply::{Data, Refusal, Reply, answer, quoted},
 };
 
 pub async fn instant(asked: Asked, parameters: Parameters) -> Response {
@@ -88,7 +89,7 @@ fn reply(asked: &Asked, query: &str, mut answer: Answer, most: usize) -> Result<
     if is_empty(&answer.outcome) {
         answer.notes.infos.extend(asked.source.suggestions(query));
     }
-    Ok(Reply { data: json::outcome(&answer.outcome), notes: answer.notes })
+    Ok(Reply { data: Data::of(Writing::new(answer.outcome)), notes: answer.notes })
 }
 
 fn shorten(outcome: &mut Outcome, most: usize) -> bool {

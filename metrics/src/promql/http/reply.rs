@@ -1,12 +1,20 @@
 //! What every answer is wrapped in: success with data and notes, or an error by its kind.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use tokio::task::JoinError;
 
-use super::super::{Notes, QueryError};
+use super::{
+    super::{Notes, QueryError},
+    json::Writing,
+};
 
 /// Why there is no answer, with Prometheus' word for the kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,27 +70,62 @@ impl From<crate::series::SelectError> for Refusal {
 
 /// Data, as JSON, with what its reader should know.
 pub struct Reply {
-    pub data: String,
+    pub data: Data,
     pub notes: Notes,
+}
+
+pub enum Data {
+    Text(String),
+    /// So much that it is written while it is sent, on several threads.
+    Large(Writing),
+}
+
+/// What takes more bytes is sent in parts of about so many.
+const PART: usize = 1 << 20;
+/// Parts that are written at once, and wait to be sent.
+const AT_ONCE: usize = 4;
+
+impl Data {
+    pub fn of(writing: Writing) -> Self {
+        if writing.size() > PART { Self::Large(writing) } else { Self::Text(writing.whole()) }
+    }
 }
 
 impl Reply {
     pub fn of(data: impl Into<String>) -> Self {
-        Self { data: data.into(), notes: Notes::default() }
+        Self { data: Data::Text(data.into()), notes: Notes::default() }
     }
 
     pub fn response(self) -> Response {
-        let mut body = self.data;
-        body.insert_str(0, r#"{"status":"success","data":"#);
+        let begin = r#"{"status":"success","data":"#;
+        let mut end = String::new();
         for (name, sentences) in [("warnings", &self.notes.warnings), ("infos", &self.notes.infos)] {
             if !sentences.is_empty() {
                 let list: Vec<_> = sentences.iter().map(|sentence| quoted(sentence)).collect();
-                body.push_str(&format!(",\"{name}\":[{}]", list.join(",")));
+                end.push_str(&format!(",\"{name}\":[{}]", list.join(",")));
             }
         }
-        body.push('}');
-        ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
+        end.push('}');
+        let body = match self.data {
+            Data::Text(data) => Body::from([begin, &data, &end].concat()),
+            Data::Large(writing) => Body::from_stream(parts(begin, writing, &end)),
+        };
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
+}
+
+/// An answer in parts, in order. Who waits for it no more ends it.
+fn parts(begin: &str, writing: Writing, end: &str) -> impl Stream<Item = Result<Bytes, JoinError>> + use<> {
+    let (first, last) = writing.ends();
+    let (first, last) = (format!("{begin}{first}"), format!("{last}{end}"));
+    let count = writing.size() / PART + 1;
+    let writing = Arc::new(writing);
+    let written = stream::iter(writing.parts(count)).map(move |which| {
+        let writing = writing.clone();
+        tokio::task::spawn_blocking(move || Bytes::from(writing.part(which)))
+    });
+    let text = |text: String| stream::once(async move { Ok(Bytes::from(text)) });
+    text(first).chain(written.buffered(AT_ONCE)).chain(text(last))
 }
 
 /// What a handler gives, as a response.

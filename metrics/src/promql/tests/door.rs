@@ -101,6 +101,21 @@ async fn queries_are_answered_by_get_and_by_form() {
 }
 
 #[tokio::test]
+async fn a_large_answer_comes_in_parts_and_whole() {
+    let now = jiff::Timestamp::now().as_second();
+    let query = "%7B__name__%3D~%22requests_total|node_load|secret_total%22%7D%20or%20vector(1)";
+    let path = format!("/api/v1/query_range?query={query}&start={}&end={now}&step=1", now - 10_999);
+    let request = Request::get(format!("/prometheus{path}")).body(Body::empty()).expect("a request");
+    let response = door(Some("admin")).oneshot(request).await.expect("answered");
+    assert_eq!(response.headers().get("content-length"), None, "nobody knows its length");
+    let answer = get("admin", &path).await.1;
+    let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    assert_eq!((result.len(), &answer["status"]), (5, &json!("success")));
+    let ones = result.iter().find(|series| series["metric"] == json!({})).expect("the vector");
+    assert_eq!(ones["values"].as_array().map(Vec::len), Some(11_000));
+}
+
+#[tokio::test]
 async fn errors_have_their_kinds_and_say_where() {
     let check = async |path: &str, code: u16, kind: &str, has: &str| {
         let (status, answer) = get("admin", path).await;

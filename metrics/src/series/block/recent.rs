@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use parking_lot::Mutex;
 
 use super::Row;
-use crate::series::Matcher;
+use crate::series::{Matcher, SeriesColumns};
 
 /// Bytes of all that a block keeps, and of one question's rows; what has more is read again.
 const MOST: usize = 512 << 10;
@@ -72,17 +72,34 @@ impl Learning {
         Self { matchers: matchers.to_vec(), range, rows: Vec::new(), bytes: EACH }
     }
 
-    /// Notes rows; `None` when they are too many to be kept.
+    /// Notes what rows have in the range; `None` when that is too much to be kept.
     pub fn add(mut self, rows: &[Row]) -> Option<Self> {
-        let of =
-            |row: &Row| size_of::<Row>() + row.labels.as_bytes().len() + row.times.len() + row.values.len();
-        self.bytes += rows.iter().map(of).sum::<usize>();
-        if self.bytes > MOST_OF_ONE {
-            return None;
+        for row in rows {
+            let Some(row) = within(row, &self.range) else { continue };
+            self.bytes += size_of::<Row>() + row.labels.as_bytes().len() + row.times.len() + row.values.len();
+            if self.bytes > MOST_OF_ONE {
+                return None;
+            }
+            self.rows.push(row);
         }
-        self.rows.extend_from_slice(rows);
         Some(self)
     }
+}
+
+/// A row without what lies beyond the range: who asks for the last value of many series needs
+/// little of each. Absent: nothing is left.
+fn within(row: &Row, range: &Range<i64>) -> Option<Row> {
+    let is_inside = range.start <= row.first && row.last < range.end;
+    if is_inside || row.has_histograms() {
+        return Some(row.clone());
+    }
+    let mut columns = SeriesColumns::default();
+    if row.add_to(&mut columns, range).is_err() {
+        // Who reads it is told so.
+        return Some(row.clone());
+    }
+    let samples: Vec<_> = columns.times.into_iter().zip(columns.values).collect();
+    Row::of_numbers(&row.labels, &samples)
 }
 
 #[cfg(test)]
@@ -92,7 +109,7 @@ mod tests {
 
     fn row(name: &str, bytes: usize) -> Row {
         let labels = Labels::new([(NAME, name)]);
-        Row { labels, first: 0, last: 9, count: 1, form: 0, times: Vec::new(), values: vec![0; bytes] }
+        Row { labels, first: 5, last: 5, count: 1, form: 0, times: Vec::new(), values: vec![0; bytes] }
     }
 
     fn learn(recent: &Recent, name: &str, range: Range<i64>, bytes: usize) {
@@ -114,6 +131,33 @@ mod tests {
         learn(&recent, "a", 0..10, 10);
         assert!(knows(&recent, "a", 0..10));
         assert_eq!(recent.0.lock().len(), 1);
+    }
+
+    #[test]
+    fn of_a_row_is_kept_what_was_asked_for() {
+        let labels = Labels::new([(NAME, "a")]);
+        let samples: Vec<_> = (0..10_000).map(|n| (n * 10, (n * n % 977) as f64)).collect();
+        let whole = Row::of_numbers(&labels, &samples).expect("samples");
+        let kept = |range: Range<i64>| {
+            let matchers = [Matcher::equal(NAME, "a")];
+            let recent = Recent::default();
+            Learning::new(&matchers, range.clone())
+                .add(std::slice::from_ref(&whole))
+                .into_iter()
+                .for_each(|learnt| recent.keep(learnt));
+            let rows = recent.find(&matchers, &range).expect("kept");
+            let mut found = Vec::new();
+            rows.iter().for_each(|row| {
+                row.numbers(|time, value| found.push((time, value))).expect("sound");
+            });
+            let bytes: usize = recent.0.lock().iter().map(|one| one.bytes).sum();
+            (found, bytes)
+        };
+        let (found, bytes) = kept(50_005..50_105);
+        assert_eq!(found, samples[5001..5011]);
+        assert!(bytes < 600, "{bytes}");
+        assert_eq!(kept(0..100_000).0, samples);
+        assert_eq!(kept(99_991..99_995).0, []);
     }
 
     #[test]
