@@ -19,7 +19,7 @@ mod write;
 #[cfg(test)]
 pub use read::Readings;
 pub use read::{Block, Rows};
-pub use row::Row;
+pub use row::{KnownTimes, Row};
 pub use source::{Ranges, Unread};
 pub use write::Writer;
 

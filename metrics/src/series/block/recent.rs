@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::Row;
+use super::{KnownTimes, Row};
 use crate::series::{Matcher, SeriesColumns};
 
 /// Bytes of all that a block keeps, and of one question's rows; what has more is read again.
@@ -94,7 +94,7 @@ fn within(row: &Row, range: &Range<i64>) -> Option<Row> {
         return Some(row.clone());
     }
     let mut columns = SeriesColumns::default();
-    if row.add_to(&mut columns, range).is_err() {
+    if row.add_to(&mut columns, range, &mut KnownTimes::default()).is_err() {
         // Who reads it is told so.
         return Some(row.clone());
     }

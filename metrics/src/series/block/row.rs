@@ -155,14 +155,20 @@ impl Row {
     pub fn numbers(&self, mut take: impl FnMut(i64, f64)) -> Result<(), &'static str> {
         let (mut times, mut values) = (Vec::new(), Vec::new());
         self.put_values(&mut values)?;
-        self.put_times(&mut times);
+        self.put_times(&mut times, &mut KnownTimes::default());
         times.into_iter().zip(values).for_each(|(time, value)| take(time, value));
         Ok(())
     }
 
-    fn put_times(&self, times: &mut Vec<i64>) {
-        let mut all = Times::of(self);
-        times.extend((0..self.count).map(|_| all.next()));
+    fn put_times(&self, times: &mut Vec<i64>, known: &mut KnownTimes) {
+        if (known.first, known.count) != (self.first, self.count) || known.packed != self.times {
+            (known.first, known.count) = (self.first, self.count);
+            known.packed.clone_from(&self.times);
+            let mut all = Times::of(self);
+            known.times.clear();
+            known.times.extend((0..self.count).map(|_| all.next()));
+        }
+        times.extend_from_slice(&known.times);
     }
 
     /// Puts the numbers behind those that are there.
@@ -221,6 +227,7 @@ impl Row {
         &self,
         columns: &mut SeriesColumns,
         range: &std::ops::Range<i64>,
+        known: &mut KnownTimes,
     ) -> Result<(), &'static str> {
         if self.has_histograms() {
             return self.histograms(|time, histogram| {
@@ -231,7 +238,7 @@ impl Row {
         }
         let there = columns.times.len();
         self.put_values(&mut columns.values)?;
-        self.put_times(&mut columns.times);
+        self.put_times(&mut columns.times, known);
         let place = |time: i64| there + columns.times[there..].partition_point(|one| *one < time);
         let (start, end) = (place(range.start), place(range.end));
         columns.times.truncate(end);
@@ -242,6 +249,15 @@ impl Row {
         }
         Ok(())
     }
+}
+
+/// The times of the row before, unpacked: what one scrape gives has the same times throughout.
+#[derive(Debug, Default)]
+pub struct KnownTimes {
+    first: i64,
+    count: u32,
+    packed: Vec<u8>,
+    times: Vec<i64>,
 }
 
 /// Each number; a zero stands with how many more of them follow.
@@ -360,6 +376,18 @@ mod tests {
             let expected: Vec<_> = samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
             prop_assert_eq!(found, expected);
             prop_assert_eq!((row.first, row.last), (samples[0].0, time));
+        }
+
+        #[test]
+        fn times_are_each_rows_own(rows in prop::collection::vec((0i64..2, 1usize..4, 1i64..3), 1..20)) {
+            let mut known = KnownTimes::default();
+            for (first, count, step) in rows {
+                let samples: Vec<_> = (0..count as i64).map(|n| (first + n * step, n as f64)).collect();
+                let row = Row::of_numbers(&Labels::default(), &samples).expect("samples");
+                let mut columns = SeriesColumns::default();
+                row.add_to(&mut columns, &(i64::MIN..i64::MAX), &mut known).expect("sound");
+                prop_assert_eq!(columns.times.into_iter().zip(columns.values).collect::<Vec<_>>(), samples);
+            }
         }
 
         #[test]

@@ -11,7 +11,7 @@ use super::{Store, keeping::Blocks};
 use crate::series::{
     Labels, Matcher, Missing, SelectError, SeriesColumns,
     archive::{Archive, Entry},
-    block::{Block, BlockError, Row, Rows},
+    block::{Block, BlockError, KnownTimes, Row, Rows},
     head::{Kept, Packed},
 };
 
@@ -19,7 +19,7 @@ use crate::series::{
 pub struct Scan {
     faults: Faults,
     range: Range<i64>,
-    blocks: Vec<(From, Peekable<Rows>)>,
+    blocks: Vec<(From, Peekable<Rows>, KnownTimes)>,
     head: Peekable<vec::IntoIter<(Labels, Packed)>>,
     /// Whether blocks of several stores may have the same samples.
     mixed: bool,
@@ -182,11 +182,11 @@ impl Begun {
         let mut blocks = Vec::new();
         for (from, block, asked) in found {
             match block.matching(&matchers, &asked) {
-                Ok(rows) => blocks.push((from, rows.peekable())),
+                Ok(rows) => blocks.push((from, rows.peekable(), KnownTimes::default())),
                 Err(error) => faults.take(&from, error)?,
             }
         }
-        let mixed = blocks.iter().any(|(from, _)| matches!(from, From::Archive(_)));
+        let mixed = blocks.iter().any(|(from, ..)| matches!(from, From::Archive(_)));
         Ok(Scan { faults, range, blocks, head: head.into_iter().peekable(), mixed })
     }
 }
@@ -196,7 +196,7 @@ impl Scan {
     fn least(&mut self) -> Result<Option<Labels>, SelectError> {
         let mut least = self.head.peek().map(|(labels, _)| labels.clone());
         let mut at = 0;
-        while let Some((from, rows)) = self.blocks.get_mut(at) {
+        while let Some((from, rows, _)) = self.blocks.get_mut(at) {
             match rows.peek() {
                 Some(Ok(row)) if least.as_ref().is_none_or(|least| row.labels < *least) => {
                     least = Some(row.labels.clone());
@@ -218,11 +218,11 @@ impl Scan {
 
     fn take(&mut self, labels: Labels) -> Result<SeriesColumns, SelectError> {
         let mut columns = SeriesColumns { labels: labels.clone(), ..SeriesColumns::default() };
-        for (from, rows) in &mut self.blocks {
+        for (from, rows, known) in &mut self.blocks {
             let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
             while let Some(row) = rows.next_if(same) {
                 let added = row.and_then(|row| {
-                    row.add_to(&mut columns, &self.range).map_err(|why| {
+                    row.add_to(&mut columns, &self.range, known).map_err(|why| {
                         // Its checksum is right: it was written so, and no file is to blame.
                         let path = folder(&self.faults.kept);
                         BlockError::Io { path, doing: "read", source: io::Error::other(why) }
