@@ -3,7 +3,11 @@
 //! A series is fetched once for all windows. Its numbers and histograms stand apart, as
 //! most functions want one kind. A window includes its end, not its start.
 
-use std::{cell::RefCell, sync::Arc, vec};
+use std::{
+    cell::{self, RefCell},
+    sync::Arc,
+    vec,
+};
 
 use futures::StreamExt;
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
@@ -13,6 +17,7 @@ use super::{
     error::QueryError,
     evaluate::Evaluator,
     extreme::Extreme,
+    functions::Spans,
     grid::Grid,
     selector::{Shift, matchers},
     sums::{Kahan, mean},
@@ -27,6 +32,8 @@ pub struct Window<'a> {
     /// Whether the next window has some of the same samples.
     overlaps: bool,
     extremes: &'a RefCell<Extremes>,
+    /// What was found of the window before.
+    pub spans: &'a cell::Cell<Spans>,
     /// Not before `start`, which is not part of it; up to `end`. Milliseconds.
     pub start: i64,
     pub end: i64,
@@ -187,7 +194,7 @@ impl Windows {
         let mut column = Column::new(track.labels.clone(), self.grid.steps);
         let mut numbers = Edges::default();
         let mut histograms = Edges::default();
-        let extremes = RefCell::default();
+        let (extremes, spans) = (RefCell::default(), cell::Cell::default());
         let overlaps = self.grid.steps > 1 && (self.are_fixed() || self.range > self.grid.step);
         for step in 0..self.grid.steps {
             let now = self.grid.time(step);
@@ -205,6 +212,7 @@ impl Windows {
                     first: numbers.first,
                     overlaps,
                     extremes: &extremes,
+                    spans: &spans,
                     start,
                     end,
                     now,

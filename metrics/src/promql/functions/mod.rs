@@ -184,6 +184,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
 }
 
+pub use rate::Spans;
 pub use scalars::vector as of_scalar;
 pub use sorting::by_number;
 
