@@ -102,5 +102,7 @@ fn measure(options: &Options) -> Result<()> {
     let peer_disk = peer.as_mut().map(peer::Peer::settle).transpose()?;
     row("bytes on disk, all included", ours.disk()?.to_string(), peer_disk.map(|bytes| bytes.to_string()));
     row("written to searchable, median and p99, ms", fresh, None);
-    questions::ask(&mut ours, peer.as_mut(), &rounds)
+    questions::ask(&mut ours, peer.as_mut(), &rounds)?;
+    println!("\nWith the searches, resident at most: {:.0} MB", ours.peak()?);
+    Ok(())
 }

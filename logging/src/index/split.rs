@@ -17,7 +17,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Seek, Write},
     os::unix::fs::FileExt,
     panic,
     path::{Path, PathBuf},
@@ -29,6 +29,7 @@ use std::{
 
 use memmap2::{Advice, Mmap};
 use serde::{Deserialize, Serialize};
+use tempfile::SpooledTempFile;
 
 use super::{
     IndexError,
@@ -49,6 +50,9 @@ const VERSION: u32 = 1;
 const FRESH: &str = "fresh";
 /// Bytes of a block that are read for its front.
 const FRONT: u32 = 16 << 10;
+/// Bytes of filters that wait in memory for the end of the blocks; more of them wait in a file
+/// without a name.
+const FILTERS_IN_MEMORY: usize = 1 << 20;
 /// Bytes of a directory when unpacked: a guard, not a target.
 const MAX_DIRECTORY: usize = 256 << 20;
 
@@ -114,6 +118,10 @@ impl BlockEntry {
         u64::from(self.length) + u64::from(self.filter_length)
     }
 
+    fn filter_from(&self) -> u64 {
+        self.filter_at.unwrap_or(self.at + u64::from(self.length))
+    }
+
     /// Whether it has the newest form.
     pub fn is_newest(&self) -> bool {
         self.version == Some(block::VERSION)
@@ -125,8 +133,9 @@ pub struct SplitWriter {
     path: PathBuf,
     blocks: Summed<BufWriter<File>>,
     at: u64,
-    /// Of all blocks so far.
-    filters: Vec<u8>,
+    /// Of all blocks so far, and their bytes.
+    filters: SpooledTempFile,
+    filter_bytes: u64,
     directory: Directory,
     by_key: HashMap<String, u32>,
     /// Blocks that were taken over, by the split they are of.
@@ -154,7 +163,8 @@ impl SplitWriter {
             path: path.to_owned(),
             blocks,
             at: MAGIC.len() as u64,
-            filters: Vec::new(),
+            filters: tempfile::spooled_tempfile_in(FILTERS_IN_MEMORY, path),
+            filter_bytes: 0,
             directory: Directory {
                 version: VERSION,
                 streams: Vec::new(),
@@ -215,7 +225,7 @@ impl SplitWriter {
         block::check(&data).map_err(|error| split.damaged(error))?;
         let stream = &split.streams()[entry.stream as usize];
         let labels = labels.or(stream.labels.as_ref());
-        self.write(&stream.info, labels, &entry.head, &entry.marks, &data, split.filter(at)?)?;
+        self.write(&stream.info, labels, &entry.head, &entry.marks, &data, &split.read_filter(at)?)?;
         match self.taken.last_mut() {
             Some((last, blocks)) if last.id == split.id => blocks.push(at as u32),
             _ => self.taken.push((split.clone(), vec![at as u32])),
@@ -237,7 +247,8 @@ impl SplitWriter {
             streams.push(StreamEntry { info: info.clone(), labels: labels.cloned() });
             streams.len() as u32 - 1
         });
-        self.blocks.write_all(data).map_err(IndexError::io("can't write", &self.path))?;
+        let written = self.blocks.write_all(data).and_then(|()| self.filters.write_all(filter));
+        written.map_err(IndexError::io("can't write", &self.path))?;
         self.directory.blocks.push(BlockEntry {
             stream,
             at: self.at,
@@ -245,12 +256,12 @@ impl SplitWriter {
             filter_length: filter.len() as u32,
             filter_crc: crc32fast::hash(filter),
             // From the first filter on; where that is, is known at the end.
-            filter_at: Some(self.filters.len() as u64),
+            filter_at: Some(self.filter_bytes),
             version: block::version(data),
             head: head.clone(),
             marks: marks.clone(),
         });
-        self.filters.extend_from_slice(filter);
+        self.filter_bytes += filter.len() as u64;
         self.at += data.len() as u64;
         Ok(())
     }
@@ -290,24 +301,25 @@ impl SplitWriter {
         for block in &mut self.directory.blocks {
             block.filter_at = block.filter_at.map(|at| self.at + at);
         }
-        let directory_at = self.at + self.filters.len() as u64;
-        let filters = std::mem::take(&mut self.filters);
+        let directory_at = self.at + self.filter_bytes;
         let directory = serde_json::to_vec(&self.directory).map_err(IndexError::Manifest)?;
-        let write = |blocks: &mut Summed<BufWriter<File>>| -> io::Result<()> {
+        let (blocks, filters, path) = (&mut self.blocks, &mut self.filters, &self.path);
+        let mut write = || -> io::Result<()> {
             let packed = zstd::bulk::compress(&directory, 3)?;
             let mut end = Vec::with_capacity(FOOTER);
             end.extend_from_slice(&directory_at.to_le_bytes());
             end.extend_from_slice(&(packed.len() as u32).to_le_bytes());
             end.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
             end.extend_from_slice(END);
-            blocks.write_all(&filters)?;
+            filters.rewind()?;
+            io::copy(filters, blocks)?;
             blocks.write_all(&packed)?;
             blocks.write_all(&end)?;
             blocks.flush()?;
             blocks.inner.get_ref().sync_all()?;
-            sync_below(&self.path)
+            sync_below(path)
         };
-        write(&mut self.blocks).map_err(IndexError::io("can't write", &self.path))?;
+        write().map_err(IndexError::io("can't write", &self.path))?;
         let (size, crc) = (self.blocks.size, self.blocks.crc.finalize());
         files.push(FileSum { name: "blocks".into(), size, crc });
         Ok(files)
@@ -476,17 +488,30 @@ impl Split {
     /// The block's filter, checked.
     fn filter(&self, at: usize) -> Result<&[u8], IndexError> {
         let entry = &self.directory.blocks[at];
-        let from = entry.filter_at.unwrap_or(entry.at + u64::from(entry.length)) as usize;
+        let from = entry.filter_from() as usize;
         let end = from.checked_add(entry.filter_length as usize);
         let filter = end.and_then(|end| self.map.get(from..end));
         let filter = filter.ok_or_else(|| self.damaged("a filter is missing"))?;
         if !self.sound[at].load(Ordering::Relaxed) {
-            if !IdFilter::is_sound(filter) || crc32fast::hash(filter) != entry.filter_crc {
-                return Err(self.damaged("a filter's checksum is wrong"));
-            }
+            self.check_filter(entry, filter)?;
             self.sound[at].store(true, Ordering::Relaxed);
         }
         Ok(filter)
+    }
+
+    /// The same, a copy of it: who goes over all of them once has none of them mapped.
+    fn read_filter(&self, at: usize) -> Result<Vec<u8>, IndexError> {
+        let entry = &self.directory.blocks[at];
+        let filter = self.read(entry.filter_from(), entry.filter_length)?;
+        self.check_filter(entry, &filter).map(|()| filter)
+    }
+
+    fn check_filter(&self, entry: &BlockEntry, filter: &[u8]) -> Result<(), IndexError> {
+        if IdFilter::is_sound(filter) && crc32fast::hash(filter) == entry.filter_crc {
+            Ok(())
+        } else {
+            Err(self.damaged("a filter's checksum is wrong"))
+        }
     }
 
     /// The blocks that have the word, ascending.
