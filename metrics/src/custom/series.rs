@@ -75,6 +75,7 @@ async fn select(
     let (mut series, mut samples) = (Vec::new(), 0);
     while let Some(batch) = found.next().await {
         for one in batch? {
+            let one = one?;
             samples += one.len();
             if samples > MOST {
                 return Err(SelectError::TooMany(MOST));

@@ -31,6 +31,7 @@ mod track;
 mod unique;
 mod walk;
 mod window;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::StreamExt;
 use parking_lot::Mutex;
 use promql_parser::parser::value::ValueType;
 
@@ -111,14 +113,13 @@ pub async fn instant(
     let expr = parse(query)?;
     answer(source, Grid::instant(time), limits, async |evaluator, grid| {
         if window::is_range(&expr) {
-            let mut found = window::ranges(evaluator, &expr, grid).await?;
+            let found = window::ranges(evaluator, &expr, grid).await?;
+            let windows = found.windows;
+            let mut found = found.each(move |tracks| windows.samples_of(tracks));
             let mut series = Vec::new();
-            while let Some(track) = found.next().await? {
-                let samples = found.windows.of_instant(&track);
-                evaluator.hold(samples.len())?;
-                if !samples.is_empty() {
-                    series.push(SeriesData { labels: track.labels, samples });
-                }
+            while let Some(more) = found.next().await.transpose()? {
+                evaluator.hold(more.iter().map(|one| one.samples.len()).sum())?;
+                series.extend(more);
             }
             return Ok(Outcome::Samples(series));
         }

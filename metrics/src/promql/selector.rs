@@ -1,6 +1,8 @@
 //! Selectors: which series a query means, and what they have at each step.
 
-use futures::StreamExt;
+use std::pin::pin;
+
+use futures::{StreamExt, TryStreamExt};
 use promql_parser::{
     label::MatchOp as ParsedOp,
     parser::{AtModifier, Offset, VectorSelector},
@@ -11,8 +13,9 @@ use super::{
     error::QueryError,
     evaluate::Evaluator,
     grid::Grid,
+    workers,
 };
-use crate::series::{MatchOp, Matcher, NAME, SeriesColumns, is_stale};
+use crate::series::{Batch, MatchOp, Matcher, NAME, SeriesColumns, is_stale};
 
 /// The matchers of a selector, the name among them.
 ///
@@ -100,16 +103,23 @@ async fn columns(
     let shift = Shift::new(selector.at.as_ref(), selector.offset.as_ref(), evaluator.whole);
     let (first, last) = (shift.of(grid.start), shift.of(grid.end()));
     let range = first.saturating_sub(evaluator.lookback).saturating_add(1)..last.saturating_add(1);
-    let mut found = evaluator.source.stream(&matchers(selector)?, range, &evaluator.missing).await?;
-    let mut columns = Vec::new();
-    while let Some(batch) = found.next().await {
-        for series in batch? {
-            let column = column(&series, grid, shift, evaluator.lookback, take);
+    let found = evaluator.source.stream(&matchers(selector)?, range, &evaluator.missing).await?;
+    let lookback = evaluator.lookback;
+    let work = move |batch: Batch| {
+        let mut columns = Vec::new();
+        for series in batch {
+            let column = column(&series?, grid, shift, lookback, take);
             if !column.is_empty() {
-                evaluator.hold(grid.steps)?;
                 columns.push(column);
             }
         }
+        Ok(columns)
+    };
+    let mut found = pin!(workers::each(found.map_err(QueryError::from), work));
+    let mut columns = Vec::new();
+    while let Some(more) = found.next().await.transpose()? {
+        evaluator.hold(more.len() * grid.steps)?;
+        columns.extend(more);
         evaluator.breathe().await;
     }
     Ok(columns)

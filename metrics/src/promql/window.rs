@@ -5,11 +5,15 @@
 
 use std::{
     cell::{self, RefCell},
+    iter,
     sync::Arc,
     vec,
 };
 
-use futures::StreamExt;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
 
 use super::{
@@ -22,8 +26,12 @@ use super::{
     selector::{Shift, matchers},
     sums::{Kahan, mean},
     track::{Track, within},
+    workers::{self, Piece},
 };
-use crate::series::{Histogram, SeriesColumns, SeriesStream, Value};
+use crate::series::{Batch, Histogram, SeriesData, Value};
+
+/// Series of a subquery that one thread takes at a time.
+const AT_ONCE: usize = 64;
 
 /// What a function over a range sees at one step.
 pub struct Window<'a> {
@@ -125,37 +133,45 @@ struct Extremes {
     smallest: Extreme,
 }
 
-/// Series, one after the other, and the windows over them.
+/// Series, some at a time, and the windows over them.
 pub struct Ranges {
     pub windows: Windows,
-    source: Source,
+    tracks: BoxStream<'static, Result<Tracks, QueryError>>,
 }
 
-enum Source {
-    Stored(SeriesStream, vec::IntoIter<SeriesColumns>),
+impl Ranges {
+    /// What `work` makes of some series at a time, in their order, on several threads.
+    pub fn each<T: Send + 'static>(
+        self,
+        work: impl Fn(Tracks) -> Result<T, QueryError> + Send + Sync + 'static,
+    ) -> BoxStream<'static, Result<T, QueryError>> {
+        workers::each(self.tracks, work).boxed()
+    }
+}
+
+/// Some series. Iterating gives the samples of each.
+pub enum Tracks {
+    Stored(Batch),
     /// Of a subquery.
     Evaluated(vec::IntoIter<Column>, Grid),
 }
 
-impl Ranges {
-    /// The next series.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub async fn next(&mut self) -> Result<Option<Track>, QueryError> {
-        match &mut self.source {
-            Source::Evaluated(columns, grid) => {
-                Ok(columns.next().map(|column| Track::of_column(&column, *grid)))
-            }
-            Source::Stored(stream, batch) => loop {
-                if let Some(columns) = batch.next() {
-                    return Ok(Some(Track::of_columns(columns)));
-                }
-                match stream.next().await {
-                    Some(more) => *batch = more?.into_iter(),
-                    None => return Ok(None),
-                }
-            },
+impl Piece for Tracks {
+    fn samples(&self) -> usize {
+        match self {
+            Self::Stored(batch) => batch.samples(),
+            Self::Evaluated(columns, grid) => columns.len() * grid.steps,
+        }
+    }
+}
+
+impl Iterator for Tracks {
+    type Item = Result<Track, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Stored(batch) => Some(batch.next()?.map(Track::of_columns).map_err(QueryError::from)),
+            Self::Evaluated(columns, grid) => Some(Ok(Track::of_column(&columns.next()?, *grid))),
         }
     }
 }
@@ -174,8 +190,20 @@ impl Windows {
         self.shift.at.is_some()
     }
 
-    /// The samples of the only window of an instant query.
-    pub fn of_instant(&self, track: &Track) -> Vec<(i64, Value)> {
+    /// The samples of series in the only window of an instant query; of those that have some.
+    pub fn samples_of(&self, tracks: Tracks) -> Result<Vec<SeriesData>, QueryError> {
+        let mut found = Vec::new();
+        for track in tracks {
+            let track = track?;
+            let samples = self.of_instant(&track);
+            if !samples.is_empty() {
+                found.push(SeriesData { labels: track.labels, samples });
+            }
+        }
+        Ok(found)
+    }
+
+    fn of_instant(&self, track: &Track) -> Vec<(i64, Value)> {
         let mut samples = Vec::new();
         self.slide(track, |_, window| {
             samples = window.samples();
@@ -276,12 +304,12 @@ async fn of_selector(
     let shift = Shift::new(selector.vs.at.as_ref(), selector.vs.offset.as_ref(), evaluator.whole);
     let windows = Windows { grid, shift, range: millis(selector.range) };
     if grid.steps == 0 {
-        return Ok(Ranges { windows, source: Source::Evaluated(Vec::new().into_iter(), grid) });
+        return Ok(Ranges { windows, tracks: stream::empty().boxed() });
     }
     let first = shift.of(grid.start).saturating_sub(windows.range).saturating_add(1);
     let last = shift.of(grid.end()).saturating_add(1);
     let stream = evaluator.source.stream(&matchers(&selector.vs)?, first..last, &evaluator.missing).await?;
-    Ok(Ranges { windows, source: Source::Stored(stream, Vec::new().into_iter()) })
+    Ok(Ranges { windows, tracks: stream.map_ok(Tracks::Stored).map_err(QueryError::from).boxed() })
 }
 
 async fn of_subquery(
@@ -297,7 +325,12 @@ async fn of_subquery(
     let start = (after.div_euclid(step) + 1) * step;
     let inner = Grid::range(start, shift.of(grid.end()), step);
     let columns = evaluator.vector(&subquery.expr, inner).await?;
-    Ok(Ranges { windows, source: Source::Evaluated(columns.into_iter(), inner) })
+    let mut columns = columns.into_iter();
+    let parts = iter::from_fn(move || {
+        let part: Vec<_> = columns.by_ref().take(AT_ONCE).collect();
+        (!part.is_empty()).then(|| Ok(Tracks::Evaluated(part.into_iter(), inner)))
+    });
+    Ok(Ranges { windows, tracks: stream::iter(parts).boxed() })
 }
 
 fn millis(duration: std::time::Duration) -> i64 {
@@ -307,6 +340,7 @@ fn millis(duration: std::time::Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::SeriesColumns;
 
     fn track(samples: impl Iterator<Item = (i64, f64)>) -> Track {
         let (times, values) = samples.unzip();

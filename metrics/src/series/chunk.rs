@@ -115,6 +115,11 @@ impl Open {
         self.last_time
     }
 
+    /// Samples of it.
+    pub fn count(&self) -> usize {
+        usize::from(self.count)
+    }
+
     pub fn last_value(&self) -> f64 {
         self.form.value(self.last)
     }

@@ -24,6 +24,7 @@ mod log;
 mod matcher;
 mod meta;
 mod missing;
+mod packed;
 mod store;
 mod value;
 
@@ -35,6 +36,7 @@ pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
 pub use meta::{Meta, MetricKind};
 pub use missing::Missing;
+pub use packed::Batch;
 pub use store::{Scan, Store, StoreConfig, StoreError};
 pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
@@ -60,13 +62,13 @@ pub enum SelectError {
 }
 
 /// Series as they are read, some at a time, in order of their labels.
-pub type SeriesStream = BoxStream<'static, Result<Vec<SeriesColumns>, SelectError>>;
+pub type SeriesStream = BoxStream<'static, Result<Batch, SelectError>>;
 
 /// Who gives series to a query. Ranges are of milliseconds since the Unix epoch, the end
 /// excluded; all matchers must hold.
 #[async_trait::async_trait]
 pub trait Select: Send + Sync {
-    /// The series that match, in order of their labels, by column and as they are read: what
+    /// The series that match, in order of their labels, packed and as they are read: what
     /// nobody waits for is not read. What can't be had of them is told as missing.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::StreamExt;
 use promql_parser::{
     label::{MatchOp, Matchers},
     parser::Expr,
@@ -31,13 +32,21 @@ pub async fn absent_over_time(
     argument: &Expr,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    let mut found = ranges(evaluator, argument, grid).await?;
+    let found = ranges(evaluator, argument, grid).await?;
+    let windows = found.windows;
+    let mut found = found.each(move |tracks| {
+        let mut there = vec![false; grid.steps];
+        for track in tracks {
+            windows.slide(&track?, |step, _| {
+                there[step] = true;
+                super::Cell::Nothing
+            });
+        }
+        Ok(there)
+    });
     let mut there = vec![false; grid.steps];
-    while let Some(track) = found.next().await? {
-        found.windows.slide(&track, |step, _| {
-            there[step] = true;
-            super::Cell::Nothing
-        });
+    while let Some(more) = found.next().await.transpose()? {
+        there.iter_mut().zip(more).for_each(|(there, more)| *there |= more);
         evaluator.breathe().await;
     }
     Ok(ones(argument, there.into_iter()))

@@ -20,6 +20,7 @@ mod trend;
 
 use std::collections::BTreeSet;
 
+use futures::StreamExt;
 use promql_parser::parser::{Call, Expr};
 
 use super::{
@@ -30,7 +31,7 @@ use super::{
     notes::Note,
     selector,
     unique::{all_differ, unique},
-    window::{Window, is_range, ranges},
+    window::{Tracks, Window, Windows, is_range, ranges},
 };
 use crate::series::Histogram;
 
@@ -274,44 +275,71 @@ async fn over_range(
             others.push(evaluator.scalar(expr, grid).await?);
         }
     }
-    let mut found = found.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         QueryError::Invalid(format!("{}() needs a range of samples, such as metric[5m]", call.func.name))
     })?;
-    trend::check(call.func.name, &others)?;
     let name = call.func.name;
+    trend::check(name, &others)?;
     // Where each step has the same window and arguments, one result serves all; only a
     // prediction depends on the step's time.
     let same = |numbers: &Vec<f64>| numbers.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits());
     let once = found.windows.are_fixed() && name != "predict_linear" && others.iter().all(same);
+    let slide = Slide { name, kernel, keeps_name, others, once, windows: found.windows };
+    let mut found = found.each(move |tracks| slide.over(tracks));
     let (mut columns, mut said) = (Vec::new(), Said::default());
-    let mut arguments = vec![0.0; others.len()];
-    while let Some(track) = found.next().await? {
-        let mut known = None;
-        let mut column = found.windows.slide(&track, |step, window| {
-            if let Some(known) = &known {
-                return Clone::clone(known);
-            }
-            for (argument, numbers) in arguments.iter_mut().zip(&others) {
-                *argument = numbers[step];
-            }
-            let cell = kernel(window, &arguments, &mut said);
-            if once {
-                known = Some(cell.clone());
-            }
-            cell
-        });
-        if !column.is_empty() {
-            rate::doubt(name, &column, &mut said);
-            evaluator.hold(grid.steps)?;
-            if !keeps_name {
-                column.labels = without_name(&column.labels);
-            }
-            columns.push(column);
-        }
+    while let Some((more, notes)) = found.next().await.transpose()? {
+        evaluator.hold(more.len() * grid.steps)?;
+        columns.extend(more);
+        notes.all.into_iter().for_each(|note| said.note(note));
         evaluator.breathe().await;
     }
     said.tell(evaluator);
     if all_differ(&columns) { Ok(columns) } else { Err(QueryError::same_labels()) }
+}
+
+/// A function over windows, as it is computed of each series by itself.
+struct Slide {
+    name: &'static str,
+    kernel: Kernel,
+    keeps_name: bool,
+    /// The other arguments, one number a step.
+    others: Vec<Vec<f64>>,
+    /// Whether one result serves all steps.
+    once: bool,
+    windows: Windows,
+}
+
+impl Slide {
+    /// The columns of these series, and what was noticed.
+    fn over(&self, tracks: Tracks) -> Result<(Vec<Column>, Said), QueryError> {
+        let (mut columns, mut said) = (Vec::new(), Said::default());
+        let mut arguments = vec![0.0; self.others.len()];
+        for track in tracks {
+            let mut known = None;
+            let mut column = self.windows.slide(&track?, |step, window| {
+                if let Some(known) = &known {
+                    return Clone::clone(known);
+                }
+                for (argument, numbers) in arguments.iter_mut().zip(&self.others) {
+                    *argument = numbers[step];
+                }
+                let cell = (self.kernel)(window, &arguments, &mut said);
+                if self.once {
+                    known = Some(cell.clone());
+                }
+                cell
+            });
+            if column.is_empty() {
+                continue;
+            }
+            rate::doubt(self.name, &column, &mut said);
+            if !self.keeps_name {
+                column.labels = without_name(&column.labels);
+            }
+            columns.push(column);
+        }
+        Ok((columns, said))
+    }
 }
 
 async fn special_call(

@@ -52,7 +52,9 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<(Labels, i
         // So recent that nothing of it can be missing.
         let mut series = asked.source.stream(&matchers, range, &Missing::default()).await?;
         while let Some(batch) = series.next().await {
-            found.extend(batch?.into_iter().filter_map(last));
+            for series in batch? {
+                found.extend(last(series?));
+            }
             if found.len() > asked.limits.samples {
                 return Err(SelectError::TooMany(asked.limits.samples).into());
             }

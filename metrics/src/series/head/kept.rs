@@ -48,6 +48,12 @@ impl Packed {
         self.sealed.is_empty() && self.open.is_none() && self.histograms.is_empty()
     }
 
+    /// How many there are.
+    pub fn samples(&self) -> usize {
+        let sealed: usize = self.sealed.iter().map(|chunk| usize::from(chunk.count)).sum();
+        sealed + self.open.as_ref().map_or(0, Open::count) + self.histograms.len()
+    }
+
     /// Puts what lies within the range behind what is there.
     pub fn add_to(&self, columns: &mut SeriesColumns, range: &Range<i64>) {
         let mut inside = |time, value| {

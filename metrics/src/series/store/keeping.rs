@@ -82,10 +82,6 @@ impl Blocks {
         Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner) })
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub fn until(&self) -> i64 {
         self.inner.read().until
     }

@@ -5,24 +5,23 @@
 //! meanwhile is neither missed nor seen twice; nothing is unpacked before its series comes.
 //! A block that is damaged or can't be reached is left out and told as missing.
 
-use std::{io, iter::Peekable, ops::Range, path::PathBuf, sync::Arc, vec};
+use std::{iter::Peekable, ops::Range, sync::Arc, vec};
 
 use super::{Store, keeping::Blocks};
 use crate::series::{
     Labels, Matcher, Missing, SelectError, SeriesColumns,
     archive::{Archive, Entry},
-    block::{Block, BlockError, KnownTimes, Row, Rows},
+    block::{Block, BlockError, Row, Rows},
     head::{Kept, Packed},
+    packed::{PackedSeries, Unpacker},
 };
 
 /// The walk. Blocks the thread while files are read.
 pub struct Scan {
     faults: Faults,
-    range: Range<i64>,
-    blocks: Vec<(From, Peekable<Rows>, KnownTimes)>,
+    blocks: Vec<(From, Peekable<Rows>)>,
     head: Peekable<vec::IntoIter<(Labels, Packed)>>,
-    /// Whether blocks of several stores may have the same samples.
-    mixed: bool,
+    unpacker: Unpacker,
 }
 
 /// Where a block is, and of which time it is.
@@ -182,12 +181,13 @@ impl Begun {
         let mut blocks = Vec::new();
         for (from, block, asked) in found {
             match block.matching(&matchers, &asked) {
-                Ok(rows) => blocks.push((from, rows.peekable(), KnownTimes::default())),
+                Ok(rows) => blocks.push((from, rows.peekable())),
                 Err(error) => faults.take(&from, error)?,
             }
         }
-        let mixed = blocks.iter().any(|(from, ..)| matches!(from, From::Archive(_)));
-        Ok(Scan { faults, range, blocks, head: head.into_iter().peekable(), mixed })
+        let mixed = blocks.iter().any(|(from, _)| matches!(from, From::Archive(_)));
+        let unpacker = Unpacker::new(range, mixed);
+        Ok(Scan { faults, blocks, head: head.into_iter().peekable(), unpacker })
     }
 }
 
@@ -196,7 +196,7 @@ impl Scan {
     fn least(&mut self) -> Result<Option<Labels>, SelectError> {
         let mut least = self.head.peek().map(|(labels, _)| labels.clone());
         let mut at = 0;
-        while let Some((from, rows, _)) = self.blocks.get_mut(at) {
+        while let Some((from, rows)) = self.blocks.get_mut(at) {
             match rows.peek() {
                 Some(Ok(row)) if least.as_ref().is_none_or(|least| row.labels < *least) => {
                     least = Some(row.labels.clone());
@@ -216,33 +216,30 @@ impl Scan {
         Ok(least)
     }
 
-    fn take(&mut self, labels: Labels) -> Result<SeriesColumns, SelectError> {
-        let mut columns = SeriesColumns { labels: labels.clone(), ..SeriesColumns::default() };
-        for (from, rows, known) in &mut self.blocks {
+    fn take(&mut self, labels: Labels) -> PackedSeries {
+        let mut found = Vec::with_capacity(self.blocks.len());
+        for (_, rows) in &mut self.blocks {
             let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
-            while let Some(row) = rows.next_if(same) {
-                let added = row.and_then(|row| {
-                    row.add_to(&mut columns, &self.range, known).map_err(|why| {
-                        // Its checksum is right: it was written so, and no file is to blame.
-                        let path = folder(&self.faults.kept);
-                        BlockError::Io { path, doing: "read", source: io::Error::other(why) }
-                    })
-                });
-                added.or_else(|error| self.faults.take(from, error))?;
+            while let Some(Ok(row)) = rows.next_if(same) {
+                found.push(row);
             }
         }
-        if let Some((_, packed)) = self.head.next_if(|(next, _)| *next == labels) {
-            packed.add_to(&mut columns, &self.range);
-        }
-        if self.mixed {
-            columns.settle();
-        }
-        Ok(columns)
+        let head = self.head.next_if(|(next, _)| *next == labels).map(|(_, packed)| packed);
+        PackedSeries::new(labels, found, head)
     }
-}
 
-fn folder(kept: &Option<Arc<Blocks>>) -> PathBuf {
-    kept.as_ref().map(|blocks| blocks.folder().to_owned()).unwrap_or_default()
+    /// The next series as it lies; those that [`Scan::unpacker`] finds nothing in are among them.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn next_packed(&mut self) -> Result<Option<PackedSeries>, SelectError> {
+        Ok(self.least()?.map(|labels| self.take(labels)))
+    }
+
+    /// What unpacks its series.
+    pub fn unpacker(&self) -> Unpacker {
+        self.unpacker.again()
+    }
 }
 
 impl Iterator for Scan {
@@ -250,11 +247,10 @@ impl Iterator for Scan {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let next = self.least().and_then(|labels| labels.map(|labels| self.take(labels)).transpose());
-            match next {
-                // A gap where the range lies.
-                Ok(Some(columns)) if columns.is_empty() => {}
-                next => return next.transpose(),
+            let packed = self.next_packed().transpose()?;
+            match packed.and_then(|series| self.unpacker.unpack(series)) {
+                Ok(None) => {}
+                found => return found.transpose(),
             }
         }
     }

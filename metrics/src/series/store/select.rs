@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -11,7 +11,7 @@ use super::{
     scan::{Begun, Behind, Scan},
 };
 use crate::series::{
-    Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesColumns, SeriesStream,
+    Batch, Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream,
 };
 
 /// Samples and series that are handed over at once: each time two threads wait for each other.
@@ -21,16 +21,16 @@ const SERIES: usize = 512;
 const BATCHES: usize = 4;
 
 /// The next series; none at the end.
-fn batch(scan: &mut Scan) -> Result<Vec<SeriesColumns>, SelectError> {
+fn batch(scan: &mut Scan) -> Result<Batch, SelectError> {
     let (mut found, mut samples) = (Vec::new(), 0);
     while samples < SAMPLES
         && found.len() < SERIES
-        && let Some(series) = scan.next().transpose()?
+        && let Some(series) = scan.next_packed()?
     {
-        samples += series.times.len() + series.histograms.len();
+        samples += series.samples();
         found.push(series);
     }
-    Ok(found)
+    Ok(Batch::new(found, scan.unpacker()))
 }
 
 #[async_trait::async_trait]
@@ -47,7 +47,7 @@ impl Select for Store {
             let mut scan = begun.open()?;
             loop {
                 let batch = batch(&mut scan);
-                let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+                let is_last = batch.as_ref().map_or(true, Batch::is_empty);
                 if sender.blocking_send(batch).is_err() || is_last {
                     return Ok(());
                 }
@@ -56,9 +56,10 @@ impl Select for Store {
         // A walk that ended badly is an error, not an end.
         let end = async {
             let ended = walk.await.unwrap_or_else(|why| Err(SelectError::Unreadable(why.to_string())));
-            ended.map(|()| Vec::new())
+            ended.err().map(Err)
         };
-        Ok(ReceiverStream::new(receiver).chain(stream::once(end)).boxed())
+        let end = stream::once(end).filter_map(future::ready);
+        Ok(ReceiverStream::new(receiver).chain(end).boxed())
     }
 
     async fn series(
@@ -111,7 +112,8 @@ impl Store {
         let mut stream = self.stream(matchers, range, &Missing::default()).await.expect("an answer");
         let mut found = Vec::new();
         while let Some(batch) = stream.next().await {
-            found.extend(batch.expect("an answer").into_iter().map(crate::series::SeriesData::from));
+            let series = batch.expect("an answer").map(|series| series.expect("sound rows"));
+            found.extend(series.map(crate::series::SeriesData::from));
         }
         found
     }

@@ -63,8 +63,8 @@ async fn told(store: &Store, range: std::ops::Range<i64>) -> (Vec<String>, Vec<S
     let mut stream = store.stream(&[], range, &missing).await.expect("an answer");
     let mut found = Vec::new();
     while let Some(batch) = futures::StreamExt::next(&mut stream).await {
-        found.extend(batch.expect("an answer").into_iter().map(|columns| {
-            let SeriesData { labels, samples } = columns.into();
+        found.extend(batch.expect("an answer").map(|columns| {
+            let SeriesData { labels, samples } = columns.expect("sound rows").into();
             (labels, samples)
         }));
     }
