@@ -86,9 +86,10 @@ impl Intern {
 /// Strings of so many bytes fit one word.
 const SHORT: usize = 8;
 
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Of short strings of one length it is the word in other bits: no two have the same.
 fn hash(string: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let Some(last) = string.last_chunk::<8>() else {
         return spread(short(string) ^ (string.len() as u64).wrapping_mul(FACTOR));
     };
@@ -147,5 +148,15 @@ mod tests {
         }
         intern.clear();
         assert_eq!(intern.number(b"other"), 0);
+    }
+    #[test]
+    fn strings_of_two_lengths_differ_where_their_hashes_do_not() {
+        let seven = b"seven b";
+        // The word of eight bytes whose length undoes what the other's length changes.
+        let lengths = 7u64.wrapping_mul(FACTOR) ^ 8u64.wrapping_mul(FACTOR);
+        let eight = (short(seven) ^ lengths).to_le_bytes();
+        assert_eq!(hash(seven), hash(&eight));
+        let mut intern = Intern::default();
+        assert_eq!([intern.number(seven), intern.number(&eight), intern.number(seven)], [0, 1, 0]);
     }
 }
