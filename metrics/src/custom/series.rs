@@ -13,7 +13,7 @@ use tiphys_api::{labels::LabelMap, selector::LabelSelector};
 use super::names;
 use crate::{
     memory::Reading,
-    series::{Labels, Matcher, Missing, NAME, Select, SelectError, SeriesData},
+    series::{Labels, Matcher, Missing, NAME, Select, SelectError, SeriesData, Wanted},
 };
 
 /// How old a value may be, milliseconds.
@@ -71,7 +71,7 @@ async fn select(
     let mut matchers = vec![Matcher::equal(NAME, name)];
     matchers.extend(with.iter().map(|(label, value)| Matcher::equal(label, value)));
     // So recent that nothing of it can be missing.
-    let mut found = store.stream(&matchers, now - COUNTS..now + 1, &Missing::default()).await?;
+    let mut found = store.stream(&matchers, now - COUNTS..now + 1, Wanted::All, &Missing::default()).await?;
     let (mut series, mut samples) = (Vec::new(), 0);
     while let Some(batch) = found.next().await {
         for one in batch? {

@@ -68,6 +68,7 @@ impl Column {
         !is_absent(self.numbers[step]) || self.histogram(step).is_some()
     }
 
+    #[inline]
     pub fn set(&mut self, step: usize, cell: Cell) {
         match cell {
             Cell::Nothing => {

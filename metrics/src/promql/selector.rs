@@ -15,7 +15,7 @@ use super::{
     grid::Grid,
     workers,
 };
-use crate::series::{Batch, MatchOp, Matcher, NAME, SeriesColumns, is_stale};
+use crate::series::{Batch, MatchOp, Matcher, NAME, SeriesColumns, Wanted, is_stale};
 
 /// The matchers of a selector, the name among them.
 ///
@@ -72,6 +72,14 @@ impl Shift {
     }
 }
 
+/// What of a sample is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Take {
+    Value,
+    /// Seconds.
+    Time,
+}
+
 /// What the series of a selector have at each step: the newest sample within the lookback,
 /// unless the series ended.
 pub async fn instant(
@@ -79,7 +87,7 @@ pub async fn instant(
     selector: &VectorSelector,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    columns(evaluator, selector, grid, |_, cell| cell).await
+    columns(evaluator, selector, grid, Take::Value).await
 }
 
 /// The times of these samples instead, seconds.
@@ -88,14 +96,14 @@ pub async fn timestamps(
     selector: &VectorSelector,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
-    columns(evaluator, selector, grid, |time, _| Cell::Number(time as f64 / 1000.0)).await
+    columns(evaluator, selector, grid, Take::Time).await
 }
 
 async fn columns(
     evaluator: &Evaluator<'_>,
     selector: &VectorSelector,
     grid: Grid,
-    take: fn(i64, Cell) -> Cell,
+    take: Take,
 ) -> Result<Vec<Column>, QueryError> {
     if grid.steps == 0 {
         return Ok(Vec::new());
@@ -103,12 +111,13 @@ async fn columns(
     let shift = Shift::new(selector.at.as_ref(), selector.offset.as_ref(), evaluator.whole);
     let (first, last) = (shift.of(grid.start), shift.of(grid.end()));
     let range = first.saturating_sub(evaluator.lookback).saturating_add(1)..last.saturating_add(1);
-    let found = evaluator.source.stream(&matchers(selector)?, range, &evaluator.missing).await?;
-    let lookback = evaluator.lookback;
+    let wanted = if first == last { Wanted::Newest } else { Wanted::All };
+    let found = evaluator.source.stream(&matchers(selector)?, range, wanted, &evaluator.missing).await?;
+    let steps = Steps { grid, shift, lookback: evaluator.lookback, take };
     let work = move |batch: Batch| {
-        let mut columns = Vec::new();
+        let (mut columns, mut known) = (Vec::new(), Known::default());
         for series in batch {
-            let column = column(&series?, grid, shift, lookback, take);
+            let column = steps.column(&series?, &mut known);
             if !column.is_empty() {
                 columns.push(column);
             }
@@ -125,50 +134,106 @@ async fn columns(
     Ok(columns)
 }
 
-/// One series over the steps. Pure.
-fn column(
-    series: &SeriesColumns,
+/// The steps of a query, as a selector sees them.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
     grid: Grid,
     shift: Shift,
     lookback: i64,
-    take: fn(i64, Cell) -> Cell,
-) -> Column {
-    let mut column = Column::new(series.labels.clone(), grid.steps);
-    let (mut numbers, mut histograms) = (0, 0);
-    for step in 0..grid.steps {
-        let time = shift.of(grid.time(step));
-        let oldest = time.saturating_sub(lookback);
-        while series.times.get(numbers).is_some_and(|at| *at <= time) {
-            numbers += 1;
-        }
-        while series.histograms.get(histograms).is_some_and(|sample| sample.0 <= time) {
-            histograms += 1;
-        }
-        let number = numbers.checked_sub(1).map(|last| (series.times[last], series.values[last]));
-        let histogram = histograms.checked_sub(1).map(|last| &series.histograms[last]);
-        if let Some((at, histogram)) = histogram
-            && number.is_none_or(|(other, _)| other < *at)
-        {
-            if *at > oldest && !is_stale(histogram.sum) {
-                column.set(step, take(*at, Cell::Histogram(histogram.clone())));
+    take: Take,
+}
+
+impl Steps {
+    /// One series over the steps.
+    fn column(&self, series: &SeriesColumns, known: &mut Known) -> Column {
+        let mut column = Column::new(series.labels.clone(), self.grid.steps);
+        known.lay(self, &series.times);
+        let numbers = known.places.iter().map(|place| place.map(|place| place as usize));
+        for (place, into) in numbers.clone().zip(&mut column.numbers) {
+            if let Some(place) = place
+                && !is_stale(series.values[place])
+            {
+                *into = match self.take {
+                    Take::Value => series.values[place],
+                    Take::Time => series.times[place] as f64 / 1000.0,
+                };
             }
-            continue;
         }
-        if let Some((at, number)) = number
-            && at > oldest
-            && !is_stale(number)
-            && let Cell::Number(number) = take(at, Cell::Number(number))
-        {
-            column.numbers[step] = number;
+        if !series.histograms.is_empty() {
+            let numbers = numbers.map(|place| place.map(|place| series.times[place])).collect::<Vec<_>>();
+            self.put_histograms(&mut column, series, &numbers);
+        }
+        column
+    }
+
+    /// Where a histogram is newer than the number of a step, it counts; also that it ended.
+    fn put_histograms(&self, column: &mut Column, series: &SeriesColumns, numbers: &[Option<i64>]) {
+        let mut after = 0;
+        for (step, number) in numbers.iter().enumerate() {
+            let (time, oldest) = self.reach(step);
+            while series.histograms.get(after).is_some_and(|sample| sample.0 <= time) {
+                after += 1;
+            }
+            let Some((at, histogram)) = after.checked_sub(1).map(|last| &series.histograms[last]) else {
+                continue;
+            };
+            if *at <= oldest || number.is_some_and(|number| number >= *at) {
+                continue;
+            }
+            column.set(
+                step,
+                match self.take {
+                    _ if is_stale(histogram.sum) => Cell::Nothing,
+                    Take::Value => Cell::Histogram(histogram.clone()),
+                    Take::Time => Cell::Number(*at as f64 / 1000.0),
+                },
+            );
         }
     }
-    column
+
+    /// The time that is meant at a step, and that from which on samples count, itself excluded.
+    fn reach(&self, step: usize) -> (i64, i64) {
+        let time = self.shift.of(self.grid.time(step));
+        (time, time.saturating_sub(self.lookback))
+    }
+}
+
+/// Where the newest sample of each step stands in the series before: what one scrape gives has
+/// the same times throughout. For steps of one kind.
+#[derive(Default)]
+struct Known {
+    times: Vec<i64>,
+    places: Vec<Option<u32>>,
+}
+
+impl Known {
+    fn lay(&mut self, steps: &Steps, times: &[i64]) {
+        if self.times == times && self.places.len() == steps.grid.steps {
+            return;
+        }
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        let mut after = 0;
+        self.places.clear();
+        self.places.extend((0..steps.grid.steps).map(|step| {
+            let (time, oldest) = steps.reach(step);
+            while times.get(after).is_some_and(|at| *at <= time) {
+                after += 1;
+            }
+            let last = after.checked_sub(1).filter(|last| times[*last] > oldest)?;
+            u32::try_from(last).ok()
+        }));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{promql::column::ABSENT, series::STALE};
+    use crate::{
+        promql::column::ABSENT,
+        series::{Histogram, STALE},
+    };
+    use proptest::prelude::*;
 
     #[test]
     fn the_newest_sample_counts_until_it_is_old_or_the_series_ends() {
@@ -178,11 +243,53 @@ mod tests {
             ..SeriesColumns::default()
         };
         let shift = Shift { at: None, offset: 0 };
-        let column = column(&series, Grid::range(0, 50, 5), shift, 10, |_, cell| cell);
+        let steps = Steps { grid: Grid::range(0, 50, 5), shift, lookback: 10, take: Take::Value };
+        let mut known = Known::default();
+        let column = steps.column(&series, &mut known);
         let nothing = ABSENT.to_bits();
         let bits: Vec<_> = column.numbers.iter().map(|number| number.to_bits()).collect();
         let expected = [nothing, 1f64.to_bits(), 2f64.to_bits(), nothing, nothing, nothing, nothing, nothing];
         assert_eq!(bits[..8], expected);
         assert_eq!(bits[8..], [3f64.to_bits(), 3f64.to_bits(), nothing]);
+    }
+
+    /// Numbers at odd times and histograms at even ones, so that no time has both.
+    fn series() -> impl Strategy<Value = SeriesColumns> {
+        let sample = (0i64..60, prop::bool::weighted(0.2), any::<bool>());
+        prop::collection::btree_map(0i64..60, sample, 0..12).prop_map(|samples| {
+            let mut series = SeriesColumns::default();
+            for (time, (number, is_stale, is_histogram)) in samples {
+                let number = if is_stale { STALE } else { number as f64 };
+                if is_histogram {
+                    let histogram = Histogram { sum: number, ..Histogram::default() };
+                    series.histograms.push((time * 2, histogram.into()));
+                } else {
+                    series.push(time * 2 + 1, number);
+                }
+            }
+            series
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn each_series_has_the_newest_of_its_own(all in prop::collection::vec(series(), 1..5), lookback in 1i64..40) {
+            let shift = Shift { at: None, offset: 3 };
+            let steps = Steps { grid: Grid::range(-5, 130, 7), shift, lookback, take: Take::Value };
+            let mut known = Known::default();
+            for series in all {
+                let column = steps.column(&series, &mut known);
+                for step in 0..steps.grid.steps {
+                    let time = steps.grid.time(step) - 3;
+                    let numbers = series.times.iter().zip(&series.values);
+                    let numbers = numbers.map(|(at, number)| (*at, Cell::Number(*number), *number));
+                    let histograms = series.histograms.iter();
+                    let histograms = histograms.map(|(at, one)| (*at, Cell::Histogram(one.clone()), one.sum));
+                    let there = numbers.chain(histograms).filter(|(at, ..)| *at <= time && *at > time - lookback);
+                    let newest = there.max_by_key(|(at, ..)| *at).filter(|(_, _, number)| !is_stale(*number));
+                    prop_assert_eq!(column.cell(step), newest.map_or(Cell::Nothing, |(_, cell, _)| cell));
+                }
+            }
+        }
     }
 }

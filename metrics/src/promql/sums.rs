@@ -10,15 +10,11 @@ pub struct Kahan {
 impl Kahan {
     #[inline]
     pub fn add(&mut self, number: f64) {
+        // What rounding takes, whichever is larger (Knuth's TwoSum): nothing to be guessed.
         let sum = self.sum + number;
-        if sum.is_infinite() {
-            self.lost = 0.0;
-        } else if self.sum.abs() >= number.abs() {
-            self.lost += (self.sum - sum) + number;
-        } else {
-            self.lost += (number - sum) + self.sum;
-        }
-        self.sum = sum;
+        let taken = sum - self.sum;
+        let lost = self.lost + ((self.sum - (sum - taken)) + (number - taken));
+        *self = Self { sum, lost: if sum.is_infinite() { 0.0 } else { lost } };
     }
 
     pub fn is_infinite(self) -> bool {

@@ -74,8 +74,14 @@ impl Track {
     }
 
     fn places(&self, happened: impl Fn(f64, f64) -> bool) -> Vec<usize> {
-        let pairs = self.numbers.windows(2).enumerate();
-        pairs.filter(|(_, pair)| happened(pair[0], pair[1])).map(|(place, _)| place + 1).collect()
+        let pairs = || self.numbers.iter().zip(self.numbers.iter().skip(1));
+        // Mostly none, which counting finds out several at a time.
+        let count: usize = pairs().map(|(before, now)| usize::from(happened(*before, *now))).sum();
+        if count == 0 {
+            return Vec::new();
+        }
+        let all = pairs().enumerate().filter(|(_, (before, now))| happened(**before, **now));
+        all.map(|(place, _)| place + 1).collect()
     }
 
     /// The sum of the numbers before each place, where it is exact.

@@ -3,12 +3,7 @@
 //! A series is fetched once for all windows. Its numbers and histograms stand apart, as
 //! most functions want one kind. A window includes its end, not its start.
 
-use std::{
-    cell::{self, RefCell},
-    iter,
-    sync::Arc,
-    vec,
-};
+use std::{cell::RefCell, iter, sync::Arc, vec};
 
 use futures::{
     StreamExt, TryStreamExt,
@@ -28,7 +23,7 @@ use super::{
     track::{Track, within},
     workers::{self, Piece},
 };
-use crate::series::{Batch, Histogram, SeriesData, Value};
+use crate::series::{Batch, Histogram, SeriesData, Value, Wanted};
 
 /// Series of a subquery that one thread takes at a time.
 const AT_ONCE: usize = 64;
@@ -41,7 +36,7 @@ pub struct Window<'a> {
     overlaps: bool,
     extremes: &'a RefCell<Extremes>,
     /// What was found of the window before.
-    pub spans: &'a cell::Cell<Spans>,
+    pub spans: &'a RefCell<Spans>,
     /// Not before `start`, which is not part of it; up to `end`. Milliseconds.
     pub start: i64,
     pub end: i64,
@@ -192,10 +187,10 @@ impl Windows {
 
     /// The samples of series in the only window of an instant query; of those that have some.
     pub fn samples_of(&self, tracks: Tracks) -> Result<Vec<SeriesData>, QueryError> {
-        let mut found = Vec::new();
+        let (mut found, mut known) = (Vec::new(), Known::default());
         for track in tracks {
             let track = track?;
-            let samples = self.of_instant(&track);
+            let samples = self.of_instant(&track, &mut known);
             if !samples.is_empty() {
                 found.push(SeriesData { labels: track.labels, samples });
             }
@@ -203,9 +198,9 @@ impl Windows {
         Ok(found)
     }
 
-    fn of_instant(&self, track: &Track) -> Vec<(i64, Value)> {
+    fn of_instant(&self, track: &Track, known: &mut Known) -> Vec<(i64, Value)> {
         let mut samples = Vec::new();
-        self.slide(track, |_, window| {
+        self.slide(track, known, |_, window| {
             samples = window.samples();
             Cell::Nothing
         });
@@ -218,40 +213,76 @@ impl Windows {
     }
 
     /// Calls `each` for every step with samples in its window.
-    pub fn slide(&self, track: &Track, mut each: impl FnMut(usize, &Window<'_>) -> Cell) -> Column {
+    pub fn slide(
+        &self,
+        track: &Track,
+        known: &mut Known,
+        mut each: impl FnMut(usize, &Window<'_>) -> Cell,
+    ) -> Column {
         let mut column = Column::new(track.labels.clone(), self.grid.steps);
-        let mut numbers = Edges::default();
+        known.lay(self, &track.times);
         let mut histograms = Edges::default();
-        let (extremes, spans) = (RefCell::default(), cell::Cell::default());
+        let extremes = RefCell::default();
         let overlaps = self.grid.steps > 1 && (self.are_fixed() || self.range > self.grid.step);
-        for step in 0..self.grid.steps {
-            let now = self.grid.time(step);
-            let end = self.shift.of(now);
-            let start = end.saturating_sub(self.range);
-            numbers.move_to(&track.times, |time| *time, start, end);
+        for (step, (first, after)) in known.edges.iter().copied().enumerate() {
+            let (start, end) = self.ends(step);
             histograms.move_to(&track.histograms, |sample| sample.0, start, end);
-            if numbers.is_empty() && histograms.is_empty() {
+            if first == after && histograms.is_empty() {
                 continue;
             }
             let cell = each(
                 step,
                 &Window {
                     track,
-                    first: numbers.first,
+                    first,
                     overlaps,
                     extremes: &extremes,
-                    spans: &spans,
+                    spans: &known.spans,
                     start,
                     end,
-                    now,
-                    times: &track.times[numbers.first..numbers.after],
-                    numbers: &track.numbers[numbers.first..numbers.after],
+                    now: self.grid.time(step),
+                    times: &track.times[first..after],
+                    numbers: &track.numbers[first..after],
                     histograms: &track.histograms[histograms.first..histograms.after],
                 },
             );
             column.set(step, cell);
         }
         column
+    }
+
+    /// Where a step's window starts, and where it ends.
+    #[inline]
+    fn ends(&self, step: usize) -> (i64, i64) {
+        let end = self.shift.of(self.grid.time(step));
+        (end.saturating_sub(self.range), end)
+    }
+}
+
+/// How windows lie over the samples of the series before: what one scrape gives has the same times
+/// throughout. For windows of one kind.
+#[derive(Default)]
+pub struct Known {
+    times: Vec<i64>,
+    /// The places of each window's first number and of the one after its last.
+    edges: Vec<(usize, usize)>,
+    spans: RefCell<Spans>,
+}
+
+impl Known {
+    fn lay(&mut self, windows: &Windows, times: &[i64]) {
+        if self.times == times && self.edges.len() == windows.grid.steps {
+            return;
+        }
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        let mut edges = Edges::default();
+        self.edges.clear();
+        self.edges.extend((0..windows.grid.steps).map(|step| {
+            let (start, end) = windows.ends(step);
+            edges.move_to(times, |time| *time, start, end);
+            (edges.first, edges.after)
+        }));
     }
 }
 
@@ -308,7 +339,10 @@ async fn of_selector(
     }
     let first = shift.of(grid.start).saturating_sub(windows.range).saturating_add(1);
     let last = shift.of(grid.end()).saturating_add(1);
-    let stream = evaluator.source.stream(&matchers(&selector.vs)?, first..last, &evaluator.missing).await?;
+    let stream = evaluator
+        .source
+        .stream(&matchers(&selector.vs)?, first..last, Wanted::All, &evaluator.missing)
+        .await?;
     Ok(Ranges { windows, tracks: stream.map_ok(Tracks::Stored).map_err(QueryError::from).boxed() })
 }
 
@@ -354,7 +388,7 @@ mod tests {
         let windows =
             Windows { grid: Grid::range(0, 120, 30), shift: Shift { at: None, offset: 0 }, range: 30 };
         let mut seen = Vec::new();
-        windows.slide(&track, |_, window| {
+        windows.slide(&track, &mut Known::default(), |_, window| {
             seen.push(window.times.to_vec());
             Cell::Nothing
         });
@@ -368,7 +402,7 @@ mod tests {
         for track in [track(whole), track(tenths)] {
             let shift = Shift { at: None, offset: 0 };
             let windows = Windows { grid: Grid::range(0, 100_000, 3000), shift, range: 20_000 };
-            windows.slide(&track, |_, window| {
+            windows.slide(&track, &mut Known::default(), |_, window| {
                 let mut sum = Kahan::default();
                 window.numbers.iter().for_each(|number| sum.add(*number));
                 assert_eq!(window.sum().to_bits(), sum.total().to_bits());
@@ -382,13 +416,33 @@ mod tests {
     }
 
     #[test]
+    fn windows_lie_over_each_series_as_its_own_times_say() {
+        let windows =
+            Windows { grid: Grid::range(0, 100, 7), shift: Shift { at: None, offset: 0 }, range: 15 };
+        let mut known = Known::default();
+        // The second has the times of the first, the third as many others.
+        for apart in [10, 10, 9, 3, 10] {
+            let track = track((0..10).map(|number| (number * apart, number as f64)));
+            let seen = |known: &mut Known| {
+                let mut seen = Vec::new();
+                windows.slide(&track, known, |step, window| {
+                    seen.push((step, window.times.to_vec(), window.numbers.to_vec()));
+                    Cell::Nothing
+                });
+                seen
+            };
+            assert_eq!(seen(&mut known), seen(&mut Known::default()));
+        }
+    }
+
+    #[test]
     fn what_a_counter_lost_is_counted_within_the_window() {
         let numbers = [5.0, 9.0, 2.0, 4.0, 1.0, 3.0];
         let samples = (0i64..).zip(numbers);
         let track = track(samples);
         let windows = Windows { grid: Grid::range(2, 5, 1), shift: Shift { at: None, offset: 0 }, range: 3 };
         let mut lost = Vec::new();
-        windows.slide(&track, |_, window| {
+        windows.slide(&track, &mut Known::default(), |_, window| {
             lost.push(window.lost());
             Cell::Nothing
         });

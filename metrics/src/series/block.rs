@@ -13,6 +13,7 @@
 mod read;
 mod recent;
 mod row;
+mod shared;
 mod source;
 mod write;
 
@@ -20,6 +21,7 @@ mod write;
 pub use read::Readings;
 pub use read::{Block, Rows};
 pub use row::{KnownTimes, Row};
+pub use shared::SharedLabels;
 pub use source::{Ranges, Unread};
 pub use write::Writer;
 

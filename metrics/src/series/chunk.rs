@@ -154,6 +154,21 @@ impl Open {
         true
     }
 
+    /// The last sample alone.
+    pub fn newest(&self) -> Self {
+        let (time, bits) = (self.last_time, self.last);
+        Self {
+            bytes: Vec::new(),
+            first_time: time,
+            last_time: time,
+            first: bits,
+            last: bits,
+            step: 0,
+            count: 1,
+            form: self.form,
+        }
+    }
+
     /// Gives each sample, oldest first.
     pub fn visit(&self, take: impl FnMut(i64, f64)) {
         unpack(self.form, self.first_time, self.first, self.count, &self.bytes, take);
@@ -198,6 +213,30 @@ pub fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 /// The number at the front, which is taken away. Past the end, and past 64 bits, are zeros.
 #[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // The highest bit of each byte that is a last one.
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends != 0 {
+            let length = ends.trailing_zeros() / 8 + 1;
+            *bytes = &bytes[length as usize..];
+            return sevens(word & (u64::MAX >> (64 - 8 * length)));
+        }
+    }
+    take_long_varint(bytes)
+}
+
+/// The lower seven bits of each byte, side by side.
+#[inline]
+fn sevens(word: u64) -> u64 {
+    let pairs = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// Byte by byte: near the end, and what has nine of them or ten.
+#[cold]
+fn take_long_varint(bytes: &mut &[u8]) -> u64 {
     let (mut value, mut shift) = (0u64, 0);
     while let Some((byte, rest)) = bytes.split_first() {
         *bytes = rest;
@@ -354,6 +393,16 @@ mod tests {
                 prop_assert_eq!((times.first(), times.last(), times.len()),
                     (Some(&chunk.first_time), Some(&chunk.last_time), usize::from(chunk.count)));
             }
+        }
+
+        #[test]
+        fn varints_come_back_wherever_they_stand(numbers in prop::collection::vec((any::<u64>(), 0u32..64), 1..20)) {
+            let numbers: Vec<_> = numbers.into_iter().map(|(number, less)| number >> less).collect();
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| put_varint(&mut bytes, *number));
+            let mut rest = bytes.as_slice();
+            let found: Vec<_> = numbers.iter().map(|_| take_varint(&mut rest)).collect();
+            prop_assert_eq!((found, rest), (numbers, [0u8; 0].as_slice()));
         }
 
         #[test]

@@ -179,6 +179,9 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// By name and value, label by label.
     fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
         Pieces(&self.0).cmp(Pieces(&other.0))
     }
 }

@@ -64,6 +64,14 @@ pub enum SelectError {
 /// Series as they are read, some at a time, in order of their labels.
 pub type SeriesStream = BoxStream<'static, Result<Batch, SelectError>>;
 
+/// What of a range who asks will look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    /// The newest sample; older ones may be left out.
+    Newest,
+}
+
 /// Who gives series to a query. Ranges are of milliseconds since the Unix epoch, the end
 /// excluded; all matchers must hold.
 #[async_trait::async_trait]
@@ -77,6 +85,7 @@ pub trait Select: Send + Sync {
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
+        wanted: Wanted,
         missing: &Missing,
     ) -> Result<SeriesStream, SelectError>;
 

@@ -53,7 +53,10 @@ impl Unpacker {
     /// # Errors
     /// A row is wrong though its checksum is right: it was written so, and no file is to blame.
     pub fn unpack(&mut self, series: PackedSeries) -> Result<Option<SeriesColumns>, SelectError> {
+        let numbers = series.samples();
         let mut columns = SeriesColumns { labels: series.labels, ..SeriesColumns::default() };
+        columns.times.reserve_exact(numbers);
+        columns.values.reserve_exact(numbers);
         if self.known.len() < series.rows.len() {
             self.known.resize_with(series.rows.len(), KnownTimes::default);
         }

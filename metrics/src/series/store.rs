@@ -21,7 +21,7 @@ use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
 use super::{
-    Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError,
+    Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Wanted,
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
     head::{Appended, Head, PART, Sample, SeriesId, Untaken},
@@ -209,7 +209,7 @@ impl Store {
         missing: &Missing,
     ) -> Result<Scan, SelectError> {
         self.scans.fetch_add(1, Ordering::Relaxed);
-        Begun::new(self, matchers, range, missing).open()
+        Begun::new(self, matchers, range, Wanted::All, missing).open()
     }
 
     /// What the archive tells of itself, where there is one.

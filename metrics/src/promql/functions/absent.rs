@@ -13,7 +13,7 @@ use super::super::{
     error::QueryError,
     evaluate::Evaluator,
     grid::Grid,
-    window::ranges,
+    window::{Known, ranges},
 };
 use crate::series::{Labels, LabelsBuilder, NAME};
 
@@ -35,9 +35,9 @@ pub async fn absent_over_time(
     let found = ranges(evaluator, argument, grid).await?;
     let windows = found.windows;
     let mut found = found.each(move |tracks| {
-        let mut there = vec![false; grid.steps];
+        let (mut there, mut known) = (vec![false; grid.steps], Known::default());
         for track in tracks {
-            windows.slide(&track?, |step, _| {
+            windows.slide(&track?, &mut known, |step, _| {
                 there[step] = true;
                 super::Cell::Nothing
             });

@@ -31,7 +31,7 @@ use super::{
     notes::Note,
     selector,
     unique::{all_differ, unique},
-    window::{Tracks, Window, Windows, is_range, ranges},
+    window::{Known, Tracks, Window, Windows, is_range, ranges},
 };
 use crate::series::Histogram;
 
@@ -313,19 +313,19 @@ impl Slide {
     /// The columns of these series, and what was noticed.
     fn over(&self, tracks: Tracks) -> Result<(Vec<Column>, Said), QueryError> {
         let (mut columns, mut said) = (Vec::new(), Said::default());
-        let mut arguments = vec![0.0; self.others.len()];
+        let (mut arguments, mut known) = (vec![0.0; self.others.len()], Known::default());
         for track in tracks {
-            let mut known = None;
-            let mut column = self.windows.slide(&track?, |step, window| {
-                if let Some(known) = &known {
-                    return Clone::clone(known);
+            let mut first = None;
+            let mut column = self.windows.slide(&track?, &mut known, |step, window| {
+                if let Some(first) = &first {
+                    return Clone::clone(first);
                 }
                 for (argument, numbers) in arguments.iter_mut().zip(&self.others) {
                     *argument = numbers[step];
                 }
                 let cell = (self.kernel)(window, &arguments, &mut said);
                 if self.once {
-                    known = Some(cell.clone());
+                    first = Some(cell.clone());
                 }
                 cell
             });

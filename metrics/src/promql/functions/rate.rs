@@ -76,8 +76,14 @@ struct Reach {
 }
 
 impl Reach {
+    #[inline]
     fn factor(&self, window: &Window<'_>, is_counter: bool, is_rate: bool) -> f64 {
-        let spans = self.spans(window);
+        let lies =
+            [self.first - window.start, self.last - self.first, window.end - self.last, self.samples as i64];
+        let mut spans = window.spans.borrow_mut();
+        if spans.lies != lies {
+            *spans = Spans::of(lies, window.end - window.start);
+        }
         let mut to_start = spans.to_start;
         if let (true, Some((first, grown))) = (is_counter, self.zero) {
             to_start = to_start.min(spans.sampled * (first / grown));
@@ -88,32 +94,11 @@ impl Reach {
         let factor = spans.reaching(to_start);
         if is_rate { factor / spans.range } else { factor }
     }
-
-    /// Windows of one series mostly lie alike over its samples: then nothing is divided anew.
-    fn spans(&self, window: &Window<'_>) -> Spans {
-        let lies =
-            [self.first - window.start, self.last - self.first, window.end - self.last, self.samples as i64];
-        let known = window.spans.get();
-        if known.lies == lies {
-            return known;
-        }
-        let seconds = |millis: i64| millis as f64 / 1000.0;
-        let sampled = seconds(lies[1]);
-        let mean = sampled / (self.samples - 1) as f64;
-        let far = mean * 1.1;
-        let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
-        let (to_start, to_end) = (reach(seconds(lies[0])), reach(seconds(lies[2])));
-        let range = seconds(window.end - window.start);
-        let mut spans = Spans { lies, sampled, to_start, to_end, range, factor: 0.0, rate: 0.0 };
-        spans.factor = spans.reaching(to_start);
-        spans.rate = spans.factor / range;
-        window.spans.set(spans);
-        spans
-    }
 }
 
-/// How a window lies over its samples, and what follows from that alone. Seconds, but for `lies`.
-#[derive(Debug, Clone, Copy, Default)]
+/// How a window lies over its samples, and what follows from that alone: most windows of a query
+/// lie alike, and nothing is divided anew. Seconds, but for `lies`.
+#[derive(Debug, Default)]
 pub struct Spans {
     /// From its start to the first sample, to the last, to its end, milliseconds; how many samples
     /// there are, of which no window that is asked for has none.
@@ -127,6 +112,21 @@ pub struct Spans {
 }
 
 impl Spans {
+    /// `range` is the window's length, milliseconds.
+    fn of(lies: [i64; 4], range: i64) -> Self {
+        let seconds = |millis: i64| millis as f64 / 1000.0;
+        let sampled = seconds(lies[1]);
+        let mean = sampled / (lies[3] - 1) as f64;
+        let far = mean * 1.1;
+        let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
+        let (to_start, to_end) = (reach(seconds(lies[0])), reach(seconds(lies[2])));
+        let range = seconds(range);
+        let mut spans = Self { lies, sampled, to_start, to_end, range, factor: 0.0, rate: 0.0 };
+        spans.factor = spans.reaching(to_start);
+        spans.rate = spans.factor / range;
+        spans
+    }
+
     /// By how much what was sampled is too little, where the start is so far reached out to.
     fn reaching(&self, to_start: f64) -> f64 {
         if self.sampled == 0.0 { 1.0 } else { (self.sampled + to_start + self.to_end) / self.sampled }

@@ -7,7 +7,7 @@ use axum::{
 use futures::StreamExt;
 
 use super::{Asked, json, parameters::Parameters, reply::Refusal};
-use crate::series::{Labels, Missing, NAME, Select, SelectError, SeriesColumns, is_stale};
+use crate::series::{Labels, Missing, NAME, Select, SelectError, SeriesColumns, Wanted, is_stale};
 
 /// The exposition formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<(Labels, i
     for matchers in selectors {
         let range = now - lookback + 1..now + 1;
         // So recent that nothing of it can be missing.
-        let mut series = asked.source.stream(&matchers, range, &Missing::default()).await?;
+        let mut series = asked.source.stream(&matchers, range, Wanted::Newest, &Missing::default()).await?;
         while let Some(batch) = series.next().await {
             for series in batch? {
                 found.extend(last(series?));

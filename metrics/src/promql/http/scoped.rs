@@ -11,7 +11,7 @@ use futures::StreamExt;
 use super::super::{nearest::nearest, parse, walk::selectors};
 use crate::{
     scope::Scope,
-    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Missing, Select, SelectError, SeriesStream},
+    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Missing, Select, SelectError, SeriesStream, Wanted},
 };
 
 /// By this label a series is somebody's.
@@ -94,10 +94,11 @@ impl Select for Scoped {
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
+        wanted: Wanted,
         missing: &Missing,
     ) -> Result<SeriesStream, SelectError> {
         match self.narrowed(matchers, range.clone(), missing).await? {
-            Some(matchers) => self.source.stream(&matchers, range, missing).await,
+            Some(matchers) => self.source.stream(&matchers, range, wanted, missing).await,
             None => Ok(futures::stream::empty().boxed()),
         }
     }

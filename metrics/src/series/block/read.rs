@@ -32,12 +32,13 @@ use datafusion::{
 use super::{
     BlockError, Row,
     recent::{Learning, Recent},
+    shared::{Known, SharedLabels},
     source::{Fault, Ranges, Source},
 };
 use crate::series::{Labels, MatchOp, Matcher, NAME};
 
-/// Rows that are unpacked at once.
-const BATCH: usize = 1024;
+/// Rows that are unpacked at once: others work on the first of them while the next are read.
+const BATCH: usize = 128;
 
 /// A block that is open. Clones of it are cheap through an [`Arc`].
 pub struct Block {
@@ -166,12 +167,22 @@ impl Block {
         &self.path
     }
 
+    /// The part of a range that it may have something of.
+    fn asked(&self, range: &Range<i64>) -> Range<i64> {
+        self.range.start.max(range.start)..self.range.end.min(range.end)
+    }
+
+    /// Whether it can answer without its file.
+    pub fn knows(&self, matchers: &[Matcher], range: &Range<i64>) -> bool {
+        self.recent.find(matchers, &self.asked(range)).is_some()
+    }
+
     /// The rows of the series that match and meet the range, in order, as they are asked for.
     ///
     /// # Errors
     /// The file can't be read.
     pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
-        let asked = self.range.start.max(range.start)..self.range.end.min(range.end);
+        let asked = self.asked(range);
         if let Some(rows) = self.recent.find(matchers, &asked) {
             let meets = |row: &&Row| row.first < range.end && row.last >= range.start;
             let ready: Vec<_> = rows.iter().filter(meets).cloned().collect();
@@ -336,6 +347,7 @@ pub struct Rows {
     reader: Option<(Batches, Fault)>,
     ready: std::vec::IntoIter<Row>,
     learning: Option<Learning>,
+    labels: SharedLabels,
 }
 
 impl Rows {
@@ -346,7 +358,13 @@ impl Rows {
         learning: Option<Learning>,
     ) -> Self {
         block.begun.fetch_add(1, Ordering::Relaxed);
-        Self { block, reader, ready: ready.into_iter(), learning }
+        Self { block, reader, ready: ready.into_iter(), learning, labels: SharedLabels::default() }
+    }
+
+    /// The same rows, whose labels other walks may have.
+    pub fn sharing(mut self, labels: &SharedLabels) -> Self {
+        self.labels = labels.clone();
+        self
     }
 }
 
@@ -372,7 +390,7 @@ impl Iterator for Rows {
             };
             let mut ready = Vec::new();
             let read = batch.and_then(|batch| {
-                rows(&batch, |row| {
+                rows(&batch, &mut self.labels.lock(), |row| {
                     ready.push(row?);
                     Ok(())
                 })
@@ -390,6 +408,7 @@ impl Iterator for Rows {
 
 fn rows(
     batch: &RecordBatch,
+    known: &mut Known,
     mut take: impl FnMut(Result<Row, &'static str>) -> Result<(), &'static str>,
 ) -> Result<(), &'static str> {
     let binary = |at: usize| batch.column(at).as_binary::<i32>();
@@ -402,9 +421,9 @@ fn rows(
         batch.column(8).as_primitive::<UInt32Type>(),
     );
     for at in 0..batch.num_rows() {
-        let read = || {
+        let mut read = || {
             let row = Row {
-                labels: Labels::from_bytes(labels.value(at)).map_err(|_| "the labels of a row are wrong")?,
+                labels: known.labels(labels.value(at)).map_err(|_| "the labels of a row are wrong")?,
                 first: first.value(at),
                 last: last.value(at),
                 count: count.value(at),

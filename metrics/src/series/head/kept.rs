@@ -226,6 +226,16 @@ impl Kept {
         }
     }
 
+    /// The newest sample of a range, where that is the last there is; else all of the range.
+    pub fn newest(&self, range: &Range<i64>) -> Packed {
+        match &self.open {
+            Some(open) if range.contains(&open.last_time()) && self.histograms(range).next().is_none() => {
+                Packed { sealed: Vec::new(), open: Some(open.newest()), histograms: Vec::new() }
+            }
+            _ => self.packed(range),
+        }
+    }
+
     /// The native histograms within a range, oldest first.
     pub fn histograms(&self, range: &Range<i64>) -> impl Iterator<Item = &(i64, SharedHistogram)> {
         let all = self.rare.iter().flat_map(|rare| &rare.histograms);

@@ -17,7 +17,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 use super::{GRACE, Log, Store, StoreConfig, StoreError};
 use crate::series::{
     archive::{Archive, ArchiveError},
-    block::{Block, BlockError, Row, Rows, Writer},
+    block::{Block, BlockError, Row, Rows, SharedLabels, Writer},
     head::{HOUR, PART, SharedHistogram},
     log::Current,
 };
@@ -415,9 +415,9 @@ impl Store {
 /// One block out of several that follow one another.
 fn merge(folder: &Path, range: &Range<i64>, blocks: &[Arc<Block>]) -> Result<PathBuf, BlockError> {
     let mut writer = Writer::begin(folder, range)?;
-    let mut sources = Vec::new();
+    let (mut sources, labels) = (Vec::new(), SharedLabels::default());
     for block in blocks {
-        sources.push(block.clone().rows()?.peekable());
+        sources.push(block.clone().rows()?.sharing(&labels).peekable());
     }
     let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
     while let Some(labels) = least(&mut sources) {

@@ -5,16 +5,29 @@
 //! meanwhile is neither missed nor seen twice; nothing is unpacked before its series comes.
 //! A block that is damaged or can't be reached is left out and told as missing.
 
-use std::{iter::Peekable, ops::Range, sync::Arc, vec};
+use std::{
+    iter::Peekable,
+    ops::Range,
+    panic::resume_unwind,
+    sync::Arc,
+    thread::{self, ScopedJoinHandle},
+    vec,
+};
 
 use super::{Store, keeping::Blocks};
 use crate::series::{
-    Labels, Matcher, Missing, SelectError, SeriesColumns,
+    Labels, Matcher, Missing, SelectError, SeriesColumns, Wanted,
     archive::{Archive, Entry},
-    block::{Block, BlockError, Row, Rows},
+    block::{Block, BlockError, Row, Rows, SharedLabels},
     head::{Kept, Packed},
     packed::{PackedSeries, Unpacker},
 };
+
+/// Series of the head that are found and put in order at once.
+const SHORT: usize = 4096;
+
+/// Blocks that are begun with side by side.
+const AT_ONCE: usize = 8;
 
 /// The walk. Blocks the thread while files are read.
 pub struct Scan {
@@ -123,6 +136,11 @@ impl Behind {
         }
     }
 
+    /// Whether there is nothing to be read beside the head.
+    fn is_nothing(&self) -> bool {
+        self.here.is_empty() && self.faults.archive.is_none()
+    }
+
     /// The part of the range that the head answers.
     fn recent(&self) -> Range<i64> {
         self.range.start.max(self.until)..self.range.end
@@ -161,12 +179,26 @@ pub struct Begun {
 }
 
 impl Begun {
-    pub fn new(store: &Store, matchers: &[Matcher], range: &Range<i64>, missing: &Missing) -> Self {
+    pub fn new(
+        store: &Store,
+        matchers: &[Matcher],
+        range: &Range<i64>,
+        wanted: Wanted,
+        missing: &Missing,
+    ) -> Self {
         let (behind, head) = Behind::beside(store, matchers, range, missing, |kept, recent| {
-            let packed = kept.packed(recent);
+            let packed = match wanted {
+                Wanted::All => kept.packed(recent),
+                Wanted::Newest => kept.newest(recent),
+            };
             (!packed.is_empty()).then(|| (kept.labels().clone(), packed))
         });
         Self { behind, head }
+    }
+
+    /// Whether it is over few series of the head, so that nobody waits for it.
+    pub fn is_short(&self) -> bool {
+        self.behind.is_nothing() && self.head.len() <= SHORT
     }
 
     /// Opens the files. Blocks the thread.
@@ -179,15 +211,47 @@ impl Begun {
         head.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let (faults, found) = behind.open()?;
         let mut blocks = Vec::new();
-        for (from, block, asked) in found {
-            match block.matching(&matchers, &asked) {
-                Ok(rows) => blocks.push((from, rows.peekable())),
+        for (from, walk) in walks(found, &matchers) {
+            match walk {
+                Ok(rows) => blocks.push((from, rows)),
                 Err(error) => faults.take(&from, error)?,
             }
         }
         let mixed = blocks.iter().any(|(from, _)| matches!(from, From::Archive(_)));
         let unpacker = Unpacker::new(range, mixed);
         Ok(Scan { faults, blocks, head: head.into_iter().peekable(), unpacker })
+    }
+}
+
+/// Rows of one block, the first of them read.
+type Walk = Result<Peekable<Rows>, BlockError>;
+
+/// Begins to read blocks. Several are read side by side: each waits for its file by itself.
+fn walks(found: Vec<Source>, matchers: &[Matcher]) -> Vec<(From, Walk)> {
+    let labels = SharedLabels::default();
+    let walk = |block: Arc<Block>, asked: &Range<i64>| {
+        let mut rows = block.matching(matchers, asked)?.sharing(&labels).peekable();
+        rows.peek();
+        Ok(rows)
+    };
+    let unread = found.iter().filter(|(_, block, asked)| !block.knows(matchers, asked)).count();
+    if unread < 2 {
+        return found.into_iter().map(|(from, block, asked)| (from, walk(block, &asked))).collect();
+    }
+    let (mut begun, mut found) = (Vec::with_capacity(found.len()), found.into_iter());
+    loop {
+        let some: Vec<_> = found.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return begun;
+        }
+        thread::scope(|scope| {
+            let walk = &walk;
+            let begin = |(from, block, asked): Source| (from, scope.spawn(move || walk(block, &asked)));
+            let running: Vec<_> = some.into_iter().map(begin).collect();
+            let ended =
+                |walk: ScopedJoinHandle<'_, Walk>| walk.join().unwrap_or_else(|why| resume_unwind(why));
+            begun.extend(running.into_iter().map(|(from, walk)| (from, ended(walk))));
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers selectors: the head for what is recent, blocks for what is older.
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 use futures::{StreamExt, future, stream};
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use super::{
     scan::{Begun, Behind, Scan},
 };
 use crate::series::{
-    Batch, Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream,
+    Batch, Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream, Wanted,
 };
 
 /// Samples and series that are handed over at once: each time two threads wait for each other.
@@ -33,21 +33,31 @@ fn batch(scan: &mut Scan) -> Result<Batch, SelectError> {
     Ok(Batch::new(found, scan.unpacker()))
 }
 
+fn is_end(batch: &Result<Batch, SelectError>) -> bool {
+    batch.as_ref().is_ok_and(Batch::is_empty)
+}
+
 #[async_trait::async_trait]
 impl Select for Store {
     async fn stream(
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
+        wanted: Wanted,
         missing: &Missing,
     ) -> Result<SeriesStream, SelectError> {
-        let begun = Begun::new(self, matchers, &range, missing);
+        let begun = Begun::new(self, matchers, &range, wanted, missing);
+        if begun.is_short() {
+            let mut scan = begun.open()?;
+            let batches = iter::from_fn(move || Some(batch(&mut scan)).filter(|batch| !is_end(batch)));
+            return Ok(stream::iter(batches).boxed());
+        }
         let (sender, receiver) = mpsc::channel(BATCHES);
         let walk = tokio::task::spawn_blocking(move || {
             let mut scan = begun.open()?;
             loop {
                 let batch = batch(&mut scan);
-                let is_last = batch.as_ref().map_or(true, Batch::is_empty);
+                let is_last = batch.is_err() || is_end(&batch);
                 if sender.blocking_send(batch).is_err() || is_last {
                     return Ok(());
                 }
@@ -109,7 +119,16 @@ impl Select for Store {
 impl Store {
     /// All that matches, whole, which tests ask for.
     pub async fn all(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<crate::series::SeriesData> {
-        let mut stream = self.stream(matchers, range, &Missing::default()).await.expect("an answer");
+        self.asked(matchers, range, Wanted::All).await
+    }
+
+    pub async fn asked(
+        &self,
+        matchers: &[Matcher],
+        range: Range<i64>,
+        wanted: Wanted,
+    ) -> Vec<crate::series::SeriesData> {
+        let mut stream = self.stream(matchers, range, wanted, &Missing::default()).await.expect("an answer");
         let mut found = Vec::new();
         while let Some(batch) = stream.next().await {
             let series = batch.expect("an answer").map(|series| series.expect("sound rows"));

@@ -9,7 +9,7 @@ mod parts;
 use proptest::prelude::*;
 
 use super::*;
-use crate::series::{Histogram, Matcher, Missing, NAME, Select, SeriesData, Value, head::HOUR};
+use crate::series::{Histogram, Matcher, Missing, NAME, Select, SeriesData, Value, Wanted, head::HOUR};
 
 const MINUTE: i64 = 60_000;
 /// A day's begin, so that days end where the tests expect it.
@@ -65,6 +65,42 @@ async fn what_is_appended_is_found_by_labels_and_time() {
     assert_eq!(all(&store, &of_up, 2..3).await, expected);
     assert_eq!(names(&store, &[Matcher::equal("instance", "a")], 0..9).await, [up("a")]);
     assert!(names(&store, &of_up, 3..9).await.is_empty());
+}
+
+/// The last sample of each series.
+async fn newest(store: &Store, range: std::ops::Range<i64>, wanted: Wanted) -> Vec<(Labels, (i64, Value))> {
+    let found = store.asked(&[], range, wanted).await.into_iter();
+    found.filter_map(|series| Some((series.labels, series.samples.last()?.clone()))).collect()
+}
+
+#[tokio::test]
+async fn who_wants_the_newest_gets_the_last_of_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let store = Store::recover(&config).expect("opened");
+    let named = ["a", "b", "c"].map(|name| store.resolve(&up(name)).expect("made"));
+    let histogram = |sum: f64| Value::Histogram(Histogram { sum, ..Histogram::default() }.into());
+    for step in 0..180 {
+        let (time, value) = (START + step * 10_000, (step * 7 % 13) as f64);
+        store.append(&[number(named[0], time, value)]);
+        // One has no more after some time, one turns into histograms.
+        if step < 120 {
+            store.append(&[number(named[1], time + 3, value / 3.0)]);
+        }
+        let value = if step < 100 { Value::Number(value) } else { histogram(value) };
+        store.append(&[Sample { series: named[2], time, value }]);
+    }
+    store.keep(&config, START + PART + GRACE, true).expect("the first quarter is a block");
+    for end in (1..200).map(|step| START + step * 9_876) {
+        let range = end - 5 * MINUTE..end;
+        let last = newest(&store, range.clone(), Wanted::All).await;
+        assert_eq!(newest(&store, range, Wanted::Newest).await, last);
+        assert!(!last.is_empty());
+    }
+    let most = store.asked(&[], START..i64::MAX, Wanted::Newest).await;
+    let of_a = most.iter().find(|series| series.labels == up("a")).expect("found");
+    // What stands in the head beside the newest was left out.
+    assert_eq!(of_a.samples.len(), (PART / 10_000) as usize + 1);
 }
 
 #[tokio::test]

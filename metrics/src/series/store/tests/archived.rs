@@ -60,7 +60,7 @@ fn fill(store: &Store) {
 /// All samples in a range, and what is said to be missing of them.
 async fn told(store: &Store, range: std::ops::Range<i64>) -> (Vec<String>, Vec<String>) {
     let missing = Missing::default();
-    let mut stream = store.stream(&[], range, &missing).await.expect("an answer");
+    let mut stream = store.stream(&[], range, Wanted::All, &missing).await.expect("an answer");
     let mut found = Vec::new();
     while let Some(batch) = futures::StreamExt::next(&mut stream).await {
         found.extend(batch.expect("an answer").map(|columns| {

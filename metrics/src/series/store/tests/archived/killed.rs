@@ -121,7 +121,8 @@ fn a_process_killed_while_it_copies_leaves_nothing_that_counts() {
         there.retain(|object| object.name != "index");
         assert_eq!(there.len(), 1, "{there:?}");
         let missing = Missing::default();
-        let mut found = store.stream(&[], START..START + DAY, &missing).await.expect("an answer");
+        let mut found =
+            store.stream(&[], START..START + DAY, Wanted::All, &missing).await.expect("an answer");
         let (mut series, mut samples) = (0, 0);
         while let Some(batch) = futures::StreamExt::next(&mut found).await {
             for one in batch.expect("read") {
