@@ -16,7 +16,7 @@ use super::{
     patterns::{OTHERS, Patterns},
     plan::{self, Candidate},
     shape,
-    spread::spread,
+    spread::{PORTION, spread},
     tally::Tally,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
     let since = request.since.unwrap_or_else(|| until.saturating_sub(3600 * time::SECOND)).min(until);
     let grid = Grid::new(since, until, buckets);
     let candidates = plan::plan(store, request, &mut progress);
-    let parts = spread(&candidates, request, &mut progress, |portion, progress| {
+    let parts = spread(&candidates, PORTION, request, &mut progress, |portion, progress| {
         let mut tally = Tally::new(grid.origin, grid.step);
         for candidate in portion {
             let look = Look { store, request, candidate, want: Want::default() };
@@ -132,7 +132,7 @@ impl<'a> Facets<'a> {
             }
             return;
         }
-        let parts = spread(candidates, request, progress, |portion, progress| {
+        let parts = spread(candidates, PORTION, request, progress, |portion, progress| {
             portion.iter().map(|candidate| levels_of(store, request, candidate, progress)).collect::<Vec<_>>()
         });
         for (from, part) in parts {

@@ -9,7 +9,8 @@ use std::{
 
 use super::{Progress, Request, plan::Candidate};
 
-/// Blocks that one thread takes at once; with fewer than two portions, no thread is started.
+/// Blocks that one thread takes at once, where nothing speaks for more; with fewer than two portions,
+/// no thread is started.
 pub const PORTION: usize = 32;
 /// A search leaves cores to others.
 const MAX_THREADS: usize = 4;
@@ -18,21 +19,22 @@ const MAX_THREADS: usize = 4;
 /// Once the request is late the rest is missing.
 pub fn spread<T: Send>(
     candidates: &[Candidate],
+    portion: usize,
     request: &Request,
     progress: &mut Progress,
     look: impl Fn(&[Candidate], &mut Progress) -> T + Sync,
 ) -> Vec<(usize, T)> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let threads = cores.min(candidates.len() / PORTION).max(1);
+    let threads = cores.min(candidates.len() / portion).max(1);
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut progress, mut done) = (Progress::default(), Vec::new());
         loop {
-            let from = next.fetch_add(PORTION, Ordering::Relaxed);
+            let from = next.fetch_add(portion, Ordering::Relaxed);
             if from >= candidates.len() || progress.is_late(request) {
                 return (progress, done);
             }
-            let to = (from + PORTION).min(candidates.len());
+            let to = (from + portion).min(candidates.len());
             done.push((from, look(&candidates[from..to], &mut progress)));
         }
     };

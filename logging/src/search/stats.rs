@@ -27,8 +27,10 @@ use crate::{
     wire::{NodeStats, NodeStatsRequest},
 };
 
-/// Blocks whose portions are held at a time.
-const ROUND: usize = 8 * PORTION;
+/// Portions that are held at a time.
+const ROUND: usize = 8;
+/// Times as many blocks are a portion where records are only counted: nothing is held of each.
+const COUNTED: usize = 4;
 /// Greater numbers are none: sums of many would not be finite.
 const GREATEST: f64 = 1e200;
 /// The field that is the length of the body.
@@ -68,7 +70,8 @@ impl<'a> Walk<'a> {
         let mut groups = Groups::new(self.want);
         // Where one portion has too many groups, others have.
         let mut alone = false;
-        for round in candidates.chunks(ROUND) {
+        let size = if self.want.field.is_none() { COUNTED * PORTION } else { PORTION };
+        for round in candidates.chunks(ROUND * size) {
             if progress.is_late(self.request) {
                 break;
             }
@@ -77,13 +80,13 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let portions =
-                spread(round, self.request, progress, |part, progress| self.portion(part, progress));
+                spread(round, size, self.request, progress, |part, progress| self.portion(part, progress));
             for (from, portion) in portions {
                 match portion {
                     Some(portion) => groups.take_in(&portion),
                     None => {
                         alone = true;
-                        let to = round.len().min(from + PORTION);
+                        let to = round.len().min(from + size);
                         self.straight(&round[from..to], progress, &mut groups);
                     }
                 }

@@ -8,11 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{
     MAX_RESULT_BYTES, Progress, Request,
     look::{self, Row, Want},
-    plan, shape,
+    plan::{self, Candidate},
+    shape,
+    spread::spread,
 };
 use crate::{
     block::BlockHead,
@@ -118,6 +121,19 @@ impl Foremost {
         !self.is_full() || self.hits.peek().is_some_and(|last| place < last.place())
     }
 
+    /// The same of what is there to be taken: if it isn't, there is more than fits.
+    fn may_take(&mut self, place: Place<'_>) -> bool {
+        let takes = self.takes(place);
+        self.more |= !takes;
+        takes
+    }
+
+    /// Where the last of a full page stands: what is not before it is not in.
+    fn last(&self) -> Option<(i64, Arc<str>, u64)> {
+        let last = &self.hits.peek().filter(|_| self.is_full())?.hit;
+        Some((last.record.time, last.key.clone(), last.record.seq))
+    }
+
     fn push(&mut self, hit: Placed) {
         self.bytes += hit.hit.record.body.len();
         self.hits.push(hit);
@@ -131,24 +147,37 @@ impl Foremost {
     }
 }
 
+/// Blocks that are looked into before it is seen again which of the others still count: one, then
+/// twice as many each time, up to this.
+const WAVE: usize = 32;
+/// Of these, what one thread takes at once.
+const AT_ONCE: usize = 4;
+
 /// The first `limit` records that match, in the request's order. Blocks.
 pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> SearchAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
     let mut candidates = plan::plan(store, request, &mut progress);
     candidates.sort_by(|a, b| request.order.first_of(&a.head).cmp(&request.order.first_of(&b.head)));
-    let mut foremost = Foremost { hits: BinaryHeap::new(), limit, bytes: 0, more: false };
-    for candidate in candidates {
-        if !foremost.takes(request.order.first_of(&candidate.head)) {
-            // It may hold a hit; whether it does, the next page shows.
-            foremost.more = true;
+    let foremost = Mutex::new(Foremost { hits: BinaryHeap::new(), limit, bytes: 0, more: false });
+    let (mut rest, mut wave) = (candidates.as_slice(), 1);
+    while let [next, ..] = rest {
+        if !foremost.lock().may_take(request.order.first_of(&next.head)) || progress.is_late(request) {
             break;
         }
-        if progress.is_late(request) {
-            break;
-        }
-        look_into(store, request, &candidate, &mut foremost, &mut progress);
+        let some;
+        (some, rest) = rest.split_at(rest.len().min(wave));
+        wave = WAVE.min(wave * 2);
+        spread(some, AT_ONCE, request, &mut progress, |part, progress| {
+            for candidate in part {
+                if !foremost.lock().may_take(request.order.first_of(&candidate.head)) {
+                    break;
+                }
+                look_into(store, request, candidate, &foremost, progress);
+            }
+        });
     }
+    let foremost = foremost.into_inner();
     let more = foremost.more;
     let hits: Vec<Hit> = foremost.hits.into_sorted_vec().into_iter().map(|placed| placed.hit).collect();
     let cursor = hits.last().filter(|_| more).map(|hit| hit.position().to_string());
@@ -162,37 +191,36 @@ pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> Sea
 fn look_into(
     store: &Store,
     request: &Request,
-    candidate: &plan::Candidate,
-    foremost: &mut Foremost,
+    candidate: &Candidate,
+    foremost: &Mutex<Foremost>,
     progress: &mut Progress,
 ) {
     let want = Want { bodies: !request.without_body, ..Want::default() };
     let looked = look::Look { store, request, candidate, want };
-    // Both look at what was found so far, one after the other.
-    let foremost = std::cell::RefCell::new(foremost);
     let order = request.order;
     let cursor = request.cursor.as_ref().map(|cursor| order.place(cursor.time, &cursor.stream, cursor.seq));
+    let last = foremost.lock().last();
+    let last = last.as_ref().map(|(time, stream, seq)| order.place(*time, stream, *seq));
+    let mut left_out = false;
     let takes = |row: &Row| {
         let place = order.place(row.time, &candidate.key, row.seq);
         if cursor.is_some_and(|cursor| place <= cursor) {
             return false;
         }
-        let mut foremost = foremost.borrow_mut();
-        let taken = foremost.takes(place);
-        foremost.more |= !taken;
+        let taken = last.is_none_or(|last| place < last);
+        left_out |= !taken;
         taken
     };
     looked.each(progress, takes, |found| {
-        // A copy, so that one hit doesn't hold its whole block in memory.
-        let body = if request.without_body { &[][..] } else { &found.record.body };
-        let body = Bytes::copy_from_slice(body);
-        let record = Record { body, ..found.record };
-        let mut foremost = foremost.borrow_mut();
-        if !foremost.takes(order.place(record.time, &candidate.key, record.seq)) {
-            foremost.more = true;
+        let mut foremost = foremost.lock();
+        if !foremost.may_take(order.place(found.record.time, &candidate.key, found.record.seq)) {
             return;
         }
+        // A copy, so that one hit doesn't hold its whole block in memory.
+        let body = if request.without_body { &[][..] } else { &found.record.body };
+        let record = Record { body: Bytes::copy_from_slice(body), ..found.record };
         let (key, info) = (candidate.key.clone(), candidate.info.clone());
         foremost.push(Placed { hit: Hit { record, key, info, labels: candidate.labels.clone() }, order });
     });
+    foremost.lock().more |= left_out;
 }
