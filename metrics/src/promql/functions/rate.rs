@@ -84,13 +84,13 @@ impl Reach {
         if spans.lies != lies {
             *spans = Spans::of(lies, window.end - window.start);
         }
-        let mut to_start = spans.to_start;
-        if let (true, Some((first, grown))) = (is_counter, self.zero) {
-            to_start = to_start.min(spans.sampled * (first / grown));
-        }
-        if to_start == spans.to_start {
+        // Most counters were 0 long before, which shows without a division.
+        let zero = self.zero.filter(|(first, grown)| is_counter && *first <= grown * spans.share);
+        let to_zero = zero.map_or(f64::INFINITY, |(first, grown)| spans.sampled * (first / grown));
+        if to_zero >= spans.to_start {
             return if is_rate { spans.rate } else { spans.factor };
         }
+        let to_start = to_zero;
         let factor = spans.reaching(to_start);
         if is_rate { factor / spans.range } else { factor }
     }
@@ -106,10 +106,15 @@ pub struct Spans {
     sampled: f64,
     to_start: f64,
     to_end: f64,
+    /// No less than the start's reach as a part of what was sampled.
+    share: f64,
     range: f64,
     factor: f64,
     rate: f64,
 }
+
+/// What rounding of some operations can't take away.
+const SURELY: f64 = 1.0 + 1e-9;
 
 impl Spans {
     /// `range` is the window's length, milliseconds.
@@ -121,7 +126,8 @@ impl Spans {
         let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
         let (to_start, to_end) = (reach(seconds(lies[0])), reach(seconds(lies[2])));
         let range = seconds(range);
-        let mut spans = Self { lies, sampled, to_start, to_end, range, factor: 0.0, rate: 0.0 };
+        let share = to_start / sampled * SURELY;
+        let mut spans = Self { lies, sampled, to_start, to_end, share, range, factor: 0.0, rate: 0.0 };
         spans.factor = spans.reaching(to_start);
         spans.rate = spans.factor / range;
         spans

@@ -15,7 +15,7 @@ use crate::series::{
 };
 
 /// Samples and series that are handed over at once: each time two threads wait for each other.
-const SAMPLES: usize = 32 << 10;
+const SAMPLES: usize = 96 << 10;
 const SERIES: usize = 512;
 /// How often ahead of who waits for them.
 const BATCHES: usize = 4;
