@@ -289,27 +289,27 @@ async fn abuse_35_a_timeout_and_a_cancel_end_a_statement() {
     let late = served.ask("admin", &["set statement_timeout = '300ms'", ENDLESS]).await;
     let said = String::from_utf8_lossy(&late.stderr);
     assert!(!late.status.success() && said.contains("57014"), "{said}");
+    let is_running = async |wanted: bool| {
+        let until = async {
+            while (served.world.engine.runner.running() > 0) != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), until).await.is_ok()
+    };
+    // Else the next one would seem to run before psql has asked for it, and psql cancels nothing.
+    assert!(is_running(false).await, "the late statement ends");
     let mut psql = served
         .psql("admin", "sslmode=require")
         .args(["-c", ENDLESS])
         .stderr(Stdio::piped())
         .spawn()
         .expect("psql");
-    let running = async {
-        while served.world.engine.runner.running() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), running).await.expect("it runs");
+    assert!(is_running(true).await, "it runs");
     let pid = psql.id().expect("it runs").to_string();
     Command::new("kill").args(["-INT", &pid]).status().await.expect("kill");
     let ended = tokio::time::timeout(Duration::from_secs(60), psql.wait()).await.expect("psql ends");
     assert!(!ended.expect("a status").success());
-    let ended = async {
-        while served.world.engine.runner.running() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the statement ends too");
+    assert!(is_running(false).await, "the statement ends too");
     served.world.end().await;
 }
