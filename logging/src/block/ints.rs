@@ -247,9 +247,13 @@ fn read_plain(bytes: &mut &[u8], mode: u8, count: usize, room: usize) -> Option<
         numbers.extend(packed.chunks_exact(8).map(whole).map(real));
         return Some(numbers);
     }
+    if bits == 0 {
+        numbers.resize(count, least);
+        return Some(numbers);
+    }
     let (width, mask) = (bits as usize, (1u64 << bits) - 1);
     // Eight bytes at a time: a number is at most 56 bits and begins within the first of them.
-    let whole = packed.len().saturating_sub(7) * 8 / width.max(1);
+    let whole = packed.len().saturating_sub(7) * 8 / width;
     let number = |eight: [u8; 8], bit: usize| real(u64::from_le_bytes(eight) >> (bit % 8) & mask);
     for bit in (0..whole.min(count)).map(|at| at * width) {
         let eight = packed.get(bit / 8..bit / 8 + 8)?;

@@ -7,6 +7,10 @@
 //! Each has its own checksum, and a length that can't be is refused before
 //! memory is taken.
 
+use std::{cell::RefCell, io};
+
+use zstd::bulk::{Compressor, Decompressor};
+
 const HEAD: usize = 12;
 const ZSTD_LEVEL: i32 = 3;
 /// No section is longer when unpacked.
@@ -18,11 +22,11 @@ pub const MAX_SECTION: usize = 4 * super::MAX_BODIES;
 pub struct CorruptBlock(pub(super) &'static str);
 
 /// Appends a section.
-pub fn put(block: &mut Vec<u8>, raw: &[u8]) -> std::io::Result<()> {
+pub fn put(block: &mut Vec<u8>, raw: &[u8]) -> io::Result<()> {
     if raw.len() > MAX_SECTION {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "a section is too long"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a section is too long"));
     }
-    let packed = zstd::bulk::compress(raw, ZSTD_LEVEL)?;
+    let packed = compress(raw)?;
     block.extend_from_slice(&(raw.len() as u32).to_le_bytes());
     block.extend_from_slice(&(packed.len() as u32).to_le_bytes());
     block.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
@@ -63,9 +67,30 @@ impl<'a> Section<'a> {
         if self.length > MAX_SECTION {
             return Err(CorruptBlock("a length is too great"));
         }
-        match zstd::bulk::decompress(self.packed, self.length) {
+        match decompress(self.packed, self.length) {
             Ok(raw) if raw.len() == self.length => Ok(raw),
             _ => Err(CorruptBlock("it can't be unpacked")),
         }
     }
+}
+
+thread_local! {
+    /// A thread makes one context for all of its sections: making one takes longer than packing or
+    /// unpacking a small section.
+    static PACK: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACK: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(raw: &[u8]) -> io::Result<Vec<u8>> {
+    PACK.with_borrow_mut(|pack| match pack {
+        Some(pack) => pack.compress(raw),
+        None => pack.insert(Compressor::new(ZSTD_LEVEL)?).compress(raw),
+    })
+}
+
+fn decompress(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    UNPACK.with_borrow_mut(|unpack| match unpack {
+        Some(unpack) => unpack.decompress(packed, length),
+        None => unpack.insert(Decompressor::new()?).decompress(packed, length),
+    })
 }

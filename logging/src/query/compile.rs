@@ -143,6 +143,8 @@ impl Meta {
 #[derive(Debug)]
 pub(super) enum Test {
     Exists,
+    /// The whole text is this, whatever the case of its ASCII letters.
+    Is(String),
     Regex(Regex),
     /// From, to, and whether the ends count.
     Number {
@@ -387,6 +389,7 @@ impl Test {
     fn holds(&self, value: &str) -> bool {
         match self {
             Test::Exists => true,
+            Test::Is(text) => text.eq_ignore_ascii_case(value),
             Test::Regex(regex) => regex.is_match(value.as_bytes()),
             Test::Number { from, from_counts, to, to_counts } => number::parse(value).is_some_and(|value| {
                 (value > *from || (*from_counts && value == *from))
@@ -466,6 +469,7 @@ fn test(value: &Value, whole: bool) -> Result<Test, String> {
         Value::Exists => Test::Exists,
         Value::Text(Text::Exact(text)) if !whole && text.is_empty() => Test::Regex(regex(r"\A\z", false)?),
         Value::Text(text @ Text::Exact(_)) if !whole => Test::Regex(regex(&glob::within(text), false)?),
+        Value::Text(Text::Exact(text)) => Test::Is(text.clone()),
         Value::Text(text) => Test::Regex(regex(&glob::whole(text), false)?),
         Value::Regex(pattern) => Test::Regex(regex(pattern, false)?),
         Value::Compare(op, bound) => {

@@ -120,7 +120,7 @@ impl Placed {
     }
 
     pub fn want(&self, bodies: bool) -> Want<'_> {
-        Want { bodies, templates: self.templates, fields: &self.fields }
+        Want { bodies, templates: self.templates, fields: &self.fields, first: None }
     }
 
     /// Whether a block's head alone tells the values.

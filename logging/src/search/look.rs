@@ -19,11 +19,12 @@ use bytes::Bytes;
 use super::{
     Progress, Request,
     columns::{FieldsOf, Undecided},
+    order,
     plan::Candidate,
 };
 use crate::{
     block::{
-        Columns, CorruptBlock, Front, Reader, Templates, Texts,
+        Columns, CorruptBlock, Reader, Templates, Texts,
         template::{self, Template, Variable},
     },
     index::Store,
@@ -39,6 +40,9 @@ pub(super) struct Want<'a> {
     pub templates: bool,
     /// The values of these fields of their bodies.
     pub fields: &'a [String],
+    /// Only so many, the first in the request's order; there may be some more where that isn't
+    /// known without their bodies.
+    pub first: Option<usize>,
 }
 
 impl Want<'_> {
@@ -108,13 +112,17 @@ impl Look<'_> {
             return self.each_open(records, progress, &mut takes, &mut hit);
         }
         // What is damaged is found again by who reads it whole.
+        let mut front = None;
         if candidate.verdict == Verdict::Maybe
-            && let Ok(Some(false)) = candidate.with_front(false, |front| self.may_match(front))
+            && let Ok(Some(templates)) = candidate.with_front(false, |front| front.templates().map(Some))
         {
-            return;
+            if !self.may_match(&templates) {
+                return;
+            }
+            front = Some(templates);
         }
         let late = &mut progress.late;
-        let looked = candidate.with_data(|data| self.each_sealed(data, late, &mut takes, &mut hit));
+        let looked = candidate.with_data(|data| self.each_sealed(data, front, late, &mut takes, &mut hit));
         candidate.sound(looked, self.store, progress);
     }
 
@@ -140,6 +148,7 @@ impl Look<'_> {
     fn each_sealed(
         &self,
         data: &[u8],
+        front: Option<Templates>,
         late: &mut bool,
         takes: &mut dyn FnMut(&Row) -> bool,
         hit: &mut dyn FnMut(Match<'_>),
@@ -159,7 +168,10 @@ impl Look<'_> {
         let want = self.want;
         let fields = !want.fields.is_empty();
         let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
-        let templates = if needs_templates { reader.templates()? } else { None };
+        let templates = match front {
+            None if needs_templates => reader.templates()?,
+            read => read,
+        };
         let mut read = FieldsOf::new();
         let mut judged = Vec::new();
         if let Some(templates) = &templates {
@@ -171,6 +183,7 @@ impl Look<'_> {
             let open = Undecided { query, want, templates, judged: judged.clone(), row: &row, states };
             read = open.read(&reader)?;
         }
+        self.keep_first(&mut states, |at| (columns.times[at], columns.seqs[at]));
         let states: Vec<Cell<State>> = states.into_iter().map(Cell::new).collect();
         let wants_bodies = want.bodies || (want.templates && templates.is_none());
         let needed = |at: usize| match states[at].get() {
@@ -235,12 +248,26 @@ impl Look<'_> {
         judged
     }
 
-    /// Whether some template has records that may match; what stands behind the front is not read.
-    fn may_match(&self, front: &Front<'_>) -> Result<Option<bool>, CorruptBlock> {
-        let (templates, query) = (front.templates()?, &self.request.query);
+    /// Whether some template has records that may match.
+    fn may_match(&self, templates: &Templates) -> bool {
+        let query = &self.request.query;
         // Of its records' levels and times nothing is known here.
-        let may = |number| query.verdict(&self.on_template(&templates, number)) != Verdict::No;
-        Ok(Some((0..templates.len()).any(may)))
+        let may = |number| query.verdict(&self.on_template(templates, number)) != Verdict::No;
+        (0..templates.len()).any(may)
+    }
+
+    /// Takes out what stands behind the first that are wanted, of those that match for certain.
+    fn keep_first(&self, states: &mut [State], record: impl Fn(usize) -> (i64, u64)) {
+        let Some(first) = self.want.first else { return };
+        let order = self.request.order;
+        let certain = (0..states.len()).filter(|at| states[*at] == State::In).collect();
+        let Some(last) = order::nth(order, first, certain, &record) else { return };
+        for (at, state) in states.iter_mut().enumerate() {
+            let (time, seq) = record(at);
+            if order.place(time, "", seq) > last {
+                *state = State::Out;
+            }
+        }
     }
 
     /// What the query's leaves are for the records of a template.

@@ -18,6 +18,7 @@ mod groups;
 mod keys;
 mod look;
 mod names;
+mod order;
 mod patterns;
 mod plan;
 mod portion;

@@ -17,8 +17,6 @@ use crate::{
 /// A block that may have hits.
 pub(super) struct Candidate {
     pub info: Arc<StreamInfo>,
-    /// The stream's key, for ordering.
-    pub key: Arc<str>,
     pub labels: Option<Labels>,
     pub head: BlockHead,
     /// Of the query's leaves.
@@ -39,7 +37,6 @@ enum Place {
 /// A stream, judged.
 struct Judged {
     info: Arc<StreamInfo>,
-    key: Arc<str>,
     labels: Option<Labels>,
     verdicts: Vec<Verdict>,
     floor: i64,
@@ -144,7 +141,7 @@ fn judge(
     let verdicts = request.query.on_stream(StreamView { info, labels: labels.as_deref() });
     let possible = request.query.verdict(&verdicts) != Verdict::No;
     let floor = floors.0.of(&info.namespace, floors.1);
-    possible.then(|| Judged { info: info.clone(), key: info.key().into(), labels, verdicts, floor })
+    possible.then(|| Judged { info: info.clone(), labels, verdicts, floor })
 }
 
 impl Judged {
@@ -171,7 +168,6 @@ impl Judged {
         }
         (verdict != Verdict::No).then(|| Candidate {
             info: self.info.clone(),
-            key: self.key.clone(),
             labels: self.labels.clone(),
             head,
             verdicts,

@@ -3,7 +3,10 @@
 
 use std::{
     num::NonZero,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -14,6 +17,9 @@ use super::{Progress, Request, plan::Candidate};
 pub const PORTION: usize = 32;
 /// A search leaves cores to others.
 const MAX_THREADS: usize = 4;
+/// Asked once: it is read from files.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS));
 
 /// What `look` makes of each portion, with the number of the portion's first candidate, in order.
 /// Once the request is late the rest is missing.
@@ -24,8 +30,7 @@ pub fn spread<T: Send>(
     progress: &mut Progress,
     look: impl Fn(&[Candidate], &mut Progress) -> T + Sync,
 ) -> Vec<(usize, T)> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let threads = cores.min(candidates.len() / portion).max(1);
+    let threads = CORES.min(candidates.len() / portion).max(1);
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut progress, mut done) = (Progress::default(), Vec::new());

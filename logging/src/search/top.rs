@@ -1,11 +1,6 @@
 //! The first records that match, in one of the orders of [`Order`].
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::BinaryHeap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -13,12 +8,12 @@ use parking_lot::Mutex;
 use super::{
     MAX_RESULT_BYTES, Progress, Request,
     look::{self, Row, Want},
+    order::Place,
     plan::{self, Candidate},
     shape,
     spread::spread,
 };
 use crate::{
-    block::BlockHead,
     index::Store,
     record::{Labels, Position, Record, StreamInfo},
     wire::{Order, SearchAnswer},
@@ -35,38 +30,6 @@ pub(super) struct Hit {
 impl Hit {
     pub fn position(&self) -> Position {
         Position { time: self.record.time, stream: self.key.to_string(), seq: self.record.seq }
-    }
-}
-
-/// Where a record stands in the order of the answer: the less, the earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place<'a> {
-    Newest(Reverse<(i64, &'a str, u64)>),
-    Oldest((i64, &'a str, u64)),
-    Last(Reverse<u64>),
-    First(u64),
-}
-
-impl Order {
-    fn place(self, time: i64, stream: &str, seq: u64) -> Place<'_> {
-        match self {
-            Order::Newest => Place::Newest(Reverse((time, stream, seq))),
-            Order::Oldest => Place::Oldest((time, stream, seq)),
-            Order::Last => Place::Last(Reverse(seq)),
-            Order::First => Place::First(seq),
-        }
-    }
-
-    /// No record of the block stands before this.
-    fn first_of<'a>(self, head: &BlockHead) -> Place<'a> {
-        match self {
-            // No key is greater than the last character there is.
-            Order::Newest => Place::Newest(Reverse((head.max_time, "\u{10ffff}", u64::MAX))),
-            Order::Oldest => Place::Oldest((head.min_time, "", 0)),
-            // Blocks of a stream don't overlap in their numbers.
-            Order::Last => Place::Last(Reverse(head.first_seq)),
-            Order::First => Place::First(head.first_seq),
-        }
     }
 }
 
@@ -173,7 +136,7 @@ pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> Sea
                 if !foremost.lock().may_take(request.order.first_of(&candidate.head)) {
                     break;
                 }
-                look_into(store, request, candidate, &foremost, progress);
+                look_into(store, request, candidate, (&foremost, limit), progress);
             }
         });
     }
@@ -192,18 +155,19 @@ fn look_into(
     store: &Store,
     request: &Request,
     candidate: &Candidate,
-    foremost: &Mutex<Foremost>,
+    (foremost, limit): (&Mutex<Foremost>, usize),
     progress: &mut Progress,
 ) {
-    let want = Want { bodies: !request.without_body, ..Want::default() };
+    // One more than fits, so that it shows that there are more.
+    let want = Want { bodies: !request.without_body, first: limit.checked_add(1), ..Want::default() };
     let looked = look::Look { store, request, candidate, want };
-    let order = request.order;
+    let (order, key) = (request.order, Arc::<str>::from(candidate.info.key()));
     let cursor = request.cursor.as_ref().map(|cursor| order.place(cursor.time, &cursor.stream, cursor.seq));
     let last = foremost.lock().last();
     let last = last.as_ref().map(|(time, stream, seq)| order.place(*time, stream, *seq));
     let mut left_out = false;
     let takes = |row: &Row| {
-        let place = order.place(row.time, &candidate.key, row.seq);
+        let place = order.place(row.time, &key, row.seq);
         if cursor.is_some_and(|cursor| place <= cursor) {
             return false;
         }
@@ -213,13 +177,13 @@ fn look_into(
     };
     looked.each(progress, takes, |found| {
         let mut foremost = foremost.lock();
-        if !foremost.may_take(order.place(found.record.time, &candidate.key, found.record.seq)) {
+        if !foremost.may_take(order.place(found.record.time, &key, found.record.seq)) {
             return;
         }
         // A copy, so that one hit doesn't hold its whole block in memory.
         let body = if request.without_body { &[][..] } else { &found.record.body };
         let record = Record { body: Bytes::copy_from_slice(body), ..found.record };
-        let (key, info) = (candidate.key.clone(), candidate.info.clone());
+        let (key, info) = (key.clone(), candidate.info.clone());
         foremost.push(Placed { hit: Hit { record, key, info, labels: candidate.labels.clone() }, order });
     });
     foremost.lock().more |= left_out;

@@ -96,14 +96,16 @@ impl LogFile {
         self.file.as_ref().and_then(|file| file.metadata().ok()).is_some_and(|metadata| metadata.nlink() == 0)
     }
 
+    /// Whether the file says already that so much of it was committed.
+    pub fn is_acknowledged(&self, committed: &FileCheckpoint) -> bool {
+        self.acked == Some(committed.offset)
+    }
+
     /// Writes the acknowledgement of what was committed. Nothing is lost where the file
     /// system has no xattrs: the kubelet then waits its time.
     pub fn acknowledge(&mut self, directory: &Dir, committed: &FileCheckpoint) -> io::Result<()> {
         use xattr::FileExt;
         let offset = committed.offset;
-        if self.acked == Some(offset) {
-            return Ok(());
-        }
         let was_open = self.is_open();
         let result = self.open(directory).and_then(|file| {
             // Never on another file that has got the inode since, maybe before anything of it was read:

@@ -5,6 +5,7 @@
 //! then takes turns as long as it wants records.
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     io,
     path::{Path, PathBuf},
@@ -248,7 +249,8 @@ impl Tailer {
         let open = |stream: &StreamTail| stream.files.iter().filter(|file| file.is_open()).count();
         let n_open: usize = self.containers.values().flat_map(BTreeMap::values).map(open).sum();
         for ((pod, container), streams) in &mut self.containers {
-            let Ok(directory) = open_dir(&self.root, &self.system, pod, container) else { continue };
+            // Of thousands of streams few have something new: of the others nothing is opened.
+            let directory = LazyCell::new(|| open_dir(&self.root, &self.system, pod, container));
             let newest = streams.keys().next_back().copied();
             for (restart, stream) in streams {
                 let key = stream.info.key();
@@ -257,7 +259,11 @@ impl Tailer {
                 for file in stream.files.iter_mut().filter(|file| is_asked && !file.gone && file.missing == 0)
                 {
                     let Some(committed) = durable.get(&(key.clone(), file.inode)) else { continue };
-                    if let Err(error) = file.acknowledge(&directory, committed) {
+                    if file.is_acknowledged(committed) {
+                        continue;
+                    }
+                    let Ok(directory) = &*directory else { break };
+                    if let Err(error) = file.acknowledge(directory, committed) {
                         tracing::debug!(file = %file.name, %error, "log file can't be acknowledged");
                     }
                 }
