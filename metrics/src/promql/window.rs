@@ -16,7 +16,7 @@ use super::{
     error::QueryError,
     evaluate::Evaluator,
     extreme::Extreme,
-    functions::Spans,
+    functions::{Lies, Spans},
     grid::Grid,
     selector::{Shift, matchers},
     sums::{Kahan, mean},
@@ -35,8 +35,6 @@ pub struct Window<'a> {
     /// Whether the next window has some of the same samples.
     overlaps: bool,
     extremes: &'a RefCell<Extremes>,
-    /// What was found of the window before.
-    pub spans: &'a RefCell<Spans>,
     /// Not before `start`, which is not part of it; up to `end`. Milliseconds.
     pub start: i64,
     pub end: i64,
@@ -237,7 +235,6 @@ impl Windows {
                     first,
                     overlaps,
                     extremes: &extremes,
-                    spans: &known.spans,
                     start,
                     end,
                     now: self.grid.time(step),
@@ -266,7 +263,8 @@ pub struct Known {
     times: Vec<i64>,
     /// The places of each window's first number and of the one after its last.
     edges: Vec<(usize, usize)>,
-    spans: RefCell<Spans>,
+    /// How each lies over its samples; empty until somebody asks.
+    spans: Vec<Spans>,
 }
 
 impl Known {
@@ -276,6 +274,7 @@ impl Known {
         }
         self.times.clear();
         self.times.extend_from_slice(times);
+        self.spans.clear();
         let mut edges = Edges::default();
         self.edges.clear();
         self.edges.extend((0..windows.grid.steps).map(|step| {
@@ -283,6 +282,27 @@ impl Known {
             edges.move_to(times, |time| *time, start, end);
             (edges.first, edges.after)
         }));
+    }
+
+    /// For functions that compute a number for each window of a series at once: the places of its
+    /// first sample and of the one after its last, and how it lies over them, where it has two.
+    pub fn spans(
+        &mut self,
+        windows: &Windows,
+        times: &[i64],
+    ) -> impl Iterator<Item = ((usize, usize), &Spans)> {
+        self.lay(windows, times);
+        if self.spans.is_empty() {
+            let mut spans = Spans::default();
+            self.spans.extend(self.edges.iter().enumerate().map(|(step, (at, after))| {
+                if let [first, .., last] = times[*at..*after] {
+                    let (start, end) = windows.ends(step);
+                    spans.lay(Lies { start, first, last, end, samples: after - at });
+                }
+                spans
+            }));
+        }
+        self.edges.iter().copied().zip(&self.spans)
     }
 }
 

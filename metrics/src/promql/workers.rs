@@ -3,12 +3,12 @@
 //!
 //! Who stops waiting ends the query: what was begun is a few thousand samples.
 
-use std::{num::NonZero, sync::Arc, thread::available_parallelism};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 
 use super::error::QueryError;
-use crate::series::Batch;
+use crate::{cores::cores, series::Batch};
 
 /// Samples that are not worth another thread.
 const FEW: usize = 4096;
@@ -32,7 +32,7 @@ pub fn each<P: Piece, T: Send + 'static>(
     pieces: impl Stream<Item = Result<P, QueryError>>,
     work: impl Fn(P) -> Result<T, QueryError> + Send + Sync + 'static,
 ) -> impl Stream<Item = Result<T, QueryError>> {
-    let threads = available_parallelism().map_or(1, NonZero::get).min(MOST);
+    let threads = cores().min(MOST);
     let work = Arc::new(work);
     let begin = move |piece: Result<P, QueryError>| {
         let work = work.clone();

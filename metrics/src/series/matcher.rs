@@ -1,6 +1,6 @@
 //! Which series a selector means.
 
-use regex::Regex;
+use super::pattern::Pattern;
 
 /// How a label's value is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ pub struct Matcher {
     pub name: String,
     pub op: MatchOp,
     pub value: String,
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl PartialEq for Matcher {
@@ -32,13 +32,7 @@ impl Matcher {
     /// The value is no regular expression; the sentence says where.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, String> {
         let pattern = match op {
-            MatchOp::Matches | MatchOp::NotMatches => {
-                let whole = format!("^(?s:{value})$");
-                Some(
-                    Regex::new(&whole)
-                        .map_err(|error| format!("{value:?} is no regular expression: {error}"))?,
-                )
-            }
+            MatchOp::Matches | MatchOp::NotMatches => Some(Pattern::new(value)?),
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
         Ok(Self { name: name.to_owned(), op, value: value.to_owned(), pattern })

@@ -25,6 +25,7 @@ mod matcher;
 mod meta;
 mod missing;
 mod packed;
+mod pattern;
 mod store;
 mod value;
 

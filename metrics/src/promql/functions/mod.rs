@@ -30,6 +30,7 @@ use super::{
     grid::Grid,
     notes::Note,
     selector,
+    track::Track,
     unique::{all_differ, unique},
     window::{Known, Tracks, Window, Windows, is_range, ranges},
 };
@@ -51,6 +52,8 @@ enum Function {
     Range(Kernel),
     /// The same, and the series keep their names.
     Edge(Kernel),
+    /// Of a range of samples too: how much they grew.
+    Growth(Growth),
     Special(Special),
 }
 
@@ -110,7 +113,7 @@ const ALL: &[(&str, Function)] = &[
     ("day_of_year", Function::Date(dates::day_of_year)),
     ("days_in_month", Function::Date(dates::days_in_month)),
     ("deg", Function::Number(numbers::degrees)),
-    ("delta", Function::Range(rate::delta)),
+    ("delta", Function::Growth(rate::DELTA)),
     ("deriv", Function::Range(trend::deriv)),
     ("double_exponential_smoothing", Function::Range(trend::smoothing)),
     ("end", Function::Special(Special::End)),
@@ -128,7 +131,7 @@ const ALL: &[(&str, Function)] = &[
     ("holt_winters", Function::Range(trend::smoothing)),
     ("hour", Function::Date(dates::hour)),
     ("idelta", Function::Range(rate::idelta)),
-    ("increase", Function::Range(rate::increase)),
+    ("increase", Function::Growth(rate::INCREASE)),
     ("info", Function::Special(Special::Info)),
     ("irate", Function::Range(rate::irate)),
     ("label_join", Function::Special(Special::LabelJoin)),
@@ -150,7 +153,7 @@ const ALL: &[(&str, Function)] = &[
     ("quantile_over_time", Function::Range(over_time::quantile)),
     ("rad", Function::Number(numbers::radians)),
     ("range", Function::Special(Special::RangeOfQuery)),
-    ("rate", Function::Range(rate::rate)),
+    ("rate", Function::Growth(rate::RATE)),
     ("resets", Function::Range(counting::resets)),
     ("round", Function::Special(Special::Round)),
     ("scalar", Function::Special(Special::Scalar)),
@@ -185,7 +188,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, _)| *name)
 }
 
-pub use rate::Spans;
+use rate::Growth;
+pub use rate::{Lies, Spans};
 pub use scalars::vector as of_scalar;
 pub use sorting::by_number;
 
@@ -236,8 +240,11 @@ pub async fn call(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<
                 renamed(columns.into_iter().map(|column| column.map(of_seconds)).collect())?
             }
         },
-        Function::Range(kernel) => over_range(evaluator, call, *kernel, false, grid).await?,
-        Function::Edge(kernel) => over_range(evaluator, call, *kernel, true, grid).await?,
+        Function::Range(kernel) => over_range(evaluator, call, Compute::Each(*kernel), false, grid).await?,
+        Function::Edge(kernel) => over_range(evaluator, call, Compute::Each(*kernel), true, grid).await?,
+        Function::Growth(growth) => {
+            over_range(evaluator, call, Compute::Growth(*growth), false, grid).await?
+        }
         Function::Special(special) => return special_call(evaluator, call, *special, grid).await,
     };
     Ok(Evaluated::Vector(columns))
@@ -263,7 +270,7 @@ fn renamed(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
 async fn over_range(
     evaluator: &Evaluator<'_>,
     call: &Call,
-    kernel: Kernel,
+    compute: Compute,
     keeps_name: bool,
     grid: Grid,
 ) -> Result<Vec<Column>, QueryError> {
@@ -284,7 +291,7 @@ async fn over_range(
     // prediction depends on the step's time.
     let same = |numbers: &Vec<f64>| numbers.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits());
     let once = found.windows.are_fixed() && name != "predict_linear" && others.iter().all(same);
-    let slide = Slide { name, kernel, keeps_name, others, once, windows: found.windows };
+    let slide = Slide { name, compute, keeps_name, others, once, windows: found.windows };
     let mut found = found.each(move |tracks| slide.over(tracks));
     let (mut columns, mut said) = (Vec::new(), Said::default());
     while let Some((more, notes)) = found.next().await.transpose()? {
@@ -297,10 +304,18 @@ async fn over_range(
     if all_differ(&columns) { Ok(columns) } else { Err(QueryError::same_labels()) }
 }
 
+/// What is computed of windows.
+#[derive(Clone, Copy)]
+enum Compute {
+    /// Of each by itself.
+    Each(Kernel),
+    Growth(Growth),
+}
+
 /// A function over windows, as it is computed of each series by itself.
 struct Slide {
     name: &'static str,
-    kernel: Kernel,
+    compute: Compute,
     keeps_name: bool,
     /// The other arguments, one number a step.
     others: Vec<Vec<f64>>,
@@ -315,20 +330,21 @@ impl Slide {
         let (mut columns, mut said) = (Vec::new(), Said::default());
         let (mut arguments, mut known) = (vec![0.0; self.others.len()], Known::default());
         for track in tracks {
-            let mut first = None;
-            let mut column = self.windows.slide(&track?, &mut known, |step, window| {
-                if let Some(first) = &first {
-                    return Clone::clone(first);
+            let track = track?;
+            let mut column = match self.compute {
+                Compute::Growth(growth) if track.histograms.is_empty() => {
+                    growth.of_numbers(&track, &self.windows, &mut known)
                 }
-                for (argument, numbers) in arguments.iter_mut().zip(&self.others) {
-                    *argument = numbers[step];
+                Compute::Growth(growth) => {
+                    self.slide(&track, &mut known, |_, window| growth.of(window, &mut said))
                 }
-                let cell = (self.kernel)(window, &arguments, &mut said);
-                if self.once {
-                    first = Some(cell.clone());
-                }
-                cell
-            });
+                Compute::Each(kernel) => self.slide(&track, &mut known, |step, window| {
+                    for (argument, numbers) in arguments.iter_mut().zip(&self.others) {
+                        *argument = numbers[step];
+                    }
+                    kernel(window, &arguments, &mut said)
+                }),
+            };
             if column.is_empty() {
                 continue;
             }
@@ -339,6 +355,25 @@ impl Slide {
             columns.push(column);
         }
         Ok((columns, said))
+    }
+
+    fn slide(
+        &self,
+        track: &Track,
+        known: &mut Known,
+        mut compute: impl FnMut(usize, &Window<'_>) -> Cell,
+    ) -> Column {
+        let mut first = None;
+        self.windows.slide(track, known, |step, window| {
+            if let Some(first) = &first {
+                return Clone::clone(first);
+            }
+            let cell = compute(step, window);
+            if self.once {
+                first = Some(cell.clone());
+            }
+            cell
+        })
     }
 }
 

@@ -6,25 +6,27 @@
 
 use super::{
     super::{
-        column::{Cell, Column, is_absent},
+        column::{ABSENT, Cell, Column, is_absent},
         histogram::{is_reset, scale, subtract},
         notes::Note,
-        window::Window,
+        track::{Track, within},
+        window::{Known, Window, Windows},
     },
     Said, rate_native,
 };
 
-pub fn rate(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
-    extrapolated(window, true, true, said)
+/// What of the growth within a range is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Growth {
+    /// It may begin anew, and does so at 0.
+    is_counter: bool,
+    /// Per second.
+    is_rate: bool,
 }
 
-pub fn increase(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
-    extrapolated(window, true, false, said)
-}
-
-pub fn delta(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
-    extrapolated(window, false, false, said)
-}
+pub const RATE: Growth = Growth { is_counter: true, is_rate: true };
+pub const INCREASE: Growth = Growth { is_counter: true, is_rate: false };
+pub const DELTA: Growth = Growth { is_counter: false, is_rate: false };
 
 pub fn irate(window: &Window<'_>, _: &[f64], said: &mut Said) -> Cell {
     instant(window, true, said)
@@ -46,63 +48,88 @@ pub fn doubt(function: &str, column: &Column, said: &mut Said) {
     }
 }
 
-fn extrapolated(window: &Window<'_>, is_counter: bool, is_rate: bool, said: &mut Said) -> Cell {
-    if window.is_mixed() {
-        said.note(Note::Mixed(window.metric().to_owned()));
-        return Cell::Nothing;
+impl Growth {
+    /// Of a series without histograms, at each step: as [`Growth::of`], but that most of a window is
+    /// not looked at.
+    pub fn of_numbers(self, track: &Track, windows: &Windows, known: &mut Known) -> Column {
+        let resets = if self.is_counter { track.resets() } else { &[] };
+        let number = |((first, after), spans): ((usize, usize), &Spans)| {
+            let [begin, .., end] = track.numbers[first..after] else { return ABSENT };
+            let lost = within(resets, first + 1, after).iter().map(|place| track.numbers[place - 1]);
+            let number = self.number(begin, end - begin + lost.sum::<f64>(), spans);
+            // No computation may make a value vanish.
+            if is_absent(number) { f64::NAN } else { number }
+        };
+        Column::of_numbers(track.labels.clone(), known.spans(windows, &track.times).map(number).collect())
     }
-    if let [(first, _), .., (last, _)] = window.histograms {
-        let Some(grown) = rate_native::grown(window, is_counter, said) else { return Cell::Nothing };
-        let zero = (grown.count > 0.0).then_some((window.histograms[0].1.count, grown.count));
-        let reach = Reach { first: *first, last: *last, samples: window.histograms.len(), zero };
-        return Cell::histogram(scale(&grown, reach.factor(window, is_counter, is_rate)));
+
+    pub fn of(self, window: &Window<'_>, said: &mut Said) -> Cell {
+        if window.is_mixed() {
+            said.note(Note::Mixed(window.metric().to_owned()));
+            return Cell::Nothing;
+        }
+        if let [(first, begin), .., (last, _)] = window.histograms {
+            let Some(grown) = rate_native::grown(window, self.is_counter, said) else { return Cell::Nothing };
+            let spans = Spans::of(Lies::of(window, *first, *last, window.histograms.len()));
+            return Cell::histogram(scale(&grown, self.factor(begin.count, grown.count, &spans)));
+        }
+        let ([first, .., last], [begin, .., end]) = (window.times, window.numbers) else {
+            return Cell::Nothing;
+        };
+        let grown = end - begin + if self.is_counter { window.lost() } else { 0.0 };
+        let spans = Spans::of(Lies::of(window, *first, *last, window.numbers.len()));
+        Cell::Number(self.number(*begin, grown, &spans))
     }
-    let ([first, .., last], [begin, .., end]) = (window.times, window.numbers) else {
-        return Cell::Nothing;
-    };
-    let grown = end - begin + if is_counter { window.lost() } else { 0.0 };
-    let zero = (grown > 0.0 && *begin >= 0.0).then_some((*begin, grown));
-    let reach = Reach { first: *first, last: *last, samples: window.numbers.len(), zero };
-    Cell::Number(grown * reach.factor(window, is_counter, is_rate))
-}
 
-/// What is known of the samples for reaching out to the range's ends.
-struct Reach {
-    first: i64,
-    last: i64,
-    samples: usize,
-    /// The first value and how much it grew, where that tells when it was 0.
-    zero: Option<(f64, f64)>,
-}
-
-impl Reach {
     #[inline]
-    fn factor(&self, window: &Window<'_>, is_counter: bool, is_rate: bool) -> f64 {
-        let lies =
-            [self.first - window.start, self.last - self.first, window.end - self.last, self.samples as i64];
-        let mut spans = window.spans.borrow_mut();
-        if spans.lies != lies {
-            *spans = Spans::of(lies, window.end - window.start);
-        }
+    fn number(self, begin: f64, grown: f64, spans: &Spans) -> f64 {
+        grown * self.factor(begin, grown, spans)
+    }
+
+    /// What the growth is to be multiplied with; `begin` is the first value.
+    #[inline]
+    fn factor(self, begin: f64, grown: f64, spans: &Spans) -> f64 {
         // Most counters were 0 long before, which shows without a division.
-        let zero = self.zero.filter(|(first, grown)| is_counter && *first <= grown * spans.share);
-        let to_zero = zero.map_or(f64::INFINITY, |(first, grown)| spans.sampled * (first / grown));
-        if to_zero >= spans.to_start {
-            return if is_rate { spans.rate } else { spans.factor };
+        if self.is_counter && grown > 0.0 && begin >= 0.0 && begin <= grown * spans.share {
+            let to_zero = spans.sampled * (begin / grown);
+            if to_zero < spans.to_start {
+                let factor = spans.reaching(to_zero);
+                return if self.is_rate { factor / spans.range } else { factor };
+            }
         }
-        let to_start = to_zero;
-        let factor = spans.reaching(to_start);
-        if is_rate { factor / spans.range } else { factor }
+        if self.is_rate { spans.rate } else { spans.factor }
     }
 }
 
-/// How a window lies over its samples, and what follows from that alone: most windows of a query
-/// lie alike, and nothing is divided anew. Seconds, but for `lies`.
-#[derive(Debug, Default)]
+/// How a window lies over its samples, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Lies {
+    pub start: i64,
+    /// Of its first sample.
+    pub first: i64,
+    /// Of its last one.
+    pub last: i64,
+    pub end: i64,
+    /// Two at least.
+    pub samples: usize,
+}
+
+impl Lies {
+    fn of(window: &Window<'_>, first: i64, last: i64, samples: usize) -> Self {
+        Self { start: window.start, first, last, end: window.end, samples }
+    }
+
+    /// From its start to the first sample, to the last, to its end, and how many there are.
+    fn apart(&self) -> [i64; 4] {
+        [self.first - self.start, self.last - self.first, self.end - self.last, self.samples as i64]
+    }
+}
+
+/// What follows from how a window lies over its samples. Seconds, but for `apart`.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Spans {
-    /// From its start to the first sample, to the last, to its end, milliseconds; how many samples
-    /// there are, of which no window that is asked for has none.
-    lies: [i64; 4],
+    /// See [`Lies::apart`]; of no window yet all zeros, of which no window is.
+    apart: [i64; 4],
     sampled: f64,
     to_start: f64,
     to_end: f64,
@@ -117,17 +144,25 @@ pub struct Spans {
 const SURELY: f64 = 1.0 + 1e-9;
 
 impl Spans {
-    /// `range` is the window's length, milliseconds.
-    fn of(lies: [i64; 4], range: i64) -> Self {
+    /// Those of another window of the same length: most windows of a query lie alike, and nothing is
+    /// divided anew.
+    pub fn lay(&mut self, lies: Lies) {
+        if self.apart != lies.apart() {
+            *self = Self::of(lies);
+        }
+    }
+
+    fn of(lies: Lies) -> Self {
+        let apart = lies.apart();
         let seconds = |millis: i64| millis as f64 / 1000.0;
-        let sampled = seconds(lies[1]);
-        let mean = sampled / (lies[3] - 1) as f64;
+        let sampled = seconds(apart[1]);
+        let mean = sampled / (apart[3] - 1) as f64;
         let far = mean * 1.1;
         let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
-        let (to_start, to_end) = (reach(seconds(lies[0])), reach(seconds(lies[2])));
-        let range = seconds(range);
+        let (to_start, to_end) = (reach(seconds(apart[0])), reach(seconds(apart[2])));
+        let range = seconds(lies.end - lies.start);
         let share = to_start / sampled * SURELY;
-        let mut spans = Self { lies, sampled, to_start, to_end, share, range, factor: 0.0, rate: 0.0 };
+        let mut spans = Self { apart, sampled, to_start, to_end, share, range, factor: 0.0, rate: 0.0 };
         spans.factor = spans.reaching(to_start);
         spans.rate = spans.factor / range;
         spans

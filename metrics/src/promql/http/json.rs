@@ -9,10 +9,12 @@ use super::{
 use crate::series::{Histogram, Labels, Value};
 
 /// Bytes of a value with its time, and of a series' labels, about.
-const EACH_VALUE: usize = 30;
+const EACH_VALUE: usize = 36;
 const EACH_SERIES: usize = 200;
 /// Whole numbers up to here have floats of their own.
 const EXACT: u64 = 1 << 53;
+/// What is no whole number and within is written without an exponent.
+const PLAIN: Range<f64> = 1e-5..1e15;
 
 /// An outcome that is written as `{"resultType": ..., "result": ...}`: whole, or in parts that
 /// stand one behind the other, so that several may be written at once.
@@ -135,7 +137,8 @@ fn text(json: &mut String, text: &str) {
     json.push('"');
 }
 
-/// The times of all steps, each as a pair begins with it: written once, not once a series.
+/// The times of all steps, each as a pair of it and a number begins behind another one: written
+/// once, not once a series.
 struct Times {
     grid: Grid,
     text: String,
@@ -146,9 +149,9 @@ impl Times {
     fn of(grid: Grid) -> Self {
         let (mut text, mut ends) = (String::new(), Vec::with_capacity(grid.steps));
         for step in 0..grid.steps {
-            text.push('[');
+            text.push_str(",[");
             seconds(&mut text, grid.time(step));
-            text.push(',');
+            text.push_str(",\"");
             ends.push(text.len());
         }
         Self { grid, text, ends }
@@ -174,12 +177,22 @@ fn instant(json: &mut String, time: i64, column: &Column) {
 }
 
 fn matrix(json: &mut String, times: &Times, column: &Column) {
-    let numbers = column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number));
-    list(json, "values", numbers, |json, (step, value)| {
-        json.push_str(times.begin(step));
-        number(json, *value);
+    let mut is_first = true;
+    for (step, number) in column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number)) {
+        let mut begin = times.begin(step);
+        if is_first {
+            json.push_str(",\"values\":[");
+            // No comma before it.
+            begin = &begin[1..];
+            is_first = false;
+        }
+        json.push_str(begin);
+        plain(json, *number);
+        json.push_str("\"]");
+    }
+    if !is_first {
         json.push(']');
-    });
+    }
     let histograms = column.histograms.iter().enumerate();
     let histograms = histograms.filter_map(|(step, one)| Some((times.grid.time(step), one.as_ref()?)));
     list(json, "histograms", histograms, |json, (time, value)| histogram_pair(json, time, value));
@@ -252,6 +265,8 @@ pub fn plain(json: &mut String, number: f64) {
     let (size, whole) = (number.abs(), number as i64);
     if whole.unsigned_abs() <= EXACT && (whole as f64).to_bits() == number.to_bits() {
         json.push_str(itoa::Buffer::new().format(whole));
+    } else if PLAIN.contains(&size) {
+        json.push_str(zmij::Buffer::new().format_finite(number));
     } else if number.is_nan() {
         json.push_str("NaN");
     } else if number.is_infinite() {

@@ -190,15 +190,15 @@ impl Row {
                 }));
             }
             form if form < FLOATS => {
-                let (twice, decimals) = (form & SECOND != 0, form & DECIMALS);
-                let mut changes = Runs { runs: form & PLAIN == 0, ..Runs::new(&self.values) };
-                let (mut last, mut step) = (0i64, 0i64);
-                values.extend((0..self.count).map(|at| {
-                    let change = unzigzag(changes.next());
-                    step = if twice && at > 1 { step.wrapping_add(change) } else { change };
-                    last = last.wrapping_add(step);
-                    decimal::number(last, decimals)
-                }));
+                let whole =
+                    Wholes { count: self.count, twice: form & SECOND != 0, decimals: form & DECIMALS };
+                if form & PLAIN != 0 {
+                    let mut rest = self.values.as_slice();
+                    whole.put(values, || take_varint(&mut rest));
+                } else {
+                    let mut runs = Runs::new(&self.values);
+                    whole.put(values, || runs.next());
+                }
             }
             _ => return Err("its form is not known"),
         }
@@ -251,6 +251,27 @@ impl Row {
     }
 }
 
+/// Numbers that are written as changes of whole ones.
+struct Wholes {
+    count: u32,
+    /// As changes of changes.
+    twice: bool,
+    decimals: u8,
+}
+
+impl Wholes {
+    #[inline]
+    fn put(self, values: &mut Vec<f64>, mut change: impl FnMut() -> u64) {
+        let (mut last, mut step) = (0i64, 0i64);
+        values.extend((0..self.count).map(|at| {
+            let change = unzigzag(change());
+            step = if self.twice && at > 1 { step.wrapping_add(change) } else { change };
+            last = last.wrapping_add(step);
+            decimal::number(last, self.decimals)
+        }));
+    }
+}
+
 /// The times of the row before, unpacked: what one scrape gives has the same times throughout.
 #[derive(Debug, Default)]
 pub struct KnownTimes {
@@ -286,13 +307,11 @@ fn put_zeros(bytes: &mut Vec<u8>, zeros: &mut u64) {
 struct Runs<'a> {
     rest: &'a [u8],
     zeros: u64,
-    /// Whether a zero has a length behind it.
-    runs: bool,
 }
 
 impl<'a> Runs<'a> {
     fn new(rest: &'a [u8]) -> Self {
-        Self { rest, zeros: 0, runs: true }
+        Self { rest, zeros: 0 }
     }
 
     #[inline]
@@ -308,7 +327,7 @@ impl<'a> Runs<'a> {
             }
             _ => take_varint(&mut self.rest),
         };
-        if number == 0 && self.runs {
+        if number == 0 {
             self.zeros = take_varint(&mut self.rest);
         }
         number
