@@ -20,6 +20,7 @@ mod functions;
 mod grid;
 mod histogram;
 mod http;
+mod known;
 mod nearest;
 mod notes;
 mod parse;

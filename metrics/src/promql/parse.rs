@@ -1,14 +1,25 @@
 //! From a query's text to its tree; errors say where, and what may have been meant.
 
-use std::sync::Once;
+use std::sync::{Arc, LazyLock, Once};
 
+use parking_lot::Mutex;
 use promql_parser::parser::{self, Expr, Function, value::ValueType};
 
-use super::{aggregate, error::QueryError, functions, nearest::nearest, place};
+use super::{aggregate, error::QueryError, functions, known::Known, nearest::nearest, place};
 
 /// # Errors
 /// The query is wrong: line, column, and a sentence.
-pub fn parse(query: &str) -> Result<Expr, QueryError> {
+pub fn parse(query: &str) -> Result<Arc<Expr>, QueryError> {
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    if let Some(expr) = KNOWN.lock().get(query) {
+        return Ok(expr);
+    }
+    let expr = Arc::new(parse_anew(query)?);
+    KNOWN.lock().keep(query, &expr);
+    Ok(expr)
+}
+
+fn parse_anew(query: &str) -> Result<Expr, QueryError> {
     if query.trim().is_empty() {
         return Err(QueryError::Invalid("1:1: parse error: no expression found in input".into()));
     }

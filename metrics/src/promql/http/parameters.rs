@@ -107,8 +107,8 @@ impl Parameters {
 
 fn selector(text: &str) -> Result<Vec<Matcher>, Refusal> {
     let wrong = |sentence: &dyn std::fmt::Display| Refusal::parameter("match[]", sentence);
-    match parse(text).map_err(|error| wrong(&error))? {
-        Expr::VectorSelector(selector) => matchers(&selector).map_err(|error| wrong(&error)),
+    match &*parse(text).map_err(|error| wrong(&error))? {
+        Expr::VectorSelector(selector) => matchers(selector).map_err(|error| wrong(&error)),
         _ => Err(wrong(&"it must be a selector such as up{job=\"node\"}")),
     }
 }
