@@ -168,10 +168,7 @@ impl Look<'_> {
         let want = self.want;
         let fields = !want.fields.is_empty();
         let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
-        let templates = match front {
-            None if needs_templates => reader.templates()?,
-            read => read,
-        };
+        let templates = if front.is_none() && needs_templates { reader.templates()? } else { front };
         let mut read = FieldsOf::new();
         let mut judged = Vec::new();
         if let Some(templates) = &templates {
