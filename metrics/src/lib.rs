@@ -16,7 +16,6 @@
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
 mod advise;
-mod cores;
 mod custom;
 mod decisions;
 mod doors;

@@ -94,3 +94,29 @@ fn decompress(packed: &[u8], length: usize) -> io::Result<Vec<u8>> {
         None => unpack.insert(Decompressor::new()?).decompress(packed, length),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_unpacked_spoils_nothing_for_the_next() {
+        let mut block = Vec::new();
+        for text in ["first", "second"] {
+            put(&mut block, text.repeat(100).as_bytes()).expect("put");
+        }
+        let mut rest = block.as_slice();
+        let (first, second) =
+            (Section::take(&mut rest).expect("there"), Section::take(&mut rest).expect("there"));
+        let cut = &first.packed[..first.packed.len() - 3];
+        let damaged = [
+            Section { packed: b"no frame", crc: crc32fast::hash(b"no frame"), ..first },
+            Section { packed: cut, crc: crc32fast::hash(cut), ..first },
+            Section { length: first.length - 1, ..first },
+        ];
+        for damaged in damaged {
+            assert_eq!(damaged.unpack(), Err(CorruptBlock("it can't be unpacked")));
+            assert_eq!(second.unpack(), Ok("second".repeat(100).into_bytes()));
+        }
+    }
+}

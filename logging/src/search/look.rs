@@ -167,8 +167,7 @@ impl Look<'_> {
         let mut states: Vec<State> = (0..columns.len()).map(state).collect();
         let want = self.want;
         let fields = !want.fields.is_empty();
-        let needs_templates = verdict == Verdict::Maybe || want.bodies || want.templates || fields;
-        let templates = if front.is_none() && needs_templates { reader.templates()? } else { front };
+        let templates = self.templates(front, &reader)?;
         let mut read = FieldsOf::new();
         let mut judged = Vec::new();
         if let Some(templates) = &templates {
@@ -224,6 +223,22 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The templates, where they are needed: those that the front gave are this block's.
+    fn templates(
+        &self,
+        front: Option<Templates>,
+        reader: &Reader<'_>,
+    ) -> Result<Option<Templates>, CorruptBlock> {
+        let (want, verdict) = (self.want, self.candidate.verdict);
+        let are_needed =
+            verdict == Verdict::Maybe || want.bodies || want.templates || !want.fields.is_empty();
+        // The front was read as the directory of its split counts, the columns as they say.
+        match front.filter(|front| front.of().len() == reader.columns().len()) {
+            None if are_needed => reader.templates(),
+            front => Ok(front),
+        }
     }
 
     /// Decides what templates and levels decide; gives what the templates say that were asked.

@@ -5,17 +5,17 @@ use std::sync::{Arc, LazyLock, Once};
 use parking_lot::Mutex;
 use promql_parser::parser::{self, Expr, Function, value::ValueType};
 
-use super::{aggregate, error::QueryError, functions, known::Known, nearest::nearest, place};
+use super::{aggregate, error::QueryError, functions, nearest::nearest, parsed::Parsed, place};
 
 /// # Errors
 /// The query is wrong: line, column, and a sentence.
 pub fn parse(query: &str) -> Result<Arc<Expr>, QueryError> {
-    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-    if let Some(expr) = KNOWN.lock().get(query) {
+    static PARSED: LazyLock<Mutex<Parsed>> = LazyLock::new(Mutex::default);
+    if let Some(expr) = PARSED.lock().get(query) {
         return Ok(expr);
     }
     let expr = Arc::new(parse_anew(query)?);
-    KNOWN.lock().keep(query, &expr);
+    PARSED.lock().keep(query, &expr);
     Ok(expr)
 }
 

@@ -16,7 +16,7 @@ use super::{
     error::QueryError,
     evaluate::Evaluator,
     extreme::Extreme,
-    functions::{Lies, Spans},
+    functions::{Layout, Spans},
     grid::Grid,
     selector::{Shift, matchers},
     sums::{Kahan, mean},
@@ -297,7 +297,7 @@ impl Known {
             self.spans.extend(self.edges.iter().enumerate().map(|(step, (at, after))| {
                 if let [first, .., last] = times[*at..*after] {
                     let (start, end) = windows.ends(step);
-                    spans.lay(Lies { start, first, last, end, samples: after - at });
+                    spans.lay(Layout { start, first, last, end, samples: after - at });
                 }
                 spans
             }));

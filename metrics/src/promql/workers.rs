@@ -3,17 +3,23 @@
 //!
 //! Who stops waiting ends the query: what was begun is a few thousand samples.
 
-use std::sync::Arc;
+use std::{
+    num::NonZero,
+    sync::{Arc, LazyLock},
+    thread::available_parallelism,
+};
 
 use futures::{Stream, StreamExt};
 
 use super::error::QueryError;
-use crate::{cores::cores, series::Batch};
+use crate::series::Batch;
 
 /// Samples that are not worth another thread.
 const FEW: usize = 4096;
-/// Threads of one query.
+/// Threads of one query at most.
 const MOST: usize = 8;
+/// As many as there are cores; asked once, as it is read from files.
+static THREADS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, NonZero::get).min(MOST));
 
 /// A piece of what a query works on.
 pub trait Piece: Send + 'static {
@@ -32,7 +38,6 @@ pub fn each<P: Piece, T: Send + 'static>(
     pieces: impl Stream<Item = Result<P, QueryError>>,
     work: impl Fn(P) -> Result<T, QueryError> + Send + Sync + 'static,
 ) -> impl Stream<Item = Result<T, QueryError>> {
-    let threads = cores().min(MOST);
     let work = Arc::new(work);
     let begin = move |piece: Result<P, QueryError>| {
         let work = work.clone();
@@ -45,5 +50,5 @@ pub fn each<P: Piece, T: Send + 'static>(
             done.unwrap_or_else(|why| Err(QueryError::Unreadable(why.to_string())))
         }
     };
-    pieces.map(begin).buffered(threads)
+    pieces.map(begin).buffered(*THREADS)
 }

@@ -189,7 +189,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 use rate::Growth;
-pub use rate::{Lies, Spans};
+pub use rate::{Layout, Spans};
 pub use scalars::vector as of_scalar;
 pub use sorting::by_number;
 

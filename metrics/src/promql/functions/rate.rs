@@ -70,14 +70,14 @@ impl Growth {
         }
         if let [(first, begin), .., (last, _)] = window.histograms {
             let Some(grown) = rate_native::grown(window, self.is_counter, said) else { return Cell::Nothing };
-            let spans = Spans::of(Lies::of(window, *first, *last, window.histograms.len()));
+            let spans = Spans::of(Layout::of(window, *first, *last, window.histograms.len()));
             return Cell::histogram(scale(&grown, self.factor(begin.count, grown.count, &spans)));
         }
         let ([first, .., last], [begin, .., end]) = (window.times, window.numbers) else {
             return Cell::Nothing;
         };
         let grown = end - begin + if self.is_counter { window.lost() } else { 0.0 };
-        let spans = Spans::of(Lies::of(window, *first, *last, window.numbers.len()));
+        let spans = Spans::of(Layout::of(window, *first, *last, window.numbers.len()));
         Cell::Number(self.number(*begin, grown, &spans))
     }
 
@@ -103,7 +103,7 @@ impl Growth {
 
 /// How a window lies over its samples, milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Lies {
+pub struct Layout {
     pub start: i64,
     /// Of its first sample.
     pub first: i64,
@@ -114,7 +114,7 @@ pub struct Lies {
     pub samples: usize,
 }
 
-impl Lies {
+impl Layout {
     fn of(window: &Window<'_>, first: i64, last: i64, samples: usize) -> Self {
         Self { start: window.start, first, last, end: window.end, samples }
     }
@@ -128,7 +128,7 @@ impl Lies {
 /// What follows from how a window lies over its samples. Seconds, but for `apart`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spans {
-    /// See [`Lies::apart`]; of no window yet all zeros, of which no window is.
+    /// See [`Layout::apart`]; of no window yet all zeros, of which no window is.
     apart: [i64; 4],
     sampled: f64,
     to_start: f64,
@@ -146,21 +146,21 @@ const SURELY: f64 = 1.0 + 1e-9;
 impl Spans {
     /// Those of another window of the same length: most windows of a query lie alike, and nothing is
     /// divided anew.
-    pub fn lay(&mut self, lies: Lies) {
-        if self.apart != lies.apart() {
-            *self = Self::of(lies);
+    pub fn lay(&mut self, layout: Layout) {
+        if self.apart != layout.apart() {
+            *self = Self::of(layout);
         }
     }
 
-    fn of(lies: Lies) -> Self {
-        let apart = lies.apart();
+    fn of(layout: Layout) -> Self {
+        let apart = layout.apart();
         let seconds = |millis: i64| millis as f64 / 1000.0;
         let sampled = seconds(apart[1]);
         let mean = sampled / (apart[3] - 1) as f64;
         let far = mean * 1.1;
         let reach = |distance: f64| if distance >= far { mean / 2.0 } else { distance };
         let (to_start, to_end) = (reach(seconds(apart[0])), reach(seconds(apart[2])));
-        let range = seconds(lies.end - lies.start);
+        let range = seconds(layout.end - layout.start);
         let share = to_start / sampled * SURELY;
         let mut spans = Self { apart, sampled, to_start, to_end, share, range, factor: 0.0, rate: 0.0 };
         spans.factor = spans.reaching(to_start);
