@@ -152,6 +152,7 @@ fn matching_follows_the_rules() {
     check("pod:web-*", "", true);
     check("pod:web", "", false);
     check("ns:shop node:n1 container:app stream:stderr app:web", "", true);
+    check("ns:Shop app:WEB pod:WEB-*", "", true);
     check("tier:\"front end\"", "", true);
     check("tier:front", "", false);
     check("time:>=now-1h", "", false);
