@@ -29,7 +29,7 @@ if (!link || !namespace || !token) {
 
 const browser = await launch();
 const complaints = [];
-/** Statuses that the step under way provokes. */
+/** Statuses that requests of the step under way provoke. */
 const expected = new Set();
 const { context, page } = await visitor(browser, complaints, expected);
 const origin = new URL(link).origin;
