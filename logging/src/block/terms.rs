@@ -5,6 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use super::{IdFilter, template::Intern};
 use crate::query::{
     fields,
+    lines::{self, Formats},
     plain::plain,
     text::{for_each_token_in, id_hash, is_token_byte},
 };
@@ -15,12 +16,15 @@ pub struct Terms {
     words: Intern,
     /// Hashes, any of them more than once.
     ids: Vec<u64>,
+    /// What the bodies may be of; the names of its fields are taken in.
+    formats: Formats,
     /// The token that is looked at.
     lower: Vec<u8>,
 }
 
 impl Terms {
-    /// Takes in a body's tokens, and those of its fields that are spelt otherwise in it.
+    /// Takes in a body's tokens, those of its fields that are spelt otherwise in it, and the
+    /// names of fields that are not spelt there at all.
     pub fn add(&mut self, body: &[u8]) {
         let body = plain(body);
         self.add_tokens(&body);
@@ -50,6 +54,8 @@ impl Terms {
 
     fn add_hidden(&mut self, body: &[u8]) {
         fields::hidden_texts(body, |text| self.add_tokens(text.as_bytes()));
+        let new = self.formats.take_in(lines::guess(body));
+        new.names().for_each(|name| self.add_tokens(name.as_bytes()));
     }
 
     fn add_tokens(&mut self, text: &[u8]) {
@@ -62,7 +68,8 @@ impl Terms {
         });
     }
 
-    pub fn finish(self) -> (Words, IdFilter) {
+    pub fn finish(mut self) -> (Words, IdFilter) {
+        self.words.number(lines::NAMED);
         let words = (0..self.words.count()).map(|number| self.words.get(number)).collect();
         (Words::new(words), IdFilter::build(self.ids))
     }

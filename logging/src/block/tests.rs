@@ -28,6 +28,9 @@ fn record() -> impl Strategy<Value = Record> {
         // Few templates, whose words touch their variables.
         "(a|b)_[0-9]{1,3}(é|ms|_x) [a-f]{4}[0-9] x10\\.0\\.0\\.[1-9]_y".prop_map(String::into_bytes),
         Just(br#"{"msg":"a\nb","n":1.50,"id":"\u0041b12"}"#.to_vec()),
+        "10\\.0\\.0\\.[1-9] - - \\[31/Jan/2026:12:00:0[0-9] \\+0000\\] \"(GET|-) /[a-c]\\?x=[1-9]\" [2-5]00 [0-9]{1,3}"
+            .prop_map(String::into_bytes),
+        "[IE]0131 12:00:00\\.[0-9] [1-9] main\\.go:[1-9]{2}\\] (a=[0-9]|up)".prop_map(String::into_bytes),
     ];
     (any::<i64>(), any::<u64>(), 0u8..7, any::<bool>(), body).prop_map(|(time, seq, level, stderr, body)| {
         Record {
@@ -108,11 +111,14 @@ proptest! {
         for record in &input {
             let body = crate::query::plain::plain(&record.body);
             text::for_each_token(&body, |token| assert!(block.may_have(token)));
-            for name in ["msg", "n", "id"] {
+            for name in ["msg", "n", "id", "path", "status", "file"] {
                 for value in crate::query::fields::values(&body, name) {
                     text::for_each_token(value.as_bytes(), |token| assert!(block.may_have(token)));
                 }
             }
+            crate::query::fields::Fields::of(&body).each_name(&mut |name| {
+                text::for_each_token(name.as_bytes(), |token| assert!(block.may_have(token), "{name}"));
+            });
         }
         prop_assert_eq!(IdFilter::from_bytes(block.ids.as_bytes()), Some(block.ids.clone()));
     }

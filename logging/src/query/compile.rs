@@ -16,7 +16,9 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::{
     ast::{Expr, Glob, Op, Text, Value},
-    fields, glob, number,
+    fields, glob,
+    lines::{self, Formats},
+    number,
     plain::plain,
     required::{self, Letters},
     seen::is_literal,
@@ -112,8 +114,9 @@ pub(super) enum Leaf {
     Time { from: i64, to: i64 },
     /// A label of the Pod and nothing else.
     Label { name: String, test: Test },
-    /// A label where labels count, or a field of the body; the body then has these tokens.
-    Field { name: String, label: Option<Test>, body: Test, tokens: Vec<Vec<u8>> },
+    /// A label where labels count, or a field of the body; the body then has these tokens, but
+    /// for the first, which is the field's name, if it is a line of one of these formats.
+    Field { name: String, label: Option<Test>, body: Test, tokens: Vec<Vec<u8>>, formats: Formats },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -457,10 +460,13 @@ fn field(name: &str, value: &Value) -> Result<Leaf, String> {
 
 fn field_of_body(name: &str, value: &Value, label: Option<Test>) -> Result<Leaf, String> {
     let mut tokens = text::tokens(name.as_bytes());
-    if let Value::Text(text @ Text::Exact(_)) = value {
+    if let Value::Text(text @ Text::Exact(_)) = value
+        && !lines::is_respelt(name)
+    {
         tokens.extend(glob::required_tokens(text));
     }
-    Ok(Leaf::Field { name: name.to_owned(), label, body: test(value, false)?, tokens })
+    let formats = lines::with_name(name);
+    Ok(Leaf::Field { name: name.to_owned(), label, body: test(value, false)?, tokens, formats })
 }
 
 /// `whole`: a name or label, compared from end to end. A field of a body has words.

@@ -1,21 +1,23 @@
-//! Fields of a body: JSON objects and logfmt (`key=value key="a value"`).
+//! Fields of a body: JSON objects, logfmt (`key=value key="a value"`), and lines of known
+//! formats, which [`super::lines`] reads.
 //!
 //! A name is looked up whole and then along its dots, so `http.status` finds
 //! `{"http.status": 1}` and `{"http": {"status": 1}}`. An array has the values of
-//! all its elements. A body that is neither has no fields. Bodies come here as
-//! [`super::plain`] gives them; values lose their colours too.
+//! all its elements. A JSON object has its members only. Any other body has its pairs and
+//! what its format says, also both of one name: a pair in a client's words hides nothing.
+//! Bodies come here as [`super::plain`] gives them; values lose their colours too.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::plain::plain_text;
+use super::{lines, plain::plain_text};
 
 /// The values of the field in the body; empty when it isn't there.
 pub fn values(body: &[u8], name: &str) -> Vec<String> {
     let mut found = Vec::new();
     if super::along::values(body, name, &mut found).is_none() {
-        Fields::Logfmt(body).values(name, &mut found);
+        Fields::Text(body).values(name, &mut found);
     }
     found
 }
@@ -24,37 +26,49 @@ pub fn values(body: &[u8], name: &str) -> Vec<String> {
 #[derive(Debug)]
 pub enum Fields<'a> {
     Json(Value),
-    Logfmt(&'a [u8]),
+    /// A body that is no JSON object.
+    Text(&'a [u8]),
 }
 
 impl<'a> Fields<'a> {
     pub fn of(body: &'a [u8]) -> Self {
-        json(body).map_or(Self::Logfmt(body), Self::Json)
+        json(body).map_or(Self::Text(body), Self::Json)
     }
 
     /// Appends the values of the field.
     pub fn values(&self, name: &str, found: &mut Vec<String>) {
         let body = match self {
             Self::Json(json) => return along(json, name, found),
-            Self::Logfmt(body) => body,
+            Self::Text(body) => body,
         };
-        logfmt(body, |key, value| {
-            if key == name {
-                found.push(match value {
-                    Cow::Borrowed(value) => value.to_owned(),
-                    Cow::Owned(value) => plain_text(&value).into_owned(),
-                });
-            }
-        });
+        let mut own = lines::value(body, name);
+        found.extend(own.take_if(|(format, _)| format.leads()).map(|(_, value)| value));
+        paired(body, name, found);
+        found.extend(own.map(|(_, value)| value));
     }
 
     /// Calls `name` with the name of every field that has a value, nested ones along their dots.
     pub fn each_name(&self, name: &mut dyn FnMut(&str)) {
         match self {
             Self::Json(json) => names(json, &mut String::new(), name),
-            Self::Logfmt(body) => logfmt(body, |key, _| name(key)),
+            Self::Text(body) => {
+                lines::each_name(body, name);
+                logfmt(body, |key, _| name(key));
+            }
         }
     }
+}
+
+/// Appends the values of the pairs with this name.
+pub fn paired(body: &[u8], name: &str, found: &mut Vec<String>) {
+    logfmt(body, |key, value| {
+        if key == name {
+            found.push(match value {
+                Cow::Borrowed(value) => value.to_owned(),
+                Cow::Owned(value) => plain_text(&value).into_owned(),
+            });
+        }
+    });
 }
 
 fn names(value: &Value, path: &mut String, name: &mut dyn FnMut(&str)) {
@@ -237,6 +251,28 @@ mod tests {
         check("started in 5s, mode=fast ok", "mode", &["fast"]);
         check("GET /a?b=c", "b", &[]);
         check("open=\"no end", "open", &["no end"]);
+    }
+
+    #[test]
+    fn pairs_and_formats_hide_nothing_of_each_other() {
+        let check = |body: &str, name: &str, expected: &[&str]| {
+            assert_eq!(values(body.as_bytes(), name), expected, "{name} in {body}");
+        };
+        let line =
+            r#"10.0.0.1 - - [31/Jan/2026:12:00:00 +0000] "GET / HTTP/1.1" 502 5 "-" "a status=200 b" rt=0.1"#;
+        check(line, "status", &["502", "200"]);
+        check(line, "rt", &["0.1"]);
+        check(line, "method", &["GET"]);
+        let line = r#"E0131 12:00:00.1 7 main.go:12] "gone" file="/etc/a" status=7"#;
+        check(line, "file", &["/etc/a", "main.go"]);
+        check(line, "status", &["7"]);
+        check(line, "method", &[]);
+        // JSON has its members and nothing else.
+        check(
+            r#"{"log":"10.0.0.1 - - [31/Jan/2026:12:00:00 +0000] \"GET / HTTP/1.1\" 502 5"}"#,
+            "status",
+            &[],
+        );
     }
 
     #[test]

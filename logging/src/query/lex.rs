@@ -5,6 +5,7 @@
 
 use super::{
     ast::{Glob, Op, Part},
+    compile,
     parse::QueryError,
 };
 
@@ -71,6 +72,7 @@ impl Lexer<'_> {
             '[' | '{' => self.push(Token::RangeOpen { inclusive: first == '[' }, 1),
             ']' | '}' => self.push(Token::RangeClose { inclusive: first == ']' }, 1),
             '"' => self.quoted()?,
+            '/' if self.after_name() && !is_regex(trimmed) => self.word()?,
             '/' => self.regex()?,
             '<' | '>' if self.after_name() => self.comparison(trimmed),
             '-' | '!' if !self.expects_value() && is_negation(trimmed) => self.push(Token::Not, 1),
@@ -200,6 +202,22 @@ impl Lexer<'_> {
     fn error(&self, what: &str, advice: &str, span: Span) -> QueryError {
         QueryError::new(self.query, what, advice, span)
     }
+}
+
+/// Whether the `/` that a value begins with opens a regular expression: it is closed, and nothing
+/// follows it at once, as `v1` follows in the path `/api/v1`. What reaches over white space or a
+/// bracket may be two paths with something between.
+fn is_regex(text: &str) -> bool {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, character)| {
+        let ends = *character == '/' && !escaped;
+        escaped = *character == '\\' && !escaped;
+        ends
+    });
+    let Some((end, _)) = end else { return false };
+    let (pattern, next) = (&text[1..end], text[end + 1..].chars().next());
+    next.is_none_or(|next| next.is_whitespace() || next == ')')
+        && (!pattern.contains([' ', ')']) || compile::regex(pattern, false).is_ok())
 }
 
 /// `-word`, `!(..)`; a lone dash or `--flag` is a word.

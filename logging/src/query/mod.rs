@@ -10,7 +10,7 @@
 //! level:error  level:>=warn
 //! time:>=2026-01-31T12:00:00Z  time:[now-1h TO now-5m]
 //! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
-//!                               a label of the Pod, or a field of a JSON or logfmt body
+//!                               a label of the Pod, or a field of the body: see [`fields`]
 //! @body.pod:web                 the field of the body, where a record or its Pod has the name too
 //! @label.tier:front             the label of the Pod, whatever the body has
 //! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT
@@ -32,6 +32,7 @@ pub mod fields;
 mod glob;
 mod hits;
 mod lex;
+pub mod lines;
 pub mod number;
 mod parse;
 pub mod plain;

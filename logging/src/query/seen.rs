@@ -8,6 +8,7 @@ use std::cell::LazyCell;
 
 use super::{
     compile::{Compiled, Leaf, Verdict},
+    lines,
     plain::ESC,
     required::Letters,
     text,
@@ -21,7 +22,10 @@ impl Compiled {
         let has_words =
             |tokens: &[Vec<u8>]| tokens.iter().filter(|token| is_literal(token)).all(|token| seen.has(token));
         let judge = |(leaf, verdict): (&Leaf, &Verdict)| match leaf {
-            Leaf::Field { tokens, .. } if *verdict == Verdict::Maybe && !seen.is_escaped() => {
+            Leaf::Field { tokens, formats, .. } if *verdict == Verdict::Maybe && !seen.is_escaped() => {
+                // The name, which is the first token then, is in no line of such a format.
+                let is_unnamed = !formats.is_empty() && formats.meets(lines::guess(&seen.text));
+                let tokens = tokens.get(usize::from(is_unnamed)..).unwrap_or_default();
                 if has_words(tokens) { Verdict::Maybe } else { Verdict::No }
             }
             Leaf::Body { regex, tokens, in_template, .. } if *verdict == Verdict::Maybe => {
@@ -100,15 +104,15 @@ impl Compiled {
     }
 }
 
-/// A template as queries see it: with a byte in the place of each variable that
-/// is part of a token and that no query has.
+/// In the place of each variable of a template: part of a token, and no query has it.
+pub(super) const VARIABLE: u8 = 0xff;
+
+/// A template as queries see it, with [`VARIABLE`] in the place of each variable.
 struct Seen {
     text: Vec<u8>,
 }
 
 impl Seen {
-    const VARIABLE: u8 = 0xff;
-
     /// `None` when nothing can be told from the template.
     fn of(key: &[u8]) -> Option<Self> {
         let mut text = Vec::with_capacity(key.len());
@@ -116,12 +120,11 @@ impl Seen {
             match piece {
                 Piece::Literal(literal) => text.extend_from_slice(literal),
                 Piece::Slot(class::WHOLE) => return None,
-                Piece::Slot(_) => text.push(Self::VARIABLE),
+                Piece::Slot(_) => text.push(VARIABLE),
             }
         }
         // A colour goes before a body is searched, and takes a part of a variable with it.
-        let coloured =
-            text.contains(&ESC) || text.windows(3).any(|spelt| spelt == [b'\\', Self::VARIABLE, b'[']);
+        let coloured = text.contains(&ESC) || text.windows(3).any(|spelt| spelt == [b'\\', VARIABLE, b'[']);
         (!coloured).then_some(Self { text })
     }
 

@@ -33,6 +33,10 @@ fn queries_read_as_people_mean_them() {
     check("10:30:15", "10:30:15");
     check("and or not", "and AND or AND not");
     check(r"/a\/b/", r"/a\/b/");
+    check("path:/api* x", r"path:\/api* AND x");
+    check("path:/api/v1 -path:/", "path:\"/api/v1\" AND NOT path:\"/\"");
+    check(r"(path:/^\/a b/) path:/b/", r"path:/^\/a b/ AND path:/b/");
+    check("(path:/a OR path:/b) (/ c/)", "(path:\"/a\" OR path:\"/b\") AND / c/");
     check("--flag", "\"--flag\"");
     check("t:>-5", "t:>-5");
     check("time:>=2026-11-25T10:00:00+01:00", "time:>=2026-11-25T10:00:00+01:00");

@@ -4,7 +4,7 @@
 //! columns   -> records in range that the caller still takes
 //! templates -> words without digits: decided for all records of a template at once
 //! levels    -> decided record by record
-//! columns of variables -> fields of JSON and logfmt bodies, where they tell them exactly
+//! columns of variables -> fields of bodies, where they tell them exactly
 //! variables -> numbers and ids: records that can't have them are out, by their columns
 //! bodies    -> only of records that are undecided, or wanted with their body
 //! ```

@@ -8,7 +8,7 @@ use crate::{
     index::{Floors, IndexError, Split, Store},
     query::{
         compile::{StreamView, Verdict},
-        text,
+        lines, text,
     },
     record::{Labels, Record, StreamInfo},
     time,
@@ -101,6 +101,9 @@ fn plan_split(
             words.insert(token.to_vec(), split.blocks_with(token)?);
         }
     }
+    // Blocks of old versions don't have the names of all fields among their words.
+    let asks_names = request.query.tokens().any(lines::is_name);
+    let named = if asks_names { split.blocks_with(lines::NAMED)? } else { Vec::new() };
     let mut candidates = Vec::new();
     for (at, entry) in split.blocks().iter().enumerate() {
         let Some(judged) = &streams[entry.stream as usize] else { continue };
@@ -109,6 +112,9 @@ fn plan_split(
         }
         let mut failed = None;
         let may_have = |token: &[u8]| {
+            if lines::is_name(token) && named.binary_search(&(at as u32)).is_err() {
+                return true;
+            }
             if !text::is_id(token) {
                 return words.get(token).is_none_or(|blocks| blocks.binary_search(&(at as u32)).is_ok());
             }
@@ -255,5 +261,53 @@ fn report(store: &Store, split: &Arc<Split>, error: &IndexError, progress: &mut 
         && let Err(error) = store.set_aside(split.id, error)
     {
         tracing::error!(split = split.id, %error, "damaged split can't be set aside");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        block::Words,
+        index::{Retention, SplitWriter, tests::info},
+        record::{Level, Source},
+        wire::NodeRequest,
+    };
+
+    #[test]
+    fn blocks_of_before_names_were_among_their_words_are_looked_into() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+        let record = |body: &'static str| Record {
+            time: 5,
+            seq: 0,
+            level: Level::Info,
+            source: Source::Stdout,
+            body: bytes::Bytes::from_static(body.as_bytes()),
+        };
+        let old = record("web-1 - - [02/Jan/2024:10:00:00 +0000] \"GET / HTTP/1.1\" 503 5");
+        let mut old = SealedBlock::seal(info("old"), &[old]).expect("sealed");
+        old.words = Words::default();
+        let new = SealedBlock::seal(info("new"), &[record("nothing of this kind")]).expect("sealed");
+        let path = folder.path().join("split");
+        let mut writer = SplitWriter::create(&path).expect("a split");
+        for block in [&old, &new] {
+            writer.add(block, None).expect("written");
+        }
+        writer.finish().expect("written");
+        let split = Arc::new(Split::open(7, &path).expect("a split"));
+        let pods = |query: &str| -> Vec<String> {
+            let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
+            let request = Request::new(&request, Duration::from_secs(60)).expect(query);
+            let floors = (store.floors(), time::now());
+            let found = plan_split(&store, &request, &floors, &split).expect("sound");
+            found.iter().map(|candidate| candidate.info.pod.clone()).collect()
+        };
+        assert_eq!(pods("status:>=500"), ["old"]);
+        assert_eq!(pods("took:>5ms"), Vec::<String>::new());
+        assert_eq!(pods("nothing"), ["new"]);
+        assert_eq!(pods("NOT status:*"), ["old", "new"]);
     }
 }

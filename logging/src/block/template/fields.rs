@@ -3,6 +3,7 @@
 //! ```text
 //! {"status":<1>,"user":"u<1>"}   -> status: the first variable's column; user: `u` and the second's
 //! took=<1>ms ok=true             -> took: the first column and `ms`; ok: `true` for all records
+//! <4> - - [<6> +<1>] "GET ...    -> remote_addr: the first column; method: `GET` for all records
 //! ```
 //!
 //! What is read here is what [`crate::query::fields`] finds in the body, or nothing is
@@ -10,24 +11,24 @@
 //! backslash or a bracket, so the form of a JSON or logfmt body is its template's. Two
 //! things depend on the variables and are looked at: whether one that stands for a
 //! JSON number is a number, and names, which is why a field whose name has a digit is
-//! not answered here.
+//! not answered here. Lines of other formats are read from the template as
+//! [`lines`] reads them from a body; what it asks of variables is looked at too.
 
 use serde_json::Value;
 
-use super::{Piece, Template, class, pieces};
+use super::{
+    Piece, Template, class,
+    marked::{MARK, Marked, SPACED, is_spaced, mark, slot_of},
+    pieces,
+};
 use crate::query::{
-    fields::{self, Fields},
+    fields,
+    lines::{self, Run},
     plain::{ESC, plain_text},
 };
 
 /// A name so long might be a UUID's.
 const LONGEST_NAME: usize = 35;
-/// Stands for a variable in the form of a body; no template has it in its text.
-const MARK: char = '\0';
-/// Where the characters begin that number the variables behind a mark.
-const NUMBERS: u32 = 0xf_0000;
-/// Added to the number of one that has a space in it. There are fewer variables.
-const SPACED: usize = 256;
 
 /// The form of a template's bodies.
 #[derive(Debug)]
@@ -37,12 +38,19 @@ pub struct Form {
     texts: Vec<Text>,
     /// Variables that must be decimal; those marked without leading zeros.
     decimals: Vec<(usize, bool)>,
+    /// Variables that must be such runs.
+    runs: Vec<(usize, Run)>,
 }
 
 #[derive(Debug)]
 enum Shape {
     Json(Value),
-    Logfmt(String),
+    Text {
+        marked: String,
+        /// What the line's format says, and whether that comes before pairs.
+        own: Vec<(&'static str, String)>,
+        leads: bool,
+    },
 }
 
 /// A field's value.
@@ -79,7 +87,7 @@ impl Form {
     /// The form of bodies with this key; `None` when only a whole body tells.
     pub fn of(key: &[u8]) -> Option<Self> {
         let mut parts = Vec::new();
-        let mut spaced = Vec::new();
+        let mut classes = Vec::new();
         for piece in pieces(key) {
             match piece {
                 Piece::Slot(class::WHOLE) => return None,
@@ -88,8 +96,8 @@ impl Form {
                     if matches!(parts.last(), Some(Part::Literal(text)) if text.ends_with('\\')) {
                         return None;
                     }
-                    spaced.push(class & class::ISO_TIME != 0 && class & class::SPACE != 0);
-                    parts.push(Part::Slot(spaced.len() - 1));
+                    classes.push(class);
+                    parts.push(Part::Slot(classes.len() - 1));
                 }
                 Piece::Literal(text) if text.contains(&ESC) => return None,
                 Piece::Literal(text) => parts.push(Part::Literal(std::str::from_utf8(text).ok()?.to_owned())),
@@ -107,26 +115,42 @@ impl Form {
                 scan.part(part)?;
             }
             if let Some(json) = scan.finish()?.as_deref().and_then(|json| fields::json(json.as_bytes())) {
-                return Some(Self { shape: Shape::Json(json), texts: scan.texts, decimals: scan.decimals });
+                let (texts, decimals) = (scan.texts, scan.decimals);
+                return Some(Self { shape: Shape::Json(json), texts, decimals, runs: Vec::new() });
             }
         }
         let text = parts.iter().map(|part| match part {
             Part::Literal(text) => text.clone(),
             // A time with a space in it ends an unquoted value.
-            Part::Slot(at) if spaced[*at] => format!("{0} {0}", mark(*at + SPACED)),
+            Part::Slot(at) if is_spaced(classes[*at]) => format!("{0} {0}", mark(*at + SPACED)),
             Part::Slot(at) => mark(*at),
         });
-        Some(Self { shape: Shape::Logfmt(text.collect()), texts: Vec::new(), decimals: Vec::new() })
+        Self::of_text(text.collect(), &classes)
+    }
+
+    /// Of bodies that are no JSON: their text with marks, and the classes of its variables.
+    fn of_text(marked: String, classes: &[u8]) -> Option<Self> {
+        let mut told = Marked { classes, runs: Vec::new(), unsure: false };
+        let mut own = Vec::new();
+        let format = lines::read(&marked, &mut told, &mut |name, part| own.push((name, part.value())));
+        let Marked { runs, unsure, .. } = told;
+        if unsure {
+            return None;
+        }
+        let leads = format.is_some_and(lines::Format::leads);
+        let shape = Shape::Text { marked, own, leads };
+        Some(Self { shape, texts: Vec::new(), decimals: Vec::new(), runs })
     }
 
     /// Whether it is the form of all records, whatever their variables are.
     pub fn is_certain(&self) -> bool {
-        self.decimals.is_empty()
+        self.decimals.is_empty() && self.runs.is_empty()
     }
 
     /// Whether it is the form of the records with these variables.
     pub fn fits(&self, template: &Template<'_>) -> bool {
         self.decimals.iter().all(|(slot, canonical)| template.is_decimal(*slot, *canonical))
+            && self.runs.iter().all(|(slot, run)| template.is_run(*slot, *run))
     }
 
     /// The values of a field; `None` when only a whole body tells.
@@ -147,36 +171,36 @@ impl Form {
                 };
                 found.into_iter().map(value).collect()
             }
-            Shape::Logfmt(text) => {
+            Shape::Text { marked, own, leads } => {
                 let mut found = Vec::new();
-                Fields::Logfmt(text.as_bytes()).values(name, &mut found);
-                found.into_iter().map(logfmt_value).collect()
+                fields::paired(marked.as_bytes(), name, &mut found);
+                let mut values: Vec<_> = found.into_iter().map(logfmt_value).collect::<Option<_>>()?;
+                if let Some((_, text)) = own.iter().find(|(own, _)| *own == name) {
+                    values.insert(if *leads { 0 } else { values.len() }, text_value(text)?);
+                }
+                Some(values)
             }
         }
     }
 }
 
-fn mark(slot: usize) -> String {
-    let number = u32::try_from(slot).ok().and_then(|slot| char::from_u32(NUMBERS + slot));
-    [MARK, number.unwrap_or(MARK)].iter().collect()
+fn logfmt_value(text: String) -> Option<FieldValue> {
+    // Escapes were not read, because of the mark.
+    if text.contains(MARK) && text.contains('\\') { None } else { text_value(&text) }
 }
 
-fn logfmt_value(text: String) -> Option<FieldValue> {
+fn text_value(text: &str) -> Option<FieldValue> {
     if !text.contains(MARK) {
-        return Some(FieldValue::Fixed(text));
-    }
-    // Escapes were not read, because of the mark.
-    if text.contains('\\') {
-        return None;
+        return Some(FieldValue::Fixed(text.to_owned()));
     }
     let mut parts = Vec::new();
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(at) = rest.find(MARK) {
         if at > 0 {
             parts.push(Part::Literal(rest[..at].to_owned()));
         }
         let number = rest[at + 1..].chars().next()?;
-        let slot = usize::try_from(u32::from(number).checked_sub(NUMBERS)?).ok()?;
+        let slot = slot_of(number)?;
         rest = &rest[at + 1 + number.len_utf8()..];
         // Where its space stands tells only the body.
         if slot >= SPACED {
@@ -406,6 +430,31 @@ mod tests {
         read(r#"level=info took=12ms msg="GET /a/7 done" ip=10.0.0.1"#, &["level", "took", "msg", "ip"], 4);
         read(r#"time="2024-02-29 23:59:59" x=1"#, &["x"], 1);
         read(r#"{"k8s":1,"id2":{"a":1},"http":{"x1":2,"y":3}}"#, &["http.y", "a"], 1);
+        read(
+            r#"10.0.0.1 - bob [29/Feb/2024:23:59:59 +0000] "GET /a/7?b=c HTTP/1.1" 502 157 "-" "x status=1 y" 5 0.003"#,
+            &[
+                "remote_addr",
+                "user",
+                "method",
+                "path",
+                "query",
+                "protocol",
+                "status",
+                "bytes",
+                "duration",
+                "referer",
+            ],
+            10,
+        );
+        read(
+            r#"[2024-02-29T23:59:59.000Z] "GET /a HTTP/2" 503 UF 0 91 12 - "-" "curl" "1f" "shop" "10.1.0.7:80""#,
+            &["status", "duration", "bytes", "bytes_received", "request_id", "upstream_host", "host", "user"],
+            7,
+        );
+        read("E0131 12:00:00.123456      7 main.go:116] a=b", &["file", "line", "thread", "a"], 4);
+        let syslog = ["hostname", "appname", "procid", "msgid"];
+        read("<165>1 2024-02-29T23:59:59Z web-1 nginx 12 ID47 - up", &syslog, 4);
+        read("<30>Jan  2 23:59:59 10.0.0.1 su[12]: up", &syslog, 3);
         // Only the whole body tells.
         for body in [
             r#"{"a":"\u0041","b":1}"#,
@@ -414,8 +463,9 @@ mod tests {
             r#"{"a":12ms}"#,
             "a=\x1b[31mb1",
             r#"{"a":1e5}"#,
+            r#"10.0.0.1 - - [31/Feb/2024:23:59:59 +0000] "GET / HTTP/1.1" 502 157"#,
         ] {
-            read(body, &["a", "b"], 0);
+            read(body, &["a", "b", "status"], 0);
         }
     }
 
@@ -458,6 +508,44 @@ mod tests {
         })
     }
 
+    /// Parts of lines of known formats, in any order, and times and numbers where they don't belong.
+    fn line() -> impl Strategy<Value = String> {
+        let part = proptest::sample::select(vec![
+            "10.0.0.3 - -",
+            "a4 10.0.0.3 - bob5",
+            "[24/Feb/2024:23:59:59 +0000]",
+            "[2024-02-24T23:59:59.333Z]",
+            "[2024-02-24T23:59:59.3333333333Z]",
+            "[main3]",
+            "\"GET /a4?b=5 HTTP/1.1\"",
+            "\"- - -\"",
+            "\"a status=3 b\"",
+            "200",
+            "3",
+            "4a",
+            "-",
+            "0.5",
+            "a3.5",
+            "15ms",
+            "UF",
+            "E0303",
+            "13:00:00.5",
+            "2024-02-24T23:59:59",
+            "2024-02-24 23:59:59",
+            "main.go:15]",
+            "2024-02-24T23:59:59.go:3]",
+            "<33>1",
+            "<33>Jan  3 03:03:03",
+            "Jan  3 03:03:03",
+            "su[5]:",
+            "x5:",
+            "2024-02-24T23:59:59:",
+            "24/Feb/2024:23:59:59",
+            "path=/b5 line=7",
+        ]);
+        proptest::collection::vec(part, 0..10).prop_map(|parts| parts.join(" "))
+    }
+
     /// Other digits in the same places.
     fn alike(body: &str, digits: &[u8]) -> String {
         let mut next = digits.iter().cycle();
@@ -478,6 +566,20 @@ mod tests {
             }
             check(&bodies, &["a", "b", "a.b", "c", "a.c", "b7"]);
             check(&bodies[..2], &["a", "b", "a.b", "c"]);
+        }
+
+        #[test]
+        fn what_is_read_from_columns_is_what_lines_say(body in line(), digits in proptest::collection::vec(any::<u8>(), 1..9)) {
+            let mut bodies = vec![body.clone()];
+            for at in 1..6 {
+                bodies.push(alike(&body, &digits[at % digits.len()..]));
+            }
+            const NAMES: [&str; 12] = [
+                "remote_addr", "user", "host", "path", "status", "bytes", "duration", "file", "line", "hostname",
+                "appname", "procid",
+            ];
+            check(&bodies, &NAMES);
+            check(&bodies[..2], &NAMES);
         }
     }
 }

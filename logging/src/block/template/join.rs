@@ -8,9 +8,12 @@ use super::{
     slot::{CODES, HEX, HEX_UPPER, MAX_DIGITS, NUMBER, NUMBER_WIDE, TEXT},
     times,
 };
-use crate::block::{
-    MAX_BODIES, ints,
-    varint::{take, unzigzag},
+use crate::{
+    block::{
+        MAX_BODIES, ints,
+        varint::{take, unzigzag},
+    },
+    query::lines::Run,
 };
 
 /// A template with the columns of its variables, for so many records.
@@ -98,6 +101,25 @@ impl Template<'_> {
             Some(Column::Number { prefix: [], widths, .. }) => !canonical || widths.is_none(),
             Some(Column::Text { ends, text } | Column::Codes { ends, text, .. }) => {
                 (0..ends.len()).all(|at| range(ends, at).is_some_and(|range| decimal(&text[range])))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the slot's variables are such runs in all records.
+    pub fn is_run(&self, slot: usize, run: Run) -> bool {
+        let Some(column) = self.columns.get(slot) else { return false };
+        match column {
+            Column::Number { prefix: [], .. } if run == Run::Digits => true,
+            Column::Number { numbers, .. } => {
+                let mut text = Vec::new();
+                (0..numbers.len()).all(|at| {
+                    text.clear();
+                    column.write(&mut text, at, 0).is_some() && run.holds(&text)
+                })
+            }
+            Column::Text { ends, text } | Column::Codes { ends, text, .. } => {
+                (0..ends.len()).all(|at| range(ends, at).is_some_and(|range| run.holds(&text[range])))
             }
             _ => false,
         }

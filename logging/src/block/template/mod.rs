@@ -19,6 +19,7 @@
 mod fields;
 mod intern;
 mod join;
+mod marked;
 mod probe;
 mod slot;
 mod spelt;

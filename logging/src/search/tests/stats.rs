@@ -21,7 +21,8 @@ fn naive_key(key: &str, info: &StreamInfo, record: &Record) -> Option<String> {
     }
 }
 
-const KEYS: [&str; 9] = ["ns", "pod", "level", "stream", "app", "tier", "pattern", "status", "user.id"];
+const KEYS: [&str; 11] =
+    ["ns", "pod", "level", "stream", "app", "tier", "pattern", "status", "user.id", "path", "duration"];
 
 #[derive(Debug, Default, PartialEq)]
 struct Sum {
@@ -36,7 +37,7 @@ proptest! {
         steps in steps(),
         query in queries(),
         by in proptest::sample::subsequence(KEYS.to_vec(), 0..=3),
-        field in proptest::option::of(prop_oneof![Just("status"), Just("took"), Just("_bytes"), Just("tier")]),
+        field in proptest::option::of(prop_oneof![Just("status"), Just("took"), Just("_bytes"), Just("tier"), Just("duration")]),
         step in 1i64..20,
     ) {
         let world = world(steps);

@@ -1,0 +1,103 @@
+//! Syslog's head before a message: RFC 5424, and RFC 3164 with a priority or, as in
+//! files, without one.
+//!
+//! ```text
+//! <165>1 2026-01-31T12:00:00Z web-1 nginx 12 ID47 - up
+//! <30>Jan 31 12:00:00 web-1 nginx[12]: up
+//! Jan 31 12:00:00 web-1 su: failed
+//! <30>nginx[12]: up
+//! ```
+//!
+//! The names are the RFC's, as the door for syslog has them. Parameters of structured data
+//! are logfmt's.
+
+use super::{Found, Run, Tell, VARIABLE, cut, show};
+
+pub(super) const NAMES: [&str; 4] = ["hostname", "appname", "procid", "msgid"];
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+pub(super) fn may_be(text: &[u8]) -> bool {
+    match text {
+        [b'<', next, ..] => next.is_ascii_digit() || *next == VARIABLE,
+        [_, _, _, b' ', ..] => MONTHS.iter().any(|month| text.starts_with(month.as_bytes())),
+        _ => false,
+    }
+}
+
+pub(super) fn read<'a>(line: &'a str, tell: &mut dyn Tell, found: &mut Found<'_, 'a>) -> Option<()> {
+    let Some(head) = line.strip_prefix('<') else {
+        let rest = after_time(line, tell)?;
+        return message(rest, true, tell, found);
+    };
+    let (priority, rest) = head.split_once('>')?;
+    if !tell.run(priority, Run::Priority) {
+        return None;
+    }
+    if let Some([host, app, process, id]) = newer(rest, tell) {
+        show(found, "hostname", host);
+        show_app(found, (app, process));
+        show(found, "msgid", id);
+        return Some(());
+    }
+    if let Some(rest) = after_time(rest, tell) {
+        return message(rest, false, tell, found);
+    }
+    // Without a time a word before a colon may be part of the text.
+    let tag = tag(rest, tell).filter(|(_, process)| !process.is_empty())?;
+    show_app(found, tag);
+    Some(())
+}
+
+/// Host, app, process and message id of RFC 5424.
+fn newer<'a>(rest: &'a str, tell: &mut dyn Tell) -> Option<[&'a str; 4]> {
+    let (version, rest) = rest.split_once(' ')?;
+    let mut words = rest.splitn(6, ' ');
+    let mut word = || words.next().filter(|word| !word.is_empty());
+    let [_, host, app, process, id, data] = [word()?, word()?, word()?, word()?, word()?, word()?];
+    let is_newer = data.starts_with(['-', '[']) && tell.run(version, Run::Version);
+    is_newer.then_some([host, app, process, id])
+}
+
+/// What stands behind `Jan 31 12:00:00 `.
+fn after_time<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<&'a str> {
+    let (_, rest) = text.split_once(' ').filter(|(month, _)| MONTHS.contains(month))?;
+    let (day, rest) = rest.trim_start_matches(' ').split_once(' ')?;
+    let (clock, rest) = rest.split_once(' ')?;
+    let (hour, clock) = clock.split_once(':')?;
+    let (minute, second) = clock.split_once(':')?;
+    let numbers = [day, hour, minute, second];
+    numbers.into_iter().all(|part| tell.run(part, Run::Digits)).then_some(rest)
+}
+
+/// A host and who wrote the text; without a priority before it, it is a message only with the latter.
+fn message<'a>(rest: &'a str, bare: bool, tell: &mut dyn Tell, found: &mut Found<'_, 'a>) -> Option<()> {
+    let (word, after) = cut(rest);
+    let is_host = !word.is_empty() && !word.ends_with(':') && !word.contains('[') && !after.is_empty();
+    let (host, text) = if is_host { (word, after) } else { ("", rest) };
+    let tag = tag(text, tell);
+    if tag.is_none() && (bare || host.is_empty()) {
+        return None;
+    }
+    show(found, "hostname", host);
+    if let Some(tag) = tag {
+        show_app(found, tag);
+    }
+    Some(())
+}
+
+/// `app[123]:` or `app:`; the process is empty where it isn't told.
+fn tag<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<(&'a str, &'a str)> {
+    let name = cut(text).0.strip_suffix(':')?;
+    let (app, process) = match name.split_once('[') {
+        Some((app, process)) => (app, process.strip_suffix(']')?),
+        None => (name, ""),
+    };
+    tell.name(app).then_some((app, process))
+}
+
+fn show_app<'a>(found: &mut Found<'_, 'a>, (app, process): (&'a str, &'a str)) {
+    show(found, "appname", app);
+    show(found, "procid", process);
+}
