@@ -147,9 +147,19 @@ pub fn pattern_json(pattern: &FacetValue) -> String {
     inert(&object.to_string())
 }
 
+/// One JSON object with the keys field, value and count; without a value it is about all records
+/// that have the field.
+pub fn facet_json(field: &str, value: Option<&str>, count: u64) -> String {
+    let mut object = json!({ "field": field, "count": count });
+    if let Some(value) = value {
+        object["value"] = json!(value);
+    }
+    inert(&object.to_string())
+}
+
 /// JSON with the C1 controls escaped too: some terminals act on them, and JSON leaves
 /// them as they are.
-fn inert(json: &str) -> String {
+pub fn inert(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -221,6 +231,15 @@ mod tests {
         (value.before, value.new) = (Some(0), true);
         assert!(pattern(&value).starts_with("       12  new  GET"));
         assert!(pattern_json(&value).contains(r#""new":true"#));
+    }
+
+    #[test]
+    fn facets_are_objects() {
+        let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
+        let value = facet_json("user\u{9b}", Some("a\x1bb"), 3);
+        assert!(!value.chars().any(char::is_control), "{value}");
+        assert_eq!(read(value), json!({"field": "user\u{9b}", "value": "a\x1bb", "count": 3}));
+        assert_eq!(read(facet_json("took", None, 2)), json!({"field": "took", "count": 2}));
     }
 
     fn record(body: &str) -> LogRecord {

@@ -1,5 +1,5 @@
 """Senders of logs that others made, unmodified: the OpenTelemetry SDK over gRPC and
-HTTP, Elastic's client, and the syslog handler of Python itself.
+HTTP, `requests` for Loki's push, Elastic's client, and the syslog handler of Python itself.
 
 The scenario e2e_logs_are_sent_by_others runs it with an address, the ports of gRPC, HTTP
 and syslog (0: none), a token, a word that all records have, and maybe the file of an
@@ -90,6 +90,27 @@ def opentelemetry(exporter, how):
     provider.shutdown()
 
 
+def loki():
+    """A hundred lines of one stream in a push, each with structured metadata."""
+    now = time.time_ns()
+    values = [
+        [str(now + number), f"{WORD} by loki", {"number": str(number), "level": "error"}]
+        for number in range(100)
+    ]
+    stream = {"stream": {"job": "by-loki", "host": "edge-7"}, "values": values}
+    with requests.Session() as session:
+        if CA:
+            session.mount("https://", ByName())
+        answer = session.post(
+            f"{URL}/loki/api/v1/push",
+            json={"streams": [stream]},
+            headers=AUTHORIZATION,
+            verify=CA or True,
+            timeout=60,
+        )
+    assert answer.status_code == 204, (answer.status_code, answer.text)
+
+
 def elastic():
     """A bulk by the official client, which first asks whom it talks to."""
     tls = {"ca_certs": CA, "ssl_assert_hostname": NAME} if CA else {}
@@ -124,6 +145,7 @@ def syslog():
 
 opentelemetry(over_grpc(), "grpc")
 opentelemetry(over_http(), "http")
+loki()
 elastic()
 if SYSLOG != "0":
     syslog()

@@ -33,7 +33,11 @@ fn is_filled(request: &NodeRequest, records: &[Placed]) -> bool {
     let count = limit as u64;
     match request.order {
         Order::Last => numbers.into_iter().eq(at.seq.saturating_sub(count)..at.seq),
-        Order::First => numbers.into_iter().eq(at.seq + 1..at.seq.saturating_add(count + 1)),
+        // A cursor is a client's word: it may be of the last number there is.
+        Order::First => {
+            let first = at.seq.saturating_add(1);
+            numbers.into_iter().eq(first..first.saturating_add(count))
+        }
         Order::Newest | Order::Oldest => false,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Dice, rounds};
+use super::{Dice, doors::GRPC, rounds};
 use crate::query;
 
 const WORDS: [&str; 12] =
@@ -27,7 +27,7 @@ const VALUES: [&str; 12] = [
 ];
 
 /// A query of the language; not every one is meant to be understood.
-fn query(dice: &mut Dice, depth: usize) -> String {
+pub fn query(dice: &mut Dice, depth: usize) -> String {
     match dice.below(if depth == 0 { 3 } else { 8 }) {
         0 => (*dice.pick(&WORDS)).to_owned(),
         1 => format!("{}:{}", dice.pick(&NAMES), dice.pick(&VALUES)),
@@ -54,7 +54,8 @@ fn a_query_that_is_understood_reads_the_same_when_it_is_written_out() {
     assert!(understood > 1_000, "hardly anything is understood: {understood}");
 }
 
-fn logql(dice: &mut Dice, depth: usize) -> String {
+/// A query of LogQL, of lines or of numbers.
+pub fn logql(dice: &mut Dice, depth: usize) -> String {
     const STAGES: [&str; 14] = [
         "|= \"error\"",
         "!~ `x{1,3}`",
@@ -126,23 +127,39 @@ fn line(dice: &mut Dice, number: usize) -> String {
     format!("line{number}x {middle} end")
 }
 
+/// A few lines, numbered from `first`.
+pub fn lines(dice: &mut Dice, first: usize) -> Vec<String> {
+    (0..1 + dice.below(8)).map(|at| line(dice, first + at)).collect()
+}
+
+/// Messages of syslog, each with its length before it.
+pub fn syslog(lines: &[String]) -> String {
+    let framed = |line: &String| {
+        let message = format!("<13>1 - fuzz app - - - {line}");
+        format!("{} {message}", message.len())
+    };
+    lines.iter().map(framed).collect()
+}
+
 /// A request of a few lines, numbered from `first`.
 pub fn good(dice: &mut Dice, first: usize) -> Good {
-    let lines: Vec<String> = (0..1 + dice.below(8)).map(|at| line(dice, first + at)).collect();
+    let lines = lines(dice, first);
     let time = |at: usize| (1_700_000_000_000_000_000_u64 + at as u64).to_string();
-    let (path, kind, body) = match dice.below(4) {
+    let (path, kind, body) = match dice.below(5) {
         0 => {
             let record = |(at, line): (usize, &String)| json!({"timeUnixNano": time(at), "body": {"stringValue": line}});
             let records: Vec<Value> = lines.iter().enumerate().map(record).collect();
             let body = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]});
             ("/v1/logs", "application/json", body.to_string())
         }
-        1 => {
+        door @ (1 | 2) => {
             let texts: Vec<&str> = lines.iter().map(String::as_str).collect();
             let body = prost::Message::encode_to_vec(&crate::doors::tests::otlp(None, &texts));
-            return Good { path: "/v1/logs", kind: "application/x-protobuf", body, lines };
+            let (path, kind) =
+                if door == 1 { ("/v1/logs", "application/x-protobuf") } else { (GRPC, "application/grpc") };
+            return Good { path, kind, body, lines };
         }
-        2 => {
+        3 => {
             let values: Vec<Value> =
                 lines.iter().enumerate().map(|(at, line)| json!([time(at), line])).collect();
             let body = json!({"streams": [{"stream": {"app": "web"}, "values": values}]});

@@ -2,9 +2,10 @@
 //! whole.
 //!
 //! ```text
-//! parsers  real inputs, damaged        -> no panic, memory in proportion to the input
-//! grammar  inputs made along the rules -> what is understood reads the same again
-//! doors    requests over sockets       -> 2xx or 4xx; refused: nothing stored, taken: exactly that
+//! parsers    real inputs, damaged        -> no panic, memory in proportion to the input
+//! grammar    inputs made along the rules -> what is understood reads the same again
+//! doors      requests over sockets       -> taken: exactly that is stored; refused: nothing, and why
+//! questions  of readers to real nodes    -> 2xx or 4xx, no node breaks, nothing foreign is shown
 //! ```
 //!
 //! A failure names its seed: `TIPHYS_FUZZ_SEED` begins there. `TIPHYS_SOAK=1` runs for
@@ -16,18 +17,24 @@ mod doors;
 mod grammar;
 mod mutate;
 mod parsers;
+mod questions;
 
 use std::hash::{BuildHasher, RandomState};
 
 use dice::Dice;
 
-/// Runs `round` so many times, or 200 times as often; each has dice of its own.
-fn rounds(short: u64, mut round: impl FnMut(&mut Dice, &str)) {
+/// Dice of so many rounds, or 200 times as many, each with the round's name.
+fn seeds(short: u64) -> impl Iterator<Item = (Dice, String)> {
     let soak = std::env::var_os("TIPHYS_SOAK").is_some();
     let given = std::env::var("TIPHYS_FUZZ_SEED").ok().map(|seed| seed.parse().expect("a number"));
     let seed: u64 = given.unwrap_or_else(|| if soak { RandomState::new().hash_one(short) } else { 1 });
-    for n in 0..if soak { short * 200 } else { short } {
-        let mut dice = Dice::new(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        round(&mut dice, &format!("seed {seed}, round {n}"));
-    }
+    (0..if soak { short * 200 } else { short }).map(move |n| {
+        let dice = Dice::new(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        (dice, format!("seed {seed}, round {n}"))
+    })
+}
+
+/// Runs `round` with each of the [`seeds`].
+fn rounds(short: u64, mut round: impl FnMut(&mut Dice, &str)) {
+    seeds(short).for_each(|(mut dice, name)| round(&mut dice, &name));
 }

@@ -115,7 +115,7 @@ impl Windows {
 
     fn cells(self) -> i64 {
         let span = self.span();
-        span.end.saturating_sub(span.start) / self.cell + 1
+        (span.end.saturating_sub(span.start) / self.cell).saturating_add(1)
     }
 
     /// The windows that a time lies in.
@@ -420,6 +420,13 @@ mod tests {
             error.contains("182 series of 11000 steps") && error.contains("make the step longer"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn windows_over_all_of_time_have_many_cells() {
+        let cell = divisor(1, i64::MAX);
+        let windows = Windows { start: 0, range: 1, step: i64::MAX, count: 2, cell };
+        assert_eq!((cell, windows.cells()), (1, i64::MAX));
     }
 
     #[test]

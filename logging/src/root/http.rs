@@ -166,9 +166,15 @@ impl From<RootError> for Refusal {
     }
 }
 
+/// A body counts as JSON only if it is called so. What a plain form can send is not: a page of
+/// another site could make a browser send it, by a `kubectl proxy` or with a certificate.
 impl From<JsonRejection> for Refusal {
     fn from(error: JsonRejection) -> Self {
-        Self { status: error.status(), reason: "BadRequest", message: error.body_text() }
+        let mut message = error.body_text();
+        if matches!(error, JsonRejection::MissingJsonContentType(_)) {
+            message.push_str("; curl says so with -H 'Content-Type: application/json'");
+        }
+        Self { status: error.status(), reason: "BadRequest", message }
     }
 }
 

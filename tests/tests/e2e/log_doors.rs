@@ -31,7 +31,7 @@ kind: Role
 metadata: {name: sender, namespace: doors}
 rules:
 - apiGroups: [logs.tiphys.io]
-  resources: [otlp, elasticsearch]
+  resources: [otlp, loki, elasticsearch]
   verbs: [create]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -93,14 +93,15 @@ pub fn send(shared: &Shared) -> Result<()> {
 
     // What was acknowledged is found at once; a line of syslog is not acknowledged.
     check(&cluster, "kittiwake AND (service.name:by-grpc OR service.name:by-http)", 200)?;
-    check(&cluster, "kittiwake number:42", 3)?;
+    check(&cluster, "kittiwake number:42", 4)?;
     check(&cluster, "kittiwake index:orders", 100)?;
     check(&cluster, "kittiwake team:blue level:warn", 200)?;
+    check(&cluster, "kittiwake container:by-loki pod:edge-7 job:by-loki level:error", 100)?;
     eventually(Duration::from_secs(30), || {
         check(&cluster, "kittiwake container:sender level:error procid:7", 1)
     })?;
 
-    check(&cluster, "guillemot number:42", 3)?;
+    check(&cluster, "guillemot number:42", 4)?;
     check(&cluster, "guillemot index:orders", 100)?;
     eventually(Duration::from_secs(30), || {
         check(&cluster, "guillemot container:sender level:error procid:7", 1)
@@ -109,7 +110,7 @@ pub fn send(shared: &Shared) -> Result<()> {
     cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector", "service/doors"])?;
     restart(&cluster)?;
     // All of it is there once, whatever was in memory or in the log only.
-    eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 301))?;
+    eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 401))?;
     cluster.kubectl(&["delete", "namespace", "doors", "--timeout=60s"]).map(drop)
 }
 

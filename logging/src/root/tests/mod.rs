@@ -1,6 +1,7 @@
 //! The root over real collectors' HTTP, whose stores are filled by hand.
 
 mod context;
+mod requests;
 mod stats;
 mod tail;
 mod times;

@@ -3,12 +3,9 @@
 
 use std::fmt::Write;
 
-use tiphys_logging::{
-    render,
-    wire::{Bucket, HistogramAnswer},
-};
+use tiphys_logging::wire::{Bucket, HistogramAnswer};
 
-use super::figures::aligned;
+use super::figures::{aligned, cell};
 
 /// Cells of the longest bar: with time and count it fits 80 columns.
 const WIDTH: f64 = 48.0;
@@ -20,17 +17,10 @@ const VALUE: usize = 24;
 
 /// The counts of each value in columns, the most frequent first, and what is beside them.
 pub fn columns(answer: &HistogramAnswer) -> String {
-    let cut = |value: &str| {
-        let shown = render::escaped(value);
-        match shown.char_indices().nth(VALUE) {
-            None => shown,
-            Some((end, _)) => format!("{}…", &shown[..end]),
-        }
-    };
     let others = answer.buckets.iter().any(|bucket| bucket.others > 0);
     let without = answer.buckets.iter().any(|bucket| bucket.without > 0);
     let mut head = vec!["TIME".to_owned(), "COUNT".to_owned()];
-    head.extend(answer.values.iter().map(|value| cut(&value.value)));
+    head.extend(answer.values.iter().map(|value| cell(&value.value, VALUE)));
     head.extend(others.then(|| "(others)".to_owned()));
     head.extend(without.then(|| "(none)".to_owned()));
     let one_day = is_one_day(answer);
@@ -117,6 +107,8 @@ fn bar(bucket: &Bucket, most: u64, colour: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tiphys_logging::render;
+
     use super::*;
 
     fn bucket(time: &str, levels: &[(&str, u64)]) -> Bucket {

@@ -178,6 +178,15 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
+/// A text as it stands in a table: its control characters shown, and cut where it is long.
+pub(super) fn cell(text: &str, most: usize) -> String {
+    let shown = render::escaped(text);
+    match shown.char_indices().nth(most) {
+        None => shown,
+        Some((end, _)) => format!("{}…", &shown[..end]),
+    }
+}
+
 /// Columns; the first so many are texts, the rest numbers.
 pub(super) fn aligned(table: &[Vec<String>], texts: usize) -> String {
     let columns = table.first().map_or(0, Vec::len);

@@ -1,17 +1,13 @@
 //! `tiphys logs`: search the logs of all nodes, follow them, count them, take them away.
 
-use std::{collections::HashSet, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use futures::{StreamExt, TryStreamExt, stream};
 use tiphys_logging::{
     client,
     follow::{Event, Follower},
     query::{Expr, Hits},
     render, time,
-    wire::{
-        ContextRequest, FacetValue, FacetsRequest, HistogramRequest, LogRecord, NodeError, SearchRequest,
-        StatsRequest,
-    },
+    wire::{HistogramRequest, NodeError, SearchRequest, StatsRequest},
 };
 
 use super::{Global, connect::Connect};
@@ -20,8 +16,10 @@ use crate::{
     output,
 };
 
+mod around;
 mod bars;
 mod delete;
+mod facets;
 mod figures;
 pub mod file;
 mod pages;
@@ -30,6 +28,8 @@ mod range;
 mod scope;
 mod workload;
 
+use around::{Around, Groups};
+use facets::Facets;
 use figures::Figures;
 use pages::Pages;
 use print::{Format, Printer, When};
@@ -41,8 +41,6 @@ use workload::Workload;
 const NEXT: &str = "tiphys logs --help";
 /// Records that are shown when nobody says how many.
 const LIMIT: usize = 100;
-/// Searches for the lines around hits that run at once.
-const AROUND_AT_ONCE: usize = 4;
 
 /// Search the logs of all nodes, follow them, count them.
 ///
@@ -62,7 +60,10 @@ const AROUND_AT_ONCE: usize = 4;
 ///
 /// What to make of them:
 ///   tiphys logs error -C 5                   five lines before and after each hit
+///   tiphys logs error -C 5 --around-in node  the same, of all that is on its node
 ///   tiphys logs --level error --since 1h --patterns
+///   tiphys logs error --facets level,status  how often fields have which values
+///   tiphys logs --fields -l app=web          which fields there are
 ///   tiphys logs error --histogram --since 6h
 ///   tiphys logs --histogram --by status --top 3
 ///   tiphys logs --stats 'p99(took), count by pod every 5m' --since 1h
@@ -98,26 +99,27 @@ pub struct Logs {
     /// Up to this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The most records, patterns or groups, 0 for all; a Parquet file has all unless it is said
-    /// [default: 100]
+    /// The most records, patterns, fields or groups, 0 for all; a Parquet file has all unless it is
+    /// said; of --facets the most values of a field, 10 unless it is said [default: 100]
     #[arg(long, visible_alias = "tail", value_name = "N")]
     limit: Option<usize>,
     /// Go on with new records as they are written
     #[arg(short, long)]
     follow: bool,
-    /// So many lines before and after each record, of the same container
-    #[arg(short = 'C', long, value_name = "N", conflicts_with = "follow")]
-    around: Option<usize>,
-    /// So many lines before
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
-    before: Option<usize>,
-    /// So many lines after
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
-    after: Option<usize>,
+    #[command(flatten)]
+    around: Around,
     /// Kinds of lines with their count, those that differ only in numbers, ids, times and addresses
     /// as one; with --since, those that the same span before had not are marked new
     #[arg(long, conflicts_with_all = ["follow", "histogram", "stats"])]
     patterns: bool,
+    /// How often these fields have which values: names such as pod or level, labels, fields of JSON
+    /// and key=value lines, with commas between them; the query stands before it
+    /// [default: namespace,pod,container,node,level]
+    #[arg(long, value_name = "FIELDS", conflicts_with_all = ["follow", "histogram", "stats", "patterns"])]
+    facets: Option<Option<String>>,
+    /// The names of the labels and fields that there are, with the records that have them
+    #[arg(long, conflicts_with_all = ["follow", "histogram", "stats", "patterns", "facets"])]
+    fields: bool,
     /// Counts over time as bars; of the last hour without --since
     #[arg(long, conflicts_with_all = ["follow", "stats"])]
     histogram: bool,
@@ -159,6 +161,7 @@ impl Logs {
         }
         self.check()?;
         let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
+        let facets = self.facets.as_ref().map(|fields| Facets::parse(fields.as_deref())).transpose()?;
         // What is wrong with the query is told before the cluster is asked.
         self.scope.query(&self.query, None)?;
         let client = self.connect.client(global).await?;
@@ -173,6 +176,12 @@ impl Logs {
         if self.patterns {
             return self.show_patterns(&client, &query).await;
         }
+        if let Some(facets) = facets {
+            return self.show_facets(&client, &query, &facets).await;
+        }
+        if self.fields {
+            return self.show_fields(&client, &query).await;
+        }
         if self.output == Format::Parquet {
             return self.export(&client, &query).await;
         }
@@ -182,16 +191,18 @@ impl Logs {
     /// Options that can't be meant together.
     fn check(&self) -> Outcome<()> {
         let wrong = |message: &str, next: &str| Err(Failure::usage(message, next));
-        let around = self.around.or(self.before).or(self.after).is_some();
-        let counts = self.patterns || self.histogram || self.stats.is_some();
+        let around = self.around.is_asked();
+        let counts =
+            self.patterns || self.fields || self.facets.is_some() || self.histogram || self.stats.is_some();
+        self.around.check()?;
         match self.output {
             Format::Parquet if self.follow => {
                 wrong("a Parquet file has an end, --follow has none", "-o jsonl")
             }
             Format::Parquet if counts => wrong("counts are not written as Parquet", "-o json"),
             Format::Raw if counts => wrong("counts have no raw form", "-o text, or -o json"),
-            Format::Json | Format::Jsonl | Format::Parquet if around => {
-                wrong("lines around hits are shown as text", "-o text, or -o raw")
+            Format::Parquet if around => {
+                wrong("lines around hits are not written as Parquet", "-o jsonl, which marks the hits")
             }
             _ if around && counts => wrong("counts have no lines around them", NEXT),
             _ if self.file.is_some() && self.output != Format::Parquet => {
@@ -248,7 +259,9 @@ impl Logs {
     }
 
     async fn show(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
-        let printer = Printer::new(self.output, self.colour(), self.namespace.is_none(), Hits::of(query));
+        let namespace = self.namespace.is_none() || self.around.is_wide();
+        let printer = Printer::new(self.output, self.colour(), namespace, Hits::of(query));
+        let mut groups = self.around.is_asked().then(|| Groups::new(&self.around, &printer));
         // Connected first, searched afterwards: together they miss nothing.
         let mut follower = match self.follow {
             true => Some(Follower::connect(client, &self.request(query)).await.or_asked(NEXT)?),
@@ -260,12 +273,12 @@ impl Logs {
         output::data(if array { "[" } else { "" })?;
         let mut count = 0;
         while let Some(records) = pages.next(NEXT).await? {
-            if array {
+            if let Some(groups) = &mut groups {
+                groups.print(client, &records).await?;
+            } else if array {
                 let lines: Vec<_> = records.iter().map(render::json).collect();
                 let gap = if count > 0 && !lines.is_empty() { ",\n" } else { "" };
                 output::data(&format!("{gap}{}", lines.join(",\n")))?;
-            } else if let Some((before, after)) = self.around() {
-                self.show_around(client, &printer, &records, before, after).await?;
             } else {
                 records.iter().try_for_each(|record| printer.print(record, false))?;
             }
@@ -292,76 +305,6 @@ impl Logs {
             let within = self.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
             output::line(&format!("no record matches{within}"));
         }
-    }
-
-    fn around(&self) -> Option<(usize, usize)> {
-        self.around.or(self.before).or(self.after)?;
-        let side = |side: Option<usize>| side.or(self.around).unwrap_or_default();
-        Some((side(self.before), side(self.after)))
-    }
-
-    /// Hits with the lines around them, in groups as grep has them.
-    async fn show_around(
-        &self,
-        client: &kube::Client,
-        printer: &Printer,
-        records: &[LogRecord],
-        before: usize,
-        after: usize,
-    ) -> Outcome<()> {
-        let hits: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
-        let mut printed: HashSet<String> = HashSet::new();
-        let asked = stream::iter(records).map(async |record| {
-            let request = ContextRequest {
-                id: record.id.clone(),
-                before: Some(before),
-                after: Some(after),
-                ..ContextRequest::default()
-            };
-            let answer = client::context(client, &request).await.or_asked(NEXT)?;
-            warn_partial(&answer.partial);
-            let hit = answer.record.unwrap_or_else(|| record.clone());
-            Ok::<_, Failure>(answer.before.into_iter().chain([hit]).chain(answer.after).collect::<Vec<_>>())
-        });
-        let mut asked = std::pin::pin!(asked.buffered(AROUND_AT_ONCE));
-        while let Some(group) = asked.try_next().await? {
-            let new: Vec<_> = group.iter().filter(|record| !printed.contains(&record.id)).collect();
-            if new.len() == group.len() && !printed.is_empty() {
-                output::data("--\n")?;
-            }
-            new.iter().try_for_each(|record| printer.print(record, !hits.contains(record.id.as_str())))?;
-            printed.extend(group.into_iter().map(|record| record.id));
-        }
-        Ok(())
-    }
-
-    /// The most frequent pattern first.
-    async fn show_patterns(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
-        let request = FacetsRequest {
-            query: query.to_string(),
-            since: self.since.clone(),
-            until: self.until.clone(),
-            namespace: self.namespace.clone(),
-            limit: Some(self.limit().unwrap_or(1000).min(1000)),
-            patterns: true,
-            // With a begin, there is a time before it to compare with.
-            compare: self.since.as_ref().map(|_| "same".to_owned()),
-            ..FacetsRequest::default()
-        };
-        let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
-        let patterns = answer.facets.remove("pattern").unwrap_or_default();
-        let lines = |of: fn(&FacetValue) -> String| -> Vec<String> { patterns.iter().map(of).collect() };
-        let text = match self.output {
-            Format::Json => format!("[{}]", lines(render::pattern_json).join(",\n")),
-            Format::Jsonl => lines(render::pattern_json).join("\n"),
-            _ => lines(render::pattern).join("\n"),
-        };
-        if !text.is_empty() {
-            output::data(&format!("{text}\n"))?;
-        }
-        self.say_none(patterns.len());
-        Ok(ExitCode::SUCCESS)
     }
 
     /// From and to, by options or else by the query: the last hour where nothing is said.
@@ -407,10 +350,10 @@ impl Logs {
             );
         }
         output::data(&match self.output {
-            Format::Json => format!("{}\n", serde_json::to_string(&answer)?),
+            Format::Json => format!("{}\n", render::inert(&serde_json::to_string(&answer)?)),
             Format::Jsonl => {
                 let lines: Result<Vec<_>, _> = answer.buckets.iter().map(serde_json::to_string).collect();
-                lines?.iter().map(|line| format!("{line}\n")).collect()
+                lines?.iter().map(|line| format!("{}\n", render::inert(line))).collect()
             }
             _ if self.by.is_some() => bars::columns(&answer),
             _ => bars::bars(&answer, self.colour()),
@@ -438,10 +381,10 @@ impl Logs {
         let answer = client::stats(client, &request).await.or_asked(NEXT)?;
         warn_partial(&answer.partial);
         output::data(&match self.output {
-            Format::Json => format!("{}\n", serde_json::to_string(&answer)?),
+            Format::Json => format!("{}\n", render::inert(&serde_json::to_string(&answer)?)),
             Format::Jsonl => {
                 let lines: Result<Vec<_>, _> = answer.series.iter().map(serde_json::to_string).collect();
-                lines?.iter().map(|line| format!("{line}\n")).collect()
+                lines?.iter().map(|line| format!("{}\n", render::inert(line))).collect()
             }
             _ => figures.table(&answer),
         })?;

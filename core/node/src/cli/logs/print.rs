@@ -26,6 +26,13 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// Whether records are objects.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
     /// On a terminal, unless NO_COLOR is set
