@@ -1,4 +1,6 @@
-//! The collector's metrics: their names and what they mean.
+//! The metrics of a collector, and of a server's archive: their names and what they mean.
+
+mod policy;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -6,18 +8,7 @@ use prometheus_client::{
 };
 use tiphys_telemetry::Component;
 
-/// Of which namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OfNamespace {
-    pub namespace: String,
-}
-
-/// Of which namespace records are not indexed, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct LeftOut {
-    pub namespace: String,
-    pub reason: &'static str,
-}
+pub use policy::{OPTED_OUT, OVER_LIMIT, PolicyMetrics, SAMPLED};
 
 /// By which door.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,9 +43,7 @@ pub struct Metrics {
     pub commit_failures: Counter,
     pub stalls: Counter,
     pub queries: Counter,
-    pub left_out: Family<LeftOut, Counter>,
-    pub redacted: Family<OfNamespace, Counter>,
-    pub policy_mistakes: Family<OfNamespace, Counter>,
+    pub policies: PolicyMetrics,
     pub door_records: Family<ByDoor, Counter>,
     pub door_bytes: Family<ByDoor, Counter>,
     /// Requests, or records where the protocol answers for each.
@@ -117,9 +106,6 @@ impl Metrics {
             component.registry(|registry| registry.register(name, help, gauge.clone()));
             gauge
         };
-        let left_out = Family::default();
-        let redacted = Family::default();
-        let policy_mistakes = Family::default();
         let (door_records, door_bytes) = (Family::default(), Family::default());
         let (door_refused, door_capped) = (Family::default(), Family::default());
         component.registry(|registry| {
@@ -131,17 +117,9 @@ impl Metrics {
             registry.register("tiphys_logs_door_refused", help, Family::clone(&door_refused));
             let help = "Streams, labels and fields beyond the most that is kept, by who sent them";
             registry.register("tiphys_logs_door_capped", help, Family::clone(&door_capped));
-            let help = "Records that were read and are not indexed, as annotations ask";
-            registry.register("tiphys_logs_left_out", help, Family::clone(&left_out));
-            let help = "Records in which something was replaced, as annotations ask";
-            registry.register("tiphys_logs_redacted", help, Family::clone(&redacted));
-            let help = "Annotations of logs that are not understood, once a stream";
-            registry.register("tiphys_logs_policy_mistakes", help, Family::clone(&policy_mistakes));
         });
         Self {
-            left_out,
-            redacted,
-            policy_mistakes,
+            policies: PolicyMetrics::new(&component),
             door_records,
             door_bytes,
             door_refused,
@@ -179,6 +157,41 @@ impl Metrics {
                 "Records deleted for want of disk that the archive doesn't have, since the start",
             ),
             followers: gauge("tiphys_logs_followers", "Live tails"),
+            component,
+        }
+    }
+}
+
+/// Counts of a server's archive. Clones share them.
+#[derive(Clone)]
+pub struct ArchiveMetrics {
+    pub component: Component,
+    pub queries: Counter,
+    /// Splits; the answer told of each.
+    pub missing: Counter,
+    /// Splits; the answer told how many they were.
+    pub unread: Counter,
+}
+
+impl Default for ArchiveMetrics {
+    /// A registry of its own, with all metrics.
+    fn default() -> Self {
+        let component = Component::new("logs");
+        let counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            component.registry(|registry| registry.register(name, help, counter.clone()));
+            counter
+        };
+        Self {
+            queries: counter("tiphys_logs_archive_queries", "Searches of archived splits"),
+            missing: counter(
+                "tiphys_logs_archive_missing_splits",
+                "Archived splits that were asked for and could not be had",
+            ),
+            unread: counter(
+                "tiphys_logs_archive_unread_splits",
+                "Archived splits that a question had no room for in the cache",
+            ),
             component,
         }
     }

@@ -20,8 +20,8 @@ const DNS: &str = include_str!("../../../deploy/addons/dns.yaml");
 const SAMPLE: &str = include_str!("../../../deploy/samples/hello.yaml");
 
 /// The name of the Secret that collectors and server share, and its key.
-const COLLECTOR_SECRET: &str = "tiphys-collector";
-const TOKEN: &str = "token";
+pub const COLLECTOR_SECRET: &str = "tiphys-collector";
+pub const COLLECTOR_TOKEN: &str = "token";
 
 /// Applies what every cluster has; gives the token that collectors ask for.
 ///
@@ -57,7 +57,7 @@ async fn collector_token(client: &Client) -> anyhow::Result<String> {
     let token: String = (0..32).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
     let secret = Secret {
         metadata: kube::api::ObjectMeta { name: Some(COLLECTOR_SECRET.to_owned()), ..Default::default() },
-        string_data: Some(BTreeMap::from([(TOKEN.to_owned(), token.clone())])),
+        string_data: Some(BTreeMap::from([(COLLECTOR_TOKEN.to_owned(), token.clone())])),
         ..Secret::default()
     };
     match secrets.create(&PostParams::default(), &secret).await {
@@ -72,7 +72,7 @@ async fn collector_token(client: &Client) -> anyhow::Result<String> {
 }
 
 fn token_of(secret: &Secret) -> Option<String> {
-    let bytes = secret.data.as_ref()?.get(TOKEN)?;
+    let bytes = secret.data.as_ref()?.get(COLLECTOR_TOKEN)?;
     String::from_utf8(bytes.0.clone()).ok()
 }
 
@@ -104,7 +104,24 @@ fn documents(manifest: &str) -> anyhow::Result<Vec<DynamicObject>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tiphys_api::names::{COLLECTOR_APP, COLLECTOR_PORT};
+
     use super::*;
+
+    #[test]
+    fn collectors_are_found_and_asked_as_their_manifest_says() {
+        let all = documents(COLLECTOR).expect("valid");
+        let mut templates = all.iter().map(|document| &document.data["spec"]["template"]);
+        let template = templates.find(|template| template.is_object()).expect("a DaemonSet");
+        assert_eq!(template["metadata"]["labels"]["app"], COLLECTOR_APP);
+        let container = &template["spec"]["containers"][0];
+        assert_eq!(container["ports"][0]["containerPort"], COLLECTOR_PORT);
+        let mut variables = container["env"].as_array().expect("variables").iter();
+        let token = variables.find(|variable| variable["name"] == "TIPHYS_COLLECTOR_TOKEN").expect("a token");
+        let kept = json!({ "name": COLLECTOR_SECRET, "key": COLLECTOR_TOKEN });
+        assert_eq!(token["valueFrom"]["secretKeyRef"], kept);
+    }
 
     #[test]
     fn the_manifests_that_come_along_can_be_read() {

@@ -157,6 +157,7 @@ impl Question<'_> {
             };
             let n_fitting = splits.iter().take(at_once).enumerate().take_while(fits).count();
             if n_fitting == 0 {
+                self.archive.inner.shared.counts.unread.inc_by(splits.len() as u64);
                 left_out(&splits, open).into_iter().for_each(|left| take(Err(left)));
                 return;
             }
@@ -196,7 +197,10 @@ impl Question<'_> {
                     copies.push((archived, split.clone()));
                     sound.push(split);
                 }
-                Err((split, error)) => answers.push(Err(missing(&split, request, &error))),
+                Err((split, error)) => {
+                    inner.shared.counts.missing.inc();
+                    answers.push(Err(missing(&split, request, &error)));
+                }
             }
         }
         if sound.is_empty() {

@@ -42,6 +42,7 @@ use std::{
 };
 
 use tiphys_lifecycle::Tasks;
+use tiphys_telemetry::Component;
 
 pub use ask::{Asked, Moment, Wanted};
 pub use index::{ArchivedSplit, NodeIndex};
@@ -153,6 +154,11 @@ impl Archive {
 }
 
 impl Archive {
+    /// What it tells of itself.
+    pub fn component(&self) -> Component {
+        self.inner.shared.counts.component.clone()
+    }
+
     /// Hides a namespace's records of an earlier time at once, and takes them out of the archive;
     /// nodes that wait are told when they are back.
     pub async fn delete_records(

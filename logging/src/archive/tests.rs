@@ -259,6 +259,9 @@ async fn a_damaged_object_is_named_and_the_rest_answers() {
     assert_eq!(answer.records.len(), 10);
     assert_eq!(answer.partial.len(), 1);
     assert!(answer.partial[0].error.contains("10 archived records"), "{:?}", answer.partial);
+    let told = cluster.archive().component().render();
+    assert!(told.contains("tiphys_logs_archive_missing_splits_total 1\n"), "{told}");
+    assert!(told.contains("tiphys_logs_archive_queries_total 1\n"), "{told}");
     cluster.damage("nodes/one/index").await;
     cluster.reopen();
     let answer = cluster.search("*", 100).await;
@@ -308,6 +311,8 @@ async fn a_small_cache_answers_bit_by_bit_and_says_what_it_left_out() {
     let answer = cluster.search("*", 100).await;
     assert_eq!(answer.records.len(), 10, "the newest split");
     assert!(answer.partial[0].error.contains("5 archived splits"), "{:?}", answer.partial);
+    let told = cluster.archive().component().render();
+    assert!(told.contains("tiphys_logs_archive_unread_splits_total 5\n"), "{told}");
     let oldest = &one.written()[0];
     let answer = cluster.search_until("*", oldest.0 + 1).await;
     assert_eq!(answer.records.len(), 1);

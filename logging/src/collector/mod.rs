@@ -19,6 +19,7 @@ mod policies;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use crate::serve::SERVER_METRICS;
 pub use known::Known;
 
 use tiphys_api::serve::Mount;

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     index::{NamespaceMeta, PodMeta, Store},
-    metric_names::{LeftOut, Metrics, OfNamespace},
+    metric_names::{Metrics, OPTED_OUT, OVER_LIMIT, SAMPLED},
     policy::{Limiter, Policy, Verdict},
     record::{Record, StreamInfo},
     tail::Batch,
@@ -71,36 +71,36 @@ impl Policies {
     /// What may be indexed of a stream's next records. `arrival` is when they came, if somebody
     /// sent them: who sends may write any time into a record.
     pub fn take(&mut self, mut batch: Batch, arrival: Option<i64>) -> Option<Batch> {
-        let metrics = self.metrics.clone();
+        let counts = self.metrics.policies.clone();
         let Some(stream) = self.stream(&batch) else { return Some(batch) };
-        let namespace = &batch.info.namespace;
-        let left_out = |reason| {
-            metrics.left_out.get_or_create(&LeftOut { namespace: namespace.clone(), reason }).clone()
-        };
         if stream.policy.opted_out {
-            left_out("opted out").inc_by(batch.records.len() as u64);
+            counts.left_out(&batch.info, OPTED_OUT, batch.records.len() as u64);
             return None;
         }
         let mut kept = Vec::with_capacity(batch.records.len());
+        let (mut n_sampled, mut n_over_limit, mut n_redacted) = (0, 0, 0);
         for mut record in batch.records {
             let at = arrival.unwrap_or(record.time);
             match stream.limiter.judge(&stream.policy, &record, at, &mut kept) {
                 Verdict::Keep => {}
                 Verdict::Sampled => {
-                    left_out("sampled").inc();
+                    n_sampled += 1;
                     continue;
                 }
                 Verdict::OverLimit => {
-                    left_out("over the rate limit").inc();
+                    n_over_limit += 1;
                     continue;
                 }
             }
             if let Some(body) = stream.policy.redaction.apply(&record.body) {
                 record.body = body.into();
-                metrics.redacted.get_or_create(&OfNamespace { namespace: namespace.clone() }).inc();
+                n_redacted += 1;
             }
             kept.push(record);
         }
+        counts.left_out(&batch.info, SAMPLED, n_sampled);
+        counts.left_out(&batch.info, OVER_LIMIT, n_over_limit);
+        counts.redacted(&batch.info, n_redacted);
         batch.records = kept;
         (!batch.records.is_empty()).then_some(batch)
     }
@@ -125,10 +125,7 @@ impl Policies {
             let policy = Policy::read(of_namespace, pod.as_ref().map_or(&nothing, |pod| &pod.annotations));
             for mistake in &policy.mistakes {
                 tracing::warn!(namespace = info.namespace, pod = info.pod, "{mistake}");
-                self.metrics
-                    .policy_mistakes
-                    .get_or_create(&OfNamespace { namespace: info.namespace.clone() })
-                    .inc();
+                self.metrics.policies.mistake(&info.namespace);
             }
             let limiter = self.streams.remove(&key).map(|stream| stream.limiter).unwrap_or_default();
             let stream = Stream { info: info.clone(), pod, namespace, policy, limiter, seen: true };
@@ -222,11 +219,18 @@ mod tests {
         pod(&policies, "web", &[]);
         assert_eq!(taken(&mut policies, batch("web", 7, &["pin=4"])), ["pin=4"]);
         assert!(policies.take_notes().is_empty());
+        pod(&policies, "web", &[("sample", "0")]);
+        assert!(policies.take(batch("web", 8, &["d", "e", "f"]), None).is_none());
         let text = policies.metrics.component.render();
         for line in [
             r#"tiphys_logs_left_out_total{namespace="shop",reason="over the rate limit"} 2"#,
             r#"tiphys_logs_left_out_total{namespace="shop",reason="opted out"} 1"#,
+            r#"tiphys_logs_left_out_total{namespace="shop",reason="sampled"} 3"#,
             r#"tiphys_logs_redacted_total{namespace="shop"} 1"#,
+            r#"tiphys_logs_pod_left_out_total{namespace="shop",pod="web",reason="over the rate limit"} 2"#,
+            r#"tiphys_logs_pod_left_out_total{namespace="shop",pod="web",reason="opted out"} 1"#,
+            r#"tiphys_logs_pod_left_out_total{namespace="shop",pod="web",reason="sampled"} 3"#,
+            r#"tiphys_logs_pod_redacted_total{namespace="shop",pod="web"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

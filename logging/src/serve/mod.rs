@@ -38,7 +38,7 @@ use crate::{
     collector::Config,
     deletion::DeleteOrder,
     index::Store,
-    metric_names::Metrics,
+    metric_names::{ArchiveMetrics, Metrics},
     root,
     search::{self, TailHub},
     wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest, TailLine},
@@ -59,6 +59,8 @@ const MAX_REQUEST: usize = 4 << 20;
 /// What a server's own collector answers is below this path of the API server. No role names it:
 /// a user needs all rights to come as far as [`admit`].
 pub const SERVER_PREFIX: &str = "/tiphys.server/logs";
+/// The figures of a server's own collector, below [`SERVER_PREFIX`].
+pub const SERVER_METRICS: &str = "/tiphys.server/logs/metrics";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -151,14 +153,18 @@ impl Service {
 
 /// What all searches of an archive share.
 pub struct Shared {
-    pub metrics: Metrics,
+    pub counts: ArchiveMetrics,
+    /// What a service counts into. Nobody sees it, but for the queries, which are in `counts`.
+    metrics: Metrics,
     pub queries: Arc<Semaphore>,
     pub tasks: Tasks,
 }
 
 impl Shared {
     pub fn new(tasks: &Tasks) -> Self {
-        Self { metrics: Metrics::new(), queries: Arc::new(Semaphore::new(QUERIES)), tasks: tasks.clone() }
+        let counts = ArchiveMetrics::default();
+        let metrics = Metrics { queries: counts.queries.clone(), ..Metrics::new() };
+        Self { counts, metrics, queries: Arc::new(Semaphore::new(QUERIES)), tasks: tasks.clone() }
     }
 }
 

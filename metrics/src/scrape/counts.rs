@@ -96,8 +96,14 @@ impl Counts {
     /// Counts what became of samples.
     pub fn appended(&self, appended: &Appended) {
         self.samples.inc_by(appended.taken);
+        self.untaken(appended);
+    }
+
+    /// Counts only those that were not taken.
+    pub fn untaken(&self, appended: &Appended) {
         self.out_of_order.inc_by(appended.out_of_order);
         self.duplicates.inc_by(appended.duplicate);
+        self.ahead.inc_by(appended.future);
     }
 
     pub fn ended(&self, result: &'static str) {

@@ -38,7 +38,7 @@ use tiphys_lifecycle::Tasks;
 use crate::series::Store;
 use counts::Counts;
 use discover::Found;
-pub use discover::own::Own;
+pub use discover::own::{Own, OwnPods};
 use fetch::Fetcher;
 use pool::Pool;
 

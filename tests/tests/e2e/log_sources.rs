@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tiphys_tests::{Cluster, eventually};
 
 use crate::Shared;
@@ -97,5 +98,39 @@ pub fn policies(shared: &Shared) -> Result<()> {
         Ok(())
     })?;
     ensure!(bodies("ada OR example.org")?.is_empty(), "an address was indexed");
+    eventually(Duration::from_secs(60), || counted(&cluster))?;
     cluster.kubectl(&["delete", "namespace", "hushed", "--timeout=60s"]).map(drop)
+}
+
+/// What annotations did, where docs/logs.md says that it is seen.
+fn counted(cluster: &Cluster) -> Result<()> {
+    let rows = cluster.sql(
+        "select pod, labels ->> 'reason' as reason, max(value) as records from samples
+         where name = 'tiphys_logs_pod_left_out_total' and namespace = 'hushed'
+           and time > now() - interval '1 minute'
+         group by 1, 2 order by 1",
+    )?;
+    let told: Vec<_> = rows.iter().map(|row| (row["pod"].as_str(), row["reason"].as_str())).collect();
+    let expected = [(Some("chatty"), Some("over the rate limit")), (Some("silent"), Some("opted out"))];
+    ensure!(told == expected, "{rows:?}");
+    ensure!(rows[0]["records"].as_f64().is_some_and(|records| records > 4_000.0), "{rows:?}");
+    ensure!(rows[1]["records"] == 1.0, "{rows:?}");
+    let redacted = "tiphys_logs_pod_redacted_total%7Bnamespace=%22hushed%22%7D";
+    let pods = values(cluster, redacted, "pod")?;
+    ensure!(pods == ["careful"], "{pods:?}");
+    let left_out = "tiphys_logs_left_out_total%7Bnamespace=%22hushed%22%7D";
+    let reasons = values(cluster, left_out, "reason")?;
+    ensure!(reasons == ["opted out", "over the rate limit"], "{reasons:?}");
+    Ok(())
+}
+
+/// The values that a label has in the answer to a PromQL query.
+fn values(cluster: &Cluster, query: &str, label: &str) -> Result<Vec<String>> {
+    let path = format!("/prometheus/api/v1/query?query=sum%20by%20({label})%20({query})");
+    let told: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", &path])?)?;
+    let series = told["data"]["result"].as_array().context("no vector")?.iter();
+    let mut values: Vec<_> =
+        series.filter_map(|one| Some(one["metric"][label].as_str()?.to_owned())).collect();
+    values.sort_unstable();
+    Ok(values)
 }

@@ -6,25 +6,41 @@
 use std::convert::Infallible;
 
 use http::{HeaderValue, Request, Response, header};
-use tiphys_api::serve::{Body, Handler, Mount, full};
-use tiphys_metrics::Own;
+use tiphys_api::{
+    names::{COLLECTOR_APP, COLLECTOR_PORT},
+    serve::{Body, Handler, Mount, full},
+};
+use tiphys_metrics::{Own, OwnPods};
 use tiphys_telemetry::Component;
 
-/// Which components of a server and of its nodes are scraped, by the jobs' names that
-/// dashboards know.
-pub fn own() -> Own {
+use crate::addons::{COLLECTOR_SECRET, COLLECTOR_TOKEN};
+
+/// The job of all log collectors.
+pub const COLLECTORS: &str = "tiphys-collector";
+
+/// Which components of a server, of its nodes and of its Pods are scraped, by the jobs' names
+/// that dashboards know. `of_logs` are those that a server has with logs only, each with its path.
+pub fn own(of_logs: &[(&'static str, &'static str)]) -> Own {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let server = if host.trim().is_empty() { "localhost" } else { host.trim() };
+    let components = [
+        ("apiserver", "/metrics"),
+        ("kube-controller-manager", "/metrics/controllers"),
+        ("kube-scheduler", "/metrics/scheduler"),
+        ("autoscaler", "/metrics/autoscaler"),
+        ("metrics", "/metrics/metrics"),
+    ];
+    let collectors = OwnPods {
+        job: COLLECTORS,
+        app: COLLECTOR_APP,
+        port: COLLECTOR_PORT,
+        token: (COLLECTOR_SECRET, COLLECTOR_TOKEN),
+    };
     Own {
         server: server.to_owned(),
-        components: vec![
-            ("apiserver", "/metrics"),
-            ("kube-controller-manager", "/metrics/controllers"),
-            ("kube-scheduler", "/metrics/scheduler"),
-            ("autoscaler", "/metrics/autoscaler"),
-            ("metrics", "/metrics/metrics"),
-        ],
+        components: components.iter().chain(of_logs).copied().collect(),
         kubelet_paths: vec!["/metrics"],
+        pods: vec![collectors],
     }
 }
 

@@ -15,13 +15,17 @@ use tiphys_client::{Cache, Shared};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
     archive::{self, Archive},
+    collector::SERVER_METRICS,
     grpc,
     index::Keep,
     loki, policy,
     root::{Collectors, LogRoot, PREFIX},
 };
 
-use super::server_logs::{self, ServerLogs};
+use super::{
+    component_metrics,
+    server_logs::{self, ServerLogs},
+};
 use crate::{
     addons,
     cli::ServerOptions,
@@ -32,6 +36,8 @@ use crate::{
 
 pub struct Logs {
     pub root: LogRoot,
+    /// What of it is scraped in this server: jobs, and the paths of their figures.
+    pub figures: Vec<(&'static str, &'static str)>,
     archive: Option<Archive>,
     collectors: Arc<dyn Collectors>,
 }
@@ -52,8 +58,10 @@ impl Logs {
     ) -> anyhow::Result<Self> {
         doors_certificate::keep(client.clone(), pki.clone(), tasks);
         let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
+        let mut figures = Vec::new();
         let own = server_logs::start(options, tasks).await?.map(|ServerLogs { collector, door }| {
             api.mount(door);
+            figures.push((component_metrics::COLLECTORS, SERVER_METRICS));
             collector
         });
         let others = Others { members, own: options.advertise, tls: as_server(pki)? };
@@ -63,6 +71,8 @@ impl Logs {
         let mut root = LogRoot::new(collectors.clone(), api.authorizer());
         if let Some(archive) = &archive {
             root = root.with_archive(archive.clone());
+            api.mount(component_metrics::mount(archive.component()));
+            figures.push(("logs", "/metrics/logs"));
         }
         api.mount(tiphys_api::serve::Mount { prefix: PREFIX.to_owned(), handler: root.handler() });
         api.mount(tiphys_api::serve::Mount {
@@ -73,7 +83,7 @@ impl Logs {
             prefix: grpc::PREFIX.to_owned(),
             handler: grpc::handler(root.clone()),
         });
-        Ok(Self { root, archive, collectors })
+        Ok(Self { root, figures, archive, collectors })
     }
 
     /// Keeps the archive, until `tasks` stops.

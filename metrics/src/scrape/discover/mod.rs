@@ -4,7 +4,7 @@
 //! ```text
 //! watched copies ─> World ─┬─> annotated (Pods, Services)
 //!                          ├─> monitors (spec ─> jobs; service, pod ─> targets)      ─> Found
-//!                          └─> own (components, kubelets)
+//!                          └─> own (components, kubelets, collectors)
 //! ```
 //!
 //! Pure: [`watch`] brings the copies and calls [`find`] when one of them changes.
@@ -175,7 +175,7 @@ fn asked(endpoint: &spec::Endpoint, discovered: &mut labels::Discovered) {
 pub fn find(world: &World, own: &own::Own) -> Found {
     let mut found = Found::default();
     let lookup = Lookup::new(world);
-    own::find(own, &world.nodes, &mut found);
+    own::find(own, world, &mut found);
     annotated::pods(&lookup, &mut found);
     annotated::services(&lookup, &mut found);
     service::monitors(&lookup, &mut found);

@@ -1,16 +1,20 @@
-//! Tiphys' own components as targets: what this server's parts and each node tell. Pure.
+//! Tiphys' own components as targets: what this server's parts, each node and Tiphys' own Pods
+//! tell. Pure.
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Node;
 use tiphys_api::names::{KUBELET_PORT, SYSTEM_NAMESPACE};
+use tiphys_client::LeanPod;
 
 use super::{
-    Found,
+    Found, World,
     labels::{Discovered, address, set},
     monitor::{BODY_LIMIT, INTERVAL},
 };
-use crate::scrape::target::{Job, Reach, Taking};
+use crate::scrape::{
+    access::{Access, Kept},
+    target::{Job, Reach, Taking},
+};
 
 /// Which components are there.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +25,18 @@ pub struct Own {
     pub components: Vec<(&'static str, &'static str)>,
     /// Paths of each node's kubelet.
     pub kubelet_paths: Vec<&'static str>,
+    pub pods: Vec<OwnPods>,
+}
+
+/// Pods of Tiphys' own, in its namespace, that tell their figures to who has their token.
+#[derive(Debug, Clone)]
+pub struct OwnPods {
+    pub job: &'static str,
+    /// Their label `app`.
+    pub app: &'static str,
+    pub port: u16,
+    /// The Secret that holds the token, and its key.
+    pub token: (&'static str, &'static str),
 }
 
 fn job(name: &str, reach: Reach) -> Arc<Job> {
@@ -40,7 +56,7 @@ fn job(name: &str, reach: Reach) -> Arc<Job> {
     })
 }
 
-pub fn find(own: &Own, nodes: &[Arc<Node>], found: &mut Found) {
+pub fn find(own: &Own, world: &World, found: &mut Found) {
     for (name, path) in &own.components {
         let mut discovered = Discovered::new();
         set(&mut discovered, "__address__", &own.server);
@@ -49,7 +65,7 @@ pub fn find(own: &Own, nodes: &[Arc<Node>], found: &mut Found) {
         found.add(&job(name, Reach::Own), SYSTEM_NAMESPACE, vec![discovered]);
     }
     for path in &own.kubelet_paths {
-        let targets = nodes.iter().filter_map(|node| {
+        let targets = world.nodes.iter().filter_map(|node| {
             let addresses = node.status.as_ref()?.addresses.as_ref()?;
             let ip = &addresses.iter().find(|address| address.type_ == "InternalIP")?.address;
             let mut discovered = Discovered::new();
@@ -63,4 +79,40 @@ pub fn find(own: &Own, nodes: &[Arc<Node>], found: &mut Found) {
         });
         found.add(&job("kubelet", Reach::Kubelet), SYSTEM_NAMESPACE, targets.collect());
     }
+    for pods in &own.pods {
+        find_pods(pods, &world.pods, found);
+    }
+}
+
+/// Their series have no label `pod`: what they tell of other Pods has these Pods' names there.
+fn find_pods(own: &OwnPods, pods: &[Arc<LeanPod>], found: &mut Found) {
+    let is_own = |pod: &&Arc<LeanPod>| {
+        *pod.namespace == *SYSTEM_NAMESPACE && pod.labels.get("app") == Some(own.app) && !pod.finished()
+    };
+    let targets = pods.iter().filter(is_own).filter_map(|pod| {
+        let mut discovered = Discovered::new();
+        set(&mut discovered, "__address__", &address(pod.status.ips.first()?, own.port.into()));
+        set(&mut discovered, "namespace", SYSTEM_NAMESPACE);
+        set(&mut discovered, "node", &pod.node);
+        Some(discovered)
+    });
+    found.add(&job(own.job, with_token(own)), SYSTEM_NAMESPACE, targets.collect());
+}
+
+/// Over plain HTTP, as collectors are asked by everybody: no certificate is looked at. The token
+/// goes where the Pod is and no further.
+fn with_token(own: &OwnPods) -> Reach {
+    let (name, key) = own.token;
+    let token = Kept {
+        namespace: SYSTEM_NAMESPACE.to_owned(),
+        is_secret: true,
+        name: name.to_owned(),
+        key: key.to_owned(),
+    };
+    Reach::Network(Box::new(Access {
+        token: Some(("Bearer".to_owned(), token)),
+        any_server: true,
+        no_redirects: true,
+        ..Access::default()
+    }))
 }

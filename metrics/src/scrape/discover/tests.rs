@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::scrape::{access::Kept, target::Reach};
 
 fn one<T: serde::de::DeserializeOwned>(object: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(object).expect("an object"))
@@ -231,6 +232,7 @@ fn tiphys_own_components_are_targets() {
         server: "host".into(),
         components: vec![("kube-scheduler", "/metrics/scheduler")],
         kubelet_paths: vec!["/metrics"],
+        pods: Vec::new(),
     };
     let found = find(&world, &own);
     let told: Vec<_> =
@@ -242,4 +244,45 @@ fn tiphys_own_components_are_targets() {
             r#"https://172.30.0.2:10250/metrics {instance="172.30.0.2:10250", job="kubelet", metrics_path="/metrics", namespace="tiphys-system", node="n1"}"#,
         ]
     );
+}
+
+#[test]
+fn pods_of_tiphys_own_are_asked_with_their_token_and_no_others() {
+    let of = |namespace: &str, name: &str, app: &str, status: Value| -> Arc<LeanPod> {
+        one(json!({
+            "metadata": {"name": name, "namespace": namespace, "uid": name, "labels": {"app": app}},
+            "spec": {"nodeName": "n1", "containers": []},
+            "status": status,
+        }))
+    };
+    let running = || json!({"phase": "Running", "podIP": "10.244.1.2"});
+    let mut world = world();
+    world.pods = vec![
+        of("tiphys-system", "collector-1", "collector", running()),
+        of("tiphys-system", "collector-2", "collector", json!({"phase": "Pending"})),
+        of("tiphys-system", "collector-3", "collector", json!({"phase": "Failed", "podIP": "10.244.1.3"})),
+        of("tiphys-system", "web", "web", running()),
+        // Whoever labels a Pod so elsewhere is not shown the token.
+        of("shop", "collector-4", "collector", running()),
+    ];
+    let token = ("collector-secret", "token");
+    let pods = vec![own::OwnPods { job: "logs", app: "collector", port: 10260, token }];
+    let found = find(&world, &own::Own { pods, ..own::Own::default() });
+    let told: Vec<_> =
+        found.targets.iter().map(|target| format!("{} {}", target.url, target.labels)).collect();
+    assert_eq!(
+        told,
+        [
+            r#"http://10.244.1.2:10260/metrics {instance="10.244.1.2:10260", job="logs", namespace="tiphys-system", node="n1"}"#
+        ]
+    );
+    let Reach::Network(access) = &found.targets[0].job.reach else { panic!("not over the network") };
+    let kept = Kept {
+        namespace: "tiphys-system".into(),
+        is_secret: true,
+        name: "collector-secret".into(),
+        key: "token".into(),
+    };
+    assert_eq!(access.token, Some(("Bearer".to_owned(), kept)));
+    assert!(access.no_redirects && found.problems.is_empty());
 }

@@ -265,3 +265,18 @@ async fn abuse_20_the_door_of_servers_opens_for_servers_only() {
     drop(collector);
     server.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_reads_the_figures_of_its_own_collector() {
+    let Other { served: Served { server, .. }, collector, .. } = other().await;
+    let read = async |user: UserInfo| {
+        let client = in_memory(server.api.handler(), user);
+        client.request_text(http::Request::get(SERVER_METRICS).body(Vec::new()).expect("a request")).await
+    };
+    // As what scrapes does.
+    let text = read(UserInfo::master(SERVER_USER)).await.expect("figures");
+    assert!(text.contains("tiphys_logs_records_total "), "{text}");
+    assert!(read(UserInfo::master("admin")).await.is_err());
+    drop(collector);
+    server.end().await;
+}
