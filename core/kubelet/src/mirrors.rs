@@ -61,6 +61,14 @@ enum Step {
     Make(Arc<Pod>),
 }
 
+impl Step {
+    fn pod(&self) -> &Arc<Pod> {
+        match self {
+            Self::Remove(pod) | Self::Make(pod) => pod,
+        }
+    }
+}
+
 /// First what is to go: it may hold a name that is needed.
 fn steps<'a>(wanted: &Manifests, copies: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Step> {
     let (good, bad): (Vec<&Arc<Pod>>, Vec<&Arc<Pod>>) = copies.partition(|copy| {
@@ -84,6 +92,13 @@ async fn carry_out(context: &Context, step: &Step) -> bool {
     };
     match result {
         Ok(()) => true,
+        // The Pod runs all the same, but nobody sees it.
+        Err(kube::Error::Api(refused)) => {
+            let (namespace, pod) = (spec::namespace(step.pod()), spec::name(step.pod()));
+            let error = &refused.message;
+            tracing::warn!(namespace, pod, error, "the API refuses the copy of a static pod; tried again");
+            false
+        }
         Err(error) => {
             tracing::debug!(?step, %error, "copy of a static pod is not as it should be; tried again");
             false
@@ -108,7 +123,20 @@ async fn make(context: &Context, pod: &Pod) -> Result<(), kube::Error> {
     let annotations = copy.metadata.annotations.get_or_insert_default();
     annotations.insert(names::MIRROR.into(), spec::uid(pod).to_owned());
     let api: Api<Pod> = Api::namespaced(context.client.clone(), spec::namespace(pod));
-    api.create(&PostParams::default(), &copy).await.map(drop)
+    let made = api.create(&PostParams::default(), &copy).await.map(drop);
+    let is_taken = made.as_ref().is_err_and(is_conflict);
+    if is_taken
+        && let Some(there) = api.get_opt(spec::name(pod)).await?
+        && spec::annotation(&there, names::MIRROR) == Some(spec::uid(pod))
+    {
+        // It was made before, and the watch has not told of it yet.
+        return Ok(());
+    }
+    made
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 async fn remove(context: &Context, copy: &Pod) -> Result<(), kube::Error> {

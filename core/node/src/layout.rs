@@ -5,7 +5,8 @@
 //!                  admin.kubeconfig  the administrator's credentials
 //!                  supervisor.log, server.log
 //!                  server/           pki, store, metrics, archive
-//!                  nodes/<node>/     run, log, kubelet, containerd, ...: bound over the standard paths
+//!                  nodes/<node>/     run, log, kubelet, containerd, ...: bound over the standard paths;
+//!                                    manifests: the node's static Pods
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -55,6 +56,11 @@ impl Layout {
 
     pub fn node(&self, node: &str) -> PathBuf {
         self.nodes().join(node)
+    }
+
+    /// Where a node looks for static Pods: each has a folder of its own.
+    pub fn node_manifests(&self, node: &str) -> PathBuf {
+        self.node(node).join("manifests")
     }
 
     pub fn nodes(&self) -> PathBuf {

@@ -2,7 +2,7 @@
 //!
 //! - [`defaults`]: what is filled in; [`validate`], and the files it names, for what is wrong with a spec.
 //! - [`update`], [`resize`]: what may change in a Pod that exists; [`status`]: in what its node says.
-//! - [`placing`]: where it may run; [`qos`]: its class.
+//! - [`placing`]: where it may run; [`qos`]: its class; [`references`]: what of the API it needs.
 //! - [`summary`]: READY, STATUS and RESTARTS of a table.
 
 mod container;
@@ -13,6 +13,7 @@ pub mod placing;
 mod probe;
 mod projected;
 pub mod qos;
+pub mod references;
 pub mod resize;
 mod resources;
 mod security;

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tiphys_api::{auth::Attributes, certificate_request};
+use tiphys_api::{auth::Attributes, certificate_request, pod::references};
 
 use super::{
     Cluster, MIRROR, Operation, Plugin, Request, certificate_approval, is_mirror_pod, items, node_labels,
@@ -80,7 +80,7 @@ async fn new_pod(objects: &dyn Objects, node: &str, pod: &Value) -> Result<(), S
     if pod["spec"]["serviceAccountName"].as_str().is_some_and(|name| !name.is_empty()) {
         return Err(format!("node {node:?} can not create pods that reference a service account"));
     }
-    match reference(&pod["spec"]) {
+    match references::of_spec(&pod["spec"]) {
         Some(what) => Err(format!("node {node:?} can not create pods that reference {what}")),
         None => Ok(()),
     }
@@ -116,40 +116,6 @@ async fn owned_by_its_node(objects: &dyn Objects, node: &str, pod: &Value) -> Re
         return Err(format!("node {node} UID mismatch: expected {} got {uid}", owner["uid"]));
     }
     Ok(())
-}
-
-/// What of the API a mirror Pod must not refer to, if it does.
-fn reference(spec: &Value) -> Option<&'static str> {
-    let volumes = || items(&spec["volumes"]);
-    let sources = || volumes().flat_map(|volume| items(&volume["projected"]["sources"]));
-    let in_volume = |field: &str| volumes().any(|volume| !volume[field].is_null());
-    let in_projection = |field: &str| sources().any(|source| !source[field].is_null());
-    let containers =
-        || ["containers", "initContainers", "ephemeralContainers"].iter().flat_map(|list| items(&spec[list]));
-    let in_environment = |whole: &str, key: &str| {
-        containers().any(|container| {
-            items(&container["envFrom"]).any(|source| !source[whole].is_null())
-                || items(&container["env"]).any(|variable| !variable["valueFrom"][key].is_null())
-        })
-    };
-    let pulls = items(&spec["imagePullSecrets"]).next().is_some();
-    if pulls || in_volume("secret") || in_projection("secret") || in_environment("secretRef", "secretKeyRef")
-    {
-        return Some("secrets");
-    }
-    if in_volume("configMap")
-        || in_projection("configMap")
-        || in_environment("configMapRef", "configMapKeyRef")
-    {
-        return Some("configmaps");
-    }
-    if in_volume("persistentVolumeClaim") || in_volume("ephemeral") {
-        return Some("persistentvolumeclaims");
-    }
-    if in_projection("clusterTrustBundle") {
-        return Some("clustertrustbundles");
-    }
-    in_projection("serviceAccountToken").then_some("service account tokens")
 }
 
 fn pod_status(node: &str, request: &Request<'_>) -> Result<(), String> {

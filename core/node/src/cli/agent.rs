@@ -48,6 +48,9 @@ pub struct Agent {
     /// How often the sizes of log files are looked at, in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub container_log_monitor_interval: u64,
+    /// Folder of static Pods: the node runs the Pod of each file in it, whether the API is there or not; given twice, the last counts
+    #[arg(long, value_name = "DIR", overrides_with = "pod_manifest_path")]
+    pub pod_manifest_path: Option<PathBuf>,
     /// Where the kernel's messages are written for the log collector; "none" leaves them where they are
     #[arg(long, default_value = "/var/log/tiphys/kernel.log")]
     pub kernel_log: PathBuf,
@@ -63,9 +66,35 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 impl Agent {
     pub async fn run(self) -> Outcome<ExitCode> {
-        let _guard = self.telemetry.init("tiphys-agent")?;
+        let _guard = self.telemetry.init("tiphys-agent", Some(&self.node_name))?;
         process::run(|tasks| async move { roles::agent::start(self, &tasks).await })
             .await
             .or_next("tiphys doctor")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        agent: Agent,
+    }
+
+    /// `tiphys up` gives each node a folder, and `--agent-arg` another one behind it.
+    #[test]
+    fn of_two_folders_of_static_pods_the_last_counts() {
+        let check = |more: &[&str], expected: Option<&str>| {
+            let always = ["agent", "--node-name=n", "--node-ip=10.0.0.1", "--kubeconfig=k"];
+            let line = Line::try_parse_from(always.iter().chain(more).copied()).expect("an agent's options");
+            assert_eq!(line.agent.pod_manifest_path, expected.map(PathBuf::from), "{more:?}");
+        };
+        check(&[], None);
+        check(&["--pod-manifest-path=/a"], Some("/a"));
+        check(&["--pod-manifest-path=/a", "--pod-manifest-path=/b"], Some("/b"));
     }
 }

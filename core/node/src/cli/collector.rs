@@ -1,9 +1,10 @@
 //! `tiphys collector`: what the DaemonSet of the log collector runs.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use tiphys_logging::tail::SystemLog;
+use tiphys_logging::{index::Retention, tail::SystemLog};
 
+use super::log_archive::{bytes, span};
 use crate::{
     failure::{OrNext, Outcome},
     roles::{self, process},
@@ -39,6 +40,8 @@ pub struct Collector {
     /// The bearer token that is asked for
     #[arg(long, env = "TIPHYS_COLLECTOR_TOKEN", hide_env_values = true)]
     pub token: String,
+    #[command(flatten)]
+    pub kept: Kept,
     /// Where records are taken: OTLP, Loki and Elasticsearch's bulk over HTTP, OTLP over gRPC, on each of these addresses
     #[arg(long = "listen-doors", value_delimiter = ',', default_value = "0.0.0.0:4317,0.0.0.0:4318")]
     pub doors: Vec<SocketAddr>,
@@ -48,6 +51,47 @@ pub struct Collector {
     pub syslog: Syslog,
     #[command(flatten)]
     pub telemetry: process::TelemetryOptions,
+}
+
+// What a node keeps of its logs, whatever a namespace says.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Kept {
+    /// How long the node keeps its logs
+    #[arg(long, env = "TIPHYS_LOG_RETENTION", value_name = "SPAN", default_value = "7d", value_parser = age)]
+    pub log_retention: Duration,
+    /// How much of them it keeps on its disk; the oldest go first
+    #[arg(
+        long,
+        env = "TIPHYS_LOG_RETENTION_BYTES",
+        value_name = "BYTES",
+        default_value = "10Gi",
+        value_parser = size
+    )]
+    pub log_retention_bytes: u64,
+}
+
+impl Kept {
+    pub fn retention(&self) -> Retention {
+        Retention { age: self.log_retention, bytes: self.log_retention_bytes }
+    }
+}
+
+/// As the annotation of a namespace has it, but more than nothing: that would delete all logs.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = span(text)?;
+    if age.is_zero() {
+        Err("that keeps no log at all; a span such as 7d is wanted".to_owned())
+    } else {
+        Ok(age)
+    }
+}
+
+/// The same of bytes.
+fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err("that keeps no log at all; a size such as 10Gi is wanted".to_owned()),
+        size => Ok(size),
+    }
 }
 
 // What the doors show to senders that speak TLS.
@@ -86,9 +130,55 @@ pub struct Syslog {
 
 impl Collector {
     pub async fn run(self) -> Outcome<ExitCode> {
-        let _guard = self.telemetry.init("tiphys-collector")?;
+        let _guard = self.telemetry.init("tiphys-collector", Some(&self.node_name))?;
         process::run(|tasks| async move { roles::collector::start(self, &tasks).await })
             .await
             .or_next("kubectl -n tiphys-system describe pods")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        kept: Kept,
+    }
+
+    fn kept(arguments: &[&str]) -> Result<Retention, String> {
+        let line = Line::try_parse_from(["collector"].iter().chain(arguments).copied());
+        line.map(|line| line.kept.retention()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_node_keeps_can_be_said() {
+        assert_eq!(kept(&[]), Ok(Retention::default()));
+        let said = kept(&["--log-retention=1d12h", "--log-retention-bytes=1.5Gi"]);
+        assert_eq!(said, Ok(Retention { age: Duration::from_secs(36 * 3600), bytes: 3 << 29 }));
+        let command = Line::command();
+        let variables: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+        assert_eq!(variables, ["TIPHYS_LOG_RETENTION", "TIPHYS_LOG_RETENTION_BYTES"]);
+    }
+
+    #[test]
+    fn what_can_not_be_kept_is_refused_with_the_option_and_the_reason() {
+        let check = |option: &str, value: &str, why: &str| {
+            let error = kept(&[&format!("{option}={value}")]).expect_err("it is refused");
+            assert!(error.contains(&format!("'{value}' for '{option} <")) && error.contains(why), "{error}");
+        };
+        for value in ["7", "seven days", "-1d"] {
+            check("--log-retention", value, &format!("`{value}` is no span of time, such as 30d or 12h"));
+        }
+        check("--log-retention", "0s", "keeps no log at all");
+        for value in ["10 GiB", "much"] {
+            let why = format!("`{value}` is no number of bytes, such as 10Gi");
+            check("--log-retention-bytes", value, &why);
+        }
+        check("--log-retention-bytes", "-1Gi", "`-1Gi` is negative");
+        check("--log-retention-bytes", "0", "keeps no log at all");
     }
 }

@@ -42,7 +42,7 @@ pub struct Plan {
     pub kubeconfig: Option<PathBuf>,
     /// Its current context, which [`Built::take_down`] restores.
     pub context_before: Option<String>,
-    /// Where the processes export their traces.
+    /// Where the processes export their traces, metrics and logs.
     pub otlp_endpoint: Option<String>,
     /// Options of every agent, and of the server, beside those that it must have.
     pub agent_args: Vec<String>,
@@ -203,6 +203,7 @@ impl Built {
             format!("--data-dir={}", data.display()),
             format!("--cgroup-root={}", cgroup(plan, &name)),
             format!("--cluster-cidr={pods}"),
+            format!("--pod-manifest-path={}", plan.layout.node_manifests(&name).display()),
         ];
         // The nodes are parts of one machine: its kernel has one log.
         if number > 0 {

@@ -56,6 +56,7 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
     config.system_logs = options.system_logs;
     config.container_logs = Some(options.container_logs).filter(|path| path.as_os_str() != "off");
     config.journal = options.journals.into_iter().filter(|path| path.as_os_str() != "off").collect();
+    config.retention = options.kept.retention();
     config.doors = doors(options.doors, options.tls, options.syslog)?;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");

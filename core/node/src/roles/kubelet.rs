@@ -20,7 +20,8 @@ pub struct Parts {
 /// Starts the kubelet on the runtime behind `socket`.
 ///
 /// # Errors
-/// Its certificate can't be read, its port is taken, there are no control groups.
+/// Its certificate can't be read, its port is taken, there are no control groups, the
+/// folder of static Pods can't be made.
 pub async fn start(
     options: &AgentOptions,
     client: Client,
@@ -37,6 +38,10 @@ pub async fn start(
         key: read("kubelet.key")?,
         client_ca: read("ca.crt")?,
     };
+    if let Some(folder) = &options.pod_manifest_path {
+        let hint = || format!("--pod-manifest-path {} is no folder, and none can be made", folder.display());
+        std::fs::create_dir_all(folder).with_context(hint)?;
+    }
     let root = options.cgroup_root.trim_end_matches('/');
     let config = KubeletConfig {
         pods_group: format!("{root}/kubepods"),
@@ -46,6 +51,7 @@ pub async fn start(
         log_max_bytes: options.container_log_max_size,
         log_max_files: options.container_log_max_files as usize,
         log_monitor_interval: Duration::from_secs(options.container_log_monitor_interval),
+        static_pods: options.pod_manifest_path.clone(),
         neighbours: parts.neighbours,
         arriving: parts.arriving,
         ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)
