@@ -3,11 +3,17 @@
 use std::io::IsTerminal;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::WithExportConfig;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::trace;
+use crate::{
+    export::{Export, LAST},
+    trace,
+};
+
+/// Left out of the records that are exported: what sends them must not tell of each sending.
+const SENDING: &str = "opentelemetry=off,h2=off,hyper=off,tonic=off,tower=off";
 
 /// How log lines look on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,10 +27,12 @@ pub enum LogFormat {
 pub struct TelemetryConfig {
     /// `tiphys-server`, `tiphys-agent`, ...: the OpenTelemetry `service.name`.
     pub service: String,
+    /// Which one of them, such as the node's name: the OpenTelemetry `service.instance.id`.
+    pub instance: String,
     pub format: LogFormat,
     /// A filter such as `info,tiphys_kubelet=debug`.
     pub filter: String,
-    /// Where spans go by OTLP over gRPC, such as `http://127.0.0.1:4317`.
+    /// Where spans, figures and log records go by OTLP over gRPC, such as `http://127.0.0.1:4317`.
     pub otlp_endpoint: Option<String>,
 }
 
@@ -32,22 +40,26 @@ pub struct TelemetryConfig {
 pub enum TelemetryError {
     #[error("log filter {filter:?} is not valid: {source}")]
     Filter { filter: String, source: tracing_subscriber::filter::ParseError },
+    #[error("OTLP endpoint {endpoint:?} can't be used: a URL such as http://127.0.0.1:4317 is wanted")]
+    Endpoint { endpoint: String },
     #[error("OTLP endpoint {endpoint:?} can't be used: {source}")]
     Exporter { endpoint: String, source: opentelemetry_otlp::ExporterBuildError },
+    #[error("the thread that exports figures can't be started: {0}")]
+    Thread(#[from] std::io::Error),
     #[error("telemetry was set up before")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
 /// Exports what is left when it is dropped; main holds it to its end.
-#[must_use = "spans are lost when the guard is dropped"]
+#[must_use = "the last spans, figures and records are lost when the guard is dropped"]
 pub struct Guard {
-    provider: Option<SdkTracerProvider>,
+    export: Option<Export>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.provider.take().map(|provider| provider.shutdown()) {
-            tracing::warn!(%error, "the last spans were not exported");
+        if let Some(export) = self.export.take() {
+            export.shutdown(LAST);
         }
     }
 }
@@ -57,8 +69,23 @@ impl Drop for Guard {
 /// # Errors
 /// A filter or an endpoint that can't be parsed, or a second call.
 pub fn init(config: &TelemetryConfig) -> Result<Guard, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
+    let start = |url| Export::start(&config.service, &config.instance, url);
+    let export = config.otlp_endpoint.as_deref().map(start).transpose()?;
+    subscriber(config, export.as_ref())?.try_init()?;
+    if export.is_some() {
+        trace::set_exporting();
+    }
+    Ok(Guard { export })
+}
+
+/// Who takes spans and events: stderr, and what is exported.
+///
+/// # Errors
+/// A filter that can't be parsed.
+pub(crate) fn subscriber(
+    config: &TelemetryConfig,
+    export: Option<&Export>,
+) -> Result<impl Subscriber + Send + Sync + use<>, TelemetryError> {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
@@ -66,23 +93,18 @@ pub fn init(config: &TelemetryConfig) -> Result<Guard, TelemetryError> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let provider = config.otlp_endpoint.as_deref().map(|url| provider(&config.service, url)).transpose()?;
-    let spans = provider.as_ref().map(|provider| {
-        trace::set_exporting();
+    let (printed, exported) = (filter(config, "")?, filter(config, SENDING)?);
+    let spans = export.map(|export| {
         tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("tiphys"))
+            .with_tracer(export.spans.tracer("tiphys"))
             .with_filter(EnvFilter::new("info"))
     });
-    tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).try_init()?;
-    Ok(Guard { provider })
+    let records = export.map(|export| OpenTelemetryTracingBridge::new(&export.records).with_filter(exported));
+    Ok(tracing_subscriber::registry().with(spans).with(records).with(lines.with_filter(printed)))
 }
 
-fn provider(service: &str, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })?;
-    let resource = Resource::builder().with_service_name(service.to_owned()).build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+/// What the configuration lets through, without what `less` says.
+fn filter(config: &TelemetryConfig, less: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(format!("{},{less}", config.filter))
+        .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })
 }

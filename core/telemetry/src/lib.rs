@@ -1,12 +1,13 @@
 //! What the process says about itself: log lines, traces, metrics.
 //!
-//! - [`init`] sets up tracing once, first thing in main; with an OTLP endpoint
-//!   it exports spans there too, and [`trace`] carries their context from one
-//!   part to the next.
+//! - [`init`] sets up tracing once, first thing in main; with an OTLP endpoint it exports
+//!   spans, log records and figures there too, and [`trace`] carries the spans' context from
+//!   one part to the next.
 //! - [`Component`] is one component's own metrics registry. A registry a
 //!   component, so that an endpoint prints only what is its own.
 
 mod component;
+mod export;
 mod init;
 pub mod trace;
 

@@ -71,7 +71,7 @@ pub struct Server {
 
 impl Server {
     pub async fn run(self) -> Outcome<ExitCode> {
-        let _guard = self.telemetry.init("tiphys-server")?;
+        let _guard = self.telemetry.init("tiphys-server", None)?;
         let outcome = process::run(|tasks| async move { roles::server::start(self, &tasks).await }).await;
         outcome.map_err(|error| {
             let next = stores::next_step(&error).unwrap_or_else(|| "tiphys status".to_owned());

@@ -7,7 +7,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 use tiphys_telemetry::{Guard, LogFormat, TelemetryConfig, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::own_log;
+use super::{own_log, server_logs};
 use crate::{notify, settle};
 
 /// What is logged unless asked otherwise: crates that tell of each of their steps are held back.
@@ -24,15 +24,21 @@ pub struct TelemetryOptions {
     /// Log JSON lines
     #[arg(long)]
     log_json: bool,
-    /// Where to export traces by OTLP over gRPC, such as http://127.0.0.1:4317
+    /// Where to export its own traces, metrics and logs by OTLP over gRPC, such as http://127.0.0.1:4317
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 }
 
 impl TelemetryOptions {
-    pub fn init(&self, service: &str) -> Result<Guard, TelemetryError> {
+    /// Sets up what the process tells of itself, as the one on this node, or else on this host.
+    ///
+    /// # Errors
+    /// A filter or an endpoint that can't be used.
+    pub fn init(&self, service: &str, node: Option<&str>) -> Result<Guard, TelemetryError> {
+        let host = || server_logs::hostname().unwrap_or_default();
         tiphys_telemetry::init(&TelemetryConfig {
             service: service.to_owned(),
+            instance: node.map_or_else(host, str::to_owned),
             format: if self.log_json { LogFormat::Json } else { LogFormat::Text },
             filter: self.log.clone(),
             otlp_endpoint: self.otlp_endpoint.clone(),

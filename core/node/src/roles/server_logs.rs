@@ -95,7 +95,7 @@ fn is_log(path: &Path) -> bool {
     path.is_absolute() && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-fn hostname() -> anyhow::Result<String> {
+pub fn hostname() -> anyhow::Result<String> {
     let name = nix::unistd::gethostname().context("the host's name can't be found")?;
     Ok(name.to_string_lossy().into_owned())
 }
