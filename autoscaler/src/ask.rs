@@ -158,3 +158,6 @@ fn unable(api: &str, why: &str) -> String {
 fn none(api: &str) -> String {
     format!("no metrics returned from {api} metrics API")
 }
+
+#[cfg(test)]
+mod tests;

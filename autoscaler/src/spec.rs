@@ -259,6 +259,53 @@ mod tests {
     }
 
     #[test]
+    fn a_container_and_an_object_are_named_as_the_spec_names_them() {
+        let of = |json: serde_json::Value| metric(&serde_json::from_value(json).expect("a metric"));
+        let container = |target: serde_json::Value| {
+            let source = serde_json::json!({"name": "memory", "container": "app", "target": target});
+            of(serde_json::json!({"type": "ContainerResource", "containerResource": source}))
+        };
+        let memory =
+            container(serde_json::json!({"type": "AverageValue", "averageValue": "64Mi"})).expect("sound");
+        let name = MetricName::Resource { resource: "memory".into(), container: Some("app".into()) };
+        assert_eq!((memory.name, memory.goal), (name, Goal::AverageValue(67_108_864_000)));
+        let share = container(serde_json::json!({"type": "Utilization", "averageUtilization": 60}));
+        assert_eq!(share.map(|metric| metric.goal), Ok(Goal::Utilization(60)));
+        let trouble = container(serde_json::json!({"type": "Utilization"})).expect_err("no target");
+        assert_eq!(trouble.reason, "FailedGetContainerResourceMetric");
+        let object = |target: serde_json::Value| {
+            let described =
+                serde_json::json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "front"});
+            let queue = serde_json::json!({"name": "hits", "selector": {"matchLabels": {"code": "200"}}});
+            let source = serde_json::json!({"describedObject": described, "metric": queue, "target": target});
+            of(serde_json::json!({"type": "Object", "object": source}))
+        };
+        let both = serde_json::json!({"type": "AverageValue", "averageValue": "2", "value": "9"});
+        let found = object(both).expect("sound");
+        let described = Described {
+            api_version: "networking.k8s.io/v1".into(),
+            kind: "Ingress".into(),
+            name: "front".into(),
+        };
+        let selector = LabelSelector::parse("code=200").expect("a selector");
+        let series = Series { name: "hits".into(), selector };
+        assert_eq!(found.name, MetricName::Object { object: described, series });
+        assert_eq!(found.goal, Goal::AverageValue(2000));
+        // The type decides, not what else is filled in.
+        let value = object(serde_json::json!({"type": "Value", "averageValue": "2", "value": "9"}));
+        assert_eq!(value.map(|metric| metric.goal), Ok(Goal::Value(9000)));
+        let trouble =
+            object(serde_json::json!({"type": "Value", "averageValue": "2"})).expect_err("no value");
+        assert_eq!(
+            (trouble.reason, &*trouble.message),
+            (
+                "FailedGetObjectMetric",
+                "invalid object metric source: neither a value target nor an average value target was set"
+            )
+        );
+    }
+
+    #[test]
     fn a_tolerance_of_its_own_replaces_the_default() {
         use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
         let rules = HPAScalingRules { tolerance: Some(Quantity("0.01".into())), ..Default::default() };

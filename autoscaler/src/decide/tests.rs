@@ -180,6 +180,23 @@ fn a_forecast_only_raises() {
 }
 
 #[test]
+fn a_forecast_stands_in_the_row_and_in_its_sentence() {
+    let (spec, asked, forecast) = (spec(1, 10), [wants(2)], Some(4));
+    let look = Look { spec: &spec, current: 2, asked: &asked, slow: None, blocked: None, forecast, now: 0 };
+    let verdict = decide(&look, &mut Memory::default());
+    let decision = &verdict.decision;
+    assert_eq!((decision.forecast, decision.proposed_replicas), (Some(4), 4));
+    assert_eq!(
+        decision.reason,
+        "scale up from 2 to 4: the same hours of past days asked for 4; now cpu is at 100% of requests, \
+         target 50% over 1 Pod"
+    );
+    assert_eq!(verdict.because, "forecast from past days above target");
+    // What the metrics themselves asked for is what later days are foretold from.
+    assert_eq!(decision.metrics[0].proposal, Some(2));
+}
+
+#[test]
 fn the_reason_is_a_sentence() {
     let decision = decided(&spec(1, 4), 1, &[wants(9)], &mut Memory::default(), 0).decision;
     assert_eq!(

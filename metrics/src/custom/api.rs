@@ -2,10 +2,14 @@
 //! figures for anybody's autoscaler, and for `kubectl get --raw`.
 //!
 //! The API server has authorized the path already: `get pods/METRIC` in the namespace, and
-//! `list METRIC` for external ones. What is described is a Pod, or an object by a label that is
-//! called as its kind.
+//! `list METRIC` for external ones. What is described is an object or all of a kind (`*`): Pods,
+//! and whatever has a label that is called as its kind. A right in a namespace shows nothing
+//! beside it, so kinds without namespaces are asked for outside of any.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
@@ -15,22 +19,30 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
+use kube::api::ApiResource;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tiphys_api::{quantity::Quantity, selector::LabelSelector};
 use tiphys_client::{Cache, LeanPod};
 
-use super::{CustomMetrics, names};
-use crate::{figures::FIGURES, memory::Reading, resource_metrics::status};
+use super::{
+    CustomMetrics, ExternalValue,
+    kinds::{self, Described},
+    listing::Listing,
+};
+use crate::{memory::Reading, resource_metrics::status};
 
 /// The prefixes that the API server mounts.
 pub const CUSTOM: [&str; 2] = ["/apis/custom.metrics.k8s.io/v1beta1", "/apis/custom.metrics.k8s.io/v1beta2"];
 pub const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1";
+/// In place of a name: all objects of the kind.
+const ALL: &str = "*";
 
 #[derive(Clone)]
 struct Door {
     metrics: CustomMetrics,
     pods: Cache<LeanPod>,
+    listing: Arc<Listing>,
     group_version: &'static str,
 }
 
@@ -41,43 +53,65 @@ struct Options {
     metric_label_selector: String,
 }
 
-/// Who is asked about which metric, of which series.
+/// Who is asked about which metric.
 struct Question<'a> {
+    /// Empty for kinds without namespaces.
     namespace: &'a str,
-    kind: &'a str,
+    kind: &'a Described,
+    /// Of an object, or [`ALL`].
+    name: &'a str,
     metric: &'a str,
-    series: LabelSelector,
+}
+
+/// Why a question has no answer.
+struct Refusal {
+    code: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn absent(message: String) -> Self {
+        Self { code: StatusCode::NOT_FOUND, reason: "NotFound", message }
+    }
+
+    fn failed(error: impl ToString) -> Self {
+        let (code, reason) = (StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        Self { code, reason, message: error.to_string() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        status(self.code, self.reason, &self.message)
+    }
 }
 
 /// The routes below one of [`CUSTOM`].
 pub fn custom(prefix: &'static str, metrics: CustomMetrics, pods: Cache<LeanPod>) -> Router {
-    let door = Door { metrics, pods, group_version: prefix.trim_start_matches("/apis/") };
     Router::new()
         .route(prefix, get(resources))
         .route(&format!("{prefix}/namespaces/{{namespace}}/metrics/{{metric}}"), get(of_namespace))
         .route(&format!("{prefix}/namespaces/{{namespace}}/{{resource}}/{{name}}/{{metric}}"), get(of_object))
         .route(&format!("{prefix}/{{resource}}/{{name}}/{{metric}}"), get(of_root))
-        .with_state(door)
+        .with_state(door(prefix, metrics, pods))
 }
 
 /// The routes below [`EXTERNAL`].
 pub fn external(metrics: CustomMetrics, pods: Cache<LeanPod>) -> Router {
-    let door = Door { metrics, pods, group_version: EXTERNAL.trim_start_matches("/apis/") };
     Router::new()
         .route(EXTERNAL, get(external_resources))
         .route(&format!("{EXTERNAL}/namespaces/{{namespace}}/{{metric}}"), get(of_outside))
-        .with_state(door)
+        .with_state(door(EXTERNAL, metrics, pods))
 }
 
-async fn resources(State(door): State<Door>) -> Json<Value> {
-    let figures = FIGURES.iter().map(|figure| figure.rate_name().unwrap_or(figure.name).to_owned());
-    let scraped = door.metrics.series.metadata().into_iter();
-    let scraped = scraped.map(|(name, _)| names::rate_of(&name).unwrap_or(name));
-    let mut all: Vec<_> = figures.chain(names::aliases().map(str::to_owned)).chain(scraped).collect();
-    all.sort_unstable();
-    all.dedup();
-    let entry = |name: String| json!({"name": format!("pods/{name}"), "singularName": "", "namespaced": true, "kind": "MetricValueList", "verbs": ["get"]});
-    resource_list(door.group_version, all.into_iter().map(entry).collect())
+fn door(prefix: &'static str, metrics: CustomMetrics, pods: Cache<LeanPod>) -> Door {
+    Door { metrics, pods, listing: Arc::default(), group_version: prefix.trim_start_matches("/apis/") }
+}
+
+async fn resources(State(door): State<Door>) -> Result<Json<Value>, Refusal> {
+    let entries = door.listing.entries(&door.metrics).await.map_err(Refusal::failed)?;
+    Ok(resource_list(door.group_version, entries))
 }
 
 async fn external_resources(State(door): State<Door>) -> Json<Value> {
@@ -96,47 +130,50 @@ fn resource_list(group_version: &str, resources: Vec<Value>) -> Json<Value> {
 
 async fn of_namespace(
     State(door): State<Door>,
-    Path((namespace, metric)): Path<(String, String)>,
+    Path((name, metric)): Path<(String, String)>,
     Query(options): Query<Options>,
-) -> Response {
-    door.answer("", "Namespace", &namespace, &metric, &options).await
+) -> Result<Response, Refusal> {
+    let kind = Described::called("Namespace");
+    door.answer(&Question { namespace: "", kind: &kind, name: &name, metric: &metric }, &options).await
 }
 
 async fn of_object(
     State(door): State<Door>,
     Path((namespace, resource, name, metric)): Path<(String, String, String, String)>,
     Query(options): Query<Options>,
-) -> Response {
-    door.answer(&namespace, &kind(&resource), &name, &metric, &options).await
+) -> Result<Response, Refusal> {
+    let kind = door.kind(&resource).await?;
+    if !kind.namespaced {
+        return Err(Refusal::absent(format!("{resource} have no namespaces and are asked for without one")));
+    }
+    let question = Question { namespace: &namespace, kind: &kind, name: &name, metric: &metric };
+    door.answer(&question, &options).await
 }
 
 async fn of_root(
     State(door): State<Door>,
     Path((resource, name, metric)): Path<(String, String, String)>,
     Query(options): Query<Options>,
-) -> Response {
-    let kind = kind(&resource);
-    if kind != "Node" {
-        let text = format!("{resource} are asked for in their namespace");
-        return status(StatusCode::NOT_FOUND, "NotFound", &text);
+) -> Result<Response, Refusal> {
+    let kind = door.kind(&resource).await?;
+    if kind.namespaced {
+        return Err(Refusal::absent(format!("{resource} are asked for in their namespace")));
     }
-    door.answer("", &kind, &name, &metric, &options).await
+    if kind.is_core("Namespace") {
+        // A path that was authorized as one below the namespace.
+        return Err(Refusal::absent(format!("ask for namespaces/{name}/metrics/{metric}")));
+    }
+    door.answer(&Question { namespace: "", kind: &kind, name: &name, metric: &metric }, &options).await
 }
 
 async fn of_outside(
     State(door): State<Door>,
     Path((namespace, metric)): Path<(String, String)>,
     Query(options): Query<Options>,
-) -> Response {
-    let selector = match LabelSelector::parse(&options.label_selector) {
-        Ok(selector) => selector,
-        Err(error) => return status(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()),
-    };
-    let values = match door.metrics.external(&namespace, &metric, &selector).await {
-        Ok(values) => values,
-        Err(error) => return status(StatusCode::NOT_FOUND, "NotFound", &error),
-    };
-    let item = |one: super::ExternalValue| {
+) -> Result<Response, Refusal> {
+    let selector = selector(&options.label_selector)?;
+    let values = door.metrics.external(&namespace, &metric, &selector).await.map_err(Refusal::absent)?;
+    let item = |one: ExternalValue| {
         let labels: serde_json::Map<String, Value> =
             one.labels.into_iter().map(|(name, value)| (name, value.into())).collect();
         let mut item = figure(&one.reading);
@@ -144,65 +181,70 @@ async fn of_outside(
         item["metricLabels"] = labels.into();
         item
     };
-    list("ExternalMetricValueList", door.group_version, values.into_iter().map(item).collect())
+    Ok(list("ExternalMetricValueList", door.group_version, values.into_iter().map(item).collect()))
 }
 
 impl Door {
-    async fn answer(
+    /// The kind that a path's resource means.
+    async fn kind(&self, resource: &str) -> Result<Described, Refusal> {
+        let found = kinds::find(self.metrics.client(), resource).await.map_err(Refusal::failed)?;
+        found.ok_or_else(|| Refusal::absent(format!("the server has no resource {resource}")))
+    }
+
+    async fn answer(&self, question: &Question<'_>, options: &Options) -> Result<Response, Refusal> {
+        let found: BTreeMap<_, _> = self.readings(question, options).await?.into_iter().collect();
+        let items = found.iter().map(|(name, reading)| self.item(question, name, reading));
+        Ok(list("MetricValueList", self.group_version, items.collect()))
+    }
+
+    /// The figures that are asked for, by the names of the objects.
+    async fn readings(
         &self,
-        namespace: &str,
-        kind: &str,
-        name: &str,
-        metric: &str,
+        question: &Question<'_>,
         options: &Options,
-    ) -> Response {
-        let parsed = LabelSelector::parse(&options.label_selector)
-            .and_then(|objects| Ok((objects, LabelSelector::parse(&options.metric_label_selector)?)));
-        let (objects, series) = match parsed {
-            Ok(parsed) => parsed,
-            Err(error) => return status(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()),
+    ) -> Result<HashMap<String, Reading>, Refusal> {
+        let (objects, series) =
+            (selector(&options.label_selector)?, selector(&options.metric_label_selector)?);
+        let Question { namespace, kind, name, metric } = *question;
+        let absent = |why: String| {
+            let kind = &kind.resource.kind;
+            Refusal::absent(format!("the server could not find the metric {metric} for {kind} {name}: {why}"))
         };
-        let question = Question { namespace, kind, metric, series };
-        let found = match name {
-            "*" if kind == "Pod" => self.pods(&question, &objects).await,
-            "*" => Err(format!("all of a kind at once are answered for pods only: name one {kind}")),
-            name => {
-                let of = if kind == "Namespace" { name } else { namespace };
-                let reading = self.metrics.object(of, kind, name, metric, &question.series).await;
-                reading.map(|reading| vec![(name.to_owned(), reading)])
-            }
-        };
-        match found {
-            Ok(found) => {
-                let items = found.iter().map(|(name, reading)| self.item(&question, name, reading));
-                list("MetricValueList", self.group_version, items.collect())
-            }
-            Err(why) => {
-                let text = format!("the server could not find the metric {metric} for {kind} {name}: {why}");
-                status(StatusCode::NOT_FOUND, "NotFound", &text)
-            }
+        if name == ALL && kind.is_core("Pod") {
+            return self.pods(namespace, metric, &objects, &series).await.map_err(absent);
         }
+        let one = Some(name).filter(|name| *name != ALL);
+        let found = self.metrics.objects(namespace, kind, one, metric, &series).await;
+        let mut found = found.map_err(absent)?;
+        if found.is_empty() {
+            return Err(absent("there is no such figure now".to_owned()));
+        }
+        if one.is_none() && !objects.selects_all() {
+            let chosen = kind.chosen(self.metrics.client(), namespace, &options.label_selector).await;
+            let chosen = chosen.map_err(Refusal::failed)?;
+            found.retain(|name, _| chosen.contains(name));
+        }
+        Ok(found)
     }
 
     async fn pods(
         &self,
-        question: &Question<'_>,
+        namespace: &str,
+        metric: &str,
         chosen: &LabelSelector,
-    ) -> Result<Vec<(String, Reading)>, String> {
-        let pods = self.pods.in_namespace(question.namespace);
+        series: &LabelSelector,
+    ) -> Result<HashMap<String, Reading>, String> {
+        let pods = self.pods.in_namespace(namespace);
         let chosen: Vec<Arc<LeanPod>> = pods.into_iter().filter(|pod| chosen.matches(&pod.labels)).collect();
         let names: Vec<&str> = chosen.iter().map(|pod| &*pod.name).collect();
-        let Question { namespace, metric, series, .. } = question;
-        let found = self.metrics.pods(namespace, &names, None, metric, series).await?;
-        let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(found)
+        self.metrics.pods(namespace, &names, None, metric, series).await
     }
 
     fn item(&self, question: &Question<'_>, name: &str, reading: &Reading) -> Value {
         let mut item = figure(reading);
-        let mut described = json!({"kind": question.kind, "name": name, "apiVersion": "v1"});
-        if !question.namespace.is_empty() {
+        let ApiResource { kind, api_version, .. } = &question.kind.resource;
+        let mut described = json!({"kind": kind, "name": name, "apiVersion": api_version});
+        if question.kind.namespaced {
             described["namespace"] = question.namespace.into();
         }
         item["describedObject"] = described;
@@ -214,6 +256,14 @@ impl Door {
         }
         item
     }
+}
+
+fn selector(text: &str) -> Result<LabelSelector, Refusal> {
+    LabelSelector::parse(text).map_err(|error| Refusal {
+        code: StatusCode::BAD_REQUEST,
+        reason: "BadRequest",
+        message: error.to_string(),
+    })
 }
 
 fn figure(reading: &Reading) -> Value {
@@ -233,28 +283,9 @@ fn list(kind: &str, group_version: &str, items: Vec<Value>) -> Response {
     Json(json!({"kind": kind, "apiVersion": group_version, "metadata": {}, "items": items})).into_response()
 }
 
-/// The kind that a resource's plural means, its group left out.
-fn kind(resource: &str) -> String {
-    let plural = resource.split('.').next().unwrap_or(resource);
-    let known = tiphys_api::kinds::all().iter().find(|kind| kind.plural == plural);
-    match known {
-        Some(known) => known.kind.to_owned(),
-        None => plural.strip_suffix('s').unwrap_or(plural).to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resources_mean_kinds() {
-        for (resource, expected) in
-            [("pods", "Pod"), ("ingresses.networking.k8s.io", "Ingress"), ("widgets.shop.io", "widget")]
-        {
-            assert_eq!(kind(resource), expected);
-        }
-    }
 
     #[test]
     fn a_figure_is_a_quantity_with_its_time() {

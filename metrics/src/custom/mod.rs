@@ -11,9 +11,14 @@
 //! namespace sees its own series only. What it must not do: authorize; who asks has been.
 
 pub mod api;
+mod kinds;
+mod levels;
+mod listing;
 mod names;
 mod query;
 mod series;
+#[cfg(test)]
+mod tests;
 
 pub use query::{Queries, TiphysMetric, viewer};
 
@@ -23,9 +28,12 @@ use std::{
 };
 
 use jiff::Timestamp;
+use kube::Client;
 use tiphys_api::selector::LabelSelector;
 
+use self::kinds::Described;
 use crate::{
+    figures::Figure,
     memory::{Level, Memory, Reading, reading},
     series::{Labels, NAME, Select},
 };
@@ -54,7 +62,8 @@ impl CustomMetrics {
         Self { memory, series, queries }
     }
 
-    /// The figure of each of the Pods that has one.
+    /// The figure of each of the Pods that has one. Of what nodes tell, a Pod's own series count,
+    /// or those of the containers that the selector asks for.
     ///
     /// # Errors
     /// No such metric is known; a sentence that says what there is.
@@ -85,25 +94,19 @@ impl CustomMetrics {
         if let Some(figure) = names::figure(name).filter(|_| selector.selects_all()) {
             return Ok(self.memory.pods(namespace, pods, container, figure, window));
         }
-        let wanted: HashSet<_> = pods.iter().copied().collect();
-        let found = self.find(name, &[("namespace", namespace)], selector).await?;
-        let mut by_pod: HashMap<String, Reading> = HashMap::new();
-        let mut seen = false;
-        for one in found {
-            let Some(pod) = one.labels.get("pod") else { continue };
-            seen = true;
-            if wanted.contains(pod) {
-                add(by_pod.entry(pod.to_owned()), one.reading);
-            }
-        }
-        match seen {
-            true => Ok(by_pod),
-            false => Err(format!(
+        let mut with = vec![("namespace", namespace)];
+        with.extend(container.map(|container| ("container", container)));
+        let mut by_pod = added_up(self.find(name, &with, selector).await?, "pod");
+        if by_pod.is_empty() {
+            return Err(format!(
                 "no Pod in {namespace} has a metric {name} now; sampled are cpu, memory, \
                  disk_write_bytes_per_second, network_receive_bytes_per_second and others (tiphys sql \
                  'describe pod')"
-            )),
+            ));
         }
+        let wanted: HashSet<_> = pods.iter().copied().collect();
+        by_pod.retain(|pod, _| wanted.contains(pod.as_str()));
+        Ok(by_pod)
     }
 
     /// The figure of one object: all its series added up. They name it by a label that is called as
@@ -119,33 +122,54 @@ impl CustomMetrics {
         metric: &str,
         selector: &LabelSelector,
     ) -> Result<Reading, String> {
-        let label = kind.to_lowercase();
-        if label == "pod" {
-            let found = self.pods(namespace, &[name], None, metric, selector).await?;
-            return found.get(name).copied().ok_or_else(|| absent(kind, name, metric));
-        }
-        if label == "node"
-            && let Some(reading) = self.node(name, metric)
-        {
-            return Ok(reading);
-        }
-        let both = [("namespace", namespace), (label.as_str(), name)];
-        let with = match label.as_str() {
-            "namespace" => &both[..1],
-            "node" => &both[1..],
-            _ => &both[..],
-        };
-        let found = self.find(metric, with, selector).await?;
-        let sum = found.into_iter().map(|one| one.reading).reduce(sum);
-        sum.ok_or_else(|| absent(kind, name, metric))
+        let of = Described::called(kind);
+        let found = self.objects(namespace, &of, Some(name), metric, selector).await?;
+        found.get(name).copied().ok_or_else(|| format!("{kind} {name} has no metric {metric} now"))
     }
 
-    fn node(&self, name: &str, metric: &str) -> Option<Reading> {
-        let figure = names::figure(metric)?;
-        let mut found = None;
+    /// The figures of the objects of a kind that have one, by name, or of the one named. Who asks
+    /// from a namespace sees its series, and those of none; an empty one sees all. Of Pods one has
+    /// to be named.
+    async fn objects(
+        &self,
+        namespace: &str,
+        kind: &Described,
+        name: Option<&str>,
+        metric: &str,
+        selector: &LabelSelector,
+    ) -> Result<HashMap<String, Reading>, String> {
+        if let Some(name) = name
+            && kind.is_core("Pod")
+        {
+            return self.pods(namespace, &[name], None, metric, selector).await;
+        }
+        let sampled = names::figure(metric).filter(|_| kind.is_core("Node") && selector.selects_all());
+        if let Some(figure) = sampled {
+            let found = self.nodes(figure, name);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        let label = kind.label();
+        let mut with = Vec::new();
+        if kind.namespaced {
+            with.push(("namespace", namespace));
+        }
+        with.extend(name.map(|name| (label.as_str(), name)));
+        let mut found = self.find(metric, &with, selector).await?;
+        if !namespace.is_empty() {
+            found.retain(|one| one.labels.get("namespace").is_none_or(|of| of == namespace));
+        }
+        Ok(added_up(found, &label))
+    }
+
+    /// A sampled figure of each node, or of the one named.
+    fn nodes(&self, figure: &Figure, name: Option<&str>) -> HashMap<String, Reading> {
+        let mut found = HashMap::new();
         self.memory.visit(Level::Node, |key, ring| {
-            if key.node == name {
-                found = reading(ring, figure, WINDOW);
+            let wanted = name.is_none_or(|name| name == key.node);
+            if let Some(reading) = wanted.then(|| reading(ring, figure, WINDOW)).flatten() {
+                found.insert(key.node.clone(), reading);
             }
         });
         found
@@ -182,12 +206,13 @@ impl CustomMetrics {
         selector: &LabelSelector,
     ) -> Result<Vec<series::Found>, String> {
         let now = Timestamp::now().as_millisecond();
-        series::find(&self.series, name, with, selector, now).await.map_err(|error| error.to_string())
+        let found = series::find(&self.series, name, with, selector, now).await;
+        Ok(levels::once(found.map_err(|error| error.to_string())?, selector))
     }
-}
 
-fn absent(kind: &str, name: &str, metric: &str) -> String {
-    format!("{kind} {name} has no metric {metric} now")
+    fn client(&self) -> &Client {
+        self.queries.client()
+    }
 }
 
 fn pairs(labels: &Labels) -> Vec<(String, String)> {
@@ -195,8 +220,19 @@ fn pairs(labels: &Labels) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn add(slot: std::collections::hash_map::Entry<'_, String, Reading>, reading: Reading) {
-    slot.and_modify(|found| *found = sum(*found, reading)).or_insert(reading);
+/// The series of each thing that a label names, together.
+fn added_up(found: Vec<series::Found>, label: &str) -> HashMap<String, Reading> {
+    let mut all: HashMap<String, Reading> = HashMap::new();
+    for one in found {
+        let Some(name) = one.labels.get(label) else { continue };
+        match all.get_mut(name) {
+            Some(known) => *known = sum(*known, one.reading),
+            None => {
+                all.insert(name.to_owned(), one.reading);
+            }
+        }
+    }
+    all
 }
 
 /// Two series of one thing: as old as the older one.

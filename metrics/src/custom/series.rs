@@ -5,7 +5,10 @@
 //! the newest half minute, or over the last two samples where they stand farther apart: soon
 //! enough for an autoscaler, calm enough not to follow a single scrape.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::StreamExt;
 use tiphys_api::{labels::LabelMap, selector::LabelSelector};
@@ -59,6 +62,29 @@ pub async fn find(
         }
     }
     Ok(as_named.iter().filter_map(newest).collect())
+}
+
+/// The names that the series have which there are now, by those of their labels that `chosen` takes.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn names_by_label(
+    store: &Arc<dyn Select>,
+    chosen: impl Fn(&str) -> bool,
+    now: i64,
+) -> Result<BTreeMap<String, BTreeSet<String>>, SelectError> {
+    let all = store.series(&[], now - COUNTS..now + 1, &Missing::default()).await?;
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for labels in &all {
+        for (label, _) in labels.iter().filter(|(label, _)| chosen(label)) {
+            found.entry(label).or_default().insert(labels.name());
+        }
+    }
+    let mut owned = BTreeMap::new();
+    for (label, names) in found {
+        owned.insert(label.to_owned(), names.into_iter().map(str::to_owned).collect());
+    }
+    Ok(owned)
 }
 
 async fn select(

@@ -1,6 +1,7 @@
 //! Autoscalers on more than CPU: memory, disk and network of real containers scale
-//! Deployments up and back, a SQL metric scales a StatefulSet, what Pods expose for Prometheus
-//! scales those, and others may ask for the same figures.
+//! Deployments up and back and a StatefulSet beside them, a SQL metric scales a StatefulSet,
+//! what Pods expose for Prometheus scales those, what a Service's Pods expose takes workers to
+//! zero and back, and others may ask for the same figures.
 
 use std::{
     io::{Read, Write},
@@ -16,14 +17,16 @@ use tiphys_tests::{Cluster, eventually};
 use crate::Shared;
 
 const SOON: Duration = Duration::from_secs(90);
-const DEPLOYMENTS: [&str; 3] = ["hungry", "writer", "talker"];
+/// Kind and name.
+const WORKLOADS: [(&str, &str); 4] =
+    [("Deployment", "hungry"), ("StatefulSet", "keeper"), ("Deployment", "writer"), ("Deployment", "talker")];
 
-/// A Deployment whose shell runs a command, and its autoscaler.
-fn manifest(name: &str, command: &str, metric: &str) -> String {
+/// A workload whose shell runs a command, and its autoscaler.
+fn manifest((kind, name): (&str, &str), command: &str, metric: &str) -> String {
     format!(
         "
 apiVersion: apps/v1
-kind: Deployment
+kind: {kind}
 metadata: {{name: {name}}}
 spec:
   replicas: 1
@@ -44,7 +47,7 @@ apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: {{name: {name}}}
 spec:
-  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+  scaleTargetRef: {{apiVersion: apps/v1, kind: {kind}, name: {name}}}
   minReplicas: 1
   maxReplicas: 2
   metrics: [{metric}]
@@ -61,13 +64,17 @@ fn manifests() -> String {
     };
     let memory =
         "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 24Mi}}}";
+    let of_container = "{type: ContainerResource, containerResource: {name: memory, container: main, \
+                        target: {type: AverageValue, averageValue: 24Mi}}}";
     let write = "while true; do if [ -e /data/on ]; then dd if=/dev/zero of=/data/x bs=1M count=4 conv=fsync 2>/dev/null; \
                  fi; sleep 0.2; done";
     let serve = "dd if=/dev/zero of=/data/x bs=1M count=1; exec httpd -f -p 8080 -h /data";
+    let [hungry, keeper, writer, talker] = WORKLOADS;
     [
-        manifest("hungry", "sleep 100000", memory),
-        manifest("writer", write, &pods("disk_write_bytes_per_second", "1M")),
-        manifest("talker", serve, &pods("network_transmit_bytes_per_second", "200k")),
+        manifest(hungry, "sleep 100000", memory),
+        manifest(keeper, "sleep 100000", of_container),
+        manifest(writer, write, &pods("disk_write_bytes_per_second", "1M")),
+        manifest(talker, serve, &pods("network_transmit_bytes_per_second", "200k")),
     ]
     .join("---\n")
 }
@@ -75,8 +82,8 @@ fn manifests() -> String {
 pub fn sources(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(&manifests())?;
-    for name in DEPLOYMENTS {
-        cluster.rolled_out(&format!("deployment/{name}"))?;
+    for (kind, name) in WORKLOADS {
+        cluster.rolled_out(&format!("{kind}/{name}"))?;
         let condition = ["wait", &format!("hpa/{name}"), "--for=condition=ScalingActive", "--timeout=60s"];
         cluster.kubectl(&condition)?;
     }
@@ -84,29 +91,31 @@ pub fn sources(shared: &Shared) -> Result<()> {
     let address = first_address(&cluster, "talker")?;
     std::thread::scope(|scope| -> Result<()> {
         let load = scope.spawn(|| talk(&address, &talks));
-        let up = run(&cluster, "hungry", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60")
+        let up = ["hungry", "keeper"]
+            .iter()
+            .try_for_each(|name| run(&cluster, name, "dd if=/dev/zero of=/dev/shm/x bs=1M count=60"))
             .and_then(|()| run(&cluster, "writer", "touch /data/on"))
             .and_then(|()| all_at(&cluster, 2));
         talks.store(false, Ordering::Relaxed);
         load.join().map_err(|_| anyhow::anyhow!("the load's thread panicked"))?;
         up
     })?;
-    for name in DEPLOYMENTS {
-        cluster.rolled_out(&format!("deployment/{name}"))?;
+    for (kind, name) in WORKLOADS {
+        cluster.rolled_out(&format!("{kind}/{name}"))?;
     }
-    run(&cluster, "hungry", "rm -f /dev/shm/x")?;
-    run(&cluster, "writer", "rm -f /data/on")?;
+    for (name, file) in [("hungry", "/dev/shm/x"), ("keeper", "/dev/shm/x"), ("writer", "/data/on")] {
+        run(&cluster, name, &format!("rm -f {file}"))?;
+    }
     all_at(&cluster, 1)?;
     let why = cluster.tiphys(&["why", "hpa", "writer"])?.ok()?;
     ensure!(why.contains("scales Deployment/writer between 1 and 2 replicas"), "{why}");
     ensure!(why.contains("scale up from 1 to 2: disk_write_bytes_per_second is at"), "{why}");
-    for name in DEPLOYMENTS {
-        cluster.kubectl(&[
-            "delete",
-            &format!("deployment/{name}"),
-            &format!("hpa/{name}"),
-            "--timeout=60s",
-        ])?;
+    let why = cluster.tiphys(&["why", "hpa", "keeper"])?.ok()?;
+    ensure!(why.contains("scales StatefulSet/keeper between 1 and 2 replicas"), "{why}");
+    ensure!(why.contains("scale up from 1 to 2: memory of container main is at"), "{why}");
+    for (kind, name) in WORKLOADS {
+        let (workload, autoscaler) = (format!("{kind}/{name}"), format!("hpa/{name}"));
+        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=60s"])?;
     }
     Ok(())
 }
@@ -116,7 +125,7 @@ fn first_address(cluster: &Cluster, name: &str) -> Result<String> {
     Ok(pods["items"][0]["status"]["podIP"].as_str().context("an address")?.to_owned())
 }
 
-/// In every Pod of a Deployment that runs.
+/// In every Pod of a workload that runs.
 fn run(cluster: &Cluster, name: &str, command: &str) -> Result<()> {
     let selector = format!("app={name}");
     let pods = cluster.get(&["pods", "-l", &selector, "--field-selector=status.phase=Running"])?;
@@ -128,14 +137,17 @@ fn run(cluster: &Cluster, name: &str, command: &str) -> Result<()> {
 }
 
 fn all_at(cluster: &Cluster, replicas: u64) -> Result<()> {
-    for name in DEPLOYMENTS {
-        eventually(SOON, || {
-            let now = cluster.get(&["deployment", name])?["spec"]["replicas"].as_u64().unwrap_or(0);
-            ensure!(now == replicas, "{name} has {now} replicas, not {replicas}");
-            Ok(())
-        })?;
-    }
-    Ok(())
+    WORKLOADS.iter().try_for_each(|(kind, name)| at(cluster, kind, name, replicas))
+}
+
+/// Waits until a workload is wanted to have so many replicas.
+fn at(cluster: &Cluster, kind: &str, name: &str, replicas: u64) -> Result<()> {
+    eventually(SOON, || {
+        let now = cluster.get(&[kind, name])?["spec"]["replicas"].as_u64();
+        ensure!(now == Some(replicas), "{name} has {now:?} replicas, not {replicas}");
+        Ok(())
+    })
+    .map(drop)
 }
 
 /// Fetches a megabyte again and again.
@@ -192,11 +204,7 @@ spec:
 pub fn sql(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(SQL)?;
-    eventually(SOON, || {
-        let now = cluster.get(&["statefulset", "ordered"])?["spec"]["replicas"].as_u64().unwrap_or(0);
-        ensure!(now == 3, "{now} replicas");
-        Ok(())
-    })?;
+    at(&cluster, "statefulset", "ordered", 3)?;
     let described = cluster.kubectl(&["describe", "hpa", "ordered"])?;
     ensure!(described.contains("SuccessfulRescale"), "{described}");
     let external = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default";
@@ -261,18 +269,69 @@ spec:
   behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
 ";
 
-/// What Pods expose for Prometheus scales them.
+/// A Service whose Pod tells how many orders wait, and workers, one an order, none without any.
+const TO_ZERO: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: desk}
+spec:
+  selector: {matchLabels: {app: desk}}
+  template:
+    metadata: {labels: {app: desk}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: test.local/busybox:1
+        command: [sh, -c, 'mkdir /www; echo orders_waiting 0 > /www/metrics; exec httpd -f -p 8080 -h /www']
+        ports: [{name: http, containerPort: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: desk, labels: {app: desk}}
+spec: {selector: {app: desk}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {name: desk}
+spec:
+  selector: {matchLabels: {app: desk}}
+  endpoints: [{port: http, interval: 1s}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: worker}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: worker}}
+  template:
+    metadata: {labels: {app: worker}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: main, image: test.local/busybox:1, command: [sleep, '100000']}]
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: worker}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: worker}
+  minReplicas: 0
+  maxReplicas: 3
+  metrics:
+  - type: Object
+    object:
+      describedObject: {apiVersion: v1, kind: Service, name: desk}
+      metric: {name: orders_waiting}
+      target: {type: AverageValue, averageValue: '1'}
+  behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
+";
+
+/// What Pods expose for Prometheus scales them, and what those of a Service do scales others.
 pub fn scraped(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    cluster.apply(SCRAPED)?;
-    let at = |replicas: u64| {
-        eventually(SOON, || {
-            let now = cluster.get(&["deployment", "queue"])?["spec"]["replicas"].as_u64().unwrap_or(0);
-            ensure!(now == replicas, "{now} replicas, not {replicas}");
-            Ok(())
-        })
-    };
-    at(3)?;
+    // Both at once: each waits for scrapes and looks.
+    cluster.apply(&[SCRAPED, TO_ZERO].join("---"))?;
+    at(&cluster, "deployment", "queue", 3)?;
     cluster.rolled_out("deployment/queue")?;
     let asked = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/*/queue_length";
     eventually(SOON, || {
@@ -282,10 +341,39 @@ pub fn scraped(shared: &Shared) -> Result<()> {
         Ok(())
     })?;
     run(&cluster, "queue", "echo queue_length 0 > /www/metrics")?;
-    at(1)?;
+    to_zero_and_back(&cluster)?;
+    at(&cluster, "deployment", "queue", 1)?;
     let why = cluster.tiphys(&["why", "hpa", "queue"])?.ok()?;
     ensure!(why.contains("scale up from") && why.contains("queue_length is at"), "{why}");
-    cluster
-        .kubectl(&["delete", "deployment/queue", "hpa/queue", "podmonitor/queue", "--timeout=60s"])
-        .map(drop)
+    let made = ["deployment/queue", "hpa/queue", "podmonitor/queue"];
+    let more = ["deployment/desk", "service/desk", "servicemonitor/desk", "deployment/worker", "hpa/worker"];
+    cluster.kubectl(&[&["delete"][..], &made, &more, &["--timeout=60s"]].concat()).map(drop)
+}
+
+fn to_zero_and_back(cluster: &Cluster) -> Result<()> {
+    at(cluster, "deployment", "worker", 0)?;
+    cluster.gone(&["pods", "-l", "app=worker"], SOON)?;
+    run(cluster, "desk", "echo orders_waiting 2 > /www/metrics")?;
+    at(cluster, "deployment", "worker", 2)?;
+    cluster.rolled_out("deployment/worker")?;
+    let why = cluster.tiphys(&["why", "hpa", "worker"])?.ok()?;
+    for decided in [
+        "scale down from 1 to 0: orders_waiting of Service desk is at 0 a replica, target 1",
+        "scale up from 0 to 2: orders_waiting of Service desk is at 2 a replica, target 1",
+    ] {
+        ensure!(why.contains(decided), "{decided}:\n{why}");
+    }
+    let door = "/apis/custom.metrics.k8s.io/v1beta2";
+    let asked = format!("{door}/namespaces/default/services/*/orders_waiting?labelSelector=app%3Ddesk");
+    let told: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", &asked])?)?;
+    let items = told["items"].as_array().context("items")?;
+    ensure!(items.len() == 1 && items[0]["value"] == "2", "{told}");
+    let described = &items[0]["describedObject"];
+    ensure!(described["kind"] == "Service" && described["apiVersion"] == "v1", "{told}");
+    eventually(SOON, || {
+        let listed = cluster.kubectl(&["get", "--raw", door])?;
+        ensure!(listed.contains("\"services/orders_waiting\""), "the metrics of Services are not listed");
+        Ok(())
+    })
+    .map(drop)
 }

@@ -64,6 +64,7 @@ struct Latest {
 
 /// The values of all TiphysMetrics.
 pub struct Queries {
+    client: Client,
     metrics: Cache<TiphysMetric>,
     latest: RwLock<HashMap<(String, String), Latest>>,
 }
@@ -71,8 +72,13 @@ pub struct Queries {
 impl Queries {
     /// Follows the TiphysMetrics there are; [`Queries::keep`] asks them.
     pub fn start(client: Client, tasks: &Tasks) -> Arc<Self> {
-        let metrics = Cache::start(tasks, Api::all(client), watcher::Config::default());
-        Arc::new(Self { metrics, latest: RwLock::default() })
+        let metrics = Cache::start(tasks, Api::all(client.clone()), watcher::Config::default());
+        Arc::new(Self { client, metrics, latest: RwLock::default() })
+    }
+
+    /// Who reads the API's objects for metrics.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks each as often as it says, until `tasks` stops.

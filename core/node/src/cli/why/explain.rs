@@ -39,7 +39,7 @@ fn headline(decision: &Decision) -> String {
     let Decision {
         current_replicas: current, desired_replicas: desired, proposed_replicas: proposed, ..
     } = decision;
-    let wanted = replicas(*proposed);
+    let asked = format!("{} for {}", who_asks(decision), replicas(*proposed));
     let action = match desired.cmp(current) {
         std::cmp::Ordering::Greater => format!("scales up from {current} to {desired}"),
         std::cmp::Ordering::Less => format!("scales down from {current} to {desired}"),
@@ -54,20 +54,29 @@ fn headline(decision: &Decision) -> String {
             let (up, down) = (decision.tolerance_up * 100.0, decision.tolerance_down * 100.0);
             format!("every metric is near its target (within {up:.0} % above, {down:.0} % below)")
         }
-        "stabilization" => format!("the metrics ask for {wanted}, but changes wait for stabilization"),
+        "stabilization" => format!("{asked}, but changes wait for stabilization"),
         "maxReplicas" => {
-            format!("the metrics ask for {wanted}, and maxReplicas is {}", decision.max_replicas)
+            format!("{asked}, and maxReplicas is {}", decision.max_replicas)
         }
         "minReplicas" => {
-            format!("the metrics ask for {wanted}, and minReplicas is {}", decision.min_replicas)
+            format!("{asked}, and minReplicas is {}", decision.min_replicas)
         }
         "scaleUpPolicy" | "scaleDownPolicy" => {
-            format!("the metrics ask for {wanted}, and a policy allows {}", decision.policy)
+            format!("{asked}, and a policy allows {}", decision.policy)
         }
-        _ if desired == current => "that is what the metrics ask for".to_owned(),
-        _ => format!("the metrics ask for {wanted}"),
+        _ if desired == current => format!("that is what {} for", who_asks(decision)),
+        _ => asked,
     };
     format!("{action}, since {because}.")
+}
+
+/// The metrics, or the forecast where it asks for more than any of them.
+fn who_asks(decision: &Decision) -> &'static str {
+    let by_metrics = decision.metrics.iter().filter_map(|metric| metric.proposal).max();
+    match decision.forecast == Some(decision.proposed_replicas) && decision.forecast > by_metrics {
+        true => "the same hours of past days ask",
+        false => "the metrics ask",
+    }
 }
 
 fn reading(metric: &MetricReading) -> String {
@@ -216,6 +225,20 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn a_forecast_is_said_beside_the_metrics() {
+        let foretold = Decision { forecast: Some(4), proposed_replicas: 4, ..decision(1, "", 4) };
+        let text = explain(&[foretold], at(2));
+        assert!(
+            text.contains("scales up from 3 to 4, since the same hours of past days ask for 4 replicas."),
+            "{text}"
+        );
+        assert!(text.contains("  - at this hour of past days the load asked for 4 replicas\n"), "{text}");
+        let text = explain(&[Decision { forecast: Some(2), ..decision(1, "", 2) }], at(2));
+        assert!(text.contains("since the metrics ask for 2 replicas."), "{text}");
+        assert!(!explain(&[decision(1, "", 3)], at(2)).contains("past days"));
     }
 
     #[test]
