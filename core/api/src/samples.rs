@@ -22,6 +22,9 @@ use serde::{
 pub struct NodeSamples {
     /// Microseconds since the Unix epoch, when the figures were read.
     pub time: i64,
+    /// The node's clock was set since the second before: no rate reaches across.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     pub node: String,
     /// The whole machine (or the node's share of it, where nodes share one).
     pub usage: Usage,
@@ -30,6 +33,9 @@ pub struct NodeSamples {
     /// What only a node has, each 15 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// Told together with [`NodeSamples::machine`]; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskUsage>,
     pub pods: Vec<PodSample>,
 }
 
@@ -48,6 +54,7 @@ pub struct Machine {
     /// Bytes: total, free, available, buffers, cached, swap total, swap free.
     pub memory: [u64; 7],
     pub kernel: KernelSample,
+    pub pressure: PressureSample,
     pub disks: Vec<DiskSample>,
     pub interfaces: Vec<InterfaceSample>,
     pub filesystems: Vec<FilesystemSample>,
@@ -67,10 +74,23 @@ pub struct KernelSample {
     pub major_page_faults: u64,
     /// Files that may be open at once.
     pub most_open_files: u64,
+    pub open_files: u64,
+    pub oom_kills: u64,
     /// TCP connections that are established now.
     pub tcp_established: u64,
     /// TCP segments that were sent again.
     pub tcp_retransmitted: u64,
+}
+
+/// Nanoseconds in which some task waited, and in which all did; 0 where the kernel does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PressureSample {
+    pub cpu_some_nanos: u64,
+    pub memory_some_nanos: u64,
+    pub memory_full_nanos: u64,
+    pub io_some_nanos: u64,
+    pub io_full_nanos: u64,
 }
 
 /// Counters of one disk.
@@ -86,6 +106,18 @@ pub struct DiskSample {
     pub write_nanos: u64,
     /// Time in which it had something to do.
     pub busy_nanos: u64,
+}
+
+/// What one disk counts of a container, a Pod or a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DiskUsage {
+    /// The kernel's name, such as `sda`; empty where it doesn't tell which disk it was.
+    pub device: String,
+    pub read_bytes: u64,
+    pub write_bytes: u64,
+    pub reads: u64,
+    pub writes: u64,
 }
 
 /// Counters of one network interface.
@@ -152,6 +184,9 @@ pub struct PodSample {
     pub containers: Vec<ContainerSample>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeSample>,
+    /// Told together with [`NodeSamples::machine`]; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskUsage>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -167,6 +202,9 @@ pub struct ContainerSample {
     pub image: String,
     /// Network figures are the Pod's; here they are zero.
     pub usage: Usage,
+    /// Told together with [`NodeSamples::machine`]; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskUsage>,
 }
 
 macro_rules! usage {

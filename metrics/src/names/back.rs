@@ -7,6 +7,7 @@
 use crate::{
     memory::{Level, SeriesKey, key},
     series::{Labels, MatchOp, Matcher},
+    tables::joined::Several,
 };
 
 use super::{CADVISOR, KUBELET, list::LEAST_SHARES};
@@ -16,7 +17,9 @@ pub const ANCHOR: &str = "container_cpu_usage_seconds_total";
 /// The same of a claim.
 pub const ANCHOR_OF_CLAIMS: &str = "kubelet_volume_stats_used_bytes";
 /// Labels in which the series of one object differ.
-pub const APART: [&str; 2] = ["cpu", "interface"];
+pub const APART: [&str; 3] = ["cpu", "interface", SEVERAL.label];
+/// An object has a series of each disk.
+pub const SEVERAL: Several = Several { label: "device", names: &DISK_USAGE };
 
 /// What it means that a series isn't there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,13 @@ const fn nanos(figure: &'static str, names: &'static [&'static str], absent: Abs
 
 use Absent::{Unknown, Zero, ZeroOfContainers};
 
+const DISK_USAGE: [&str; 4] = [
+    "container_fs_reads_bytes_total",
+    "container_fs_writes_bytes_total",
+    "container_fs_reads_total",
+    "container_fs_writes_total",
+];
+
 /// All figures that are kept.
 pub static FIGURES: &[Back] = &[
     nanos("cpu_usage_nanos_total", &[ANCHOR], Unknown),
@@ -75,10 +85,10 @@ pub static FIGURES: &[Back] = &[
     same("memory_swap_bytes", &["container_memory_swap"], Unknown),
     same("memory_failures_total", &["container_memory_failcnt"], Unknown),
     same("oom_kills_total", &["container_oom_events_total"], Unknown),
-    same("disk_read_bytes_total", &["container_fs_reads_bytes_total"], Unknown),
-    same("disk_write_bytes_total", &["container_fs_writes_bytes_total"], Unknown),
-    same("disk_reads_total", &["container_fs_reads_total"], Unknown),
-    same("disk_writes_total", &["container_fs_writes_total"], Unknown),
+    same("disk_read_bytes_total", &[DISK_USAGE[0]], Zero),
+    same("disk_write_bytes_total", &[DISK_USAGE[1]], Zero),
+    same("disk_reads_total", &[DISK_USAGE[2]], Zero),
+    same("disk_writes_total", &[DISK_USAGE[3]], Zero),
     same("network_receive_bytes_total", &["container_network_receive_bytes_total"], ZeroOfContainers),
     same("network_transmit_bytes_total", &["container_network_transmit_bytes_total"], ZeroOfContainers),
     same("network_receive_packets_total", &["container_network_receive_packets_total"], ZeroOfContainers),

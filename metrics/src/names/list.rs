@@ -2,8 +2,8 @@
 //! (`/metrics/cadvisor` of a kubelet), of the kubelet's volumes, and of node_exporter.
 
 use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, KernelSample, Machine, Usage,
-    VolumeSample,
+    Capacity, ContainerSample, DiskSample, DiskUsage, FilesystemSample, InterfaceSample, KernelSample,
+    Machine, PressureSample, Usage, VolumeSample,
 };
 
 use crate::{
@@ -36,6 +36,14 @@ fn plain(value: u64) -> Option<f64> {
 fn some(value: u64) -> Option<f64> {
     (value > 0).then_some(value as f64)
 }
+
+/// Of a container, a Pod and the whole node, on one disk.
+pub static DISK_USAGE: &[Name<DiskUsage>] = &[
+    counter("container_fs_reads_bytes_total", "Bytes read from block devices", |it| plain(it.read_bytes)),
+    counter("container_fs_writes_bytes_total", "Bytes written to block devices", |it| plain(it.write_bytes)),
+    counter("container_fs_reads_total", "Reads from block devices", |it| plain(it.reads)),
+    counter("container_fs_writes_total", "Writes to block devices", |it| plain(it.writes)),
+];
 
 /// Of a container, a Pod and the whole node.
 pub static USAGE: &[Name<Usage>] = &[
@@ -74,14 +82,6 @@ pub static USAGE: &[Name<Usage>] = &[
     counter("container_oom_events_total", "Processes killed because memory was used up", |it| {
         plain(it.oom_kills_total)
     }),
-    counter("container_fs_reads_bytes_total", "Bytes read from block devices", |it| {
-        plain(it.disk_read_bytes_total)
-    }),
-    counter("container_fs_writes_bytes_total", "Bytes written to block devices", |it| {
-        plain(it.disk_write_bytes_total)
-    }),
-    counter("container_fs_reads_total", "Reads from block devices", |it| plain(it.disk_reads_total)),
-    counter("container_fs_writes_total", "Writes to block devices", |it| plain(it.disk_writes_total)),
     gauge("container_fs_usage_bytes", "Bytes used on its file system", |it| some(it.filesystem_used_bytes)),
     gauge("container_fs_limit_bytes", "Size of its file system", |it| some(it.filesystem_capacity_bytes)),
     gauge("container_fs_inodes_total", "Files that its file system can have", |it| {
@@ -224,6 +224,10 @@ pub static KERNEL: &[Name<KernelSample>] = &[
     gauge("node_vmstat_pgmajfault", "Page faults so far that had to read from a disk", |it| {
         plain(it.major_page_faults)
     }),
+    gauge("node_vmstat_oom_kill", "Processes killed so far because memory was used up", |it| {
+        plain(it.oom_kills)
+    }),
+    gauge("node_filefd_allocated", "Open files", |it| some(it.open_files)),
     gauge("node_filefd_maximum", "Files that may be open at once", |it| some(it.most_open_files)),
     gauge("node_netstat_Tcp_CurrEstab", "TCP connections that are established", |it| {
         plain(it.tcp_established)
@@ -238,27 +242,26 @@ pub static CLOCK: &[Name<i64>] =
     })];
 
 /// Of a machine's tasks.
-pub static PRESSURE: &[Name<Usage>] = &[
+pub static PRESSURE: &[Name<PressureSample>] = &[
     counter("node_pressure_cpu_waiting_seconds_total", "Time in which some task waited for a CPU", |it| {
-        seconds(it.cpu_pressure_some_nanos_total)
+        seconds(it.cpu_some_nanos)
     }),
     counter(
         "node_pressure_memory_waiting_seconds_total",
         "Time in which some task waited for memory",
-        |it| seconds(it.memory_pressure_some_nanos_total),
+        |it| seconds(it.memory_some_nanos),
     ),
     counter(
         "node_pressure_memory_stalled_seconds_total",
         "Time in which all tasks waited for memory",
-        |it| seconds(it.memory_pressure_full_nanos_total),
+        |it| seconds(it.memory_full_nanos),
     ),
     counter("node_pressure_io_waiting_seconds_total", "Time in which some task waited for IO", |it| {
-        seconds(it.io_pressure_some_nanos_total)
+        seconds(it.io_some_nanos)
     }),
     counter("node_pressure_io_stalled_seconds_total", "Time in which all tasks waited for IO", |it| {
-        seconds(it.io_pressure_full_nanos_total)
+        seconds(it.io_full_nanos)
     }),
-    gauge("node_filefd_allocated", "Open files", |it| some(it.open_files)),
 ];
 
 /// Which kernel runs.
@@ -308,6 +311,7 @@ pub static FILESYSTEM: &[Name<FilesystemSample>] = &[
 /// Tells the store what all names mean.
 pub fn describe(store: &Store) {
     told(store, USAGE);
+    told(store, DISK_USAGE);
     told(store, NETWORK);
     told(store, CONTAINER);
     told(store, SPEC);

@@ -11,7 +11,7 @@ const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "so
 pub fn tell(round: &mut Round<'_>, labels: &[(&str, &str)], samples: &NodeSamples, machine: &Machine) {
     let node = samples.node.as_str();
     round.tell(10, "", list::MACHINE, machine, labels);
-    round.tell(11, "", list::PRESSURE, &samples.usage, labels);
+    round.tell(11, "", list::PRESSURE, &machine.pressure, labels);
     round.tell(17, "", list::KERNEL, &machine.kernel, labels);
     round.tell(18, "", list::CLOCK, &(samples.time / 1000), labels);
     let [system, release, version, kind] = machine.uname.each_ref().map(String::as_str);

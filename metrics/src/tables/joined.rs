@@ -5,12 +5,15 @@
 //! ```
 //!
 //! Series of one name stand together, so each name has a walk of its own; all of them have the
-//! objects in the same order, and go on together. Held are a few series of each name, however
+//! objects in the same order, and go on together. A label of which an object has several values
+//! would break that order: there each value has a walk. Held are a few series of each name, however
 //! long the range and however many objects. What it must not do: know what the names mean.
 
 use std::{iter::Peekable, ops::Range, sync::Arc, vec};
 
-use crate::series::{Labels, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store, is_stale};
+use crate::series::{
+    Labels, MatchOp, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store, is_stale,
+};
 
 /// What is put together.
 pub struct Question {
@@ -22,8 +25,18 @@ pub struct Question {
     pub matchers: Vec<Matcher>,
     /// Labels in which series of one object differ; those of one name are added up.
     pub apart: &'static [&'static str],
+    /// The one of them of which an object has several values.
+    pub several: Option<Several>,
     /// Milliseconds since the Unix epoch.
     pub range: Range<i64>,
+}
+
+/// A label of which an object has several values of one name.
+#[derive(Clone, Copy)]
+pub struct Several {
+    pub label: &'static str,
+    /// The names of which it has them.
+    pub names: &'static [&'static str],
 }
 
 /// What one object has of one part of the range.
@@ -50,8 +63,8 @@ pub struct Joined {
 struct Part {
     since: i64,
     anchor: Walk,
-    /// One for each name; the anchor's own values are not read twice.
-    others: Vec<Option<Walk>>,
+    /// For each name one, or one for each value; the anchor's own values are not read twice.
+    others: Vec<Option<Vec<Walk>>>,
 }
 
 impl Joined {
@@ -66,17 +79,54 @@ impl Joined {
     }
 
     fn begin(&self, range: Range<i64>) -> Result<Part, SelectError> {
-        let walk = |name: &str| -> Result<Walk, SelectError> {
-            let matchers: Vec<_> = [Matcher::equal(NAME, name)]
-                .into_iter()
-                .chain(self.question.matchers.iter().cloned())
-                .collect();
-            Ok(Walk::new(self.store.scan(&matchers, &range, &self.missing)?, self.question.apart))
+        let anchor = self.walk(&range, self.question.anchor, None)?;
+        let other = |name: &&'static str| {
+            (*name != self.question.anchor).then(|| self.walks(&range, name)).transpose()
         };
-        let anchor = walk(self.question.anchor)?;
-        let other = |name: &&'static str| (*name != self.question.anchor).then(|| walk(name)).transpose();
         let others = self.question.names.iter().map(other).collect::<Result<Vec<_>, SelectError>>()?;
         Ok(Part { since: range.start, anchor, others })
+    }
+
+    /// Over the series of a name, each of which has all its objects in order.
+    fn walks(&self, range: &Range<i64>, name: &str) -> Result<Vec<Walk>, SelectError> {
+        let several = self.question.several.filter(|several| several.names.contains(&name));
+        let Some(Several { label, .. }) = several else { return Ok(vec![self.walk(range, name, None)?]) };
+        let mut values: Vec<String> = Vec::new();
+        // Those that are known are left out until nothing is left.
+        while let Some(value) = self.value_beside(range, name, label, &values)? {
+            values.push(value);
+        }
+        let of_value = |value: &String| self.walk(range, name, Some(Matcher::equal(label, value)));
+        values.iter().map(of_value).collect()
+    }
+
+    /// A value of a label of these series that is none of those.
+    fn value_beside(
+        &self,
+        range: &Range<i64>,
+        name: &str,
+        label: &str,
+        known: &[String],
+    ) -> Result<Option<String>, SelectError> {
+        let others = known.iter().map(|value| Matcher::new(label, MatchOp::NotEqual, value));
+        let others = others.collect::<Result<Vec<_>, _>>().map_err(SelectError::Unreadable)?;
+        let first = self.scan(range, name, others)?.next().transpose()?;
+        Ok(first.map(|columns| columns.labels.get(label).unwrap_or_default().to_owned()))
+    }
+
+    fn walk(&self, range: &Range<i64>, name: &str, of: Option<Matcher>) -> Result<Walk, SelectError> {
+        Ok(Walk::new(self.scan(range, name, of)?, self.question.apart))
+    }
+
+    fn scan(
+        &self,
+        range: &Range<i64>,
+        name: &str,
+        more: impl IntoIterator<Item = Matcher>,
+    ) -> Result<Scan, SelectError> {
+        let own = self.question.matchers.iter().cloned();
+        let matchers: Vec<_> = [Matcher::equal(NAME, name)].into_iter().chain(own).chain(more).collect();
+        self.store.scan(&matchers, range, &self.missing)
     }
 }
 
@@ -110,13 +160,18 @@ impl Iterator for Part {
         let samples = anchor.times.iter().zip(&anchor.values).filter(|(_, value)| !is_stale(**value));
         let (times, own): (Vec<i64>, Vec<f64>) = samples.unzip();
         let mut values = Vec::with_capacity(self.others.len());
-        for walk in &mut self.others {
-            values.push(match walk {
+        for walks in &mut self.others {
+            values.push(match walks {
                 None => own.clone(),
-                Some(walk) => match walk.of(&labels, &times) {
-                    Ok(values) => values,
-                    Err(error) => return Some(Err(error)),
-                },
+                Some(walks) => {
+                    let mut sum = vec![f64::NAN; times.len()];
+                    for walk in walks {
+                        if let Err(error) = walk.add(&labels, &times, &mut sum) {
+                            return Some(Err(error));
+                        }
+                    }
+                    sum
+                }
             });
         }
         Some(Ok(Object { labels, times, values, since: self.since }))
@@ -152,18 +207,17 @@ impl Walk {
         self.series.next()
     }
 
-    /// What an object has at these times. Objects are asked for in order.
-    fn of(&mut self, labels: &Labels, times: &[i64]) -> Result<Vec<f64>, SelectError> {
-        let mut values = vec![f64::NAN; times.len()];
+    /// Adds what an object has at these times. Objects are asked for in order.
+    fn add(&mut self, labels: &Labels, times: &[i64], sum: &mut [f64]) -> Result<(), SelectError> {
         let may_be =
             |next: &Result<(Labels, SeriesColumns), _>| next.as_ref().map_or(true, |one| one.0 <= *labels);
         while let Some(next) = self.series.next_if(may_be) {
             let (of, columns) = next?;
             if of == *labels {
-                add(&mut values, times, &columns);
+                add(sum, times, &columns);
             }
         }
-        Ok(values)
+        Ok(())
     }
 }
 

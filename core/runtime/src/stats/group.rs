@@ -3,8 +3,9 @@
 use std::{fs::File, path::Path};
 
 use super::{
-    Disk, Figures, Pressure,
+    Figures, Pressure,
     disk::{Processes, read_at_start},
+    disks::DiskCounts,
     parse,
 };
 use crate::cgroup::Hierarchy;
@@ -28,6 +29,7 @@ pub(super) struct V1 {
     oom: Option<File>,
     io_bytes: Option<File>,
     io_operations: Option<File>,
+    disks: DiskCounts,
     threads: Option<File>,
     processes: Option<Processes>,
     tick: u64,
@@ -41,6 +43,7 @@ pub(super) struct V2 {
     memory_max: Option<File>,
     memory_events: Option<File>,
     io_stat: Option<File>,
+    disks: DiskCounts,
     threads: Option<File>,
     pressure: PressureFiles,
     processes: Option<Processes>,
@@ -69,6 +72,7 @@ impl Group {
                         oom: file("memory", "memory.oom_control"),
                         io_bytes: file("blkio", "blkio.throttle.io_service_bytes_recursive"),
                         io_operations: file("blkio", "blkio.throttle.io_serviced_recursive"),
+                        disks: DiskCounts::default(),
                         threads: file("pids", "pids.current"),
                         processes: follow_processes.then(|| Processes::open(Path::new(&folder), true)),
                         tick: tick(),
@@ -86,6 +90,7 @@ impl Group {
                         memory_max: file("", "memory.max"),
                         memory_events: file("", "memory.events"),
                         io_stat: file("", "io.stat"),
+                        disks: DiskCounts::default(),
                         threads: file("", "pids.current"),
                         pressure: PressureFiles::open(&folder, ".pressure"),
                         processes: follow_processes.then(|| Processes::open(&folder, false)),
@@ -100,6 +105,14 @@ impl Group {
         match self {
             Self::V1(group) => group.read(buffer),
             Self::V2(group) => group.read(buffer),
+        }
+    }
+
+    /// What it had done on each disk when it was read last.
+    pub(super) fn disks(&self) -> &DiskCounts {
+        match self {
+            Self::V1(group) => &group.disks,
+            Self::V2(group) => &group.disks,
         }
     }
 }
@@ -123,9 +136,13 @@ impl V1 {
             _ => {}
         });
         self.memory(&mut figures, buffer);
-        let (read_bytes, write_bytes) = text(&self.io_bytes, buffer).map_or((0, 0), parse::blkio);
-        let (reads, writes) = text(&self.io_operations, buffer).map_or((0, 0), parse::blkio);
-        figures.disk = Disk { read_bytes, write_bytes, reads, writes };
+        if let Some(text) = text(&self.io_bytes, buffer) {
+            parse::blkio(text, &mut self.disks, |disk| &mut disk.read_bytes, |disk| &mut disk.write_bytes);
+        }
+        if let Some(text) = text(&self.io_operations, buffer) {
+            parse::blkio(text, &mut self.disks, |disk| &mut disk.reads, |disk| &mut disk.writes);
+        }
+        figures.disk = self.disks.sum();
         figures.threads = text(&self.threads, buffer).map_or(0, parse::number);
         figures.count(&mut self.processes, buffer);
         Some(figures)
@@ -182,7 +199,10 @@ impl V2 {
             "oom_kill" => figures.oom_kills = value,
             _ => {}
         });
-        figures.disk = text(&self.io_stat, buffer).map(parse::io_stat).unwrap_or_default();
+        if let Some(text) = text(&self.io_stat, buffer) {
+            parse::io_stat(text, &mut self.disks);
+        }
+        figures.disk = self.disks.sum();
         figures.threads = text(&self.threads, buffer).map_or(0, parse::number);
         figures.pressure = self.pressure.read(buffer);
         figures.count(&mut self.processes, buffer);

@@ -3,8 +3,9 @@
 use std::{fs::File, path::Path};
 
 use super::{
-    Figures, Filesystem, KernelFigures, MachineFigures, MountedFilesystem,
+    Figures, Filesystem, KernelFigures, MachineFigures, MountedFilesystem, Pressure,
     disk::read_list,
+    disks::DiskCounts,
     group::{Group, PressureFiles, tick},
     network::Interfaces,
     parse,
@@ -17,6 +18,8 @@ pub(super) struct Machine {
     stat: Option<File>,
     memory: Option<File>,
     disks: Option<File>,
+    /// Of the whole machine.
+    counts: DiskCounts,
     load: Option<File>,
     files: Option<File>,
     mounts: Option<File>,
@@ -35,6 +38,7 @@ impl Machine {
             stat: file("stat"),
             memory: file("meminfo"),
             disks: file("diskstats"),
+            counts: DiskCounts::default(),
             load: file("loadavg"),
             files: file("sys/fs/file-nr"),
             mounts: file("self/mounts"),
@@ -46,12 +50,25 @@ impl Machine {
 
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>) -> Figures {
         match &mut self.share {
-            Some(group) => group.read(buffer).unwrap_or_default(),
+            Some(group) => {
+                let mut figures = group.read(buffer).unwrap_or_default();
+                // Version 1 of control groups doesn't tell it of a group: what the machine waits for
+                // holds up its share, too.
+                if figures.pressure == Pressure::default() {
+                    figures.pressure = self.pressure.read(buffer);
+                }
+                figures
+            }
             None => self.whole(buffer),
         }
     }
 
-    fn whole(&self, buffer: &mut Vec<u8>) -> Figures {
+    /// What was done on each disk when it was read last.
+    pub(super) fn disks(&self) -> &DiskCounts {
+        self.share.as_ref().map_or(&self.counts, Group::disks)
+    }
+
+    fn whole(&mut self, buffer: &mut Vec<u8>) -> Figures {
         let mut figures = Figures::default();
         let modes = list(&self.stat, buffer).map(parse::cpu_modes).unwrap_or_default();
         figures.cpu_usage_nanos = parse::busy(modes) * tick();
@@ -67,8 +84,12 @@ impl Machine {
             figures.memory_swap_bytes = of("SwapTotal").saturating_sub(of("SwapFree"));
             figures.memory_limit_bytes = total;
         }
-        let devices = list(&self.disks, buffer).map(|text| parse::diskstats(text, is_disk));
-        figures.disk = devices.iter().flatten().fold(figures.disk, |sum, device| sum.plus(device.disk));
+        for device in
+            list(&self.disks, buffer).map(|text| parse::diskstats(text, is_disk)).unwrap_or_default()
+        {
+            *self.counts.of(device.number) = device.disk;
+        }
+        figures.disk = self.counts.sum();
         figures.threads = list(&self.load, buffer).map_or(0, |text| parse::loadavg(text).1);
         let open = |text: &str| text.split_whitespace().next().map_or(0, parse::number);
         figures.open_files = list(&self.files, buffer).map_or(0, open);
@@ -96,6 +117,7 @@ impl Machine {
             details.disks = parse::diskstats(text, is_disk);
         }
         self.kernel(&mut details.kernel, buffer);
+        details.pressure = self.pressure.read(buffer);
         if let Ok(uname) = nix::sys::utsname::uname() {
             let words = [uname.sysname(), uname.release(), uname.version(), uname.machine()];
             details.uname = words.map(|word| word.to_string_lossy().into_owned());
@@ -118,11 +140,14 @@ impl Machine {
             parse::fields(text, |name, value| match name {
                 "pgfault" => figures.page_faults = value,
                 "pgmajfault" => figures.major_page_faults = value,
+                "oom_kill" => figures.oom_kills = value,
                 _ => {}
             });
         }
         if let Some(text) = list(&self.files, buffer) {
-            figures.most_open_files = text.split_whitespace().nth(2).map_or(0, parse::number);
+            let mut words = text.split_whitespace();
+            figures.open_files = words.next().map_or(0, parse::number);
+            figures.most_open_files = words.nth(1).map_or(0, parse::number);
         }
         if let Some(text) = list(&self.protocols, buffer) {
             figures.tcp_established = parse::protocol(text, "Tcp:", "CurrEstab");

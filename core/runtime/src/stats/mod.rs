@@ -14,6 +14,7 @@
 //! (buffered IO, counted when a page becomes dirty), see [`disk`].
 
 mod disk;
+mod disks;
 mod group;
 mod machine;
 mod network;
@@ -22,6 +23,11 @@ mod sampler;
 
 pub use machine::filesystem;
 pub use sampler::{ContainerTarget, PodTarget, Sampler};
+
+use std::collections::HashMap;
+
+/// Major and minor number of a block device.
+pub type DiskNumber = (u64, u64);
 
 /// Figures of one group, or of a machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +90,15 @@ impl Disk {
         }
     }
 
+    fn minus(self, other: Self) -> Self {
+        Self {
+            read_bytes: self.read_bytes.saturating_sub(other.read_bytes),
+            write_bytes: self.write_bytes.saturating_sub(other.write_bytes),
+            reads: self.reads.saturating_sub(other.reads),
+            writes: self.writes.saturating_sub(other.writes),
+        }
+    }
+
     fn max(self, other: Self) -> Self {
         Self {
             read_bytes: self.read_bytes.max(other.read_bytes),
@@ -133,6 +148,7 @@ pub struct Interface {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
     pub name: String,
+    pub number: DiskNumber,
     pub disk: Disk,
     pub read_nanos: u64,
     pub write_nanos: u64,
@@ -178,6 +194,7 @@ pub struct MachineFigures {
     /// Total, free, available, buffers, cached, swap total, swap free.
     pub memory: [u64; 7],
     pub kernel: KernelFigures,
+    pub pressure: Pressure,
     pub disks: Vec<Device>,
     pub interfaces: Vec<Interface>,
     pub filesystems: Vec<MountedFilesystem>,
@@ -196,6 +213,9 @@ pub struct KernelFigures {
     pub major_page_faults: u64,
     /// Files that may be open at once.
     pub most_open_files: u64,
+    pub open_files: u64,
+    /// Processes killed because memory was used up.
+    pub oom_kills: u64,
     /// TCP connections that are established now.
     pub tcp_established: u64,
     /// TCP segments that were sent again.
@@ -209,6 +229,14 @@ pub struct Snapshot {
     pub network: Network,
     pub filesystem: Filesystem,
     pub pods: Vec<PodFigures>,
+}
+
+/// What was done on each disk, by the kernel's name of it: the shares in [`Figures::disk`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DiskFigures {
+    pub node: Vec<(String, Disk)>,
+    /// By the ids of Pods' and containers' targets.
+    pub of: HashMap<String, Vec<(String, Disk)>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! The formats of the kernel's files. Pure.
 
-use super::{Device, Disk, Interface, KernelFigures, Mount, Network, Waits};
+use super::{Device, Disk, DiskNumber, Interface, KernelFigures, Mount, Network, Waits, disks::DiskCounts};
 
 /// Each name with its value, in files of lines `name value`.
 pub(super) fn fields(text: &str, mut found: impl FnMut(&str, u64)) {
@@ -15,34 +15,47 @@ pub(super) fn number(text: &str) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
-/// `8:0 Read 4096`: reads and writes over all devices.
-pub(super) fn blkio(text: &str) -> (u64, u64) {
-    let (mut reads, mut writes) = (0, 0);
+/// `8:0`, major and minor.
+pub(super) fn disk_number(text: &str) -> Option<DiskNumber> {
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// `8:0 Read 4096`: what each disk has read and written, of which `read` and `written` are the figures.
+pub(super) fn blkio(
+    text: &str,
+    counts: &mut DiskCounts,
+    read: fn(&mut Disk) -> &mut u64,
+    written: fn(&mut Disk) -> &mut u64,
+) {
     for line in text.lines() {
-        let mut words = line.split_whitespace().skip(1);
+        let mut words = line.split_ascii_whitespace();
+        let Some(disk) = words.next().and_then(disk_number) else { continue };
         let (Some(operation), Some(value)) = (words.next(), words.next()) else { continue };
         match operation {
-            "Read" => reads += number(value),
-            "Write" => writes += number(value),
+            "Read" => *read(counts.of(disk)) = number(value),
+            "Write" => *written(counts.of(disk)) = number(value),
             _ => {}
         }
     }
-    (reads, writes)
 }
 
 /// `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`
-pub(super) fn io_stat(text: &str) -> Disk {
-    let mut disk = Disk::default();
-    for (name, value) in text.split_whitespace().filter_map(|word| word.split_once('=')) {
-        match name {
-            "rbytes" => disk.read_bytes += number(value),
-            "wbytes" => disk.write_bytes += number(value),
-            "rios" => disk.reads += number(value),
-            "wios" => disk.writes += number(value),
-            _ => {}
+pub(super) fn io_stat(text: &str, counts: &mut DiskCounts) {
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(disk) = words.next().and_then(disk_number) else { continue };
+        let disk = counts.of(disk);
+        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+            match name {
+                "rbytes" => disk.read_bytes = number(value),
+                "wbytes" => disk.write_bytes = number(value),
+                "rios" => disk.reads = number(value),
+                "wios" => disk.writes = number(value),
+                _ => {}
+            }
         }
     }
-    disk
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=7`, and `full`; microseconds in the file.
@@ -189,8 +202,10 @@ pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Devic
     const MILLI: u64 = 1_000_000;
     let mut devices = Vec::new();
     for line in text.lines() {
-        let mut words = line.split_ascii_whitespace().skip(2);
-        let Some(name) = words.next() else { continue };
+        let mut words = line.split_ascii_whitespace();
+        let (Some(major), Some(minor), Some(name)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
         let layered = ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix));
         if layered || !is_disk(name) {
             continue;
@@ -201,6 +216,7 @@ pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Devic
         }
         devices.push(Device {
             name: name.to_owned(),
+            number: (number(major), number(minor)),
             disk: Disk {
                 reads: at[0],
                 read_bytes: at[2] * SECTOR,
@@ -241,9 +257,19 @@ mod tests {
         let mut found = Vec::new();
         fields("nr_periods 5\nthrottled_time 77\nx\n", |name, value| found.push((name.to_owned(), value)));
         assert_eq!(found, [("nr_periods".to_owned(), 5), ("throttled_time".to_owned(), 77)]);
-        assert_eq!(blkio("8:0 Read 10\n8:0 Write 20\n8:16 Write 5\n8:0 Total 30\nTotal 35\n"), (10, 25));
-        let io = io_stat("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=10 wbytes=0\n");
-        assert_eq!(io, Disk { read_bytes: 11, write_bytes: 2, reads: 3, writes: 4 });
+        let mut counts = DiskCounts::default();
+        let lines = "8:0 Read 10\n8:0 Write 20\n8:16 Write 5\n8:0 Total 30\nTotal 35\n";
+        blkio(lines, &mut counts, |disk| &mut disk.reads, |disk| &mut disk.writes);
+        let first = Disk { reads: 10, writes: 20, ..Disk::default() };
+        let second = Disk { writes: 5, ..Disk::default() };
+        assert_eq!(counts.each().collect::<Vec<_>>(), [((8, 0), first), ((8, 16), second)]);
+        let mut counts = DiskCounts::default();
+        // A disk that did nothing has no figures.
+        io_stat(
+            "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=10 wbytes=0\n7:0 \n",
+            &mut counts,
+        );
+        assert_eq!(counts.sum(), Disk { read_bytes: 11, write_bytes: 2, reads: 3, writes: 4 });
         let process = process_io("rchar: 9\nsyscr: 1\nread_bytes: 4096\nwrite_bytes: 8192\n");
         assert_eq!((process.read_bytes, process.write_bytes), (4096, 8192));
         let stat = "cpu  1 2 3 1000 2000 4 5 6 7 8\ncpu0 1\ncpu1 7 8\nbtime 17\n";

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use super::{
-    Disk, Figures, MachineFigures, PodFigures, Snapshot,
+    Disk, DiskFigures, Figures, MachineFigures, PodFigures, Snapshot,
+    disks::{Shares, disk_of, name_of},
     group::Group,
     machine::{Machine, filesystem},
     network::Interfaces,
@@ -36,6 +37,7 @@ pub struct Sampler {
     /// What Pods that are gone have done: the node's figures must not fall.
     gone: Disk,
     last_disk: Disk,
+    shares: Shares,
     buffer: Vec<u8>,
 }
 
@@ -46,11 +48,14 @@ struct PodReader {
     containers: HashMap<String, ContainerReader>,
     /// What containers that are gone have done.
     gone: Disk,
+    last: Disk,
+    shares: Shares,
 }
 
 struct ContainerReader {
     group: Group,
     last: Disk,
+    shares: Shares,
 }
 
 impl Sampler {
@@ -66,6 +71,7 @@ impl Sampler {
             pods: HashMap::new(),
             gone: Disk::default(),
             last_disk: Disk::default(),
+            shares: Shares::default(),
             buffer: Vec::new(),
         })
     }
@@ -107,6 +113,28 @@ impl Sampler {
         }
     }
 
+    /// What was done on each disk until the last reading. Needed less often.
+    pub fn disks(&mut self) -> DiskFigures {
+        let home = disk_of(&self.filesystem);
+        let mut names = HashMap::new();
+        let mut named = |shares: &Shares| -> Vec<(String, Disk)> {
+            let mut name = |number| names.entry(number).or_insert_with(|| name_of(number)).clone();
+            shares.each().map(|(number, disk)| (name(number), disk)).collect()
+        };
+        let mut found = DiskFigures::default();
+        for (id, pod) in &mut self.pods {
+            pod.shares.update(pod.group.as_ref().map(Group::disks), pod.last, home);
+            found.of.insert(id.clone(), named(&pod.shares));
+            for (id, container) in &mut pod.containers {
+                container.shares.update(Some(container.group.disks()), container.last, home);
+                found.of.insert(id.clone(), named(&container.shares));
+            }
+        }
+        self.shares.update(Some(self.machine.disks()), self.last_disk, home);
+        found.node = named(&self.shares);
+        found
+    }
+
     /// What a machine has beside what it uses. Needed less often.
     pub fn machine(&mut self) -> MachineFigures {
         self.machine.details(self.uplink.as_ref(), &mut self.buffer)
@@ -122,6 +150,8 @@ impl PodReader {
             network,
             containers: HashMap::new(),
             gone: Disk::default(),
+            last: Disk::default(),
+            shares: Shares::default(),
         }
     }
 
@@ -145,7 +175,8 @@ impl PodReader {
             if !self.containers.contains_key(&target.id)
                 && let Some(group) = Group::open(hierarchy, &target.group, true)
             {
-                self.containers.insert(target.id.clone(), ContainerReader { group, last: Disk::default() });
+                let (last, shares) = (Disk::default(), Shares::default());
+                self.containers.insert(target.id.clone(), ContainerReader { group, last, shares });
             }
             let Some(reader) = self.containers.get_mut(&target.id) else { continue };
             let Some(mut figures) = reader.group.read(buffer) else { continue };
@@ -159,6 +190,7 @@ impl PodReader {
         let mut figures: Figures =
             self.group.as_mut().and_then(|group| group.read(buffer)).unwrap_or_default();
         figures.disk = figures.disk.max(self.disk());
+        self.last = figures.disk;
         // The Pod's own group has none.
         figures.processes = containers.iter().map(|(_, container)| container.processes).sum();
         figures.open_files = containers.iter().map(|(_, container)| container.open_files).sum();
@@ -206,6 +238,7 @@ mod tests {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         while lines.next_line().await.expect("dd tells what it did").expect("it goes on") != "done" {}
         let snapshot = sampler.read();
+        let disks = sampler.disks();
         drop(stdin);
         child.wait().await.expect("it ends");
         hierarchy.remove(&group).await.expect("removed");
@@ -217,5 +250,14 @@ mod tests {
         assert!(pod.figures.disk.write_bytes >= 64 * 65536, "{pod:?}");
         assert!(snapshot.node.disk.write_bytes >= 64 * 65536);
         assert!(snapshot.filesystem.capacity_bytes > 0);
+        let sum =
+            |each: &[(String, Disk)]| each.iter().fold(Disk::default(), |sum, (_, disk)| sum.plus(*disk));
+        assert_eq!(sum(&disks.of["c"]), container.disk, "{disks:?}");
+        assert_eq!(sum(&disks.of["p"]), pod.figures.disk, "{disks:?}");
+        assert_eq!(sum(&disks.node), snapshot.node.disk, "{disks:?}");
+        let most =
+            disks.of["c"].iter().max_by_key(|(_, disk)| disk.write_bytes).map(|(name, _)| name.as_str());
+        let home = disk_of(folder.path()).map(name_of).unwrap_or_default();
+        assert_eq!(most, Some(home.as_str()), "{disks:?}");
     }
 }

@@ -189,6 +189,12 @@ fn a_machines_figures_are_those_of_proc() {
     assert!((1..=count("stat", "intr ")).contains(&kernel.interrupts), "{kernel:?}");
     assert!((1..=count("vmstat", "pgfault ")).contains(&kernel.page_faults), "{kernel:?}");
     assert_eq!(kernel.most_open_files, count("sys/fs/file-max", ""));
+    assert!(kernel.open_files > 0, "{kernel:?}");
+    assert!(kernel.oom_kills <= count("vmstat", "oom_kill "), "{kernel:?}");
+    let waited = |name: &str| fs::read_to_string(format!("/proc/pressure/{name}")).is_ok();
+    let Pressure { cpu, io, .. } = machine.pressure;
+    // A machine that has run for a while has waited for both.
+    assert_eq!((cpu.some_nanos > 0, io.some_nanos > 0), (waited("cpu"), waited("io")));
     let root = machine.filesystems.iter().find(|one| one.mount.point == "/");
     let space = filesystem(Path::new("/"));
     assert!(root.is_none_or(|root| root.space.capacity_bytes == space.capacity_bytes), "{root:?}");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tiphys_api::{
     auth::UserInfo,
-    samples::{ContainerSample, Machine, NodeSamples, PodSample, Usage},
+    samples::{ContainerSample, DiskUsage, Machine, NodeSamples, PodSample, Usage},
 };
 use tiphys_lifecycle::Tasks;
 
@@ -85,6 +85,18 @@ pub fn usage(kind: u64, age: i64, level: Level) -> Usage {
     usage
 }
 
+/// A third of it on one disk, the rest on another.
+fn disks(usage: &Usage) -> Vec<DiskUsage> {
+    let share = |device: &str, of: fn(u64) -> u64| DiskUsage {
+        device: device.into(),
+        read_bytes: of(usage.disk_read_bytes_total),
+        write_bytes: of(usage.disk_write_bytes_total),
+        reads: of(usage.disk_reads_total),
+        writes: of(usage.disk_writes_total),
+    };
+    vec![share("vda", |all| all / 3), share("vdb", |all| all - all / 3)]
+}
+
 /// What the node says in one second; the machine with the first of each 15.
 pub fn second(at: i64) -> NodeSamples {
     let is_of_grid = at % 15 == 0;
@@ -96,25 +108,33 @@ pub fn second(at: i64) -> NodeSamples {
         }
         let containers =
             containers.iter().enumerate().filter(|(_, (_, _, since, until))| runs(*since, *until));
-        let containers = containers.map(|(nth, (name, id, since, _))| ContainerSample {
-            container: (*name).into(),
-            container_id: (*id).into(),
-            image: if is_of_grid { format!("docker.io/{name}:1") } else { String::new() },
-            usage: usage((kind + nth) as u64, at - since, Level::Container),
-            ..ContainerSample::default()
+        let told = |usage: &Usage| if is_of_grid { disks(usage) } else { Vec::new() };
+        let containers = containers.map(|(nth, (name, id, since, _))| {
+            let usage = usage((kind + nth) as u64, at - since, Level::Container);
+            ContainerSample {
+                container: (*name).into(),
+                container_id: (*id).into(),
+                image: if is_of_grid { format!("docker.io/{name}:1") } else { String::new() },
+                disks: told(&usage),
+                usage,
+                ..ContainerSample::default()
+            }
         });
+        let of_pod = usage(kind as u64, at - since, Level::Pod);
         pods.push(PodSample {
             namespace: namespace.into(),
             pod: pod.into(),
             uid: format!("uid-of-{pod}"),
             containers: containers.collect(),
-            usage: usage(kind as u64, at - since, Level::Pod),
+            disks: told(&of_pod),
+            usage: of_pod,
             ..PodSample::default()
         });
     }
     NodeSamples {
         time: (START + at) * 1_000_000,
         node: "n1".into(),
+        disks: if is_of_grid { disks(&usage(5, at, Level::Node)) } else { Vec::new() },
         usage: usage(5, at, Level::Node),
         machine: is_of_grid.then(Machine::default),
         pods,

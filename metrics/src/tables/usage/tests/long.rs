@@ -75,15 +75,18 @@ async fn abuse_35_a_statement_over_many_hours_holds_one_of_them_and_ends_in_time
         anchor: back::ANCHOR,
         matchers: back::of_level(Level::Container),
         apart: &back::APART,
+        several: Some(back::SEVERAL),
         range: i64::MIN..i64::MAX,
         names: names.clone(),
     };
+    // Each has a walk, and those of disks one for the second disk.
+    let walks = names.len() + back::SEVERAL.names.len();
     let mut objects = 0;
     for object in Joined::new(world.store.clone(), question) {
         assert_eq!(object.expect("read").times.len() as i64, STEPS);
         objects += 1;
         let open = world.store.readings().open();
-        assert!(open <= names.len(), "{open} readings at once");
+        assert!(open <= walks, "{open} readings at once");
     }
     assert_eq!((objects, world.store.readings().open()), (HOURS * CONTAINERS, 0));
 
