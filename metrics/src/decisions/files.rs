@@ -1,12 +1,15 @@
 //! The folder of decisions: its files' names, how they are read and sealed.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tiphys_api::decisions::Decision;
+
+use super::lines::Lines;
 
 const OPEN: &str = ".jsonl";
 const SEALED: &str = ".jsonl.zst";
@@ -37,36 +40,47 @@ impl Sealed {
     /// Its rows.
     ///
     /// # Errors
-    /// It is damaged, or gone.
+    /// It is damaged (`InvalidData`), gone, or the disk's.
     pub fn read(&self) -> io::Result<Vec<Decision>> {
+        let packed = fs::read(&self.path)?;
+        let damaged = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let mut text = Vec::new();
-        zstd::Decoder::new(File::open(&self.path)?)?.take(LONGEST).read_to_end(&mut text)?;
+        let decoder = zstd::Decoder::new(packed.as_slice()).map_err(damaged)?;
+        decoder.take(LONGEST).read_to_end(&mut text).map_err(damaged)?;
         Ok(parse(&text).0)
+    }
+
+    /// Sets it aside, so that it is asked no more.
+    pub fn set_aside(&self, error: &io::Error) {
+        let aside = self.path.with_extension("damaged");
+        tracing::error!(path = %self.path.display(), aside = %aside.display(), %error, "a file of decisions is damaged and set aside");
+        if let Err(error) = fs::rename(&self.path, &aside) {
+            tracing::error!(path = %self.path.display(), %error, "the damaged file can't be renamed");
+        }
     }
 }
 
-/// The file that is appended to.
+/// A file that is appended to.
 pub struct Open {
-    pub path: PathBuf,
     pub number: u64,
-    pub file: File,
-    /// Bytes that are whole lines.
-    pub length: u64,
+    pub lines: Lines,
 }
 
 impl Open {
-    /// Appends lines; what was written of them by half is cut off again.
+    /// Appends rows, all of them or none.
     ///
     /// # Errors
     /// The disk's.
-    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(lines) {
-            // If this fails too, the next start cuts it off.
-            let _ = self.file.set_len(self.length);
-            return Err(error);
+    pub fn append(&mut self, rows: &[Arc<Decision>]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for row in rows {
+            // Numbers and texts only: it can't fail, but one row must not keep back all others.
+            if let Ok(line) = serde_json::to_vec(&**row) {
+                text.extend(line);
+                text.push(b'\n');
+            }
         }
-        self.length += lines.len() as u64;
-        Ok(())
+        self.lines.append(&text)
     }
 }
 
@@ -82,13 +96,13 @@ impl Folder {
         Ok(Self { path })
     }
 
-    /// The sealed files in order, and the number of the newest file of all. Files that were appended
-    /// to and are not the newest are sealed first.
+    /// The sealed files, and the numbers of those that are appended to or wait to be sealed; both
+    /// in order.
     ///
     /// # Errors
     /// The folder can't be read or written.
-    pub fn list(&self) -> io::Result<(Vec<Sealed>, u64)> {
-        let (mut sealed, mut open) = (Vec::new(), Vec::new());
+    pub fn list(&self) -> io::Result<(Vec<Sealed>, Vec<u64>)> {
+        let (mut sealed, mut open) = (Vec::<Sealed>::new(), Vec::<u64>::new());
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let path = entry.path();
@@ -99,38 +113,29 @@ impl Folder {
             } else if name.ends_with(SEALED) {
                 sealed.extend(Sealed::named(path, entry.metadata()?.len()));
             } else if let Some(number) = name.strip_suffix(OPEN).and_then(|number| number.parse().ok()) {
-                open.push((number, path));
-            }
-        }
-        open.sort_unstable();
-        let newest = open.last().map(|(number, _)| *number);
-        for (number, path) in &open {
-            let has_been = sealed.iter().any(|one: &Sealed| one.number == *number);
-            if has_been {
-                fs::remove_file(path)?;
-            } else if Some(*number) != newest {
-                sealed.extend(self.seal(*number, path)?);
+                open.push(number);
             }
         }
         sealed.sort_unstable_by_key(|one| one.number);
-        let last = sealed.last().map_or(0, |one| one.number + 1);
-        Ok((sealed, newest.unwrap_or(last).max(last)))
+        open.sort_unstable();
+        // The process died after it had sealed them, and before they went.
+        let is_sealed = |number: &u64| sealed.binary_search_by_key(number, |one| one.number).is_ok();
+        let (gone, open) = open.into_iter().partition::<Vec<u64>, _>(is_sealed);
+        gone.iter().try_for_each(|number| fs::remove_file(self.path_of(*number)))?;
+        Ok((sealed, open))
     }
 
-    /// The rows of an open file, and the file to go on with.
+    fn path_of(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number}{OPEN}"))
+    }
+
+    /// The rows of a file that was appended to, and the file to go on with.
     ///
     /// # Errors
     /// The disk's.
     pub fn resume(&self, number: u64) -> io::Result<(Vec<Decision>, Open)> {
-        let mut open = self.next(number)?;
-        let text = fs::read(&open.path)?;
-        let (rows, damaged) = parse(&text);
-        if damaged > 0 {
-            tracing::warn!(path = %open.path.display(), damaged, "lines of decisions can't be read");
-        }
-        open.length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) as u64;
-        open.file.set_len(open.length)?;
-        Ok((rows, open))
+        let open = self.next(number)?;
+        Ok((read(open.lines.path())?, open))
     }
 
     /// A file to append to.
@@ -138,17 +143,16 @@ impl Folder {
     /// # Errors
     /// The disk's.
     pub fn next(&self, number: u64) -> io::Result<Open> {
-        let path = self.path.join(format!("{number}{OPEN}"));
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        Ok(Open { path, number, file, length: 0 })
+        Ok(Open { number, lines: Lines::open(&self.path_of(number))? })
     }
 
     /// Makes a sealed file of one that was appended to, which goes. Nothing where that has no rows.
     ///
     /// # Errors
-    /// The disk's; then the old file stays.
-    pub fn seal(&self, number: u64, path: &Path) -> io::Result<Option<Sealed>> {
-        let (rows, _) = parse(&fs::read(path)?);
+    /// The disk's; then the old file stays, and nothing of a new one.
+    pub fn seal(&self, number: u64) -> io::Result<Option<Sealed>> {
+        let path = self.path_of(number);
+        let rows = read(&path)?;
         let times = rows.iter().map(|row| row.time);
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
             fs::remove_file(path)?;
@@ -156,19 +160,40 @@ impl Folder {
         };
         let name = format!("{number}-{first}-{last}{SEALED}");
         let (part, whole) = (self.path.join(format!("{name}{PART}")), self.path.join(name));
-        let mut encoder = zstd::Encoder::new(File::create(&part)?, 3)?;
-        for row in &rows {
-            serde_json::to_writer(&mut encoder, row)?;
-            encoder.write_all(b"\n")?;
+        let packed = pack(&part, &rows).and_then(|bytes| fs::rename(&part, &whole).map(|()| bytes));
+        let bytes = packed.inspect_err(|_| {
+            // It would take up what room there is.
+            let _ = fs::remove_file(&part);
+        })?;
+        // It is sealed by now. Where that may not be durable the old file stays; the next start
+        // removes it.
+        if File::open(&self.path).and_then(|folder| folder.sync_all()).is_ok() {
+            let _ = fs::remove_file(path);
         }
-        let file = encoder.finish()?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
-        fs::rename(&part, &whole)?;
-        File::open(&self.path)?.sync_all()?;
-        fs::remove_file(path)?;
         Ok(Some(Sealed { path: whole, number, first, last, bytes }))
     }
+}
+
+/// Writes rows as a sealed file has them, and gives its size.
+fn pack(path: &Path, rows: &[Decision]) -> io::Result<u64> {
+    let mut encoder = zstd::Encoder::new(File::create(path)?, 3)?;
+    encoder.include_checksum(true)?;
+    for row in rows {
+        serde_json::to_writer(&mut encoder, row)?;
+        encoder.write_all(b"\n")?;
+    }
+    let file = encoder.finish()?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+/// The rows of a file that was appended to.
+fn read(path: &Path) -> io::Result<Vec<Decision>> {
+    let (rows, damaged) = parse(&fs::read(path)?);
+    if damaged > 0 {
+        tracing::warn!(path = %path.display(), damaged, "lines of decisions can't be read");
+    }
+    Ok(rows)
 }
 
 /// The rows of some text, and how many lines are none.

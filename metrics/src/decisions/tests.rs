@@ -1,4 +1,13 @@
-//! Decisions outlive the process, a torn line and a full file; old ones go.
+//! Decisions outlive the process, a torn line, a full file and a full disk; old ones go, and
+//! what is damaged takes nothing else with it.
+
+pub mod child;
+mod full;
+mod killed;
+// The same small disk as the logs are tested on.
+#[path = "../../../logging/src/small_disk.rs"]
+#[expect(dead_code, reason = "the logs' tests use more of it")]
+pub mod small_disk;
 
 use std::time::Duration;
 
@@ -8,8 +17,22 @@ fn decision(time: i64) -> Decision {
     Decision { time, autoscaler: "web".into(), reason: format!("row {time}"), ..Decision::default() }
 }
 
+/// A time that is not so old that what is of it goes at once.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
 fn times(decisions: &Decisions, range: Range<i64>) -> Vec<i64> {
     decisions.within(range).iter().map(|row| row.time).collect()
+}
+
+fn all(keeper: &Keeper) -> Vec<i64> {
+    times(&keeper.decisions, i64::MIN..i64::MAX)
+}
+
+/// Files of few rows, kept by hand.
+fn load(path: &std::path::Path, file: usize, memory: usize) -> Keeper {
+    Keeper::load(path.to_owned(), Bounds { file, memory }).expect("opened")
 }
 
 /// Opens the folder, records rows and ends as a process does.
@@ -37,17 +60,98 @@ async fn decisions_outlive_the_process_and_a_torn_line_is_cut_off() {
 #[tokio::test]
 async fn full_files_are_sealed_and_found_by_time() {
     let folder = tempfile::tempdir().expect("a folder");
-    // Not so old that they go at once.
-    let begin = jiff::Timestamp::now().as_microsecond();
-    let all = begin..begin + i64::try_from(ROWS).expect("few") + 300;
+    let begin = now();
+    let all = begin..begin + i64::try_from(BOUNDS.file).expect("few") + 300;
     record(folder.path(), all.clone()).await;
     // As if it had been killed after sealing, before the old file went.
     std::fs::write(folder.path().join("0.jsonl"), "{}\n").expect("written");
     let decisions = Decisions::open(folder.path().to_owned(), &Tasks::new()).expect("opened again");
-    assert!(decisions.inner.read().rows.len() < ROWS);
+    assert_eq!(decisions.inner.read().newest.rows().len(), 300);
     assert_eq!(decisions.inner.read().sealed.len(), 1);
     assert_eq!(times(&decisions, begin + 7..begin + 9), [begin + 7, begin + 8]);
     assert_eq!(times(&decisions, i64::MIN..i64::MAX), all.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_death_leaves_of_files_that_are_sealed_is_there_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let begin = now();
+    let keeper = load(folder.path(), 300, 9999);
+    (begin..begin + 1000).for_each(|time| keeper.decisions.record(decision(time)));
+    keeper.write().expect("written");
+    let old = std::fs::read(path("0.jsonl")).expect("not sealed yet");
+    drop(keeper);
+    // Nothing was sealed, and one file by half.
+    std::fs::write(path("0-1-2.jsonl.zst.part"), b"half").expect("written");
+    let keeper = load(folder.path(), 300, 9999);
+    let expected: Vec<_> = (begin..begin + 1000).collect();
+    assert_eq!(all(&keeper), expected);
+    assert!(!path("0-1-2.jsonl.zst.part").exists());
+    keeper.settle().expect("sealed");
+    assert_eq!(keeper.decisions.inner.read().sealed.len(), 2);
+    assert_eq!(all(&keeper), expected);
+    drop(keeper);
+    // One was sealed, and had not gone.
+    std::fs::write(path("0.jsonl"), old).expect("written");
+    assert_eq!(all(&load(folder.path(), 300, 9999)), expected);
+    assert!(!path("0.jsonl").exists());
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_the_rest_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let begin = now();
+    let keeper = load(folder.path(), 10, 9999);
+    for time in begin..begin + 30 {
+        keeper.decisions.record(decision(time));
+        keeper.write().expect("written");
+    }
+    keeper.settle().expect("sealed");
+    let second = keeper.decisions.inner.read().sealed[1].path.clone();
+    let mut bytes = std::fs::read(&second).expect("sealed");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    std::fs::write(&second, bytes).expect("damaged");
+    let expected: Vec<_> = (begin..begin + 10).chain(begin + 20..begin + 30).collect();
+    assert_eq!(all(&keeper), expected);
+    assert!(second.with_extension("damaged").exists() && !second.exists());
+    assert_eq!(all(&keeper), expected);
+    assert_eq!(all(&load(folder.path(), 10, 9999)), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_recorded_is_durable_after_a_second() {
+    let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+    let keeper = Arc::new(load(folder.path(), 300, 9999));
+    let keeping = keeper.clone();
+    tasks.spawn_draining("decisions", OnError::Log, move |stop| keeping.run(stop));
+    for time in 0..3 {
+        keeper.decisions.record(decision(time));
+        // Of a clock that stands still while the disk works.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert!(keeper.unsynced().expect("asked").is_empty());
+        assert_eq!(all(&load(folder.path(), 300, 9999)).len(), time as usize + 1);
+    }
+    tasks.shutdown(Duration::from_secs(30)).await;
+}
+
+#[test]
+fn a_clock_that_leaps_makes_nothing_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let begin = now() - KEPT - 3_600_000_000;
+    let expected: Vec<_> = (begin..begin + 25).collect();
+    let keeper = load(folder.path(), 10, 9999);
+    for some in expected.chunks(10) {
+        some.iter().for_each(|time| keeper.decisions.record(decision(*time)));
+        keeper.write().expect("written");
+    }
+    drop(keeper);
+    // The clock tells eight days more than what was written last.
+    let keeper = load(folder.path(), 10, 9999);
+    keeper.settle().expect("sealed");
+    assert_eq!(keeper.decisions.inner.read().sealed.len(), 2);
+    assert_eq!(all(&keeper), expected);
 }
 
 #[test]

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! An Event that is counted up is written again: a row is an occurrence, not an object.
-//! Bounds: a week, and [`MOST_BYTES`]; the oldest hours go first. What a kill loses are
-//! occurrences that the API still has an hour later: the watch begins with a list.
+//! Bounds: a week, and [`MOST_BYTES`]; the oldest hours go first. What a kill loses, or a disk
+//! that is full does not take, are occurrences that the API still has an hour later: the watch
+//! begins with a list, and begins anew until the disk takes them.
 
 mod segments;
 mod table;
@@ -16,12 +17,13 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use datafusion::{common::Result, prelude::SessionContext};
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::{
     Api, Client,
     runtime::{WatchStreamExt, watcher},
 };
-use tiphys_lifecycle::Tasks;
+use tiphys_lifecycle::{BoxError, Tasks};
 
 use crate::sql::{Asker, Extension};
 use segments::Segments;
@@ -55,7 +57,8 @@ impl Extension for EventLog {
     }
 }
 
-async fn follow(client: Client, segments: Arc<Segments>) -> Result<(), watcher::Error> {
+/// An occurrence that can't be written ends it: none that comes later may be written before it.
+async fn follow(client: Client, segments: Arc<Segments>) -> Result<(), BoxError> {
     let events = watcher(Api::<Event>::all(client), watcher::Config::default()).default_backoff();
     let mut events = std::pin::pin!(events);
     // A list is in order of names; written is what is newer than what was written before.
@@ -66,24 +69,20 @@ async fn follow(client: Client, segments: Arc<Segments>) -> Result<(), watcher::
             watcher::Event::InitApply(event) => listed.extend(Occurred::of(event)),
             watcher::Event::InitDone => {
                 listed.sort_by_key(|occurred| occurred.version);
-                listed.drain(..).for_each(|occurred| keep(&segments, &occurred));
+                for occurred in listed.drain(..) {
+                    segments.add(&occurred, Timestamp::now())?;
+                }
                 listed.shrink_to_fit();
             }
             watcher::Event::Apply(event) => {
                 if let Some(occurred) = Occurred::of(event) {
-                    keep(&segments, &occurred);
+                    segments.add(&occurred, Timestamp::now())?;
                 }
             }
             watcher::Event::Delete(_) => {}
         }
     }
     Ok(())
-}
-
-fn keep(segments: &Segments, occurred: &Occurred) {
-    if let Err(error) = segments.add(occurred, jiff::Timestamp::now()) {
-        tracing::warn!(%error, "an event could not be kept");
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
     path::PathBuf,
 };
 
@@ -11,6 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use parking_lot::Mutex;
 
 use super::table::Occurred;
+use crate::{decisions::lines::Lines, late::Late};
 
 const HOUR: i64 = 3_600_000_000;
 const KEPT_HOURS: i64 = 7 * 24;
@@ -29,9 +30,11 @@ pub struct Segments {
 struct State {
     /// By hours since the Unix epoch: bytes.
     sizes: BTreeMap<i64, u64>,
-    open: Option<(i64, File)>,
+    open: Option<(i64, Lines)>,
     /// The newest version of an Event that was written.
     newest: u64,
+    /// How late it is for hours that are too old.
+    late: Late,
 }
 
 impl Segments {
@@ -51,6 +54,7 @@ impl Segments {
         for hour in state.sizes.keys().rev().take(2) {
             segments.read(*hour, &mut |occurred| state.newest = state.newest.max(occurred.version))?;
         }
+        state.late = Late::since(state.sizes.keys().next_back().map(|hour| hour.saturating_mul(HOUR)));
         *segments.state.lock() = state;
         Ok(segments)
     }
@@ -58,7 +62,7 @@ impl Segments {
     /// Writes an occurrence, unless it was written before.
     ///
     /// # Errors
-    /// A full disk.
+    /// A full disk; then nothing of it is written, and it may be added again.
     pub fn add(&self, occurred: &Occurred, now: Timestamp) -> io::Result<()> {
         let mut state = self.state.lock();
         if occurred.version <= state.newest {
@@ -66,28 +70,31 @@ impl Segments {
         }
         let hour = now.as_microsecond().div_euclid(HOUR);
         if state.open.as_ref().is_none_or(|(open, _)| *open != hour) {
-            let file = OpenOptions::new().create(true).append(true).open(self.path(hour))?;
-            state.open = Some((hour, file));
-            self.forget(&mut state, hour)?;
+            let lines = Lines::open(&self.path(hour))?;
+            state.sizes.insert(hour, lines.length());
+            state.open = Some((hour, lines));
+            self.forget(&mut state, now)?;
         }
         let mut line = serde_json::to_vec(occurred)?;
         line.push(b'\n');
-        if let Some((_, file)) = &mut state.open {
-            file.write_all(&line)?;
+        if let Some((_, lines)) = &mut state.open {
+            lines.append(&line)?;
         }
         state.newest = occurred.version;
         *state.sizes.entry(hour).or_default() += line.len() as u64;
         if state.sizes.values().sum::<u64>() > self.most_bytes {
-            self.forget(&mut state, hour)?;
+            self.forget(&mut state, now)?;
         }
         Ok(())
     }
 
     /// Removes what is too old, and the oldest of what is too much; never the hour that is written.
-    fn forget(&self, state: &mut State, now: i64) -> io::Result<()> {
+    fn forget(&self, state: &mut State, now: Timestamp) -> io::Result<()> {
+        let now = now.as_microsecond();
+        let (hour, late) = (now.div_euclid(HOUR), state.late.is(now).div_euclid(HOUR));
         while let Some((&oldest, &bytes)) = state.sizes.first_key_value() {
             let too_much = state.sizes.values().sum::<u64>() > self.most_bytes;
-            if oldest >= now || (oldest >= now - KEPT_HOURS && !too_much) {
+            if oldest >= hour || (oldest >= late - KEPT_HOURS && !too_much) {
                 break;
             }
             match fs::remove_file(self.path(oldest)) {
@@ -97,6 +104,12 @@ impl Segments {
             state.sizes.remove(&oldest);
         }
         Ok(())
+    }
+
+    /// From now on the clock counts at once, whatever it tells.
+    #[cfg(test)]
+    pub fn believe(&self) {
+        self.state.lock().late = Late::standing(std::time::Duration::ZERO);
     }
 
     /// The hours that may have occurrences of a span of time, microseconds since the Unix epoch.

@@ -1,5 +1,8 @@
 //! Events of a real watch are not needed here: what is kept, forgotten, and who sees it.
 
+mod full;
+mod killed;
+
 use jiff::ToSpan;
 use serde_json::json;
 use tiphys_api::auth::UserInfo;
@@ -47,15 +50,43 @@ fn an_occurrence_is_written_once_and_forgotten_in_the_end() {
     let segments = open(1 << 20);
     segments.add(&event(5, "shop", "2026-01-31T12:29:00Z"), begin).expect("added");
     assert_eq!(kept(&segments), [3, 5]);
-    let later = begin + 150.hours();
-    segments.add(&event(6, "shop", "2026-02-06T18:29:00Z"), later).expect("added");
+    // What comes behind the half line is not spoilt by it.
+    segments.add(&event(6, "shop", "2026-01-31T12:29:00Z"), begin).expect("added");
     assert_eq!(kept(&segments), [3, 5, 6]);
-    segments.add(&event(7, "shop", "2026-02-07T18:29:00Z"), later + 24.hours()).expect("added");
-    assert_eq!(kept(&segments), [6, 7]);
+    assert_eq!(kept(&open(1 << 20)), [3, 5, 6]);
+    segments.believe();
+    let later = begin + 150.hours();
+    segments.add(&event(7, "shop", "2026-02-06T18:29:00Z"), later).expect("added");
+    assert_eq!(kept(&segments), [3, 5, 6, 7]);
+    segments.add(&event(8, "shop", "2026-02-07T18:29:00Z"), later + 24.hours()).expect("added");
+    assert_eq!(kept(&segments), [7, 8]);
     // No more bytes than allowed, but for the hour that is written.
     let segments = open(300);
-    segments.add(&event(8, "shop", "2026-02-07T20:29:00Z"), later + 26.hours()).expect("added");
-    assert_eq!(kept(&segments), [8]);
+    segments.add(&event(9, "shop", "2026-02-07T20:29:00Z"), later + 26.hours()).expect("added");
+    assert_eq!(kept(&segments), [9]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_for_a_minute_makes_nothing_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let begin: jiff::Timestamp = "2026-01-31T12:30:00Z".parse().expect("a time");
+    let years = (365 * 24 * 5).hours();
+    let add = |segments: &Segments, version: u64, now: jiff::Timestamp| {
+        segments.add(&event(version, "shop", "2026-01-31T12:29:00Z"), now).expect("added");
+    };
+    let segments = Segments::open(folder.path().to_owned(), 1 << 20).expect("opened");
+    for (version, now) in [(1, begin), (2, begin + years), (3, begin), (4, begin - years), (5, begin)] {
+        add(&segments, version, now);
+    }
+    let mut all = kept(&segments);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 5]);
+    drop(segments);
+    // The same where it is wrong when the process begins.
+    std::fs::remove_file(folder.path().join("2031-01-30T12.jsonl")).expect("years ahead");
+    let segments = Segments::open(folder.path().to_owned(), 1 << 20).expect("opened again");
+    add(&segments, 6, begin + years);
+    assert_eq!(kept(&segments), [1, 3, 5, 6], "what is years older than the newest is old");
 }
 
 #[tokio::test]

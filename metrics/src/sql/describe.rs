@@ -6,15 +6,39 @@ use std::sync::Arc;
 use datafusion::{
     arrow::{
         array::{ArrayRef, RecordBatch, StringArray},
-        datatypes::{DataType, Field, Schema},
+        datatypes::{DataType, Schema},
     },
     common::Result,
     datasource::MemTable,
     prelude::SessionContext,
 };
 
+use crate::tables::documented;
+
 /// Kinds of the API's objects have the same columns, one as the other.
 const OF_OBJECTS: &str = "objects";
+
+/// A table of its own: its name, its columns and what they say. All are texts.
+type Own = (&'static str, [(&'static str, &'static str); 4]);
+
+const COLUMNS: Own = (
+    "columns",
+    [
+        ("table_name", "the table, as a statement names it; objects.* is each kind of object"),
+        ("column_name", "the column"),
+        ("type", "what its values are"),
+        ("description", "what it says"),
+    ],
+);
+const FUNCTIONS: Own = (
+    "functions",
+    [
+        ("function_name", "the function"),
+        ("arguments", "how it is called"),
+        ("kind", "scalar, aggregate or window"),
+        ("description", "what it gives"),
+    ],
+);
 
 /// Adds the tables, over all that the session has by now.
 ///
@@ -47,20 +71,23 @@ pub async fn register(session: &SessionContext) -> Result<()> {
             }
         }
     }
-    let names = ["table_name", "column_name", "type", "description"];
-    session.register_table("columns", texts(&names, rows)?)?;
-    let names = ["function_name", "arguments", "kind", "description"];
-    session.register_table("functions", texts(&names, functions(session))?)?;
-    Ok(())
+    for (table, columns) in [COLUMNS, FUNCTIONS] {
+        for (column, about) in columns {
+            let row = [table, column, "text", about].map(str::to_owned);
+            rows.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        }
+    }
+    add(session, &COLUMNS, rows)?;
+    add(session, &FUNCTIONS, functions(session))
 }
 
-/// A table of texts.
-fn texts<const N: usize>(names: &[&str; N], columns: [Vec<String>; N]) -> Result<Arc<MemTable>> {
-    let fields: Vec<_> = names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
-    let schema = Arc::new(Schema::new(fields));
+/// Adds a table of its own.
+fn add(session: &SessionContext, (name, about): &Own, columns: [Vec<String>; 4]) -> Result<()> {
+    let fields = about.map(|(column, about)| documented(column, DataType::Utf8, false, about));
+    let schema = Arc::new(Schema::new(fields.to_vec()));
     let columns = columns.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
+    session.register_table(*name, Arc::new(MemTable::try_new(schema, vec![vec![batch]])?)).map(drop)
 }
 
 /// The functions of the session, by name.

@@ -9,6 +9,7 @@ use tiphys_lifecycle::Tasks;
 
 use super::*;
 
+mod described;
 mod export;
 mod functions;
 mod limits;

@@ -14,6 +14,8 @@ use crate::sql::ParquetFile;
 
 /// Rows that are read at once.
 const ROWS: usize = 8192;
+/// What a file ends in while it is written.
+const HALF: &str = "half";
 
 /// A file and the times of its spans, microseconds, the last one included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,20 @@ pub fn list(folder: &Path) -> io::Result<Vec<SpanFile>> {
     Ok(files)
 }
 
+/// Removes what a death left of files that were not finished.
+///
+/// # Errors
+/// The disk's.
+pub fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == HALF) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes spans as a file, whole or not at all. `number` makes its name its own.
 ///
 /// # Errors
@@ -83,10 +99,17 @@ pub fn write(folder: &Path, spans: &[impl AsRef<Span>], number: u64) -> io::Resu
     }
     bytes.extend(file.finish(&[]).map_err(io::Error::other)?);
     let path = folder.join(format!("{first}-{last}-{number}.parquet"));
-    let half = path.with_extension("half");
-    let mut out = File::create(&half)?;
-    out.write_all(&bytes)?;
-    out.sync_all()?;
-    fs::rename(&half, &path)?;
-    File::open(folder)?.sync_all()
+    let half = path.with_extension(HALF);
+    let written = File::create(&half).and_then(|mut out| {
+        out.write_all(&bytes)?;
+        out.sync_all()?;
+        fs::rename(&half, &path)?;
+        File::open(folder)?.sync_all()
+    });
+    written.inspect_err(|_| {
+        // It would take up what room there is; and what isn't durable is written once more.
+        for path in [&half, &path] {
+            let _ = fs::remove_file(path);
+        }
+    })
 }

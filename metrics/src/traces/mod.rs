@@ -1,17 +1,18 @@
 //! Traces: spans that applications send, kept, in SQL as `spans`, and shown as Jaeger shows them.
 //!
 //! ```text
-//! POST /otlp/v1/traces ─> otlp (rows) ─> log (a line a span) ─> recent (memory) ─┬─> table `spans`
+//! POST /otlp/v1/traces ─> otlp (rows) ─> log (a line a span) ─> store (memory) ──┬─> table `spans`
 //!                                          each hour, or when it is much: files (Parquet) ─┴─> jaeger
 //! ```
 //!
 //! A span is of the namespace that its sender may write to, and is seen by whoever may list
-//! Pods there. What is acknowledged is in the log, so an end by force loses none. What it must
-//! not do: keep more than its bounds.
+//! Pods there. What is acknowledged is in the log, so an end by force loses none; a machine
+//! that loses power loses the last second. What it must not do: keep more than its bounds.
 
 mod door;
 mod file;
 mod jaeger;
+mod log;
 mod otlp;
 mod span;
 mod store;

@@ -1,27 +1,31 @@
 //! Where spans are: the newest in memory and in a log, the others in files.
 //!
-//! The log has what is in memory, a line a span, and begins anew when that has become a file;
-//! after a death in between, ids tell which lines the file has. Files go when
+//! The log has what is in memory, a line a span, and begins anew when that becomes a file. What
+//! is taken in outlives the process at once, and the machine's end after a second. On a disk
+//! that is full nothing is taken, and what is in memory stays there and in the log. Files go when
 //! they are old, or when all together are too large, the oldest first.
 
 use std::{
-    collections::HashSet,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    convert::Infallible,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
     ops::Range,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_lifecycle::{CancellationToken, OnError, Tasks};
+use tokio::sync::Notify;
 
 use super::{
     file::{self, SpanFile},
+    log::{self, Log},
     span::{self, Span},
 };
+use crate::{decisions::lines::Unsynced, late::Late};
 
 /// Bytes of spans in memory before they become a file.
 const RECENT: usize = 64 << 20;
@@ -29,6 +33,8 @@ const RECENT: usize = 64 << 20;
 const HOUR: i64 = 3_600_000_000;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long what was taken in may wait to be made durable.
+const SYNC: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone)]
 pub struct SpansConfig {
@@ -57,13 +63,18 @@ struct Recent {
 pub struct Spans {
     config: SpansConfig,
     recent: RwLock<Recent>,
-    log: Mutex<File>,
+    /// Held while spans go into log and memory.
+    log: Mutex<Log>,
+    /// Woken when something was taken in.
+    taken: Notify,
     /// Held while files change.
-    files: Mutex<u64>,
+    files: Mutex<()>,
+    /// How late it is for files that are too old.
+    late: Mutex<Late>,
 }
 
 /// Keeps spans in their bounds, again and again.
-async fn keep(spans: Arc<Spans>) -> Result<(), std::convert::Infallible> {
+async fn keep(spans: Arc<Spans>) -> Result<(), Infallible> {
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;
@@ -75,20 +86,48 @@ async fn keep(spans: Arc<Spans>) -> Result<(), std::convert::Infallible> {
     }
 }
 
+/// Makes durable what is taken in, until the process stops.
+async fn sync(spans: Arc<Spans>, stop: CancellationToken) -> Result<(), Infallible> {
+    loop {
+        let due = async {
+            spans.taken.notified().await;
+            tokio::time::sleep(SYNC).await;
+        };
+        let stops = stop.run_until_cancelled(due).await.is_none();
+        let syncing = spans.clone();
+        let sync = move || syncing.unsynced()?.into_iter().try_for_each(Unsynced::sync);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(sync).await {
+            tracing::error!(%error, "spans can't be made durable");
+        }
+        if stops {
+            return Ok(());
+        }
+    }
+}
+
 fn now() -> i64 {
     Timestamp::now().as_microsecond()
 }
 
-/// The spans of the newest file: the log may have them too, if it wasn't begun anew in time.
-fn newest_ids(folder: &Path) -> io::Result<HashSet<(String, String)>> {
-    let mut ids = HashSet::new();
-    let Some(file) = file::list(folder)?.into_iter().max_by_key(|file| file.number) else { return Ok(ids) };
-    let rows = file.read().into_iter().flatten();
-    // A damaged file is told of when it is asked.
-    for spans in rows.filter_map(|rows| span::spans(&rows.ok()?)) {
-        ids.extend(spans.into_iter().map(|span| (span.trace_id, span.span_id)));
+/// What the log has.
+fn replay(log: Vec<(u64, PathBuf)>) -> io::Result<Recent> {
+    let mut recent = Recent { since: now(), ..Recent::default() };
+    for (_, path) in log {
+        let mut lost = 0;
+        for line in BufReader::new(File::open(&path)?).split(b'\n') {
+            match serde_json::from_slice::<Span>(&line?) {
+                Ok(span) => {
+                    recent.bytes += span.size();
+                    recent.spans.push(Arc::new(span));
+                }
+                Err(_) => lost += 1,
+            }
+        }
+        if lost > 0 {
+            tracing::warn!(path = %path.display(), lines = lost, "lines of spans that can't be read were left out");
+        }
     }
-    Ok(ids)
+    Ok(recent)
 }
 
 impl Spans {
@@ -100,33 +139,28 @@ impl Spans {
         let folder = config.folder.clone();
         let spans = Arc::new(Self::load(config).map_err(|source| SpansError { folder, source })?);
         tasks.spawn("keep spans", OnError::Log, keep(spans.clone()));
+        let syncing = spans.clone();
+        tasks.spawn_draining("sync spans", OnError::Log, move |stop| sync(syncing, stop));
         Ok(spans)
     }
 
-    fn load(config: SpansConfig) -> io::Result<Self> {
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// The folder can't be made or read.
+    pub(super) fn load(config: SpansConfig) -> io::Result<Self> {
         fs::create_dir_all(&config.folder)?;
-        let path = config.folder.join("recent.jsonl");
-        let mut recent = Recent { since: now(), ..Recent::default() };
-        if let Ok(file) = File::open(&path) {
-            let (mut seen, mut lost) = (newest_ids(&config.folder)?, 0);
-            for line in BufReader::new(file).split(b'\n') {
-                match serde_json::from_slice::<Span>(&line?) {
-                    Ok(span) => {
-                        if seen.insert((span.trace_id.clone(), span.span_id.clone())) {
-                            recent.bytes += span.size();
-                            recent.spans.push(Arc::new(span));
-                        }
-                    }
-                    Err(_) => lost += 1,
-                }
-            }
-            if lost > 0 {
-                tracing::warn!(path = %path.display(), lines = lost, "lines of spans that can't be read were left out");
-            }
-        }
-        let log = OpenOptions::new().create(true).append(true).open(&path)?;
-        let number = now().unsigned_abs();
-        Ok(Self { config, recent: RwLock::new(recent), log: Mutex::new(log), files: Mutex::new(number) })
+        file::clear(&config.folder)?;
+        let files = file::list(&config.folder)?;
+        let written = files.iter().map(|file| file.number).max().unwrap_or(0);
+        let late = Mutex::new(Late::since(files.iter().map(|file| file.last).max()));
+        log::forget(&config.folder, written)?;
+        let newest = log::list(&config.folder)?.last().map_or(0, |(number, _)| *number);
+        // Half a line at its end is cut off before it is read.
+        let log = Log::open(&config.folder, newest.max(written + 1))?;
+        let recent = RwLock::new(replay(log::list(&config.folder)?)?);
+        let (log, taken, files) = (Mutex::new(log), Notify::new(), Mutex::default());
+        Ok(Self { config, recent, log, taken, files, late })
     }
 
     /// Takes spans in. They outlive the process when this returns.
@@ -140,16 +174,20 @@ impl Spans {
             lines.push(b'\n');
         }
         let mut log = self.log.lock();
-        let length = log.metadata()?.len();
-        if let Err(error) = log.write_all(&lines) {
-            // Half a line would spoil the next one.
-            log.set_len(length)?;
-            return Err(error);
-        }
+        log.append(&lines)?;
         let mut recent = self.recent.write();
         recent.bytes += spans.iter().map(Span::size).sum::<usize>();
         recent.spans.extend(spans.into_iter().map(Arc::new));
+        self.taken.notify_one();
         Ok(())
+    }
+
+    /// What is not durable yet. It is made so without a lock: takes go on meanwhile.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub(super) fn unsynced(&self) -> io::Result<Vec<Unsynced>> {
+        self.log.lock().unsynced()
     }
 
     /// Whether no more is taken until a file is written.
@@ -161,39 +199,37 @@ impl Spans {
     pub(super) fn look(&self, now: i64) -> io::Result<()> {
         let due = {
             let recent = self.recent.read();
-            !recent.spans.is_empty() && (recent.bytes >= RECENT || now - recent.since >= HOUR)
+            // It came at a time that is yet to come: the clock was set back.
+            let is_old = now - recent.since >= HOUR || now < recent.since;
+            !recent.spans.is_empty() && (recent.bytes >= RECENT || is_old)
         };
         if due {
             self.write(now)?;
         }
-        self.forget(now)
+        let late = self.late.lock().is(now);
+        self.forget(late)
     }
 
     /// Makes a file of all that is in memory.
     pub(super) fn write(&self, now: i64) -> io::Result<()> {
-        let mut number = self.files.lock();
-        let mut spans = self.recent.read().spans.clone();
+        let _held = self.files.lock();
+        let (number, mut spans) = {
+            let mut log = self.log.lock();
+            (log.begin_next()?, self.recent.read().spans.clone())
+        };
         let count = spans.len();
         spans.sort_by_key(|span| span.time);
-        *number += 1;
-        file::write(&self.config.folder, &spans, *number)?;
-        let log = self.log.lock();
+        file::write(&self.config.folder, &spans, number)?;
         let mut recent = self.recent.write();
-        let rest = recent.spans.split_off(count);
-        recent.bytes = rest.iter().map(|span| span.size()).sum();
-        recent.spans = rest;
+        recent.spans.drain(..count);
+        recent.bytes = recent.spans.iter().map(|span| span.size()).sum();
         recent.since = now;
-        // What came meanwhile is written anew.
-        log.set_len(0)?;
-        let mut lines = Vec::new();
-        for span in &recent.spans {
-            serde_json::to_writer(&mut lines, &**span)?;
-            lines.push(b'\n');
-        }
-        (&*log).write_all(&lines)
+        drop(recent);
+        log::forget(&self.config.folder, number)
     }
 
-    fn forget(&self, now: i64) -> io::Result<()> {
+    /// Takes files away that are too old, or too much.
+    pub(super) fn forget(&self, now: i64) -> io::Result<()> {
         let _held = self.files.lock();
         let keep = i64::try_from(self.config.keep.as_micros()).unwrap_or(i64::MAX);
         let mut files = file::list(&self.config.folder)?;

@@ -1,5 +1,8 @@
 //! Spans through the door, into files, and out by SQL and as Jaeger shows them.
 
+mod full;
+mod killed;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, body::Body};
@@ -17,7 +20,7 @@ use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 use tiphys_lifecycle::Tasks;
 use tower::ServiceExt;
 
-use super::{Spans, SpansConfig, SpansTable, file, routes};
+use super::{Span, Spans, SpansConfig, SpansTable, file, routes};
 use crate::{
     decisions::Decisions,
     sql::{Asker, Engine, Format},
@@ -49,6 +52,31 @@ fn text(key: &str, value: &str) -> KeyValue {
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
+}
+
+/// Rows whose names are these numbers.
+fn numbered(numbers: std::ops::Range<i64>) -> Vec<Span> {
+    let span = |number: i64| Span {
+        time: now(),
+        name: number.to_string(),
+        trace_id: format!("{number:032x}"),
+        span_id: format!("{number:016x}"),
+        namespace: "shop".into(),
+        ..Span::default()
+    };
+    numbers.map(span).collect()
+}
+
+/// The numbers that are kept, in order.
+fn numbers(spans: &Spans) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    let see = |span: &Span| {
+        numbers.push(span.name.parse().expect("a number"));
+        true
+    };
+    spans.visit(&(i64::MIN..i64::MAX), see).expect("read");
+    numbers.sort_unstable();
+    numbers
 }
 
 fn span(trace: u8, id: u8, parent: Option<u8>, name: &str, micros: i64) -> WireSpan {
@@ -201,23 +229,50 @@ async fn what_was_acknowledged_is_there_after_a_death_and_goes_when_it_is_old() 
     let tasks = Tasks::new();
     let before = bench(folder.path(), &tasks);
     before.send("shop", PROTOBUF, export(vec![span(1, 1, None, "one", now - 2000)])).await;
-    let log = folder.path().join("recent.jsonl");
-    let first = std::fs::read_to_string(&log).expect("a log");
+    let log = |number: u64| folder.path().join(format!("recent-{number}.jsonl"));
+    let first = std::fs::read_to_string(log(1)).expect("a log");
     before.spans.write(now).expect("written");
     before.send("shop", PROTOBUF, export(vec![span(1, 2, None, "two", now - 1000)])).await;
-    // Half a line, and a line that is in the file already, as deaths leave them.
-    let lines = std::fs::read_to_string(&log).expect("a log");
+    // Half a line, half a file, and a log that is in a file already, as deaths leave them.
+    assert!(!log(1).exists());
+    std::fs::write(log(1), first).expect("written");
+    let lines = std::fs::read_to_string(log(2)).expect("a log");
     assert_eq!(lines.lines().count(), 1);
-    std::fs::write(&log, format!("{first}{lines}{{\"time\":")).expect("written");
+    std::fs::write(log(2), format!("{lines}{{\"time\":")).expect("written");
+    std::fs::write(folder.path().join("1-2-3.half"), b"PAR1").expect("written");
     let after = bench(folder.path(), &Tasks::new());
     assert_eq!(names(&after).await, json!([{"name": "one"}, {"name": "two"}]));
+    assert!(!log(1).exists() && !folder.path().join("1-2-3.half").exists());
+    // What comes behind the half line is not spoilt by it.
+    after.send("shop", PROTOBUF, export(vec![span(1, 3, None, "three", now)])).await;
+    let after = bench(folder.path(), &Tasks::new());
+    assert_eq!(names(&after).await, json!([{"name": "one"}, {"name": "two"}, {"name": "three"}]));
     let range = "select name from spans where time >= to_timestamp_micros(";
-    assert_eq!(after.sql("shop", &format!("{range}{})", now - 1500)).await, json!([{"name": "two"}]));
+    assert_eq!(
+        after.sql("shop", &format!("{range}{}) order by time", now - 1500)).await,
+        json!([{"name": "two"}, {"name": "three"}])
+    );
     assert_eq!(file::list(folder.path()).expect("files").len(), 1);
-    after.spans.look(now + 2 * 3_600_000_000).expect("looked");
+    let later = now + 2 * 3_600_000_000;
+    after.spans.look(later).expect("looked");
+    assert_eq!(file::list(folder.path()).expect("files").len(), 2, "a clock that leaps makes nothing old");
+    after.spans.forget(later).expect("forgotten");
     assert_eq!(file::list(folder.path()).expect("files"), [], "both files are older than an hour then");
     assert_eq!(names(&after).await, json!([]));
     tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_is_durable_after_a_second() {
+    let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+    let spans = Spans::open(config(folder.path()), &tasks).expect("opened");
+    for number in 0..3 {
+        spans.take(numbered(number..number + 1)).expect("taken");
+        // Of a clock that stands still while the disk works.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert!(spans.unsynced().expect("asked").is_empty());
+    }
+    tasks.shutdown(Duration::from_secs(30)).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,8 @@
 //! A disk that takes nothing: samples stay in memory and are answered, nothing is half
 //! written, and all goes on when there is room.
 
-// The same small disk as the logs are tested on.
-#[path = "../../../../../logging/src/small_disk.rs"]
-#[expect(dead_code, reason = "the logs' tests use more of it")]
-mod small_disk;
-
 use super::*;
+use crate::decisions::tests::small_disk;
 
 const NAME_OF_TEST: &str = "series::store::tests::full::a_full_disk_loses_nothing_while_the_process_lives";
 

@@ -1,15 +1,9 @@
 //! A process that is killed while it takes samples, writes hours out and makes days loses the
 //! last second at most, and nothing from the middle.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-    time::Instant,
-};
-
 use super::*;
+use crate::decisions::tests::child;
 
-const FOLDER: &str = "TIPHYS_TEST_KILLED";
 const NAME_OF_TEST: &str =
     "series::store::tests::killed::a_process_killed_at_any_moment_loses_a_second_at_most";
 const SERIES: usize = 20;
@@ -33,41 +27,24 @@ fn write_for_ever(folder: &std::path::Path) {
             return write_for_ever(folder);
         }
         assert_eq!(appended.taken, SERIES as u64, "{appended:?}");
-        println!("at {time}");
-        std::io::stdout().flush().expect("the parent reads");
+        child::say(time);
         std::thread::sleep(Duration::from_micros(500));
     }
 }
 
 #[test]
 fn a_process_killed_at_any_moment_loses_a_second_at_most() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        return write_for_ever(folder.as_ref());
+    if let Some(folder) = child::folder() {
+        return write_for_ever(&folder);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let mut newest = 0;
     for kill in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", NAME_OF_TEST, "--nocapture"])
-            .env(FOLDER, folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut said: Vec<(Instant, i64)> = Vec::new();
-        for line in lines.map_while(Result::ok) {
-            let Some(time) = line.strip_prefix("at ").and_then(|time| time.parse().ok()) else { continue };
-            said.push((Instant::now(), time));
+        let said = child::killed(NAME_OF_TEST, folder.path(), |said| {
             // Long enough that something is older than a second.
-            if said.len() > 1000 + 217 * kill && said[0].0.elapsed() > Duration::from_millis(1600) {
-                break;
-            }
-        }
-        child.kill().expect("killed");
-        let killed = Instant::now();
-        child.wait().expect("ended");
-        let safe =
-            said.iter().rev().find(|(at, _)| killed - *at > Duration::from_secs(1)).expect("it ran on").1;
+            said.len() > 1000 + 217 * kill && said[0].0.elapsed() > Duration::from_millis(1600)
+        });
+        let safe = said.a_second_before();
         let store = Store::recover(&config(folder.path())).expect("opened");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("threads");
         let found = runtime.block_on(all(&store, &[], i64::MIN..i64::MAX));

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Instant,
 };
 
@@ -10,9 +10,8 @@ use tiphys_objects::Location;
 use tiphys_tests::s3::S3Server;
 
 use super::*;
-use crate::series::block::Writer;
+use crate::{decisions::tests::child, series::block::Writer};
 
-const FOLDER: &str = "TIPHYS_TEST_ARCHIVED";
 const NAME_OF_TEST: &str =
     "series::store::tests::archived::killed::a_process_killed_while_it_copies_leaves_nothing_that_counts";
 const SERIES: usize = 60;
@@ -79,9 +78,7 @@ fn kill_halfway(s3: &S3Server, made: &Path) -> (tempfile::TempDir, PathBuf) {
     }
     std::fs::remove_dir_all(s3.bucket("series")).expect("emptied");
     std::fs::create_dir_all(s3.bucket("series")).expect("made");
-    let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", NAME_OF_TEST])
-        .env(FOLDER, folder.path())
+    let mut child = child::command(NAME_OF_TEST, folder.path())
         .envs(s3.environment())
         .stdout(Stdio::null())
         .spawn()
@@ -99,8 +96,8 @@ fn kill_halfway(s3: &S3Server, made: &Path) -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn a_process_killed_while_it_copies_leaves_nothing_that_counts() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        return copy(folder.as_ref());
+    if let Some(folder) = child::folder() {
+        return copy(&folder);
     }
     let s3 = S3Server::start("series").expect("a server");
     let made = tempfile::tempdir().expect("a folder");
