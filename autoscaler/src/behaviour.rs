@@ -32,6 +32,12 @@ impl Events {
         }
     }
 
+    /// The clock was set by so much: what is remembered is as old as it was.
+    pub fn shift(&mut self, by: i64) {
+        let all = self.added.iter_mut().chain(self.removed.iter_mut());
+        all.for_each(|(time, _)| *time = time.saturating_add(by));
+    }
+
     fn at_start_of(&self, period: i64, current: i32, now: i64) -> i32 {
         let within = |events: &VecDeque<(i64, i32)>| -> i32 {
             events.iter().filter(|(time, _)| *time > now - period).map(|(_, change)| change).sum()
@@ -223,6 +229,21 @@ mod tests {
         let limit = limit_down(&down, &events, 8, 30 * SECOND);
         assert_eq!(limit.policy, "at most 2 Pods within 60 s");
         assert_eq!((limit.replicas, limit.until), (8, Some(63 * SECOND)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_changes_no_period() {
+        let down = rules(Select::Max, &[policy(Measure::Pods, 2, 60)]);
+        for by in [-3600 * SECOND, 3600 * SECOND] {
+            let mut events = Events::default();
+            events.record(1, 5, 0);
+            events.record(10, 8, 0);
+            events.shift(by);
+            assert_eq!(limit_up(&default_up(), &events, 5, by + 10 * SECOND).replicas, 7, "{by}");
+            let held = limit_down(&down, &events, 8, by + 30 * SECOND);
+            assert_eq!(held.until, Some(by + 60 * SECOND));
+            assert_eq!(limit_down(&down, &events, 8, by + 61 * SECOND).replicas, 6);
+        }
     }
 
     #[test]

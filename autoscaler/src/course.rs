@@ -71,6 +71,14 @@ impl Course {
         self.looked != Some(now.div_euclid(LOOK))
     }
 
+    /// The clock was set by so much: what is remembered is as old as it was.
+    pub fn shift(&mut self, by: i64) {
+        self.history.shift(by);
+        self.events.shift(by);
+        self.asked_more = self.asked_more.saturating_add(by);
+        self.let_go = self.let_go.map(|time| time.saturating_add(by));
+    }
+
     pub fn replicas(&self) -> i32 {
         self.path.replicas
     }
@@ -202,6 +210,33 @@ mod tests {
         let peak = |second: i64| if second % 100 == 7 && second < 1000 { 3 } else { 2 };
         // The last one is at 907 s.
         assert_eq!(followed(3000, peak, |_| 2), [(7, 3), (30, 2), (107, 3), (1815, 2)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_holds_nothing_longer_and_lets_nothing_go() {
+        // A whole number of looks, so that they stay where they are.
+        for by in [0, -3600 * SECOND, 3600 * SECOND, 365 * 24 * 3600 * SECOND] {
+            let (spec, mut course, mut current, mut changes) = (spec(60), Course::default(), 2, Vec::new());
+            for second in 1..=300 {
+                if second == 110 {
+                    course.shift(by);
+                }
+                let now = second * SECOND + if second < 110 { 0 } else { by };
+                let load = if (20..100).contains(&second) { 4 } else { 2 };
+                course.find(current, now);
+                let looked = course.is_due(now);
+                if looked {
+                    course.look(&spec, Some(load), now);
+                }
+                let next = course.follow(&spec, current, load, looked, now);
+                course.go(next, now);
+                if next != current {
+                    changes.push((second, next));
+                }
+                current = next;
+            }
+            assert_eq!(changes, [(20, 4), (150, 2)], "set by {by}");
+        }
     }
 
     #[test]

@@ -23,6 +23,15 @@ pub struct Memory {
     pub course: Course,
 }
 
+impl Memory {
+    /// The clock was set by so much: what is remembered is as old as it was.
+    pub fn shift(&mut self, by: i64) {
+        self.history.shift(by);
+        self.events.shift(by);
+        self.course.shift(by);
+    }
+}
+
 /// One metric and what it asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {

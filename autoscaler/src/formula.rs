@@ -274,7 +274,8 @@ fn group<'a>(question: &Question<'a>) -> Groups<'a> {
 /// Whether a Pod's CPU figure still tells of its start rather than of its load.
 fn is_starting(pod: &PodView, reading: &Reading, question: &Question<'_>) -> bool {
     let (Some(started), Some((is_ready, since))) = (pod.started, pod.ready) else { return true };
-    if started + question.rules.cpu_initialization > question.now {
+    // What started at a time that is far from being reached, started before the clock was set back.
+    if (question.now - started).abs() < question.rules.cpu_initialization {
         return !is_ready || reading.time < since + reading.window;
     }
     !is_ready && started + question.rules.initial_readiness > since

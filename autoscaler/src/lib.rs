@@ -16,6 +16,7 @@
 
 mod ask;
 mod behaviour;
+mod clock;
 mod conditions;
 mod controller;
 mod course;

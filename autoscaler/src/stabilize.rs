@@ -28,6 +28,11 @@ impl History {
         }
     }
 
+    /// The clock was set by so much: what is remembered is as old as it was.
+    pub fn shift(&mut self, by: i64) {
+        self.recommendations.iter_mut().for_each(|(time, _)| *time = time.saturating_add(by));
+    }
+
     /// Remembers `desired` and gives the highest recommendation of a window.
     pub fn highest(&mut self, desired: i32, window: i64, now: i64) -> i32 {
         self.stabilize(desired, desired, Windows { up: 0, down: window }, now);
@@ -121,6 +126,20 @@ mod tests {
         assert_eq!(history.stabilize(2, 2, windows, 0).0, 2);
         assert_eq!(history.stabilize(2, 6, windows, 30).0, 2);
         assert_eq!(history.stabilize(2, 6, windows, 61).0, 6);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_changes_no_window() {
+        for by in [-3600, 3600, 30_000_000] {
+            let mut history = History::default();
+            assert_eq!(history.stabilize(1, 5, WINDOWS, 0).0, 5);
+            assert_eq!(history.stabilize(5, 1, WINDOWS, 10), (5, Some(300)));
+            history.shift(by);
+            assert_eq!(history.leaves(1, 300, by + 20), Some(by + 300));
+            assert_eq!(history.stabilize(5, 1, WINDOWS, by + 290), (5, Some(by + 300)), "set by {by}");
+            assert_eq!(history.stabilize(5, 1, WINDOWS, by + 301), (1, None), "set by {by}");
+            assert!(history.recommendations.iter().all(|(time, _)| *time <= by + 301));
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     ask::Asking,
+    clock::Clock,
     conditions,
     controller::Shared,
     course,
@@ -66,10 +67,12 @@ pub struct Worker {
     object: watch::Receiver<Arc<HorizontalPodAutoscaler>>,
     namespace: String,
     name: String,
+    begun: Instant,
+    clock: Clock,
     kept: Kept,
 }
 
-/// What is kept from look to look.
+/// What is kept from look to look. Times are of the clock, microseconds.
 #[derive(Default)]
 struct Kept {
     memory: Memory,
@@ -89,11 +92,25 @@ struct Kept {
     forecast_at: i64,
 }
 
+impl Kept {
+    /// The clock was set by so much: all that is kept is as old as it was.
+    fn shift(&mut self, by: i64) {
+        self.memory.shift(by);
+        let scale = self.scale.as_mut().map(|(_, at)| at);
+        let pods = self.pods_of.as_mut().map(|(_, _, since)| since);
+        let warned = self.warned.iter_mut().map(|(_, _, at)| at);
+        let own = [&mut self.due, &mut self.written_at, &mut self.recorded_at, &mut self.forecast_at];
+        let all = own.into_iter().chain(scale).chain(pods).chain(warned);
+        all.for_each(|time| *time = time.saturating_add(by));
+    }
+}
+
 impl Worker {
     pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<HorizontalPodAutoscaler>>) -> Self {
         let scaler = object.borrow().clone();
         let (namespace, name) = (scaler.namespace().unwrap_or_default(), scaler.name_any());
-        Self { shared, object, namespace, name, kept: Kept::default() }
+        let (begun, clock, kept) = (Instant::now(), Clock::default(), Kept::default());
+        Self { shared, object, namespace, name, begun, clock, kept }
     }
 
     pub async fn run(mut self) -> Result<(), Infallible> {
@@ -121,6 +138,8 @@ impl Worker {
 
     async fn look(&mut self) -> Result<(), kube::Error> {
         let now = Timestamp::now().as_microsecond();
+        let running = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.kept.shift(self.clock.set_by(now, running));
         let scaler = self.object.borrow_and_update().clone();
         let target = self.target(&scaler);
         let name = scaler.spec.scale_target_ref.name.as_str();
@@ -278,7 +297,8 @@ impl Worker {
         decision.namespace.clone_from(&self.namespace);
         decision.autoscaler.clone_from(&self.name);
         decision.target = format!("{}/{}", target.kind, target.name);
-        decision.sample_age_ms = if newest > 0 { (now - newest) / 1000 } else { 0 };
+        // Not of the future: another node's clock may be ahead, and ours may just have been set back.
+        decision.sample_age_ms = if newest > 0 { (now - newest).max(0) / 1000 } else { 0 };
         if newest > 0 {
             self.shared.metrics.sample_age.observe(decision.sample_age_ms as f64 / 1000.0);
         }
@@ -477,5 +497,36 @@ fn sentence(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_as_old_after_the_clock_was_set_as_before() {
+        let mut kept = Kept {
+            scale: Some((Scale::default(), 1)),
+            pods_of: Some((LabelSelector::default(), (0, 0), 2)),
+            due: 3,
+            written_at: 4,
+            recorded_at: 5,
+            warned: vec![("FailedGetScale", String::new(), 6)],
+            forecast_at: 7,
+            ..Kept::default()
+        };
+        kept.shift(-3_600_000_000);
+        kept.shift(7_200_000_000);
+        let times = [
+            kept.scale.as_ref().map_or(0, |(_, at)| *at),
+            kept.pods_of.as_ref().map_or(0, |(_, _, since)| *since),
+            kept.due,
+            kept.written_at,
+            kept.recorded_at,
+            kept.warned[0].2,
+            kept.forecast_at,
+        ];
+        assert_eq!(times.map(|time| time - 3_600_000_000), [1, 2, 3, 4, 5, 6, 7]);
     }
 }

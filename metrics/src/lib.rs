@@ -22,6 +22,7 @@ mod doors;
 mod events;
 mod figures;
 mod follow;
+mod late;
 mod live;
 mod memory;
 mod metric_names;
@@ -48,7 +49,7 @@ pub use figures::Figure;
 pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
 pub use names::Names;
-pub use scrape::{Own, ScrapeConfig, Scraping};
+pub use scrape::{Own, OwnPods, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes, sql_mounts};
 pub use sql::{
     Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SqlError,

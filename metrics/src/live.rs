@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::series::{LabelsBuilder, MetricKind, NAME, STALE, Sample, SeriesId, Store, Value};
+use crate::series::{Appended, LabelsBuilder, MetricKind, NAME, STALE, Sample, SeriesId, Store, Value};
 
 /// One name: what it says, and how.
 pub struct Name<V: 'static> {
@@ -74,8 +74,8 @@ impl Round<'_> {
         }
     }
 
-    /// Ends the series of what is gone, and writes.
-    pub fn end(mut self) {
+    /// Ends the series of what is gone, and writes; what became of it.
+    pub fn end(mut self) -> Appended {
         let (round, time) = (self.live.round, self.time);
         let gone = self.live.known.extract_if(|_, thing| thing.round != round);
         for state in gone.flat_map(|(_, thing)| thing.series) {
@@ -83,10 +83,12 @@ impl Round<'_> {
                 self.samples.push(Sample { series, time, value: Value::Number(STALE) });
             }
         }
-        if self.store.append(&self.samples).unknown > 0 {
+        let appended = self.store.append(&self.samples);
+        if appended.unknown > 0 {
             // They are asked for again.
             self.live.known.clear();
         }
+        appended
     }
 }
 

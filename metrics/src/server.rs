@@ -1,6 +1,11 @@
 //! The metrics server: starts its parts and gives its handlers.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use k8s_openapi::api::core::v1::Node;
@@ -22,7 +27,7 @@ use crate::{
     decisions::Decisions,
     doors::{self, Doors},
     follow::{self, FollowConfig, Takers},
-    memory::{self, Memory},
+    memory::Memory,
     metric_names::{SECONDS, SERIES},
     names::Names,
     promql,
@@ -121,12 +126,13 @@ impl Metrics {
             registry.register(SERIES.0, SERIES.1, followed.clone());
         });
         state::start(&config.client, series.clone(), tasks);
-        let (names, volumes) = (Arc::new(Names::new(series.clone())), Arc::new(Volumes::default()));
+        let counts = Counts::default();
+        counts.register(component);
+        let names = Arc::new(Names::new(series.clone()).counting(counts.clone()));
+        let volumes = Arc::new(Volumes::default());
         let takers = Takers { memory: memory.clone(), names, volumes: volumes.clone() };
         follow::start(config.follow, nodes.clone(), takers, seconds, tasks);
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
-        let counts = Counts::default();
-        counts.register(component);
         let rules = Rules::start(&config.client, series.clone(), tasks);
         let queries = Queries::start(config.client, tasks);
         Ok(Self { memory, decisions, series, spans, counts, volumes, queries, rules, nodes, pods })
@@ -216,7 +222,7 @@ async fn forget(memory: Arc<Memory>, series: Gauge) -> Result<(), std::convert::
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     loop {
         minute.tick().await;
-        memory.forget(jiff::Timestamp::now().as_microsecond() - memory::COARSE);
+        memory.forget(Instant::now());
         series.set(i64::try_from(memory.series_count()).unwrap_or(i64::MAX));
     }
 }

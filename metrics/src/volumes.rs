@@ -40,12 +40,14 @@ const BATCH: usize = 8192;
 type Key = [String; 5];
 /// Namespace, claim, node.
 type Claim = [String; 3];
+/// In order of time, microseconds since the Unix epoch.
+type Measured = BTreeMap<Key, VecDeque<(i64, VolumeSample)>>;
 
 /// What was measured. Bounded by time and by what there is.
 #[derive(Default)]
 pub struct Volumes {
-    measured: Mutex<BTreeMap<Key, VecDeque<(i64, VolumeSample)>>>,
-    whole: Whole,
+    measured: Mutex<Measured>,
+    whole: Mutex<Whole>,
 }
 
 /// A figure: its column, what it says, where it stands, and the series that tells it.
@@ -90,10 +92,13 @@ const NAMES: [(&str, &str); 5] = [
 impl Volumes {
     /// Takes in what a node has measured.
     pub fn ingest(&self, samples: &NodeSamples) {
-        if samples.pods.iter().all(|pod| pod.volumes.is_empty()) {
+        if !samples.anew && samples.pods.iter().all(|pod| pod.volumes.is_empty()) {
             return;
         }
         let mut all = self.measured.lock();
+        if forget_future(&mut all, &samples.node, samples.time) {
+            *self.whole.lock() = Whole::default();
+        }
         for pod in &samples.pods {
             for volume in &pod.volumes {
                 let key =
@@ -104,7 +109,8 @@ impl Volumes {
                 }
             }
         }
-        let oldest = samples.time - COARSE;
+        // A node whose clock is ahead makes nothing of others old.
+        let oldest = samples.time.min(jiff::Timestamp::now().as_microsecond()) - COARSE;
         all.retain(|_, points| {
             while points.front().is_some_and(|(time, _)| *time < oldest) {
                 points.pop_front();
@@ -139,6 +145,19 @@ impl Volumes {
     }
 }
 
+/// Forgets what a node measured at times that are yet to come, as its clock was set back; whether
+/// there was such.
+fn forget_future(all: &mut Measured, node: &str, now: i64) -> bool {
+    let mut is_set_back = false;
+    for (_, points) in all.iter_mut().filter(|(key, _)| key[4] == node) {
+        while points.back().is_some_and(|(time, _)| *time > now) {
+            points.pop_back();
+            is_set_back = true;
+        }
+    }
+    is_set_back
+}
+
 fn schema() -> SchemaRef {
     let mut fields =
         vec![time_column("when the volume was measured, each minute; before the last hour, each 15 s")];
@@ -161,7 +180,7 @@ impl Extension for VolumeTable {
             let (scope, notes) = (Scope::of_asker(&asker), asker.notes.clone());
             let mut rows = Rows::new();
             let since = volumes.rows(&scope, &wanted, &mut rows);
-            let older = older(&store, &wanted, volumes.whole);
+            let older = older(&store, &wanted, *volumes.whole.lock());
             Ok(Box::new(Scan { scope, notes, wanted, since, rows, older }))
         };
         session.register_table("volume", table(schema(), rows)).map(drop)
@@ -191,6 +210,7 @@ fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
         names: FIGURES.map(|(_, _, _, name)| name).to_vec(),
         matchers,
         apart: &[],
+        several: None,
         range: wanted.millis().start..until,
     };
     Some(Joined::new(store.clone(), question))
@@ -374,6 +394,33 @@ mod tests {
             pods: vec![pod("shop"), pod("bank")],
             ..NodeSamples::default()
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_begins_a_new_run() {
+        let volumes = Volumes::default();
+        let times = |node: &str| -> Vec<Vec<i64>> {
+            let all = volumes.measured.lock();
+            let of_node = all.iter().filter(|(key, _)| key[4] == node);
+            of_node.map(|(_, points)| points.iter().map(|(time, _)| time / 1_000_000).collect()).collect()
+        };
+        (3600..=7200).step_by(60).for_each(|at| volumes.ingest(&second(at)));
+        let now = jiff::Timestamp::now().as_microsecond();
+        // The first second of the run tells of no volumes.
+        volumes.ingest(&NodeSamples { anew: true, ..second(3661) });
+        assert_eq!(times("n1"), vec![vec![3600, 3660]; 4]);
+        assert!(volumes.whole.lock().since() >= now);
+        volumes.ingest(&second(3720));
+        assert_eq!(times("n1"), vec![vec![3600, 3660, 3720]; 4]);
+        // Nobody said so.
+        volumes.ingest(&second(3660));
+        assert_eq!(times("n1"), vec![vec![3600, 3660]; 4]);
+        // Years ahead: what others measured lately stays.
+        let lately = now / 60_000_000 * 60 - 60;
+        volumes.ingest(&NodeSamples { node: "n2".into(), ..second(lately) });
+        volumes.ingest(&NodeSamples { anew: true, ..second(lately + 60_000_000) });
+        assert_eq!(times("n1"), vec![vec![lately + 60_000_000]; 4]);
+        assert_eq!(times("n2"), vec![vec![lately]; 4]);
     }
 
     #[tokio::test]

@@ -123,6 +123,20 @@ fn the_cpu_of_a_starting_pod_waits_for_a_whole_window_after_readiness() {
 }
 
 #[test]
+fn a_pod_that_started_before_the_clock_was_set_back_counts() {
+    let asked = |ahead: i64| {
+        ask(1, 50, &[Some(1000)], move |_, pod| {
+            pod.started = Some(NOW + ahead);
+            pod.ready = Some((true, NOW + ahead + SECOND));
+        })
+        .map(|proposal| proposal.replicas)
+    };
+    assert_eq!(asked(3600 * SECOND), Ok(2));
+    // It has just started, by another machine's clock.
+    assert!(asked(2 * SECOND).is_err());
+}
+
+#[test]
 fn pods_that_go_away_do_not_count() {
     let proposal =
         ask(2, 50, &[Some(1000), Some(9000)], |number, pod| pod.deleting = number == 1).expect("a proposal");

@@ -3,10 +3,17 @@
 //! Each second of the last two minutes, and each 15 s of the last hour. That
 //! serves the autoscaler, `kubectl top` and the recent rows of every table; [`Whole`] says
 //! how recent. A series that gets no samples for so long is forgotten.
+//!
+//! When the clock of a node was set, what it measured until then is forgotten and a new run
+//! begins: of times that are yet to come nothing may be answered as the newest, and a rate across
+//! would be of hours within a second. What was forgotten is in the store of series.
 
 mod ring;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use parking_lot::RwLock;
 use tiphys_api::samples::{NodeSamples, Usage};
@@ -47,7 +54,7 @@ pub struct Reading {
     pub window: i64,
 }
 
-/// From when on memory is whole: it begins with the process, and forgets.
+/// From when on memory is whole: it begins with the process, or when a clock was set, and forgets.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole {
     begun: i64,
@@ -79,7 +86,8 @@ struct Series {
 }
 
 impl Series {
-    fn push(&mut self, key: SeriesKey, point: Point) {
+    /// Adds a point. A series that is new is told whether its node's clock was set before.
+    fn push(&mut self, key: SeriesKey, point: Point, is_apart: bool) {
         if let Some(ring) = self.rings.get_mut(&key) {
             return ring.push(point);
         }
@@ -87,11 +95,12 @@ impl Series {
             let of_namespace = self.of_pods.entry(key.namespace.clone()).or_default();
             of_namespace.entry(key.pod.clone()).or_default().push(key.clone());
         }
-        self.rings.entry(key).or_default().push(point);
+        self.rings.entry(key).or_insert_with(|| Ring::new(is_apart)).push(point);
     }
 
-    fn forget(&mut self, before: i64) {
-        self.rings.retain(|_, ring| ring.newest().is_some_and(|point| point.time >= before));
+    /// Forgets series whose newest point doesn't count any more, by its node and time.
+    fn forget(&mut self, counts: impl Fn(&str, i64) -> bool) {
+        self.rings.retain(|key, ring| ring.newest().is_some_and(|point| counts(&key.node, point.time)));
         for pods in self.of_pods.values_mut() {
             for keys in pods.values_mut() {
                 keys.retain(|key| self.rings.contains_key(key));
@@ -102,38 +111,66 @@ impl Series {
     }
 }
 
+/// When a node spoke last.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    /// By its own clock, microseconds since the Unix epoch.
+    time: i64,
+    /// By one that nobody sets.
+    at: Instant,
+    /// Its clock was set since it was heard first.
+    was_set: bool,
+}
+
+impl Heard {
+    /// A node speaks. Absent: that was heard before; and whether a new run of its clock begins.
+    fn next(before: Option<Self>, samples: &NodeSamples, at: Instant) -> Option<(Self, bool)> {
+        let time = samples.time;
+        if before.is_some_and(|before| before.time == time) {
+            return None;
+        }
+        let is_set = samples.anew || before.is_some_and(|before| time < before.time);
+        let was_set = is_set || before.is_some_and(|before| before.was_set);
+        Some((Self { time, at, was_set }, is_set))
+    }
+}
+
 /// All series.
 pub struct Memory {
     series: RwLock<Series>,
-    /// The newest sample of each node: what was replayed is not taken twice.
-    newest: RwLock<HashMap<String, i64>>,
+    /// By node: what was replayed is not taken twice.
+    heard: RwLock<HashMap<String, Heard>>,
     fresh: watch::Sender<u64>,
-    whole: Whole,
+    whole: RwLock<Whole>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         let fresh = watch::Sender::new(0);
-        Self { series: RwLock::default(), newest: RwLock::default(), fresh, whole: Whole::default() }
+        Self { series: RwLock::default(), heard: RwLock::default(), fresh, whole: RwLock::default() }
     }
 }
 
 impl Memory {
     /// Takes what a node measured at one moment.
     pub fn ingest(&self, samples: &NodeSamples) {
-        {
-            let mut newest = self.newest.write();
-            let last = newest.entry(samples.node.clone()).or_insert(i64::MIN);
-            if samples.time <= *last {
-                return;
-            }
-            *last = samples.time;
-        }
-        let mut series = self.series.write();
-        let mut put = |key: SeriesKey, usage: &Usage| {
-            series.push(key, Point { time: samples.time, usage: *usage });
-        };
         let node = samples.node.as_str();
+        let (heard, is_set) = {
+            let mut all = self.heard.write();
+            let next = Heard::next(all.get(node).copied(), samples, Instant::now());
+            let Some((heard, is_set)) = next else { return };
+            all.insert(node.to_owned(), heard);
+            (heard, is_set)
+        };
+        let mut series = self.series.write();
+        if is_set {
+            tracing::info!(node, "the clock of a node was set; its figures begin anew");
+            *self.whole.write() = Whole::default();
+            series.forget(|of, _| of != node);
+        }
+        let mut put = |key: SeriesKey, usage: &Usage| {
+            series.push(key, Point { time: samples.time, usage: *usage }, heard.was_set);
+        };
         put(key(Level::Node, ["", "", "", node, ""]), &samples.usage);
         for pod in &samples.pods {
             let (namespace, name) = (pod.namespace.as_str(), pod.pod.as_str());
@@ -147,14 +184,21 @@ impl Memory {
         self.fresh.send_modify(|count| *count += 1);
     }
 
-    /// Forgets series without a sample since `before`, microseconds since the Unix epoch.
-    pub fn forget(&self, before: i64) {
-        self.series.write().forget(before);
+    /// Forgets series that got no sample for as long as anything is kept: what a node tells of no
+    /// more by the node's own time, and all of a node that is silent. A clock that is set, here or
+    /// there, makes nothing old.
+    pub fn forget(&self, now: Instant) {
+        let kept = Duration::from_micros(COARSE.unsigned_abs());
+        let mut heard = self.heard.write();
+        heard.retain(|_, one| now.saturating_duration_since(one.at) < kept);
+        let counts =
+            |node: &str, time: i64| heard.get(node).is_some_and(|newest| time >= newest.time - COARSE);
+        self.series.write().forget(counts);
     }
 
     /// The time of a node's newest sample.
     pub fn newest_of(&self, node: &str) -> Option<i64> {
-        self.newest.read().get(node).copied()
+        self.heard.read().get(node).map(|newest| newest.time)
     }
 
     /// Changes with every second of any node.
@@ -202,12 +246,12 @@ impl Memory {
     /// Memory of a process that began then, microseconds since the Unix epoch.
     #[cfg(test)]
     pub fn begun_at(begun: i64) -> Self {
-        Self { whole: Whole { begun }, ..Self::default() }
+        Self { whole: RwLock::new(Whole { begun }), ..Self::default() }
     }
 
     /// From when on it has everything.
     pub fn whole(&self) -> Whole {
-        self.whole
+        *self.whole.read()
     }
 
     /// The series of a table that `takes` takes, in order.
@@ -331,9 +375,60 @@ mod tests {
     #[test]
     fn a_series_without_samples_is_forgotten() {
         let memory = Memory::default();
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
         memory.ingest(&second(1, 0, 0));
+        memory.forget(later(3600));
         assert!(memory.series.read().of_pods.contains_key("default"));
-        memory.forget(2 * SECOND);
-        assert_eq!((memory.series_count(), memory.series.read().of_pods.len()), (0, 0));
+        // The node goes on without the Pod.
+        memory.ingest(&NodeSamples { pods: Vec::new(), ..second(3722, 0, 0) });
+        memory.forget(Instant::now());
+        assert_eq!((memory.series_count(), memory.series.read().of_pods.len()), (1, 0));
+        memory.forget(later(3721));
+        assert_eq!((memory.series_count(), memory.newest_of("node-1")), (0, None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_begins_a_new_run() {
+        let memory = Memory::default();
+        let mut fresh = memory.fresh();
+        let others = |number| NodeSamples { node: "node-2".into(), pods: Vec::new(), ..second(number, 0, 0) };
+        (7200..7210).for_each(|number| memory.ingest(&others(number)));
+        // A core is used, before and after.
+        for number in 0..100u64 {
+            let time = 7200 + number.cast_signed() - if number < 60 { 0 } else { 3600 };
+            memory.ingest(&second(time, number * 1_000_000_000, 0));
+            assert_eq!(memory.newest_of("node-1"), Some(time * SECOND));
+            let one = |reading: Reading| (reading.value - 1.0).abs() < 1e-9 && reading.time == time * SECOND;
+            let readings = [2 * SECOND, 15 * SECOND].map(|window| cpu(&memory, window));
+            match number {
+                0 | 60 => assert_eq!(readings, [None; 2], "second {number}"),
+                _ => assert!(readings.iter().all(|found| found.is_some_and(one)), "{number}: {readings:?}"),
+            }
+        }
+        assert_eq!(*fresh.borrow_and_update(), 110);
+        let of_node = key(Level::Node, ["", "", "", "node-1", ""]);
+        let (first, is_apart) = memory
+            .read(&of_node, |ring| (ring.points().next().map(|point| point.time), ring.is_apart()))
+            .expect("kept");
+        assert_eq!((first, is_apart), (Some(3660 * SECOND), true), "what is of the future is gone");
+        // Others' series stay, and nothing of either is old.
+        memory.forget(Instant::now());
+        assert_eq!(memory.series_count(), 3);
+        assert!(!memory.read(&key(Level::Node, ["", "", "", "node-2", ""]), Ring::is_apart).expect("kept"));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ahead_begins_a_new_run_too() {
+        let memory = Memory::begun_at(0);
+        memory.ingest(&second(1, 0, 0));
+        memory.ingest(&second(2, 1_000_000_000, 0));
+        let now = jiff::Timestamp::now().as_microsecond();
+        assert!(memory.whole().since() < now - 3600 * SECOND);
+        let ahead = NodeSamples { anew: true, ..second(31_536_000, 2_000_000_000, 0) };
+        memory.ingest(&ahead);
+        assert_eq!(cpu(&memory, 2 * SECOND), None, "no rate of a second within a year");
+        assert!(memory.whole().since() >= now, "the store is asked for what was before");
+        memory.ingest(&second(31_536_001, 3_000_000_000, 0));
+        assert!(cpu(&memory, 2 * SECOND).is_some_and(|reading| (reading.value - 1.0).abs() < 1e-9));
     }
 }

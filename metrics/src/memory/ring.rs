@@ -31,6 +31,8 @@ pub struct Point {
 
 #[derive(Debug, Default)]
 pub struct Ring {
+    /// See [`Ring::is_apart`].
+    is_apart: bool,
     coarse: Tier,
     /// The last point of an interval that goes on.
     pending: Option<Point>,
@@ -54,6 +56,17 @@ struct Run {
 }
 
 impl Ring {
+    /// `is_apart`: the node's clock was set before.
+    pub fn new(is_apart: bool) -> Self {
+        Self { is_apart, ..Self::default() }
+    }
+
+    /// Whether what is older elsewhere has times of another run of the clock, so that no rate
+    /// reaches from there to here.
+    pub fn is_apart(&self) -> bool {
+        self.is_apart
+    }
+
     /// Adds the newest point; what grew too old moves to the coarse tier or goes.
     pub fn push(&mut self, point: Point) {
         let now = point.time;

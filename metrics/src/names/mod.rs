@@ -15,10 +15,11 @@ mod machine;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tiphys_api::samples::{NodeSamples, PodSample, VolumeSample};
+use tiphys_api::samples::{DiskUsage, NodeSamples, PodSample, VolumeSample};
 
 use crate::{
     live::{Live, Round},
+    scrape::counts::Counts,
     series::Store,
 };
 
@@ -33,6 +34,8 @@ const KUBELET: [(&str, &str); 2] = [("job", "kubelet"), ("metrics_path", "/metri
 pub struct Names {
     store: Arc<Store>,
     nodes: Mutex<HashMap<String, Node>>,
+    /// Where it is told what the store did not take.
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -47,7 +50,12 @@ struct Node {
 impl Names {
     pub fn new(store: Arc<Store>) -> Self {
         list::describe(&store);
-        Self { store, nodes: Mutex::default() }
+        Self { store, nodes: Mutex::default(), counts: Counts::default() }
+    }
+
+    /// The same, counting what the store does not take.
+    pub fn counting(self, counts: Counts) -> Self {
+        Self { counts, ..self }
     }
 
     /// Takes in a node's second; most of them are not of the grid.
@@ -58,15 +66,16 @@ impl Names {
             node.volumes.insert(pod.uid.clone(), pod.volumes.clone());
         }
         let time = (samples.time / 1000).div_euclid(GRID) * GRID;
-        // The machine is told with the first second of each interval.
-        if samples.machine.is_none() || time <= node.last {
+        // The machine is told with the first second of each interval. Of a clock that was set back
+        // the store takes series that are new; others stand still until it has come so far again.
+        if samples.machine.is_none() || time == node.last {
             return;
         }
         node.last = time;
         node.volumes.retain(|uid, _| samples.pods.iter().any(|pod| pod.uid == *uid));
         let mut round = node.live.round(&self.store, time);
         tell(&mut round, samples, &node.volumes);
-        round.end();
+        self.counts.untaken(&round.end());
     }
 
     /// A node is gone: its series end.
@@ -91,6 +100,7 @@ fn tell(round: &mut Round<'_>, samples: &NodeSamples, volumes: &HashMap<String, 
     round.tell(1, "", list::USAGE, &samples.usage, &whole);
     round.tell(2, "", list::NETWORK, &samples.usage, &with(&whole, &[("interface", "uplink")]));
     round.tell(6, "", list::SPEC, &samples.usage, &whole);
+    tell_disks(round, "", &samples.disks, &whole);
     for pod in &samples.pods {
         let of_pod = with(&cadvisor, &[("namespace", &pod.namespace), ("pod", &pod.pod)]);
         tell_pod(round, pod, &of_pod);
@@ -112,6 +122,7 @@ fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
     round.tell(1, &pod.uid, list::USAGE, &pod.usage, &whole);
     round.tell(2, &pod.uid, list::NETWORK, &pod.usage, &with(&whole, &[("interface", "eth0")]));
     round.tell(6, &pod.uid, list::SPEC, &pod.usage, &whole);
+    tell_disks(round, &pod.uid, &pod.disks, &whole);
     for container in &pod.containers {
         let id = format!("/pod{}/{}", pod.uid, container.container_id);
         let own = [
@@ -124,6 +135,18 @@ fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
         round.tell(3, &container.container_id, list::USAGE, &container.usage, &own);
         round.tell(4, &container.container_id, list::CONTAINER, container, &own);
         round.tell(6, &container.container_id, list::SPEC, &container.usage, &own);
+        tell_disks(round, &container.container_id, &container.disks, &own);
+    }
+}
+
+fn tell_disks(round: &mut Round<'_>, of: &str, disks: &[DiskUsage], labels: &[(&str, &str)]) {
+    for disk in disks {
+        let device = match disk.device.as_str() {
+            "" => String::new(),
+            name => format!("/dev/{name}"),
+        };
+        let key = format!("{of}{device}");
+        round.tell(7, &key, list::DISK_USAGE, disk, &with(labels, &[("device", &device)]));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, KernelSample, Machine, Usage,
+    Capacity, ContainerSample, DiskSample, FilesystemSample, KernelSample, Machine, PressureSample, Usage,
 };
 
 use super::*;
@@ -24,7 +24,9 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         started_at: 3_000_000,
         image: if is_first { "docker.io/web:1".into() } else { String::new() },
         usage: usage(1_500_000_000),
+        disks: if is_first { vec![disk("vda", 3), disk("vdb", 4), disk("", 5)] } else { vec![] },
     };
+    let pressure = PressureSample { io_some_nanos: 2_000_000_000, ..PressureSample::default() };
     let volume = VolumeSample {
         volume: "data".into(),
         claim: "claim".into(),
@@ -38,6 +40,7 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         usage: usage(2_000_000_000),
         containers: if with_container { vec![container] } else { vec![] },
         volumes: if is_first { vec![] } else { vec![volume] },
+        disks: if is_first { vec![disk("vda", 7)] } else { vec![] },
     };
     let machine = Machine {
         boot_time: 100,
@@ -45,6 +48,7 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         cpu_mode_nanos: vec![[1_000_000_000; 8], [2_000_000_000; 8]],
         memory: [1, 2, 3, 4, 5, 6, 7],
         kernel: KernelSample { context_switches: 77, ..KernelSample::default() },
+        pressure,
         disks: vec![DiskSample { device: "vda".into(), read_bytes: 5, ..DiskSample::default() }],
         filesystems: vec![FilesystemSample {
             device: "/dev/vda".into(),
@@ -60,8 +64,14 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         usage: usage(9_000_000_000),
         capacity: Capacity { cpu_cores: 2.0, ..Capacity::default() },
         machine: is_first.then_some(machine),
+        disks: vec![disk("vda", 9)],
         pods: vec![pod],
+        ..NodeSamples::default()
     }
+}
+
+fn disk(device: &str, write_bytes: u64) -> DiskUsage {
+    DiskUsage { device: device.into(), write_bytes, ..DiskUsage::default() }
 }
 
 async fn found(store: &Store, name: &str, labels: &[(&str, &str)]) -> Vec<(i64, Option<f64>)> {
@@ -96,7 +106,16 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     assert_eq!(first("container_cpu_cfs_periods_total", &of_container).await, Some(7.0));
     assert_eq!(first("container_cpu_usage_seconds_total", &[("id", "/")]).await, Some(9.0));
     assert_eq!(first("machine_cpu_cores", &[("node", "n1")]).await, Some(2.0));
+    let written = "container_fs_writes_bytes_total";
+    for (device, bytes) in [("/dev/vda", 3.0), ("/dev/vdb", 4.0), ("", 5.0)] {
+        let of_device = [&of_container[..], &[("device", device)]].concat();
+        assert_eq!(first(written, &of_device).await, Some(bytes), "{device}");
+    }
+    let of_node = [("id", "/"), ("device", "/dev/vda")];
+    assert_eq!(first(written, &of_node).await, Some(9.0));
+    assert_eq!(first(written, &[("pod", "web"), ("container", "")]).await, Some(7.0));
     let job = ("job", "node-exporter");
+    assert_eq!(first("node_pressure_io_waiting_seconds_total", &[job]).await, Some(2.0));
     assert_eq!(first("node_cpu_seconds_total", &[job, ("cpu", "1"), ("mode", "idle")]).await, Some(2.0));
     assert_eq!(first("node_memory_MemAvailable_bytes", &[job, ("instance", "n1")]).await, Some(3.0));
     assert_eq!(first("node_context_switches_total", &[job]).await, Some(77.0));
@@ -111,6 +130,32 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     assert_eq!(ended.last().map(|(_, value)| *value), Some(None));
 }
 
+#[tokio::test]
+async fn a_clock_that_is_set_leaves_what_is_there_and_goes_on_behind_it() {
+    let store = Arc::new(Store::in_memory(Limits::default()));
+    let counts = Counts::default();
+    let names = Names::new(store.clone()).counting(counts.clone());
+    let take = |times: &[i64], container| {
+        times.iter().for_each(|time| names.take(&second(*time, true, container)));
+    };
+    take(&[1500, 1515, 1530], false);
+    assert_eq!((counts.out_of_order.get(), counts.ahead.get()), (0, 0));
+    // Back, and then ahead by thousands of years. A container that is new has series of its own.
+    take(&[1485, 1500], true);
+    assert!(counts.out_of_order.get() > 20);
+    take(&[1515, 1530, 1545, 100_000_000_005], true);
+    assert!(counts.ahead.get() > 20);
+    take(&[1560], true);
+    let times = async |name: &str, labels: &[(&str, &str)]| -> Vec<i64> {
+        let found = found(&store, name, labels).await.into_iter();
+        found.filter_map(|(time, value)| value.map(|_| time / 1000)).collect()
+    };
+    assert_eq!(times("node_load1", &[]).await, [1500, 1515, 1530, 1545, 1560]);
+    let of_container = [("container", "app"), ("image", "docker.io/web:1")];
+    let of_new = times("container_cpu_usage_seconds_total", &of_container).await;
+    assert_eq!(of_new, [1485, 1500, 1515, 1530, 1545, 1560]);
+}
+
 #[test]
 fn each_name_stands_once() {
     let store = Store::in_memory(Limits::default());
@@ -118,6 +163,7 @@ fn each_name_stands_once() {
     let described = store.metadata();
     let names: BTreeSet<_> = described.iter().map(|(name, _)| name.as_str()).collect();
     let count = list::USAGE.len()
+        + list::DISK_USAGE.len()
         + list::NETWORK.len()
         + list::CONTAINER.len()
         + list::SPEC.len()

@@ -121,6 +121,7 @@ async fn evaluate(
     let gone = tasks.token();
     loop {
         let wait = Duration::from_millis((time - Timestamp::now().as_millisecond()).max(0).unsigned_abs());
+        let wait = wait.min(standing.group.interval);
         tokio::select! {
             () = gone.cancelled() => {
                 evaluation.end(Timestamp::now().as_millisecond());
@@ -131,9 +132,16 @@ async fn evaluate(
         let seat = seats.acquire().await;
         evaluation.run(&standing, time).await;
         drop(seat);
-        // Times that passed meanwhile are left out.
-        time = next(Timestamp::now().as_millisecond().max(time), &standing.group);
+        time = following(time, Timestamp::now().as_millisecond(), &standing.group);
     }
+}
+
+/// The time after one that was evaluated. Times that passed meanwhile are left out; where the clock was
+/// set back, those up to the one that was evaluated are not waited for.
+pub fn following(time: i64, now: i64, group: &Group) -> i64 {
+    let interval = i64::try_from(group.interval.as_millis()).unwrap_or(i64::MAX);
+    let is_set_back = time.saturating_sub(now) > interval;
+    next(if is_set_back { now } else { now.max(time) }, group)
 }
 
 /// The next time of a group after `now`: multiples of its interval, spread over it by what the

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Health, Standing,
-    keep::next,
+    keep::{following, next},
     run::Evaluation,
     spec::{Group, PrometheusRule, groups},
 };
@@ -159,10 +159,17 @@ fn times_are_an_interval_apart_and_ahead() {
         read(json!({"groups": [{"name": "c", "rules": [{"record": "x", "expr": "1"}]}]}), false);
     let mut time = 1_700_000_000_123;
     for _ in 0..5 {
-        let following = next(time, &groups[0]);
-        assert!(following > time && following - time <= 30_000);
-        assert_eq!(next(following, &groups[0]), following + 30_000);
-        assert_eq!(next(following - 1, &groups[0]), following);
+        let after = next(time, &groups[0]);
+        assert!(after > time && after - time <= 30_000);
+        assert_eq!(next(after, &groups[0]), after + 30_000);
+        assert_eq!(next(after - 1, &groups[0]), after);
+        // Woken a little early, in time, and late.
+        for (late, expected) in [(-5, 30_000), (3, 30_000), (70_000, 90_000)] {
+            assert_eq!(following(after, after + late, &groups[0]), after + expected, "{late}");
+        }
+        // The clock was set back meanwhile.
+        let set = after - 365 * 24 * 3_600_000;
+        assert_eq!(following(after, set, &groups[0]), next(set, &groups[0]));
         time += 7_777;
     }
 }

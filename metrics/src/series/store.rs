@@ -27,6 +27,7 @@ use super::{
     head::{Appended, Head, PART, Sample, SeriesId, Untaken},
     log::{Current, LogError, Records, Segments},
 };
+use crate::late::Late;
 use keeping::Blocks;
 use replay::Replay;
 use scan::Begun;
@@ -77,6 +78,10 @@ pub struct Store {
     due_at: AtomicI64,
     /// When samples came last, by the clock, milliseconds.
     appended_at: AtomicI64,
+    /// How late it is for samples that come.
+    coming: Mutex<Late>,
+    /// How late it is for what goes for its age.
+    going: Mutex<Late>,
     /// Walks that have begun.
     scans: AtomicUsize,
 }
@@ -87,6 +92,17 @@ const GRACE: i64 = 10 * 60_000;
 
 /// How far ahead of the clock a sample may be, milliseconds: clocks differ.
 const FUTURE: i64 = 10 * 60_000;
+
+/// A clock that leaps farther ahead, milliseconds, counts for samples when it has stood for [`STANDS`].
+const LEAP: i64 = 24 * 3_600_000;
+const STANDS: Duration = Duration::from_secs(600);
+
+/// Up to when samples are taken at `now`, where the clock has stood at `late`. In a minute in which it is
+/// wrong by years every series would get a sample of then, and take no other until then.
+fn up_to(now: i64, late: i64) -> i64 {
+    let believed = if now.saturating_sub(late) > LEAP { late } else { now };
+    believed.saturating_add(FUTURE)
+}
 
 impl Store {
     /// A store that keeps nothing on disk.
@@ -104,6 +120,8 @@ impl Store {
             due: Notify::new(),
             due_at: AtomicI64::new(i64::MIN),
             appended_at: AtomicI64::new(jiff::Timestamp::now().as_millisecond()),
+            coming: Mutex::new(Late::standing(STANDS)),
+            going: Mutex::default(),
             scans: AtomicUsize::new(0),
         }
     }
@@ -131,6 +149,8 @@ impl Store {
         let (segments, replayed) =
             Segments::open(&config.folder.join("log"), |segment, record| replay.take(segment, record))?;
         replay.flush();
+        let newest = store.head.newest().max((until > i64::MIN).then_some(until));
+        store.going = Mutex::new(Late::since(newest.map(|newest| newest.saturating_mul(1000))));
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
         }
@@ -157,7 +177,7 @@ impl Store {
         let mut records = Records::default();
         let now = jiff::Timestamp::now().as_millisecond();
         self.appended_at.store(now, Ordering::Relaxed);
-        let up_to = now + FUTURE;
+        let up_to = up_to(now, self.coming.lock().is(now * 1000).div_euclid(1000));
         let appended = match &self.log {
             None => self.head.append(samples, up_to, &Current::new(0), &mut records, tell),
             Some(log) => {

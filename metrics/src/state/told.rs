@@ -18,6 +18,8 @@ use crate::series::{STALE, Sample, SeriesId, Store, Value};
 const MOST: usize = 300_000;
 /// Samples that are appended at once.
 const TOGETHER: usize = 10_000;
+/// So far ahead of the clock nothing is told, milliseconds.
+const FAR: i64 = 60_000;
 
 pub struct Told {
     store: Arc<Store>,
@@ -49,11 +51,15 @@ struct Object {
 }
 
 impl Inner {
-    /// Now, and behind all that was told of the object: of one time there is one word.
     fn time(&self, object: &Object) -> i64 {
-        let now = jiff::Timestamp::now().as_millisecond();
-        now.max(object.changed + 1).max(self.repeated + 1)
+        behind(object.changed.max(self.repeated), jiff::Timestamp::now().as_millisecond())
     }
+}
+
+/// Now, and behind all that was told of an object: of one time there is one word. What was told at a
+/// time that is far from being reached was told before the clock was set back.
+fn behind(told: i64, now: i64) -> i64 {
+    if told - now > FAR { now } else { now.max(told + 1) }
 }
 
 impl Told {
@@ -157,5 +163,19 @@ impl Told {
             |(series, _): &(SeriesId, f64)| Sample { series: *series, time, value: Value::Number(STALE) };
         let samples: Vec<_> = object.series.iter().map(stale).collect();
         self.store.append(&samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_stands_behind_the_one_before_unless_the_clock_was_set_back() {
+        let table = [(0, 5000, 5000), (4999, 5000, 5000), (5000, 5000, 5001), (5700, 5000, 5701)];
+        for (told, now, expected) in table {
+            assert_eq!(behind(told, now), expected, "{told} {now}");
+        }
+        assert_eq!(behind(3_605_000, 5000), 5000);
     }
 }

@@ -164,15 +164,15 @@ impl Scan {
                 // Its rate is known with the row before, which is in the store.
                 let is_held = self.older.is_some() && before.is_none();
                 if is_held {
-                    first = Some(row);
+                    first = Some((row, ring.is_apart()));
                 } else if sight.wanted.takes_time(point.time) {
                     rows.push(&key, before.as_ref(), &row);
                 }
                 before = Some(row);
             }
         });
-        if let (Some(first), Some(older)) = (first, &mut self.older) {
-            older.begins(key, first);
+        if let (Some((first, is_apart)), Some(older)) = (first, &mut self.older) {
+            older.begins(key, first, is_apart);
         }
     }
 }

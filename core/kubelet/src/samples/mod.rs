@@ -11,13 +11,15 @@
 //! where it was.
 
 mod asked;
+mod memory;
 mod sample;
 mod space;
+mod times;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -29,7 +31,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{asked::AskedOfPods, sample::Moment, space::Space};
+use self::{asked::AskedOfPods, memory::UsedUp, sample::Moment, space::Space, times::Times};
 use crate::{
     Error,
     pod::spec,
@@ -45,8 +47,17 @@ const MACHINE: i64 = 15_000_000;
 /// The last minute. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Seconds {
-    lines: Arc<Mutex<VecDeque<(i64, Bytes)>>>,
-    newest: watch::Sender<i64>,
+    lines: Arc<Mutex<VecDeque<Line>>>,
+    /// The number of the newest line.
+    newest: watch::Sender<u64>,
+}
+
+/// Readers go on by a line's number: its time may be earlier than that of the one before.
+struct Line {
+    number: u64,
+    /// Microseconds since the Unix epoch.
+    time: i64,
+    text: Bytes,
 }
 
 impl Seconds {
@@ -54,24 +65,42 @@ impl Seconds {
         Self { lines: Arc::default(), newest: watch::Sender::new(0) }
     }
 
-    /// Lines newer than `time` (microseconds since the Unix epoch), oldest first.
-    pub(crate) fn since(&self, time: i64) -> Vec<(i64, Bytes)> {
-        self.lines.lock().iter().filter(|(at, _)| *at > time).cloned().collect()
+    /// The number of the last line that a reader has who has all up to `time`, microseconds since
+    /// the Unix epoch. Of a time that is yet to come a reader knows from before the clock was set
+    /// back, and has none of these lines.
+    pub(crate) fn number_at(&self, time: i64) -> u64 {
+        let lines = self.lines.lock();
+        if lines.back().is_none_or(|newest| newest.time < time) {
+            return 0;
+        }
+        lines.iter().rev().find(|line| line.time <= time).map_or(0, |line| line.number)
+    }
+
+    /// Lines behind that one with their numbers, oldest first.
+    pub(crate) fn after(&self, number: u64) -> Vec<(u64, Bytes)> {
+        let lines = self.lines.lock();
+        let later = lines.iter().filter(|line| line.number > number);
+        later.map(|line| (line.number, line.text.clone())).collect()
     }
 
     /// Changes with each second.
-    pub(crate) fn newest(&self) -> watch::Receiver<i64> {
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    fn push(&self, time: i64, line: Bytes) {
+    fn push(&self, time: i64, text: Bytes) {
         let mut lines = self.lines.lock();
+        // The clock was set back: what was told until then is of a run that has ended.
+        if lines.back().is_some_and(|newest| newest.time >= time) {
+            lines.clear();
+        }
         if lines.len() == KEPT {
             lines.pop_front();
         }
-        lines.push_back((time, line));
+        let number = *self.newest.borrow() + 1;
+        lines.push_back(Line { number, time, text });
         drop(lines);
-        self.newest.send_replace(time);
+        self.newest.send_replace(number);
     }
 }
 
@@ -89,6 +118,7 @@ pub(crate) fn start(context: &Arc<Context>) -> Result<Seconds, Error> {
         sampler,
         pids: HashMap::new(),
         asked: AskedOfPods::default(),
+        used_up: UsedUp::default(),
         space: space::start(context),
         seconds: seconds.clone(),
     };
@@ -102,6 +132,7 @@ struct Measurer {
     /// The process that holds a sandbox's network, by the sandbox's id.
     pids: HashMap<String, i32>,
     asked: AskedOfPods,
+    used_up: UsedUp,
     space: watch::Receiver<Arc<Space>>,
     seconds: Seconds,
 }
@@ -112,6 +143,7 @@ impl Measurer {
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut measured: Vec<PodTarget> = Vec::new();
         let mut machine_at = 0;
+        let (begun, mut times) = (Instant::now(), Times::default());
         loop {
             second.tick().await;
             let views = self.context.registry.views();
@@ -120,10 +152,12 @@ impl Measurer {
                 self.sampler.set_targets(&targets);
                 measured = targets;
             }
-            let time = jiff::Timestamp::now().as_microsecond();
+            let running = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let (time, anew) = times.next(jiff::Timestamp::now().as_microsecond(), running);
             let snapshot = self.sampler.read();
             let slot = time.div_euclid(MACHINE);
             let machine = (slot != machine_at).then(|| self.sampler.machine());
+            let disks = machine.as_ref().map(|_| self.sampler.disks()).unwrap_or_default();
             machine_at = slot;
             // Volumes are told when they were measured.
             let with_volumes = self.space.has_changed().unwrap_or(false);
@@ -131,14 +165,16 @@ impl Measurer {
             let config = &self.context.config;
             let moment = Moment {
                 time,
+                anew,
                 config,
                 snapshot: &snapshot,
                 machine,
+                disks,
                 views: &views,
                 space: &space,
                 with_volumes,
             };
-            let mut line = serde_json::to_vec(&moment.samples(&mut self.asked))?;
+            let mut line = serde_json::to_vec(&moment.samples(&mut self.asked, &mut self.used_up))?;
             line.push(b'\n');
             self.seconds.push(time, line.into());
         }
@@ -196,8 +232,32 @@ mod tests {
     fn a_minute_is_kept_and_taken_up_where_it_was_left() {
         let seconds = Seconds::new();
         (1..=70).for_each(|time| seconds.push(time, Bytes::from_static(b"{}\n")));
-        assert_eq!(seconds.since(0).len(), 60);
-        let times: Vec<_> = seconds.since(68).into_iter().map(|(time, _)| time).collect();
-        assert_eq!(times, [69, 70]);
+        assert_eq!(seconds.after(seconds.number_at(0)).len(), 60);
+        assert_eq!(numbers(&seconds, seconds.number_at(68)), [69, 70]);
+        assert!(numbers(&seconds, seconds.number_at(70)).is_empty());
+    }
+
+    fn numbers(seconds: &Seconds, after: u64) -> Vec<u64> {
+        seconds.after(after).into_iter().map(|(number, _)| number).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_line() {
+        let seconds = Seconds::new();
+        assert_eq!(seconds.number_at(5), 0);
+        let push = |times: std::ops::RangeInclusive<i64>| {
+            times.for_each(|time| seconds.push(time, Bytes::from_static(b"{}\n")));
+        };
+        push(4001..=4010);
+        let reader = seconds.number_at(4008);
+        assert_eq!(numbers(&seconds, reader), [9, 10]);
+        // Who reads goes on, and who comes back with a time of the future gets what there is.
+        push(401..=403);
+        assert_eq!(numbers(&seconds, 10), [11, 12, 13]);
+        assert_eq!(numbers(&seconds, seconds.number_at(4010)), [11, 12, 13]);
+        assert_eq!(numbers(&seconds, seconds.number_at(402)), [13]);
+        // A step ahead takes nothing away.
+        push(9000..=9001);
+        assert_eq!(numbers(&seconds, seconds.number_at(403)), [14, 15]);
     }
 }

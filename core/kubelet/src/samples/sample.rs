@@ -3,12 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, InterfaceSample, KernelSample, Machine,
-    NodeSamples, PodSample, Usage,
+    Capacity, ContainerSample, DiskSample, DiskUsage, FilesystemSample, InterfaceSample, KernelSample,
+    Machine, NodeSamples, PodSample, PressureSample, Usage,
 };
-use tiphys_runtime::stats::{Figures, MachineFigures, Network, PodFigures, Snapshot};
+use tiphys_runtime::stats::{Disk, DiskFigures, Figures, MachineFigures, Network, PodFigures, Snapshot};
 
-use super::{asked::AskedOfPods, space::Space};
+use super::{asked::AskedOfPods, memory::UsedUp, space::Space};
 use crate::{
     KubeletConfig,
     pod::{
@@ -21,22 +21,32 @@ use crate::{
 /// All that is known at one moment.
 pub(super) struct Moment<'a> {
     pub time: i64,
+    /// The clock was set since the moment before.
+    pub anew: bool,
     pub config: &'a KubeletConfig,
     pub snapshot: &'a Snapshot,
     pub machine: Option<MachineFigures>,
+    /// Empty where the machine isn't told.
+    pub disks: DiskFigures,
     pub views: &'a [Arc<PodView>],
     pub space: &'a Space,
     pub with_volumes: bool,
 }
 
 impl Moment<'_> {
-    pub fn samples(&self, asked: &mut AskedOfPods) -> NodeSamples {
+    pub fn samples(&self, asked: &mut AskedOfPods, used_up: &mut UsedUp) -> NodeSamples {
         let Self { config, snapshot, .. } = *self;
         asked.retain(self.views);
+        for view in self.views {
+            let ended = |container| used_up.ended(spec::uid(&view.pod), container);
+            view.runtime.containers.iter().for_each(ended);
+        }
         let by_uid: HashMap<_, _> = self.views.iter().map(|view| (spec::uid(&view.pod), view)).collect();
         let with_views = snapshot.pods.iter().filter_map(|pod| Some((pod, by_uid.get(pod.id.as_str())?)));
-        let pods: Vec<PodSample> = with_views.map(|(pod, view)| self.pod(pod, view, asked)).collect();
+        let pods: Vec<PodSample> =
+            with_views.map(|(pod, view)| self.pod(pod, view, asked, used_up)).collect();
         let mut node = usage(&snapshot.node, &snapshot.network);
+        used_up.put_node(|uid| by_uid.contains_key(uid), &mut node);
         let space = snapshot.filesystem;
         node.filesystem_used_bytes = space.used_bytes;
         node.filesystem_capacity_bytes = space.capacity_bytes;
@@ -49,6 +59,7 @@ impl Moment<'_> {
         node.memory_limit_asked_bytes = sum(|usage| usage.memory_limit_asked_bytes);
         NodeSamples {
             time: self.time,
+            anew: self.anew,
             node: config.node_name.clone(),
             usage: node,
             capacity: Capacity {
@@ -57,11 +68,18 @@ impl Moment<'_> {
                 filesystem_bytes: space.capacity_bytes,
             },
             machine: self.machine.as_ref().map(machine),
+            disks: disks(&self.disks.node),
             pods,
         }
     }
 
-    fn pod(&self, figures: &PodFigures, view: &PodView, asked: &mut AskedOfPods) -> PodSample {
+    fn pod(
+        &self,
+        figures: &PodFigures,
+        view: &PodView,
+        asked: &mut AskedOfPods,
+        used_up: &mut UsedUp,
+    ) -> PodSample {
         let mut of_pod = usage(&figures.figures, &figures.network);
         asked.put(&view.pod, None, &mut of_pod);
         let mut containers = Vec::with_capacity(figures.containers.len());
@@ -70,6 +88,7 @@ impl Moment<'_> {
                 continue;
             };
             let mut usage = usage(figures, &Network::default());
+            used_up.told(spec::uid(&view.pod), id, &usage);
             asked.put(&view.pod, Some(&container.name), &mut usage);
             if let Some(layer) = self.space.layers.get(id) {
                 usage.filesystem_used_bytes = layer.bytes;
@@ -83,8 +102,10 @@ impl Moment<'_> {
                 started_at: started_at(container),
                 image: if self.machine.is_some() { container.image.clone() } else { String::new() },
                 usage,
+                disks: self.disks_of(id),
             });
         }
+        used_up.put_pod(&figures.id, &mut of_pod);
         let volumes = self.space.volumes.get(&figures.id);
         PodSample {
             namespace: spec::namespace(&view.pod).to_owned(),
@@ -93,8 +114,24 @@ impl Moment<'_> {
             usage: of_pod,
             containers,
             volumes: volumes.filter(|_| self.with_volumes).cloned().unwrap_or_default(),
+            disks: self.disks_of(&figures.id),
         }
     }
+
+    fn disks_of(&self, id: &str) -> Vec<DiskUsage> {
+        self.disks.of.get(id).map(|each| disks(each)).unwrap_or_default()
+    }
+}
+
+fn disks(each: &[(String, Disk)]) -> Vec<DiskUsage> {
+    let told = |(device, disk): &(String, Disk)| DiskUsage {
+        device: device.clone(),
+        read_bytes: disk.read_bytes,
+        write_bytes: disk.write_bytes,
+        reads: disk.reads,
+        writes: disk.writes,
+    };
+    each.iter().map(told).collect()
 }
 
 fn started_at(container: &Container) -> i64 {
@@ -158,6 +195,7 @@ fn machine(figures: &MachineFigures) -> Machine {
         uname,
         memory,
         kernel,
+        pressure,
         disks,
         interfaces,
         filesystems,
@@ -208,8 +246,17 @@ fn machine(figures: &MachineFigures) -> Machine {
             page_faults: kernel.page_faults,
             major_page_faults: kernel.major_page_faults,
             most_open_files: kernel.most_open_files,
+            open_files: kernel.open_files,
+            oom_kills: kernel.oom_kills,
             tcp_established: kernel.tcp_established,
             tcp_retransmitted: kernel.tcp_retransmitted,
+        },
+        pressure: PressureSample {
+            cpu_some_nanos: pressure.cpu.some_nanos,
+            memory_some_nanos: pressure.memory.some_nanos,
+            memory_full_nanos: pressure.memory.full_nanos,
+            io_some_nanos: pressure.io.some_nanos,
+            io_full_nanos: pressure.io.full_nanos,
         },
         disks: disks.into_iter().map(disk).collect(),
         interfaces: interfaces.into_iter().map(interface).collect(),

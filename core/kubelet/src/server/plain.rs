@@ -42,21 +42,23 @@ pub(super) async fn component_metrics(State(shared): State<Shared>, Path(name): 
     }
 }
 
-/// `GET /tiphys/v1/samples?since=<µs>`: a line a second, first what is still there since then.
+/// `GET /tiphys/v1/samples?since=<µs>`: a line a second, first what is still there since then; all
+/// of it where the clock was set back behind that time.
 pub(super) async fn samples(
     State(shared): State<Shared>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let since = query.get("since").and_then(|since| since.parse().ok()).unwrap_or(0);
     let newest = shared.seconds.newest();
+    let had = shared.seconds.number_at(since);
     let lines =
-        futures::stream::unfold((shared.seconds, newest, since), async |(seconds, mut newest, mut since)| {
+        futures::stream::unfold((shared.seconds, newest, had), async |(seconds, mut newest, mut had)| {
             loop {
-                let lines = seconds.since(since);
+                let lines = seconds.after(had);
                 if let Some((last, _)) = lines.last() {
-                    since = *last;
+                    had = *last;
                     let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line.iter().copied()).collect();
-                    return Some((Ok::<_, Infallible>(bytes), (seconds, newest, since)));
+                    return Some((Ok::<_, Infallible>(bytes), (seconds, newest, had)));
                 }
                 newest.changed().await.ok()?;
             }

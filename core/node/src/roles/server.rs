@@ -296,10 +296,11 @@ async fn start_observers(
     if let Some(logs) = &logs {
         tables.push(Arc::new(LogTables::new(logs.root.clone())));
     }
+    let figures = logs.as_ref().map(|logs| logs.figures.as_slice()).unwrap_or_default();
     let config = ScrapeConfig {
         client: client.clone(),
         kubelets: kubelet_client(pki)?,
-        own: component_metrics::own(),
+        own: component_metrics::own(figures),
     };
     api.mount(metrics.scrape(config, tasks).mount(api.authorizer()));
     for mount in metrics.doors(api.authorizer()) {

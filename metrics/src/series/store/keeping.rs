@@ -218,7 +218,7 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
                 let now = now();
                 // While samples come, they say how late it is: somebody may send an old day.
                 let silent = now - store.appended_at.load(Ordering::Relaxed) >= GRACE;
-                store.keep(&config, now, silent)
+                store.keep(&config, store.going(now), silent)
             })
             .await;
             if let Ok(Err(error)) = kept {
@@ -348,7 +348,7 @@ impl Store {
     }
 
     /// One round: what is over becomes blocks, and those longer ones; what is old goes.
-    /// How late it is tell the samples, and where none come (`silent`) the clock.
+    /// Which parts are over tell the samples, and where none come (`silent`) the clock.
     pub(super) fn keep(&self, config: &StoreConfig, now: i64, silent: bool) -> Result<(), StoreError> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
         while let Some(part) = self.part_to_write(silent.then_some(now)) {
@@ -368,10 +368,14 @@ impl Store {
         Ok(())
     }
 
-    /// How late it is at most: no later than the samples say. A clock that runs ahead deletes
-    /// nothing for its age.
+    /// How late it is, as far as the clock is believed: one that runs ahead deletes nothing for its age.
+    pub(super) fn going(&self, now: i64) -> i64 {
+        self.going.lock().is(now.saturating_mul(1000)).div_euclid(1000)
+    }
+
+    /// The same for days that are archived: no later than the samples say.
     fn late(&self, now: i64) -> i64 {
-        self.head.newest().unwrap_or(i64::MIN).max(self.until()).min(now)
+        self.head.newest().unwrap_or(i64::MIN).max(self.until()).min(self.going(now))
     }
 
     fn part_to_write(&self, now: Option<i64>) -> Option<Range<i64>> {

@@ -157,6 +157,47 @@ async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
     assert!(blocks.join("1-2.damaged").exists() && !blocks.join("3-4.new").exists());
 }
 
+#[test]
+fn a_clock_that_leaps_years_is_not_followed_at_once() {
+    let day = 24 * HOUR;
+    let table = [
+        (START, START, START),
+        (START - HOUR, START - HOUR, START - HOUR),
+        // Up to a day counts.
+        (START + day, START, START + day),
+        (START + day + 1, START, START),
+        (START + 365 * day, START + MINUTE, START + MINUTE),
+    ];
+    for (now, late, believed) in table {
+        assert_eq!(up_to(now, late), believed + FUTURE, "{now} {late}");
+    }
+}
+
+#[test]
+fn a_clock_that_leaps_years_makes_nothing_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = Duration::from_secs(15 * 24 * 3600);
+    let config = StoreConfig { keep, ..config(folder.path()) };
+    let store = Store::recover(&config).expect("opened");
+    let series = store.resolve(&up("a")).expect("made");
+    let days = [0, 1, 2].map(|day| START + day * 24 * HOUR);
+    store.append(&days.map(|day| number(series, day, 1.0)));
+    store.keep(&config, days[2] + 2 * HOUR, true).expect("written out");
+    drop(store);
+    // The clock tells years more than what was written last.
+    let store = Store::recover(&config).expect("opened again");
+    let blocks = store.blocks.as_ref().expect("on disk");
+    let count = || blocks.meeting(&(i64::MIN..i64::MAX)).0.len();
+    let now = jiff::Timestamp::now().as_millisecond();
+    let late = store.going(now);
+    assert!((days[2]..days[2] + HOUR).contains(&late) && now > late + 365 * 24 * HOUR, "{late}");
+    store.keep(&config, late, true).expect("kept");
+    assert_eq!(count(), 3);
+    // When it has stood, it counts.
+    store.keep(&config, now, true).expect("kept");
+    assert_eq!(count(), 0);
+}
+
 #[tokio::test]
 async fn what_is_too_old_or_too_much_goes() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -39,17 +39,24 @@ struct Told {
     back: &'static Back,
 }
 
+/// Where a series of memory begins.
+struct Begun {
+    first: Row,
+    /// A clock was set before it: no rate reaches there from what is older.
+    is_apart: bool,
+}
+
 /// Walks over what is older.
 pub struct Older {
     joined: Joined,
     told: Vec<Told>,
-    /// The first row of each series of memory.
-    begun: HashMap<SeriesKey, Row>,
+    /// The series of memory.
+    begun: HashMap<SeriesKey, Begun>,
     /// The last row of each object so far.
     last: HashMap<SeriesKey, Row>,
     since: i64,
     /// Once the store is through, the first rows of memory.
-    ending: Option<hash_map::IntoIter<SeriesKey, Row>>,
+    ending: Option<hash_map::IntoIter<SeriesKey, Begun>>,
 }
 
 impl Older {
@@ -81,8 +88,14 @@ impl Older {
         let since = sight.wanted.millis().start.saturating_sub(BACK);
         // A step that begins before memory does may end in it.
         let until = (until.min(range.end.saturating_sub(1)).div_euclid(GRID) + 1) * (GRID / 1000);
-        let question =
-            Question { anchor: back::ANCHOR, names, matchers, apart: &back::APART, range: since..until };
+        let question = Question {
+            anchor: back::ANCHOR,
+            names,
+            matchers,
+            apart: &back::APART,
+            several: Some(back::SEVERAL),
+            range: since..until,
+        };
         Some(Self {
             joined: Joined::new(store.clone(), question),
             told,
@@ -94,8 +107,8 @@ impl Older {
     }
 
     /// Memory's row of a series from which on it has all; it comes when the row before is known.
-    pub fn begins(&mut self, key: SeriesKey, first: Row) {
-        self.begun.insert(key, first);
+    pub fn begins(&mut self, key: SeriesKey, first: Row, is_apart: bool) {
+        self.begun.insert(key, Begun { first, is_apart });
     }
 
     /// What can't be read, as far as the walk has come.
@@ -106,9 +119,10 @@ impl Older {
     /// Adds the rows of the next object. False: there is none.
     pub fn step(&mut self, sight: &Sight, rows: &mut Rows) -> Result<bool> {
         if let Some(ending) = &mut self.ending {
-            let Some((key, row)) = ending.next() else { return Ok(false) };
-            if sight.wanted.takes_time(row.point.time) {
-                rows.push(&key, near(self.last.get(&key), &row), &row);
+            let Some((key, Begun { first, is_apart })) = ending.next() else { return Ok(false) };
+            if sight.wanted.takes_time(first.point.time) {
+                let before = self.last.get(&key).filter(|_| !is_apart);
+                rows.push(&key, near(before, &first), &first);
             }
             return Ok(true);
         }
@@ -133,7 +147,8 @@ impl Older {
         let Some(key) = back::key_of(sight.level, &object.labels).filter(|key| sight.takes(key)) else {
             return;
         };
-        let seam = self.begun.get(&key).map_or(i64::MAX, |first| first.point.time.div_euclid(GRID) * GRID);
+        let seam = |begun: &Begun| begun.first.point.time.div_euclid(GRID) * GRID;
+        let seam = self.begun.get(&key).map_or(i64::MAX, seam);
         let mut before = self.last.get(&key).copied();
         for (at, time) in object.times.iter().enumerate() {
             let time = time.saturating_mul(1000);

@@ -3,6 +3,7 @@
 
 mod fed;
 mod long;
+mod set;
 
 use std::collections::BTreeMap;
 
