@@ -169,6 +169,7 @@ impl Undecided<'_> {
         fields: &mut FieldsOf,
     ) -> Option<()> {
         let mut verdicts = self.judged[number].clone().unwrap_or_default();
+        let mut buffer = Vec::new();
         for (at, record) in records.iter().map(|record| *record as usize).enumerate() {
             let time = (self.row)(record).time;
             let read = |value: &FieldValue| match value {
@@ -177,8 +178,16 @@ impl Undecided<'_> {
             };
             if self.states[record] == State::Undecided && !plan.leaves.is_empty() {
                 for (leaf, values) in &plan.leaves {
-                    let values: Vec<String> = values.iter().map(read).collect::<Option<_>>()?;
-                    verdicts[*leaf] = self.query.on_values(*leaf, values.iter());
+                    verdicts[*leaf] = match values.as_slice() {
+                        [FieldValue::Variable(text)] => {
+                            let value = text.read_into(&mut buffer, template, at, time)?;
+                            self.query.on_values(*leaf, [value].into_iter())
+                        }
+                        several => {
+                            let values: Vec<String> = several.iter().map(read).collect::<Option<_>>()?;
+                            self.query.on_values(*leaf, values.iter())
+                        }
+                    };
                 }
                 self.decide(record, &verdicts);
             }

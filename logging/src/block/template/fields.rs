@@ -14,6 +14,8 @@
 //! not answered here. Lines of other formats are read from the template as
 //! [`lines`] reads them from a body; what it asks of variables is looked at too.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{
@@ -218,21 +220,33 @@ impl Text {
     /// The value of the template's record `at`, which was written at `time`.
     pub fn read(&self, template: &Template<'_>, at: usize, time: i64) -> Option<String> {
         let mut bytes = Vec::new();
+        self.read_into(&mut bytes, template, at, time).map(Cow::into_owned)
+    }
+
+    /// The same by way of a buffer, for who asks record after record.
+    pub fn read_into<'b>(
+        &self,
+        bytes: &'b mut Vec<u8>,
+        template: &Template<'_>,
+        at: usize,
+        time: i64,
+    ) -> Option<Cow<'b, str>> {
+        bytes.clear();
         for part in &self.parts {
             match part {
                 Part::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
-                Part::Slot(slot) => template.write_slot(&mut bytes, *slot, at, time)?,
+                Part::Slot(slot) => template.write_slot(bytes, *slot, at, time)?,
             }
         }
-        let text = String::from_utf8(bytes).ok()?;
+        let text = std::str::from_utf8(bytes).ok()?;
         match self.kind {
-            Kind::Plain => Some(text),
+            Kind::Plain => Some(text.into()),
             Kind::Escaped => {
                 let read: String = serde_json::from_str(&format!("\"{text}\"")).ok()?;
-                Some(plain_text(&read).into_owned())
+                Some(plain_text(&read).into_owned().into())
             }
             Kind::Number => {
-                serde_json::from_str::<serde_json::Number>(&text).ok().map(|number| number.to_string())
+                serde_json::from_str::<serde_json::Number>(text).ok().map(|number| number.to_string().into())
             }
         }
     }

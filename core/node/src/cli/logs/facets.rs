@@ -256,7 +256,7 @@ mod tests {
         let parsed = |arguments: &[&str]| {
             let words = ["tiphys", "logs"].into_iter().chain(arguments.iter().copied());
             match Cli::try_parse_from(words).ok()?.command {
-                Command::Logs(logs) => Some((logs.query.clone(), logs.facets.clone())),
+                Command::Logs(logs) => Some((logs.words.join(" "), logs.facets.clone())),
                 other => panic!("{other:?}"),
             }
         };

@@ -79,8 +79,11 @@ const LIMIT: usize = 100;
 pub struct Logs {
     #[command(subcommand)]
     command: Option<Command>,
-    /// What to search for; nothing finds all
-    #[arg(default_value = "", hide_default_value = true)]
+    /// What to search for, in one word or several; nothing finds all
+    #[arg(value_name = "QUERY")]
+    words: Vec<String>,
+    /// The words together, as [`Logs::run`] begins.
+    #[arg(skip)]
     query: String,
     /// Only this namespace
     #[arg(short, long, conflicts_with = "all_namespaces")]
@@ -159,6 +162,7 @@ impl Logs {
         if let Some(Command::Delete(delete)) = self.command {
             return delete.run(global).await;
         }
+        self.query = self.words.join(" ");
         self.check()?;
         let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
         let facets = self.facets.as_ref().map(|fields| Facets::parse(fields.as_deref())).transpose()?;
@@ -428,5 +432,29 @@ async fn follow(mut follower: Follower, printer: &Printer) -> Outcome<ExitCode> 
 fn warn_partial(missing: &[NodeError]) {
     for node in missing {
         output::warning(&format!("{} is missing from this answer: {}", node.node, node.error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command as Of};
+
+    fn parsed(arguments: &[&str]) -> Box<Logs> {
+        let words = ["tiphys", "logs"].into_iter().chain(arguments.iter().copied());
+        match Cli::try_parse_from(words).expect("a command").command {
+            Of::Logs(logs) => logs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_query_may_be_several_words() {
+        assert_eq!(parsed(&["ns:shop", "--limit", "2", "status:>=500"]).words, ["ns:shop", "status:>=500"]);
+        assert!(parsed(&["--fields"]).words.is_empty());
+        let delete = parsed(&["delete", "-n", "shop"]);
+        assert!(matches!(delete.command, Some(Command::Delete(_))) && delete.words.is_empty());
     }
 }
