@@ -12,18 +12,21 @@ use kube::{
     Api,
     api::{DeleteParams, PostParams, Preconditions},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Error,
     error::is_not_found,
     pod::{names, spec},
     statics::Manifests,
-    workers::Context,
+    workers::{Context, Mirrors},
 };
 
 /// After a copy could not be made or removed.
 const RETRY: Duration = Duration::from_secs(20);
+/// How long a copy is away that somebody has deleted. Who waits for that looks by its name: made
+/// again at once it would never seem gone, and `kubectl delete` would wait for ever.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// Until the kubelet stops.
 pub(crate) async fn keep(
@@ -32,18 +35,34 @@ pub(crate) async fn keep(
 ) -> Result<(), Error> {
     let mut copies = context.registry.mirrors();
     let mut followed = true;
+    let mut away_until = Instant::now();
+    let mut before = Mirrors::new();
     loop {
         let (wanted, known) = (manifests.borrow_and_update().clone(), copies.borrow_and_update().clone());
-        let mut failed = false;
+        let mut again_at = None;
         if let (Some(wanted), Some(known)) = (wanted, known) {
-            for step in steps(&wanted, known.values()) {
-                failed |= !carry_out(&context, &step).await;
+            // Deleted without a grace period.
+            if before.keys().any(|uid| !known.contains_key(uid)) {
+                away_until = Instant::now() + AWAY;
             }
+            for step in steps(&wanted, known.values()) {
+                if matches!(step, Step::Make(_)) && Instant::now() < away_until {
+                    again_at = Some(away_until);
+                    continue;
+                }
+                if step.is_asked_for() {
+                    away_until = Instant::now() + AWAY;
+                }
+                if !carry_out(&context, &step).await {
+                    again_at = again_at.or(Some(Instant::now() + RETRY));
+                }
+            }
+            before = known;
         }
         let pause = async {
-            match failed {
-                true => tokio::time::sleep(RETRY).await,
-                false => std::future::pending().await,
+            match again_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -66,6 +85,11 @@ impl Step {
         match self {
             Self::Remove(pod) | Self::Make(pod) => pod,
         }
+    }
+
+    /// Whether it ends what somebody has begun to delete.
+    fn is_asked_for(&self) -> bool {
+        matches!(self, Self::Remove(copy) if copy.metadata.deletion_timestamp.is_some())
     }
 }
 

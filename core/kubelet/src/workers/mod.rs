@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub(crate) use dispatch::dispatch;
 use k8s_openapi::api::core::v1::Service;
-pub(crate) use registry::{Desired, PodView, Registry};
+pub(crate) use registry::{Desired, Mirrors, PodView, Registry};
 use tiphys_client::Cache;
 use tiphys_lifecycle::Tasks;
 use tiphys_runtime::{cgroup::Hierarchy, cri::Cri};
