@@ -17,8 +17,9 @@ use crate::{KubeletConfig, NodeCapacity};
 /// Below these, Pods get in each other's way.
 const LEAST_MEMORY: u64 = 100 << 20;
 const LEAST_DISK_PERCENT: u64 = 10;
-/// Where a tenth of the disk is more than this, this is enough: a large disk is no reason to refuse Pods.
-const ENOUGH_DISK: u64 = 10 << 30;
+/// Where a tenth of the disk is more than this, this is enough: a large disk is no reason to refuse Pods, and
+/// of what a laptop or a builder keeps on its disk a node has no say.
+const ENOUGH_DISK: u64 = 2 << 30;
 const LEAST_INODE_PERCENT: u64 = 5;
 const LEAST_PROCESSES: u64 = 100;
 
@@ -96,6 +97,10 @@ fn conditions(
         (kind, pressed, if pressed { bad } else { good }, message)
     };
     let no_disk = health.disk_available < least_disk || health.inodes_free_percent < LEAST_INODE_PERCENT;
+    // No figure that moves: each new message would be a write.
+    let short_of_disk =
+        format!("disk pressure: less than {} MiB or {LEAST_INODE_PERCENT}% of inodes free", least_disk >> 20);
+    let what_disk = if no_disk { short_of_disk.as_str() } else { "disk pressure" };
     let no_processes = health.max_processes.saturating_sub(health.processes) < LEAST_PROCESSES;
     let ready = match runtime.trouble.is_empty() {
         true => ("Ready", true, "KubeletReady", "kubelet is posting ready status".to_owned()),
@@ -109,13 +114,7 @@ fn conditions(
             "KubeletHasSufficientMemory",
             "insufficient memory available",
         ),
-        pressure(
-            no_disk,
-            "DiskPressure",
-            "KubeletHasDiskPressure",
-            "KubeletHasNoDiskPressure",
-            "disk pressure",
-        ),
+        pressure(no_disk, "DiskPressure", "KubeletHasDiskPressure", "KubeletHasNoDiskPressure", what_disk),
         pressure(
             no_processes,
             "PIDPressure",
@@ -212,7 +211,7 @@ mod tests {
         check(Health { memory_available: 1, ..WELL }, &[], &["MemoryPressure"]);
         check(Health { disk_available: 5, ..WELL }, &[], &["DiskPressure"]);
         check(Health { disk_available: 20 << 30, disk_capacity: 1 << 40, ..WELL }, &[], &[]);
-        check(Health { disk_available: 9 << 30, disk_capacity: 1 << 40, ..WELL }, &[], &["DiskPressure"]);
+        check(Health { disk_available: 1 << 30, disk_capacity: 1 << 40, ..WELL }, &[], &["DiskPressure"]);
         check(Health { inodes_free_percent: 1, ..WELL }, &[], &["DiskPressure"]);
         check(Health { processes: 950, ..WELL }, &[], &["PIDPressure"]);
         check(WELL, &["network plug-in is not ready"], &["Ready"]);
