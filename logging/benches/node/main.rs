@@ -3,17 +3,25 @@
 //! same lines in the same run when `VICTORIA_LOGS` names its binary.
 //!
 //! ```text
-//! TIPHYS_BENCH_RECORDS=10000000  in rounds of at most ten million   (1,000,000)
-//! TIPHYS_BENCH_STREAMS=200
-//! TIPHYS_BENCH_FOLDER=/path      where files and indexes are made   (the temporary folder)
+//! TIPHYS_BENCH_RECORDS=100000000  a run each, in rounds of at most ten million  (10000000)
+//! TIPHYS_BENCH_STREAMS=200        a run each                                    (200,5000)
+//! TIPHYS_BENCH_FOLDER=/path       where files and indexes are made              (the temporary folder)
 //! ```
+//!
+//! Numbers may be several, with commas between them: each is a run of its own. Ten million
+//! records take about 5 GB of the folder, a hundred million 13 GB with the peer; a run leaves
+//! nothing there, be it through, failed or interrupted.
 //!
 //! Speeds are of processor time: the machine may do other things. Nothing here
 //! passes or fails, but for answers that differ between the two.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its table is what it is run for")]
 
+mod answers;
+mod catalog;
 mod fresh;
+mod interrupt;
+mod merge;
 #[path = "../blocks/mix.rs"]
 mod mix;
 mod ours;
@@ -21,8 +29,13 @@ mod peer;
 mod process;
 mod questions;
 mod rounds;
+mod traces;
 
-use std::path::PathBuf;
+use std::{
+    env, fs,
+    num::{NonZeroUsize, ParseIntError},
+    path::PathBuf,
+};
 
 /// The product's allocator, so that memory is what it is there.
 #[global_allocator]
@@ -38,28 +51,41 @@ pub struct Options {
 }
 
 fn main() -> Result<()> {
-    if let Some(folder) = std::env::var_os("TIPHYS_BENCH_COLLECT") {
+    if let Some(folder) = env::var_os("TIPHYS_BENCH_COLLECT") {
         return ours::collect(&PathBuf::from(folder));
     }
-    let number = |name: &str, standard| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(standard)
+    let counts = numbers("TIPHYS_BENCH_RECORDS", "10000000")?;
+    let all_streams = numbers("TIPHYS_BENCH_STREAMS", "200,5000")?;
+    let base = env::var_os("TIPHYS_BENCH_FOLDER").map_or_else(env::temp_dir, PathBuf::from);
+    fs::create_dir_all(&base)?;
+    process::allow_open_files()?;
+    interrupt::listen()?;
+    for records in counts {
+        for &streams in &all_streams {
+            // An error, too, takes the folder along.
+            let folder = tempfile::Builder::new().prefix("tiphys-bench-node-").tempdir_in(&base)?;
+            measure(&Options { records, streams, folder: folder.path().to_owned() })?;
+            folder.close()?;
+        }
+    }
+    Ok(())
+}
+
+/// The numbers that a variable has, with commas between them.
+fn numbers(name: &str, standard: &str) -> Result<Vec<usize>> {
+    let text = env::var(name).unwrap_or_else(|_| standard.to_owned());
+    let number = |part: &str| -> Result<usize> {
+        let number = part.trim().parse::<NonZeroUsize>();
+        let wrong = |error: ParseIntError| format!("{name}={text}: {error}: numbers with commas are wanted");
+        Ok(number.map_err(wrong)?.get())
     };
-    let base = std::env::var_os("TIPHYS_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
-    let options = Options {
-        records: number("TIPHYS_BENCH_RECORDS", 1_000_000),
-        streams: number("TIPHYS_BENCH_STREAMS", 200),
-        folder: base.join(format!("tiphys-bench-node-{}", std::process::id())),
-    };
-    std::fs::create_dir_all(&options.folder)?;
-    let measured = measure(&options);
-    std::fs::remove_dir_all(&options.folder)?;
-    measured
+    text.split(',').map(number).collect()
 }
 
 fn measure(options: &Options) -> Result<()> {
     let mut rounds = rounds::Rounds::new(options)?;
     let mut ours = ours::Ours::start(&options.folder.join("ours"))?;
-    let mut peer = match std::env::var_os("VICTORIA_LOGS") {
+    let mut peer = match env::var_os("VICTORIA_LOGS") {
         Some(binary) => Some(peer::Peer::start(binary.into(), &options.folder.join("peer"))?),
         None => None,
     };
@@ -68,10 +94,12 @@ fn measure(options: &Options) -> Result<()> {
         if let Some(peer) = &mut peer {
             peer.ingest(&round)?;
         }
+        // The collector has moved the other files.
+        fs::remove_file(&round.json)?;
         eprintln!("{} of {} records", rounds.written(), options.records);
     }
     println!(
-        "{} records of {} streams, {:.0} MB as JSON lines, {:.0} MB as CRI files\n",
+        "\n{} records of {} streams, {:.0} MB as JSON lines, {:.0} MB as CRI files\n",
         rounds.written(),
         options.streams,
         rounds.json_bytes as f64 / 1e6,

@@ -94,7 +94,7 @@ fn spawn(binary: &Path, folder: &Path, http: &reqwest::blocking::Client) -> Resu
     command
         .arg(format!("-storageDataPath={}", folder.display()))
         .arg(format!("-httpListenAddr={address}"))
-        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR"])
+        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR", "-search.maxQueryDuration=10m"])
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let process = Process(command.spawn()?);

@@ -2,26 +2,29 @@
 //! file a stream, in both forms, and goes away when it was taken in.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     fs::{self, File},
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufWriter, Write},
     path::PathBuf,
 };
 
 use tiphys_logging::time;
 
-use crate::{Options, Result, mix};
+use crate::{
+    Options, Result, interrupt,
+    merge::{self, MARK},
+    mix, traces,
+};
 
+/// Records of a round.
 const ROUND: usize = 10_000_000;
 /// A word that one line in each round has.
 pub const RARE: &str = "cormorant";
 
 /// Where the files of one round are.
 pub struct Round {
-    /// `<stream>.log` in CRI form.
+    /// `<stream>.log` in CRI form; a record with a trace is several lines.
     pub cri: PathBuf,
-    /// All as JSON lines, in order of time, as a shipper that follows all files of a node sends them.
+    /// All as JSON lines, one a record, in order of time.
     pub json: PathBuf,
     /// Of all rounds so far.
     pub records: usize,
@@ -91,36 +94,15 @@ impl Rounds {
         // A tenth of a second between lines of a stream: a round is some hours.
         let apart = 6 * 3600 * 1_000_000_000 / each as u64 / 2;
         for stream in 0..self.streams {
+            interrupt::check()?;
             self.stream(&round, stream, each, apart)?;
         }
-        self.in_order_of_time(&round)?;
+        merge::merge(&round, self.streams)?;
         self.json_bytes += fs::metadata(&round.json)?.len();
         self.left = self.left.saturating_sub(each * self.streams);
         self.written = round.records;
         self.round += 1;
         Ok(Some(round))
-    }
-
-    /// Makes the JSON lines out of the files.
-    fn in_order_of_time(&self, round: &Round) -> Result<()> {
-        let mut files = Vec::new();
-        for stream in 0..self.streams {
-            files.push(BufReader::new(File::open(round.cri.join(format!("{stream}.log")))?).lines());
-        }
-        // A line begins with its time, which sorts as a text.
-        let mut next = BinaryHeap::new();
-        for (stream, lines) in files.iter_mut().enumerate() {
-            next.extend(lines.next().transpose()?.map(|line| Reverse((line, stream))));
-        }
-        let mut json = BufWriter::with_capacity(1 << 20, File::create(&round.json)?);
-        while let Some(Reverse((line, stream))) = next.pop() {
-            let (time, body) = line.split_once(" stdout F ").ok_or("a line in CRI form")?;
-            let (namespace, pod) = (namespace(stream), pod(stream));
-            let line = serde_json::json!({ "_time": time, "namespace": namespace, "pod": pod, "_msg": body });
-            writeln!(json, "{line}")?;
-            next.extend(files[stream].next().transpose()?.map(|line| Reverse((line, stream))));
-        }
-        Ok(json.flush()?)
     }
 
     fn stream(&mut self, round: &Round, stream: usize, each: usize, apart: u64) -> Result<()> {
@@ -129,7 +111,8 @@ impl Rounds {
         let mut cri = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         let seed = 1 + stream as u64 + self.round * self.streams as u64;
         for (at, record) in mix::stream(program, seed, each, apart).into_iter().enumerate() {
-            let mut body = String::from_utf8_lossy(&record.body).replace('\n', "\\n");
+            let mut body = String::from_utf8_lossy(&record.body).into_owned();
+            traces::deepen(&mut body, seed << 32 | at as u64);
             if stream == 0 && at == each / 2 {
                 body.push(' ');
                 body.push_str(RARE);
@@ -142,8 +125,11 @@ impl Rounds {
             }
             self.oldest = self.oldest.min(record.time);
             self.newest = self.newest.max(record.time);
-            let time = time::format(record.time);
-            writeln!(cri, "{time} stdout F {body}")?;
+            for (nth, line) in body.split('\n').enumerate() {
+                // Each is written a microsecond after the one above it.
+                let time = time::format(record.time + 1_000 * nth as i64);
+                writeln!(cri, "{time}{MARK}{line}")?;
+            }
         }
         cri.flush()?;
         self.cri_bytes += fs::metadata(&path)?.len();
