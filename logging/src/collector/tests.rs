@@ -24,6 +24,8 @@ use crate::{
 };
 
 mod docker;
+mod edges;
+mod flood;
 
 const TOKEN: &str = "t0ken";
 

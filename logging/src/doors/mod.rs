@@ -78,4 +78,6 @@ mod memory_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
+mod times_tests;
+#[cfg(test)]
 mod tls_tests;

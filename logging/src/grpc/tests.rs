@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     record::Level,
-    root::tests::{TestCluster, admin, reader},
+    root::tests::{
+        TestCluster, admin, reader,
+        slow::{Got, number, one_stops_and_another_reads},
+    },
 };
 
 async fn client(cluster: &TestCluster, user: Option<UserInfo>) -> LogsClient<tonic::transport::Channel> {
@@ -106,6 +109,30 @@ async fn lines_are_streamed_as_they_come() {
         tokio::time::timeout(std::time::Duration::from_secs(60), next).await.expect("in time"),
         "fresh"
     );
+    cluster.stop().await;
+}
+
+/// The lines of a Pod, as far as they are asked for.
+async fn lines_of_web(cluster: &TestCluster) -> impl Stream<Item = Got> + Unpin + use<> {
+    let mut client = client(cluster, Some(admin())).await;
+    let request = SearchRequest { query: "pod:web-1".into(), ..SearchRequest::default() };
+    let lines = client.tail(request).await.expect("a stream").into_inner();
+    Box::pin(lines.map(move |message| {
+        // The connection lives as long as its lines.
+        let _connection = &client;
+        match message.expect("sound").line {
+            Some(Line::Record(record)) => Got::Line(number(&record.body)),
+            Some(Line::Dropped(dropped)) => Got::Missed(dropped.dropped),
+            other => panic!("{other:?}"),
+        }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_33_a_reader_that_stops_is_told_what_it_missed() {
+    let cluster = TestCluster::start(1, 0).await;
+    let (slow, quick) = (lines_of_web(&cluster).await, lines_of_web(&cluster).await);
+    one_stops_and_another_reads(&cluster.nodes[0], slow, quick).await;
     cluster.stop().await;
 }
 

@@ -89,6 +89,8 @@ mod damage_tests;
 #[cfg(test)]
 mod full_tests;
 #[cfg(test)]
+mod idle_tests;
+#[cfg(test)]
 mod loss_tests;
 #[cfg(test)]
 pub(crate) mod tests;

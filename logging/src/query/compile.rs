@@ -22,15 +22,12 @@ use super::{
     plain::plain,
     required::{self, Letters},
     seen::is_literal,
-    text, times,
+    text, times, weight,
 };
 use crate::{
     record::{Level, Record, Source, StreamInfo},
     time,
 };
-
-/// Bytes that a compiled regular expression may take, and its cache.
-const REGEX_SIZE: usize = 1 << 20;
 
 /// What is known without looking at records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,25 +186,31 @@ fn meta(name: &str) -> Option<Meta> {
 }
 
 /// A regular expression within bounds of size; its time is linear in the text.
-pub(super) fn regex(pattern: &str, whole: bool) -> Result<Regex, String> {
-    let anchored;
-    let pattern = if whole {
-        anchored = format!(r"\A(?:{pattern})\z");
-        &anchored
-    } else {
-        pattern
-    };
-    let built = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
-    built.map_err(|error| match error {
+pub(super) fn regex(pattern: &str) -> Result<Regex, String> {
+    within(pattern, weight::MAX_PATTERN).map_err(|error| why(&error))
+}
+
+/// What a regular expression weighs: see [`weight`].
+pub(super) fn weigh(pattern: &str) -> Result<usize, String> {
+    let found = weight::of_pattern(|bytes| within(pattern, bytes));
+    found.map(|(_, bytes)| bytes).map_err(|error| why(&error))
+}
+
+fn within(pattern: &str, bytes: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(weight::MAX_PATTERN).build()
+}
+
+fn why(error: &regex::Error) -> String {
+    match error {
         regex::Error::CompiledTooBig(_) => "it is too big".to_string(),
         // The last line names the cause; those before draw the pattern, which we do ourselves.
         other => other.to_string().lines().last().unwrap_or("").trim_start_matches("error: ").to_string(),
-    })
+    }
 }
 
 /// Whether a regular expression finds something in a text; `None` when it can't be used.
 pub fn finds(pattern: &str, text: &str) -> Option<bool> {
-    regex(pattern, false).ok().map(|regex| regex.is_match(text.as_bytes()))
+    regex(pattern).ok().map(|regex| regex.is_match(text.as_bytes()))
 }
 
 /// The pattern behind a wildcard; for the parser's check.
@@ -415,11 +418,11 @@ fn node(expr: &Expr, leaves: &mut Vec<Leaf>) -> Result<Node, String> {
             let tokens = glob::required_tokens(text);
             let in_template =
                 matches!(text, Text::Exact(_)) && !tokens.is_empty() && tokens.iter().all(is_literal);
-            Leaf::Body { regex: regex(&glob::within(text), false)?, tokens, letters: Vec::new(), in_template }
+            Leaf::Body { regex: regex(&glob::within(text))?, tokens, letters: Vec::new(), in_template }
         }
         Expr::Regex(pattern) => {
             let letters = required::letters(pattern);
-            Leaf::Body { regex: regex(pattern, false)?, tokens: Vec::new(), letters, in_template: false }
+            Leaf::Body { regex: regex(pattern)?, tokens: Vec::new(), letters, in_template: false }
         }
         Expr::Field { name, value } => field(name, value)?,
     };
@@ -473,11 +476,11 @@ fn field_of_body(name: &str, value: &Value, label: Option<Test>) -> Result<Leaf,
 fn test(value: &Value, whole: bool) -> Result<Test, String> {
     Ok(match value {
         Value::Exists => Test::Exists,
-        Value::Text(Text::Exact(text)) if !whole && text.is_empty() => Test::Regex(regex(r"\A\z", false)?),
-        Value::Text(text @ Text::Exact(_)) if !whole => Test::Regex(regex(&glob::within(text), false)?),
+        Value::Text(Text::Exact(text)) if !whole && text.is_empty() => Test::Regex(regex(r"\A\z")?),
+        Value::Text(text @ Text::Exact(_)) if !whole => Test::Regex(regex(&glob::within(text))?),
         Value::Text(Text::Exact(text)) => Test::Is(text.clone()),
-        Value::Text(text) => Test::Regex(regex(&glob::whole(text), false)?),
-        Value::Regex(pattern) => Test::Regex(regex(pattern, false)?),
+        Value::Text(text) => Test::Regex(regex(&glob::whole(text))?),
+        Value::Regex(pattern) => Test::Regex(regex(pattern)?),
         Value::Compare(op, bound) => {
             let bound = bound_of(bound)?;
             let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);

@@ -217,7 +217,7 @@ fn is_regex(text: &str) -> bool {
     let Some((end, _)) = end else { return false };
     let (pattern, next) = (&text[1..end], text[end + 1..].chars().next());
     next.is_none_or(|next| next.is_whitespace() || next == ')')
-        && (!pattern.contains([' ', ')']) || compile::regex(pattern, false).is_ok())
+        && (!pattern.contains([' ', ')']) || compile::regex(pattern).is_ok())
 }
 
 /// `-word`, `!(..)`; a lone dash or `--flag` is a word.

@@ -340,9 +340,7 @@ impl Parser<'_> {
     }
 
     fn check_regex(&mut self, pattern: Result<String, String>, span: &Span) -> Result<(), QueryError> {
-        let weight = pattern.as_deref().map_or(0, weight::of_pattern);
-        let compiled = pattern.and_then(|pattern| compile::regex(&pattern, false));
-        compiled.map_err(|error| {
+        let weight = pattern.and_then(|pattern| compile::weigh(&pattern)).map_err(|error| {
             // The lines before the last show the pattern, which the caret does.
             let why = error.lines().last().unwrap_or_default().trim();
             self.error(

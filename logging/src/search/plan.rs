@@ -1,6 +1,6 @@
 //! Which blocks a query must look into, and their records.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{Progress, Request};
 use crate::{
@@ -86,6 +86,19 @@ pub(super) fn plan(store: &Store, request: &Request, progress: &mut Progress) ->
     candidates
 }
 
+/// Of each block of a split whether something is in it.
+type Marked = Vec<bool>;
+
+fn marked(split: &Split, token: &[u8]) -> Result<Marked, IndexError> {
+    let mut marked = vec![false; split.blocks().len()];
+    for block in split.blocks_with(token)? {
+        if let Some(block) = marked.get_mut(block as usize) {
+            *block = true;
+        }
+    }
+    Ok(marked)
+}
+
 fn plan_split(
     store: &Store,
     request: &Request,
@@ -95,15 +108,15 @@ fn plan_split(
     let judge_entry =
         |entry: &crate::index::StreamEntry| judge(store, request, floors, &entry.info, entry.labels.clone());
     let streams: Vec<Option<Judged>> = split.streams().iter().map(judge_entry).collect();
-    let mut words: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
+    let mut words: Vec<(&[u8], Marked)> = Vec::new();
     for token in request.query.tokens().filter(|token| !text::is_id(token)) {
-        if !words.contains_key(token) {
-            words.insert(token.to_vec(), split.blocks_with(token)?);
+        if !words.iter().any(|(word, _)| *word == token) {
+            words.push((token, marked(split, token)?));
         }
     }
     // Blocks of old versions don't have the names of all fields among their words.
     let asks_names = request.query.tokens().any(lines::is_name);
-    let named = if asks_names { split.blocks_with(lines::NAMED)? } else { Vec::new() };
+    let named = if asks_names { marked(split, lines::NAMED)? } else { Vec::new() };
     let mut candidates = Vec::new();
     for (at, entry) in split.blocks().iter().enumerate() {
         let Some(judged) = &streams[entry.stream as usize] else { continue };
@@ -112,11 +125,11 @@ fn plan_split(
         }
         let mut failed = None;
         let may_have = |token: &[u8]| {
-            if lines::is_name(token) && named.binary_search(&(at as u32)).is_err() {
+            if asks_names && lines::is_name(token) && !named[at] {
                 return true;
             }
-            if !text::is_id(token) {
-                return words.get(token).is_none_or(|blocks| blocks.binary_search(&(at as u32)).is_ok());
+            if let Some((_, blocks)) = words.iter().find(|(word, _)| *word == token) {
+                return blocks[at];
             }
             split.may_have_id(at, token).unwrap_or_else(|error| {
                 failed = Some(error);

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{Progress, Request, plan::Candidate};
+use super::{Progress, Request};
 
 /// Blocks that one thread takes at once, where nothing speaks for more; with fewer than two portions,
 /// no thread is started.
@@ -23,12 +23,12 @@ static CORES: LazyLock<usize> =
 
 /// What `look` makes of each portion, with the number of the portion's first candidate, in order.
 /// Once the request is late the rest is missing.
-pub fn spread<T: Send>(
-    candidates: &[Candidate],
+pub fn spread<C: Sync, T: Send>(
+    candidates: &[C],
     portion: usize,
     request: &Request,
     progress: &mut Progress,
-    look: impl Fn(&[Candidate], &mut Progress) -> T + Sync,
+    look: impl Fn(&[C], &mut Progress) -> T + Sync,
 ) -> Vec<(usize, T)> {
     let threads = CORES.min(candidates.len() / portion).max(1);
     let next = AtomicUsize::new(0);

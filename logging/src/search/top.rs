@@ -120,10 +120,12 @@ const AT_ONCE: usize = 4;
 pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> SearchAnswer {
     let started = Instant::now();
     let mut progress = Progress::default();
-    let mut candidates = plan::plan(store, request, &mut progress);
-    candidates.sort_by(|a, b| request.order.first_of(&a.head).cmp(&request.order.first_of(&b.head)));
+    let candidates = plan::plan(store, request, &mut progress);
+    // Of thousands of them few are looked into: none is moved, and each is looked at once.
+    let mut blocks: Vec<&Candidate> = candidates.iter().collect();
+    blocks.sort_by_cached_key(|candidate| request.order.first_of(&candidate.head));
     let foremost = Mutex::new(Foremost { hits: BinaryHeap::new(), limit, bytes: 0, more: false });
-    let (mut rest, mut wave) = (candidates.as_slice(), 1);
+    let (mut rest, mut wave) = (blocks.as_slice(), 1);
     while let [next, ..] = rest {
         if !foremost.lock().may_take(request.order.first_of(&next.head)) || progress.is_late(request) {
             break;

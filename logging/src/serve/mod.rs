@@ -335,3 +335,6 @@ impl IntoResponse for Refusal {
         (self.status, self.message).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

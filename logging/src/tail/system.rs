@@ -1,6 +1,6 @@
 //! Logs of the node's own parts: plain text files, each at a path of its own, with
 //! the files that rotation sets aside beside it (`<name>.1`, `<name>.2.gz`,
-//! `<name>-20260131`).
+//! `<name>-20260131`, and of `audit.log` `audit-2026-01-31T12-00-00.000.log`).
 
 use std::{cmp::Reverse, path::PathBuf};
 
@@ -54,7 +54,7 @@ impl SystemLog {
     /// Whether a file in the folder is this log or was set aside from it. Compressed
     /// ones are not: their text was in the file before.
     pub fn is_file(&self, name: &str) -> bool {
-        let Some(suffix) = self.file().and_then(|file| name.strip_prefix(file)) else { return false };
+        let Some(suffix) = self.file().and_then(|file| added(file, name)) else { return false };
         let packed = [".gz", ".xz", ".bz2", ".zst", ".tmp"].iter().any(|end| suffix.ends_with(end));
         let set_aside = suffix
             .strip_prefix(['.', '-'])
@@ -66,7 +66,7 @@ impl SystemLog {
 /// The order of a log's files, oldest first: by date, by number downwards, and last the
 /// one that is written to.
 pub fn order(file: &str, name: &str) -> (u8, String, Reverse<u64>) {
-    let suffix = name.strip_prefix(file).unwrap_or_default();
+    let suffix = added(file, name).unwrap_or_default();
     match suffix.strip_prefix(['.', '-']) {
         None => (2, String::new(), Reverse(0)),
         Some(rest) => match rest.parse().ok().filter(|_| rest.len() < 6) {
@@ -74,6 +74,16 @@ pub fn order(file: &str, name: &str) -> (u8, String, Reverse<u64>) {
             None => (0, rest.to_owned(), Reverse(0)),
         },
     }
+}
+
+/// What a file's name has beside the log's: behind it, or before its ending. Nothing, if it is the log.
+fn added<'a>(file: &str, name: &'a str) -> Option<&'a str> {
+    let before_ending = || {
+        let (stem, ending) = file.rsplit_once('.')?;
+        let added = name.strip_prefix(stem)?.strip_suffix(ending)?.strip_suffix('.')?;
+        added.starts_with('-').then_some(added)
+    };
+    name.strip_prefix(file).or_else(before_ending)
 }
 
 #[cfg(test)]
@@ -98,12 +108,16 @@ mod tests {
             "containerd.log.3.gz",
             "containerd.log.old",
             "containerd.logs",
+            "containerd-shim.log",
+            "containerd-2026-01-31T12-00-00.000.log",
+            "containerd-2026-01-31T12-00-00.000.log.gz",
             "kern.log",
         ];
         let mut files: Vec<&str> = folder.into_iter().filter(|name| log.is_file(name)).collect();
         files.sort_by_cached_key(|name| order("containerd.log", name));
         let expected = [
             "containerd.log-20251231",
+            "containerd-2026-01-31T12-00-00.000.log",
             "containerd.log-20260131",
             "containerd.log.10",
             "containerd.log.2",

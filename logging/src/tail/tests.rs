@@ -455,6 +455,40 @@ fn logs_of_the_nodes_own_parts_are_read_through_rotation_and_restart() {
 }
 
 #[test]
+fn an_audit_log_is_read_through_its_rotation_also_while_the_collector_is_away() {
+    let mut node = Node::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.log");
+    let aside = |second: u8| folder.path().join(format!("audit-2026-01-31T12-00-0{second}.000.log"));
+    let system = vec![SystemLog { name: "audit".into(), path: path.clone() }];
+    let start = |node: &mut Node, checkpoints| {
+        let mut tailer = Tailer::new(node.root.path(), "n1", checkpoints).expect("a tailer");
+        tailer = tailer.with_system(system.clone());
+        tailer.apply(&Change::Everything, &mut node.asked);
+        tailer
+    };
+    append(&path, b"one\n");
+    let mut tailer = start(&mut node, Vec::new());
+    assert_eq!(drain(&mut tailer), ["one"]);
+    // What was written before the file was set aside, and what comes into the next one.
+    append(&path, b"two\n");
+    fs::rename(&path, aside(1)).expect("renamed");
+    append(&path, b"three\n");
+    tailer.apply(&Change::In(Place::Folder(folder.path().to_owned())), &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["two", "three"]);
+    append(&path, b"four\n");
+    tailer.apply(&Change::WroteIn(folder.path().to_owned(), "audit.log".into()), &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["four"]);
+
+    let checkpoints = tailer.checkpoints();
+    drop(tailer);
+    append(&path, b"five\n");
+    fs::rename(&path, aside(2)).expect("renamed");
+    append(&path, b"six\n");
+    assert_eq!(drain(&mut start(&mut node, checkpoints)), ["five", "six"]);
+}
+
+#[test]
 fn lines_without_any_time_have_the_time_of_reading() {
     let mut node = Node::new();
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,6 @@
-//! Logs under torture, counted line by line: many writers, long lines, rotation each
-//! second, Pods that live a moment, kill -9 of collector, server and agent. Lost: none.
-//! Doubled: none. `TIPHYS_SOAK=1` goes on for five minutes.
+//! Logs under torture, counted line by line: many writers, some of them in bursts, long
+//! lines, rotation each second, Pods that live a moment, kill -9 of collector, server and
+//! agent. Lost: none. Doubled: none. `TIPHYS_SOAK=1` goes on for five minutes.
 
 use std::{
     collections::BTreeMap,
@@ -18,24 +18,31 @@ use tiphys_tests::{Cluster, eventually};
 use crate::{BUSYBOX, Shared, chaos::kill_recorded};
 
 const WRITERS: usize = 20;
+/// Lines a second of each, on the average.
+const RATE: usize = 250;
+/// How writers come to that: their name, how many they are, lines that are written without a
+/// pause, and the pause, seconds. A burst is far more than 5,000 lines a second of one Pod.
+const PACES: [(&str, usize, usize, &str); 2] =
+    [("steady", WRITERS - 3, 25, "0.1"), ("bursts", 3, 2500, "10")];
 /// Pods that write so many lines and end, one a round.
 const SHORT_LINES: usize = 100;
 /// Each so manieth line is longer than two of the runtime's pieces.
 const LONG_EVERY: usize = 500;
 const LONG: usize = 40_000;
 
-/// Writes 250 lines a second, then says that it is done.
+/// Write so many lines each.
 fn writers(lines: usize) -> String {
-    format!(
-        r#"
+    let deployment = |(name, replicas, together, pause): (&str, usize, usize, &str)| {
+        format!(
+            r#"---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: writer}}
+metadata: {{name: {name}}}
 spec:
-  replicas: {WRITERS}
-  selector: {{matchLabels: {{app: writer}}}}
+  replicas: {replicas}
+  selector: {{matchLabels: {{pace: {name}}}}}
   template:
-    metadata: {{labels: {{app: writer}}}}
+    metadata: {{labels: {{app: writer, pace: {name}}}}}
     spec:
       terminationGracePeriodSeconds: 1
       containers:
@@ -50,11 +57,13 @@ spec:
           while [ $i -lt {lines} ]; do
             i=$((i+1))
             if [ $((i % {LONG_EVERY})) = 0 ]; then echo "$i $long"; else echo "$i line of a writer"; fi
-            if [ $((i % 25)) = 0 ]; then sleep 0.1; fi
+            if [ $((i % {together})) = 0 ]; then sleep {pause}; fi
           done
           sleep 36000
 "#
-    )
+        )
+    };
+    PACES.map(deployment).concat()
 }
 
 fn short(round: usize) -> String {
@@ -77,7 +86,7 @@ spec:
 pub fn count(_: &Shared) -> Result<()> {
     let is_long = std::env::var_os("TIPHYS_SOAK").is_some();
     let time = Duration::from_secs(if is_long { 300 } else { 30 });
-    let lines = 250 * (time.as_secs() as usize - 5);
+    let lines = RATE * (time.as_secs() as usize - 5);
     let options =
         ["--agent-arg=--container-log-max-size=16Ki", "--agent-arg=--container-log-monitor-interval=1"];
     let cluster = Cluster::up("torture", 1, &options)?;

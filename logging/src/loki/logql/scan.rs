@@ -48,9 +48,9 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Counts a regular expression, which can be compiled; all of a query are bounded together.
-    pub fn weigh(&mut self, pattern: &str) -> Result<()> {
-        self.weight += weight::of_pattern(pattern);
+    /// Counts a regular expression of this weight; all of a query are bounded together.
+    pub fn weigh(&mut self, weight: usize) -> Result<()> {
+        self.weight += weight;
         match self.weight > weight::MAX_WEIGHT {
             true => {
                 Err(self.error("the query's regular expressions are too big together: ask for less at once"))

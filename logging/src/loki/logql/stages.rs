@@ -7,10 +7,8 @@ use super::{
     format,
     scan::{Result, Scan},
 };
-use crate::query::number;
+use crate::query::{number, weight};
 
-/// Bytes that a compiled expression may take.
-const REGEX_SIZE: usize = 1 << 20;
 /// Brackets in brackets of label filters.
 const MAX_DEPTH: usize = 50;
 /// Stages of a log query.
@@ -51,19 +49,24 @@ fn checked(scan: &mut Scan<'_>, op: MatchOp) -> Result<String> {
     let start = *scan;
     let text = scan.quoted()?;
     if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
-        expression(&start, &text)?;
-        scan.weigh(&text)?;
+        let (_, weight) = expression(&start, &text)?;
+        scan.weigh(weight)?;
     }
     Ok(text)
 }
 
 /// A regular expression within bounds.
 pub fn regex(pattern: &str) -> std::result::Result<Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build()
+    within(pattern, weight::MAX_PATTERN)
 }
 
-fn expression(start: &Scan<'_>, pattern: &str) -> Result<Regex> {
-    regex(pattern).map_err(|error| {
+fn within(pattern: &str, bytes: usize) -> std::result::Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(weight::MAX_PATTERN).build()
+}
+
+/// A regular expression, and what it weighs.
+fn expression(start: &Scan<'_>, pattern: &str) -> Result<(Regex, usize)> {
+    weight::of_pattern(|bytes| within(pattern, bytes)).map_err(|error| {
         let cause = error.to_string();
         let cause = cause.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
         start.error(format!("this regular expression can't be used: {cause}"))
@@ -144,9 +147,9 @@ fn stage(scan: &mut Scan<'_>) -> Result<Stage> {
             scan.space();
             let at = *scan;
             let pattern = scan.quoted()?;
-            let names = expression(&at, &pattern)?.capture_names().flatten().count();
-            scan.weigh(&pattern)?;
-            if names == 0 {
+            let (regex, weight) = expression(&at, &pattern)?;
+            scan.weigh(weight)?;
+            if regex.capture_names().flatten().count() == 0 {
                 return Err(at.error("this expression names no group: write (?P<name>...)"));
             }
             Stage::Regexp(pattern)

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, Stream, StreamExt, stream};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
-use crate::root::tests::{admin, reader};
+use crate::root::tests::{
+    admin, reader,
+    slow::{Got, number, one_stops_and_another_reads},
+};
 
 /// The address of a server that takes everyone for `user`.
 async fn serve(cluster: &TestCluster, user: UserInfo) -> String {
@@ -82,27 +85,34 @@ async fn abuse_30_the_tail_shows_no_namespace_that_is_not_allowed() {
     cluster.stop().await;
 }
 
-#[tokio::test]
-async fn abuse_33_a_slow_client_is_told_what_it_missed() {
+/// The lines of a Pod, as far as they are asked for.
+async fn lines_of_web(server: &str) -> impl Stream<Item = Got> + Unpin + use<> {
+    let uri = format!("{server}{}", with("tail", &[("query", "{pod=\"web-1\"}")]));
+    let (socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
+    let messages = stream::unfold(socket, |mut socket| async move {
+        let got = got(&message(&mut socket).await);
+        Some((stream::iter(got), socket))
+    });
+    Box::pin(messages.flatten())
+}
+
+/// What a message tells: what was dropped before, and lines.
+fn got(message: &Value) -> Vec<Got> {
+    let entries = |name: &str| message[name].as_array().cloned().unwrap_or_default().into_iter();
+    let missed = entries("dropped_entries").map(|entry| {
+        assert_eq!(entry["labels"]["node"], "n1", "{entry}");
+        let dropped = entry["labels"]["dropped"].as_str().and_then(|count| count.parse().ok());
+        Got::Missed(dropped.expect("a count"))
+    });
+    let line = |line: Value| Got::Line(number(line["values"][0][1].as_str().expect("a text")));
+    missed.chain(entries("streams").map(line)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_33_a_client_that_stops_is_told_what_it_missed() {
     let cluster = cluster().await;
     let server = serve(&cluster, admin()).await;
-    let uri = format!("{server}{}", with("tail", &[("query", "{pod=\"web-1\"}")]));
-    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
-    // More than all buffers on the way hold, while the client reads nothing.
-    let body = "x".repeat(100 << 10);
-    for seq in 0..1000 {
-        cluster.nodes[0].write("shop/web-1", BEGIN, 1000 + seq, Level::Info, &body);
-    }
-    let (mut lines, mut dropped) = (0, 0);
-    while lines + dropped < 1000 {
-        let message = message(&mut socket).await;
-        lines += message["streams"].as_array().expect("streams").len() as u64;
-        for entry in message["dropped_entries"].as_array().into_iter().flatten() {
-            assert_eq!(entry["labels"]["node"], "n1");
-            dropped +=
-                entry["labels"]["dropped"].as_str().and_then(|n| n.parse::<u64>().ok()).expect("a count");
-        }
-    }
-    assert!(lines > 0 && dropped > 0, "{lines} lines, {dropped} dropped");
+    let (slow, quick) = (lines_of_web(&server).await, lines_of_web(&server).await);
+    one_stops_and_another_reads(&cluster.nodes[0], slow, quick).await;
     cluster.stop().await;
 }

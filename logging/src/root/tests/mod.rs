@@ -2,6 +2,7 @@
 
 mod context;
 mod requests;
+pub(crate) mod slow;
 mod stats;
 mod tail;
 mod times;
@@ -61,6 +62,23 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// Appends a line of a Pod `namespace/pod` and shows it to followers; gives its id.
     pub fn write(&self, pod: &str, time: i64, seq: u64, level: Level, body: &str) -> String {
+        let batch = self.batch(pod, time, seq, level, body);
+        let info = &batch.info;
+        let app = info.pod.split('-').next().unwrap_or(&info.pod).to_owned();
+        let labels = Arc::new([("app".to_owned(), app)].into());
+        self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
+        let id = Position { time, stream: info.key(), seq }.to_string();
+        self.hub.publish(&batch);
+        self.store.append(batch).expect("appended");
+        id
+    }
+
+    /// Shows a line to followers, and keeps nothing of it.
+    pub fn show(&self, pod: &str, seq: u64, body: &str) {
+        self.hub.publish(&self.batch(pod, 1, seq, Level::Info, body));
+    }
+
+    fn batch(&self, pod: &str, time: i64, seq: u64, level: Level, body: &str) -> Batch {
         let (namespace, pod) = pod.split_once('/').expect("namespace/pod");
         let info = Arc::new(StreamInfo {
             namespace: namespace.into(),
@@ -70,14 +88,8 @@ impl TestNode {
             restart: 0,
             node: self.name.clone(),
         });
-        let labels = Arc::new([("app".to_owned(), pod.split('-').next().unwrap_or(pod).to_owned())].into());
-        self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
-        let id = Position { time, stream: info.key(), seq }.to_string();
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let batch = Batch { info, records: vec![Record { time, seq, level, source: Source::Stdout, body }] };
-        self.hub.publish(&batch);
-        self.store.append(batch).expect("appended");
-        id
+        Batch { info, records: vec![Record { time, seq, level, source: Source::Stdout, body }] }
     }
 }
 
