@@ -16,6 +16,7 @@
 //! [`tiphys_api::samples`] and [`tiphys_api::decisions`].
 
 mod advise;
+mod append;
 mod custom;
 mod decisions;
 mod doors;

@@ -3,18 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::series::{Appended, LabelsBuilder, MetricKind, NAME, STALE, Sample, SeriesId, Store, Value};
+use tiphys_api::cadvisor::{Name, Tell};
 
-/// One name: what it says, and how.
-pub struct Name<V: 'static> {
-    pub name: &'static str,
-    pub kind: MetricKind,
-    pub help: &'static str,
-    /// Labels beside those of what it is of.
-    pub labels: &'static [(&'static str, &'static str)],
-    /// `None` where it doesn't apply.
-    pub value: fn(&V) -> Option<f64>,
-}
+use crate::series::{Appended, LabelsBuilder, NAME, STALE, Sample, SeriesId, Store, Value};
 
 /// What was told so far, by list and thing.
 #[derive(Default)]
@@ -54,9 +45,15 @@ impl Live {
     }
 }
 
-impl Round<'_> {
-    /// What a list has to say of a thing. `list` tells the lists of a node apart.
-    pub fn tell<V>(&mut self, list: u8, key: &str, names: &[Name<V>], value: &V, labels: &[(&str, &str)]) {
+impl Tell for Round<'_> {
+    fn tell<V: 'static>(
+        &mut self,
+        list: u8,
+        key: &str,
+        names: &[Name<V>],
+        value: &V,
+        labels: &[(&str, &str)],
+    ) {
         let empty = || Thing { series: vec![State::Silent; names.len()].into(), round: 0 };
         let thing = self.live.known.entry((list, key.to_owned())).or_insert_with(empty);
         thing.round = self.live.round;
@@ -73,7 +70,9 @@ impl Round<'_> {
             self.samples.push(Sample { series, time: self.time, value });
         }
     }
+}
 
+impl Round<'_> {
     /// Ends the series of what is gone, and writes; what became of it.
     pub fn end(mut self) -> Appended {
         let (round, time) = (self.live.round, self.time);
@@ -107,24 +106,14 @@ fn resolve<V>(store: &Store, name: &Name<V>, labels: &[(&str, &str)]) -> State {
 
 #[cfg(test)]
 mod tests {
+    use tiphys_api::cadvisor::Kind;
+
     use super::*;
     use crate::series::{Limits, Matcher};
 
     static NAMES: &[Name<u64>] = &[
-        Name {
-            name: "a",
-            kind: MetricKind::Gauge,
-            help: "",
-            labels: &[("x", "y")],
-            value: |it| Some(*it as f64),
-        },
-        Name {
-            name: "b",
-            kind: MetricKind::Gauge,
-            help: "",
-            labels: &[],
-            value: |it| (*it > 1).then_some(1.0),
-        },
+        Name { name: "a", kind: Kind::Gauge, help: "", labels: &[("x", "y")], value: |it| Some(*it as f64) },
+        Name { name: "b", kind: Kind::Gauge, help: "", labels: &[], value: |it| (*it > 1).then_some(1.0) },
     ];
 
     #[tokio::test]

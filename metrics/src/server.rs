@@ -34,7 +34,7 @@ use crate::{
     resource_metrics::{PREFIX, ResourceMetrics},
     rules::Rules,
     scrape::{ScrapeConfig, Scraping, counts::Counts},
-    series::{ArchiveConfig, Limits, Store, StoreConfig, StoreError},
+    series::{ArchiveConfig, Downsampling, Limits, Store, StoreConfig, StoreError},
     sql, state,
     traces::{self, Spans, SpansConfig, SpansError, SpansTable},
     volumes::{VolumeTable, Volumes},
@@ -43,10 +43,7 @@ use crate::{
 /// Where statements are posted.
 pub const SQL_PATH: &str = "/tiphys/v1/sql";
 
-/// How long series are kept, and in how many bytes at most.
-const KEEP: Duration = Duration::from_secs(15 * 24 * 3600);
-const KEEP_BYTES: u64 = 20 << 30;
-/// The same for spans.
+/// How long spans are kept, and in how many bytes at most.
 const KEEP_SPANS: Duration = Duration::from_secs(3 * 24 * 3600);
 const KEEP_SPANS_BYTES: u64 = 4 << 30;
 
@@ -54,6 +51,12 @@ pub struct Config {
     /// Where decisions and series are kept.
     pub data_dir: PathBuf,
     pub follow: FollowConfig,
+    /// How long series are kept.
+    pub keep: Duration,
+    /// Bytes of series; beyond them the oldest go.
+    pub keep_bytes: u64,
+    /// When days of series are made coarser; absent: never.
+    pub downsampling: Option<Downsampling>,
     /// Where days of series are archived, and how long what is archived is here, too.
     pub archive: Option<ArchiveConfig>,
     /// Reads the API's objects.
@@ -104,8 +107,9 @@ impl Metrics {
         let kept = StoreConfig {
             folder: config.data_dir.join("series"),
             limits: Limits::default(),
-            keep: KEEP,
-            keep_bytes: KEEP_BYTES,
+            keep: config.keep,
+            keep_bytes: config.keep_bytes,
+            downsampling: config.downsampling,
             archive: config.archive,
         };
         let series = Store::open(kept, tasks)?;

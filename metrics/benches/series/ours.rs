@@ -34,6 +34,7 @@ pub fn serve(folder: &Path) -> Result<()> {
             limits: many,
             keep: Duration::from_secs(100 * 24 * 3600),
             keep_bytes: u64::MAX,
+            downsampling: None,
             archive: None,
         };
         let store = Store::open(config, &tasks)?;

@@ -9,7 +9,7 @@ use std::{
 
 use tiphys_api::decisions::Decision;
 
-use super::lines::Lines;
+use crate::append::Lines;
 
 const OPEN: &str = ".jsonl";
 const SEALED: &str = ".jsonl.zst";

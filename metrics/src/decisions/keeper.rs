@@ -14,10 +14,9 @@ use tokio::sync::Notify;
 use super::{
     BYTES, Bounds, Decisions, Inner, KEPT,
     files::{Folder, Open, Sealed},
-    lines::Unsynced,
     newest::Newest,
 };
-use crate::late::Late;
+use crate::{append::Unsynced, late::Late};
 
 /// How long what was appended may wait to be on disk; and a disk that is full, to be tried again.
 const SYNC: Duration = Duration::from_secs(1);

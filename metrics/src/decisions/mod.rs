@@ -13,7 +13,6 @@
 
 mod files;
 mod keeper;
-pub mod lines;
 mod newest;
 
 use std::{io, ops::Range, path::PathBuf, sync::Arc};
@@ -112,4 +111,4 @@ impl Decisions {
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests;

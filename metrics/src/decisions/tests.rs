@@ -1,17 +1,13 @@
 //! Decisions outlive the process, a torn line, a full file and a full disk; old ones go, and
 //! what is damaged takes nothing else with it.
 
-pub mod child;
 mod full;
 mod killed;
-// The same small disk as the logs are tested on.
-#[path = "../../../logging/src/small_disk.rs"]
-#[expect(dead_code, reason = "the logs' tests use more of it")]
-pub mod small_disk;
 
 use std::time::Duration;
 
 use super::{keeper::expired, *};
+use crate::append::tests::durable;
 
 fn decision(time: i64) -> Decision {
     Decision { time, autoscaler: "web".into(), reason: format!("row {time}"), ..Decision::default() }
@@ -130,7 +126,7 @@ async fn what_is_recorded_is_durable_after_a_second() {
         keeper.decisions.record(decision(time));
         // Of a clock that stands still while the disk works.
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        assert!(keeper.unsynced().expect("asked").is_empty());
+        assert_eq!(durable::lossy(folder.path()), Vec::<PathBuf>::new());
         assert_eq!(all(&load(folder.path(), 300, 9999)).len(), time as usize + 1);
     }
     tasks.shutdown(Duration::from_secs(30)).await;

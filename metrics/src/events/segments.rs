@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use parking_lot::Mutex;
 
 use super::table::Occurred;
-use crate::{decisions::lines::Lines, late::Late};
+use crate::{append::Lines, late::Late};
 
 const HOUR: i64 = 3_600_000_000;
 const KEPT_HOURS: i64 = 7 * 24;

@@ -1,8 +1,10 @@
 //! The way back: which figures the series of a node tell, so that tables can be put together of
 //! them when memory has forgotten.
 //!
-//! What [`list`](super::list) leaves out because it is zero is zero here again. A figure that
+//! What [`cadvisor`](tiphys_api::cadvisor) leaves out because it is zero is zero here again. A figure that
 //! stands in no line here has no usual name, and is null.
+
+use tiphys_api::cadvisor::list::LEAST_SHARES;
 
 use crate::{
     memory::{Level, SeriesKey, key},
@@ -10,7 +12,7 @@ use crate::{
     tables::joined::Several,
 };
 
-use super::{CADVISOR, KUBELET, list::LEAST_SHARES};
+use super::{CADVISOR, KUBELET};
 
 /// Series that every object has, as long as it is there.
 pub const ANCHOR: &str = "container_cpu_usage_seconds_total";

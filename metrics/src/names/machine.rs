@@ -1,8 +1,11 @@
 //! What node_exporter would say of a machine: a thing for each CPU, disk, interface and file system.
 
-use tiphys_api::samples::{Machine, NodeSamples};
+use tiphys_api::{
+    cadvisor::{Tell, with},
+    samples::{Machine, NodeSamples},
+};
 
-use super::{list, with};
+use super::list;
 use crate::live::Round;
 
 /// The modes of a CPU, in the order of [`Machine::cpu_mode_nanos`].

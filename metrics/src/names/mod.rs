@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Values stand at the times of the grid, so those of all nodes do at the same ones. Which
-//! names there are says [`list`], and nothing else; [`back`] makes figures of them again.
+//! names there are say [`cadvisor`] and [`list`], and nothing else; [`back`] makes figures of
+//! them again.
 
 pub mod back;
 mod list;
@@ -15,7 +16,10 @@ mod machine;
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tiphys_api::samples::{DiskUsage, NodeSamples, PodSample, VolumeSample};
+use tiphys_api::{
+    cadvisor::{self, Tell, with},
+    samples::{NodeSamples, VolumeSample},
+};
 
 use crate::{
     live::{Live, Round},
@@ -87,66 +91,20 @@ impl Names {
     }
 }
 
-fn with<'a>(labels: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [labels, more].concat()
-}
-
 fn tell(round: &mut Round<'_>, samples: &NodeSamples, volumes: &HashMap<String, Vec<VolumeSample>>) {
     let node = samples.node.as_str();
     let of_node = [("node", node), ("instance", node)];
-    let cadvisor = with(&of_node, &CADVISOR);
-    round.tell(0, "", list::CAPACITY, &samples.capacity, &cadvisor);
-    let whole = with(&cadvisor, &[("id", "/")]);
-    round.tell(1, "", list::USAGE, &samples.usage, &whole);
-    round.tell(2, "", list::NETWORK, &samples.usage, &with(&whole, &[("interface", "uplink")]));
-    round.tell(6, "", list::SPEC, &samples.usage, &whole);
-    tell_disks(round, "", &samples.disks, &whole);
+    cadvisor::tell(round, samples, &with(&of_node, &CADVISOR));
     for pod in &samples.pods {
-        let of_pod = with(&cadvisor, &[("namespace", &pod.namespace), ("pod", &pod.pod)]);
-        tell_pod(round, pod, &of_pod);
         let claims = volumes.get(&pod.uid).into_iter().flatten().filter(|volume| !volume.claim.is_empty());
         for volume in claims {
             let names = [("namespace", pod.namespace.as_str()), ("persistentvolumeclaim", &volume.claim)];
             let of_claim = with(&with(&of_node, &KUBELET), &names);
-            round.tell(5, &format!("{}/{}", pod.uid, volume.volume), list::VOLUME, volume, &of_claim);
+            round.tell(9, &format!("{}/{}", pod.uid, volume.volume), list::VOLUME, volume, &of_claim);
         }
     }
     if let Some(machine) = &samples.machine {
         machine::tell(round, &with(&of_node, &[("job", "node-exporter")]), samples, machine);
-    }
-}
-
-fn tell_pod(round: &mut Round<'_>, pod: &PodSample, labels: &[(&str, &str)]) {
-    let id = format!("/pod{}", pod.uid);
-    let whole = with(labels, &[("id", &id)]);
-    round.tell(1, &pod.uid, list::USAGE, &pod.usage, &whole);
-    round.tell(2, &pod.uid, list::NETWORK, &pod.usage, &with(&whole, &[("interface", "eth0")]));
-    round.tell(6, &pod.uid, list::SPEC, &pod.usage, &whole);
-    tell_disks(round, &pod.uid, &pod.disks, &whole);
-    for container in &pod.containers {
-        let id = format!("/pod{}/{}", pod.uid, container.container_id);
-        let own = [
-            ("container", container.container.as_str()),
-            ("name", &container.container_id),
-            ("image", &container.image),
-            ("id", &id),
-        ];
-        let own = with(labels, &own);
-        round.tell(3, &container.container_id, list::USAGE, &container.usage, &own);
-        round.tell(4, &container.container_id, list::CONTAINER, container, &own);
-        round.tell(6, &container.container_id, list::SPEC, &container.usage, &own);
-        tell_disks(round, &container.container_id, &container.disks, &own);
-    }
-}
-
-fn tell_disks(round: &mut Round<'_>, of: &str, disks: &[DiskUsage], labels: &[(&str, &str)]) {
-    for disk in disks {
-        let device = match disk.device.as_str() {
-            "" => String::new(),
-            name => format!("/dev/{name}"),
-        };
-        let key = format!("{of}{device}");
-        round.tell(7, &key, list::DISK_USAGE, disk, &with(labels, &[("device", &device)]));
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tiphys_api::samples::{
-    Capacity, ContainerSample, DiskSample, FilesystemSample, KernelSample, Machine, PressureSample, Usage,
+use tiphys_api::{
+    cadvisor::list as of_cadvisor,
+    samples::{
+        Capacity, ContainerSample, DiskSample, DiskUsage, FilesystemSample, KernelSample, Machine, PodSample,
+        PressureSample, Usage,
+    },
 };
 
 use super::*;
@@ -162,12 +166,12 @@ fn each_name_stands_once() {
     list::describe(&store);
     let described = store.metadata();
     let names: BTreeSet<_> = described.iter().map(|(name, _)| name.as_str()).collect();
-    let count = list::USAGE.len()
-        + list::DISK_USAGE.len()
-        + list::NETWORK.len()
-        + list::CONTAINER.len()
-        + list::SPEC.len()
-        + list::CAPACITY.len()
+    let count = of_cadvisor::USAGE.len()
+        + of_cadvisor::DISK_USAGE.len()
+        + of_cadvisor::NETWORK.len()
+        + of_cadvisor::CONTAINER.len()
+        + of_cadvisor::SPEC.len()
+        + of_cadvisor::CAPACITY.len()
         + list::VOLUME.len()
         + list::MACHINE.len()
         + list::KERNEL.len()

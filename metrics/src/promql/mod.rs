@@ -18,7 +18,7 @@ mod evaluate;
 mod extreme;
 mod functions;
 mod grid;
-mod histogram;
+pub(crate) mod histogram;
 mod http;
 mod nearest;
 mod notes;

@@ -115,9 +115,9 @@ async fn columns(
     let found = evaluator.source.stream(&matchers(selector)?, range, wanted, &evaluator.missing).await?;
     let steps = Steps { grid, shift, lookback: evaluator.lookback, take };
     let work = move |batch: Batch| {
-        let (mut columns, mut known) = (Vec::new(), Known::default());
+        let (mut columns, mut places) = (Vec::new(), Places::default());
         for series in batch {
-            let column = steps.column(&series?, &mut known);
+            let column = steps.column(&series?, &mut places);
             if !column.is_empty() {
                 columns.push(column);
             }
@@ -145,10 +145,10 @@ struct Steps {
 
 impl Steps {
     /// One series over the steps.
-    fn column(&self, series: &SeriesColumns, known: &mut Known) -> Column {
+    fn column(&self, series: &SeriesColumns, places: &mut Places) -> Column {
         let mut column = Column::new(series.labels.clone(), self.grid.steps);
-        known.lay(self, &series.times);
-        let numbers = known.places.iter().map(|place| place.map(|place| place as usize));
+        places.lay(self, &series.times);
+        let numbers = places.newest.iter().map(|place| place.map(|place| place as usize));
         for (place, into) in numbers.clone().zip(&mut column.numbers) {
             if let Some(place) = place
                 && !is_stale(series.values[place])
@@ -201,21 +201,21 @@ impl Steps {
 /// Where the newest sample of each step stands in the series before: what one scrape gives has
 /// the same times throughout. For steps of one kind.
 #[derive(Default)]
-struct Known {
+struct Places {
     times: Vec<i64>,
-    places: Vec<Option<u32>>,
+    newest: Vec<Option<u32>>,
 }
 
-impl Known {
+impl Places {
     fn lay(&mut self, steps: &Steps, times: &[i64]) {
-        if self.times == times && self.places.len() == steps.grid.steps {
+        if self.times == times && self.newest.len() == steps.grid.steps {
             return;
         }
         self.times.clear();
         self.times.extend_from_slice(times);
         let mut after = 0;
-        self.places.clear();
-        self.places.extend((0..steps.grid.steps).map(|step| {
+        self.newest.clear();
+        self.newest.extend((0..steps.grid.steps).map(|step| {
             let (time, oldest) = steps.reach(step);
             while times.get(after).is_some_and(|at| *at <= time) {
                 after += 1;
@@ -244,8 +244,8 @@ mod tests {
         };
         let shift = Shift { at: None, offset: 0 };
         let steps = Steps { grid: Grid::range(0, 50, 5), shift, lookback: 10, take: Take::Value };
-        let mut known = Known::default();
-        let column = steps.column(&series, &mut known);
+        let mut places = Places::default();
+        let column = steps.column(&series, &mut places);
         let nothing = ABSENT.to_bits();
         let bits: Vec<_> = column.numbers.iter().map(|number| number.to_bits()).collect();
         let expected = [nothing, 1f64.to_bits(), 2f64.to_bits(), nothing, nothing, nothing, nothing, nothing];
@@ -276,9 +276,9 @@ mod tests {
         fn each_series_has_the_newest_of_its_own(all in prop::collection::vec(series(), 1..5), lookback in 1i64..40) {
             let shift = Shift { at: None, offset: 3 };
             let steps = Steps { grid: Grid::range(-5, 130, 7), shift, lookback, take: Take::Value };
-            let mut known = Known::default();
+            let mut places = Places::default();
             for series in all {
-                let column = steps.column(&series, &mut known);
+                let column = steps.column(&series, &mut places);
                 for step in 0..steps.grid.steps {
                     let time = steps.grid.time(step) - 3;
                     let numbers = series.times.iter().zip(&series.values);

@@ -37,3 +37,8 @@ pub struct Meta {
     pub help: String,
     pub unit: String,
 }
+
+/// Whether a metric is a counter by its name, as Prometheus and OpenMetrics name them.
+pub fn is_named_counter(metric: &str) -> bool {
+    ["_total", "_sum", "_count", "_bucket"].iter().any(|end| metric.ends_with(end))
+}

@@ -7,6 +7,8 @@
 //!                                                                               each day ─> archive ┘
 //! ```
 //!
+//! Days that are old are made coarser ([`downsample`]).
+//!
 //! A series is its [`Labels`], `__name__` among them; a sample a time in milliseconds and
 //! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]. What it must not do:
 //! know who writes or asks, or any query language.
@@ -16,6 +18,7 @@ mod block;
 mod chunk;
 mod columns;
 mod decimal;
+mod downsample;
 mod head;
 mod index;
 mod labels;
@@ -31,11 +34,12 @@ mod value;
 
 pub use archive::ArchiveConfig;
 pub use columns::SeriesColumns;
+pub use downsample::{BadStep, Downsampling};
 pub use head::{Appended, Sample, SeriesId, Untaken};
 pub use labels::{Labels, LabelsBuilder, NAME};
 pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
-pub use meta::{Meta, MetricKind};
+pub use meta::{Meta, MetricKind, is_named_counter};
 pub use missing::Missing;
 pub use packed::Batch;
 pub use store::{Scan, Store, StoreConfig, StoreError};

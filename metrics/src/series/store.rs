@@ -21,7 +21,7 @@ use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
 use super::{
-    Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Wanted,
+    Downsampling, Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Wanted,
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
     head::{Appended, Head, PART, Sample, SeriesId, Untaken},
@@ -43,6 +43,8 @@ pub struct StoreConfig {
     pub keep: Duration,
     /// Bytes of blocks; beyond them the oldest go.
     pub keep_bytes: u64,
+    /// When days that are over are made coarser; absent: never.
+    pub downsampling: Option<Downsampling>,
     /// Where days go when they are over, so that they need not be here.
     pub archive: Option<ArchiveConfig>,
 }
@@ -332,6 +334,7 @@ fn by_hand(folder: &std::path::Path) -> StoreConfig {
         limits: Limits::default(),
         keep,
         keep_bytes: u64::MAX,
+        downsampling: None,
         archive: None,
     }
 }

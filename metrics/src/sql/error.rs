@@ -90,6 +90,19 @@ impl SqlError {
             wrong.message = format!("there is no table {name}");
             wrong.hint = Some(nearest(&name, &names, "the tables are"));
         }
+        if wrong.code == NO_FUNCTION
+            && let Some((name, of_rows)) = missing_function(&wrong.message)
+        {
+            let names = functions(session, of_rows);
+            let what = if of_rows { "table function" } else { "function" };
+            let message = format!("there is no {what} {name}");
+            wrong.hint = Some(match meant(name, &names) {
+                _ if of_rows => nearest(name, &names, "those are"),
+                Some(meant) => format!("did you mean {meant}? {ALL_FUNCTIONS}"),
+                None => ALL_FUNCTIONS.to_owned(),
+            });
+            wrong.message = message;
+        }
         Self::Invalid(wrong)
     }
 
@@ -103,6 +116,12 @@ impl SqlError {
         }
     }
 }
+
+/// No function has this name, or none takes these arguments.
+const NO_FUNCTION: &str = "42883";
+
+/// Too many to list.
+const ALL_FUNCTIONS: &str = "the table functions has them all";
 
 /// What the engine says in front of its sentence, for those who work on it.
 const LAYERS: [&str; 6] = [
@@ -142,6 +161,9 @@ fn wrong(error: &DataFusionError) -> Wrong {
     }
     let text = inner.strip_backtrace();
     let text = LAYERS.iter().fold(&*text, |text, layer| text.strip_prefix(layer).unwrap_or(text));
+    if let Some(said) = of_arguments(text) {
+        return Wrong { message: said.to_owned(), code: NO_FUNCTION, place, hint: None };
+    }
     if REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
         let what = "one question at a time is answered: SELECT, WITH, SHOW, DESCRIBE or EXPLAIN";
         return Wrong::new("25006", format!("{what} ({text})"));
@@ -152,6 +174,13 @@ fn wrong(error: &DataFusionError) -> Wrong {
         None => (text, helped(diagnostic)),
     };
     Wrong { message: text.to_owned(), code, place, hint }
+}
+
+/// What a function says of its arguments, among the engine's sentences around it.
+fn of_arguments(text: &str) -> Option<&str> {
+    let (_, said) = text.split_once(" user-defined coercion failed with: ")?;
+    let said = LAYERS.iter().fold(said, |said, layer| said.strip_prefix(layer).unwrap_or(said));
+    Some(said.split_once(". No function matches ").map_or(said, |(said, _)| said))
 }
 
 fn helped(diagnostic: Option<&Diagnostic>) -> Option<String> {
@@ -165,7 +194,7 @@ fn code(error: &DataFusionError, text: &str) -> &'static str {
         DataFusionError::Internal(_) => "XX000",
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => "22000",
         DataFusionError::Plan(_) if missing_table(text).is_some() => "42P01",
-        DataFusionError::Plan(_) if text.starts_with("Invalid function") => "42883",
+        DataFusionError::Plan(_) if missing_function(text).is_some() => NO_FUNCTION,
         _ => "42000",
     }
 }
@@ -210,21 +239,25 @@ fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
     (!names.is_empty()).then(|| nearest(&field.name, &names, "the columns are"))
 }
 
-/// The nearest name if one is near, else all there are.
-fn nearest(name: &str, names: &[String], all: &str) -> String {
+/// The nearest name, if one is near.
+fn meant<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let wanted = name.to_lowercase();
     let distance = |known: &String| {
         let last = known.rsplit('.').next().unwrap_or(known).to_lowercase();
         levenshtein(&wanted, &known.to_lowercase()).min(levenshtein(&wanted, &last))
     };
     let near = names.iter().map(|known| (distance(known), known)).min();
-    let meant = near.filter(|(distance, _)| *distance * 3 <= wanted.chars().count() + 1);
+    near.filter(|(distance, _)| *distance * 3 <= wanted.chars().count() + 1).map(|(_, known)| known)
+}
+
+/// The nearest name if one is near, and all there are.
+fn nearest(name: &str, names: &[String], all: &str) -> String {
     let mut list = names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > MOST_NAMES {
         list.push_str(", ...");
     }
-    match meant {
-        Some((_, meant)) => format!("did you mean {meant}? {all} {list}"),
+    match meant(name, names) {
+        Some(meant) => format!("did you mean {meant}? {all} {list}"),
         None => format!("{all} {list}"),
     }
 }
@@ -235,6 +268,29 @@ fn missing_table(message: &str) -> Option<String> {
     let name = TableReference::parse_str(full);
     let in_schema = name.schema().filter(|schema| *schema != "public");
     Some(in_schema.map_or_else(|| name.table().to_owned(), |schema| format!("{schema}.{}", name.table())))
+}
+
+/// The name in the engine's sentences about functions, and whether it stands where a table does.
+fn missing_function(message: &str) -> Option<(&str, bool)> {
+    if let Some(name) = message.strip_prefix("table function '") {
+        return Some((name.strip_suffix("' not found")?, true));
+    }
+    let rest = message.strip_prefix("Invalid function '")?;
+    Some((rest.split_once('\'').map_or(rest, |(name, _)| name), false))
+}
+
+/// The functions that the session has where one stands.
+fn functions(session: &SessionContext, of_rows: bool) -> Vec<String> {
+    let state = session.state();
+    let mut names: Vec<String> = if of_rows {
+        state.table_functions().keys().cloned().collect()
+    } else {
+        let of_a_row = state.scalar_functions().keys().chain(state.higher_order_functions().keys());
+        let of_many = state.aggregate_functions().keys().chain(state.window_functions().keys());
+        of_a_row.chain(of_many).cloned().collect()
+    };
+    names.sort_unstable();
+    names
 }
 
 /// All tables that the session has.
@@ -272,5 +328,22 @@ mod tests {
         assert!(nearest("contaner", &names, "").starts_with("did you mean container?"));
         assert!(nearest("pod", &names, "").starts_with("did you mean objects.pods?"));
         assert!(!nearest("zebra", &names, "").contains("did you mean"));
+    }
+
+    #[test]
+    fn functions_are_named_in_the_engines_sentences() {
+        let table = [
+            ("Invalid function 'suum'.\nDid you mean 'sum'?", Some(("suum", false))),
+            ("Invalid function 'suum'", Some(("suum", false))),
+            ("table function 'red' not found", Some(("red", true))),
+            ("table 'tiphys.public.red' not found", None),
+        ];
+        for (message, expected) in table {
+            assert_eq!(missing_function(message), expected, "{message}");
+        }
+        let around = "Function 'f' user-defined coercion failed with: Error during planning: f takes a time: \
+            f(time). No function matches the given name and argument types 'f(Utf8)'. You might need";
+        assert_eq!(of_arguments(around), Some("f takes a time: f(time)"));
+        assert_eq!(of_arguments("f takes a time"), None);
     }
 }

@@ -4,13 +4,16 @@
 //! unpacked, those on the time choose files and chunks. Files are read one after the other, so
 //! that what is held depends on none of the range, and rows come one series after the other, as
 //! they are asked for. A user sees the series of the namespaces they may read, and those
-//! without a namespace if they may read all.
+//! without a namespace if they may read all. The marker of a series' end is no sample, and no row.
 
 use std::{ops::Range, sync::Arc, vec};
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray},
+        array::{
+            ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray, StringBuilder,
+            TimestampMillisecondArray,
+        },
         datatypes::{Schema, SchemaRef, TimeUnit},
     },
     common::{DataFusionError, Result},
@@ -20,11 +23,12 @@ use datafusion::{
 use super::{
     Wanted,
     extension::{Asker, Extension, Notes},
-    table::{Batches, table},
+    functions::native,
+    table::{Batches, table_of_asked},
 };
 use crate::{
     scope::Scope,
-    series::{Labels, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store},
+    series::{Labels, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store, is_stale},
     tables::documented,
 };
 
@@ -37,6 +41,8 @@ pub const LABELS: [(&str, &str); 6] = [
     ("job", "what was scraped"),
     ("instance", "where it was scraped"),
 ];
+/// The column of native histograms.
+const HISTOGRAM: &str = "histogram";
 /// Rows of one batch at most.
 const BATCH: usize = 8192;
 /// Series that are passed over until somebody is looked for who asks.
@@ -52,6 +58,10 @@ fn schema() -> SchemaRef {
     ];
     fields.extend(LABELS.iter().map(|(name, about)| documented(name, DataType::Utf8, true, about)));
     fields.push(documented("labels", DataType::Utf8, false, "all labels but the name, as a JSON object"));
+    let about = "a native histogram as a JSON object, for histogram_quantile, rate and increase: count, \
+                 sum, schema, zero_threshold, zero_count, positive and negative with the index and count \
+                 of each bucket; with schema -53 custom_bounds; null where the sample is a number";
+    fields.push(documented(HISTOGRAM, DataType::Utf8, true, about));
     Arc::new(Schema::new(fields))
 }
 
@@ -68,11 +78,11 @@ impl SamplesTable {
 
 impl Extension for SamplesTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
-        let (store, asker, schema) = (self.store.clone(), asker.clone(), schema());
-        let rows = move |wanted: Wanted| -> Result<Batches> {
-            Ok(Box::new(Rows::new(store.clone(), &asker, &wanted)))
+        let (store, asker) = (self.store.clone(), asker.clone());
+        let rows = move |wanted: Wanted, asked: SchemaRef| -> Result<Batches> {
+            Ok(Box::new(Rows::new(store.clone(), &asker, &wanted, asked)))
         };
-        session.register_table("samples", table(schema, rows)).map(drop)
+        session.register_table("samples", table_of_asked(schema(), rows)).map(drop)
     }
 }
 
@@ -90,17 +100,17 @@ struct Rows {
     scope: Scope,
     notes: Notes,
     missing: Missing,
-    schema: SchemaRef,
+    asked: SchemaRef,
     matchers: Vec<Matcher>,
     /// What is still to be read, and what is read.
     parts: vec::IntoIter<Range<i64>>,
     scan: Option<Scan>,
-    /// A series whose samples did not all fit.
+    /// A series whose samples did not all fit, and how many did.
     rest: Option<(SeriesColumns, usize)>,
 }
 
 impl Rows {
-    fn new(store: Arc<Store>, asker: &Asker, wanted: &Wanted) -> Self {
+    fn new(store: Arc<Store>, asker: &Asker, wanted: &Wanted, asked: SchemaRef) -> Self {
         let parts = store.parts(&wanted.millis()).into_iter();
         let matchers = wanted.matchers(label_of);
         Self {
@@ -108,7 +118,7 @@ impl Rows {
             scope: Scope::of_asker(asker),
             notes: asker.notes.clone(),
             missing: Missing::default(),
-            schema: schema(),
+            asked,
             matchers,
             parts,
             scan: None,
@@ -121,7 +131,7 @@ impl Rows {
         loop {
             if let Some(scan) = &mut self.scan {
                 if let Some(columns) = scan.next() {
-                    return columns.map(Some);
+                    return columns.map(|columns| Some(without_markers(columns)));
                 }
                 self.scan = None;
             }
@@ -132,47 +142,102 @@ impl Rows {
 
     /// Absent: there are no more.
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
-        let (mut times, mut values) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        let mut series: Vec<(Labels, usize)> = Vec::new();
+        let mut filled = Filled::new(&self.asked);
         let mut passed = 0;
-        while times.len() < BATCH && passed < PASSED {
+        while filled.times.len() < BATCH && passed < PASSED {
             let (columns, from) = match self.rest.take() {
                 Some(rest) => rest,
                 None => match self.series().map_err(|error| DataFusionError::External(Box::new(error)))? {
                     Some(columns) => (columns, 0),
-                    None if times.is_empty() => return Ok(None),
+                    None if filled.times.is_empty() => return Ok(None),
                     None => break,
                 },
             };
-            if from == 0 && !self.scope.sees_series(&columns.labels) {
+            if columns.is_empty() || (from == 0 && !self.scope.sees_series(&columns.labels)) {
                 passed += 1;
                 continue;
             }
-            let taken = (columns.times.len() - from).min(BATCH - times.len());
-            times.extend_from_slice(&columns.times[from..from + taken]);
-            values.extend_from_slice(&columns.values[from..from + taken]);
-            let mut count = taken;
-            // A row of sums, once the numbers are through.
-            if from + taken == columns.times.len() {
-                times.extend(columns.histograms.iter().map(|(time, _)| *time));
-                values.extend(columns.histograms.iter().map(|(_, histogram)| histogram.sum));
-                count += columns.histograms.len();
-            }
-            series.push((columns.labels.clone(), count));
-            if from + taken < columns.times.len() {
-                self.rest = Some((columns, from + taken));
+            let until = columns.len().min(from + BATCH - filled.times.len());
+            filled.take(&columns, from..until);
+            if until < columns.len() {
+                self.rest = Some((columns, until));
             }
         }
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")),
-            Arc::new(repeated(&series, |labels| labels.get(NAME).map(str::to_owned))),
-            Arc::new(Float64Array::from(values)),
-        ];
-        for (name, _) in LABELS {
-            columns.push(Arc::new(repeated(&series, |labels| labels.get(name).map(str::to_owned))));
+        filled.batch(self.asked.clone()).map(Some)
+    }
+}
+
+/// The samples without what only says that the series has ended.
+fn without_markers(mut columns: SeriesColumns) -> SeriesColumns {
+    if columns.values.iter().any(|value| is_stale(*value)) {
+        let both = columns.times.iter().copied().zip(columns.values.iter().copied());
+        let (times, values) = both.filter(|(_, value)| !is_stale(*value)).unzip();
+        (columns.times, columns.values) = (times, values);
+    }
+    columns.histograms.retain(|(_, histogram)| !is_stale(histogram.sum));
+    columns
+}
+
+/// The rows of a batch.
+struct Filled {
+    times: Vec<i64>,
+    values: Vec<f64>,
+    /// Absent: not asked for.
+    histograms: Option<StringBuilder>,
+    /// Whose rows they are, one after the other, and how many.
+    series: Vec<(Labels, usize)>,
+}
+
+impl Filled {
+    fn new(asked: &SchemaRef) -> Self {
+        Self {
+            times: Vec::with_capacity(BATCH),
+            values: Vec::with_capacity(BATCH),
+            histograms: asked.field_with_name(HISTOGRAM).is_ok().then(StringBuilder::new),
+            series: Vec::new(),
         }
-        columns.push(Arc::new(repeated(&series, |labels| Some(json(labels)))));
-        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns)?))
+    }
+
+    /// Adds samples of a series by their places: its numbers, and then its histograms.
+    fn take(&mut self, columns: &SeriesColumns, places: Range<usize>) {
+        let numbers = columns.times.len();
+        let of_numbers = places.start.min(numbers)..places.end.min(numbers);
+        self.times.extend_from_slice(&columns.times[of_numbers.clone()]);
+        self.values.extend_from_slice(&columns.values[of_numbers.clone()]);
+        let of_histograms = places.start.max(numbers) - numbers..places.end.max(numbers) - numbers;
+        let histograms = &columns.histograms[of_histograms];
+        self.times.extend(histograms.iter().map(|(time, _)| *time));
+        self.values.extend(histograms.iter().map(|(_, histogram)| histogram.sum));
+        if let Some(texts) = &mut self.histograms {
+            of_numbers.for_each(|_| texts.append_null());
+            histograms.iter().for_each(|(_, histogram)| texts.append_value(native::text(histogram)));
+        }
+        self.series.push((columns.labels.clone(), places.len()));
+    }
+
+    fn batch(mut self, asked: SchemaRef) -> Result<RecordBatch> {
+        let rows = self.times.len();
+        let columns = asked.fields().iter().map(|field| self.column(field.name())).collect();
+        // Without a column, the count is all that the batch says.
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(asked, columns, &options)?)
+    }
+
+    /// A column, which is asked for once.
+    fn column(&mut self, name: &str) -> ArrayRef {
+        match name {
+            "time" => {
+                let times = std::mem::take(&mut self.times);
+                Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
+            }
+            "value" => Arc::new(Float64Array::from(std::mem::take(&mut self.values))),
+            "labels" => Arc::new(repeated(&self.series, |labels| Some(json(labels)))),
+            HISTOGRAM => Arc::new(self.histograms.take().unwrap_or_default().finish()),
+            name => {
+                let label = label_of(name).unwrap_or(name);
+                Arc::new(repeated(&self.series, |labels| labels.get(label).map(str::to_owned)))
+            }
+        }
     }
 }
 

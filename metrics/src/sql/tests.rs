@@ -13,6 +13,8 @@ mod described;
 mod export;
 mod functions;
 mod limits;
+mod naive;
+mod native;
 mod samples;
 
 /// Lets everybody see everything, but for a user called after their only namespace.
@@ -187,7 +189,19 @@ async fn a_wrong_statement_says_what_is_wrong_and_where() {
         ),
         (
             "select suum(cpu_cores) from pod",
-            "Invalid function 'suum' at line 1, column 8: did you mean 'sum'?",
+            "there is no function suum at line 1, column 8: did you mean sum? the table functions",
+        ),
+        (
+            "select zebra_quagga(cpu_cores) from pod",
+            "there is no function zebra_quagga at line 1, column 8: the table functions has them all",
+        ),
+        (
+            "select * from generate_serie(1, 2)",
+            "there is no table function generate_serie: did you mean generate_series? those are",
+        ),
+        (
+            "select rate(cpu_cores) from pod",
+            "rate takes a number, or a histogram as samples has them, and its time: rate(value, time)",
         ),
         ("select from where", "at line 1, column"),
         ("drop table pod", "one question at a time"),

@@ -15,7 +15,7 @@ use crate::sql::ParquetFile;
 /// Rows that are read at once.
 const ROWS: usize = 8192;
 /// What a file ends in while it is written.
-const HALF: &str = "half";
+pub const HALF: &str = "half";
 
 /// A file and the times of its spans, microseconds, the last one included.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,13 @@
 //! is lost between the two, and none is doubled.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
-use crate::decisions::lines::{Lines, Unsynced};
+use super::span::Span;
+use crate::append::{Lines, Unsynced};
 
 const BEGIN: &str = "recent-";
 const END: &str = ".jsonl";
@@ -66,7 +68,8 @@ impl Log {
     }
 }
 
-fn path_of(folder: &Path, number: u64) -> PathBuf {
+/// The file of a folder's log with this number.
+pub fn path_of(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{BEGIN}{number}{END}"))
 }
 
@@ -84,6 +87,32 @@ pub fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     files.sort_unstable();
     Ok(files)
+}
+
+/// The number of a folder's last file; 0 where there is none.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn last(folder: &Path) -> io::Result<u64> {
+    Ok(list(folder)?.last().map_or(0, |(number, _)| *number))
+}
+
+/// The spans of a file. Lines that are none are told of and left out.
+///
+/// # Errors
+/// The file can't be read.
+pub fn read(path: &Path) -> io::Result<Vec<Span>> {
+    let (mut spans, mut lost) = (Vec::new(), 0);
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        match serde_json::from_slice(&line?) {
+            Ok(span) => spans.push(span),
+            Err(_) => lost += 1,
+        }
+    }
+    if lost > 0 {
+        tracing::warn!(path = %path.display(), lines = lost, "lines of spans that can't be read were left out");
+    }
+    Ok(spans)
 }
 
 /// Removes the files up to this number: a file of spans has all of them.

@@ -11,6 +11,7 @@
 
 mod door;
 mod file;
+mod former;
 mod jaeger;
 mod log;
 mod otlp;

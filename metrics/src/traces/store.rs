@@ -5,15 +5,7 @@
 //! that is full nothing is taken, and what is in memory stays there and in the log. Files go when
 //! they are old, or when all together are too large, the oldest first.
 
-use std::{
-    convert::Infallible,
-    fs::{self, File},
-    io::{self, BufRead, BufReader},
-    ops::Range,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, fs, io, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -22,10 +14,11 @@ use tokio::sync::Notify;
 
 use super::{
     file::{self, SpanFile},
+    former,
     log::{self, Log},
     span::{self, Span},
 };
-use crate::{decisions::lines::Unsynced, late::Late};
+use crate::{append::Unsynced, late::Late};
 
 /// Bytes of spans in memory before they become a file.
 const RECENT: usize = 64 << 20;
@@ -110,21 +103,12 @@ fn now() -> i64 {
 }
 
 /// What the log has.
-fn replay(log: Vec<(u64, PathBuf)>) -> io::Result<Recent> {
+fn replay(files: Vec<(u64, PathBuf)>) -> io::Result<Recent> {
     let mut recent = Recent { since: now(), ..Recent::default() };
-    for (_, path) in log {
-        let mut lost = 0;
-        for line in BufReader::new(File::open(&path)?).split(b'\n') {
-            match serde_json::from_slice::<Span>(&line?) {
-                Ok(span) => {
-                    recent.bytes += span.size();
-                    recent.spans.push(Arc::new(span));
-                }
-                Err(_) => lost += 1,
-            }
-        }
-        if lost > 0 {
-            tracing::warn!(path = %path.display(), lines = lost, "lines of spans that can't be read were left out");
+    for (_, path) in files {
+        for span in log::read(&path)? {
+            recent.bytes += span.size();
+            recent.spans.push(Arc::new(span));
         }
     }
     Ok(recent)
@@ -155,7 +139,11 @@ impl Spans {
         let written = files.iter().map(|file| file.number).max().unwrap_or(0);
         let late = Mutex::new(Late::since(files.iter().map(|file| file.last).max()));
         log::forget(&config.folder, written)?;
-        let newest = log::list(&config.folder)?.last().map_or(0, |(number, _)| *number);
+        let next = log::last(&config.folder)?.max(written) + 1;
+        if let Err(error) = former::take_over(&config.folder, next) {
+            tracing::error!(%error, "the log of spans of a former version can't be read; the next start tries it again");
+        }
+        let newest = log::last(&config.folder)?;
         // Half a line at its end is cut off before it is read.
         let log = Log::open(&config.folder, newest.max(written + 1))?;
         let recent = RwLock::new(replay(log::list(&config.folder)?)?);

@@ -1,7 +1,8 @@
 //! A disk that takes nothing: rows stay in memory and are answered, nothing is half written, and
 //! all goes on when there is room.
 
-use super::{small_disk, *};
+use super::*;
+use crate::append::tests::small_disk;
 
 const NAME_OF_TEST: &str = "decisions::tests::full::a_full_disk_loses_only_what_is_too_much_for_memory";
 const FILE: usize = 50;

@@ -1,7 +1,8 @@
 //! A process that is killed while it records and seals loses the last second at most, nothing
 //! from the middle, and doubles nothing.
 
-use super::{child, *};
+use super::*;
+use crate::append::tests::child;
 
 const NAME_OF_TEST: &str = "decisions::tests::killed::a_process_killed_at_any_moment_loses_a_second_at_most";
 /// Of so few rows that at any moment some file is sealed.

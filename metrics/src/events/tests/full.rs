@@ -2,7 +2,7 @@
 //! comes again and there is room.
 
 use super::*;
-use crate::decisions::tests::small_disk;
+use crate::append::tests::small_disk;
 
 const NAME_OF_TEST: &str = "events::tests::full::a_full_disk_has_whole_occurrences";
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::decisions::tests::child;
+use crate::append::tests::child;
 
 const NAME_OF_TEST: &str =
     "events::tests::killed::a_process_killed_at_any_moment_loses_nothing_it_has_written";

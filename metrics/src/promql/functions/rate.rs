@@ -42,7 +42,7 @@ pub fn doubt(function: &str, column: &Column, said: &mut Said) {
         return;
     }
     let name = column.labels.name();
-    let is_counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end));
+    let is_counter = crate::series::is_named_counter(name);
     if !name.is_empty() && !is_counter && column.numbers.iter().any(|number| !is_absent(*number)) {
         said.note(Note::MaybeNoCounter(name.to_owned()));
     }

@@ -176,8 +176,58 @@ fn instant(json: &mut String, time: i64, column: &Column) {
     }
 }
 
+/// Short texts that are gathered before they are put behind others: to copy each by itself takes
+/// longer than to write its digits.
+struct Page {
+    text: [u8; 4096],
+    length: usize,
+}
+
+impl Page {
+    /// Longer than a time, a number and what stands between them.
+    const ROOM: usize = 128;
+
+    fn new() -> Self {
+        Self { text: [0; 4096], length: 0 }
+    }
+
+    /// Of at most [`Page::ROOM`] bytes, together with what is pushed before the next
+    /// [`Page::make_room`].
+    fn push(&mut self, text: &str) {
+        let text = text.as_bytes();
+        let to = &mut self.text[self.length..][..text.len()];
+        // Pieces of known sizes are a move each; they may overlap.
+        match text.len() {
+            8..16 => {
+                let last = text.len() - 8;
+                to[..8].copy_from_slice(&text[..8]);
+                to[last..].copy_from_slice(&text[last..]);
+            }
+            16..=32 => {
+                let last = text.len() - 16;
+                to[..16].copy_from_slice(&text[..16]);
+                to[last..].copy_from_slice(&text[last..]);
+            }
+            _ => to.copy_from_slice(text),
+        }
+        self.length += text.len();
+    }
+
+    fn make_room(&mut self, json: &mut String) {
+        if self.length > self.text.len() - Self::ROOM {
+            self.flush(json);
+        }
+    }
+
+    fn flush(&mut self, json: &mut String) {
+        json.push_str(str::from_utf8(&self.text[..self.length]).expect("it was put together of texts"));
+        self.length = 0;
+    }
+}
+
 fn matrix(json: &mut String, times: &Times, column: &Column) {
     let mut is_first = true;
+    let (mut page, mut digits) = (Page::new(), Digits::default());
     for (step, number) in column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number)) {
         let mut begin = times.begin(step);
         if is_first {
@@ -186,10 +236,18 @@ fn matrix(json: &mut String, times: &Times, column: &Column) {
             begin = &begin[1..];
             is_first = false;
         }
-        json.push_str(begin);
-        plain(json, *number);
-        json.push_str("\"]");
+        page.make_room(json);
+        page.push(begin);
+        match digits.of(*number) {
+            Some(digits) => page.push(digits),
+            None => {
+                page.flush(json);
+                plain(json, *number);
+            }
+        }
+        page.push("\"]");
     }
+    page.flush(json);
     if !is_first {
         json.push(']');
     }
@@ -260,13 +318,29 @@ pub fn number(json: &mut String, number: f64) {
     json.push('"');
 }
 
+/// Where digits are written before they are copied.
+#[derive(Default)]
+struct Digits {
+    whole: itoa::Buffer,
+    broken: zmij::Buffer,
+}
+
+impl Digits {
+    /// Of most numbers: those that need no exponent.
+    fn of(&mut self, number: f64) -> Option<&str> {
+        let whole = number as i64;
+        if whole.unsigned_abs() <= EXACT && (whole as f64).to_bits() == number.to_bits() {
+            return Some(self.whole.format(whole));
+        }
+        PLAIN.contains(&number.abs()).then(|| self.broken.format_finite(number))
+    }
+}
+
 /// As Go writes it: with an exponent where it is very large or small.
 pub fn plain(json: &mut String, number: f64) {
-    let (size, whole) = (number.abs(), number as i64);
-    if whole.unsigned_abs() <= EXACT && (whole as f64).to_bits() == number.to_bits() {
-        json.push_str(itoa::Buffer::new().format(whole));
-    } else if PLAIN.contains(&size) {
-        json.push_str(zmij::Buffer::new().format_finite(number));
+    let size = number.abs();
+    if let Some(digits) = Digits::default().of(number) {
+        json.push_str(digits);
     } else if number.is_nan() {
         json.push_str("NaN");
     } else if number.is_infinite() {

@@ -23,8 +23,8 @@ pub struct Own {
     pub server: String,
     /// Jobs of this server, and the paths of their figures.
     pub components: Vec<(&'static str, &'static str)>,
-    /// Paths of each node's kubelet.
-    pub kubelet_paths: Vec<&'static str>,
+    /// Jobs of each node, and their paths at its kubelet.
+    pub of_nodes: Vec<(&'static str, &'static str)>,
     pub pods: Vec<OwnPods>,
 }
 
@@ -64,7 +64,7 @@ pub fn find(own: &Own, world: &World, found: &mut Found) {
         set(&mut discovered, "namespace", SYSTEM_NAMESPACE);
         found.add(&job(name, Reach::Own), SYSTEM_NAMESPACE, vec![discovered]);
     }
-    for path in &own.kubelet_paths {
+    for (name, path) in &own.of_nodes {
         let targets = world.nodes.iter().filter_map(|node| {
             let addresses = node.status.as_ref()?.addresses.as_ref()?;
             let ip = &addresses.iter().find(|address| address.type_ == "InternalIP")?.address;
@@ -77,7 +77,7 @@ pub fn find(own: &Own, world: &World, found: &mut Found) {
             set(&mut discovered, "node", node.metadata.name.as_deref()?);
             Some(discovered)
         });
-        found.add(&job("kubelet", Reach::Kubelet), SYSTEM_NAMESPACE, targets.collect());
+        found.add(&job(name, Reach::Kubelet), SYSTEM_NAMESPACE, targets.collect());
     }
     for pods in &own.pods {
         find_pods(pods, &world.pods, found);

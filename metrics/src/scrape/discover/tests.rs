@@ -231,7 +231,7 @@ fn tiphys_own_components_are_targets() {
     let own = own::Own {
         server: "host".into(),
         components: vec![("kube-scheduler", "/metrics/scheduler")],
-        kubelet_paths: vec!["/metrics"],
+        of_nodes: vec![("kubelet", "/metrics"), ("kube-proxy", "/metrics/proxy")],
         pods: Vec::new(),
     };
     let found = find(&world, &own);
@@ -242,6 +242,7 @@ fn tiphys_own_components_are_targets() {
         [
             r#"http://host/metrics/scheduler {instance="host", job="kube-scheduler", namespace="tiphys-system"}"#,
             r#"https://172.30.0.2:10250/metrics {instance="172.30.0.2:10250", job="kubelet", metrics_path="/metrics", namespace="tiphys-system", node="n1"}"#,
+            r#"https://172.30.0.2:10250/metrics/proxy {instance="172.30.0.2:10250", job="kube-proxy", metrics_path="/metrics/proxy", namespace="tiphys-system", node="n1"}"#,
         ]
     );
 }

@@ -109,7 +109,7 @@ impl Archive {
     }
 
     /// Whether a block is to be copied: it isn't there, and it would not go again at once.
-    pub(super) fn wants(&self, block: &Block, now: i64) -> bool {
+    pub fn wants(&self, block: &Block, now: i64) -> bool {
         if self.has(block) || block.range.end <= before(now, self.config.keep) {
             return false;
         }
@@ -119,12 +119,13 @@ impl Archive {
         newer.fold(block.size, u64::saturating_add) <= self.config.keep_bytes
     }
 
-    /// Whether the index names it.
+    /// Whether the index names it, or what it was before it was made coarser here.
     fn has(&self, block: &Block) -> bool {
         let known = self.known.read();
         let index = known.indexes.get(&self.own);
         index.is_some_and(|index| {
-            index.blocks().iter().any(|one| one.range == block.range && one.size == block.size)
+            let is_it = |one: &Archived| one.size == block.size || block.resolution > 0;
+            index.blocks().iter().any(|one| one.range == block.range && is_it(one))
         })
     }
 

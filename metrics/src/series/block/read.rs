@@ -34,6 +34,7 @@ use super::{
     recent::{Learning, Recent},
     shared::{Known, SharedLabels},
     source::{Fault, Ranges, Source},
+    write::RESOLUTION,
 };
 use crate::series::{Labels, MatchOp, Matcher, NAME};
 
@@ -47,6 +48,8 @@ pub struct Block {
     pub range: Range<i64>,
     /// Bytes of the file.
     pub size: u64,
+    /// One sample was kept in so many milliseconds; 0: all were.
+    pub resolution: i64,
     source: Source,
     metadata: ArrowReaderMetadata,
     recent: Recent,
@@ -120,10 +123,12 @@ impl Block {
         if types(found) != types(&expected) {
             return Err(failed(path, &fault, "its columns are not those of a block".to_owned()));
         }
+        let resolution = resolution_of(&metadata)
+            .ok_or_else(|| failed(path, &fault, "its resolution is no number".to_owned()))?;
         let [begun, ended, given] = [const { AtomicUsize::new(0) }; 3];
         let (path, recent) = (path.to_owned(), Recent::default());
         let size = source.len();
-        Ok(Self { path, range, size, source, metadata, recent, begun, ended, given })
+        Ok(Self { path, range, size, resolution, source, metadata, recent, begun, ended, given })
     }
 
     /// Bytes that it takes in memory while it is open.
@@ -436,6 +441,15 @@ fn rows(
         take(read())?;
     }
     Ok(())
+}
+
+/// What the footer says of how coarse the samples are.
+fn resolution_of(metadata: &ArrowReaderMetadata) -> Option<i64> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    match pairs.into_iter().flatten().find(|pair| pair.key == RESOLUTION) {
+        Some(told) => told.value.as_deref()?.parse().ok(),
+        None => Some(0),
+    }
 }
 
 /// The range that a block's name tells.

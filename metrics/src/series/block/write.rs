@@ -17,7 +17,10 @@ use datafusion::{
     parquet::{
         arrow::ArrowWriter,
         basic::{Compression, Encoding, ZstdLevel},
-        file::properties::{EnabledStatistics, WriterProperties},
+        file::{
+            metadata::KeyValue,
+            properties::{EnabledStatistics, WriterProperties},
+        },
         schema::types::ColumnPath,
     },
 };
@@ -33,6 +36,8 @@ const GROUP: usize = 16 * 1024;
 /// Bytes of a page before zstd: what a query of one series unpacks.
 const PAGE: usize = 128 << 10;
 const LEVEL: i32 = 3;
+/// Where the footer has how coarse the samples are, milliseconds; absent, they are as they came.
+pub const RESOLUTION: &str = "tiphys.resolution";
 
 pub fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -74,6 +79,7 @@ pub struct Writer {
     file: Option<ArrowWriter<File>>,
     rows: Vec<Row>,
     count: u64,
+    resolution: i64,
 }
 
 /// The name of the block of a range.
@@ -92,7 +98,13 @@ impl Writer {
         let file = ArrowWriter::try_new(file, schema(), Some(properties())).map_err(|error| {
             BlockError::Io { path: aside.clone(), doing: "begun", source: std::io::Error::other(error) }
         })?;
-        Ok(Self { path, aside, file: Some(file), rows: Vec::new(), count: 0 })
+        Ok(Self { path, aside, file: Some(file), rows: Vec::new(), count: 0, resolution: 0 })
+    }
+
+    /// The block will say that one sample was kept in so many milliseconds; 0: all were.
+    pub fn coarse(mut self, resolution: i64) -> Self {
+        self.resolution = resolution;
+        self
     }
 
     /// Adds a series; they come in order of their labels.
@@ -131,7 +143,11 @@ impl Writer {
             let path = self.aside.clone();
             move |source| BlockError::Io { path, doing, source }
         };
-        if let Some(file) = self.file.take() {
+        if let Some(mut file) = self.file.take() {
+            if self.resolution > 0 {
+                let told = KeyValue::new(RESOLUTION.to_owned(), self.resolution.to_string());
+                file.append_key_value_metadata(told);
+            }
             let inner = file.into_inner().map_err(std::io::Error::other).map_err(io("ended"))?;
             inner.sync_all().map_err(io("made durable"))?;
         }

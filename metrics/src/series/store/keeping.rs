@@ -1,5 +1,7 @@
 //! What goes on behind the store: the log is flushed, parts of an hour are written out, hours
-//! are made of parts and days of hours, what is old goes.
+//! are made of parts and days of hours, what is old is made coarser and at last goes.
+
+mod coarser;
 
 use std::{
     convert::Infallible,
@@ -18,6 +20,7 @@ use super::{GRACE, Log, Store, StoreConfig, StoreError};
 use crate::series::{
     archive::{Archive, ArchiveError},
     block::{Block, BlockError, Row, Rows, SharedLabels, Writer},
+    downsample::{thin_histograms, thin_numbers},
     head::{HOUR, PART, SharedHistogram},
     log::Current,
 };
@@ -136,6 +139,13 @@ impl Blocks {
         }
     }
 
+    /// The same of the block that an error tells of.
+    fn give_up_damaged(&self, error: &BlockError) {
+        if let BlockError::Damaged { path, why } = error {
+            self.give_up(path, why);
+        }
+    }
+
     fn publish(&self, block: Block, replaced: &[Arc<Block>]) {
         let mut inner = self.inner.write();
         inner.list.retain(|old| !replaced.iter().any(|gone| gone.path() == old.path()));
@@ -218,12 +228,16 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
                 let now = now();
                 // While samples come, they say how late it is: somebody may send an old day.
                 let silent = now - store.appended_at.load(Ordering::Relaxed) >= GRACE;
-                store.keep(&config, store.going(now), silent)
-            })
-            .await;
-            if let Ok(Err(error)) = kept {
-                tracing::error!(error = %chain(&error), "a part of an hour of series could not be written out; it stays in memory and log");
-            }
+                let late = store.going(now);
+                if let Err(error) = store.keep(&config, late, silent) {
+                    tracing::error!(error = %chain(&error), "a part of an hour of series could not be written out; it stays in memory and log");
+                }
+                if let Err(error) = store.make_coarser(&config, late) {
+                    tracing::error!(error = %chain(&error), "an old day of series could not be made coarser");
+                }
+            });
+            // One that panicked has said so; the next round goes on.
+            let _ = kept.await;
         }
     });
 }
@@ -355,11 +369,8 @@ impl Store {
             self.write_part(blocks, &part)?;
         }
         while let Some((whole, parts)) = blocks.to_merge() {
-            let path = merge(&blocks.folder, &whole, &parts).inspect_err(|error| {
-                if let BlockError::Damaged { path, why } = error {
-                    blocks.give_up(path, why);
-                }
-            })?;
+            let path = merge(&blocks.folder, &whole, &parts, None)
+                .inspect_err(|error| blocks.give_up_damaged(error))?;
             blocks.publish(Block::open(&path)?, &parts);
             blocks.remove(&parts);
         }
@@ -416,9 +427,16 @@ impl Store {
     }
 }
 
-/// One block out of several that follow one another.
-fn merge(folder: &Path, range: &Range<i64>, blocks: &[Arc<Block>]) -> Result<PathBuf, BlockError> {
-    let mut writer = Writer::begin(folder, range)?;
+/// One block out of several that follow one another; `step`: made so much coarser, milliseconds.
+fn merge(
+    folder: &Path,
+    range: &Range<i64>,
+    blocks: &[Arc<Block>],
+    step: Option<i64>,
+) -> Result<PathBuf, BlockError> {
+    // What is coarser beside what isn't is made so once more.
+    let finest = blocks.iter().map(|block| block.resolution).min().unwrap_or_default();
+    let mut writer = Writer::begin(folder, range)?.coarse(step.unwrap_or(finest));
     let (mut sources, labels) = (Vec::new(), SharedLabels::default());
     for block in blocks {
         sources.push(block.clone().rows()?.sharing(&labels).peekable());
@@ -441,6 +459,10 @@ fn merge(folder: &Path, range: &Range<i64>, blocks: &[Arc<Block>]) -> Result<Pat
                     why: why.to_owned(),
                 })?;
             }
+        }
+        if let Some(step) = step {
+            thin_numbers(labels.name(), &mut numbers, step);
+            thin_histograms(&mut histograms, step);
         }
         writer.add(&labels, &numbers, &histograms)?;
     }

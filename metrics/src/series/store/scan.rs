@@ -106,15 +106,18 @@ impl Behind {
         matchers: &[Matcher],
         range: &Range<i64>,
         missing: &Missing,
-        take: impl Fn(&Kept, &Range<i64>) -> Option<T>,
-    ) -> (Self, Vec<T>) {
+        take: impl Fn(&Kept, &Range<i64>) -> Option<T> + Sync,
+    ) -> (Self, Vec<T>)
+    where
+        T: Send,
+    {
         loop {
             let behind = Self::new(store, matchers, range, missing);
             let recent = behind.recent();
-            let mut found = Vec::new();
-            if !recent.is_empty() {
-                store.head.visit(matchers, |kept| found.extend(take(kept, &recent)));
-            }
+            let found = match recent.is_empty() {
+                true => Vec::new(),
+                false => store.head.gather(matchers, |kept| take(kept, &recent)),
+            };
             // What became a block meanwhile may have left the head before it was asked.
             if store.until() == behind.until {
                 return (behind, found);
@@ -208,10 +211,24 @@ impl Begun {
     pub fn open(self) -> Result<Scan, SelectError> {
         let Self { behind, mut head } = self;
         let (matchers, range) = (behind.matchers.clone(), behind.range.clone());
-        head.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let (faults, found) = behind.open()?;
+        let is_short = head.len() <= SHORT;
+        let mut sort = || head.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let begin = || behind.open().map(|(faults, found)| (faults, walks(found, &matchers)));
+        let begun = match is_short {
+            true => {
+                sort();
+                begin()
+            }
+            false => thread::scope(|scope| {
+                let sorting = scope.spawn(sort);
+                let begun = begin();
+                sorting.join().unwrap_or_else(|why| resume_unwind(why));
+                begun
+            }),
+        };
+        let (faults, walks) = begun?;
         let mut blocks = Vec::new();
-        for (from, walk) in walks(found, &matchers) {
+        for (from, walk) in walks {
             match walk {
                 Ok(rows) => blocks.push((from, rows)),
                 Err(error) => faults.take(&from, error)?,

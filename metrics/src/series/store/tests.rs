@@ -2,6 +2,7 @@
 //! a quarter, of hours and of days; and what is damaged takes nothing else with it.
 
 mod archived;
+mod coarse;
 mod full;
 mod killed;
 mod parts;
@@ -21,6 +22,7 @@ fn config(folder: &std::path::Path) -> StoreConfig {
         limits: Limits::default(),
         keep: Duration::from_secs(1000 * 365 * 24 * 3600),
         keep_bytes: u64::MAX,
+        downsampling: None,
         archive: None,
     }
 }

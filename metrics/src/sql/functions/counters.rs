@@ -2,7 +2,9 @@
 //!
 //! A counter that falls began anew: what it shows then has been counted since. `rate` is
 //! the increase over the time between the first and the last sample, without guessing
-//! what was before and after; so it is lower than PromQL's where samples are few.
+//! what was before and after; so it is lower than PromQL's where samples are few. Where a
+//! value is no number, neither is the growth. Texts, which histograms are, have it in
+//! [`growth`](super::growth).
 
 use std::{mem::size_of, sync::Arc};
 
@@ -18,10 +20,11 @@ use datafusion::{
     },
 };
 
-use super::pairs;
+use super::{growth::Texts, pairs};
 
+/// Which of the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum What {
+pub enum What {
     Rate,
     Increase,
     First,
@@ -41,12 +44,19 @@ impl What {
     fn about(self) -> &'static str {
         match self {
             Self::Rate => {
-                "How fast a counter grows, a second, resets counted. Group by what makes a series one, \
-                 or counters of several are mixed"
+                "How fast a counter or a native histogram grows, a second, resets counted. Group by what \
+                 makes a series one, or counters of several are mixed"
             }
-            Self::Increase => "How much a counter has grown, resets counted",
+            Self::Increase => "How much a counter or a native histogram has grown, resets counted",
             Self::First => "The value at the earliest time",
             Self::Last => "The value at the latest time",
+        }
+    }
+
+    fn takes(self) -> &'static str {
+        match self {
+            Self::Rate | Self::Increase => "a number, or a histogram as samples has them",
+            Self::First | Self::Last => "a number or a text",
         }
     }
 
@@ -67,7 +77,7 @@ impl What {
 
 /// Absent: fewer than two samples.
 fn increase(samples: &[(i64, f64)]) -> Option<f64> {
-    let step = |pair: &[(i64, f64)]| if pair[1].1 >= pair[0].1 { pair[1].1 - pair[0].1 } else { pair[1].1 };
+    let step = |pair: &[(i64, f64)]| if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
     (samples.len() > 1).then(|| samples.windows(2).map(step).sum())
 }
 
@@ -89,7 +99,7 @@ pub fn all() -> impl Iterator<Item = OverTime> {
             what.about(),
             format!("{}(value, time)", what.name()),
         )
-        .with_argument("value", "a number")
+        .with_argument("value", what.takes())
         .with_argument("time", "when it was so")
         .build(),
     })
@@ -108,8 +118,9 @@ impl AggregateUDFImpl for OverTime {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let is_text = arguments.first().is_some_and(DataType::is_string);
+        Ok(if is_text { DataType::Utf8 } else { DataType::Float64 })
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
@@ -118,8 +129,10 @@ impl AggregateUDFImpl for OverTime {
             [value, DataType::Timestamp(..)] if value.is_numeric() || value.is_null() => {
                 Ok(vec![DataType::Float64, time_type()])
             }
+            [value, DataType::Timestamp(..)] if value.is_string() => Ok(vec![DataType::Utf8, time_type()]),
             _ => {
-                Err(DataFusionError::Plan(format!("{name} takes a number and its time: {name}(value, time)")))
+                let value = self.what.takes();
+                Err(DataFusionError::Plan(format!("{name} takes {value}, and its time: {name}(value, time)")))
             }
         }
     }
@@ -127,11 +140,14 @@ impl AggregateUDFImpl for OverTime {
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         Ok(vec![
             pairs::state_field(&args, "times", DataType::Int64),
-            pairs::state_field(&args, "values", DataType::Float64),
+            pairs::state_field(&args, "values", args.return_type().clone()),
         ])
     }
 
-    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if args.return_field.data_type().is_string() {
+            return Ok(Box::new(Texts::new(self.what)));
+        }
         Ok(Box::new(Samples { what: self.what, samples: Vec::new() }))
     }
 
@@ -189,7 +205,7 @@ mod tests {
         let samples = |values: &[f64]| -> Vec<_> {
             values.iter().zip(0..).map(|(value, at)| (at * SECOND, *value)).collect()
         };
-        let table: [(&[f64], What, Option<f64>); 8] = [
+        let table: [(&[f64], What, Option<f64>); 9] = [
             (&[], What::Rate, None),
             (&[3.0], What::Rate, None),
             (&[3.0], What::Increase, None),
@@ -198,9 +214,14 @@ mod tests {
             (&[10.0, 14.0, 20.0], What::Rate, Some(5.0)),
             (&[10.0, 14.0, 2.0, 5.0], What::Increase, Some(9.0)),
             (&[7.0, 1.0], What::First, Some(7.0)),
+            (&[10.0, 0.0, 0.0], What::Increase, Some(0.0)),
         ];
         for (values, what, expected) in table {
             assert_eq!(what.of(&samples(values)), expected, "{what:?} of {values:?}");
+        }
+        // What follows no number is no new beginning.
+        for values in [[f64::NAN, 5.0, 7.0], [5.0, f64::NAN, 7.0], [5.0, 7.0, f64::NAN]] {
+            assert!(What::Increase.of(&samples(&values)).is_some_and(f64::is_nan), "{values:?}");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! `histogram_quantile(q, le, count)`: a quantile out of cumulative buckets, as Prometheus'
-//! classic histograms have them. Within its bucket a value is taken to be anywhere alike.
+//! classic histograms have them; and `histogram_quantile(q, histogram)`: one of native
+//! histograms, which add up.
+//!
+//! The formulas are PromQL's. Where those find no number, here is a null.
 
 use std::{mem::size_of, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, AsArray, Float64Array},
-        compute::cast,
-        datatypes::{DataType, FieldRef},
+        array::{ArrayRef, Float64Array},
+        datatypes::{DataType, Field, FieldRef},
     },
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::{
@@ -16,46 +18,26 @@ use datafusion::{
     },
 };
 
-use super::pairs;
+use super::{native, pairs};
+use crate::promql::histogram::{ClassicBucket, Total, classic_quantile, quantile};
 
 /// The value below which the share `q` of the counts lies; buckets with the same bound add up.
-fn quantile(q: f64, buckets: &mut Vec<(f64, f64)>) -> Option<f64> {
-    buckets.retain(|(bound, _)| !bound.is_nan());
-    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-    buckets.dedup_by(|next, kept| {
-        next.0 == kept.0 && {
-            kept.1 += next.1;
-            true
-        }
-    });
-    // Without the bucket of everything nobody knows how much there is.
-    let (last, total) = *buckets.last()?;
-    if buckets.len() < 2 || last != f64::INFINITY || total.is_nan() || total <= 0.0 || q.is_nan() {
+fn of_buckets(q: f64, buckets: &[(f64, f64)]) -> Option<f64> {
+    let buckets: Vec<_> =
+        buckets.iter().map(|(upper, count)| ClassicBucket { upper: *upper, count: *count }).collect();
+    if buckets.is_empty() {
         return None;
     }
-    if !(0.0..=1.0).contains(&q) {
-        return Some(if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY });
-    }
-    let rank = q * total;
-    // Counts of different moments may fall a little from bucket to bucket.
-    let mut most = 0.0_f64;
-    buckets.iter_mut().for_each(|(_, count)| {
-        most = most.max(*count);
-        *count = most;
-    });
-    let at = buckets.iter().position(|(_, count)| *count >= rank)?;
-    let (bound, count) = buckets[at];
-    if bound == f64::INFINITY {
-        return Some(buckets[at - 1].0);
-    }
-    let (below, before) = match at {
-        0 if bound <= 0.0 => return Some(bound),
-        0 => (0.0, 0.0),
-        _ => buckets[at - 1],
-    };
-    let share = if count > before { (rank - before) / (count - before) } else { 1.0 };
-    Some(below + (bound - below) * share)
+    said(classic_quantile(q, buckets).0)
 }
+
+/// What is no number is null.
+fn said(value: f64) -> Option<f64> {
+    (!value.is_nan()).then_some(value)
+}
+
+/// Arguments where histograms are native.
+const NATIVE: usize = 2;
 
 /// The function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -66,18 +48,19 @@ pub struct HistogramQuantile {
 
 impl Default for HistogramQuantile {
     fn default() -> Self {
-        let about = "The quantile q, from 0 to 1, of a histogram's cumulative buckets; \
-                     counts of the same bound add up";
+        let about = "The quantile q, from 0 to 1, of a histogram's cumulative buckets, where counts of \
+                     the same bound add up, or of native histograms, which add up";
         Self {
             signature: Signature::user_defined(Volatility::Immutable),
             documentation: Documentation::builder(
                 DocSection::default(),
                 about,
-                "histogram_quantile(q, le, count)",
+                "histogram_quantile(q, le, count), histogram_quantile(q, histogram)",
             )
             .with_argument("q", "0.99 for the 99th percentile")
             .with_argument("le", "the bucket's upper bound, a number or a text such as '+Inf'")
             .with_argument("count", "how many were at most that, a count or a rate")
+            .with_argument("histogram", "a native histogram as samples has them, or its increase or rate")
             .build(),
         }
     }
@@ -101,19 +84,30 @@ impl AggregateUDFImpl for HistogramQuantile {
             [q, _, count] if q.is_numeric() && (count.is_numeric() || count.is_null()) => {
                 Ok(vec![DataType::Float64, DataType::Utf8, DataType::Float64])
             }
+            [q, histogram] if q.is_numeric() && (histogram.is_string() || histogram.is_null()) => {
+                Ok(vec![DataType::Float64, DataType::Utf8])
+            }
             _ => Err(DataFusionError::Plan(
-                "histogram_quantile takes a share, a bound and a count: histogram_quantile(0.99, le, count)"
+                "histogram_quantile takes a share, and a bound and a count or a native histogram: \
+                 histogram_quantile(0.99, le, count) or histogram_quantile(0.99, histogram)"
                     .into(),
             )),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let names = ["q", "bounds", "counts"];
-        Ok(names.map(|name| pairs::state_field(&args, name, DataType::Float64)).into())
+        let list = |name| pairs::state_field(&args, name, DataType::Float64);
+        if args.input_fields.len() == NATIVE {
+            let sum = Field::new(format!("{}[sum]", args.name), DataType::Utf8, true);
+            return Ok(vec![list("q"), Arc::new(sum)]);
+        }
+        Ok(["q", "bounds", "counts"].map(list).into())
     }
 
-    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if args.exprs.len() == NATIVE {
+            return Ok(Box::<Natives>::default());
+        }
         Ok(Box::<Buckets>::default())
     }
 
@@ -131,12 +125,12 @@ struct Buckets {
 impl Accumulator for Buckets {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let [q, bounds, counts] = columns else { return Err(pairs::foreign()) };
-        self.q = self.q.or_else(|| pairs::column(q).ok()?.iter().flatten().next());
-        let bounds = cast(bounds, &DataType::Utf8)?;
-        let bounds = bounds.as_string_opt::<i32>().ok_or_else(pairs::foreign)?;
-        for (bound, count) in bounds.iter().zip(pairs::column(counts)?) {
+        self.q = self.q.or_else(|| pairs::parameter(q));
+        for (bound, count) in pairs::text_column(bounds)?.iter().zip(pairs::column(counts)?) {
             // A row that is no bucket has no bound.
-            if let (Some(Ok(bound)), Some(count)) = (bound.map(str::parse), count) {
+            if let (Some(Ok(bound)), Some(count)) = (bound.map(str::parse::<f64>), count)
+                && !bound.is_nan()
+            {
                 self.buckets.push((bound, count));
             }
         }
@@ -144,8 +138,7 @@ impl Accumulator for Buckets {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let found = self.q.and_then(|q| quantile(q, &mut self.buckets.clone()));
-        Ok(ScalarValue::Float64(found))
+        Ok(ScalarValue::Float64(self.q.and_then(|q| of_buckets(q, &self.buckets))))
     }
 
     fn size(&self) -> usize {
@@ -166,9 +159,60 @@ impl Accumulator for Buckets {
     }
 }
 
+/// The sum of the native histograms so far.
+#[derive(Debug, Default)]
+struct Natives {
+    q: Option<f64>,
+    total: Option<Total>,
+}
+
+impl Natives {
+    fn take<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> Result<()> {
+        for text in texts {
+            let next = native::read(text)?;
+            match &mut self.total {
+                Some(total) => total.take(&next).map_err(native::unlike)?,
+                None => self.total = Some(Total::of(&next)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Accumulator for Natives {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let [q, histograms] = columns else { return Err(pairs::foreign()) };
+        self.q = self.q.or_else(|| pairs::parameter(q));
+        self.take(pairs::text_column(histograms)?.iter().flatten())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let found = self.q.zip(self.total.as_ref()).and_then(|(q, total)| said(quantile(q, &total.sum).0));
+        Ok(ScalarValue::Float64(found))
+    }
+
+    fn size(&self) -> usize {
+        let buckets = self.total.iter().flat_map(|total| [&total.sum.positive, &total.sum.negative]);
+        let of = buckets.map(|one| one.counts.capacity() * 8 + one.spans.capacity() * 8).sum::<usize>();
+        size_of::<Self>() + of
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let q: Vec<f64> = self.q.into_iter().collect();
+        let sum = self.total.take().map(|total| native::text(&total.sum));
+        Ok(vec![pairs::as_state(Arc::new(Float64Array::from(q))), ScalarValue::Utf8(sum)])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let [q, sums] = states else { return Err(pairs::foreign()) };
+        self.q = self.q.or(pairs::floats(q)?.first().copied());
+        self.take(pairs::text_column(sums)?.iter().flatten())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::of_buckets;
 
     const INF: f64 = f64::INFINITY;
 
@@ -189,7 +233,7 @@ mod tests {
             (-0.1, &[(1.0, 1.0), (INF, 1.0)], Some(-INF)),
         ];
         for (q, buckets, expected) in table {
-            assert_eq!(quantile(q, &mut buckets.to_vec()), expected, "{q} of {buckets:?}");
+            assert_eq!(of_buckets(q, buckets), expected, "{q} of {buckets:?}");
         }
     }
 }

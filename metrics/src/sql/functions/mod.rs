@@ -3,8 +3,10 @@
 
 mod buckets;
 mod counters;
+mod growth;
 mod histogram;
 mod json;
+pub mod native;
 mod pairs;
 
 use std::sync::Arc;

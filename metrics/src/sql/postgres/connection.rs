@@ -34,7 +34,7 @@ use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, VERSION, answer::Statements, cursors::Cursors, regtype, startup::Startup};
+use super::{Shared, VERSION, answer::Statements, cursors::Cursors, regtype, startup::Startup, user};
 use crate::sql::{Asker, SqlError, describe, session::CATALOG};
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
@@ -120,6 +120,8 @@ impl Connection {
             setup_pg_catalog(&session, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
             session.register_udf(version());
             session.register_udf(regtype::to_regtype());
+            // Instead of the catalog's own, which knows one name only.
+            user::functions(&asker.user).into_iter().for_each(|function| session.register_udf(function));
             Ok(session)
         };
         let session = made.await.map_err(|error| SqlError::of(&error))?;

@@ -18,6 +18,7 @@ mod parse;
 mod regtype;
 mod settings;
 mod startup;
+mod user;
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 

@@ -19,7 +19,7 @@ const CATALOG_WORDS: [&str; 9] = [
     "regclass",
     "regtype",
     "information_schema",
-    "current_user",
+    "current_catalog",
     "version()",
     "operator(",
     "collate",

@@ -270,6 +270,29 @@ async fn abuse_29_a_connection_is_its_users_and_read_only() {
 }
 
 #[tokio::test]
+async fn who_asks_is_whose_token_it_is_whatever_name_the_client_sends() {
+    let served = Served::new().await;
+    for user in ["bank", "system:serviceaccount:shop:default"] {
+        let statements = [
+            "select current_user",
+            "select CURRENT_USER as me",
+            "select session_user",
+            "select user",
+            // Among words of the catalog, which are put into others.
+            "select current_user from pg_catalog.pg_class where relname = 'pod'",
+        ];
+        assert_eq!(served.lines(user, &statements).await, [user; 5]);
+        let rows = served.lines(user, &["select 'rows' where current_user = session_user"]).await;
+        assert_eq!(rows, ["rows"]);
+    }
+    assert_eq!(served.lines("bank", &["select current_catalog"]).await, ["tiphys"]);
+    let mut psql = served.psql("bank", "sslmode=require");
+    let output = psql.args(["-A", "-c", "select current_user"]).output().await.expect("psql");
+    assert!(output.stdout.starts_with(b"current_user\nbank\n"), "{output:?}");
+    served.world.end().await;
+}
+
+#[tokio::test]
 async fn what_is_found_missing_while_rows_are_read_is_a_notice_behind_them() {
     let served = Served::new().await;
     let output = served.ask("admin", &["select count(*) from late", "select 1"]).await;

@@ -28,6 +28,9 @@ fn engine(folder: &std::path::Path, tasks: &Tasks) -> Engine {
     let config = Config {
         data_dir: folder.to_owned(),
         follow: FollowConfig { tls: Arc::new(tls) },
+        keep: std::time::Duration::from_secs(3600),
+        keep_bytes: 1 << 30,
+        downsampling: None,
         archive: None,
         client: silent(),
     };

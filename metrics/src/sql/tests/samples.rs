@@ -8,7 +8,7 @@ use tiphys_lifecycle::Tasks;
 use super::{ByName, Engine, Format, SqlError};
 use crate::{
     decisions::Decisions,
-    series::{ArchiveConfig, Labels, Limits, NAME, Sample, Store, StoreConfig, Value},
+    series::{ArchiveConfig, Histogram, Labels, Limits, NAME, STALE, Sample, Store, StoreConfig, Value},
     sql::{Asker, SamplesTable},
 };
 
@@ -27,9 +27,13 @@ fn store() -> Arc<Store> {
 }
 
 async fn ask_as(user: &str, statement: &str) -> Result<String, SqlError> {
+    ask_of(store(), user, statement).await
+}
+
+async fn ask_of(store: Arc<Store>, user: &str, statement: &str) -> Result<String, SqlError> {
     let folder = tempfile::tempdir().expect("a folder");
     let decisions = Decisions::open(folder.path().join("decisions"), &Tasks::new()).expect("opened");
-    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store()))])
+    let engine = Engine::new(Arc::default(), decisions, vec![Arc::new(SamplesTable::new(store))])
         .with_default_range(None);
     let asker = Asker::new(UserInfo { name: user.into(), ..UserInfo::default() }, Arc::new(ByName));
     engine.answer(statement, Format::Csv, asker).await.map(|answer| answer.text)
@@ -59,6 +63,48 @@ async fn conditions_on_names_and_times_choose() {
     assert_eq!(answer.lines().skip(1).collect::<Vec<_>>(), expected);
     let none = ask_as("admin", "select * from samples where name = 'other'").await.expect("an answer");
     assert_eq!(none.lines().count(), 1, "{none}");
+}
+
+fn histogram(sum: f64) -> Value {
+    Value::Histogram(Arc::new(Histogram { count: 1.0, sum, ..Histogram::default() }))
+}
+
+/// Rows of an answer about series with these values, a second after the other.
+async fn rows_about(all: &[(&str, Vec<Value>)], statement: &str) -> Vec<String> {
+    let store = Store::in_memory(Limits::default());
+    for (pod, values) in all {
+        let series = store.resolve(&Labels::new([(NAME, "m"), ("pod", *pod)])).expect("made");
+        let times = (0..).map(|second: i64| START + second * 1000);
+        let samples = times.zip(values).map(|(time, value)| Sample { series, time, value: value.clone() });
+        store.append(&samples.collect::<Vec<_>>());
+    }
+    let answer = ask_of(Arc::new(store), "admin", statement).await.expect("an answer");
+    answer.lines().skip(1).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_marker_of_an_end_is_no_row_and_what_is_no_number_is_one() {
+    let number = Value::Number;
+    let all = [
+        ("ended", vec![number(3.0), number(7.0), number(STALE)]),
+        ("gone", vec![number(STALE)]),
+        ("histogram", vec![histogram(2.0), histogram(STALE), histogram(4.0), number(STALE)]),
+        ("odd", vec![number(f64::NAN), number(1.0), number(STALE)]),
+    ];
+    let statement = "select pod, max(value), count(*), count(histogram) from samples \
+        where pod <> 'odd' group by pod order by pod";
+    assert_eq!(rows_about(&all, statement).await, ["ended,7.0,2,0", "histogram,4.0,2,2"]);
+    let odd = "select value from samples where pod = 'odd' order by time";
+    assert_eq!(rows_about(&all, odd).await, ["NaN", "1.0"]);
+}
+
+#[tokio::test]
+async fn numbers_and_histograms_of_a_series_are_all_there() {
+    // Batches end among the histograms.
+    let values = [vec![Value::Number(1.0); 5000], vec![histogram(2.0); 20_000]].concat();
+    let statement = "select count(*), count(distinct time), count(histogram), sum(value), \
+        sum(value) filter (where histogram is not null) from samples";
+    assert_eq!(rows_about(&[("web", values)], statement).await, ["25000,25000,20000,45000.0,40000.0"]);
 }
 
 #[tokio::test]
@@ -98,6 +144,7 @@ async fn what_an_archive_that_is_away_has_is_said_to_be_missing() {
         limits: Limits::default(),
         keep: Duration::MAX,
         keep_bytes: u64::MAX,
+        downsampling: None,
         archive: Some(archive),
     };
     let store = Store::open(config, &tasks).expect("opened");

@@ -2,7 +2,7 @@
 //! half written, and all goes on when there is room.
 
 use super::{super::log, *};
-use crate::decisions::tests::small_disk;
+use crate::append::tests::small_disk;
 
 const NAME_OF_TEST: &str = "traces::tests::full::a_full_disk_takes_nothing_and_loses_nothing";
 

@@ -2,7 +2,7 @@
 //! acknowledged, and doubles none.
 
 use super::*;
-use crate::decisions::tests::child;
+use crate::append::tests::child;
 
 const NAME_OF_TEST: &str =
     "traces::tests::killed::a_process_killed_at_any_moment_loses_nothing_that_it_acknowledged";

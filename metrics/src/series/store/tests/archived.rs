@@ -1,5 +1,6 @@
 //! Days in an archive: answered as if they were here, whatever dies, is damaged or away meanwhile.
 
+mod coarse;
 mod killed;
 mod others;
 mod s3;

@@ -2,7 +2,7 @@
 //! written, and all goes on when there is room.
 
 use super::*;
-use crate::decisions::tests::small_disk;
+use crate::append::tests::small_disk;
 
 const NAME_OF_TEST: &str = "series::store::tests::full::a_full_disk_loses_nothing_while_the_process_lives";
 

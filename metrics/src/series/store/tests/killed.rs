@@ -2,7 +2,7 @@
 //! last second at most, and nothing from the middle.
 
 use super::*;
-use crate::decisions::tests::child;
+use crate::append::tests::child;
 
 const NAME_OF_TEST: &str =
     "series::store::tests::killed::a_process_killed_at_any_moment_loses_a_second_at_most";

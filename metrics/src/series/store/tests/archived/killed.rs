@@ -10,7 +10,7 @@ use tiphys_objects::Location;
 use tiphys_tests::s3::S3Server;
 
 use super::*;
-use crate::{decisions::tests::child, series::block::Writer};
+use crate::{append::tests::child, series::block::Writer};
 
 const NAME_OF_TEST: &str =
     "series::store::tests::archived::killed::a_process_killed_while_it_copies_leaves_nothing_that_counts";

@@ -6,12 +6,19 @@
 //! the machine's end once it is synced, which needs a handle of its own and not this file: a
 //! disk may take its time for that, and what comes meanwhile is appended.
 
+#[cfg(not(test))]
+mod durable;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
+
+// It does the same, and tells tests what was done.
+#[cfg(test)]
+use tests::durable;
 
 /// Bytes that are looked through at once for the end of the last line.
 const PIECE: usize = 16 << 10;
@@ -102,11 +109,8 @@ impl Unsynced {
     /// # Errors
     /// The disk's.
     pub fn sync(self) -> io::Result<()> {
-        self.file.sync_data()?;
-        match self.folder {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        durable::data(&self.file)?;
+        self.folder.map_or(Ok(()), |folder| durable::names(&folder))
     }
 }
 
@@ -127,47 +131,4 @@ fn whole(file: &File, size: u64) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Opens a file with this text, appends a line, and gives what it has then.
-    fn appended(folder: &Path, text: &str) -> String {
-        let path = folder.join("lines");
-        std::fs::write(&path, text).expect("written");
-        let mut lines = Lines::open(&path).expect("opened");
-        lines.append(b"new\n").expect("appended");
-        let found = std::fs::read_to_string(&path).expect("read");
-        assert_eq!(lines.length(), found.len() as u64);
-        found
-    }
-
-    #[test]
-    fn a_line_that_is_cut_anywhere_takes_no_other_along() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let text = "one\ntwo\n\nthree\n";
-        for cut in 0..=text.len() {
-            let whole = text[..cut].rfind('\n').map_or("", |at| &text[..=at]);
-            assert_eq!(appended(folder.path(), &text[..cut]), format!("{whole}new\n"), "cut at {cut}");
-        }
-        for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
-            let long = "x".repeat(length);
-            assert_eq!(appended(folder.path(), &format!("one\n{long}")), "one\nnew\n", "{length}");
-            let whole = format!("one\n{long}\n");
-            assert_eq!(appended(folder.path(), &format!("{whole}{long}")), format!("{whole}new\n"));
-        }
-    }
-
-    #[test]
-    fn what_is_appended_is_to_be_synced_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut lines = Lines::open(&folder.path().join("lines")).expect("opened");
-        assert!(lines.unsynced().expect("asked").is_none());
-        lines.append(b"one\n").expect("appended");
-        let unsynced = lines.unsynced().expect("asked").expect("something is not durable");
-        assert!(unsynced.folder.is_some(), "neither is the file's name");
-        unsynced.sync().expect("synced");
-        assert!(lines.unsynced().expect("asked").is_none());
-        lines.append(b"two\n").expect("appended");
-        assert!(lines.unsynced().expect("asked").is_some_and(|unsynced| unsynced.folder.is_none()));
-    }
-}
+pub mod tests;

@@ -1,0 +1,52 @@
+//! Makes files durable as the module of this name beside the tests does, and remembers of which
+//! file how much.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+use parking_lot::Mutex;
+
+struct Durable {
+    /// How many bytes files had when they were synced last.
+    lengths: BTreeMap<PathBuf, u64>,
+    names: BTreeSet<PathBuf>,
+}
+
+/// Of all tests: each has a folder of its own.
+static DURABLE: Mutex<Durable> = Mutex::new(Durable { lengths: BTreeMap::new(), names: BTreeSet::new() });
+
+pub fn data(file: &File) -> io::Result<()> {
+    // What comes while it is synced may not be.
+    let length = file.metadata()?.len();
+    file.sync_data()?;
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    DURABLE.lock().lengths.insert(path, length);
+    Ok(())
+}
+
+pub fn names(folder: &Path) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    let names = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    File::open(&folder)?.sync_all()?;
+    DURABLE.lock().names.extend(names);
+    Ok(())
+}
+
+/// How many bytes of a file would be there if the machine lost power now.
+pub fn bytes(path: &Path) -> u64 {
+    let path = path.canonicalize().expect("a file");
+    let durable = DURABLE.lock();
+    if durable.names.contains(&path) { durable.lengths.get(&path).copied().unwrap_or(0) } else { 0 }
+}
+
+/// The files of a folder that would lose something then.
+pub fn lossy(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("listed").path());
+    files.filter(|path| bytes(path) < fs::metadata(path).expect("a file").len()).collect()
+}
