@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use tiphys_client::LeanPod;
 
 use crate::{
-    controller::Config,
+    controller::{Config, micros},
     decide::Asked,
     formula::{Goal, PodView, Proposal, Question, Rules, Whole, propose},
     pods::view,
@@ -73,13 +73,10 @@ impl Asking<'_> {
             }
             MetricName::Object { object, series } => {
                 let reading = self.source.object(self.namespace, object, series).await.map_err(|why| {
-                    // In upstream's order of words.
-                    let (kind, name) = (&object.kind, &object.name);
+                    let (metric, namespace, why) = (&series.name, self.namespace, unable("custom", &why));
                     format!(
-                        "unable to get metric {}: {kind} on {} {name}/{}",
-                        series.name,
-                        self.namespace,
-                        unable("custom", &why)
+                        "unable to get metric {metric} on {} {namespace}/{}: {why}",
+                        object.kind, object.name
                     )
                 })?;
                 seen(reading.time);
@@ -133,7 +130,6 @@ impl Asking<'_> {
     }
 
     fn rules(&self) -> Rules {
-        let micros = |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Rules {
             tolerance_up: self.spec.up.tolerance,
             tolerance_down: self.spec.down.tolerance,

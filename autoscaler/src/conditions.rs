@@ -18,6 +18,8 @@ pub struct Condition {
 const ABLE: &str = "AbleToScale";
 const ACTIVE: &str = "ScalingActive";
 const LIMITED: &str = "ScalingLimited";
+/// Also read again: where it holds, a target without replicas is not switched off.
+pub const SCALED_TO_ZERO: &str = "ScaledToZero";
 
 fn condition(kind: &'static str, holds: bool, reason: &'static str, message: impl Into<String>) -> Condition {
     Condition { kind, holds, reason, message: message.into() }
@@ -41,6 +43,15 @@ pub fn rescaled(replicas: i32) -> Condition {
 pub fn not_rescaled(why: &str) -> Condition {
     let text = format!("the HPA controller was unable to update the target scale: {why}");
     condition(ABLE, false, "FailedUpdateScale", text)
+}
+
+/// Whether the target has no replicas because of the autoscaler, after a rescale.
+pub fn scaled_to_zero(holds: bool) -> Condition {
+    let (reason, text) = match holds {
+        true => ("ScaledToZero", "the HPA controller scaled the workload to zero"),
+        false => ("NotScaledToZero", "the HPA controller did not scale the workload to zero"),
+    };
+    condition(SCALED_TO_ZERO, holds, reason, text)
 }
 
 pub fn disabled() -> Condition {

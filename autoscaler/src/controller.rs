@@ -33,18 +33,37 @@ use crate::{
     worker::Worker,
 };
 
-/// Windows for Pods that start; upstream's defaults.
-#[derive(Debug, Clone, Copy)]
+/// What holds for all autoscalers; upstream's defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Config {
+    /// How far a ratio may be from 1 without any change, where an autoscaler has none of its own.
+    pub tolerance: f64,
+    /// The window for scaling down, where an autoscaler has none of its own.
+    pub downscale_stabilization: Duration,
+    /// How long after its start a Pod's CPU is taken with care.
     pub cpu_initialization: Duration,
+    /// How long after its start an unready Pod may never have been ready.
     pub initial_readiness: Duration,
+    /// How often is looked whether to go down.
+    pub sync_period: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { cpu_initialization: seconds(300), initial_readiness: seconds(30) }
+        Self {
+            tolerance: 0.1,
+            downscale_stabilization: seconds(300),
+            cpu_initialization: seconds(300),
+            initial_readiness: seconds(30),
+            sync_period: seconds(15),
+        }
     }
+}
+
+/// A span of time as this crate counts it, microseconds.
+pub fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What all workers share.
@@ -182,3 +201,6 @@ fn end(shared: &Shared, running: &mut HashMap<String, Running>, scaler: &Horizon
     }
     shared.selectors.forget(&scaler.namespace().unwrap_or_default(), &scaler.name_any());
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const SECOND: i64 = 1_000_000;
-/// Upstream looks this often, at figures over as long.
+/// Upstream looks at figures over as long, and, where it is not told otherwise, as often.
 pub const LOOK: i64 = 15 * SECOND;
 /// How long peaks between the looks are kept covered once they come again. Times that peaks come at and looks meet
 /// again within it: a peak each 47 s does so after 705 s.
@@ -49,9 +49,11 @@ impl Path {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Course {
-    /// Which quarter of a minute was looked at last.
+    /// How often it looks, microseconds.
+    every: i64,
+    /// In which of such spans it looked last.
     looked: Option<i64>,
     path: Path,
     /// What its last look came to, before policies and limits.
@@ -65,10 +67,31 @@ pub struct Course {
     let_go: Option<i64>,
 }
 
+impl Default for Course {
+    fn default() -> Self {
+        Self::with_looks_each(LOOK)
+    }
+}
+
 impl Course {
+    /// One that looks so often, microseconds, more than none.
+    pub fn with_looks_each(every: i64) -> Self {
+        Self {
+            every,
+            looked: None,
+            path: Path::default(),
+            stable: 0,
+            history: History::default(),
+            events: Events::default(),
+            own: Path::default(),
+            asked_more: 0,
+            let_go: None,
+        }
+    }
+
     /// Whether a look is to be taken at figures over [`LOOK`].
     pub fn is_due(&self, now: i64) -> bool {
-        self.looked != Some(now.div_euclid(LOOK))
+        self.looked != Some(now.div_euclid(self.every))
     }
 
     /// The clock was set by so much: what is remembered is as old as it was.
@@ -94,7 +117,7 @@ impl Course {
 
     /// A look: what the metrics ask for from where the course is; nothing where they can't tell.
     pub fn look(&mut self, spec: &Spec, proposed: Option<i32>, now: i64) {
-        self.looked = Some(now.div_euclid(LOOK));
+        self.looked = Some(now.div_euclid(self.every));
         let Some(proposed) = proposed else { return };
         let current = self.path.replicas;
         let windows = Windows { up: spec.up.window, down: spec.down.window };
@@ -139,16 +162,17 @@ impl Course {
 
     /// How long a peak that the course did not see is covered.
     fn keeps(&self, spec: &Spec, now: i64) -> i64 {
-        if self.is_owed(now) { KEPT } else { spec.down.window.max(LOOK) }
+        if self.is_owed(now) { KEPT } else { spec.down.window.max(self.every) }
     }
 
     /// When the target may go down to what is proposed, if nothing changes.
     pub fn until(&self, spec: &Spec, proposed: i32, now: i64) -> i64 {
-        let next = (now.div_euclid(LOOK) + 1) * LOOK;
+        let every = self.every;
+        let next = (now.div_euclid(every) + 1) * every;
         let leaves = self.history.leaves(proposed, spec.down.window, now).unwrap_or(now);
         let falls_itself = self.path.replicas > proposed || self.may_fall(spec, now);
         let until = if falls_itself { leaves } else { self.asked_more + self.keeps(spec, now) };
-        next.max((until + LOOK - 1).div_euclid(LOOK) * LOOK)
+        next.max((until + every - 1).div_euclid(every) * every)
     }
 
     /// What was decided for the target.
@@ -169,6 +193,7 @@ mod tests {
     use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerSpec;
 
     use super::*;
+    use crate::controller::Config;
 
     fn spec(down: i64) -> Spec {
         let spec: HorizontalPodAutoscalerSpec = serde_json::from_value(serde_json::json!({
@@ -176,12 +201,21 @@ mod tests {
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": down}},
         }))
         .expect("a spec");
-        Spec::of(&spec)
+        Spec::of(&spec, &Config::default())
     }
 
     /// Each second, what is asked for then; each quarter of a minute, what was then over it.
     fn followed(seconds: i64, newest: impl Fn(i64) -> i32, over: impl Fn(i64) -> i32) -> Vec<(i64, i32)> {
-        let (spec, mut course, mut current, mut changes) = (spec(0), Course::default(), 2, Vec::new());
+        followed_by(Course::default(), seconds, newest, over)
+    }
+
+    fn followed_by(
+        mut course: Course,
+        seconds: i64,
+        newest: impl Fn(i64) -> i32,
+        over: impl Fn(i64) -> i32,
+    ) -> Vec<(i64, i32)> {
+        let (spec, mut current, mut changes) = (spec(0), 2, Vec::new());
         for second in 1..=seconds {
             let now = second * SECOND;
             course.find(current, now);
@@ -203,6 +237,22 @@ mod tests {
     fn a_rise_is_followed_at_once_and_a_fall_at_the_next_look() {
         let load = |second: i64| if (20..100).contains(&second) { 4 } else { 2 };
         assert_eq!(followed(200, load, load), [(20, 4), (105, 2)]);
+    }
+
+    #[test]
+    fn it_falls_by_looks_as_far_apart_as_it_is_told_and_rises_whatever_that_is() {
+        let load = |second: i64| if (20..100).contains(&second) { 4 } else { 2 };
+        for (every, falls) in [(1, 100), (7, 105), (40, 120)] {
+            let course = Course::with_looks_each(every * SECOND);
+            assert_eq!(followed_by(course, 200, load, load), [(20, 4), (falls, 2)], "looks each {every} s");
+        }
+        let (spec, mut course) = (spec(0), Course::with_looks_each(40 * SECOND));
+        course.find(2, 0);
+        course.look(&spec, Some(2), 0);
+        assert_eq!(course.follow(&spec, 2, 3, false, 7 * SECOND), 3);
+        course.go(3, 7 * SECOND);
+        // A peak that it did not see: for as long as a look is apart from the next.
+        assert_eq!(course.until(&spec, 2, 8 * SECOND), 80 * SECOND);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Look<'a> {
     pub blocked: Option<Trouble>,
     /// What the same hours of past days ask for.
     pub forecast: Option<i32>,
+    /// The autoscaler itself took the target's last replica.
+    pub scaled_to_zero: bool,
     pub now: i64,
 }
 
@@ -67,6 +69,9 @@ pub struct Verdict {
     pub failed: bool,
 }
 
+const ABOVE: &str = "Current number of replicas above Spec.MaxReplicas";
+const BELOW: &str = "Current number of replicas below Spec.MinReplicas";
+
 /// Decides the number of replicas and says why.
 pub fn decide(look: &Look<'_>, memory: &mut Memory) -> Verdict {
     memory.course.find(look.current, look.now);
@@ -79,7 +84,7 @@ fn decided(look: &Look<'_>, memory: &mut Memory) -> Verdict {
     let Look { spec, current, now, .. } = *look;
     let mut verdict = begin(look);
     let because = match (current, spec.min) {
-        (0, min) if min != 0 => {
+        (0, _) if !spec.wakes(look.scaled_to_zero) => {
             verdict.conditions.push(conditions::disabled());
             return finish(
                 verdict,
@@ -88,12 +93,13 @@ fn decided(look: &Look<'_>, memory: &mut Memory) -> Verdict {
                 "the target has 0 replicas, which switches the autoscaler off",
             );
         }
-        (current, _) if current > spec.max => Some((spec.max, "maxReplicas", "above Spec.MaxReplicas")),
-        (current, min) if current < min => Some((min, "minReplicas", "below Spec.MinReplicas")),
+        (0, _) => None,
+        (current, _) if current > spec.max => Some((spec.max, "maxReplicas", ABOVE)),
+        (current, min) if current < min => Some((min, "minReplicas", BELOW)),
         _ => None,
     };
     if let Some((desired, limit, side)) = because {
-        verdict.because = format!("Current number of replicas {side}");
+        verdict.because = side.to_owned();
         verdict.decision.proposed_replicas = desired;
         verdict.decision.stabilized_replicas = desired;
         return finish(verdict, desired, limit, &format!("current number of replicas is outside {limit}"));
@@ -152,7 +158,8 @@ fn highest(look: &Look<'_>, verdict: &mut Verdict) -> Result<(i32, String), Stri
     for asked in look.asked {
         match (&asked.metric, &asked.result) {
             (Some(metric), Ok(proposal)) => {
-                if best.is_none_or(|(_, found)| proposal.replicas > found.replicas) {
+                // Where all ask for none, upstream names the last.
+                if best.is_none_or(|(_, found)| found.replicas == 0 || proposal.replicas > found.replicas) {
                     best = Some((metric, proposal));
                 }
             }
@@ -217,6 +224,15 @@ fn settle(look: &Look<'_>, mut verdict: Verdict, asked: i32, because: &str, memo
     verdict.conditions.push(conditions::stabilized(stabilized, proposed, current));
     let (desired, limit, policy) = limited(spec, stabilized, current, &memory.events, now);
     verdict.conditions.push(conditions::limited(limit));
+    // It had taken them all, and then its minimum was raised.
+    let (desired, limit) = if current == 0 && desired < spec.min {
+        if proposed == 0 {
+            BELOW.clone_into(&mut verdict.because);
+        }
+        (spec.min, "minReplicas")
+    } else {
+        (desired, limit)
+    };
     verdict.decision.proposed_replicas = proposed;
     verdict.decision.stabilized_replicas = stabilized;
     let limit = match limit {

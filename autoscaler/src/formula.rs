@@ -21,7 +21,8 @@ pub use whole::Whole;
 pub struct PodView {
     pub name: String,
     pub deleting: bool,
-    pub failed: bool,
+    /// It has succeeded or failed, and runs no more.
+    pub ended: bool,
     pub pending: bool,
     pub running: bool,
     pub started: Option<i64>,
@@ -175,11 +176,12 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
         return Err("no pods returned by selector while calculating replica count".to_owned());
     }
     let groups = group(question);
-    if matches!(question.goal, Goal::Utilization(_)) {
-        question.pods.iter().try_for_each(|pod| pod.request.clone().map(drop))?;
-    }
+    // Before requests are looked at, as upstream tells it.
     if groups.ready.is_empty() {
         return Err("did not receive metrics for targeted pods (pods might be unready)".to_owned());
+    }
+    if matches!(question.goal, Goal::Utilization(_)) {
+        question.pods.iter().try_for_each(|pod| pod.request.clone().map(drop))?;
     }
     let mut sum = Sum::default();
     groups.ready.iter().for_each(|(pod, milli)| sum.add(pod, *milli));
@@ -251,7 +253,7 @@ fn assumed_full(goal: Goal, pod: &PodView) -> i64 {
 fn group<'a>(question: &Question<'a>) -> Groups<'a> {
     let mut groups = Groups::default();
     for pod in question.pods {
-        if pod.deleting || pod.failed {
+        if pod.deleting || pod.ended {
             continue;
         }
         if pod.pending {

@@ -31,6 +31,7 @@ mod spec;
 mod stabilize;
 mod status;
 mod trouble;
+mod warned;
 mod wording;
 mod words;
 mod worker;

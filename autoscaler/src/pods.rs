@@ -20,7 +20,7 @@ pub fn view(pod: &LeanPod, metric: &MetricName) -> PodView {
     PodView {
         name: pod.name.to_string(),
         deleting: pod.deletion.is_some(),
-        failed: pod.status.phase == Phase::Failed,
+        ended: pod.finished(),
         pending: pod.status.phase == Phase::Pending,
         running: pod.status.phase == Phase::Running,
         started: pod.status.started.map(|time| time.as_microsecond()),
@@ -82,6 +82,21 @@ mod tests {
 
     fn cpu(container: Option<&str>) -> MetricName {
         MetricName::Resource { resource: "cpu".into(), container: container.map(Into::into) }
+    }
+
+    #[test]
+    fn a_phase_says_whether_a_pod_counts() {
+        let of = |phase: &str| {
+            let metadata = json!({"name": "web"});
+            let pod = json!({"metadata": metadata, "spec": {"containers": []}, "status": {"phase": phase}});
+            let view = view(&serde_json::from_value(pod).expect("a Pod"), &cpu(None));
+            (view.ended, view.pending, view.running)
+        };
+        assert_eq!(of("Pending"), (false, true, false));
+        assert_eq!(of("Running"), (false, false, true));
+        assert_eq!(of("Succeeded"), (true, false, false));
+        assert_eq!(of("Failed"), (true, false, false));
+        assert_eq!(of("Unknown"), (false, false, false));
     }
 
     #[test]

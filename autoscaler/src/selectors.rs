@@ -74,10 +74,11 @@ pub fn parse(text: &str) -> Result<LabelSelector, Trouble> {
     })
 }
 
-/// What several autoscalers over the same Pods are told.
+/// What several autoscalers over the same Pods are told; two of them are named.
 pub fn ambiguous(namespace: &str, selector: &str, names: &[String]) -> Trouble {
-    let keys: Vec<_> = names.iter().map(|name| format!("{namespace}/{name}")).collect();
-    let why = format!("pods by selector {selector} are controlled by multiple HPAs: [{}]", keys.join(" "));
+    let keys: Vec<_> = names.iter().take(2).map(|name| format!("{namespace}/{name}")).collect();
+    let keys = keys.join(" ");
+    let why = format!("pods by selector {selector} are controlled by more than one HPA (e.g. [{keys}])");
     Trouble { reason: "AmbiguousSelector", message: why.clone(), wrapped: why }
 }
 
@@ -99,8 +100,10 @@ mod tests {
         selectors.set("other", "d", &of("app=web"));
         assert_eq!(selectors.claiming("shop", &pods), ["a", "b"]);
         let trouble = ambiguous("shop", "app=web", &selectors.claiming("shop", &pods));
-        let text = "pods by selector app=web are controlled by multiple HPAs: [shop/a shop/b]";
+        let text = "pods by selector app=web are controlled by more than one HPA (e.g. [shop/a shop/b])";
         assert_eq!((trouble.reason, &*trouble.message), ("AmbiguousSelector", text));
+        let three = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        assert_eq!(ambiguous("shop", "app=web", &three), trouble);
         selectors.forget("shop", "b");
         assert_eq!(selectors.claiming("shop", &pods), ["a"]);
     }

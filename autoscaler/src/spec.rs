@@ -6,13 +6,13 @@ use k8s_openapi::api::autoscaling::v2::{
 use tiphys_api::{quantity, selector::LabelSelector};
 
 use crate::{
+    controller::{Config, micros},
     formula::Goal,
     source::{Described, MetricName, Series},
     trouble::{Trouble, Type},
 };
 
 const SECOND: i64 = 1_000_000;
-const DEFAULT_TOLERANCE: f64 = 0.1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
@@ -65,7 +65,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    pub fn of(spec: &HorizontalPodAutoscalerSpec) -> Self {
+    pub fn of(spec: &HorizontalPodAutoscalerSpec, config: &Config) -> Self {
         let rules = spec
             .behavior
             .as_ref()
@@ -79,10 +79,23 @@ impl Spec {
         Self {
             min: spec.min_replicas.unwrap_or(1),
             max: spec.max_replicas,
-            up: direction(up, 0, of(&[(Measure::Pods, 4), (Measure::Percent, 100)])),
-            down: direction(down, 300, of(&[(Measure::Percent, 100)])),
+            up: direction(up, 0, config.tolerance, of(&[(Measure::Pods, 4), (Measure::Percent, 100)])),
+            down: direction(
+                down,
+                micros(config.downscale_stabilization),
+                config.tolerance,
+                of(&[(Measure::Percent, 100)]),
+            ),
             metrics: metrics.iter().map(metric).collect(),
         }
+    }
+
+    /// Whether metrics are asked for a target without replicas. `scaled_to_zero`: the autoscaler
+    /// itself took them; who else did switched it off.
+    pub fn wakes(&self, scaled_to_zero: bool) -> bool {
+        let is_whole =
+            |metric: &Metric| matches!(metric.name, MetricName::Object { .. } | MetricName::External(_));
+        scaled_to_zero && (self.min != 0 || self.metrics.iter().flatten().any(is_whole))
     }
 }
 
@@ -103,7 +116,13 @@ fn default_metric() -> MetricSpec {
     }
 }
 
-fn direction(rules: Option<&HPAScalingRules>, window: i64, policies: &[(Measure, i32)]) -> Direction {
+/// The rules of a direction; `window` (microseconds) and `tolerance` where it has none of its own.
+fn direction(
+    rules: Option<&HPAScalingRules>,
+    window: i64,
+    tolerance: f64,
+    policies: &[(Measure, i32)],
+) -> Direction {
     let given = rules.and_then(|rules| rules.policies.as_deref()).filter(|policies| !policies.is_empty());
     let policies = match given {
         Some(given) => given
@@ -119,17 +138,17 @@ fn direction(rules: Option<&HPAScalingRules>, window: i64, policies: &[(Measure,
             .map(|(measure, value)| Policy { measure: *measure, value: *value, period: 15 * SECOND })
             .collect(),
     };
-    let tolerance =
-        rules.and_then(|rules| rules.tolerance.as_ref()).and_then(|text| quantity::milli(&text.0));
+    let own = rules.and_then(|rules| rules.tolerance.as_ref()).and_then(|text| quantity::milli(&text.0));
+    let seconds = rules.and_then(|rules| rules.stabilization_window_seconds);
     Direction {
-        window: rules.and_then(|rules| rules.stabilization_window_seconds).map_or(window, i64::from) * SECOND,
+        window: seconds.map_or(window, |seconds| i64::from(seconds) * SECOND),
         select: match rules.and_then(|rules| rules.select_policy.as_deref()) {
             Some("Min") => Select::Min,
             Some("Disabled") => Select::Disabled,
             _ => Select::Max,
         },
         policies,
-        tolerance: tolerance.map_or(DEFAULT_TOLERANCE, |milli| milli as f64 / 1000.0),
+        tolerance: own.map_or(tolerance, |milli| milli as f64 / 1000.0),
     }
 }
 
@@ -172,8 +191,12 @@ fn metric(spec: &MetricSpec) -> Result<Metric, Trouble> {
     };
     let goal = match kind {
         Type::Pods => average(target),
-        // A `Value` target of an Object counts by its type, of an External by what is filled in.
-        Type::Object if target.type_ == "Value" => value(target),
+        // A target of an Object counts by its type, of an External by what is filled in.
+        Type::Object => match target.type_.as_str() {
+            "Value" => value(target),
+            "AverageValue" => average(target),
+            _ => None,
+        },
         _ => average(target).or_else(|| value(target)),
     };
     let goal = goal.ok_or_else(|| {
@@ -207,7 +230,8 @@ mod tests {
 
     #[test]
     fn an_empty_spec_has_upstreams_defaults() {
-        let spec = Spec::of(&HorizontalPodAutoscalerSpec { max_replicas: 9, ..Default::default() });
+        let spec = HorizontalPodAutoscalerSpec { max_replicas: 9, ..Default::default() };
+        let spec = Spec::of(&spec, &Config::default());
         assert_eq!((spec.min, spec.max, spec.up.window, spec.down.window), (1, 9, 0, 300 * SECOND));
         assert_eq!((spec.up.policies.len(), spec.down.policies.len()), (0, 0));
         let cpu = MetricName::Resource { resource: "cpu".into(), container: None };
@@ -222,8 +246,30 @@ mod tests {
             "behavior": {"scaleDown": {"selectPolicy": "Disabled"}},
         }))
         .expect("a spec");
-        let spec = Spec::of(&spec);
+        let spec = Spec::of(&spec, &Config::default());
         assert_eq!((spec.up.policies.len(), spec.down.select), (2, Select::Disabled));
+    }
+
+    #[test]
+    fn what_an_autoscaler_does_not_say_is_the_servers_to_say() {
+        let seconds = std::time::Duration::from_secs;
+        let config = Config { tolerance: 0.3, downscale_stabilization: seconds(60), ..Config::default() };
+        let of = |behavior: serde_json::Value| {
+            let spec: HorizontalPodAutoscalerSpec = serde_json::from_value(serde_json::json!({
+                "maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+                "behavior": behavior,
+            }))
+            .expect("a spec");
+            let Spec { up, down, .. } = Spec::of(&spec, &config);
+            ((up.window, down.window), (up.tolerance, down.tolerance))
+        };
+        assert_eq!(of(serde_json::Value::Null), ((0, 60 * SECOND), (0.3, 0.3)));
+        assert_eq!(of(serde_json::json!({"scaleUp": {}})), ((0, 60 * SECOND), (0.3, 0.3)));
+        let own = serde_json::json!({
+            "scaleUp": {"stabilizationWindowSeconds": 7, "tolerance": "0"},
+            "scaleDown": {"stabilizationWindowSeconds": 0, "tolerance": "500m"},
+        });
+        assert_eq!(of(own), ((7 * SECOND, 0), (0.0, 0.5)));
     }
 
     #[test]
@@ -291,6 +337,9 @@ mod tests {
         let series = Series { name: "hits".into(), selector };
         assert_eq!(found.name, MetricName::Object { object: described, series });
         assert_eq!(found.goal, Goal::AverageValue(2000));
+        let trouble =
+            object(serde_json::json!({"type": "AverageValue", "value": "2"})).expect_err("no average");
+        assert_eq!(trouble.reason, "FailedGetObjectMetric");
         // The type decides, not what else is filled in.
         let value = object(serde_json::json!({"type": "Value", "averageValue": "2", "value": "9"}));
         assert_eq!(value.map(|metric| metric.goal), Ok(Goal::Value(9000)));
@@ -309,6 +358,6 @@ mod tests {
     fn a_tolerance_of_its_own_replaces_the_default() {
         use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
         let rules = HPAScalingRules { tolerance: Some(Quantity("0.01".into())), ..Default::default() };
-        assert!((direction(Some(&rules), 0, &[]).tolerance - 0.01).abs() < 1e-9);
+        assert!((direction(Some(&rules), 0, 0.1, &[]).tolerance - 0.01).abs() < 1e-9);
     }
 }

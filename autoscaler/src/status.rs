@@ -4,13 +4,13 @@
 use k8s_openapi::{
     api::autoscaling::v2::{
         ContainerResourceMetricStatus, CrossVersionObjectReference, ExternalMetricStatus,
-        HorizontalPodAutoscalerStatus, MetricStatus, MetricValueStatus, ObjectMetricStatus, PodsMetricStatus,
-        ResourceMetricStatus,
+        HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus, MetricStatus, MetricValueStatus,
+        ObjectMetricStatus, PodsMetricStatus, ResourceMetricStatus,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::{decide::Asked, formula::Goal, source::MetricName};
+use crate::{conditions::SCALED_TO_ZERO, decide::Asked, formula::Goal, source::MetricName};
 
 /// The current value of each metric, in the order of the spec. One that could not be read has
 /// an empty place: `kubectl` goes by position.
@@ -72,6 +72,23 @@ fn quantity(milli: i64) -> Quantity {
     Quantity(if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") })
 }
 
+/// Whether an autoscaler's conditions say that it took the target's last replica.
+pub fn scaled_to_zero(scaler: &HorizontalPodAutoscaler) -> bool {
+    let mut conditions = scaler.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|one| one.type_ == SCALED_TO_ZERO && one.status == "True")
+}
+
+/// Whether a status tells other figures, or the same states in other words.
+pub fn reads_differently(
+    old: Option<&HorizontalPodAutoscalerStatus>,
+    new: &HorizontalPodAutoscalerStatus,
+) -> bool {
+    let words = |status: &HorizontalPodAutoscalerStatus| -> Vec<Option<String>> {
+        status.conditions.iter().flatten().map(|one| one.message.clone()).collect()
+    };
+    old.is_none_or(|old| old.current_metrics != new.current_metrics || words(old) != words(new))
+}
+
 /// Whether a status says something new beside the figures, which change with every sample.
 pub fn differs(old: Option<&HorizontalPodAutoscalerStatus>, new: &HorizontalPodAutoscalerStatus) -> bool {
     let Some(old) = old else { return true };
@@ -83,4 +100,44 @@ pub fn differs(old: Option<&HorizontalPodAutoscalerStatus>, new: &HorizontalPodA
         || old.desired_replicas != new.desired_replicas
         || old.observed_generation != new.observed_generation
         || states(old) != states(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::conditions::{self, Condition};
+
+    fn of(conditions: &[Condition]) -> HorizontalPodAutoscalerStatus {
+        let conditions = conditions::merge(&[], conditions, &Time(Default::default()));
+        HorizontalPodAutoscalerStatus { conditions: Some(conditions), ..Default::default() }
+    }
+
+    #[test]
+    fn other_words_for_the_same_state_are_a_change_of_the_words_only() {
+        let failed = |why: &str| of(&[conditions::inactive("FailedGetResourceMetric", why.to_owned())]);
+        let (old, same) = (failed("no metrics"), failed("no metrics"));
+        assert!(!differs(Some(&old), &same) && !reads_differently(Some(&old), &same));
+        let new = failed("missing request");
+        assert!(!differs(Some(&old), &new) && reads_differently(Some(&old), &new));
+        let other = of(&[conditions::inactive("FailedGetPodsMetric", "no metrics".to_owned())]);
+        assert!(differs(Some(&old), &other));
+        let figures = HorizontalPodAutoscalerStatus {
+            current_metrics: Some(vec![MetricStatus::default()]),
+            ..failed("no metrics")
+        };
+        assert!(!differs(Some(&old), &figures) && reads_differently(Some(&old), &figures));
+        assert!(differs(None, &old) && reads_differently(None, &old));
+    }
+
+    #[test]
+    fn who_took_the_last_replica_is_read_from_the_conditions() {
+        let of = |status: Option<HorizontalPodAutoscalerStatus>| {
+            scaled_to_zero(&HorizontalPodAutoscaler { status, ..Default::default() })
+        };
+        let told = |holds| Some(self::of(&[conditions::scale_was_read(), conditions::scaled_to_zero(holds)]));
+        assert_eq!([of(None), of(told(false)), of(told(true))], [false, false, true]);
+        assert!(!of(Some(self::of(&[conditions::scale_was_read()]))));
+    }
 }

@@ -17,7 +17,7 @@ pub struct Trouble {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
     Resource(String),
-    ContainerResource(String),
+    ContainerResource { resource: String, container: String },
     Pods,
     Object,
     External(String),
@@ -28,8 +28,8 @@ impl Type {
     pub fn of(name: &MetricName) -> Self {
         match name {
             MetricName::Resource { resource, container: None } => Self::Resource(resource.clone()),
-            MetricName::Resource { resource, container: Some(_) } => {
-                Self::ContainerResource(resource.clone())
+            MetricName::Resource { resource, container: Some(container) } => {
+                Self::ContainerResource { resource: resource.clone(), container: container.clone() }
             }
             MetricName::Pods(_) => Self::Pods,
             MetricName::Object { .. } => Self::Object,
@@ -48,7 +48,7 @@ impl Type {
         let per_pod = matches!(goal, Goal::AverageValue(_));
         // Which part of a resource's use, told in its event too.
         let message = match self {
-            Self::Resource(resource) | Self::ContainerResource(resource) => {
+            Self::Resource(resource) | Self::ContainerResource { resource, .. } => {
                 let part = if per_pod { "usage" } else { "utilization" };
                 format!("failed to get {resource} {part}: {why}")
             }
@@ -68,7 +68,7 @@ impl Type {
     fn reason(&self) -> &'static str {
         match self {
             Self::Resource(_) => "FailedGetResourceMetric",
-            Self::ContainerResource(_) => "FailedGetContainerResourceMetric",
+            Self::ContainerResource { .. } => "FailedGetContainerResourceMetric",
             Self::Pods => "FailedGetPodsMetric",
             Self::Object => "FailedGetObjectMetric",
             Self::External(_) => "FailedGetExternalMetric",
@@ -79,8 +79,9 @@ impl Type {
     fn wrap(&self, inner: &str) -> String {
         match self {
             Self::Resource(resource) => format!("failed to get {resource} resource metric value: {inner}"),
-            Self::ContainerResource(resource) => {
-                format!("failed to get {resource} container metric value: {inner}")
+            // Upstream names the container here, not the resource.
+            Self::ContainerResource { container, .. } => {
+                format!("failed to get {container} container metric value: {inner}")
             }
             Self::Pods => format!("failed to get pods metric value: {inner}"),
             Self::Object => format!("failed to get object metric value: {inner}"),
@@ -93,7 +94,60 @@ impl Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Series;
+    use crate::source::{Described, Series};
+
+    #[test]
+    fn each_type_of_metric_is_wrapped_as_upstream_wraps_it() {
+        let series = || Series { name: "orders".into(), selector: Default::default() };
+        let described =
+            || Described { api_version: "v1".into(), kind: "Service".into(), name: "desk".into() };
+        let app = MetricName::Resource { resource: "memory".into(), container: Some("app".into()) };
+        let object = || MetricName::Object { object: described(), series: series() };
+        let (average, value) = (Goal::AverageValue(1), Goal::Value(1));
+        // The event and the condition, and what the decision's failure wraps around it.
+        for (name, goal, reason, message, wrapped) in [
+            (
+                app.clone(),
+                average,
+                "FailedGetContainerResourceMetric",
+                "failed to get memory usage: gone",
+                "failed to get app container metric value: failed to get memory usage: gone",
+            ),
+            (
+                app,
+                Goal::Utilization(50),
+                "FailedGetContainerResourceMetric",
+                "failed to get memory utilization: gone",
+                "failed to get app container metric value: failed to get memory utilization: gone",
+            ),
+            (
+                MetricName::Pods(series()),
+                average,
+                "FailedGetPodsMetric",
+                "gone",
+                "failed to get pods metric value: gone",
+            ),
+            (object(), value, "FailedGetObjectMetric", "gone", "failed to get object metric value: gone"),
+            (
+                object(),
+                average,
+                "FailedGetObjectMetric",
+                "gone",
+                "failed to get object metric value: failed to get orders object metric: gone",
+            ),
+            (
+                MetricName::External(series()),
+                average,
+                "FailedGetExternalMetric",
+                "gone",
+                "failed to get orders external metric value: failed to get orders external metric: gone",
+            ),
+        ] {
+            let trouble = Type::of(&name).failed(&name, goal, "gone");
+            let told = (trouble.reason, &*trouble.message, &*trouble.wrapped);
+            assert_eq!(told, (reason, message, wrapped));
+        }
+    }
 
     #[test]
     fn troubles_are_worded_as_upstream_words_them() {

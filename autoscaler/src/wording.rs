@@ -10,8 +10,13 @@ use crate::{formula::Goal, source::MetricName, spec::Metric};
 pub fn of(metric: &Metric) -> String {
     let selector = metric.identifier.selector.as_ref();
     match &metric.name {
-        MetricName::Resource { resource, .. } => match metric.goal {
-            Goal::Utilization(_) => format!("{resource} resource utilization (percentage of request)"),
+        MetricName::Resource { resource, container } => match (metric.goal, container) {
+            (Goal::Utilization(_), None) => {
+                format!("{resource} resource utilization (percentage of request)")
+            }
+            (Goal::Utilization(_), Some(_)) => {
+                format!("{resource} container resource utilization (percentage of request)")
+            }
             _ => format!("{resource} resource"),
         },
         MetricName::Pods(series) => format!("pods metric {}", series.name),
@@ -50,6 +55,33 @@ pub fn go_syntax(selector: Option<&LabelSelector>) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    use crate::source::{Described, Series};
+
+    #[test]
+    fn metrics_are_called_as_upstream_calls_them() {
+        let series = || Series { name: "orders".into(), selector: Default::default() };
+        let cpu = |container: Option<&str>| MetricName::Resource {
+            resource: "cpu".into(),
+            container: container.map(Into::into),
+        };
+        let desk = || Described { api_version: "v1".into(), kind: "Service".into(), name: "desk".into() };
+        let object = || MetricName::Object { object: desk(), series: series() };
+        let (share, average, value) = (Goal::Utilization(50), Goal::AverageValue(1), Goal::Value(1));
+        for (name, goal, expected) in [
+            (cpu(None), share, "cpu resource utilization (percentage of request)"),
+            (cpu(Some("app")), share, "cpu container resource utilization (percentage of request)"),
+            (cpu(None), average, "cpu resource"),
+            (cpu(Some("app")), average, "cpu resource"),
+            (MetricName::Pods(series()), average, "pods metric orders"),
+            (object(), value, "Service metric orders"),
+            (object(), average, "external metric orders(nil)"),
+            (MetricName::External(series()), value, "external metric orders(nil)"),
+            (MetricName::External(series()), average, "external metric orders(nil)"),
+        ] {
+            assert_eq!(of(&Metric { name, goal, identifier: Default::default() }), expected);
+        }
+    }
 
     #[test]
     fn selectors_read_as_upstream_prints_them() {

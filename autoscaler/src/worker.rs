@@ -28,7 +28,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::json;
-use tiphys_api::selector::LabelSelector;
+use tiphys_api::{decisions::Decision, selector::LabelSelector};
 use tiphys_client::LeanPod;
 use tokio::{sync::watch, time::Instant};
 
@@ -36,8 +36,8 @@ use crate::{
     ask::Asking,
     clock::Clock,
     conditions,
-    controller::Shared,
-    course,
+    controller::{Shared, micros},
+    course::{self, Course},
     decide::{Asked, Look, Memory, Verdict, decide},
     forecast,
     pods::belong,
@@ -45,6 +45,7 @@ use crate::{
     spec::Spec,
     status,
     trouble::Trouble,
+    warned::Warned,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -59,8 +60,6 @@ const SCALE: i64 = 10 * SECOND;
 const TOGETHER: Duration = Duration::from_millis(250);
 /// How often the past is asked.
 const FORECAST: i64 = 60 * SECOND;
-/// How often the same trouble is worth an event.
-const REPEAT: i64 = 300 * SECOND;
 
 pub struct Worker {
     shared: Arc<Shared>,
@@ -87,7 +86,11 @@ struct Kept {
     written_at: i64,
     recorded_at: i64,
     recorded: (i32, i32, String, String),
-    warned: Vec<(&'static str, String, i64)>,
+    /// Whether the autoscaler took the target's last replica, since it changed them last.
+    scaled_to_zero: Option<bool>,
+    warned: Warned,
+    /// Of statuses that could not be written.
+    unwritten: Warned,
     forecast: Option<i32>,
     forecast_at: i64,
 }
@@ -98,9 +101,9 @@ impl Kept {
         self.memory.shift(by);
         let scale = self.scale.as_mut().map(|(_, at)| at);
         let pods = self.pods_of.as_mut().map(|(_, _, since)| since);
-        let warned = self.warned.iter_mut().map(|(_, _, at)| at);
+        [&mut self.warned, &mut self.unwritten].into_iter().for_each(|warned| warned.shift(by));
         let own = [&mut self.due, &mut self.written_at, &mut self.recorded_at, &mut self.forecast_at];
-        let all = own.into_iter().chain(scale).chain(pods).chain(warned);
+        let all = own.into_iter().chain(scale).chain(pods);
         all.for_each(|time| *time = time.saturating_add(by));
     }
 }
@@ -109,7 +112,9 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<HorizontalPodAutoscaler>>) -> Self {
         let scaler = object.borrow().clone();
         let (namespace, name) = (scaler.namespace().unwrap_or_default(), scaler.name_any());
-        let (begun, clock, kept) = (Instant::now(), Clock::default(), Kept::default());
+        let course = Course::with_looks_each(micros(shared.config.sync_period).max(SECOND));
+        let kept = Kept { memory: Memory { course, ..Memory::default() }, ..Kept::default() };
+        let (begun, clock) = (Instant::now(), Clock::default());
         Self { shared, object, namespace, name, begun, clock, kept }
     }
 
@@ -143,8 +148,9 @@ impl Worker {
         let scaler = self.object.borrow_and_update().clone();
         let target = self.target(&scaler);
         let name = scaler.spec.scale_target_ref.name.as_str();
-        let spec = Spec::of(&scaler.spec);
+        let spec = Spec::of(&scaler.spec, &self.shared.config);
         self.foretell(&scaler, now).await;
+        let scaled_to_zero = self.kept.scaled_to_zero.unwrap_or_else(|| status::scaled_to_zero(&scaler));
         // Twice: what is to be written is decided on a scale that was just read.
         for is_second in [false, true] {
             if is_second {
@@ -155,14 +161,15 @@ impl Worker {
                 Err(error) => return self.unreachable(&scaler, &error, now).await,
             };
             let numbers = Numbers::of(&scale);
-            let (asked, blocked, newest) = self.ask(&spec, &scale, numbers, WINDOW, now).await;
+            let (asked, blocked, newest) =
+                self.ask(&spec, &scale, numbers, scaled_to_zero, WINDOW, now).await;
             let stamp = stamp(&scaler, numbers, newest, blocked.is_some());
             if !is_second && stamp == self.kept.stamp && now < self.kept.due {
                 return Ok(());
             }
             self.kept.stamp = stamp;
             let slow = match self.kept.memory.course.is_due(now) {
-                true => Some(self.ask(&spec, &scale, numbers, course::LOOK, now).await.0),
+                true => Some(self.ask(&spec, &scale, numbers, scaled_to_zero, course::LOOK, now).await.0),
                 false => None,
             };
             let look = Look {
@@ -172,6 +179,7 @@ impl Worker {
                 slow: slow.as_deref(),
                 blocked,
                 forecast: self.kept.forecast,
+                scaled_to_zero,
                 now,
             };
             let mut memory = self.kept.memory.clone();
@@ -185,6 +193,8 @@ impl Worker {
                 true => Ok(()),
                 false => self.write_scale(&target, &scaler, &scale, &mut verdict, now).await,
             };
+            // Again, as the status may not have been written when it came about.
+            verdict.conditions.extend(self.kept.scaled_to_zero.map(conditions::scaled_to_zero));
             self.warn(&scaler, &verdict, now);
             self.record(&verdict, now);
             let status = new_status(&scaler, &verdict, &asked, numbers.spec, now);
@@ -236,11 +246,15 @@ impl Worker {
         spec: &Spec,
         scale: &Scale,
         numbers: Numbers,
+        scaled_to_zero: bool,
         window: i64,
         now: i64,
     ) -> (Vec<Asked>, Option<Trouble>, i64) {
-        let outside = numbers.spec > spec.max || numbers.spec < spec.min;
-        if outside || (numbers.spec == 0 && spec.min != 0) {
+        let is_asked = match numbers.spec {
+            0 => spec.wakes(scaled_to_zero),
+            some => some <= spec.max && some >= spec.min,
+        };
+        if !is_asked {
             return (Vec::new(), None, 0);
         }
         let text = scale.status.as_ref().and_then(|status| status.selector.as_deref()).unwrap_or("");
@@ -325,6 +339,7 @@ impl Worker {
             Ok(_) => {
                 verdict.decision.scaled = true;
                 verdict.conditions.push(conditions::rescaled(desired));
+                self.kept.scaled_to_zero = Some(current > 0 && desired == 0);
                 self.kept.memory.events.record(current, desired, now);
                 self.shared.metrics.scaled.inc();
                 let note = format!("New size: {desired}; reason: {because}");
@@ -344,14 +359,7 @@ impl Worker {
 
     /// Events of trouble: when it is new, and now and then.
     fn warn(&mut self, scaler: &HorizontalPodAutoscaler, verdict: &Verdict, now: i64) {
-        self.kept.warned.retain(|(reason, _, at)| {
-            now - at < REPEAT && verdict.warnings.iter().any(|(still, _)| still == reason)
-        });
-        for (reason, message) in &verdict.warnings {
-            if self.kept.warned.iter().any(|(known, _, _)| known == reason) {
-                continue;
-            }
-            self.kept.warned.push((reason, message.clone(), now));
+        for (reason, message) in self.kept.warned.news(&verdict.warnings, now) {
             self.shared.events.warning(scaler, reason, message.clone());
         }
     }
@@ -375,20 +383,23 @@ impl Worker {
         now: i64,
     ) -> Result<(), kube::Error> {
         let old = scaler.status.as_ref();
-        let figures = old.and_then(|old| old.current_metrics.as_ref()) != status.current_metrics.as_ref();
-        let due = figures && now - self.kept.written_at >= FIGURES;
+        let due = status::reads_differently(old, &status) && now - self.kept.written_at >= FIGURES;
         if !due && !status::differs(old, &status) {
             return Ok(());
         }
         self.kept.written_at = now;
         let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.shared.client.clone(), &self.namespace);
         let patch = Patch::Merge(json!({"status": status}));
-        match api.patch_status(&self.name, &PatchParams::default(), &patch).await {
-            Ok(_) => Ok(()),
+        let written = match api.patch_status(&self.name, &PatchParams::default(), &patch).await {
             // It was deleted in between.
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(error),
+            written => written.map(drop),
+        };
+        let failure = written.as_ref().err().map(|error| ("FailedUpdateStatus", sentence(error)));
+        for (reason, message) in self.kept.unwritten.news(failure.as_slice(), now) {
+            self.shared.events.warning(scaler, reason, message.clone());
         }
+        written
     }
 
     /// The target's scale can't be read: said in the conditions and an event, not in each look.
@@ -404,7 +415,7 @@ impl Worker {
         let old = new.conditions.as_deref().unwrap_or_default();
         new.conditions = Some(conditions::merge(old, &failed, &time(now)));
         let verdict = Verdict {
-            decision: tiphys_api::decisions::Decision {
+            decision: Decision {
                 time: now,
                 current_replicas: new.current_replicas.unwrap_or_default(),
                 desired_replicas: new.current_replicas.unwrap_or_default(),
@@ -469,11 +480,11 @@ fn new_status(
 ) -> HorizontalPodAutoscalerStatus {
     let old = scaler.status.as_ref();
     let conditions = old.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let scaled = verdict.decision.scaled;
-    let desired = match verdict.failed {
+    let Decision { scaled, desired_replicas, .. } = verdict.decision;
+    // What could not be written leaves them, too.
+    let desired = match verdict.failed || (desired_replicas != current && !scaled) {
         true => old.map_or(0, |status| status.desired_replicas),
-        false if scaled => verdict.decision.desired_replicas,
-        false => current,
+        false => desired_replicas,
     };
     HorizontalPodAutoscalerStatus {
         conditions: Some(conditions::merge(conditions, &verdict.conditions, &time(now))),
@@ -512,8 +523,7 @@ mod tests {
             due: 3,
             written_at: 4,
             recorded_at: 5,
-            warned: vec![("FailedGetScale", String::new(), 6)],
-            forecast_at: 7,
+            forecast_at: 6,
             ..Kept::default()
         };
         kept.shift(-3_600_000_000);
@@ -524,9 +534,8 @@ mod tests {
             kept.due,
             kept.written_at,
             kept.recorded_at,
-            kept.warned[0].2,
             kept.forecast_at,
         ];
-        assert_eq!(times.map(|time| time - 3_600_000_000), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(times.map(|time| time - 3_600_000_000), [1, 2, 3, 4, 5, 6]);
     }
 }

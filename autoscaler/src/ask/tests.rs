@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -15,17 +16,24 @@ use crate::{
 
 const SECOND: i64 = 1_000_000;
 
+mod evaluated;
+
 /// Figures in thousandths: of `pod`, `pod/container`, `Kind/object`, or of the outside by name.
 #[derive(Default)]
-struct Told(BTreeMap<String, Vec<i64>>);
+struct Told {
+    figures: BTreeMap<String, Vec<i64>>,
+    /// What it was asked, in order.
+    asked: Mutex<Vec<String>>,
+}
 
 impl Told {
     fn new(figures: &[(&str, &[i64])]) -> Self {
-        Self(figures.iter().map(|(name, milli)| ((*name).to_owned(), milli.to_vec())).collect())
+        let figures = figures.iter().map(|(name, milli)| ((*name).to_owned(), milli.to_vec()));
+        Self { figures: figures.collect(), asked: Mutex::default() }
     }
 
     fn readings(&self, name: &str) -> Vec<Reading> {
-        let told = self.0.get(name).into_iter().flatten();
+        let told = self.figures.get(name).into_iter().flatten();
         told.map(|milli| Reading { milli: *milli, time: now(), window: SECOND }).collect()
     }
 
@@ -39,12 +47,14 @@ impl Told {
 impl MetricSource for Told {
     async fn resource(
         &self,
-        _: &str,
+        namespace: &str,
         pods: &[&str],
-        _: &str,
+        resource: &str,
         container: Option<&str>,
-        _: i64,
+        window: i64,
     ) -> Result<HashMap<String, Reading>, String> {
+        let asked = format!("{resource} of {container:?} in {namespace} {pods:?} over {window}");
+        self.asked.lock().push(asked);
         let behind = container.map(|container| format!("/{container}")).unwrap_or_default();
         Ok(self.of_pods(pods, &behind))
     }
@@ -59,7 +69,8 @@ impl MetricSource for Told {
         Ok(self.of_pods(pods, ""))
     }
 
-    async fn object(&self, _: &str, object: &Described, _: &Series) -> Result<Reading, String> {
+    async fn object(&self, namespace: &str, object: &Described, series: &Series) -> Result<Reading, String> {
+        self.asked.lock().push(format!("{object:?} in {namespace}: {series:?}"));
         let found = self.readings(&format!("{}/{}", object.kind, object.name));
         found.first().copied().ok_or_else(|| "there is none".to_owned())
     }
@@ -99,7 +110,7 @@ fn spec(metric: &Value, behavior: &Value) -> Spec {
         "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 0, "maxReplicas": 50,
         "metrics": [metric], "behavior": behavior,
     });
-    Spec::of(&serde_json::from_value(spec).expect("a spec"))
+    Spec::of(&serde_json::from_value(spec).expect("a spec"), &Config::default())
 }
 
 fn object(target: &Value) -> Value {
@@ -180,7 +191,7 @@ async fn an_object_counts_as_a_whole_or_shared_by_the_replicas() {
     assert_eq!(trouble.reason, "FailedGetObjectMetric");
     assert_eq!(
         trouble.message,
-        "unable to get metric orders: Service on shop desk/unable to fetch metrics from custom metrics API: \
+        "unable to get metric orders on Service shop/desk: unable to fetch metrics from custom metrics API: \
          there is none"
     );
 }
@@ -232,7 +243,16 @@ async fn who_has_nothing_to_do_goes_to_zero_and_comes_back_with_work() {
             let current = i32::try_from(replicas).expect("few");
             let now = now() + look * 15 * SECOND;
             let slow = Some(asked.as_slice());
-            let look = Look { spec: &spec, current, asked: &asked, slow, blocked: None, forecast: None, now };
+            let look = Look {
+                spec: &spec,
+                current,
+                asked: &asked,
+                slow,
+                blocked: None,
+                forecast: None,
+                scaled_to_zero: current == 0,
+                now,
+            };
             let decision = decide(&look, &mut memory).decision;
             assert_eq!(decision.desired_replicas, expected, "{total}: {}", decision.reason);
             memory.events.record(current, decision.desired_replicas, now);

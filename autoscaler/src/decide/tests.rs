@@ -4,7 +4,12 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerSpec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{formula::Goal, source::MetricName, trouble::Type};
+use crate::{
+    controller::Config,
+    formula::Goal,
+    source::{MetricName, Series},
+    trouble::Type,
+};
 
 mod flapping;
 
@@ -13,7 +18,7 @@ const SECOND: i64 = 1_000_000;
 fn spec(min: i32, max: i32) -> Spec {
     let spec =
         HorizontalPodAutoscalerSpec { min_replicas: Some(min), max_replicas: max, ..Default::default() };
-    Spec::of(&spec)
+    Spec::of(&spec, &Config::default())
 }
 
 fn cpu() -> Metric {
@@ -45,7 +50,10 @@ fn broken() -> Asked {
 
 fn decided(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> Verdict {
     let slow = memory.course.is_due(now).then_some(asked);
-    decide(&Look { spec, current, asked, slow, blocked: None, forecast: None, now }, memory)
+    decide(
+        &Look { spec, current, asked, slow, blocked: None, forecast: None, scaled_to_zero: false, now },
+        memory,
+    )
 }
 
 fn outcome(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> (i32, String) {
@@ -116,16 +124,114 @@ fn the_highest_metric_wins_and_a_broken_one_forbids_scaling_down() {
     );
 }
 
+/// What is decided for a target without replicas, held back by what, and why it rescales.
+fn at_zero(spec: &Spec, wanted: i32, scaled_to_zero: bool) -> (i32, String, String) {
+    let asked = [wants(wanted)];
+    let look = Look {
+        spec,
+        current: 0,
+        asked: &asked,
+        slow: None,
+        blocked: None,
+        forecast: None,
+        scaled_to_zero,
+        now: 0,
+    };
+    let verdict = decide(&look, &mut Memory::default());
+    (verdict.decision.desired_replicas, verdict.decision.limited_by, verdict.because)
+}
+
 #[test]
-fn a_target_without_replicas_is_left_alone_unless_it_may_have_none() {
+fn a_target_without_replicas_is_left_alone_unless_the_autoscaler_took_them() {
     let off = decided(&spec(1, 10), 0, &[wants(2)], &mut Memory::default(), 0);
     assert_eq!((off.decision.desired_replicas, &*off.decision.limited_by), (0, "disabled"));
     assert_eq!(reasons(&off)[1], ("ScalingActive", false, "ScalingDisabled"));
-    assert_eq!(outcome(&spec(0, 10), 0, &[wants(2)], &mut Memory::default(), 0).0, 2);
-    assert_eq!(outcome(&spec(0, 10), 0, &[wants(0)], &mut Memory::default(), 0).0, 0);
+    let whole = |min| {
+        let series = Series { name: "orders".into(), selector: Default::default() };
+        let metric = Metric { name: MetricName::External(series), goal: Goal::AverageValue(1000), ..cpu() };
+        Spec { metrics: vec![Ok(metric)], ..spec(min, 10) }
+    };
+    let above = "cpu resource utilization (percentage of request) above target";
+    for (spec, wanted, scaled_to_zero, desired, limit, because) in [
+        (whole(0), 2, true, 2, "", above),
+        (whole(0), 0, true, 0, "tolerance", above),
+        // Somebody else took them.
+        (whole(0), 2, false, 0, "disabled", ""),
+        (whole(3), 2, false, 0, "disabled", ""),
+        // No Pod, no figure of one.
+        (spec(0, 10), 2, true, 0, "disabled", ""),
+        // The minimum was raised while there were none.
+        (whole(3), 2, true, 3, "minReplicas", above),
+        (whole(3), 0, true, 3, "minReplicas", "Current number of replicas below Spec.MinReplicas"),
+        (whole(3), 4, true, 4, "", above),
+    ] {
+        let expected = (desired, limit.to_owned(), because.to_owned());
+        assert_eq!(
+            at_zero(&spec, wanted, scaled_to_zero),
+            expected,
+            "{} {wanted} {scaled_to_zero}",
+            spec.min
+        );
+    }
     let mut memory = Memory::default();
     outcome(&spec(0, 10), 2, &[wants(2)], &mut memory, 0);
     assert_eq!(outcome(&spec(0, 10), 2, &[wants(0)], &mut memory, 301 * SECOND).0, 0);
+}
+
+#[test]
+fn of_metrics_that_ask_for_as_many_the_first_is_named_and_of_those_that_ask_for_none_the_last() {
+    let orders = |replicas| {
+        let series = Series { name: "orders".into(), selector: Default::default() };
+        let metric = Metric { name: MetricName::Pods(series), ..cpu() };
+        Asked { metric: Some(metric), ..wants(replicas) }
+    };
+    let (cpu, orders_are) = ("cpu resource utilization (percentage of request)", "pods metric orders");
+    for (first, second, named) in
+        [(3, 3, cpu), (3, 4, orders_are), (4, 3, cpu), (0, 0, orders_are), (2, 0, cpu)]
+    {
+        let asked = [wants(first), orders(second)];
+        let verdict = decided(&spec(1, 10), 3, &asked, &mut Memory::default(), 0);
+        let expected = format!("the HPA was able to successfully calculate a replica count from {named}");
+        assert_eq!(verdict.conditions[1].message, expected, "{first} {second}");
+    }
+}
+
+#[test]
+fn conditions_say_what_upstreams_say() {
+    let messages = |verdict: &Verdict| -> Vec<String> {
+        verdict.conditions.iter().map(|one| one.message.clone()).collect()
+    };
+    let up = decided(&spec(1, 10), 1, &[wants(9)], &mut Memory::default(), 0);
+    assert_eq!(
+        messages(&up),
+        [
+            "the HPA controller was able to get the target's current scale",
+            "the HPA was able to successfully calculate a replica count from cpu resource utilization \
+             (percentage of request)",
+            "recommended size matches current size",
+            "the desired replica count is increasing faster than the maximum scale rate",
+        ]
+    );
+    let mut memory = Memory::default();
+    decided(&spec(1, 10), 5, &[wants(5)], &mut memory, 0);
+    let held = decided(&spec(1, 10), 5, &[wants(1)], &mut memory, 10 * SECOND);
+    assert_eq!(
+        messages(&held)[2..],
+        [
+            "recent recommendations were higher than current one, applying the highest recent recommendation",
+            "the desired count is within the acceptable range",
+        ]
+    );
+    let off = decided(&spec(1, 10), 0, &[], &mut Memory::default(), 0);
+    assert_eq!(messages(&off)[1], "scaling is disabled since the replica count of the target is zero");
+    for (current, min, because) in [
+        (12, 1, "Current number of replicas above Spec.MaxReplicas"),
+        (1, 2, "Current number of replicas below Spec.MinReplicas"),
+    ] {
+        let outside = decided(&spec(min, 10), current, &[], &mut Memory::default(), 0);
+        // What metrics and limits were said to be before stays.
+        assert_eq!((reasons(&outside).len(), &*outside.because), (1, because));
+    }
 }
 
 #[test]
@@ -155,7 +261,16 @@ fn a_selector_of_two_autoscalers_stops_both() {
     let trouble = crate::selectors::ambiguous("shop", "app=web", &["a".into(), "b".into()]);
     let spec = spec(1, 10);
     let blocked = Some(trouble);
-    let look = Look { spec: &spec, current: 3, asked: &[], slow: None, blocked, forecast: None, now: 0 };
+    let look = Look {
+        spec: &spec,
+        current: 3,
+        asked: &[],
+        slow: None,
+        blocked,
+        forecast: None,
+        scaled_to_zero: false,
+        now: 0,
+    };
     let verdict = decide(&look, &mut Memory::default());
     assert_eq!((verdict.decision.desired_replicas, verdict.failed), (3, true));
     assert_eq!(reasons(&verdict)[1], ("ScalingActive", false, "AmbiguousSelector"));
@@ -169,8 +284,16 @@ fn a_forecast_only_raises() {
     for (now, forecast, desired) in [(2, 4, 4), (4, 2, 4), (2, 2, 2)] {
         let asked = [wants(now)];
         let forecast = Some(forecast);
-        let look =
-            Look { spec: &spec, current: 2, asked: &asked, slow: None, blocked: None, forecast, now: 0 };
+        let look = Look {
+            spec: &spec,
+            current: 2,
+            asked: &asked,
+            slow: None,
+            blocked: None,
+            forecast,
+            scaled_to_zero: false,
+            now: 0,
+        };
         assert_eq!(
             decide(&look, &mut Memory::default()).decision.desired_replicas,
             desired,
@@ -182,7 +305,16 @@ fn a_forecast_only_raises() {
 #[test]
 fn a_forecast_stands_in_the_row_and_in_its_sentence() {
     let (spec, asked, forecast) = (spec(1, 10), [wants(2)], Some(4));
-    let look = Look { spec: &spec, current: 2, asked: &asked, slow: None, blocked: None, forecast, now: 0 };
+    let look = Look {
+        spec: &spec,
+        current: 2,
+        asked: &asked,
+        slow: None,
+        blocked: None,
+        forecast,
+        scaled_to_zero: false,
+        now: 0,
+    };
     let verdict = decide(&look, &mut Memory::default());
     let decision = &verdict.decision;
     assert_eq!((decision.forecast, decision.proposed_replicas), (Some(4), 4));

@@ -21,7 +21,7 @@ fn pod(number: usize) -> PodView {
     PodView {
         name: format!("pod-{number}"),
         deleting: false,
-        failed: false,
+        ended: false,
         pending: false,
         running: true,
         started: Some(0),
@@ -138,15 +138,41 @@ fn a_pod_that_started_before_the_clock_was_set_back_counts() {
 
 #[test]
 fn pods_that_go_away_do_not_count() {
-    let proposal =
-        ask(2, 50, &[Some(1000), Some(9000)], |number, pod| pod.deleting = number == 1).expect("a proposal");
-    assert_eq!((proposal.replicas, proposal.counted), (2, 1));
+    let leaves = |number: usize, pod: &mut PodView| pod.deleting = number == 1;
+    let has_ended = |number: usize, pod: &mut PodView| pod.ended = number == 1;
+    for change in [leaves as fn(usize, &mut PodView), has_ended] {
+        for other in [Some(9000), None] {
+            let proposal = ask(2, 50, &[Some(1000), other], change).expect("a proposal");
+            assert_eq!((proposal.replicas, proposal.counted, proposal.missing.len()), (2, 1, 0));
+        }
+    }
+}
+
+#[test]
+fn the_same_load_on_another_number_of_replicas_asks_by_its_goal() {
+    let of =
+        |exact: f64, replicas, goal| Proposal { exact, ..Proposal::default() }.at(replicas, goal, (0.1, 0.1));
+    for goal in [Goal::Value(7), Goal::AverageValue(7)] {
+        let at = |exact, replicas| of(exact, replicas, goal);
+        assert_eq!([at(6.0, 3), at(6.0, 6), at(6.0, 0)], [6, 6, 6]);
+        // 5.7 of 6 and 5.5 of 5 are tolerated; 5.7 of 5 is not.
+        assert_eq!([at(5.7, 6), at(5.5, 5), at(5.7, 5)], [6, 5, 6]);
+        assert_eq!(at(4.42, 5), 5);
+    }
+    // Whole percent, cut off: 8.84 % of 10 % are 8.
+    assert_eq!(of(4.42, 5, Goal::Utilization(10)), 4);
+    assert_eq!(of(4.42, 5, Goal::Utilization(100)), 5);
 }
 
 #[test]
 fn nothing_is_proposed_from_nothing() {
-    assert!(ask(1, 50, &[], |_, _| {}).is_err());
-    assert!(ask(1, 50, &[None], |_, _| {}).is_err());
+    let none = ask(1, 50, &[], |_, _| {});
+    assert_eq!(none, Err("no pods returned by selector while calculating replica count".to_owned()));
+    let unmeasured = "did not receive metrics for targeted pods (pods might be unready)";
+    assert_eq!(ask(1, 50, &[None], |_, _| {}), Err(unmeasured.to_owned()));
+    // What comes first upstream is told first.
+    let both = ask(1, 50, &[None], |_, pod| pod.request = Err("missing request for cpu".into()));
+    assert_eq!(both, Err(unmeasured.to_owned()));
     let missing = ask(1, 50, &[Some(1)], |_, pod| pod.request = Err("missing request for cpu".into()));
     assert_eq!(missing, Err("missing request for cpu".to_owned()));
 }

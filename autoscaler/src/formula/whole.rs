@@ -81,7 +81,7 @@ mod tests {
         let pod = |number: usize| PodView {
             name: format!("pod-{number}"),
             deleting: false,
-            failed: false,
+            ended: false,
             pending: false,
             running: true,
             started: Some(0),
@@ -106,6 +106,13 @@ mod tests {
             (1090, 1000, 3, 3, 0, 3),
             (500, 1000, 4, 4, 0, 2),
             (0, 1000, 4, 4, 0, 0),
+            // Within the tolerance by a hair, on either side, and not.
+            (1100, 1000, 3, 3, 0, 3),
+            (1101, 1000, 3, 3, 0, 4),
+            (900, 1000, 10, 10, 0, 10),
+            (899, 1000, 10, 10, 0, 9),
+            // On target, with nobody there: not tolerated.
+            (1000, 1000, 0, 0, 0, 1),
             (1, 1000, 0, 0, 0, 1),
             (2500, 1000, 0, 0, 0, 3),
             (0, 1000, 0, 0, 0, 0),
@@ -119,12 +126,57 @@ mod tests {
     }
 
     #[test]
+    fn only_pods_that_run_and_are_ready_are_multiplied() {
+        let mut pods = pods(3, 0);
+        pods[0].running = false;
+        pods[1].ready = None;
+        let proposal = whole(4000, 3, &pods).propose_value(1000).expect("a proposal");
+        assert_eq!((proposal.replicas, proposal.counted, proposal.tolerated), (4, 3, false));
+        // What it would be for any number of replicas goes by those that are wanted, ready or not.
+        assert!((proposal.exact - 12.0).abs() < 1e-9, "{proposal:?}");
+        assert_eq!((proposal.ratio, proposal.value, proposal.average), (4.0, Some(4000), 1334));
+        let first = whole(2500, 0, &[]).propose_value(1000).expect("a proposal");
+        assert!((first.exact - 2.5).abs() < 1e-9, "{first:?}");
+        assert_eq!((first.replicas, first.tolerated), (3, false));
+    }
+
+    #[test]
+    fn a_value_goes_by_the_replicas_wanted_and_an_average_by_those_that_are_there() {
+        let pods = pods(4, 0);
+        let of = |total| Whole { status_replicas: 5, ..whole(total, 3, &pods) };
+        let value = of(1050).propose_value(1000).expect("a proposal");
+        assert_eq!((value.replicas, value.counted, value.tolerated), (3, 3, true));
+        let average = of(4800).propose_average(1000);
+        assert_eq!((average.replicas, average.counted, average.tolerated), (5, 5, true));
+        assert_eq!((average.average, average.value), (960, None));
+        assert!((average.exact - 4.8).abs() < 1e-9 && (average.ratio - 0.96).abs() < 1e-9, "{average:?}");
+    }
+
+    #[test]
+    fn each_direction_has_its_own_tolerance() {
+        let pods = pods(10, 0);
+        let rules = Rules { tolerance_up: 0.5, tolerance_down: 0.02, ..whole(0, 10, &pods).rules };
+        let of = |total| Whole { rules, ..whole(total, 10, &pods) };
+        for (total, replicas) in [(1490, 10), (1510, 16), (990, 10), (900, 9)] {
+            assert_eq!(of(total).propose_value(1000).map(|one| one.replicas), Ok(replicas), "{total}");
+        }
+        for (total, replicas) in [(14_900, 10), (15_100, 16), (9900, 10), (9000, 9)] {
+            assert_eq!(of(total).propose_average(1000).replicas, replicas, "{total}");
+        }
+    }
+
+    #[test]
     fn an_average_is_shared_by_the_replicas_that_there_are() {
         for (total, target, current, expected, average) in [
             (6000, 1000, 3, 6, 2000),
             (3200, 1000, 3, 3, 1067),
             (1000, 1000, 3, 1, 334),
             (0, 1000, 3, 0, 0),
+            (3300, 1000, 3, 3, 1100),
+            (3301, 1000, 3, 4, 1101),
+            (9000, 1000, 10, 10, 900),
+            (8900, 1000, 10, 9, 890),
+            (1000, 1000, 0, 1, 1000),
             (2500, 1000, 0, 3, 2500),
             (0, 1000, 0, 0, 0),
         ] {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    controller::Config,
     formula::{PodView, Question, Rules, Whole, propose},
     source::Reading,
 };
@@ -68,7 +69,7 @@ fn as_cpu(load: f64, replicas: i32) -> Asked {
     let pod = |number: i32| PodView {
         name: format!("pod-{number}"),
         deleting: false,
-        failed: false,
+        ended: false,
         pending: false,
         running: true,
         started: Some(-1_000_000 * SECOND),
@@ -146,7 +147,16 @@ fn ours(load: &Load, spec: &Spec, asks: Asks, seconds: i64) -> Vec<i32> {
         let asked = [asks(load.over(second, 2), current)];
         let slow = memory.course.is_due(now).then(|| [asks(load.over(second, LOOK), current)]);
         let slow = slow.as_ref().map(<[Asked; 1]>::as_slice);
-        let look = Look { spec, current, asked: &asked, slow, blocked: None, forecast: None, now };
+        let look = Look {
+            spec,
+            current,
+            asked: &asked,
+            slow,
+            blocked: None,
+            forecast: None,
+            scaled_to_zero: false,
+            now,
+        };
         let next = decide(&look, &mut memory).decision.desired_replicas;
         memory.events.record(current, next, now);
         next
@@ -201,7 +211,7 @@ fn with_windows(up: i64, down: i64) -> Spec {
         },
     }))
     .expect("a spec");
-    Spec::of(&spec)
+    Spec::of(&spec, &Config::default())
 }
 
 /// We fall no more often than upstream does, but for one peak that it did not see; and a rise that
@@ -287,7 +297,7 @@ proptest! {
             let now = second * SECOND;
             let asked = [as_external(load(second), current)];
             let slow = memory.course.is_due(now).then_some(asked.as_slice());
-            let look = Look { spec: &spec, current, asked: &asked, slow, blocked: None, forecast: None, now };
+            let look = Look { spec: &spec, current, asked: &asked, slow, blocked: None, forecast: None, scaled_to_zero: false, now };
             let next = decide(&look, &mut memory).decision.desired_replicas;
             memory.events.record(current, next, now);
             if second >= at && next > current && answered.is_none() {

@@ -4,7 +4,10 @@
 use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition},
+};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -14,16 +17,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tiphys_api::{auth::UserInfo, decisions::Decision};
 use tiphys_apiserver::{
-    ApiServer, Config, aggregation,
-    authn::{self, TokenKeys},
-    pki::{ClusterPki, FrontProxy, client_tls},
+    ApiServer,
+    pki::{ClusterPki, FrontProxy},
 };
-use tiphys_autoscaler::{DecisionSink, Described, MetricSource, Reading, Series};
-use tiphys_client::{Shared, in_memory};
+use tiphys_client::in_memory;
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Embedded;
 use tiphys_telemetry::Component;
 use tokio::sync::watch;
+
+use super::Config;
+use crate::{DecisionSink, Described, MetricSource, Reading, Series, start};
 
 /// An upper bound: a test that waits that long fails.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -132,30 +136,15 @@ impl Plane {
         let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
         let front = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
-        let config = Config {
-            authn: authn::Config {
-                keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
-                static_tokens: Vec::new(),
-                anonymous: authn::Anonymous::Never,
-                oidc: authn::oidc::Issuers::default(),
-            },
-            audit: None,
-            seats: 600,
-            kubelet_tls: client_tls(pki.ca_pem(), None).expect("a configuration"),
-            aggregation: aggregation::Config::new(front, pki.ca_pem()),
-            service_cidr: "10.96.0.0/16".parse().expect("a range"),
-            node_ports: 30000..=32767,
-            advertise: None,
-            enable_admission_plugins: Vec::new(),
-        };
+        let config = tiphys_apiserver::Config::standard(&pki, front).expect("a configuration");
         let server = ApiServer::start(config, store, &tasks).await.expect("a server");
         let client = in_memory(server.handler(), UserInfo::master("system:test"));
         let desk = Arc::new(Desk::new());
         let rows = Arc::new(Rows { rows: watch::Sender::new(Vec::new()), past, ranges: Mutex::default() });
-        tiphys_autoscaler::start(
-            tiphys_autoscaler::Config::default(),
+        start(
+            Config::default(),
             client.clone(),
-            Shared::start(&client, &tasks).pods,
+            tiphys_client::Shared::start(&client, &tasks).pods,
             desk.clone(),
             rows.clone(),
             &tasks,
@@ -207,6 +196,20 @@ impl Plane {
         api.create(&PostParams::default(), &scaler).await.expect("created");
     }
 
+    /// Waits until a condition of the autoscaler of `worker` has this reason.
+    async fn says(&self, kind: &str, reason: &str) {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), "default");
+        let is_the_one = |one: &HorizontalPodAutoscalerCondition| {
+            one.type_ == kind && one.reason.as_deref() == Some(reason)
+        };
+        let is_said = |scaler: Option<&HorizontalPodAutoscaler>| {
+            let conditions = scaler.and_then(|scaler| scaler.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(is_the_one))
+        };
+        let said = kube::runtime::wait::await_condition(api, "worker", is_said);
+        tokio::time::timeout(LIMIT, said).await.expect("said in time").expect("watched");
+    }
+
     /// The first row that is as wanted, once there is one.
     async fn row(&self, wanted: impl Fn(&Decision) -> bool) -> Decision {
         let mut rows = self.rows.rows.subscribe();
@@ -230,12 +233,27 @@ async fn a_target_without_work_goes_to_zero_and_comes_back_with_it() {
     assert_eq!((down.current_replicas, down.desired_replicas), (2, 0), "{}", down.reason);
     assert_eq!(down.reason, "scale down from 2 to 0: orders of Service desk is at 0 a replica, target 1");
     assert_eq!(plane.wanted().await, Some(0));
+    plane.says("ScaledToZero", "ScaledToZero").await;
     plane.has(0).await;
     plane.desk.tell(2500);
     let up = plane.row(|row| row.scaled && row.current_replicas == 0).await;
     assert_eq!(up.desired_replicas, 3, "{}", up.reason);
     assert_eq!(up.reason, "scale up from 0 to 3: orders of Service desk is at 2500m a replica, target 1");
     assert_eq!(plane.wanted().await, Some(3));
+    plane.says("ScaledToZero", "NotScaledToZero").await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_the_last_replica_by_hand_switches_the_autoscaler_off() {
+    let plane = Plane::start(None).await;
+    plane.desk.tell(2500);
+    plane.deploy(0).await;
+    plane.autoscale("desk", 0, json!({})).await;
+    let off = plane.row(|row| row.limited_by == "disabled").await;
+    assert_eq!((off.current_replicas, off.desired_replicas, off.scaled), (0, 0, false), "{}", off.reason);
+    plane.says("ScalingActive", "ScalingDisabled").await;
+    assert_eq!(plane.wanted().await, Some(0));
     plane.stop().await;
 }
 
@@ -246,7 +264,7 @@ async fn an_object_without_a_figure_changes_nothing() {
     plane.autoscale("elsewhere", 0, json!({})).await;
     let row = plane.row(|row| !row.failure.is_empty()).await;
     assert_eq!((row.current_replicas, row.desired_replicas, &*row.limited_by), (2, 2, "failure"));
-    let why = "unable to get metric orders: Service on default elsewhere/unable to fetch metrics from custom \
+    let why = "unable to get metric orders on Service default/elsewhere: unable to fetch metrics from custom \
                metrics API: only orders are told";
     assert_eq!(row.metrics[0].error, why);
     assert_eq!(plane.wanted().await, Some(2));
