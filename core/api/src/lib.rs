@@ -5,7 +5,8 @@
 //! - [`auth`]: who asks, and the question whether they may.
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
-//! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler.
+//! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler;
+//!   [`cadvisor`]: the names that others have for samples.
 //! - [`custom`]: custom resources: schemas, defaults, rules.
 //! - [`slices`]: EndpointSlices by their Service.
 //! - [`amounts`]: resources of containers and Pods, added up; [`quota`]: what objects count against a ResourceQuota.
@@ -17,6 +18,7 @@
 pub mod access;
 pub mod amounts;
 pub mod auth;
+pub mod cadvisor;
 pub mod cel;
 pub mod certificate_request;
 pub mod custom;

@@ -55,7 +55,7 @@ mod webhook;
 mod write;
 
 pub use components::HealthCheck;
-pub use config::Config;
+pub use config::{Config, ConfigError};
 pub use mounts::{MountedGroup, MountedResource};
 pub use server::{ApiServer, StartError};
 pub use service::addresses::{Cidr, CidrError};

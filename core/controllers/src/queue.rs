@@ -15,34 +15,55 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::key::Key;
+use crate::{key::Key, metric_names};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-#[derive(Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Seconds that keys stood in line.
+    waited: Histogram,
+}
+
+/// What a queue says about its work so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys in line now.
+    pub depth: usize,
+    /// How often a key came into line, or is to come when the work on it ends.
+    pub adds: u64,
+    /// How often a key was to come again because something had failed.
+    pub retries: u64,
 }
 
 #[derive(Default)]
 struct Inner {
     line: VecDeque<Key>,
-    /// In line, or to go in line again when the work on it ends.
-    wanted: HashSet<Key>,
+    /// In line, or to go in line again when the work on it ends; and since when.
+    wanted: HashMap<Key, Instant>,
     working: HashSet<Key>,
     waiting: BTreeSet<(Instant, Key)>,
     due: HashMap<Key, Instant>,
     failures: HashMap<Key, u32>,
+    adds: u64,
+    retries: u64,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), changed: Notify::new(), waited: metric_names::seconds() }
+    }
 }
 
 impl Queue {
     /// Puts the key in line, unless it is there.
     pub fn add(&self, key: Key) {
-        if self.inner.lock().add(key) {
+        if self.inner.lock().add(key, Instant::now()) {
             self.changed.notify_one();
         }
     }
@@ -63,6 +84,7 @@ impl Queue {
         let failures = inner.failures.entry(key.clone()).or_insert(0);
         let pause = FIRST_PAUSE.saturating_mul(1 << (*failures).min(20)).min(LONGEST_PAUSE);
         *failures += 1;
+        inner.retries += 1;
         inner.wait_until(key, Instant::now() + pause);
         drop(inner);
         self.changed.notify_one();
@@ -79,9 +101,10 @@ impl Queue {
         loop {
             let changed = self.changed.notified();
             let until = {
-                let mut inner = self.inner.lock();
-                inner.wake(Instant::now());
-                if let Some(key) = inner.take() {
+                let (mut inner, now) = (self.inner.lock(), Instant::now());
+                inner.wake(now);
+                if let Some((key, since)) = inner.take() {
+                    self.waited.observe(now.saturating_duration_since(since).as_secs_f64());
                     if !inner.line.is_empty() || !inner.waiting.is_empty() {
                         self.changed.notify_one();
                     }
@@ -106,15 +129,25 @@ impl Queue {
         }
     }
 
-    /// Keys in line now.
-    pub fn depth(&self) -> usize {
-        self.inner.lock().line.len()
+    pub fn counts(&self) -> Counts {
+        let inner = self.inner.lock();
+        Counts { depth: inner.line.len(), adds: inner.adds, retries: inner.retries }
+    }
+
+    /// Seconds that keys stood in line.
+    pub fn waited(&self) -> &Histogram {
+        &self.waited
     }
 }
 
 impl Inner {
-    fn add(&mut self, key: Key) -> bool {
-        if !self.wanted.insert(key.clone()) || self.working.contains(&key) {
+    fn add(&mut self, key: Key, now: Instant) -> bool {
+        if self.wanted.contains_key(&key) {
+            return false;
+        }
+        self.wanted.insert(key.clone(), now);
+        self.adds += 1;
+        if self.working.contains(&key) {
             return false;
         }
         self.line.push_back(key);
@@ -137,20 +170,21 @@ impl Inner {
         while self.waiting.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = self.waiting.pop_first() else { return };
             self.due.remove(&key);
-            self.add(key);
+            self.add(key, now);
         }
     }
 
-    fn take(&mut self) -> Option<Key> {
+    /// A key, and since when it was wanted.
+    fn take(&mut self) -> Option<(Key, Instant)> {
         let key = self.line.pop_front()?;
-        self.wanted.remove(&key);
+        let since = self.wanted.remove(&key)?;
         self.working.insert(key.clone());
-        Some(key)
+        Some((key, since))
     }
 
     fn done(&mut self, key: &Key) -> bool {
         self.working.remove(key);
-        if self.wanted.contains(key) {
+        if self.wanted.contains_key(key) {
             self.line.push_back(key.clone());
             return true;
         }
@@ -160,6 +194,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+
     use super::*;
 
     fn key(name: &str) -> Key {
@@ -171,12 +207,37 @@ mod tests {
         let queue = Queue::default();
         queue.add(key("a"));
         queue.add(key("a"));
-        assert_eq!(queue.depth(), 1);
+        assert_eq!(queue.counts().depth, 1);
         let working = queue.next().await;
         queue.add(key("a"));
-        assert_eq!(queue.depth(), 0, "it waits for the work on it to end");
+        assert_eq!(queue.counts().depth, 0, "it waits for the work on it to end");
         queue.done(&working);
         assert_eq!(queue.next().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_counts_what_came_what_comes_again_and_how_long_keys_waited() {
+        let queue = Queue::default();
+        queue.add(key("a"));
+        queue.add(key("a"));
+        queue.add(key("b"));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let working = queue.next().await;
+        // It is wanted from now on, though it is in line only when the work on it ends.
+        queue.add(working.clone());
+        queue.retry(key("c"));
+        assert_eq!(queue.counts(), Counts { depth: 1, adds: 3, retries: 1 });
+        tokio::time::advance(Duration::from_secs(3)).await;
+        queue.done(&working);
+        for _ in 0..3 {
+            queue.next().await;
+        }
+        assert_eq!(queue.counts(), Counts { depth: 0, adds: 4, retries: 1 });
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        registry.register("waited", "Seconds", queue.waited().clone());
+        encode(&mut text, &registry).unwrap();
+        // Two and five seconds of the first two, three of what came meanwhile, none of the retry.
+        assert!(text.contains("waited_sum 10.0\nwaited_count 4\n"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

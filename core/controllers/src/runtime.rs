@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     error::Error,
     key::Key,
-    metric_names::{ByController, ByResult, Metrics},
+    metric_names::{ByName, ByResult, Metrics},
     queue::Queue,
 };
 
@@ -57,6 +57,7 @@ pub struct Controller {
 impl Controller {
     pub(crate) fn run(self, context: &Context) {
         let Self { name, workers, queue, reconciler, synced } = self;
+        context.metrics.queue(name, &queue);
         for number in 0..workers {
             let (queue, reconciler) = (queue.clone(), reconciler.clone());
             let worker = Worker { name, queue, reconciler, metrics: context.metrics.clone() };
@@ -86,15 +87,14 @@ impl Worker {
 
     async fn work(&self) {
         let key = self.queue.next().await;
-        let by_controller = ByController { controller: self.name };
-        self.metrics.depth.get_or_create(&by_controller).set(self.queue.depth() as i64);
         let span = tracing::info_span!("reconcile", controller = self.name, key = %key);
         if let Some(parent) = self.reconciler.traceparent(&key) {
             tiphys_telemetry::trace::set_parent(&span, &parent);
         }
         let started = Instant::now();
         let result = self.reconciler.reconcile(&key).instrument(span).await;
-        self.metrics.seconds.get_or_create(&by_controller).observe(started.elapsed().as_secs_f64());
+        let took = started.elapsed().as_secs_f64();
+        self.metrics.work_seconds.get_or_create(&ByName { name: self.name }).observe(took);
         let result = self.conclude(&key, result);
         self.metrics.reconciles.get_or_create(&ByResult { controller: self.name, result }).inc();
         self.queue.done(&key);

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 use crate::{
     forward::Forwarder,
-    metrics::Metrics,
+    metrics::{Asked, By, Metrics},
     zone::{Answer, Zone},
 };
 
@@ -35,6 +35,7 @@ pub(crate) struct Answerer {
 /// The sections of an answer.
 #[derive(Default)]
 struct Sections {
+    by: By,
     code: ResponseCode,
     is_authoritative: bool,
     answers: Vec<Record>,
@@ -61,13 +62,12 @@ impl Answerer {
         } else {
             Answer::Elsewhere
         };
-        let (source, sections) = match own {
-            Answer::Elsewhere => ("upstream", self.forward(request.as_slice(), &question).await),
-            Answer::Alias { record, target } => ("cluster", self.follow(record, target, &question).await),
-            other => ("cluster", of_zone(other)),
+        let (by, sections) = match own {
+            Answer::Elsewhere => (By::Upstream, self.forward(request.as_slice(), &question).await),
+            Answer::Alias { record, target } => (By::Cluster, self.follow(record, target, &question).await),
+            other => (By::Cluster, of_zone(other)),
         };
-        self.metrics.answered(source, sections.code);
-        sections
+        Sections { by, ..sections }
     }
 
     /// An alias with what it leads to: a stub resolver does not ask again.
@@ -105,10 +105,10 @@ impl Answerer {
         match answer {
             Ok(message) => Sections {
                 code: message.metadata.response_code,
-                is_authoritative: false,
                 answers: message.answers,
                 authorities: message.authorities,
                 additionals: message.additionals,
+                ..Sections::default()
             },
             Err(error) => {
                 tracing::debug!(name = %question.name(), %error, "a name could not be resolved upstream");
@@ -116,6 +116,11 @@ impl Answerer {
             }
         }
     }
+}
+
+fn asked(request: &Request) -> Asked {
+    let kind = request.request_info().ok().map(|info| info.query.original().query_type());
+    Asked { kind, is_datagram: request.protocol().is_datagram(), is_ipv4: request.src().is_ipv4() }
 }
 
 fn failure(code: ResponseCode) -> Sections {
@@ -139,7 +144,9 @@ impl RequestHandler for Answerer {
         request: &Request,
         mut client: R,
     ) -> ResponseInfo {
+        let started = Instant::now();
         let sections = self.answer(request).await;
+        self.metrics.answered(&asked(request), sections.by, sections.code, started.elapsed());
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = sections.code;
         metadata.authoritative = sections.is_authoritative;

@@ -83,7 +83,8 @@ impl Dns {
             .ok_or_else(|| DnsError::Domain(config.cluster_domain.clone()))?;
         let zone = Arc::new(RwLock::new(zone));
         let forwarder = Forwarder::new(config.resolv_conf, address);
-        let answerer = Answerer::new(zone.clone(), forwarder, Metrics::register(component));
+        let metrics = Metrics::register(component, &config.cluster_domain);
+        let answerer = Answerer::new(zone.clone(), forwarder, metrics);
         let mut server = Server::new(answerer);
         server.register_socket(udp);
         server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS);

@@ -235,7 +235,7 @@ async fn other_names_come_from_upstream() {
     let whole = over_udp(lab.dns.address(), &big).await;
     assert_eq!((whole.metadata.truncation, whole.edns.is_some(), whole.answers.len()), (false, true, 150));
     assert_eq!(whole.answers.len(), 150);
-    assert!(lab.component.render().contains(r#"source="upstream""#), "{}", lab.component.render());
+    assert!(lab.component.render().contains(r#"plugin="forward""#), "{}", lab.component.render());
     lab.stop().await;
 }
 

@@ -46,7 +46,7 @@ impl Kubelet {
             sources: Sources::new(client.clone(), tasks.clone(), move |uid| waker.sources_changed(uid)),
             services: Cache::start(tasks, Api::<Service>::all(client.clone()), watcher::Config::default()),
             volumes: Volumes::new(&config.root),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(&config.node_name, &registry),
             registry,
             tasks: tasks.clone(),
             client: client.clone(),

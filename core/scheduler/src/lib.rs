@@ -45,7 +45,7 @@ impl Default for Config {
 
 /// Starts the scheduler; it stops with `tasks`.
 pub fn start(config: Config, client: Client, shared: &Shared, tasks: &Tasks, component: &Component) {
-    let metrics = metric_names::Metrics::register(component);
+    let metrics = metric_names::Metrics::register(component, &config.scheduler_name);
     let scheduler = run::Loop::new(config.scheduler_name, client, shared, tasks, metrics);
     tasks.spawn("scheduler", OnError::Stop, scheduler.run());
 }

@@ -43,7 +43,12 @@ enum Input {
 
 /// What a write has led to.
 enum Outcome {
-    Bound { uid: String, bound: Bound },
+    /// `since` the decision began.
+    Bound {
+        uid: String,
+        bound: Bound,
+        since: Instant,
+    },
     Explained,
 }
 
@@ -174,26 +179,27 @@ impl Loop {
         }
         let started = Instant::now();
         let decision = span.in_scope(|| schedule_one(&pod, &self.cluster.snapshot));
-        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.decided(started.elapsed());
         match decision {
             Ok(choice) => {
-                self.metrics.count("scheduled");
                 let nodes = self.cluster.snapshot.nodes.len().max(1);
                 self.cluster.snapshot.start = (self.cluster.snapshot.start + choice.evaluated) % nodes;
                 self.cluster.assume(pod.clone(), &choice.node);
                 let (client, events) = (self.client.clone(), self.events.clone());
                 let write = async move {
                     let bound = bind(&client, &events, &pod, &choice.node).await;
-                    Outcome::Bound { uid: pod.uid.to_string(), bound }
+                    Outcome::Bound { uid: pod.uid.to_string(), bound, since: started }
                 };
                 self.writes.spawn(write.instrument(span));
             }
-            Err(refused) => self.refuse(&pod, &refused),
+            Err(refused) => {
+                self.metrics.attempted("unschedulable", started.elapsed());
+                self.refuse(&pod, &refused);
+            }
         }
     }
 
     fn refuse(&mut self, pod: &Arc<PodInfo>, refused: &FitError) {
-        self.metrics.count("unschedulable");
         self.cluster.queue.refused(&pod.uid, refused.changes, Instant::now());
         let (client, events) = (self.client.clone(), self.events.clone());
         let (pod, message) = (pod.clone(), refused.to_string());
@@ -204,10 +210,10 @@ impl Loop {
     }
 
     fn conclude(&mut self, outcome: Option<Outcome>) {
-        if let Some(Outcome::Bound { uid, bound }) = outcome
-            && bound != Bound::Yes
-        {
-            self.metrics.count("error");
+        let Some(Outcome::Bound { uid, bound, since }) = outcome else { return };
+        let result = if bound == Bound::Yes { "scheduled" } else { "error" };
+        self.metrics.attempted(result, since.elapsed());
+        if bound != Bound::Yes {
             self.cluster.forget(&uid, bound == Bound::Failed, Instant::now());
         }
     }

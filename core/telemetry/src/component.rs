@@ -7,6 +7,8 @@ use std::{
 
 use prometheus_client::registry::Registry;
 
+use crate::process::Process;
+
 /// The components of this process, for whoever exports the figures of all of them. As the
 /// process has one log, it has one list: a component is in it from when it is made until
 /// nobody holds it.
@@ -27,9 +29,11 @@ pub struct Component {
 }
 
 impl Component {
-    /// An empty registry whose metrics carry no prefix.
+    /// A registry whose metrics carry no prefix. Behind them stands what the process uses.
     pub fn new(name: &'static str) -> Self {
-        let component = Self { name, since: SystemTime::now(), registry: Arc::default() };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let component = Self { name, since: SystemTime::now(), registry: Arc::new(Mutex::new(registry)) };
         let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
         living.retain(|other| other.registry.strong_count() > 0);
         let registry = Arc::downgrade(&component.registry);

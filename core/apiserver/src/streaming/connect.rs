@@ -9,8 +9,8 @@ use super::{
     Streaming,
     channels::Protocol,
     destination,
-    options::{ExecOptions, port_forward_path},
-    translate, tunnel, unwrap,
+    options::{ExecOptions, port_channels_path, port_forward_path},
+    tokens, translate, tunnel, unwrap,
     upgrade::{self, STREAM_PROTOCOL, Wanted},
     websocket,
 };
@@ -21,6 +21,8 @@ const REMOTE_COMMAND: HeaderValue = HeaderValue::from_static("v4.channel.k8s.io"
 const PORT_FORWARD: HeaderValue = HeaderValue::from_static("portforward.k8s.io");
 /// The WebSocket subprotocol that carries a whole SPDY connection.
 const TUNNELLED_PORT_FORWARD: &str = "SPDY/3.1+portforward.k8s.io";
+/// The one that has two channels a port, data and errors, as clients without SPDY speak it.
+const PORT_CHANNELS: &str = "v4.channel.k8s.io";
 
 impl Streaming {
     /// An upgrade on `pods/NAME/SUBRESOURCE`, which is `exec`, `attach` or
@@ -39,9 +41,13 @@ impl Streaming {
         let query = request.uri().query().unwrap_or_default();
         if subresource == "portforward" {
             let path = port_forward_path(namespace, name);
+            let channels = port_channels_path(namespace, name, query);
             let address = self.kubelet_of(node).await?;
+            let has_channels =
+                tokens(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL).any(|name| name == PORT_CHANNELS);
             return match wanted {
                 Wanted::Spdy => self.tunnel(request, address, &path).await,
+                Wanted::WebSocket if has_channels => self.port_channels(request, address, &channels?).await,
                 Wanted::WebSocket => self.port_forward_by_websocket(request, address, &path).await,
             };
         }
@@ -82,6 +88,21 @@ impl Streaming {
         let client = upgrade::client_half(&mut request)?;
         let kubelet = upgrade::kubelet_half(&self.kubelets, address, path, vec![PORT_FORWARD]).await?;
         Ok(self.spawn_stream("port forward", accepted, unwrap::run(client, kubelet.stream)))
+    }
+
+    /// The runtime speaks this one itself; what it answers to the client's key is what we do.
+    async fn port_channels(
+        &self,
+        mut request: Request<Body>,
+        address: SocketAddr,
+        path: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let (accepted, ()) = websocket::accept(&request, |offered| (offered == PORT_CHANNELS).then_some(()))?;
+        let client = upgrade::client_half(&mut request)?;
+        let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+        let key = key.ok_or_else(|| Refusal::bad_request("header Sec-WebSocket-Key is missing"))?;
+        let kubelet = upgrade::kubelet_socket(&self.kubelets, address, path, key, PORT_CHANNELS).await?;
+        Ok(self.spawn_stream("port forward", accepted, tunnel::run(client, kubelet)))
     }
 
     async fn tunnel(

@@ -5,6 +5,7 @@
 //! client ── Upgrade: SPDY/3.1 ─────────────────────> raw bytes both ways, after both sides said 101
 //! client ── WebSocket v5/v4/v1.channel.k8s.io ─────> channels to streams of a small SPDY client (translate)
 //! client ── WebSocket SPDY/3.1+portforward.k8s.io ─> messages to the raw bytes of a SPDY connection (unwrap)
+//! client ── WebSocket v4.channel.k8s.io, ports ────> raw bytes both ways, the runtime speaks it too
 //!                                                    │
 //!                  kubelet of the Pod's node: TLS verified against the cluster's authority, own client certificate
 //! ```

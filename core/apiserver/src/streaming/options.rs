@@ -152,6 +152,25 @@ pub fn port_forward_path(namespace: &str, pod: &str) -> String {
     format!("/portForward/{namespace}/{pod}")
 }
 
+/// The same over channels of a WebSocket, which are of the ports in `query`: `ports=80,443`.
+pub fn port_channels_path(namespace: &str, pod: &str, query: &str) -> Result<String, Refusal> {
+    let mut ports = Vec::new();
+    for (_, list) in form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "ports") {
+        for port in list.split(',') {
+            match port.parse::<u16>() {
+                Ok(1..) => ports.push(port.to_owned()),
+                _ => return Err(Refusal::bad_request(format!("{port:?} is not a port"))),
+            }
+        }
+    }
+    if ports.is_empty() {
+        return Err(Refusal::bad_request("at least one port must be asked for, as ?ports=80"));
+    }
+    let mut wanted = Serializer::new(String::new());
+    wanted.append_pair("port", &ports.join(","));
+    Ok(with_query(port_forward_path(namespace, pod), &wanted.finish()))
+}
+
 fn with_query(path: String, query: &str) -> String {
     if query.is_empty() { path } else { format!("{path}?{query}") }
 }
@@ -196,6 +215,16 @@ mod tests {
         assert_eq!(log("sinceTime=yesterday"), Err(400));
         assert_eq!(log("sinceSeconds=5&sinceTime=2026-01-02T03:04:05Z"), Err(422));
         assert_eq!(log("stream=Both"), Err(422));
+    }
+
+    #[test]
+    fn ports_of_channels_reach_the_kubelet() {
+        let path = |query| port_channels_path("ns", "web", query).map_err(|refusal| refusal.code);
+        assert_eq!(path("ports=80").as_deref(), Ok("/portForward/ns/web?port=80"));
+        assert_eq!(path("&ports=80%2C1234&ports=9").as_deref(), Ok("/portForward/ns/web?port=80%2C1234%2C9"));
+        for wrong in ["", "ports=", "ports=0", "ports=65536", "ports=80,x"] {
+            assert_eq!(path(wrong), Err(400), "{wrong:?}");
+        }
     }
 
     #[test]

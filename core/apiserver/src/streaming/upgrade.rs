@@ -10,6 +10,7 @@ use super::kubelet::{self, Kubelets};
 use crate::authz::Refusal;
 
 pub const SPDY: &str = "SPDY/3.1";
+const WEBSOCKET: &str = "websocket";
 pub const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
 /// What a request wants its connection to become.
@@ -69,20 +70,50 @@ pub async fn kubelet_half(
     for protocol in protocols {
         request.headers_mut().append(STREAM_PROTOCOL, protocol);
     }
+    let (stream, headers) = switched(kubelets, address, request, SPDY).await?;
+    Ok(KubeletHalf { stream, protocol: headers.get(STREAM_PROTOCOL).cloned() })
+}
+
+/// Asks the kubelet for `path` as a WebSocket of this subprotocol, with the client's key.
+pub async fn kubelet_socket(
+    kubelets: &Kubelets,
+    address: std::net::SocketAddr,
+    path: &str,
+    key: HeaderValue,
+    protocol: &'static str,
+) -> Result<TokioIo<Upgraded>, Refusal> {
+    let request = Request::get(path)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, WEBSOCKET)
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, key)
+        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
+        .body(empty())
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    Ok(switched(kubelets, address, request, WEBSOCKET).await?.0)
+}
+
+/// What the connection has become, and the head of the kubelet's 101.
+async fn switched(
+    kubelets: &Kubelets,
+    address: std::net::SocketAddr,
+    request: Request<Body>,
+    wanted: &str,
+) -> Result<(TokioIo<Upgraded>, HeaderMap), Refusal> {
     let mut answer = kubelets.send(address, request).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(kubelet::refusal(answer).await);
     }
     let chosen =
         answer.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !chosen.eq_ignore_ascii_case(SPDY) {
-        let message = format!("the kubelet switched to {chosen:?} instead of {SPDY}");
+    if !chosen.eq_ignore_ascii_case(wanted) {
+        let message = format!("the kubelet switched to {chosen:?} instead of {wanted}");
         return Err(Refusal::new(502, "BadGateway", message));
     }
-    let protocol = answer.headers().get(STREAM_PROTOCOL).cloned();
+    let headers = answer.headers().clone();
     let upgraded = hyper::upgrade::on(&mut answer).await;
     let upgraded = upgraded.map_err(|error| Refusal::new(502, "BadGateway", error.to_string()))?;
-    Ok(KubeletHalf { stream: TokioIo::new(upgraded), protocol })
+    Ok((TokioIo::new(upgraded), headers))
 }
 
 /// The 101 of an upgrade to `protocol`.

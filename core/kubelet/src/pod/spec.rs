@@ -55,14 +55,23 @@ pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> {
     found.or_else(|| ephemeral::find(pod, name).map(|found| Cow::Owned(ephemeral::as_container(found))))
 }
 
+/// Which kind of container it is, as kubelets' figures name it.
+pub fn container_type(pod: &Pod, name: &str) -> &'static str {
+    if ephemeral::find(pod, name).is_some() {
+        "ephemeral_container"
+    } else if init_containers(pod).iter().any(|container| container.name == name) {
+        "init_container"
+    } else {
+        "container"
+    }
+}
+
 /// Where in the Pod the container stands, as events name it.
 pub fn field_path(pod: &Pod, name: &str) -> String {
-    let list = if ephemeral::find(pod, name).is_some() {
-        "ephemeralContainers"
-    } else if init_containers(pod).iter().any(|container| container.name == name) {
-        "initContainers"
-    } else {
-        "containers"
+    let list = match container_type(pod, name) {
+        "ephemeral_container" => "ephemeralContainers",
+        "init_container" => "initContainers",
+        _ => "containers",
     };
     format!("spec.{list}{{{name}}}")
 }

@@ -8,6 +8,7 @@
 //! holds the others back until it passes.
 
 mod board;
+mod counts;
 mod grpc;
 mod http;
 mod machine;
@@ -15,5 +16,6 @@ mod run;
 mod task;
 
 pub(crate) use board::Board;
+pub(crate) use counts::{Counting, Counts};
 pub(crate) use run::{Target, run_handler};
 pub(crate) use task::{ProbeContext, watch};

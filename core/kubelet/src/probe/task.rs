@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::time::Instant;
 
 use super::{
-    Board,
+    Board, Counting,
     machine::{Machine, Rules},
     run::{Target, run_probe},
 };
@@ -25,6 +25,7 @@ pub(crate) struct ProbeContext {
     pub started_at: Timestamp,
     pub board: Board,
     pub events: Recorder,
+    pub counting: Arc<Counting>,
     /// The instance was ready before this process began to watch it.
     pub was_ready: bool,
     /// The same of its startup probe.
@@ -84,6 +85,7 @@ async fn follow(context: &ProbeContext, probe: &Probe, purpose: Purpose) {
     loop {
         ticks.tick().await;
         let result = attempt(context, probe, rules.timeout).await;
+        context.counting.count(&context.container.name, purpose.name(), result.is_ok());
         if let Err(message) = &result {
             let said = format!("{} probe failed: {message}", purpose.name());
             context.events.container(&context.pod, &context.container.name, Kind::Warning, "Unhealthy", said);

@@ -1,6 +1,6 @@
-//! The listener: TLS with a client's certificate, or nothing.
+//! The listener: TLS with a client's certificate; without one, figures for a token or nothing.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -13,15 +13,20 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tiphys_lifecycle::{CancellationToken, OnError};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Shared, identity, routes};
+use super::{Shared, identity, routes, routes_of_tokens};
 use crate::{Error, KubeletConfig, ServerIdentity, samples::Seconds, workers::Context};
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections without a certificate at once, and how long one lasts: whoever comes may hold no
+/// more than that.
+const UNNAMED: usize = 64;
+const UNNAMED_LASTS: Duration = Duration::from_secs(300);
 
 /// A port that is ours, and the keys to serve on it.
 pub(crate) struct Bound {
@@ -49,6 +54,7 @@ fn tls_config(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, Error> {
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
         .build()
         .map_err(|why| wrong("client CA", &why))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect();
@@ -64,13 +70,28 @@ fn tls_config(identity: &ServerIdentity) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
+/// What is answered to whom. Clones share it.
+#[derive(Clone)]
+struct Routes {
+    /// To the API server and masters.
+    all: Router,
+    /// To who shows a token.
+    of_tokens: Router,
+    unnamed: Arc<Semaphore>,
+}
+
 /// Serves until the kubelet stops.
 pub(crate) fn serve(context: &Arc<Context>, bound: Bound, seconds: Seconds) {
-    let routes = routes(Shared { context: context.clone(), seconds });
+    let shared = Shared { context: context.clone(), seconds };
+    let routes = Routes {
+        all: routes(shared.clone()),
+        of_tokens: routes_of_tokens(shared),
+        unnamed: Arc::new(Semaphore::new(UNNAMED)),
+    };
     context.tasks.spawn_draining("kubelet server", OnError::Stop, move |stop| accept(bound, routes, stop));
 }
 
-async fn accept(bound: Bound, routes: Router, stop: CancellationToken) -> io::Result<()> {
+async fn accept(bound: Bound, routes: Routes, stop: CancellationToken) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -92,7 +113,7 @@ async fn accept(bound: Bound, routes: Router, stop: CancellationToken) -> io::Re
     Ok(())
 }
 
-async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Router) {
+async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Routes) {
     let stream = match timeout(HANDSHAKE, tls.accept(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -102,15 +123,38 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Router) {
         Err(_) => return,
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    if !certificate.is_some_and(|certificate| identity::may_ask(certificate)) {
+    let Some(certificate) = certificate else { return unnamed(stream, routes).await };
+    if !identity::may_ask(certificate) {
         tracing::warn!("a client whose certificate does not allow it was turned away");
         return;
     }
-    let service = TowerToHyperService::new(routes);
+    let service = TowerToHyperService::new(routes.all);
     let served = auto::Builder::new(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
+        tracing::debug!(%error, "connection broke");
+    }
+}
+
+/// Who shows no certificate may show a token with each request.
+async fn unnamed(stream: TlsStream<TcpStream>, routes: Routes) {
+    let Ok(_place) = routes.unnamed.try_acquire() else {
+        tracing::debug!(most = UNNAMED, "too many clients without a certificate, one was turned away");
+        return;
+    };
+    let service = TowerToHyperService::new(routes.of_tokens);
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = match timeout(UNNAMED_LASTS, served.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            // What it asks now is still answered.
+            served.as_mut().graceful_shutdown();
+            timeout(HANDSHAKE, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "connection broke");
     }
 }

@@ -15,6 +15,11 @@ const PATHS: &[&str] = &[
     "/healthz",
     "/pods",
     "/metrics",
+    "/metrics/cadvisor",
+    "/metrics/resource",
+    "/metrics/probes",
+    "/metrics/slis",
+    "/metrics/proxy",
     "/tiphys/v1/samples",
     "/containerLogs/ns/web/a",
     "/exec/ns/web/a?command=id&output=1",
@@ -66,7 +71,6 @@ async fn abuse_20_nobody_gets_an_answer_without_the_right_certificate() {
     const API_SERVER: &str = "kube-apiserver-kubelet-client";
     let client = |of: &ClusterPki, user: &str, group: Option<&str>| of.client(user, group).expect("issued");
     let strangers = [
-        ("no certificate", None),
         ("the API server's, of another authority", Some(client(&other, API_SERVER, Some("system:masters")))),
         ("another node's", Some(client(&own, "system:node:node-2", Some("system:nodes")))),
         ("its own node's", Some(client(&own, "system:node:node-1", Some("system:nodes")))),
@@ -78,6 +82,10 @@ async fn abuse_20_nobody_gets_an_answer_without_the_right_certificate() {
             let answer = ask(address, own.ca_pem(), certificate.as_ref(), path).await;
             assert_eq!(answer, "", "{path} with {who}");
         }
+        // Who shows none could show a token.
+        let answer = ask(address, own.ca_pem(), None, path).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{path} without one: {answer}");
+        assert!(answer.ends_with("\r\n\r\nUnauthorized\n"), "{path} without one: {answer}");
         let plain = exchange(TcpStream::connect(address).await.expect("it listens"), path).await;
         assert!(!plain.contains("HTTP/"), "{path} without TLS: {plain}");
     }

@@ -27,6 +27,19 @@ pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     ([(header::CONTENT_TYPE, Component::CONTENT_TYPE)], metrics.component.render()).into_response()
 }
 
+/// `GET /metrics/probes`: how probes of containers went.
+pub(super) async fn probes(State(shared): State<Shared>) -> Response {
+    let text = shared.context.metrics.probes.render();
+    ([(header::CONTENT_TYPE, Component::CONTENT_TYPE)], text).into_response()
+}
+
+/// `GET /metrics/slis`: a kubelet that answers is well.
+pub(super) const SLIS: &str = "\
+# HELP kubernetes_healthcheck 1 when a check of health passes.
+# TYPE kubernetes_healthcheck gauge
+kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1
+";
+
 /// `GET /metrics/<component>`: what another part of the node tells of itself.
 pub(super) async fn component_metrics(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
     let neighbours = &shared.context.config.neighbours;

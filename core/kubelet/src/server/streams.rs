@@ -73,6 +73,7 @@ pub(super) async fn attach(
 pub(super) async fn port_forward(
     State(shared): State<Shared>,
     Path((namespace, pod)): Path<(String, String)>,
+    Query(query): Query<Pairs>,
     request: Request,
 ) -> Result<Response, Refused> {
     let view = shared.context.registry.find(&namespace, &pod);
@@ -80,8 +81,10 @@ pub(super) async fn port_forward(
         view.and_then(|view| view.borrow().runtime.ready_sandbox().map(|sandbox| sandbox.id.clone()));
     let sandbox =
         sandbox.ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {namespace}/{pod} does not run here")))?;
-    // The ports come with the streams.
-    let url = shared.context.cri.port_forward(&sandbox, Vec::new()).await.map_err(failed)?;
+    // With SPDY the ports come with the streams; the channels of a WebSocket are of those named here.
+    let ports = query.iter().filter(|(key, _)| key == "port").flat_map(|(_, list)| list.split(','));
+    let ports = ports.filter_map(|port| port.parse().ok()).collect();
+    let url = shared.context.cri.port_forward(&sandbox, ports).await.map_err(failed)?;
     tunnel(&shared, request, &url).await
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn context(folder: &Path, identity: ServerIdentity) -> Arc<Context> {
         sources: Sources::new(client.clone(), tasks.clone(), move |uid| waker.sources_changed(uid)),
         services: Cache::start(&tasks, Api::<Service>::all(client.clone()), watcher::Config::default()),
         volumes: Volumes::new(&config.root),
-        metrics: Metrics::new(),
+        metrics: Metrics::new(&config.node_name, &registry),
         registry,
         tasks,
         client,

@@ -15,18 +15,20 @@ use crate::{
         runtime::{Container, State},
         spec,
     },
-    probe::{Board, ProbeContext, Target, watch},
+    probe::{Board, Counting, ProbeContext, Target, watch},
 };
 
 pub(crate) struct Probing {
     pub board: Board,
+    /// Of the Pod, from its first probe on.
+    counting: Option<Arc<Counting>>,
     tasks: JoinSet<()>,
     running: HashMap<String, AbortHandle>,
 }
 
 impl Probing {
     pub(crate) fn new(changed: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { board: Board::new(changed), tasks: JoinSet::new(), running: HashMap::new() }
+        Self { board: Board::new(changed), counting: None, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
     /// Ends the probing of instances that don't run any more.
@@ -90,6 +92,8 @@ impl Worker {
         let started = container.startup_probe.is_none() || was_started;
         let ready = container.readiness_probe.is_none() || was_ready;
         board.put(&instance.id, Probed { started, ready, failed: None });
+        let new = || Arc::new(self.context.metrics.probes.of(&self.pod));
+        let counting = self.probing.counting.get_or_insert_with(new).clone();
         let context = ProbeContext {
             pod: Arc::clone(&self.pod),
             container: container.into_owned(),
@@ -97,6 +101,7 @@ impl Worker {
             started_at,
             board,
             events: self.context.events.clone(),
+            counting,
             was_ready,
             was_started,
         };

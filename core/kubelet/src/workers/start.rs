@@ -10,6 +10,7 @@ use super::{act::unless_ended, registry::News, worker::Worker};
 use crate::{
     events::Kind,
     images,
+    metric_names::{ByCode, ByType},
     pod::{
         backoff,
         container_config::{ContainerFacts, container_config},
@@ -45,14 +46,17 @@ impl Worker {
     /// True when it runs now, or ended at once.
     pub(super) async fn start(&mut self, plan: &mut Plan, name: &str, attempt: u32, delay: Duration) -> bool {
         let Some(container) = spec::container(&self.pod, name).map(Cow::into_owned) else { return false };
+        let container_type = spec::container_type(&self.pod, name);
         match self.try_start(&container, attempt, delay).await {
             Ok(()) => {
                 self.problems.remove(name);
-                self.context.metrics.containers_started.inc();
+                let started = &self.context.metrics.containers_started;
+                started.get_or_create(&ByType { container_type }).inc();
                 true
             }
             Err(obstacle) => {
-                self.context.metrics.containers_failed.inc();
+                let failed = ByCode { container_type, code: obstacle.reason };
+                self.context.metrics.containers_failed.get_or_create(&failed).inc();
                 self.remember(plan, name, obstacle);
                 false
             }

@@ -11,9 +11,8 @@ use kube::{
 use serde_json::{Value, json};
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
-    ApiServer, Config, aggregation, authn,
-    authn::TokenKeys,
-    pki::{ClusterPki, FrontProxy, client_tls},
+    ApiServer, Config,
+    pki::{ClusterPki, FrontProxy},
 };
 use tiphys_client::{Cache, in_memory};
 use tiphys_kubelet::{Kubelet, KubeletConfig, ServerIdentity};
@@ -206,22 +205,7 @@ async fn start_containerd(own: &Own, tasks: &Tasks) -> Containerd {
 async fn start_api(own: &Own, pki: &ClusterPki, tasks: &Tasks) -> ApiServer {
     let store = Embedded::open(own.folder.join("store"), tasks).await.expect("a store");
     let front_proxy = FrontProxy::load_or_create(&own.folder.join("pki")).expect("an authority");
-    let config = Config {
-        authn: authn::Config {
-            keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
-            static_tokens: Vec::new(),
-            anonymous: authn::Anonymous::Never,
-            oidc: authn::oidc::Issuers::default(),
-        },
-        audit: None,
-        seats: 600,
-        kubelet_tls: client_tls(pki.ca_pem(), None).expect("a configuration"),
-        aggregation: aggregation::Config::new(front_proxy, pki.ca_pem()),
-        service_cidr: "10.96.0.0/16".parse().expect("a range"),
-        node_ports: 30000..=32767,
-        advertise: None,
-        enable_admission_plugins: Vec::new(),
-    };
+    let config = Config::standard(pki, front_proxy).expect("a configuration");
     Box::pin(ApiServer::start(config, store, tasks)).await.expect("a server")
 }
 

@@ -1,6 +1,9 @@
-//! What the proxy says about its own work.
+//! What the proxy says about its own work, under kube-proxy's names where it is the same thing.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::metrics::{
     counter::Counter,
@@ -12,37 +15,65 @@ use tiphys_telemetry::Component;
 /// The proxy's figures. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    sync_seconds: Histogram,
-    full_syncs: Counter,
+    /// Of all syncs, of those that write the whole table, and of the others.
+    seconds: Histogram,
+    full_seconds: Histogram,
+    partial_seconds: Histogram,
+    last_sync: Gauge<f64, AtomicU64>,
     failures: Counter,
     services: Gauge,
     endpoints: Gauge,
     elements: Gauge,
 }
 
+/// From a millisecond to sixteen seconds.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
+}
+
 impl Metrics {
     /// Registers all of them with `component`.
     pub(crate) fn register(component: &Component) -> Self {
         let metrics = Self {
-            sync_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
-            full_syncs: Counter::default(),
+            seconds: seconds(),
+            full_seconds: seconds(),
+            partial_seconds: seconds(),
+            last_sync: Gauge::default(),
             failures: Counter::default(),
             services: Gauge::default(),
             endpoints: Gauge::default(),
             elements: Gauge::default(),
         };
         component.registry(|registry| {
+            for (name, help, histogram) in [
+                (
+                    "kubeproxy_sync_proxy_rules_duration_seconds",
+                    "Time from computing the rules of a change to their being in the kernel",
+                    &metrics.seconds,
+                ),
+                (
+                    "kubeproxy_sync_full_proxy_rules_duration_seconds",
+                    "The same where the whole table was written",
+                    &metrics.full_seconds,
+                ),
+                (
+                    "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+                    "The same where only what had changed was written",
+                    &metrics.partial_seconds,
+                ),
+            ] {
+                registry.register(name, help, histogram.clone());
+            }
             registry.register(
-                "proxy_sync_seconds",
-                "Time from computing the rules of a change to their being in the kernel",
-                metrics.sync_seconds.clone(),
+                "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                "When rules were last brought into the kernel, since the Unix epoch",
+                metrics.last_sync.clone(),
             );
             registry.register(
-                "proxy_full_syncs",
-                "Times the whole table was written",
-                metrics.full_syncs.clone(),
+                "kubeproxy_sync_proxy_rules_nftables_sync_failures",
+                "Transactions that nft refused",
+                metrics.failures.clone(),
             );
-            registry.register("proxy_failures", "Transactions that nft refused", metrics.failures.clone());
             registry.register("proxy_services", "Services with rules", metrics.services.clone());
             registry.register(
                 "proxy_endpoints",
@@ -60,10 +91,12 @@ impl Metrics {
         is_full: bool,
         (services, endpoints, elements): (usize, usize, usize),
     ) {
-        self.sync_seconds.observe(took.as_secs_f64());
-        if is_full {
-            self.full_syncs.inc();
-        }
+        let took = took.as_secs_f64();
+        self.seconds.observe(took);
+        let of_kind = if is_full { &self.full_seconds } else { &self.partial_seconds };
+        of_kind.observe(took);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_sync.set(now.as_secs_f64());
         for (gauge, value) in
             [(&self.services, services), (&self.endpoints, endpoints), (&self.elements, elements)]
         {
@@ -73,5 +106,36 @@ impl Metrics {
 
     pub(crate) fn failed(&self) {
         self.failures.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncs_are_told_under_kube_proxys_names() {
+        let component = Component::new("proxy");
+        let metrics = Metrics::register(&component);
+        metrics.synced(Duration::from_millis(3), true, (1, 2, 3));
+        metrics.synced(Duration::from_millis(5), false, (4, 5, 6));
+        metrics.synced(Duration::from_millis(7), false, (4, 5, 6));
+        metrics.failed();
+        let text = component.render();
+        for line in [
+            "kubeproxy_sync_proxy_rules_duration_seconds_count 3",
+            "kubeproxy_sync_full_proxy_rules_duration_seconds_count 1",
+            "kubeproxy_sync_partial_proxy_rules_duration_seconds_count 2",
+            "kubeproxy_sync_proxy_rules_nftables_sync_failures_total 1",
+            "proxy_services 4",
+            "proxy_endpoints 5",
+            "proxy_elements 6",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+        }
+        let last = text.lines().find_map(|line| {
+            line.strip_prefix("kubeproxy_sync_proxy_rules_last_timestamp_seconds ")?.parse::<f64>().ok()
+        });
+        assert!(last.is_some_and(|last| last > 1.7e9), "{text}");
     }
 }

@@ -233,7 +233,11 @@ async fn cluster_ip() {
     lab.api.delete("services", "shop", "web");
     until("a deleted Service refuses", || ask(&lab.pod_b, target), refused);
     until("the figures follow", || lab.component.render(), |text| text.contains("proxy_services 0\n"));
-    assert!(lab.component.render().contains("proxy_failures_total 0"), "{}", lab.component.render());
+    assert!(
+        lab.component.render().contains("kubeproxy_sync_proxy_rules_nftables_sync_failures_total 0"),
+        "{}",
+        lab.component.render()
+    );
 }
 
 async fn node_port() {
@@ -297,7 +301,11 @@ async fn affinity() {
     );
     lab.api.delete("services", "shop", "web");
     until("a deleted Service is gone", || ask(&lab.pod_b, target), |answer| answer.is_err());
-    assert!(lab.component.render().contains("proxy_failures_total 0"), "{}", lab.component.render());
+    assert!(
+        lab.component.render().contains("kubeproxy_sync_proxy_rules_nftables_sync_failures_total 0"),
+        "{}",
+        lab.component.render()
+    );
 }
 
 async fn udp() {

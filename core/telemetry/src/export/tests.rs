@@ -1,25 +1,8 @@
-//! Against a receiver of all three services, and against one that never answers.
+//! Against the receiver of all three services, and against one that never answers.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::net::{Ipv4Addr, TcpListener};
 
 use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::{
-            ExportLogsServiceRequest, ExportLogsServiceResponse,
-            logs_service_server::{LogsService, LogsServiceServer},
-        },
-        metrics::v1::{
-            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-            metrics_service_server::{MetricsService, MetricsServiceServer},
-        },
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_server::{TraceService, TraceServiceServer},
-        },
-    },
     common::v1::any_value::Value,
     logs::v1::ResourceLogs,
     metrics::v1::{ResourceMetrics, ScopeMetrics, metric::Data, number_data_point},
@@ -28,11 +11,8 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::error::OTelSdkError;
 use prometheus_client::metrics::counter::Counter;
+use tiphys_tests::otlp::{Receiver, Sink, attribute};
 use tokio::runtime::Runtime;
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
 
 use super::*;
 use crate::{Component, TelemetryConfig, init};
@@ -44,70 +24,17 @@ struct Received {
     records: Vec<ResourceLogs>,
 }
 
-#[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Received>>);
-
-impl Receiver {
-    fn received(&self) -> MutexGuard<'_, Received> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Sink for Received {
+    fn spans(&mut self, spans: ResourceSpans) {
+        self.spans.push(spans);
     }
 
-    /// Answers on a port of loopback, at this URL.
-    fn serve(&self, runtime: &Runtime) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("set");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = Server::builder()
-            .add_service(TraceServiceServer::new(self.clone()))
-            .add_service(MetricsServiceServer::new(self.clone()))
-            .add_service(LogsServiceServer::new(self.clone()));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("served");
-        });
-        url
+    fn figures(&mut self, figures: ResourceMetrics) {
+        self.figures.push(figures);
     }
-}
 
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.received().spans.extend(request.into_inner().resource_spans);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.received().figures.extend(request.into_inner().resource_metrics);
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.received().records.extend(request.into_inner().resource_logs);
-        Ok(Response::new(ExportLogsServiceResponse::default()))
-    }
-}
-
-fn attribute<'a>(resource: Option<&'a Resource>, key: &str) -> &'a str {
-    let mut attributes = resource.into_iter().flat_map(|resource| &resource.attributes);
-    let found = attributes.find(|attribute| attribute.key == key);
-    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
-        Some(Value::StringValue(text)) => text,
-        _ => "",
+    fn records(&mut self, records: ResourceLogs) {
+        self.records.push(records);
     }
 }
 
@@ -120,8 +47,8 @@ fn is_ours(resource: Option<&Resource>) -> bool {
 #[test]
 fn what_is_left_is_sent_at_the_end() {
     let runtime = Runtime::new().expect("a runtime");
-    let receiver = Receiver::default();
-    let url = receiver.serve(&runtime);
+    let receiver = Receiver::<Received>::default();
+    let url = receiver.serve(&runtime, Ipv4Addr::LOCALHOST).expect("a port");
     let _entered = runtime.enter();
     let (component, counter) = (Component::new("farewell"), Counter::<u64>::default());
     component.registry(|registry| registry.register("farewells", "Farewells", counter.clone()));
