@@ -115,6 +115,20 @@ pub fn drivers() -> Result<PathBuf> {
     Ok(environment.join("bin/python"))
 }
 
+/// A script of `tests/clients`, to be run by one of these.
+pub fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(crate::package_folder().join("clients").join(name));
+    command
+}
+
+/// Runs a script, which says `done` at its end.
+pub fn done(script: &mut Command) -> Result<()> {
+    let said = run(script, "")?.ok()?;
+    ensure!(said.lines().last() == Some("done"), "{script:?} ended early:\n{said}");
+    Ok(())
+}
+
 /// `kubectl` of the PATH and what lies beside it as `kubectl.1.30` or `kubectl-1.30`.
 fn on_the_path() -> Result<Vec<PathBuf>> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -6,6 +6,8 @@
 //!   to compare before and after.
 //! - [`EtcdCluster`]: members of etcd on free ports of loopback, gone with the process.
 //! - [`s3::S3Server`]: an S3 server on loopback, gone with the process.
+//! - [`doors::Doors`]: the collectors' doors, open for a sender outside the cluster.
+//! - [`otlp::Receiver`]: takes spans, metrics and log records as a collector of OTLP does.
 //! - [`clients`]: kubectl in every version, Helm, Python's client: found, or made in a cache.
 //! - [`eventually`]: a condition that must come true within a limit.
 
@@ -14,10 +16,12 @@
 pub mod clients;
 mod cluster;
 mod command;
+pub mod doors;
 mod etcd;
 mod eventually;
 mod images;
 mod machine;
+pub mod otlp;
 pub mod s3;
 
 pub use cluster::{Cluster, binary};

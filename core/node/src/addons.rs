@@ -34,6 +34,19 @@ pub async fn apply_system(client: &Client) -> anyhow::Result<String> {
     Ok(token)
 }
 
+/// The collector's manifest, object by object.
+///
+/// # Errors
+/// None in practice: the manifest comes along.
+pub fn collector() -> anyhow::Result<Vec<DynamicObject>> {
+    documents(COLLECTOR)
+}
+
+/// A new token for collectors: 256 bits by chance, in hexadecimal digits.
+pub fn new_token() -> String {
+    (0..32).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
+}
+
 /// Applies what metrics by SQL need: their kind, and who may use it.
 ///
 /// # Errors
@@ -54,7 +67,7 @@ async fn collector_token(client: &Client) -> anyhow::Result<String> {
     if let Some(token) = secrets.get_opt(COLLECTOR_SECRET).await?.as_ref().and_then(token_of) {
         return Ok(token);
     }
-    let token: String = (0..32).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
+    let token = new_token();
     let secret = Secret {
         metadata: kube::api::ObjectMeta { name: Some(COLLECTOR_SECRET.to_owned()), ..Default::default() },
         string_data: Some(BTreeMap::from([(COLLECTOR_TOKEN.to_owned(), token.clone())])),
@@ -71,7 +84,8 @@ async fn collector_token(client: &Client) -> anyhow::Result<String> {
     }
 }
 
-fn token_of(secret: &Secret) -> Option<String> {
+/// The token that a collectors' Secret holds.
+pub fn token_of(secret: &Secret) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(COLLECTOR_TOKEN)?;
     String::from_utf8(bytes.0.clone()).ok()
 }

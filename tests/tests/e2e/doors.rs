@@ -11,7 +11,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tiphys_tests::{Cluster, Output, clients, eventually, run};
+use tiphys_tests::{
+    Cluster, Output, clients,
+    doors::{Doors, OTLP, Right},
+    eventually, run,
+};
 
 use crate::Shared;
 
@@ -25,60 +29,42 @@ const COMMANDS: &[(&str, &[&str])] = &[
     (r"\df rate", &["rate"]),
 ];
 
-/// Who asks may list what the tables show, and send spans; no more.
+/// Who sends spans may list what the tables show, too; no more.
 const ASKER: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: asked}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: asker, namespace: asked}
----
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: asker}
 rules:
 - {apiGroups: [''], resources: [nodes, pods], verbs: [list]}
-- {apiGroups: [metrics.tiphys.io], resources: [otlp], verbs: [create]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: asker}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: asker}
-subjects: [{kind: ServiceAccount, name: asker, namespace: asked}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: span-doors, namespace: tiphys-system}
-spec:
-  type: NodePort
-  selector: {app: tiphys-collector}
-  ports:
-  - {name: grpc, port: 4317}
-  - {name: http, port: 4318}
+subjects: [{kind: ServiceAccount, name: sender, namespace: asked}]
 ";
 
 pub fn ask(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
+    let right = Right { group: "metrics.tiphys.io", resources: &["otlp"] };
+    let doors = Doors::open(&cluster, "asked", right, &OTLP)?;
     cluster.apply(ASKER)?;
     eventually(Duration::from_secs(30), || {
         let rows = cluster.sql("select count(distinct node) as nodes from node")?;
         ensure!(rows[0]["nodes"] == 3, "figures of three nodes were expected: {rows:?}");
         Ok(())
     })?;
-    let token = cluster.kubectl(&["create", "token", "asker", "-n", "asked"])?;
-    postgres(&cluster, token.trim())?;
-    flight(&cluster, token.trim())?;
+    let token = doors.token()?;
+    postgres(&cluster, &token)?;
+    flight(&cluster, &token)?;
     prometheus(&cluster)?;
-    send_spans(&cluster, token.trim())?;
+    doors.send("send_spans.py", &doors.ports, &[])?;
     for how in ["grpc", "http"] {
         spans(&cluster, &format!("spans-by-{how}")).with_context(|| format!("spans sent over {how}"))?;
     }
     printed(&cluster)?;
-    cluster.kubectl(&["delete", "-n", "tiphys-system", "service/span-doors"])?;
     cluster.kubectl(&["delete", "clusterrolebinding/asker", "clusterrole/asker"])?;
-    cluster.kubectl(&["delete", "namespace", "asked", "--timeout=60s"]).map(drop)
+    doors.close()
 }
 
 /// The port is the one that `--postgres-port` asked for, a free one; TLS is required, and the
@@ -111,16 +97,9 @@ fn flight(cluster: &Cluster, token: &str) -> Result<()> {
     let mut authority = NamedTempFile::new()?;
     authority.write_all(published["data"]["ca.crt"].as_str().context("the authority")?.as_bytes())?;
     let port = cluster.state()?["api_port"].as_u64().context("a port")?;
-    let mut python = Command::new(clients::drivers()?);
-    python.arg(tiphys_tests::package_folder().join("clients/ask_flight.py"));
+    let mut python = clients::script(&clients::drivers()?, "ask_flight.py");
     python.arg(format!("127.0.0.1:{port}")).arg(token).arg(authority.path());
-    done(&run(&mut python, "")?.ok()?)
-}
-
-/// A script came to its end.
-fn done(said: &str) -> Result<()> {
-    ensure!(said.lines().last() == Some("done"), "it ended early:\n{said}");
-    Ok(())
+    clients::done(&mut python)
 }
 
 /// What plain HTTP at the API server answers.
@@ -153,17 +132,6 @@ fn prometheus(cluster: &Cluster) -> Result<()> {
         ensure!(line.is_some(), "{node} is not federated:\n{text}");
     }
     Ok(())
-}
-
-/// Over gRPC and HTTP, to a node's doors.
-fn send_spans(cluster: &Cluster, token: &str) -> Result<()> {
-    let address = cluster.get(&["node", "node-2"])?["status"]["addresses"][0]["address"].clone();
-    let ports = cluster.get(&["service", "-n", "tiphys-system", "span-doors"])?["spec"]["ports"].clone();
-    let port = |at: usize| ports[at]["nodePort"].as_u64().context("a node port").map(|port| port.to_string());
-    let mut python = Command::new(clients::senders()?);
-    python.arg(tiphys_tests::package_folder().join("clients/send_spans.py"));
-    python.args([address.as_str().context("an address")?, &port(0)?, &port(1)?, token]);
-    done(&run(&mut python, "")?.ok()?)
 }
 
 /// What was acknowledged is found at once: in SQL, and as Jaeger's pages ask for it.

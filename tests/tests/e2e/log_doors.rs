@@ -2,44 +2,26 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
-    process::Command,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tiphys_tests::{Cluster, clients, eventually, run};
+use tiphys_tests::{
+    Cluster,
+    doors::{Doors, OTLP, Right},
+    eventually,
+};
 
 use crate::Shared;
 
-const SENDERS: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: doors}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: sender, namespace: doors}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: sender, namespace: doors}
-rules:
-- apiGroups: [logs.tiphys.io]
-  resources: [otlp, loki, elasticsearch]
-  verbs: [create]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: sender, namespace: doors}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sender}
-subjects: [{kind: ServiceAccount, name: sender, namespace: doors}]
----
+/// Lines of syslog come without a token.
+const SYSLOG: &str = "
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: tiphys-collector, namespace: tiphys-system}
@@ -48,48 +30,24 @@ data:
   TIPHYS_SYSLOG_TLS: 0.0.0.0:6514
   TIPHYS_SYSLOG_NAMESPACE: doors
   TIPHYS_SYSLOG_FROM: 0.0.0.0/0
----
-apiVersion: v1
-kind: Service
-metadata: {name: doors, namespace: tiphys-system}
-spec:
-  type: NodePort
-  selector: {app: tiphys-collector}
-  ports:
-  - {name: grpc, port: 4317}
-  - {name: http, port: 4318}
-  - {name: syslog, port: 5514}
-  - {name: syslog-tls, port: 6514}
 ";
 
 pub fn send(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    cluster.apply(SENDERS)?;
+    let right = Right { group: "logs.tiphys.io", resources: &["otlp", "loki", "elasticsearch"] };
+    let ports = [&OTLP[..], &[("syslog", 5514), ("syslog-tls", 6514)]].concat();
+    let doors = Doors::open(&cluster, "doors", right, &ports)?;
+    cluster.apply(SYSLOG)?;
     restart(&cluster)?;
-    let address = cluster.get(&["node", "node-2"])?["status"]["addresses"][0]["address"].clone();
-    let address = address.as_str().context("an address")?;
-    let ports = cluster.get(&["service", "-n", "tiphys-system", "doors"])?;
-    let ports: Vec<u16> = ports["spec"]["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok())
-        .collect();
-    let [grpc, http, syslog, syslog_tls] = ports[..] else { anyhow::bail!("four ports, not {ports:?}") };
-    refusals(&cluster, address, http)?;
-
-    let token = cluster.kubectl(&["create", "token", "sender", "-n", "doors"])?;
-    let authority = authority(&cluster)?;
-    let send = |ports: [u16; 3], word: &str, authority: Option<&Path>| -> Result<()> {
-        let script = tiphys_tests::package_folder().join("clients/send.py");
-        let mut python = Command::new(clients::senders()?);
-        python.arg(script).arg(address).args(ports.map(|port| port.to_string())).args([token.trim(), word]);
-        let said = run(python.args(authority), "")?.ok()?;
-        ensure!(said.lines().last() == Some("done"), "the senders ended early:\n{said}");
-        Ok(())
+    let [grpc, http, syslog, syslog_tls] = doors.ports[..] else {
+        bail!("not four ports: {:?}", doors.ports)
     };
-    send([grpc, http, syslog], "kittiwake", None)?;
-    send([grpc, http, syslog_tls], "guillemot", Some(authority.path()))?;
+    refusals(&cluster, &doors, http)?;
+
+    let authority = authority(&cluster)?;
+    doors.send("send.py", &[grpc, http, syslog], &[OsStr::new("kittiwake")])?;
+    let with_authority = [OsStr::new("guillemot"), authority.path().as_os_str()];
+    doors.send("send.py", &[grpc, http, syslog_tls], &with_authority)?;
 
     // What was acknowledged is found at once; a line of syslog is not acknowledged.
     check(&cluster, "kittiwake AND (service.name:by-grpc OR service.name:by-http)", 200)?;
@@ -107,11 +65,11 @@ pub fn send(shared: &Shared) -> Result<()> {
         check(&cluster, "guillemot container:sender level:error procid:7", 1)
     })?;
 
-    cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector", "service/doors"])?;
+    cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector"])?;
     restart(&cluster)?;
     // All of it is there once, whatever was in memory or in the log only.
     eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 401))?;
-    cluster.kubectl(&["delete", "namespace", "doors", "--timeout=60s"]).map(drop)
+    doors.close()
 }
 
 /// The authority of the doors' certificate, in a file.
@@ -141,10 +99,10 @@ fn check(cluster: &Cluster, query: &str, count: usize) -> Result<()> {
 }
 
 /// The API server's word counts: no token, no right, another's namespace.
-fn refusals(cluster: &Cluster, address: &str, port: u16) -> Result<()> {
+fn refusals(cluster: &Cluster, doors: &Doors<'_>, port: u16) -> Result<()> {
     let status = |token: &str, more: &str| -> Result<String> {
         // A collector that starts is behind the port as soon as it is ready.
-        let (answer, _) = eventually(Duration::from_secs(30), || post(address, port, token, more))?;
+        let (answer, _) = eventually(Duration::from_secs(30), || post(&doors.address, port, token, more))?;
         Ok(answer)
     };
     let answer = status("wrong", "")?;
@@ -156,8 +114,7 @@ fn refusals(cluster: &Cluster, address: &str, port: u16) -> Result<()> {
         answer.contains("logs.tiphys.io") && answer.contains("otlp"),
         "it isn't said what to do: {answer}"
     );
-    let of_sender = cluster.kubectl(&["create", "token", "sender", "-n", "doors"])?;
-    let answer = status(of_sender.trim(), "X-Tiphys-Namespace: kube-system\r\n")?;
+    let answer = status(&doors.token()?, "X-Tiphys-Namespace: kube-system\r\n")?;
     ensure!(answer.starts_with("HTTP/1.1 403"), "another namespace is answered {answer}");
     Ok(())
 }

@@ -18,13 +18,16 @@ use tiphys_tests::{Cluster, Machine};
 
 mod accounts;
 mod archive;
+mod audit;
 mod autoscaler;
 mod autoscaler_metrics;
+mod autoscaler_sawtooth;
 mod chaos;
 mod dashboard;
 mod doors;
 mod down;
 mod figures;
+mod foreign_nodes;
 mod guestbook;
 mod helm;
 mod kube_rs;
@@ -38,6 +41,7 @@ mod kubectl_pods;
 mod kubectl_proxy;
 mod kubectl_published;
 mod log_doors;
+mod log_policy;
 mod log_readers;
 mod log_sources;
 mod logs;
@@ -90,12 +94,15 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_logs_are_read_by_others", log_readers::read),
     ("e2e_logs_of_the_nodes_own_parts_are_found", log_sources::system),
     ("e2e_annotations_rule_over_logs", log_sources::policies),
+    ("e2e_other_clusters_take_the_collector", foreign_nodes::collect),
     ("e2e_static_pods_live_with_their_files", static_pods::walk),
     ("e2e_logs_are_sent_by_others", log_doors::send),
+    ("e2e_logs_are_kept_as_is_said_and_doors_want_tls", log_policy::kept),
     ("e2e_sql_sees_pods_and_disk", sql::tables),
     ("e2e_metrics_are_scraped_and_sent", metric_doors::scraped_and_sent),
     ("e2e_every_door_is_asked", doors::ask),
     ("e2e_load_scales_up_and_back", autoscaler::load),
+    ("e2e_a_sawtooth_turns_no_more_often_than_upstreams_formula", autoscaler_sawtooth::walk),
     ("e2e_memory_disk_and_network_scale_up_and_back", autoscaler_metrics::sources),
     ("e2e_a_sql_metric_scales", autoscaler_metrics::sql),
     ("e2e_what_pods_expose_scales_them", autoscaler_metrics::scraped),
@@ -110,6 +117,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_a_store_that_is_not_there_is_told", servers::not_there),
     ("e2e_kill_of_a_server_in_a_storm_loses_nothing", storm::kills),
     ("e2e_an_apply_is_one_trace", trace::apply),
+    ("e2e_the_audit_log_is_found", audit::found),
     ("e2e_logs_of_what_is_gone_are_in_the_archive", archive::outlives),
     ("e2e_torture_loses_and_doubles_no_line", torture::count),
 ];

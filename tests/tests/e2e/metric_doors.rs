@@ -1,18 +1,18 @@
 //! Metrics that Pods expose and that others send: `tests/clients/send_metrics.py` says which senders.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tiphys_tests::{Cluster, clients, eventually, run};
+use tiphys_tests::{
+    Cluster,
+    doors::{Doors, OTLP, Right},
+    eventually,
+};
 
 use crate::Shared;
 
 const EXPOSED: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: metrics}
----
 apiVersion: v1
 kind: Pod
 metadata:
@@ -54,38 +54,12 @@ spec:
   - name: doors
     interval: 1s
     rules: [{record: 'shop:open:sum', expr: 'sum by (door) (shop_open{side=\"street\"})'}]
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: sender, namespace: metrics}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: sender, namespace: metrics}
-rules:
-- apiGroups: [metrics.tiphys.io]
-  resources: [otlp]
-  verbs: [create]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: sender, namespace: metrics}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sender}
-subjects: [{kind: ServiceAccount, name: sender, namespace: metrics}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: metric-doors, namespace: tiphys-system}
-spec:
-  type: NodePort
-  selector: {app: tiphys-collector}
-  ports:
-  - {name: grpc, port: 4317}
-  - {name: http, port: 4318}
 ";
 
 pub fn scraped_and_sent(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
+    let right = Right { group: "metrics.tiphys.io", resources: &["otlp"] };
+    let doors = Doors::open(&cluster, "metrics", right, &OTLP)?;
     cluster.apply(EXPOSED)?;
     cluster.kubectl(&["wait", "-n", "metrics", "pod/shop", "--for=condition=Ready", "--timeout=60s"])?;
     for pool in ["kubernetes-pods", "serviceMonitor/metrics/shop/0", "apiserver", "kubelet"] {
@@ -102,9 +76,9 @@ pub fn scraped_and_sent(shared: &Shared) -> Result<()> {
         Ok(())
     })?;
     eventually(Duration::from_secs(60), || recorded(&cluster))?;
-    send(&cluster)?;
-    cluster.kubectl(&["delete", "-n", "tiphys-system", "service/metric-doors"])?;
-    cluster.kubectl(&["delete", "namespace", "metrics", "--timeout=60s"]).map(drop)
+    doors.send("send_metrics.py", &doors.ports, &[])?;
+    found(&cluster)?;
+    doors.close()
 }
 
 /// All targets of a pool are scraped.
@@ -131,18 +105,8 @@ fn recorded(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn send(cluster: &Cluster) -> Result<()> {
-    let address = cluster.get(&["node", "node-2"])?["status"]["addresses"][0]["address"].clone();
-    let address = address.as_str().context("an address")?;
-    let ports = cluster.get(&["service", "-n", "tiphys-system", "metric-doors"])?["spec"]["ports"].clone();
-    let port = |at: usize| ports[at]["nodePort"].as_u64().context("a node port").map(|port| port.to_string());
-    let token = cluster.kubectl(&["create", "token", "sender", "-n", "metrics"])?;
-    let script = tiphys_tests::package_folder().join("clients/send_metrics.py");
-    let mut python = Command::new(clients::senders()?);
-    python.arg(script).args([address, &port(0)?, &port(1)?, token.trim()]);
-    let said = run(&mut python, "")?.ok()?;
-    ensure!(said.lines().last() == Some("done"), "the senders ended early:\n{said}");
-    // What was acknowledged is found at once.
+/// What was acknowledged is found at once.
+fn found(cluster: &Cluster) -> Result<()> {
     for (name, value) in [("orders_total", 42.0), ("queue_size", 7.0), ("latency_seconds_sum", 0.3)] {
         let rows =
             cluster.sql(&format!("select value, namespace, labels from samples where name = '{name}'"))?;

@@ -1,5 +1,5 @@
 //! A Pod of a file in a node's folder: it runs, its copy in the API comes back when it is
-//! deleted, its lines are found, and it ends with its file.
+//! deleted, also by force, its lines are found, and it ends with its file.
 
 use std::{
     fs,
@@ -66,10 +66,16 @@ fn lives(cluster: &Cluster, node: &Path) -> Result<PathBuf> {
     let folder = node.join("kubelet/pods").join(hash);
     ensure!(folder.exists(), "{} is not there", folder.display());
 
-    cluster.kubectl(&["delete", "pod", COPY, "--timeout=60s"])?;
-    let again = ready(&|pod| pod["metadata"]["uid"] != first["metadata"]["uid"])?;
     let id = |pod: &Value| container(pod)["containerID"].clone();
-    ensure!(id(&again) == id(&first), "it was started again: {} and {}", id(&first), id(&again));
+    let mut last = first.clone();
+    // With its grace, and at once: by then the kubelet knows nothing of it.
+    let ways: [&[&str]; 2] = [&[], &["--force", "--grace-period=0"]];
+    for how in ways {
+        cluster.kubectl(&[&["delete", "pod", COPY, "--timeout=60s"][..], how].concat())?;
+        let again = ready(&|pod| pod["metadata"]["uid"] != last["metadata"]["uid"])?;
+        ensure!(id(&again) == id(&first), "{how:?}: {} was started again as {}", id(&first), id(&again));
+        last = again;
+    }
 
     let said = cluster.kubectl(&["logs", COPY])?;
     ensure!(said == "dipper at the water\n", "kubectl logs: {said}");

@@ -6,33 +6,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::Ipv4Addr,
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::{
-            ExportLogsServiceRequest, ExportLogsServiceResponse,
-            logs_service_server::{LogsService, LogsServiceServer},
-        },
-        metrics::v1::{
-            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-            metrics_service_server::{MetricsService, MetricsServiceServer},
-        },
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_server::{TraceService, TraceServiceServer},
-        },
-    },
-    common::v1::any_value::Value,
-    resource::v1::Resource,
+    logs::v1::ResourceLogs, metrics::v1::ResourceMetrics, trace::v1::ResourceSpans,
 };
-use tiphys_tests::{Cluster, eventually};
-use tonic::{Request, Response, Status};
+use tiphys_tests::{
+    Cluster, eventually,
+    otlp::{Receiver, Sink, attribute},
+};
 
 use crate::Shared;
+
+/// The attribute of what is sent that says by whom.
+const SERVICE: &str = "service.name";
 
 #[derive(Default)]
 struct Told {
@@ -44,92 +34,28 @@ struct Told {
     records: BTreeMap<String, usize>,
 }
 
-#[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Told>>);
-
-impl Receiver {
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Answers on a free port of every address; gives the URL on loopback.
-    fn serve(&self, runtime: &tokio::runtime::Runtime) -> Result<String> {
-        let listener = std::net::TcpListener::bind("0.0.0.0:0")?;
-        listener.set_nonblocking(true)?;
-        let endpoint = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-        let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(self.clone()))
-            .add_service(MetricsServiceServer::new(self.clone()))
-            .add_service(LogsServiceServer::new(self.clone()));
-        runtime.spawn(async move {
-            let incoming =
-                tonic::transport::server::TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?);
-            server.serve_with_incoming(incoming).await?;
-            anyhow::Ok(())
-        });
-        Ok(endpoint)
-    }
-}
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut told = self.told();
-        for spans in request.into_inner().resource_spans {
-            let service = service(spans.resource.as_ref());
-            for span in spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                told.traces.entry(span.trace_id).or_default().insert((service.clone(), span.name));
-            }
+impl Sink for Told {
+    fn spans(&mut self, spans: ResourceSpans) {
+        let service = attribute(spans.resource.as_ref(), SERVICE);
+        for span in spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            self.traces.entry(span.trace_id).or_default().insert((service.to_owned(), span.name));
         }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
-}
 
-#[tonic::async_trait]
-impl MetricsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let mut told = self.told();
-        for metrics in request.into_inner().resource_metrics {
-            let service = service(metrics.resource.as_ref());
-            for scope in metrics.scope_metrics {
-                let component = scope.scope.map(|scope| scope.name).unwrap_or_default();
-                let names = scope.metrics.into_iter().map(|metric| metric.name);
-                told.figures.extend(names.map(|name| (service.clone(), component.clone(), name)));
-            }
+    fn figures(&mut self, figures: ResourceMetrics) {
+        let service = attribute(figures.resource.as_ref(), SERVICE);
+        for scope in figures.scope_metrics {
+            let component = scope.scope.map(|scope| scope.name).unwrap_or_default();
+            let names = scope.metrics.into_iter().map(|metric| metric.name);
+            self.figures.extend(names.map(|name| (service.to_owned(), component.clone(), name)));
         }
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
-}
 
-#[tonic::async_trait]
-impl LogsService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        let mut told = self.told();
-        for logs in request.into_inner().resource_logs {
-            let service = service(logs.resource.as_ref());
-            let records = logs.scope_logs.iter().flat_map(|scope| &scope.log_records);
-            *told.records.entry(service).or_default() +=
-                records.filter(|record| record.body.is_some()).count();
-        }
-        Ok(Response::new(ExportLogsServiceResponse::default()))
-    }
-}
-
-fn service(resource: Option<&Resource>) -> String {
-    let attributes = resource.into_iter().flat_map(|resource| &resource.attributes);
-    let mut names = attributes.filter(|attribute| attribute.key == "service.name");
-    match names.next().and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
-        Some(Value::StringValue(name)) => name.clone(),
-        _ => String::new(),
+    fn records(&mut self, records: ResourceLogs) {
+        let service = attribute(records.resource.as_ref(), SERVICE);
+        let all = records.scope_logs.iter().flat_map(|scope| &scope.log_records);
+        *self.records.entry(service.to_owned()).or_default() +=
+            all.filter(|record| record.body.is_some()).count();
     }
 }
 
@@ -144,15 +70,15 @@ spec:
 
 pub fn apply(_: &Shared) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let receiver = Receiver::default();
-    let endpoint = receiver.serve(&runtime)?;
+    let receiver = Receiver::<Told>::default();
+    let endpoint = receiver.serve(&runtime, Ipv4Addr::UNSPECIFIED)?;
     // Metrics go out each second, not each quarter of a minute.
     let variables = vec![("OTEL_METRIC_EXPORT_INTERVAL".to_owned(), "1000".to_owned())];
     let cluster = Cluster::up_with("trace", 1, &["--otlp-endpoint", &endpoint], variables)?;
     cluster.apply(POD)?;
     cluster.kubectl(&["wait", "pod/traced", "--for=condition=Ready", "--timeout=60s"])?;
     let (spans, _) = eventually(Duration::from_secs(30), || {
-        let Told { traces, .. } = &*receiver.told();
+        let Told { traces, .. } = &*receiver.received();
         let whole = traces.values().find(|spans| {
             let services: BTreeSet<_> = spans.iter().map(|(service, _)| service.as_str()).collect();
             let scheduled = spans.iter().any(|(_, name)| name.contains("schedule"));
@@ -162,7 +88,7 @@ pub fn apply(_: &Shared) -> Result<()> {
         Ok(whole.cloned().unwrap_or_default())
     })?;
     eprintln!("one trace: {spans:?}");
-    eventually(Duration::from_secs(30), || measured_and_logged(&receiver.told()))?;
+    eventually(Duration::from_secs(30), || measured_and_logged(&receiver.received()))?;
     Ok(())
 }
 

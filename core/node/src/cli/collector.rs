@@ -1,7 +1,9 @@
-//! `tiphys collector`: what the DaemonSet of the log collector runs.
+//! `tiphys collector`: what the DaemonSet of the log collector runs, and `collector manifest`,
+//! which brings that DaemonSet to other clusters.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
+use clap::{ArgMatches, Args, FromArgMatches};
 use tiphys_logging::{index::Retention, tail::SystemLog};
 
 use super::log_archive::{bytes, span};
@@ -9,6 +11,57 @@ use crate::{
     failure::{OrNext, Outcome},
     roles::{self, process},
 };
+
+mod manifest;
+
+use manifest::Manifest;
+
+/// The collector runs, or its subcommand does. Written out, since the collector has options that
+/// it must be given, and the derive would want them of the subcommand too.
+#[derive(Debug)]
+pub enum CollectorCommand {
+    Collect(Box<Collector>),
+    Manifest(Manifest),
+}
+
+const MANIFEST: &str = "manifest";
+
+impl CollectorCommand {
+    pub async fn run(self) -> Outcome<ExitCode> {
+        match self {
+            Self::Collect(collector) => collector.run().await,
+            Self::Manifest(manifest) => manifest.run(),
+        }
+    }
+}
+
+impl Args for CollectorCommand {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let manifest = Manifest::augment_args(clap::Command::new(MANIFEST)).about(manifest::ABOUT);
+        Collector::augment_args(command)
+            .subcommand(manifest)
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for CollectorCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_matches(MANIFEST) {
+            Some(matches) => Manifest::from_arg_matches(matches).map(Self::Manifest),
+            None => Collector::from_arg_matches(matches).map(|collector| Self::Collect(Box::new(collector))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Collector {
@@ -34,6 +87,9 @@ pub struct Collector {
         default_value = "/var/log/journal,/run/log/journal"
     )]
     pub journals: Vec<PathBuf>,
+    /// Where the index of the node's logs is kept
+    #[arg(long, value_name = "PATH", default_value = "/var/log/tiphys/logs")]
+    pub data_dir: PathBuf,
     /// Where searches are answered
     #[arg(long, default_value = "0.0.0.0:10260")]
     pub listen: SocketAddr,
@@ -147,6 +203,24 @@ mod tests {
     struct Line {
         #[command(flatten)]
         kept: Kept,
+    }
+
+    #[test]
+    fn only_who_collects_must_say_for_which_node() {
+        let parsed = |arguments: &[&str]| {
+            let words = ["tiphys", "collector"].iter().chain(arguments).copied();
+            crate::cli::Cli::try_parse_from(words).map(|cli| cli.command)
+        };
+        let collects = parsed(&["--node-name", "a", "--token", "t", "--data-dir", "/srv/logs"]);
+        let Ok(crate::cli::Command::Collector(command)) = collects else { panic!("{collects:?}") };
+        let CollectorCommand::Collect(collector) = *command else { panic!("{command:?}") };
+        assert_eq!(collector.node_name, "a");
+        assert_eq!(collector.data_dir, PathBuf::from("/srv/logs"));
+        let prints = parsed(&["manifest", "--namespace", "logging"]);
+        let Ok(crate::cli::Command::Collector(command)) = prints else { panic!("{prints:?}") };
+        assert!(matches!(*command, CollectorCommand::Manifest(_)), "{command:?}");
+        let missing = parsed(&["--token", "t"]).expect_err("a node is missing");
+        assert!(missing.to_string().contains("--node-name"), "{missing}");
     }
 
     fn kept(arguments: &[&str]) -> Result<Retention, String> {

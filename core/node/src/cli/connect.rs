@@ -31,16 +31,33 @@ impl Connect {
         Client::try_from(config).or_next("tiphys status")
     }
 
+    /// A client of any cluster: that of `--context`, or of the kubeconfig's current context.
+    pub async fn as_kubectl(&self) -> Outcome<Client> {
+        let next = "name a file with --kubeconfig, and a context of it with --context";
+        let mut kubeconfig = Kubeconfig::default();
+        for path in self.files().into_iter().filter(|path| path.exists()) {
+            let read = Kubeconfig::read_from(&path).or_next(next)?;
+            kubeconfig = kubeconfig.merge(read).or_next(next)?;
+        }
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.or_next(next)?;
+        Client::try_from(config).or_next(next)
+    }
+
+    /// The user's kubeconfig files. $KUBECONFIG may be a list.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self.kubeconfig.iter().flat_map(std::env::split_paths).collect();
+        files.retain(|path| path.as_os_str() != "");
+        if files.is_empty() {
+            files.push(crate::kubeconfig::user_file());
+        }
+        files
+    }
+
     async fn config(&self, global: &Global) -> Outcome<Config> {
         let own = context_name(&global.cluster);
         let named = self.context.clone().unwrap_or_else(|| own.clone());
-        // $KUBECONFIG may be a list.
-        let mut users: Vec<PathBuf> = self.kubeconfig.iter().flat_map(std::env::split_paths).collect();
-        users.retain(|path| path.as_os_str() != "");
-        if users.is_empty() {
-            users.push(crate::kubeconfig::user_file());
-        }
-        let users = users.into_iter().map(|path| (path, named.clone()));
+        let users = self.files().into_iter().map(|path| (path, named.clone()));
         let mut unreadable = None;
         for (path, context) in users.chain([(global.layout().admin_kubeconfig(), own)]) {
             if !path.exists() {

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use tiphys_runtime::image::{Recipe, build_from_dir, import_archive, write_archive};
+use tiphys_runtime::image::{Recipe, build_from_dir, build_from_files, import_archive, write_archive};
 
 use super::Global;
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     failure::{Failure, OrNext, Outcome},
     output,
 };
+
+/// What the image of this program is called, where nobody says otherwise.
+pub const OWN: &str = concat!("tiphys.io/tiphys:", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, clap::Args)]
 pub struct Image {
@@ -26,6 +29,14 @@ enum ImageCommand {
     Import {
         /// The tar file
         file: PathBuf,
+    },
+    /// Write the image of this program, which collectors run, to a tar file (OCI layout) for other clusters
+    Export {
+        /// The tar file
+        file: PathBuf,
+        /// The image's name, such as registry.example.org/tiphys:1
+        #[arg(long, default_value = OWN)]
+        name: String,
     },
     /// Build an image from a folder that holds a root file system, and import it
     Build {
@@ -51,6 +62,10 @@ impl Image {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
         match self.command {
             ImageCommand::Import { file } => import(global, &file).await?,
+            ImageCommand::Export { file, name } => {
+                export(Path::new("/proc/self/exe"), name, &file)?;
+                output::data(&format!("{}\n", file.display()))?;
+            }
             ImageCommand::Build { from, name, entrypoint, output, arguments } => {
                 let recipe = Recipe { name, entrypoint, cmd: arguments, ..Recipe::default() };
                 if let Some(file) = output {
@@ -74,6 +89,14 @@ fn build(recipe: &Recipe, from: &Path, file: &Path) -> Outcome<()> {
     write_archive(&image, file).or_next("tiphys image build --help")
 }
 
+/// Writes an archive with the image of an executable, which is static and needs no other file.
+fn export(program: &Path, name: String, file: &Path) -> Outcome<()> {
+    let next = "tiphys image export --help";
+    let recipe = Recipe { name, entrypoint: vec!["/tiphys".into()], ..Recipe::default() };
+    let image = build_from_files(&recipe, &[(program.to_owned(), "tiphys", 0o755)]).or_next(next)?;
+    write_archive(&image, file).or_next(next)
+}
+
 /// Imports an archive into every node of the cluster on this machine.
 async fn import(global: &Global, file: &Path) -> Outcome<()> {
     let layout = global.layout();
@@ -95,4 +118,38 @@ async fn import(global: &Global, file: &Path) -> Outcome<()> {
         output::line(&format!("{}: {}", node.name, names.join(", ")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tiphys_runtime::image::open_archive;
+
+    use super::*;
+
+    #[test]
+    fn the_program_is_exported_under_the_name_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, file) = (folder.path().join("program"), folder.path().join("image.tar"));
+        std::fs::write(&program, "what the nodes run").expect("written");
+        export(&program, "registry.example.org/logs:3".into(), &file).expect("an archive");
+        let images = open_archive(&file).expect("an archive that can be read");
+        assert_eq!(images.len(), 1);
+        assert_eq!(images[0].names, ["registry.example.org/logs:3"]);
+        let mut layer = Vec::new();
+        images[0].layers[0].reader().expect("a layer").read_to_end(&mut layer).expect("read");
+        assert!(layer.starts_with(b"tiphys\0"), "the manifest's command is /tiphys");
+        assert_eq!(&layer[512..530], b"what the nodes run");
+    }
+
+    #[test]
+    fn a_name_that_no_runtime_takes_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, file) = (folder.path().join("program"), folder.path().join("image.tar"));
+        std::fs::write(&program, "what the nodes run").expect("written");
+        let failure = export(&program, "Not A Name".into(), &file).expect_err("it is refused");
+        assert_eq!(failure.next(), "tiphys image export --help");
+        assert!(!file.exists());
+    }
 }

@@ -13,6 +13,7 @@ mod advise;
 mod agent;
 mod audit;
 mod authentication;
+mod autoscaler;
 mod collector;
 mod completions;
 mod connect;
@@ -26,6 +27,7 @@ mod kubeconfig;
 mod log_archive;
 mod logs;
 mod metrics_archive;
+mod metrics_retention;
 mod server;
 mod snapshot;
 mod sql;
@@ -95,9 +97,8 @@ pub enum Command {
     Image(image::Image),
     /// Print the completion script of a shell
     Completions(completions::Completions),
-    /// Collect, index and search the logs of this node (what the DaemonSet runs)
-    #[command(hide = true)]
-    Collector(collector::Collector),
+    /// Run the log collector of this node, as its DaemonSet does, or print that DaemonSet's manifest
+    Collector(Box<collector::CollectorCommand>),
     /// Keep a node's namespaces
     #[command(hide = true)]
     Holder(holder::Holder),

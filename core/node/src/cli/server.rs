@@ -50,11 +50,15 @@ pub struct Server {
     #[command(flatten)]
     pub log_archive: super::log_archive::LogArchiveOptions,
     #[command(flatten)]
+    pub metrics_retention: super::metrics_retention::MetricsRetentionOptions,
+    #[command(flatten)]
     pub metrics_archive: super::metrics_archive::MetricsArchiveOptions,
     #[command(flatten)]
     pub authentication: super::authentication::AuthenticationOptions,
     #[command(flatten)]
     pub audit: super::audit::AuditOptions,
+    #[command(flatten)]
+    pub autoscaler: super::autoscaler::AutoscalerOptions,
     #[command(flatten)]
     pub store: StoreOptions,
     /// File with a secret that all servers of the cluster are given: the cluster's keys are kept

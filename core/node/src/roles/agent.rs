@@ -15,7 +15,7 @@ use k8s_openapi::api::{
     core::v1::{Node, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, config::Kubeconfig, runtime::watcher};
+use kube::{Api, Client, client::ClientBuilder, config::Kubeconfig, runtime::watcher};
 use tiphys_client::Cache;
 use tiphys_dns::{Dns, DnsConfig};
 use tiphys_kubelet::Arriving;
@@ -31,9 +31,9 @@ use tiphys_runtime::{
     cri::Cri,
     image::{self, own_image, pause_image},
 };
-use tiphys_telemetry::Component;
+use tiphys_telemetry::{Component, Requests};
 
-use super::{kernel_log, kubelet::Parts};
+use super::{kernel_log, kubelet::Parts, rest_client::Counting};
 use crate::cli::AgentOptions;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,7 +50,8 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
     if options.kernel_log != Path::new("none") {
         kernel_log::start(options.kernel_log.clone(), tasks);
     }
-    let client = client(&options.kubeconfig).await?;
+    let requests = Requests::default();
+    let client = client(&options.kubeconfig, &requests).await?;
     prepare_node().await.context("the node's network can't be prepared")?;
     let settings = Settings::standard(format!("tiphys.io/pause:{VERSION}"));
     let containerd = Containerd::start(settings, tasks).await.context("containerd does not start")?;
@@ -60,11 +61,11 @@ pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
     let caches = Caches::start(&client, tasks);
     let components = ["proxy", "dns"].map(Component::new);
     start_network(&options, &caches, tasks, &components).await?;
-    let parts = Parts { neighbours: components.into(), arriving };
+    let parts = Parts { neighbours: components.into(), arriving, requests };
     super::kubelet::start(&options, client, containerd.socket(), parts, tasks).await
 }
 
-async fn client(path: &Path) -> anyhow::Result<Client> {
+async fn client(path: &Path, requests: &Requests) -> anyhow::Result<Client> {
     let hint = || format!("{} is no kubeconfig", path.display());
     let kubeconfig = Kubeconfig::read_from(path).with_context(hint)?;
     let mut config =
@@ -72,7 +73,7 @@ async fn client(path: &Path) -> anyhow::Result<Client> {
     // Under this name the API server notes who manages what the node writes.
     let agent = concat!("kubelet/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    Ok(Client::try_from(config)?)
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Counting(requests.clone())).build())
 }
 
 /// What holds a Pod's namespaces: without it no Pod can start.

@@ -53,6 +53,7 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
         }
     };
     let mut config = collector::Config::new(options.node_name, options.listen, options.token);
+    config.data_dir = options.data_dir;
     config.system_logs = options.system_logs;
     config.container_logs = Some(options.container_logs).filter(|path| path.as_os_str() != "off");
     config.journal = options.journals.into_iter().filter(|path| path.as_os_str() != "off").collect();

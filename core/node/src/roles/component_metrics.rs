@@ -1,7 +1,7 @@
 //! `/metrics/<component>`: what each component of the server tells of itself.
 //!
 //! The API server's own figures are at `/metrics`. A registry a component, so
-//! that no endpoint prints another's.
+//! that no endpoint prints another's. Those of a node's parts are at its kubelet.
 
 use std::convert::Infallible;
 
@@ -39,7 +39,12 @@ pub fn own(of_logs: &[(&'static str, &'static str)]) -> Own {
     Own {
         server: server.to_owned(),
         components: components.iter().chain(of_logs).copied().collect(),
-        kubelet_paths: vec!["/metrics"],
+        of_nodes: vec![
+            ("kubelet", "/metrics"),
+            ("kubelet", "/metrics/probes"),
+            ("kube-proxy", "/metrics/proxy"),
+            ("coredns", "/metrics/dns"),
+        ],
         pods: vec![collectors],
     }
 }

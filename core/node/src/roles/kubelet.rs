@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kube::Client;
 use tiphys_kubelet::{Arriving, Kubelet, KubeletConfig, ServerIdentity};
 use tiphys_lifecycle::Tasks;
-use tiphys_telemetry::Component;
+use tiphys_telemetry::{Component, Requests};
 
 use crate::cli::AgentOptions;
 
@@ -15,6 +15,8 @@ pub struct Parts {
     /// Whose figures it serves beside its own.
     pub neighbours: Vec<Component>,
     pub arriving: Arriving,
+    /// What the whole node asks of the API; told as the kubelet's.
+    pub requests: Requests,
 }
 
 /// Starts the kubelet on the runtime behind `socket`.
@@ -56,6 +58,8 @@ pub async fn start(
         arriving: parts.arriving,
         ..KubeletConfig::standard(&options.node_name, vec![options.node_ip.to_string()], identity)
     };
-    Kubelet::start(config, client, socket, tasks).await.context("the kubelet does not start")?;
+    let kubelet =
+        Kubelet::start(config, client, socket, tasks).await.context("the kubelet does not start")?;
+    parts.requests.register(kubelet.component());
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod kubelet;
 mod logs;
 pub mod own_log;
 pub mod process;
+mod rest_client;
 pub mod server;
 mod server_logs;
 mod sql_doors;

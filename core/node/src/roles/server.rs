@@ -32,7 +32,7 @@ use tiphys_store::Store;
 use tiphys_telemetry::Component;
 use tokio::net::TcpListener;
 
-use super::{component_metrics, logs::Logs, server_logs, sql_doors};
+use super::{component_metrics, logs::Logs, rest_client, server_logs, sql_doors};
 use crate::{
     addons, authority,
     cli::ServerOptions,
@@ -216,15 +216,18 @@ fn controllers(
         token_key: tiphys_controllers::TokenKey(pki.service_account_key().to_owned()),
     };
     let (api, shared, Observers { metrics, engine, logs }) = (api.clone(), shared.clone(), observers);
+    let autoscaler = options.autoscaler.config();
     Box::new(move |tasks| {
         let component = Component::new("controllers");
-        let client = in_memory(api.handler(), UserInfo::master("system:kube-controller-manager"));
+        let handler = rest_client::counted(api.handler(), &component);
+        let client = in_memory(handler, UserInfo::master("system:kube-controller-manager"));
         tiphys_controllers::start(config.clone(), client, &shared, tasks, &component)?;
         api.mount(component_metrics::mount(component));
         let component = Component::new("autoscaler");
+        let handler = rest_client::counted(api.handler(), &component);
         tiphys_autoscaler::start(
-            tiphys_autoscaler::Config::default(),
-            in_memory(api.handler(), UserInfo::master("system:horizontal-pod-autoscaler")),
+            autoscaler.clone(),
+            in_memory(handler, UserInfo::master("system:horizontal-pod-autoscaler")),
             shared.pods.clone(),
             Arc::new(metric_source::Metrics::new(metrics.memory.clone(), metrics.custom())),
             Arc::new(RecordDecisions::new(metrics.decisions.clone())),
@@ -246,7 +249,8 @@ fn scheduler(api: &ApiServer, shared: &Shared) -> leader::Start {
     let (api, shared) = (api.clone(), shared.clone());
     Box::new(move |tasks| {
         let component = Component::new("scheduler");
-        let client = in_memory(api.handler(), UserInfo::master("system:kube-scheduler"));
+        let handler = rest_client::counted(api.handler(), &component);
+        let client = in_memory(handler, UserInfo::master("system:kube-scheduler"));
         tiphys_scheduler::start(tiphys_scheduler::Config::default(), client, &shared, tasks, &component);
         api.mount(component_metrics::mount(component));
         Ok(())
@@ -274,6 +278,9 @@ async fn start_observers(
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
         client: client.clone(),
+        keep: options.metrics_retention.metrics_retention,
+        keep_bytes: options.metrics_retention.metrics_retention_bytes,
+        downsampling: options.metrics_retention.downsampling(),
         archive: options.metrics_archive.open(&cluster_name(client).await?)?,
     };
     let component = Component::new("metrics");

@@ -174,7 +174,7 @@ pub(super) fn json_blob(media_type: &str, value: &impl Serialize) -> Result<Blob
     Ok(Blob::from_bytes(media_type, bytes))
 }
 
-/// Writes the image as a tar of an OCI layout.
+/// Writes the image as a tar of an OCI layout, with the list beside it that older docker reads.
 pub fn write_archive(image: &Image, path: &Path) -> Result<()> {
     let failed = || Error::io("write", path);
     let file = File::create(path).map_err(failed())?;
@@ -197,11 +197,24 @@ pub fn write_archive(image: &Image, path: &Path) -> Result<()> {
     let index = json_blob("", &index)?;
     append(&mut archive, "oci-layout", &layout).map_err(failed())?;
     append(&mut archive, "index.json", &index).map_err(failed())?;
+    append(&mut archive, "manifest.json", &docker_list(image)?).map_err(failed())?;
     for blob in [&image.manifest, &image.config].into_iter().chain(&image.layers) {
-        let name = format!("blobs/{}", blob.digest.replace(':', "/"));
-        append(&mut archive, &name, blob).map_err(failed())?;
+        append(&mut archive, &place(blob), blob).map_err(failed())?;
     }
     archive.into_inner().and_then(|mut writer| writer.flush()).map_err(failed())
+}
+
+/// Where a blob lies in the archive.
+fn place(blob: &Blob) -> String {
+    format!("blobs/{}", blob.digest.replace(':', "/"))
+}
+
+/// What `docker load` before version 25 looks for.
+fn docker_list(image: &Image) -> Result<Blob> {
+    let layers: Vec<_> = image.layers.iter().map(place).collect();
+    let list =
+        [serde_json::json!({ "Config": place(&image.config), "RepoTags": image.names, "Layers": layers })];
+    json_blob("", &list)
 }
 
 fn append(archive: &mut tar::Builder<impl Write>, name: &str, blob: &Blob) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use tiphys_api::names::SYSTEM_NAMESPACE;
 use tiphys_logging::{
     client,
     follow::{Event, Follower},
@@ -18,6 +19,7 @@ use crate::{
 
 mod around;
 mod bars;
+mod collectors;
 mod delete;
 mod facets;
 mod figures;
@@ -29,6 +31,7 @@ mod scope;
 mod workload;
 
 use around::{Around, Groups};
+use collectors::DaemonSet;
 use facets::Facets;
 use figures::Figures;
 use pages::Pages;
@@ -148,6 +151,16 @@ pub struct Logs {
     /// The same as --color never
     #[arg(long, conflicts_with = "color")]
     no_color: bool,
+    /// On a cluster without a server of Tiphys: ask the collectors themselves, those of a DaemonSet
+    /// that `tiphys collector manifest` made there
+    #[arg(
+        long,
+        value_name = "NAMESPACE[/NAME]",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = SYSTEM_NAMESPACE
+    )]
+    collectors: Option<DaemonSet>,
     #[command(flatten)]
     connect: Connect,
 }
@@ -168,7 +181,10 @@ impl Logs {
         let facets = self.facets.as_ref().map(|fields| Facets::parse(fields.as_deref())).transpose()?;
         // What is wrong with the query is told before the cluster is asked.
         self.scope.query(&self.query, None)?;
-        let client = self.connect.client(global).await?;
+        let client = match &self.collectors {
+            None => self.connect.client(global).await?,
+            Some(daemons) => Box::pin(collectors::client(self.connect.as_kubectl().await?, daemons)).await?,
+        };
         // Every page, and the tail, means the same moment by `now`.
         let query = self.whose(&client).await?.at(time::now());
         if let Some(figures) = figures {
@@ -454,6 +470,10 @@ mod tests {
     fn a_query_may_be_several_words() {
         assert_eq!(parsed(&["ns:shop", "--limit", "2", "status:>=500"]).words, ["ns:shop", "status:>=500"]);
         assert!(parsed(&["--fields"]).words.is_empty());
+        let direct = parsed(&["--collectors", "error"]);
+        assert_eq!(direct.collectors, Some("tiphys-system".parse().expect("a namespace")));
+        assert_eq!(direct.words, ["error"]);
+        assert_eq!(parsed(&["--collectors=a/b"]).collectors, Some("a/b".parse().expect("a DaemonSet")));
         let delete = parsed(&["delete", "-n", "shop"]);
         assert!(matches!(delete.command, Some(Command::Delete(_))) && delete.words.is_empty());
     }

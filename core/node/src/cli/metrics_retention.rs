@@ -1,0 +1,148 @@
+//! How long a server keeps series in its data folder, and from when on coarser.
+
+use std::time::Duration;
+
+use tiphys_metrics::series::Downsampling;
+
+use super::log_archive::{bytes, span};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetricsRetentionOptions {
+    /// How long series are kept
+    #[arg(
+        long,
+        env = "TIPHYS_METRICS_RETENTION",
+        value_name = "SPAN",
+        default_value = "15d",
+        value_parser = age
+    )]
+    pub metrics_retention: Duration,
+    /// How much of them is kept on disk; the oldest go first
+    #[arg(
+        long,
+        env = "TIPHYS_METRICS_RETENTION_BYTES",
+        value_name = "BYTES",
+        default_value = "20Gi",
+        value_parser = size
+    )]
+    pub metrics_retention_bytes: u64,
+    /// From which age on one sample in a step is kept of each series, as AGE:STEP with a step of five
+    /// minutes at most, or `off`
+    #[arg(
+        long,
+        env = "TIPHYS_METRICS_DOWNSAMPLING",
+        value_name = "AGE:STEP|off",
+        default_value = "7d:5m",
+        value_parser = coarser
+    )]
+    pub metrics_downsampling: Coarser,
+}
+
+/// When series are made coarser, or that they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coarser {
+    Never,
+    By(Downsampling),
+}
+
+impl MetricsRetentionOptions {
+    pub fn downsampling(&self) -> Option<Downsampling> {
+        match self.metrics_downsampling {
+            Coarser::Never => None,
+            Coarser::By(downsampling) => Some(downsampling),
+        }
+    }
+}
+
+/// More than nothing: that would delete all series.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = span(text)?;
+    if age.is_zero() {
+        Err("that keeps no series at all; a span such as 15d is wanted".to_owned())
+    } else {
+        Ok(age)
+    }
+}
+
+/// The same of bytes.
+fn size(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        0 => Err("that keeps no series at all; a size such as 20Gi is wanted".to_owned()),
+        size => Ok(size),
+    }
+}
+
+fn coarser(text: &str) -> Result<Coarser, String> {
+    if text == "off" {
+        return Ok(Coarser::Never);
+    }
+    let (after, step) = text
+        .split_once(':')
+        .ok_or_else(|| format!("`{text}` is no age and step, such as 7d:5m, and not `off`"))?;
+    let downsampling = Downsampling::new(span(after)?, span(step)?);
+    downsampling.map(Coarser::By).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: MetricsRetentionOptions,
+    }
+
+    fn said(arguments: &[&str]) -> Result<(Duration, u64, Option<Downsampling>), String> {
+        let line = Line::try_parse_from(["server"].iter().chain(arguments).copied());
+        let told = line.map(|Line { options }| {
+            (options.metrics_retention, options.metrics_retention_bytes, options.downsampling())
+        });
+        told.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_server_keeps_of_series_can_be_said() {
+        let by = |days: u32, seconds| {
+            Some(Downsampling::new(DAY * days, Duration::from_secs(seconds)).expect("a step"))
+        };
+        assert_eq!(said(&[]), Ok((DAY * 15, 20 << 30, by(7, 300))));
+        let table = [("off", None), ("30d:1m", by(30, 60)), ("2w:2m30s", by(14, 150)), ("0s:1s", by(0, 1))];
+        for (text, expected) in table {
+            let found = said(&[
+                "--metrics-retention=90d",
+                "--metrics-retention-bytes=1.5Gi",
+                &format!("--metrics-downsampling={text}"),
+            ]);
+            assert_eq!(found, Ok((DAY * 90, 3 << 29, expected)), "{text}");
+        }
+        let command = Line::command();
+        let variables: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+        let names =
+            ["TIPHYS_METRICS_RETENTION", "TIPHYS_METRICS_RETENTION_BYTES", "TIPHYS_METRICS_DOWNSAMPLING"];
+        assert_eq!(variables, names);
+    }
+
+    #[test]
+    fn what_can_not_be_kept_is_refused_with_the_option_and_the_reason() {
+        let table = [
+            ("--metrics-retention", "0s", "keeps no series at all"),
+            ("--metrics-retention", "15", "`15` is no span of time, such as 30d or 12h"),
+            ("--metrics-retention-bytes", "0", "keeps no series at all"),
+            ("--metrics-retention-bytes", "much", "`much` is no number of bytes, such as 10Gi"),
+            ("--metrics-downsampling", "7d", "`7d` is no age and step, such as 7d:5m, and not `off`"),
+            ("--metrics-downsampling", "7d:", "`` is no span of time, such as 30d or 12h"),
+            ("--metrics-downsampling", "week:5m", "`week` is no span of time, such as 30d or 12h"),
+            ("--metrics-downsampling", "7d:1h", "a step of 3600s is longer than five minutes"),
+            ("--metrics-downsampling", "7d:5ms", "a step of 5ms is shorter than a second"),
+        ];
+        for (option, value, why) in table {
+            let error = said(&[&format!("{option}={value}")]).expect_err("it is refused");
+            assert!(error.contains(&format!("'{value}' for '{option} <")) && error.contains(why), "{error}");
+        }
+    }
+}
