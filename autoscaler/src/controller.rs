@@ -30,6 +30,7 @@ use crate::{
     metric_names::Metrics,
     selectors::Selectors,
     source::{DecisionSink, MetricSource},
+    targets::Targets,
     worker::Worker,
 };
 
@@ -70,6 +71,7 @@ pub fn micros(span: Duration) -> i64 {
 pub struct Shared {
     pub config: Config,
     pub client: Client,
+    pub targets: Targets,
     pub source: Arc<dyn MetricSource>,
     pub sink: Arc<dyn DecisionSink>,
     pub pods: Cache<LeanPod>,
@@ -117,6 +119,7 @@ pub fn start(
     let shared = Arc::new(Shared {
         config,
         events: Events::start(client.clone(), tasks, reporter),
+        targets: Targets::new(client.clone()),
         client,
         source,
         sink,

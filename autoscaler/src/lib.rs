@@ -30,6 +30,7 @@ mod source;
 mod spec;
 mod stabilize;
 mod status;
+mod targets;
 mod trouble;
 mod warned;
 mod wording;

@@ -68,8 +68,10 @@ fn metric_status(asked: &Asked) -> Option<MetricStatus> {
     })
 }
 
+/// In decimal units, bytes too: upstream makes these quantities from thousandths as DecimalSI,
+/// whatever the target was written in.
 fn quantity(milli: i64) -> Quantity {
-    Quantity(if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") })
+    Quantity(tiphys_api::quantity::Quantity::from_millis(milli).to_string())
 }
 
 /// Whether an autoscaler's conditions say that it took the target's last replica.
@@ -108,6 +110,23 @@ mod tests {
 
     use super::*;
     use crate::conditions::{self, Condition};
+
+    /// Bytes and cores as upstream prints DecimalSI quantities that it made from thousandths.
+    #[test]
+    fn amounts_are_canonical_decimal_quantities() {
+        for (milli, expected) in [
+            (0, "0"),
+            (60, "60m"),
+            (1500, "1500m"),
+            (250_000, "250"),
+            (2_000_000, "2k"),
+            (8_441_856_000, "8441856"),
+            (64 * 1024 * 1024 * 1000, "67108864"),
+            (20_480_000_000, "20480k"),
+        ] {
+            assert_eq!(quantity(milli).0, expected);
+        }
+    }
 
     fn of(conditions: &[Condition]) -> HorizontalPodAutoscalerStatus {
         let conditions = conditions::merge(&[], conditions, &Time(Default::default()));

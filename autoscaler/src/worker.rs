@@ -24,8 +24,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
-    core::GroupVersionKind,
+    api::{Patch, PatchParams},
 };
 use serde_json::json;
 use tiphys_api::{decisions::Decision, selector::LabelSelector};
@@ -44,6 +43,7 @@ use crate::{
     selectors,
     spec::Spec,
     status,
+    targets::{self, TargetError, sentence},
     trouble::Trouble,
     warned::Warned,
 };
@@ -141,26 +141,27 @@ impl Worker {
         }
     }
 
-    async fn look(&mut self) -> Result<(), kube::Error> {
+    async fn look(&mut self) -> Result<(), TargetError> {
         let now = Timestamp::now().as_microsecond();
         let running = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.kept.shift(self.clock.set_by(now, running));
         let scaler = self.object.borrow_and_update().clone();
-        let target = self.target(&scaler);
-        let name = scaler.spec.scale_target_ref.name.as_str();
         let spec = Spec::of(&scaler.spec, &self.shared.config);
         self.foretell(&scaler, now).await;
-        let scaled_to_zero = self.kept.scaled_to_zero.unwrap_or_else(|| status::scaled_to_zero(&scaler));
         // Twice: what is to be written is decided on a scale that was just read.
         for is_second in [false, true] {
             if is_second {
                 self.kept.scale = None;
             }
-            let scale = match self.scale(&target, name, now).await {
+            let scale = match self.scale(&scaler, now).await {
                 Ok(scale) => scale,
-                Err(error) => return self.unreachable(&scaler, &error, now).await,
+                Err(error) => {
+                    let told = self.unreachable(&scaler, error.to_string(), now).await;
+                    return told.map_err(TargetError::Api);
+                }
             };
             let numbers = Numbers::of(&scale);
+            let scaled_to_zero = self.is_scaled_to_zero(&scaler, numbers.spec);
             let (asked, blocked, newest) =
                 self.ask(&spec, &scale, numbers, scaled_to_zero, WINDOW, now).await;
             let stamp = stamp(&scaler, numbers, newest, blocked.is_some());
@@ -191,7 +192,12 @@ impl Worker {
             self.complete(&mut verdict, &scaler, newest, now);
             let written = match verdict.decision.desired_replicas == numbers.spec {
                 true => Ok(()),
-                false => self.write_scale(&target, &scaler, &scale, &mut verdict, now).await,
+                false => {
+                    if verdict.decision.desired_replicas == 0 {
+                        self.announce_zero(&scaler, now).await?;
+                    }
+                    self.write_scale(&scaler, &scale, &mut verdict, now).await
+                }
             };
             // Again, as the status may not have been written when it came about.
             verdict.conditions.extend(self.kept.scaled_to_zero.map(conditions::scaled_to_zero));
@@ -205,6 +211,26 @@ impl Worker {
             self.write_status(&scaler, status, now).await?;
             return written;
         }
+        Ok(())
+    }
+
+    /// Whether it was the autoscaler who took the last replica. Once there is one again that is over,
+    /// whoever made it: who takes that one by hand switches the autoscaler off.
+    fn is_scaled_to_zero(&mut self, scaler: &HorizontalPodAutoscaler, replicas: i32) -> bool {
+        let did = self.kept.scaled_to_zero.unwrap_or_else(|| status::scaled_to_zero(scaler));
+        if did && replicas > 0 {
+            self.kept.scaled_to_zero = Some(false);
+        }
+        did && replicas == 0
+    }
+
+    /// Says it before it is done: who is killed in between must not find the target switched off.
+    async fn announce_zero(&self, scaler: &HorizontalPodAutoscaler, now: i64) -> Result<(), TargetError> {
+        let old = scaler.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let conditions = conditions::merge(old, &[conditions::scaled_to_zero(true)], &time(now));
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.shared.client.clone(), &self.namespace);
+        let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+        api.patch_status(&self.name, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
@@ -224,18 +250,13 @@ impl Worker {
     }
 
     /// The target's scale: as it was read, unless something may have changed it.
-    async fn scale(
-        &mut self,
-        target: &Api<DynamicObject>,
-        name: &str,
-        now: i64,
-    ) -> Result<Scale, kube::Error> {
+    async fn scale(&mut self, scaler: &HorizontalPodAutoscaler, now: i64) -> Result<Scale, TargetError> {
         if let Some((scale, at)) = &self.kept.scale
             && now - at < SCALE
         {
             return Ok(scale.clone());
         }
-        let scale = target.get_scale(name).await?;
+        let scale = self.shared.targets.scale(&self.namespace, &scaler.spec.scale_target_ref).await?;
         self.kept.scale = Some((scale.clone(), now));
         Ok(scale)
     }
@@ -320,23 +341,17 @@ impl Worker {
 
     async fn write_scale(
         &mut self,
-        target: &Api<DynamicObject>,
         scaler: &HorizontalPodAutoscaler,
         scale: &Scale,
         verdict: &mut Verdict,
         now: i64,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<(), TargetError> {
         let (current, desired) = (verdict.decision.current_replicas, verdict.decision.desired_replicas);
-        // Of the scale that was read: who changed the target in between is not overruled.
-        let patch = Patch::Merge(json!({
-            "metadata": {"resourceVersion": scale.metadata.resource_version},
-            "spec": {"replicas": desired},
-        }));
         self.kept.scale = None;
-        let name = &scaler.spec.scale_target_ref.name;
+        let target = &scaler.spec.scale_target_ref;
         let because = std::mem::take(&mut verdict.because);
-        match target.patch_scale(name, &PatchParams::default(), &patch).await {
-            Ok(_) => {
+        match self.shared.targets.write(&self.namespace, target, scale, desired).await {
+            Ok(()) => {
                 verdict.decision.scaled = true;
                 verdict.conditions.push(conditions::rescaled(desired));
                 self.kept.scaled_to_zero = Some(current > 0 && desired == 0);
@@ -347,7 +362,7 @@ impl Worker {
                 Ok(())
             }
             Err(error) => {
-                let why = sentence(&error);
+                let why = error.to_string();
                 verdict.decision.failure = format!("the scale could not be written: {why}");
                 verdict.conditions.push(conditions::not_rescaled(&why));
                 let note = format!("New size: {desired}; reason: {because}; error: {why}");
@@ -406,10 +421,9 @@ impl Worker {
     async fn unreachable(
         &mut self,
         scaler: &HorizontalPodAutoscaler,
-        error: &kube::Error,
+        why: String,
         now: i64,
     ) -> Result<(), kube::Error> {
-        let why = sentence(error);
         let mut new = scaler.status.clone().unwrap_or_default();
         let failed = [conditions::scale_was_not_read(&why)];
         let old = new.conditions.as_deref().unwrap_or_default();
@@ -438,14 +452,6 @@ impl Worker {
         self.kept.due = now + SCALE;
         self.write_status(scaler, new, now).await
     }
-
-    fn target(&self, scaler: &HorizontalPodAutoscaler) -> Api<DynamicObject> {
-        let target = &scaler.spec.scale_target_ref;
-        let given = target.api_version.as_deref().unwrap_or("v1");
-        let (group, version) = given.split_once('/').unwrap_or(("", given));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &target.kind));
-        Api::namespaced_with(self.shared.client.clone(), &self.namespace, &resource)
-    }
 }
 
 /// A scale's two numbers of replicas.
@@ -458,7 +464,7 @@ struct Numbers {
 impl Numbers {
     fn of(scale: &Scale) -> Self {
         Self {
-            spec: scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0),
+            spec: targets::replicas(scale),
             status: scale.status.as_ref().map_or(0, |status| status.replicas),
         }
     }
@@ -501,14 +507,6 @@ fn new_status(
 
 fn time(micros: i64) -> Time {
     Time(Timestamp::from_microsecond(micros).unwrap_or_default())
-}
-
-/// The API's own sentence; the client's wraps it in what it says already.
-fn sentence(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

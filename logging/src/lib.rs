@@ -19,6 +19,7 @@ pub mod doors;
 pub mod follow;
 mod grid;
 pub mod grpc;
+mod handover;
 pub mod index;
 mod inert;
 pub mod journal;

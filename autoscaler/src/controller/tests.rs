@@ -1,16 +1,24 @@
 //! The autoscaler against a whole API server, in memory: what it writes to its targets and which
-//! rows it gives away. Figures, and what past days asked for, are as a test tells them.
+//! rows it gives away. Figures, and what past days asked for, are as a test tells them; a test may
+//! stand between the autoscaler and the API.
+
+mod gate;
+mod targets;
+mod writes;
 
 use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition},
+    core::v1::Event,
 };
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -26,6 +34,7 @@ use tiphys_store::Embedded;
 use tiphys_telemetry::Component;
 use tokio::sync::watch;
 
+use self::gate::Gate;
 use super::Config;
 use crate::{DecisionSink, Described, MetricSource, Reading, Series, start};
 
@@ -131,6 +140,11 @@ struct Plane {
 impl Plane {
     /// API server and autoscaler; `past` is what each past day asked for.
     async fn start(past: Option<i32>) -> Self {
+        Self::behind(None, past).await
+    }
+
+    /// The same where the autoscaler's requests go through a gate.
+    async fn behind(gate: Option<Gate>, past: Option<i32>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
         let store = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
@@ -139,11 +153,15 @@ impl Plane {
         let config = tiphys_apiserver::Config::standard(&pki, front).expect("a configuration");
         let server = ApiServer::start(config, store, &tasks).await.expect("a server");
         let client = in_memory(server.handler(), UserInfo::master("system:test"));
+        let handler = match gate {
+            Some(gate) => gate::before(server.handler(), client.clone(), gate),
+            None => server.handler(),
+        };
         let desk = Arc::new(Desk::new());
         let rows = Arc::new(Rows { rows: watch::Sender::new(Vec::new()), past, ranges: Mutex::default() });
         start(
             Config::default(),
-            client.clone(),
+            in_memory(handler, UserInfo::master("system:test")),
             tiphys_client::Shared::start(&client, &tasks).pods,
             desk.clone(),
             rows.clone(),
@@ -182,12 +200,18 @@ impl Plane {
 
     /// An autoscaler of `worker` with an order a replica, of the Service `of`.
     async fn autoscale(&self, of: &str, least: i32, annotations: Value) {
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"});
+        self.autoscale_target(target, of, least, annotations).await;
+    }
+
+    /// An autoscaler `worker` of this target.
+    async fn autoscale_target(&self, target: Value, of: &str, least: i32, annotations: Value) {
         let metric = json!({"type": "Object", "object": {
             "describedObject": {"apiVersion": "v1", "kind": "Service", "name": of},
             "metric": {"name": "orders"}, "target": {"type": "AverageValue", "averageValue": "1"},
         }});
         let scaler = json!({"metadata": {"name": "worker", "annotations": annotations}, "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"},
+            "scaleTargetRef": target,
             "minReplicas": least, "maxReplicas": 5, "metrics": [metric],
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
         }});
@@ -196,18 +220,38 @@ impl Plane {
         api.create(&PostParams::default(), &scaler).await.expect("created");
     }
 
-    /// Waits until a condition of the autoscaler of `worker` has this reason.
-    async fn says(&self, kind: &str, reason: &str) {
-        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), "default");
+    /// Waits until a condition of the autoscaler `worker` has this reason; its message.
+    async fn says(&self, kind: &str, reason: &str) -> String {
         let is_the_one = |one: &HorizontalPodAutoscalerCondition| {
             one.type_ == kind && one.reason.as_deref() == Some(reason)
         };
-        let is_said = |scaler: Option<&HorizontalPodAutoscaler>| {
-            let conditions = scaler.and_then(|scaler| scaler.status.as_ref()?.conditions.as_ref());
-            conditions.is_some_and(|all| all.iter().any(is_the_one))
+        let conditions = |scaler: &HorizontalPodAutoscaler| {
+            scaler.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default()
         };
-        let said = kube::runtime::wait::await_condition(api, "worker", is_said);
-        tokio::time::timeout(LIMIT, said).await.expect("said in time").expect("watched");
+        let scaler = self.until(|scaler| conditions(scaler).iter().any(is_the_one)).await;
+        let said = conditions(&scaler).into_iter().find(is_the_one).expect("it is the one");
+        said.message.unwrap_or_default()
+    }
+
+    /// Waits until the autoscaler `worker` is so, and how it is then.
+    async fn until(&self, is_so: impl Fn(&HorizontalPodAutoscaler) -> bool) -> HorizontalPodAutoscaler {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), "default");
+        let holds = |scaler: Option<&HorizontalPodAutoscaler>| scaler.is_some_and(&is_so);
+        let found = kube::runtime::wait::await_condition(api, "worker", holds);
+        let found = tokio::time::timeout(LIMIT, found).await.expect("so in time").expect("watched");
+        found.expect("an autoscaler")
+    }
+
+    /// The message of the first event with this reason, once there is one.
+    async fn event(&self, reason: &str) -> String {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), "default");
+        let events = watcher(api, watcher::Config::default()).applied_objects();
+        let mut said = Box::pin(events.filter_map(|event| {
+            let event = event.expect("watched");
+            std::future::ready(event.message.filter(|_| event.reason.as_deref() == Some(reason)))
+        }));
+        let first = tokio::time::timeout(LIMIT, said.next()).await.expect("said in time");
+        first.expect("the watch goes on")
     }
 
     /// The first row that is as wanted, once there is one.

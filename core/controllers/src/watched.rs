@@ -69,8 +69,11 @@ impl<K: Held> Watched<K> {
             synced_sender.send_replace(true);
             while let Some(change) = changes.next().await {
                 match change {
-                    Change::Applied(object) | Change::Deleted(object) => {
+                    Change::Applied(object) => {
                         copy.set(&object, cache.get(object.namespace(), object.name()));
+                    }
+                    Change::Deleted(object) => {
+                        copy.went(&object, cache.get(object.namespace(), object.name()));
                     }
                     Change::Resync => copy.resync(&cache.list()),
                 }
@@ -147,6 +150,21 @@ impl<K: Held> Shared<K> {
         }
     }
 
+    /// The object is deleted; `after` has its name now.
+    fn went(&self, object: &Arc<K>, after: Option<Arc<K>>) {
+        let subscribers = self.subscribers.lock();
+        let is_here = find(&self.state.read().objects, object.namespace(), object.name()).is_some();
+        if is_here || after.is_some() {
+            drop(subscribers);
+            return self.set(object, after);
+        }
+        // Gone before it was looked at: who waits for what was made would wait for ever.
+        for subscriber in subscribers.iter() {
+            subscriber(None, Some(object));
+            subscriber(Some(object), None);
+        }
+    }
+
     fn resync(&self, objects: &[Arc<K>]) {
         let listed: HashSet<(&str, &str)> =
             objects.iter().map(|object| (object.namespace(), object.name())).collect();
@@ -212,5 +230,41 @@ fn unlink<K: Held>(index: &mut HashMap<Box<str>, Entries<K>>, value: Option<&str
         if entries.is_empty() {
             index.remove(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_gone_before_it_was_looked_at_is_told_too() {
+        let map = |name: &str, version: &str| -> Arc<ConfigMap> {
+            let metadata = json!({"name": name, "namespace": "ns", "uid": name, "resourceVersion": version});
+            Arc::new(serde_json::from_value(json!({"metadata": metadata})).unwrap())
+        };
+        let state = State { objects: Entries::new(), by_owner: HashMap::new(), by_group: HashMap::new() };
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = told.clone();
+        let version = |object: Option<&Arc<ConfigMap>>| object?.metadata.resource_version.clone();
+        let subscriber: Subscriber<ConfigMap> =
+            Box::new(move |before, after| tell.lock().push((version(before), version(after))));
+        let shared = Shared {
+            state: RwLock::new(state),
+            subscribers: Mutex::new(vec![subscriber]),
+            group: |_: &ConfigMap| None,
+        };
+        let (first, second) = (Some("1".to_owned()), Some("2".to_owned()));
+        // Made and deleted: by the time that is read the cache has nothing of it.
+        shared.set(&map("brief", "1"), None);
+        shared.went(&map("brief", "2"), None);
+        assert_eq!(std::mem::take(&mut *told.lock()), [(None, second.clone()), (second, None)]);
+        // What was seen goes once.
+        shared.set(&map("seen", "1"), Some(map("seen", "1")));
+        shared.went(&map("seen", "2"), None);
+        assert_eq!(std::mem::take(&mut *told.lock()), [(None, first.clone()), (first, None)]);
     }
 }

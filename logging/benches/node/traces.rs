@@ -39,6 +39,9 @@ const STORE: [&str; 6] = [
     "com.example.shop.OrderService.reserve(OrderService.java:131)",
 ];
 
+/// Where the service fails.
+const PLACES: usize = 12;
+
 /// Whether a line belongs to the record of the line before it. No other line of the bench begins so.
 pub fn goes_on(line: &str) -> bool {
     line.starts_with('\t') || line.starts_with("Caused by: ")
@@ -53,13 +56,14 @@ pub fn deepen(body: &mut String, seed: u64) {
     }
 }
 
-/// The record has three frames so far.
+/// The record has three frames so far. A service fails at a few places, each with its own stack.
 fn extend(body: &mut String, dice: &mut StdRng) -> std::fmt::Result {
-    let (depth, of_cause) = (dice.random_range(4..=FRAMEWORK.len()), dice.random_range(1..=STORE.len()));
+    let place = dice.random_range(0..PLACES);
+    let (depth, of_cause) = (FRAMEWORK.len() - place, 1 + place % STORE.len());
     for frame in &FRAMEWORK[..depth] {
         write!(body, "\n\tat {frame}")?;
     }
-    if dice.random_bool(0.5) {
+    if place % 2 == 0 {
         let (row, session) = (dice.random_range(0..5000), dice.random::<u32>());
         write!(
             body,

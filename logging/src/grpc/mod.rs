@@ -114,7 +114,7 @@ impl Logs for Service {
         request: Request<proto::SearchRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
         let user = user(&request)?;
-        let lines = self.root.tail(&user, &to_wire(request.into_inner())?).await?;
+        let lines = self.root.tail_to_client(&user, &to_wire(request.into_inner())?).await?;
         Ok(Response::new(lines.map(line).boxed()))
     }
 }

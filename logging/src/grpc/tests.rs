@@ -10,10 +10,11 @@ use super::{
     *,
 };
 use crate::{
+    handover::STALLED,
     record::Level,
     root::tests::{
         TestCluster, admin, reader,
-        slow::{Got, number, one_stops_and_another_reads},
+        slow::{Got, MISSING, number, one_stops_and_another_reads},
     },
 };
 
@@ -133,6 +134,21 @@ async fn abuse_33_a_reader_that_stops_is_told_what_it_missed() {
     let cluster = TestCluster::start(1, 0).await;
     let (slow, quick) = (lines_of_web(&cluster).await, lines_of_web(&cluster).await);
     one_stops_and_another_reads(&cluster.nodes[0], slow, quick).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn abuse_33_a_reader_that_takes_nothing_is_cut_off() {
+    let cluster = TestCluster::start(0, MISSING).await;
+    let mut request = Request::new(SearchRequest::default());
+    request.extensions_mut().insert(admin());
+    let service = Service { root: cluster.root.clone() };
+    let lines = service.tail(request).await.expect("a stream").into_inner();
+    // The pace is what is tested.
+    tokio::time::sleep(2 * STALLED).await;
+    let lines: Vec<_> = tokio::time::timeout(STALLED, lines.collect()).await.expect("it ends");
+    let Some(Ok(TailLine { line: Some(Line::Ended(ended)) })) = lines.last() else { panic!("{lines:?}") };
+    assert!(ended.contains("60 s") && lines.len() < MISSING, "{ended} after {} lines", lines.len());
     cluster.stop().await;
 }
 

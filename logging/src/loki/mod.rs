@@ -17,6 +17,7 @@ mod http;
 mod labels;
 mod lines;
 pub mod logql;
+mod message;
 mod metric;
 mod names;
 mod params;

@@ -3,7 +3,7 @@
 //! A client that is slow is waited for: meanwhile the collectors count what they drop,
 //! and `dropped_entries` says so. One that takes nothing for [`STALLED`] is cut off.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use axum::{
     extract::{
@@ -13,27 +13,27 @@ use axum::{
     response::Response,
 };
 use futures::{SinkExt, Stream, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    answer::{self, LokiError},
+    answer::LokiError,
     http::Known,
     labels::Labels,
     lines::{self, Ask},
     logql::parse_selector,
+    message::Messages,
     params::Params,
     pipeline::Pipeline,
     translate,
 };
 use crate::{
+    handover::STALLED,
     root::LogRoot,
     time,
     wire::{SearchRequest, TailLine},
 };
 
-/// A client that takes nothing for so long is cut off.
-const STALLED: Duration = Duration::from_secs(60);
-/// Lines of one message.
+/// Lines that are taken at once.
 const TOGETHER: usize = 100;
 
 pub async fn tail(
@@ -60,10 +60,9 @@ pub async fn tail(
     let entry = |labels: &Labels, (time, text): &(i64, String)| (labels.clone(), *time, text.clone());
     let seen = past.iter().flat_map(|(labels, lines)| lines.iter().map(move |line| entry(labels, line)));
     let seen = seen.collect();
-    let first = (!past.is_empty()).then(|| {
-        let streams = past.into_iter().map(|(labels, lines)| answer::stream(&labels, lines));
-        json!({ "streams": streams.collect::<Vec<_>>() })
-    });
+    let mut first = Messages::default();
+    past.into_iter().for_each(|(labels, lines)| first.stream(&labels, lines));
+    let first = first.finish();
     let entries = Entries { pipeline, seen };
     Ok(socket.on_upgrade(move |socket| follow(socket, first, live, entries)))
 }
@@ -71,7 +70,7 @@ pub async fn tail(
 /// Until the client leaves.
 async fn follow(
     socket: WebSocket,
-    first: Option<Value>,
+    first: Vec<String>,
     live: impl Stream<Item = TailLine> + Send,
     mut entries: Entries,
 ) {
@@ -80,15 +79,15 @@ async fn follow(
     let mut live = live.ready_chunks(TOGETHER);
     let mut next = first;
     loop {
-        if let Some(message) = next.take() {
-            let send = sink.send(Message::Text(message.to_string().into()));
+        for message in std::mem::take(&mut next) {
+            let send = sink.send(Message::Text(message.into()));
             if !matches!(tokio::time::timeout(STALLED, send).await, Ok(Ok(()))) {
                 return;
             }
         }
         tokio::select! {
             lines = live.next() => match lines {
-                Some(lines) => next = entries.message(lines),
+                Some(lines) => next = entries.messages(lines),
                 None => return,
             },
             // Pings are answered by the socket itself while it is read.
@@ -108,8 +107,9 @@ struct Entries {
 
 impl Entries {
     /// What of some lines the client gets.
-    fn message(&mut self, lines: Vec<TailLine>) -> Option<Value> {
-        let (mut streams, mut dropped) = (Vec::new(), Vec::new());
+    fn messages(&mut self, lines: Vec<TailLine>) -> Vec<String> {
+        let mut messages = Messages::default();
+        let now = || time::now().to_string();
         for line in lines {
             match line {
                 TailLine::Record(record) => {
@@ -118,31 +118,24 @@ impl Entries {
                         let entry = (line.labels, time, line.text);
                         if !self.seen.remove(&entry) {
                             let (labels, time, text) = entry;
-                            streams.push(answer::stream(&labels, vec![(time, text)]));
+                            messages.stream(&labels, vec![(time, text)]);
                         }
                     }
                 }
-                TailLine::Dropped { dropped: count, node } => dropped.push(json!({
-                    "timestamp": time::now().to_string(),
+                TailLine::Dropped { dropped: count, node } => messages.dropped(&json!({
+                    "timestamp": now(),
                     "labels": { "node": node, "dropped": count.to_string() },
                 })),
-                TailLine::Partial { partial } => dropped.push(json!({
-                    "timestamp": time::now().to_string(),
+                TailLine::Partial { partial } => messages.dropped(&json!({
+                    "timestamp": now(),
                     "labels": { "node": partial.node, "error": partial.error },
                 })),
-                TailLine::Ended { ended } => dropped.push(json!({
-                    "timestamp": time::now().to_string(),
+                TailLine::Ended { ended } => messages.dropped(&json!({
+                    "timestamp": now(),
                     "labels": { "error": ended },
                 })),
             }
         }
-        if streams.is_empty() && dropped.is_empty() {
-            return None;
-        }
-        let mut message = json!({ "streams": streams });
-        if !dropped.is_empty() {
-            message["dropped_entries"] = json!(dropped);
-        }
-        Some(message)
+        messages.finish()
     }
 }

@@ -104,7 +104,7 @@ async fn tail(
     request: Result<Query<SearchRequest>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let (user, Query(request)) = (known(user)?, request?);
-    let lines = root.tail(&user, &request).await?;
+    let lines = root.tail_to_client(&user, &request).await?;
     Ok(ndjson(lines))
 }
 

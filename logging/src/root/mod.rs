@@ -30,9 +30,11 @@ use tiphys_api::{
     auth::{SharedAuthorizer, UserInfo},
     serve::Handler,
 };
+use tiphys_lifecycle::Tasks;
 
 use crate::archive::Archive;
 use crate::deletion::{DeleteAnswer, DeleteRequest};
+use crate::handover;
 use crate::wire::{
     ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
     SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
@@ -104,6 +106,7 @@ pub struct LogRoot {
     archive: Option<Archive>,
     room: room::Room,
     rights: Duration,
+    tasks: Tasks,
 }
 
 impl LogRoot {
@@ -118,12 +121,19 @@ impl LogRoot {
             archive: None,
             room: room::Room::default(),
             rights: tail::RIGHTS,
+            tasks: Tasks::new(),
         }
     }
 
     /// Asks this archive for what the nodes have no more.
     pub fn with_archive(mut self, archive: Archive) -> Self {
         self.archive = Some(archive);
+        self
+    }
+
+    /// Live tails end with this group, or else with their readers.
+    pub fn with_tasks(mut self, tasks: &Tasks) -> Self {
+        self.tasks = tasks.clone();
         self
     }
 
@@ -179,6 +189,15 @@ impl LogRoot {
         request: &SearchRequest,
     ) -> Result<impl futures::Stream<Item = TailLine> + Send + use<>, RootError> {
         tail::tail(self, user, request).await
+    }
+
+    /// [`LogRoot::tail`] for a client's connection: one that takes nothing is cut off, see [`handover`].
+    pub(crate) async fn tail_to_client(
+        &self,
+        user: &UserInfo,
+        request: &SearchRequest,
+    ) -> Result<impl futures::Stream<Item = TailLine> + Send + use<>, RootError> {
+        Ok(handover::to_client(self.tail(user, request).await?, &self.tasks))
     }
 
     /// POST `search`, `histogram`, `facets`, `stats`, `context` and GET `tail` below [`PREFIX`]. The

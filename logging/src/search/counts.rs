@@ -3,17 +3,12 @@
 //! A block that matches as a whole is counted from its head, or from its columns
 //! where its time crosses a bar; of the rest as little is decoded as tells.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use super::{
     Progress, Request,
-    keys::Keys,
+    found::{Found, Levels, levels_of},
     look::{Look, Want},
-    names::Names,
-    patterns::{OTHERS, Patterns},
     plan::{self, Candidate},
     shape,
     spread::{PORTION, spread},
@@ -22,7 +17,6 @@ use super::{
 use crate::{
     grid::Grid,
     index::Store,
-    query::compile::Verdict,
     record::{Level, StreamInfo},
     root::top,
     time,
@@ -33,8 +27,8 @@ use crate::{
 const MAX_VALUES: usize = 1000;
 const CAPPED: &str =
     "the time before has too many patterns to tell all apart: some may be marked new that are not";
-/// Values of a field that are told apart.
-const MAX_DISTINCT: usize = 10_000;
+/// Portions of facets that are held at a time.
+const ROUND: usize = 8;
 
 /// About `buckets` bars over `since..until`, as [`Grid`] has them.
 pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -> HistogramAnswer {
@@ -52,7 +46,7 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
         }
         tally.take()
     });
-    let mut counts: BTreeMap<i64, [u64; 7]> = BTreeMap::new();
+    let mut counts: BTreeMap<i64, Levels> = BTreeMap::new();
     for (step, levels) in parts.into_iter().flat_map(|(_, part)| part) {
         let sums = counts.entry(step).or_default();
         sums.iter_mut().zip(levels).for_each(|(sum, count)| *sum += count);
@@ -92,14 +86,10 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
 }
 
 /// Facets so far.
-struct Facets<'a> {
+pub(super) struct Facets<'a> {
     request: &'a Request,
     sums: BTreeMap<&'a str, BTreeMap<String, u64>>,
-    patterns: Patterns,
-    names: Names,
-    keys: Keys,
-    /// The values of each key.
-    values: Vec<Distinct>,
+    found: Found<'a>,
     /// All records, the blocks they are in, and about how many bytes they have.
     count: u64,
     blocks: u64,
@@ -107,29 +97,25 @@ struct Facets<'a> {
 }
 
 impl<'a> Facets<'a> {
-    fn new(request: &'a Request) -> Self {
-        Self {
-            request,
-            sums: BTreeMap::new(),
-            patterns: Patterns::default(),
-            names: Names::default(),
-            keys: Keys::new(&request.fields),
-            values: request.fields.iter().map(|_| Distinct::default()).collect(),
-            count: 0,
-            blocks: 0,
-            bytes: 0,
-        }
+    pub fn new(request: &'a Request) -> Self {
+        let found = Found::new(request);
+        Self { request, sums: BTreeMap::new(), found, count: 0, blocks: 0, bytes: 0 }
     }
 
     fn take_all(&mut self, store: &Store, candidates: &[Candidate], progress: &mut Progress) {
         let request = self.request;
         if request.patterns || request.names || !request.fields.is_empty() {
-            for candidate in candidates {
-                if progress.is_late(request) {
-                    return;
+            in_parts(store, request, candidates, progress, &mut |portion, part, progress| {
+                let Some(part) = part else {
+                    self.straight(store, portion, progress);
+                    return true;
+                };
+                let fits = self.found.append(part.found);
+                if fits {
+                    portion.iter().zip(&part.levels).for_each(|(block, levels)| self.add(block, levels));
                 }
-                self.take_in(store, candidate, progress);
-            }
+                fits
+            });
             return;
         }
         let parts = spread(candidates, PORTION, request, progress, |portion, progress| {
@@ -140,50 +126,19 @@ impl<'a> Facets<'a> {
         }
     }
 
-    fn take_in(&mut self, store: &Store, candidate: &Candidate, progress: &mut Progress) {
-        let request = self.request;
-        let mut placed = self.keys.at(candidate);
-        placed.templates |= request.patterns;
-        let of_stream = placed.is_of_stream() && !request.names;
-        let mut levels = [0u64; 7];
-        if of_stream && !request.patterns {
-            levels = levels_of(store, request, candidate, progress);
-        } else {
-            let look = Look { store, request, candidate, want: placed.want(request.names) };
-            look.each(
-                progress,
-                |_| true,
-                |found| {
-                    levels[found.record.level as usize] += 1;
-                    if request.patterns {
-                        self.patterns.add(found.key, found.record.time);
-                    }
-                    if request.names {
-                        self.names.take_in(&found.record);
-                    }
-                    if !of_stream {
-                        let values = &mut self.values;
-                        self.keys.each(&placed, &found, &mut |at, value| {
-                            values[at].add(value.as_deref(), 1);
-                        });
-                    }
-                },
-            );
-        }
-        self.add(candidate, &levels);
-        let count: u64 = levels.iter().sum();
-        if of_stream && count > 0 {
-            for (values, value) in self.values.iter_mut().zip(placed.of_stream()) {
-                values.add(value, count);
+    /// Looks through blocks on this thread.
+    pub fn straight(&mut self, store: &Store, candidates: &[Candidate], progress: &mut Progress) {
+        for candidate in candidates {
+            if progress.is_late(self.request) {
+                return;
             }
-        }
-        if request.names {
-            self.names.end_of(candidate, count);
+            let levels = self.found.take_in(store, candidate, progress);
+            self.add(candidate, &levels);
         }
     }
 
     /// Adds the matching records of a block, by level.
-    fn add(&mut self, candidate: &Candidate, levels: &[u64; 7]) {
+    fn add(&mut self, candidate: &Candidate, levels: &Levels) {
         let (head, count) = (&candidate.head, levels.iter().sum::<u64>());
         self.count += count;
         self.blocks += u64::from(count > 0);
@@ -194,17 +149,39 @@ impl<'a> Facets<'a> {
     /// Looks at the patterns of the time before, if that was asked for.
     fn compare(&mut self, store: &Store, progress: &mut Progress) {
         let Some(before) = self.request.before().filter(|_| self.request.patterns) else { return };
-        for candidate in plan::plan(store, &before, progress) {
-            if progress.is_late(&before) {
-                break;
+        let candidates = plan::plan(store, &before, progress);
+        in_parts(store, &before, &candidates, progress, &mut |portion, part, progress| {
+            let Some(part) = part else {
+                self.compare_straight(store, &before, portion, progress);
+                return true;
+            };
+            let fits = part.found.is_whole();
+            if fits {
+                self.found.patterns.append_before(part.found.patterns);
+            }
+            fits
+        });
+    }
+
+    /// Looks through blocks of the time before on this thread.
+    pub fn compare_straight(
+        &mut self,
+        store: &Store,
+        before: &Request,
+        candidates: &[Candidate],
+        progress: &mut Progress,
+    ) {
+        for candidate in candidates {
+            if progress.is_late(before) {
+                return;
             }
             let want = Want { templates: true, ..Want::default() };
-            let look = Look { store, request: &before, candidate: &candidate, want };
-            look.each(progress, |_| true, |found| self.patterns.add_before(found.key));
+            let look = Look { store, request: before, candidate, want };
+            look.each(progress, |_| true, |found| self.found.patterns.add_before(found.key));
         }
     }
 
-    fn add_names(&mut self, info: &StreamInfo, count: u64, levels: &[u64; 7]) {
+    fn add_names(&mut self, info: &StreamInfo, count: u64, levels: &Levels) {
         let names = [
             ("namespace", &info.namespace),
             ("pod", &info.pod),
@@ -220,69 +197,88 @@ impl<'a> Facets<'a> {
     }
 
     /// The facets, and sentences about what they don't have.
-    fn finish(mut self) -> (BTreeMap<String, Vec<FacetValue>>, Vec<String>) {
+    pub fn finish(mut self) -> (BTreeMap<String, Vec<FacetValue>>, Vec<String>) {
         let mut missing = Vec::new();
-        if self.patterns.is_before_capped() {
+        if self.found.patterns.is_before_capped() {
             missing.push(CAPPED.to_owned());
         }
-        for (field, values) in self.request.fields.iter().zip(self.values) {
-            self.sums.insert(field, values.finish());
+        for (field, values) in self.request.fields.iter().zip(self.found.take_values()) {
+            self.sums.insert(field, values);
         }
         if self.request.names {
-            let (names, sentence) = self.names.finish();
+            let (names, sentence) = self.found.names.finish();
             self.sums.insert("field", names.into_iter().collect());
             missing.extend(sentence);
         }
         let facets = self.sums.into_iter().map(|(field, values)| (field.to_owned(), top(values, MAX_VALUES)));
         let mut facets: BTreeMap<_, _> = facets.collect();
         if self.request.patterns {
-            facets.insert("pattern".to_owned(), self.patterns.shown(self.request.compare_since.is_some()));
+            let compared = self.request.compare_since.is_some();
+            facets.insert("pattern".to_owned(), self.found.patterns.shown(compared));
         }
         (facets, missing)
     }
 }
 
-/// Values with their counts, at most [`MAX_DISTINCT`]; what comes beyond is counted as one.
-#[derive(Debug, Default)]
-struct Distinct {
-    counts: HashMap<String, u64>,
-    others: u64,
+/// What a thread found in a portion of the blocks.
+struct Part<'a> {
+    /// Of each block that it came to.
+    levels: Vec<Levels>,
+    found: Found<'a>,
+    scanned: u64,
 }
 
-impl Distinct {
-    fn add(&mut self, value: Option<&str>, count: u64) {
-        let Some(value) = value else { return };
-        if let Some(sum) = self.counts.get_mut(value) {
-            *sum += count;
-        } else if self.counts.len() < MAX_DISTINCT {
-            self.counts.insert(value.to_owned(), count);
-        } else {
-            self.others += count;
+impl<'a> Part<'a> {
+    /// Goes no further than where something finds no room.
+    fn of(store: &Store, request: &'a Request, candidates: &[Candidate], progress: &mut Progress) -> Self {
+        let scanned = progress.scanned;
+        let (mut levels, mut found) = (Vec::new(), Found::new(request));
+        for candidate in candidates {
+            if progress.is_late(request) || !found.is_whole() {
+                break;
+            }
+            levels.push(found.take_in(store, candidate, progress));
+        }
+        Self { levels, found, scanned: progress.scanned - scanned }
+    }
+}
+
+/// Looks at blocks on several threads, in rounds, and gives `take` each portion in order with what
+/// was found in it. Where that can't be taken in, `take` says false, and is given that portion and
+/// all later rounds without: to be looked at straight.
+fn in_parts<'a>(
+    store: &Store,
+    request: &'a Request,
+    candidates: &[Candidate],
+    progress: &mut Progress,
+    take: &mut dyn FnMut(&[Candidate], Option<Part<'a>>, &mut Progress) -> bool,
+) {
+    // Where one portion has too much, others have.
+    let mut alone = candidates.len() < 2 * PORTION;
+    for round in candidates.chunks(ROUND * PORTION) {
+        if progress.is_late(request) {
+            return;
+        }
+        if alone {
+            take(round, None, progress);
+            continue;
+        }
+        let parts = spread(round, PORTION, request, progress, |portion, progress| {
+            Part::of(store, request, portion, progress)
+        });
+        for (from, part) in parts {
+            let portion = &round[from..round.len().min(from + PORTION)];
+            let scanned = part.scanned;
+            if !take(portion, Some(part), progress) {
+                alone = true;
+                progress.scanned -= scanned;
+                take(portion, None, progress);
+            }
         }
     }
-
-    fn finish(self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<_, _> = self.counts.into_iter().collect();
-        if self.others > 0 {
-            *counts.entry(OTHERS.to_owned()).or_default() += self.others;
-        }
-        counts
-    }
 }
 
-/// The records of a block that match, by level.
-fn levels_of(store: &Store, request: &Request, candidate: &Candidate, progress: &mut Progress) -> [u64; 7] {
-    let head = &candidate.head;
-    if candidate.verdict == Verdict::Yes && request.covers(head.min_time, head.max_time) {
-        return head.levels.map(u64::from);
-    }
-    let mut levels = [0u64; 7];
-    let look = Look { store, request, candidate, want: Want::default() };
-    look.each(progress, |_| true, |found| levels[found.record.level as usize] += 1);
-    levels
-}
-
-fn by_level(levels: &[u64; 7]) -> BTreeMap<String, u64> {
+fn by_level(levels: &Levels) -> BTreeMap<String, u64> {
     let present = Level::ALL.into_iter().zip(levels).filter(|(_, count)| **count > 0);
     present.map(|(level, count)| (level.name().to_owned(), *count)).collect()
 }

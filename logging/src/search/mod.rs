@@ -14,6 +14,7 @@
 
 mod columns;
 mod counts;
+mod found;
 mod groups;
 mod keys;
 mod look;

@@ -55,6 +55,24 @@ impl Names {
         }
     }
 
+    /// Whether every name found room.
+    pub fn is_whole(&self) -> bool {
+        self.offender.is_none()
+    }
+
+    /// Takes in the names of later blocks, which are whole; false, and nothing is taken in, if there
+    /// is not enough room: who brought most beyond is told from block to block.
+    pub fn append(&mut self, later: Self) -> bool {
+        let new = later.counts.keys().filter(|name| !self.counts.contains_key(*name)).count();
+        if self.counts.len() + new > MAX_NAMES {
+            return false;
+        }
+        for (name, count) in later.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+        true
+    }
+
     /// The names, and a sentence about those that are missing.
     pub fn finish(self) -> (HashMap<String, u64>, Option<String>) {
         let sentence = self.offender.map(|(_, place)| {

@@ -36,11 +36,22 @@ struct Seen {
     last: i64,
     /// In the time before, which it is compared with.
     before: u64,
+    /// Its place in the order in which patterns came.
+    place: usize,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { count: 0, first: i64::MAX, last: i64::MIN, before: 0 }
+        Self { count: 0, first: i64::MAX, last: i64::MIN, before: 0, place: 0 }
+    }
+}
+
+impl Seen {
+    fn append(&mut self, later: &Self) {
+        self.count += later.count;
+        self.first = self.first.min(later.first);
+        self.last = self.last.max(later.last);
+        self.before += later.before;
     }
 }
 
@@ -62,10 +73,32 @@ impl Patterns {
             if self.seen.len() >= MAX_PATTERNS {
                 return &mut self.others;
             }
-            self.seen.insert(key.into(), Seen::default());
+            let place = self.seen.len();
+            self.seen.insert(key.into(), Seen { place, ..Seen::default() });
         }
         // It is there by now.
         self.seen.get_mut(key).unwrap_or(&mut self.others)
+    }
+
+    /// Takes in what came later, which is whole.
+    pub fn append(&mut self, later: Self) {
+        later.in_order().iter().for_each(|(key, seen)| self.seen(key).append(seen));
+    }
+
+    /// As [`Patterns::append`], of the time before.
+    pub fn append_before(&mut self, before: Self) {
+        before.in_order().iter().for_each(|(key, seen)| self.seen(key).before += seen.count);
+    }
+
+    fn in_order(self) -> Vec<(Box<[u8]>, Seen)> {
+        let mut all: Vec<_> = self.seen.into_iter().collect();
+        all.sort_unstable_by_key(|(_, seen)| seen.place);
+        all
+    }
+
+    /// Whether all patterns were told apart.
+    pub fn is_whole(&self) -> bool {
+        self.others.count == 0 && self.others.before == 0
     }
 
     /// Whether patterns of the time before were not told apart.
@@ -79,11 +112,7 @@ impl Patterns {
         let mut shown: BTreeMap<String, Seen> = BTreeMap::new();
         let others = (self.others.count > 0).then(|| (OTHERS.to_owned(), self.others));
         for (pattern, seen) in self.seen.iter().map(|(key, seen)| (pattern(key), *seen)).chain(others) {
-            let sum = shown.entry(pattern).or_default();
-            sum.count += seen.count;
-            sum.first = sum.first.min(seen.first);
-            sum.last = sum.last.max(seen.last);
-            sum.before += seen.before;
+            shown.entry(pattern).or_default().append(&seen);
         }
         let value = |(value, seen): (String, Seen)| FacetValue {
             value,

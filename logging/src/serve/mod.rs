@@ -17,7 +17,7 @@
 
 mod splits;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -26,22 +26,21 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use futures::{Stream, StreamExt};
 use http::{Request, StatusCode, header};
 use sha2::{Digest, Sha256};
 use tiphys_api::auth::{MASTERS, UserInfo};
-use tiphys_lifecycle::{OnError, Tasks};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tiphys_lifecycle::Tasks;
+use tokio::sync::Semaphore;
 
 use crate::{
     collector::Config,
     deletion::DeleteOrder,
+    handover,
     index::Store,
     metric_names::{ArchiveMetrics, Metrics},
     root,
     search::{self, TailHub},
-    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest, TailLine},
+    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest},
 };
 
 /// Queries that run at once; more wait.
@@ -50,10 +49,6 @@ const QUERIES: usize = 4;
 const FOLLOWERS: usize = 64;
 /// After this a query gives what it has.
 const QUERY_TIME: Duration = Duration::from_secs(8);
-/// Lines that wait for a follower's connection.
-const WAITING: usize = 64;
-/// A follower that takes nothing for so long is cut off.
-const STALLED: Duration = Duration::from_secs(60);
 const MAX_REQUEST: usize = 4 << 20;
 
 /// What a server's own collector answers is below this path of the API server. No role names it:
@@ -257,27 +252,7 @@ async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Respo
     }
     // Followed from here on, before the head of the answer goes out.
     let lines = search::tail(&service.hub, service.store.clone(), request, service.node.clone());
-    let (sender, receiver) = mpsc::channel(WAITING);
-    service.tasks.spawn("log tail", OnError::Log, hand_over(lines, sender));
-    Ok(root::ndjson_alive(ReceiverStream::new(receiver)))
-}
-
-/// Until the reader leaves, or lets a line wait for too long.
-async fn hand_over(
-    lines: impl Stream<Item = TailLine>,
-    sender: mpsc::Sender<TailLine>,
-) -> Result<(), Infallible> {
-    let mut lines = std::pin::pin!(lines);
-    loop {
-        let line = tokio::select! {
-            line = lines.next() => line,
-            () = sender.closed() => return Ok(()),
-        };
-        let Some(line) = line else { return Ok(()) };
-        if !matches!(tokio::time::timeout(STALLED, sender.send(line)).await, Ok(Ok(()))) {
-            return Ok(());
-        }
-    }
+    Ok(root::ndjson_alive(handover::to_server(lines, &service.tasks)))
 }
 
 async fn delete(
@@ -335,6 +310,3 @@ impl IntoResponse for Refusal {
         (self.status, self.message).into_response()
     }
 }
-
-#[cfg(test)]
-mod tests;

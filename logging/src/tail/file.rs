@@ -157,6 +157,7 @@ impl LogFile {
             tracing::info!(file = %self.name, offset = self.offset, "log file was truncated, it is read from its begin");
             (self.offset, self.fingerprint, self.skipping) = (0, Fingerprint::default(), None);
             (self.acked, self.format) = (None, None);
+            take_back(file, &self.name);
         }
         buffer.resize(CHUNK, 0);
         let length = file.read_at(buffer, self.offset)?;
@@ -245,6 +246,17 @@ impl LogFile {
             at = data.len();
         }
         at
+    }
+}
+
+/// Takes the acknowledgement off a file that has another text now: of the same size, it would look
+/// indexed before it is read.
+fn take_back(file: &File, name: &str) {
+    use xattr::FileExt;
+    if let Err(error) = file.remove_xattr(super::ACKED)
+        && error.raw_os_error() != Some(nix::libc::ENODATA)
+    {
+        tracing::debug!(file = %name, %error, "acknowledgement of a truncated log file can't be taken back");
     }
 }
 

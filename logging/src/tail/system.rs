@@ -81,7 +81,9 @@ fn added<'a>(file: &str, name: &'a str) -> Option<&'a str> {
     let before_ending = || {
         let (stem, ending) = file.rsplit_once('.')?;
         let added = name.strip_prefix(stem)?.strip_suffix(ending)?.strip_suffix('.')?;
-        added.starts_with('-').then_some(added)
+        // A date: a number would be another log's.
+        let year = added.strip_prefix('-')?.get(..4)?;
+        (added.len() > 8 && year.bytes().all(|byte| byte.is_ascii_digit())).then_some(added)
     };
     name.strip_prefix(file).or_else(before_ending)
 }
@@ -109,6 +111,7 @@ mod tests {
             "containerd.log.old",
             "containerd.logs",
             "containerd-shim.log",
+            "containerd-2.log",
             "containerd-2026-01-31T12-00-00.000.log",
             "containerd-2026-01-31T12-00-00.000.log.gz",
             "kern.log",

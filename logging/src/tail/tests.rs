@@ -220,6 +220,28 @@ fn what_is_durable_is_acknowledged_on_the_file() {
 }
 
 #[test]
+fn a_truncated_file_of_the_same_size_is_not_acknowledged_before_it_is_durable() {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    drain(&mut tailer);
+    if xattr::set(&path, "user.tiphys.test", b"1").is_err() {
+        // A file system without xattrs: nothing to acknowledge on.
+        return;
+    }
+    tailer.committed(&tailer.checkpoints());
+    let acked = || xattr::get(&path, ACKED).expect("readable");
+    let size = Some(fs::metadata(&path).expect("there").len().to_string().into_bytes());
+    assert_eq!(acked(), size);
+    fs::write(&path, line(2, 'F', "two")).expect("truncated and written");
+    tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
+    assert_eq!((drain(&mut tailer), acked()), (vec!["two".to_owned()], None));
+    tailer.committed(&tailer.checkpoints());
+    assert_eq!(acked(), size);
+}
+
+#[test]
 fn abuse_14_links_are_not_followed() {
     let mut node = Node::new();
     let outside = tempfile::tempdir().expect("a folder");

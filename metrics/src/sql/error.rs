@@ -14,6 +14,8 @@ use datafusion::{
 
 /// Names that one hint lists at most.
 const MOST_NAMES: usize = 40;
+/// Bytes of a name that is compared with others; what is longer is none that was misspelt.
+const LONGEST_NAME: usize = 64;
 
 /// Why a statement gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -241,6 +243,9 @@ fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
 
 /// The nearest name, if one is near.
 fn meant<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let wanted = name.to_lowercase();
     let distance = |known: &String| {
         let last = known.rsplit('.').next().unwrap_or(known).to_lowercase();

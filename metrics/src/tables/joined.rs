@@ -9,11 +9,16 @@
 //! would break that order: there each value has a walk. Held are a few series of each name, however
 //! long the range and however many objects. What it must not do: know what the names mean.
 
+mod column;
+
 use std::{iter::Peekable, ops::Range, sync::Arc, vec};
 
 use crate::series::{
     Labels, MatchOp, Matcher, Missing, NAME, Scan, SelectError, SeriesColumns, Store, is_stale,
 };
+use column::{Between, Column};
+
+pub use column::LOOKBACK;
 
 /// What is put together.
 pub struct Question {
@@ -45,8 +50,10 @@ pub struct Object {
     pub labels: Labels,
     /// Milliseconds since the Unix epoch, ascending.
     pub times: Vec<i64>,
-    /// For each name a value for each time; NaN where there is none.
+    /// For each name a value for each time; NaN where there is none, or where it isn't known.
     pub values: Vec<Vec<f64>>,
+    /// For each name what these don't say.
+    pub between: Vec<Between>,
     /// When the part begins.
     pub since: i64,
 }
@@ -158,23 +165,24 @@ impl Iterator for Part {
             Err(error) => return Some(Err(error)),
         };
         let samples = anchor.times.iter().zip(&anchor.values).filter(|(_, value)| !is_stale(**value));
-        let (times, own): (Vec<i64>, Vec<f64>) = samples.unzip();
-        let mut values = Vec::with_capacity(self.others.len());
+        let times: Vec<i64> = samples.map(|(time, _)| *time).collect();
+        let (mut values, mut between) = (Vec::new(), Vec::new());
         for walks in &mut self.others {
-            values.push(match walks {
-                None => own.clone(),
+            let mut column = Column::new(times.len());
+            match walks {
+                None => column.add(&times, &anchor),
                 Some(walks) => {
-                    let mut sum = vec![f64::NAN; times.len()];
                     for walk in walks {
-                        if let Err(error) = walk.add(&labels, &times, &mut sum) {
+                        if let Err(error) = walk.add(&labels, &times, &mut column) {
                             return Some(Err(error));
                         }
                     }
-                    sum
                 }
-            });
+            }
+            values.push(column.values);
+            between.push(column.between);
         }
-        Some(Ok(Object { labels, times, values, since: self.since }))
+        Some(Ok(Object { labels, times, values, between, since: self.since }))
     }
 }
 
@@ -208,28 +216,15 @@ impl Walk {
     }
 
     /// Adds what an object has at these times. Objects are asked for in order.
-    fn add(&mut self, labels: &Labels, times: &[i64], sum: &mut [f64]) -> Result<(), SelectError> {
+    fn add(&mut self, labels: &Labels, times: &[i64], column: &mut Column) -> Result<(), SelectError> {
         let may_be =
             |next: &Result<(Labels, SeriesColumns), _>| next.as_ref().map_or(true, |one| one.0 <= *labels);
         while let Some(next) = self.series.next_if(may_be) {
-            let (of, columns) = next?;
+            let (of, series) = next?;
             if of == *labels {
-                add(sum, times, &columns);
+                column.add(times, &series);
             }
         }
         Ok(())
-    }
-}
-
-/// Adds samples to those of the same times.
-fn add(values: &mut [f64], times: &[i64], columns: &SeriesColumns) {
-    let mut samples = columns.times.iter().zip(&columns.values).peekable();
-    for (time, sum) in times.iter().zip(values) {
-        while samples.next_if(|(at, _)| *at < time).is_some() {}
-        if let Some((_, value)) = samples.next_if(|(at, _)| *at == time)
-            && !is_stale(*value)
-        {
-            *sum = if sum.is_nan() { *value } else { *sum + value };
-        }
     }
 }

@@ -16,6 +16,7 @@
 //! points, series and files, and a column that isn't wanted isn't read. What is pushed down
 //! here is filtered again above, so leaving out too little is never wrong.
 
+mod latest;
 mod older;
 mod rows;
 
@@ -33,7 +34,7 @@ use datafusion::{
 use super::{documented, time_column};
 use crate::{
     figures::{FIGURES, Kind},
-    memory::{Level, Memory, SeriesKey},
+    memory::{Level, Memory, SeriesKey, rate},
     names::back,
     scope::Scope,
     series::Store,
@@ -166,7 +167,10 @@ impl Scan {
                 if is_held {
                     first = Some((row, ring.is_apart()));
                 } else if sight.wanted.takes_time(point.time) {
-                    rows.push(&key, before.as_ref(), &row);
+                    let since = before.as_ref();
+                    rows.push(&key, &row, |_, figure| {
+                        since.map(|before: &Row| rate(figure, &before.point, &row.point))
+                    });
                 }
                 before = Some(row);
             }

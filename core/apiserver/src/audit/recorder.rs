@@ -21,6 +21,7 @@ use super::{
     writer::Entrance,
 };
 use crate::{
+    protobuf,
     request::{
         body,
         info::{RequestInfo, Target},
@@ -269,11 +270,14 @@ struct Named {
     resource_version: String,
 }
 
-/// The names in an object's metadata, without reading the rest of it.
+/// The names in an object's metadata, in JSON or protobuf, without reading the rest of it.
 fn named_in(bytes: &[u8]) -> Option<Named> {
     #[derive(Deserialize)]
     struct Object {
         metadata: Named,
+    }
+    if let Some(metadata) = protobuf::metadata(bytes) {
+        return serde_json::from_value(metadata).ok();
     }
     serde_json::from_slice::<Object>(bytes).ok().map(|object| object.metadata)
 }
@@ -311,4 +315,25 @@ fn sources(request: &Request<Body>) -> Vec<String> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_both_encodings() {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"name": "no"},
+            "metadata": {"name": "sandpiper", "namespace": "shore", "labels": {"a": "b"}},
+        });
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 3});
+        let named = |bytes: &[u8]| named_in(bytes).map(|found| (found.namespace, found.name));
+        let expected = Some(("shore".to_owned(), "sandpiper".to_owned()));
+        assert_eq!(named(map.to_string().as_bytes()), expected);
+        assert_eq!(named(&protobuf::encode(&map).expect("a message")), expected);
+        assert_eq!(named(options.to_string().as_bytes()), None);
+        assert_eq!(named(&protobuf::encode(&options).expect("a message")), None);
+        assert_eq!(named(b"k8s\0nonsense"), None);
+    }
 }

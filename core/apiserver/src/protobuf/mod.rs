@@ -61,6 +61,16 @@ pub fn decode(body: &[u8]) -> Result<Value> {
     Ok(object)
 }
 
+/// The metadata of an object, without reading the rest of it; None where it has none.
+pub fn metadata(body: &[u8]) -> Option<Value> {
+    let envelope = envelope::unwrap(body.strip_prefix(MAGIC)?).ok()?;
+    let field = catalog::named(&envelope.api_version, &envelope.kind)?.by_name("metadata")?;
+    let catalog::Shape::Message(message) = field.shape else { return None };
+    let mut fields = wire::fields(envelope.raw).filter_map(std::result::Result::ok);
+    let (_, payload) = fields.find(|(number, _)| *number == field.number)?;
+    read::read(catalog::catalog().message(message), payload.bytes().ok()?).ok()
+}
+
 /// An object, list or Status in its envelope, as it names itself.
 pub fn encode(object: &Value) -> Result<Vec<u8>> {
     let text = |key: &str| object[key].as_str().unwrap_or_default();

@@ -137,6 +137,12 @@ async fn a_replica_set_replaces_adopts_and_releases_pods() {
     let spec = json!({"containers": [{"name": "c", "image": "app:1"}]});
     let pod = json!({"metadata": {"name": "stray", "namespace": "default", "labels": labels}, "spec": spec});
     plane.create::<k8s_openapi::api::core::v1::Pod>(pod).await;
+    // Known everywhere: a set that has not heard of it makes both of its Pods itself at first.
+    until("the stray runs", &plane.pods, |pods| {
+        let phase = |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref()?.phase.clone();
+        pods.iter().any(|pod| named(pod, "stray") && phase(pod).as_deref() == Some("Running"))
+    })
+    .await;
     let set = json!({
         "metadata": {"name": "solo", "namespace": "default"},
         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},

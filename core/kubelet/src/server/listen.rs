@@ -1,10 +1,10 @@
 //! The listener: TLS with a client's certificate; without one, figures for a token or nothing.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
@@ -13,19 +13,18 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tiphys_lifecycle::{CancellationToken, OnError};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Shared, identity, routes, routes_of_tokens};
+use super::{Shared, identity, places::Places, routes, routes_of_tokens};
 use crate::{Error, KubeletConfig, ServerIdentity, samples::Seconds, workers::Context};
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Connections without a certificate at once, and how long one lasts: whoever comes may hold no
-/// more than that.
-const UNNAMED: usize = 64;
+/// So long the head of a request may take.
+const HEADERS: Duration = Duration::from_secs(60);
+/// How long a connection without a certificate lasts.
 const UNNAMED_LASTS: Duration = Duration::from_secs(300);
 
 /// A port that is ours, and the keys to serve on it.
@@ -77,7 +76,7 @@ struct Routes {
     all: Router,
     /// To who shows a token.
     of_tokens: Router,
-    unnamed: Arc<Semaphore>,
+    unnamed: Places,
 }
 
 /// Serves until the kubelet stops.
@@ -86,7 +85,7 @@ pub(crate) fn serve(context: &Arc<Context>, bound: Bound, seconds: Seconds) {
     let routes = Routes {
         all: routes(shared.clone()),
         of_tokens: routes_of_tokens(shared),
-        unnamed: Arc::new(Semaphore::new(UNNAMED)),
+        unnamed: Places::default(),
     };
     context.tasks.spawn_draining("kubelet server", OnError::Stop, move |stop| accept(bound, routes, stop));
 }
@@ -97,8 +96,8 @@ async fn accept(bound: Bound, routes: Routes, stop: CancellationToken) -> io::Re
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = bound.listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    connections.spawn(connection(socket, bound.tls.clone(), routes.clone()));
+                Ok((socket, from)) => {
+                    connections.spawn(connection(socket, from.ip(), bound.tls.clone(), routes.clone()));
                 }
                 // Out of file descriptors, or a client that was gone at once.
                 Err(error) => {
@@ -113,7 +112,7 @@ async fn accept(bound: Bound, routes: Routes, stop: CancellationToken) -> io::Re
     Ok(())
 }
 
-async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Routes) {
+async fn connection(socket: TcpStream, from: IpAddr, tls: TlsAcceptor, routes: Routes) {
     let stream = match timeout(HANDSHAKE, tls.accept(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -123,7 +122,7 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Routes) {
         Err(_) => return,
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let Some(certificate) = certificate else { return unnamed(stream, routes).await };
+    let Some(certificate) = certificate else { return unnamed(stream, from, routes).await };
     if !identity::may_ask(certificate) {
         tracing::warn!("a client whose certificate does not allow it was turned away");
         return;
@@ -138,13 +137,14 @@ async fn connection(socket: TcpStream, tls: TlsAcceptor, routes: Routes) {
 }
 
 /// Who shows no certificate may show a token with each request.
-async fn unnamed(stream: TlsStream<TcpStream>, routes: Routes) {
-    let Ok(_place) = routes.unnamed.try_acquire() else {
-        tracing::debug!(most = UNNAMED, "too many clients without a certificate, one was turned away");
+async fn unnamed(stream: TlsStream<TcpStream>, from: IpAddr, routes: Routes) {
+    let Some(_place) = routes.unnamed.take(from) else {
+        tracing::warn!(%from, "too many connections of clients without a certificate, one was turned away");
         return;
     };
     let service = TowerToHyperService::new(routes.of_tokens);
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = match timeout(UNNAMED_LASTS, served.as_mut()).await {
         Ok(ended) => ended,

@@ -15,6 +15,7 @@ mod identity;
 mod listen;
 mod logs;
 mod measured;
+mod places;
 mod plain;
 mod streams;
 mod tokens;

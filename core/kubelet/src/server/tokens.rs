@@ -5,14 +5,11 @@
 //! no certificate ─> token of the header ─> TokenReview ─> SubjectAccessReview ─> figures, nothing else
 //! ```
 //!
-//! A verdict holds for a few seconds, also a bad one: a wrong token can't keep the API server
-//! busy. What the API server did not answer is asked again.
+//! A verdict holds for a while, also a bad one, and how many questions wait is bounded: wrong
+//! tokens can't keep the API server busy, nor take the place of one that it has allowed. What the
+//! API server did not answer is asked again.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -27,13 +24,19 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::PostParams};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
-/// So long a right that was taken away still works.
-const HOLDS: Duration = Duration::from_secs(10);
+/// So long a right that was taken away still works: longer than from one scrape to the next.
+const HOLDS: Duration = Duration::from_secs(60);
+/// So long one that was given does not work yet.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
 const REMEMBERED: usize = 1024;
-/// Questions at once.
+/// Questions at once, and those that wait for their turn.
 const ASKING: usize = 8;
+const WAITING: usize = 64;
 /// The API server's time for both answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -45,30 +48,42 @@ enum Verdict {
     Forbidden(String),
 }
 
+/// A verdict, and when it was given.
+type Given = (Instant, Verdict);
+
+fn holds((since, verdict): &Given) -> bool {
+    let long = if *verdict == Verdict::May { HOLDS } else { REFUSAL_HOLDS };
+    since.elapsed() < long
+}
+
 /// Asks the API server.
 pub(super) struct Access {
     client: Client,
     node: String,
     /// By the token's digest.
-    verdicts: Mutex<HashMap<[u8; 32], (Instant, Verdict)>>,
+    verdicts: Mutex<HashMap<[u8; 32], Given>>,
     asking: Semaphore,
+    waiting: Semaphore,
 }
 
 impl Access {
     /// To the figures of the Node `node`.
     pub(super) fn new(client: Client, node: String) -> Self {
-        Self { client, node, verdicts: Mutex::default(), asking: Semaphore::new(ASKING) }
+        let (asking, waiting) = (Semaphore::new(ASKING), Semaphore::new(WAITING));
+        Self { client, node, verdicts: Mutex::default(), asking, waiting }
     }
 
     /// # Errors
     /// The API server can't be asked.
     async fn verdict(&self, token: &str) -> Result<Verdict, String> {
         let key: [u8; 32] = Sha256::digest(token).into();
-        let fresh =
-            |(since, verdict): &(Instant, Verdict)| (since.elapsed() < HOLDS).then(|| verdict.clone());
+        let fresh = |given: &Given| holds(given).then(|| given.1.clone());
         if let Some(known) = self.verdicts.lock().get(&key).and_then(fresh) {
             return Ok(known);
         }
+        let Ok(_waits) = self.waiting.try_acquire() else {
+            return Err("it is being asked about too many tokens".to_owned());
+        };
         let ask = async {
             let _turn = self.asking.acquire().await.map_err(|error| error.to_string())?;
             self.ask(token).await.map_err(|error| error.to_string())
@@ -77,7 +92,10 @@ impl Access {
             timeout(PATIENCE, ask).await.map_err(|_| format!("no answer within {PATIENCE:?}"))??;
         let mut verdicts = self.verdicts.lock();
         if verdicts.len() >= REMEMBERED {
-            verdicts.retain(|_, (since, _)| since.elapsed() < HOLDS);
+            verdicts.retain(|_, given| holds(given));
+        }
+        if verdicts.len() >= REMEMBERED {
+            verdicts.retain(|_, (_, verdict)| *verdict == Verdict::May);
         }
         if verdicts.len() >= REMEMBERED {
             verdicts.clear();

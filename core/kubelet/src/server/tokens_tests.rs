@@ -108,3 +108,35 @@ async fn what_is_remembered_is_bounded() {
         assert!(access.verdicts.lock().len() <= REMEMBERED);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn abuse_20_a_right_that_was_taken_away_ends() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let door = door(&asked);
+    for expected in [2, 4] {
+        for _ in 0..2 {
+            assert_eq!(ask(&door, "/metrics", Some("Bearer reader")).await.0, StatusCode::OK);
+            assert_eq!(asked.load(Ordering::Relaxed), expected);
+        }
+        tokio::time::advance(HOLDS).await;
+    }
+    for expected in [6, 8] {
+        assert_eq!(ask(&door, "/metrics", Some("Bearer other")).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(asked.load(Ordering::Relaxed), expected);
+        tokio::time::advance(REFUSAL_HOLDS).await;
+    }
+}
+
+#[tokio::test]
+async fn abuse_33_wrong_tokens_take_no_right_ones_place() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let door = door(&asked);
+    assert_eq!(ask(&door, "/metrics", Some("Bearer reader")).await.0, StatusCode::OK);
+    for number in 0..2 * REMEMBERED {
+        let wrong = format!("Bearer wrong-{number}");
+        assert_eq!(ask(&door, "/metrics", Some(&wrong)).await.0, StatusCode::UNAUTHORIZED);
+    }
+    let before = asked.load(Ordering::Relaxed);
+    assert_eq!(ask(&door, "/metrics", Some("Bearer reader")).await.0, StatusCode::OK);
+    assert_eq!(asked.load(Ordering::Relaxed), before, "it was asked about again");
+}

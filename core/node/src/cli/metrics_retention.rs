@@ -32,7 +32,7 @@ pub struct MetricsRetentionOptions {
         long,
         env = "TIPHYS_METRICS_DOWNSAMPLING",
         value_name = "AGE:STEP|off",
-        default_value = "7d:5m",
+        default_value = "off",
         value_parser = coarser
     )]
     pub metrics_downsampling: Coarser,
@@ -110,7 +110,7 @@ mod tests {
         let by = |days: u32, seconds| {
             Some(Downsampling::new(DAY * days, Duration::from_secs(seconds)).expect("a step"))
         };
-        assert_eq!(said(&[]), Ok((DAY * 15, 20 << 30, by(7, 300))));
+        assert_eq!(said(&[]), Ok((DAY * 15, 20 << 30, None)));
         let table = [("off", None), ("30d:1m", by(30, 60)), ("2w:2m30s", by(14, 150)), ("0s:1s", by(0, 1))];
         for (text, expected) in table {
             let found = said(&[

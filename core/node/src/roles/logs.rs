@@ -68,7 +68,7 @@ impl Logs {
         let collectors: Arc<dyn Collectors> =
             Arc::new(CollectorPods::start(client, shared, token, own, others, tasks));
         let archive = open_archive(options, client, tasks).await?;
-        let mut root = LogRoot::new(collectors.clone(), api.authorizer());
+        let mut root = LogRoot::new(collectors.clone(), api.authorizer()).with_tasks(tasks);
         if let Some(archive) = &archive {
             root = root.with_archive(archive.clone());
             api.mount(component_metrics::mount(archive.component()));

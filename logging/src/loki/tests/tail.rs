@@ -116,3 +116,28 @@ async fn abuse_33_a_client_that_stops_is_told_what_it_missed() {
     one_stops_and_another_reads(&cluster.nodes[0], slow, quick).await;
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_long_past_comes_in_frames_that_clients_take() {
+    // More than the 16 MiB of a frame.
+    const LINES: u64 = 80;
+    let cluster = cluster().await;
+    let server = serve(&cluster, admin()).await;
+    let filler = "x".repeat(255 << 10);
+    for at in 0..LINES {
+        let body = format!("{at} {filler}");
+        cluster.nodes[0].write("ops/long-1", BEGIN + at as i64, at, Level::Info, &body);
+    }
+    let params = [("query", "{pod=\"long-1\"}"), ("start", "1700000000"), ("limit", "80")];
+    let uri = format!("{server}{}", with("tail", &params));
+    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await.expect("connected");
+    let mut numbers = Vec::new();
+    while numbers.len() < LINES as usize {
+        for stream in message(&mut socket).await["streams"].as_array().expect("streams") {
+            let values = stream["values"].as_array().expect("values").iter();
+            numbers.extend(values.map(|value| number(value[1].as_str().expect("a text"))));
+        }
+    }
+    assert_eq!(numbers, (0..LINES).collect::<Vec<_>>());
+    cluster.stop().await;
+}

@@ -7,8 +7,10 @@ use axum::{Extension, body::Body};
 use futures::{Stream, stream};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tower::ServiceExt;
 
 use super::*;
+use crate::handover::STALLED;
 
 /// Lines that are written while one reader takes nothing.
 const LINES: u64 = 1000;
@@ -19,6 +21,8 @@ const MOST: u64 = 700;
 const LENGTH: usize = 100 << 10;
 /// Readers that a node has at once.
 const READERS: usize = 64;
+/// Nodes that are not there, each of them a line: more than wait for a client.
+pub(crate) const MISSING: usize = 100;
 /// A test that hangs ends.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -132,5 +136,24 @@ async fn abuse_33_a_reader_too_many_is_refused_and_the_others_read_on() {
         assert_eq!(got(line), Got::Line(7));
     }
     drop(readers);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn abuse_33_a_reader_of_json_lines_that_takes_nothing_is_cut_off() {
+    let cluster = TestCluster::start(0, MISSING).await;
+    let request = axum::http::Request::get(format!("{PREFIX}/tail")).body(Body::empty()).expect("a request");
+    let router = cluster.root.router().layer(Extension(admin()));
+    let body = router.oneshot(request).await.expect("an answer").into_body();
+    // The pace is what is tested.
+    tokio::time::sleep(2 * STALLED).await;
+    let text = tokio::time::timeout(LIMIT, body.collect()).await.expect("it ends").expect("whole").to_bytes();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut lines: Vec<TailLine> =
+        lines.map(|line| serde_json::from_slice(line).expect("a line of the tail")).collect();
+    let Some(TailLine::Ended { ended }) = lines.pop() else { panic!("it isn't told: {lines:?}") };
+    assert!(ended.contains("60 s"), "{ended}");
+    assert!((1..MISSING).contains(&lines.len()), "{} lines waited", lines.len());
+    assert!(lines.iter().all(|line| matches!(line, TailLine::Partial { .. })), "{lines:?}");
     cluster.stop().await;
 }

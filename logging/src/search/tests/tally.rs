@@ -4,12 +4,12 @@
 use std::time::Instant;
 
 use super::{
-    super::{groups::Groups, plan, stats::Walk},
+    super::{counts::Facets, groups::Groups, plan, stats::Walk},
     *,
 };
 use crate::{
     grid::Grid,
-    wire::{NodeStats, NodeStatsRequest},
+    wire::{FacetValue, NodeStats, NodeStatsRequest},
 };
 
 const MINUTE: i64 = 60_000_000_000;
@@ -234,5 +234,113 @@ fn many_blocks_on_several_threads_count_as_one_after_the_other() {
             answer.buckets.iter().all(|bucket| bucket.count == 0) && !answer.partial.is_empty(),
             "{query}"
         );
+    }
+}
+
+/// Facets, sentences about what is missing, and how many records were looked at.
+type Told = (BTreeMap<String, Vec<FacetValue>>, Vec<String>, u64);
+
+/// The facets as one thread finds them.
+fn facets_in_turn(store: &Store, request: &Request) -> Told {
+    let (mut progress, mut found) = (Progress::default(), Facets::new(request));
+    found.straight(store, &plan::plan(store, request, &mut progress), &mut progress);
+    if let Some(before) = request.before().filter(|_| request.patterns) {
+        let candidates = plan::plan(store, &before, &mut progress);
+        found.compare_straight(store, &before, &candidates, &mut progress);
+    }
+    let (values, missing) = found.finish();
+    (values, missing, progress.scanned)
+}
+
+fn told(store: &Store, request: &Request) -> Told {
+    let answer = facets(store, request, "n1");
+    let missing = answer.partial.into_iter().map(|missing| missing.error).collect();
+    (answer.facets, missing, answer.scanned)
+}
+
+/// What facets have beside levels and streams: these fields; patterns; names.
+type Wanted = (&'static [&'static str], bool, bool);
+
+fn with_facets(request: Request, (fields, patterns, names): Wanted) -> Request {
+    Request { fields: fields.iter().map(ToString::to_string).collect(), patterns, names, ..request }
+}
+
+#[test]
+fn facets_of_several_threads_are_those_of_one() {
+    let (_folder, store) = many_blocks(60, 5, |at, stream| vec![of_stream(at, stream)]);
+    for (query, _) in QUERIES {
+        let wanted: [Wanted; 4] = [
+            (&["pod", "level"], false, false),
+            (&["took"], true, false),
+            (&["pattern", "pod"], false, true),
+            (&["took", "stream"], true, true),
+        ];
+        for wanted in wanted {
+            let late = Request { since: Some(30 * MINUTE), ..over(query, 60 * MINUTE) };
+            let request = Request { compare_since: Some(0), ..with_facets(late, wanted) };
+            let (found, expected) = (told(&store, &request), facets_in_turn(&store, &request));
+            assert!(found == expected, "{query} {wanted:?}: {found:?} is not {expected:?}");
+        }
+    }
+    let request = with_facets(over("", 60 * MINUTE), (&["pod"], true, true));
+    let answer = facets(&store, &request, "n1");
+    let pods: Vec<_> = answer.facets["pod"].iter().map(|pod| (pod.value.clone(), pod.count)).collect();
+    assert_eq!((answer.count, answer.scanned, pods.len()), (300, 300, 5));
+    assert!(pods.iter().all(|(_, count)| *count == 60), "{pods:?}");
+    let patterns: u64 = answer.facets["pattern"].iter().map(|pattern| pattern.count).sum();
+    assert_eq!(patterns, 300);
+}
+
+/// A word of letters for each number: words make patterns, numbers don't.
+fn word(mut number: i64) -> String {
+    let mut word = String::from("w");
+    while number > 0 {
+        word.push(char::from(b'g' + (number % 20) as u8));
+        number /= 20;
+    }
+    word
+}
+
+/// So many records a block. In the first sixty minutes each has a user and a word of its own, behind
+/// them they come again, some often; each minute has twelve fields of its own.
+fn of_many(each: i64, at: i64) -> Vec<Record> {
+    let one = |more: i64| {
+        let new = at * each + more;
+        let user = if at < 60 { new } else { (at * 7919 + more * more * 31) % (60 * each) };
+        let body = format!("{} user=u{user} f{}=1", word(user), at * 12 + more % 12);
+        Record { time: at * MINUTE + more, seq: new as u64, body: Bytes::from(body), ..of_stream(at, 0) }
+    };
+    (0..each).map(one).collect()
+}
+
+#[test]
+fn abuse_34_too_many_values_on_several_threads_are_those_of_one() {
+    let others = |values: &[FacetValue]| values.iter().any(|value| value.value == "<others>");
+    // No portion has too many, but all together; and each has.
+    for each in [200, 400] {
+        let (_folder, store) = many_blocks(90, 1, |at, _| of_many(each, at));
+        let all: [Wanted; 4] = [
+            (&["user"], false, false),
+            (&[], true, false),
+            (&[], false, true),
+            (&["pod", "user"], true, true),
+        ];
+        for wanted in all {
+            let (fields, patterns, names) = wanted;
+            let request = with_facets(over("", 90 * MINUTE), wanted);
+            let (found, expected) = (told(&store, &request), facets_in_turn(&store, &request));
+            assert!(found == expected, "{wanted:?} differ with {each} records a block");
+            let capped = [("user", fields.contains(&"user")), ("pattern", patterns)];
+            for (facet, _) in capped.into_iter().filter(|(_, asked)| *asked) {
+                assert!(others(&found.0[facet]), "there is room for each {facet}");
+            }
+            assert_eq!((found.1.is_empty(), found.2), (!names, 90 * each as u64));
+        }
+        // The time before is in more than two portions, too.
+        let late = Request { since: Some(70 * MINUTE), ..over("", 90 * MINUTE) };
+        let request = Request { compare_since: Some(0), ..with_facets(late, (&[], true, false)) };
+        let (found, expected) = (told(&store, &request), facets_in_turn(&store, &request));
+        assert!(found == expected, "patterns of the time before differ with {each} records a block");
+        assert!(!found.1.is_empty(), "there is room for each pattern of the time before");
     }
 }

@@ -2,7 +2,11 @@
 //! of the store of series.
 //!
 //! A series of memory begins somewhere in a step; the store has the steps before that one. Held are
-//! where each series of memory begins, and the last row of what went on lately.
+//! where each series of memory begins, and what was known last of what went on lately.
+//!
+//! Of days that were made coarser a row stands where CPU time has a sample: each step, and both sides
+//! of where it began anew. What has none there is null, and a rate reaches from one sample to
+//! the next of the same figure.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -17,18 +21,19 @@ use tiphys_api::samples::Usage;
 
 use super::{
     Sight,
+    latest::Latest,
     rows::{Row, Rows},
 };
 use crate::{
-    figures::FIGURES,
+    figures::{FIGURES, Figure},
     memory::{GRID, Level, Point, SeriesKey, Whole},
     names::back::{self, Back},
     series::Store,
-    tables::joined::{Joined, Object, Question},
+    tables::joined::{Joined, LOOKBACK, Object, Question},
 };
 
-/// How far back the row before is looked for that a rate is computed from, milliseconds.
-const BACK: i64 = 5 * 60_000;
+/// A rate for each figure that has one, by its place in the list of figures.
+type Rates = [Option<f64>; Usage::COUNT];
 
 /// A figure that is asked for.
 struct Told {
@@ -37,6 +42,34 @@ struct Told {
     /// Of its names among those that are read.
     names: Vec<usize>,
     back: &'static Back,
+    is_counter: bool,
+}
+
+impl Told {
+    /// What is made of a number for each name.
+    fn made(&self, of_name: impl Fn(usize) -> f64) -> f64 {
+        let mut of_names = [f64::NAN; 4];
+        for (number, name) in of_names.iter_mut().zip(&self.names) {
+            *number = of_name(*name);
+        }
+        (self.back.value)(&of_names[..self.names.len()])
+    }
+
+    /// Absent: it isn't known.
+    fn value(&self, object: &Object, at: usize, level: Level) -> Option<u64> {
+        if self.names.iter().any(|name| object.between[*name].is_left_out(at)) {
+            return None;
+        }
+        let value = self.made(|name| object.values[name][at]);
+        let is_known = !value.is_nan() || self.back.absent.is_zero(level);
+        // What is negative, or isn't there, is 0.
+        is_known.then(|| value.round() as u64)
+    }
+
+    /// What a counter lost since the row before.
+    fn fallen(&self, object: &Object, at: usize) -> u64 {
+        self.made(|name| object.between[name].fallen(at)).round() as u64
+    }
 }
 
 /// Where a series of memory begins.
@@ -49,11 +82,12 @@ struct Begun {
 /// Walks over what is older.
 pub struct Older {
     joined: Joined,
+    /// By their place.
     told: Vec<Told>,
     /// The series of memory.
     begun: HashMap<SeriesKey, Begun>,
-    /// The last row of each object so far.
-    last: HashMap<SeriesKey, Row>,
+    /// Of each object so far.
+    last: HashMap<SeriesKey, Latest>,
     since: i64,
     /// Once the store is through, the first rows of memory.
     ending: Option<hash_map::IntoIter<SeriesKey, Begun>>,
@@ -81,11 +115,12 @@ impl Older {
                     names.len() - 1
                 })
             };
-            told.push(Told { place, names: back.names.iter().map(place_of).collect(), back });
+            let is_counter = figure.rate_name().is_some();
+            told.push(Told { place, names: back.names.iter().map(place_of).collect(), back, is_counter });
         }
         let mut matchers = back::of_level(sight.level);
         matchers.extend(sight.wanted.matchers(|column| label_of(sight.level, column)));
-        let since = sight.wanted.millis().start.saturating_sub(BACK);
+        let since = sight.wanted.millis().start.saturating_sub(LOOKBACK);
         // A step that begins before memory does may end in it.
         let until = (until.min(range.end.saturating_sub(1)).div_euclid(GRID) + 1) * (GRID / 1000);
         let question = Question {
@@ -122,7 +157,11 @@ impl Older {
             let Some((key, Begun { first, is_apart })) = ending.next() else { return Ok(false) };
             if sight.wanted.takes_time(first.point.time) {
                 let before = self.last.get(&key).filter(|_| !is_apart);
-                rows.push(&key, near(before, &first), &first);
+                let told = &self.told;
+                rows.push(&key, &first, |place, figure: &Figure| {
+                    let nth = told.binary_search_by_key(&place, |told| told.place).ok()?;
+                    before?.rate(nth, first.point.time, (figure.value)(&first.point.usage))
+                });
             }
             return Ok(true);
         }
@@ -139,55 +178,49 @@ impl Older {
     fn add(&mut self, object: &Object, sight: &Sight, rows: &mut Rows) {
         if object.since != self.since {
             self.since = object.since;
-            let oldest = object.since.saturating_sub(BACK).saturating_mul(1000);
+            let oldest = object.since.saturating_sub(LOOKBACK).saturating_mul(1000);
             // What memory goes on with is waited for, however long ago that was.
             let (last, begun) = (&mut self.last, &self.begun);
-            last.retain(|key, row| row.point.time >= oldest || begun.contains_key(key));
+            last.retain(|key, latest| latest.time >= oldest || begun.contains_key(key));
         }
         let Some(key) = back::key_of(sight.level, &object.labels).filter(|key| sight.takes(key)) else {
             return;
         };
         let seam = |begun: &Begun| begun.first.point.time.div_euclid(GRID) * GRID;
         let seam = self.begun.get(&key).map_or(i64::MAX, seam);
-        let mut before = self.last.get(&key).copied();
+        let mut latest = self.last.remove(&key).unwrap_or_else(|| Latest::new(self.told.len()));
         for (at, time) in object.times.iter().enumerate() {
             let time = time.saturating_mul(1000);
             if time >= seam {
                 break;
             }
-            let row = self.row(object, at, time, sight.level);
+            let (row, rates) = self.row(object, at, time, sight.level, &mut latest);
             if sight.wanted.takes_time(time) {
-                rows.push(&key, near(before.as_ref(), &row), &row);
+                rows.push(&key, &row, |place, _| rates[place]);
             }
-            before = Some(row);
         }
-        if let Some(last) = before {
-            self.last.insert(key, last);
+        if latest.time > i64::MIN {
+            self.last.insert(key, latest);
         }
     }
 
-    fn row(&self, object: &Object, at: usize, time: i64, level: Level) -> Row {
-        let (mut values, mut known) = ([0; Usage::COUNT], 0);
-        for Told { place, names, back } in &self.told {
-            let mut of_names = [f64::NAN; 4];
-            for (of_name, name) in of_names.iter_mut().zip(names) {
-                *of_name = object.values[*name][at];
+    /// The row at a time, and the rates since `latest`, which goes on to it.
+    fn row(&self, object: &Object, at: usize, time: i64, level: Level, latest: &mut Latest) -> (Row, Rates) {
+        let (mut values, mut known, mut rates) = ([0; Usage::COUNT], 0, [None; Usage::COUNT]);
+        for (nth, told) in self.told.iter().enumerate() {
+            if told.is_counter {
+                latest.falls(nth, told.fallen(object, at));
             }
-            let value = (back.value)(&of_names[..names.len()]);
-            if value.is_nan() && !back.absent.is_zero(level) {
-                continue;
+            let Some(value) = told.value(object, at, level) else { continue };
+            known |= 1 << told.place;
+            values[told.place] = value;
+            if told.is_counter {
+                rates[told.place] = latest.next(nth, time, value);
             }
-            known |= 1 << place;
-            // What is negative, or isn't there, is 0.
-            values[*place] = value.round() as u64;
         }
-        Row { point: Point { time, usage: Usage::from_values(values) }, known }
+        latest.time = time;
+        (Row { point: Point { time, usage: Usage::from_values(values) }, known }, rates)
     }
-}
-
-/// The row before, where it is not too far away.
-fn near<'a>(before: Option<&'a Row>, row: &Row) -> Option<&'a Row> {
-    before.filter(|before| row.point.time - before.point.time <= BACK * 1000)
 }
 
 /// The label that a column shows.

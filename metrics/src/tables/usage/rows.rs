@@ -16,7 +16,7 @@ use datafusion::{
 use super::name_in;
 use crate::{
     figures::{FIGURES, Figure, Kind},
-    memory::{Point, SeriesKey, rate},
+    memory::{Point, SeriesKey},
 };
 
 /// What is known of one moment of a series.
@@ -64,13 +64,12 @@ impl Column {
         }
     }
 
-    fn push(&mut self, key: &SeriesKey, before: Option<&Row>, row: &Row) {
+    fn push(&mut self, key: &SeriesKey, row: &Row, rate: &impl Fn(usize, &Figure) -> Option<f64>) {
         match self {
             Self::Time(times) => times.append_value(row.point.time),
             Self::Name(name, names) => names.append_value(name_in(key, name)),
             Self::Rate(place, figure, scale, rates) => {
-                let before = before.filter(|before| before.knows(*place) && row.knows(*place));
-                rates.append_option(before.map(|before| rate(figure, &before.point, &row.point) * *scale));
+                rates.append_option(rate(*place, figure).map(|rate| rate * *scale));
             }
             Self::Value(place, figure, values) => {
                 values.append_option(row.knows(*place).then(|| (figure.value)(&row.point.usage)));
@@ -109,8 +108,10 @@ impl Rows {
         self.length
     }
 
-    pub fn push(&mut self, key: &SeriesKey, before: Option<&Row>, row: &Row) {
-        self.columns.iter_mut().for_each(|column| column.push(key, before, row));
+    /// Adds a row. `rate` tells how fast a counter grew up to it, units a second, by its place in the
+    /// list of figures.
+    pub fn push(&mut self, key: &SeriesKey, row: &Row, rate: impl Fn(usize, &Figure) -> Option<f64>) {
+        self.columns.iter_mut().for_each(|column| column.push(key, row, &rate));
         self.length += 1;
     }
 

@@ -1,6 +1,7 @@
 //! Rows against a naive evaluation of what nodes have told: over the seam between memory and the
 //! store, out of memory, log and blocks; who sees them; and what isn't read.
 
+mod coarse;
 mod fed;
 mod long;
 mod set;

@@ -45,6 +45,8 @@ use crate::{
 };
 
 const NEXT: &str = "tiphys collector manifest | kubectl apply -f -";
+/// Whoever may not read it, or has misspelt it, is told of no way to install something.
+const NAMED: &str = "name the DaemonSet: tiphys logs --collectors=NAMESPACE/NAME";
 
 /// Which DaemonSet: `NAMESPACE`, or `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +79,13 @@ impl fmt::Display for DaemonSet {
 /// The user may not read the Secret or list the Pods, or there are none.
 pub async fn client(api: Client, daemons: &DaemonSet) -> Outcome<Client> {
     let secrets: Api<Secret> = Api::namespaced(api.clone(), &daemons.namespace);
-    let secret = secrets.get(&daemons.name).await.or_asked(NEXT)?;
+    let secret = secrets.get(&daemons.name).await.or_asked(NAMED)?;
     let token = addons::token_of(&secret)
         .ok_or_else(|| Failure::new(format!("the Secret {daemons} holds no token"), NEXT))?;
     let pods: Api<Pod> = Api::namespaced(api.clone(), &daemons.namespace);
     let label = format!("app={}", daemons.name);
     // The watch that follows would only try again where this is told why it can't be.
-    let there = pods.list(&ListParams::default().labels(&label).limit(1)).await.or_asked(NEXT)?;
+    let there = pods.list(&ListParams::default().labels(&label).limit(1)).await.or_asked(NAMED)?;
     if there.items.is_empty() {
         return Err(Failure::new(format!("the DaemonSet {daemons} has no Pods"), NEXT));
     }

@@ -165,7 +165,7 @@ async fn what_is_not_there_is_said() {
     let plain = api(collect(folder.path(), &tasks).await, &tasks).await;
     let other = "logging/other".parse().expect("a DaemonSet");
     let failure = client(plain, &other).await.err().expect("a failure");
-    assert_eq!(failure.next(), NEXT);
+    assert_eq!(failure.next(), NAMED);
 }
 
 #[test]
