@@ -76,8 +76,11 @@ impl Metrics {
     }
 }
 
+/// A queue with the name of its controller.
+type Named = (&'static str, Weak<Queue>);
+
 #[derive(Clone, Default)]
-struct Queues(Arc<Mutex<Vec<(&'static str, Weak<Queue>)>>>);
+struct Queues(Arc<Mutex<Vec<Named>>>);
 
 impl fmt::Debug for Queues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,7 @@
 
 mod answers;
 mod catalog;
+mod files;
 mod fresh;
 mod interrupt;
 mod merge;
@@ -58,7 +59,7 @@ fn main() -> Result<()> {
     let all_streams = numbers("TIPHYS_BENCH_STREAMS", "200,5000")?;
     let base = env::var_os("TIPHYS_BENCH_FOLDER").map_or_else(env::temp_dir, PathBuf::from);
     fs::create_dir_all(&base)?;
-    process::allow_open_files()?;
+    files::allow_many()?;
     interrupt::listen()?;
     for records in counts {
         for &streams in &all_streams {

@@ -1,6 +1,6 @@
 //! What a process took: processor time and memory, from /proc; and what it may have.
 
-use std::{fs, io, path::Path, process::Child};
+use std::{fs, path::Path, process::Child};
 
 use crate::Result;
 
@@ -53,20 +53,4 @@ pub fn drop_file_cache() {
     if fs::write("/proc/sys/vm/drop_caches", "1").is_err() {
         eprintln!("the file cache can't be emptied: cold is a new process only");
     }
-}
-
-/// Lets this process and its children open as many files as the machine allows: the files of all
-/// streams are open at once, here and in the collector.
-pub fn allow_open_files() -> Result<()> {
-    let mut limit = nix::libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: it writes to the value that it is given, which lives longer.
-    if unsafe { nix::libc::getrlimit(nix::libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: it reads the value that it is given, which lives longer.
-    if unsafe { nix::libc::setrlimit(nix::libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    Ok(())
 }

@@ -243,6 +243,9 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Takes in what was found in a portion of blocks; see [`in_parts`].
+type Take<'t, 'a> = dyn FnMut(&[Candidate], Option<Part<'a>>, &mut Progress) -> bool + 't;
+
 /// Looks at blocks on several threads, in rounds, and gives `take` each portion in order with what
 /// was found in it. Where that can't be taken in, `take` says false, and is given that portion and
 /// all later rounds without: to be looked at straight.
@@ -251,7 +254,7 @@ fn in_parts<'a>(
     request: &'a Request,
     candidates: &[Candidate],
     progress: &mut Progress,
-    take: &mut dyn FnMut(&[Candidate], Option<Part<'a>>, &mut Progress) -> bool,
+    take: &mut Take<'_, 'a>,
 ) {
     // Where one portion has too much, others have.
     let mut alone = candidates.len() < 2 * PORTION;

@@ -226,7 +226,7 @@ fn controllers(
         let component = Component::new("autoscaler");
         let handler = rest_client::counted(api.handler(), &component);
         tiphys_autoscaler::start(
-            autoscaler.clone(),
+            autoscaler,
             in_memory(handler, UserInfo::master("system:horizontal-pod-autoscaler")),
             shared.pods.clone(),
             Arc::new(metric_source::Metrics::new(metrics.memory.clone(), metrics.custom())),

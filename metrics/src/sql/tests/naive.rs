@@ -189,7 +189,7 @@ fn expected_quantile(q: f64, counts: &Counted) -> Option<f64> {
         (before, end) => {
             let (begin, before) = before.unwrap_or_default();
             let share = (q * most - before) / (count - before);
-            (!share.is_nan()).then(|| begin + (end - begin) * share)
+            (!share.is_nan()).then_some(begin + (end - begin) * share)
         }
     }
 }

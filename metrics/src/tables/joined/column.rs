@@ -131,13 +131,16 @@ mod tests {
         column.values.iter().enumerate().map(one).collect()
     }
 
+    /// What is so, rows, the samples of a series, and what is expected of each row.
+    type Case<T> = (&'static str, &'static [i64], &'static [(i64, f64)], &'static [T]);
+
     fn lost(column: &Column) -> Vec<f64> {
         (0..column.values.len()).map(|at| column.between.fallen(at)).collect()
     }
 
     #[test]
     fn what_went_on_is_not_known_where_it_has_no_sample() {
-        let table: [(&str, &[i64], &[(i64, f64)], &[&str]); 6] = [
+        let table: [Case<&str>; 6] = [
             ("each row has one", &[0, 1, 2], &[(0, 1.0), (1, 2.0), (2, 3.0)], &["1", "2", "3"]),
             ("rows more", &[0, 3, 4, 5], &[(0, 1.0), (5, 2.0)], &["1", "?", "?", "2"]),
             ("it begins", &[0, 3, 5], &[(4, 1.0), (5, 2.0)], &["-", "-", "2"]),
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_counters_lose_between_rows_is_kept() {
-        let table: [(&str, &[i64], &[(i64, f64)], &[f64]); 6] = [
+        let table: [Case<f64>; 6] = [
             ("it grows", &[0, 5], &[(0, 1.0), (5, 2.0)], &[0.0, 0.0]),
             ("from row to row", &[0, 5], &[(0, 7.0), (5, 2.0)], &[0.0, 7.0]),
             ("between rows", &[0, 5], &[(0, 7.0), (2, 9.0), (3, 1.0), (5, 30.0)], &[0.0, 9.0]),

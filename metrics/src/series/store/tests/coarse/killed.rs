@@ -19,7 +19,7 @@ fn write(folder: &Path) {
     let blocks = folder.join("blocks");
     std::fs::create_dir_all(&blocks).expect("made");
     let ranges = (0..DAYS).map(|day| START + day * DAY..START + (day + 1) * DAY);
-    for range in ranges.chain([START + DAYS * DAY..START + DAYS * DAY + HOUR]) {
+    for range in ranges.chain(std::iter::once(START + DAYS * DAY..START + DAYS * DAY + HOUR)) {
         let mut writer = Writer::begin(&blocks, &range).expect("begun");
         let numbers: Vec<_> =
             (range.start..range.end).step_by(EACH as usize).map(|time| (time, (time % 977) as f64)).collect();
