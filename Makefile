@@ -48,6 +48,8 @@ soak: quick ## The long forms of the chaos and torture tests
 # Sets of series, scale, hours: see metrics/benches/series/main.rs.
 SERIES = "hosts 4000 12" "mix 1000 4" "mix 10000 1" "nodes 1000 6"
 
+# Logs: 10M records over 200, then 5,000 streams; TIPHYS_BENCH_RECORDS=100000000 for the long run,
+# TIPHYS_BENCH_STREAMS=, TIPHYS_BENCH_FOLDER= (5 GB; 13 GB for each set of 100M).
 bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=, VICTORIA_LOGS=, PROMETHEUS=, VICTORIA_METRICS=/path: beside those)
 	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
 	cargo bench --locked -p tiphys-logging --bench node

@@ -226,11 +226,12 @@ fn condemned(view: &View<'_>, plan: &mut Plan) -> Next {
         own(view, ordinal, pod, plan);
     }
     let ordered = identity::ordered(view.set);
-    // Of those that serve nobody only the lowest may go before its successors are well.
+    // Of those that serve nobody only the lowest may go before its successors are well, and what has
+    // ended: that is never well again.
     let lowest = view.condemned().find(|(_, pod)| !view.serves(pod)).map(|(ordinal, _)| ordinal);
     for (ordinal, pod) in view.condemned().rev() {
         let going = object::deleting(&**pod);
-        if !going && (!ordered || view.serves(pod) || lowest == Some(ordinal)) {
+        if !going && (!ordered || view.serves(pod) || pod.finished() || lowest == Some(ordinal)) {
             plan.delete.push(pod.clone());
         }
         if ordered {
@@ -327,6 +328,7 @@ mod tests {
         check_leaving("waits for it", one(), &all, &[2], &[], &[]);
         check("not while a lower one waits", one(), &[(0, "new", Running), (1, "new", UP)], &[], &[]);
         check("to nothing", json!({"replicas": 0}), &[(0, "new", UP)], &[], &[0]);
+        check("two have ended", one(), &[(0, "new", UP), (1, "new", Failed), (2, "new", Failed)], &[], &[2]);
         let broken = [(0, "new", UP), (1, "new", Running), (2, "new", UP)];
         check("highest, though a lower one is broken", one(), &broken, &[], &[2]);
         let two = [(0, "new", UP), (1, "new", Running), (2, "new", Running)];
