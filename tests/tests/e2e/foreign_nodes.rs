@@ -85,6 +85,10 @@ fn found(cluster: &Cluster) -> Result<()> {
 /// Where there are no collectors that is said, and the server's are not asked in their place.
 fn refused(cluster: &Cluster) -> Result<()> {
     let output = cluster.tiphys(&["logs", "--collectors=default", "heron"])?;
-    ensure!(output.code == 1 && output.stderr.contains("tiphys logs --collectors=NAMESPACE/NAME"), "{}", output.stderr);
+    ensure!(
+        output.code == 1 && output.stderr.contains("tiphys logs --collectors=NAMESPACE/NAME"),
+        "{}",
+        output.stderr
+    );
     Ok(())
 }
