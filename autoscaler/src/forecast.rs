@@ -16,10 +16,31 @@ const DAY: i64 = 24 * 3600 * SECOND;
 /// How far ahead is looked, so that replicas are there when the load comes.
 const AHEAD: i64 = 300 * SECOND;
 const MOST: i64 = 7;
+/// Letters of an annotation that a sentence has.
+const LONGEST: usize = 100;
 
-/// How many days an autoscaler is to be forecast from; what is no number of days asks for nothing.
+/// How many days an autoscaler is to be forecast from; what is no number of days asks for nothing,
+/// and is a [`mistake`].
 pub fn days(scaler: &HorizontalPodAutoscaler) -> Option<i64> {
-    let text = scaler.metadata.annotations.as_ref()?.get(ANNOTATION)?;
+    read(scaler.metadata.annotations.as_ref()?.get(ANNOTATION)?)
+}
+
+/// A sentence about an annotation that can't be understood, with its value.
+pub fn mistake(text: &str) -> Option<String> {
+    read(text).is_none().then(|| {
+        let text: String = text.chars().take(LONGEST).collect();
+        format!(
+            "the annotation {ANNOTATION} is {text:?}, which is none of 1d to {MOST}d: nothing is forecast"
+        )
+    })
+}
+
+/// The mistake in an autoscaler's annotation, if it has one.
+pub fn mistake_of(scaler: &HorizontalPodAutoscaler) -> Option<String> {
+    mistake(scaler.metadata.annotations.as_ref()?.get(ANNOTATION)?)
+}
+
+fn read(text: &str) -> Option<i64> {
     let days = text.strip_suffix('d')?.parse::<i64>().ok()?;
     (1..=MOST).contains(&days).then_some(days)
 }
@@ -49,13 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn days_are_asked_for_by_annotation() {
+    fn days_are_asked_for_by_annotation_and_a_mistake_is_told() {
         let of = |text: &str| {
             let scaler = json!({"metadata": {"annotations": {ANNOTATION: text}},
                 "spec": {"maxReplicas": 1, "scaleTargetRef": {"kind": "Deployment", "name": "a"}}});
-            days(&serde_json::from_value(scaler).expect("an autoscaler"))
+            let scaler = serde_json::from_value(scaler).expect("an autoscaler");
+            (days(&scaler), mistake_of(&scaler))
         };
-        assert_eq!((of("7d"), of("1d"), of("8d"), of("soon")), (Some(7), Some(1), None, None));
+        assert_eq!((of("7d"), of("1d")), ((Some(7), None), (Some(1), None)));
+        for wrong in ["8d", "7 days", "0d", "soon", ""] {
+            let (days, mistake) = of(wrong);
+            let mistake = mistake.expect("a mistake");
+            assert!(days.is_none() && mistake.contains(&format!("{wrong:?}")), "{mistake}");
+        }
+        assert_eq!(mistake_of(&HorizontalPodAutoscaler::default()), None);
         assert_eq!(ranges(2, 3 * DAY)[1], DAY..DAY + AHEAD);
     }
 }

@@ -14,6 +14,7 @@
 //! What it must not do: know how samples are collected or kept ([`MetricSource`]
 //! is handed in), or where decisions are kept ([`DecisionSink`]).
 
+mod amount;
 mod ask;
 mod behaviour;
 mod clock;
@@ -36,6 +37,9 @@ mod warned;
 mod wording;
 mod words;
 mod worker;
+mod zero;
 
+pub use amount::{amount, bytes};
 pub use controller::{Config, start};
+pub use forecast::{ANNOTATION as PREDICT, mistake};
 pub use source::{DecisionSink, Described, MetricName, MetricSource, Reading, Series};

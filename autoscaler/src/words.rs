@@ -3,6 +3,7 @@
 use tiphys_api::decisions::{Decision, MetricReading, NAMES};
 
 use crate::{
+    amount::amount,
     decide::Asked,
     formula::{Goal, Proposal},
     source::MetricName,
@@ -32,7 +33,8 @@ pub fn sentence(metric: &Metric, proposal: &Proposal) -> String {
     };
     let pods = if proposal.counted == 1 { "Pod" } else { "Pods" };
     let over = format!("over {} {pods}{missing}", proposal.counted);
-    let name = &metric.name;
+    let name = metric.name.to_string();
+    let quantity = |milli| amount(&name, milli);
     match (metric.goal, proposal.utilization) {
         (Goal::Utilization(target), current) => {
             format!("{name} is at {}% of requests, target {target}% {over}", current.unwrap_or_default())
@@ -54,11 +56,6 @@ pub fn sentence(metric: &Metric, proposal: &Proposal) -> String {
 /// Whether no single Pod has the figure.
 fn is_whole(name: &MetricName) -> bool {
     matches!(name, MetricName::Object { .. } | MetricName::External(_))
-}
-
-/// Thousandths as a person reads them.
-fn quantity(milli: i64) -> String {
-    if milli % 1000 == 0 || milli.abs() >= 100_000 { (milli / 1000).to_string() } else { format!("{milli}m") }
 }
 
 /// What a row has of a metric.

@@ -46,6 +46,7 @@ use crate::{
     targets::{self, TargetError, sentence},
     trouble::Trouble,
     warned::Warned,
+    zero::ScaledToZero,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -86,8 +87,7 @@ struct Kept {
     written_at: i64,
     recorded_at: i64,
     recorded: (i32, i32, String, String),
-    /// Whether the autoscaler took the target's last replica, since it changed them last.
-    scaled_to_zero: Option<bool>,
+    zero: ScaledToZero,
     warned: Warned,
     /// Of statuses that could not be written.
     unwritten: Warned,
@@ -161,7 +161,7 @@ impl Worker {
                 }
             };
             let numbers = Numbers::of(&scale);
-            let scaled_to_zero = self.is_scaled_to_zero(&scaler, numbers.spec);
+            let scaled_to_zero = self.kept.zero.find(status::scaled_to_zero(&scaler), numbers.spec);
             let (asked, blocked, newest) =
                 self.ask(&spec, &scale, numbers, scaled_to_zero, WINDOW, now).await;
             let stamp = stamp(&scaler, numbers, newest, blocked.is_some());
@@ -200,7 +200,9 @@ impl Worker {
                 }
             };
             // Again, as the status may not have been written when it came about.
-            verdict.conditions.extend(self.kept.scaled_to_zero.map(conditions::scaled_to_zero));
+            verdict.conditions.extend(self.kept.zero.condition());
+            let mistake = forecast::mistake_of(&scaler).map(|mistake| ("InvalidPredictAnnotation", mistake));
+            verdict.warnings.extend(mistake);
             self.warn(&scaler, &verdict, now);
             self.record(&verdict, now);
             let status = new_status(&scaler, &verdict, &asked, numbers.spec, now);
@@ -212,16 +214,6 @@ impl Worker {
             return written;
         }
         Ok(())
-    }
-
-    /// Whether it was the autoscaler who took the last replica. Once there is one again that is over,
-    /// whoever made it: who takes that one by hand switches the autoscaler off.
-    fn is_scaled_to_zero(&mut self, scaler: &HorizontalPodAutoscaler, replicas: i32) -> bool {
-        let did = self.kept.scaled_to_zero.unwrap_or_else(|| status::scaled_to_zero(scaler));
-        if did && replicas > 0 {
-            self.kept.scaled_to_zero = Some(false);
-        }
-        did && replicas == 0
     }
 
     /// Says it before it is done: who is killed in between must not find the target switched off.
@@ -354,7 +346,7 @@ impl Worker {
             Ok(()) => {
                 verdict.decision.scaled = true;
                 verdict.conditions.push(conditions::rescaled(desired));
-                self.kept.scaled_to_zero = Some(current > 0 && desired == 0);
+                self.kept.zero.scaled(current, desired);
                 self.kept.memory.events.record(current, desired, now);
                 self.shared.metrics.scaled.inc();
                 let note = format!("New size: {desired}; reason: {because}");

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod flapping;
+mod zero;
 
 const SECOND: i64 = 1_000_000;
 
@@ -48,12 +49,14 @@ fn broken() -> Asked {
     Asked { result: Err(trouble), ..wants(0) }
 }
 
+/// A first look, at so many replicas that nobody took away.
+fn look<'a>(spec: &'a Spec, current: i32, asked: &'a [Asked]) -> Look<'a> {
+    Look { spec, current, asked, slow: None, blocked: None, forecast: None, scaled_to_zero: false, now: 0 }
+}
+
 fn decided(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> Verdict {
     let slow = memory.course.is_due(now).then_some(asked);
-    decide(
-        &Look { spec, current, asked, slow, blocked: None, forecast: None, scaled_to_zero: false, now },
-        memory,
-    )
+    decide(&Look { slow, now, ..look(spec, current, asked) }, memory)
 }
 
 fn outcome(spec: &Spec, current: i32, asked: &[Asked], memory: &mut Memory, now: i64) -> (i32, String) {
@@ -124,19 +127,17 @@ fn the_highest_metric_wins_and_a_broken_one_forbids_scaling_down() {
     );
 }
 
+/// With a metric that has figures without Pods too.
+fn whole(min: i32) -> Spec {
+    let series = Series { name: "orders".into(), selector: Default::default() };
+    let metric = Metric { name: MetricName::External(series), goal: Goal::AverageValue(1000), ..cpu() };
+    Spec { metrics: vec![Ok(metric)], ..spec(min, 10) }
+}
+
 /// What is decided for a target without replicas, held back by what, and why it rescales.
 fn at_zero(spec: &Spec, wanted: i32, scaled_to_zero: bool) -> (i32, String, String) {
     let asked = [wants(wanted)];
-    let look = Look {
-        spec,
-        current: 0,
-        asked: &asked,
-        slow: None,
-        blocked: None,
-        forecast: None,
-        scaled_to_zero,
-        now: 0,
-    };
+    let look = Look { scaled_to_zero, ..look(spec, 0, &asked) };
     let verdict = decide(&look, &mut Memory::default());
     (verdict.decision.desired_replicas, verdict.decision.limited_by, verdict.because)
 }
@@ -146,11 +147,6 @@ fn a_target_without_replicas_is_left_alone_unless_the_autoscaler_took_them() {
     let off = decided(&spec(1, 10), 0, &[wants(2)], &mut Memory::default(), 0);
     assert_eq!((off.decision.desired_replicas, &*off.decision.limited_by), (0, "disabled"));
     assert_eq!(reasons(&off)[1], ("ScalingActive", false, "ScalingDisabled"));
-    let whole = |min| {
-        let series = Series { name: "orders".into(), selector: Default::default() };
-        let metric = Metric { name: MetricName::External(series), goal: Goal::AverageValue(1000), ..cpu() };
-        Spec { metrics: vec![Ok(metric)], ..spec(min, 10) }
-    };
     let above = "cpu resource utilization (percentage of request) above target";
     for (spec, wanted, scaled_to_zero, desired, limit, because) in [
         (whole(0), 2, true, 2, "", above),
@@ -260,17 +256,7 @@ fn conditions_and_reasons_are_upstreams() {
 fn a_selector_of_two_autoscalers_stops_both() {
     let trouble = crate::selectors::ambiguous("shop", "app=web", &["a".into(), "b".into()]);
     let spec = spec(1, 10);
-    let blocked = Some(trouble);
-    let look = Look {
-        spec: &spec,
-        current: 3,
-        asked: &[],
-        slow: None,
-        blocked,
-        forecast: None,
-        scaled_to_zero: false,
-        now: 0,
-    };
+    let look = Look { blocked: Some(trouble), ..look(&spec, 3, &[]) };
     let verdict = decide(&look, &mut Memory::default());
     assert_eq!((verdict.decision.desired_replicas, verdict.failed), (3, true));
     assert_eq!(reasons(&verdict)[1], ("ScalingActive", false, "AmbiguousSelector"));
@@ -283,38 +269,16 @@ fn a_forecast_only_raises() {
     let spec = spec(1, 10);
     for (now, forecast, desired) in [(2, 4, 4), (4, 2, 4), (2, 2, 2)] {
         let asked = [wants(now)];
-        let forecast = Some(forecast);
-        let look = Look {
-            spec: &spec,
-            current: 2,
-            asked: &asked,
-            slow: None,
-            blocked: None,
-            forecast,
-            scaled_to_zero: false,
-            now: 0,
-        };
-        assert_eq!(
-            decide(&look, &mut Memory::default()).decision.desired_replicas,
-            desired,
-            "{now} {forecast:?}"
-        );
+        let look = Look { forecast: Some(forecast), ..look(&spec, 2, &asked) };
+        let found = decide(&look, &mut Memory::default()).decision.desired_replicas;
+        assert_eq!(found, desired, "{now} {forecast}");
     }
 }
 
 #[test]
 fn a_forecast_stands_in_the_row_and_in_its_sentence() {
-    let (spec, asked, forecast) = (spec(1, 10), [wants(2)], Some(4));
-    let look = Look {
-        spec: &spec,
-        current: 2,
-        asked: &asked,
-        slow: None,
-        blocked: None,
-        forecast,
-        scaled_to_zero: false,
-        now: 0,
-    };
+    let (spec, asked) = (spec(1, 10), [wants(2)]);
+    let look = Look { forecast: Some(4), ..look(&spec, 2, &asked) };
     let verdict = decide(&look, &mut Memory::default());
     let decision = &verdict.decision;
     assert_eq!((decision.forecast, decision.proposed_replicas), (Some(4), 4));

@@ -87,7 +87,7 @@ async fn a_kind_without_a_scale_is_said() {
     let plane = Plane::start(None).await;
     plane.keep_geese(json!({})).await;
     plane.autoscale_geese().await;
-    let why = "the server could not find the requested resource";
+    let why = "geese.farm.example.com \"grey\" not found";
     assert_eq!(plane.says("AbleToScale", "FailedGetScale").await, format!("{NOT_READ}{why}"));
     assert_eq!(plane.event("FailedGetScale").await, why);
     assert_eq!(plane.size().await, 1);

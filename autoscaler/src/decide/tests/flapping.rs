@@ -147,16 +147,7 @@ fn ours(load: &Load, spec: &Spec, asks: Asks, seconds: i64) -> Vec<i32> {
         let asked = [asks(load.over(second, 2), current)];
         let slow = memory.course.is_due(now).then(|| [asks(load.over(second, LOOK), current)]);
         let slow = slow.as_ref().map(<[Asked; 1]>::as_slice);
-        let look = Look {
-            spec,
-            current,
-            asked: &asked,
-            slow,
-            blocked: None,
-            forecast: None,
-            scaled_to_zero: false,
-            now,
-        };
+        let look = Look { slow, now, ..look(spec, current, &asked) };
         let next = decide(&look, &mut memory).decision.desired_replicas;
         memory.events.record(current, next, now);
         next
@@ -297,7 +288,7 @@ proptest! {
             let now = second * SECOND;
             let asked = [as_external(load(second), current)];
             let slow = memory.course.is_due(now).then_some(asked.as_slice());
-            let look = Look { spec: &spec, current, asked: &asked, slow, blocked: None, forecast: None, scaled_to_zero: false, now };
+            let look = Look { slow, now, ..look(&spec, current, &asked) };
             let next = decide(&look, &mut memory).decision.desired_replicas;
             memory.events.record(current, next, now);
             if second >= at && next > current && answered.is_none() {
