@@ -6,15 +6,12 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, Client, runtime::watcher};
 use tiphys_client::Cache;
 use tiphys_lifecycle::{OnError, Tasks};
-use tiphys_runtime::{
-    cgroup::{Hierarchy, Limits, limits},
-    cri::Cri,
-};
+use tiphys_runtime::{cgroup::Hierarchy, cri::Cri};
 use tiphys_telemetry::Component;
 
 use crate::{
-    Error, KubeletConfig, events::Recorder, logs, metric_names::Metrics, node, samples, server,
-    sources::Sources, statics, volumes::Volumes, workers,
+    Error, KubeletConfig, classes::Classes, events::Recorder, logs, metric_names::Metrics, node, samples,
+    server, sources::Sources, statics, volumes::Volumes, workers,
 };
 
 /// A running kubelet.
@@ -36,17 +33,20 @@ impl Kubelet {
         tasks: &Tasks,
     ) -> Result<Self, Error> {
         let listener = server::bind(&config).await?;
+        let hierarchy = Hierarchy::detect()?;
         let registry = workers::Registry::default();
         let waker = registry.clone();
+        let metrics = Metrics::new(&config.node_name, &registry);
         let context = Arc::new(workers::Context {
-            cri: Cri::new(socket),
+            cri: metrics.observe(Cri::new(socket)),
             socket: socket.to_path_buf(),
-            hierarchy: Hierarchy::detect()?,
+            classes: Classes::new(hierarchy.clone(), &config.pods_group),
+            hierarchy,
             events: Recorder::start(client.clone(), &config.node_name, tasks),
             sources: Sources::new(client.clone(), tasks.clone(), move |uid| waker.sources_changed(uid)),
             services: Cache::start(tasks, Api::<Service>::all(client.clone()), watcher::Config::default()),
             volumes: Volumes::new(&config.root),
-            metrics: Metrics::new(&config.node_name, &registry),
+            metrics,
             registry,
             tasks: tasks.clone(),
             client: client.clone(),
@@ -58,7 +58,7 @@ impl Kubelet {
             Cache::start(tasks, Api::<Pod>::all(client.clone()), watcher::Config::default().fields(&own));
         let (folder, name) = (context.config.static_pods.clone(), context.config.node_name.clone());
         let manifests = statics::start(folder, name, tasks);
-        make_class_groups(&context)?;
+        context.classes.make(&context.config.capacity)?;
         workers::dispatch(&context, &pods, &manifests);
         let (keeper, own_node) = (context.clone(), node.clone());
         let own = format!("metadata.name={}", context.config.node_name);
@@ -78,15 +78,4 @@ impl Kubelet {
     pub fn component(&self) -> &Component {
         &self.component
     }
-}
-
-/// Groups of the classes, below which Pods have theirs. What asked for nothing gets
-/// what is left over.
-fn make_class_groups(context: &workers::Context) -> Result<(), Error> {
-    let base = context.config.pods_group.trim_end_matches('/');
-    let (hierarchy, usual) = (&context.hierarchy, Limits::default());
-    hierarchy.create(base, &usual)?;
-    hierarchy.create(&format!("{base}/burstable"), &usual)?;
-    let least = Limits { cpu_shares: Some(limits::shares(0)), ..usual };
-    Ok(hierarchy.create(&format!("{base}/besteffort"), &least)?)
 }

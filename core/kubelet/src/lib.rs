@@ -14,12 +14,14 @@
 //! a restarted kubelet finds its Pods and restarts nothing.
 //!
 //! - [`pod`]: decisions, without I/O: what to do next, status, back-off, env, DNS, resources.
+//! - `classes`: the control groups above those of Pods, and what they weigh.
 //! - `workers`: the loop of a Pod, and the acts: start, stop, terminate, clean.
 //! - `probe`, `volumes`, `images`, `logs`, `node`, `server`: what their names say.
 //!
 //! What it must not do: decide where Pods run, or read what other nodes do.
 
 mod arriving;
+mod classes;
 mod config;
 mod error;
 mod events;

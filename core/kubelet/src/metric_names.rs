@@ -11,9 +11,10 @@ use prometheus_client::{
         counter::Counter,
         family::Family,
         gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
+        histogram::{Histogram, exponential_buckets},
     },
 };
+use tiphys_runtime::cri::{Cri, Ended};
 use tiphys_telemetry::Component;
 
 use crate::{pod::runtime::State, probe::Counts, workers::Registry};
@@ -32,6 +33,12 @@ pub(crate) struct ByCode {
     pub container_type: &'static str,
     /// Why, as the Pod's status says it: `ErrImagePull`, ...
     pub code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOperation {
+    /// `run_podsandbox`, `create_container`, ...
+    operation_type: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +61,7 @@ pub(crate) struct Metrics {
     pub containers_started: Family<ByType, Counter>,
     pub containers_failed: Family<ByCode, Counter>,
     pub pod_start_seconds: Histogram,
+    operations: Operations,
     pub status_writes: Counter,
     pub safety_relists: Counter,
     /// Changes that only the slow relist found: should stay at zero.
@@ -70,6 +78,7 @@ impl Metrics {
             containers_started: Family::default(),
             containers_failed: Family::default(),
             pod_start_seconds: Histogram::new(START_BUCKETS),
+            operations: Operations::new(),
             status_writes: Counter::default(),
             safety_relists: Counter::default(),
             missed_events: Counter::default(),
@@ -102,6 +111,13 @@ impl Metrics {
             );
             figures.register_collector(Box::new(Running(registry.clone())));
         });
+        self.operations.register(&self.component);
+    }
+
+    /// The client of the runtime, whose calls are counted from now on.
+    pub(crate) fn observe(&self, cri: Cri) -> Cri {
+        let operations = self.operations.clone();
+        cri.observed(move |ended| operations.count(ended))
     }
 
     fn register_own(&self) {
@@ -123,6 +139,54 @@ impl Metrics {
                 self.missed_events.clone(),
             );
         });
+    }
+}
+
+/// What the runtime is asked for.
+#[derive(Clone)]
+struct Operations {
+    all: Family<ByOperation, Counter>,
+    seconds: Family<ByOperation, Histogram>,
+    failed: Family<ByOperation, Counter>,
+}
+
+impl Operations {
+    fn new() -> Self {
+        Self {
+            all: Family::default(),
+            // From five milliseconds to twelve minutes, as other kubelets have it.
+            seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.5, 14))),
+            failed: Family::default(),
+        }
+    }
+
+    fn register(&self, component: &Component) {
+        component.registry(|figures| {
+            figures.register(
+                "kubelet_runtime_operations",
+                "Calls of the container runtime that have ended",
+                self.all.clone(),
+            );
+            figures.register(
+                "kubelet_runtime_operations_duration_seconds",
+                "How long they took",
+                self.seconds.clone(),
+            );
+            figures.register(
+                "kubelet_runtime_operations_errors",
+                "Those that it refused or did not answer in time",
+                self.failed.clone(),
+            );
+        });
+    }
+
+    fn count(&self, ended: Ended) {
+        let labels = ByOperation { operation_type: ended.operation };
+        self.all.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&labels).observe(ended.took.as_secs_f64());
+        if ended.has_failed {
+            self.failed.get_or_create(&labels).inc();
+        }
     }
 }
 
@@ -250,5 +314,29 @@ mod tests {
         ] {
             assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
         }
+    }
+
+    #[tokio::test]
+    async fn calls_of_the_runtime_are_told_by_operation() {
+        let metrics = Metrics::new("node-1", &Registry::default());
+        let cri = metrics.observe(Cri::new(std::path::Path::new("/nowhere/no-runtime.sock")));
+        cri.version().await.expect_err("nobody answers");
+        cri.list_sandboxes(std::collections::HashMap::new()).await.expect_err("nobody answers");
+        let took = std::time::Duration::from_millis(20);
+        let answered = Ended { operation: "version", took, has_failed: false };
+        metrics.operations.count(answered);
+        let text = metrics.component.render();
+        for line in [
+            r#"kubelet_runtime_operations_total{operation_type="version"} 2"#,
+            r#"kubelet_runtime_operations_errors_total{operation_type="version"} 1"#,
+            r#"kubelet_runtime_operations_duration_seconds_count{operation_type="version"} 2"#,
+            r#"kubelet_runtime_operations_total{operation_type="list_podsandbox"} 1"#,
+            r#"kubelet_runtime_operations_errors_total{operation_type="list_podsandbox"} 1"#,
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+        }
+        let bucket = "kubelet_runtime_operations_duration_seconds_bucket{";
+        let of_version = |line: &&str| line.starts_with(bucket) && line.contains(r#"="version""#);
+        assert_eq!(text.lines().filter(of_version).count(), 15, "{text}");
     }
 }

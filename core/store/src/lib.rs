@@ -7,6 +7,7 @@
 //!
 //! - [`Embedded`]: the default, in a folder of this machine, no other process.
 //! - [`Etcd`]: on an etcd cluster that several servers share.
+//! - [`Metered`]: another store, whose requests and objects are counted.
 //! - `tests/`: the contract any implementation must pass, over `Arc<dyn Store>`.
 //!
 //! What it must not do: know about kinds, JSON or HTTP.
@@ -15,6 +16,7 @@ mod embedded;
 mod error;
 mod etcd;
 mod lease_pool;
+mod metered;
 mod queue;
 mod record;
 mod snapshot;
@@ -29,6 +31,7 @@ pub use embedded::{Embedded, Options};
 pub use error::StoreError;
 pub use etcd::{Etcd, EtcdOptions, EtcdTls};
 pub use lease_pool::LeasePool;
+pub use metered::{Metered, Place, PlaceOf};
 pub use record::{LeaseId, Page, Range, Record, Revision};
 pub use snapshot::{AHEAD, Chunks, Snapshot, SnapshotError};
 pub use txn::{Compare, Op, OpResult, Txn, TxnResult};
@@ -79,6 +82,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the lease and deletes its keys.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
+
+    /// How many keys begin with `prefix`, now. A store that can count without reading does so.
+    async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
+        Ok(self.range(Range::prefix(prefix)).await?.records.len() as u64)
+    }
+
+    /// Bytes that the store takes on disk, of a cluster those of one member; `None` where that isn't
+    /// known.
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
 
     /// What the store consists of: a store of this machine of itself, one on etcd of the members.
     fn parts(&self) -> Vec<String>;

@@ -101,9 +101,11 @@ fn check_path(resource: &Resource, info: &RequestInfo) -> Result<()> {
         return Err(ApiError::no_such_path());
     }
     if !info.subresource.is_empty() {
-        let known = kind.subresource(&info.subresource).is_some();
+        if kind.subresource(&info.subresource).is_none() {
+            return Err(subresources::unknown(resource, info));
+        }
         let extra = !info.rest.is_empty() && info.subresource != "proxy";
-        return if known && !extra { Ok(()) } else { Err(ApiError::no_such_path()) };
+        return if extra { Err(ApiError::no_such_path()) } else { Ok(()) };
     }
     let everywhere = kind.is_namespaced() && info.namespace.is_empty();
     if everywhere && !info.name.is_empty() {

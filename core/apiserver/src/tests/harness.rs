@@ -18,10 +18,10 @@ use tower::ServiceExt;
 
 use super::backing::Backing;
 use crate::{
-    ApiServer, Config, aggregation,
-    authn::{self, TokenKeys},
+    ApiServer, Config,
+    authn::Anonymous,
     encryption::{Encrypted, Keyring},
-    pki::{ClusterPki, FrontProxy, client_tls},
+    pki::{ClusterPki, FrontProxy},
 };
 
 /// Long enough for a slow machine; a test that waits for it fails.
@@ -101,22 +101,10 @@ impl Harness {
         let encrypted = Encrypted::open(store.clone(), keyring, &tasks).await.expect("keys that fit");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
         let front_proxy = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
-        let mut config = Config {
-            authn: authn::Config {
-                keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
-                static_tokens: vec![("secret".into(), UserInfo::master("admin"))],
-                anonymous: authn::Anonymous::Always,
-                oidc: authn::oidc::Issuers::default(),
-            },
-            audit: None,
-            seats: 600,
-            kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
-            aggregation: aggregation::Config::new(front_proxy, pki.ca_pem()),
-            service_cidr: "10.96.0.0/16".parse().expect("a range"),
-            node_ports: 30000..=32767,
-            advertise: Some(("172.30.0.1".parse().expect("an address"), 6443)),
-            enable_admission_plugins: Vec::new(),
-        };
+        let mut config = Config::standard(&pki, front_proxy).expect("a configuration");
+        config.authn.static_tokens = vec![("secret".into(), UserInfo::master("admin"))];
+        config.authn.anonymous = Anonymous::Always;
+        config.advertise = Some(("172.30.0.1".parse().expect("an address"), 6443));
         change(&mut config, folder.path());
         let server = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
         Self { server, pki, tasks, store, folder, backing }

@@ -20,9 +20,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
-    ApiServer, Config, aggregation, authn,
-    authn::TokenKeys,
-    pki::{ClusterPki, FrontProxy, client_tls},
+    ApiServer, Config,
+    pki::{ClusterPki, FrontProxy},
 };
 use tiphys_client::{Cache, Shared, in_memory};
 use tiphys_lifecycle::Tasks;
@@ -68,22 +67,7 @@ impl Plane {
         let store = Embedded::open(folder.path().join("store"), &tasks).await.unwrap();
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).unwrap();
         let front_proxy = FrontProxy::load_or_create(&folder.path().join("pki")).unwrap();
-        let config = Config {
-            authn: authn::Config {
-                keys: TokenKeys::from_pem(pki.service_account_key()).unwrap(),
-                static_tokens: Vec::new(),
-                anonymous: authn::Anonymous::Never,
-                oidc: authn::oidc::Issuers::default(),
-            },
-            audit: None,
-            seats: 600,
-            kubelet_tls: client_tls(pki.ca_pem(), None).unwrap(),
-            aggregation: aggregation::Config::new(front_proxy, pki.ca_pem()),
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertise: None,
-            enable_admission_plugins: Vec::new(),
-        };
+        let config = Config::standard(&pki, front_proxy).unwrap();
         let server = ApiServer::start(config, store, &tasks).await.unwrap();
         let client = in_memory(server.handler(), UserInfo::master("system:control-plane"));
         let config = tiphys_controllers::Config {

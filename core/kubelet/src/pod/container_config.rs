@@ -21,6 +21,8 @@ pub struct ContainerFacts {
     pub variables: Vec<(String, String)>,
     pub mounts: Vec<v1::Mount>,
     pub node_memory: u64,
+    /// The kernel can end a container as a whole for lack of memory.
+    pub oom_group: bool,
     /// The instance whose processes it is to see.
     pub target: Option<String>,
 }
@@ -56,7 +58,12 @@ pub fn container_config(
         stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         linux: Some(v1::LinuxContainerConfig {
-            resources: Some(resources::container_resources(pod, container, facts.node_memory)),
+            resources: Some(resources::container_resources(
+                pod,
+                container,
+                facts.node_memory,
+                facts.oom_group,
+            )),
             security_context: Some(security_context),
         }),
         envs: facts.variables.into_iter().map(|(key, value)| v1::KeyValue { key, value }).collect(),
@@ -114,6 +121,7 @@ mod tests {
             variables: vec![("HOST".into(), "db".into())],
             mounts: Vec::new(),
             node_memory: 1 << 30,
+            oom_group: true,
             target: None,
         };
         let config = container_config(&pod, &spec::of(&pod).containers[0], facts).expect("a configuration");
@@ -123,5 +131,7 @@ mod tests {
         assert_eq!(config.labels[names::CONTAINER_NAME], "a");
         assert!(!config.labels.contains_key("app"));
         assert!(config.tty);
+        let resources = config.linux.and_then(|linux| linux.resources).expect("resources");
+        assert_eq!(resources.unified.len(), 1, "{resources:?}");
     }
 }

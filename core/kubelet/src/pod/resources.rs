@@ -80,35 +80,60 @@ pub fn asked(container: &Container) -> Asked {
     }
 }
 
-/// Limits of the Pod's own group: what runs at the same time, summed, or the
-/// largest init container, whichever is more.
+/// What a Pod's containers ask for, by when they run.
+struct AskedOfAll {
+    together: Vec<Asked>,
+    /// Init containers, one after the other.
+    alone: Vec<Asked>,
+}
+
+impl AskedOfAll {
+    fn of(pod: &Pod) -> Self {
+        let (sidecars, init): (Vec<_>, Vec<_>) =
+            spec::init_containers(pod).iter().partition(|container| spec::is_sidecar(container));
+        Self {
+            together: spec::of(pod).containers.iter().chain(sidecars).map(asked).collect(),
+            alone: init.into_iter().map(asked).collect(),
+        }
+    }
+
+    /// What runs at the same time, summed, or the largest init container, whichever is more.
+    fn total(&self, value: fn(&Asked) -> Option<u64>) -> u64 {
+        let most = self.alone.iter().filter_map(value).max().unwrap_or(0);
+        self.together.iter().filter_map(value).sum::<u64>().max(most)
+    }
+
+    /// The total, where each container has one.
+    fn limit(&self, value: fn(&Asked) -> Option<u64>) -> Option<u64> {
+        let mut all = self.together.iter().chain(&self.alone);
+        all.all(|asked| value(asked).is_some()).then(|| self.total(value))
+    }
+}
+
+/// What a Pod asks for of the CPU, in thousandths of a core.
+pub fn cpu_request(pod: &Pod) -> u64 {
+    AskedOfAll::of(pod).total(|asked| asked.cpu_request)
+}
+
+/// Limits of the Pod's own group.
 pub fn pod_limits(pod: &Pod) -> Limits {
-    let sidecars = spec::init_containers(pod).iter().filter(|container| spec::is_sidecar(container));
-    let together: Vec<Asked> = spec::of(pod).containers.iter().chain(sidecars).map(asked).collect();
-    let alone: Vec<Asked> = spec::init_containers(pod)
-        .iter()
-        .filter(|container| !spec::is_sidecar(container))
-        .map(asked)
-        .collect();
-    let total = |value: fn(&Asked) -> Option<u64>| {
-        let most = alone.iter().filter_map(value).max().unwrap_or(0);
-        together.iter().filter_map(value).sum::<u64>().max(most)
-    };
-    let all =
-        |value: fn(&Asked) -> Option<u64>| together.iter().chain(&alone).all(|asked| value(asked).is_some());
+    let all = AskedOfAll::of(pod);
     Limits {
-        cpu_shares: Some(shares(total(|asked| asked.cpu_request))),
-        cpu_quota_micros: all(|asked| asked.cpu_limit).then(|| quota_micros(total(|asked| asked.cpu_limit))),
-        memory_bytes: all(|asked| asked.memory_limit).then(|| total(|asked| asked.memory_limit)),
+        cpu_shares: Some(shares(all.total(|asked| asked.cpu_request))),
+        cpu_quota_micros: all.limit(|asked| asked.cpu_limit).map(quota_micros),
+        memory_bytes: all.limit(|asked| asked.memory_limit),
         processes: None,
     }
 }
 
-/// What CRI is told of one container.
+/// What CRI is told of one container. With `oom_group`, which only version 2 of control groups knows, the
+/// kernel kills all of the container where it would kill one of its processes: a container that has lost a
+/// worker and does not notice is worse off than one that is started anew.
 pub fn container_resources(
     pod: &Pod,
     container: &Container,
     node_memory: u64,
+    oom_group: bool,
 ) -> v1::LinuxContainerResources {
     let asked = asked(container);
     let mut resources = v1::LinuxContainerResources {
@@ -122,6 +147,9 @@ pub fn container_resources(
     }
     if let Some(limit) = asked.memory_limit {
         resources.memory_limit_in_bytes = signed(limit);
+    }
+    if oom_group {
+        resources.unified.insert("memory.oom.group".into(), "1".into());
     }
     resources
 }
@@ -164,7 +192,11 @@ mod tests {
             let pod = pod(json!([{"name": "a", "resources": resources}]));
             assert_eq!(pod_group("/t/kubepods/", &pod), group);
             let container = &spec::of(&pod).containers[0];
-            assert_eq!(container_resources(&pod, container, 1 << 30).oom_score_adj, score, "{group}");
+            let told = container_resources(&pod, container, 1 << 30, false);
+            assert_eq!(told.oom_score_adj, score, "{group}");
+            assert!(told.unified.is_empty(), "version 1 refuses what it does not know");
+            let told = container_resources(&pod, container, 1 << 30, true).unified;
+            assert_eq!(told.get("memory.oom.group").map(String::as_str), Some("1"), "{group}");
         };
         check(json!({}), "/t/kubepods/besteffort/podu1", 1000);
         check(json!({"requests": {"memory": "256Mi"}}), "/t/kubepods/burstable/podu1", 750);

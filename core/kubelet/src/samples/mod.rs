@@ -2,9 +2,9 @@
 //! it travels.
 //!
 //! ```text
-//! each second   the runtime's sampler ─┐
-//! each 15 s     the machine           ─┼─> sample (pure) ─> a line ─> whoever reads
-//! each minute   space (volumes, layers)┘
+//! each second         the runtime's sampler, volumes ─┐
+//! each 15 s           the machine                    ─┼─> sample (pure) ─> a line ─> whoever reads
+//! as its cost allows  space (layers, files)          ─┘
 //! ```
 //!
 //! A line is encoded once, whoever reads it; a reader that comes back takes up
@@ -31,7 +31,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{asked::AskedOfPods, memory::UsedUp, sample::Moment, space::Space, times::Times};
+use self::{asked::AskedOfPods, memory::UsedUp, sample::Moment, space::Looks, times::Times};
 use crate::{
     Error,
     pod::spec,
@@ -119,7 +119,7 @@ pub(crate) fn start(context: &Arc<Context>) -> Result<Seconds, Error> {
         pids: HashMap::new(),
         asked: AskedOfPods::default(),
         used_up: UsedUp::default(),
-        space: space::start(context),
+        space: Looks::start(context),
         seconds: seconds.clone(),
     };
     context.tasks.spawn("kubelet samples", OnError::Log, measurer.run());
@@ -133,7 +133,7 @@ struct Measurer {
     pids: HashMap<String, i32>,
     asked: AskedOfPods,
     used_up: UsedUp,
-    space: watch::Receiver<Arc<Space>>,
+    space: Looks,
     seconds: Seconds,
 }
 
@@ -159,9 +159,8 @@ impl Measurer {
             let machine = (slot != machine_at).then(|| self.sampler.machine());
             let disks = machine.as_ref().map(|_| self.sampler.disks()).unwrap_or_default();
             machine_at = slot;
-            // Volumes are told when they were measured.
-            let with_volumes = self.space.has_changed().unwrap_or(false);
-            let space = self.space.borrow_and_update().clone();
+            // Who keeps what is told of a machine keeps volumes at the same pace.
+            let space = self.space.next(&views, machine.is_some());
             let config = &self.context.config;
             let moment = Moment {
                 time,
@@ -172,7 +171,6 @@ impl Measurer {
                 disks,
                 views: &views,
                 space: &space,
-                with_volumes,
             };
             let mut line = serde_json::to_vec(&moment.samples(&mut self.asked, &mut self.used_up))?;
             line.push(b'\n');

@@ -30,7 +30,6 @@ pub(super) struct Moment<'a> {
     pub disks: DiskFigures,
     pub views: &'a [Arc<PodView>],
     pub space: &'a Space,
-    pub with_volumes: bool,
 }
 
 impl Moment<'_> {
@@ -106,14 +105,13 @@ impl Moment<'_> {
             });
         }
         used_up.put_pod(&figures.id, &mut of_pod);
-        let volumes = self.space.volumes.get(&figures.id);
         PodSample {
             namespace: spec::namespace(&view.pod).to_owned(),
             pod: spec::name(&view.pod).to_owned(),
             uid: figures.id.clone(),
             usage: of_pod,
             containers,
-            volumes: volumes.filter(|_| self.with_volumes).cloned().unwrap_or_default(),
+            volumes: self.space.volumes.get(&figures.id).cloned().unwrap_or_default(),
             disks: self.disks_of(&figures.id),
         }
     }

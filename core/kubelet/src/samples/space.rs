@@ -1,35 +1,42 @@
-//! Space that volumes and containers' own layers take: walked through once a minute, as it
-//! costs a look at each file.
+//! Space that volumes and containers' own layers take, and how often it is looked at.
+//!
+//! ```text
+//! a thread of each volume: its file system, each second ─┐
+//!                          its files, as their cost allows ─┼─> Space, what a second tells of it
+//! a task: layers, as their cost allows ───────────────────┘
+//! ```
+//!
+//! A file system that doesn't answer holds up its own volume and nothing else. What must not
+//! be: a figure that is told as new long after it was measured.
+
+mod layers;
+mod pulse;
+mod volumes;
 
 use std::{
     collections::HashMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::{Pod, Volume};
 use tiphys_api::samples::VolumeSample;
-use tiphys_lifecycle::OnError;
-use tiphys_runtime::stats::filesystem;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::watch;
 
-use crate::{pod::spec, volumes, workers::Context};
+use self::{layers::Layers, volumes::Volumes};
+use crate::workers::{Context, PodView};
 
-/// Between looks.
-const EACH: Duration = Duration::from_secs(60);
+/// What looks at files may pause for: so many times what they took, shared by all that do the
+/// same, so that together they take a fiftieth of a core.
+const FACTOR: u32 = 50;
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// What was found.
+/// What is told of space in one second.
 #[derive(Debug, Default)]
 pub(super) struct Space {
     /// By the container's id.
-    pub layers: HashMap<String, Taken>,
-    /// By the Pod's UID.
+    pub layers: Arc<HashMap<String, Taken>>,
+    /// By the Pod's UID: all of its volumes, or none of them.
     pub volumes: HashMap<String, Vec<VolumeSample>>,
 }
 
@@ -40,150 +47,46 @@ pub(super) struct Taken {
     pub inodes: u64,
 }
 
-/// Looks until the kubelet stops.
-pub(super) fn start(context: &Arc<Context>) -> watch::Receiver<Arc<Space>> {
-    let (sender, receiver) = watch::channel(Arc::default());
-    context.tasks.spawn("kubelet space", OnError::Log, keep_looking(context.clone(), sender));
-    receiver
+/// What is looked at until the kubelet stops.
+pub(super) struct Looks {
+    layers: watch::Receiver<Layers>,
+    volumes: Volumes,
 }
 
-async fn keep_looking(
-    context: Arc<Context>,
-    sender: watch::Sender<Arc<Space>>,
-) -> Result<(), std::convert::Infallible> {
-    let mut minute = interval(EACH);
-    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        minute.tick().await;
-        sender.send_replace(Arc::new(look(&context).await));
+impl Looks {
+    pub fn start(context: &Arc<Context>) -> Self {
+        Self { layers: layers::start(context), volumes: Volumes::new(&context.config.root) }
+    }
+
+    /// What this second tells: of volumes those of a Pod where one has changed, and those of each
+    /// Pod when `all` are to be told.
+    pub fn next(&mut self, views: &[Arc<PodView>], all: bool) -> Space {
+        let now = Instant::now();
+        // Volumes are in their places when the sandbox is there, and as long as it is.
+        let placed = views.iter().filter(|view| view.runtime.ready_sandbox().is_some());
+        let pods: Vec<_> = placed.map(|view| &view.pod).collect();
+        Space { layers: self.layers.borrow().current(now), volumes: self.volumes.next(&pods, now, all) }
     }
 }
 
-async fn look(context: &Context) -> Space {
-    let layers = match context.cri.container_stats().await {
-        Ok(stats) => stats.into_iter().filter_map(|stats| {
-            let layer = stats.writable_layer?;
-            let (bytes, inodes) = (layer.used_bytes?.value, layer.inodes_used?.value);
-            Some((stats.attributes?.id, Taken { bytes, inodes }))
-        }),
-        Err(error) => {
-            tracing::debug!(%error, "the runtime doesn't tell what containers' layers take");
-            return Space { volumes: of_pods(context).await, ..Space::default() };
-        }
-    };
-    Space { layers: layers.collect(), volumes: of_pods(context).await }
-}
-
-async fn of_pods(context: &Context) -> HashMap<String, Vec<VolumeSample>> {
-    let pods: Vec<Arc<Pod>> = context.registry.views().iter().map(|view| view.pod.clone()).collect();
-    let root = context.config.root.clone();
-    let measured = tokio::task::spawn_blocking(move || {
-        let of_pod = |pod: &Arc<Pod>| (spec::uid(pod).to_owned(), of_pod(&root, pod));
-        pods.iter().map(of_pod).filter(|(_, volumes)| !volumes.is_empty()).collect()
-    });
-    // It ends early only when everything does.
-    measured.await.unwrap_or_default()
-}
-
-fn of_pod(root: &Path, pod: &Pod) -> Vec<VolumeSample> {
-    let volumes = spec::of(pod).volumes.as_deref().unwrap_or_default();
-    volumes.iter().filter_map(|volume| measure(root, pod, volume)).collect()
-}
-
-/// Volumes that a Pod writes to.
-fn measure(root: &Path, pod: &Pod, volume: &Volume) -> Option<VolumeSample> {
-    let of_claim = volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.clone());
-    let ephemeral = || volume.ephemeral.as_ref().map(|_| format!("{}-{}", spec::name(pod), volume.name));
-    let claim = of_claim.or_else(ephemeral);
-    if volume.empty_dir.is_none() && claim.is_none() {
-        return None;
-    }
-    let path = folder(&volumes::folder_of(root, pod), &volume.name)?;
-    let space = filesystem(&path);
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    // A file system of its own says what is in it; of another's folder each file is asked.
-    let is_mount = path.parent().and_then(device) != device(&path);
-    let taken = match is_mount {
-        true => Taken { bytes: space.used_bytes, inodes: space.inodes.saturating_sub(space.inodes_free) },
-        false => taken(&path).unwrap_or_default(),
-    };
-    Some(VolumeSample {
-        volume: volume.name.clone(),
-        claim: claim.unwrap_or_default(),
-        capacity_bytes: space.capacity_bytes,
-        available_bytes: space.available_bytes,
-        used_bytes: taken.bytes,
-        inodes: space.inodes,
-        inodes_free: space.inodes_free,
-        inodes_used: taken.inodes,
-    })
-}
-
-/// Below the folder of its kind, whichever that is.
-fn folder(volumes: &Path, name: &str) -> Option<PathBuf> {
-    let kinds = fs::read_dir(volumes).ok()?.filter_map(Result::ok);
-    kinds.map(|kind| kind.path().join(name)).find(|path| path.is_dir())
-}
-
-/// What the files of a tree take, links not followed. What goes away meanwhile counts no more.
-/// Its depth is a Pod's choice, so folders wait in a list.
-fn taken(folder: &Path) -> io::Result<Taken> {
-    let own = fs::symlink_metadata(folder)?;
-    let mut sum = Taken { bytes: own.blocks() * 512, inodes: 1 };
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.filter_map(Result::ok) {
-            let Ok(found) = entry.metadata() else { continue };
-            if found.dev() != own.dev() {
-                continue;
-            }
-            sum = Taken { bytes: sum.bytes + found.blocks() * 512, inodes: sum.inodes + 1 };
-            if found.is_dir() {
-                waiting.push(entry.path());
-            }
-        }
-    }
-    Ok(sum)
+/// How long a look pauses that took so long, of so many that look at the same.
+fn pause(took: Duration, looks: usize) -> Duration {
+    let factor = u32::try_from(looks.max(1)).unwrap_or(u32::MAX).saturating_mul(FACTOR);
+    took.saturating_mul(factor).clamp(SHORTEST, LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_volume_takes_what_du_says() {
-        let root = tempfile::tempdir().expect("a folder");
-        let pod = json!({
-            "metadata": {"name": "p", "uid": "u"},
-            "spec": {"containers": [], "volumes": [
-                {"name": "data", "emptyDir": {}}, {"name": "gone", "emptyDir": {}}, {"name": "c", "configMap": {}},
-            ]},
-        });
-        let pod: Pod = serde_json::from_value(pod).expect("a Pod");
-        let volumes = volumes::folder_of(root.path(), &pod);
-        let data = volumes.join("kubernetes.io~empty-dir/data");
-        fs::create_dir_all(data.join("a/b")).expect("made");
-        fs::create_dir_all(volumes.join("kubernetes.io~configmap/c")).expect("made");
-        for (name, length) in [("x", 100_000), ("a/y", 1), ("a/b/z", 5_000_000)] {
-            fs::write(data.join(name), vec![b'x'; length]).expect("written");
+    fn what_costs_more_is_looked_at_less_often() {
+        let pause = |millis, looks| pause(Duration::from_millis(millis), looks).as_millis();
+        let table = [(0, 0, 1000), (1, 1, 1000), (20, 1, 1000), (100, 1, 5000), (20, 10, 10_000)];
+        for (took, looks, wanted) in table {
+            assert_eq!(pause(took, looks), wanted, "{took} ms of each of {looks}");
         }
-        std::os::unix::fs::symlink("/", data.join("link")).expect("linked");
-        let du = |option: &str| -> u64 {
-            let out = Command::new("du").args(["-s", option]).arg(&data).output().expect("du runs").stdout;
-            let text = String::from_utf8(out).expect("text");
-            text.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
-        };
-        let found = of_pod(root.path(), &pod);
-        let [volume] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!(volume.used_bytes, du("--block-size=1"));
-        assert_eq!(volume.inodes_used, du("--inodes"));
-        assert!(
-            volume.capacity_bytes > 0 && volume.available_bytes > 0 && volume.inodes >= volume.inodes_free
-        );
+        assert_eq!(pause(10_000, 1), 60_000);
+        assert_eq!(pause(u64::MAX, usize::MAX), 60_000);
     }
 }

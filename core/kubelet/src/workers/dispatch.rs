@@ -140,7 +140,10 @@ fn resync(context: &Arc<Context>, pods: &Cache<Pod>) {
 
 pub(super) fn tell(context: &Arc<Context>, desired: Desired) {
     let name = format!("pod {}/{}", spec::namespace(desired.pod()), spec::name(desired.pod()));
+    let pod = desired.pod().clone();
     if let Some(seat) = context.registry.tell(desired) {
+        // Before it has a group: from its start on it has its part of what its class weighs.
+        context.classes.takes(&pod);
         let worker = Worker::new(context.clone(), seat);
         context.metrics.workers.set(context.registry.count() as i64);
         context.tasks.spawn(name, OnError::Log, async move {

@@ -12,14 +12,16 @@ use tiphys_runtime::{cgroup::Hierarchy, cri::Cri};
 
 use super::{Context, Desired, Registry, worker::Worker};
 use crate::{
-    KubeletConfig, ServerIdentity, events::Recorder, metric_names::Metrics, sources::Sources,
-    volumes::Volumes,
+    KubeletConfig, ServerIdentity, classes::Classes, events::Recorder, metric_names::Metrics,
+    sources::Sources, volumes::Volumes,
 };
 
-/// All files below `folder`.
+/// All files below `folder`; the weights of classes, where a test makes the group, in `cgroup` there.
 pub(crate) fn context(folder: &Path, identity: ServerIdentity) -> Arc<Context> {
     let (client, tasks, registry) = (unreachable_api(), Tasks::new(), Registry::default());
     let config = KubeletConfig {
+        // It is never made: whatever runs on this machine keeps its groups as they are.
+        pods_group: "/tiphys-fixture/kubepods".into(),
         root: folder.join("kubelet"),
         log_root: folder.join("logs"),
         listen: ([127, 0, 0, 1], 0).into(),
@@ -30,6 +32,7 @@ pub(crate) fn context(folder: &Path, identity: ServerIdentity) -> Arc<Context> {
     Arc::new(Context {
         cri: Cri::new(&socket),
         socket,
+        classes: Classes::new(Hierarchy::V2(folder.join("cgroup")), &config.pods_group),
         hierarchy: Hierarchy::detect().expect("control groups"),
         events: Recorder::start(client.clone(), &config.node_name, &tasks),
         sources: Sources::new(client.clone(), tasks.clone(), move |uid| waker.sources_changed(uid)),

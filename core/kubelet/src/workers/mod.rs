@@ -34,8 +34,8 @@ use tiphys_lifecycle::Tasks;
 use tiphys_runtime::{cgroup::Hierarchy, cri::Cri};
 
 use crate::{
-    KubeletConfig, events::Recorder, metric_names::Metrics, pod::downward::NodeFacts, sources::Sources,
-    volumes::Volumes,
+    KubeletConfig, classes::Classes, events::Recorder, metric_names::Metrics, pod::downward::NodeFacts,
+    sources::Sources, volumes::Volumes,
 };
 
 /// What every worker shares.
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     pub cri: Cri,
     pub socket: PathBuf,
     pub hierarchy: Hierarchy,
+    pub classes: Classes,
     pub events: Recorder,
     pub sources: Sources,
     pub services: Cache<Service>,

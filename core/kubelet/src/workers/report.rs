@@ -52,6 +52,7 @@ impl Worker {
         pod.status = Some(now.clone());
         self.pod = Arc::new(pod);
         self.show();
+        self.context.classes.takes(&self.pod);
         self.say_crash_loops(plan);
         self.status = Some(now.clone());
         self.write(now).await

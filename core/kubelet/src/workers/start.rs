@@ -161,6 +161,7 @@ impl Worker {
             variables,
             mounts: mounts.map_err(|error| wrong(error.to_string()))?,
             node_memory: context.config.capacity.memory_bytes,
+            oom_group: context.hierarchy.is_unified(),
             target: self.target_of(name).map_err(wrong)?,
         };
         let config = container_config(&self.pod, container, facts).map_err(wrong)?;

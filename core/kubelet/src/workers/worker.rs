@@ -130,6 +130,7 @@ impl Worker {
     fn leave(&self) -> bool {
         // Before the place is free for another worker, which watches anew.
         self.context.sources.watch_for(&self.uid, &Default::default());
+        self.context.classes.gone(&self.uid);
         self.context.registry.leave(&self.uid)
     }
 

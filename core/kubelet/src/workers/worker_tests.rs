@@ -51,6 +51,37 @@ async fn a_change_of_a_source_survives_a_runtime_that_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_class_weighs_what_its_pods_ask_for_until_they_are_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let context = fixture::context(folder.path(), fixture::no_identity());
+    let group = folder.path().join("cgroup/tiphys-fixture/kubepods/burstable");
+    std::fs::create_dir_all(&group).expect("made");
+    let weight = || std::fs::read_to_string(group.join("cpu.weight")).unwrap_or_default();
+    let asking = |uid: &str| {
+        let mut pod = pod();
+        pod.metadata.uid = Some(uid.to_owned());
+        let resources = json!({"requests": {"cpu": "2"}});
+        pod.spec.as_mut().expect("a spec").containers[0].resources = serde_json::from_value(resources).ok();
+        pod
+    };
+    crate::workers::dispatch::tell(&context, Desired::As(Arc::new(asking("told"))));
+    assert_eq!(weight(), "79", "before its worker has looked at anything");
+    let mut worker = fixture::worker(&context, asking("u"));
+    Box::pin(worker.report(&Plan::default())).await;
+    assert_eq!(weight(), "157");
+    worker.failure = Some(("Evicted".into(), "it was in the way".into()));
+    Box::pin(worker.report(&Plan::default())).await;
+    assert_eq!(weight(), "79", "it is over");
+    (worker.failure, worker.status) = (None, None);
+    worker.take_desired();
+    Box::pin(worker.report(&Plan::default())).await;
+    assert_eq!(weight(), "157", "it began again");
+    worker.leave();
+    assert_eq!(weight(), "79");
+    context.tasks.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
 async fn a_deletion_does_not_wait_for_a_kill_under_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let context = fixture::context(folder.path(), fixture::no_identity());

@@ -14,7 +14,10 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::{
+    api::{core::v1::Service, discovery::v1::EndpointSlice},
+    jiff::Timestamp,
+};
 use tiphys_api::slices::{ServiceKey, SliceIndex};
 use tiphys_client::{Cache, Change};
 
@@ -24,6 +27,7 @@ use super::{
     ProxyConfig, conntrack,
     metrics::Metrics,
     model::ports,
+    pending::trigger,
     table::{Changes, Table},
 };
 
@@ -39,6 +43,8 @@ enum Event {
 struct Dirty {
     services: BTreeSet<ServiceKey>,
     all: bool,
+    /// When what changed EndpointSlices was.
+    triggers: Vec<Timestamp>,
 }
 
 struct Follower<'a> {
@@ -48,6 +54,8 @@ struct Follower<'a> {
     index: SliceIndex,
     table: Table,
     metrics: &'a Metrics,
+    /// What was caused before is there already, and would only tell how long nobody looked.
+    since: Timestamp,
 }
 
 /// Runs until the caches' watches end, or with an error.
@@ -68,6 +76,7 @@ pub(crate) async fn follow(
         index: SliceIndex::new(slices.list()),
         table: Table::new(&config),
         metrics: &metrics,
+        since: Timestamp::now(),
     };
     follower.write_all().await?;
     loop {
@@ -84,10 +93,18 @@ impl Follower<'_> {
     fn take(&mut self, event: Event, dirty: &mut Dirty) {
         match event {
             Event::Service(Change::Applied(service) | Change::Deleted(service)) => {
+                self.metrics.pending.service_changed(Timestamp::now());
                 dirty.services.insert(ServiceKey::of(&service));
             }
-            Event::Slice(Change::Applied(slice)) => dirty.services.extend(self.index.apply(slice)),
-            Event::Slice(Change::Deleted(slice)) => dirty.services.extend(self.index.remove(&slice)),
+            Event::Slice(Change::Applied(slice)) => {
+                self.metrics.pending.endpoints_changed(Timestamp::now());
+                dirty.triggers.extend(trigger(&slice).filter(|caused| *caused > self.since));
+                dirty.services.extend(self.index.apply(slice));
+            }
+            Event::Slice(Change::Deleted(slice)) => {
+                self.metrics.pending.endpoints_changed(Timestamp::now());
+                dirty.services.extend(self.index.remove(&slice));
+            }
             Event::Service(Change::Resync) => dirty.all = true,
             Event::Slice(Change::Resync) => {
                 self.index = SliceIndex::new(self.slices.list());
@@ -116,23 +133,33 @@ impl Follower<'_> {
         let changes: Changes = keys.into_iter().map(|key| self.ports(key)).collect();
         let stale =
             changes.iter().flat_map(|(key, ports)| conntrack::stale(self.table.ports(key), ports)).collect();
-        let Some(text) = self.table.update(changes) else { return Ok(()) };
+        let Some(text) = self.table.update(changes) else {
+            self.metrics.pending.in_step();
+            return Ok(());
+        };
         match nft::apply(&text).await {
-            Ok(()) => self.metrics.synced(started.elapsed(), false, self.table.size()),
+            Ok(()) => self.synced(started, false),
             Err(error) => {
                 self.metrics.failed();
                 tracing::warn!(%error, "a change of the proxy's rules was refused, writing all of them");
                 self.write_whole(started).await?;
             }
         }
+        self.metrics.pending.programmed(&dirty.triggers, Timestamp::now());
         conntrack::delete(stale).await;
         Ok(())
     }
 
     async fn write_whole(&self, started: Instant) -> Result<(), Error> {
         nft::apply(&self.table.whole()).await.inspect_err(|_| self.metrics.failed())?;
-        self.metrics.synced(started.elapsed(), true, self.table.size());
+        self.synced(started, true);
         Ok(())
+    }
+
+    fn synced(&self, started: Instant, is_full: bool) {
+        self.metrics.synced(started.elapsed(), is_full, self.table.size());
+        let (internal, external) = self.table.without_local_endpoints();
+        self.metrics.without_local_endpoints(internal, external);
     }
 
     /// A Service's ports as its objects are now; none when it is gone.

@@ -5,22 +5,37 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use prometheus_client::metrics::{
-    counter::Counter,
-    gauge::Gauge,
-    histogram::{Histogram, exponential_buckets},
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
 };
 use tiphys_telemetry::Component;
+
+use super::pending::{IPV4, Pending};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPolicy {
+    ip_family: &'static str,
+    /// `internal`, `external`.
+    traffic_policy: &'static str,
+}
 
 /// The proxy's figures. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
+    pub pending: Pending,
     /// Of all syncs, of those that write the whole table, and of the others.
     seconds: Histogram,
     full_seconds: Histogram,
     partial_seconds: Histogram,
     last_sync: Gauge<f64, AtomicU64>,
     failures: Counter,
+    no_local_endpoints: Family<ByPolicy, Gauge>,
     services: Gauge,
     endpoints: Gauge,
     elements: Gauge,
@@ -35,11 +50,13 @@ impl Metrics {
     /// Registers all of them with `component`.
     pub(crate) fn register(component: &Component) -> Self {
         let metrics = Self {
+            pending: Pending::register(component),
             seconds: seconds(),
             full_seconds: seconds(),
             partial_seconds: seconds(),
             last_sync: Gauge::default(),
             failures: Counter::default(),
+            no_local_endpoints: Family::default(),
             services: Gauge::default(),
             endpoints: Gauge::default(),
             elements: Gauge::default(),
@@ -74,6 +91,12 @@ impl Metrics {
                 "Transactions that nft refused",
                 metrics.failures.clone(),
             );
+            registry.register(
+                "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+                "Ports of Services that reach nobody from here: all endpoints are on other nodes, and the \
+                 traffic policy is Local",
+                metrics.no_local_endpoints.clone(),
+            );
             registry.register("proxy_services", "Services with rules", metrics.services.clone());
             registry.register(
                 "proxy_endpoints",
@@ -85,6 +108,7 @@ impl Metrics {
         metrics
     }
 
+    /// The kernel has the rules: of so many Services, endpoints and elements.
     pub(crate) fn synced(
         &self,
         took: Duration,
@@ -102,6 +126,17 @@ impl Metrics {
         {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+        self.pending.in_step();
+    }
+
+    /// So many ports reach nobody from here under the policy of what comes to a ClusterIP, and under
+    /// that of what comes from outside.
+    pub(crate) fn without_local_endpoints(&self, internal: usize, external: usize) {
+        for (traffic_policy, ports) in [("internal", internal), ("external", external)] {
+            let policy = ByPolicy { ip_family: IPV4.ip_family, traffic_policy };
+            let ports = i64::try_from(ports).unwrap_or(i64::MAX);
+            self.no_local_endpoints.get_or_create(&policy).set(ports);
+        }
     }
 
     pub(crate) fn failed(&self) {
@@ -111,22 +146,29 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
     use super::*;
 
     #[test]
     fn syncs_are_told_under_kube_proxys_names() {
         let component = Component::new("proxy");
         let metrics = Metrics::register(&component);
+        metrics.pending.service_changed(Timestamp::now());
         metrics.synced(Duration::from_millis(3), true, (1, 2, 3));
         metrics.synced(Duration::from_millis(5), false, (4, 5, 6));
         metrics.synced(Duration::from_millis(7), false, (4, 5, 6));
         metrics.failed();
+        metrics.without_local_endpoints(1, 2);
         let text = component.render();
         for line in [
             "kubeproxy_sync_proxy_rules_duration_seconds_count 3",
             "kubeproxy_sync_full_proxy_rules_duration_seconds_count 1",
             "kubeproxy_sync_partial_proxy_rules_duration_seconds_count 2",
             "kubeproxy_sync_proxy_rules_nftables_sync_failures_total 1",
+            r#"kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="internal"} 1"#,
+            r#"kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 2"#,
+            "kubeproxy_sync_proxy_rules_service_changes_pending 0",
             "proxy_services 4",
             "proxy_endpoints 5",
             "proxy_elements 6",

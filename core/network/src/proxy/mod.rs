@@ -15,6 +15,7 @@ mod follow;
 mod fragment;
 mod metrics;
 mod model;
+mod pending;
 mod table;
 
 use std::{net::Ipv4Addr, str::FromStr, sync::Arc};

@@ -15,7 +15,7 @@ use tiphys_api::slices::ServiceKey;
 use super::{
     ProxyConfig,
     fragment::{Fragment, Map},
-    model::ServicePort,
+    model::{ServicePort, Target},
 };
 
 /// The table's name, family ip.
@@ -59,6 +59,15 @@ impl Table {
     pub(crate) fn size(&self) -> (usize, usize, usize) {
         let ports = self.services.values().flatten();
         (self.services.len(), ports.map(|port| port.used_endpoints().len()).sum(), self.claims.len())
+    }
+
+    /// Number of ports whose traffic is dropped here, since its policy is Local and all endpoints are
+    /// on other nodes: of what comes to ClusterIPs, and of what comes from outside.
+    pub(crate) fn without_local_endpoints(&self) -> (usize, usize) {
+        let ports = || self.services.values().flatten();
+        let internal = ports().filter(|port| port.internal_target() == Target::Dropped).count();
+        let external = ports().filter(|port| port.is_external() && port.external_target() == Target::Dropped);
+        (internal, external.count())
     }
 
     /// Takes `changes` over, and gives the transaction that brings the kernel along;
@@ -353,6 +362,26 @@ mod tests {
         );
         table.update(change("web", &[]));
         assert_eq!(table.size(), (0, 0, 0));
+    }
+
+    #[test]
+    fn ports_whose_endpoints_are_all_elsewhere_are_counted_by_policy() {
+        let mut table = table();
+        let local = |endpoints: &[u8], node_port| ServicePort {
+            internal_is_local: true,
+            external_is_local: true,
+            node_port,
+            ..port("web", endpoints)
+        };
+        table.update(change("cluster", &[port("web", &[1])]));
+        assert_eq!(table.without_local_endpoints(), (0, 0));
+        table.update(change("inside", &[local(&[1], None)]));
+        assert_eq!(table.without_local_endpoints(), (1, 0));
+        table.update(change("outside", &[local(&[1], Some(30080))]));
+        assert_eq!(table.without_local_endpoints(), (2, 1));
+        // Nobody anywhere is another matter.
+        table.update(change("outside", &[local(&[], Some(30080))]));
+        assert_eq!(table.without_local_endpoints(), (1, 0));
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Hierarchy {
             .ok_or_else(|| Error::io("find control groups in", FILE)(io::Error::other("none are mounted")))
     }
 
+    /// Whether it is version 2.
+    pub fn is_unified(&self) -> bool {
+        matches!(self, Self::V2(_))
+    }
+
     /// The group's folder for this controller: `cpu`, `cpuacct`, `memory`, `blkio`, `pids`, ...
     pub fn folder(&self, controller: &str, group: &str) -> Option<PathBuf> {
         let root = match self {

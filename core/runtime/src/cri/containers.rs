@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Cri, QUICK, SLOW, limited, v1};
+use super::{Cri, QUICK, SLOW, call::Call, v1};
 use crate::Result;
 
 impl Cri {
@@ -20,13 +20,13 @@ impl Cri {
         };
         let mut client = self.runtime.clone();
         let call = Box::pin(client.create_container(request));
-        Ok(limited("create container", SLOW, call).await?.container_id)
+        Ok(self.limited(Call::CreateContainer, SLOW, call).await?.container_id)
     }
 
     pub async fn start_container(&self, id: &str) -> Result<()> {
         let request = v1::StartContainerRequest { container_id: id.into() };
         let mut client = self.runtime.clone();
-        limited("start container", SLOW, client.start_container(request)).await.map(drop)
+        self.limited(Call::StartContainer, SLOW, client.start_container(request)).await.map(drop)
     }
 
     /// Asks the container to stop, and kills it after `grace`. May be repeated.
@@ -35,7 +35,7 @@ impl Cri {
         let request = v1::StopContainerRequest { container_id: id.into(), timeout };
         let mut client = self.runtime.clone();
         let call = client.stop_container(request);
-        match limited("stop container", grace.saturating_add(SLOW), call).await {
+        match self.limited(Call::StopContainer, grace.saturating_add(SLOW), call).await {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),
         }
@@ -44,7 +44,7 @@ impl Cri {
     pub async fn remove_container(&self, id: &str) -> Result<()> {
         let request = v1::RemoveContainerRequest { container_id: id.into() };
         let mut client = self.runtime.clone();
-        limited("remove container", SLOW, client.remove_container(request)).await.map(drop)
+        self.limited(Call::RemoveContainer, SLOW, client.remove_container(request)).await.map(drop)
     }
 
     /// Containers that carry all of these labels, in any state.
@@ -52,13 +52,13 @@ impl Cri {
         let filter = v1::ContainerFilter { label_selector: labels, ..Default::default() };
         let request = v1::ListContainersRequest { filter: Some(filter) };
         let mut client = self.runtime.clone();
-        Ok(limited("list containers", QUICK, client.list_containers(request)).await?.containers)
+        Ok(self.limited(Call::ListContainers, QUICK, client.list_containers(request)).await?.containers)
     }
 
     pub async fn container_status(&self, id: &str) -> Result<Option<v1::ContainerStatus>> {
         let request = v1::ContainerStatusRequest { container_id: id.into(), verbose: false };
         let mut client = self.runtime.clone();
-        match limited("container status", QUICK, client.container_status(request)).await {
+        match self.limited(Call::ContainerStatus, QUICK, client.container_status(request)).await {
             Ok(answer) => Ok(answer.status),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -69,14 +69,14 @@ impl Cri {
     pub async fn container_stats(&self) -> Result<Vec<v1::ContainerStats>> {
         let mut client = self.runtime.clone();
         let request = v1::ListContainerStatsRequest::default();
-        Ok(limited("container stats", QUICK, client.list_container_stats(request)).await?.stats)
+        Ok(self.limited(Call::ListContainerStats, QUICK, client.list_container_stats(request)).await?.stats)
     }
 
     /// The container's log file was renamed: the runtime opens a new one.
     pub async fn reopen_log(&self, id: &str) -> Result<()> {
         let request = v1::ReopenContainerLogRequest { container_id: id.into() };
         let mut client = self.runtime.clone();
-        limited("reopen log", QUICK, client.reopen_container_log(request)).await.map(drop)
+        self.limited(Call::ReopenContainerLog, QUICK, client.reopen_container_log(request)).await.map(drop)
     }
 
     /// Changes the limits of a running container.
@@ -87,7 +87,7 @@ impl Cri {
             ..Default::default()
         };
         let mut client = self.runtime.clone();
-        limited("update resources", SLOW, client.update_container_resources(request)).await.map(drop)
+        self.limited(Call::UpdateContainer, SLOW, client.update_container_resources(request)).await.map(drop)
     }
 
     /// Runs a command to its end, at most `limit`, and gives what it printed.
@@ -100,18 +100,18 @@ impl Cri {
         let timeout = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
         let request = v1::ExecSyncRequest { container_id: id.into(), cmd: command, timeout };
         let mut client = self.runtime.clone();
-        limited("exec", limit.saturating_add(QUICK), client.exec_sync(request)).await
+        self.limited(Call::ExecSync, limit.saturating_add(QUICK), client.exec_sync(request)).await
     }
 
     /// The URL at which the runtime streams a command.
     pub async fn exec(&self, request: v1::ExecRequest) -> Result<String> {
         let mut client = self.runtime.clone();
-        Ok(limited("exec", QUICK, client.exec(request)).await?.url)
+        Ok(self.limited(Call::Exec, QUICK, client.exec(request)).await?.url)
     }
 
     /// The URL at which the runtime streams a container's first process.
     pub async fn attach(&self, request: v1::AttachRequest) -> Result<String> {
         let mut client = self.runtime.clone();
-        Ok(limited("attach", QUICK, client.attach(request)).await?.url)
+        Ok(self.limited(Call::Attach, QUICK, client.attach(request)).await?.url)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cri, QUICK, limited, v1};
+use super::{Cri, QUICK, call::Call, v1};
 use crate::Result;
 
 /// A pull may take long; it has no other end.
@@ -33,12 +33,13 @@ impl Cri {
     pub async fn image(&self, name: &str) -> Result<Option<v1::Image>> {
         let request = v1::ImageStatusRequest { image: Some(spec(name)), verbose: false };
         let mut client = self.images.clone();
-        Ok(limited("image status", QUICK, client.image_status(request)).await?.image)
+        Ok(self.limited(Call::ImageStatus, QUICK, client.image_status(request)).await?.image)
     }
 
     pub async fn list_images(&self) -> Result<Vec<v1::Image>> {
         let mut client = self.images.clone();
-        Ok(limited("list images", QUICK, client.list_images(v1::ListImagesRequest::default())).await?.images)
+        let request = v1::ListImagesRequest::default();
+        Ok(self.limited(Call::ListImages, QUICK, client.list_images(request)).await?.images)
     }
 
     /// Gives the image's reference: its id or a digest.
@@ -53,12 +54,12 @@ impl Cri {
         let request = v1::PullImageRequest { image: Some(spec(name)), auth, sandbox_config: None };
         let mut client = self.images.clone();
         let call = Box::pin(client.pull_image(request));
-        Ok(limited("pull image", PULL, call).await?.image_ref)
+        Ok(self.limited(Call::PullImage, PULL, call).await?.image_ref)
     }
 
     pub async fn remove_image(&self, name: &str) -> Result<()> {
         let mut client = self.images.clone();
         let request = v1::RemoveImageRequest { image: Some(spec(name)) };
-        limited("remove image", PULL, client.remove_image(request)).await.map(drop)
+        self.limited(Call::RemoveImage, PULL, client.remove_image(request)).await.map(drop)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Cri, QUICK, SLOW, limited, v1};
+use super::{Cri, QUICK, SLOW, call::Call, v1};
 use crate::Result;
 
 impl Cri {
@@ -11,27 +11,27 @@ impl Cri {
         let request = v1::RunPodSandboxRequest { config: Some(config), ..Default::default() };
         let mut client = self.runtime.clone();
         let call = Box::pin(client.run_pod_sandbox(request));
-        Ok(limited("run sandbox", SLOW, call).await?.pod_sandbox_id)
+        Ok(self.limited(Call::RunPodsandbox, SLOW, call).await?.pod_sandbox_id)
     }
 
     /// Stops whatever runs in it and gives back its network. May be repeated.
     pub async fn stop_sandbox(&self, id: &str) -> Result<()> {
         let request = v1::StopPodSandboxRequest { pod_sandbox_id: id.into() };
         let mut client = self.runtime.clone();
-        limited("stop sandbox", SLOW, client.stop_pod_sandbox(request)).await.map(drop)
+        self.limited(Call::StopPodsandbox, SLOW, client.stop_pod_sandbox(request)).await.map(drop)
     }
 
     /// Removes it with its containers. May be repeated.
     pub async fn remove_sandbox(&self, id: &str) -> Result<()> {
         let request = v1::RemovePodSandboxRequest { pod_sandbox_id: id.into() };
         let mut client = self.runtime.clone();
-        limited("remove sandbox", SLOW, client.remove_pod_sandbox(request)).await.map(drop)
+        self.limited(Call::RemovePodsandbox, SLOW, client.remove_pod_sandbox(request)).await.map(drop)
     }
 
     pub async fn sandbox_status(&self, id: &str) -> Result<Option<v1::PodSandboxStatus>> {
         let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.into(), verbose: false };
         let mut client = self.runtime.clone();
-        match limited("sandbox status", QUICK, client.pod_sandbox_status(request)).await {
+        match self.limited(Call::PodsandboxStatus, QUICK, client.pod_sandbox_status(request)).await {
             Ok(answer) => Ok(answer.status),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -42,7 +42,7 @@ impl Cri {
     pub async fn sandbox_pid(&self, id: &str) -> Result<Option<i32>> {
         let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.into(), verbose: true };
         let mut client = self.runtime.clone();
-        let answer = limited("sandbox status", QUICK, client.pod_sandbox_status(request)).await?;
+        let answer = self.limited(Call::PodsandboxStatus, QUICK, client.pod_sandbox_status(request)).await?;
         let info =
             answer.info.get("info").and_then(|info| serde_json::from_str::<serde_json::Value>(info).ok());
         let pid = info.and_then(|info| info.get("pid")?.as_i64());
@@ -54,13 +54,13 @@ impl Cri {
         let filter = v1::PodSandboxFilter { label_selector: labels, ..Default::default() };
         let mut client = self.runtime.clone();
         let request = v1::ListPodSandboxRequest { filter: Some(filter) };
-        Ok(limited("list sandboxes", QUICK, client.list_pod_sandbox(request)).await?.items)
+        Ok(self.limited(Call::ListPodsandbox, QUICK, client.list_pod_sandbox(request)).await?.items)
     }
 
     /// The URL at which the runtime forwards these ports of a sandbox.
     pub async fn port_forward(&self, id: &str, ports: Vec<i32>) -> Result<String> {
         let request = v1::PortForwardRequest { pod_sandbox_id: id.into(), port: ports };
         let mut client = self.runtime.clone();
-        Ok(limited("port forward", QUICK, client.port_forward(request)).await?.url)
+        Ok(self.limited(Call::PortForward, QUICK, client.port_forward(request)).await?.url)
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct V1 {
     cpu_stat: Option<File>,
     memory_usage: Option<File>,
     memory_stat: Option<File>,
+    memory_limit: Option<File>,
     memory_failures: Option<File>,
     oom: Option<File>,
     io_bytes: Option<File>,
@@ -68,6 +69,7 @@ impl Group {
                         cpu_stat: file("cpu", "cpu.stat"),
                         memory_usage: file("memory", "memory.usage_in_bytes"),
                         memory_stat: file("memory", "memory.stat"),
+                        memory_limit: file("memory", "memory.limit_in_bytes"),
                         memory_failures: file("memory", "memory.failcnt"),
                         oom: file("memory", "memory.oom_control"),
                         io_bytes: file("blkio", "blkio.throttle.io_service_bytes_recursive"),
@@ -156,10 +158,12 @@ impl V1 {
             "total_rss" => figures.memory_rss_bytes = value,
             "total_cache" => figures.memory_cache_bytes = value,
             "total_swap" => figures.memory_swap_bytes = value,
-            "hierarchical_memory_limit" if value < NO_LIMIT => figures.memory_limit_bytes = value,
             _ => {}
         });
         figures.memory_working_set_bytes = figures.memory_usage_bytes.saturating_sub(inactive);
+        // Its own: that of all Pods, which stands in `memory.stat`, is no limit of a container.
+        let limit = text(&self.memory_limit, buffer).map_or(0, parse::number);
+        figures.memory_limit_bytes = if limit < NO_LIMIT { limit } else { 0 };
         figures.memory_failures = text(&self.memory_failures, buffer).map_or(0, parse::number);
         each(&self.oom, buffer, |name, value| {
             if name == "oom_kill" {
@@ -244,5 +248,86 @@ fn text<'a>(file: &Option<File>, buffer: &'a mut Vec<u8>) -> Option<&'a str> {
 fn each(file: &Option<File>, buffer: &mut Vec<u8>, found: impl FnMut(&str, u64)) {
     if let Some(text) = text(file, buffer) {
         parse::fields(text, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::stats::Disk;
+
+    /// The figures of a group with these files, which stand in one folder for all controllers.
+    fn read(hierarchy: impl Fn(&Path) -> Hierarchy, files: &[(&str, &str)]) -> Figures {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(root.path().join("box")).expect("made");
+        for (name, text) in files {
+            std::fs::write(root.path().join("box").join(name), text).expect("written");
+        }
+        let mut group = Group::open(&hierarchy(root.path()), "/box", true).expect("it is there");
+        group.read(&mut Vec::new()).expect("it is read")
+    }
+
+    #[test]
+    fn files_of_version_2() {
+        let files = [
+            (
+                "cpu.stat",
+                "usage_usec 812\nuser_usec 600\nsystem_usec 212\nnr_periods 10\nnr_throttled 4\n\
+                 throttled_usec 90\nnr_bursts 0\nburst_usec 0\n",
+            ),
+            ("memory.current", "66846720\n"),
+            ("memory.max", "67108864\n"),
+            ("memory.stat", "anon 60000000\nfile 4000000\nkernel 700000\ninactive_file 1000000\n"),
+            ("memory.swap.current", "0\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 14\noom_group_kill 0\n"),
+            ("io.stat", "254:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n"),
+            ("pids.current", "3\n"),
+        ];
+        let found = read(|root| Hierarchy::V2(root.to_path_buf()), &files);
+        let expected = Figures {
+            cpu_usage_nanos: 812_000,
+            cpu_user_nanos: 600_000,
+            cpu_system_nanos: 212_000,
+            cpu_throttled_nanos: 90_000,
+            cpu_periods: 10,
+            cpu_throttled_periods: 4,
+            memory_usage_bytes: 66_846_720,
+            memory_working_set_bytes: 65_846_720,
+            memory_rss_bytes: 60_000_000,
+            memory_cache_bytes: 4_000_000,
+            memory_limit_bytes: 67_108_864,
+            memory_failures: 7,
+            oom_kills: 14,
+            disk: Disk { read_bytes: 4096, write_bytes: 8192, reads: 1, writes: 2 },
+            threads: 3,
+            ..Figures::default()
+        };
+        assert_eq!(found, expected);
+        let unlimited = read(
+            |root| Hierarchy::V2(root.to_path_buf()),
+            &[("cpu.stat", "usage_usec 1\n"), ("memory.max", "max\n")],
+        );
+        assert_eq!(unlimited.memory_limit_bytes, 0);
+    }
+
+    #[test]
+    fn a_limit_of_all_pods_is_no_limit_of_a_container_on_version_1() {
+        let limit = |own: &str| {
+            let files = [
+                ("cpuacct.usage", "812000\n"),
+                ("memory.stat", "cache 0\nhierarchical_memory_limit 16777216000\ntotal_rss 4096\n"),
+                ("memory.limit_in_bytes", own),
+            ];
+            let controllers = ["cpu", "cpuacct", "memory", "blkio", "pids"];
+            let folders =
+                |root: &Path| BTreeMap::from(controllers.map(|name| (name.to_owned(), root.to_path_buf())));
+            let found = read(|root| Hierarchy::V1(folders(root)), &files);
+            assert_eq!((found.cpu_usage_nanos, found.memory_rss_bytes), (812_000, 4096));
+            found.memory_limit_bytes
+        };
+        assert_eq!(limit("67108864\n"), 67_108_864);
+        assert_eq!(limit("9223372036854771712\n"), 0);
     }
 }

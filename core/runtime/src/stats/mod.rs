@@ -46,11 +46,12 @@ pub struct Figures {
     pub memory_swap_bytes: u64,
     /// 0 without a limit.
     pub memory_limit_bytes: u64,
-    /// How often it ran into its limit.
+    /// How often it ran into its limit; of a container at least how often its Pod's cost it a process.
     pub memory_failures: u64,
     pub oom_kills: u64,
     pub pressure: Pressure,
     pub disk: Disk,
+    /// Of a Pod with the one that holds its namespaces, which `threads` and `open_files` count as well.
     pub processes: u64,
     pub threads: u64,
     pub open_files: u64,

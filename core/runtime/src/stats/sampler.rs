@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use super::{
     Disk, DiskFigures, Figures, MachineFigures, PodFigures, Snapshot,
+    disk::Processes,
     disks::{Shares, disk_of, name_of},
     group::Group,
     machine::{Machine, filesystem},
@@ -46,6 +47,9 @@ struct PodReader {
     group: Option<Group>,
     network: Option<Interfaces>,
     containers: HashMap<String, ContainerReader>,
+    /// What runs in the Pod's group beside its containers: the process that holds its namespaces.
+    /// Looked for again when containers have come or gone.
+    beside: Option<Vec<Processes>>,
     /// What containers that are gone have done.
     gone: Disk,
     last: Disk,
@@ -149,6 +153,7 @@ impl PodReader {
             group: None,
             network,
             containers: HashMap::new(),
+            beside: None,
             gone: Disk::default(),
             last: Disk::default(),
             shares: Shares::default(),
@@ -163,6 +168,7 @@ impl PodReader {
         let gone = self.containers.extract_if(|id, _| !stays(id));
         self.gone = gone.fold(self.gone, |sum, (_, container)| sum.plus(container.last));
         self.target = target.clone();
+        self.beside = None;
     }
 
     fn disk(&self) -> Disk {
@@ -187,22 +193,101 @@ impl PodReader {
         if self.group.is_none() {
             self.group = Group::open(hierarchy, &self.target.group, false);
         }
+        if self.beside.is_none() && self.group.is_some() {
+            self.beside = Some(beside(hierarchy, &self.target));
+        }
         let mut figures: Figures =
             self.group.as_mut().and_then(|group| group.read(buffer)).unwrap_or_default();
         figures.disk = figures.disk.max(self.disk());
         self.last = figures.disk;
-        // The Pod's own group has none.
+        // The Pod's own group has none itself.
         figures.processes = containers.iter().map(|(_, container)| container.processes).sum();
         figures.open_files = containers.iter().map(|(_, container)| container.open_files).sum();
+        for processes in self.beside.iter_mut().flatten() {
+            let found = processes.read(buffer);
+            figures.processes += found.processes;
+            figures.open_files += found.open_files;
+        }
+        for (_, container) in &mut containers {
+            container.memory_failures = memory_failures(container, &figures);
+        }
         let network = self.network.as_ref().map(|network| network.read(buffer)).unwrap_or_default();
         PodFigures { id: self.target.id.clone(), figures, network, containers }
     }
+}
+
+/// The processes of those groups below the Pod's that are no container's.
+fn beside(hierarchy: &Hierarchy, target: &PodTarget) -> Vec<Processes> {
+    if target.group.trim_matches('/').is_empty() {
+        // A Pod whose group is not known has nothing to do with those of the machine.
+        return Vec::new();
+    }
+    let names = hierarchy.children(&target.group).into_iter();
+    let groups = names.map(|name| format!("{}/{name}", target.group));
+    let others = groups.filter(|group| target.containers.iter().all(|container| container.group != *group));
+    let folders = others.filter_map(|group| hierarchy.folder("cpuacct", &group));
+    folders.map(|folder| Processes::open(&folder, false)).collect()
+}
+
+/// How often a container ran into a limit. Its Pod's is often met first: it is the sum of the containers',
+/// and what holds the namespaces is charged to it, too. The kernel counts that for the Pod alone, but for
+/// the container that it killed a process of it.
+fn memory_failures(container: &Figures, pod: &Figures) -> u64 {
+    container.memory_failures.max(container.oom_kills.min(pod.memory_failures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cgroup::Limits;
+
+    #[test]
+    fn a_kill_by_the_pods_limit_is_a_failure_of_the_container() {
+        let figures =
+            |memory_failures, oom_kills| Figures { memory_failures, oom_kills, ..Figures::default() };
+        for (container, pod, expected) in [
+            // memory.events of version 2: the Pod's limit was met, the container's never.
+            (figures(0, 14), figures(15_095, 14), 14),
+            (figures(700, 2), figures(700, 2), 700),
+            // Killed because the machine's memory was used up.
+            (figures(0, 3), figures(0, 3), 0),
+            (figures(0, 0), figures(9, 0), 0),
+        ] {
+            assert_eq!(memory_failures(&container, &pod), expected, "{container:?} {pod:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_holds_a_pods_namespaces_counts_as_process_and_thread() {
+        let hierarchy = Hierarchy::detect().expect("control groups are mounted");
+        let group = format!("/tiphys-beside-{}", std::process::id());
+        let mut children = Vec::new();
+        for name in ["pause", "box", "late"] {
+            let child = tokio::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
+            hierarchy.enter(&format!("{group}/{name}"), pid).expect("entered");
+            children.push(child);
+        }
+        let mut sampler = Sampler::new("/", "/").expect("a sampler");
+        let mut look = |names: &[&str]| {
+            let container =
+                |name: &&str| ContainerTarget { id: (*name).to_owned(), group: format!("{group}/{name}") };
+            let containers = names.iter().map(container).collect();
+            let target = PodTarget { id: "p".into(), group: group.clone(), network_pid: None, containers };
+            sampler.set_targets(&[target]);
+            let pods = sampler.read().pods;
+            let [pod] = pods.as_slice() else { panic!("{pods:?}") };
+            (pod.figures.processes, pod.figures.threads, pod.containers.len())
+        };
+        // A container that has just been started is beside those that are known, and counts once.
+        let found = [look(&["box"]), look(&["box", "late"]), look(&["late"])];
+        for child in &mut children {
+            child.start_kill().expect("it runs");
+            child.wait().await.expect("it ends");
+        }
+        hierarchy.remove(&group).await.expect("removed");
+        assert_eq!(found, [(3, 3, 1), (3, 3, 2), (3, 3, 1)]);
+    }
 
     #[tokio::test]
     async fn a_real_group_shows_its_work() {

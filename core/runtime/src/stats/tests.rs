@@ -18,10 +18,13 @@ struct World {
     root: String,
     inner: String,
     child: Child,
+    /// Where it writes.
+    _folder: tempfile::TempDir,
 }
 
 impl World {
-    /// Works for longer than a CPU limit allows, eats more than the memory there is, then waits.
+    /// Works for longer than a CPU limit allows, eats more than the memory there is, writes to a
+    /// disk, then waits.
     fn new() -> Self {
         let hierarchy = Hierarchy::detect().expect("control groups are mounted");
         let root = format!("/tiphys-figures-{}", std::process::id());
@@ -30,11 +33,16 @@ impl World {
             Limits { cpu_quota_micros: Some(20_000), memory_bytes: Some(MEMORY), ..Limits::default() };
         hierarchy.create(&inner, &limits).expect("made");
         let script = "read go; i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; \
-                      head -c 400000000 /dev/zero | tail -c 300000000 > /dev/null; echo done; cat > /dev/null";
+                      head -c 400000000 /dev/zero | tail -c 300000000 > /dev/null; \
+                      dd if=/dev/zero of=\"$1/file\" bs=1M count=4 conv=fsync 2> /dev/null; \
+                      echo done; cat > /dev/null";
+        // The folder for temporary files may be in memory.
+        let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
         let pipes = [Stdio::piped(), Stdio::piped(), Stdio::null()];
         let [stdin, stdout, stderr] = pipes;
         let mut child = Command::new("sh")
-            .args(["-c", script])
+            .args(["-c", script, "sh"])
+            .arg(folder.path())
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
@@ -45,17 +53,21 @@ impl World {
         child.stdin.as_mut().expect("piped").write_all(b"go\n").expect("it reads");
         let mut lines = std::io::BufReader::new(child.stdout.take().expect("piped")).lines();
         assert_eq!(lines.next().expect("a line").expect("text"), "done");
-        Self { hierarchy, root, inner, child }
+        Self { hierarchy, root, inner, child, _folder: folder }
     }
 
     /// A file of a controller, by the version's names: of the first, of the second.
     fn text(&self, v1: (&str, &str), v2: &str) -> String {
+        self.text_if_there(v1, v2).unwrap_or_else(|| panic!("there is neither {v1:?} nor {v2}"))
+    }
+
+    fn text_if_there(&self, v1: (&str, &str), v2: &str) -> Option<String> {
         let (controller, name) = match &self.hierarchy {
             Hierarchy::V1(_) => v1,
             Hierarchy::V2(_) => ("", v2),
         };
-        let folder = self.hierarchy.folder(controller, &self.inner).expect("the controller is there");
-        fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{controller} {name}: {error}"))
+        let folder = self.hierarchy.folder(controller, &self.inner)?;
+        fs::read_to_string(folder.join(name)).ok()
     }
 
     fn number(&self, v1: (&str, &str), v2: &str) -> u64 {
@@ -73,6 +85,97 @@ impl World {
     fn open_files(&self) -> u64 {
         let of = |pid: &i32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count) as u64;
         self.hierarchy.processes(&self.inner).iter().map(of).sum()
+    }
+
+    /// What its group has done on all disks. On the first version what its processes caused stands
+    /// beside it, and the larger counts.
+    fn disk(&self) -> Disk {
+        let Hierarchy::V1(_) = &self.hierarchy else {
+            let text = self.text_if_there(("", ""), "io.stat").unwrap_or_default();
+            let sum = |name: &str| -> u64 {
+                let of_name = |word: &str| word.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok();
+                text.split_whitespace().filter_map(of_name).sum()
+            };
+            let [read_bytes, write_bytes, reads, writes] = ["rbytes", "wbytes", "rios", "wios"].map(sum);
+            return Disk { read_bytes, write_bytes, reads, writes };
+        };
+        let counted = |file: &str, operation: &str| -> u64 {
+            let text = self.text_if_there(("blkio", file), "").unwrap_or_default();
+            let of_line = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                [_, word, value] if word == operation => value.parse::<u64>().ok(),
+                _ => None,
+            };
+            text.lines().filter_map(of_line).sum()
+        };
+        let caused = |name: &str| -> u64 {
+            let of = |pid: &i32| -> Option<u64> {
+                let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+                text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            };
+            self.hierarchy.processes(&self.inner).iter().filter_map(of).sum()
+        };
+        let (bytes, operations) =
+            ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive");
+        Disk {
+            read_bytes: counted(bytes, "Read").max(caused("read_bytes:")),
+            write_bytes: counted(bytes, "Write").max(caused("write_bytes:")),
+            reads: counted(operations, "Read"),
+            writes: counted(operations, "Write"),
+        }
+    }
+
+    /// How long it waited; the first version doesn't tell.
+    fn pressure(&self) -> Pressure {
+        let waits = |name: &str| {
+            let text = self.text_if_there(("", ""), name).unwrap_or_default();
+            let of = |kind: &str| -> u64 {
+                let line = text.lines().find(|line| line.starts_with(kind));
+                let total = line.and_then(|line| line.split("total=").nth(1));
+                total.map_or(0, |total| total.trim().parse::<u64>().expect("a number") * 1000)
+            };
+            Waits { some_nanos: of("some "), full_nanos: of("full ") }
+        };
+        match &self.hierarchy {
+            Hierarchy::V1(_) => Pressure::default(),
+            Hierarchy::V2(_) => Pressure {
+                cpu: waits("cpu.pressure"),
+                memory: waits("memory.pressure"),
+                io: waits("io.pressure"),
+            },
+        }
+    }
+
+    fn swap(&self) -> u64 {
+        let text = self.text_if_there(("memory", "memory.stat"), "memory.swap.current").unwrap_or_default();
+        let is_first = matches!(self.hierarchy, Hierarchy::V1(_));
+        let of_line = |line: &str| match is_first {
+            true => line.strip_prefix("total_swap ")?.trim().parse().ok(),
+            false => line.trim().parse().ok(),
+        };
+        text.lines().find_map(of_line).unwrap_or(0)
+    }
+
+    /// What went over its network but the loopback.
+    fn network(&self) -> Network {
+        let text = fs::read_to_string(format!("/proc/{}/net/dev", self.child.id())).expect("it lives");
+        let mut sum = Network::default();
+        for line in text.lines() {
+            let Some((name, counts)) = line.split_once(':').filter(|(name, _)| name.trim() != "lo") else {
+                continue;
+            };
+            let counts: Vec<u64> =
+                counts.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+            assert_eq!(counts.len(), 16, "{name}");
+            sum.receive_bytes += counts[0];
+            sum.receive_packets += counts[1];
+            sum.receive_errors += counts[2];
+            sum.receive_drops += counts[3];
+            sum.transmit_bytes += counts[8];
+            sum.transmit_packets += counts[9];
+            sum.transmit_errors += counts[10];
+            sum.transmit_drops += counts[11];
+        }
+        sum
     }
 
     /// What the files say, in the units of the second version where they differ.
@@ -110,6 +213,9 @@ impl World {
                 .field(("memory", "memory.oom_control", "oom_kill"), ("memory.events", "oom_kill")),
             threads: self.number(("pids", "pids.current"), "pids.current"),
             processes: self.text(("pids", "cgroup.procs"), "cgroup.procs").lines().count() as u64,
+            memory_swap_bytes: self.swap(),
+            disk: self.disk(),
+            pressure: self.pressure(),
             ..Figures::default()
         }
     }
@@ -140,15 +246,15 @@ fn figures_are_those_of_the_kernels_files() {
     let mut compared = false;
     for _ in 0..10_000 {
         let before = sampler.read();
-        let (expected, open) = (world.read(), world.open_files());
+        let (expected, open, network) = (world.read(), world.open_files(), world.network());
         let snapshot = sampler.read();
         let (was, found) = (before.pods[0].containers[0].1, snapshot.pods[0].containers[0].1);
-        if was != found {
+        if was != found || before.pods[0].network != snapshot.pods[0].network {
             continue;
         }
-        let Figures { disk, pressure, memory_swap_bytes, open_files, .. } = found;
-        let told = Figures { disk, pressure, memory_swap_bytes, open_files, ..expected };
-        assert_eq!(found, told);
+        assert_eq!(found, Figures { open_files: found.open_files, ..expected });
+        assert_eq!(snapshot.pods[0].network, network);
+        assert!(found.disk.write_bytes >= 4 << 20, "{:?}", found.disk);
         assert!(found.cpu_periods > 0 && found.cpu_throttled_periods > 0 && found.cpu_throttled_nanos > 0);
         assert!(found.memory_failures > 0, "{found:?}");
         assert_eq!(found.memory_limit_bytes, MEMORY);

@@ -54,6 +54,11 @@ impl Disk {
         Batch { disk: self, batch: self.db.batch() }
     }
 
+    /// Bytes of the files, the journal's included.
+    pub fn bytes(&self) -> Result<u64, StoreError> {
+        self.db.disk_space().map_err(failed)
+    }
+
     /// Writes the tables anew without what was removed. Takes as long as that takes.
     pub fn rewrite(&self) -> fjall::Result<()> {
         self.keyspace.rotate_memtable_and_wait()?;

@@ -144,6 +144,14 @@ impl Index {
         slice
     }
 
+    /// How many keys begin with `prefix` and exist.
+    pub fn count(&self, prefix: &str) -> u64 {
+        let keys = self.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let keys = keys.take_while(|(key, _)| key.starts_with(prefix));
+        let existing = |history: &History| history.positions.last().is_some_and(|last| !last.tombstone);
+        keys.filter(|(_, history)| existing(history)).count() as u64
+    }
+
     /// Takes in a change; changes come in the order of revisions.
     pub fn apply(&mut self, entry: Entry) {
         let Entry { key, position, create_revision, version, lease } = entry;
@@ -219,6 +227,7 @@ mod tests {
         assert_eq!(keys(&index.slice("/", None, 4, None)), ["/b"]);
         assert_eq!(index.at("/a", 3).map(|position| position.revision), Some(2));
         assert_eq!(index.at("/a", 4), None);
+        assert_eq!((index.count("/"), index.count("/a"), index.count("/b")), (1, 0, 1));
         assert_eq!(index.current("/a"), None);
     }
 

@@ -236,6 +236,16 @@ impl Store for Embedded {
         self.ask(|reply| Request::Revoke(lease, reply)).await
     }
 
+    async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
+        let (engine, prefix) = (self.engine.clone(), prefix.to_owned());
+        let count = tokio::task::spawn_blocking(move || engine.state.read().index.count(&prefix)).await;
+        count.map_err(|error| StoreError::Io(error.to_string()))
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.engine.disk.bytes().map(Some)
+    }
+
     fn parts(&self) -> Vec<String> {
         vec!["store".into()]
     }

@@ -374,6 +374,26 @@ impl Store for Etcd {
         about_lease(call.await.map(drop), lease)
     }
 
+    async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
+        let span = self.shared.keys.span(prefix, None);
+        let call = self.shared.members.call(Kind::Read, |member| {
+            let options = GetOptions::new().with_range(span.end.clone()).with_count_only();
+            let start = span.start.clone();
+            async move { member.kv.clone().get(start, Some(options)).await }
+        });
+        let count = call.await.map_err(Failure::into_error)?.count();
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        let call = self
+            .shared
+            .members
+            .call(Kind::Read, |member| async move { member.maintenance.clone().status().await });
+        let size = call.await.map_err(Failure::into_error)?.db_size();
+        Ok(u64::try_from(size).ok())
+    }
+
     fn parts(&self) -> Vec<String> {
         (0..self.shared.members.len()).map(|at| format!("etcd-{at}")).collect()
     }
