@@ -75,7 +75,7 @@ pub async fn delete(client: &kube::Client, request: &DeleteRequest) -> Result<De
     client.request(request.map_err(ClientError::Request)?).await.map_err(refused)
 }
 
-/// Records from now on. Only `query` and `namespace` of the request count.
+/// Records from now on. Only `query`, `namespace` and `since` count.
 ///
 /// Resolves when the server has connected, so that a search made afterwards and
 /// this stream together miss nothing; what both give has the same `id`.
@@ -84,9 +84,10 @@ pub async fn tail(
     request: &SearchRequest,
 ) -> Result<impl Stream<Item = Result<TailLine, ClientError>> + Send + use<>, ClientError> {
     let mut uri = format!("{PREFIX}/tail?query={}", escaped(&request.query));
-    if let Some(namespace) = &request.namespace {
-        uri.push_str("&namespace=");
-        uri.push_str(&escaped(namespace));
+    for (name, value) in [("namespace", &request.namespace), ("since", &request.since)] {
+        if let Some(value) = value {
+            uri.push_str(&format!("&{name}={}", escaped(value)));
+        }
     }
     let request =
         Request::builder().method(Method::GET).uri(uri).body(Vec::new()).map_err(ClientError::Request)?;

@@ -1,99 +1,60 @@
 //! Following logs from a client, over a restart of the server: when the stream breaks off
-//! it is made again, and what was written meanwhile is searched for.
+//! it is made again, and begins with what was written meanwhile.
 //!
 //! ```text
-//! stream -> what the history has not              -> shown, and the stream's number noted
-//! broken -> stream again -> search from a bit before the break, oldest first
-//!                        -> what has a greater number in its stream than was shown
+//! stream -> what was not shown yet -> shown
+//! broken -> stream again, from a bit before the last sign of life
 //! ```
 //!
-//! Connected first and searched afterwards, so that nothing falls between; numbers in
-//! streams tell what is there twice. What has a time of its own that lies more than
-//! [`BACK`] before the break is not searched for.
+//! The server gives what each node has since then, also of one that comes back later; numbers in
+//! streams tell what is there twice. What has a time of its own that lies more than [`BACK`] before the
+//! break is not searched for.
+
+mod gap;
+mod owed;
+mod shown;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream::BoxStream};
 use tiphys_lifecycle::Backoff;
 
+pub(crate) use gap::{After, BACK, Gap, MOST};
+use owed::Owed;
+pub(crate) use shown::Shown;
+
 use crate::{
     client::{self, ClientError},
     record::Position,
     time,
-    wire::{LogRecord, MAX_LIMIT, NodeError, SearchRequest, TailLine},
+    wire::{LogRecord, NodeError, SearchRequest, TailLine},
 };
 
-/// How far before the last sign of life is searched.
-const BACK: i64 = 120 * time::SECOND;
+/// What is said of a node begins so when it can't be followed for now.
+pub(crate) const LOST: &str = "can't be followed";
 /// A server that is starting refuses for a while; one that goes on is believed.
 const STARTING: Duration = Duration::from_secs(90);
-/// How long nodes that don't answer are asked again for what was written meanwhile.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What happens while following.
 #[derive(Debug)]
 pub enum Event {
     Record(Box<LogRecord>),
-    /// So many records of a node were passed over because this reader was slow.
+    /// So many records of a node were passed over because this reader was slow, or because there
+    /// were too many when the node came back.
     Dropped {
         dropped: u64,
         node: String,
     },
-    /// A node is missing from here on, or from what was written during a break.
+    /// Something to say of a node: it can't be followed, or it is back. A whole sentence whose
+    /// subject is the node.
     Partial(NodeError),
     /// The stream broke off, and is made again.
     Broken(String),
     /// The server ended the stream, and why.
     Ended(String),
-}
-
-/// Which records were shown.
-#[derive(Debug, Default)]
-struct Shown {
-    /// Of the history, whose order is another.
-    history: HashSet<String>,
-    /// The last number of each stream.
-    last: HashMap<String, u64>,
-    /// The last number that a search after a break gave, of streams that the stream may
-    /// give once more.
-    searched: HashMap<String, u64>,
-}
-
-impl Shown {
-    /// Whether a record of the stream is new.
-    fn of_stream(&mut self, id: &str) -> bool {
-        if self.history.remove(id) {
-            return false;
-        }
-        let Ok(at) = id.parse::<Position>() else { return true };
-        if self.searched.get(&at.stream).is_some_and(|last| at.seq <= *last) {
-            return false;
-        }
-        self.note(at);
-        true
-    }
-
-    /// Whether a record that a search gave after a break is new.
-    fn of_search(&mut self, id: &str) -> bool {
-        if self.history.contains(id) {
-            return false;
-        }
-        let Ok(at) = id.parse::<Position>() else { return true };
-        if self.last.get(&at.stream).is_some_and(|last| at.seq <= *last) {
-            return false;
-        }
-        self.searched.insert(at.stream.clone(), at.seq);
-        self.note(at);
-        true
-    }
-
-    fn note(&mut self, at: Position) {
-        let last = self.last.entry(at.stream).or_insert(at.seq);
-        *last = at.seq.max(*last);
-    }
 }
 
 /// Records as they are written.
@@ -107,27 +68,35 @@ pub struct Follower {
     began: i64,
     /// The last sign of life of the server.
     alive: i64,
+    owed: Owed,
+    /// A node or the server was lost: what is older than the begin may be told now, which it was not then.
+    disturbed: bool,
 }
 
 impl Follower {
-    /// Connects. A search made afterwards and this together miss nothing.
+    /// Connects. A search made afterwards and this together miss nothing; times of the request don't count.
     pub async fn connect(client: &kube::Client, request: &SearchRequest) -> Result<Self, ClientError> {
         let began = time::now();
-        let lines = client::tail(client, request).await?.boxed();
+        let request = SearchRequest { since: None, until: None, ..request.clone() };
+        let lines = client::tail(client, &request).await?.boxed();
         Ok(Self {
             client: client.clone(),
-            request: request.clone(),
+            request,
             lines: Some(lines),
             shown: Shown::default(),
             events: VecDeque::new(),
             began,
             alive: time::now(),
+            owed: Owed::default(),
+            disturbed: false,
         })
     }
 
     /// These were shown: what was there before.
     pub fn had(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.shown.history.extend(ids);
+        for id in ids {
+            self.shown.is_new(&id);
+        }
     }
 
     /// What happens next. An error is the last.
@@ -152,89 +121,65 @@ impl Follower {
     }
 
     fn take_in(&mut self, line: TailLine) {
-        self.events.push_back(match line {
-            TailLine::Record(record) => match self.shown.of_stream(&record.id) {
+        let event = match line {
+            TailLine::Record(record) => match self.is_new(&record) {
                 true => Event::Record(record),
                 false => return,
             },
             TailLine::Dropped { dropped, node } => Event::Dropped { dropped, node },
-            TailLine::Partial { partial } => Event::Partial(partial),
+            TailLine::Partial { partial } => {
+                self.disturbed = true;
+                if partial.error.starts_with(LOST) {
+                    self.owed.lost(&partial.node, self.alive);
+                }
+                Event::Partial(partial)
+            }
             TailLine::Ended { ended } => Event::Ended(ended),
-        });
+        };
+        self.events.push_back(event);
+    }
+
+    /// Whether a record is to be shown. A collector that was killed reads again what it had not
+    /// committed, also from before this began.
+    fn is_new(&mut self, record: &LogRecord) -> bool {
+        if !self.shown.is_new(&record.id) {
+            return false;
+        }
+        let Ok(at) = record.id.parse::<Position>() else { return true };
+        self.owed.came(&record.node, at.time, self.alive);
+        self.shown.forget(self.alive.saturating_sub(2 * BACK));
+        let before = self.began.saturating_sub(BACK)..self.began;
+        !(self.disturbed && before.contains(&at.time))
     }
 
     fn broke(&mut self, cause: &str) {
         self.lines = None;
+        self.disturbed = true;
         self.events.push_back(Event::Broken(cause.to_owned()));
     }
 
     async fn connect_again(&mut self) -> Result<(), ClientError> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-        let since = Instant::now();
+        let began = Instant::now();
+        let (since, given_up) = self.owed.since(self.alive);
+        let since = since.max(self.began);
+        for (node, lost) in given_up {
+            let lost = time::format(lost.max(self.began));
+            let error = format!("was not back when the server was: search for its lines since {lost}");
+            self.events.push_back(Event::Partial(NodeError { node, error }));
+        }
+        let request = SearchRequest { since: Some(time::format(since)), ..self.request.clone() };
         let lines = loop {
-            match client::tail(&self.client, &self.request).await {
+            match client::tail(&self.client, &request).await {
                 Ok(lines) => break lines.boxed(),
-                Err(error @ ClientError::Refused(_)) if since.elapsed() > STARTING => return Err(error),
+                Err(error @ ClientError::Refused(_)) if began.elapsed() > STARTING => return Err(error),
                 Err(_) => tokio::time::sleep(backoff.next_pause()).await,
             }
         };
         self.lines = Some(lines);
-        self.catch_up().await;
         self.alive = time::now();
+        self.owed.began(since, self.alive);
         Ok(())
-    }
-
-    /// Searches for what was written during the break; nodes that the server has not found yet
-    /// are waited for.
-    async fn catch_up(&mut self) {
-        self.shown.searched.clear();
-        let since = Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-        let from = self.began.max(self.alive.saturating_sub(BACK));
-        loop {
-            let missing = match self.search(from).await {
-                Ok(missing) => missing,
-                Err(error) => {
-                    let error = crate::archive::chain(&error);
-                    vec![NodeError { node: "what was written during the break".into(), error }]
-                }
-            };
-            if missing.is_empty() {
-                return;
-            }
-            if since.elapsed() > PATIENCE {
-                self.events.extend(missing.into_iter().map(Event::Partial));
-                return;
-            }
-            tokio::time::sleep(backoff.next_pause()).await;
-        }
-    }
-
-    /// All pages from a time on; gives what is missing from them.
-    async fn search(&mut self, from: i64) -> Result<Vec<NodeError>, ClientError> {
-        let mut request = SearchRequest {
-            since: Some(time::format(from)),
-            until: None,
-            limit: Some(MAX_LIMIT),
-            oldest_first: true,
-            cursor: None,
-            ..self.request.clone()
-        };
-        let mut missing: Vec<NodeError> = Vec::new();
-        loop {
-            let page = client::search(&self.client, &request).await?;
-            for record in page.records {
-                if self.shown.of_search(&record.id) {
-                    self.events.push_back(Event::Record(Box::new(record)));
-                }
-            }
-            let new = page.partial.into_iter().filter(|error| !missing.contains(error)).collect::<Vec<_>>();
-            missing.extend(new);
-            request.cursor = page.cursor;
-            if request.cursor.is_none() {
-                return Ok(missing);
-            }
-        }
     }
 }
 
@@ -250,34 +195,6 @@ mod tests {
         record::Level,
         root::tests::{TestCluster, admin},
     };
-
-    fn id(stream: &str, seq: u64) -> String {
-        Position { time: 5, stream: stream.into(), seq }.to_string()
-    }
-
-    #[test]
-    fn what_is_there_twice_is_shown_once() {
-        let mut shown = Shown::default();
-        shown.history.extend([id("a", 9), id("b", 3)]);
-        // A line before one of the history is none of it.
-        assert!(
-            shown.of_stream(&id("a", 8)) && !shown.of_stream(&id("a", 9)) && shown.of_stream(&id("a", 10))
-        );
-        // After a break: what was shown, the history, what is new, another stream.
-        let found: Vec<bool> = [id("a", 10), id("b", 3), id("a", 11), id("b", 4), id("c", 0)]
-            .iter()
-            .map(|id| shown.of_search(id))
-            .collect();
-        assert_eq!(found, [false, false, true, true, true]);
-        // The stream gives some of it once more.
-        let found: Vec<bool> = [id("a", 11), id("b", 4), id("c", 0), id("c", 1), id("a", 12)]
-            .iter()
-            .map(|id| shown.of_stream(id))
-            .collect();
-        assert_eq!(found, [false, false, false, true, true]);
-        // A search once more, for nodes that had not answered.
-        assert!(!shown.of_search(&id("c", 1)) && shown.of_search(&id("d", 7)));
-    }
 
     /// A server over the nodes, at an address that stays taken while none runs.
     fn serve(cluster: &TestCluster, listener: &std::net::TcpListener) -> tokio::runtime::Runtime {

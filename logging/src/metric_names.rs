@@ -58,6 +58,7 @@ pub struct Metrics {
     pub split_bytes: Gauge,
     pub splits: Gauge,
     pub broken_splits: Gauge,
+    pub damaged_tables: Gauge,
     pub dropped_unarchived: Gauge,
     pub followers: Gauge,
 }
@@ -126,7 +127,10 @@ impl Metrics {
             door_capped,
             records: counter("tiphys_logs_records", "Records read from log files"),
             bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
-            cut_records: counter("tiphys_logs_cut_records", "Records that were too long and were cut"),
+            cut_records: counter(
+                "tiphys_logs_cut_records",
+                "Lines of files and the journal that were too long for a record and became several",
+            ),
             commits: counter("tiphys_logs_commits", "Commits that made records durable"),
             commit_failures: counter(
                 "tiphys_logs_commit_failures",
@@ -152,6 +156,10 @@ impl Metrics {
             split_bytes: gauge("tiphys_logs_stored_bytes", "Bytes of all splits on disk"),
             splits: gauge("tiphys_logs_splits", "Splits"),
             broken_splits: gauge("tiphys_logs_broken_splits", "Splits that were damaged and set aside"),
+            damaged_tables: gauge(
+                "tiphys_logs_damaged_tables",
+                "Files of Pods and namespaces that were damaged at the start and put aside",
+            ),
             dropped_unarchived: gauge(
                 "tiphys_logs_dropped_unarchived_records",
                 "Records deleted for want of disk that the archive doesn't have, since the start",

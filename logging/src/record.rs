@@ -126,7 +126,8 @@ pub struct Record {
     pub level: Level,
     pub source: Source,
     /// Exactly the bytes the container wrote, without the last line end. A line over
-    /// [`crate::parse::MAX_BODY`] is cut and ends in a mark that says so.
+    /// [`crate::parse::MAX_BODY`] goes on in the next record, and a mark at the end says so:
+    /// [`crate::parse::part`] takes it off.
     pub body: Bytes,
 }
 

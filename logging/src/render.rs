@@ -2,12 +2,17 @@
 //!
 //! What a container wrote is foreign text: escape sequences (colours, links,
 //! clipboard, cursor) and carriage returns in it could forge or hide lines on
-//! the reader's terminal, so every control character is shown, not sent.
+//! the reader's terminal, so every control character is shown, not sent. Colours are
+//! the one exception, where the reader wants them: see [`Sgr`].
 
-use std::fmt::Write;
+mod sgr;
+
+use std::{borrow::Cow, fmt::Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
+
+pub use sgr::Sgr;
 
 use crate::{
     query::Hits,
@@ -23,12 +28,16 @@ pub struct Style<'a> {
     pub namespace: bool,
     /// Write the time.
     pub time: bool,
+    /// The record's time as another zone has it, RFC 3339 with nine decimals; `None`: as it is.
+    pub local: Option<&'a str>,
     /// Records of this day (`2026-01-31`) are written without it.
     pub today: &'a str,
     /// Marked in the body, where there is colour.
     pub hits: Option<&'a Hits>,
     /// It stands beside what was asked for.
     pub aside: bool,
+    /// What becomes of the colours in the body; they are kept where there is `colour` only.
+    pub sgr: Sgr,
 }
 
 /// One line without its end: `time namespace/pod/container level body`. The further
@@ -36,19 +45,17 @@ pub struct Style<'a> {
 pub fn line(record: &LogRecord, style: Style<'_>) -> String {
     let mut line = String::with_capacity(record.body.len() + 80);
     if style.time {
-        // Milliseconds are what people read.
-        let time = record.time.get(..23).filter(|_| record.time.len() == 30);
+        let whole = style.local.unwrap_or(&record.time);
+        // Milliseconds are what people read, and behind nine decimals stands the offset.
+        let time = whole.get(..23).filter(|_| whole.len() >= 30);
         let day = style.today.len() + 1;
-        let clock = time.and_then(|time| time.get(day..)).filter(|_| record.time.starts_with(style.today));
+        let clock = time.and_then(|time| time.get(day..)).filter(|_| whole.starts_with(style.today));
         let clock = clock.filter(|_| !style.today.is_empty());
-        paint(
-            &mut line,
-            style.colour.then_some(90),
-            &match clock.or(time) {
-                Some(time) => format!("{time}Z"),
-                None => escaped(&record.time),
-            },
-        );
+        let shown = match (clock.or(time), whole.get(29..)) {
+            (Some(time), Some(offset)) => escaped(&format!("{time}{offset}")),
+            _ => escaped(whole),
+        };
+        paint(&mut line, style.colour.then_some(90), &shown);
         line.push(' ');
     }
     let mut name = String::new();
@@ -76,20 +83,31 @@ pub fn line(record: &LogRecord, style: Style<'_>) -> String {
 /// A line of a body with its hits marked. What is foreign is escaped piece by piece, so
 /// that no mark can be broken up by it.
 fn body(line: &mut String, text: &str, style: Style<'_>) {
-    let hits = style.hits.filter(|_| style.colour && !style.aside);
-    let rest = if style.colour && style.aside { Some(90) } else { None };
-    let mut from = 0;
-    for hit in hits.map(|hits| hits.spans(text)).unwrap_or_default() {
-        line.push_str(&escaped(&text[from..hit.start]));
-        paint(line, Some(7), &escaped(&text[hit.clone()]));
-        from = hit.end;
+    let (text, marks) = match style.sgr {
+        Sgr::Shown => (Cow::Borrowed(text), Vec::new()),
+        Sgr::Dropped => (Cow::Owned(sgr::parted(text).0), Vec::new()),
+        Sgr::Kept => {
+            let (text, marks) = sgr::parted(text);
+            (Cow::Owned(text), marks)
+        }
+    };
+    if !style.colour || style.aside {
+        let grey = style.colour && !text.is_empty();
+        return paint(line, grey.then_some(90), &escaped(&text));
     }
-    paint(line, rest.filter(|_| from < text.len()), &escaped(&text[from..]));
+    let hits = style.hits.map(|hits| hits.spans(&text)).unwrap_or_default();
+    sgr::write(line, &text, &marks, &hits);
 }
 
-/// The body alone, its control characters shown.
-pub fn shown_body(record: &LogRecord) -> String {
-    record.body.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+/// The body alone, its control characters shown but for the colours.
+pub fn shown_body(record: &LogRecord, sgr: Sgr) -> String {
+    let style = Style { colour: sgr == Sgr::Kept, sgr, ..Style::default() };
+    let mut shown = String::with_capacity(record.body.len());
+    for (at, text) in record.body.split('\n').enumerate() {
+        shown.push_str(if at == 0 { "" } else { "\n" });
+        body(&mut shown, text, style);
+    }
+    shown
 }
 
 /// Exactly the bytes that the container wrote: for files and pipes, never for a terminal.
@@ -268,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_in_another_zone() {
+        let local = Some("2026-02-01T01:30:00.123456789+13:30");
+        let style = Style { time: true, local, ..Style::default() };
+        assert_eq!(line(&record("x"), style), "2026-02-01T01:30:00.123+13:30 web-1/app ERROR x");
+        let style = Style { today: "2026-02-01", ..style };
+        assert_eq!(line(&record("x"), style), "01:30:00.123+13:30 web-1/app ERROR x");
+    }
+
+    #[test]
     fn hits_are_marked_and_what_is_foreign_stays_escaped() {
         let hits = Hits::of(&crate::query::parse("broke OR /\\x1b/").expect("a query"));
         let style = Style { colour: true, hits: hits.as_ref(), ..Style::default() };
@@ -282,7 +309,9 @@ mod tests {
         let forged = LogRecord { body_base64: Some("G1szMW3/".into()), ..record("\x1b[31m\u{fffd}\na") };
         assert_eq!(raw_body(&forged), b"\x1b[31m\xff");
         assert_eq!(raw_body(&record("a\nb")), b"a\nb");
-        assert_eq!(shown_body(&forged), "\\x1b[31m\u{fffd}\na");
+        assert_eq!(shown_body(&forged, Sgr::Shown), "\\x1b[31m\u{fffd}\na");
+        assert_eq!(shown_body(&forged, Sgr::Dropped), "\u{fffd}\na");
+        assert_eq!(shown_body(&forged, Sgr::Kept), "\x1b[31m\u{fffd}\x1b[0m\na");
     }
 
     #[test]
@@ -297,6 +326,25 @@ mod tests {
         assert!(line(&forged, style).contains("\\x1b[31mred\\x1b]8;;http://evil\\x07x"));
         let back: serde_json::Value = serde_json::from_str(&jsonl(&forged)).expect("JSON");
         assert_eq!(back["body"], evil);
+    }
+
+    #[test]
+    fn abuse_26_colours_are_all_that_a_body_may_bring() {
+        let others = "\x1b[2J\x1b]8;;http://evil\x07\r\u{9b}31m\u{202e}\x1b[?25l\x1b[1;31";
+        let evil = &format!("\x1b[31mred\x1b[8mhidden{others}");
+        let style = Style { sgr: Sgr::Dropped, ..Style::default() };
+        let dropped = line(&record(evil), style);
+        assert!(!dropped.chars().any(|c| c.is_control() || c == '\u{202e}'), "{dropped}");
+        assert!(dropped.contains("redhidden\\x1b[2J\\x1b]8;;http://evil\\x07\\r\\u{9b}31m"), "{dropped}");
+        let kept = line(&record(evil), Style { colour: true, sgr: Sgr::Kept, ..style });
+        assert!(kept.contains("\x1b[31mredhidden\\x1b[2J") && kept.ends_with("\x1b[0m"), "{kept:?}");
+        // Each escape that is left is a colour of ours.
+        for sequence in kept.split('\x1b').skip(1) {
+            let codes = sequence.strip_prefix('[').and_then(|rest| rest.split_once('m'));
+            let (codes, _) = codes.expect("a colour");
+            assert!(codes.parse::<u8>().is_ok_and(|code| code != 8), "{kept:?}");
+        }
+        assert!(!kept.replace('\x1b', "").chars().any(|c| c.is_control() || c == '\u{202e}'), "{kept:?}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use jiff::Timestamp;
 
+use crate::block::template::times;
+
 /// A second in nanoseconds.
 pub const SECOND: i64 = 1_000_000_000;
 
@@ -14,6 +16,10 @@ pub fn now() -> i64 {
 
 /// RFC 3339, any offset.
 pub fn parse(text: &str) -> Option<i64> {
+    // What container runtimes write.
+    if let Some(time) = times::of_utc(text.as_bytes()) {
+        return Some(time);
+    }
     // The very last day of the year 9999 is beyond jiff's range, and far beyond ours.
     let text = match text.strip_prefix("9999-") {
         Some(rest) => &format!("9998-{rest}"),
@@ -86,6 +92,8 @@ pub fn span(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,11 +107,30 @@ mod tests {
         check("15m", Some("2026-01-31T11:45:00.000000000Z"));
         check("1h30m", Some("2026-01-31T10:30:00.000000000Z"));
         check("7d", Some("2026-01-24T12:00:00.000000000Z"));
+        check("2026-01-31T12:00:00.25Z", Some("2026-01-31T12:00:00.250000000Z"));
         check("2026-01-31T12:00:00.5+01:00", Some("2026-01-31T11:00:00.500000000Z"));
         check("", None);
         check("15", None);
         check("yesterday", None);
         check("99999999999999999999d", None);
         check("9999-12-31T23:59:59Z", Some("2262-04-11T23:47:16.854775807Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_in_utc_is_the_one_of_a_general_parser(
+            seconds in -9_000_000_000i64..9_000_000_000,
+            nanos in 0u32..1_000_000_000,
+            digits in 0usize..10,
+            date in "[0-9]{4}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,9})?Z",
+        ) {
+            let nanos = nanos / 10u32.pow(9 - digits as u32) * 10u32.pow(9 - digits as u32);
+            let time = Timestamp::new(seconds, i32::try_from(nanos).expect("small")).expect("a time");
+            let whole = format!("{time:.digits$}");
+            prop_assert_eq!(parse(&whole), Some(clamp(time)), "{}", whole);
+            if let Some(time) = times::of_utc(date.as_bytes()) {
+                prop_assert_eq!(date.parse::<Timestamp>().ok().map(clamp), Some(time), "{}", date);
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod context;
 mod stats;
+mod within;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use context::*;
 pub use stats::*;
+pub use within::*;
 
 /// Records of an answer when the request names no limit.
 pub const DEFAULT_LIMIT: usize = 100;
@@ -49,6 +51,9 @@ pub struct SearchRequest {
     /// From the oldest record on instead of from the newest.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub oldest_first: bool,
+    /// How long each node may take: see [`within()`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// `POST /tiphys/v1/logs/histogram`.
@@ -74,6 +79,9 @@ pub struct HistogramRequest {
     /// How many values, 1 to 100; 10 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<usize>,
+    /// How long each node may take: see [`within()`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// `POST /tiphys/v1/logs/facets`.
@@ -104,6 +112,9 @@ pub struct FacetsRequest {
     /// Adds the facet `field`: the names of all fields, with the records that have them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub names: bool,
+    /// How long each node may take: see [`within()`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// One record, as users see it.
@@ -116,11 +127,14 @@ pub struct LogRecord {
     pub pod: String,
     pub container: String,
     pub node: String,
+    /// Which instance of the container wrote it: how often it had been restarted before, 0 of the first.
+    pub restart: u32,
     /// `stdout` or `stderr`.
     pub stream: String,
     /// trace, debug, info, warn, error, fatal or unknown.
     pub level: String,
     /// What the container wrote, without the line end; bytes that are not UTF-8 show as U+FFFD.
+    /// A line that is too long for one record goes on in the next of its stream: [`crate::parse::part`].
     pub body: String,
     /// The exact bytes, when `body` could not hold them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,6 +310,9 @@ pub struct NodeRequest {
     /// What statistics are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stats: Option<NodeStatsRequest>,
+    /// Milliseconds that the answer may take; absent: [`QUERY_TIME`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,37 +1,66 @@
-//! Small files of the archive: a line that says the version and the checksum, and JSON.
-//!
-//! ```text
-//! tiphys-archive 1 <CRC-32 of the rest, hex>
-//! <JSON>
-//! ```
+//! Small files of the archive, in the form of [`crate::index::sealed`], of the kind
+//! `tiphys-archive`.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-const HEAD: &str = "tiphys-archive 1 ";
+use crate::index::sealed::{BadFile, Form};
 
-/// The file can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadFile {
-    #[error("it is of a version that is not known: use a newer tiphys")]
-    Version,
-    #[error("it is damaged: its checksum is wrong")]
-    Damaged,
-}
+const FORM: Form = Form { kind: "tiphys-archive", version: 1 };
 
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadFile> {
-    let text = std::str::from_utf8(bytes).map_err(|_| BadFile::Damaged)?;
-    let (head, body) = text.split_once('\n').ok_or(BadFile::Damaged)?;
-    let crc = head.strip_prefix(HEAD).ok_or(match head.starts_with("tiphys-archive ") {
-        true => BadFile::Version,
-        false => BadFile::Damaged,
-    })?;
-    if u32::from_str_radix(crc, 16) != Ok(crc32fast::hash(body.as_bytes())) {
-        return Err(BadFile::Damaged);
-    }
-    serde_json::from_str(body).map_err(|_| BadFile::Damaged)
+    FORM.read(bytes)
 }
 
 pub fn write(content: &impl Serialize) -> Vec<u8> {
-    let body = serde_json::to_string(content).expect("strings and numbers have a JSON form");
-    format!("{HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes())).into_bytes()
+    FORM.write(content).expect("strings and numbers have a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{
+        super::{ArchivedSplit, NodeIndex, wire::Part},
+        *,
+    };
+    use crate::index::{
+        FileSum,
+        old_tests::{folders, to_write},
+    };
+
+    const NAME: &str = "archive-index";
+
+    /// An index with a split that it has and one that it let go.
+    fn index() -> NodeIndex {
+        let split = |id| ArchivedSplit {
+            store: "00c0ffee".into(),
+            id,
+            revision: 1,
+            created: 1_767_225_600_000_000_001,
+            records: 7,
+            raw_bytes: 700,
+            min_time: -1,
+            max_time: i64::MAX,
+            namespaces: [("shop".to_owned(), Part { min_time: -1, max_time: 9, bytes: 70 })].into(),
+            files: vec![FileSum { name: "words/meta.json".into(), size: 9, crc: u32::MAX }],
+        };
+        let mut index = NodeIndex::default();
+        index.splits.extend([split(3), split(4)]);
+        index.let_go(&split(4));
+        index
+    }
+
+    #[test]
+    fn an_index_that_old_versions_wrote_is_read() {
+        if let Some(to) = to_write() {
+            let path = to.join(NAME);
+            assert!(!path.exists(), "what a version wrote stays as it is: name another folder");
+            fs::create_dir_all(&to).and_then(|()| fs::write(&path, write(&index()))).expect("written");
+        }
+        for folder in folders() {
+            let path = folder.join(NAME);
+            let bytes = fs::read(&path).expect("read");
+            assert_eq!(read(&bytes), Ok(index()), "{}", path.display());
+        }
+    }
 }

@@ -14,6 +14,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use super::{
     intake::{Arrival, Arrivals},
     known::Known,
+    long_lines::LongLines,
     policies::Policies,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub struct Ingest {
     /// It isn't known what is to become of its lines.
     journal_waits: bool,
     policies: Policies,
+    long_lines: LongLines,
     /// Says of which Pods it is known what is to become of their lines; without it all are read.
     known: Option<Known>,
     /// The directories of those.
@@ -88,6 +90,7 @@ impl Ingest {
             journal: Journal::default(),
             journal_waits: known.is_some(),
             policies,
+            long_lines: LongLines::default(),
             known,
             released: mpsc::unbounded_channel(),
             arrivals,
@@ -229,18 +232,15 @@ impl Ingest {
     fn append(&mut self, batch: Batch) -> Result<(), IndexError> {
         self.metrics.records.inc_by(batch.records.len() as u64);
         self.metrics.bytes.inc_by(batch.records.iter().map(|record| record.body.len() as u64).sum());
-        let cut = batch.records.iter().filter(|record| record.body.len() > crate::parse::MAX_BODY).count();
-        self.metrics.cut_records.inc_by(cut as u64);
+        self.metrics.cut_records.inc_by(self.long_lines.begun_in(&batch));
         self.due_by(self.commit_after);
         let batch = self.policies.take(batch, None);
         self.index(batch)
     }
 
     fn index(&self, batches: impl IntoIterator<Item = Batch>) -> Result<(), IndexError> {
-        batches.into_iter().try_for_each(|batch| {
-            self.hub.publish(&batch);
-            self.store.append(batch)
-        })
+        let append = |batch| self.store.append(batch);
+        batches.into_iter().try_for_each(|batch| self.hub.hand_on(batch, append))
     }
 
     /// Records that came by a door: they are in the write-ahead log already, as their namespace

@@ -14,6 +14,7 @@
 mod ingest;
 mod intake;
 mod known;
+mod long_lines;
 mod pods;
 mod policies;
 
@@ -36,6 +37,7 @@ use crate::{
     serve,
     tail::{SystemLog, Tailer, Watcher},
     wal::{Wal, WalError},
+    wire::LONGEST_QUERY_TIME,
 };
 
 /// What a collector is told.
@@ -64,6 +66,8 @@ pub struct Config {
     pub upkeep_each: Duration,
     /// How long a record may be in memory only. Until then the log file is what holds it.
     pub commit_after: Duration,
+    /// The most time that a question may ask for with `within`.
+    pub query_timeout: Duration,
 }
 
 impl Config {
@@ -82,6 +86,7 @@ impl Config {
             doors: DoorConfig::default(),
             upkeep_each: Duration::from_secs(600),
             commit_after: Duration::from_secs(60),
+            query_timeout: LONGEST_QUERY_TIME,
         }
     }
 }

@@ -237,7 +237,7 @@ impl Doors {
             }
             let place = self.0.streams.lock().place(door, &namespace, &self.0.node, &mut group, now);
             self.capped(door, &namespace, &group, place.offender.as_deref());
-            let records = group.lines.into_iter().map(|line| record(line, arrival));
+            let records = group.lines.into_iter().flat_map(|line| records(line, arrival));
             match at.get(&place.info.uid) {
                 Some(at) => streams[*at].records.extend(records),
                 None => {
@@ -280,21 +280,13 @@ impl Doors {
     }
 }
 
-fn record(line: Line, arrival: i64) -> Record {
-    let mut body = line.body;
-    if body.len() > parse::MAX_BODY {
-        body = shortened(&body);
-    }
-    let time = line.time.unwrap_or(arrival);
+/// One record, or more where the line is too long, as of a container.
+fn records(line: Line, arrival: i64) -> impl Iterator<Item = Record> {
+    let (time, level) = (line.time.unwrap_or(arrival), line.level);
     // The number is given when it is written.
-    Record { time, seq: 0, level: line.level, source: Source::Stdout, body: Bytes::from(body) }
-}
-
-/// As a line of a container that is too long.
-fn shortened(body: &[u8]) -> Vec<u8> {
-    let mut joiner = parse::Joiner::default();
-    joiner.extend(Source::Stdout, None, body);
-    joiner.finish(Source::Stdout).map(|joined| joined.body).unwrap_or_default()
+    let source = Source::Stdout;
+    let record = move |body: Vec<u8>| Record { time, seq: 0, level, source, body: Bytes::from(body) };
+    parse::parts(line.body).into_iter().map(record)
 }
 
 /// No request has more records than are held at once.

@@ -220,6 +220,22 @@ async fn what_was_sent_is_found_when_it_is_acknowledged() {
     tasks.shutdown(Duration::from_secs(30)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_longer_than_a_record_becomes_several_and_no_byte_is_left_out() {
+    let collector = Collector::new().await;
+    let long = format!("begin {}end", "0123456789 ".repeat(60_000));
+    let body = otlp(None, &[&long, "other"]).encode_to_vec();
+    let (_, status, _) = collector.sockets.send(protobuf("shop"), "/v1/logs", body).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut bodies = collector.bodies("ns:shop NOT other");
+    bodies.reverse();
+    assert_eq!(bodies.len(), 3);
+    let bytes = |body: &String| crate::parse::part(body.as_bytes()).unwrap_or(body.as_bytes()).to_vec();
+    assert!(bodies.iter().map(bytes).collect::<Vec<_>>().concat() == long.as_bytes());
+    assert_eq!(collector.bodies("ns:shop other"), ["other"]);
+    collector.stop().await;
+}
+
 /// Starts once the last task of the collector before let go of the index.
 pub(crate) async fn again(folder: &Path, tasks: &Tasks) -> Running {
     let started = async {

@@ -41,7 +41,7 @@ fn packed(packing: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// A message as the one of a call of gRPC: behind whether it is packed, and its length.
-fn call(is_packed: bool, message: &[u8]) -> Vec<u8> {
+pub(super) fn call(is_packed: bool, message: &[u8]) -> Vec<u8> {
     let mut call = vec![u8::from(is_packed)];
     call.extend_from_slice(&(message.len() as u32).to_be_bytes());
     call.extend_from_slice(message);

@@ -5,7 +5,9 @@
 //! parsers    real inputs, damaged        -> no panic, memory in proportion to the input
 //! grammar    inputs made along the rules -> what is understood reads the same again
 //! doors      requests over sockets       -> taken: exactly that is stored; refused: nothing, and why
-//! questions  of readers to real nodes    -> 2xx or 4xx, no node breaks, nothing foreign is shown
+//! questions  of readers to real nodes    -> 2xx or 4xx, no node breaks, nothing foreign is shown;
+//!            by JSON, Loki's parameters, gRPC and live tails of each
+//! node       the server's to a collector -> the same, and what is deleted is what was ordered
 //! ```
 //!
 //! A failure names its seed: `TIPHYS_FUZZ_SEED` begins there. `TIPHYS_SOAK=1` runs for
@@ -15,7 +17,10 @@ mod corpus;
 mod dice;
 mod doors;
 mod grammar;
+mod live;
+mod messages;
 mod mutate;
+mod node;
 mod parsers;
 mod questions;
 

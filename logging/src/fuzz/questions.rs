@@ -2,7 +2,7 @@
 //! collectors, sound in part and partly damaged. Each is answered or refused with a
 //! reason, no node breaks, and no answer has what its reader may not see.
 
-use axum::{Extension, Router, body::Body};
+use axum::{Extension, Router, body::Body, response::Response};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// The time of the first records: a full minute.
-const BEGIN: i64 = 1_700_000_040 * SECOND;
+pub(super) const BEGIN: i64 = 1_700_000_040 * SECOND;
 /// What all lines have that the reader may not see, and no question has.
-const SECRET: &str = "corncrake";
+pub(super) const SECRET: &str = "corncrake";
 /// Rounds of each door.
-const ROUNDS: u64 = 300;
+pub(super) const ROUNDS: u64 = 300;
 
-const TIMES: [&str; 12] = [
+pub(super) const TIMES: [&str; 12] = [
     "1h",
     "15m",
     "0s",
@@ -41,7 +41,7 @@ const TIMES: [&str; 12] = [
     "9999-12-31T23:59:59Z",
     "2262-04-11T23:47:16.854775807Z",
 ];
-const SECONDS: [&str; 10] = [
+pub(super) const SECONDS: [&str; 10] = [
     "0",
     "1700000040",
     "1700000041.5",
@@ -53,10 +53,10 @@ const SECONDS: [&str; 10] = [
     "2023-11-14T22:14:00Z",
     "",
 ];
-const SPANS: [&str; 12] =
+pub(super) const SPANS: [&str; 12] =
     ["1s", "1ns", "5m", "1h", "106751d", "0s", "15", "0.1", "-1", "same", "soon", "9223372036s"];
-const NUMBERS: [&str; 8] = ["0", "1", "10", "5000", "18446744073709551615", "-1", "1e9", "null"];
-const FIELDS: [&str; 12] = [
+pub(super) const NUMBERS: [&str; 8] = ["0", "1", "10", "5000", "18446744073709551615", "-1", "1e9", "null"];
+pub(super) const FIELDS: [&str; 12] = [
     "level",
     "pod",
     "took",
@@ -70,7 +70,7 @@ const FIELDS: [&str; 12] = [
     "a.b",
     "",
 ];
-const PLACES: [&str; 6] = [
+pub(super) const PLACES: [&str; 6] = [
     "1700000040000000000.0.uid-web-1/app/0",
     "1700000050000000000.1.uid-web-1/app/0",
     "1700000040000000000.0.uid-vault-1/app/0",
@@ -78,11 +78,11 @@ const PLACES: [&str; 6] = [
     "9223372036854775807.18446744073709551615.x/y/0",
     "yesterday",
 ];
-const NAMESPACES: [&str; 4] = ["shop", "shop", "ops", ""];
+pub(super) const NAMESPACES: [&str; 4] = ["shop", "shop", "ops", ""];
 
 /// What a member of a request holds.
 #[derive(Debug, Clone, Copy)]
-enum Member {
+pub(super) enum Member {
     Query,
     Time,
     Span,
@@ -98,10 +98,10 @@ enum Member {
 
 use Member::{Field, Fields, Flag, Namespace, Number, Place, Query, Scope, Shares, Span, Time};
 
-type Members = &'static [(&'static str, Member)];
+pub(super) type Members = &'static [(&'static str, Member)];
 
 /// The paths of the JSON API, and what a request to them may have.
-const PATHS: [(&str, Members); 5] = [
+pub(super) const PATHS: [(&str, Members); 5] = [
     (
         "search",
         &[
@@ -113,6 +113,7 @@ const PATHS: [(&str, Members); 5] = [
             ("namespace", Namespace),
             ("without_body", Flag),
             ("oldest_first", Flag),
+            ("within", Span),
         ],
     ),
     (
@@ -125,6 +126,7 @@ const PATHS: [(&str, Members); 5] = [
             ("buckets", Number),
             ("by", Field),
             ("top", Number),
+            ("within", Span),
         ],
     ),
     (
@@ -139,6 +141,7 @@ const PATHS: [(&str, Members); 5] = [
             ("compare", Span),
             ("fields", Fields),
             ("names", Flag),
+            ("within", Span),
         ],
     ),
     (
@@ -153,9 +156,10 @@ const PATHS: [(&str, Members); 5] = [
             ("quantiles", Shares),
             ("step", Span),
             ("limit", Number),
+            ("within", Span),
         ],
     ),
-    ("context", &[("id", Place), ("before", Number), ("after", Number), ("scope", Scope)]),
+    ("context", &[("id", Place), ("before", Number), ("after", Number), ("scope", Scope), ("within", Span)]),
 ];
 
 fn text(dice: &mut Dice, of: &[&str]) -> String {
@@ -163,7 +167,7 @@ fn text(dice: &mut Dice, of: &[&str]) -> String {
 }
 
 /// A member's value, as JSON.
-fn value(dice: &mut Dice, member: Member) -> String {
+pub(super) fn value(dice: &mut Dice, member: Member) -> String {
     match member {
         Query => json!(grammar::query(dice, 2)).to_string(),
         Time => text(dice, &TIMES),
@@ -237,7 +241,7 @@ fn parameters(dice: &mut Dice) -> (&'static str, String) {
 }
 
 /// Two nodes with lines that the reader may see, and lines that nobody else's are.
-async fn cluster() -> TestCluster {
+pub(super) async fn cluster() -> TestCluster {
     let cluster = TestCluster::start(2, 0).await;
     for at in 0..12i64 {
         let (node, time) = (&cluster.nodes[(at % 2) as usize], BEGIN + at * 10 * SECOND);
@@ -249,19 +253,29 @@ async fn cluster() -> TestCluster {
     cluster
 }
 
-/// What the reader of `shop` is told.
-async fn told(router: &Router, request: Request<Body>, name: &str) -> (StatusCode, String) {
+/// Sends a question as the reader of `shop`.
+pub(super) async fn asked(router: &Router, request: Request<Body>) -> Response {
     let router = router.clone().layer(Extension(reader("shop")));
-    let response = router.oneshot(request).await.expect("an answer");
-    let status = response.status();
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    let text = String::from_utf8(body.to_vec()).expect("text");
-    assert!(status.is_success() || status.is_client_error(), "{name}: {status} {text}");
+    router.oneshot(request).await.expect("an answer")
+}
+
+/// Looks at what the reader of `shop` is told.
+pub(super) fn look(text: &str, name: &str) {
     assert!(!text.contains(SECRET), "{name}: the answer shows what is not for its reader: {text}");
     // A panic on a node is an answer that it owes.
     for broken in ["can't be reached", "collector answered 5", "broke off"] {
         assert!(!text.contains(broken), "{name}: a node broke: {text}");
     }
+}
+
+/// What the reader of `shop` is told.
+async fn told(router: &Router, request: Request<Body>, name: &str) -> (StatusCode, String) {
+    let response = asked(router, request).await;
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    let text = String::from_utf8(body.to_vec()).expect("text");
+    assert!(status.is_success() || status.is_client_error(), "{name}: {status} {text}");
+    look(&text, name);
     (status, text)
 }
 

@@ -50,9 +50,16 @@ async fn all_methods_answer_what_the_root_answers() {
     let bodies: Vec<_> = page.records.iter().map(|record| record.body.as_str()).collect();
     assert_eq!((bodies, page.partial[0].node.as_str()), (vec!["call 5 took=5ms", "call 4 took=4ms"], "n3"));
     assert_eq!((page.records[0].labels["app"].as_str(), page.cursor.is_some()), ("web", true));
+    assert_eq!(page.records[0].restart, 0);
 
     let id = page.records[1].id.clone();
-    let around = ContextRequest { id, scope: Some("pod".into()), before: Some(1), after: None };
+    let around = ContextRequest {
+        id,
+        scope: Some("pod".into()),
+        before: Some(1),
+        within: Some("30s".into()),
+        ..ContextRequest::default()
+    };
     let around = client.context(around).await.expect("an answer").into_inner();
     assert_eq!((around.before[0].body.as_str(), around.after.len()), ("call 3 took=3ms", 1));
 
@@ -164,6 +171,9 @@ async fn abuse_30_errors_have_their_codes_and_nothing_foreign_is_shown() {
     let wrong = SearchRequest { query: "(".into(), ..SearchRequest::default() };
     let refused = shop.search(wrong).await.expect_err("refused");
     assert!(refused.code() == Code::InvalidArgument && refused.message().contains('^'), "{refused}");
+    let wrong = SearchRequest { within: Some("soon".into()), ..SearchRequest::default() };
+    let refused = shop.search(wrong).await.expect_err("refused");
+    assert!(refused.code() == Code::InvalidArgument && refused.message().contains("`soon`"), "{refused}");
     let scope = ContextRequest {
         id: "3.0.uid-db-1/app/0".into(),
         scope: Some("pot".into()),

@@ -8,7 +8,12 @@
 //! If it fails, the blocks go back to be tried again; the records can be found
 //! in memory all the time.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     IndexError, Split, Store,
@@ -100,7 +105,7 @@ impl Store {
         let mut state = self.state.write();
         change(&mut state);
         if moved {
-            state.holds = next.holds();
+            state.holds = next.holds(&state.newer);
         }
         drop(state);
         *manifest = next;
@@ -172,7 +177,8 @@ impl Store {
         }
     }
 
-    /// Opens what the manifest lists, sets aside what is damaged, deletes the rest.
+    /// Opens what the manifest lists, sets aside what is damaged, leaves what is newer, deletes the
+    /// rest.
     pub(super) fn open_splits(&self) -> Result<(), IndexError> {
         let entries = self.manifest.lock().splits.clone();
         for id in numbered(&self.directory.join("splits"))? {
@@ -184,10 +190,23 @@ impl Store {
         for SplitEntry { id, .. } in entries {
             match Split::open(id, &self.split_path(id)) {
                 Ok(split) => self.state.write().splits.push(Arc::new(split)),
+                Err(error @ IndexError::Newer { .. }) => self.leave(id, &error),
                 Err(error) => self.set_aside(id, &error)?,
             }
         }
         Ok(())
+    }
+
+    /// Names a split that a later version wrote. It stays listed, so that this version can be left
+    /// again without a loss, and its records are not among those that are here.
+    fn leave(&self, id: u64, why: &IndexError) {
+        let manifest = self.manifest.lock();
+        let records = manifest.splits.iter().find(|split| split.id == id).map_or(0, |split| split.records);
+        let mut state = self.state.write();
+        state.newer.insert(id);
+        state.broken.insert(id, format!("{records} records are missing: {why}"));
+        state.holds = manifest.holds(&state.newer);
+        tracing::error!(split = id, records, error = %why, "split is of a later version and stays unread");
     }
 
     /// Moves a damaged split out of the way and names it; the others go on answering.
@@ -218,9 +237,10 @@ impl Store {
 }
 
 impl Manifest {
-    /// All splits whose records are here.
-    pub(super) fn holds(&self) -> Arc<Vec<(u64, u64)>> {
-        Arc::new(joined(self.splits.iter().flat_map(SplitEntry::family)))
+    /// All splits whose records are here; those of a later version can't be had.
+    pub(super) fn holds(&self, newer: &BTreeSet<u64>) -> Arc<Vec<(u64, u64)>> {
+        let readable = self.splits.iter().filter(|split| !newer.contains(&split.id));
+        Arc::new(joined(readable.flat_map(SplitEntry::family)))
     }
 }
 

@@ -251,7 +251,7 @@ fn a_split_whose_folder_is_gone_keeps_nothing_from_starting() {
     assert_eq!(find(source.store(), "*").partial.len(), 2);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("listed").map(|entry| entry.expect("listed")) {
         let to = to.join(entry.file_name());
         if entry.path().is_dir() {

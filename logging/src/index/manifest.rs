@@ -1,28 +1,23 @@
 //! The manifest: which splits there are and where reading stands, replaced as a
 //! whole by a rename.
 //!
-//! ```text
-//! tiphys-logs 1 <CRC-32 of the rest, hex>
-//! <JSON>
-//! ```
-//!
-//! It is there twice, under two names: one that is damaged costs nothing. Without both,
+//! Its form is that of [`super::sealed`]. It is there twice, under two names: one that is damaged costs nothing. Without both,
 //! it is put together from what the splits carry ([`super::resume`]).
 
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::IndexError;
+use super::{IndexError, sealed::Form};
 use crate::{journal::JournalCheckpoint, tail::StreamCheckpoint, wal::Mark};
 
 const NAME: &str = "MANIFEST";
 const COPY: &str = "MANIFEST.copy";
-const HEAD: &str = "tiphys-logs 1 ";
+const FORM: Form = Form { kind: "tiphys-logs", version: 1 };
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -150,38 +145,28 @@ impl Manifest {
 
     fn file(directory: &Path, name: &str) -> Result<Option<Self>, IndexError> {
         let path = directory.join(name);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(IndexError::io("can't read", &path)(error)),
         };
-        if let Some(manifest) = Self::read(&text) {
-            return Ok(Some(manifest));
+        match FORM.read(&bytes) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(why) => {
+                let aside = put_aside(directory, name)?;
+                tracing::error!(path = %aside.display(), %why, "manifest of the logs can't be read and was put aside");
+                Ok(None)
+            }
         }
-        let aside = directory.join(format!("{name}.damaged"));
-        fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
-        tracing::error!(path = %aside.display(), "manifest of the logs is damaged and was put aside");
-        Ok(None)
     }
 
     /// Whether a manifest in the directory may list the split.
     pub(super) fn may_name(directory: &Path, id: u64) -> bool {
-        [NAME, COPY].into_iter().any(|name| match fs::read_to_string(directory.join(name)) {
-            Ok(text) => {
-                Self::read(&text).is_none_or(|manifest| manifest.splits.iter().any(|split| split.id == id))
-            }
+        let names = |manifest: Self| manifest.splits.iter().any(|split| split.id == id);
+        [NAME, COPY].into_iter().any(|name| match fs::read(directory.join(name)) {
+            Ok(bytes) => FORM.read(&bytes).ok().is_none_or(names),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         })
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let (head, body) = text.split_once('\n')?;
-        let crc = u32::from_str_radix(head.strip_prefix(HEAD)?, 16).ok()?;
-        if crc32fast::hash(body.as_bytes()) != crc {
-            return None;
-        }
-        serde_json::from_str(body).ok()
     }
 
     /// Where the clock stood that records age by, if there is anything that tells.
@@ -194,10 +179,17 @@ impl Manifest {
 
     /// Puts it in the place of the one before; durable when this returns.
     pub fn store(&self, directory: &Path) -> Result<(), IndexError> {
-        let body = serde_json::to_string(self).map_err(IndexError::Manifest)?;
-        let text = format!("{HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
-        replace_all(directory, &[COPY, NAME], text.as_bytes())
+        let bytes = FORM.write(self).map_err(IndexError::Manifest)?;
+        replace_all(directory, &[COPY, NAME], &bytes)
     }
+}
+
+/// Gives a file that can't be read the name `<name>.damaged`, for who wants to know what became
+/// of it.
+pub(super) fn put_aside(directory: &Path, name: &str) -> Result<PathBuf, IndexError> {
+    let (path, aside) = (directory.join(name), directory.join(format!("{name}.damaged")));
+    fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
+    Ok(aside)
 }
 
 /// Writes a file so that a crash leaves the old or the new content, never a mix.
@@ -206,7 +198,7 @@ pub fn replace(directory: &Path, name: &str, content: &[u8]) -> Result<(), Index
 }
 
 /// Several of the same content, one after the other. A full disk leaves all of them as they were.
-fn replace_all(directory: &Path, names: &[&str], content: &[u8]) -> Result<(), IndexError> {
+pub(super) fn replace_all(directory: &Path, names: &[&str], content: &[u8]) -> Result<(), IndexError> {
     let fresh = |name: &str| directory.join(format!("{name}.new"));
     let write = || -> io::Result<()> {
         // Before anything is renamed: there may be no descriptor left for it.

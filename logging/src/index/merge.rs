@@ -31,9 +31,9 @@ const SMALLEST: u64 = 8 << 20;
 const LARGE: u64 = 1 << 30;
 
 /// The splits to merge next, if any.
-fn choose(splits: &[SplitEntry]) -> Option<Vec<u64>> {
+fn choose<'a>(splits: impl Iterator<Item = &'a SplitEntry>) -> Option<Vec<u64>> {
     let mut classes: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for split in splits.iter().filter(|split| split.raw_bytes < LARGE) {
+    for split in splits.filter(|split| split.raw_bytes < LARGE) {
         let class = (split.raw_bytes / SMALLEST).checked_ilog(FAN_IN as u64).map_or(0, |log| log + 1);
         classes.entry(class).or_default().push(split.id);
     }
@@ -49,7 +49,10 @@ impl Store {
     pub fn merge(&self) -> Result<bool, IndexError> {
         let chosen = {
             let mut manifest = self.manifest.lock();
-            let Some(ids) = choose(&manifest.splits) else { return Ok(false) };
+            let state = self.state.read();
+            let readable = manifest.splits.iter().filter(|split| !state.newer.contains(&split.id));
+            let Some(ids) = choose(readable) else { return Ok(false) };
+            drop(state);
             // The number is taken before the work, so that a commit meanwhile takes the next.
             let id = manifest.next;
             manifest.next += 1;
@@ -104,6 +107,11 @@ impl Store {
             next.splits.retain(|split| !expired.contains(&split.id));
             self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !expired.contains(&split.id));
+                for id in &expired {
+                    if state.newer.remove(id) {
+                        state.broken.remove(id);
+                    }
+                }
                 state.departures += u64::from(!expired.is_empty());
             })?;
             expired
@@ -300,11 +308,11 @@ mod tests {
     fn equals_are_merged_and_large_ones_left_alone() {
         let split = |id, raw_bytes| SplitEntry { id, raw_bytes, ..SplitEntry::default() };
         let small: Vec<_> = (0..9).map(|id| split(id, 1000)).collect();
-        assert_eq!(choose(&small), Some((0..8).collect()));
-        assert_eq!(choose(&small[..7]), None);
+        assert_eq!(choose(small.iter()), Some((0..8).collect()));
+        assert_eq!(choose(small[..7].iter()), None);
         let mixed: Vec<_> = (0..14).map(|id| split(id, if id % 2 == 0 { 1000 } else { 100 << 20 })).collect();
-        assert_eq!(choose(&mixed), None);
+        assert_eq!(choose(mixed.iter()), None);
         let large: Vec<_> = (0..9).map(|id| split(id, LARGE)).collect();
-        assert_eq!(choose(&large), None);
+        assert_eq!(choose(large.iter()), None);
     }
 }

@@ -28,6 +28,7 @@ mod publish;
 mod purge;
 mod resume;
 mod retention;
+pub(crate) mod sealed;
 mod split;
 mod store;
 mod table;
@@ -69,6 +70,9 @@ pub enum IndexError {
     /// A file is not what was written.
     #[error("split {split} is damaged: {what}")]
     Damaged { split: u64, what: String },
+    /// It stays where it is, for who can read it.
+    #[error("split {split} is newer than this tiphys: it has {what}, which a later release reads")]
+    Newer { split: u64, what: String },
     #[error("index `{0}` is used by another collector: stop it first")]
     InUse(std::path::PathBuf),
     #[error("manifest can't be written")]
@@ -92,5 +96,11 @@ mod full_tests;
 mod idle_tests;
 #[cfg(test)]
 mod loss_tests;
+#[cfg(test)]
+mod newer_tests;
+#[cfg(test)]
+pub(crate) mod old_tests;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -104,8 +104,10 @@ impl Store {
         let is_in = |manifest: &Manifest, id: u64| manifest.splits.iter().any(|entry| entry.id == id);
         let mut fresh = next.splits.iter().filter(|entry| !is_in(manifest, entry.id)).peekable();
         if fresh.peek().is_none() {
-            // One that is about to be set aside may have no folder.
-            let newest = next.splits.iter().filter(|entry| self.split_path(entry.id).is_dir());
+            // One that is about to be set aside may have no folder; one of a later version is not ours.
+            let newer = self.state.read().newer.clone();
+            let newest = next.splits.iter().filter(|entry| !newer.contains(&entry.id));
+            let newest = newest.filter(|entry| self.split_path(entry.id).is_dir());
             return newest
                 .max_by_key(|entry| entry.id)
                 .map_or(Ok(()), |entry| Resume::new(entry, next).store(&self.split_path(entry.id)));
@@ -193,7 +195,7 @@ fn derive(splits: &Path) -> Result<(Manifest, Broken), IndexError> {
     }
     let mut broken = Vec::new();
     let mut manifest = choose(found, |id| match Split::open(id, &splits.join(id.to_string())) {
-        Ok(_) => true,
+        Ok(_) | Err(IndexError::Newer { .. }) => true,
         Err(error) => {
             broken.push((id, error));
             false

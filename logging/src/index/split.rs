@@ -3,7 +3,8 @@
 //! ```text
 //! <id>/blocks   "TPSPLIT1"  block...  id filter...  directory  footer
 //! <id>/words/   tantivy index, one document a block
-//! directory: zstd of JSON: version, streams, an entry a block, sums of the words' files
+//! directory: zstd of JSON: version, streams, an entry a block, sums of the words' files;
+//!            of a later version, too, so that it can be told from damage
 //! footer:    place u64, length u32, CRC-32 u32 of the directory, "TPSPEND1"
 //! ```
 //!
@@ -64,6 +65,12 @@ struct Directory {
     /// Absent from splits of versions that didn't sum them up.
     #[serde(default)]
     words: Vec<FileSum>,
+}
+
+/// What the directory of any version has, whatever else its form is.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// A stream of the split, with the labels its Pod had when it was written.
@@ -551,10 +558,22 @@ fn read_directory(id: u64, file: &File) -> io::Result<Result<Directory, IndexErr
     let Ok(bytes) = zstd::bulk::decompress(&packed, unpacked_size(&packed)) else {
         return damaged("its directory can't be unpacked");
     };
-    match serde_json::from_slice::<Directory>(&bytes) {
-        Ok(directory) if directory.version == VERSION => Ok(Ok(directory)),
-        Ok(directory) => damaged(&format!("its version {} is not known", directory.version)),
-        Err(error) => damaged(&format!("its directory can't be read: {error}")),
+    let newer = |what: String| Ok(Err(IndexError::Newer { split: id, what }));
+    let directory: Directory = match serde_json::from_slice(&bytes) {
+        Ok(directory) => directory,
+        Err(error) => {
+            return match serde_json::from_slice::<Versioned>(&bytes) {
+                Ok(Versioned { version }) if version > VERSION => newer(format!("version {version}")),
+                _ => damaged(&format!("its directory can't be read: {error}")),
+            };
+        }
+    };
+    let of_blocks = directory.blocks.iter().filter_map(|block| block.version).max();
+    match (directory.version, of_blocks) {
+        (version, _) if version > VERSION => newer(format!("version {version}")),
+        (VERSION, Some(version)) if version > block::VERSION => newer(format!("blocks of version {version}")),
+        (VERSION, _) => Ok(Ok(directory)),
+        (version, _) => damaged(&format!("its version {version} is not known")),
     }
 }
 

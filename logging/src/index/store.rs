@@ -5,7 +5,7 @@
 //! sees a record twice or not at all while blocks move from memory to disk.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
@@ -60,8 +60,10 @@ pub(super) struct State {
     /// On their way to disk.
     pub committing: Vec<Arc<SealedBlock>>,
     pub splits: Vec<Arc<Split>>,
-    /// Splits that were set aside, and why.
+    /// Splits that are missing from answers, and why: those that were set aside, and `newer`.
     pub broken: BTreeMap<u64, String>,
+    /// Splits of a later version. The manifest lists them, and nothing here touches them.
+    pub newer: BTreeSet<u64>,
     /// What else is missing, as sentences.
     pub missing: Vec<String>,
     /// Of the write-ahead log, what was appended.
@@ -93,7 +95,8 @@ impl Store {
         let lock = lock(directory)?;
         let (manifest, broken) = resume::manifest(directory)?;
         let (streams, wal, journal) = (manifest.streams.clone(), manifest.wal, manifest.journal.clone());
-        let (holds, name, stood) = (manifest.holds(), manifest.store.clone(), manifest.stood(time::now()));
+        let (holds, name, stood) =
+            (manifest.holds(&BTreeSet::new()), manifest.store.clone(), manifest.stood(time::now()));
         let store = Self {
             directory: directory.to_owned(),
             state: RwLock::new(State { wal, journal, holds, store: name, ..State::default() }),
@@ -108,6 +111,9 @@ impl Store {
             purge_wanted: Notify::new(),
             lock: Some(lock),
         };
+        for lost in [store.pods.lost(), store.namespaces.lost()].into_iter().flatten() {
+            store.name_broken(lost.to_owned());
+        }
         for (id, why) in broken {
             store.set_aside(id, &why)?;
         }
@@ -147,6 +153,11 @@ impl Store {
     /// What is known of namespaces.
     pub fn namespace_table(&self) -> &NamespaceTable {
         &self.namespaces
+    }
+
+    /// How many files of these tables were damaged when the store was opened.
+    pub fn damaged_tables(&self) -> u64 {
+        self.pods.damaged() + self.namespaces.damaged()
     }
 
     /// Takes records in; they can be found when this returns.

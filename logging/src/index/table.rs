@@ -1,6 +1,9 @@
 //! What is known of Pods and namespaces: tables that outlive them, so that records
 //! of a deleted Pod are still found by its labels, and what a namespace said of
 //! its logs holds from the first record after a restart.
+//!
+//! A table is there twice, under two names, in the form of [`super::sealed`]: one that is damaged
+//! costs nothing. Earlier versions had it once, as bare JSON.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,8 +15,14 @@ use std::{
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{IndexError, manifest::replace};
+use super::{
+    IndexError,
+    manifest::{put_aside, replace_all},
+    sealed::{BadFile, Form},
+};
 use crate::{policy::Annotations, record::Labels};
+
+const FORM: Form = Form { kind: "tiphys-logs-table", version: 1 };
 
 /// All Pods whose records there are, by UID.
 pub type PodTable = Table<PodMeta>;
@@ -55,6 +64,8 @@ pub struct NamespaceMeta {
 pub trait Meta: Clone + PartialEq + Serialize + DeserializeOwned {
     /// The table's file.
     const FILE: &'static str;
+    /// The same once more.
+    const COPY: &'static str;
     /// The cluster doesn't have it any more.
     fn is_gone(&self) -> bool;
     fn set_gone(&mut self);
@@ -62,6 +73,7 @@ pub trait Meta: Clone + PartialEq + Serialize + DeserializeOwned {
 
 impl Meta for PodMeta {
     const FILE: &'static str = "pods.json";
+    const COPY: &'static str = "pods.json.copy";
 
     fn is_gone(&self) -> bool {
         self.gone
@@ -74,6 +86,7 @@ impl Meta for PodMeta {
 
 impl Meta for NamespaceMeta {
     const FILE: &'static str = "namespaces.json";
+    const COPY: &'static str = "namespaces.json.copy";
 
     fn is_gone(&self) -> bool {
         self.gone
@@ -88,10 +101,16 @@ impl Meta for NamespaceMeta {
 pub struct Table<M> {
     directory: PathBuf,
     entries: RwLock<Entries<M>>,
+    /// How many of its files were damaged when it was opened.
+    damaged: u64,
+    /// That it began empty because of them, as a sentence.
+    lost: Option<String>,
 }
 
+type ByKey<M> = HashMap<String, Arc<M>>;
+
 struct Entries<M> {
-    by_key: HashMap<String, Arc<M>>,
+    by_key: ByKey<M>,
     changed: bool,
     /// Nobody asked for them when it was looked the last time.
     unread: HashSet<String>,
@@ -103,26 +122,80 @@ impl<M> Default for Entries<M> {
     }
 }
 
+/// What a file of a table is.
+#[derive(PartialEq)]
+enum Found<M> {
+    Nothing,
+    Damaged,
+    /// Of a version that had no checksums.
+    Bare(ByKey<M>),
+    Sealed(ByKey<M>),
+}
+
+impl<M: Meta> Found<M> {
+    /// What can't be read is put aside under its name and `.damaged`.
+    fn open(directory: &Path, name: &str) -> Result<Self, IndexError> {
+        let path = directory.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
+            Err(error) => return Err(IndexError::io("can't read", &path)(error)),
+        };
+        let read = match bytes.first() {
+            Some(b'{') => serde_json::from_slice(&bytes).map(Self::Bare).map_err(|_| BadFile::Damaged),
+            _ => FORM.read(&bytes).map(Self::Sealed),
+        };
+        match read {
+            Ok(found) => Ok(found),
+            Err(why) => {
+                let aside = put_aside(directory, name)?;
+                tracing::error!(path = %aside.display(), %why, "table of the logs can't be read and was put aside");
+                Ok(Self::Damaged)
+            }
+        }
+    }
+}
+
 impl<M: Meta> Table<M> {
     /// One that is never written.
     pub fn in_memory() -> Self {
-        Self { directory: PathBuf::new(), entries: RwLock::default() }
+        Self { directory: PathBuf::new(), entries: RwLock::default(), damaged: 0, lost: None }
     }
 
-    /// The table in a directory. One that can't be read begins empty: labels
-    /// also stand in the splits.
+    /// The table in a directory. Where one of its files can't be read the other one serves;
+    /// without both it begins empty: labels also stand in the splits.
     pub fn open(directory: &Path) -> Result<Self, IndexError> {
-        let path = directory.join(M::FILE);
-        let by_key = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::error!(%error, path = %path.display(), "table is damaged and begins empty");
+        let (file, copy) = (Found::open(directory, M::FILE)?, Found::open(directory, M::COPY)?);
+        let damaged = [&file, &copy].iter().filter(|found| matches!(found, Found::Damaged)).count() as u64;
+        // Else both are written with the next commit, whatever it brings.
+        let is_whole = !matches!(file, Found::Bare(_)) && file == copy;
+        let mut lost = None;
+        let by_key = match (file, copy) {
+            // The copy is written first: it may be of a commit that a crash cut off.
+            (Found::Sealed(by_key) | Found::Bare(by_key), _)
+            | (_, Found::Sealed(by_key) | Found::Bare(by_key)) => by_key,
+            (Found::Nothing, Found::Nothing) => HashMap::new(),
+            (Found::Damaged, _) | (_, Found::Damaged) => {
+                lost = Some(format!(
+                    "{} of {} is damaged and there is no copy: labels and annotations of what the cluster has no more are missing",
+                    M::FILE,
+                    directory.display()
+                ));
                 HashMap::new()
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
-            Err(error) => return Err(IndexError::io("can't read", &path)(error)),
+            }
         };
-        let entries = RwLock::new(Entries { by_key, ..Entries::default() });
-        Ok(Self { directory: directory.to_owned(), entries })
+        let entries = RwLock::new(Entries { by_key, changed: !is_whole, ..Entries::default() });
+        Ok(Self { directory: directory.to_owned(), entries, damaged, lost })
+    }
+
+    /// How many of its files were damaged when it was opened.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// That it began empty because of them, as a sentence.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     pub fn get(&self, key: &str) -> Option<Arc<M>> {
@@ -166,14 +239,14 @@ impl<M: Meta> Table<M> {
 
     /// Writes the table, if it changed.
     pub fn store(&self) -> Result<(), IndexError> {
-        let text = {
+        let bytes = {
             let mut entries = self.entries.write();
             if !std::mem::take(&mut entries.changed) {
                 return Ok(());
             }
-            serde_json::to_vec(&entries.by_key).map_err(IndexError::Manifest)?
+            FORM.write(&entries.by_key).map_err(IndexError::Manifest)?
         };
-        let stored = replace(&self.directory, M::FILE, &text);
+        let stored = replace_all(&self.directory, &[M::COPY, M::FILE], &bytes);
         if stored.is_err() {
             self.entries.write().changed = true;
         }

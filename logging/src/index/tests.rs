@@ -34,16 +34,16 @@ pub(super) fn batch(pod: &str, from: u64, to: u64) -> Batch {
     Batch { info: info(pod), records: (from..to).map(record).collect() }
 }
 
-fn store(path: &Path) -> Store {
+pub(super) fn store(path: &Path) -> Store {
     Store::open(path, Retention::default()).expect("a store").0
 }
 
-fn commit(store: &Store) {
+pub(super) fn commit(store: &Store) {
     let pending = store.begin_commit(vec![]).expect("begun");
     store.finish_commit(&pending).expect("durable");
 }
 
-pub(super) fn find(store: &Store, query: &str) -> SearchAnswer {
+pub(crate) fn find(store: &Store, query: &str) -> SearchAnswer {
     let request = NodeRequest { query: query.into(), ..NodeRequest::default() };
     let request = Request::new(&request, Duration::from_secs(60)).expect("a query");
     search::search(store, &request, 100_000, "n1")
@@ -233,7 +233,9 @@ fn labels_outlive_the_pod() {
     }
     let store = store(folder.path());
     assert_eq!(count(&store, "app:shop"), 3);
-    fs::remove_file(folder.path().join("pods.json")).expect("deleted");
     drop(store);
+    for name in ["pods.json", "pods.json.copy"] {
+        fs::remove_file(folder.path().join(name)).expect("deleted");
+    }
     assert_eq!(count(&self::store(folder.path()), "app:shop"), 3, "they stand in the split as well");
 }

@@ -20,6 +20,7 @@ use super::{
     span::{self, Spans},
 };
 use crate::{
+    parse,
     record::{Level, Record, Source, StreamInfo},
     tail::{Batch, Change, Place, SYSTEM_NAMESPACE, SystemLog, Watch, dir::Dir},
 };
@@ -162,9 +163,11 @@ impl Journal {
             bytes += body.len();
             let info = self.info(&unit);
             let batch = batches.entry(unit).or_insert_with(|| Batch { info, records: Vec::new() });
-            let seq = self.next_seq;
-            self.next_seq += 1;
-            batch.records.push(Record { time, seq, level, source: Source::Stdout, body: Bytes::from(body) });
+            for body in parse::parts(body) {
+                let (seq, source) = (self.next_seq, Source::Stdout);
+                self.next_seq += 1;
+                batch.records.push(Record { time, seq, level, source, body: Bytes::from(body) });
+            }
             if bytes > BYTES || !self.files[at].dirty {
                 break;
             }

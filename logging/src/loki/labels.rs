@@ -14,6 +14,10 @@ pub type Labels = BTreeMap<String, String>;
 /// Labels that are no Pod's.
 pub const OWN: [&str; 7] = ["namespace", "pod", "container", "node", "stream", "level", "app"];
 
+/// Labels that stages say of a line what they couldn't do with; a sender's of these names would
+/// pass for that and is left out.
+pub const OF_STAGES: [&str; 2] = ["__error__", "__error_details__"];
+
 /// Pod labels that name an application, the first one present counts.
 const APP: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
 
@@ -45,7 +49,8 @@ pub fn of_stream<'a>(
     pod: impl Iterator<Item = (&'a String, &'a String)> + Clone,
     own: impl Fn(&str) -> &'a String,
 ) -> Labels {
-    let mut labels: Labels = pod.clone().map(|(name, value)| (sanitized(name), value.clone())).collect();
+    let given = pod.clone().map(|(name, value)| (sanitized(name), value.clone()));
+    let mut labels: Labels = given.filter(|(name, _)| !OF_STAGES.contains(&name.as_str())).collect();
     for name in ["namespace", "pod", "container", "node"] {
         labels.insert(name.into(), own(name).clone());
     }
@@ -67,16 +72,21 @@ mod tests {
     fn names_are_made_fit_and_own_ones_win() {
         assert_eq!(sanitized("app.kubernetes.io/name"), "app_kubernetes_io_name");
         assert_eq!(sanitized("9lives"), "_9lives");
-        let pod: BTreeMap<String, String> =
-            [("app.kubernetes.io/name", "web"), ("app", "x"), ("pod", "forged"), ("tier", "front")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into();
+        let pod: BTreeMap<String, String> = [
+            ("app.kubernetes.io/name", "web"),
+            ("app", "x"),
+            ("pod", "forged"),
+            ("tier", "front"),
+            ("__error__", "x"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
         let record = LogRecord { pod: "web-1".into(), labels: Some(pod), ..LogRecord::default() };
         let labels = of(&record);
         assert_eq!(
             (labels["app"].as_str(), labels["pod"].as_str(), labels["tier"].as_str()),
             ("web", "web-1", "front")
         );
-        assert!(labels.contains_key("app_kubernetes_io_name"));
+        assert!(labels.contains_key("app_kubernetes_io_name") && !labels.contains_key("__error__"));
     }
 }

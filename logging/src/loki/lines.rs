@@ -27,6 +27,12 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Lines of a page, where how many pass the stages isn't known.
 const PAGE: usize = 5_000;
 
+#[cfg(test)]
+thread_local! {
+    /// Lines that this thread looked at one by one.
+    pub static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Who asks whom.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
@@ -75,6 +81,8 @@ impl Ask<'_> {
                 }
             }
             looked += page.records.len();
+            #[cfg(test)]
+            LOOKED.set(LOOKED.get() + page.records.len());
             for record in page.records {
                 let Some((time, mut line)) = line(record) else { continue };
                 if pipeline.run(&mut line) && found(time, line).is_break() {

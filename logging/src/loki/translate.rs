@@ -6,10 +6,10 @@
 //! by the field when the label's name can come from one field only.
 
 use super::{
-    labels::OWN,
+    labels::{OF_STAGES, OWN},
     logql::{
         LogQuery,
-        ast::{Compare, LabelFilter, MatchOp, Matcher, Quantity, Stage},
+        ast::{Compare, LabelFilter, MatchOp, Matcher, Pick, Quantity, Stage},
     },
     pipeline::Test,
 };
@@ -66,6 +66,9 @@ pub fn push(query: &LogQuery) -> Pushed {
                 known = Known::Nothing;
                 exact = false;
             }
+            // No stream has such a label, and no field that a filter asks for comes from one: Grafana
+            // ends each query of a volume so.
+            Stage::Drop(picks) if picks.iter().all(|pick| OF_STAGES.contains(&name(pick))) => {}
             // The text without colours is what filters look at anyway.
             Stage::Decolorize => exact = false,
             _ => {
@@ -77,6 +80,13 @@ pub fn push(query: &LogQuery) -> Pushed {
     parts.retain(|part| *part != Expr::All);
     let expr = if parts.is_empty() { Expr::All } else { Expr::and(parts) };
     Pushed { expr, exact }
+}
+
+fn name(pick: &Pick) -> &str {
+    match pick {
+        Pick::Name(name) => name,
+        Pick::Where(matcher) => &matcher.name,
+    }
 }
 
 /// The name of a label in the query language.
@@ -153,7 +163,7 @@ fn of_line(name: &str, value: Value, known: Known) -> Option<Expr> {
     // `_` stands for other characters, and for the dots of nested names.
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !plain || OWN.contains(&name) || matches!(name, "ns" | "uid" | "time") {
+    if !plain || OWN.contains(&name) || matches!(name, "ns" | "uid" | "restart" | "time") {
         return None;
     }
     let field = Expr::Field { name: name.to_owned(), value };
@@ -219,6 +229,11 @@ mod tests {
         check(r#"{} | json | method="GET" | a_b="c" or x="d""#, "method:GET OR @label.method:*", false);
         check("{} | logfmt | status = 7", r"status:[7 TO 7] OR @label.status:* OR /^\s*\{/", false);
         check(r#"{} | json | label_format a=b | c="d""#, "*", false);
+        check(r#"{app="a"} |= "b" | drop __error__"#, "app:/^(?s:a)$/ AND /b/", true);
+        check(r#"{} | drop __error__, __error_details__="x" | level="error""#, "level:/^(?s:error)$/", true);
+        check(r#"{} | drop __error__, tier | level="error""#, "*", false);
+        check(r#"{} | keep level | level="error""#, "*", false);
+        check("{} | json | drop __error__ | status >= 500", "status:>=500 OR @label.status:*", false);
         check(r#"{} | line_format "{{.a}}" |= "x""#, "*", false);
         check(r#"{} |= "y" | unpack |= "x" != "z""#, "/y/", false);
         check(r#"{} |= "y" | regexp "(?P<a>b)" | a="b" |= "x""#, "/y/ AND /x/", false);

@@ -3,7 +3,8 @@
 //! One [`Grouper`] a stream, with one held record for each output. Only a record
 //! that a trace may follow is held; the others pass. What is held is part of the
 //! checkpoint, as pending pieces are, so neither a rotation nor a restart loses or
-//! doubles a line. Held back is nothing for long: see [`Grouper::tick`].
+//! doubles a line. Held back is nothing for long: see [`Grouper::tick`]. A line that is too long
+//! for one record is in no trace, and all its records are as grave as the first one.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,12 +58,20 @@ pub struct Grouper {
     stdout: Option<Held>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stderr: Option<Held>,
+    /// How grave the long lines are that are not at their end, one for each output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    long_stdout: Option<Level>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    long_stderr: Option<Level>,
 }
 
 impl Grouper {
     /// Takes a line in; gives the records that are complete by it.
     pub fn push(&mut self, line: Joined, found: &mut impl FnMut(Grouped)) {
         let source = line.source;
+        if line.continues || line.goes_on {
+            return self.pass(line, found);
+        }
         if let Some(held) = self.slot(source) {
             if held.take_in(&line) {
                 return;
@@ -70,7 +79,7 @@ impl Grouper {
             self.finish(source, found);
         }
         let level = severity::level(&line.body);
-        let Joined { time, source, body } = line;
+        let Joined { time, source, body, .. } = line;
         match trace::begins(&plain(&body), level) {
             Some(trace) => {
                 let held = Held { time, level, trace, lines: 1, text: body, gap: None, quiet: 0, age: 0 };
@@ -78,6 +87,19 @@ impl Grouper {
             }
             None => found(Grouped { time, source, level, body }),
         }
+    }
+
+    /// A part of a line.
+    fn pass(&mut self, line: Joined, found: &mut impl FnMut(Grouped)) {
+        let Joined { time, source, body, continues, goes_on } = line;
+        self.finish(source, found);
+        let long = match source {
+            Source::Stdout => &mut self.long_stdout,
+            Source::Stderr => &mut self.long_stderr,
+        };
+        let level = long.filter(|_| continues).unwrap_or_else(|| severity::level(&body));
+        *long = goes_on.then_some(level);
+        found(Grouped { time, source, level, body });
     }
 
     /// Lets the record of an output go as it is.
@@ -146,7 +168,8 @@ mod tests {
     use super::*;
 
     fn line(time: i64, source: Source, body: &str) -> Joined {
-        Joined { time: Some(time), source, body: body.as_bytes().to_vec() }
+        let body = body.as_bytes().to_vec();
+        Joined { time: Some(time), source, body, continues: false, goes_on: false }
     }
 
     fn grouped(text: &str) -> Vec<String> {
@@ -279,6 +302,38 @@ mod tests {
         let lines = |record: &Grouped| record.body.split(|byte| *byte == b'\n').count();
         assert!(found.iter().all(|record| lines(record) <= MAX_LINES as usize));
         assert_eq!(found.iter().map(lines).sum::<usize>(), 2_000);
+    }
+
+    #[test]
+    fn a_long_line_is_in_no_trace_and_all_of_it_is_as_grave_as_its_begin() {
+        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+        let part = |at: u8| Joined {
+            continues: at > 0,
+            goes_on: at < 2,
+            ..line(2, Source::Stdout, ["ERROR x", "INFO FATAL y", "\tat a.B.c(B.java:1)"][usize::from(at)])
+        };
+        grouper.push(line(1, Source::Stdout, "WARN slow"), &mut |record| found.push(record));
+        for at in 0..3 {
+            grouper.push(part(at), &mut |record| found.push(record));
+            let text = serde_json::to_string(&grouper).expect("JSON");
+            grouper = serde_json::from_str(&text).expect("a grouper");
+            // Another output has lines of its own.
+            grouper.push(line(3, Source::Stderr, "INFO z"), &mut |record| found.push(record));
+        }
+        assert!(!grouper.is_holding());
+        // A line that begins a trace again, and one of it.
+        grouper.push(line(4, Source::Stdout, "ERROR b"), &mut |record| found.push(record));
+        grouper.push(line(5, Source::Stdout, "\tat a.B.c(B.java:1)"), &mut |record| found.push(record));
+        grouper.finish(Source::Stdout, &mut |record| found.push(record));
+        let levels = |source| -> Vec<(Option<i64>, Level)> {
+            found.iter().filter(|r| r.source == source).map(|r| (r.time, r.level)).collect()
+        };
+        let (warn, error) = (Level::Warn, Level::Error);
+        assert_eq!(
+            levels(Source::Stdout),
+            [(Some(1), warn), (Some(2), error), (Some(2), error), (Some(2), error), (Some(4), error)]
+        );
+        assert_eq!(levels(Source::Stderr), [(Some(3), Level::Info); 3]);
     }
 
     fn any_line() -> impl Strategy<Value = String> {

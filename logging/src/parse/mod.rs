@@ -15,9 +15,9 @@ mod trace;
 
 pub use cri::{Format, Piece, Tag};
 pub use group::{Grouped, Grouper};
-pub use join::{Joined, Joiner, Pending};
+pub use join::{Completed, Joined, Joiner, Pending, part, parts};
 pub use severity::{level, of_syslog as severity_of_syslog};
 pub use stamp::stamp;
 
-/// The longest body that is kept; of a longer line the begin is, with a mark that says how much is missing.
+/// The most bytes of a line in one record; a longer line is several: see [`part`].
 pub const MAX_BODY: usize = 256 << 10;

@@ -28,6 +28,7 @@ pub fn parse_of_body(query: &str) -> Result<Expr, QueryError> {
             let own = name.strip_prefix(compile::OF_LABEL).unwrap_or(&name);
             let compared = match is_time(&name) {
                 true => "time > now() - interval '15 minutes'".to_owned(),
+                false if compile::is_count(&name) => format!("{column} = 1"),
                 false => format!("{column} = '...'"),
             };
             let advice = format!(
@@ -115,6 +116,8 @@ mod tests {
         );
         let error = parse_of_body("a time:>now-1h").expect_err("refused").to_string();
         assert!(error.contains("time > now() - interval") && error.contains("@body.time"), "{error}");
+        let error = parse_of_body("restart:1").expect_err("refused").to_string();
+        assert!(error.contains("restart = 1;") && error.contains("@body.restart"), "{error}");
         assert!(parse_of_body("level:error").is_err() && parse_of_body("a AND").is_err());
         let error = parse_of_body("@label.tier:x").expect_err("refused").to_string();
         assert!(error.contains("labels['tier'] = '...'") && error.contains("@body.tier"), "{error}");

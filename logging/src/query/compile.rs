@@ -10,7 +10,7 @@
 //!                                                                     and needs: what a record must have
 //! ```
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeMap};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -54,9 +54,9 @@ pub struct StreamView<'a> {
 
 impl<'a> StreamView<'a> {
     /// What the stream says of `name`, if it is the name of one of its own fields.
-    pub fn own(self, name: &str) -> Option<Option<&'a str>> {
+    pub fn own(self, name: &str) -> Option<Option<Cow<'a, str>>> {
         match name.strip_prefix(OF_LABEL) {
-            Some(name) => Some(self.label_like(name)),
+            Some(name) => Some(self.label_like(name).map(Cow::Borrowed)),
             None => meta(name).map(|field| field.value(self)),
         }
     }
@@ -123,19 +123,23 @@ pub(super) enum Meta {
     Container,
     Node,
     Uid,
+    Restart,
     App,
 }
 
 impl Meta {
-    fn value(self, view: StreamView<'_>) -> Option<&str> {
-        match self {
-            Meta::Namespace => Some(&view.info.namespace),
-            Meta::Pod => Some(&view.info.pod),
-            Meta::Container => Some(&view.info.container),
-            Meta::Node => Some(&view.info.node),
-            Meta::Uid => Some(&view.info.uid),
-            Meta::App => view.labels.and_then(app),
-        }
+    fn value(self, view: StreamView<'_>) -> Option<Cow<'_, str>> {
+        let info = view.info;
+        let name = match self {
+            Meta::Namespace => info.namespace.as_str(),
+            Meta::Pod => info.pod.as_str(),
+            Meta::Container => info.container.as_str(),
+            Meta::Node => info.node.as_str(),
+            Meta::Uid => info.uid.as_str(),
+            Meta::Restart => return Some(Cow::Owned(info.restart.to_string())),
+            Meta::App => return view.labels.and_then(app).map(Cow::Borrowed),
+        };
+        Some(Cow::Borrowed(name))
     }
 }
 
@@ -180,9 +184,15 @@ fn meta(name: &str) -> Option<Meta> {
         "container" => Meta::Container,
         "node" => Meta::Node,
         "uid" => Meta::Uid,
+        "restart" => Meta::Restart,
         "app" => Meta::App,
         _ => return None,
     })
+}
+
+/// Of those the ones that are numbers: they can be compared.
+pub(super) fn is_count(name: &str) -> bool {
+    meta(name) == Some(Meta::Restart)
 }
 
 /// A regular expression within bounds of size; its time is linear in the text.
@@ -360,11 +370,11 @@ impl Leaf {
     fn on_stream(&self, view: StreamView<'_>) -> Verdict {
         match self {
             Leaf::Meta { field, test } => {
-                Verdict::of(field.value(view).is_some_and(|value| test.holds(value)))
+                Verdict::of(field.value(view).is_some_and(|value| test.holds(&value)))
             }
             Leaf::Label { name, test } => {
                 let value = view.own(name).flatten();
-                Verdict::of(value.is_some_and(|value| test.holds(value)))
+                Verdict::of(value.is_some_and(|value| test.holds(&value)))
             }
             Leaf::Field { name, label: test, .. } => {
                 let held = test.as_ref().zip(view.label(name)).map(|(test, value)| test.holds(value));

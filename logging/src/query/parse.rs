@@ -304,7 +304,7 @@ impl Parser<'_> {
                     if !times::is_moment(&text) {
                         return Err(self.error(format!("`{text}` is no time"), times::FORMS, span));
                     }
-                } else if compile::is_meta(name) {
+                } else if compile::is_meta(name) && !compile::is_count(name) {
                     return Err(self.error(
                         format!("`{name}` can't be compared"),
                         "ask for a value or a pattern",

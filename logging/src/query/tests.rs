@@ -83,7 +83,9 @@ fn errors_point_at_the_character() {
         let error = parse(query).expect_err(query).to_string();
         assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
     }
-    for query in ["\"open", "/open", "pod: x", "status:[1 2]", "/(/", "x\\", "pod:>1", "]", "OR a"] {
+    for query in
+        ["\"open", "/open", "pod: x", "status:[1 2]", "/(/", "x\\", "pod:>1", "]", "OR a", "restart:>first"]
+    {
         let error = parse(query).expect_err(query).to_string();
         assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
     }
@@ -122,7 +124,7 @@ fn matches(query: &str, body: &str) -> bool {
         pod: "web-7f9c-abc".into(),
         uid: "u-1".into(),
         container: "app".into(),
-        restart: 0,
+        restart: 2,
         node: "n1".into(),
     };
     let labels =
@@ -157,6 +159,11 @@ fn matching_follows_the_rules() {
     check("pod:web", "", false);
     check("ns:shop node:n1 container:app stream:stderr app:web", "", true);
     check("ns:Shop app:WEB pod:WEB-*", "", true);
+    check("restart:2 restart:>1 restart:<=2 restart:[2 TO 9] restart:* restart:/^2$/", "", true);
+    check("restart:0", "restart=0", false);
+    check("restart:10", "", false);
+    check("restart:<2 OR restart:{2 TO *}", "restart=1", false);
+    check("restart:2*", "", true);
     check("tier:\"front end\"", "", true);
     check("tier:front", "", false);
     check("time:>=now-1h", "", false);

@@ -28,7 +28,9 @@ pub(super) async fn context(
     let at: Position = request.id.parse().map_err(|_| no_id(&request.id))?;
     let collectors = root.collectors.list().await;
     let scope = fanout::scope(root, user, None, &collectors).await?;
-    let mut ask = Ask { root, collectors: &collectors, scope: &scope, at: &at, asked: None, namespace: None };
+    let within_ms = fanout::within_ms(root, &request.within)?;
+    let (collectors, scope) = (collectors.as_slice(), &scope);
+    let mut ask = Ask { root, collectors, scope, at: &at, within_ms, asked: None, namespace: None };
     let (record, missing) = ask.record().await;
     let (only, back, on) = match (request.scope, &record) {
         (ContextScope::Stream, _) => (Only::Stream(at.stream.clone()), Order::Last, Order::First),
@@ -82,6 +84,7 @@ struct Ask<'a> {
     collectors: &'a [Collector],
     scope: &'a Scope,
     at: &'a Position,
+    within_ms: Option<u64>,
     /// The only node to ask, and the only namespace to look at, where they are known.
     asked: Option<String>,
     namespace: Option<String>,
@@ -130,6 +133,7 @@ impl Ask<'_> {
             },
             order,
             only: Some(only),
+            within_ms: self.within_ms,
             ..NodeRequest::default()
         }
     }

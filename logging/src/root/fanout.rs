@@ -18,7 +18,7 @@ use crate::{
     query, time,
     wire::{
         DEFAULT_LIMIT, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, MAX_FIELDS, MAX_LIMIT,
-        NodeError, NodeRequest, Order, SearchAnswer, SearchRequest,
+        NodeError, NodeRequest, Order, QUERY_TIME, SearchAnswer, SearchRequest, within,
     },
 };
 
@@ -30,6 +30,7 @@ pub(super) async fn search(
     let started = Instant::now();
     let limit = request.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let mut node_request = node_request(&request.query, &request.since, &request.until)?;
+    node_request.within_ms = within_ms(root, &request.within)?;
     node_request.limit = Some(limit);
     node_request.cursor = request.cursor.clone();
     node_request.without_body = request.without_body;
@@ -54,6 +55,7 @@ pub(super) async fn histogram(
 ) -> Result<HistogramAnswer, RootError> {
     let started = Instant::now();
     let mut node_request = node_request(&request.query, &request.since, &request.until)?;
+    node_request.within_ms = within_ms(root, &request.within)?;
     let until = *node_request.until.get_or_insert_with(|| time::now().saturating_add(1));
     node_request.since.get_or_insert_with(|| until.saturating_sub(3600 * time::SECOND));
     node_request.buckets = Some(request.buckets.unwrap_or(60).clamp(1, 1000));
@@ -77,6 +79,7 @@ pub(super) async fn facets(
     let started = Instant::now();
     let limit = request.limit.unwrap_or(20).clamp(1, 1000);
     let mut node_request = node_request(&request.query, &request.since, &request.until)?;
+    node_request.within_ms = within_ms(root, &request.within)?;
     node_request.patterns = request.patterns;
     if request.fields.len() > MAX_FIELDS {
         return Err(RootError::Invalid(format!("facets are made of at most {MAX_FIELDS} fields at once")));
@@ -150,6 +153,13 @@ pub(super) fn node_request(
     let at = expr.clone().at(now);
     let query = if at == expr { query.to_owned() } else { at.to_string() };
     Ok(NodeRequest { query, since, until, ..NodeRequest::default() })
+}
+
+/// Milliseconds that a node may take, where it isn't what it takes by itself.
+pub(super) fn within_ms(root: &LogRoot, asked: &Option<String>) -> Result<Option<u64>, RootError> {
+    let asked = within(asked.as_deref(), root.longest).map_err(RootError::Invalid)?;
+    let time = asked.or((root.longest < QUERY_TIME).then_some(root.longest));
+    Ok(time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// Asks all nodes and the archive, within what the user may see; `take` gets the answers as

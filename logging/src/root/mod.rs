@@ -37,7 +37,7 @@ use crate::deletion::{DeleteAnswer, DeleteRequest};
 use crate::handover;
 use crate::wire::{
     ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
-    SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
+    LONGEST_QUERY_TIME, SearchAnswer, SearchRequest, StatsAnswer, StatsRequest, TailLine,
 };
 pub use allow::Scope;
 pub(crate) use http::ndjson_alive;
@@ -103,6 +103,7 @@ pub struct LogRoot {
     authorizer: SharedAuthorizer,
     http: Http,
     deadline: Duration,
+    longest: Duration,
     archive: Option<Archive>,
     room: room::Room,
     rights: Duration,
@@ -118,6 +119,7 @@ impl LogRoot {
             authorizer,
             http,
             deadline: Duration::from_secs(10),
+            longest: LONGEST_QUERY_TIME,
             archive: None,
             room: room::Room::default(),
             rights: tail::RIGHTS,
@@ -137,9 +139,15 @@ impl LogRoot {
         self
     }
 
-    /// How long a node may take; 10 s unless set.
+    /// How long a node may take when the request doesn't say; 10 s unless set.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// The most time that a request may ask for with `within`; a minute unless set.
+    pub fn with_longest_query(mut self, longest: Duration) -> Self {
+        self.longest = longest;
         self
     }
 
@@ -181,8 +189,9 @@ impl LogRoot {
         delete::delete(self, user, request).await
     }
 
-    /// Records as they come, from now on, of nodes that join too, until dropped or until the
-    /// user may read none of them any more.
+    /// Records as they come, of nodes that join too, until dropped or until the user may read none
+    /// of them any more. From now on, or with `since` from there: each node gives first what it
+    /// has. So does one that joins or is back, and the stream says that it was lost and is back.
     pub async fn tail(
         &self,
         user: &UserInfo,

@@ -1,48 +1,125 @@
 //! Live records of one node: a connection to its collector, made again with back-off for
-//! as long as somebody reads. A node that breaks off is named once, and so is one that says
-//! nothing: collectors send an empty line where they have no other.
+//! as long as somebody reads.
+//!
+//! ```text
+//! connected -> live lines
+//! broken    -> named once -> connected again -> said -> what was written meanwhile -> live lines
+//! ```
+//!
+//! A node that says nothing is broken off too: collectors send an empty line where they have
+//! no other. Connected first and searched afterwards, so that nothing falls between; what
+//! comes twice is shown once ([`Shown`]). A gap that is too large is told, see [`Gap`].
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, stream};
+use futures::{FutureExt, Stream, future::BoxFuture, stream};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
+use parking_lot::Mutex;
 use tiphys_lifecycle::Backoff;
 
 use super::{Collector, LogRoot, fanout, http::BEAT, source};
-use crate::wire::{NodeRequest, TailLine};
+use crate::{
+    follow::{After, BACK, Gap, LOST, MOST, Shown},
+    time,
+    wire::{HistogramAnswer, NodeRequest, SearchAnswer, TailLine},
+};
 
 /// A line longer than this breaks the connection: no record is that long.
 const MAX_LINE: usize = 8 << 20;
 /// A node that says nothing for so long is gone, though its connection is there.
 const SILENCE: Duration = Duration::from_secs(4 * BEAT.as_secs());
 
+/// How far a node's records were shown. It outlives the connection, and the node's place in the list.
+pub(super) struct Progress {
+    /// What is older was there before.
+    began: i64,
+    /// The last sign of life while nothing was missing, nanoseconds.
+    alive: i64,
+    shown: Shown,
+}
+
+impl Progress {
+    /// All from a time on is to be shown, nanoseconds.
+    pub fn from(began: i64) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { began, alive: began, shown: Shown::default() }))
+    }
+
+    pub fn alive(&self) -> i64 {
+        self.alive
+    }
+
+    /// From where on records may be missing.
+    fn gap(&self) -> i64 {
+        self.began.max(self.alive.saturating_sub(BACK))
+    }
+
+    fn is_alive(&mut self, now: i64) {
+        self.alive = now;
+        self.shown.forget(now.saturating_sub(BACK));
+    }
+}
+
+/// What was asked of the node beside its live records.
+enum Asked {
+    Page(Result<SearchAnswer, String>),
+    /// How many records are passed over between two times.
+    Over(Result<HistogramAnswer, String>, i64, i64),
+}
+
 pub(super) struct NodeTail {
     root: LogRoot,
     collector: Collector,
     request: NodeRequest,
+    progress: Arc<Mutex<Progress>>,
     connection: Option<Incoming>,
+    /// When it was made; what is older than that doesn't come by it.
+    connected: i64,
+    /// It has said something.
+    opened: bool,
     buffer: BytesMut,
     lines: VecDeque<TailLine>,
     backoff: Backoff,
+    /// To be waited for before the next try.
+    pause: Option<Duration>,
     /// The reader was told that the node is missing.
     named: bool,
+    /// Something was written that did not come by a connection.
+    behind: bool,
+    gap: Option<Gap>,
+    asked: Option<BoxFuture<'static, Asked>>,
     silence: Duration,
+    most: usize,
 }
 
 impl NodeTail {
-    pub fn new(root: LogRoot, collector: Collector, request: NodeRequest) -> Self {
+    /// Of a node that is `behind` what was written since then is shown first.
+    pub fn new(
+        root: LogRoot,
+        collector: Collector,
+        request: NodeRequest,
+        progress: Arc<Mutex<Progress>>,
+        behind: bool,
+    ) -> Self {
         Self {
             root,
             collector,
             request,
+            progress,
             connection: None,
+            connected: i64::MIN,
+            opened: false,
             buffer: BytesMut::new(),
             lines: VecDeque::new(),
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
+            pause: None,
             named: false,
+            behind,
+            gap: None,
+            asked: None,
             silence: SILENCE,
+            most: MOST,
         }
     }
 
@@ -53,59 +130,122 @@ impl NodeTail {
         })
     }
 
-    /// Tells the reader once that the node is missing.
-    pub fn report(&mut self, error: String) {
+    /// Breaks the connection off, and tells the reader once that the node is missing.
+    pub fn report(&mut self, error: &str) {
         self.connection = None;
+        self.opened = false;
         self.buffer.clear();
+        (self.gap, self.asked) = (None, None);
+        self.behind = true;
+        self.pause = Some(self.backoff.next_pause());
         if !std::mem::replace(&mut self.named, true) {
-            let partial = fanout::node_error(&self.collector.node, error);
-            self.lines.push_back(TailLine::Partial { partial });
+            self.say(format!("{LOST}: {error}; its lines follow when it is back"));
         }
+    }
+
+    /// A sentence about the node.
+    fn say(&mut self, what: String) {
+        let partial = fanout::node_error(&self.collector.node, what);
+        self.lines.push_back(TailLine::Partial { partial });
     }
 
     async fn next(&mut self) -> TailLine {
         loop {
-            if let Some(line) = self.lines.pop_front() {
-                return line;
-            }
-            if let Err(error) = self.advance().await {
-                self.report(error);
-                if let Some(line) = self.lines.pop_front() {
+            while let Some(line) = self.lines.pop_front() {
+                if self.is_new(&line) {
                     return line;
                 }
-                tokio::time::sleep(self.backoff.next_pause()).await;
+            }
+            if let Some(pause) = self.pause.take() {
+                tokio::time::sleep(pause).await;
                 self.find_again().await;
+            }
+            if let Err(error) = self.advance().await {
+                self.report(&error);
             }
         }
     }
 
-    /// Connects, or reads one piece.
-    pub async fn advance(&mut self) -> Result<(), String> {
-        let Some(connection) = &mut self.connection else {
-            let sent = source::send(&self.root.http, &self.collector, "/v1/tail", Some(&self.request));
-            let response = tokio::time::timeout(self.silence, sent).await;
-            let response = response.map_err(|_| self.silent())??;
-            if !response.status().is_success() {
-                return Err(format!("collector answered {}", response.status()));
-            }
-            self.connection = Some(response.into_body());
-            return Ok(());
-        };
-        let frame = tokio::time::timeout(self.silence, connection.frame()).await;
-        let frame = match frame.map_err(|_| self.silent())? {
-            None => return Err("the collector ended the stream".into()),
-            Some(frame) => frame.map_err(|error| format!("the stream broke off: {error}"))?,
-        };
-        self.backoff.reset();
-        self.named = false;
-        if let Ok(data) = frame.into_data() {
-            self.take_in(&data)?;
+    fn is_new(&mut self, line: &TailLine) -> bool {
+        let TailLine::Record(record) = line else { return true };
+        let is_new = self.progress.lock().shown.is_new(&record.id);
+        if let Some(gap) = self.gap.as_mut().filter(|_| is_new) {
+            gap.count();
         }
+        is_new
+    }
+
+    /// Connects, or reads one piece, live or found.
+    pub async fn advance(&mut self) -> Result<(), String> {
+        if self.asked.is_none()
+            && let Some(gap) = &self.gap
+        {
+            self.asked = Some(self.page(gap));
+        }
+        let Some(connection) = &mut self.connection else { return self.connect().await };
+        let asked = &mut self.asked;
+        let answer = async {
+            match asked {
+                Some(asked) => asked.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            frame = tokio::time::timeout(self.silence, connection.frame()) => {
+                let frame = frame.map_err(|_| self.silent())?;
+                self.take_frame(frame)
+            }
+            answer = answer => {
+                self.asked = None;
+                self.take_answer(answer);
+                Ok(())
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), String> {
+        let sent = source::send(&self.root.http, &self.collector, "/v1/tail", Some(&self.request));
+        let response = tokio::time::timeout(self.silence, sent).await;
+        let response = response.map_err(|_| self.silent())??;
+        if !response.status().is_success() {
+            return Err(format!("collector answered {}", response.status()));
+        }
+        self.connection = Some(response.into_body());
+        self.connected = time::now();
         Ok(())
     }
 
     fn silent(&self) -> String {
         format!("the collector has said nothing for {:?}", self.silence)
+    }
+
+    fn take_frame(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), String> {
+        let frame = match frame {
+            None => return Err("the collector ended the stream".into()),
+            Some(frame) => frame.map_err(|error| format!("the stream broke off: {error}"))?,
+        };
+        self.backoff.reset();
+        if !std::mem::replace(&mut self.opened, true) {
+            self.open();
+        }
+        if let Ok(data) = frame.into_data() {
+            self.take_in(&data)?;
+        }
+        if self.gap.is_none() {
+            self.progress.lock().is_alive(time::now());
+        }
+        Ok(())
+    }
+
+    /// The node has said the first word.
+    fn open(&mut self) {
+        let from = self.progress.lock().gap();
+        if std::mem::take(&mut self.named) {
+            self.say("is back; its lines since it was lost follow".to_owned());
+        }
+        if std::mem::take(&mut self.behind) {
+            self.gap = Some(Gap::new(from, self.most));
+        }
     }
 
     fn take_in(&mut self, data: &Bytes) -> Result<(), String> {
@@ -114,10 +254,89 @@ impl NodeTail {
             let line = self.buffer.split_to(end + 1);
             if line.len() > 1 {
                 let line = serde_json::from_slice(&line).map_err(|error| format!("bad line: {error}"))?;
-                self.lines.push_back(line);
+                let line = match &mut self.gap {
+                    Some(gap) => gap.hold(line),
+                    None => Some(line),
+                };
+                self.lines.extend(line);
             }
         }
         if self.buffer.len() > MAX_LINE { Err("a line without end".into()) } else { Ok(()) }
+    }
+
+    /// Asks for the next page of the gap.
+    fn page(&self, gap: &Gap) -> BoxFuture<'static, Asked> {
+        let (root, collector) = (self.root.clone(), self.collector.clone());
+        let (request, pause) = (gap.request(&self.request), gap.pause());
+        async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            Asked::Page(source::answer(&root, &collector, "/v1/search", &request).await)
+        }
+        .boxed()
+    }
+
+    /// Asks how many records lie between two times.
+    fn over(&self, from: i64, to: i64) -> BoxFuture<'static, Asked> {
+        let (root, collector) = (self.root.clone(), self.collector.clone());
+        let request =
+            NodeRequest { since: Some(from), until: Some(to), buckets: Some(1), ..self.request.clone() };
+        async move {
+            let counts = source::answer(&root, &collector, "/v1/histogram", &request).await;
+            Asked::Over(counts, from, to)
+        }
+        .boxed()
+    }
+
+    fn take_answer(&mut self, answer: Asked) {
+        match answer {
+            Asked::Page(Ok(page)) => self.take_page(page),
+            Asked::Page(Err(error)) => {
+                let Some(gap) = &mut self.gap else { return };
+                if !gap.failed() {
+                    let from = time::format(gap.begin());
+                    self.say(format!("lines since {from} may be missing: {error}; search for that time"));
+                    self.go_live();
+                }
+            }
+            Asked::Over(counts, from, to) => {
+                // Without a count the range is told alone.
+                let bars = counts.map_or_else(|_| Vec::new(), |answer| answer.buckets);
+                let dropped = bars.iter().map(|bar| bar.count).sum::<u64>();
+                if dropped > 0 {
+                    let node = self.collector.node.clone();
+                    self.lines.push_back(TailLine::Dropped { dropped, node });
+                }
+                let (from, to) = (time::format(from), time::format(to));
+                self.say(format!("lines from {from} to {to} were too many to show: search for that time"));
+                self.go_live();
+            }
+        }
+    }
+
+    fn take_page(&mut self, page: SearchAnswer) {
+        let Some(gap) = &mut self.gap else { return };
+        let (lacks, from) = (gap.lacks(&page), gap.begin());
+        let after = gap.after(&page);
+        let to = gap.end(self.connected);
+        let records = page.records.into_iter().map(|record| TailLine::Record(Box::new(record)));
+        self.lines.extend(records);
+        for error in lacks {
+            self.say(format!("lines since {} may be missing: {error}", time::format(from)));
+        }
+        match after {
+            After::Page => {}
+            After::Live => self.go_live(),
+            After::Over(from) => self.asked = Some(self.over(from, to.max(from))),
+        }
+    }
+
+    /// The search is through, or given up and said so.
+    fn go_live(&mut self) {
+        let held = self.gap.take().into_iter().flat_map(Gap::into_held);
+        self.lines.extend(held);
+        self.progress.lock().is_alive(time::now());
     }
 
     /// The node's collector may have come back at another address.
@@ -130,63 +349,4 @@ impl NodeTail {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use async_trait::async_trait;
-    use axum::{Router, body::Body, routing::post};
-    use http_body_util::BodyExt;
-    use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
-    use tiphys_lifecycle::{OnError, Tasks};
-
-    use super::*;
-    use crate::root::{Access, Collectors, ndjson_alive};
-
-    struct One(Collector);
-
-    #[async_trait]
-    impl Collectors for One {
-        async fn list(&self) -> Vec<Collector> {
-            vec![self.0.clone()]
-        }
-    }
-
-    struct All;
-
-    impl Authorizer for All {
-        fn authorize(&self, _: &UserInfo, _: &Attributes) -> Result<(), String> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_node_that_says_nothing_more_is_named() {
-        let tasks = Tasks::new();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let silent = post(async || {
-            let opening = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"\n")) });
-            Body::from_stream(futures::StreamExt::chain(opening, stream::pending()))
-        });
-        let router = Router::new().route("/v1/tail", silent);
-        tasks.spawn("node", OnError::Log, async move { axum::serve(listener, router).await });
-        let collector =
-            Collector { node: "n7".into(), address: Some(address), access: Access::Token("t".into()) };
-        let root = LogRoot::new(Arc::new(One(collector.clone())), Arc::new(All));
-        let mut node = NodeTail::new(root, collector, NodeRequest::default());
-        node.silence = Duration::from_millis(200);
-        let line = tokio::time::timeout(Duration::from_secs(60), node.next()).await.expect("in time");
-        let TailLine::Partial { partial } = line else { panic!("{line:?}") };
-        assert!(partial.node == "n7" && partial.error.contains("said nothing"), "{partial:?}");
-        tasks.shutdown(Duration::from_secs(10)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_collector_that_has_nothing_to_say_says_so() {
-        let mut body = ndjson_alive(stream::pending()).into_body();
-        for _ in 0..3 {
-            let frame = body.frame().await.expect("a frame").expect("whole");
-            assert_eq!(frame.into_data().expect("bytes"), "\n");
-        }
-    }
-}
+mod tests;

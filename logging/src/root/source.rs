@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What a question asks makes no difference here. Bounds: one connection pool,
-//! [`super::LogRoot::with_deadline`] a node, and again for the archive; [`MAX_ANSWER`]
+//! [`super::LogRoot::with_deadline`] or what is asked for a node, and again for the archive; [`MAX_ANSWER`]
 //! bytes an answer, and [`super::room`] for all that are not taken in yet. A node over any
 //! of them is named in `partial`.
 
@@ -28,7 +28,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Access, Collector, LogRoot,
@@ -41,7 +41,7 @@ use crate::{
     },
     deletion::DeleteOrder,
     serve,
-    wire::NodeRequest,
+    wire::{NodeRequest, QUERY_TIME},
 };
 
 /// How long the archive may take to say what it has; nodes are asked after that.
@@ -131,12 +131,20 @@ impl Question<'_> {
         }
     }
 
+    /// How long a node may take, and again the archive: what is asked for, and the way of an answer.
+    fn deadline(&self) -> Duration {
+        let way = self.root.deadline.saturating_sub(QUERY_TIME);
+        let asked = self.request.and_then(|request| request.within_ms);
+        asked.map_or(self.root.deadline, |asked| Duration::from_millis(asked).saturating_add(way))
+    }
+
     async fn ask_node(&self, collector: &Collector) {
         let (node, root) = (&collector.node, self.root);
         let asked = ask(&root.http, collector, self.path, self.request, MAX_ANSWER, Some(&root.room));
-        let answer = match tokio::time::timeout(root.deadline, asked).await {
+        let deadline = self.deadline();
+        let answer = match tokio::time::timeout(deadline, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {:?}", root.deadline)),
+            Err(_) => Err(format!("no answer within {deadline:?}")),
         };
         let (wanted, left, error) = match answer {
             Ok(answer) => {
@@ -176,7 +184,7 @@ impl Question<'_> {
                 answered |= answer.is_ok();
                 (self.take)(node, answer);
             };
-            let asked = Asked { node, wanted, path: self.path, request, within: self.root.deadline };
+            let asked = Asked { node, wanted, path: self.path, request, within: self.deadline() };
             archive.ask(moment, &asked, &mut take).await;
             answered
         }
@@ -220,6 +228,19 @@ pub async fn ask(
         return Err(format!("collector answered {status}: {}", String::from_utf8_lossy(&body).trim()));
     }
     Ok(Answer { bytes: body, wanted, _held: held })
+}
+
+/// The answer of one collector alone, without the archive, within the time that a node may take.
+pub(super) async fn answer<T: DeserializeOwned>(
+    root: &LogRoot,
+    collector: &Collector,
+    path: &str,
+    request: &NodeRequest,
+) -> Result<T, String> {
+    let asked = ask(&root.http, collector, path, Some(request), MAX_ANSWER, Some(&root.room));
+    let answer = tokio::time::timeout(root.deadline, asked).await;
+    let answer = answer.map_err(|_| format!("no answer within {:?}", root.deadline))??;
+    serde_json::from_slice(&answer.bytes).map_err(|error| format!("the answer can't be read: {error}"))
 }
 
 /// A collector that doesn't say what it has is not completed from the archive: better

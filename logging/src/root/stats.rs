@@ -28,6 +28,7 @@ pub(super) async fn stats(
 ) -> Result<StatsAnswer, RootError> {
     let started = Instant::now();
     let mut node_request = fanout::node_request(&request.query, &request.since, &request.until)?;
+    node_request.within_ms = fanout::within_ms(root, &request.within)?;
     let until = *node_request.until.get_or_insert_with(|| time::now().saturating_add(1));
     let since = *node_request.since.get_or_insert_with(|| until.saturating_sub(3600 * time::SECOND));
     let shape = Shape::of(request, since, until).map_err(RootError::Invalid)?;

@@ -1,7 +1,8 @@
 //! Live records of all nodes in one stream.
 //!
 //! ```text
-//! the list of collectors, and its changes -> a connection a node, for as long as it is listed
+//! the list of collectors, and its changes -> a connection a node, for as long as it is listed; who
+//!                                               joins tells first what it has since the follow began
 //! the user's rights, asked again each RIGHTS -> what may not be read any more is left out, and
 //!                                               when that is all, the stream ends and says so
 //! ```
@@ -11,6 +12,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,39 +21,53 @@ use futures::{
     future::join_all,
     stream::{self, BoxStream, SelectAll},
 };
+use parking_lot::Mutex;
 use tiphys_api::auth::UserInfo;
 use tiphys_lifecycle::CancellationToken;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{Collector, LogRoot, RootError, allow, fanout, node_tail::NodeTail};
-use crate::wire::{NodeRequest, SearchRequest, TailLine};
+use super::{
+    Collector, LogRoot, RootError, allow, fanout,
+    node_tail::{NodeTail, Progress},
+};
+use crate::{
+    time,
+    wire::{NodeRequest, SearchRequest, TailLine},
+};
 
 /// How long the stream's begin waits for the slowest node.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long a right that was taken away is still believed in.
 pub(super) const RIGHTS: Duration = Duration::from_secs(30);
+/// Nodes that left and whose progress is still known, for when they come back.
+const LEFT: usize = 1_000;
 
 pub(super) async fn tail(
     root: &LogRoot,
     user: &UserInfo,
     request: &SearchRequest,
 ) -> Result<impl Stream<Item = TailLine> + Send + use<>, RootError> {
-    let mut node_request = fanout::node_request(&request.query, &None, &None)?;
+    let mut node_request = fanout::node_request(&request.query, &request.since, &None)?;
+    // A reader that was there before says since when.
+    let is_again = request.since.as_deref().is_some_and(|since| !since.is_empty());
+    let since = node_request.since.filter(|_| is_again);
+    let began = since.unwrap_or_else(time::now);
     // Before the list, so that no change falls between.
     let changes = root.collectors.changes();
     let collectors = root.collectors.list().await;
     let scope = fanout::scope(root, user, request.namespace.as_deref(), &collectors).await?;
     node_request.namespaces = scope.namespaces;
     let nodes = collectors.into_iter().map(async |collector| {
-        let name = collector.node.clone();
-        let mut node = NodeTail::new(root.clone(), collector, node_request.clone());
+        let (name, progress) = (collector.node.clone(), Progress::from(began));
+        let mut node =
+            NodeTail::new(root.clone(), collector, node_request.clone(), progress.clone(), since.is_some());
         // What doesn't connect in time goes on trying while the reader already gets the others.
         match tokio::time::timeout(CONNECT, node.advance()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => node.report(error),
-            Err(_) => node.report(format!("not connected within {CONNECT:?}")),
+            Ok(Err(error)) => node.report(&error),
+            Err(_) => node.report(&format!("not connected within {CONNECT:?}")),
         }
-        (name, node)
+        (name, node, progress)
     });
     let nodes = join_all(nodes).await;
     let mut rights = tokio::time::interval(root.rights);
@@ -63,7 +79,9 @@ pub(super) async fn tail(
         user: user.clone(),
         namespace: request.namespace.clone().filter(|namespace| !namespace.is_empty()),
         request: node_request,
+        began,
         nodes: HashMap::new(),
+        progress: HashMap::new(),
         tails: SelectAll::new(),
         changes: Some(changes),
         rights,
@@ -72,7 +90,8 @@ pub(super) async fn tail(
         lines: VecDeque::new(),
         ended: false,
     };
-    for (name, node) in nodes {
+    for (name, node, progress) in nodes {
+        follow.progress.insert(name.clone(), progress);
         follow.add(name, node);
     }
     Ok(stream::unfold(follow, |mut follow| async move {
@@ -87,8 +106,12 @@ struct Follow {
     /// The one that was asked for.
     namespace: Option<String>,
     request: NodeRequest,
+    /// What nodes have that join is shown from here on, nanoseconds.
+    began: i64,
     /// Those that are followed; a token ends it.
     nodes: HashMap<String, CancellationToken>,
+    /// Of these and of those that left.
+    progress: HashMap<String, Arc<Mutex<Progress>>>,
     tails: SelectAll<BoxStream<'static, TailLine>>,
     /// `None` when there are no more.
     changes: Option<BoxStream<'static, ()>>,
@@ -153,8 +176,22 @@ impl Follow {
         let new: Vec<Collector> =
             listed.into_iter().filter(|collector| !self.nodes.contains_key(&collector.node)).collect();
         for collector in new {
-            let name = collector.node.clone();
-            self.add(name, NodeTail::new(self.root.clone(), collector, self.request.clone()));
+            let (name, began) = (collector.node.clone(), self.began);
+            let progress = self.progress.entry(name.clone()).or_insert_with(|| Progress::from(began)).clone();
+            self.add(name, NodeTail::new(self.root.clone(), collector, self.request.clone(), progress, true));
+        }
+        self.forget();
+    }
+
+    /// Of too many nodes that left, those that left first are forgotten; if one of them is
+    /// back, it is followed from its last sign of life on.
+    fn forget(&mut self) {
+        while self.progress.len() > self.nodes.len() + LEFT {
+            let left = self.progress.iter().filter(|(node, _)| !self.nodes.contains_key(*node));
+            let left = left.map(|(node, progress)| (progress.lock().alive(), node.clone()));
+            let Some((alive, node)) = left.min() else { return };
+            self.progress.remove(&node);
+            self.began = self.began.max(alive);
         }
     }
 

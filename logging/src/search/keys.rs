@@ -60,7 +60,7 @@ impl Keys {
                 ("level", ..) => Source::Level,
                 ("stream", ..) => Source::Output,
                 ("pattern", ..) => Source::Pattern,
-                (_, Some(value), _) => own(value),
+                (_, Some(value), _) => own(value.as_deref()),
                 (_, None, Some(label)) => own(Some(label)),
                 (LABELS, ..) => Source::Stream(Some(all_labels(candidate))),
                 _ => Source::Field(placed.field(name)),

@@ -36,6 +36,7 @@ pub(super) fn log_record(
         body: body.into_owned(),
         body_base64,
         labels: labels.map(|labels| (**labels).clone()),
+        restart: info.restart,
         id: position.to_string(),
     }
 }
@@ -49,7 +50,7 @@ pub(super) fn partial(node: &str, store: &Store, progress: Progress) -> Vec<Node
     if progress.late {
         let scanned = progress.scanned;
         errors.push(format!(
-            "time was up after {scanned} records, older ones are missing: narrow the time range or the query"
+            "time was up after {scanned} records, older ones are missing: narrow the time range or the query, or give it more time by `within`"
         ));
     }
     errors.into_iter().map(|error| NodeError { node: node.to_owned(), error }).collect()

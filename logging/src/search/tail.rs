@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A follower that is slower than the ring is told how many records it missed;
-//! neither the collector nor another follower waits for it.
+//! neither the collector nor another follower waits for it. What it is not handed because
+//! it came later, a search finds that begins afterwards: see [`TailHub::hand_on`].
 
 use std::sync::{
     Arc,
@@ -13,6 +14,7 @@ use std::sync::{
 };
 
 use futures::{Stream, stream};
+use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{Request, shape};
@@ -38,24 +40,48 @@ struct Live {
 pub struct TailHub {
     sender: broadcast::Sender<Arc<Live>>,
     published: AtomicU64,
+    /// Held while a batch is appended and handed on, and where following begins.
+    turn: Mutex<()>,
 }
 
 impl Default for TailHub {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(RING), published: AtomicU64::new(0) }
+        Self { sender: broadcast::Sender::new(RING), published: AtomicU64::new(0), turn: Mutex::default() }
     }
 }
 
 impl TailHub {
     /// Gives a batch to all followers; costs nothing when there is none.
     pub fn publish(&self, batch: &Batch) {
+        let _turn = self.turn.lock();
+        self.send(self.live(batch));
+    }
+
+    /// Has a batch appended, and gives it to all followers. Who begins to follow is before or
+    /// behind that: a record is either handed on, or found by a search made afterwards; and what
+    /// was handed on is found.
+    pub fn hand_on<T>(&self, batch: Batch, append: impl FnOnce(Batch) -> T) -> T {
+        let _turn = self.turn.lock();
+        let live = self.live(&batch);
+        let appended = append(batch);
+        self.send(live);
+        appended
+    }
+
+    fn live(&self, batch: &Batch) -> Option<Live> {
         if self.sender.receiver_count() == 0 {
-            return;
+            return None;
         }
         let records = batch.records.clone();
         let before = self.published.fetch_add(records.len() as u64, Ordering::Relaxed);
-        // The last follower may have left just now.
-        let _ = self.sender.send(Arc::new(Live { info: batch.info.clone(), records, before }));
+        Some(Live { info: batch.info.clone(), records, before })
+    }
+
+    fn send(&self, live: Option<Live>) {
+        if let Some(live) = live {
+            // The last follower may have left just now.
+            let _ = self.sender.send(Arc::new(live));
+        }
     }
 
     /// Those who follow now.
@@ -82,9 +108,10 @@ pub fn tail(
     request: Request,
     node: String,
 ) -> impl Stream<Item = TailLine> + Send + use<> {
+    let turn = hub.turn.lock();
     let receiver = hub.sender.subscribe();
-    // What was published since the line above only makes this number too great, which counts nothing as missed.
     let expected = hub.published.load(Ordering::Relaxed);
+    drop(turn);
     let follower = Follower { receiver, store, request, node, expected, lines: Default::default() };
     stream::unfold(follower, |mut follower| async move {
         let line = follower.next().await?;

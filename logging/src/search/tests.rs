@@ -26,7 +26,7 @@ fn info(stream: usize) -> Arc<StreamInfo> {
         pod: format!("web-{stream}"),
         uid: format!("uid-{stream}"),
         container: "app".into(),
-        restart: 0,
+        restart: stream as u32,
         node: "n1".into(),
     })
 }
@@ -178,10 +178,14 @@ fn more_leaf(which: usize) -> (&'static str, Naive) {
         ),
         36 => ("time:{1970-01-01T00:00:00.000000004Z TO now-1h}", Box::new(|_, r| r.time > 4)),
         37 => ("*", Box::new(|_, _| true)),
-        _ => lines::leaf(which - 38),
+        38 => ("restart:1", Box::new(|info, _| info.restart == 1)),
+        39 => ("restart:>=1", Box::new(|info, _| info.restart >= 1)),
+        40 => ("restart:{0 TO 2}", Box::new(|info, _| info.restart == 1)),
+        41 => ("@body.restart:1", Box::new(|_, r| naive_field(r, "restart").as_deref() == Some("1"))),
+        _ => lines::leaf(which - 42),
     }
 }
-const LEAVES: usize = 16 + 38 + lines::LEAVES;
+const LEAVES: usize = 16 + 42 + lines::LEAVES;
 
 fn word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
@@ -532,7 +536,9 @@ fn abuse_35_an_answer_is_bounded_in_bytes_and_time() {
     assert_eq!(rest.records.len(), 100 - MAX_RESULT_BYTES / body.len());
 
     let late = Request::new(&request, Duration::ZERO).expect("a query");
-    assert!(search(&world.store, &late, 10, "n1").partial[0].error.starts_with("time was up"));
+    let missing = &search(&world.store, &late, 10, "n1").partial[0];
+    assert!(missing.error.starts_with("time was up") && missing.error.contains("`within`"), "{missing:?}");
+    assert_eq!(missing.node, "n1");
 }
 
 #[test]

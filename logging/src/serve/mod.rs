@@ -13,7 +13,8 @@
 //! Who may see what is decided by the root; a collector trusts whoever has the
 //! token. That of a server has a second door, in the API server, below
 //! [`SERVER_PREFIX`]: by it the other servers of the cluster ask, and nobody else.
-//! Bounds: [`QUERIES`] at once on blocking threads, [`QUERY_TIME`] each.
+//! Bounds: [`QUERIES`] at once on blocking threads, each as long as it asks for, within what the
+//! collector allows ([`query_time`]).
 
 mod splits;
 
@@ -40,15 +41,13 @@ use crate::{
     metric_names::{ArchiveMetrics, Metrics},
     root,
     search::{self, TailHub},
-    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest},
+    wire::{DEFAULT_LIMIT, MAX_LIMIT, NodeRequest, query_time},
 };
 
 /// Queries that run at once; more wait.
 const QUERIES: usize = 4;
 /// Followers at once; more are refused.
 const FOLLOWERS: usize = 64;
-/// After this a query gives what it has.
-const QUERY_TIME: Duration = Duration::from_secs(8);
 const MAX_REQUEST: usize = 4 << 20;
 
 /// What a server's own collector answers is below this path of the API server. No role names it:
@@ -67,6 +66,8 @@ pub struct Service {
     /// A digest, so that comparing takes the same time whatever was sent.
     token: [u8; 32],
     queries: Arc<Semaphore>,
+    /// The most time that a query is given.
+    longest: Duration,
     tasks: Tasks,
 }
 
@@ -85,6 +86,7 @@ impl Service {
             node: config.node_name.clone(),
             token: Sha256::digest(config.token.as_bytes()).into(),
             queries: Arc::new(Semaphore::new(QUERIES)),
+            longest: config.query_timeout,
             tasks: tasks.clone(),
         }
     }
@@ -123,6 +125,8 @@ impl Service {
             node: node.to_owned(),
             token: [0; 32],
             queries: archive.queries.clone(),
+            // Only the server asks, which has cut what its readers ask for.
+            longest: Duration::MAX,
             tasks: archive.tasks.clone(),
         };
         questions().with_state(service)
@@ -136,7 +140,7 @@ impl Service {
     ) -> Result<T, Refusal> {
         self.metrics.queries.inc();
         let permit = self.queries.clone().acquire_owned().await.map_err(|_| Refusal::stopping())?;
-        let request = search::Request::new(request, QUERY_TIME)?;
+        let request = search::Request::new(request, query_time(request.within_ms, self.longest))?;
         let (store, node) = (self.store.clone(), self.node.clone());
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -245,7 +249,7 @@ async fn stats(State(service): State<Service>, request: NodeJson) -> Result<Resp
 async fn tail(State(service): State<Service>, request: NodeJson) -> Result<Response, Refusal> {
     let Json(request) = request?;
     service.metrics.queries.inc();
-    let request = search::Request::new(&request, QUERY_TIME)?;
+    let request = search::Request::new(&request, service.longest)?;
     if service.hub.followers() >= FOLLOWERS {
         let message = format!("{FOLLOWERS} live tails are open on this node already: close one");
         return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, message });
@@ -275,6 +279,7 @@ async fn metrics(State(service): State<Service>) -> Response {
     service.metrics.split_bytes.set(gauge(bytes));
     service.metrics.splits.set(gauge(splits));
     service.metrics.broken_splits.set(gauge(service.store.broken().len() as u64));
+    service.metrics.damaged_tables.set(gauge(service.store.damaged_tables()));
     service.metrics.dropped_unarchived.set(gauge(service.store.dropped_unarchived()));
     service.metrics.followers.set(gauge(service.hub.followers() as u64));
     let head = [(header::CONTENT_TYPE, tiphys_telemetry::Component::CONTENT_TYPE)];
@@ -310,3 +315,6 @@ impl IntoResponse for Refusal {
         (self.status, self.message).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,12 +34,12 @@ pub struct FileCheckpoint {
     /// All bytes before it are in records or in the joiner.
     pub offset: u64,
     pub fingerprint: Fingerprint,
-    /// Reading stands inside a line that was too long.
+    /// Reading stands inside a line that doesn't fit a chunk. Earlier versions skipped the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipping: Option<Skipping>,
 }
 
-/// Whose line is skipped, and whether the record ends with it.
+/// Whose text such a line goes on with, and whether the record ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipping {
     pub stderr: bool,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::parse::{Format, Joined, Joiner, MAX_BODY};
 
-/// Bytes that are read at once; a line that doesn't fit is cut. The runtime's
-/// own pieces are 16 KiB.
+/// Bytes that are read at once; of a line that doesn't fit, what comes later is handed on as it
+/// is. The runtime's own pieces are 16 KiB.
 pub const CHUNK: usize = MAX_BODY + 1024;
 
 /// One file of a stream.
@@ -178,10 +178,10 @@ impl LogFile {
         buffer.resize(CHUNK, 0);
         let length = file.read_at(buffer, self.offset)?;
         let rest = &buffer[..length];
-        if let Some(skipping) = self.skipping.take() {
-            joiner.skip(skipping.source(), length as u64);
-            if skipping.full {
-                joiner.finish(skipping.source()).into_iter().for_each(found);
+        if let Some(inside) = self.skipping.take() {
+            joiner.extend(inside.source(), None, rest).into_iter().for_each(&mut *found);
+            if inside.full {
+                joiner.finish(inside.source()).into_iter().for_each(found);
             }
         } else if !rest.is_empty() {
             joiner.push(self.format()?.piece(rest)).into_iter().for_each(found);
@@ -222,14 +222,13 @@ impl LogFile {
         found: &mut impl FnMut(Joined),
     ) -> usize {
         let mut at = 0;
-        if let Some(skipping) = self.skipping {
-            let Some(end) = line_end(data) else {
-                joiner.skip(skipping.source(), data.len() as u64);
-                return data.len();
-            };
-            joiner.skip(skipping.source(), end as u64);
-            if skipping.full {
-                joiner.finish(skipping.source()).into_iter().for_each(&mut *found);
+        if let Some(inside) = self.skipping {
+            let end = line_end(data);
+            let text = &data[..end.unwrap_or(data.len())];
+            joiner.extend(inside.source(), None, text).into_iter().for_each(&mut *found);
+            let Some(end) = end else { return data.len() };
+            if inside.full {
+                joiner.finish(inside.source()).into_iter().for_each(&mut *found);
             }
             self.skipping = None;
             at = end + 1;
@@ -239,9 +238,9 @@ impl LogFile {
             at += length + 1;
         }
         if at == 0 && data.len() == CHUNK {
-            // A line that doesn't fit: what fits is kept, the rest counted.
+            // A line that doesn't fit: its text goes on with the next bytes.
             let piece = format.piece(data);
-            joiner.extend(piece.source, piece.time, &piece.text);
+            joiner.extend(piece.source, piece.time, &piece.text).into_iter().for_each(&mut *found);
             self.skipping = Some(Skipping::new(piece.source, piece.tag));
             at = data.len();
         }

@@ -20,9 +20,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::parse::MAX_BODY;
 
 mod docker;
+mod long_lines;
 
 /// Remembers what was asked to be watched, and watches nothing.
 #[derive(Default)]
@@ -83,6 +83,31 @@ fn drain(tailer: &mut Tailer) -> Vec<String> {
     bodies
 }
 
+/// A node, its file of one line, and who has read it.
+fn read_one() -> (Node, PathBuf, Tailer) {
+    let mut node = Node::new();
+    let path = node.dir().join("0.log");
+    append(&path, line(1, 'F', "one").as_bytes());
+    let mut tailer = node.tailer(vec![]);
+    assert_eq!(drain(&mut tailer), ["one"]);
+    (node, path, tailer)
+}
+
+/// The same where the file can be acknowledged: not every file system has attributes.
+fn read_one_with_attributes() -> Option<(Node, PathBuf, Tailer)> {
+    let read = read_one();
+    xattr::set(&read.1, "user.tiphys.test", b"1").ok()?;
+    Some(read)
+}
+
+fn acked(path: &Path) -> Option<Vec<u8>> {
+    xattr::get(path, ACKED).expect("readable")
+}
+
+fn size(path: &Path) -> Vec<u8> {
+    fs::metadata(path).expect("there").len().to_string().into_bytes()
+}
+
 fn turn(tailer: &mut Tailer, bodies: &mut Vec<String>) -> bool {
     match tailer.turn() {
         Turn::Idle => return false,
@@ -139,11 +164,7 @@ fn a_deleted_file_is_read_to_its_end_and_a_torn_line_is_a_record() {
 
 #[test]
 fn an_inode_that_is_used_again_is_another_file() {
-    let mut node = Node::new();
-    let path = node.dir().join("0.log");
-    append(&path, line(1, 'F', "one").as_bytes());
-    let mut tailer = node.tailer(vec![]);
-    assert_eq!(drain(&mut tailer), ["one"]);
+    let (mut node, path, tailer) = read_one();
     let mut checkpoints = tailer.checkpoints();
     drop(tailer);
     fs::remove_file(&path).expect("deleted");
@@ -154,11 +175,7 @@ fn an_inode_that_is_used_again_is_another_file() {
 
 #[test]
 fn a_new_text_of_the_same_size_behind_a_closed_file_is_read_and_not_acknowledged_before() {
-    let mut node = Node::new();
-    let path = node.dir().join("0.log");
-    append(&path, line(1, 'F', "one").as_bytes());
-    let mut tailer = node.tailer(vec![]);
-    assert_eq!(drain(&mut tailer), ["one"]);
+    let (mut node, path, mut tailer) = read_one();
     let rotated = node.dir().join("0.log.1");
     fs::rename(&path, &rotated).expect("renamed");
     append(&path, b"");
@@ -204,41 +221,23 @@ fn pending_pieces_of_a_stream_without_files_become_a_record() {
 
 #[test]
 fn what_is_durable_is_acknowledged_on_the_file() {
-    let mut node = Node::new();
-    let path = node.dir().join("0.log");
-    append(&path, line(1, 'F', "one").as_bytes());
-    let mut tailer = node.tailer(vec![]);
-    drain(&mut tailer);
-    if xattr::set(&path, "user.tiphys.test", b"1").is_err() {
-        // A file system without xattrs: nothing to acknowledge on.
-        return;
-    }
-    assert_eq!(xattr::get(&path, ACKED).expect("readable"), None);
+    let Some((_node, path, mut tailer)) = read_one_with_attributes() else { return };
+    assert_eq!(acked(&path), None);
     tailer.committed(&tailer.checkpoints());
-    let size = fs::metadata(&path).expect("there").len();
-    assert_eq!(xattr::get(&path, ACKED).expect("readable"), Some(size.to_string().into_bytes()));
+    assert_eq!(acked(&path), Some(size(&path)));
 }
 
 #[test]
 fn a_truncated_file_of_the_same_size_is_not_acknowledged_before_it_is_durable() {
-    let mut node = Node::new();
-    let path = node.dir().join("0.log");
-    append(&path, line(1, 'F', "one").as_bytes());
-    let mut tailer = node.tailer(vec![]);
-    drain(&mut tailer);
-    if xattr::set(&path, "user.tiphys.test", b"1").is_err() {
-        // A file system without xattrs: nothing to acknowledge on.
-        return;
-    }
+    let Some((mut node, path, mut tailer)) = read_one_with_attributes() else { return };
     tailer.committed(&tailer.checkpoints());
-    let acked = || xattr::get(&path, ACKED).expect("readable");
-    let size = Some(fs::metadata(&path).expect("there").len().to_string().into_bytes());
-    assert_eq!(acked(), size);
+    let size = Some(size(&path));
+    assert_eq!(acked(&path), size);
     fs::write(&path, line(2, 'F', "two")).expect("truncated and written");
     tailer.apply(&Change::Wrote(POD.into(), "app".into(), "0.log".into()), &mut node.asked);
-    assert_eq!((drain(&mut tailer), acked()), (vec!["two".to_owned()], None));
+    assert_eq!((drain(&mut tailer), acked(&path)), (vec!["two".to_owned()], None));
     tailer.committed(&tailer.checkpoints());
-    assert_eq!(acked(), size);
+    assert_eq!(acked(&path), size);
 }
 
 #[test]
@@ -304,24 +303,6 @@ fn abuse_14_a_link_that_is_swapped_in_while_files_are_read_is_not_followed() {
     ends.store(true, Ordering::Relaxed);
     assert!(swaps.join().expect("it ended") > 100);
     assert!(!bodies.iter().any(|body| body.contains("secret")), "{bodies:?}");
-}
-
-#[test]
-fn abuse_34_a_file_without_line_ends_is_cut_and_the_next_line_is_there() {
-    let mut node = Node::new();
-    let path = node.dir().join("0.log");
-    let head = "2026-01-31T12:00:00.000000001Z stdout F ";
-    append(&path, head.as_bytes());
-    let piece = vec![b'x'; 1 << 20];
-    (0..100).for_each(|_| append(&path, &piece));
-    append(&path, b"\n");
-    append(&path, line(2, 'F', "next").as_bytes());
-    let mut tailer = node.tailer(vec![]);
-    let bodies = drain(&mut tailer);
-    assert_eq!(bodies.len(), 2);
-    assert!(bodies[0].len() < MAX_BODY + 100);
-    assert!(bodies[0].ends_with(&format!("[cut by tiphys: {} bytes more]", (100 << 20) - MAX_BODY)));
-    assert_eq!(bodies[1], "next");
 }
 
 #[derive(Debug, Clone)]

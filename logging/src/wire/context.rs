@@ -60,6 +60,9 @@ pub struct ContextRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<usize>,
     pub scope: ContextScope,
+    /// How long each node may take: see [`within()`](super::within()).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ pub struct StatsRequest {
     /// the length of the body. Absent: records are counted only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// At most [`MAX_KEYS`] of ns, pod, container, node, uid, app, stream, level, pattern,
+    /// At most [`MAX_KEYS`] of ns, pod, container, node, uid, restart, app, stream, level, pattern,
     /// a Pod's label, or a field of the body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
@@ -48,6 +48,9 @@ pub struct StatsRequest {
     /// How many groups, those with the most records; 1 to [`MAX_GROUPS`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// How long each node may take: see [`within()`](super::within()).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// Numbers of one group in one step.

@@ -24,7 +24,7 @@ mod probe;
 mod slot;
 mod spelt;
 mod split;
-mod times;
+pub(crate) mod times;
 
 pub use fields::{FieldValue, Form};
 pub use intern::Intern;

@@ -64,6 +64,13 @@ fn find_iso(text: &[u8]) -> Option<Found> {
     Some(Found { class, length: 20 + n_digits, units })
 }
 
+/// Nanoseconds of a text that is a time in UTC and nothing else, as RFC 3339 has it: the form in which
+/// every line of a container begins. Absent where that is not so, or beyond what is told in nanoseconds.
+pub fn of_utc(text: &[u8]) -> Option<i64> {
+    let found = find_iso(text).filter(|found| found.class & (class::SPACE | class::COMMA) == 0)?;
+    (&text[found.length..] == b"Z").then(|| found.units.checked_mul(unit(found.class)?)).flatten()
+}
+
 fn find_clf(text: &[u8]) -> Option<Found> {
     let head = text.get(..20)?;
     if head[6] != b'/' || head[11] != b':' || head[14] != b':' || head[17] != b':' {
@@ -133,14 +140,19 @@ fn seconds(day: i64, hour: i64, minute: i64, second: i64) -> Option<i64> {
 /// Days since 1970-01-01 of a date that there is. Years begin in March here, so
 /// that the leap day is their last.
 fn day(year: i64, month: i64, day: i64) -> Option<i64> {
+    const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     if !(1..=12).contains(&month) {
+        return None;
+    }
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = LENGTHS[month as usize - 1] + i64::from(month == 2 && is_leap);
+    if !(1..=length).contains(&day) {
         return None;
     }
     let shifted = year - i64::from(month <= 2);
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days = shifted * 365 + shifted.div_euclid(4) - shifted.div_euclid(100) + shifted.div_euclid(400);
-    let days = days + of_year - 719_468;
-    (date(days) == (year, month, day)).then_some(days)
+    Some(days + of_year - 719_468)
 }
 
 /// Year, month and day, so many days after 1970-01-01.
@@ -187,6 +199,21 @@ mod tests {
         ] {
             assert_eq!(find(no.as_bytes()), None, "{no}");
         }
+    }
+
+    #[test]
+    fn a_date_is_the_one_that_its_day_has() {
+        for year in [0, 1, 4, 100, 400, 1900, 1970, 2000, 2023, 2024, 9999] {
+            for month in 0..14 {
+                for of_month in 0..33 {
+                    let found = day(year, month, of_month);
+                    assert_eq!(found.is_some(), found.map(date) == Some((year, month, of_month)));
+                    let is_no_date = !(1..=12).contains(&month) || !(1..=31).contains(&of_month);
+                    assert!(found.is_none() || !is_no_date);
+                }
+            }
+        }
+        assert!(day(2024, 2, 29).is_some() && day(2023, 2, 29).is_none() && day(1900, 2, 29).is_none());
     }
 
     proptest! {

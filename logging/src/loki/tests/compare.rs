@@ -61,7 +61,7 @@ fn is_json(line: &Written) -> bool {
 }
 
 /// Filters with what they mean.
-const FILTERS: [(&str, Naive); 14] = [
+const FILTERS: [(&str, Naive); 20] = [
     ("{}", |_| true),
     (r#"{namespace="shop"}"#, |line| line.pod.starts_with("shop/")),
     (r#"{namespace="Shop"}"#, |_| false),
@@ -78,6 +78,16 @@ const FILTERS: [(&str, Naive); 14] = [
     (r#"{} | json | status >= 400"#, |line| is_json(line) && status(line) >= Some(400.0)),
     (r#"{} | logfmt | status < 400 | msg="a b1""#, |line| !is_json(line) && status(line) == Some(300.0)),
     (r#"{} | json | __error__="" | status=~"2..""#, |line| is_json(line) && status(line) == Some(200.0)),
+    (r#"{} | drop __error__, __error_details__ | level="error""#, |line| line.level == Level::Error),
+    (r#"{} |= "b1" | drop level | level="""#, |line| line.body.contains("b1")),
+    (r#"{} | drop level="error", pod=~"db.*" | level="info""#, |line| line.level == Level::Info),
+    (r#"{} | json | drop __error__, msg | status="200" | msg="""#, |line| {
+        is_json(line) && status(line) == Some(200.0)
+    }),
+    (r#"{} | keep app, level="info" | level="info" | pod="""#, |line| line.level == Level::Info),
+    (r#"{} | logfmt | keep app, status | msg="" | status < 400"#, |line| {
+        !is_json(line) && status(line).is_some_and(|status| status < 400.0)
+    }),
 ];
 
 async fn cluster(lines: &[Written]) -> TestCluster {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::root::tests::admin;
+use crate::{loki::lines::LOOKED, root::tests::admin};
 
 const START: &str = "1700000040000000000";
 /// Two minutes later.
@@ -114,10 +114,13 @@ async fn volumes_and_numbers_are_charted() {
         assert_eq!(answer["data"]["resultType"], "matrix", "{query}");
         answer["data"]["result"].clone()
     };
-    // What Explore's volume asks for.
-    let volume =
-        matrix("sum by (level, detected_level) (count_over_time({app=\"web\"} |= \"status\" [1m]))", "60")
-            .await;
+    // What Explore's volume asks for, letter by letter. Over many lines it is answered only because
+    // none of them is looked at.
+    LOOKED.set(0);
+    let query =
+        "sum by (level, detected_level) (count_over_time({app=\"web\"} |= \"status\" | drop __error__[1m]))";
+    let volume = matrix(query, "60").await;
+    assert_eq!(LOOKED.get(), 0, "the index counts");
     assert_eq!(
         volume,
         json!([
@@ -129,6 +132,7 @@ async fn volumes_and_numbers_are_charted() {
     assert_eq!(rate, json!([{ "metric": {}, "values": [[1700000100.0, "6"], [1700000160.0, "5"]] }]));
     let unwrapped =
         matrix("max_over_time({app=\"db\"} | logfmt | unwrap duration(took) [1m]) by (pod)", "60").await;
+    assert!(LOOKED.get() > 0, "lines are looked at where the index has no answer");
     assert_eq!(
         unwrapped,
         json!([{ "metric": { "pod": "db-1" }, "values": [[1700000100.0, "0.025"], [1700000160.0, "0.055"]] }])

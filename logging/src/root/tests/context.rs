@@ -4,7 +4,7 @@ use super::*;
 use crate::wire::{ContextScope, Order};
 
 fn request(id: &str, scope: ContextScope) -> ContextRequest {
-    ContextRequest { id: id.into(), before: Some(2), after: Some(1), scope }
+    ContextRequest { id: id.into(), before: Some(2), after: Some(1), scope, ..ContextRequest::default() }
 }
 
 /// Lines of two Pods of two namespaces on the first node, in turns; one more on the second.

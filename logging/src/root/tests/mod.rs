@@ -1,6 +1,7 @@
 //! The root over real collectors' HTTP, whose stores are filled by hand.
 
 mod context;
+mod gaps;
 mod requests;
 pub(crate) mod slow;
 mod stats;
@@ -60,6 +61,19 @@ pub(crate) struct TestNode {
 }
 
 impl TestNode {
+    /// With an empty store.
+    fn new(name: String) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+        Self { name, store: Arc::new(store), hub: Arc::default(), _folder: folder }
+    }
+
+    /// What its collector answers.
+    fn router(&self, tasks: &Tasks) -> axum::Router {
+        let config = Config::new(&self.name, ([127, 0, 0, 1], 0).into(), TOKEN);
+        Service::new(self.store.clone(), self.hub.clone(), Metrics::new(), &config, tasks).router()
+    }
+
     /// Appends a line of a Pod `namespace/pod` and shows it to followers; gives its id.
     pub fn write(&self, pod: &str, time: i64, seq: u64, level: Level, body: &str) -> String {
         let batch = self.batch(pod, time, seq, level, body);
@@ -68,8 +82,7 @@ impl TestNode {
         let labels = Arc::new([("app".to_owned(), app)].into());
         self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
         let id = Position { time, stream: info.key(), seq }.to_string();
-        self.hub.publish(&batch);
-        self.store.append(batch).expect("appended");
+        self.hub.hand_on(batch, |batch| self.store.append(batch)).expect("appended");
         id
     }
 
@@ -106,19 +119,16 @@ impl TestCluster {
         let tasks = Tasks::new();
         let (mut nodes, mut collectors) = (Vec::new(), Vec::new());
         for number in 1..=count {
-            let name = format!("n{number}");
-            let folder = tempfile::tempdir().expect("a folder");
-            let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
-            let (store, hub) = (Arc::new(store), Arc::new(TailHub::default()));
-            let config = Config::new(&name, ([127, 0, 0, 1], 0).into(), TOKEN);
-            let service = Service::new(store.clone(), hub.clone(), Metrics::new(), &config, &tasks);
+            let node = TestNode::new(format!("n{number}"));
+            let router = node.router(&tasks);
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().ok();
             tasks.spawn("collector", tiphys_lifecycle::OnError::Log, async move {
-                axum::serve(listener, service.router()).await
+                axum::serve(listener, router).await
             });
-            collectors.push(Collector { node: name.clone(), address, access: Access::Token(TOKEN.into()) });
-            nodes.push(TestNode { name, store, hub, _folder: folder });
+            let access = Access::Token(TOKEN.into());
+            collectors.push(Collector { node: node.name.clone(), address, access });
+            nodes.push(node);
         }
         for number in count + 1..=count + dead {
             collectors.push(Collector {

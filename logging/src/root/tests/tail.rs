@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::*;
+use crate::time;
 
 /// Nodes that join and leave.
 struct Changing(watch::Sender<Vec<Collector>>);
@@ -34,20 +35,6 @@ fn body(line: Option<TailLine>) -> String {
     }
 }
 
-/// Writes until a follower is there that shows it.
-async fn shown(node: &TestNode, lines: &mut (impl futures::Stream<Item = TailLine> + Unpin)) {
-    let first = async {
-        for seq in 0.. {
-            node.write("shop/web-1", seq, seq as u64, Level::Info, "joined");
-            if let Ok(line) = tokio::time::timeout(Duration::from_millis(50), lines.next()).await {
-                return body(line);
-            }
-        }
-        unreachable!("it goes on")
-    };
-    assert_eq!(tokio::time::timeout(Duration::from_secs(60), first).await.expect("in time"), "joined");
-}
-
 #[tokio::test]
 async fn nodes_that_join_later_are_followed_and_those_that_leave_are_not() {
     let mut cluster = TestCluster::start(2, 0).await;
@@ -55,12 +42,28 @@ async fn nodes_that_join_later_are_followed_and_those_that_leave_are_not() {
     let (sender, _) = watch::channel(vec![all[0].clone()]);
     cluster.root.collectors = Arc::new(Changing(sender.clone()));
     let request = SearchRequest::default();
+    cluster.nodes[1].write("shop/web-1", time::now(), 0, Level::Info, "before the follow");
     let mut lines = Box::pin(cluster.root.tail(&admin(), &request).await.expect("a tail"));
-    cluster.nodes[1].write("shop/web-1", 1, 0, Level::Info, "nobody follows");
+    let write = |text: &str, seq| {
+        cluster.nodes[1].write("shop/web-1", time::now(), seq, Level::Info, text);
+    };
+    write("nobody follows", 1);
     cluster.nodes[0].write("shop/web-0", 1, 0, Level::Info, "followed");
     assert_eq!(body(next(&mut lines).await), "followed");
     sender.send(all.clone()).expect("followed");
-    shown(&cluster.nodes[1], &mut lines).await;
+    assert_eq!(body(next(&mut lines).await), "nobody follows", "it is shown when the node joins");
+    write("joined", 2);
+    assert_eq!(body(next(&mut lines).await), "joined");
+    sender.send(vec![all[0].clone()]).expect("followed");
+    let left = async {
+        while cluster.nodes[1].hub.followers() > 0 {
+            let _ = tokio::time::timeout(Duration::from_millis(10), lines.next()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), left).await.expect("in time");
+    write("it left", 3);
+    sender.send(all.clone()).expect("followed");
+    assert_eq!(body(next(&mut lines).await), "it left", "once more in the list, it goes on where it was");
     sender.send(vec![all[1].clone()]).expect("followed");
     let left = async {
         while cluster.nodes[0].hub.followers() > 0 {

@@ -8,6 +8,7 @@ fn naive_key(key: &str, info: &StreamInfo, record: &Record) -> Option<String> {
     match key {
         "ns" => Some(info.namespace.clone()),
         "pod" => Some(info.pod.clone()),
+        "restart" => Some(info.restart.to_string()),
         "level" => Some(record.level.name().into()),
         "stream" => Some(record.source.name().into()),
         "app" => (info.uid == "uid-0").then(|| APP.1.into()),
@@ -21,8 +22,10 @@ fn naive_key(key: &str, info: &StreamInfo, record: &Record) -> Option<String> {
     }
 }
 
-const KEYS: [&str; 11] =
-    ["ns", "pod", "level", "stream", "app", "tier", "pattern", "status", "user.id", "path", "duration"];
+const KEYS: [&str; 12] = [
+    "ns", "pod", "restart", "level", "stream", "app", "tier", "pattern", "status", "user.id", "path",
+    "duration",
+];
 
 #[derive(Debug, Default, PartialEq)]
 struct Sum {

@@ -1,0 +1,112 @@
+//! Splits that a later version wrote, after a return to this one: they are named, stay where
+//! they are, and are there again with that version.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{
+    Store,
+    loss_tests::folder,
+    tests::{batch, commit, find, store},
+};
+
+/// What a later version may have done to a directory.
+const CHANGES: [fn(&mut Value); 3] = [
+    |directory| directory["version"] = json!(2),
+    |directory| *directory = json!({ "version": 2, "blocks": "of another form" }),
+    |directory| directory["blocks"][0]["version"] = json!(9),
+];
+/// Bytes of a split's footer, and those at its end that say what it is.
+const FOOTER: usize = 24;
+const END: usize = 8;
+
+/// Changes a split's directory, with its checksum; gives the bytes of before.
+fn rewrite(split: &Path, change: fn(&mut Value)) -> Vec<u8> {
+    let path = split.join("blocks");
+    let before = fs::read(&path).expect("read");
+    let (body, footer) = before.split_at(before.len() - FOOTER);
+    let at = u64::from_le_bytes(footer[..8].try_into().expect("eight bytes"));
+    let (blocks, packed) = body.split_at(at as usize);
+    let mut directory: Value =
+        serde_json::from_slice(&zstd::decode_all(packed).expect("unpacked")).expect("JSON");
+    change(&mut directory);
+    let packed = zstd::bulk::compress(directory.to_string().as_bytes(), 3).expect("packed");
+    let mut after = blocks.to_vec();
+    after.extend_from_slice(&packed);
+    after.extend_from_slice(&at.to_le_bytes());
+    after.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+    after.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+    after.extend_from_slice(&footer[FOOTER - END..]);
+    fs::write(&path, after).expect("written");
+    before
+}
+
+fn fill(folder: &Path, splits: u64) {
+    let store = store(folder);
+    for number in 0..splits {
+        store.append(batch("web", number * 5, number * 5 + 5)).expect("appended");
+        commit(&store);
+    }
+}
+
+/// So many records are found, and of so many splits it is said that they are newer.
+fn check(store: &Store, records: usize, newer: usize) {
+    let found = find(store, "*");
+    let is_said = found.partial.iter().all(|error| error.error.contains("newer than this tiphys"));
+    assert!(is_said, "{:?}", found.partial);
+    assert_eq!((found.records.len(), found.partial.len()), (records, newer), "{:?}", found.partial);
+}
+
+#[test]
+fn a_newer_split_is_named_and_nobody_touches_it() {
+    for change in CHANGES {
+        let folder = folder();
+        fill(folder.path(), 12);
+        let path = |id: u64, name: &str| folder.path().join("splits").join(id.to_string()).join(name);
+        let newer = [0, 11].map(|id| (id, rewrite(&path(id, ""), change)));
+        let files = |id| ["blocks", "resume"].map(|name| fs::read(path(id, name)).expect("it stays"));
+        let before = newer.clone().map(|(id, _)| files(id));
+        let store = self::store(folder.path());
+        check(&store, 50, 2);
+        assert_eq!(*store.holds().splits, [(1, 10)], "the archive may have the others");
+        let listed = store.listing().expect("listed").splits;
+        assert!(listed.iter().all(|split| (1..=10).contains(&split.id)), "{listed:?}");
+
+        // A commit of nothing, which the newest split carries; one of records; merges; an order.
+        commit(&store);
+        store.append(batch("db", 0, 5)).expect("appended");
+        commit(&store);
+        while store.merge().expect("merged") {}
+        check(&store, 55, 2);
+        store.delete_records("shop", -1).expect("ordered");
+        let orders = store.manifest.lock().deletions.clone();
+        store.forget_orders(&orders, i64::MAX).expect("looked");
+        assert_eq!(store.manifest.lock().deletions, orders, "it isn't carried out in all splits");
+        assert_eq!(newer.clone().map(|(id, _)| files(id)), before);
+        assert_eq!(fs::read_dir(folder.path().join("broken")).expect("listed").count(), 0);
+        drop(store);
+
+        newer.into_iter().for_each(|(id, bytes)| fs::write(path(id, "blocks"), bytes).expect("written"));
+        let store = self::store(folder.path());
+        check(&store, 65, 0);
+        store.forget_orders(&orders, i64::MAX).expect("looked");
+        assert!(store.manifest.lock().deletions.is_empty());
+    }
+}
+
+#[test]
+fn a_newer_split_is_kept_also_when_the_manifest_is_lost() {
+    for change in CHANGES {
+        let folder = folder();
+        fill(folder.path(), 3);
+        let split = folder.path().join("splits/1");
+        let bytes = rewrite(&split, change);
+        for name in ["MANIFEST", "MANIFEST.copy"] {
+            fs::remove_file(folder.path().join(name)).expect("removed");
+        }
+        check(&self::store(folder.path()), 10, 1);
+        fs::write(split.join("blocks"), bytes).expect("written");
+        check(&self::store(folder.path()), 15, 0);
+    }
+}

@@ -1,0 +1,112 @@
+//! One node's stream: what it says of the node, and of a gap that is too large.
+
+use async_trait::async_trait;
+use axum::{Router, body::Body, routing::post};
+use http_body_util::BodyExt;
+use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+use tiphys_lifecycle::{OnError, Tasks};
+
+use super::*;
+use crate::{
+    record::Level,
+    root::{Access, Collectors, ndjson_alive, tests::TestCluster},
+};
+
+/// A test that hangs ends.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct One(Collector);
+
+#[async_trait]
+impl Collectors for One {
+    async fn list(&self) -> Vec<Collector> {
+        vec![self.0.clone()]
+    }
+}
+
+struct All;
+
+impl Authorizer for All {
+    fn authorize(&self, _: &UserInfo, _: &Attributes) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_says_nothing_more_is_named() {
+    let tasks = Tasks::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let silent = post(async || {
+        let opening = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"\n")) });
+        Body::from_stream(futures::StreamExt::chain(opening, stream::pending()))
+    });
+    let router = Router::new().route("/v1/tail", silent);
+    tasks.spawn("node", OnError::Log, async move { axum::serve(listener, router).await });
+    let collector =
+        Collector { node: "n7".into(), address: Some(address), access: Access::Token("t".into()) };
+    let root = LogRoot::new(Arc::new(One(collector.clone())), Arc::new(All));
+    let progress = Progress::from(time::now());
+    let mut node = NodeTail::new(root, collector, NodeRequest::default(), progress, false);
+    node.silence = Duration::from_millis(200);
+    let line = tokio::time::timeout(Duration::from_secs(60), node.next()).await.expect("in time");
+    let TailLine::Partial { partial } = line else { panic!("{line:?}") };
+    assert!(partial.node == "n7" && partial.error.contains("said nothing"), "{partial:?}");
+    assert!(partial.error.starts_with(LOST) && partial.error.contains("when it is back"), "{partial:?}");
+    tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_has_nothing_to_say_says_so() {
+    let mut body = ndjson_alive(stream::pending()).into_body();
+    for _ in 0..3 {
+        let frame = body.frame().await.expect("a frame").expect("whole");
+        assert_eq!(frame.into_data().expect("bytes"), "\n");
+    }
+}
+
+/// The lines of a node that has so many of its gap, of which `most` are shown.
+async fn caught_up(lines: i64, most: usize) -> Vec<TailLine> {
+    let cluster = TestCluster::start(1, 0).await;
+    let base = time::now() - 1_000_000;
+    for number in 0..lines {
+        cluster.nodes[0].write("shop/web-1", base + number, number as u64, Level::Info, &number.to_string());
+    }
+    let collector = cluster.root.collectors.list().await.remove(0);
+    let progress = Progress::from(base);
+    let mut node = NodeTail::new(cluster.root.clone(), collector, NodeRequest::default(), progress, true);
+    node.most = most;
+    let mut found = Vec::new();
+    let all = async {
+        // What was searched for is there before what came by the connection.
+        while node.gap.is_some() || node.behind || !node.lines.is_empty() {
+            match node.lines.pop_front() {
+                Some(line) => found.extend(node.is_new(&line).then_some(line)),
+                None => node.advance().await.expect("it goes on"),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, all).await.expect("in time");
+    drop(node);
+    cluster.stop().await;
+    found
+}
+
+#[tokio::test]
+async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_count() {
+    let body = |line: &TailLine| match line {
+        TailLine::Record(record) => record.body.clone(),
+        other => panic!("{other:?}"),
+    };
+    let numbers = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let whole = caught_up(2_500, MOST).await;
+    assert_eq!(whole.iter().map(body).collect::<Vec<_>>(), numbers(2_500));
+    // Pages are whole: the first is shown before it is seen that there are too many.
+    let cut = caught_up(2_500, 10).await;
+    let (shown, told) = cut.split_at(2_000);
+    assert_eq!(shown.iter().map(body).collect::<Vec<_>>(), numbers(2_000));
+    let [TailLine::Dropped { dropped: 500, node }, TailLine::Partial { partial }] = told else {
+        panic!("{told:?}")
+    };
+    assert!(node == "n1" && partial.error.contains("too many"), "{partial:?}");
+}
