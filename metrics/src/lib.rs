@@ -28,6 +28,7 @@ mod live;
 mod memory;
 mod metric_names;
 mod names;
+mod places;
 mod prometheus_operator;
 pub mod promql;
 mod resource_metrics;
@@ -53,7 +54,7 @@ pub use names::Names;
 pub use scrape::{Own, OwnPods, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes, sql_mounts};
 pub use sql::{
-    Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SqlError,
-    Streamed, Wanted, Wrong, notes_of, postgres,
+    Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SamplesTable,
+    SqlError, Streamed, Wanted, Wrong, notes_of, postgres,
 };
 pub use volumes::Volumes;

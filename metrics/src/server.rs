@@ -1,6 +1,7 @@
 //! The metrics server: starts its parts and gives its handlers.
 
 use std::{
+    convert::Infallible,
     io,
     path::PathBuf,
     sync::Arc,
@@ -51,6 +52,8 @@ pub struct Config {
     /// Where decisions and series are kept.
     pub data_dir: PathBuf,
     pub follow: FollowConfig,
+    /// How many series are taken.
+    pub limits: Limits,
     /// How long series are kept.
     pub keep: Duration,
     /// Bytes of series; beyond them the oldest go.
@@ -106,7 +109,7 @@ impl Metrics {
             .map_err(|source| MetricsError::Decisions { path, source })?;
         let kept = StoreConfig {
             folder: config.data_dir.join("series"),
-            limits: Limits::default(),
+            limits: config.limits,
             keep: config.keep,
             keep_bytes: config.keep_bytes,
             downsampling: config.downsampling,
@@ -116,6 +119,11 @@ impl Metrics {
         if let Some(counts) = series.archive_counts() {
             component.registry(|registry| counts.register(registry));
         }
+        let first = series.clone();
+        tasks.spawn("first queries", OnError::Log, async move {
+            promql::warm(&first).await;
+            Ok::<(), Infallible>(())
+        });
         let kept = SpansConfig {
             folder: config.data_dir.join("spans"),
             keep: KEEP_SPANS,
@@ -166,8 +174,8 @@ impl Metrics {
     pub fn engine(&self, mut extensions: Vec<Arc<dyn sql::Extension>>) -> sql::Engine {
         extensions.push(Arc::new(sql::SamplesTable::new(self.series.clone())));
         extensions.push(Arc::new(SpansTable::new(self.spans.clone())));
-        let (memory, pods) = (self.memory.clone(), self.pods.clone());
-        extensions.push(Arc::new(Advise { memory, pods }));
+        let (memory, pods, series) = (self.memory.clone(), self.pods.clone(), self.series.clone());
+        extensions.push(Arc::new(Advise { memory, pods, series }));
         extensions.push(Arc::new(VolumeTable { volumes: self.volumes.clone(), store: self.series.clone() }));
         sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions)
             .with_series(self.series.clone())

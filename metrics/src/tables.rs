@@ -21,8 +21,6 @@ use datafusion::{
 };
 use tiphys_api::decisions::Decision;
 
-use crate::scope::Scope;
-
 pub fn documented(name: &str, kind: DataType, nullable: bool, about: &str) -> Field {
     Field::new(name, kind, nullable)
         .with_metadata(HashMap::from([("description".to_owned(), about.to_owned())]))
@@ -66,15 +64,11 @@ pub fn decisions_schema() -> SchemaRef {
     ]))
 }
 
-/// The decisions that a user sees.
+/// Decisions as rows.
 ///
 /// # Errors
 /// None in practice.
-pub fn decision_rows(decisions: &[Arc<Decision>], scope: &Scope) -> Result<Vec<RecordBatch>> {
-    let visible: Vec<_> = decisions.iter().filter(|row| scope.sees_namespace(&row.namespace)).collect();
-    if visible.is_empty() {
-        return Ok(Vec::new());
-    }
+pub fn decision_rows(decisions: &[Arc<Decision>]) -> Result<RecordBatch> {
     let mut time = TimestampMicrosecondBuilder::new().with_timezone("UTC");
     let mut until = TimestampMicrosecondBuilder::new().with_timezone("UTC");
     let mut forecast = Int32Builder::new();
@@ -82,7 +76,7 @@ pub fn decision_rows(decisions: &[Arc<Decision>], scope: &Scope) -> Result<Vec<R
     let mut age = Int64Builder::new();
     let mut scaled = BooleanBuilder::new();
     let mut metrics = StringBuilder::new();
-    for row in &visible {
+    for row in decisions {
         time.append_value(row.time);
         until.append_option(row.held_until);
         forecast.append_option(row.forecast);
@@ -96,12 +90,12 @@ pub fn decision_rows(decisions: &[Arc<Decision>], scope: &Scope) -> Result<Vec<R
     }
     let text = |value: fn(&Decision) -> &str| -> ArrayRef {
         let mut builder = StringBuilder::new();
-        visible.iter().for_each(|row| builder.append_value(value(row)));
+        decisions.iter().for_each(|row| builder.append_value(value(row)));
         Arc::new(builder.finish())
     };
     let number = |value: fn(&Decision) -> i32| -> ArrayRef {
         let mut builder = Int32Builder::new();
-        visible.iter().for_each(|row| builder.append_value(value(row)));
+        decisions.iter().for_each(|row| builder.append_value(value(row)));
         Arc::new(builder.finish())
     };
     let [mut up, mut down] = tolerances;
@@ -128,5 +122,5 @@ pub fn decision_rows(decisions: &[Arc<Decision>], scope: &Scope) -> Result<Vec<R
         Arc::new(age.finish()),
         Arc::new(scaled.finish()),
     ];
-    Ok(vec![RecordBatch::try_new(decisions_schema(), columns)?])
+    Ok(RecordBatch::try_new(decisions_schema(), columns)?)
 }

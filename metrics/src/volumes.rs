@@ -1,5 +1,5 @@
 //! The table `volume`: what volumes of Pods have and use. Those of the last hour are as nodes
-//! measured them, once a minute; what is older comes out of the store of series, each 15 s, and is
+//! measured them, as they changed in the last two minutes and each 15 s before; what is older comes out of the store of series, each 15 s, and is
 //! of claims only, whoever used them.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, RecordBatch, StringBuilder, TimestampMicrosecondBuilder, UInt64Builder},
+        array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder},
         datatypes::{DataType, Schema, SchemaRef},
     },
     common::{DataFusionError, Result},
@@ -106,6 +106,7 @@ impl Volumes {
                 let points = all.entry(key).or_default();
                 if points.back().is_none_or(|(time, _)| *time < samples.time) {
                     points.push_back((samples.time, volume.clone()));
+                    thin(points);
                 }
             }
         }
@@ -145,6 +146,20 @@ impl Volumes {
     }
 }
 
+/// Seconds that are kept as they are, microseconds.
+const FINE: i64 = 120_000_000;
+
+/// Of what is no longer new one of each step of the grid is kept, its first. Called with each new
+/// one, it has few to look at.
+fn thin(points: &mut VecDeque<(i64, VolumeSample)>) {
+    let Some(newest) = points.back().map(|(time, _)| *time) else { return };
+    let mut at = points.partition_point(|(time, _)| *time < newest - FINE);
+    while at >= 2 && points[at - 1].0.div_euclid(GRID) == points[at - 2].0.div_euclid(GRID) {
+        points.remove(at - 1);
+        at -= 1;
+    }
+}
+
 /// Forgets what a node measured at times that are yet to come, as its clock was set back; whether
 /// there was such.
 fn forget_future(all: &mut Measured, node: &str, now: i64) -> bool {
@@ -159,11 +174,12 @@ fn forget_future(all: &mut Measured, node: &str, now: i64) -> bool {
 }
 
 fn schema() -> SchemaRef {
-    let mut fields =
-        vec![time_column("when the volume was measured, each minute; before the last hour, each 15 s")];
+    let mut fields = vec![time_column(
+        "when the volume was measured: as it changes for two minutes, before that each 15 s",
+    )];
     let is_kept = |name: &str| !matches!(name, "pod" | "volume");
     fields.extend(NAMES.map(|(name, about)| documented(name, DataType::Utf8, !is_kept(name), about)));
-    fields.extend(FIGURES.map(|(name, about, _, _)| documented(name, DataType::UInt64, true, about)));
+    fields.extend(FIGURES.map(|(name, about, _, _)| documented(name, DataType::Int64, true, about)));
     Arc::new(Schema::new(fields))
 }
 
@@ -287,7 +303,7 @@ impl Iterator for Scan {
 struct Rows {
     time: TimestampMicrosecondBuilder,
     names: [StringBuilder; 5],
-    figures: [UInt64Builder; 6],
+    figures: [Int64Builder; 6],
     length: usize,
 }
 
@@ -296,7 +312,7 @@ impl Rows {
         Self {
             time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             names: std::array::from_fn(|_| StringBuilder::new()),
-            figures: std::array::from_fn(|_| UInt64Builder::new()),
+            figures: std::array::from_fn(|_| Int64Builder::new()),
             length: 0,
         }
     }
@@ -304,7 +320,9 @@ impl Rows {
     fn push(&mut self, time: i64, names: [Option<&String>; 5], figures: [Option<u64>; 6]) {
         self.time.append_value(time);
         self.names.iter_mut().zip(names).for_each(|(builder, value)| builder.append_option(value));
-        self.figures.iter_mut().zip(figures).for_each(|(builder, value)| builder.append_option(value));
+        self.figures.iter_mut().zip(figures).for_each(|(builder, value)| {
+            builder.append_option(value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)))
+        });
         self.length += 1;
     }
 
@@ -371,7 +389,7 @@ mod tests {
         assert!(!shown.contains("bank"), "{shown}");
     }
 
-    /// A second of a node, with volumes each minute; `used` is the second.
+    /// A second of a node, with volumes each 15 s; `used` is the second.
     fn second(at: i64) -> NodeSamples {
         let of = |claim: &str| VolumeSample {
             volume: format!("of-{claim}"),
@@ -379,7 +397,7 @@ mod tests {
             used_bytes: at.unsigned_abs(),
             ..VolumeSample::default()
         };
-        let is_told = at % 60 == 0;
+        let is_told = at % 15 == 0;
         let pod = |namespace: &str| PodSample {
             namespace: namespace.into(),
             pod: "web".into(),
@@ -394,6 +412,20 @@ mod tests {
             pods: vec![pod("shop"), pod("bank")],
             ..NodeSamples::default()
         }
+    }
+
+    #[test]
+    fn of_what_is_no_longer_new_one_of_each_15_seconds_is_kept() {
+        let volumes = Volumes::default();
+        for at in 3600..=4200 {
+            let told = NodeSamples { pods: second(3600).pods, ..second(at) };
+            volumes.ingest(&told);
+        }
+        let all = volumes.measured.lock();
+        let times: Vec<i64> =
+            all.values().next().expect("a volume").iter().map(|(time, _)| time / 1_000_000).collect();
+        let expected: Vec<i64> = (3600..4080).step_by(15).chain(4080..=4200).collect();
+        assert_eq!(times, expected);
     }
 
     #[test]
@@ -449,18 +481,18 @@ mod tests {
             drop(csv);
             String::from_utf8(text).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
         };
-        let older = (900..1500).step_by(15).map(|at| format!("{at},shop,,,disk,n1,{}", at / 60 * 60));
-        let recent = (1500..3000).step_by(60).map(|at| format!("{at},shop,web,of-disk,disk,n1,{at}"));
+        let older = (900..1500).step_by(15).map(|at| format!("{at},shop,,,disk,n1,{at}"));
+        let recent = (1500..3000).step_by(15).map(|at| format!("{at},shop,web,of-disk,disk,n1,{at}"));
         assert_eq!(ask("claim = 'disk'").await, older.chain(recent).collect::<Vec<_>>());
         let between =
             ask("claim = 'disk' AND time >= to_timestamp(1470) AND time < to_timestamp(1501)").await;
         let expected =
-            ["1470,shop,,,disk,n1,1440", "1485,shop,,,disk,n1,1440", "1500,shop,web,of-disk,disk,n1,1500"];
+            ["1470,shop,,,disk,n1,1470", "1485,shop,,,disk,n1,1485", "1500,shop,web,of-disk,disk,n1,1500"];
         assert_eq!(between, expected);
         assert!(ask("namespace = 'bank'").await.is_empty());
         // Of a Pod nothing older is known, so nothing is asked.
         let before = store.scans();
-        assert_eq!(ask("pod = 'web' AND claim = 'disk'").await.len(), 25);
+        assert_eq!(ask("pod = 'web' AND claim = 'disk'").await.len(), 100);
         assert_eq!(store.scans(), before);
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo bench -p tiphys-metrics --bench series`: series by remote write, from the request to
-//! the durable sample, and queries in PromQL; Prometheus and VictoriaMetrics on the same
-//! requests in the same run when `PROMETHEUS` and `VICTORIA_METRICS` name their binaries.
+//! the durable sample, and queries in PromQL and in SQL; Prometheus and VictoriaMetrics on the
+//! same requests in the same run when `PROMETHEUS` and `VICTORIA_METRICS` name their binaries. SQL
+//! stands beside what they take for the same question in PromQL.
 //!
 //! ```text
 //! TIPHYS_BENCH_SET=hosts|mix|nodes   which series: see sets.rs            (hosts)
@@ -20,11 +21,13 @@ mod peers;
 mod process;
 mod questions;
 mod sets;
+mod table;
 mod write;
 
 use std::path::PathBuf;
 
 use peers::Server;
+use table::{Cell, head, row};
 
 /// The product's allocator, so that memory is what it is there.
 #[global_allocator]
@@ -69,41 +72,62 @@ fn measure(set: &sets::Set, folder: &std::path::Path) -> Result<()> {
             server.write(&body)?;
         }
     }
-    println!(
-        "| work | {} |",
-        servers.iter().map(|server| server.kind.name()).collect::<Vec<_>>().join(" | ")
-    );
-    println!("|---|{}", "---|".repeat(servers.len()));
-    let row = |what: &str, values: Vec<String>| println!("| {what} | {} |", values.join(" | "));
+    let kinds: Vec<_> = servers.iter().map(|server| server.kind).collect();
+    println!("{}", head(&kinds));
+    written(set, &mut servers)?;
+    for question in questions::of(set) {
+        asked(&question, &servers)?;
+    }
+    Ok(())
+}
+
+/// What writing took.
+fn written(set: &sets::Set, servers: &mut [Server]) -> Result<()> {
     let mut settled = Vec::new();
-    for server in &mut servers {
+    for server in servers.iter_mut() {
         settled.push(server.settle()?);
     }
-    let samples = set.samples() as f64;
-    let rate = |server: &Server| format!("{:.2}M", samples / server.cpu / 1e6);
-    row("samples a second of a core, durable and settled", servers.iter().map(rate).collect());
-    let memory = |server: &Server| {
-        Ok(format!("{:.0} MB; {:.2} kB", server.peak()?, server.peak()? * 1e3 / set.series() as f64))
+    let (samples, series) = (set.samples() as f64, set.series() as f64);
+    let told = |what: &str, cells: &[Cell]| println!("{}", row(what, cells, cells));
+    let rate = |server: &Server| {
+        let rate = samples / server.cpu / 1e6;
+        Cell::new(format!("{rate:.2}M"), vec![rate])
     };
-    row("resident memory at most; a series", servers.iter().map(memory).collect::<Result<_>>()?);
-    row(
-        "bytes a sample on disk",
-        settled.iter().map(|bytes| format!("{:.3}", *bytes as f64 / samples)).collect(),
-    );
-    for question in questions::of(set) {
-        let mut values = Vec::new();
-        let mut answers = Vec::new();
-        for server in &servers {
-            let (cold, warm, answer) = server.ask(&question)?;
-            values.push(format!("{warm:.1} ms ({cold:.1})"));
-            answers.push(answer);
+    told("samples a second of a core, durable and settled", &servers.iter().map(rate).collect::<Vec<_>>());
+    let memory = |server: &Server| {
+        let peak = server.peak()?;
+        Ok(Cell::new(format!("{peak:.0} MB; {:.2} kB", peak * 1e3 / series), vec![peak]))
+    };
+    told("resident memory at most; a series", &servers.iter().map(memory).collect::<Result<Vec<_>>>()?);
+    let bytes = |bytes: &u64| {
+        let each = *bytes as f64 / samples;
+        Cell::new(format!("{each:.3}"), vec![each])
+    };
+    told("bytes a sample on disk", &settled.iter().map(bytes).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// What a question takes: of each server in PromQL, of ours in SQL.
+fn asked(question: &questions::Question, servers: &[Server]) -> Result<()> {
+    let (mut cells, mut answers) = (Vec::new(), Vec::new());
+    for server in servers {
+        let (cold, warm, answer) = server.ask(question)?;
+        cells.push(Cell::times(warm, cold));
+        answers.push(answer);
+    }
+    if let Some(other) = answers.iter().skip(1).position(|answer| !questions::alike(answer, &answers[0])) {
+        // VictoriaMetrics extrapolates nothing, so that its rates differ by design.
+        eprintln!("{} answers otherwise: {}", servers[other + 1].kind.name(), question.query);
+    }
+    println!("{}", row(question.name, &cells, &cells));
+    for (table, statement) in &question.statements {
+        let (cold, warm, rows) = servers[0].ask_sql(statement)?;
+        if rows == 0 {
+            eprintln!("nothing is answered to {statement}");
         }
-        if let Some(other) = answers.iter().skip(1).position(|answer| !questions::alike(answer, &answers[0]))
-        {
-            // VictoriaMetrics extrapolates nothing, so that its rates differ by design.
-            eprintln!("{} answers otherwise: {}", servers[other + 1].kind.name(), question.query);
-        }
-        row(question.name, values);
+        let mut of_sql = vec![Cell::times(warm, cold)];
+        of_sql.extend(servers.iter().skip(1).map(|_| Cell::none()));
+        println!("{}", row(&format!("the same, SQL over `{table}`"), &of_sql, &cells));
     }
     Ok(())
 }

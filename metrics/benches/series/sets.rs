@@ -211,7 +211,16 @@ fn nodes(scale: usize) -> Vec<Series> {
         let busy = container.is_multiple_of(5);
         FIGURES.iter().enumerate().map(move |(number, (name, course))| {
             let mut labels = pod(container);
-            labels.insert(0, ("__name__", (*name).to_owned()));
+            labels.push(("__name__", (*name).to_owned()));
+            // As nodes tell them: by these the table `container` knows its own.
+            labels.extend([
+                ("id", format!("/pod{container:032x}")),
+                ("instance", format!("node-{}", container % 50)),
+                ("job", "kubelet".to_owned()),
+                ("metrics_path", "/metrics/cadvisor".to_owned()),
+                ("name", format!("{container:064x}")),
+            ]);
+            labels.sort();
             let course = if busy { *course } else { Course::Idle };
             Series::new(container * FIGURES.len() + number, course, labels)
         })

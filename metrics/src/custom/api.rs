@@ -22,7 +22,10 @@ use jiff::Timestamp;
 use kube::api::ApiResource;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tiphys_api::{quantity::Quantity, selector::LabelSelector};
+use tiphys_api::{
+    quantity::Quantity,
+    selector::{LabelSelector, Operator},
+};
 use tiphys_client::{Cache, LeanPod};
 
 use super::{
@@ -193,7 +196,8 @@ impl Door {
 
     async fn answer(&self, question: &Question<'_>, options: &Options) -> Result<Response, Refusal> {
         let found: BTreeMap<_, _> = self.readings(question, options).await?.into_iter().collect();
-        let items = found.iter().map(|(name, reading)| self.item(question, name, reading));
+        let series = shown(&selector(&options.metric_label_selector)?);
+        let items = found.iter().map(|(name, reading)| self.item(question, &series, name, reading));
         Ok(list("MetricValueList", self.group_version, items.collect()))
     }
 
@@ -240,7 +244,7 @@ impl Door {
         self.metrics.pods(namespace, &names, None, metric, series).await
     }
 
-    fn item(&self, question: &Question<'_>, name: &str, reading: &Reading) -> Value {
+    fn item(&self, question: &Question<'_>, series: &Value, name: &str, reading: &Reading) -> Value {
         let mut item = figure(reading);
         let ApiResource { kind, api_version, .. } = &question.kind.resource;
         let mut described = json!({"kind": kind, "name": name, "apiVersion": api_version});
@@ -250,9 +254,9 @@ impl Door {
         item["describedObject"] = described;
         if self.group_version.ends_with("v1beta1") {
             item["metricName"] = question.metric.into();
-            item["selector"] = Value::Null;
+            item["selector"] = series.clone();
         } else {
-            item["metric"] = json!({"name": question.metric, "selector": null});
+            item["metric"] = json!({"name": question.metric, "selector": series});
         }
         item
     }
@@ -264,6 +268,38 @@ fn selector(text: &str) -> Result<LabelSelector, Refusal> {
         reason: "BadRequest",
         message: error.to_string(),
     })
+}
+
+/// The selector of series as an object has it; null where it selects all.
+fn shown(selector: &LabelSelector) -> Value {
+    let (mut labels, mut expressions) = (serde_json::Map::new(), Vec::new());
+    for one in selector.requirements() {
+        let operator = match (one.operator, one.values.as_slice()) {
+            (Operator::In, [value]) => {
+                labels.insert(one.key.clone(), value.as_str().into());
+                continue;
+            }
+            (Operator::In, _) => "In",
+            (Operator::NotIn, _) => "NotIn",
+            (Operator::Exists, _) => "Exists",
+            (Operator::DoesNotExist, _) => "DoesNotExist",
+            // The object's form has no word for it.
+            (Operator::GreaterThan | Operator::LessThan, _) => continue,
+        };
+        let mut expression = json!({"key": one.key, "operator": operator});
+        if !one.values.is_empty() {
+            expression["values"] = json!(one.values);
+        }
+        expressions.push(expression);
+    }
+    let mut shown = serde_json::Map::new();
+    if !labels.is_empty() {
+        shown.insert("matchLabels".to_owned(), labels.into());
+    }
+    if !expressions.is_empty() {
+        shown.insert("matchExpressions".to_owned(), expressions.into());
+    }
+    if shown.is_empty() { Value::Null } else { shown.into() }
 }
 
 fn figure(reading: &Reading) -> Value {
@@ -292,5 +328,23 @@ mod tests {
         let figure = figure(&Reading { value: 0.25, time: 5_000_000, window: 2_000_000 });
         let expected = json!({"timestamp": "1970-01-01T00:00:05Z", "value": "250m", "windowSeconds": 2});
         assert_eq!(figure, expected);
+    }
+
+    #[test]
+    fn an_answer_says_which_series_were_asked_for() {
+        for (text, expected) in [
+            ("", Value::Null),
+            ("lane=a", json!({"matchLabels": {"lane": "a"}})),
+            (
+                "lane in (a,b),zone!=x,!old",
+                json!({"matchExpressions": [
+                    {"key": "lane", "operator": "In", "values": ["a", "b"]},
+                    {"key": "zone", "operator": "NotIn", "values": ["x"]},
+                    {"key": "old", "operator": "DoesNotExist"},
+                ]}),
+            ),
+        ] {
+            assert_eq!(shown(&LabelSelector::parse(text).expect("a selector")), expected, "{text}");
+        }
     }
 }

@@ -78,7 +78,26 @@ impl CustomMetrics {
         self.pods_over(WINDOW, namespace, pods, container, name, selector).await
     }
 
-    /// The same, with rates of sampled figures over a window in microseconds.
+    /// The sampled figure of each of the Pods that has one, or of one container in it, over a window in
+    /// microseconds, whatever the Pods expose.
+    ///
+    /// # Errors
+    /// No figure is called so.
+    pub fn sampled(
+        &self,
+        window: i64,
+        namespace: &str,
+        pods: &[&str],
+        container: Option<&str>,
+        name: &str,
+    ) -> Result<HashMap<String, Reading>, String> {
+        let figure = names::figure(name).ok_or_else(|| format!("no figure {name} is sampled"))?;
+        Ok(self.memory.pods(namespace, pods, container, figure, window))
+    }
+
+    /// The same as [`CustomMetrics::pods`], with rates of sampled figures over a window in
+    /// microseconds. A series of the Pods themselves comes before a sampled figure that is called
+    /// as it is.
     ///
     /// # Errors
     /// As above.
@@ -91,12 +110,20 @@ impl CustomMetrics {
         name: &str,
         selector: &LabelSelector,
     ) -> Result<HashMap<String, Reading>, String> {
-        if let Some(figure) = names::figure(name).filter(|_| selector.selects_all()) {
-            return Ok(self.memory.pods(namespace, pods, container, figure, window));
-        }
         let mut with = vec![("namespace", namespace)];
         with.extend(container.map(|container| ("container", container)));
-        let mut by_pod = added_up(self.find(name, &with, selector).await?, "pod");
+        let wanted: HashSet<_> = pods.iter().copied().collect();
+        let mut found = self.find(name, &with, selector).await?;
+        if names::figure(name).is_some_and(|_| selector.selects_all()) {
+            let is_theirs = |one: &series::Found| {
+                one.labels.name() == name && one.labels.get("pod").is_some_and(|pod| wanted.contains(pod))
+            };
+            found.retain(is_theirs);
+            if found.is_empty() {
+                return self.sampled(window, namespace, pods, container, name);
+            }
+        }
+        let mut by_pod = added_up(found, "pod");
         if by_pod.is_empty() {
             return Err(format!(
                 "no Pod in {namespace} has a metric {name} now; sampled are cpu, memory, \
@@ -104,7 +131,6 @@ impl CustomMetrics {
                  'describe pod')"
             ));
         }
-        let wanted: HashSet<_> = pods.iter().copied().collect();
         by_pod.retain(|pod, _| wanted.contains(pod.as_str()));
         Ok(by_pod)
     }

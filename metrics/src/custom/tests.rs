@@ -14,7 +14,7 @@ use kube::{Api, runtime::watcher};
 use serde_json::json;
 use tiphys_api::{
     auth::UserInfo,
-    samples::{NodeSamples, Usage},
+    samples::{NodeSamples, PodSample, Usage},
     serve::{Handler, boxed},
 };
 use tiphys_client::{Cache, LeanPod};
@@ -175,6 +175,40 @@ async fn a_pods_figure_is_its_own_or_that_of_the_container_asked_for() {
     assert_eq!(outside.iter().map(|one| one.reading.value).collect::<Vec<_>>(), [100.0]);
     let unknown = world.metrics.pods("shop", &["web-1"], None, "moon", &all).await.expect_err("none");
     assert!(unknown.starts_with("no Pod in shop has a metric moon now"), "{unknown}");
+}
+
+#[tokio::test]
+async fn what_a_pod_exposes_comes_before_a_figure_that_is_called_so() {
+    let world = World::new().await;
+    for (second, threads) in [(2, 9), (1, 9)] {
+        let pod = |name: &str| PodSample {
+            namespace: "shop".into(),
+            pod: name.into(),
+            uid: name.into(),
+            usage: Usage { threads, ..Usage::default() },
+            ..PodSample::default()
+        };
+        world.memory.ingest(&NodeSamples {
+            time: (world.now - second * 1000) * 1000,
+            node: "n1".into(),
+            pods: vec![pod("web-1"), pod("web-2")],
+            ..NodeSamples::default()
+        });
+    }
+    let one = |pod: &str, value: f64| vec![(pod.to_owned(), value)];
+    // The kernel's, also where a counter's name begins so.
+    world.counter("threads_total", &[&[SHOP, ("pod", "web-1"), ("job", "shop")]], 3.0);
+    assert_eq!(world.pods(&["web-1"], "threads", "").await, one("web-1", 9.0));
+    world.gauge("threads", &[&[SHOP, ("pod", "web-1"), ("job", "shop")]], 40.0);
+    assert_eq!(world.pods(&["web-1"], "threads", "").await, one("web-1", 40.0));
+    assert_eq!(
+        world.pods(&["web-1", "web-2"], "threads", "").await,
+        one("web-1", 40.0),
+        "all from one source"
+    );
+    assert_eq!(world.pods(&["web-2"], "threads", "").await, one("web-2", 9.0), "nothing of these exposes it");
+    let sampled = world.metrics.sampled(WINDOW, "shop", &["web-1"], None, "threads").expect("a figure");
+    assert_eq!(sampled["web-1"].value, 9.0);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
+    ops::{ControlFlow, Range},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -37,17 +38,28 @@ impl Sealed {
         Some(Self { path, number, first, last, bytes })
     }
 
-    /// Its rows.
+    /// Whether it may have rows of a range of time, microseconds since the Unix epoch.
+    pub fn touches(&self, range: &Range<i64>) -> bool {
+        self.first < range.end && self.last >= range.start
+    }
+
+    /// Gives its lines to `each`, as they are unpacked, until that says that it is enough.
     ///
     /// # Errors
-    /// It is damaged (`InvalidData`), gone, or the disk's.
-    pub fn read(&self) -> io::Result<Vec<Decision>> {
+    /// It is damaged (`InvalidData`), gone, or the disk's; lines that were given don't count then.
+    pub fn visit(&self, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
         let packed = fs::read(&self.path)?;
         let damaged = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let mut text = Vec::new();
         let decoder = zstd::Decoder::new(packed.as_slice()).map_err(damaged)?;
-        decoder.take(LONGEST).read_to_end(&mut text).map_err(damaged)?;
-        Ok(parse(&text).0)
+        let mut lines = BufReader::new(decoder.take(LONGEST));
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let is_end = lines.read_until(b'\n', &mut line).map_err(damaged)? == 0;
+            if is_end || each(line.strip_suffix(b"\n").unwrap_or(&line)).is_break() {
+                return Ok(());
+            }
+        }
     }
 
     /// Sets it aside, so that it is asked no more.

@@ -82,7 +82,7 @@ impl Keeper {
         let late = Mutex::new(Late::since(last));
         let newest = Newest::written(rows, bounds.memory);
         let inner = RwLock::new(Inner { newest, sealed });
-        let decisions = Arc::new(Decisions { inner, waiting: Notify::new() });
+        let decisions = Arc::new(Decisions::of(inner));
         Ok(Self { decisions, bounds, folder, files: Mutex::new(files), appended, filled, late })
     }
 

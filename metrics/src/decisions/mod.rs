@@ -9,13 +9,18 @@
 //! the last second. A torn line is cut off at the next start. On a disk that is full rows wait
 //! in memory, where they are answered from; of more than [`Bounds::memory`] the oldest go, and
 //! the log says how many. A file that is damaged is set aside, and the rest answers. Files older
-//! than [`KEPT`] go, and the oldest where all together are larger than [`BYTES`].
+//! than [`KEPT`] go, and the oldest where all together are larger than [`BYTES`]. Who reads has
+//! one file at a time, the newest first ([`pieces`]); forecasts look at the same hours again and
+//! again, and have what they need of them in memory ([`past`]).
 
 mod files;
 mod keeper;
 mod newest;
+mod past;
+mod pieces;
+mod table;
 
-use std::{io, ops::Range, path::PathBuf, sync::Arc};
+use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
 use tiphys_api::decisions::Decision;
@@ -25,6 +30,9 @@ use tokio::sync::Notify;
 use files::Sealed;
 use keeper::Keeper;
 use newest::Newest;
+use past::Past;
+
+pub(crate) use table::table;
 
 /// How long decisions are kept, microseconds: eight days, so that seven are whole.
 const KEPT: i64 = 8 * 24 * 3600 * 1_000_000;
@@ -51,9 +59,23 @@ pub struct Decisions {
     inner: RwLock<Inner>,
     /// Woken when a row waits to be written.
     waiting: Notify,
+    past: Past,
+    /// Files that were read since the process began.
+    #[cfg(test)]
+    read: std::sync::atomic::AtomicUsize,
 }
 
 impl Decisions {
+    fn of(inner: RwLock<Inner>) -> Self {
+        Self {
+            inner,
+            waiting: Notify::new(),
+            past: Past::default(),
+            #[cfg(test)]
+            read: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
     /// Reads what is there and keeps the folder from now on.
     ///
     /// # Errors
@@ -75,38 +97,32 @@ impl Decisions {
         self.waiting.notify_one();
     }
 
-    /// Those of a range of time that are kept, microseconds since the Unix epoch, about oldest first.
-    /// A file that can't be read is left out and told in the log; one that is damaged is set aside.
-    pub fn within(&self, range: Range<i64>) -> Vec<Arc<Decision>> {
-        let (files, rows) = {
-            let inner = self.inner.read();
-            let touches = |file: &&Sealed| file.first < range.end && file.last >= range.start;
-            let files: Vec<_> = inner.sealed.iter().filter(touches).cloned().collect();
-            (files, inner.newest.rows().clone())
-        };
-        let mut found = Vec::new();
-        for file in files {
-            match file.read() {
-                Ok(rows) => found.extend(rows.into_iter().map(Arc::new)),
-                // Retention may have taken it in between.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.inner.write().sealed.retain(|one| one.number != file.number);
-                    file.set_aside(&error);
-                }
-                Err(error) => {
-                    tracing::warn!(path = %file.path.display(), %error, "decisions can't be read");
-                }
+    /// Gives the lines of a file to `each`; what is wrong with it is in the log, and one that is
+    /// damaged is set aside.
+    ///
+    /// # Errors
+    /// A sentence about what is missing; none where retention took the file meanwhile. Lines that
+    /// were given don't count then.
+    fn visit(
+        &self,
+        file: &Sealed,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Option<String>> {
+        #[cfg(test)]
+        self.read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = file.path.display();
+        file.visit(each).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => None,
+            io::ErrorKind::InvalidData => {
+                self.inner.write().sealed.retain(|one| one.number != file.number);
+                file.set_aside(&error);
+                Some(format!("decisions of a damaged file are missing: {path}"))
             }
-        }
-        found.extend(rows);
-        found.retain(|row| range.contains(&row.time));
-        found
-    }
-
-    /// All that are kept.
-    pub fn all(&self) -> Vec<Arc<Decision>> {
-        self.within(i64::MIN..i64::MAX)
+            _ => {
+                tracing::warn!(%path, %error, "decisions can't be read");
+                Some(format!("decisions of a file that can't be read are missing: {path}"))
+            }
+        })
     }
 }
 

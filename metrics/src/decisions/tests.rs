@@ -1,12 +1,14 @@
 //! Decisions outlive the process, a torn line, a full file and a full disk; old ones go, and
 //! what is damaged takes nothing else with it.
 
+mod asked;
 mod full;
 mod killed;
+mod sql;
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use super::{keeper::expired, *};
+use super::{keeper::expired, pieces::Choice, *};
 use crate::append::tests::durable;
 
 fn decision(time: i64) -> Decision {
@@ -18,8 +20,18 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }
 
-fn times(decisions: &Decisions, range: Range<i64>) -> Vec<i64> {
-    decisions.within(range).iter().map(|row| row.time).collect()
+/// The times of what is kept of a range, about the oldest first.
+fn times(decisions: &Arc<Decisions>, range: Range<i64>) -> Vec<i64> {
+    let mut pieces = decisions.pieces(&range);
+    let mut times = Vec::new();
+    while let Some(rows) = pieces.next(&mut |head, _| match range.contains(&head.time) {
+        true => Choice::Take,
+        false => Choice::Pass,
+    }) {
+        times.extend(rows.iter().map(|row| row.time));
+    }
+    times.reverse();
+    times
 }
 
 fn all(keeper: &Keeper) -> Vec<i64> {
@@ -29,6 +41,11 @@ fn all(keeper: &Keeper) -> Vec<i64> {
 /// Files of few rows, kept by hand.
 fn load(path: &std::path::Path, file: usize, memory: usize) -> Keeper {
     Keeper::load(path.to_owned(), Bounds { file, memory }).expect("opened")
+}
+
+/// Files that were read so far.
+fn read(decisions: &Decisions) -> usize {
+    decisions.read.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// Opens the folder, records rows and ends as a process does.

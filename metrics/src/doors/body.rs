@@ -1,10 +1,11 @@
 //! A request's body: read within bounds, unpacked within bounds.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Refusal;
 
@@ -18,7 +19,52 @@ const READ_TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Too many, too slow, or it broke off.
-pub async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
+pub async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
+    read_counted(body, |_| Ok(())).await
+}
+
+/// Bytes that bodies may have together while they are read and passed on. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<Semaphore>);
+
+/// What a body takes of it, until this is dropped.
+#[derive(Debug, Default)]
+pub struct Taken(Option<OwnedSemaphorePermit>);
+
+impl Room {
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes)))
+    }
+
+    /// All bytes of the body. What has come counts, not what was announced: who sends slowly
+    /// takes little.
+    ///
+    /// # Errors
+    /// As when it is read alone; and there is no room for it now.
+    pub async fn read(&self, body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
+        let mut taken = Taken::default();
+        let bytes = read_counted(body, |count| self.take(count, &mut taken)).await?;
+        Ok((bytes, taken))
+    }
+
+    fn take(&self, count: usize, taken: &mut Taken) -> Result<(), Refusal> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let more = self.0.clone().try_acquire_many_owned(count).map_err(|_| {
+            let message = "too much is being sent at once: send again";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        })?;
+        match &mut taken.0 {
+            Some(before) => before.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+async fn read_counted(
+    mut body: Body,
+    mut count: impl FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Vec<u8>, Refusal> {
     let reading = async {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -28,6 +74,7 @@ pub async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
             if bytes.len() + data.len() > MAX_PACKED {
                 return Err(too_large());
             }
+            count(data.len())?;
             bytes.extend_from_slice(&data);
         }
         Ok(bytes)
@@ -87,4 +134,29 @@ fn too_large() -> Refusal {
     Refusal::too_large(format!(
         "the request is larger than {packed} MiB as it is or {plain} MiB unpacked: send less at once"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn abuse_33_bodies_have_so_many_bytes_together_and_slow_ones_few() {
+        let room = Room::new(10);
+        let begun = |bytes: &'static [u8]| {
+            let some = stream::iter([Ok::<_, axum::Error>(bytes)]);
+            Body::from_stream(some.chain(stream::pending()))
+        };
+        let mut slow = Box::pin(room.read(begun(b"12345678")));
+        assert!(slow.as_mut().now_or_never().is_none(), "it is not complete");
+        let refused = room.read(Body::from("123")).await.expect_err("there is no room");
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        let (bytes, taken) = room.read(Body::from("12")).await.expect("there is room");
+        assert_eq!(bytes, b"12");
+        assert!(room.read(Body::from("1")).await.is_err(), "what is being passed on counts");
+        drop((slow, taken));
+        assert!(room.read(Body::from("1234567890")).await.is_ok());
+    }
 }

@@ -5,12 +5,14 @@
 //!   -> the server's own doors, with the sender's token -> the answer, in the sender's words
 //! ```
 //!
-//! Senders know ports 4317 and 4318 of the node that they are on, for logs as for metrics.
-//! What it must not do: decide anything, or use a token of its own.
+//! Senders know ports 4317 and 4318 of the node that they are on, for logs as for metrics. Who
+//! shows no token is not read, and a turn is for requests that are complete: slow senders hold
+//! up nobody. What it must not do: decide anything, or use a token of its own.
 
 use std::{
     future::{Ready, ready},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -31,11 +33,15 @@ use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tokio::sync::Semaphore;
 
-use super::{OTLP_PATH, Refusal, WRITE_PATH, body, otlp::Status};
+use super::{OTLP_PATH, Refusal, WRITE_PATH, body::Room, otlp::Status};
 use crate::traces::DOOR_PATH;
 
 /// Requests that are passed on at once; more wait.
 const PASSING: usize = 4;
+/// Bytes of requests that are read, wait or are passed on.
+const ROOM: usize = 128 << 20;
+/// A request has its answer within so long after it was read.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Bytes of a frame's head in gRPC.
 const HEAD: usize = 5;
 /// Bytes of an answer.
@@ -58,6 +64,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 struct Forward {
     client: kube::Client,
     passing: Arc<Semaphore>,
+    room: Room,
 }
 
 /// The routes of a node. `client` speaks to the API server and has no credentials.
@@ -79,14 +86,15 @@ pub fn forward(client: kube::Client) -> Router {
         .route(WRITE_PATH, passed(WRITE_PATH))
         .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", called(OTLP_PATH))
         .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", called(DOOR_PATH))
-        .with_state(Forward { client, passing: Arc::new(Semaphore::new(PASSING)) })
+        .with_state(Forward { client, passing: Arc::new(Semaphore::new(PASSING)), room: Room::new(ROOM) })
 }
 
 impl Forward {
     async fn http(&self, to: &str, headers: HeaderMap, body: Body) -> Response {
         let answered = async {
-            let _turn = self.turn().await?;
-            self.ask(to, &headers, body::read(body).await?).await
+            let token = bearer(&headers)?;
+            let (bytes, _taken) = self.room.read(body).await?;
+            self.ask(to, &headers, token, bytes).await
         };
         match answered.await {
             Ok((head, bytes)) => {
@@ -108,8 +116,8 @@ impl Forward {
 
     async fn grpc(&self, to: &str, mut headers: HeaderMap, body: Body) -> Response {
         let asked = async {
-            let _turn = self.turn().await?;
-            let mut message = body::read(body).await?;
+            let token = bearer(&headers)?;
+            let (mut message, _taken) = self.room.read(body).await?;
             let packed = is_packed(&message)?;
             message.drain(..HEAD);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
@@ -117,7 +125,7 @@ impl Forward {
             if packed && let Some(encoding) = headers.get("grpc-encoding").cloned() {
                 headers.insert(header::CONTENT_ENCODING, encoding);
             }
-            self.ask(to, &headers, message).await
+            self.ask(to, &headers, token, message).await
         };
         let (code, message, bytes) = match asked.await {
             Ok((head, bytes)) if head.status.is_success() => (0, String::new(), Some(bytes)),
@@ -143,6 +151,25 @@ impl Forward {
         &self,
         to: &str,
         headers: &HeaderMap,
+        token: HeaderValue,
+        bytes: Vec<u8>,
+    ) -> Result<(http::response::Parts, Bytes), Refusal> {
+        let late = |_| {
+            let message = format!("the server has not answered within {ANSWER_TIME:?}: send again");
+            Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
+        };
+        let answered = async {
+            let _turn = self.turn().await?;
+            self.pass(to, headers, token, bytes).await
+        };
+        tokio::time::timeout(ANSWER_TIME, answered).await.map_err(late)?
+    }
+
+    async fn pass(
+        &self,
+        to: &str,
+        headers: &HeaderMap,
+        token: HeaderValue,
         bytes: Vec<u8>,
     ) -> Result<(http::response::Parts, Bytes), Refusal> {
         let away = |error: &dyn std::fmt::Display| {
@@ -155,7 +182,7 @@ impl Forward {
                 request.headers_mut().insert(HeaderName::from_static(name), value.clone());
             }
         }
-        request.headers_mut().insert(header::AUTHORIZATION, bearer(headers)?);
+        request.headers_mut().insert(header::AUTHORIZATION, token);
         let response = self.client.send(request).await.map_err(|error| away(&error))?;
         let (head, body) = response.into_parts();
         let body = http_body_util::Limited::new(body, MAX_ANSWER).collect().await;

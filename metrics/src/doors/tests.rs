@@ -1,5 +1,7 @@
 //! Requests as senders make them, at the doors' own routes; Prometheus itself is one of them.
 
+mod slow;
+
 use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -83,6 +85,22 @@ impl Bench {
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes().to_vec();
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// A node's doors before these, where `t0ken` is the token.
+    fn node(&self) -> Router {
+        let routes = self.routes.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let routes = routes.clone();
+            async move {
+                let token = request.headers().get(header::AUTHORIZATION).cloned();
+                match token.is_some_and(|token| token == "Bearer t0ken") {
+                    true => routes.oneshot(request.map(Body::new)).await,
+                    false => Ok(StatusCode::UNAUTHORIZED.into_response()),
+                }
+            }
+        });
+        super::forward(kube::Client::new(service, "default"))
     }
 
     /// All series but `target_info`, with their last values.
@@ -388,18 +406,7 @@ async fn otlp_comes_as_json_too() {
 #[tokio::test]
 async fn a_nodes_ports_pass_on_what_is_sent_and_what_is_answered() {
     let (bench, now) = (bench(), now());
-    let routes = bench.routes.clone();
-    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        let routes = routes.clone();
-        async move {
-            let token = request.headers().get(header::AUTHORIZATION).cloned();
-            match token.is_some_and(|token| token == "Bearer t0ken") {
-                true => routes.oneshot(request.map(Body::new)).await,
-                false => Ok(StatusCode::UNAUTHORIZED.into_response()),
-            }
-        }
-    });
-    let node = super::forward(kube::Client::new(service, "default"));
+    let node = bench.node();
     let call = async |authorization: &str, body: Vec<u8>| {
         let request = Request::post("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
             .header(header::CONTENT_TYPE, "application/grpc")

@@ -21,7 +21,10 @@ use tokio::sync::watch;
 
 pub use ring::{COARSE, GRID, Point, Ring};
 
-use crate::figures::{Figure, Kind};
+use crate::{
+    figures::{Figure, Kind},
+    tables::usage::absent::Zero,
+};
 
 /// What a series is about. Fields that do not apply are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -293,10 +296,19 @@ pub fn key(level: Level, [namespace, pod, container, node, instance]: [&str; 5])
     }
 }
 
-/// A gauge's newest value, or a counter's rate over the window.
+/// A gauge's newest value, or a counter's rate over the window. Absent: there is none, or nothing to
+/// tell, as of the network of a Pod that has its node's.
 pub fn reading(ring: &Ring, figure: &Figure, window: i64) -> Option<Reading> {
     let newest = ring.newest()?;
+    if Zero::of(figure.name).is_absent((figure.value)(&newest.usage), &newest.usage) {
+        return None;
+    }
     let before = ring.before(newest.time - window)?;
+    if crate::tables::usage::absent::Zero::of(figure.name)
+        .is_absent((figure.value)(&newest.usage), &newest.usage)
+    {
+        return None;
+    }
     let value = match figure.kind {
         Kind::Gauge => (figure.value)(&newest.usage) as f64,
         Kind::Counter { scale, .. } => rate(figure, &before, newest) * scale,
@@ -353,6 +365,23 @@ mod tests {
         assert!((reading.value - 2.0).abs() < 1e-9 && reading.window == SECOND, "{reading:?}");
         let reading = cpu(&memory, 2 * SECOND).expect("three samples");
         assert!((reading.value - 1.25).abs() < 1e-9, "{reading:?}");
+    }
+
+    #[test]
+    fn the_network_of_a_pod_without_an_interface_is_missing_and_not_zero() {
+        let memory = Memory::default();
+        let with = |number: i64, packets: u64| {
+            let mut samples = second(number, 0, 0);
+            samples.pods[0].usage.network_receive_packets_total = packets;
+            samples
+        };
+        let figure = Figure::named("network_receive_bytes_per_second").expect("a figure");
+        let network = |memory: &Memory| memory.pods("default", &["web"], None, figure, SECOND);
+        (1..3).for_each(|number| memory.ingest(&with(number, 0)));
+        assert!(network(&memory).is_empty() && cpu(&memory, SECOND).is_some());
+        // A Pod of its own network that is silent now has a rate of 0.
+        (3..5).for_each(|number| memory.ingest(&with(number, 7)));
+        assert_eq!(network(&memory)["web"].value, 0.0);
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl Names {
     pub fn take(&self, samples: &NodeSamples) {
         let mut nodes = self.nodes.lock();
         let node = nodes.entry(samples.node.clone()).or_default();
-        for pod in samples.pods.iter().filter(|pod| !pod.volumes.is_empty()) {
+        // With the machine all volumes are told that answer; others are missing.
+        for pod in samples.pods.iter().filter(|pod| samples.machine.is_some() || !pod.volumes.is_empty()) {
             node.volumes.insert(pod.uid.clone(), pod.volumes.clone());
         }
         let time = (samples.time / 1000).div_euclid(GRID) * GRID;

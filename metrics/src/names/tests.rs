@@ -43,7 +43,7 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         uid: "u1".into(),
         usage: usage(2_000_000_000),
         containers: if with_container { vec![container] } else { vec![] },
-        volumes: if is_first { vec![] } else { vec![volume] },
+        volumes: if with_container { vec![volume] } else { vec![] },
         disks: if is_first { vec![disk("vda", 7)] } else { vec![] },
     };
     let machine = Machine {
@@ -128,7 +128,7 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     assert_eq!(first("node_filesystem_size_bytes", &[job, ("mountpoint", "/")]).await, Some(8.0));
     let volume =
         found(&store, "kubelet_volume_stats_used_bytes", &[("persistentvolumeclaim", "claim")]).await;
-    assert_eq!(volume, [(1_515_000, Some(9.0))], "told between two times of the grid");
+    assert_eq!(volume, [(1_500_000, Some(9.0)), (1_515_000, None)], "it is missing");
     names.gone("n1");
     let ended = found(&store, "node_load1", &[job]).await;
     assert_eq!(ended.last().map(|(_, value)| *value), Some(None));

@@ -14,6 +14,9 @@ pub enum QueryError {
     /// It took too long: `timeout`.
     #[error("query timed out after {0} s; narrow it by labels or by time, or take larger steps")]
     TooSlow(u64),
+    /// Others leave no room for it now: `unavailable`.
+    #[error("{0}")]
+    Busy(String),
     /// `internal`.
     #[error("{0}")]
     Unreadable(String),

@@ -19,6 +19,7 @@ use promql_parser::parser::{Call, Expr, value::ValueType};
 
 use super::{
     aggregate, binary,
+    budget::Share,
     column::{Column, without_name},
     error::QueryError,
     functions,
@@ -52,6 +53,8 @@ pub struct Evaluator<'a> {
     /// Samples and values that may be held at once.
     pub most: usize,
     pub held: AtomicUsize,
+    /// What is held of what all queries together may.
+    pub share: Share,
     pub notes: Mutex<Notes>,
     /// What can't be read of the series.
     pub missing: Missing,
@@ -114,7 +117,7 @@ impl Evaluator<'_> {
     /// Counts what is held from now on.
     pub fn hold(&self, count: usize) -> Result<(), QueryError> {
         let held = self.held.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        if held > self.most { Err(QueryError::too_many(self.most)) } else { Ok(()) }
+        if held > self.most { Err(QueryError::too_many(self.most)) } else { self.share.take(count) }
     }
 }
 

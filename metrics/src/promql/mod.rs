@@ -12,6 +12,8 @@
 
 mod aggregate;
 mod binary;
+pub(crate) mod braces;
+mod budget;
 mod column;
 mod error;
 mod evaluate;
@@ -31,6 +33,7 @@ mod sums;
 mod track;
 mod unique;
 mod walk;
+mod warm;
 mod window;
 mod workers;
 
@@ -46,18 +49,20 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use promql_parser::parser::value::ValueType;
 
+pub use budget::{Budget, Share};
 pub use column::Column;
 pub use error::QueryError;
 pub use grid::Grid;
 pub use http::{PREFIX, Scoped, routes};
 pub use notes::Notes;
 pub use parse::parse;
+pub use warm::warm;
 
 use crate::series::{Missing, Select, SeriesData};
 use evaluate::{Evaluated, Evaluator};
 
 /// How much one query may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     pub steps: usize,
     /// Samples and values in memory.
@@ -67,6 +72,8 @@ pub struct Limits {
     pub lookback: Duration,
     /// The step of subqueries that name none.
     pub subquery_step: Duration,
+    /// What it takes of what all queries together may hold; who keeps a clone keeps it taken.
+    pub share: Share,
 }
 
 impl Default for Limits {
@@ -77,6 +84,7 @@ impl Default for Limits {
             deadline: Duration::from_secs(120),
             lookback: Duration::from_secs(300),
             subquery_step: Duration::from_secs(60),
+            share: Share::default(),
         }
     }
 }
@@ -183,6 +191,7 @@ async fn answer(
         subquery_step: millis(limits.subquery_step),
         most: limits.samples,
         held: AtomicUsize::new(0),
+        share: limits.share.clone(),
         notes: Mutex::new(Notes::default()),
         missing: Missing::default(),
         turn: Mutex::new(Instant::now()),

@@ -1,6 +1,6 @@
 //! Selectors: which series a query means, and what they have at each step.
 
-use std::pin::pin;
+use std::{borrow::Cow, pin::pin};
 
 use futures::{StreamExt, TryStreamExt};
 use promql_parser::{
@@ -9,6 +9,7 @@ use promql_parser::{
 };
 
 use super::{
+    braces,
     column::{Cell, Column},
     error::QueryError,
     evaluate::Evaluator,
@@ -33,7 +34,11 @@ pub fn matchers(selector: &VectorSelector) -> Result<Vec<Matcher>, QueryError> {
             ParsedOp::Re(_) => MatchOp::Matches,
             ParsedOp::NotRe(_) => MatchOp::NotMatches,
         };
-        Matcher::new(&matcher.name, op, &matcher.value).map_err(QueryError::Invalid)
+        let value = match op {
+            MatchOp::Equal | MatchOp::NotEqual => Cow::Borrowed(&*matcher.value),
+            MatchOp::Matches | MatchOp::NotMatches => braces::literal(&matcher.value),
+        };
+        Matcher::new(&matcher.name, op, &value).map_err(QueryError::Invalid)
     });
     name.into_iter().chain(others).collect()
 }

@@ -28,7 +28,7 @@ use url::Url;
 use super::{
     access::{self, Credentials},
     expose::Format,
-    target::{Reach, Target},
+    target::{Job, Reach, Target},
 };
 
 /// Bytes of answers that are held at once, of all targets.
@@ -158,7 +158,7 @@ impl Fetcher {
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
-        let format = format_of(response.headers());
+        let format = format_of(response.headers(), target.job.fallback);
         let (body, room) = self.read(response.into_body(), target.job.body_limit).await?;
         Ok(Answer { body, format, room })
     }
@@ -185,7 +185,7 @@ impl Fetcher {
             if !status.is_success() {
                 return Err(FetchError::Status(status));
             }
-            return self.answer(response, target.job.body_limit).await;
+            return self.answer(response, &target.job).await;
         }
         Err(FetchError::Redirects)
     }
@@ -257,8 +257,8 @@ impl Fetcher {
         BoxCloneSyncService::new(client)
     }
 
-    async fn answer(&self, response: Response<Incoming>, limit: usize) -> Result<Answer, FetchError> {
-        let format = format_of(response.headers());
+    async fn answer(&self, response: Response<Incoming>, job: &Job) -> Result<Answer, FetchError> {
+        let (format, limit) = (format_of(response.headers(), job.fallback), job.body_limit);
         let packed = response.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
         let (bytes, room) = self.read(response.into_body(), limit).await?;
         if !packed {
@@ -329,9 +329,9 @@ fn follows(target: &Target) -> bool {
     matches!(&target.job.reach, Reach::Network(access) if !access.no_redirects)
 }
 
-fn format_of(headers: &HeaderMap) -> Format {
+fn format_of(headers: &HeaderMap, fallback: Format) -> Format {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    Format::of(kind.unwrap_or_default())
+    Format::of(kind.unwrap_or_default(), fallback)
 }
 
 fn request(

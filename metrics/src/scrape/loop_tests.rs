@@ -30,6 +30,7 @@ use super::{
     counts::{ByResult, Counts},
     fetch::{Fetcher, is_elsewhere},
     pool::Pool,
+    round::Report,
     target::{Job, Reach, Target, target, tests::job},
 };
 use crate::series::{Limits, Matcher, Store};
@@ -351,4 +352,53 @@ async fn tls_is_verified_and_shows_a_certificate() {
     }
     bench.tasks.shutdown(Duration::from_secs(10)).await;
     tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+/// A body of one target, scraped once over its socket: how the scrape went, and what the component
+/// tells of series that were refused.
+async fn scraped_once(bench: &Bench, body: String) -> (String, Report, String) {
+    let body = axum::body::Bytes::from(body);
+    let router = Router::new().route("/metrics", get(async move || body.clone()));
+    let address = serve(router, &bench.tasks).await;
+    bench.pool.sync(vec![at(address, "/metrics", "http", |job, _| {
+        job.interval = Duration::from_secs(2);
+        job.timeout = Duration::from_secs(60);
+        job.body_limit = 64 << 20;
+    })]);
+    let error = bench.error().await;
+    let report = bench.pool.list()[0].1.report;
+    bench.pool.sync(Vec::new());
+    let component = tiphys_telemetry::Component::new("test");
+    bench.counts.register(&component);
+    let told = component.render();
+    let refused = told.lines().find(|line| line.contains("series_refused_total{")).unwrap_or_default();
+    (error, report, refused.to_owned())
+}
+
+#[tokio::test]
+async fn abuse_34_a_label_of_a_megabyte_costs_its_own_series_only() {
+    let bench = bench(api(BTreeMap::new()));
+    let body = format!("big{{v=\"{}\"}} 1\nsmall 2\n", "x".repeat(1 << 20));
+    let (error, report, refused) = scraped_once(&bench, body).await;
+    assert_eq!((error.as_str(), report.scraped, report.refused), ("", 2, 1));
+    assert_eq!((bench.last("small").await, bench.last("big").await), (Some(2.0), None));
+    assert!(refused.contains("reason=\"label_too_long\"") && refused.contains("worst=\"big\""), "{refused}");
+    assert!(refused.len() < 1000, "what is told of it is short");
+    bench.tasks.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn abuse_34_a_target_with_a_million_series_is_kept_to_its_namespaces_limit() {
+    let bench = bench(api(BTreeMap::new()));
+    let body: String = (0..1_000_000).map(|number| format!("flood{{n=\"{number}\"}} 1\n")).collect();
+    let (error, report, refused) = scraped_once(&bench, body).await;
+    let limit = Limits::default().series_of_namespace;
+    assert_eq!((error.as_str(), report.scraped), ("", 1_000_000));
+    assert_eq!((report.added, report.refused), (1_000_000, 1_000_000 - limit));
+    assert_eq!(bench.store.series_count(), limit);
+    assert!(
+        refused.contains("reason=\"namespace_full\"") && refused.contains("worst=\"flood\""),
+        "{refused}"
+    );
+    bench.tasks.shutdown(Duration::from_secs(60)).await;
 }

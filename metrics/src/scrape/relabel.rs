@@ -76,7 +76,7 @@ impl Rule {
         let action = Action::of(&written.action)
             .ok_or_else(|| format!("{:?} is no action of relabeling", written.action))?;
         let text = written.regex.as_deref().unwrap_or("(.*)");
-        let pattern = Regex::new(&format!("^(?s:{text})$"))
+        let pattern = Regex::new(&format!("^(?s:{})$", crate::promql::braces::literal(text)))
             .map_err(|error| format!("{text:?} is no regular expression: {error}"))?;
         let needs_target = matches!(
             action,

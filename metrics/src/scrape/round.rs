@@ -53,7 +53,7 @@ struct Entry {
     dropped: bool,
     /// The round in which it was last there.
     seen: u64,
-    /// Its samples have times of their own: then it isn't missed.
+    /// Its samples have times of their own: then it isn't missed, unless the monitor says so.
     timed: bool,
     /// The entry that followed the last time.
     next: usize,
@@ -332,7 +332,7 @@ impl Round {
             return Ok(());
         }
         entry.seen = self.number;
-        entry.timed = time.is_some();
+        entry.timed = time.is_some() && !self.taking.ends_timed;
         if time.is_some_and(|time| time > now.saturating_add(AHEAD)) {
             self.counts.ahead.inc();
             return Ok(());

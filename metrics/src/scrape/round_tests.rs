@@ -109,6 +109,11 @@ async fn times_of_the_target_count_where_they_are_honored() {
     ignores.take(body, 1000).expect("readable");
     ignores.take("b 3\n", 2000).expect("readable");
     assert_eq!(ignores.samples("a").await, ["{} 1@1000", "{} gone@2000"]);
+    // Where the monitor says so, what has its own time is missed as well.
+    let mut misses = bench(Taking { ends_timed: true, ..Taking::default() }, Limits::default());
+    misses.take(body, 1000).expect("readable");
+    misses.take("b 3\n", 2000).expect("readable");
+    assert_eq!(misses.samples("a").await, ["{} 1@500", "{} gone@2000"]);
 }
 
 #[tokio::test]

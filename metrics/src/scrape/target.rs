@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{access::Access, relabel};
+use super::{access::Access, expose::Format, relabel};
 use crate::series::{Labels, LabelsBuilder};
 
 /// What the targets of one job have in common.
@@ -23,6 +23,8 @@ pub struct Job {
     pub reach: Reach,
     /// Native histograms are asked for, which only protobuf has.
     pub protobuf: bool,
+    /// What an answer is in that doesn't say so.
+    pub fallback: Format,
     /// Bytes of a body, unpacked.
     pub body_limit: usize,
     /// Targets at most; 0: any number.
@@ -49,6 +51,8 @@ pub enum Reach {
 pub struct Taking {
     pub honor_labels: bool,
     pub ignore_timestamps: bool,
+    /// A series whose samples have times of their own ends like others when it is missing.
+    pub ends_timed: bool,
     pub relabelings: Vec<relabel::Rule>,
     /// 0: no limit, as for those below.
     pub sample_limit: usize,
@@ -151,6 +155,7 @@ pub mod tests {
             taking: Arc::default(),
             reach: Reach::Network(Box::default()),
             protobuf: false,
+            fallback: Format::Plain,
             body_limit: 1 << 20,
             target_limit: 0,
             pinned: false,

@@ -20,6 +20,7 @@ mod write;
 #[cfg(test)]
 pub use read::Readings;
 pub use read::{Block, Rows};
+pub use recent::Room;
 pub use row::{KnownTimes, Row};
 pub use shared::SharedLabels;
 pub use source::{Ranges, Unread};

@@ -123,6 +123,11 @@ impl Head {
         }
     }
 
+    /// Gives a namespace a limit of series of its own, or takes it away.
+    pub fn limit_namespace(&self, namespace: &str, most: Option<usize>) {
+        self.census.lock().limit(namespace, most);
+    }
+
     /// The series with these labels, made if there is none.
     ///
     /// # Errors
@@ -294,6 +299,17 @@ impl Head {
             });
         }
         oldest
+    }
+
+    /// The labels of one series: the first of a shard.
+    pub fn any(&self) -> Option<Labels> {
+        self.shards.iter().find_map(|shard| {
+            let mut found = None;
+            shard.lock().each(|_, kept| {
+                found.get_or_insert_with(|| kept.labels().clone());
+            });
+            found
+        })
     }
 
     /// Runs `take` over one series, if it is kept.

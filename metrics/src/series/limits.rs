@@ -7,8 +7,9 @@ use super::Labels;
 /// How much is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Series with the same label `namespace`.
+    /// Series with the same label `namespace`, where the namespace has no limit of its own.
     pub series_of_namespace: usize,
+    /// All series; no namespace's own limit is higher.
     pub series: usize,
     pub labels_of_series: usize,
     /// Bytes of one name or value.
@@ -85,6 +86,8 @@ pub struct Offender {
 pub struct Census {
     series: usize,
     namespaces: HashMap<String, Namespace>,
+    /// Namespaces with a limit of their own.
+    own: HashMap<String, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,14 @@ struct Namespace {
 }
 
 impl Census {
+    /// Gives a namespace a limit of its own, or takes it away. What it has already stays.
+    pub fn limit(&mut self, namespace: &str, most: Option<usize>) {
+        match most {
+            Some(most) => drop(self.own.insert(namespace.to_owned(), most)),
+            None => drop(self.own.remove(namespace)),
+        }
+    }
+
     /// Counts a new series.
     ///
     /// # Errors
@@ -107,7 +118,8 @@ impl Census {
             self.namespaces.insert(name.to_owned(), Namespace::default());
         }
         let Some(namespace) = self.namespaces.get_mut(name) else { return Ok(()) };
-        let limit = limits.series_of_namespace;
+        let own = self.own.get(name).map(|own| (*own).min(limits.series));
+        let limit = own.unwrap_or(limits.series_of_namespace);
         if namespace.series >= limit {
             let worst = namespace.metrics.iter().max_by_key(|(_, count)| **count);
             let worst = worst.map(|(metric, _)| metric.chars().take(100).collect()).unwrap_or_default();
@@ -191,6 +203,26 @@ mod tests {
         assert_eq!((census.admit(&up("d"), &limits), census.series()), (Ok(()), 4));
         let few = Limits { series: 4, ..limits };
         assert_eq!(census.admit(&Labels::new([(NAME, "x")]), &few), Err(Refused::Full(4)));
+    }
+
+    #[test]
+    fn abuse_34_a_namespace_has_its_own_limit_within_that_of_all() {
+        let limits = Limits { series_of_namespace: 1, series: 4, ..Limits::default() };
+        let mut census = Census::default();
+        let taken = |census: &mut Census, most| {
+            (0..most).filter(|n: &i32| census.admit(&up(&n.to_string()), &limits).is_ok()).count()
+        };
+        assert_eq!(taken(&mut census, 9), 1);
+        census.limit("shop", Some(3));
+        assert_eq!(taken(&mut census, 9), 2, "two more");
+        census.limit("shop", Some(2));
+        let error = census.admit(&up("x"), &limits).expect_err("full");
+        assert!(error.to_string().starts_with("namespace \"shop\" has 2 series"), "{error}");
+        census.limit("shop", Some(usize::MAX));
+        assert_eq!(taken(&mut census, 9), 1, "no more than all may have");
+        census.limit("shop", None);
+        census.leave(&up("0"));
+        assert!(matches!(census.admit(&up("x"), &limits), Err(Refused::NamespaceFull { limit: 1, .. })));
     }
 
     #[test]

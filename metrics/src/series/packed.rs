@@ -88,6 +88,13 @@ impl Batch {
         Self { series: series.into_iter(), samples, unpacker }
     }
 
+    /// The same without the series that are not wanted.
+    #[must_use]
+    pub fn keeping(self, mut wants: impl FnMut(&Labels) -> bool) -> Self {
+        let series = self.series.filter(|series| wants(&series.labels)).collect();
+        Self::new(series, self.unpacker)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.series.as_slice().is_empty()
     }

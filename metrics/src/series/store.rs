@@ -215,6 +215,11 @@ impl Store {
         }
     }
 
+    /// Gives a namespace a limit of series of its own, or takes it away; what it has stays.
+    pub fn limit_namespace(&self, namespace: &str, most: Option<usize>) {
+        self.head.limit_namespace(namespace, most);
+    }
+
     /// Keeps an exemplar; each series has its newest ten.
     pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) {
         self.head.add_exemplar(series, exemplar);
@@ -265,6 +270,11 @@ impl Store {
             part.start < part.end && (part.end > until || part.start < away || files.iter().any(meets))
         };
         parts.filter(has_some).collect()
+    }
+
+    /// Some series that stands in memory, and the time of the newest sample of all.
+    pub fn any_series(&self) -> Option<(Labels, i64)> {
+        self.head.any().zip(self.head.newest())
     }
 
     pub fn series_count(&self) -> usize {

@@ -1,5 +1,6 @@
-//! A statement over a table of measurements that says nothing of time is about the
-//! last hour, and its answer says so.
+//! A statement over a table whose rows come with time that says nothing of it is about the
+//! last hour, and its answer says so. `order by time desc limit 5` is no exception: what is sorted
+//! is read first, and that must not be a week.
 //!
 //! A rule of the optimizer: once predicates have come down to the scan, it is plain
 //! whether one speaks of the time, however the statement was written.
@@ -21,8 +22,9 @@ use datafusion::{
 
 use super::{Notes, wanted::time_value};
 
-/// The tables whose rows come with time and have a column of this name.
-const TABLES: [&str; 7] = ["node", "pod", "container", "volume", "logs", "samples", "spans"];
+/// Those tables, and the column that they have.
+const TABLES: [&str; 9] =
+    ["node", "pod", "container", "volume", "logs", "samples", "spans", "events", "decisions"];
 const TIME: &str = "time";
 
 /// The rule.

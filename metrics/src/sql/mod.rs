@@ -48,7 +48,7 @@ pub use parquet::{ParquetFile, notes_of};
 pub use run::{Limits, Rows};
 pub use samples::SamplesTable;
 pub use stream::Streamed;
-pub(crate) use table::{Batches, computed, table, table_of_asked};
+pub(crate) use table::{Batches, Share, counted, projected, table, table_of_asked};
 pub use wanted::Wanted;
 
 use crate::{decisions::Decisions, memory::Memory, series::Store};
@@ -117,6 +117,12 @@ impl Engine {
     #[must_use]
     pub fn with_memory_limit(self, memory_limit: usize) -> Self {
         Self { memory_limit, ..self }
+    }
+
+    /// How long a statement may take that is answered as a whole.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Statements that run now.

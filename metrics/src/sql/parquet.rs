@@ -12,8 +12,9 @@ use datafusion::{
         file::{
             FOOTER_SIZE,
             metadata::{FooterTail, KeyValue, ParquetMetaDataReader},
-            properties::WriterProperties,
+            properties::{WriterProperties, WriterPropertiesBuilder},
         },
+        schema::types::ColumnPath,
     },
 };
 
@@ -24,6 +25,9 @@ const GROUP_BYTES: usize = 16 << 20;
 /// ... or when it has so many rows.
 const GROUP_ROWS: usize = 256 << 10;
 
+/// Of values that a filter says a group has, so many it hasn't.
+const FALSE_POSITIVES: f64 = 0.01;
+
 /// Writes batches as one file, in pieces.
 pub struct ParquetFile {
     writer: ArrowWriter<Vec<u8>>,
@@ -33,11 +37,26 @@ impl ParquetFile {
     /// # Errors
     /// A type that Parquet has no name for.
     pub fn new(schema: SchemaRef) -> Result<Self, ParquetError> {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .build();
-        Ok(Self { writer: ArrowWriter::try_new(Vec::new(), schema, Some(properties))? })
+        Self::of(schema, properties(GROUP_ROWS))
+    }
+
+    /// A file that is searched: groups have so many rows at most, and each says by a Bloom filter
+    /// which values of these columns it has not.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn searched(schema: SchemaRef, rows: usize, columns: &[&str]) -> Result<Self, ParquetError> {
+        let properties = columns.iter().fold(properties(rows), |properties, column| {
+            let values = u64::try_from(rows).unwrap_or(u64::MAX);
+            properties
+                .set_column_bloom_filter_fpp(ColumnPath::from(*column), FALSE_POSITIVES)
+                .set_column_bloom_filter_max_ndv(ColumnPath::from(*column), values)
+        });
+        Self::of(schema, properties)
+    }
+
+    fn of(schema: SchemaRef, properties: WriterPropertiesBuilder) -> Result<Self, ParquetError> {
+        Ok(Self { writer: ArrowWriter::try_new(Vec::new(), schema, Some(properties.build()))? })
     }
 
     /// Takes rows in; gives the bytes of the file that are ready, often none.
@@ -63,6 +82,12 @@ impl ParquetFile {
         self.writer.finish()?;
         Ok(std::mem::take(self.writer.inner_mut()))
     }
+}
+
+fn properties(rows: usize) -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(rows))
 }
 
 /// The notes of a file whose last bytes these are; none when the end is not among them.

@@ -15,10 +15,10 @@
 //! outlive a statement). That goes through [`Asker::outside`](super::Asker::outside).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,15 +34,15 @@ use datafusion::{
     prelude::SessionContext,
 };
 use futures::{Stream, StreamExt};
-use parking_lot::Mutex;
 use tiphys_api::auth::UserInfo;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{SqlError, guard};
+use crate::places::{Place, Places};
 
 /// Statements that run at once; more wait.
 pub const SLOTS: usize = 16;
@@ -73,21 +73,12 @@ impl Limits {
 /// Runs statements. Clones share the slots.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    slots: Arc<Semaphore>,
-    /// By user; gone with their last statement.
-    own: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
-}
-
-/// A place to run in, of all and of the user's own.
-struct Slot {
-    _own: OwnedSemaphorePermit,
-    _slot: OwnedSemaphorePermit,
-    _owner: Arc<Semaphore>,
+    slots: Places,
 }
 
 impl Default for Runner {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(SLOTS)), own: Arc::default() }
+        Self { slots: Places::new(SLOTS, SLOTS_OF_A_USER) }
     }
 }
 
@@ -148,35 +139,21 @@ impl Runner {
     /// Statements that have a slot.
     #[cfg(test)]
     pub fn running(&self) -> usize {
-        SLOTS - self.slots.available_permits()
+        self.slots.taken()
     }
 
-    async fn slot(&self, limits: &Limits, ends: Instant, stop: &CancellationToken) -> Result<Slot, SqlError> {
-        let owner = self.owner(&limits.user);
-        let both = async {
-            // The user's own first: who waits for that keeps no place from others.
-            let own = owner.clone().acquire_owned().await.ok()?;
-            let slot = self.slots.clone().acquire_owned().await.ok()?;
-            Some(Slot { _own: own, _slot: slot, _owner: owner })
-        };
+    async fn slot(
+        &self,
+        limits: &Limits,
+        ends: Instant,
+        stop: &CancellationToken,
+    ) -> Result<Place, SqlError> {
         tokio::select! {
             () = stop.cancelled() => Err(SqlError::Cancelled),
-            slot = tokio::time::timeout_at(ends, both) => match slot {
-                Ok(Some(slot)) => Ok(slot),
-                _ => Err(limits.late()),
-            },
+            slot = tokio::time::timeout_at(ends, self.slots.take(&limits.user)) => {
+                slot.map_err(|_| limits.late())
+            }
         }
-    }
-
-    fn owner(&self, user: &str) -> Arc<Semaphore> {
-        let mut own = self.own.lock();
-        if let Some(there) = own.get(user).and_then(Weak::upgrade) {
-            return there;
-        }
-        own.retain(|_, slots| slots.strong_count() > 0);
-        let made = Arc::new(Semaphore::new(SLOTS_OF_A_USER));
-        own.insert(user.to_owned(), Arc::downgrade(&made));
-        made
     }
 }
 
@@ -187,7 +164,7 @@ impl Limits {
 }
 
 /// Starts the thread. It gives its slot back when its work has ended or was given up, in this order.
-fn start<W, F>(slot: Slot, stop: CancellationToken, ends: Instant, work: W) -> Result<(), SqlError>
+fn start<W, F>(slot: Place, stop: CancellationToken, ends: Instant, work: W) -> Result<(), SqlError>
 where
     W: FnOnce() -> F + Send + 'static,
     F: Future<Output = ()>,

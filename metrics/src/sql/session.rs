@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use datafusion::{
-    catalog::TableProvider,
     common::DataFusionError,
     config::Dialect,
     execution::{
@@ -15,17 +14,8 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::{
-    Asker, Engine, Wanted,
-    default_range::DefaultRange,
-    functions,
-    table::{Batches, table},
-};
-use crate::{
-    memory::Level,
-    scope::Scope,
-    tables::{self, usage::usage_table},
-};
+use super::{Asker, Engine, default_range::DefaultRange, functions};
+use crate::{decisions, memory::Level, tables::usage::usage_table};
 
 /// What clients that show a database's name are shown.
 pub const CATALOG: &str = "tiphys";
@@ -56,20 +46,10 @@ impl Engine {
             let table = usage_table(level, self.memory.clone(), self.series.clone(), asker.clone());
             session.register_table(name, table)?;
         }
-        session.register_table("decisions", self.decisions_table(asker))?;
+        session.register_table("decisions", decisions::table(self.decisions.clone(), asker.clone()))?;
         for extension in &self.extensions {
             extension.register(&session, asker)?;
         }
         Ok(session)
-    }
-
-    fn decisions_table(&self, asker: &Asker) -> Arc<dyn TableProvider> {
-        let (decisions, asker) = (self.decisions.clone(), asker.clone());
-        // Rights may change while a connection lasts: they are asked for at each scan.
-        let rows = move |wanted: Wanted| -> Result<Batches, DataFusionError> {
-            let rows = tables::decision_rows(&decisions.within(wanted.micros()), &Scope::of_asker(&asker))?;
-            Ok(Box::new(rows.into_iter().map(Ok)))
-        };
-        table(tables::decisions_schema(), rows)
     }
 }

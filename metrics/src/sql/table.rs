@@ -7,6 +7,7 @@
 //!
 //! Conditions choose what is read; the engine looks at each row once more. The reader is asked
 //! anew for each scan, so that rights which change while a connection lasts are asked for again.
+//! A reader that may come to hold much takes its [`Share`] of the statement's memory first.
 //! What it must not do: know what a row is about.
 
 use std::{fmt, sync::Arc};
@@ -19,7 +20,10 @@ use datafusion::{
     },
     catalog::{Session, TableProvider},
     common::{DataFusionError, Result},
-    execution::{SendableRecordBatchStream, TaskContext},
+    execution::{
+        SendableRecordBatchStream, TaskContext,
+        memory_pool::{MemoryConsumer, MemoryReservation},
+    },
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::{
         ExecutionPlan,
@@ -27,6 +31,7 @@ use datafusion::{
         streaming::{PartitionStream, StreamingTableExec},
     },
 };
+use tokio::sync::mpsc::Sender;
 
 use super::Wanted;
 
@@ -37,15 +42,51 @@ const WAITING: usize = 2;
 /// notice that nobody asks any more: who reads much without finding anything gives some.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-type Reader = dyn Fn(Wanted, SchemaRef) -> Result<Batches> + Send + Sync;
+type Reader = dyn Fn(Wanted, SchemaRef, Share) -> Result<Batches> + Send + Sync;
+
+/// What a scan takes of its statement's memory, and whether anybody waits for it. What was taken is
+/// given back with it.
+#[derive(Debug)]
+pub struct Share {
+    held: MemoryReservation,
+    sender: Sender<Result<RecordBatch>>,
+}
+
+impl Share {
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// The statement has no more memory.
+    pub fn take(&self, bytes: usize) -> Result<()> {
+        self.held.try_grow(bytes)
+    }
+
+    /// Gives back all that was taken.
+    pub fn give_back(&self) {
+        self.held.free();
+    }
+
+    /// Whether nobody asks any more: the statement has its rows, or was given up.
+    pub fn is_over(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
 
 /// A table whose reader gives all columns.
 pub fn table(
     schema: SchemaRef,
     read: impl Fn(Wanted) -> Result<Batches> + Send + Sync + 'static,
 ) -> Arc<dyn TableProvider> {
-    let read = move |wanted: Wanted, asked: SchemaRef| -> Result<Batches> {
-        let batches = read(wanted)?;
+    counted(schema, move |wanted, _| read(wanted))
+}
+
+/// The same, of a reader that counts what it holds.
+pub fn counted(
+    schema: SchemaRef,
+    read: impl Fn(Wanted, Share) -> Result<Batches> + Send + Sync + 'static,
+) -> Arc<dyn TableProvider> {
+    let read = move |wanted: Wanted, asked: SchemaRef, share: Share| -> Result<Batches> {
+        let batches = read(wanted, share)?;
         Ok(Box::new(batches.map(move |batch| projected(&batch?, &asked))))
     };
     Arc::new(Table { schema, read: Arc::new(read) })
@@ -56,19 +97,15 @@ pub fn table_of_asked(
     schema: SchemaRef,
     read: impl Fn(Wanted, SchemaRef) -> Result<Batches> + Send + Sync + 'static,
 ) -> Arc<dyn TableProvider> {
+    let read = move |wanted: Wanted, asked: SchemaRef, _: Share| read(wanted, asked);
     Arc::new(Table { schema, read: Arc::new(read) })
 }
 
-/// A table of few rows, computed when it is read.
-pub fn computed(
-    schema: SchemaRef,
-    rows: impl Fn() -> Result<Vec<RecordBatch>> + Send + Sync + 'static,
-) -> Arc<dyn TableProvider> {
-    table(schema, move |_| Ok(Box::new(rows()?.into_iter().map(Ok))))
-}
-
-/// The columns that are asked for.
-fn projected(batch: &RecordBatch, asked: &SchemaRef) -> Result<RecordBatch> {
+/// The columns that are asked for, in their order.
+///
+/// # Errors
+/// One of them isn't there.
+pub fn projected(batch: &RecordBatch, asked: &SchemaRef) -> Result<RecordBatch> {
     let missing = |name: &str| DataFusionError::Execution(format!("a reader gave no column {name}"));
     let columns: Result<Vec<_>> = asked
         .fields()
@@ -140,12 +177,14 @@ impl PartitionStream for Part {
         &self.asked
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut stream = RecordBatchReceiverStream::builder(self.asked.clone(), WAITING);
         let sender = stream.tx();
+        let held = MemoryConsumer::new("a table's rows").register(context.memory_pool());
+        let share = Share { held, sender: sender.clone() };
         let (read, wanted, asked) = (self.read.clone(), self.wanted.clone(), self.asked.clone());
         stream.spawn_blocking(move || {
-            for batch in read(wanted, asked)? {
+            for batch in read(wanted, asked, share)? {
                 let batch = batch?;
                 // Nobody asks any more.
                 if sender.is_closed() {

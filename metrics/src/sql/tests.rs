@@ -8,6 +8,7 @@ use tiphys_api::{
 use tiphys_lifecycle::Tasks;
 
 use super::*;
+use crate::tables::{decision_rows, decisions_schema};
 
 mod described;
 mod export;
@@ -213,6 +214,21 @@ async fn a_wrong_statement_says_what_is_wrong_and_where() {
     }
 }
 
+/// Rows that are called events, of now and of 1970.
+struct Happened;
+
+impl Extension for Happened {
+    fn register(&self, session: &SessionContext, _: &Asker) -> datafusion::common::Result<()> {
+        let rows = |_| -> datafusion::common::Result<Batches> {
+            let now = jiff::Timestamp::now().as_microsecond();
+            let happened =
+                [now, 0].map(|time| Arc::new(Decision { time, reason: "x".into(), ..Decision::default() }));
+            Ok(Box::new(std::iter::once(decision_rows(&happened))))
+        };
+        session.register_table("events", table(decisions_schema(), rows)).map(drop)
+    }
+}
+
 async fn ask_of(engine: &Engine, statement: &str) -> (String, Vec<String>) {
     let asker = Asker::new(UserInfo::named("admin", &[]), Arc::new(ByName));
     let answer = engine.answer(statement, Format::Json, asker).await.expect("answered");
@@ -223,6 +239,7 @@ async fn ask_of(engine: &Engine, statement: &str) -> (String, Vec<String>) {
 async fn a_statement_without_a_time_is_about_the_last_hour_and_says_so() {
     let world = World::new();
     let engine = world.engine.clone().with_default_range(Some(Duration::from_secs(1800)));
+    let engine = engine.with(Arc::new(Happened));
     let now = jiff::Timestamp::now().as_second();
     [now - 3000, now].iter().for_each(|second| engine.memory.ingest(&samples(*second)));
     // How long memory keeps the samples of 1970 is not what this is about.
@@ -240,7 +257,13 @@ async fn a_statement_without_a_time_is_about_the_last_hour_and_says_so() {
             all,
             false,
         ),
-        ("select count(*) as n from decisions", 1, false),
+        // Decided in 1970.
+        ("select count(*) as n from decisions", 0, true),
+        ("select count(*) as n from (select * from decisions order by time desc limit 5)", 0, true),
+        ("select count(*) as n from decisions where time < now()", 1, false),
+        ("select count(*) as n from events", 1, true),
+        ("select count(*) as n from events where reason <> '' or namespace = 'x'", 1, true),
+        ("select count(*) as n from events where time < now() + interval '1 hour'", 2, false),
     ];
     for (statement, rows, noted) in table {
         let (text, notes) = ask_of(&engine, statement).await;

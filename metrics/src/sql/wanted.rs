@@ -58,6 +58,18 @@ impl Wanted {
         wanted
     }
 
+    /// Rows that have one of these texts in a column, of all times.
+    pub fn among(column: &str, values: BTreeSet<String>) -> Self {
+        Self { values: BTreeMap::from([(column.to_owned(), values)]), ..Self::default() }
+    }
+
+    /// Of these rows those of some times, microseconds since the Unix epoch.
+    #[must_use]
+    pub fn within(self, time: &Range<i64>) -> Self {
+        let time = self.time.start.max(time.start)..self.time.end.min(time.end);
+        Self { time, ..self }
+    }
+
     /// Whether a row with this text in a column may be wanted.
     pub fn takes(&self, column: &str, value: &str) -> bool {
         self.values.get(column).is_none_or(|values| values.contains(value))

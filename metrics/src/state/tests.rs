@@ -141,7 +141,7 @@ fn nodes_and_bounds() {
 #[test]
 fn names_are_described_once() {
     let mut all: Vec<&str> =
-        kinds().iter().flat_map(|kind| kind.names.iter().copied().flatten()).map(|name| name.0).collect();
+        KINDS.iter().flat_map(|kind| kind.names.iter().copied().flatten()).map(|name| name.0).collect();
     for (row, _) in &pod::tell(&pod("Running")).rows {
         assert!(all.contains(&row.name()), "{}", row.name());
     }

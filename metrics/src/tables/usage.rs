@@ -16,6 +16,7 @@
 //! points, series and files, and a column that isn't wanted isn't read. What is pushed down
 //! here is filtered again above, so leaving out too little is never wrong.
 
+pub mod absent;
 mod latest;
 mod older;
 mod rows;
@@ -78,13 +79,14 @@ pub fn usage_schema(level: Level) -> SchemaRef {
     fields.extend(names.map(|(name, about)| documented(name, DataType::Utf8, false, about)));
     for figure in FIGURES {
         if let Kind::Counter { rate, about, .. } = figure.kind {
-            fields.push(documented(rate, DataType::Float64, true, about));
+            fields.push(documented(rate, DataType::Float64, true, &absent::described(figure, about)));
         }
-        let about = match back::tells(figure.name, level) {
-            true => figure.about.to_owned(),
-            false => format!("{}; kept for the last hour only, null before", figure.about),
-        };
-        fields.push(documented(figure.name, DataType::UInt64, true, &about));
+        let mut about = absent::described(figure, figure.about);
+        if !back::tells(figure.name, level) {
+            about.push_str("; kept for the last hour only, null before");
+        }
+        // Signed: a difference of two figures may be less than nothing.
+        fields.push(documented(figure.name, DataType::Int64, true, &about));
     }
     Arc::new(Schema::new(fields))
 }

@@ -10,11 +10,18 @@ use axum::{
     routing::post,
 };
 use http::{HeaderMap, StatusCode};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
 use serde_json::json;
 use tiphys_api::auth::{SharedAuthorizer, UserInfo};
 use tokio::sync::Semaphore;
 
-use super::{Spans, otlp};
+use super::{
+    Spans,
+    otlp::{self, Export},
+};
 use crate::doors::{Door, Form, Refusal, admit_namespace, body};
 
 pub const PATH: &str = "/otlp/v1/traces";
@@ -44,10 +51,24 @@ async fn take(
         Err(refusal) => return Form::Json.refuse(&refusal),
     };
     match taken(door, user.as_deref(), &headers, body, form).await {
-        // An answer without fields: all was taken.
-        Ok(()) => form.answer(StatusCode::OK, Vec::new(), &json!({})),
+        Ok(rejected) => accept(form, rejected),
         Err(refusal) => form.refuse(&refusal),
     }
+}
+
+/// Spans of a request that were not taken: how many, and why the first was not.
+type Rejected = Option<(u64, String)>;
+
+/// An answer without fields says that all was taken.
+fn accept(form: Form, rejected: Rejected) -> Response {
+    let Some((count, error_message)) = rejected else {
+        return form.answer(StatusCode::OK, Vec::new(), &json!({}));
+    };
+    let told = json!({"rejectedSpans": count.to_string(), "errorMessage": error_message});
+    let rejected_spans = i64::try_from(count).unwrap_or(i64::MAX);
+    let partial = ExportTracePartialSuccess { rejected_spans, error_message };
+    let response = ExportTraceServiceResponse { partial_success: Some(partial) };
+    form.answer(StatusCode::OK, response.encode_to_vec(), &json!({"partialSuccess": told}))
 }
 
 async fn taken(
@@ -56,7 +77,7 @@ async fn taken(
     headers: &HeaderMap,
     body: Body,
     form: Form,
-) -> Result<(), Refusal> {
+) -> Result<Rejected, Refusal> {
     let later = |message: String| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message);
     let namespace = admit_namespace(user, headers, Door::Otlp, &*door.authorizer)?;
     if door.spans.is_full() {
@@ -68,8 +89,14 @@ async fn taken(
     let turn = door.decoding.clone().acquire_owned().await.map_err(|_| stopping())?;
     let work = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let spans = otlp::decode(form, &body::unpack(bytes, &packing)?, &namespace)?;
-        door.spans.take(spans).map_err(|error| later(format!("spans can't be written: {error}")))
+        let Export { spans, rejected, why, .. } =
+            otlp::decode(form, &body::unpack(bytes, &packing)?, &namespace)?;
+        let rejected = why.map(|why| (rejected, why));
+        if let (true, Some((_, why))) = (spans.is_empty(), &rejected) {
+            return Err(Refusal::malformed(why.clone()));
+        }
+        door.spans.take(spans).map_err(|error| later(format!("spans can't be written: {error}")))?;
+        Ok(rejected)
     });
     work.await.map_err(|_| stopping())?
 }

@@ -1,4 +1,9 @@
 //! Files of spans: Parquet, each with the times of its first and last span in its name.
+//!
+//! What is asked for is looked for group by group ([`search`]): a file says of each group of rows
+//! which traces, services and names it surely has not.
+
+mod search;
 
 use std::{
     fs::{self, File},
@@ -12,8 +17,12 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 use super::span::{Span, batch, schema};
 use crate::sql::ParquetFile;
 
-/// Rows that are read at once.
+pub use search::{Search, SearchedRows};
+
+/// Rows that are read at once, and of a group.
 const ROWS: usize = 8192;
+/// The columns by which one is looked for. Files of before have no filters of them.
+const SEARCHED: [&str; 3] = ["trace_id", "service", "name"];
 /// What a file ends in while it is written.
 pub const HALF: &str = "half";
 
@@ -45,6 +54,14 @@ impl SpanFile {
         let file = File::open(&self.path)?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
         builder.with_batch_size(ROWS).build().map_err(io::Error::other)
+    }
+
+    /// What a search finds in it.
+    ///
+    /// # Errors
+    /// It is gone, or damaged.
+    pub fn search(&self, search: &Search) -> io::Result<SearchedRows> {
+        SearchedRows::open(File::open(&self.path)?, search).map_err(io::Error::other)
     }
 
     /// Sets a damaged file aside, so that it is asked no more.
@@ -91,7 +108,7 @@ pub fn clear(folder: &Path) -> io::Result<()> {
 pub fn write(folder: &Path, spans: &[impl AsRef<Span>], number: u64) -> io::Result<()> {
     let times = || spans.iter().map(|span| span.as_ref().time);
     let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
-    let mut file = ParquetFile::new(schema()).map_err(io::Error::other)?;
+    let mut file = ParquetFile::searched(schema(), ROWS, &SEARCHED).map_err(io::Error::other)?;
     let mut bytes = Vec::new();
     for part in spans.chunks(ROWS) {
         let rows = batch(part.iter().map(AsRef::as_ref)).map_err(io::Error::other)?;

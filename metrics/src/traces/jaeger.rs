@@ -1,10 +1,14 @@
 //! Jaeger's query API, as its pages and Grafana's data source ask it: `/jaeger/api/...`.
 //!
 //! Source: <https://www.jaegertracing.io/docs/latest/apis/>. A user sees the spans of the
-//! namespaces whose Pods they may list; a trace shows the spans that its reader may see.
+//! namespaces whose Pods they may list; a trace shows the spans that its reader may see, and
+//! warns of those that it lacks.
+
+pub mod reading;
+mod words;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::Arc,
 };
@@ -12,7 +16,7 @@ use std::{
 use axum::{
     Extension, Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,31 +24,38 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tiphys_api::auth::{SharedAuthorizer, UserInfo};
 
-use super::{Span, Spans};
+use super::{Gap, Span, Spans};
 use crate::scope::Scope;
+use reading::{Asking, Bounds, Reader, Reading, Unread};
 
 pub const PATH: &str = "/jaeger/api";
 /// Names that are looked for in so many hours.
-const NAMES: i64 = 24 * 3_600_000_000;
+const NAMES: i64 = 24 * HOUR;
+const HOUR: i64 = 3_600_000_000;
+/// Names of one answer.
+const MOST_NAMES: usize = 10_000;
 const LIMIT: usize = 20;
 const MOST_TRACES: usize = 1500;
-/// Spans of one answer.
-const MOST_SPANS: usize = 100_000;
 
 #[derive(Clone)]
 struct Jaeger {
-    spans: Arc<Spans>,
+    reader: Reader,
     authorizer: SharedAuthorizer,
 }
 
 pub fn routes(spans: Arc<Spans>, authorizer: SharedAuthorizer) -> Router {
+    routes_within(Bounds::default(), spans, authorizer)
+}
+
+/// The same, within other bounds.
+pub fn routes_within(bounds: Bounds, spans: Arc<Spans>, authorizer: SharedAuthorizer) -> Router {
     Router::new()
         .route("/jaeger/api/services", get(services))
         .route("/jaeger/api/services/{service}/operations", get(operations_of))
         .route("/jaeger/api/operations", get(operations))
         .route("/jaeger/api/traces", get(traces))
         .route("/jaeger/api/traces/{id}", get(trace))
-        .with_state(Jaeger { spans, authorizer })
+        .with_state(Jaeger { reader: Reader::new(spans, bounds), authorizer })
 }
 
 type User = Option<Extension<UserInfo>>;
@@ -59,42 +70,33 @@ impl IntoResponse for Wrong {
     }
 }
 
-fn told(data: Vec<Value>) -> Json<Value> {
-    Json(json!({"total": data.len(), "limit": 0, "offset": 0, "errors": null, "data": data}))
+impl From<Unread> for Wrong {
+    fn from(why: Unread) -> Self {
+        let status = match why {
+            Unread::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Unread::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+            Unread::Gone | Unread::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, why.to_string())
+    }
+}
+
+type Answer = Result<Response, Wrong>;
+
+fn answered(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn wrong(why: String) -> Wrong {
+    Wrong(StatusCode::BAD_REQUEST, why)
 }
 
 impl Jaeger {
-    fn scope(&self, user: User) -> Result<Scope, Wrong> {
+    fn asking(&self, user: User) -> Result<Asking, Wrong> {
         let Some(Extension(user)) = user else {
             return Err(Wrong(StatusCode::UNAUTHORIZED, "sign in first".to_owned()));
         };
-        Ok(Scope::of(user, self.authorizer.clone()))
-    }
-
-    /// Visits the spans that a user sees, on a thread that may block.
-    async fn collect<T: Send + 'static>(
-        &self,
-        scope: Scope,
-        range: Range<i64>,
-        mut found: T,
-        mut see: impl FnMut(&mut T, &Span) -> bool + Send + 'static,
-    ) -> Result<T, Wrong> {
-        let spans = self.spans.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let mut seen: HashMap<String, bool> = HashMap::new();
-            spans.visit(&range, |span| {
-                let known = seen.get(&span.namespace).copied();
-                let sees = known.unwrap_or_else(|| {
-                    let sees = scope.sees_namespace(&span.namespace);
-                    seen.insert(span.namespace.clone(), sees);
-                    sees
-                });
-                !sees || see(&mut found, span)
-            })?;
-            Ok::<T, std::io::Error>(found)
-        });
-        let wrong = |error: String| Wrong(StatusCode::INTERNAL_SERVER_ERROR, error);
-        work.await.map_err(|error| wrong(error.to_string()))?.map_err(|error| wrong(error.to_string()))
+        Ok(Asking { user: user.name.clone(), scope: Scope::of(user, self.authorizer.clone()) })
     }
 }
 
@@ -102,16 +104,19 @@ fn lately() -> Range<i64> {
     jiff::Timestamp::now().as_microsecond() - NAMES..i64::MAX
 }
 
-async fn services(State(jaeger): State<Jaeger>, user: User) -> Result<Json<Value>, Wrong> {
-    let scope = jaeger.scope(user)?;
-    let see = |found: &mut BTreeSet<String>, span: &Span| {
-        if !found.contains(&span.service) {
-            found.insert(span.service.clone());
-        }
-        true
+async fn services(State(jaeger): State<Jaeger>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
+    let find = |reading: &Reading| {
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        reading.visit(&lately(), |span| {
+            if !found.contains(&span.service) {
+                found.insert(span.service.clone());
+            }
+            found.len() < MOST_NAMES
+        })?;
+        Ok::<_, Unread>(words::told(found.into_iter().map(Value::from).collect()))
     };
-    let found = jaeger.collect(scope, lately(), BTreeSet::new(), see).await?;
-    Ok(told(found.into_iter().map(Value::from).collect()))
+    Ok(answered(jaeger.reader.read(asking, find).await?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,34 +126,36 @@ struct Operations {
     span_kind: String,
 }
 
-async fn names(jaeger: Jaeger, user: User, asked: Operations) -> Result<BTreeSet<(String, String)>, Wrong> {
-    let scope = jaeger.scope(user)?;
-    let see = move |found: &mut BTreeSet<(String, String)>, span: &Span| {
+/// The names of a service's spans, with their kinds.
+fn names(reading: &Reading, asked: &Operations) -> Result<BTreeSet<(String, String)>, Unread> {
+    let mut found = BTreeSet::new();
+    reading.visit(&lately(), |span| {
         if span.service == asked.service && (asked.span_kind.is_empty() || asked.span_kind == span.kind) {
             found.insert((span.name.clone(), span.kind.clone()));
         }
-        true
-    };
-    jaeger.collect(scope, lately(), BTreeSet::new(), see).await
+        found.len() < MOST_NAMES
+    })?;
+    Ok(found)
 }
 
-async fn operations_of(
-    State(jaeger): State<Jaeger>,
-    Path(service): Path<String>,
-    user: User,
-) -> Result<Json<Value>, Wrong> {
+async fn operations_of(State(jaeger): State<Jaeger>, Path(service): Path<String>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
     let asked = Operations { service, ..Operations::default() };
-    let found: BTreeSet<_> = names(jaeger, user, asked).await?.into_iter().map(|(name, _)| name).collect();
-    Ok(told(found.into_iter().map(Value::from).collect()))
+    let find = move |reading: &Reading| {
+        let found: BTreeSet<_> = names(reading, &asked)?.into_iter().map(|(name, _)| name).collect();
+        Ok::<_, Unread>(words::told(found.into_iter().map(Value::from).collect()))
+    };
+    Ok(answered(jaeger.reader.read(asking, find).await?))
 }
 
-async fn operations(
-    State(jaeger): State<Jaeger>,
-    Query(asked): Query<Operations>,
-    user: User,
-) -> Result<Json<Value>, Wrong> {
-    let found = names(jaeger, user, asked).await?;
-    Ok(told(found.into_iter().map(|(name, kind)| json!({"name": name, "spanKind": kind})).collect()))
+async fn operations(State(jaeger): State<Jaeger>, Query(asked): Query<Operations>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
+    let find = move |reading: &Reading| {
+        let found = names(reading, &asked)?.into_iter();
+        let found = found.map(|(name, kind)| json!({"name": name, "spanKind": kind}));
+        Ok::<_, Unread>(words::told(found.collect()))
+    };
+    Ok(answered(jaeger.reader.read(asking, find).await?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -166,55 +173,80 @@ struct Asked {
     max_duration: Option<String>,
 }
 
-async fn traces(
-    State(jaeger): State<Jaeger>,
-    Query(asked): Query<Asked>,
-    user: User,
-) -> Result<Json<Value>, Wrong> {
-    let scope = jaeger.scope(user)?;
-    let wrong = |why: String| Wrong(StatusCode::BAD_REQUEST, why);
-    if asked.service.is_empty() {
-        return Err(wrong("parameter 'service' is required".to_owned()));
+/// Which traces are looked for.
+struct Search {
+    service: String,
+    operation: Option<String>,
+    tags: BTreeMap<String, Value>,
+    range: Range<i64>,
+    limit: usize,
+    least: Option<i64>,
+    most: Option<i64>,
+}
+
+impl Search {
+    fn of(asked: Asked) -> Result<Self, Wrong> {
+        if asked.service.is_empty() {
+            return Err(wrong("parameter 'service' is required".to_owned()));
+        }
+        let tags = match asked.tags.as_deref().filter(|tags| !tags.is_empty()) {
+            Some(tags) => serde_json::from_str(tags)
+                .map_err(|error| wrong(format!("tags are no JSON object: {error}")))?,
+            None => BTreeMap::new(),
+        };
+        let bound = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => micros(text).map(Some).map_err(wrong),
+            None => Ok(None),
+        };
+        let (least, most) = (bound(&asked.min_duration)?, bound(&asked.max_duration)?);
+        let end = asked.end.map_or(i64::MAX, |end| end.saturating_add(1));
+        Ok(Self {
+            service: asked.service,
+            operation: asked.operation.filter(|name| !name.is_empty()),
+            tags,
+            range: asked.start.unwrap_or(lately().start)..end,
+            limit: asked.limit.unwrap_or(LIMIT).clamp(1, MOST_TRACES),
+            least,
+            most,
+        })
     }
-    let tags: BTreeMap<String, Value> = match asked.tags.as_deref().filter(|tags| !tags.is_empty()) {
-        Some(tags) => {
-            serde_json::from_str(tags).map_err(|error| wrong(format!("tags are no JSON object: {error}")))?
-        }
-        None => BTreeMap::new(),
-    };
-    let bound = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
-        Some(text) => micros(text).map(Some).map_err(wrong),
-        None => Ok(None),
-    };
-    let (least, most) = (bound(&asked.min_duration)?, bound(&asked.max_duration)?);
-    let range =
-        asked.start.unwrap_or(lately().start)..asked.end.map_or(i64::MAX, |end| end.saturating_add(1));
-    let limit = asked.limit.unwrap_or(LIMIT).clamp(1, MOST_TRACES);
+
+    fn matches(&self, span: &Span) -> bool {
+        span.service == self.service
+            && self.operation.as_ref().is_none_or(|name| *name == span.name)
+            && self.least.is_none_or(|least| span.duration_us >= least)
+            && self.most.is_none_or(|most| span.duration_us <= most)
+            && has_tags(span, &self.tags)
+    }
+
+    /// The newest traces that have a span that matches.
+    fn found(&self, reading: &Reading) -> Result<BTreeSet<String>, Unread> {
+        let mut found: BTreeMap<String, i64> = BTreeMap::new();
+        reading.visit(&self.range, |span| {
+            if self.matches(span) {
+                let newest = found.entry(span.trace_id.clone()).or_insert(span.time);
+                *newest = (*newest).max(span.time);
+            }
+            // The oldest of too many go.
+            if found.len() > 4 * self.limit {
+                keep_newest(&mut found, self.limit);
+            }
+            true
+        })?;
+        keep_newest(&mut found, self.limit);
+        Ok(found.into_keys().collect())
+    }
+}
+
+async fn traces(State(jaeger): State<Jaeger>, Query(asked): Query<Asked>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
+    let search = Search::of(asked)?;
     // First which traces, the newest; then all of their spans.
-    let matches = move |span: &Span| {
-        span.service == asked.service
-            && asked.operation.as_ref().is_none_or(|name| name.is_empty() || *name == span.name)
-            && least.is_none_or(|least| span.duration_us >= least)
-            && most.is_none_or(|most| span.duration_us <= most)
-            && has_tags(span, &tags)
+    let find = move |reading: &Reading| {
+        let found = search.found(reading)?;
+        Ok::<_, Unread>(words::traces(&spans_of(reading, &found)?.0))
     };
-    let see = move |found: &mut BTreeMap<String, i64>, span: &Span| {
-        if matches(span) {
-            let newest = found.entry(span.trace_id.clone()).or_insert(span.time);
-            *newest = (*newest).max(span.time);
-        }
-        // The oldest of too many go.
-        if found.len() > 4 * limit {
-            keep_newest(found, limit);
-        }
-        true
-    };
-    let mut chosen = jaeger.collect(scope.clone(), range, BTreeMap::new(), see).await?;
-    keep_newest(&mut chosen, limit);
-    let ids: BTreeSet<String> = chosen.into_keys().collect();
-    spans_of(&jaeger, scope, ids)
-        .await
-        .map(|traces| told(traces.iter().map(|spans| as_trace(spans)).collect()))
+    Ok(answered(jaeger.reader.read(asking, find).await?))
 }
 
 fn keep_newest(found: &mut BTreeMap<String, i64>, limit: usize) {
@@ -225,46 +257,71 @@ fn keep_newest(found: &mut BTreeMap<String, i64>, limit: usize) {
     }
 }
 
-async fn trace(
-    State(jaeger): State<Jaeger>,
-    Path(id): Path<String>,
-    user: User,
-) -> Result<Json<Value>, Wrong> {
-    let scope = jaeger.scope(user)?;
-    let id = format!("{:0>32}", id.to_ascii_lowercase());
-    let traces = spans_of(&jaeger, scope, BTreeSet::from([id])).await?;
-    match traces.is_empty() {
-        true => Err(Wrong(StatusCode::NOT_FOUND, "trace not found".to_owned())),
-        false => Ok(told(traces.iter().map(|spans| as_trace(spans)).collect())),
-    }
-}
-
-/// The traces with these ids, the newest first.
-async fn spans_of(jaeger: &Jaeger, scope: Scope, ids: BTreeSet<String>) -> Result<Vec<Vec<Span>>, Wrong> {
-    type Found = (BTreeMap<String, Vec<Span>>, usize);
-    let see = move |(traces, count): &mut Found, span: &Span| {
-        if ids.contains(&span.trace_id) {
-            traces.entry(span.trace_id.clone()).or_default().push(span.clone());
-            *count += 1;
-        }
-        *count < MOST_SPANS
+async fn trace(State(jaeger): State<Jaeger>, Path(id): Path<String>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
+    let ids = BTreeSet::from([format!("{:0>32}", id.to_ascii_lowercase())]);
+    let find = move |reading: &Reading| {
+        let (traces, gaps) = spans_of(reading, &ids)?;
+        Ok::<_, Unread>(match traces.is_empty() {
+            true => Err(gaps),
+            false => Ok(words::traces(&traces)),
+        })
     };
-    let (traces, _) = jaeger.collect(scope, i64::MIN..i64::MAX, Found::default(), see).await?;
-    let mut traces: Vec<Vec<Span>> = traces.into_values().collect();
-    traces.iter_mut().for_each(|spans| spans.sort_by_key(|span| span.time));
-    traces.sort_by_key(|spans| std::cmp::Reverse(spans.first().map(|span| span.time)));
-    Ok(traces)
+    jaeger.reader.read(asking, find).await?.map(answered).map_err(|gaps| {
+        let mut why = "trace not found".to_owned();
+        gaps.iter().for_each(|gap| why.push_str(&format!("; {gap}")));
+        Wrong(StatusCode::NOT_FOUND, why)
+    })
 }
 
-fn object(text: &str) -> serde_json::Map<String, Value> {
-    serde_json::from_str(text).unwrap_or_default()
+/// A trace's spans, and what is to be said of them.
+type Trace = (Vec<Span>, Vec<String>);
+
+/// The traces with these ids, the newest first, and the times of which spans are missing.
+fn spans_of(reading: &Reading, ids: &BTreeSet<String>) -> Result<(Vec<Trace>, Vec<Gap>), Unread> {
+    if ids.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let most = &reading.bounds;
+    let (mut count, mut bytes, mut is_cut) = (0, 0, false);
+    let mut found: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    let gaps = reading.visit_traces(ids, |span| {
+        count += 1;
+        bytes += span.size();
+        is_cut = count > most.spans || bytes > most.bytes;
+        if !is_cut {
+            found.entry(span.trace_id.clone()).or_default().push(span.clone());
+        }
+        !is_cut
+    })?;
+    let cut = format!(
+        "an answer has {} spans or {} MiB of them at most: older spans of these traces are missing",
+        most.spans,
+        most.bytes >> 20
+    );
+    let mut traces: Vec<Trace> = Vec::new();
+    for mut spans in found.into_values() {
+        spans.sort_by_key(|span| span.time);
+        let mut warnings: Vec<String> = is_cut.then(|| cut.clone()).into_iter().collect();
+        let times = around(&spans);
+        warnings.extend(gaps.iter().filter(|gap| gap.meets(&times)).map(ToString::to_string));
+        traces.push((spans, warnings));
+    }
+    traces.sort_by_key(|(spans, _)| std::cmp::Reverse(spans.first().map(|span| span.time)));
+    Ok((traces, gaps))
+}
+
+/// When other spans of a trace may have been: an hour before its first to an hour after its last.
+fn around(spans: &[Span]) -> Range<i64> {
+    let (first, last) = (spans.first().map_or(0, |span| span.time), spans.last().map_or(0, |span| span.time));
+    first.saturating_sub(HOUR)..last.saturating_add(HOUR)
 }
 
 fn has_tags(span: &Span, tags: &BTreeMap<String, Value>) -> bool {
     if tags.is_empty() {
         return true;
     }
-    let (own, resource) = (object(&span.attributes), object(&span.resource));
+    let (own, resource) = (words::object(&span.attributes), words::object(&span.resource));
     let spelt = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     tags.iter().all(|(key, wanted)| match key.as_str() {
         "error" => (span.status == "error") == (spelt(wanted) == "true"),
@@ -280,77 +337,4 @@ fn micros(text: &str) -> Result<i64, String> {
     let (unit, factor) = units.into_iter().find(|(unit, _)| text.ends_with(unit)).ok_or_else(wrong)?;
     let number: f64 = text[..text.len() - unit.len()].parse().map_err(|_| wrong())?;
     Ok((number * factor) as i64)
-}
-
-fn tag(key: &str, value: &Value) -> Value {
-    let (kind, value) = match value {
-        Value::Bool(_) => ("bool", value.clone()),
-        Value::Number(number) if number.is_f64() => ("float64", value.clone()),
-        Value::Number(_) => ("int64", value.clone()),
-        Value::String(_) => ("string", value.clone()),
-        other => ("string", Value::String(other.to_string())),
-    };
-    json!({"key": key, "type": kind, "value": value})
-}
-
-fn tags(text: &str) -> Vec<Value> {
-    object(text).iter().map(|(key, value)| tag(key, value)).collect()
-}
-
-/// A trace in Jaeger's words.
-fn as_trace(spans: &[Span]) -> Value {
-    let mut processes: BTreeMap<String, Value> = BTreeMap::new();
-    let mut numbers: HashMap<(&str, &str), String> = HashMap::new();
-    let mut told = Vec::new();
-    for span in spans {
-        let next = format!("p{}", numbers.len() + 1);
-        let process = numbers.entry((&span.service, &span.resource)).or_insert(next).clone();
-        processes
-            .entry(process.clone())
-            .or_insert_with(|| json!({"serviceName": span.service, "tags": tags(&span.resource)}));
-        told.push(as_span(span, &process));
-    }
-    let id = spans.first().map_or("", |span| &span.trace_id);
-    json!({"traceID": id, "spans": told, "processes": processes, "warnings": null})
-}
-
-fn as_span(span: &Span, process: &str) -> Value {
-    let mut all = tags(&span.attributes);
-    if span.kind != "unspecified" {
-        all.push(tag("span.kind", &json!(span.kind)));
-    }
-    match span.status.as_str() {
-        "error" => all.extend([tag("error", &json!(true)), tag("otel.status_code", &json!("ERROR"))]),
-        "ok" => all.push(tag("otel.status_code", &json!("OK"))),
-        _ => {}
-    }
-    if !span.status_message.is_empty() {
-        all.push(tag("otel.status_description", &json!(span.status_message)));
-    }
-    if !span.scope.is_empty() {
-        all.push(tag("otel.scope.name", &json!(span.scope)));
-    }
-    let events: Vec<Value> = serde_json::from_str(&span.events).unwrap_or_default();
-    let log = |event: &Value| {
-        let fields =
-            event["attributes"].as_object().into_iter().flatten().map(|(key, value)| tag(key, value));
-        let fields: Vec<_> = std::iter::once(tag("event", &event["name"])).chain(fields).collect();
-        json!({"timestamp": event["time_us"], "fields": fields})
-    };
-    let references = match span.parent_span_id.is_empty() {
-        true => json!([]),
-        false => json!([{"refType": "CHILD_OF", "traceID": span.trace_id, "spanID": span.parent_span_id}]),
-    };
-    json!({
-        "traceID": span.trace_id,
-        "spanID": span.span_id,
-        "operationName": span.name,
-        "references": references,
-        "startTime": span.time,
-        "duration": span.duration_us,
-        "tags": all,
-        "logs": events.iter().map(log).collect::<Vec<_>>(),
-        "processID": process,
-        "warnings": null,
-    })
 }

@@ -7,7 +7,8 @@
 //!
 //! A span is of the namespace that its sender may write to, and is seen by whoever may list
 //! Pods there. What is acknowledged is in the log, so an end by force loses none; a machine
-//! that loses power loses the last second. What it must not do: keep more than its bounds.
+//! that loses power loses the last second. Who reads has bounds, too (`jaeger::reading`). What it
+//! must not do: keep more than its bounds.
 
 mod door;
 mod file;
@@ -24,7 +25,7 @@ mod tests;
 pub use door::PATH as DOOR_PATH;
 pub use jaeger::PATH as JAEGER_PATH;
 pub use span::Span;
-pub use store::{Spans, SpansConfig, SpansError};
+pub use store::{Gap, Spans, SpansConfig, SpansError};
 pub use table::SpansTable;
 
 use axum::Router;

@@ -5,15 +5,23 @@
 //! that is full nothing is taken, and what is in memory stays there and in the log. Files go when
 //! they are old, or when all together are too large, the oldest first.
 
-use std::{convert::Infallible, fs, io, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use datafusion::arrow::{array::RecordBatch, error::ArrowError};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tiphys_lifecycle::{CancellationToken, OnError, Tasks};
 use tokio::sync::Notify;
 
 use super::{
-    file::{self, SpanFile},
+    file::{self, Search, SpanFile},
     former,
     log::{self, Log},
     span::{self, Span},
@@ -43,6 +51,41 @@ pub struct SpansConfig {
 pub struct SpansError {
     folder: PathBuf,
     source: io::Error,
+}
+
+/// Times of which spans are missing: their file is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Of the first and the last span, microseconds.
+    first: i64,
+    last: i64,
+}
+
+impl Gap {
+    fn of(file: &SpanFile) -> Self {
+        Self { first: file.first, last: file.last }
+    }
+
+    /// The gap that a file left which was set aside.
+    fn left(path: &Path) -> Option<Self> {
+        let (times, end) = path.file_name()?.to_str()?.rsplit_once('-')?;
+        let (first, last) = times.split_once('-')?;
+        let gap = Self { first: first.parse().ok()?, last: last.parse().ok()? };
+        end.ends_with(".damaged").then_some(gap)
+    }
+
+    /// Whether it is about these times, the end excluded.
+    pub fn meets(&self, range: &Range<i64>) -> bool {
+        self.first < range.end && self.last >= range.start
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time =
+            |micros| Timestamp::from_microsecond(micros).map_or_else(|_| "?".to_owned(), |at| at.to_string());
+        write!(f, "spans from {} to {} are missing: their file is damaged", time(self.first), time(self.last))
+    }
 }
 
 #[derive(Default)]
@@ -216,10 +259,15 @@ impl Spans {
         log::forget(&self.config.folder, number)
     }
 
+    /// How long files are kept, microseconds.
+    fn keep(&self) -> i64 {
+        i64::try_from(self.config.keep.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// Takes files away that are too old, or too much.
     pub(super) fn forget(&self, now: i64) -> io::Result<()> {
         let _held = self.files.lock();
-        let keep = i64::try_from(self.config.keep.as_micros()).unwrap_or(i64::MAX);
+        let keep = self.keep();
         let mut files = file::list(&self.config.folder)?;
         let size = |file: &SpanFile| fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
         let mut total: u64 = files.iter().map(size).sum();
@@ -244,35 +292,87 @@ impl Spans {
         Ok((spans, files))
     }
 
-    /// Gives all spans of these times to `see`, the newest file first, until it says that it is enough.
+    /// What is missing of these times, in order: files that were set aside and would still be kept.
+    fn gaps(&self, range: &Range<i64>) -> io::Result<Vec<Gap>> {
+        let oldest = now().saturating_sub(self.keep());
+        let mut gaps = Vec::new();
+        for entry in fs::read_dir(&self.config.folder)? {
+            let left = Gap::left(&entry?.path());
+            gaps.extend(left.filter(|gap| gap.meets(range) && gap.last >= oldest));
+        }
+        gaps.sort_unstable_by_key(|gap| (gap.first, gap.last));
+        Ok(gaps)
+    }
+
+    /// Gives all spans of these times to `see`, the newest file first, until it says that it is
+    /// enough; and before each batch of a file nothing, so that it can say so there, too. Gives
+    /// what is missing.
     ///
     /// # Errors
     /// The folder can't be read.
-    pub fn visit(&self, range: &Range<i64>, mut see: impl FnMut(&Span) -> bool) -> io::Result<()> {
+    pub fn visit(&self, range: &Range<i64>, see: impl FnMut(Option<&Span>) -> bool) -> io::Result<Vec<Gap>> {
         let (recent, files) = self.within(range)?;
-        if !recent.iter().rev().all(|span| see(span.as_ref())) {
-            return Ok(());
-        }
-        for file in files.iter().rev() {
-            let reader = match file.read() {
-                Ok(reader) => reader,
-                // It was too old in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    file.set_aside(&error);
-                    continue;
-                }
+        let sees = |span: &Span| range.contains(&span.time);
+        let found = walk(&recent, &files, SpanFile::read, sees, see);
+        self.lacks(range, found)
+    }
+
+    /// The same of what a search finds: what a file surely has not is not read.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn search(&self, search: &Search, see: impl FnMut(Option<&Span>) -> bool) -> io::Result<Vec<Gap>> {
+        let range = search.micros();
+        let (mut recent, files) = self.within(&range)?;
+        search.keep_found(&mut recent);
+        let found = walk(&recent, &files, |file| file.search(search), |_| true, see);
+        self.lacks(&range, found)
+    }
+
+    /// All that is missing of these times, with what was found to be.
+    fn lacks(&self, range: &Range<i64>, mut found: Vec<Gap>) -> io::Result<Vec<Gap>> {
+        let mut gaps = self.gaps(range)?;
+        // One that could not be renamed.
+        found.retain(|gap| !gaps.contains(gap));
+        gaps.extend(found);
+        Ok(gaps)
+    }
+}
+
+/// Gives spans to `see` as [`Spans::visit`] does it, those in memory first. Gives the gaps that
+/// damaged files leave.
+fn walk<R: Iterator<Item = Result<RecordBatch, ArrowError>>>(
+    recent: &[Arc<Span>],
+    files: &[SpanFile],
+    open: impl Fn(&SpanFile) -> io::Result<R>,
+    takes: impl Fn(&Span) -> bool,
+    mut see: impl FnMut(Option<&Span>) -> bool,
+) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if !recent.iter().rev().all(|span| see(Some(span.as_ref()))) {
+        return gaps;
+    }
+    for file in files.iter().rev() {
+        let batches = match open(file) {
+            Ok(batches) => batches,
+            // It was too old in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                gaps.push(Gap::of(file));
+                file.set_aside(&error);
+                continue;
+            }
+        };
+        for batch in batches {
+            let Some(spans) = batch.ok().as_ref().and_then(span::spans) else {
+                gaps.push(Gap::of(file));
+                file.set_aside(&"a row group can't be read");
+                break;
             };
-            for batch in reader {
-                let Some(spans) = batch.ok().as_ref().and_then(span::spans) else {
-                    file.set_aside(&"a row group can't be read");
-                    break;
-                };
-                if !spans.iter().filter(|span| range.contains(&span.time)).all(&mut see) {
-                    return Ok(());
-                }
+            if !see(None) || !spans.iter().filter(|&span| takes(span)).all(|span| see(Some(span))) {
+                return gaps;
             }
         }
-        Ok(())
     }
+    gaps
 }

@@ -1,25 +1,23 @@
-//! The table `spans`. A condition on `time` chooses files; rows come as they are read.
+//! The table `spans`: what a statement looks for, out of memory and then file after file, the newest
+//! first. Conditions on the time choose files, those on texts too choose groups and rows in them, and
+//! columns are read that the statement names.
 
-use std::{io, sync::Arc, vec};
+use std::{io, iter::Rev, sync::Arc, vec};
 
 use datafusion::{
-    arrow::{
-        array::{Array, AsArray, BooleanArray, RecordBatch},
-        compute::filter_record_batch,
-    },
-    common::{DataFusionError, Result},
-    parquet::arrow::arrow_reader::ParquetRecordBatchReader,
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    common::Result,
     prelude::SessionContext,
 };
 
 use super::{
     Spans,
-    file::SpanFile,
-    span::{Span, batch, schema},
+    file::{Search, SearchedRows, SpanFile},
+    span::{Span, batch, complete, schema},
 };
 use crate::{
     scope::Scope,
-    sql::{Asker, Batches, Extension, Notes, Wanted, table},
+    sql::{Asker, Batches, Extension, Notes, Wanted, projected, table_of_asked},
 };
 
 const BATCH: usize = 8192;
@@ -38,22 +36,44 @@ impl SpansTable {
 impl Extension for SpansTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
         let (spans, asker) = (self.spans.clone(), asker.clone());
-        let rows = move |wanted: Wanted| -> Result<Batches> {
-            let (recent, files) = spans.within(&wanted.micros())?;
-            let (scope, notes) = (Scope::of_asker(&asker), asker.notes.clone());
-            Ok(Box::new(Rows { scope, notes, recent, files: files.into_iter(), reader: None }))
+        let rows = move |wanted: Wanted, asked: SchemaRef| -> Result<Batches> {
+            Ok(Box::new(Rows::new(&spans, &asker, wanted, asked)?))
         };
-        session.register_table("spans", table(schema(), rows)).map(drop)
+        session.register_table("spans", table_of_asked(schema(), rows)).map(drop)
     }
 }
 
-/// What a user sees of spans: those in memory, then file after file.
+/// What a user sees of what is looked for: in memory, then in file after file.
 struct Rows {
-    scope: Scope,
+    search: Search,
     notes: Notes,
+    asked: SchemaRef,
     recent: Vec<Arc<Span>>,
-    files: vec::IntoIter<SpanFile>,
-    reader: Option<ParquetRecordBatchReader>,
+    files: Rev<vec::IntoIter<SpanFile>>,
+    reading: Option<(SpanFile, SearchedRows)>,
+    /// Groups of rows that had to be read, of files that are through.
+    groups: usize,
+}
+
+impl Rows {
+    fn new(spans: &Spans, asker: &Asker, wanted: Wanted, asked: SchemaRef) -> io::Result<Self> {
+        let search = Search::new(wanted, Scope::of_asker(asker), asked.clone());
+        let (mut recent, files) = spans.within(&search.micros())?;
+        search.keep_found(&mut recent);
+        let (notes, files) = (asker.notes.clone(), files.into_iter().rev());
+        Ok(Self { search, notes, asked, recent, files, reading: None, groups: 0 })
+    }
+
+    fn of_memory(&mut self) -> Result<RecordBatch> {
+        let rest = self.recent.split_off(self.recent.len().min(BATCH));
+        let part = std::mem::replace(&mut self.recent, rest);
+        as_asked(&batch(part.iter().map(|span| &**span))?, &self.asked)
+    }
+
+    fn damaged(&self, file: &SpanFile, error: &dyn std::fmt::Display) {
+        self.notes.add(format!("spans of a damaged file are missing: {}", file.path.display()));
+        file.set_aside(error);
+    }
 }
 
 impl Iterator for Rows {
@@ -61,45 +81,41 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         if !self.recent.is_empty() {
-            let rest = self.recent.split_off(self.recent.len().min(BATCH));
-            let part = std::mem::replace(&mut self.recent, rest);
-            let rows = batch(part.iter().map(|span| &**span)).map_err(DataFusionError::from);
-            return Some(rows.and_then(|rows| self.visible(&rows)));
+            return Some(self.of_memory());
         }
         loop {
-            if let Some(rows) = self.reader.as_mut().and_then(Iterator::next) {
-                return Some(rows.map_err(DataFusionError::from).and_then(|rows| self.visible(&rows)));
+            if let Some((file, mut rows)) = self.reading.take() {
+                match rows.next() {
+                    Some(Ok(found)) => {
+                        self.reading = Some((file, rows));
+                        return Some(as_asked(&found, &self.asked));
+                    }
+                    Some(Err(error)) => self.damaged(&file, &error),
+                    None => {}
+                }
+                self.groups += rows.read();
             }
-            let file = self.files.next()?;
-            match file.read() {
-                Ok(reader) => self.reader = Some(reader),
+            let Some(file) = self.files.next() else {
+                tracing::trace!(groups = self.groups, "groups of spans were read");
+                return None;
+            };
+            match file.search(&self.search) {
+                Ok(rows) => self.reading = Some((file, rows)),
                 // It was too old in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.notes.add(format!("spans of a damaged file are missing: {}", file.path.display()));
-                    file.set_aside(&error);
-                }
+                Err(error) => self.damaged(&file, &error),
             }
         }
     }
 }
 
-impl Rows {
-    /// The rows that the user may see.
-    fn visible(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let namespaces = rows.column_by_name("namespace").and_then(|column| column.as_string_opt::<i32>());
-        let missing = || DataFusionError::Execution("a file of spans has no column namespace".to_owned());
-        let namespaces = namespaces.ok_or_else(missing)?;
-        let mut last: Option<(&str, bool)> = None;
-        let mut sees = |namespace| match last {
-            Some((before, sees)) if before == namespace => sees,
-            _ => {
-                let sees = self.scope.sees_namespace(namespace);
-                last = Some((namespace, sees));
-                sees
-            }
-        };
-        let kept: BooleanArray = (0..namespaces.len()).map(|at| Some(sees(namespaces.value(at)))).collect();
-        Ok(filter_record_batch(rows, &kept)?)
+/// The columns that are asked for; those that a file of a version before has not are empty.
+fn as_asked(rows: &RecordBatch, asked: &SchemaRef) -> Result<RecordBatch> {
+    match asked.fields().iter().all(|field| rows.column_by_name(field.name()).is_some()) {
+        true => projected(rows, asked),
+        false => projected(&complete(rows)?, asked),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! Spans through the door, into files, and out by SQL and as Jaeger shows them.
 
+mod bounds;
 mod former;
 mod full;
 mod killed;
+mod lossless;
 
 use std::{
     path::{Path, PathBuf},
@@ -76,8 +78,8 @@ fn numbered(numbers: std::ops::Range<i64>) -> Vec<Span> {
 /// The numbers that are kept, in order.
 fn numbers(spans: &Spans) -> Vec<i64> {
     let mut numbers = Vec::new();
-    let see = |span: &Span| {
-        numbers.push(span.name.parse().expect("a number"));
+    let see = |span: Option<&Span>| {
+        numbers.extend(span.map(|span| span.name.parse::<i64>().expect("a number")));
         true
     };
     spans.visit(&(i64::MIN..i64::MAX), see).expect("read");

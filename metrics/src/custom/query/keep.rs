@@ -1,4 +1,5 @@
-//! Asks the TiphysMetrics: a task each, with its own pace.
+//! Asks the TiphysMetrics: a task each, with its own pace. A namespace has one seat, so that its slow
+//! statements wait for each other and not others for them.
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -12,19 +13,14 @@ use kube::{
 use serde_json::json;
 use tiphys_api::quantity::Quantity;
 use tiphys_lifecycle::{OnError, Tasks};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
-use super::{Latest, Queries, TiphysMetric, TiphysMetricStatus, rows, viewer};
+use super::{Latest, Queries, TiphysMetric, TiphysMetricStatus, rows, seats::Seats, viewer};
 use crate::{
     custom::ExternalValue,
     sql::{Asker, Engine, Format},
 };
 
-/// Statements that are asked at once.
-const AT_ONCE: usize = 4;
 /// How often a status is written that says nothing new but its number.
 const STATUS: Duration = Duration::from_secs(15);
 /// Bytes of an error in a status.
@@ -38,7 +34,7 @@ struct Running {
 }
 
 pub fn start(queries: Arc<Queries>, engine: Engine, client: Client, tasks: &Tasks) {
-    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    let seats = Arc::new(Seats::default());
     let group = tasks.clone();
     tasks.spawn("metrics by SQL", OnError::Log, async move {
         let mut changes = Box::pin(queries.metrics.changes());
@@ -90,7 +86,7 @@ struct Keeper {
     queries: Arc<Queries>,
     engine: Engine,
     client: Client,
-    seats: Arc<Semaphore>,
+    seats: Arc<Seats>,
     metric: watch::Receiver<Arc<TiphysMetric>>,
     /// The status as it was written last, and when.
     written: Option<(TiphysMetricStatus, Instant)>,
@@ -114,7 +110,7 @@ impl Keeper {
     }
 
     async fn ask(&self, namespace: &str, query: &str) -> Result<Vec<ExternalValue>, String> {
-        let seat = self.seats.acquire().await;
+        let seat = self.seats.take(namespace).await;
         let (user, authorizer) = viewer::of(namespace);
         let time = Timestamp::now().as_microsecond();
         let asker = Asker::new(user, authorizer);
@@ -172,7 +168,7 @@ fn status(answer: &Result<Vec<ExternalValue>, String>) -> TiphysMetricStatus {
 }
 
 /// `15s`, `2m`, `1h`, within its bounds; what is none of it is 15 s.
-fn pace(text: &str) -> Duration {
+pub fn pace(text: &str) -> Duration {
     let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let scale = match unit {

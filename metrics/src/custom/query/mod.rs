@@ -6,10 +6,12 @@
 //! ```
 //!
 //! The server that leads asks; the others read what it wrote into the status. A bad
-//! statement has the engine's limits, and only a few are asked at once.
+//! statement has the engine's limits, and only a few are asked at once, one of a namespace. A
+//! value that is older than a few refreshes is none.
 
 mod keep;
 mod rows;
+mod seats;
 pub mod viewer;
 
 use std::{collections::HashMap, sync::Arc};
@@ -26,8 +28,10 @@ use tiphys_lifecycle::Tasks;
 use super::ExternalValue;
 use crate::{memory::Reading, sql::Engine};
 
-/// How old a status may be that another server wrote, microseconds.
-const COUNTS: i64 = 300 * 1_000_000;
+/// A value counts for so many refreshes, and as long as a statement and a status may take beside,
+/// seconds.
+const REFRESHES: u64 = 3;
+const BESIDE: u64 = 120;
 
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -104,8 +108,9 @@ impl Queries {
         let own = self.latest.read().get(&key).filter(|latest| latest.uid == uid).cloned();
         let answer = match own {
             Some(latest) => latest.answer,
-            None => of_status(metric.status.as_ref(), Timestamp::now().as_microsecond()),
+            None => of_status(metric.status.as_ref()),
         };
+        let answer = answer.and_then(|rows| young(rows, &metric.spec, Timestamp::now().as_microsecond()));
         Some(answer.map(|rows| {
             let matches = |row: &ExternalValue| {
                 let labels: std::collections::BTreeMap<_, _> = row.labels.iter().cloned().collect();
@@ -129,18 +134,30 @@ impl Queries {
 }
 
 /// What another server found: all rows together, without labels.
-fn of_status(status: Option<&TiphysMetricStatus>, now: i64) -> Result<Vec<ExternalValue>, String> {
+fn of_status(status: Option<&TiphysMetricStatus>) -> Result<Vec<ExternalValue>, String> {
     let status = status.ok_or("it has not been asked yet")?;
     if let Some(error) = &status.error {
         return Err(error.clone());
     }
     let time = status.time.as_ref().map_or(0, |time| time.0.as_microsecond());
     let milli = status.value.as_deref().and_then(quantity::milli).ok_or("it has no value yet")?;
-    if now - time > COUNTS {
-        return Err("its last value is more than five minutes old".to_owned());
-    }
     let reading = Reading { value: milli as f64 / 1000.0, time, window: 0 };
     Ok(vec![ExternalValue { labels: Vec::new(), reading }])
+}
+
+/// Values that still count at `now`, microseconds since the Unix epoch.
+fn young(rows: Vec<ExternalValue>, spec: &TiphysMetricSpec, now: i64) -> Result<Vec<ExternalValue>, String> {
+    let refresh = keep::pace(&spec.refresh).as_secs();
+    let counts = i64::try_from(REFRESHES * refresh + BESIDE).unwrap_or(i64::MAX);
+    let oldest = rows.iter().map(|row| row.reading.time).min().unwrap_or(now);
+    let age = (now - oldest) / 1_000_000;
+    if age > counts {
+        return Err(format!(
+            "its last value is {age} s old, though it is to be asked each {refresh} s: its statement, or \
+             another one of the namespace, is slow"
+        ));
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -155,11 +172,20 @@ mod tests {
             time: Some(second(1000)),
             ..TiphysMetricStatus::default()
         };
-        let value = |at: i64| of_status(Some(&status), at * 1_000_000).map(|rows| rows[0].reading.value);
-        assert_eq!(value(1010), Ok(1.5));
-        assert!(value(1301).is_err());
+        let spec = |refresh: &str| TiphysMetricSpec { refresh: refresh.into(), ..Default::default() };
+        let value = |at: i64, refresh: &str| {
+            let rows = of_status(Some(&status)).and_then(|rows| young(rows, &spec(refresh), at * 1_000_000));
+            rows.map(|rows| rows[0].reading.value)
+        };
+        assert_eq!(value(1010, "15s"), Ok(1.5));
+        assert_eq!(value(1165, "15s"), Ok(1.5));
+        let old = value(1166, "15s").expect_err("too old");
+        assert!(old.contains("166 s old") && old.contains("each 15 s"), "{old}");
+        // One that is asked once an hour is not old for that.
+        assert_eq!(value(1000 + 3 * 3600, "1h"), Ok(1.5));
+        assert!(value(1000 + 4 * 3600, "1h").is_err());
         let wrong = TiphysMetricStatus { error: Some("no such table".into()), ..status.clone() };
-        assert_eq!(of_status(Some(&wrong), 0), Err("no such table".into()));
-        assert!(of_status(None, 0).is_err());
+        assert_eq!(of_status(Some(&wrong)), Err("no such table".into()));
+        assert!(of_status(None).is_err());
     }
 }

@@ -15,7 +15,7 @@ fn record_for_ever(folder: &std::path::Path) -> ! {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let _inside = runtime.enter();
     let decisions = Decisions::keep(load(folder, FILE, MEMORY), &Tasks::new());
-    let mut time = decisions.all().last().map_or_else(now, |row| row.time);
+    let mut time = times(&decisions, i64::MIN..i64::MAX).last().copied().unwrap_or_else(now);
     loop {
         time += 1;
         decisions.record(decision(time));

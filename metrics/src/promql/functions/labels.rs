@@ -5,6 +5,7 @@ use regex::Regex;
 
 use super::{
     super::{
+        braces,
         column::Column,
         error::QueryError,
         evaluate::{Evaluator, text_argument},
@@ -18,7 +19,7 @@ pub async fn replace(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Resu
     let text = |number| text_argument(call, number);
     let (target, replacement, source, pattern) = (text(1)?, text(2)?, text(3)?, text(4)?);
     valid(target, "destination", "label_replace")?;
-    let pattern = Regex::new(&format!("^(?s:{pattern})$")).map_err(|error| {
+    let pattern = Regex::new(&format!("^(?s:{})$", braces::literal(pattern))).map_err(|error| {
         QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}: {error}"))
     })?;
     let mut columns = evaluator.vector(argument(call, 0)?, grid).await?;

@@ -1,8 +1,8 @@
-//! How much a native histogram grew within a range.
+//! How much a native histogram grew within a range, and what is said of it.
 
 use super::{
     super::{
-        histogram::{CUSTOM, Incompatible, add, is_reset, subtract},
+        histogram::{self, Incompatible},
         notes::Note,
         window::Window,
     },
@@ -15,41 +15,25 @@ use crate::series::Histogram;
 pub fn grown(window: &Window<'_>, is_counter: bool, said: &mut Said) -> Option<Histogram> {
     let all = window.histograms;
     let metric = || window.metric().to_owned();
-    let (mut before, last) = (all[0].1.clone(), &all[all.len() - 1].1);
     if is_counter && all.iter().any(|(_, histogram)| histogram.gauge) {
         said.note(Note::NotCounter(metric()));
     }
-    if !is_counter && (!before.gauge || !last.gauge) {
+    let ends = [all.first(), all.last()];
+    if !is_counter && ends.into_iter().flatten().any(|(_, histogram)| !histogram.gauge) {
         said.note(Note::NotGauge(metric()));
     }
-    // Of the first one nothing is needed when the second began anew.
-    if is_counter && is_reset(&all[1].1, &before) {
-        let (schema, custom_bounds) = (all[1].1.schema, all[1].1.custom_bounds.clone());
-        let zero_threshold = all[1].1.zero_threshold;
-        before = Histogram { schema, custom_bounds, zero_threshold, ..Histogram::default() }.into();
-    }
-    let custom = before.schema == CUSTOM;
-    let rest = if is_counter { &all[1..] } else { std::slice::from_ref(&all[all.len() - 1]) };
-    if rest.iter().any(|(_, histogram)| (histogram.schema == CUSTOM) != custom) {
-        said.note(Note::MixedSchemas(metric()));
-        return None;
-    }
-    let mut sum = |result: Result<(Histogram, bool), Incompatible>, operation| {
-        let (histogram, reconciled) = result.ok()?;
-        if reconciled {
+    let grown = match histogram::grown(all, |(_, histogram)| histogram.as_ref(), is_counter) {
+        Ok(grown) => grown?,
+        Err(Incompatible) => {
+            said.note(Note::MixedSchemas(metric()));
+            return None;
+        }
+    };
+    for (is_unlike, operation) in [(grown.subtracted_unlike, "subtraction"), (grown.added_unlike, "addition")]
+    {
+        if is_unlike {
             said.note(Note::ReconciledBounds(operation));
         }
-        Some(histogram)
-    };
-    let mut grown = sum(subtract(last, &before), "subtraction")?;
-    if is_counter {
-        for (_, now) in &all[1..] {
-            if is_reset(now, &before) {
-                grown = sum(add(&grown, &before), "addition")?;
-            }
-            before = now.clone();
-        }
     }
-    grown.gauge = true;
-    Some(grown)
+    Some(grown.histogram)
 }

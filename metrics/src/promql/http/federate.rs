@@ -47,14 +47,17 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<(Labels, i
     let now = jiff::Timestamp::now().as_millisecond();
     let lookback = i64::try_from(asked.limits.lookback.as_millis()).unwrap_or(i64::MAX);
     let mut found = Vec::new();
+    let _place = asked.place(asked.limits.deadline).await?;
     for matchers in selectors {
         let range = now - lookback + 1..now + 1;
         // So recent that nothing of it can be missing.
         let mut series = asked.source.stream(&matchers, range, Wanted::Newest, &Missing::default()).await?;
         while let Some(batch) = series.next().await {
+            let before = found.len();
             for series in batch? {
                 found.extend(last(series?));
             }
+            asked.limits.share.take(found.len() - before)?;
             if found.len() > asked.limits.samples {
                 return Err(SelectError::TooMany(asked.limits.samples).into());
             }

@@ -141,25 +141,35 @@ fn text(json: &mut String, text: &str) {
 /// once, not once a series.
 struct Times {
     grid: Grid,
-    text: String,
-    ends: Vec<usize>,
+    begins: Vec<Begin>,
+}
+
+/// How a pair begins.
+#[derive(Clone, Copy)]
+struct Begin {
+    text: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Begin {
+    /// Longer than any time: a sign, the seconds that a number of 64 bits can say, three digits
+    /// behind the point, and what stands around them.
+    const ROOM: usize = 32;
 }
 
 impl Times {
     fn of(grid: Grid) -> Self {
-        let (mut text, mut ends) = (String::new(), Vec::with_capacity(grid.steps));
-        for step in 0..grid.steps {
+        let mut text = String::new();
+        let begin = |step| {
+            text.clear();
             text.push_str(",[");
             seconds(&mut text, grid.time(step));
             text.push_str(",\"");
-            ends.push(text.len());
-        }
-        Self { grid, text, ends }
-    }
-
-    fn begin(&self, step: usize) -> &str {
-        let from = step.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[from..self.ends[step]]
+            let mut begin = Begin { text: [0; Begin::ROOM], length: text.len() };
+            begin.text[..text.len()].copy_from_slice(text.as_bytes());
+            begin
+        };
+        Self { grid, begins: (0..grid.steps).map(begin).collect() }
     }
 }
 
@@ -181,6 +191,8 @@ fn instant(json: &mut String, time: i64, column: &Column) {
 struct Page {
     text: [u8; 4096],
     length: usize,
+    /// Where what is to be copied begins.
+    from: usize,
 }
 
 impl Page {
@@ -188,11 +200,26 @@ impl Page {
     const ROOM: usize = 128;
 
     fn new() -> Self {
-        Self { text: [0; 4096], length: 0 }
+        Self { text: [0; 4096], length: 0, from: 0 }
     }
 
-    /// Of at most [`Page::ROOM`] bytes, together with what is pushed before the next
-    /// [`Page::make_room`].
+    /// A pair's begin; all that it has room for is copied, which is two moves.
+    #[inline]
+    fn begin(&mut self, begin: &Begin) {
+        self.text[self.length..][..Begin::ROOM].copy_from_slice(&begin.text);
+        self.length += begin.length;
+    }
+
+    /// The end of a pair.
+    #[inline]
+    fn end(&mut self) {
+        self.text[self.length..][..2].copy_from_slice(b"\"]");
+        self.length += 2;
+    }
+
+    /// Digits. With all else that comes before the next [`Page::make_room`] they are at most
+    /// [`Page::ROOM`] bytes.
+    #[inline]
     fn push(&mut self, text: &str) {
         let text = text.as_bytes();
         let to = &mut self.text[self.length..][..text.len()];
@@ -213,6 +240,11 @@ impl Page {
         self.length += text.len();
     }
 
+    /// Before the first pair of a list stands none.
+    fn skip_comma(&mut self) {
+        self.from = 1;
+    }
+
     fn make_room(&mut self, json: &mut String) {
         if self.length > self.text.len() - Self::ROOM {
             self.flush(json);
@@ -220,8 +252,9 @@ impl Page {
     }
 
     fn flush(&mut self, json: &mut String) {
-        json.push_str(str::from_utf8(&self.text[..self.length]).expect("it was put together of texts"));
-        self.length = 0;
+        let text = &self.text[self.from..self.length];
+        json.push_str(str::from_utf8(text).expect("it was put together of texts"));
+        (self.from, self.length) = (0, 0);
     }
 }
 
@@ -229,15 +262,13 @@ fn matrix(json: &mut String, times: &Times, column: &Column) {
     let mut is_first = true;
     let (mut page, mut digits) = (Page::new(), Digits::default());
     for (step, number) in column.numbers.iter().enumerate().filter(|(_, number)| !is_absent(**number)) {
-        let mut begin = times.begin(step);
+        page.make_room(json);
+        page.begin(&times.begins[step]);
         if is_first {
             json.push_str(",\"values\":[");
-            // No comma before it.
-            begin = &begin[1..];
+            page.skip_comma();
             is_first = false;
         }
-        page.make_room(json);
-        page.push(begin);
         match digits.of(*number) {
             Some(digits) => page.push(digits),
             None => {
@@ -245,7 +276,7 @@ fn matrix(json: &mut String, times: &Times, column: &Column) {
                 plain(json, *number);
             }
         }
-        page.push("\"]");
+        page.end();
     }
     page.flush(json);
     if !is_first {

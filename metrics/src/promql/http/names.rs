@@ -9,7 +9,7 @@ use super::{
     parameters::Parameters,
     reply::{Refusal, Reply, answer, list, quoted},
 };
-use crate::series::{Labels, Missing, Select};
+use crate::series::{Labels, Missing};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
@@ -20,16 +20,7 @@ async fn chosen(asked: &Asked, parameters: &Parameters) -> Result<(Vec<Labels>, 
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
-    let (mut found, missing) = (Vec::new(), Missing::default());
-    let several = selectors.len() > 1;
-    for matchers in selectors {
-        found.extend(asked.source.series(&matchers, range.clone(), &missing).await?);
-    }
-    if several {
-        found.sort_unstable();
-        found.dedup();
-    }
-    Ok((found, missing))
+    asked.series(selectors, range).await
 }
 
 /// A list, as far as the limit allows.
@@ -92,6 +83,7 @@ pub async fn metadata(asked: Asked, parameters: Parameters) -> Response {
     let work = async {
         let most = parameters.limit()?;
         let wanted = parameters.get("metric");
+        let _place = asked.place(asked.limits.deadline).await?;
         let all: BTreeMap<_, _> = asked.source.visible_metadata().await?.into_iter().collect();
         let chosen = all.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()));
         let entries: Vec<_> = chosen

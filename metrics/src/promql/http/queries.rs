@@ -17,10 +17,12 @@ pub async fn instant(asked: Asked, parameters: Parameters) -> Response {
         let time = parameters.time("time")?.unwrap_or_else(now);
         let query = parameters.wanted("query")?;
         let limits = limits(&asked, &parameters)?;
+        let _place = asked.place(limits.deadline).await?;
         let answer = promql::instant(&asked.source, query, time, &limits).await.map_err(of_query)?;
         reply(&asked, query, answer, parameters.limit()?)
     };
-    answer(work.await)
+    let response = answer(work.await);
+    asked.sent(response)
 }
 
 pub async fn range(asked: Asked, parameters: Parameters) -> Response {
@@ -41,10 +43,12 @@ pub async fn range(asked: Asked, parameters: Parameters) -> Response {
         let query = parameters.wanted("query")?;
         let limits = limits(&asked, &parameters)?;
         let grid = Grid::range(start, end, step);
+        let _place = asked.place(limits.deadline).await?;
         let answer = promql::range(&asked.source, query, grid, &limits).await.map_err(of_query)?;
         reply(&asked, query, answer, parameters.limit()?)
     };
-    answer(work.await)
+    let response = answer(work.await);
+    asked.sent(response)
 }
 
 pub async fn format(parameters: Parameters) -> Response {
@@ -72,7 +76,7 @@ fn of_query(error: QueryError) -> Refusal {
 
 /// The limits, shorter or with another lookback where that is asked for.
 fn limits(asked: &Asked, parameters: &Parameters) -> Result<Limits, Refusal> {
-    let mut limits = asked.limits;
+    let mut limits = asked.limits.clone();
     if let Some(timeout) = parameters.duration("timeout")? {
         limits.deadline = limits.deadline.min(timeout.max(Duration::from_millis(1)));
     }

@@ -56,6 +56,7 @@ impl From<QueryError> for Refusal {
             QueryError::Invalid(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             QueryError::Execution(_) => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             QueryError::TooSlow(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            QueryError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             QueryError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Self { status, kind, sentence }
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(of(QueryError::Invalid(String::new())), (400, "bad_data"));
         assert_eq!(of(QueryError::same_labels()), (422, "execution"));
         assert_eq!(of(QueryError::TooSlow(1)), (503, "timeout"));
+        assert_eq!(of(QueryError::Busy(String::new())), (503, "unavailable"));
         assert_eq!(of(QueryError::Unreadable(String::new())), (500, "internal"));
     }
 }

@@ -1,22 +1,24 @@
-//! The store as one user sees it: series of the namespaces where they may list Pods;
-//! others only for those who may list Pods everywhere.
+//! The store as one user sees it ([`Scope`] says which series that are).
 //!
-//! Which namespaces that are becomes a condition of each question, so that what others
-//! have neither counts towards a limit nor is read.
+//! In which namespaces they see any becomes a condition of each question, so that what others
+//! have neither counts towards a limit nor is read; what they don't see there is left out.
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::super::{nearest::nearest, parse, walk::selectors};
 use crate::{
     scope::Scope,
-    series::{Exemplar, Labels, MatchOp, Matcher, Meta, Missing, Select, SelectError, SeriesStream, Wanted},
+    series::{
+        Exemplar, Labels, MatchOp, Matcher, Meta, Missing, NAME, Select, SelectError, SeriesStream, Wanted,
+    },
 };
 
 /// By this label a series is somebody's.
 const NAMESPACE: &str = "namespace";
 
+#[derive(Clone)]
 pub struct Scoped {
     source: Arc<dyn Select>,
     scope: Scope,
@@ -27,19 +29,21 @@ impl Scoped {
         Self { source, scope }
     }
 
-    /// The matchers with the namespaces that the user sees; `None` where there are none.
+    /// The matchers with the namespaces of which the user sees some series; `None` where there are
+    /// none.
     async fn narrowed(
         &self,
         matchers: &[Matcher],
         range: Range<i64>,
         missing: &Missing,
     ) -> Result<Option<Vec<Matcher>>, SelectError> {
-        if self.scope.sees_all() {
+        if self.sees_most() {
             return Ok(Some(matchers.to_vec()));
         }
         let found = self.source.series(matchers, range, missing).await?;
-        let all: BTreeSet<_> = found.iter().filter_map(|labels| labels.get(NAMESPACE)).collect();
-        let seen: Vec<_> = all.into_iter().filter(|name| self.scope.sees_namespace(name)).collect();
+        let mut sees = self.scope.sight();
+        let seen = found.iter().filter(|labels| sees(labels));
+        let seen: BTreeSet<_> = seen.map(|labels| labels.get(NAMESPACE).unwrap_or_default()).collect();
         if seen.is_empty() {
             return Ok(None);
         }
@@ -48,10 +52,19 @@ impl Scoped {
         Ok(Some(matchers.iter().cloned().chain([one_of]).collect()))
     }
 
+    /// Whether they may list Pods everywhere: then what they don't see are a few metrics.
+    fn sees_most(&self) -> bool {
+        self.scope.sees_namespace("")
+    }
+
     /// Metadata of the metrics that the user sees.
     pub async fn visible_metadata(&self) -> Result<Vec<(String, Meta)>, SelectError> {
         let mut all = self.source.metadata();
         if self.scope.sees_all() {
+            return Ok(all);
+        }
+        if self.sees_most() {
+            all.retain(|(name, _)| self.scope.sees_series(&Labels::new([(NAME, name)])));
             return Ok(all);
         }
         let series = self.series(&[], i64::MIN / 2..i64::MAX / 2, &Missing::default()).await?;
@@ -97,10 +110,15 @@ impl Select for Scoped {
         wanted: Wanted,
         missing: &Missing,
     ) -> Result<SeriesStream, SelectError> {
-        match self.narrowed(matchers, range.clone(), missing).await? {
-            Some(matchers) => self.source.stream(&matchers, range, wanted, missing).await,
-            None => Ok(futures::stream::empty().boxed()),
+        let Some(matchers) = self.narrowed(matchers, range.clone(), missing).await? else {
+            return Ok(futures::stream::empty().boxed());
+        };
+        let found = self.source.stream(&matchers, range, wanted, missing).await?;
+        if self.scope.sees_all() {
+            return Ok(found);
         }
+        let mut sees = self.scope.sight();
+        Ok(found.map_ok(move |batch| batch.keeping(&mut sees)).boxed())
     }
 
     async fn series(
@@ -111,7 +129,7 @@ impl Select for Scoped {
     ) -> Result<Vec<Labels>, SelectError> {
         let mut found = self.source.series(matchers, range, missing).await?;
         if !self.scope.sees_all() {
-            found.retain(|labels| self.scope.sees_series(labels));
+            found.retain(self.scope.sight());
         }
         Ok(found)
     }

@@ -13,13 +13,19 @@ use crate::{
     series::{Exemplar, Meta, MetricKind},
 };
 
-/// `admin` may list Pods everywhere, `anna` in the namespace shop, `otto` nowhere.
+/// `admin` may list everything everywhere, `anna` in the namespace shop, `otto` nowhere; `vera` may
+/// list Pods everywhere.
 struct Rules;
 
 impl Authorizer for Rules {
     fn authorize(&self, user: &UserInfo, asked: &Attributes) -> Result<(), String> {
-        let Attributes::Resource { namespace, .. } = asked else { return Err("no".into()) };
-        let may = user.name == "admin" || (user.name == "anna" && namespace == "shop");
+        let Attributes::Resource { namespace, resource, .. } = asked else { return Err("no".into()) };
+        let may = match user.name.as_str() {
+            "admin" => true,
+            "anna" => namespace == "shop",
+            "vera" => resource == "pods",
+            _ => false,
+        };
         if may { Ok(()) } else { Err("no".into()) }
     }
 }
@@ -144,7 +150,7 @@ async fn errors_have_their_kinds_and_say_where() {
 }
 
 #[tokio::test]
-async fn abuse_35_a_user_sees_series_of_their_namespaces_only() {
+async fn abuse_29_a_user_sees_series_of_their_namespaces_only() {
     for (user, pods, names, loads) in [
         ("admin", json!(["a", "b"]), json!(["node_load", "requests_total", "secret_total"]), 1),
         ("anna", json!(["a"]), json!(["requests_total"]), 0),
@@ -173,6 +179,45 @@ async fn abuse_35_a_user_sees_series_of_their_namespaces_only() {
         let (_, text) = send(Some(user), request.expect("a request")).await;
         assert_eq!(text.contains("secret_total"), user == "admin", "{user}: {text}");
         assert_eq!(text.contains("pod=\"a\""), count > 0, "{user}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn abuse_29_names_of_objects_are_seen_by_who_may_list_them() {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let store = Store::in_memory(series::Limits::default());
+    for text in [
+        r#"kube_secret_info{namespace="shop", secret="hush"}"#,
+        r#"kube_secret_info{namespace="bank", secret="hush"}"#,
+        r#"up{namespace="shop"}"#,
+        r#"node_load{node="one"}"#,
+    ] {
+        let series = store.resolve(&labels(text)).expect("taken");
+        store.append(&[Sample { series, time: now - 1000, value: Value::Number(1.0) }]);
+    }
+    for metric in ["kube_secret_info", "node_load"] {
+        store.describe(metric, Meta::default());
+    }
+    let routes = routes(Arc::new(store), Arc::new(Rules));
+    for (user, secrets, all, told) in
+        [("admin", 2, 4, 2), ("anna", 1, 2, 1), ("vera", 0, 2, 1), ("otto", 0, 0, 0)]
+    {
+        let routes = routes.clone().layer(Extension(UserInfo::named(user, &[])));
+        let asked = async |path: &str| {
+            let request = Request::get(format!("/prometheus/api/v1/{path}")).body(Body::empty());
+            let response = routes.clone().oneshot(request.expect("a request")).await.expect("answered");
+            let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read");
+            serde_json::from_slice::<Json>(&body).expect("JSON")["data"].clone()
+        };
+        let found = async |query: &str| {
+            asked(&format!("query?query={query}")).await["result"].as_array().map(Vec::len)
+        };
+        assert_eq!(found("kube_secret_info").await, Some(secrets), "{user}");
+        assert_eq!(found("{__name__!=%22%22}").await, Some(all), "{user}");
+        let series = asked("series?match[]={__name__!=%22%22}").await;
+        assert_eq!(series.as_array().map(Vec::len), Some(all), "{user}: {series}");
+        let metadata = asked("metadata").await;
+        assert_eq!(metadata.as_object().map(|found| found.len()), Some(told), "{user}: {metadata}");
     }
 }
 

@@ -332,3 +332,31 @@ async fn labels_of_the_target_are_added() {
     .await;
     check(&store, 240, &[(r#"info(requests_total, {version="3"})"#, &[])]).await;
 }
+
+#[tokio::test]
+async fn a_brace_that_begins_no_count_is_a_character() {
+    let store = store(
+        60_000,
+        r#"
+        braces{pod="a{bbb}"} 1
+        braces{pod="a{2"} 2
+        braces{pod="aa"} 3
+        "#,
+    );
+    check(
+        &store,
+        60,
+        &[
+            (r#"braces{pod=~"a{bbb}"}"#, &[r#"braces{pod="a{bbb}"} 1"#]),
+            (r#"braces{pod=~"a{2"}"#, &[r#"braces{pod="a{2"} 2"#]),
+            (r#"braces{pod=~"a{2}"}"#, &[r#"braces{pod="aa"} 3"#]),
+            (r#"braces{pod!~"a{.*"}"#, &[r#"braces{pod="aa"} 3"#]),
+            (r#"braces{pod=~"a{ 2 }"}"#, &[]),
+            (
+                r#"label_replace(braces{pod="a{2"}, "x", "$1", "pod", "a{(.)")"#,
+                &[r#"braces{pod="a{2", x="2"} 2"#],
+            ),
+        ],
+    )
+    .await;
+}

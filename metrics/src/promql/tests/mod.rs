@@ -2,6 +2,7 @@
 
 mod door;
 mod language;
+mod limits;
 mod naive;
 mod peer;
 mod peer_queries;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::scrape::{
     access::Access,
+    expose::Format,
     target::{Job, Reach, Taking},
 };
 
@@ -30,6 +31,7 @@ fn job(name: &str, namespace: &str) -> Arc<Job> {
         taking: Arc::new(Taking { namespace: Some(namespace.to_owned()), ..Taking::default() }),
         reach: Reach::Network(Box::new(Access { any_server: true, ..Access::default() })),
         protobuf: false,
+        fallback: Format::Plain,
         body_limit: BODY_LIMIT,
         target_limit: 0,
         pinned: false,
@@ -44,11 +46,12 @@ pub fn pods(lookup: &Lookup<'_>, found: &mut Found) {
         }
         let Some(ip) = pod.status.ips.first() else { continue };
         let job = job("kubernetes-pods", &pod.namespace);
+        let host = lookup.host_ip(pod);
         let targets = pod_ports(pod, found).into_iter().map(|number| {
             let mut discovered = Discovered::new();
-            labels::pod(pod, &mut discovered);
+            labels::pod(pod, host, &mut discovered);
             if let Some((container, port)) = labels::port(pod, |port| port.container_port == number) {
-                labels::container(container, Some(port), &mut discovered);
+                labels::container(pod, container, Some(port), &mut discovered);
                 set(&mut discovered, "container", &container.name);
             }
             set(&mut discovered, "__address__", &labels::address(ip, number));
@@ -131,7 +134,7 @@ fn service_targets<'a>(
                 let pod = pod.and_then(|target| target.name.as_deref());
                 let pod = pod.and_then(|pod| lookup.pods.get(&(namespace, pod)));
                 if let Some(pod) = pod {
-                    labels::pod(pod, &mut discovered);
+                    labels::pod(pod, lookup.host_ip(pod), &mut discovered);
                     set(&mut discovered, "pod", &pod.name);
                 }
                 labels::service(service, &mut discovered);

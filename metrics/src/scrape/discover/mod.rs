@@ -116,6 +116,7 @@ impl Found {
 struct Lookup<'a> {
     world: &'a World,
     pods: HashMap<(&'a str, &'a str), &'a LeanPod>,
+    nodes: HashMap<&'a str, &'a Node>,
     /// By namespace and Service.
     slices: HashMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
 }
@@ -123,6 +124,8 @@ struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     fn new(world: &'a World) -> Self {
         let pods = world.pods.iter().map(|pod| ((&*pod.namespace, &*pod.name), &**pod)).collect();
+        let named = |node: &'a Arc<Node>| Some((node.metadata.name.as_deref()?, &**node));
+        let nodes = world.nodes.iter().filter_map(named).collect();
         let mut slices: HashMap<_, Vec<_>> = HashMap::new();
         for slice in &world.slices {
             let labels = slice.metadata.labels.as_ref();
@@ -132,7 +135,20 @@ impl<'a> Lookup<'a> {
                 slices.entry((namespace, service.as_str())).or_default().push(&**slice);
             }
         }
-        Self { world, pods, slices }
+        Self { world, pods, nodes, slices }
+    }
+
+    /// The address of a Pod's node, which is its `status.hostIP`.
+    fn host_ip(&self, pod: &LeanPod) -> Option<&'a str> {
+        let addresses = self.nodes.get(&*pod.node)?.status.as_ref()?.addresses.as_ref()?;
+        addresses.iter().find(|one| one.type_ == "InternalIP").map(|one| one.address.as_str())
+    }
+
+    /// Puts in what is known of a node. Its annotations are for those whose monitors may say anything.
+    fn attach_node(&self, name: &str, bound: bool, discovered: &mut labels::Discovered) {
+        if let Some(node) = self.nodes.get(name) {
+            labels::node(node, !bound, discovered);
+        }
     }
 
     /// The namespace that all series of a monitor's targets get; none where it may say any.
@@ -157,6 +173,19 @@ fn bound_to(mut job: Job, namespace: &str) -> Job {
         job.written = format!("{namespace} {}", job.written);
     }
     job
+}
+
+/// Tells what is written for an endpoint and isn't done.
+fn tell_not_done(
+    found: &mut Found,
+    pool: &str,
+    namespace: &str,
+    monitor: &spec::Monitor,
+    endpoint: &spec::Endpoint,
+) {
+    for what in monitor::not_done(monitor, endpoint) {
+        found.problem(pool, namespace, what);
+    }
 }
 
 /// What an endpoint says of the way to its targets.

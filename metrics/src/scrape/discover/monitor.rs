@@ -9,6 +9,7 @@ use crate::{
     prometheus_operator::duration,
     scrape::{
         access::{Access, Kept},
+        expose::Format,
         relabel,
         target::{Job, Reach, Taking},
     },
@@ -19,6 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// No target is asked more often.
 const SHORTEST: Duration = Duration::from_secs(1);
 pub const BODY_LIMIT: usize = 128 << 20;
+
+/// What may be written and changes nothing here: which of two ways an operator goes to the same
+/// targets, and how many dropped ones a server remembers.
+const WITHOUT_EFFECT: [&str; 4] =
+    ["selectorMechanism", "serviceDiscoveryRole", "keepDroppedTargets", "enableHttp2"];
 
 /// Understands a spec.
 ///
@@ -50,6 +56,7 @@ pub fn job(
     let taking = Taking {
         honor_labels: endpoint.honor_labels,
         ignore_timestamps: endpoint.honor_timestamps == Some(false),
+        ends_timed: endpoint.track_timestamps_staleness,
         relabelings: relabel::Rule::all(&endpoint.metric_relabelings)
             .map_err(|why| format!("metricRelabelings: {why}"))?,
         sample_limit: monitor.sample_limit,
@@ -68,11 +75,45 @@ pub fn job(
         taking: Arc::new(taking),
         reach: Reach::Network(Box::new(access(namespace, endpoint)?)),
         protobuf: monitor.scrape_native_histograms || first == Some("PrometheusProto"),
+        fallback: fallback(monitor.fallback_scrape_protocol.as_deref())?,
         body_limit: body_limit(monitor.body_size_limit.as_deref())?,
         target_limit: monitor.target_limit,
         pinned: false,
         more_parameters: more_parameters(endpoint),
     })
+}
+
+/// What is written in a monitor, or for one of its endpoints, and not done: the targets are scraped
+/// without it. Of what says nothing, such as `false`, nothing is told.
+pub fn not_done(monitor: &Monitor, endpoint: &Endpoint) -> Vec<String> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) => true,
+    };
+    let of = |prefix: &'static str, rest: &Map<String, Value>| -> Vec<String> {
+        let told =
+            rest.iter().filter(|(name, value)| says(value) && !WITHOUT_EFFECT.contains(&name.as_str()));
+        told.map(|(name, _)| format!("{prefix}{name} is not done: the targets are scraped without it"))
+            .collect()
+    };
+    let mut all = of("", &monitor.rest);
+    all.extend(of("attachMetadata.", &monitor.attach_metadata.rest));
+    all.extend(of("", &endpoint.rest));
+    all
+}
+
+/// How an answer is read that says of no format that it is in it.
+fn fallback(protocol: Option<&str>) -> Result<Format, String> {
+    match protocol {
+        None | Some("" | "PrometheusText0.0.4" | "PrometheusText1.0.0") => Ok(Format::Plain),
+        Some("OpenMetricsText0.0.1" | "OpenMetricsText1.0.0") => Ok(Format::OpenMetrics),
+        Some("PrometheusProto") => Ok(Format::Protobuf),
+        Some(other) => Err(format!("fallbackScrapeProtocol {other:?} is no protocol")),
+    }
 }
 
 fn more_parameters(endpoint: &Endpoint) -> Vec<(String, String)> {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::scrape::{
     access::{Access, Kept},
+    expose::Format,
     target::{Job, Reach, Taking},
 };
 
@@ -49,6 +50,7 @@ fn job(name: &str, reach: Reach) -> Arc<Job> {
         taking: Arc::new(Taking { honor_labels: true, ..Taking::default() }),
         reach,
         protobuf: false,
+        fallback: Format::Plain,
         body_limit: BODY_LIMIT,
         target_limit: 0,
         pinned: false,

@@ -37,11 +37,19 @@ pub fn monitors(lookup: &Lookup<'_>, found: &mut Found) {
         for (number, endpoint) in monitor.pod_metrics_endpoints.iter().enumerate() {
             let pool = format!("{pool}/{number}");
             let bound = lookup.bound(namespace);
+            super::tell_not_done(found, &pool, namespace, &monitor, endpoint);
             let mut of: BTreeMap<&str, Vec<Discovered>> = BTreeMap::new();
             for pod in &chosen {
                 let running = endpoint.filter_running == Some(false) || !pod.finished();
-                let target = running.then(|| target(pod, &format!("{namespace}/{name}"), &monitor, endpoint));
-                of.entry(&pod.namespace).or_default().extend(target.flatten());
+                let named = format!("{namespace}/{name}");
+                let target = running.then(|| target(lookup, pod, &named, &monitor, endpoint)).flatten();
+                let target = target.map(|mut discovered| {
+                    if monitor.attach_metadata.node {
+                        lookup.attach_node(&pod.node, bound, &mut discovered);
+                    }
+                    discovered
+                });
+                of.entry(&pod.namespace).or_default().extend(target);
             }
             for (at, targets) in of {
                 let made =
@@ -55,7 +63,13 @@ pub fn monitors(lookup: &Lookup<'_>, found: &mut Found) {
     }
 }
 
-fn target(pod: &LeanPod, name: &str, monitor: &Monitor, endpoint: &Endpoint) -> Option<Discovered> {
+fn target(
+    lookup: &Lookup<'_>,
+    pod: &LeanPod,
+    name: &str,
+    monitor: &Monitor,
+    endpoint: &Endpoint,
+) -> Option<Discovered> {
     let chosen = |port: &ContainerPort| match (&endpoint.port, endpoint.port_number, &endpoint.target_port) {
         (Some(name), _, _) if !name.is_empty() => port.name.as_ref() == Some(name),
         (_, Some(number), _) => port.container_port == number,
@@ -65,8 +79,8 @@ fn target(pod: &LeanPod, name: &str, monitor: &Monitor, endpoint: &Endpoint) -> 
     };
     let (container, port) = labels::port(pod, chosen)?;
     let mut discovered = Discovered::new();
-    labels::pod(pod, &mut discovered);
-    labels::container(container, Some(port), &mut discovered);
+    labels::pod(pod, lookup.host_ip(pod), &mut discovered);
+    labels::container(pod, container, Some(port), &mut discovered);
     let ip = pod.status.ips.first()?;
     set(&mut discovered, "__address__", &labels::address(ip, port.container_port));
     set(&mut discovered, "namespace", &pod.namespace);

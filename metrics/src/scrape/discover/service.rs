@@ -47,11 +47,12 @@ pub fn monitors(lookup: &Lookup<'_>, found: &mut Found) {
         for (number, endpoint) in monitor.endpoints.iter().enumerate() {
             let pool = format!("{pool}/{number}");
             let bound = lookup.bound(namespace);
+            super::tell_not_done(found, &pool, namespace, &monitor, endpoint);
             // A job a namespace: what is bound is bound to where the target is.
             let mut of: std::collections::BTreeMap<&str, Vec<Discovered>> = Default::default();
             for service in &chosen {
                 let at = service.metadata.namespace.as_deref().unwrap_or_default();
-                of.entry(at).or_default().extend(targets(lookup, service, &monitor, endpoint));
+                of.entry(at).or_default().extend(targets(lookup, service, &monitor, endpoint, bound));
             }
             for (at, targets) in of {
                 let made =
@@ -71,6 +72,7 @@ fn targets(
     service: &Service,
     monitor: &Monitor,
     endpoint: &Endpoint,
+    bound: bool,
 ) -> Vec<Discovered> {
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let name = service.metadata.name.as_deref().unwrap_or_default();
@@ -89,7 +91,13 @@ fn targets(
                 for ip in &one.addresses {
                     let mut discovered = Discovered::new();
                     let port_name = port_name.as_str();
-                    known(&Place { service, slice, one, ip, port, port_name, pod }, &mut discovered);
+                    known(lookup, &Place { service, slice, one, ip, port, port_name, pod }, &mut discovered);
+                    if monitor.attach_metadata.node {
+                        // An endpoint that is a node itself is meant, else the one that it is on.
+                        let is_node = one.target_ref.as_ref().filter(|it| it.kind.as_deref() == Some("Node"));
+                        let of_node = is_node.map_or(one.node_name.as_deref(), |it| it.name.as_deref());
+                        lookup.attach_node(of_node.unwrap_or_default(), bound, &mut discovered);
+                    }
                     say(service, monitor, endpoint, pod, port_name, &mut discovered);
                     targets.push(discovered);
                 }
@@ -134,25 +142,24 @@ struct Place<'a> {
     pod: Option<&'a LeanPod>,
 }
 
-fn known(place: &Place<'_>, discovered: &mut Discovered) {
+fn known(lookup: &Lookup<'_>, place: &Place<'_>, discovered: &mut Discovered) {
     let Place { service, slice, one, ip, port, port_name, pod } = *place;
     if let Some(pod) = pod {
-        labels::pod(pod, discovered);
+        labels::pod(pod, lookup.host_ip(pod), discovered);
         if let Some((container, port)) = labels::port(pod, |declared| declared.container_port == port) {
-            labels::container(container, Some(port), discovered);
+            labels::container(pod, container, Some(port), discovered);
         }
     }
     labels::service(service, discovered);
-    let ready = one.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
-    let ready = if ready { "true" } else { "false" };
+    labels::endpoint(one, slice.ports.iter().flatten().find(|it| it.port == Some(port)), discovered);
+    let of_slice = slice.address_type.as_str();
     let name = service.metadata.name.as_deref().unwrap_or_default();
     let slice = slice.metadata.name.as_deref().unwrap_or_default();
     for (label, value) in [
         ("__meta_kubernetes_endpoints_name", name),
         ("__meta_kubernetes_endpointslice_name", slice),
+        ("__meta_kubernetes_endpointslice_address_type", of_slice),
         ("__meta_kubernetes_endpoint_port_name", port_name),
-        ("__meta_kubernetes_endpoint_ready", ready),
-        ("__meta_kubernetes_endpoint_node_name", one.node_name.as_deref().unwrap_or_default()),
         ("__address__", &labels::address(ip, port)),
     ] {
         set(discovered, label, value);

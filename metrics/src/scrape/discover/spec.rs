@@ -61,7 +61,21 @@ pub struct Monitor {
     pub label_value_length_limit: usize,
     pub body_size_limit: Option<String>,
     pub scrape_protocols: Vec<String>,
+    pub fallback_scrape_protocol: Option<String>,
     pub scrape_native_histograms: bool,
+    pub attach_metadata: AttachMetadata,
+    /// What else is written.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Whose labels targets get besides their own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AttachMetadata {
+    pub node: bool,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -91,10 +105,14 @@ pub struct Endpoint {
     pub proxy_url: Option<String>,
     pub honor_labels: bool,
     pub honor_timestamps: Option<bool>,
+    pub track_timestamps_staleness: bool,
     pub relabelings: Vec<Written>,
     pub metric_relabelings: Vec<Written>,
     pub follow_redirects: Option<bool>,
     pub filter_running: Option<bool>,
+    /// What else is written.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

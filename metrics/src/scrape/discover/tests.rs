@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::scrape::{access::Kept, target::Reach};
+use crate::scrape::{access::Kept, expose::Format, target::Reach};
 
 fn one<T: serde::de::DeserializeOwned>(object: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(object).expect("an object"))
@@ -199,6 +199,134 @@ fn what_a_monitor_cant_have_is_told() {
         assert!(told.message.contains(wanted) && told.namespace == "shop", "{told:?}");
         assert_eq!(found.targets.len(), 1, "{spec}");
     }
+}
+
+#[test]
+fn what_a_monitor_asks_for_and_doesnt_get_is_told_and_the_rest_is_done() {
+    let endpoint = |more: Value| {
+        let mut endpoint = json!({"port": "metrics"});
+        let fields = endpoint.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        endpoint
+    };
+    let table = [
+        (json!({"scrapeClass": "tls"}), json!({}), vec!["scrapeClass"]),
+        (json!({"convertClassicHistogramsToNHCB": true}), json!({}), vec!["convertClassicHistogramsToNHCB"]),
+        (json!({"scrapeClassicHistograms": true}), json!({}), vec!["scrapeClassicHistograms"]),
+        (json!({"nativeHistogramBucketLimit": 9}), json!({}), vec!["nativeHistogramBucketLimit"]),
+        (
+            json!({"attachMetadata": {"node": true, "namespace": true}}),
+            json!({}),
+            vec!["attachMetadata.namespace"],
+        ),
+        (json!({}), json!({"noProxy": "x", "portt": "web"}), vec!["noProxy", "portt"]),
+        // These say nothing, or nothing that makes a difference.
+        (
+            json!({"scrapeClass": "", "scrapeClassicHistograms": false, "keepDroppedTargets": 7}),
+            json!({}),
+            vec![],
+        ),
+        (json!({"selectorMechanism": "RoleSelector"}), json!({"enableHttp2": true, "noProxy": null}), vec![]),
+    ];
+    for (mut spec, more, wanted) in table {
+        spec["selector"] = json!({});
+        spec["endpoints"] = json!([endpoint(more)]);
+        let mut world = world();
+        world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec.clone())];
+        let found = find(&world, &own::Own::default());
+        let told: Vec<_> =
+            found.problems.iter().filter_map(|problem| problem.message.split(' ').next()).collect();
+        assert_eq!(told, wanted, "{spec}");
+        assert_eq!(found.targets.len(), 1, "{spec}: it is scraped all the same");
+    }
+}
+
+#[test]
+fn what_a_monitor_says_of_formats_and_times_reaches_its_targets() {
+    let of = |protocol: Value, timed: bool| {
+        let spec = json!({"selector": {}, "fallbackScrapeProtocol": protocol,
+            "podMetricsEndpoints": [{"port": "metrics", "trackTimestampsStaleness": timed}]});
+        let mut world = world();
+        world.pod_monitors = vec![monitor("PodMonitor", "shop", spec)];
+        find(&world, &own::Own::default())
+    };
+    let table = [
+        (Value::Null, Format::Plain),
+        (json!("PrometheusText1.0.0"), Format::Plain),
+        (json!("OpenMetricsText1.0.0"), Format::OpenMetrics),
+        (json!("PrometheusProto"), Format::Protobuf),
+    ];
+    for (protocol, wanted) in table {
+        let found = of(protocol.clone(), true);
+        let job = &found.targets[0].job;
+        assert_eq!((job.fallback, job.taking.ends_timed), (wanted, true), "{protocol}");
+    }
+    assert!(!of(Value::Null, false).targets[0].job.taking.ends_timed);
+    let wrong = of(json!("Json"), false);
+    assert!(wrong.targets.is_empty() && wrong.problems[0].message.contains("\"Json\" is no protocol"));
+}
+
+/// A node with an address, a label and an annotation.
+fn node() -> Arc<Node> {
+    one(json!({"metadata": {"name": "n1", "labels": {"zone/of": "z1"}, "annotations": {"owner": "ops"}},
+        "status": {"addresses": [{"type": "Hostname", "address": "n1"},
+            {"type": "InternalIP", "address": "172.30.0.2"}]}}))
+}
+
+#[test]
+fn discovered_labels_are_those_of_prometheus() {
+    let mut world = world();
+    world.nodes = vec![node()];
+    world.pods.push(one(json!({
+        "metadata": {"name": "db-0", "namespace": "shop", "uid": "u", "labels": {"app": "db"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "o",
+                "controller": true}]},
+        "spec": {"nodeName": "n1", "containers": [{"name": "db", "image": "db"}], "initContainers": [
+            {"name": "proxy", "image": "p", "restartPolicy": "Always",
+                "ports": [{"name": "metrics", "containerPort": 9090}]}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.9",
+            "conditions": [{"type": "Ready", "status": "False"}]},
+    })));
+    let pods = json!({"selector": {"matchLabels": {"app": "db"}}, "attachMetadata": {"node": true},
+        "podMetricsEndpoints": [{"port": "metrics"}]});
+    let services = json!({"selector": {}, "endpoints": [{"port": "metrics"}]});
+    world.pod_monitors = vec![monitor("PodMonitor", "shop", pods)];
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", services)];
+    let found = find(&world, &own::Own::default());
+    let of = |pool: &str, name: &str| {
+        let target = found.targets.iter().find(|target| target.job.name.starts_with(pool)).expect("found");
+        target.discovered.get(&format!("__meta_kubernetes_{name}")).cloned()
+    };
+    for (pool, name, wanted) in [
+        ("pod", "pod_host_ip", Some("172.30.0.2")),
+        ("pod", "pod_ready", Some("false")),
+        ("pod", "pod_container_init", Some("true")),
+        ("pod", "pod_controller_kind", Some("StatefulSet")),
+        ("pod", "node_name", Some("n1")),
+        ("pod", "node_label_zone_of", Some("z1")),
+        ("pod", "node_labelpresent_zone_of", Some("true")),
+        // Who writes a monitor in a namespace of their own may not see nodes' annotations.
+        ("pod", "node_annotation_owner", None),
+        ("service", "pod_container_init", Some("false")),
+        ("service", "pod_ready", Some("unknown")),
+        ("service", "endpoint_port_protocol", Some("TCP")),
+        ("service", "endpoint_address_target_kind", Some("Pod")),
+        ("service", "endpoint_address_target_name", Some("web-1")),
+        ("service", "endpoint_node_name", Some("n1")),
+        ("service", "endpoint_ready", Some("true")),
+        ("service", "endpointslice_address_type", Some("IPv4")),
+        ("service", "endpointslice_port", Some("9090")),
+        ("service", "endpointslice_port_name", Some("metrics")),
+        ("service", "endpointslice_endpoint_conditions_ready", Some("true")),
+        ("service", "endpointslice_endpoint_conditions_serving", None),
+        ("service", "node_name", None),
+    ] {
+        assert_eq!(of(pool, name).as_deref(), wanted, "{pool} {name}");
+    }
+    world.namespaces = vec![one(json!({"metadata": {"name": "shop", "labels": {ANY_NAMESPACE: "true"}}}))];
+    world.service_monitors.clear();
+    let found = find(&world, &own::Own::default());
+    assert_eq!(found.targets[0].discovered["__meta_kubernetes_node_annotation_owner"], "ops");
 }
 
 #[test]

@@ -37,8 +37,9 @@ pub enum Format {
 }
 
 impl Format {
-    /// By the header Content-Type. Unknown or absent: plain text, which most old exporters mean.
-    pub fn of(content_type: &str) -> Self {
+    /// By the header Content-Type. Unknown or absent: the fallback, as a rule plain text, which most
+    /// old exporters mean.
+    pub fn of(content_type: &str, fallback: Self) -> Self {
         let mut parts = content_type.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let is = |name: &str, value: &str, part: &str| {
@@ -47,16 +48,17 @@ impl Format {
             })
         };
         match kind.as_str() {
+            "text/plain" => Self::Plain,
             "application/openmetrics-text" => Self::OpenMetrics,
             "application/vnd.google.protobuf" => {
                 let parts: Vec<_> = parts.collect();
                 let has = |name, value| parts.iter().any(|part| is(name, value, part));
                 match has("encoding", "delimited") {
                     true => Self::Protobuf,
-                    false => Self::Plain,
+                    false => fallback,
                 }
             }
-            _ => Self::Plain,
+            _ => fallback,
         }
     }
 }

@@ -119,7 +119,16 @@ fn the_content_type_says_which_format() {
         ("", Format::Plain),
     ];
     for (given, wanted) in table {
-        assert_eq!(Format::of(given), wanted, "{given}");
+        assert_eq!(Format::of(given, Format::Plain), wanted, "{given}");
+    }
+    // Who says nothing that is known is read as the monitor says, and who does as it says itself.
+    for (given, wanted) in [
+        ("", Format::OpenMetrics),
+        ("application/json", Format::OpenMetrics),
+        ("application/vnd.google.protobuf; encoding=text", Format::OpenMetrics),
+        ("text/plain", Format::Plain),
+    ] {
+        assert_eq!(Format::of(given, Format::OpenMetrics), wanted, "{given}");
     }
 }
 

@@ -9,11 +9,14 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
+use bytes::Bytes;
 use datafusion::{
     arrow::{
         array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray},
+        buffer::Buffer,
         datatypes::{Int64Type, SchemaRef, UInt8Type, UInt32Type},
         error::ArrowError,
     },
@@ -31,7 +34,7 @@ use datafusion::{
 
 use super::{
     BlockError, Row,
-    recent::{Learning, Recent},
+    recent::{Learning, Recent, Room},
     shared::{Known, SharedLabels},
     source::{Fault, Ranges, Source},
     write::RESOLUTION,
@@ -131,6 +134,16 @@ impl Block {
         Ok(Self { path, range, size, resolution, source, metadata, recent, begun, ended, given })
     }
 
+    /// Keeps rows of many series, too, while there is room for them.
+    pub fn within(self, room: &Arc<Room>) -> Self {
+        Self { recent: Recent::within(room.clone()), ..self }
+    }
+
+    /// Lets go what it keeps of many series and nobody asked for lately.
+    pub fn forget_idle(&self, now: Instant) {
+        self.recent.forget_idle(now);
+    }
+
     /// Bytes that it takes in memory while it is open.
     pub fn memory(&self) -> usize {
         self.metadata.metadata().memory_size()
@@ -189,14 +202,12 @@ impl Block {
     pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
         let asked = self.asked(range);
         if let Some(rows) = self.recent.find(matchers, &asked) {
-            let meets = |row: &&Row| row.first < range.end && row.last >= range.start;
-            let ready: Vec<_> = rows.iter().filter(meets).cloned().collect();
-            return Ok(Rows::begin(self, None, ready, None));
+            return Ok(Rows::begin(self, None, Ready::Kept { rows, next: 0, meeting: range.clone() }, None));
         }
         let filter = self.filter(matchers, range.clone());
         let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
-        let learning = Some(Learning::new(matchers, asked));
-        Ok(Rows::begin(self, Some((sound(reader), fault)), Vec::new(), learning))
+        let learning = Some(self.recent.learn(matchers, asked));
+        Ok(Rows::begin(self, Some((sound(reader), fault)), Ready::default(), learning))
     }
 
     /// The series that match and meet the range, in order.
@@ -224,7 +235,7 @@ impl Block {
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
         let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
-        Ok(Rows::begin(self, Some((sound(reader), fault)), Vec::new(), None))
+        Ok(Rows::begin(self, Some((sound(reader), fault)), Ready::default(), None))
     }
 
     fn mask(&self, names: &[&str]) -> ProjectionMask {
@@ -345,12 +356,42 @@ fn caught<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resul
     }
 }
 
+/// Rows that need no reading.
+enum Ready {
+    /// Those of a batch.
+    Read(std::vec::IntoIter<Row>),
+    /// Those that were kept, from a place on; who asks wants those that meet a range.
+    Kept { rows: Arc<[Row]>, next: usize, meeting: Range<i64> },
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self::Read(Vec::new().into_iter())
+    }
+}
+
+impl Iterator for Ready {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        match self {
+            Self::Read(rows) => rows.next(),
+            Self::Kept { rows, next, meeting } => {
+                let meets = |row: &Row| row.first < meeting.end && row.last >= meeting.start;
+                let at = *next + rows[*next..].iter().position(meets)?;
+                *next = at + 1;
+                Some(rows[at].clone())
+            }
+        }
+    }
+}
+
 /// Walks over rows of a block.
 pub struct Rows {
     block: Arc<Block>,
     /// Absent when all is ready.
     reader: Option<(Batches, Fault)>,
-    ready: std::vec::IntoIter<Row>,
+    ready: Ready,
     learning: Option<Learning>,
     labels: SharedLabels,
 }
@@ -359,11 +400,11 @@ impl Rows {
     fn begin(
         block: Arc<Block>,
         reader: Option<(Batches, Fault)>,
-        ready: Vec<Row>,
+        ready: Ready,
         learning: Option<Learning>,
     ) -> Self {
         block.begun.fetch_add(1, Ordering::Relaxed);
-        Self { block, reader, ready: ready.into_iter(), learning, labels: SharedLabels::default() }
+        Self { block, reader, ready, learning, labels: SharedLabels::default() }
     }
 
     /// The same rows, whose labels other walks may have.
@@ -406,8 +447,34 @@ impl Iterator for Rows {
                 return Some(Err(failed(&self.block.path, fault, why)));
             }
             self.learning = self.learning.take().and_then(|learning| learning.add(&ready));
-            self.ready = ready.into_iter();
+            self.ready = Ready::Read(ready.into_iter());
         }
+    }
+}
+
+/// A column of bytes whose cells are had without a copy.
+struct Cells<'a> {
+    ends: &'a [i32],
+    bytes: Bytes,
+}
+
+/// What a column's cells lie in.
+struct Lying(Buffer);
+
+impl AsRef<[u8]> for Lying {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'a> Cells<'a> {
+    fn of(column: &'a BinaryArray) -> Self {
+        Self { ends: column.value_offsets(), bytes: Bytes::from_owner(Lying(column.values().clone())) }
+    }
+
+    fn at(&self, place: usize) -> Bytes {
+        // Arrow has seen that they ascend from 0.
+        self.bytes.slice(self.ends[place] as usize..self.ends[place + 1] as usize)
     }
 }
 
@@ -417,7 +484,8 @@ fn rows(
     mut take: impl FnMut(Result<Row, &'static str>) -> Result<(), &'static str>,
 ) -> Result<(), &'static str> {
     let binary = |at: usize| batch.column(at).as_binary::<i32>();
-    let (labels, times, values) = (binary(1), binary(6), binary(7));
+    let labels = binary(1);
+    let (times, values) = (Cells::of(binary(6)), Cells::of(binary(7)));
     let (first, last) =
         (batch.column(2).as_primitive::<Int64Type>(), batch.column(3).as_primitive::<Int64Type>());
     let (count, form, crc) = (
@@ -433,8 +501,8 @@ fn rows(
                 last: last.value(at),
                 count: count.value(at),
                 form: form.value(at),
-                times: times.value(at).to_vec(),
-                values: values.value(at).to_vec(),
+                times: times.at(at),
+                values: values.at(at),
             };
             if row.sum() == crc.value(at) { Ok(row) } else { Err("the checksum of a row is wrong") }
         };

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::series::{
     Labels, SeriesColumns,
     chunk::{put_varint, take_varint, unzigzag, zigzag},
@@ -25,7 +27,7 @@ const HISTOGRAMS: u8 = 0x41;
 /// Samples of a row at most: a day of milliseconds.
 const MOST: u32 = 86_400_000;
 
-/// One row of a block.
+/// One row of a block. Clones share its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub labels: Labels,
@@ -33,8 +35,8 @@ pub struct Row {
     pub last: i64,
     pub count: u32,
     pub form: u8,
-    pub times: Vec<u8>,
-    pub values: Vec<u8>,
+    pub times: Bytes,
+    pub values: Bytes,
 }
 
 impl Row {
@@ -47,10 +49,10 @@ impl Row {
         let wholes = decimals.and_then(|decimals| {
             samples.iter().map(|(_, value)| decimal::whole(*value, decimals)).collect::<Option<Vec<_>>>()
         });
-        match decimals.zip(wholes) {
-            Some((decimals, wholes)) => row.put_wholes(decimals, &wholes),
-            None => row.put_floats(samples),
-        }
+        (row.form, row.values) = match decimals.zip(wholes) {
+            Some((decimals, wholes)) => packed_wholes(decimals, &wholes),
+            None => (FLOATS, packed_floats(samples)),
+        };
         Some(row)
     }
 
@@ -58,8 +60,9 @@ impl Row {
     pub fn of_histograms(labels: &Labels, samples: &[(i64, SharedHistogram)]) -> Option<Self> {
         let times = samples.iter().map(|(time, _)| *time);
         let mut row = Self::begin(labels, times, samples.len())?;
-        row.form = HISTOGRAMS;
-        samples.iter().for_each(|(_, histogram)| write_histogram(&mut row.values, histogram));
+        let mut values = Vec::new();
+        samples.iter().for_each(|(_, histogram)| write_histogram(&mut values, histogram));
+        (row.form, row.values) = (HISTOGRAMS, values.into());
         Some(row)
     }
 
@@ -80,55 +83,9 @@ impl Row {
             last,
             count: u32::try_from(count).ok()?,
             form: 0,
-            times: packed,
-            values: Vec::new(),
+            times: packed.into(),
+            values: Bytes::new(),
         })
-    }
-
-    fn put_wholes(&mut self, decimals: u8, wholes: &[i64]) {
-        let mut before = 0i64;
-        let once = wholes.iter().map(move |whole| {
-            let change = whole.wrapping_sub(before);
-            before = *whole;
-            change
-        });
-        let mut step = 0i64;
-        let twice = once.clone().enumerate().map(move |(at, change)| {
-            let second = change.wrapping_sub(step);
-            // The first is no step but where it begins.
-            step = if at == 0 { 0 } else { change };
-            second
-        });
-        let plain = |bytes: &mut Vec<u8>, changes: &mut dyn Iterator<Item = i64>| {
-            changes.for_each(|change| put_varint(bytes, zigzag(change)));
-        };
-        let runs = |bytes: &mut Vec<u8>, changes: &mut dyn Iterator<Item = i64>| {
-            put_runs(bytes, changes.map(zigzag));
-        };
-        self.form = decimals;
-        runs(&mut self.values, &mut once.clone());
-        let mut try_form = |form: u8, put: &dyn Fn(&mut Vec<u8>)| {
-            let mut values = Vec::with_capacity(self.values.len());
-            put(&mut values);
-            if values.len() < self.values.len() {
-                (self.form, self.values) = (decimals | form, values);
-            }
-        };
-        try_form(PLAIN, &|bytes| plain(bytes, &mut once.clone()));
-        try_form(SECOND, &|bytes| runs(bytes, &mut twice.clone()));
-        try_form(SECOND | PLAIN, &|bytes| plain(bytes, &mut twice.clone()));
-    }
-
-    fn put_floats(&mut self, samples: &[(i64, f64)]) {
-        self.form = FLOATS;
-        let mut before = 0;
-        let changes: Vec<[u8; 8]> = samples
-            .iter()
-            .map(|(_, value)| {
-                (std::mem::replace(&mut before, value.to_bits()) ^ value.to_bits()).to_be_bytes()
-            })
-            .collect();
-        self.values = (0..8).flat_map(|plane| changes.iter().map(move |change| change[plane])).collect();
     }
 
     pub fn has_histograms(&self) -> bool {
@@ -163,7 +120,7 @@ impl Row {
     fn put_times(&self, times: &mut Vec<i64>, known: &mut KnownTimes) {
         if (known.first, known.count) != (self.first, self.count) || known.packed != self.times {
             (known.first, known.count) = (self.first, self.count);
-            known.packed.clone_from(&self.times);
+            known.packed = self.times.clone();
             let mut all = Times::of(self);
             known.times.clear();
             known.times.extend((0..self.count).map(|_| all.next()));
@@ -193,7 +150,7 @@ impl Row {
                 let whole =
                     Wholes { count: self.count, twice: form & SECOND != 0, decimals: form & DECIMALS };
                 if form & PLAIN != 0 {
-                    let mut rest = self.values.as_slice();
+                    let mut rest = &self.values[..];
                     whole.put(values, || take_varint(&mut rest));
                 } else {
                     let mut runs = Runs::new(&self.values);
@@ -211,7 +168,7 @@ impl Row {
     /// The bytes do not add up.
     pub fn histograms(&self, mut take: impl FnMut(i64, SharedHistogram)) -> Result<(), &'static str> {
         let mut times = Times::of(self);
-        let mut rest = self.values.as_slice();
+        let mut rest = &self.values[..];
         for _ in 0..self.count {
             let histogram = read_histogram(&mut rest).ok_or("a histogram of it is wrong")?;
             take(times.next(), Arc::new(histogram));
@@ -251,6 +208,51 @@ impl Row {
     }
 }
 
+/// Whole numbers, in the form that takes the fewest bytes.
+fn packed_wholes(decimals: u8, wholes: &[i64]) -> (u8, Bytes) {
+    let mut before = 0i64;
+    let once = wholes.iter().map(move |whole| {
+        let change = whole.wrapping_sub(before);
+        before = *whole;
+        change
+    });
+    let mut step = 0i64;
+    let twice = once.clone().enumerate().map(move |(at, change)| {
+        let second = change.wrapping_sub(step);
+        // The first is no step but where it begins.
+        step = if at == 0 { 0 } else { change };
+        second
+    });
+    let plain = |bytes: &mut Vec<u8>, changes: &mut dyn Iterator<Item = i64>| {
+        changes.for_each(|change| put_varint(bytes, zigzag(change)));
+    };
+    let runs = |bytes: &mut Vec<u8>, changes: &mut dyn Iterator<Item = i64>| {
+        put_runs(bytes, changes.map(zigzag));
+    };
+    let mut least = (decimals, Vec::new());
+    runs(&mut least.1, &mut once.clone());
+    let mut try_form = |form: u8, put: &dyn Fn(&mut Vec<u8>)| {
+        let mut values = Vec::with_capacity(least.1.len());
+        put(&mut values);
+        if values.len() < least.1.len() {
+            least = (decimals | form, values);
+        }
+    };
+    try_form(PLAIN, &|bytes| plain(bytes, &mut once.clone()));
+    try_form(SECOND, &|bytes| runs(bytes, &mut twice.clone()));
+    try_form(SECOND | PLAIN, &|bytes| plain(bytes, &mut twice.clone()));
+    (least.0, least.1.into())
+}
+
+fn packed_floats(samples: &[(i64, f64)]) -> Bytes {
+    let mut before = 0;
+    let changes: Vec<[u8; 8]> = samples
+        .iter()
+        .map(|(_, value)| (std::mem::replace(&mut before, value.to_bits()) ^ value.to_bits()).to_be_bytes())
+        .collect();
+    (0..8).flat_map(|plane| changes.iter().map(move |change| change[plane])).collect()
+}
+
 /// Numbers that are written as changes of whole ones.
 struct Wholes {
     count: u32,
@@ -277,7 +279,7 @@ impl Wholes {
 pub struct KnownTimes {
     first: i64,
     count: u32,
-    packed: Vec<u8>,
+    packed: Bytes,
     times: Vec<i64>,
 }
 
@@ -412,6 +414,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(times in prop::collection::vec(any::<u8>(), 0..50),
                 values in prop::collection::vec(any::<u8>(), 0..50), form in 0u8..0x50, count in 0u32..100) {
+            let (times, values) = (times.into(), values.into());
             let row = Row { labels: Labels::default(), first: 0, last: 0, count, form, times, values };
             let _ = row.numbers(|_, _| {});
             let _ = row.histograms(|_, _| {});

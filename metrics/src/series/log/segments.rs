@@ -26,6 +26,9 @@ const PACKED: u32 = 1 << 31;
 /// So few bytes are not worth packing.
 const SHORT: usize = 512;
 const LEVEL: i32 = 1;
+/// So many bytes are packed at once, and no more wait as they came: packed they are a tenth. All
+/// definitions of a new segment come within a second.
+const TOGETHER: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -71,7 +74,10 @@ pub struct Segments {
     length: u64,
     newest: Option<i64>,
     ended: Vec<Ended>,
+    /// Frames as they came.
     pending: Vec<u8>,
+    /// Those before them, packed.
+    ready: Vec<u8>,
     /// Bytes that no disk took, and that are lost when the process ends.
     pub lost: u64,
     /// Something was lost that what comes may need: the next segment needs nothing.
@@ -132,6 +138,7 @@ impl Segments {
             newest: None,
             ended,
             pending: Vec::new(),
+            ready: Vec::new(),
             lost: 0,
             has_gap: false,
             unsynced: false,
@@ -146,7 +153,7 @@ impl Segments {
 
     /// Takes records, which [`Segments::flush`] writes.
     pub fn push(&mut self, records: &Records) {
-        if self.pending.len() + records.size() > PENDING {
+        if self.pending.len() + self.ready.len() + records.size() > PENDING {
             self.lost += records.size() as u64;
             self.has_gap = true;
             return;
@@ -154,6 +161,21 @@ impl Segments {
         self.newest = self.newest.max(records.newest());
         // A frame holds the records of one append: they are changes to one another.
         put_frame(&mut self.pending, 0, |out| records.write(out));
+        if self.pending.len() >= TOGETHER {
+            // What can't be packed waits as it is, and the next flush says why.
+            let _ = self.pack();
+        }
+    }
+
+    fn pack(&mut self) -> io::Result<()> {
+        match pack(&self.pending)? {
+            Some(packed) => self.ready.extend_from_slice(&packed),
+            None => self.ready.extend_from_slice(&self.pending),
+        }
+        self.pending.clear();
+        // One that was long for once takes no memory for good.
+        self.pending.shrink_to(2 * TOGETHER);
+        Ok(())
     }
 
     /// Writes what waits. What the disk does not take waits on.
@@ -161,11 +183,11 @@ impl Segments {
     /// # Errors
     /// It could not be written whole; nothing half is left behind.
     pub fn flush(&mut self) -> Result<(), LogError> {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && self.ready.is_empty() {
             return Ok(());
         }
         let path = path_of(&self.folder, self.number);
-        let packed = pack(&self.pending).map_err(failed(&path, "packed"))?;
+        self.pack().map_err(failed(&path, "packed"))?;
         let mut file = match self.file.take() {
             Some(file) => file,
             None => {
@@ -173,16 +195,16 @@ impl Segments {
                 opened.map_err(failed(&path, "made"))?
             }
         };
-        let bytes = packed.as_ref().unwrap_or(&self.pending);
-        if let Err(error) = file.write_all(bytes) {
+        if let Err(error) = file.write_all(&self.ready) {
             // A frame in the middle that is cut would hide all that come behind it.
             let cut = file.set_len(self.length);
             self.file = Some(file);
             cut.map_err(failed(&path, "cut back"))?;
             return Err(failed(&path, "written")(error));
         }
-        self.length += bytes.len() as u64;
-        self.pending.clear();
+        self.length += self.ready.len() as u64;
+        self.ready.clear();
+        self.ready.shrink_to(TOGETHER);
         self.file = Some(file);
         self.unsynced = true;
         Ok(())
@@ -425,6 +447,30 @@ mod tests {
             let (found, _, replayed) = times(folder.path());
             assert!(found.is_empty() && replayed.damaged.is_empty(), "{cut}");
         }
+    }
+
+    #[test]
+    fn what_waits_is_packed_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        let each = 1000;
+        let mut pushed = 0;
+        while pushed * 4 < 3 * TOGETHER {
+            let mut records = Records::default();
+            (0..each).for_each(|at| {
+                let time = (pushed + at) as i64;
+                records.sample(at as u32, time, &Value::Number(at as f64), Form::Decimals(0));
+            });
+            log.push(&records);
+            pushed += each;
+            assert!(log.pending.len() < 2 * TOGETHER && log.ready.len() < TOGETHER);
+        }
+        assert!(!log.ready.is_empty());
+        // What a disk did not take yet is all still there.
+        log.flush().expect("written");
+        assert!(log.ready.is_empty() && log.pending.is_empty());
+        let (found, ..) = times(folder.path());
+        assert!(found.iter().map(|(_, time)| *time).eq(0..pushed as i64));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 use super::{GRACE, Log, Store, StoreConfig, StoreError};
 use crate::series::{
     archive::{Archive, ArchiveError},
-    block::{Block, BlockError, Row, Rows, SharedLabels, Writer},
+    block::{Block, BlockError, Room, Row, Rows, SharedLabels, Writer},
     downsample::{thin_histograms, thin_numbers},
     head::{HOUR, PART, SharedHistogram},
     log::Current,
@@ -36,10 +36,14 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How often the archive is asked where nothing is to be copied: what is too old, what others did.
 const ARCHIVE_ROUND: Duration = Duration::from_secs(600);
 
+/// Bytes that are kept of questions of many series, as long as they are asked again and again.
+const KEPT: usize = 16 << 20;
+
 /// The blocks that are there.
 pub struct Blocks {
     folder: PathBuf,
     inner: RwLock<Inner>,
+    room: Arc<Room>,
 }
 
 #[derive(Default)]
@@ -54,14 +58,14 @@ impl Blocks {
     pub fn open(folder: &Path) -> Result<Self, BlockError> {
         let io = |doing| move |source| BlockError::Io { path: folder.to_owned(), doing, source };
         fs::create_dir_all(folder).map_err(io("made"))?;
-        let mut list = Vec::new();
+        let (mut list, room) = (Vec::new(), Room::new(KEPT));
         for entry in fs::read_dir(folder).map_err(io("listed"))? {
             let path = entry.map_err(io("listed"))?.path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 // A block that was not finished; what it is made of is still there.
                 Some("new") => fs::remove_file(&path).map_err(io("cleared"))?,
                 Some("parquet") => match Block::open(&path) {
-                    Ok(block) => list.push(Arc::new(block)),
+                    Ok(block) => list.push(Arc::new(block.within(&room))),
                     Err(BlockError::Damaged { path, why }) => {
                         set_aside(&path, &why).map_err(io("cleared"))?
                     }
@@ -82,7 +86,7 @@ impl Blocks {
                 _ => inner.list.push(block),
             }
         }
-        Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner) })
+        Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner), room })
     }
 
     pub fn until(&self) -> i64 {
@@ -94,6 +98,12 @@ impl Blocks {
         let inner = self.inner.read();
         let meets = |block: &&Arc<Block>| block.range.start < range.end && block.range.end > range.start;
         (inner.list.iter().filter(meets).cloned().collect(), inner.until)
+    }
+
+    /// Lets go what they keep of many series and nobody asked for lately.
+    pub fn forget_idle(&self) {
+        let now = Instant::now();
+        self.inner.read().list.iter().for_each(|block| block.forget_idle(now));
     }
 
     /// Where they begin.
@@ -150,7 +160,7 @@ impl Blocks {
         let mut inner = self.inner.write();
         inner.list.retain(|old| !replaced.iter().any(|gone| gone.path() == old.path()));
         inner.until = inner.until.max(block.range.end);
-        inner.list.push(Arc::new(block));
+        inner.list.push(Arc::new(block.within(&self.room)));
         inner.list.sort_by_key(|block| block.range.start);
     }
 
@@ -229,6 +239,7 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
                 // While samples come, they say how late it is: somebody may send an old day.
                 let silent = now - store.appended_at.load(Ordering::Relaxed) >= GRACE;
                 let late = store.going(now);
+                store.blocks.iter().for_each(|blocks| blocks.forget_idle());
                 if let Err(error) = store.keep(&config, late, silent) {
                     tracing::error!(error = %chain(&error), "a part of an hour of series could not be written out; it stays in memory and log");
                 }

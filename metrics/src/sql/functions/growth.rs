@@ -17,7 +17,7 @@ use datafusion::{
 
 use super::{counters::What, native, pairs};
 use crate::{
-    promql::histogram::{add, is_reset, scale, subtract},
+    promql::histogram::{self, scale},
     series::Histogram,
 };
 
@@ -107,21 +107,8 @@ fn grown(samples: &[(i64, String)]) -> Result<Option<Histogram>> {
         return Ok(None);
     }
     let all = samples.iter().map(|(_, text)| native::read(text)).collect::<Result<Vec<_>>>()?;
-    let (first, second, last) = (&all[0], &all[1], &all[all.len() - 1]);
-    // Of the first one nothing is needed where the second began anew.
-    let nothing = Histogram {
-        schema: second.schema,
-        zero_threshold: second.zero_threshold,
-        custom_bounds: second.custom_bounds.clone(),
-        ..Histogram::default()
-    };
-    let base = if is_reset(second, first) { &nothing } else { first };
-    let (mut grown, _) = subtract(last, base).map_err(native::unlike)?;
-    for pair in all[1..].windows(2).filter(|pair| is_reset(&pair[1], &pair[0])) {
-        (grown, _) = add(&grown, &pair[0]).map_err(native::unlike)?;
-    }
-    grown.gauge = true;
-    Ok(Some(grown))
+    let grown = histogram::grown(&all, |one| one, true).map_err(native::unlike)?;
+    Ok(grown.map(|grown| grown.histogram))
 }
 
 #[cfg(test)]

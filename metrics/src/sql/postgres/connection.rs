@@ -1,12 +1,10 @@
-//! One connection: whose it is, its session, what it runs, and which part of the
-//! protocol is handled by whom.
+//! One connection: whose it is and whose places it takes, its session, and what it runs.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
@@ -18,27 +16,26 @@ use datafusion_postgres::{
         pg_catalog::{context::EmptyContextProvider, setup_pg_catalog},
         sql::PostgresCompatibilityParser,
     },
-    pgwire::{
-        api::{
-            PgWireServerHandlers,
-            auth::StartupHandler,
-            cancel::CancelHandler,
-            query::{ExtendedQueryHandler, SimpleQueryHandler},
-        },
-        error::{ErrorInfo, PgWireError, PgWireResult},
-        messages::cancel::CancelRequest,
-    },
+    pgwire::error::{ErrorInfo, PgWireError, PgWireResult},
 };
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, VERSION, answer::Statements, cursors::Cursors, regtype, startup::Startup, user};
-use crate::sql::{Asker, SqlError, describe, session::CATALOG};
+use super::{Shared, VERSION, admission::Admitted, cursors::Cursors, regtype, user};
+use crate::{
+    places::Place,
+    sql::{Asker, SqlError, describe, session::CATALOG},
+};
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
 const CHECKED_AFTER: Duration = Duration::from_secs(10);
+
+/// Codes of errors that end a connection, as Postgres has them.
+pub const NOT_LET_IN: &str = "28000";
+pub const TOO_MANY: &str = "53300";
+pub const IDLE: &str = "57P05";
 
 /// What a client has shown.
 pub enum Login {
@@ -51,6 +48,7 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     pub compatible: PostgresCompatibilityParser,
     pub cursors: Cursors,
+    admitted: Admitted,
     entered: tokio::sync::Mutex<Option<Entered>>,
     key: Mutex<Option<(i32, Vec<u8>)>>,
 }
@@ -60,28 +58,45 @@ struct Entered {
     checked: Instant,
     asker: Asker,
     session: SessionContext,
+    /// Of the user's.
+    _place: Place,
 }
 
 impl Connection {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>, admitted: Admitted) -> Self {
         let compatible = PostgresCompatibilityParser::new();
         Self {
             shared,
             compatible,
             cursors: Cursors::default(),
+            admitted,
             entered: tokio::sync::Mutex::default(),
             key: Mutex::default(),
+        }
+    }
+
+    /// Whether there is a place for a client of its address.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn has_place(&self) -> PgWireResult<()> {
+        match &self.admitted.refused {
+            None => Ok(()),
+            Some(why) => Err(fatal(TOO_MANY, why)),
         }
     }
 
     /// Lets a client in.
     ///
     /// # Errors
-    /// Why what it has shown isn't good, as a sentence.
-    pub async fn enter(&self, login: Login) -> Result<(), String> {
-        let user = self.user(&login).await?;
-        let (asker, session) = self.session_of(user).await.map_err(|error| error.to_string())?;
-        *self.entered.lock().await = Some(Entered { login, checked: Instant::now(), asker, session });
+    /// What it has shown isn't good, or its user has as many connections as one may.
+    pub async fn enter(&self, login: Login) -> PgWireResult<()> {
+        let user = self.user(&login).await.map_err(|why| fatal(NOT_LET_IN, &why))?;
+        let place = self.shared.admission.of_user(&user.name).map_err(|why| fatal(TOO_MANY, &why))?;
+        let made = self.session_of(user).await;
+        let (asker, session) = made.map_err(|error| fatal(NOT_LET_IN, &error.to_string()))?;
+        let checked = Instant::now();
+        *self.entered.lock().await = Some(Entered { login, checked, asker, session, _place: place });
         Ok(())
     }
 
@@ -91,14 +106,17 @@ impl Connection {
     /// The credentials are no longer good.
     pub async fn session(&self) -> PgWireResult<(Asker, SessionContext)> {
         let mut entered = self.entered.lock().await;
-        let Some(entered) = entered.as_mut() else { return Err(fatal("there is no session")) };
+        let Some(entered) = entered.as_mut() else {
+            return Err(fatal(NOT_LET_IN, "there is no session"));
+        };
         if entered.checked.elapsed() > CHECKED_AFTER {
-            let user = self.user(&entered.login).await.map_err(|why| fatal(&why))?;
+            let user = self.user(&entered.login).await.map_err(|why| fatal(NOT_LET_IN, &why))?;
             if user != entered.asker.user {
                 // What they were planned for may not be theirs any more.
                 self.cursors.clear();
-                let made = self.session_of(user).await.map_err(|error| fatal(&error.to_string()))?;
-                (entered.asker, entered.session) = made;
+                let made = self.session_of(user).await;
+                (entered.asker, entered.session) =
+                    made.map_err(|error| fatal(NOT_LET_IN, &error.to_string()))?;
             }
             entered.checked = Instant::now();
         }
@@ -163,40 +181,7 @@ fn version() -> ScalarUDF {
     create_udf("version", Vec::new(), DataType::Utf8, Volatility::Stable, Arc::new(value))
 }
 
-fn fatal(why: &str) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("FATAL".to_owned(), "28000".to_owned(), why.to_owned())))
-}
-
-/// The parts of the protocol.
-pub struct Handlers(pub Arc<Connection>);
-
-impl PgWireServerHandlers for Handlers {
-    fn startup_handler(&self) -> Arc<impl StartupHandler> {
-        Arc::new(Startup(self.0.clone()))
-    }
-
-    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::new(Statements::of(self.0.clone()))
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::new(Statements::of(self.0.clone()))
-    }
-
-    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::new(Cancel(self.0.shared.clone()))
-    }
-}
-
-/// A request to cancel comes on a connection of its own.
-struct Cancel(Arc<Shared>);
-
-#[async_trait]
-impl CancelHandler for Cancel {
-    async fn on_cancel_request(&self, request: CancelRequest) {
-        let key = (request.pid, request.secret_key.to_bytes().to_vec());
-        if let Some(running) = self.0.running.lock().get(&key) {
-            running.cancel();
-        }
-    }
+/// An error that ends the connection.
+pub fn fatal(code: &str, why: &str) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("FATAL".to_owned(), code.to_owned(), why.to_owned())))
 }

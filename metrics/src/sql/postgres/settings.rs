@@ -22,6 +22,9 @@ use datafusion_postgres::{
 
 /// Where the library keeps a connection's `statement_timeout`.
 const TIMEOUT: &str = "statement_timeout_ms";
+/// Settings that are durations, and where they are kept, in milliseconds.
+const DURATIONS: [(&str, &str); 2] =
+    [("statement_timeout", TIMEOUT), ("idle_session_timeout", "idle_session_timeout_ms")];
 /// Settings that the library knows what to do with.
 const KNOWN: [&str; 7] = [
     "statement_timeout",
@@ -40,17 +43,31 @@ pub fn begin<C: ClientInfo + ?Sized>(client: &mut C) {
         let word = word.strip_prefix("-c").or_else(|| word.strip_prefix("--")).unwrap_or(word);
         word.split_once('=')
     }) {
-        if let ("statement_timeout", value) = setting
-            && let Some(millis) = millis(value)
-        {
-            client.metadata_mut().insert(TIMEOUT.to_owned(), millis.to_string());
+        let (name, value) = setting;
+        if let (Some(key), Some(millis)) = (duration_key(name), millis(value)) {
+            client.metadata_mut().insert(key.to_owned(), millis.to_string());
         }
     }
 }
 
 /// How long a statement may take, if the client has said.
 pub fn timeout<C: ClientInfo + ?Sized>(client: &C) -> Option<Duration> {
-    let millis: u64 = client.metadata().get(TIMEOUT)?.parse().ok()?;
+    duration(client, TIMEOUT)
+}
+
+/// How long a connection may be idle: as the client has said, and so long at most.
+pub fn idle<C: ClientInfo + ?Sized>(client: &C, most: Duration) -> Duration {
+    let own = duration_key("idle_session_timeout").and_then(|key| duration(client, key));
+    own.map_or(most, |own| own.min(most))
+}
+
+fn duration_key(name: &str) -> Option<&'static str> {
+    DURATIONS.into_iter().find(|(known, _)| *known == name).map(|(_, key)| key)
+}
+
+/// A duration that the client has set; 0 is none.
+fn duration<C: ClientInfo + ?Sized>(client: &C, key: &str) -> Option<Duration> {
+    let millis: u64 = client.metadata().get(key)?.parse().ok()?;
     (millis > 0).then(|| Duration::from_millis(millis))
 }
 
@@ -81,12 +98,12 @@ pub async fn answer(
             if name.starts_with("datafusion.") {
                 return Some(Err(refused("the engine's settings can't be changed")));
             }
-            if name == "statement_timeout" {
+            if let Some(key) = duration_key(&name) {
                 let value = values.first().map(ToString::to_string).unwrap_or_default();
                 let Some(millis) = millis(&value) else {
                     return Some(Err(invalid(&format!("{value} is no duration: try '5s'"))));
                 };
-                client.metadata_mut().insert(TIMEOUT.to_owned(), millis.to_string());
+                client.metadata_mut().insert(key.to_owned(), millis.to_string());
                 return done("SET");
             }
             if KNOWN.contains(&name.as_str()) && matches!(values.first(), Some(Expr::Value(_))) {

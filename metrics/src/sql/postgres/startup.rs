@@ -12,14 +12,14 @@ use datafusion_postgres::pgwire::{
             protocol_negotiation, save_startup_parameters_to_metadata,
         },
     },
-    error::{ErrorInfo, PgWireError, PgWireResult},
+    error::{PgWireError, PgWireResult},
     messages::{PgWireBackendMessage, PgWireFrontendMessage, startup::Authentication},
 };
 use futures::{Sink, SinkExt};
 
 use super::{
     VERSION,
-    connection::{Connection, Login},
+    connection::{Connection, Login, NOT_LET_IN, fatal},
     settings,
 };
 
@@ -37,8 +37,9 @@ impl StartupHandler for Startup {
         match message {
             PgWireFrontendMessage::Startup(startup) => {
                 if !client.is_secure() {
-                    return Err(refused("TLS is required: connect with sslmode=require"));
+                    return Err(fatal(NOT_LET_IN, "TLS is required: connect with sslmode=require"));
                 }
+                self.0.has_place()?;
                 protocol_negotiation(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
                 settings::begin(client);
@@ -69,17 +70,12 @@ impl Startup {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        self.0.enter(login).await.map_err(|why| refused(&why))?;
+        self.0.enter(login).await?;
         let (pid, secret) = RandomPidSecretKeyGenerator::default().generate(client);
         client.set_pid_and_secret_key(pid, secret.clone());
         self.0.named(pid, &secret.to_bytes());
         finish_authentication(client, &Parameters).await
     }
-}
-
-fn refused(why: &str) -> PgWireError {
-    let info = ErrorInfo::new("FATAL".to_owned(), "28000".to_owned(), why.to_owned());
-    PgWireError::UserError(Box::new(info))
 }
 
 /// What clients are told of the server.

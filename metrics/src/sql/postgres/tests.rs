@@ -1,9 +1,12 @@
 //! The door with a real client: psql.
 
+mod bounds;
+
 use std::process::{Output, Stdio};
 
 use async_trait::async_trait;
 use datafusion::{common::DataFusionError, prelude::SessionContext};
+use datafusion_postgres::{arrow_pg::datatypes::into_pg_type, pgwire::api::Type};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tiphys_api::auth::UserInfo;
 use tokio::process::Command;
@@ -42,14 +45,13 @@ impl Extension for Late {
         let notes = asker.notes.clone();
         let rows = move |_| -> Result<Batches, DataFusionError> {
             let decision = Arc::new(tiphys_api::decisions::Decision::default());
-            let scope = crate::scope::Scope::of(UserInfo::named("admin", &[]), Arc::new(ByName));
-            let rows = decision_rows(&[decision], &scope)?;
+            let rows = decision_rows(&[decision])?;
             let notes = notes.clone();
             let ends = std::iter::from_fn(move || {
                 notes.add("the other half is missing".to_owned());
                 None
             });
-            Ok(Box::new(rows.into_iter().map(Ok).chain(ends)))
+            Ok(Box::new(std::iter::once(Ok(rows)).chain(ends)))
         };
         session.register_table("late", table(decisions_schema(), rows)).map(drop)
     }
@@ -63,6 +65,10 @@ pub struct Served {
 
 impl Served {
     async fn new() -> Self {
+        Self::within(Bounds::default())
+    }
+
+    fn within(bounds: Bounds) -> Self {
         let world = World::new();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
@@ -73,7 +79,9 @@ impl Served {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .expect("a configuration");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("set");
+        let listener = TcpListener::from_std(listener).expect("a listener");
         let port = listener.local_addr().expect("an address").port();
         let door = Door {
             engine: world.engine.clone().with(Arc::new(Late)),
@@ -81,7 +89,7 @@ impl Served {
             credentials: Arc::new(Named),
             tls: Arc::new(tls),
         };
-        serve(door, listener, &world.tasks);
+        serve_within(bounds, door, listener, &world.tasks);
         Self { world, port }
     }
 
@@ -126,10 +134,28 @@ async fn psql_asks_and_lists() {
     assert!(listed.contains("public|container|") && listed.contains("public|pod|"), "{listed}");
     let columns = served.lines("admin", &[r"\d pod"]).await.join("\n");
     assert!(columns.contains("cpu_cores|double precision"), "{columns}");
+    assert!(columns.contains("memory_working_set_bytes|bigint"), "{columns}");
     let databases = served.lines("admin", &[r"\l"]).await.join("\n");
     assert!(databases.contains("tiphys"), "{databases}");
     let connected = served.lines("admin", &[r"\conninfo"]).await.join("\n");
     assert!(connected.contains("\"tiphys\""), "{connected}");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn figures_are_signed_numbers_to_psql_and_what_there_is_not_is_null() {
+    let served = Served::new().await;
+    let from = "from container where pod = 'shop-1' order by time limit 1";
+    let more = format!("select memory_request_bytes - disk_write_bytes_total as less, pod {from}");
+    assert_eq!(served.lines("admin", &[&more]).await, ["-4096|shop-1"]);
+    let none = format!(
+        "select memory_limit_asked_bytes is null, disk_write_bytes_total / cpu_limit_millicores {from}"
+    );
+    assert_eq!(served.lines("admin", &[&none]).await, ["t|"]);
+    // It says so before a row comes, too.
+    let asker = Asker::new(UserInfo::named("admin", &[]), Arc::new(ByName));
+    let planned = served.world.engine.described(&more, &asker).await.expect("planned");
+    assert_eq!(into_pg_type(planned.schema.field(0).data_type()).expect("a type"), Type::INT8);
     served.world.end().await;
 }
 
@@ -280,8 +306,12 @@ async fn who_asks_is_whose_token_it_is_whatever_name_the_client_sends() {
             "select user",
             // Among words of the catalog, which are put into others.
             "select current_user from pg_catalog.pg_class where relname = 'pod'",
+            // Whose a table is, as psql lists it: a column's number, then one that is written.
+            "select pg_catalog.pg_get_userbyid(relowner) from pg_catalog.pg_class where relname = 'pod'",
+            "select pg_get_userbyid(10)",
         ];
-        assert_eq!(served.lines(user, &statements).await, [user; 5]);
+        assert_eq!(served.lines(user, &statements).await, [user; 7]);
+        assert_eq!(served.lines(user, &["select pg_get_userbyid(null) is null"]).await, ["t"]);
         let rows = served.lines(user, &["select 'rows' where current_user = session_user"]).await;
         assert_eq!(rows, ["rows"]);
     }

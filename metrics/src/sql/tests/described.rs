@@ -30,6 +30,7 @@ fn engine(folder: &std::path::Path, tasks: &Tasks) -> Engine {
         follow: FollowConfig { tls: Arc::new(tls) },
         keep: std::time::Duration::from_secs(3600),
         keep_bytes: 1 << 30,
+        limits: Default::default(),
         downsampling: None,
         archive: None,
         client: silent(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::arrow::{
     array::{AsArray, RecordBatch},
     compute::{cast, concat_batches},
-    datatypes::{DataType, Float64Type, TimeUnit, TimestampMillisecondType},
+    datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType},
 };
 use futures::TryStreamExt;
 use proptest::prelude::*;
@@ -194,8 +194,61 @@ fn expected_quantile(q: f64, counts: &Counted) -> Option<f64> {
     }
 }
 
+/// What a statement over `container` gives for a node whose only container has these figures.
+fn of_container(usage: Usage, statement: &str) -> RecordBatch {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let world = World::new();
+        let (container, id) = ("only".to_owned(), "o".to_owned());
+        let only = ContainerSample { container, container_id: id.clone(), usage, ..Default::default() };
+        let pod = PodSample { pod: "only".into(), uid: id, containers: vec![only], ..PodSample::default() };
+        let node =
+            NodeSamples { time: 5_000_000, node: "other".into(), pods: vec![pod], ..NodeSamples::default() };
+        world.engine.memory.ingest(&node);
+        let asker = Asker::new(UserInfo::named("admin", &[]), Arc::new(ByName));
+        let limits = Limits::of(Duration::from_secs(60), &asker.user);
+        let rows = world.engine.rows(statement, &asker, &limits).await.expect("started");
+        let schema = rows.schema();
+        let batches = rows.try_collect::<Vec<_>>().await.expect("answered");
+        world.end().await;
+        concat_batches(&schema, &batches).expect("batches of one answer")
+    })
+}
+
+/// A column of whole numbers, null where there is none.
+fn integers(batch: &RecordBatch, column: &str) -> Vec<Option<i64>> {
+    let column = batch.column_by_name(column).expect("a column");
+    column.as_primitive_opt::<Int64Type>().expect("signed, and 64 bits").iter().collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn differences_and_shares_of_figures(
+        request in 0u64..1 << 60,
+        limit in prop_oneof![Just(0u64), 1u64..1 << 60],
+        used in 0u64..1 << 60,
+    ) {
+        let usage = Usage {
+            memory_request_bytes: request,
+            memory_limit_asked_bytes: limit,
+            memory_working_set_bytes: used,
+            ..Usage::default()
+        };
+        let statement = "select memory_request_bytes - memory_working_set_bytes as spare, \
+            memory_limit_asked_bytes - memory_working_set_bytes as below, \
+            memory_working_set_bytes / memory_limit_asked_bytes as share, network_receive_bytes_total as received \
+            from container where container = 'only'";
+        let batch = of_container(usage, statement);
+        let signed = |number: u64| i64::try_from(number).expect("small");
+        prop_assert_eq!(integers(&batch, "spare"), [Some(signed(request) - signed(used))]);
+        // Without a limit nothing is divided by zero, and nothing is below or above it.
+        let limit = Some(signed(limit)).filter(|limit| *limit > 0);
+        prop_assert_eq!(integers(&batch, "below"), [limit.map(|limit| limit - signed(used))]);
+        prop_assert_eq!(integers(&batch, "share"), [limit.map(|limit| signed(used) / limit)]);
+        prop_assert_eq!(integers(&batch, "received"), [None]);
+    }
 
     #[test]
     fn counters_over_time(all in prop::collection::vec(samples(), 1..5), order in 0usize..3, cut in 0i64..3_600_000) {

@@ -75,3 +75,12 @@ fn labels_that_are_not_there_are_nothing() {
 fn a_pattern_of_sql_is_a_regular_expression() {
     assert_eq!(like("a%b_.\\%"), "a.*b.\\.%");
 }
+
+#[test]
+fn texts_can_be_wanted_without_a_statement() {
+    let wanted = Wanted::among("trace_id", ["a".to_owned(), "b".to_owned()].into());
+    let taken: Vec<_> = ["a", "b", "c"].into_iter().filter(|id| wanted.takes("trace_id", id)).collect();
+    assert_eq!((taken, wanted.micros()), (vec!["a", "b"], ALL));
+    assert!(wanted.takes("service", "c"));
+    assert_eq!(wanted.within(&(5..9)).within(&(7..20)).micros(), 7..9);
+}

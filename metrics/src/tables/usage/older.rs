@@ -20,7 +20,7 @@ use datafusion::{
 use tiphys_api::samples::Usage;
 
 use super::{
-    Sight,
+    Sight, absent,
     latest::Latest,
     rows::{Row, Rows},
 };
@@ -101,8 +101,10 @@ impl Older {
         if range.start >= until || range.start >= range.end {
             return None;
         }
+        let columns = || asked.fields().iter().map(|field| field.name().as_str());
         let is_asked = |figure: &str, rate: Option<&str>| {
-            asked.fields().iter().any(|field| field.name() == figure || Some(field.name().as_str()) == rate)
+            columns().any(|column| column == figure || Some(column) == rate)
+                || absent::decides(figure, columns())
         };
         let mut names = Vec::new();
         let mut told = Vec::new();

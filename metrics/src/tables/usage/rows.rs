@@ -5,15 +5,15 @@ use std::sync::Arc;
 use datafusion::{
     arrow::{
         array::{
-            ArrayRef, Float64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
-            TimestampMicrosecondBuilder, UInt64Builder,
+            ArrayRef, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
+            TimestampMicrosecondBuilder,
         },
         datatypes::SchemaRef,
     },
     common::Result,
 };
 
-use super::name_in;
+use super::{absent::Zero, name_in};
 use crate::{
     figures::{FIGURES, Figure, Kind},
     memory::{Point, SeriesKey},
@@ -33,8 +33,11 @@ impl Row {
         Self { point, known: u64::MAX }
     }
 
-    fn knows(&self, place: usize) -> bool {
-        self.known >> place & 1 == 1
+    /// What a figure is at its place in the list of figures. Absent: it isn't known, or there is none.
+    fn value(&self, place: usize, figure: &Figure, zero: Zero) -> Option<u64> {
+        let is_known = self.known >> place & 1 == 1;
+        let value = is_known.then(|| (figure.value)(&self.point.usage));
+        value.filter(|value| !zero.is_absent(*value, &self.point.usage))
     }
 }
 
@@ -42,8 +45,8 @@ impl Row {
 enum Column {
     Time(TimestampMicrosecondBuilder),
     Name(String, StringBuilder),
-    Rate(usize, &'static Figure, f64, Float64Builder),
-    Value(usize, &'static Figure, UInt64Builder),
+    Rate(usize, &'static Figure, Zero, f64, Float64Builder),
+    Value(usize, &'static Figure, Zero, Int64Builder),
 }
 
 impl Column {
@@ -56,11 +59,12 @@ impl Column {
             };
         };
         let figure = &FIGURES[place];
+        let zero = Zero::of(figure.name);
         match figure.kind {
             Kind::Counter { rate, scale, .. } if rate == name => {
-                Self::Rate(place, figure, scale, Float64Builder::new())
+                Self::Rate(place, figure, zero, scale, Float64Builder::new())
             }
-            _ => Self::Value(place, figure, UInt64Builder::new()),
+            _ => Self::Value(place, figure, zero, Int64Builder::new()),
         }
     }
 
@@ -68,11 +72,14 @@ impl Column {
         match self {
             Self::Time(times) => times.append_value(row.point.time),
             Self::Name(name, names) => names.append_value(name_in(key, name)),
-            Self::Rate(place, figure, scale, rates) => {
-                rates.append_option(rate(*place, figure).map(|rate| rate * *scale));
+            Self::Rate(place, figure, zero, scale, rates) => {
+                let value = row.value(*place, figure, *zero);
+                let rate = value.and_then(|_| rate(*place, figure));
+                rates.append_option(rate.map(|rate| rate * *scale));
             }
-            Self::Value(place, figure, values) => {
-                values.append_option(row.knows(*place).then(|| (figure.value)(&row.point.usage)));
+            Self::Value(place, figure, zero, values) => {
+                let value = row.value(*place, figure, *zero);
+                values.append_option(value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)));
             }
         }
     }
@@ -85,8 +92,8 @@ impl Column {
                 Arc::new(finished)
             }
             Self::Name(_, names) => Arc::new(names.finish()),
-            Self::Rate(_, _, _, rates) => Arc::new(rates.finish()),
-            Self::Value(_, _, values) => Arc::new(values.finish()),
+            Self::Rate(_, _, _, _, rates) => Arc::new(rates.finish()),
+            Self::Value(_, _, _, values) => Arc::new(values.finish()),
         }
     }
 }

@@ -67,7 +67,14 @@ fn numbers(level: Level, before: Option<&Point>, point: &Point, is_recent: bool)
             "filesystem_inodes_used" => level != Level::Node,
             _ => false,
         };
-        if is_lost && !is_recent {
+        let is_none = match figure.name {
+            "memory_limit_bytes" | "cpu_limit_millicores" | "memory_limit_asked_bytes" => {
+                (figure.value)(&point.usage) == 0
+            }
+            "filesystem_capacity_bytes" | "filesystem_inodes" => level != Level::Node,
+            name => name.starts_with("network_") && level == Level::Container,
+        };
+        if is_none || (is_lost && !is_recent) {
             continue;
         }
         row.insert(figure.name.to_owned(), (figure.value)(&point.usage).into());

@@ -1,0 +1,72 @@
+//! How many may connect, and when a connection that says nothing ends.
+
+use tokio::{io::AsyncReadExt, process::Child};
+
+use super::*;
+
+impl Served {
+    /// A client that has signed in and waits for its statement, until it is dropped.
+    async fn held(&self, user: &str) -> Child {
+        let before = self.world.engine.runner.running();
+        let mut psql = self.psql(user, "sslmode=require");
+        psql.args(["-c", ENDLESS]).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let held = psql.spawn().expect("psql is there: make setup");
+        let running = async {
+            while self.world.engine.runner.running() == before {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it runs");
+        held
+    }
+}
+
+#[tokio::test]
+async fn abuse_33_one_users_connections_leave_places_for_others() {
+    let served = Served::within(Bounds { of_address: 4, of_user: 2, ..Bounds::default() });
+    let mut held = vec![served.held("bank").await, served.held("bank").await];
+    let said = served.error("bank", "select 1").await;
+    assert!(said.contains("FATAL") && said.contains("too many connections: there are 2 of bank"), "{said}");
+    assert_eq!(served.lines("shop", &["select 1"]).await, ["1"]);
+    held.push(served.held("shop").await);
+    held.push(served.held("shop").await);
+    let said = served.error("admin", "select 1").await;
+    assert!(said.contains("too many connections: there are 4 from 127.0.0.1"), "{said}");
+    drop(held);
+    let free = async {
+        while !served.ask("bank", &["select 1"]).await.status.success() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), free).await.expect("who has gone leaves a place");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_33_a_connection_on_which_nothing_is_asked_ends() {
+    let served = Served::new().await;
+    let mut psql = served.psql("admin", "sslmode=require options='-c idle_session_timeout=300'");
+    // What is idle here is the connection: psql waits for its own child.
+    psql.args(["-A", "-t", "-c", "select 1", "-c", r"\! sleep 3", "-c", "select 2"]);
+    let output = psql.output().await.expect("psql is there: make setup");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("57P05"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    let set = ["set idle_session_timeout = '1min'", r"\! sleep 1", "select 2"];
+    assert_eq!(served.lines("admin", &set).await, ["SET", "2"], "it is not idle for so long");
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_33_who_never_signs_in_is_cut_off_and_no_other_waits() {
+    let startup = Duration::from_secs(3);
+    let served = Served::within(Bounds { of_address: 2, startup, ..Bounds::default() });
+    let connect = async || TcpStream::connect(("127.0.0.1", served.port)).await.expect("connected");
+    let mut silent = [connect().await, connect().await, connect().await];
+    for socket in &mut silent {
+        let ended = tokio::time::timeout(Duration::from_secs(60), socket.read(&mut [0; 16])).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    }
+    assert_eq!(served.lines("admin", &["select 1"]).await, ["1"]);
+    served.world.end().await;
+}
