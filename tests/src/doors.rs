@@ -1,5 +1,5 @@
 //! The collectors' doors, opened for a sender outside the cluster: a Service of node ports, and
-//! an account that may send and no more.
+//! an account that may send and no more. A sender inside needs the [`account`] only.
 
 use std::ffi::OsStr;
 
@@ -42,7 +42,7 @@ impl<'a> Doors<'a> {
         right: Right<'_>,
         ports: &[(&str, u16)],
     ) -> Result<Self> {
-        cluster.apply(&manifest(namespace, right, ports))?;
+        cluster.apply(&[account(namespace, right), exposed(namespace, ports)].join("---"))?;
         let node = cluster.get(&["node", "node-2"])?;
         let address = node["status"]["addresses"][0]["address"].as_str().context("an address")?;
         let service = cluster.get(&["service", "-n", "tiphys-system", &service(namespace)])?;
@@ -82,15 +82,10 @@ impl<'a> Doors<'a> {
     }
 }
 
-fn service(namespace: &str) -> String {
-    format!("doors-of-{namespace}")
-}
-
-fn manifest(namespace: &str, right: Right<'_>, ports: &[(&str, u16)]) -> String {
+/// The manifest of a namespace, and in it of the account [`SENDER`], which may send there and no more.
+pub fn account(namespace: &str, right: Right<'_>) -> String {
     let Right { group, resources } = right;
-    let (service, resources) = (service(namespace), resources.join(", "));
-    let ports = ports.iter().map(|(name, port)| format!("{{name: {name}, port: {port}}}"));
-    let ports = ports.collect::<Vec<_>>().join(", ");
+    let resources = resources.join(", ");
     format!(
         "
 apiVersion: v1
@@ -112,7 +107,21 @@ kind: RoleBinding
 metadata: {{name: {SENDER}, namespace: {namespace}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {SENDER}}}
 subjects: [{{kind: ServiceAccount, name: {SENDER}, namespace: {namespace}}}]
----
+"
+    )
+}
+
+fn service(namespace: &str) -> String {
+    format!("doors-of-{namespace}")
+}
+
+/// The manifest of the Service that exposes these ports of the collectors by name.
+fn exposed(namespace: &str, ports: &[(&str, u16)]) -> String {
+    let service = service(namespace);
+    let ports = ports.iter().map(|(name, port)| format!("{{name: {name}, port: {port}}}"));
+    let ports = ports.collect::<Vec<_>>().join(", ");
+    format!(
+        "
 apiVersion: v1
 kind: Service
 metadata: {{name: {service}, namespace: tiphys-system}}

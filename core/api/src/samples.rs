@@ -149,7 +149,7 @@ pub struct FilesystemSample {
     pub inodes_free: u64,
 }
 
-/// A volume of a Pod, when it was measured: not each second.
+/// A volume of a Pod: told when one of the Pod's has changed, and whenever the machine is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeSample {

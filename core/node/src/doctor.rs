@@ -1,13 +1,18 @@
 //! What a machine must have to run a node, checked one by one.
 //!
 //! Each check says what it is for and how to get what is missing. `tiphys up`
-//! runs the same list and stops before it changes anything.
+//! runs the same list and stops before it changes anything. What the kernel brings
+//! by itself when it is first used is not missing.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     fs,
+    os::fd::{FromRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
+
+use nix::{errno::Errno, libc};
+use tiphys_runtime::cgroup::Hierarchy;
 
 /// The result of one check.
 pub struct Finding {
@@ -45,13 +50,8 @@ pub fn examine() -> Vec<Finding> {
     let mut findings = vec![root()];
     findings.extend(PROGRAMS.iter().map(program));
     findings.push(cni());
-    findings.push(kernel("overlay", "layers of images", "/proc/filesystems", "modprobe overlay"));
-    findings.push(kernel(
-        "cgroup",
-        "requests and limits",
-        "/proc/filesystems",
-        "mount the cgroup file systems",
-    ));
+    findings.push(overlay());
+    findings.push(cgroups());
     findings.push(namespaces());
     findings
 }
@@ -83,10 +83,68 @@ fn cni() -> Finding {
     }
 }
 
-fn kernel(what: &'static str, why: &'static str, file: &str, remedy: &str) -> Finding {
-    let listed = fs::read_to_string(file).unwrap_or_default();
-    let there = listed.lines().any(|line| line.split_whitespace().next_back() == Some(what));
-    Finding { what, why, remedy: (!there).then(|| remedy.to_owned()) }
+fn overlay() -> Finding {
+    let is_there = is_listed(&read("/proc/filesystems"), "overlay")
+        || comes(open_file_system(c"overlay"), || has_module("overlay"));
+    Finding {
+        what: "overlay",
+        why: "layers of images",
+        remedy: (!is_there).then(|| "modprobe overlay".to_owned()),
+    }
+}
+
+fn cgroups() -> Finding {
+    Finding {
+        what: "cgroup",
+        why: "requests and limits",
+        remedy: Hierarchy::detect().is_err().then(|| "mount the cgroup file systems".to_owned()),
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default()
+}
+
+/// Lines of `/proc/filesystems`: `nodev<tab>overlay`.
+fn is_listed(file_systems: &str, name: &str) -> bool {
+    file_systems.lines().any(|line| line.split_whitespace().next_back() == Some(name))
+}
+
+/// Whether a file system is there when it is mounted, by the kernel's answer to one who wanted to. Without
+/// rights it looks for nothing, and before Linux 5.2 it does not know the question: then the module tells.
+fn comes(answer: Result<(), Errno>, has_module: impl FnOnce() -> bool) -> bool {
+    match answer {
+        Ok(()) => true,
+        Err(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => has_module(),
+        Err(_) => false,
+    }
+}
+
+/// Begins to mount a file system and leaves it at that: the kernel loads its module as for any mount.
+fn open_file_system(name: &CStr) -> Result<(), Errno> {
+    const CLOSE_ON_EXEC: libc::c_uint = 1;
+    // SAFETY: the name is a C string that outlives the call, which changes no memory of this process.
+    let descriptor = unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), CLOSE_ON_EXEC) };
+    let descriptor = i32::try_from(Errno::result(descriptor)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: just opened, owned by nobody else; it is closed here.
+    drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    Ok(())
+}
+
+/// Whether the running kernel's modules, as `depmod` lists them, have one of this name.
+fn has_module(name: &str) -> bool {
+    let folder = Path::new("/lib/modules").join(read("/proc/sys/kernel/osrelease").trim());
+    let lists = ["modules.dep", "modules.builtin"];
+    lists
+        .iter()
+        .any(|list| fs::read_to_string(folder.join(list)).is_ok_and(|modules| lists_module(&modules, name)))
+}
+
+/// `kernel/fs/overlayfs/overlay.ko.xz: kernel/lib/...`: the module, then those it needs.
+fn lists_module(modules: &str, name: &str) -> bool {
+    let files = modules.lines().map(|line| line.split(':').next().unwrap_or_default());
+    let mut names = files.map(|file| file.rsplit('/').next().unwrap_or_default());
+    names.any(|file| file.strip_prefix(name).is_some_and(|ending| ending.starts_with(".ko")))
 }
 
 fn namespaces() -> Finding {
@@ -137,6 +195,35 @@ mod tests {
         let missing = program(&Program { name: "no-such-program", why: "", package: "some-package" });
         assert_eq!(missing.remedy.as_deref(), Some("apt-get install some-package"));
         assert!(program(&Program { name: "sh", why: "", package: "dash" }).is_ok());
+    }
+
+    #[test]
+    fn what_the_kernel_brings_by_itself_is_there() {
+        let check = |answer, has_module, expected| {
+            assert_eq!(comes(answer, || has_module), expected, "{answer:?} {has_module}");
+        };
+        // A module that was loaded by the question, and one that is nowhere.
+        check(Ok(()), false, true);
+        check(Err(Errno::ENODEV), true, false);
+        for unasked in [Errno::EPERM, Errno::EACCES, Errno::ENOSYS] {
+            check(Err(unasked), true, true);
+            check(Err(unasked), false, false);
+        }
+        assert!(open_file_system(c"no-such-file-system").is_err());
+        let known = open_file_system(c"proc");
+        assert!(matches!(known, Ok(()) | Err(Errno::EPERM | Errno::ENOSYS)), "{known:?}");
+    }
+
+    #[test]
+    fn lists_of_the_kernel() {
+        let file_systems = "nodev\tsysfs\nnodev\tcgroup2\n\text4\n";
+        assert!(is_listed(file_systems, "cgroup2") && is_listed(file_systems, "ext4"));
+        assert!(!is_listed(file_systems, "overlay") && !is_listed(file_systems, "cgroup"));
+        let modules = "kernel/fs/overlayfs/overlay.ko:\n\
+                       kernel/net/vxlan/vxlan.ko.zst: kernel/net/ipv4/udp_tunnel.ko.zst\n";
+        assert!(lists_module(modules, "overlay") && lists_module(modules, "vxlan"));
+        assert!(!lists_module(modules, "udp_tunnel") && !lists_module(modules, "over"));
+        assert!(lists_module("kernel/fs/overlayfs/overlay.ko\n", "overlay"), "built in");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The `tiphys` binary: parse, choose the command, run it, give the exit code.
 //!
 //! Data goes to stdout; progress and errors to stderr. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage. Every error names the next command to try.
+//! 1 failed, 2 wrong usage, 3 a partial answer where `--strict` was asked for. Every error names the next command to try.
 
 use std::process::ExitCode;
 
@@ -28,6 +28,7 @@ mod output;
 mod roles;
 mod settle;
 mod snapshots;
+mod store_figures;
 mod store_health;
 mod stores;
 

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
-use tiphys_api::{decisions::Decision, selector::LabelSelector};
+use tiphys_api::decisions::Decision;
 use tiphys_autoscaler::{DecisionSink, Described, MetricSource, Reading, Series};
 use tiphys_metrics::{CustomMetrics, Decisions, Memory};
 use tokio::sync::watch;
@@ -33,8 +33,7 @@ impl MetricSource for Metrics {
         if !["cpu", "memory"].contains(&resource) {
             return Err(format!("there is no resource metric {resource}; use cpu or memory"));
         }
-        let all = LabelSelector::default();
-        let found = self.custom.pods_over(window, namespace, pods, container, resource, &all).await?;
+        let found = self.custom.sampled(window, namespace, pods, container, resource)?;
         Ok(found.into_iter().map(|(pod, reading)| (pod, thousandths(reading))).collect())
     }
 
@@ -90,25 +89,12 @@ impl DecisionSink for RecordDecisions {
         let (decisions, ranges) = (self.decisions.clone(), ranges.to_vec());
         let (namespace, autoscaler) = (namespace.to_owned(), autoscaler.to_owned());
         // Past days are in files.
-        let read = tokio::task::spawn_blocking(move || {
-            let most = |range: &Range<i64>| {
-                let rows = decisions.within(range.clone());
-                let own =
-                    rows.iter().filter(|row| row.namespace == namespace && row.autoscaler == autoscaler);
-                own.filter_map(|row| most_asked(row)).max()
-            };
-            ranges.iter().map(most).collect()
-        });
+        let read = tokio::task::spawn_blocking(move || decisions.asked(&namespace, &autoscaler, &ranges));
         read.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "past decisions can't be read");
             Vec::new()
         })
     }
-}
-
-/// What the metrics themselves asked for: not a forecast, which would foretell itself.
-fn most_asked(decision: &Decision) -> Option<i32> {
-    decision.metrics.iter().filter_map(|metric| metric.proposal).max()
 }
 
 #[cfg(test)]

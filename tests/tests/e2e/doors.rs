@@ -1,6 +1,8 @@
 //! The doors through which others ask and send, on the real cluster with clients that others
-//! made: psql, ADBC, the OpenTelemetry SDK, and kubectl for what is plain HTTP. And what
-//! `tiphys` itself prints of the same tables.
+//! made: psql, psycopg, ADBC, the OpenTelemetry SDK, and kubectl for what is plain HTTP, which
+//! dashboards ask for. And what `tiphys` itself prints of the same tables.
+
+mod dashboards;
 
 use std::{
     io::Write,
@@ -58,6 +60,7 @@ pub fn ask(shared: &Shared) -> Result<()> {
     postgres(&cluster, &token)?;
     flight(&cluster, &token)?;
     prometheus(&cluster)?;
+    dashboards::ask(&cluster)?;
     doors.send("send_spans.py", &doors.ports, &[])?;
     for how in ["grpc", "http"] {
         spans(&cluster, &format!("spans-by-{how}")).with_context(|| format!("spans sent over {how}"))?;
@@ -81,7 +84,9 @@ fn postgres(cluster: &Cluster, token: &str) -> Result<()> {
         let refused = psql(port, sslmode, password, nodes)?;
         ensure!(refused.code != 0 && refused.stdout.is_empty(), "sslmode={sslmode}: {refused:?}");
     }
-    Ok(())
+    let mut python = clients::script(&clients::drivers()?, "ask_postgres.py");
+    python.arg(port.to_string()).arg(token);
+    clients::done(&mut python)
 }
 
 fn psql(port: u64, sslmode: &str, password: &str, statement: &str) -> Result<Output> {

@@ -1,6 +1,9 @@
 //! `/metrics` of each component: its own figures, and nobody else's, under the names and jobs that
 //! dashboards know; those of nodes for a Prometheus from elsewhere; and those of the log
-//! collectors, which answer the metrics server only.
+//! collectors, which answer the metrics server only. What is told of a container is what the
+//! kernel tells.
+
+mod kernel;
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
@@ -91,6 +94,7 @@ subjects: [{kind: ServiceAccount, name: reader, namespace: figures}]
 
 pub fn components(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
+    kernel::compare(&cluster)?;
     for (path, prefixes) in COMPONENTS {
         alone(&cluster, path, prefixes)?;
     }

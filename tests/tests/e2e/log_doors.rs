@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     time::Duration,
 };
 
@@ -27,9 +27,21 @@ kind: ConfigMap
 metadata: {name: tiphys-collector, namespace: tiphys-system}
 data:
   TIPHYS_SYSLOG_TCP: 0.0.0.0:5514
+  TIPHYS_SYSLOG_UDP: 0.0.0.0:5514
   TIPHYS_SYSLOG_TLS: 0.0.0.0:6514
   TIPHYS_SYSLOG_NAMESPACE: doors
   TIPHYS_SYSLOG_FROM: 0.0.0.0/0
+";
+
+/// Beside the ports of [`Doors`], which are TCP's.
+const UDP: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: syslog-by-udp, namespace: tiphys-system}
+spec:
+  type: NodePort
+  selector: {app: tiphys-collector}
+  ports: [{name: syslog, port: 5514, protocol: UDP}]
 ";
 
 pub fn send(shared: &Shared) -> Result<()> {
@@ -59,17 +71,53 @@ pub fn send(shared: &Shared) -> Result<()> {
         check(&cluster, "kittiwake container:sender level:error procid:7", 1)
     })?;
 
+    datagrams(&cluster, &doors)?;
+
     check(&cluster, "guillemot number:42", 4)?;
     check(&cluster, "guillemot index:orders", 100)?;
     eventually(Duration::from_secs(30), || {
         check(&cluster, "guillemot container:sender level:error procid:7", 1)
     })?;
 
-    cluster.kubectl(&["delete", "-n", "tiphys-system", "configmap/tiphys-collector"])?;
+    let made = ["configmap/tiphys-collector", "service/syslog-by-udp"];
+    cluster.kubectl(&[&["delete", "-n", "tiphys-system"][..], &made].concat())?;
     restart(&cluster)?;
     // All of it is there once, whatever was in memory or in the log only.
     eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 401))?;
+    eventually(Duration::from_secs(60), || {
+        DATAGRAMS.iter().try_for_each(|(word, _)| is_found(&cluster, word))
+    })?;
     doors.close()
+}
+
+/// Syslog by UDP, in both of its forms, with a word that each has.
+const DATAGRAMS: [(&str, &str); 2] = [
+    ("razorbill", "<11>1 - edge sender 7 - - razorbill by datagram"),
+    ("dunlin", "<11>sender[7]: dunlin by datagram"),
+];
+
+fn is_found(cluster: &Cluster, word: &str) -> Result<()> {
+    let records = cluster.logs(&[&format!("ns:doors {word} container:sender level:error procid:7")])?;
+    ensure!(!records.is_empty(), "`{word}` is not found");
+    Ok(())
+}
+
+/// A datagram is a message. Nothing acknowledges one, and none arrives before the nodes have the
+/// rules of the Service, so each is sent until it is found.
+fn datagrams(cluster: &Cluster, doors: &Doors<'_>) -> Result<()> {
+    cluster.apply(UDP)?;
+    let service = cluster.get(&["service", "-n", "tiphys-system", "syslog-by-udp"])?;
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("a node port")?;
+    let port = u16::try_from(port)?;
+    for (word, message) in DATAGRAMS {
+        eventually(Duration::from_secs(30), || {
+            // Another socket each time: what one sends goes where its first datagram went.
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.send_to(message.as_bytes(), (doors.address.as_str(), port))?;
+            is_found(cluster, word)
+        })?;
+    }
+    Ok(())
 }
 
 /// The authority of the doors' certificate, in a file.

@@ -5,33 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tiphys_tests::{Cluster, eventually, run};
+use tiphys_tests::{
+    Cluster,
+    doors::{self, Right},
+    eventually, run,
+};
 
 use crate::Shared;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Who sends, by the account of `tiphys_tests::doors`, and whose lines are sampled.
 const MOOR: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: {name: moor}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: sender, namespace: moor}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: sender, namespace: moor}
-rules:
-- {apiGroups: [logs.tiphys.io], resources: [otlp], verbs: [create]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: sender, namespace: moor}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: sender}
-subjects: [{kind: ServiceAccount, name: sender, namespace: moor}]
----
 apiVersion: v1
 kind: Pod
 metadata: {name: sender, namespace: moor}
@@ -90,6 +75,8 @@ fn bodies(cluster: &Cluster, query: &str) -> Result<Vec<String>> {
 
 pub fn kept(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
+    let right = Right { group: "logs.tiphys.io", resources: &["otlp"] };
+    cluster.apply(&doors::account("moor", right))?;
     cluster.apply(MOOR)?;
     cluster.kubectl(&["wait", "-n", "moor", "--for=condition=Ready", "pod", "--all", "--timeout=60s"])?;
     sampled(&cluster)?;

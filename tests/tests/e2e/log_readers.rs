@@ -1,12 +1,12 @@
 //! Logs of a Pod that talks, read by others (`tests/clients/read_logs.py` says by which) and by
 //! what `tiphys logs` counts and shows around hits.
 
-use std::{io::Write, process::Command, time::Duration};
+use std::{io::Write, time::Duration};
 
 use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tempfile::NamedTempFile;
-use tiphys_tests::{Cluster, clients, eventually, run};
+use tiphys_tests::{Cluster, clients, eventually};
 
 use crate::Shared;
 
@@ -80,12 +80,9 @@ fn by_others(cluster: &Cluster) -> Result<()> {
     let mut authority = NamedTempFile::new()?;
     authority.write_all(&STANDARD.decode(config("certificate-authority-data")?.trim())?)?;
     let token = cluster.kubectl(&["create", "token", "reader", "-n", "readers"])?;
-    let script = tiphys_tests::package_folder().join("clients/read_logs.py");
-    let mut python = Command::new(clients::python()?);
-    python.arg(script).arg(config("server")?.trim()).arg(authority.path()).arg(token.trim());
-    let said = run(&mut python, "")?.ok()?;
-    ensure!(said.lines().last() == Some("done"), "the readers ended early:\n{said}");
-    Ok(())
+    let mut python = clients::script(&clients::python()?, "read_logs.py");
+    python.arg(config("server")?.trim()).arg(authority.path()).arg(token.trim());
+    clients::done(&mut python)
 }
 
 /// Values of fields, their names, and values over time.

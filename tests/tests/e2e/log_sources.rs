@@ -102,7 +102,7 @@ pub fn policies(shared: &Shared) -> Result<()> {
     cluster.kubectl(&["delete", "namespace", "hushed", "--timeout=60s"]).map(drop)
 }
 
-/// What annotations did, where docs/logs.md says that it is seen.
+/// What annotations did, where docs/logs-collecting.md says that it is seen.
 fn counted(cluster: &Cluster) -> Result<()> {
     let rows = cluster.sql(
         "select pod, labels ->> 'reason' as reason, max(value) as records from samples

@@ -112,6 +112,17 @@ pub fn tool(shared: &Shared) -> Result<()> {
     let around = text(&["heron", "--pod", &pod, "-C", "1", "-o", "raw"])?;
     ensure!(around == "begin\nlevel=error msg=heron call=one took=0.5\nend\n", "lines around: {around}");
 
+    // As kubectl has it: the container behind the Pod, or a query; a workload and a query.
+    ensure!(text(&[&pod, "main"])?.lines().count() == 3, "the container of the Pod");
+    for whose in [pod.as_str(), "deploy/crier"] {
+        let found = text(&[whose, "heron", "--exclude", "call=o.e", "-o", "raw"])?;
+        ensure!(found.is_empty(), "{whose}: what is left out: {found}");
+        let as_kubectl = [whose, "heron", "--tail=-1", "--timestamps"];
+        let found = text(&[&as_kubectl, &["--template", "{pod} {level}: {message}"][..]].concat())?;
+        let line = format!("{pod} error: level=error msg=heron call=one took=0.5\n");
+        ensure!(found.contains(&line), "{whose}: {found}");
+    }
+
     // Counted.
     let patterns = text(&["-l", "app=crier", "--patterns"])?;
     ensure!(patterns.lines().count() == 3 && patterns.contains("        2  level=error msg="), "{patterns}");
@@ -120,6 +131,7 @@ pub fn tool(shared: &Shared) -> Result<()> {
     let bars = text(&["heron", "-l", "app=crier", "--histogram"])?;
     ensure!(bars.contains('█') && bars.contains("2 records since"), "{bars}");
 
+    by_name(&cluster)?;
     in_sql(&cluster)?;
     follow_a_rollout(&cluster)?;
     cluster.kubectl(&["delete", "deployment", "crier", "--timeout=60s"])?;
@@ -131,6 +143,59 @@ pub fn tool(shared: &Shared) -> Result<()> {
         Ok(gone)
     })?;
     ensure!(gone.iter().all(|record| record["labels"]["tier"] == "noise"), "labels: {gone:?}");
+    Ok(())
+}
+
+const BITTERNS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: reeds}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bittern, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: 'test.local/busybox:1', command: [sh, -c, 'echo booming by the harbour; sleep 3600']}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bittern, namespace: reeds}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: test.local/busybox:1
+    command: [sh, -c, 'echo booming in the reeds; sleep 2; exit 3']
+";
+
+/// Of two Pods with one name the context's is shown, and the other is told of; their last words are
+/// found by the name when they are gone, and of one that was restarted those before.
+fn by_name(cluster: &tiphys_tests::Cluster) -> Result<()> {
+    cluster.apply(BITTERNS)?;
+    let raw = |arguments: &[&str]| cluster.tiphys(&[&["logs", "-o", "raw"], arguments].concat());
+    let shows = |arguments: &[&str], line: &str| {
+        eventually(Duration::from_secs(60), || {
+            let said = raw(arguments)?;
+            ensure!(said.code == 0 && said.stdout.lines().next() == Some(line), "{arguments:?}: {said:?}");
+            Ok(said.stderr)
+        })
+    };
+    shows(&["bittern", "-n", "reeds", "--tail", "1"], "booming in the reeds")?;
+    let (told, _) = shows(&["bittern"], "booming by the harbour")?;
+    ensure!(told.contains("Pod default/bittern") && told.contains("are in reeds,"), "{told}");
+    shows(&["bittern", "-n", "reeds", "--previous"], "booming in the reeds")?;
+    let instances = cluster.logs(&["bittern", "-n", "reeds", "restart:0"])?;
+    ensure!(instances.len() == 1, "one line of the first instance: {instances:?}");
+    cluster.kubectl(&["delete", "pod", "bittern", "--timeout=60s"])?;
+    // The other still lives: who means the one that is gone says where it was.
+    let (told, _) = shows(&["bittern", "-n", "default"], "booming by the harbour")?;
+    ensure!(told.contains("Pod default/bittern is gone"), "{told}");
+    cluster.kubectl(&["delete", "namespace", "reeds", "--timeout=60s"])?;
+    shows(&["bittern"], "booming by the harbour")?;
+    let gone = raw(&["bittern", "--previous"])?;
+    ensure!(gone.code == 1 && gone.stderr.contains("--facets restart"), "{gone:?}");
     Ok(())
 }
 
@@ -155,6 +220,8 @@ fn in_sql(cluster: &tiphys_tests::Cluster) -> Result<()> {
     let path = file.to_string_lossy();
     cluster.tiphys(&["logs", "-l", "app=crier", "-o", "parquet", "--file", &path])?.ok()?;
     ensure!(std::fs::read(&file)?.ends_with(b"PAR1"), "no Parquet file");
+    cluster.tiphys(&["logs", "-l", "app=crier", "--patterns", "-o", "parquet", "--file", &path])?.ok()?;
+    ensure!(std::fs::read(&file)?.ends_with(b"PAR1"), "no Parquet file of counts");
     let statement = "select time, body from logs where app = 'crier'";
     cluster.tiphys(&["sql", "-o", "parquet", "--file", &path, statement])?.ok()?;
     ensure!(std::fs::read(&file)?.ends_with(b"PAR1"), "no Parquet file");

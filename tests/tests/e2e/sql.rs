@@ -1,9 +1,9 @@
 //! SQL over what the nodes measured.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
-use tiphys_tests::eventually;
+use tiphys_tests::{Cluster, eventually, run};
 
 use crate::Shared;
 
@@ -43,5 +43,50 @@ pub fn tables(shared: &Shared) -> Result<()> {
          where pod = 'writer' order by time desc limit 1",
     )?;
     ensure!(rows[0]["memory_working_set_bytes"].as_u64().unwrap_or(0) > 0, "no memory: {rows:?}");
+    files(&cluster)?;
+    scripts(&cluster)?;
     cluster.kubectl(&["delete", "pod", "writer", "--timeout=60s"]).map(drop)
+}
+
+/// Answers in each form, in a file that has its name when it is whole.
+fn files(cluster: &Cluster) -> Result<()> {
+    let statement = "select distinct node, 'a,b' as pair from node order by node";
+    let folder = tempfile::tempdir()?;
+    let saved = |format: &str| -> Result<Vec<u8>> {
+        let path = folder.path().join(format);
+        let told =
+            cluster.tiphys(&["sql", "-o", format, "--file", &path.to_string_lossy(), statement])?.ok()?;
+        ensure!(told.is_empty(), "{format} is in the file, and printed too: {told}");
+        Ok(fs::read(path)?)
+    };
+    let csv = String::from_utf8(saved("csv")?)?;
+    ensure!(csv == "node,pair\nnode-1,\"a,b\"\nnode-2,\"a,b\"\nnode-3,\"a,b\"\n", "csv: {csv}");
+    let json: Vec<serde_json::Value> = serde_json::from_slice(&saved("json")?)?;
+    ensure!(json.len() == 3 && json[0]["node"] == "node-1" && json[2]["pair"] == "a,b", "json: {json:?}");
+    let parquet = saved("parquet")?;
+    ensure!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"), "no Parquet file");
+    let table = String::from_utf8(saved("table")?)?;
+    ensure!(table.contains("| node-3 | a,b  |") && table.ends_with("(3 rows)\n"), "table: {table}");
+    let left = folder.path().read_dir()?.count();
+    ensure!(left == 4, "{left} files in place of four");
+    let wrong = folder.path().join("wrong").to_string_lossy().into_owned();
+    let refused = cluster.tiphys(&["sql", "-o", "csv", "--file", &wrong, "selec 1"])?;
+    ensure!(refused.code == 1 && !fs::exists(&wrong)?, "a file for no answer: {refused:?}");
+    Ok(())
+}
+
+/// Statements one after the other, up to the first mistake.
+fn scripts(cluster: &Cluster) -> Result<()> {
+    let mut command = cluster.tiphys_command(&["sql", "-o", "csv"]);
+    let told = run(&mut command, "select 1 as a;\n\nselec 2;\nselect 3 as c;\n")?;
+    ensure!(told.code == 1 && told.stdout == "a\n1\n" && told.stderr.contains("stdin:3: "), "{told:?}");
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("report.sql");
+    fs::write(&path, "\\a\n\\t\nselect count(distinct node) as nodes from node;\n")?;
+    let told = cluster.tiphys(&["sql", "-f", &path.to_string_lossy()])?.ok()?;
+    ensure!(told == "3\n", "{told:?}");
+    let refused = cluster.tiphys(&["sql", "--file", &path.to_string_lossy(), "select 1"])?;
+    ensure!(refused.code == 2 && refused.stderr.contains("sql -f"), "{refused:?}");
+    ensure!(fs::read_to_string(&path)?.contains("count(distinct node)"), "the script was written over");
+    Ok(())
 }

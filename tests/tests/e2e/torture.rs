@@ -1,6 +1,11 @@
 //! Logs under torture, counted line by line: many writers, some of them in bursts, long
 //! lines, rotation each second, Pods that live a moment, kill -9 of collector, server and
-//! agent. Lost: none. Doubled: none. `TIPHYS_SOAK=1` goes on for five minutes.
+//! agent, by chance. Beside them one reads with `-f`, and one sends by a door. Lost: none. Doubled: none.
+//! `TIPHYS_SOAK=1` goes on for five minutes; `TIPHYS_FUZZ_SEED` kills as a run before did.
+
+mod reader;
+mod schedule;
+mod sender;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +18,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use reader::Reader;
+use schedule::{Part, Schedule};
+use sender::Sender;
+use serde_json::Value;
 use tiphys_tests::{Cluster, eventually};
 
 use crate::{BUSYBOX, Shared, chaos::kill_recorded};
@@ -22,8 +31,10 @@ const WRITERS: usize = 20;
 const RATE: usize = 250;
 /// How writers come to that: their name, how many they are, lines that are written without a
 /// pause, and the pause, seconds. A burst is far more than 5,000 lines a second of one Pod.
-const PACES: [(&str, usize, usize, &str); 2] =
-    [("steady", WRITERS - 3, 25, "0.1"), ("bursts", 3, 2500, "10")];
+const PACES: [(&str, usize, usize, &str); 3] =
+    [("steady", WRITERS - 5, 25, "0.1"), (FOLLOWED, 2, 25, "0.1"), ("bursts", 3, 2500, "10")];
+/// Those that one reads with `-f`, beside the short-lived ones.
+const FOLLOWED: &str = "followed";
 /// Pods that write so many lines and end, one a round.
 const SHORT_LINES: usize = 100;
 /// Each so manieth line is longer than two of the runtime's pieces.
@@ -89,10 +100,20 @@ pub fn count(_: &Shared) -> Result<()> {
     let lines = RATE * (time.as_secs() as usize - 5);
     let options =
         ["--agent-arg=--container-log-max-size=16Ki", "--agent-arg=--container-log-monitor-interval=1"];
+    let schedule = Schedule::start()?;
+    let seed = schedule.seed;
+    eprintln!("killed by the seed {seed}");
     let cluster = Cluster::up("torture", 1, &options)?;
     cluster.import_busybox(BUSYBOX)?;
+    tortured(&cluster, schedule, lines, time).with_context(|| format!("TIPHYS_FUZZ_SEED={seed}"))
+}
+
+fn tortured(cluster: &Cluster, schedule: Schedule, lines: usize, time: Duration) -> Result<()> {
+    let mut reader = Reader::start(cluster, &format!("pod:{FOLLOWED}-* OR pod:short-*"))?;
+    let sender = Sender::start(cluster)?;
     cluster.apply(&writers(lines))?;
-    let rounds = kill_for(&cluster, time)?;
+    let rounds = kill_for(cluster, schedule, time)?;
+    let acknowledged = sender.stop()?;
     let mut expected = BTreeMap::from_iter((0..rounds).map(|round| (format!("short-{round}"), SHORT_LINES)));
     // The last one killed may have been the server.
     let (pods, _) = eventually(Duration::from_secs(60), || cluster.get(&["pods", "-l", "app=writer"]))?;
@@ -100,28 +121,37 @@ pub fn count(_: &Shared) -> Result<()> {
         expected.insert(pod["metadata"]["name"].as_str().context("a name")?.to_owned(), lines);
     }
     ensure!(expected.len() == WRITERS + rounds, "{} Pods wrote", expected.len());
-    let (_, took) = eventually(Duration::from_secs(180), || counted(&cluster, &expected))?;
+    let (_, took) = eventually(Duration::from_secs(180), || counted(cluster, &expected))?;
+    eventually(Duration::from_secs(60), || acknowledged.counted(cluster))?;
+    let is_followed = |pod: &str| pod.starts_with(FOLLOWED) || pod.starts_with("short-");
+    let followed = expected.iter().filter(|(pod, _)| is_followed(pod));
+    let followed: BTreeMap<_, _> = followed.map(|(pod, lines)| (pod.as_str(), *lines)).collect();
+    eventually(Duration::from_secs(180), || reader.counted(&followed))?;
     let total: usize = expected.values().sum();
     eprintln!(
-        "{total} lines of {} Pods, none lost, none doubled; whole {took:?} after the last kill",
-        expected.len()
+        "{total} lines of {} Pods, none lost, none doubled; whole {took:?} after the last kill; \
+         {} followed; {}",
+        expected.len(),
+        followed.values().sum::<usize>(),
+        acknowledged.told()
     );
     Ok(())
 }
 
-/// Kills one part after the other at uneven moments, and makes a short-lived Pod each time; how many there were.
-fn kill_for(cluster: &Cluster, time: Duration) -> Result<usize> {
+/// Kills one part after the other, and makes a short-lived Pod each time; how many there were.
+fn kill_for(cluster: &Cluster, mut schedule: Schedule, time: Duration) -> Result<usize> {
     let end = Instant::now() + time;
     let mut rounds = 0;
     while Instant::now() < end {
         eventually(Duration::from_secs(60), || cluster.apply(&short(rounds)))?;
-        // Uneven pauses: no part is killed at the same point of its work each time.
-        std::thread::sleep(Duration::from_millis(700 + 1300 * (rounds as u64 * 7 % 5) / 2));
+        let (pause, part) = schedule.draw();
+        // No part is killed at the same point of its work each time.
+        std::thread::sleep(pause);
         // One that was killed before is recorded anew a moment later.
-        let killed = || match rounds % 4 {
-            1 => kill_recorded(cluster, "server"),
-            3 => kill_recorded(cluster, "agents"),
-            _ => kill_collectors(cluster),
+        let killed = || match part {
+            Part::Server => kill_recorded(cluster, "server"),
+            Part::Agents => kill_recorded(cluster, "agents"),
+            Part::Collectors => kill_collectors(cluster),
         };
         eventually(Duration::from_secs(60), killed)?;
         rounds += 1;
@@ -150,8 +180,7 @@ fn counted(cluster: &Cluster, expected: &BTreeMap<String, usize>) -> Result<()> 
         let records = cluster.logs(&[&format!("pod:{pod}"), "--limit", "0"])?;
         ensure!(records.len() == *lines, "{pod}: {} records of {lines} lines", records.len());
         for (at, record) in records.iter().enumerate() {
-            let body = record["body"].as_str().unwrap_or_default();
-            let number: usize = body.split(' ').next().unwrap_or_default().parse().context("a number")?;
+            let (body, number) = (record["body"].as_str().unwrap_or_default(), number(record)?);
             ensure!(number == at + 1, "{pod}: {number} stands at place {}", at + 1);
             let is_whole =
                 !number.is_multiple_of(LONG_EVERY) || pod.starts_with("short") || body.len() > LONG;
@@ -159,4 +188,10 @@ fn counted(cluster: &Cluster, expected: &BTreeMap<String, usize>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// The number that a record begins with.
+fn number(record: &Value) -> Result<usize> {
+    let body = record["body"].as_str().unwrap_or_default();
+    body.split(' ').next().unwrap_or_default().parse().with_context(|| format!("no number: {body}"))
 }

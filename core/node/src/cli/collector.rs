@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{ArgMatches, Args, FromArgMatches};
 use tiphys_logging::{index::Retention, tail::SystemLog};
 
-use super::log_archive::{bytes, span};
+use super::log_archive::{bytes, query_timeout, span};
 use crate::{
     failure::{OrNext, Outcome},
     roles::{self, process},
@@ -96,6 +96,15 @@ pub struct Collector {
     /// The bearer token that is asked for
     #[arg(long, env = "TIPHYS_COLLECTOR_TOKEN", hide_env_values = true)]
     pub token: String,
+    /// The most time that a search may ask for
+    #[arg(
+        long,
+        env = "TIPHYS_LOG_QUERY_TIMEOUT",
+        value_name = "SPAN",
+        default_value = "60s",
+        value_parser = query_timeout
+    )]
+    pub log_query_timeout: Duration,
     #[command(flatten)]
     pub kept: Kept,
     /// Where records are taken: OTLP, Loki and Elasticsearch's bulk over HTTP, OTLP over gRPC, on each of these addresses
@@ -203,6 +212,27 @@ mod tests {
     struct Line {
         #[command(flatten)]
         kept: Kept,
+    }
+
+    #[test]
+    fn a_search_is_given_time() {
+        let parsed = |arguments: &[&str]| -> Result<Duration, String> {
+            let words = ["tiphys", "collector", "--node-name=a", "--token=t"];
+            let words = words.iter().chain(arguments).copied();
+            match crate::cli::Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+                crate::cli::Command::Collector(command) => match *command {
+                    CollectorCommand::Collect(collector) => Ok(collector.log_query_timeout),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(parsed(&[]), Ok(Duration::from_secs(60)));
+        assert_eq!(parsed(&["--log-query-timeout=2m"]), Ok(Duration::from_secs(120)));
+        for wrong in ["0s", "soon"] {
+            let error = parsed(&[&format!("--log-query-timeout={wrong}")]).expect_err(wrong);
+            assert!(error.contains("--log-query-timeout") && error.contains("span"), "{error}");
+        }
     }
 
     #[test]

@@ -62,6 +62,15 @@ pub fn span(text: &str) -> Result<Duration, String> {
     nanos.map(Duration::from_nanos).ok_or_else(|| format!("`{text}` is no span of time, such as 30d or 12h"))
 }
 
+/// The most time that a search may ask for.
+pub fn query_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = span(text)?;
+    match timeout.is_zero() {
+        true => Err("nothing is found in no time; a span such as 60s is wanted".to_owned()),
+        false => Ok(timeout),
+    }
+}
+
 pub fn parse(text: &str) -> Result<Place, String> {
     match text {
         "none" => Ok(Place::Nowhere),

@@ -1,8 +1,9 @@
-//! How long a server keeps series in its data folder, and from when on coarser.
+//! How long a server keeps series in its data folder, from when on coarser, and how many; and what
+//! a statement of SQL may take.
 
 use std::time::Duration;
 
-use tiphys_metrics::series::Downsampling;
+use tiphys_metrics::series::{Downsampling, Limits};
 
 use super::log_archive::{bytes, span};
 
@@ -36,6 +37,43 @@ pub struct MetricsRetentionOptions {
         value_parser = coarser
     )]
     pub metrics_downsampling: Coarser,
+    /// How many series are taken at once, of all namespaces
+    #[arg(
+        long,
+        env = "TIPHYS_METRICS_SERIES",
+        value_name = "COUNT",
+        default_value = "2000000",
+        value_parser = several
+    )]
+    pub metrics_series: usize,
+    /// How many series a namespace has that doesn't say it with the annotation
+    /// metrics.tiphys.io/series-limit
+    #[arg(
+        long,
+        env = "TIPHYS_METRICS_SERIES_PER_NAMESPACE",
+        value_name = "COUNT",
+        default_value = "200000",
+        value_parser = several
+    )]
+    pub metrics_series_per_namespace: usize,
+    /// The memory that a statement of SQL may hold
+    #[arg(
+        long,
+        env = "TIPHYS_SQL_MEMORY",
+        value_name = "BYTES",
+        default_value = "256Mi",
+        value_parser = room
+    )]
+    pub sql_memory: usize,
+    /// How long a statement of SQL may take that is answered as a whole
+    #[arg(
+        long,
+        env = "TIPHYS_SQL_TIMEOUT",
+        value_name = "SPAN",
+        default_value = "30s",
+        value_parser = timeout
+    )]
+    pub sql_timeout: Duration,
 }
 
 /// When series are made coarser, or that they are not.
@@ -45,7 +83,19 @@ pub enum Coarser {
     By(Downsampling),
 }
 
+/// The least memory with which a statement can do anything.
+const LEAST_ROOM: usize = 16 << 20;
+
 impl MetricsRetentionOptions {
+    /// How much is taken in.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            series: self.metrics_series,
+            series_of_namespace: self.metrics_series_per_namespace,
+            ..Limits::default()
+        }
+    }
+
     pub fn downsampling(&self) -> Option<Downsampling> {
         match self.metrics_downsampling {
             Coarser::Never => None,
@@ -69,6 +119,26 @@ fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         0 => Err("that keeps no series at all; a size such as 20Gi is wanted".to_owned()),
         size => Ok(size),
+    }
+}
+
+fn several(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("that takes no series at all; a number such as 200000 is wanted".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err(format!("`{text}` is no number of series, such as 200000")),
+    }
+}
+
+fn room(text: &str) -> Result<usize, String> {
+    let room = usize::try_from(bytes(text)?).unwrap_or(usize::MAX);
+    if room < LEAST_ROOM { Err("a statement needs 16Mi at least".to_owned()) } else { Ok(room) }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err("no statement is answered in no time; a span such as 30s is wanted".to_owned()),
+        timeout => Ok(timeout),
     }
 }
 
@@ -122,9 +192,36 @@ mod tests {
         }
         let command = Line::command();
         let variables: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
-        let names =
-            ["TIPHYS_METRICS_RETENTION", "TIPHYS_METRICS_RETENTION_BYTES", "TIPHYS_METRICS_DOWNSAMPLING"];
+        let names = [
+            "TIPHYS_METRICS_RETENTION",
+            "TIPHYS_METRICS_RETENTION_BYTES",
+            "TIPHYS_METRICS_DOWNSAMPLING",
+            "TIPHYS_METRICS_SERIES",
+            "TIPHYS_METRICS_SERIES_PER_NAMESPACE",
+            "TIPHYS_SQL_MEMORY",
+            "TIPHYS_SQL_TIMEOUT",
+        ];
         assert_eq!(variables, names);
+    }
+
+    #[test]
+    fn how_much_is_taken_can_be_said() {
+        let line = |arguments: &[&str]| {
+            Line::try_parse_from(["server"].iter().chain(arguments).copied()).expect("parsed").options
+        };
+        let own = line(&[]);
+        assert_eq!(
+            (own.limits(), own.sql_memory, own.sql_timeout.as_secs()),
+            (Limits::default(), 256 << 20, 30)
+        );
+        let said = line(&[
+            "--metrics-series=50",
+            "--metrics-series-per-namespace=7",
+            "--sql-memory=1Gi",
+            "--sql-timeout=2m",
+        ]);
+        assert_eq!((said.limits().series, said.limits().series_of_namespace), (50, 7));
+        assert_eq!((said.sql_memory, said.sql_timeout.as_secs()), (1 << 30, 120));
     }
 
     #[test]
@@ -138,6 +235,10 @@ mod tests {
             ("--metrics-downsampling", "7d:", "`` is no span of time, such as 30d or 12h"),
             ("--metrics-downsampling", "week:5m", "`week` is no span of time, such as 30d or 12h"),
             ("--metrics-downsampling", "7d:1h", "a step of 3600s is longer than five minutes"),
+            ("--metrics-series", "0", "takes no series at all"),
+            ("--metrics-series-per-namespace", "many", "`many` is no number of series"),
+            ("--sql-memory", "1Mi", "needs 16Mi at least"),
+            ("--sql-timeout", "0s", "answered in no time"),
             ("--metrics-downsampling", "7d:5ms", "a step of 5ms is shorter than a second"),
         ];
         for (option, value, why) in table {

@@ -47,6 +47,14 @@ pub struct Server {
     /// Leave the log collector to somebody else
     #[arg(long)]
     pub no_collector: bool,
+    /// The most time that a search of logs may ask for; each collector has its own
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "60s",
+        value_parser = super::log_archive::query_timeout
+    )]
+    pub log_query_timeout: std::time::Duration,
     #[command(flatten)]
     pub log_archive: super::log_archive::LogArchiveOptions,
     #[command(flatten)]

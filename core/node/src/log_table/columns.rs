@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use datafusion::{
     arrow::{
         array::{
-            Array, ArrayRef, Int32Array, MapBuilder, RecordBatch, RecordBatchOptions, StringArray,
-            StringBuilder, TimestampNanosecondArray,
+            Array, ArrayRef, Int32Array, Int64Array, MapBuilder, RecordBatch, RecordBatchOptions,
+            StringArray, StringBuilder, TimestampNanosecondArray,
         },
         datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     },
@@ -24,6 +24,7 @@ struct Column {
 enum Value {
     Time,
     Text(fn(&LogRecord) -> &str),
+    Restart,
     Severity,
     Labels,
     App,
@@ -40,6 +41,11 @@ static COLUMNS: &[Column] = &[
     text("pod", "the Pod", |record| &record.pod),
     text("container", "the container", |record| &record.container),
     text("node", "where it ran", |record| &record.node),
+    Column {
+        name: "restart",
+        about: "which instance of the container: how often it had been restarted before, 0 of the first",
+        value: Value::Restart,
+    },
     text("stream", "stdout or stderr", |record| &record.stream),
     text("level", "trace, debug, info, warn, error, fatal or unknown", |record| &record.level),
     Column {
@@ -65,6 +71,7 @@ pub fn schema() -> SchemaRef {
         let (kind, nullable) = match column.value {
             Value::Time => (DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false),
             Value::Text(_) => (DataType::Utf8, false),
+            Value::Restart => (DataType::Int64, false),
             Value::Severity => (DataType::Int32, false),
             Value::Labels => (map_builder().finish().data_type().clone(), true),
             Value::App => (DataType::Utf8, true),
@@ -111,6 +118,9 @@ fn array(value: &Value, records: &[LogRecord]) -> Result<ArrayRef> {
             Arc::new(TimestampNanosecondArray::from(times?).with_timezone("UTC"))
         }
         Value::Text(value) => Arc::new(StringArray::from_iter_values(records.iter().map(value))),
+        Value::Restart => {
+            Arc::new(Int64Array::from_iter_values(records.iter().map(|record| i64::from(record.restart))))
+        }
         Value::Severity => {
             let severity = |record: &LogRecord| Level::from_word(&record.level).unwrap_or_default() as i32;
             Arc::new(Int32Array::from_iter_values(records.iter().map(severity)))

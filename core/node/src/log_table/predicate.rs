@@ -12,7 +12,7 @@ use datafusion::{
     logical_expr::{BinaryExpr, Expr, Like, Operator, TableProviderFilterPushDown as Support},
 };
 use tiphys_logging::{
-    query::{self, Expr as Query, Text, Value},
+    query::{self, Expr as Query, Op, Text, Value},
     record::{Level, Source},
 };
 
@@ -152,6 +152,10 @@ fn compared(expr: &Expr, negated: bool) -> Option<Query> {
                 .map(|source| Some((source.name(), test.holds(source.name())?)));
             Some(one_of("stream", &sources.collect::<Option<Vec<_>>>()?, negated))
         }
+        Subject::Restart => {
+            let query = Query::Field { name: "restart".to_owned(), value: test.number()? };
+            Some(if negated { not(query) } else { query })
+        }
         Subject::Name(name) => {
             let query = Query::Field { name: name.to_owned(), value: Value::Regex(test.pattern()?) };
             Some(match (negated, name) {
@@ -167,6 +171,8 @@ fn compared(expr: &Expr, negated: bool) -> Option<Query> {
 enum Subject {
     /// A name that the query language has too.
     Name(&'static str),
+    /// The only one that is a number.
+    Restart,
     Stream,
     Level,
     Severity,
@@ -181,6 +187,7 @@ impl Subject {
             "container" => Self::Name("container"),
             "node" => Self::Name("node"),
             "app" => Self::Name("app"),
+            "restart" => Self::Restart,
             "stream" => Self::Stream,
             "level" => Self::Level,
             "severity" => Self::Severity,
@@ -247,6 +254,26 @@ impl Test {
             }
             Self::Like(pattern) | Self::Regex(pattern) => Some(pattern.clone()),
             Self::Order(..) => None,
+        }
+    }
+
+    /// As a value of the query language that is true of the same numbers.
+    fn number(&self) -> Option<Value> {
+        match self {
+            Self::OneOf(values) => {
+                let values = values.iter().map(|value| integer(value).map(|number| number.to_string()));
+                Some(Value::Regex(format!("^(?:{})$", values.collect::<Option<Vec<_>>>()?.join("|"))))
+            }
+            Self::Order(op, value) => {
+                let op = match op {
+                    Operator::Lt => Op::Less,
+                    Operator::LtEq => Op::AtMost,
+                    Operator::Gt => Op::Greater,
+                    _ => Op::AtLeast,
+                };
+                Some(Value::Compare(op, integer(value)?.to_string()))
+            }
+            Self::Like(_) | Self::Regex(_) => None,
         }
     }
 

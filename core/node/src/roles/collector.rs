@@ -58,6 +58,7 @@ pub async fn start(options: CollectorOptions, tasks: &Tasks) -> anyhow::Result<(
     config.container_logs = Some(options.container_logs).filter(|path| path.as_os_str() != "off");
     config.journal = options.journals.into_iter().filter(|path| path.as_os_str() != "off").collect();
     config.retention = options.kept.retention();
+    config.query_timeout = options.log_query_timeout;
     config.doors = doors(options.doors, options.tls, options.syslog)?;
     let running = collector::run(config, client, tasks).await?;
     tracing::info!(address = %running.address, "collector answers");

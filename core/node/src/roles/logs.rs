@@ -68,7 +68,8 @@ impl Logs {
         let collectors: Arc<dyn Collectors> =
             Arc::new(CollectorPods::start(client, shared, token, own, others, tasks));
         let archive = open_archive(options, client, tasks).await?;
-        let mut root = LogRoot::new(collectors.clone(), api.authorizer()).with_tasks(tasks);
+        let root = LogRoot::new(collectors.clone(), api.authorizer()).with_tasks(tasks);
+        let mut root = root.with_longest_query(options.log_query_timeout);
         if let Some(archive) = &archive {
             root = root.with_archive(archive.clone());
             api.mount(component_metrics::mount(archive.component()));

@@ -29,7 +29,7 @@ use tiphys_lifecycle::Tasks;
 use tiphys_metrics::{Engine, EventLog, FollowConfig, Metrics, ScrapeConfig};
 use tiphys_network::{NodeRoutes, RoutesConfig};
 use tiphys_store::Store;
-use tiphys_telemetry::Component;
+use tiphys_telemetry::{Component, Storage};
 use tokio::net::TcpListener;
 
 use super::{component_metrics, logs::Logs, rest_client, server_logs, sql_doors};
@@ -40,7 +40,7 @@ use crate::{
     log_table::LogTables,
     metric_source::{self, RecordDecisions},
     object_tables::ObjectTables,
-    snapshots, store_health, stores,
+    snapshots, store_figures, store_health, stores,
 };
 
 /// Starts the control plane; it ends with `tasks`.
@@ -140,7 +140,9 @@ async fn start_api(
     tasks: &Tasks,
 ) -> anyhow::Result<ApiServer> {
     let keyring = options.encryption_provider_config.as_deref().map(Keyring::read).transpose()?;
-    let encrypted = Encrypted::open(store.clone(), keyring.unwrap_or_default(), tasks)
+    let figures = Storage::default();
+    let counted = store_figures::count(store.clone(), &figures, tasks);
+    let encrypted = Encrypted::open(counted, keyring.unwrap_or_default(), tasks)
         .await
         .context("what the store holds can't be read with --encryption-provider-config")?;
     let (oidc, anonymous) = options.authentication.config()?;
@@ -168,6 +170,7 @@ async fn start_api(
         enable_admission_plugins: options.enable_admission_plugins.clone(),
     };
     let api = ApiServer::start(config, encrypted, tasks).await?;
+    figures.register(&api.component());
     api.mount(snapshots::mount(store));
     Ok(api)
 }
@@ -278,6 +281,7 @@ async fn start_observers(
         data_dir: options.data_dir.join("metrics"),
         follow: FollowConfig { tls: kubelet_client(pki)? },
         client: client.clone(),
+        limits: options.metrics_retention.limits(),
         keep: options.metrics_retention.metrics_retention,
         keep_bytes: options.metrics_retention.metrics_retention_bytes,
         downsampling: options.metrics_retention.downsampling(),
@@ -314,6 +318,8 @@ async fn start_observers(
         api.mount(mount);
     }
     let engine = metrics.engine(tables);
+    let engine = engine.with_memory_limit(options.metrics_retention.sql_memory);
+    let engine = engine.with_deadline(options.metrics_retention.sql_timeout);
     for mount in metrics.mounts(api.authorizer(), engine.clone()) {
         api.mount(mount);
     }

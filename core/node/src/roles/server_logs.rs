@@ -34,6 +34,7 @@ pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Opt
     config.pods_dir = folder.join("pods");
     config.data_dir = index;
     config.system_logs = files(options);
+    config.query_timeout = options.log_query_timeout;
     let running =
         collector::run(config, None, tasks).await.context("the server's own logs can't be collected")?;
     let door = running.behind_server(SERVER_USER);

@@ -4,10 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tiphys_api::auth::UserInfo;
 use tiphys_apiserver::{
-    ApiServer, Config, aggregation,
-    authn::{self, TokenKeys},
+    ApiServer, Config,
+    authn::Anonymous,
     encryption::{Encrypted, Keyring},
-    pki::{ClusterPki, FrontProxy, client_tls, server_tls},
+    pki::{ClusterPki, FrontProxy, server_tls},
 };
 use tiphys_lifecycle::Tasks;
 use tiphys_store::Embedded;
@@ -37,25 +37,10 @@ impl TestServer {
         let encrypted = Encrypted::open(store, Keyring::default(), &tasks).await.expect("keys that fit");
         let pki = ClusterPki::load_or_create(&folder.path().join("pki")).expect("an authority");
         let front = FrontProxy::load_or_create(&folder.path().join("pki")).expect("an authority");
-        let config = Config {
-            authn: authn::Config {
-                keys: TokenKeys::from_pem(pki.service_account_key()).expect("a key"),
-                static_tokens: vec![
-                    ("secret".into(), UserInfo::master("admin")),
-                    ("plain".into(), UserInfo::named("ada", &[])),
-                ],
-                anonymous: authn::Anonymous::Always,
-                oidc: authn::oidc::Issuers::default(),
-            },
-            audit: None,
-            seats: 600,
-            kubelet_tls: client_tls(pki.ca_pem(), None).expect("a TLS configuration"),
-            aggregation: aggregation::Config::new(front, pki.ca_pem()),
-            service_cidr: "10.96.0.0/16".parse().expect("a range"),
-            node_ports: 30000..=32767,
-            advertise: None,
-            enable_admission_plugins: Vec::new(),
-        };
+        let mut config = Config::standard(&pki, front).expect("a configuration");
+        config.authn.static_tokens =
+            vec![("secret".into(), UserInfo::master("admin")), ("plain".into(), UserInfo::named("ada", &[]))];
+        config.authn.anonymous = Anonymous::Always;
         let api = ApiServer::start(config, encrypted, &tasks).await.expect("a server");
         Self { api, pki, tasks, folder }
     }

@@ -54,7 +54,8 @@ export class Tail {
     if ("dropped" in line) this.now = { ...this.now, dropped: this.now.dropped + line.dropped };
     else if ("partial" in line) {
       const others = this.now.partial.filter((known) => known.node !== line.partial.node);
-      this.now = { ...this.now, partial: [...others, line.partial] };
+      const isBack = line.partial.error.startsWith("is back");
+      this.now = { ...this.now, partial: isBack ? others : [...others, line.partial] };
     } else if (this.held) this.held.push(line);
     else this.ring.push(line);
     this.frame.schedule();

@@ -10,8 +10,8 @@ use tiphys_logging::{
 
 use super::{
     NEXT,
+    missing::Missing,
     print::{Format, Printer},
-    warn_partial,
 };
 use crate::{
     failure::{Failure, OrAsked, Outcome},
@@ -86,12 +86,19 @@ impl Around {
     }
 
     /// A hit with what stands around it, oldest first.
-    async fn ask(&self, client: &kube::Client, hit: &LogRecord) -> Outcome<Vec<LogRecord>> {
+    async fn ask(
+        &self,
+        client: &kube::Client,
+        hit: &LogRecord,
+        missing: &Missing,
+        within: Option<&str>,
+    ) -> Outcome<Vec<LogRecord>> {
         let (before, after) = self.sides().unwrap_or_default();
         let (id, scope) = (hit.id.clone(), self.scope());
-        let request = ContextRequest { id, before: Some(before), after: Some(after), scope };
+        let within = within.map(str::to_owned);
+        let request = ContextRequest { id, before: Some(before), after: Some(after), scope, within };
         let answer = client::context(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
+        missing.tell(&answer.partial);
         let hit = answer.record.unwrap_or_else(|| hit.clone());
         Ok(answer.before.into_iter().chain([hit]).chain(answer.after).collect())
     }
@@ -101,23 +108,31 @@ impl Around {
 pub struct Groups<'a> {
     around: &'a Around,
     printer: &'a Printer,
+    missing: &'a Missing,
+    /// How long each node may look.
+    within: Option<&'a str>,
     shown: Shown,
     /// Objects so far: an array has commas between them.
     objects: usize,
 }
 
 impl<'a> Groups<'a> {
-    pub fn new(around: &'a Around, printer: &'a Printer) -> Self {
-        Self { around, printer, shown: Shown::default(), objects: 0 }
+    pub fn new(
+        around: &'a Around,
+        printer: &'a Printer,
+        missing: &'a Missing,
+        within: Option<&'a str>,
+    ) -> Self {
+        Self { around, printer, missing, within, shown: Shown::default(), objects: 0 }
     }
 
     /// The hits of a page. One of the next page that stands beside these is shown there once
     /// more: as the hit that it is.
     pub async fn print(&mut self, client: &kube::Client, hits: &[LogRecord]) -> Outcome<()> {
-        let around = self.around;
+        let (around, missing, within) = (self.around, self.missing, self.within);
         let ids: HashSet<&str> = hits.iter().map(|record| record.id.as_str()).collect();
         self.shown.ids.clear();
-        let asked = stream::iter(hits).map(|hit| around.ask(client, hit));
+        let asked = stream::iter(hits).map(|hit| around.ask(client, hit, missing, within));
         let mut asked = std::pin::pin!(asked.buffered(AT_ONCE));
         while let Some(group) = asked.try_next().await? {
             let before = self.shown.group;

@@ -62,8 +62,9 @@ fn is_one_day(answer: &HistogramAnswer) -> bool {
 fn sum(answer: &HistogramAnswer) -> String {
     let sum: u64 = answer.buckets.iter().map(|bucket| bucket.count).sum();
     let from = answer.buckets.first().map_or("", |bucket| bucket.time.get(..19).unwrap_or(&bucket.time));
+    let offset = answer.buckets.first().map_or("Z", |bucket| bucket.time.get(29..).unwrap_or("Z"));
     let step = super::range::shown(answer.step_ns);
-    format!("{sum} records since {from}Z, {step} a line\n")
+    format!("{sum} records since {from}{offset}, {step} a line\n")
 }
 
 fn clock(time: &str, one_day: bool) -> String {

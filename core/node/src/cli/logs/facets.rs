@@ -13,9 +13,9 @@ use tiphys_logging::{
 
 use super::{
     Logs, NEXT,
+    counts_file::{self, Columns},
     figures::{aligned, cell},
     print::Format,
-    warn_partial,
 };
 use crate::{
     failure::{Failure, OrAsked, Outcome},
@@ -110,7 +110,7 @@ impl Logs {
         };
         let request = FacetsRequest { fields: facets.asked(), ..self.frequent(query, limit) };
         let answer = client::facets(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
+        self.missing.tell(&answer.partial);
         if answer.count > 0 {
             for field in facets.missing(&answer) {
                 output::warning(&format!(
@@ -120,29 +120,30 @@ impl Logs {
         }
         let object =
             |(field, value): (&str, FacetValue)| render::facet_json(field, Some(&value.value), value.count);
+        let columns = counts_file::of_facets(&facets.rows(&answer));
         let objects: Vec<_> = facets.rows(&answer).into_iter().map(object).collect();
         let text = if objects.is_empty() { String::new() } else { facets.table(&answer) };
-        self.show_counts(&objects, &text)?;
+        self.show_counts(&objects, &text, columns)?;
         self.say_none(usize::from(answer.count > 0));
-        Ok(ExitCode::SUCCESS)
+        Ok(self.exit_code())
     }
 
     pub(super) async fn show_fields(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
         let limit = self.limit().unwrap_or(MOST);
         let request = FacetsRequest { names: true, ..self.frequent(query, limit) };
         let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
+        self.missing.tell(&answer.partial);
         let names = answer.facets.remove("field").unwrap_or_default();
         let object = |name: &FacetValue| render::facet_json(&name.value, None, name.count);
         let objects: Vec<_> = names.iter().map(object).collect();
         let text = if objects.is_empty() { String::new() } else { names_table(&names) };
-        self.show_counts(&objects, &text)?;
+        self.show_counts(&objects, &text, counts_file::of_names(&names))?;
         match answer.count {
             0 => self.say_none(0),
             _ if names.is_empty() => output::line("no record that matches has a label or a field"),
             _ => {}
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(self.exit_code())
     }
 
     /// The most frequent pattern first.
@@ -154,14 +155,14 @@ impl Logs {
             ..self.frequent(query, self.limit().unwrap_or(MOST))
         };
         let mut answer = client::facets(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
+        self.missing.tell(&answer.partial);
         let patterns = answer.facets.remove("pattern").unwrap_or_default();
         let objects: Vec<_> = patterns.iter().map(render::pattern_json).collect();
         let line = |pattern: &FacetValue| format!("{}\n", render::pattern(pattern));
         let text: String = patterns.iter().map(line).collect();
-        self.show_counts(&objects, &text)?;
+        self.show_counts(&objects, &text, counts_file::of_patterns(&patterns))?;
         self.say_none(patterns.len());
-        Ok(ExitCode::SUCCESS)
+        Ok(self.exit_code())
     }
 
     /// What is asked of the records that match, without what is to be counted of them.
@@ -172,17 +173,20 @@ impl Logs {
             until: self.until.clone(),
             namespace: self.namespace.clone(),
             limit: Some(limit.min(MOST)),
+            within: self.within.clone(),
             ..FacetsRequest::default()
         }
     }
 
-    /// Objects as an array or a line each, or the text.
-    fn show_counts(&self, objects: &[String], text: &str) -> std::io::Result<()> {
+    /// Objects as an array or a line each, columns as a file, or the text.
+    fn show_counts(&self, objects: &[String], text: &str, columns: Columns) -> Outcome<()> {
         output::data(&match self.output {
+            Format::Parquet => return self.save_counts(columns),
             Format::Json => format!("[{}]\n", objects.join(",\n")),
             Format::Jsonl => objects.iter().map(|object| format!("{object}\n")).collect(),
             _ => text.to_owned(),
-        })
+        })?;
+        Ok(())
     }
 }
 

@@ -1,13 +1,15 @@
 //! Statistics in words: `count by pod`, `p99(took), max(took) by container every 5m`; and
 //! their answer as a table for people. Pure.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
+use datafusion::arrow::array::{ArrayRef, Float64Array};
 use tiphys_logging::{
     render,
     wire::{StatsAnswer, StatsPoint, StatsRequest, StatsSeries},
 };
 
+use super::counts_file::{counts, texts, times};
 use crate::failure::{Failure, Outcome};
 
 const NEXT: &str =
@@ -89,7 +91,10 @@ impl Figures {
     fn row(&self, series: &StatsSeries, point: &StatsPoint, other: bool) -> Vec<String> {
         let mut row = Vec::new();
         if self.request.step.is_some() {
-            row.push(point.time.get(..19).map_or_else(|| point.time.clone(), |time| format!("{time}Z")));
+            row.push(match (point.time.get(..19), point.time.get(29..)) {
+                (Some(time), Some(offset)) => format!("{time}{offset}"),
+                _ => point.time.clone(),
+            });
         }
         for (at, key) in self.request.by.iter().enumerate() {
             row.push(match series.group.get(key) {
@@ -108,6 +113,45 @@ impl Figures {
             Figure::Quantile(at, _) => number(point.quantiles.get(*at).copied()),
         }));
         row
+    }
+
+    /// The answer as columns of a file: keys, time, and what was asked for, by the names of the API.
+    pub fn columns(&self, answer: &StatsAnswer) -> Vec<(String, ArrayRef)> {
+        let known = answer.series.iter().map(|series| (series, false));
+        let all = known.chain(answer.other.iter().map(|other| (other, true)));
+        let rows: Vec<_> = all
+            .flat_map(|(series, other)| series.points.iter().map(move |point| (series, point, other)))
+            .collect();
+        let mut columns = Vec::new();
+        if self.request.step.is_some() {
+            let moments = rows.iter().map(|(_, point, _)| Some(point.time.as_str()));
+            columns.push(("time".to_owned(), times(moments)));
+        }
+        for (at, key) in self.request.by.iter().enumerate() {
+            let values = rows.iter().map(|(series, _, other)| match series.group.get(key) {
+                None if *other && at == 0 => Some("(others)"),
+                value => value.map(String::as_str),
+            });
+            columns.push((key.clone(), texts(values)));
+        }
+        let field = self.request.field.as_deref().unwrap_or_default();
+        for figure in &self.figures {
+            let numbers = |of: &dyn Fn(&StatsPoint) -> Option<f64>| -> ArrayRef {
+                Arc::new(Float64Array::from_iter(rows.iter().map(|(_, point, _)| of(point))))
+            };
+            columns.push(match *figure {
+                Figure::Count => ("count".to_owned(), counts(rows.iter().map(|(_, point, _)| point.count))),
+                Figure::Rate => ("rate".to_owned(), numbers(&|point| Some(point.rate))),
+                Figure::Sum => (format!("sum_{field}"), numbers(&|point| point.sum)),
+                Figure::Min => (format!("min_{field}"), numbers(&|point| point.min)),
+                Figure::Max => (format!("max_{field}"), numbers(&|point| point.max)),
+                Figure::Avg => (format!("avg_{field}"), numbers(&|point| point.avg)),
+                Figure::Quantile(at, percent) => {
+                    (format!("p{percent}_{field}"), numbers(&|point| point.quantiles.get(at).copied()))
+                }
+            });
+        }
+        columns
     }
 
     fn title(&self, figure: Figure) -> String {
@@ -277,6 +321,11 @@ TIME                  POD       COUNT  MAX(took)
 2026-01-31T12:01:00Z  (others)      9          0
 ";
         assert_eq!(figures.table(&answer), expected);
+        let columns = figures.columns(&answer);
+        let names: Vec<_> = columns.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
+        assert_eq!(names, [("time", 4), ("pod", 4), ("count", 4), ("max_took", 4)]);
+        let measured = columns[3].1.as_any().downcast_ref::<Float64Array>().expect("numbers");
+        assert_eq!(measured.values().to_vec(), [0.51234, 1234.5, 7.0, 0.0]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `-o parquet`: records as a Parquet file with the columns of the SQL table `logs`.
+//! `-o parquet`: records as a Parquet file with the columns of the SQL table `logs`, or counts with
+//! columns of their own. What an answer lacks stands in the file's metadata, as in SQL's.
 
 use std::{
     fs::File,
@@ -6,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use tiphys_logging::wire::LogRecord;
 use tiphys_metrics::ParquetFile;
 
@@ -14,7 +16,7 @@ use crate::{
     log_table::{logs_schema, rows_of},
 };
 
-/// A file that takes its name when it is whole, or stdout.
+/// A file that takes its name when it is whole, or stdout. What didn't become whole is taken away.
 pub struct Target {
     out: Box<dyn Write>,
     rename: Option<(PathBuf, PathBuf)>,
@@ -48,11 +50,36 @@ impl Target {
     /// A full disk.
     pub fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
-        match &self.rename {
-            Some((part, path)) => std::fs::rename(part, path),
-            None => Ok(()),
+        if let Some((part, path)) = &self.rename {
+            std::fs::rename(part, path)?;
+        }
+        self.rename = None;
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some((part, _)) = &self.rename {
+            // Why it failed is being told; the rest of it is of no use.
+            let _ = std::fs::remove_file(part);
         }
     }
+}
+
+/// Writes counts as a file of these columns; gives the number of its rows.
+///
+/// # Errors
+/// As [`Target::open`], or a full disk.
+pub fn save(path: Option<&Path>, columns: Vec<(String, ArrayRef)>, notes: &[String]) -> Outcome<usize> {
+    let mut target = Target::open(path)?;
+    let nullable = columns.into_iter().map(|(name, values)| (name, values, true));
+    let rows = RecordBatch::try_from_iter_with_nullable(nullable)?;
+    let mut parquet = ParquetFile::new(rows.schema())?;
+    target.write(&parquet.write(&rows)?)?;
+    target.write(&parquet.finish(notes)?)?;
+    target.finish()?;
+    Ok(rows.num_rows())
 }
 
 /// Records on their way into a file.
@@ -77,12 +104,12 @@ impl Export {
         Ok(self.target.write(&bytes)?)
     }
 
-    /// How many records the file has.
+    /// How many records the file has; it says what the answer lacked.
     ///
     /// # Errors
     /// A full disk.
-    pub fn finish(mut self) -> Outcome<usize> {
-        let rest = self.parquet.finish(&[])?;
+    pub fn finish(mut self, notes: &[String]) -> Outcome<usize> {
+        let rest = self.parquet.finish(notes)?;
         self.target.write(&rest)?;
         self.target.finish()?;
         Ok(self.records)
@@ -102,10 +129,29 @@ mod tests {
             LogRecord { time: "2026-01-31T12:00:00Z".into(), body: "one".into(), ..LogRecord::default() };
         export.add(&[record.clone(), record]).expect("added");
         assert!(!path.exists());
-        assert_eq!(export.finish().expect("finished"), 2);
+        let notes = ["n1 is missing from this answer: down".to_owned()];
+        assert_eq!(export.finish(&notes).expect("finished"), 2);
         let bytes = std::fs::read(&path).expect("a file");
         assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+        assert_eq!(tiphys_metrics::notes_of(&bytes), notes);
         let left: Vec<_> = folder.path().read_dir().expect("a folder").collect();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn what_did_not_become_whole_is_taken_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        let left = || folder.path().read_dir().expect("a folder").count();
+        let mut export = Export::open(Some(&path)).expect("opened");
+        assert_eq!(left(), 1);
+        let wrong = LogRecord { time: "never".into(), ..LogRecord::default() };
+        assert!(export.add(&[wrong]).is_err());
+        drop(export);
+        assert_eq!(left(), 0);
+        // A place that can't take the name.
+        std::fs::create_dir_all(path.join("in")).expect("a folder");
+        assert!(Export::open(Some(&path)).expect("opened").finish(&[]).is_err());
+        assert_eq!(left(), 1);
     }
 }

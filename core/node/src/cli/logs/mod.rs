@@ -4,11 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tiphys_api::names::SYSTEM_NAMESPACE;
 use tiphys_logging::{
-    client,
     follow::{Event, Follower},
     query::{Expr, Hits},
     render, time,
-    wire::{HistogramRequest, NodeError, SearchRequest, StatsRequest},
+    wire::SearchRequest,
 };
 
 use super::{Global, connect::Connect};
@@ -18,27 +17,37 @@ use crate::{
 };
 
 mod around;
+mod as_kubectl;
 mod bars;
 mod collectors;
+mod counts_file;
 mod delete;
 mod facets;
 mod figures;
 pub mod file;
+mod missing;
+mod over_time;
 mod pages;
+mod previous;
 mod print;
 mod range;
 mod scope;
+mod template;
+mod whose;
 mod workload;
+mod zone;
 
 use around::{Around, Groups};
+use as_kubectl::AsKubectl;
 use collectors::DaemonSet;
 use facets::Facets;
 use figures::Figures;
+use missing::Missing;
 use pages::Pages;
 use print::{Format, Printer, When};
-use range::Range;
 use scope::Scope;
-use workload::Workload;
+use template::Template;
+use zone::Zone;
 
 /// What to try when a search was refused.
 const NEXT: &str = "tiphys logs --help";
@@ -60,6 +69,8 @@ const LIMIT: usize = 100;
 ///   tiphys logs -l app=web error             labels and a word
 ///   tiphys logs --pod 'web-*' -c app --since 15m
 ///   tiphys logs web-7f9c8-x2x4p              a Pod by its name, as in kubectl
+///   tiphys logs web-7f9c8-x2x4p app          its container of that name
+///   tiphys logs web-7f9c8-x2x4p error -p     a word, before it was restarted
 ///
 /// What to make of them:
 ///   tiphys logs error -C 5                   five lines before and after each hit
@@ -75,8 +86,9 @@ const LIMIT: usize = 100;
 /// Take logs away:
 ///   tiphys logs delete -n shop --before 30d
 ///
-/// A query that is nothing but the name of a Pod, or of a workload as deploy/NAME,
-/// is taken as such; to search for its text quote it twice: '"deploy/web"'.
+/// A first word that is a workload as deploy/NAME, or the name of a Pod that there
+/// is or was, is taken as such, and it is said which; to search for its text quote
+/// it twice: '"deploy/web"'. Exit codes: 1 failed, 2 wrong usage, 3 see --strict.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Logs {
@@ -85,9 +97,9 @@ pub struct Logs {
     /// What to search for, in one word or several; nothing finds all
     #[arg(value_name = "QUERY")]
     words: Vec<String>,
-    /// The words together, as [`Logs::run`] begins.
+    /// What the answers lacked.
     #[arg(skip)]
-    query: String,
+    missing: Missing,
     /// Only this namespace
     #[arg(short, long, conflicts_with = "all_namespaces")]
     namespace: Option<String>,
@@ -99,15 +111,26 @@ pub struct Logs {
     of: Option<String>,
     #[command(flatten)]
     scope: Scope,
-    /// From this time on: RFC 3339, or back from now such as 15m, 2h, 7d
+    /// From this time on: RFC 3339, back from now such as 15m, 2h, 7d, or in the zone of --timezone
+    /// 10:30, today, yesterday, 2026-01-31, 2026-01-31T10:30
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Up to this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     until: Option<String>,
-    /// The most records, patterns, fields or groups, 0 for all; a Parquet file has all unless it is
-    /// said; of --facets the most values of a field, 10 unless it is said [default: 100]
-    #[arg(long, visible_alias = "tail", value_name = "N")]
+    /// The zone that times are shown in and days and clocks are meant in: Europe/Berlin, local, UTC;
+    /// objects have theirs in UTC, and bars begin at its round times
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    timezone: Zone,
+    /// The most records, patterns, fields or groups, 0 or -1 for all; a Parquet file has all unless
+    /// it is said; of --facets the most values of a field, 10 unless it is said [default: 100]
+    #[arg(
+        long,
+        visible_alias = "tail",
+        value_name = "N",
+        value_parser = as_kubectl::limit,
+        allow_negative_numbers = true
+    )]
     limit: Option<usize>,
     /// Go on with new records as they are written
     #[arg(short, long)]
@@ -142,6 +165,22 @@ pub struct Logs {
     stats: Option<String>,
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// A line for people as you lay it out, '{time} {pod} {message}': these, and namespace,
+    /// container, node, stream, level
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        conflicts_with_all = ["output", "patterns", "facets", "fields", "histogram", "stats"]
+    )]
+    template: Option<Template>,
+    /// How long each node may look, such as 30s; what it has by then is the answer [default: 8s]
+    #[arg(long, value_name = "SPAN", conflicts_with = "follow")]
+    within: Option<String>,
+    /// With exit code 3 if the answer is partial, as when a node could not be asked
+    #[arg(long, conflicts_with = "follow")]
+    strict: bool,
+    #[command(flatten)]
+    as_kubectl: AsKubectl,
     /// Where a Parquet file goes; it has its name when it is whole
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
@@ -175,18 +214,18 @@ impl Logs {
         if let Some(Command::Delete(delete)) = self.command {
             return delete.run(global).await;
         }
-        self.query = self.words.join(" ");
+        self.settle_times();
         self.check()?;
         let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
         let facets = self.facets.as_ref().map(|fields| Facets::parse(fields.as_deref())).transpose()?;
         // What is wrong with the query is told before the cluster is asked.
-        self.scope.query(&self.query, None)?;
+        self.scope.query(&self.words.join(" "), None)?;
         let client = match &self.collectors {
             None => self.connect.client(global).await?,
             Some(daemons) => Box::pin(collectors::client(self.connect.as_kubectl().await?, daemons)).await?,
         };
         // Every page, and the tail, means the same moment by `now`.
-        let query = self.whose(&client).await?.at(time::now());
+        let query = Box::pin(self.whose(&client)).await?.at(time::now());
         if let Some(figures) = figures {
             return self.show_figures(&client, &query, &figures).await;
         }
@@ -208,6 +247,15 @@ impl Logs {
         self.show(&client, &query).await
     }
 
+    /// Clocks and days, and kubectl's option, as requests have them.
+    fn settle_times(&mut self) {
+        let now = time::now();
+        self.since = self.as_kubectl.since_time.take().or(self.since.take());
+        for text in [&mut self.since, &mut self.until].into_iter().flatten() {
+            *text = self.timezone.resolved(text, now);
+        }
+    }
+
     /// Options that can't be meant together.
     fn check(&self) -> Outcome<()> {
         let wrong = |message: &str, next: &str| Err(Failure::usage(message, next));
@@ -219,10 +267,15 @@ impl Logs {
             Format::Parquet if self.follow => {
                 wrong("a Parquet file has an end, --follow has none", "-o jsonl")
             }
-            Format::Parquet if counts => wrong("counts are not written as Parquet", "-o json"),
             Format::Raw if counts => wrong("counts have no raw form", "-o text, or -o json"),
             Format::Parquet if around => {
                 wrong("lines around hits are not written as Parquet", "-o jsonl, which marks the hits")
+            }
+            Format::Parquet | Format::Json if self.as_kubectl.limit_bytes.is_some() => {
+                wrong("--limit-bytes ends the output between two lines, and this form has none", "-o jsonl")
+            }
+            _ if self.as_kubectl.limit_bytes.is_some() && (counts || around) => {
+                wrong("--limit-bytes is for records one after another", "--limit, which counts them")
             }
             _ if around && counts => wrong("counts have no lines around them", NEXT),
             _ if self.file.is_some() && self.output != Format::Parquet => {
@@ -230,34 +283,6 @@ impl Logs {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The query with whose logs it is about: a workload, a Pod by its name, options.
-    async fn whose(&mut self, client: &kube::Client) -> Outcome<Expr> {
-        let named = match &self.of {
-            None => Workload::parse(&self.query).inspect(|_| self.query.clear()),
-            Some(of) => Some(Workload::parse(of).ok_or_else(|| {
-                Failure::usage(
-                    format!("`{of}` names no workload"),
-                    "write it as deploy/web, sts/db, ds/agent, job/x, svc/web or pod/x",
-                )
-            })?),
-        };
-        if let Some(workload) = named {
-            let namespace = self.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
-            let pods = workload.query(client, &namespace).await?;
-            self.namespace = Some(namespace);
-            return self.scope.query(&self.query, Some(pods));
-        }
-        if let Some(namespace) = workload::pod_called(client, self.namespace.as_deref(), &self.query).await {
-            let pod = std::mem::take(&mut self.query);
-            output::line(&format!(
-                "these are the logs of the Pod {namespace}/{pod}; to search for the word: '\"{pod}\"'"
-            ));
-            self.namespace = Some(namespace);
-            return self.scope.query("", Some(scope::named("pod", &pod)));
-        }
-        self.scope.query(&self.query, None)
     }
 
     fn colour(&self) -> bool {
@@ -274,20 +299,36 @@ impl Logs {
             since: self.since.clone(),
             until: self.until.clone(),
             namespace: self.namespace.clone(),
+            within: self.within.clone(),
             ..SearchRequest::default()
         }
     }
 
+    fn printer(&self, query: &Expr) -> Printer {
+        let mut printer = Printer::new(self.output, self.timezone.clone());
+        printer.colour = self.colour();
+        printer.namespace = self.namespace.is_none() || self.around.is_wide();
+        printer.hits = Hits::of(query);
+        printer.template = self.template.clone();
+        printer.limit_bytes = self.as_kubectl.limit_bytes;
+        printer
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        self.missing.exit_code(self.strict)
+    }
+
     async fn show(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
-        let namespace = self.namespace.is_none() || self.around.is_wide();
-        let printer = Printer::new(self.output, self.colour(), namespace, Hits::of(query));
-        let mut groups = self.around.is_asked().then(|| Groups::new(&self.around, &printer));
+        let printer = self.printer(query);
+        let within = self.within.as_deref();
+        let groups = || Groups::new(&self.around, &printer, &self.missing, within);
+        let mut groups = self.around.is_asked().then(groups);
         // Connected first, searched afterwards: together they miss nothing.
         let mut follower = match self.follow {
             true => Some(Follower::connect(client, &self.request(query)).await.or_asked(NEXT)?),
             false => None,
         };
-        let mut pages = Pages::new(client, self.request(query), self.limit());
+        let mut pages = Pages::new(client, self.request(query), self.limit(), &self.missing);
         // While following, an array would have no end.
         let array = self.output == Format::Json && !self.follow;
         output::data(if array { "[" } else { "" })?;
@@ -302,6 +343,9 @@ impl Logs {
             } else {
                 records.iter().try_for_each(|record| printer.print(record, false))?;
             }
+            if printer.is_full() {
+                return Ok(self.ended(&printer));
+            }
             count += records.len();
             if let Some(follower) = &mut follower {
                 follower.had(records.into_iter().map(|record| record.id));
@@ -311,12 +355,41 @@ impl Logs {
             output::data("]\n")?;
         }
         match follower {
-            Some(follower) => follow(follower, &printer).await,
+            Some(follower) => self.go_on(follower, &printer).await,
             None => {
                 self.say_none(count);
-                Ok(ExitCode::SUCCESS)
+                Ok(self.exit_code())
             }
         }
+    }
+
+    /// New records until the user has enough, or may not read them any more.
+    async fn go_on(&self, mut follower: Follower, printer: &Printer) -> Outcome<ExitCode> {
+        loop {
+            match follower.next().await.or_asked("tiphys status")? {
+                Event::Record(record) => printer.print(&record, false)?,
+                Event::Dropped { dropped, node } => {
+                    output::warning(&format!(
+                        "{dropped} records of {node} were passed over: more than can be caught up with"
+                    ));
+                }
+                Event::Partial(said) => output::warning(&format!("{}: {}", said.node, said.error)),
+                Event::Broken(cause) => {
+                    output::warning(&format!("the stream of records broke off ({cause}) and is made again"));
+                }
+                Event::Ended(why) => return Err(Failure::new(why, "kubectl auth can-i get pods/log")),
+            }
+            if printer.is_full() {
+                return Ok(self.ended(printer));
+            }
+        }
+    }
+
+    /// The output is as long as was asked for.
+    fn ended(&self, printer: &Printer) -> ExitCode {
+        let most = printer.limit_bytes.unwrap_or_default();
+        output::warning(&format!("there is more: the output ends here with --limit-bytes {most}"));
+        self.exit_code()
     }
 
     /// An empty screen leaves people in doubt.
@@ -327,127 +400,18 @@ impl Logs {
         }
     }
 
-    /// From and to, by options or else by the query: the last hour where nothing is said.
-    fn range(&self, query: &Expr) -> Outcome<(i64, i64)> {
-        let now = time::now();
-        let within = query.within(now);
-        let of = |text: &Option<String>, name, none| match text {
-            Some(text) => time::resolve(text, now, name).map_err(|error| Failure::usage(error, NEXT)),
-            None => Ok(none),
-        };
-        let until = of(&self.until, "until", within.until.unwrap_or(now.saturating_add(1)))?;
-        let hour = until.saturating_sub(3600 * time::SECOND);
-        let since = of(&self.since, "since", within.since.unwrap_or(hour))?;
-        if since >= until {
-            return Err(Failure::usage(
-                "nothing lies between the begin and the end of the time asked for",
-                "swap --since and --until, or look at `time:` in the query",
-            ));
-        }
-        Ok((since, until))
-    }
-
-    async fn show_histogram(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
-        /// Lines that fit a screen with the prompt.
-        const LINES: usize = 20;
-        let lines = self.limit.filter(|limit| *limit > 0).unwrap_or(LINES).min(1000);
-        let (since, until) = self.range(query)?;
-        let range = Range::in_lines(since, until, lines);
-        let request = HistogramRequest {
-            query: query.to_string(),
-            since: Some(time::format(range.since)),
-            until: Some(time::format(range.until)),
-            namespace: self.namespace.clone(),
-            buckets: Some(range.steps()),
-            by: self.by.clone(),
-            top: self.by.as_ref().map(|_| self.top),
-        };
-        let answer = client::histogram(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
-        if answer.capped {
-            output::warning(
-                "there are more values than can be told apart: (others) may hold some of the shown",
-            );
-        }
-        output::data(&match self.output {
-            Format::Json => format!("{}\n", render::inert(&serde_json::to_string(&answer)?)),
-            Format::Jsonl => {
-                let lines: Result<Vec<_>, _> = answer.buckets.iter().map(serde_json::to_string).collect();
-                lines?.iter().map(|line| format!("{}\n", render::inert(line))).collect()
-            }
-            _ if self.by.is_some() => bars::columns(&answer),
-            _ => bars::bars(&answer, self.colour()),
-        })?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    async fn show_figures(
-        &self,
-        client: &kube::Client,
-        query: &Expr,
-        figures: &Figures,
-    ) -> Outcome<ExitCode> {
-        let (since, until) = self.range(query)?;
-        let step = figures.request.step.as_deref().and_then(time::span).filter(|step| *step > 0);
-        let since = step.map_or(since, |step| range::floor(since, step));
-        let request = StatsRequest {
-            query: query.to_string(),
-            since: Some(time::format(since)),
-            until: Some(time::format(until)),
-            namespace: self.namespace.clone(),
-            limit: Some(self.limit().unwrap_or(1000)),
-            ..figures.request.clone()
-        };
-        let answer = client::stats(client, &request).await.or_asked(NEXT)?;
-        warn_partial(&answer.partial);
-        output::data(&match self.output {
-            Format::Json => format!("{}\n", render::inert(&serde_json::to_string(&answer)?)),
-            Format::Jsonl => {
-                let lines: Result<Vec<_>, _> = answer.series.iter().map(serde_json::to_string).collect();
-                lines?.iter().map(|line| format!("{}\n", render::inert(line))).collect()
-            }
-            _ => figures.table(&answer),
-        })?;
-        Ok(ExitCode::SUCCESS)
-    }
-
     async fn export(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
         let mut export = file::Export::open(self.file.as_deref())?;
         let limit = self.limit.filter(|limit| *limit > 0);
-        let mut pages = Pages::new(client, self.request(query), limit);
+        let mut pages = Pages::new(client, self.request(query), limit, &self.missing);
         while let Some(records) = pages.next(NEXT).await? {
             export.add(&records)?;
         }
-        let records = export.finish()?;
+        let records = export.finish(&self.missing.notes())?;
         if let Some(path) = &self.file {
             output::line(&format!("{records} records are in {}", path.display()));
         }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// New records until the user has enough, or may not read them any more.
-async fn follow(mut follower: Follower, printer: &Printer) -> Outcome<ExitCode> {
-    loop {
-        match follower.next().await.or_asked("tiphys status")? {
-            Event::Record(record) => printer.print(&record, false)?,
-            Event::Dropped { dropped, node } => {
-                output::warning(&format!(
-                    "{dropped} records of {node} were passed over: this reader is too slow"
-                ));
-            }
-            Event::Partial(partial) => warn_partial(&[partial]),
-            Event::Broken(cause) => {
-                output::warning(&format!("the stream of records broke off ({cause}) and is made again"));
-            }
-            Event::Ended(why) => return Err(Failure::new(why, "kubectl auth can-i get pods/log")),
-        }
-    }
-}
-
-fn warn_partial(missing: &[NodeError]) {
-    for node in missing {
-        output::warning(&format!("{} is missing from this answer: {}", node.node, node.error));
+        Ok(self.exit_code())
     }
 }
 

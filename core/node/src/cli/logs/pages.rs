@@ -3,10 +3,10 @@
 
 use tiphys_logging::{
     client,
-    wire::{LogRecord, MAX_LIMIT, NodeError, SearchRequest},
+    wire::{LogRecord, MAX_LIMIT, SearchRequest},
 };
 
-use super::warn_partial;
+use super::missing::Missing;
 use crate::failure::{OrAsked, Outcome};
 
 /// A search that is asked on.
@@ -16,14 +16,18 @@ pub struct Pages<'a> {
     /// `None`: all there are.
     limit: Option<usize>,
     more: bool,
-    /// What was said to be missing is said once.
-    told: Vec<NodeError>,
+    missing: &'a Missing,
 }
 
 impl<'a> Pages<'a> {
     /// `limit` counts from the newest record; all are given when there is none.
-    pub fn new(client: &'a kube::Client, request: SearchRequest, limit: Option<usize>) -> Self {
-        Self { client, request, limit, more: true, told: Vec::new() }
+    pub fn new(
+        client: &'a kube::Client,
+        request: SearchRequest,
+        limit: Option<usize>,
+        missing: &'a Missing,
+    ) -> Self {
+        Self { client, request, limit, more: true, missing }
     }
 
     /// The next records, oldest first; `None` after the last.
@@ -54,10 +58,7 @@ impl<'a> Pages<'a> {
     async fn page(&mut self, limit: usize, next: &str) -> Outcome<Vec<LogRecord>> {
         self.request.limit = Some(limit);
         let answer = client::search(self.client, &self.request).await.or_asked(next)?;
-        let untold: Vec<_> =
-            answer.partial.into_iter().filter(|missing| !self.told.contains(missing)).collect();
-        warn_partial(&untold);
-        self.told.extend(untold);
+        self.missing.tell(&answer.partial);
         self.request.cursor = answer.cursor;
         Ok(answer.records)
     }

@@ -22,9 +22,21 @@ pub struct Scope {
     /// Only records of this level or graver: debug, info, warn, error, fatal
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
+    /// No records in which this regular expression finds something, as in stern; case counts
+    #[arg(long, value_name = "REGEX")]
+    exclude: Vec<String>,
 }
 
 impl Scope {
+    /// Whether the options say which Pods: no word has to.
+    pub fn has_pods(&self) -> bool {
+        !self.pods.is_empty() || self.selector.is_some()
+    }
+
+    pub fn has_containers(&self) -> bool {
+        !self.containers.is_empty()
+    }
+
     /// The user's query, within what the options leave.
     ///
     /// # Errors
@@ -42,8 +54,19 @@ impl Scope {
         if let Some(level) = &self.level {
             parts.push(parsed(&format!("level:>={level}"))?);
         }
+        for pattern in &self.exclude {
+            parts.push(not(expression(pattern)?));
+        }
         parts.retain(|part| *part != Expr::All);
         Ok(if parts.is_empty() { Expr::All } else { Expr::and(parts) })
+    }
+}
+
+/// A regular expression on the body, checked as one that stands in a query.
+fn expression(pattern: &str) -> Outcome<Expr> {
+    match parsed(&Expr::Regex(pattern.to_owned()).to_string())? {
+        Expr::Regex(read) if !read.is_empty() => Ok(Expr::Regex(read)),
+        _ => Err(Failure::usage(format!("`{pattern}` is no regular expression to leave out"), NEXT)),
     }
 }
 
@@ -61,12 +84,18 @@ fn field(name: &str, pattern: &str) -> Outcome<Expr> {
 
 /// A label that is one of these values.
 pub fn label(key: &str, values: &[&str]) -> Expr {
-    let escaped = |value: &&str| value.replace('.', r"\.");
-    let values: Vec<_> = values.iter().map(escaped).collect();
-    Expr::Field {
-        name: format!("{OF_LABEL}{key}"),
-        value: Value::Regex(format!("^(?:{})$", values.join("|"))),
-    }
+    let values: Vec<_> = values.iter().map(|value| literally(value)).collect();
+    label_like(key, &values.join("|"))
+}
+
+/// A label whose whole value a regular expression describes.
+pub fn label_like(key: &str, pattern: &str) -> Expr {
+    Expr::Field { name: format!("{OF_LABEL}{key}"), value: Value::Regex(format!("^(?:{pattern})$")) }
+}
+
+/// A name of Kubernetes as a regular expression.
+pub fn literally(name: &str) -> String {
+    name.replace('.', r"\.")
 }
 
 pub fn has_label(key: &str) -> Expr {
@@ -149,7 +178,7 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope { pods: Vec::new(), containers: Vec::new(), selector: None, level: None }
+        Scope { pods: Vec::new(), containers: Vec::new(), selector: None, level: None, exclude: Vec::new() }
     }
 
     fn shown(scope: &Scope, text: &str) -> String {
@@ -173,6 +202,10 @@ mod tests {
         let pods = Scope { pods: vec!["web-*".into(), "/^db-[01]$/".into()], ..scope() };
         check(pods, "x", r"x AND (pod:web\-* OR pod:/^db-[01]$/)");
         check(Scope { containers: vec!["app".into()], ..scope() }, "", "container:app");
+        let noise = Scope { exclude: vec!["GET /healthz?".into(), r"a\/b".into()], ..scope() };
+        check(noise, "x", r"x AND NOT /GET \/healthz?/ AND NOT /a\/b/");
+        assert!(shown(&Scope { exclude: vec!["(".into()], ..scope() }, "").contains("can't be used"));
+        assert!(shown(&Scope { exclude: vec![String::new()], ..scope() }, "").contains("regular expression"));
         check(Scope { pods: vec!["a b".into()], ..scope() }, "", "`a b` is no pattern of one pod");
         assert!(shown(&Scope { level: Some("loud".into()), ..scope() }, "").contains("no level"));
         assert!(shown(&scope(), "(a").contains("not closed"));

@@ -45,7 +45,31 @@ const KEYWORDS: &[&str] = &[
     "describe",
     "show tables",
 ];
-const COMMANDS: &[&str] = &["\\?", "\\d", "\\dt", "\\df", "\\f", "\\o", "\\q", "\\timing", "\\x"];
+const COMMANDS: &[&str] = &[
+    "\\?",
+    "\\a",
+    "\\conninfo",
+    "\\copy",
+    "\\d",
+    "\\d+",
+    "\\df",
+    "\\dn",
+    "\\dt",
+    "\\e",
+    "\\g",
+    "\\gx",
+    "\\h",
+    "\\i",
+    "\\l",
+    "\\o",
+    "\\pset",
+    "\\q",
+    "\\r",
+    "\\t",
+    "\\timing",
+    "\\watch",
+    "\\x",
+];
 
 /// The names that a cluster's SQL has.
 #[derive(Debug, Default)]
@@ -72,7 +96,7 @@ impl Names {
         }
         let last = before[..begin].split_whitespace().next_back().unwrap_or_default().to_lowercase();
         let tables = self.tables.iter().map(String::as_str);
-        if ["from", "join", "\\d", "\\d+"].contains(&last.as_str()) {
+        if ["from", "join", "\\d", "\\d+", "\\dt"].contains(&last.as_str()) {
             return (begin, beginning(tables, &word));
         }
         if word.is_empty() {
@@ -126,7 +150,7 @@ mod tests {
             ("select 1 from ", 14, &["node", "objects.pods", "pod"]),
             ("select 1 from objects.p", 14, &["objects.pods"]),
             ("select 1, ", 10, &[]),
-            ("\\t", 0, &["\\timing"]),
+            ("\\t", 0, &["\\t", "\\timing"]),
             ("\\d n", 3, &["node"]),
         ];
         for (line, begin, expected) in table {

@@ -2,33 +2,29 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
-/// The answer in the format `columns`, written so; `None` if it isn't one.
-pub fn shown(answer: &[u8]) -> Option<String> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
-    let names: Vec<&str> =
-        answer["columns"].as_array()?.iter().filter_map(|column| column["name"].as_str()).collect();
+/// The rows, written so; bare, without the lines that number them.
+pub fn shown(names: &[&str], rows: &[Vec<String>], bare: bool) -> String {
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for (number, row) in answer["rows"].as_array()?.iter().enumerate() {
-        let _ = writeln!(text, "-[ RECORD {} ]{}", number + 1, "-".repeat(width));
-        for (name, value) in names.iter().zip(row.as_array()?) {
-            let value = match value {
-                Value::Null => String::new(),
-                Value::String(value) => value.clone(),
-                other => other.to_string(),
-            };
+    for (number, row) in rows.iter().enumerate() {
+        match (bare, number) {
+            (true, 0) => {}
+            (true, _) => text.push('\n'),
+            (false, _) => {
+                let _ = writeln!(text, "-[ RECORD {} ]{}", number + 1, "-".repeat(width));
+            }
+        }
+        for (name, value) in names.iter().zip(row) {
             let gap = " ".repeat(width - name.chars().count());
             // Further lines stand below the first one.
             let value = value.replace('\n', &format!("\n{} | ", " ".repeat(width)));
             let _ = writeln!(text, "{name}{gap} | {value}");
         }
     }
-    if text.is_empty() {
+    if rows.is_empty() && !bare {
         text.push_str("(0 rows)\n");
     }
-    Some(text)
+    text
 }
 
 #[cfg(test)]
@@ -37,11 +33,13 @@ mod tests {
 
     #[test]
     fn values_stand_below_each_other() {
-        let answer = br#"{"columns": [{"name": "a"}, {"name": "body"}], "rows": [[1, "x\ny"], [null, "z"]]}"#;
+        let rows = [["1", "x\ny"], ["", "z"]].map(|row| row.map(str::to_owned).to_vec());
         let expected =
             "-[ RECORD 1 ]----\na    | 1\nbody | x\n     | y\n-[ RECORD 2 ]----\na    | \nbody | z\n";
-        assert_eq!(shown(answer).as_deref(), Some(expected));
-        assert_eq!(shown(br#"{"columns": [], "rows": []}"#).as_deref(), Some("(0 rows)\n"));
-        assert_eq!(shown(b"no"), None);
+        assert_eq!(shown(&["a", "body"], &rows, false), expected);
+        let bare = "a    | 1\nbody | x\n     | y\n\na    | \nbody | z\n";
+        assert_eq!(shown(&["a", "body"], &rows, true), bare);
+        assert_eq!(shown(&["a"], &[], false), "(0 rows)\n");
+        assert_eq!(shown(&["a"], &[], true), "");
     }
 }

@@ -1,41 +1,31 @@
 //! `tiphys sql` at a terminal: a prompt as psql's users know it.
 //!
 //! ```text
-//! line ─> command (\d, \x, ...) or a piece of a statement ─> at `;` asked ─> shown, or into a file
+//! line ─> pieces (\d, \x, ..., statements that end with `;`) ─> the session ─> the next line
 //! ```
 //!
 //! The line editor blocks and has a thread of its own. Ctrl-C at the prompt throws the
-//! statement away that is being written, and while one runs it ends that one: the server
-//! stops when nobody waits for it.
+//! statement away that is being written.
 
-use std::{io::Write, path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use kube::Client;
 use rustyline::{Config, Editor, error::ReadlineError, history::FileHistory};
-use tokio::signal::ctrl_c;
 
 use super::{
-    Format, Said,
-    command::{Command, split},
+    Format,
     complete::Names,
-    expanded,
+    request,
+    script::split,
+    session::{Flow, Session},
 };
 use crate::{
-    failure::{Failure, Outcome},
+    failure::{Failure, OrNext, Outcome},
     output,
 };
 
-const HELP: &str = "\
-  \\d, \\dt          tables
-  \\d TABLE         its columns, and what they say
-  \\df [TEXT]       functions, and what they do
-  \\x [on|off]      each value on a line of its own
-  \\timing [on|off] how long statements take
-  \\f FORMAT        table, json, jsonl, csv or parquet
-  \\o [FILE]        answers into a file; without a name, to the terminal again
-  \\q               leave
-A statement ends with ; and Ctrl-C ends one that runs.
-";
 /// Lines that are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -43,16 +33,14 @@ type Lines = Editor<Names, FileHistory>;
 
 /// The prompt's state.
 pub struct Prompt {
-    client: Client,
-    format: Format,
-    expanded: bool,
-    timing: bool,
-    file: Option<PathBuf>,
+    session: Session,
+    /// What is written of a statement.
+    pending: String,
 }
 
 impl Prompt {
-    pub fn new(client: Client, format: Format) -> Self {
-        Self { client, format, expanded: false, timing: false, file: None }
+    pub fn new(session: Session) -> Self {
+        Self { session, pending: String::new() }
     }
 
     /// Asks until the user leaves.
@@ -70,9 +58,8 @@ impl Prompt {
             output::warning(&format!("{} can't be read: {error}", path.display()));
         }
         output::line("\\? for help, \\q to leave");
-        let mut pending = String::new();
         loop {
-            let sign = if pending.is_empty() { "tiphys=> " } else { "tiphys-> " };
+            let sign = if self.pending.is_empty() { "tiphys=> " } else { "tiphys-> " };
             let (back, line) = tokio::task::spawn_blocking(move || {
                 let line = lines.readline(sign);
                 (lines, line)
@@ -80,23 +67,14 @@ impl Prompt {
             .await?;
             lines = back;
             match line {
-                Ok(line) if pending.is_empty() && line.trim_start().starts_with('\\') => {
-                    lines.add_history_entry(line.trim())?;
-                    if self.obey(&line).await? {
+                Ok(line) => {
+                    self.pending.push_str(&line);
+                    self.pending.push('\n');
+                    if self.carry_out(&mut lines).await? == Flow::Leave {
                         break;
                     }
                 }
-                Ok(line) => {
-                    pending.push_str(&line);
-                    pending.push('\n');
-                    let (whole, rest) = split(&pending);
-                    pending = rest;
-                    for statement in whole {
-                        lines.add_history_entry(format!("{statement};"))?;
-                        self.answer(&statement).await?;
-                    }
-                }
-                Err(ReadlineError::Interrupted) => pending.clear(),
+                Err(ReadlineError::Interrupted) => self.pending.clear(),
                 Err(ReadlineError::Eof) => break,
                 Err(error) => return Err(error.into()),
             }
@@ -107,14 +85,47 @@ impl Prompt {
                 output::warning(&format!("{} can't be written: {error}", path.display()));
             }
         }
-        Ok(())
+        self.session.finish()
+    }
+
+    /// Carries out what is whole of what was written. An error is told, and the prompt goes on.
+    async fn carry_out(&mut self, lines: &mut Lines) -> Outcome<Flow> {
+        loop {
+            let (pieces, rest) = split(&self.pending);
+            self.pending = rest.statement;
+            if pieces.is_empty() {
+                return Ok(Flow::On);
+            }
+            for piece in pieces {
+                lines.add_history_entry(piece.typed())?;
+                let text = match self.session.piece(piece).await {
+                    Ok(Flow::On) => continue,
+                    Ok(Flow::Leave) => return Ok(Flow::Leave),
+                    Ok(Flow::Edit(statement)) => edited(&statement),
+                    Err(error) => Err(error),
+                };
+                match text {
+                    Ok(text) => {
+                        output::line(text.trim_end());
+                        self.pending = text;
+                    }
+                    Err(error) => output::line(&format!("error: {}", error.message())),
+                }
+            }
+        }
     }
 
     /// What may be completed; nothing if the cluster doesn't say.
     async fn names(&self) -> Names {
         let list = async |statement: &str| -> Vec<String> {
-            let said = super::ask(&self.client, statement, Format::Csv.name()).await;
-            let text = said.map(|said| String::from_utf8_lossy(&said.body).into_owned()).unwrap_or_default();
+            let mut bytes = Vec::new();
+            let take = &mut |piece: &[u8]| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            let client = self.session.client();
+            let asked = request::stream(client, statement, Format::Csv.name(), |_| {}, take).await;
+            let text = asked.map(|()| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
             text.lines().skip(1).map(str::to_owned).collect()
         };
         Names {
@@ -127,84 +138,24 @@ impl Prompt {
             functions: list("select distinct function_name from functions").await,
         }
     }
-
-    /// Carries out a command; true to leave.
-    async fn obey(&mut self, line: &str) -> Outcome<bool> {
-        let Some(command) = Command::parse(line) else { return Ok(false) };
-        if let Some(statement) = command.statement() {
-            self.answer(&statement).await?;
-            return Ok(false);
-        }
-        match command {
-            Command::Quit => return Ok(true),
-            Command::Help => output::data(HELP)?,
-            Command::Expanded(on) => {
-                self.expanded = on.unwrap_or(!self.expanded);
-                output::line(&format!("expanded display is {}", on_or_off(self.expanded)));
-            }
-            Command::Timing(on) => {
-                self.timing = on.unwrap_or(!self.timing);
-                output::line(&format!("timing is {}", on_or_off(self.timing)));
-            }
-            Command::Format(name) => match <Format as clap::ValueEnum>::from_str(&name, true) {
-                Ok(format) => self.format = format,
-                Err(_) => output::line("formats are table, json, jsonl, csv and parquet"),
-            },
-            Command::Output(file) => self.file = file.map(PathBuf::from),
-            other => output::line(&format!("there is no {other:?}: \\? says what there is")),
-        }
-        Ok(false)
-    }
-
-    /// Asks and shows; an error is told, and the prompt goes on.
-    async fn answer(&mut self, statement: &str) -> Outcome<()> {
-        let began = Instant::now();
-        let form = if self.expanded && self.format == Format::Table { "columns" } else { self.format.name() };
-        let asked = tokio::select! {
-            asked = super::ask(&self.client, statement, form) => asked,
-            signal = ctrl_c() => {
-                signal?;
-                Err(Failure::new("cancelled", "ask again"))
-            }
-        };
-        match asked.and_then(|said| self.show(said)) {
-            Ok(()) => {}
-            Err(error) => output::line(&format!("error: {}", error.message())),
-        }
-        if self.timing {
-            output::line(&format!("time: {:.1} ms", began.elapsed().as_secs_f64() * 1000.0));
-        }
-        Ok(())
-    }
-
-    fn show(&self, said: Said) -> Outcome<()> {
-        said.warnings.iter().for_each(|warning| output::warning(warning));
-        let body = match self.expanded.then(|| expanded::shown(&said.body)).flatten() {
-            Some(text) => text.into_bytes(),
-            None => said.body,
-        };
-        if let Some(path) = &self.file {
-            let mut file = std::fs::OpenOptions::new()
-                .create(true)
-                .write(true)
-                // Texts follow each other; a Parquet file is one answer.
-                .append(self.format != Format::Parquet)
-                .truncate(self.format == Format::Parquet)
-                .open(path)?;
-            return Ok(file.write_all(&body)?);
-        }
-        if self.format == Format::Parquet {
-            return Err(Failure::new(
-                "a Parquet file is nothing for a terminal: name a file with \\o",
-                "\\o w.parquet",
-            ));
-        }
-        Ok(std::io::stdout().write_all(&body)?)
-    }
 }
 
-fn on_or_off(on: bool) -> &'static str {
-    if on { "on" } else { "off" }
+/// The statement as the user's editor left it.
+///
+/// # Errors
+/// An editor that there isn't, or that gave up.
+fn edited(statement: &str) -> Outcome<String> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("statement.sql");
+    std::fs::write(&path, format!("{}\n", statement.trim_end()))?;
+    let own = ["PSQL_EDITOR", "EDITOR", "VISUAL"].into_iter().find_map(|name| std::env::var(name).ok());
+    let editor = own.filter(|editor| !editor.trim().is_empty()).unwrap_or_else(|| "vi".to_owned());
+    // A shell, for an editor that has options.
+    let done = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&path).status()?;
+    if !done.success() {
+        return Err(Failure::new(format!("{editor} ended with {done}"), "set EDITOR"));
+    }
+    std::fs::read_to_string(&path).or_next("set EDITOR")
 }
 
 /// `$XDG_STATE_HOME/tiphys/sql_history`; none for who has no home.
@@ -214,7 +165,7 @@ fn history_file() -> Option<PathBuf> {
     Some(state.join("tiphys/sql_history"))
 }
 
-fn kept(lines: &mut Lines, path: &std::path::Path) -> rustyline::Result<()> {
+fn kept(lines: &mut Lines, path: &Path) -> rustyline::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -4,12 +4,15 @@ use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use tiphys_api::decisions::{Decision, MetricReading};
+use tiphys_autoscaler::{amount, bytes};
+
+use super::Beside;
 
 /// Lines of history.
 const HISTORY: usize = 20;
 
 /// The newest decision at length, and before it what was decided, oldest first.
-pub fn explain(decisions: &[Decision], now: Timestamp) -> String {
+pub fn explain(decisions: &[Decision], beside: &Beside, now: Timestamp) -> String {
     let mut text = String::new();
     let Some(last) = decisions.last() else { return text };
     let (least, most) = (last.min_replicas, last.max_replicas);
@@ -18,10 +21,13 @@ pub fn explain(decisions: &[Decision], now: Timestamp) -> String {
     let _ = writeln!(text, "{name} scales {} between {least} and {most} replicas.\n", last.target);
     let _ = writeln!(text, "Now ({} ago): {}", ago(last.time, now), headline(last));
     for metric in &last.metrics {
-        let _ = writeln!(text, "  - {}", reading(metric));
+        let _ = writeln!(text, "  - {}", reading(metric, beside));
     }
     if let Some(forecast) = last.forecast {
         let _ = writeln!(text, "  - at this hour of past days the load asked for {}", replicas(forecast));
+    }
+    if let Some(mistake) = &beside.mistake {
+        let _ = writeln!(text, "  - {mistake}");
     }
     if let Some(held) = held(last, now) {
         let _ = writeln!(text, "  {held}");
@@ -51,8 +57,8 @@ fn headline(decision: &Decision) -> String {
             .to_owned(),
         "failure" => format!("nothing can be decided: {}", decision.failure),
         "tolerance" => {
-            let (up, down) = (decision.tolerance_up * 100.0, decision.tolerance_down * 100.0);
-            format!("every metric is near its target (within {up:.0} % above, {down:.0} % below)")
+            let (up, down) = (percent(decision.tolerance_up), percent(decision.tolerance_down));
+            format!("every metric is near its target (within {up} % above, {down} % below)")
         }
         "stabilization" => format!("{asked}, but changes wait for stabilization"),
         "maxReplicas" => {
@@ -79,12 +85,16 @@ fn who_asks(decision: &Decision) -> &'static str {
     }
 }
 
-fn reading(metric: &MetricReading) -> String {
+fn reading(metric: &MetricReading, beside: &Beside) -> String {
     let name = if metric.name.is_empty() { "a metric" } else { &metric.name };
     if !metric.error.is_empty() {
         return format!("{name}: {}", metric.error);
     }
-    let (current, target) = (number(metric.current.unwrap_or_default()), number(metric.target));
+    let shown = |value| match metric.target_type.as_str() {
+        "Utilization" => number(value),
+        _ => quantity(name, value, beside),
+    };
+    let (current, target) = (shown(metric.current.unwrap_or_default()), shown(metric.target));
     let figure = match metric.target_type.as_str() {
         "Utilization" => format!("{current} % of what is requested, target {target} %"),
         "AverageValue" if metric.pods_counted > 0 => format!("{current} a Pod, target {target}"),
@@ -159,6 +169,21 @@ fn replicas(count: i32) -> String {
     if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
+/// A share in percent; less than one has a decimal.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.95 { format!("{percent:.1}") } else { format!("{percent:.0}") }
+}
+
+/// A value as `kubectl describe hpa` shows it, with its unit where it is known.
+fn quantity(metric: &str, value: f64, beside: &Beside) -> String {
+    match beside.units.get(metric).map(String::as_str) {
+        Some("bytes" | "byte" | "B") => bytes(value.round() as i64),
+        Some(unit) => format!("{} {unit}", number(value)),
+        None => amount(metric, (value * 1000.0).round() as i64),
+    }
+}
+
 fn number(value: f64) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;
     format!("{rounded}")
@@ -230,21 +255,22 @@ mod tests {
     #[test]
     fn a_forecast_is_said_beside_the_metrics() {
         let foretold = Decision { forecast: Some(4), proposed_replicas: 4, ..decision(1, "", 4) };
-        let text = explain(&[foretold], at(2));
+        let text = explain(&[foretold], &Beside::default(), at(2));
         assert!(
             text.contains("scales up from 3 to 4, since the same hours of past days ask for 4 replicas."),
             "{text}"
         );
         assert!(text.contains("  - at this hour of past days the load asked for 4 replicas\n"), "{text}");
-        let text = explain(&[Decision { forecast: Some(2), ..decision(1, "", 2) }], at(2));
+        let text =
+            explain(&[Decision { forecast: Some(2), ..decision(1, "", 2) }], &Beside::default(), at(2));
         assert!(text.contains("since the metrics ask for 2 replicas."), "{text}");
-        assert!(!explain(&[decision(1, "", 3)], at(2)).contains("past days"));
+        assert!(!explain(&[decision(1, "", 3)], &Beside::default(), at(2)).contains("past days"));
     }
 
     #[test]
     fn a_decision_that_waits_says_for_what_and_until_when() {
         let held = Decision { held_until: Some(300 * SECOND), ..decision(100, "stabilization", 3) };
-        let text = explain(&[held], at(110));
+        let text = explain(&[held], &Beside::default(), at(110));
         assert!(text.starts_with("shop/web scales Deployment/web between 1 and 10 replicas."), "{text}");
         assert!(
             text.contains("Now (10 s ago): stays at 3 replicas, since the metrics ask for 2 replicas, but"),
@@ -263,13 +289,48 @@ mod tests {
         let failed = Decision { failure: "no figures".into(), ..decision(1, "failure", 3) };
         for (decision, words) in [
             (decision(1, "tolerance", 3), "near its target (within 10 % above, 10 % below)"),
+            (
+                Decision { tolerance_up: 0.004, tolerance_down: 0.0, ..decision(1, "tolerance", 3) },
+                "(within 0.4 % above, 0 % below)",
+            ),
             (decision(1, "maxReplicas", 3), "maxReplicas is 10"),
             (decision(1, "disabled", 3), "switches the autoscaler off"),
             (failed, "nothing can be decided: no figures"),
             (decision(1, "", 2), "scales down from 3 to 2, since the metrics ask for 2 replicas."),
         ] {
-            let text = explain(&[decision], at(2));
+            let text = explain(&[decision], &Beside::default(), at(2));
             assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn figures_are_quantities_with_their_units() {
+        let at_average = |name: &str, current: f64, target: f64| {
+            let metric = MetricReading {
+                name: name.into(),
+                target_type: "AverageValue".into(),
+                current: Some(current),
+                target,
+                pods_counted: 1,
+                ..MetricReading::default()
+            };
+            let beside = Beside {
+                units: [("depth", "orders"), ("heap", "bytes")]
+                    .map(|(name, unit)| (name.to_owned(), unit.to_owned()))
+                    .into(),
+                mistake: Some("the annotation is wrong".into()),
+            };
+            explain(&[Decision { metrics: vec![metric], ..decision(1, "", 3) }], &beside, at(2))
+        };
+        for (name, current, target, words) in [
+            ("memory", 62_914_560.0, 25_165_824.0, "memory is at 60Mi a Pod, target 24Mi"),
+            ("cpu", 0.25, 0.5, "cpu is at 250m a Pod, target 500m"),
+            ("depth", 2.5, 2.0, "depth is at 2.5 orders a Pod, target 2 orders"),
+            ("heap", 1_073_741_824.0, 2048.0, "heap is at 1Gi a Pod, target 2Ki"),
+        ] {
+            let text = at_average(name, current, target);
+            assert!(text.contains(words), "{words}: {text}");
+            assert!(text.contains("  - the annotation is wrong\n"), "{text}");
         }
     }
 
@@ -278,7 +339,7 @@ mod tests {
         let mut rows: Vec<_> = (0..5).map(|second| decision(second, "tolerance", 3)).collect();
         rows.push(Decision { scaled: true, ..decision(9, "", 2) });
         rows.push(Decision { scaled: true, ..decision(10, "", 2) });
-        let text = explain(&rows, at(20));
+        let text = explain(&rows, &Beside::default(), at(20));
         let lines = text.lines().skip_while(|line| *line != "Before:").skip(1);
         assert_eq!(lines.count(), 3, "{text}");
     }

@@ -2,7 +2,7 @@
 
 mod explain;
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use jiff::{SignedDuration, Timestamp};
 use tiphys_api::decisions::Decision;
@@ -88,10 +88,47 @@ impl Hpa {
         }
         match self.output {
             Format::Json => output::data(&format!("{}\n", serde_json::to_string_pretty(&decisions)?))?,
-            Format::Text => output::data(&explain::explain(&decisions, now))?,
+            Format::Text => {
+                let beside = Beside::read(&client, &namespace, &self.name).await;
+                output::data(&explain::explain(&decisions, &beside, now))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What stands beside decisions, as far as who asks may see it.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Of TiphysMetrics, by name.
+    units: BTreeMap<String, String>,
+    /// What can't be understood of the autoscaler's annotations.
+    mistake: Option<String>,
+}
+
+impl Beside {
+    async fn read(client: &kube::Client, namespace: &str, name: &str) -> Self {
+        let metrics = format!("/apis/metrics.tiphys.io/v1/namespaces/{namespace}/tiphysmetrics");
+        let scaler = format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}");
+        let (metrics, scaler) = (object(client, &metrics).await, object(client, &scaler).await);
+        Self::of(&metrics.unwrap_or_default(), &scaler.unwrap_or_default())
+    }
+
+    /// Of a list of TiphysMetrics, and of an autoscaler.
+    fn of(metrics: &serde_json::Value, scaler: &serde_json::Value) -> Self {
+        let unit = |metric: &serde_json::Value| {
+            let unit = metric["spec"]["unit"].as_str().filter(|unit| !unit.is_empty())?;
+            Some((metric["metadata"]["name"].as_str()?.to_owned(), unit.to_owned()))
+        };
+        let units = metrics["items"].as_array().into_iter().flatten().filter_map(unit).collect();
+        let annotation = scaler["metadata"]["annotations"][tiphys_autoscaler::PREDICT].as_str();
+        Self { units, mistake: annotation.and_then(tiphys_autoscaler::mistake) }
+    }
+}
+
+async fn object(client: &kube::Client, path: &str) -> Option<serde_json::Value> {
+    let request = http::Request::get(path).body(Vec::new()).ok()?;
+    serde_json::from_str(&client.request_text(request).await.ok()?).ok()
 }
 
 /// The rows of one autoscaler, oldest first; times as numbers, so that they are read as they are kept.
@@ -122,7 +159,7 @@ fn decision(mut row: serde_json::Value) -> serde_json::Result<Decision> {
     serde_json::from_value(row)
 }
 
-fn period(text: &str) -> Result<SignedDuration, String> {
+pub fn period(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("{text:?} is no time span; use 30m, 6h or 2d");
     let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
     let number: i64 = text[..split].parse().map_err(|_| wrong())?;
@@ -148,6 +185,21 @@ mod tests {
         let decision = decision(row).expect("a decision");
         assert_eq!((decision.time, decision.held_until, &*decision.limited_by), (5, None, "tolerance"));
         assert_eq!(decision.metrics[0].missing, ["web-1"]);
+    }
+
+    #[test]
+    fn units_and_mistakes_are_read_from_objects() {
+        let metric =
+            |name: &str, unit: &str| serde_json::json!({"metadata": {"name": name}, "spec": {"unit": unit}});
+        let metrics = serde_json::json!({"items": [metric("orders", "orders"), metric("plain", "")]});
+        let scaler =
+            |days: &str| serde_json::json!({"metadata": {"annotations": {tiphys_autoscaler::PREDICT: days}}});
+        let beside = Beside::of(&metrics, &scaler("7 days"));
+        assert_eq!(beside.units, BTreeMap::from([("orders".to_owned(), "orders".to_owned())]));
+        assert!(beside.mistake.is_some_and(|mistake| mistake.contains("7 days")));
+        assert_eq!(Beside::of(&metrics, &scaler("7d")).mistake, None);
+        let nothing = Beside::of(&serde_json::Value::Null, &serde_json::Value::Null);
+        assert!(nothing.units.is_empty() && nothing.mistake.is_none());
     }
 
     #[test]

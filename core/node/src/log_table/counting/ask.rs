@@ -186,6 +186,7 @@ async fn counted(question: &Question, range: Bounds) -> Result<Groups> {
             for key in &question.keys {
                 match key {
                     Key::Time(bins) => group.time = bins.begin(time::parse(&record.time).unwrap_or_default()),
+                    Key::Restart => group.names.push(record.restart.to_string()),
                     Key::Severity => group.names.push(record.level.clone()),
                     Key::Name(name) => group.names.push(columns::text_of(name, record).to_owned()),
                 }

@@ -37,6 +37,7 @@ const MAX_KEYS: usize = 3;
 enum Key {
     /// A column that every record has, and that the collectors call the same.
     Name(&'static str),
+    Restart,
     Severity,
     Time(Bins),
 }
@@ -47,7 +48,11 @@ impl Key {
         if let Expr::Column(column) = expr {
             const NAMES: [&str; 6] = ["namespace", "pod", "container", "node", "stream", "level"];
             let name = NAMES.into_iter().find(|name| *name == column.name).map(Self::Name);
-            return name.or_else(|| (column.name == "severity").then_some(Self::Severity));
+            return name.or(match column.name.as_str() {
+                "restart" => Some(Self::Restart),
+                "severity" => Some(Self::Severity),
+                _ => None,
+            });
         }
         Bins::of(expr).map(Self::Time)
     }
@@ -55,6 +60,7 @@ impl Key {
     fn kind(self) -> DataType {
         match self {
             Self::Name(_) => DataType::Utf8,
+            Self::Restart => DataType::Int64,
             Self::Severity => DataType::Int32,
             Self::Time(_) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
         }
@@ -64,6 +70,7 @@ impl Key {
     fn name(self) -> Option<&'static str> {
         match self {
             Self::Name(name) => Some(name),
+            Self::Restart => Some("restart"),
             Self::Severity => Some("level"),
             Self::Time(_) => None,
         }

@@ -119,6 +119,13 @@ impl LogCounts {
                 Key::Name(_) => {
                     Arc::new(StringArray::from_iter_values(text(names.next().unwrap_or_default())))
                 }
+                Key::Restart => {
+                    // The collectors write numbers, and nothing else.
+                    let restart = |name: &str| name.parse::<i64>().unwrap_or_default();
+                    Arc::new(Int64Array::from_iter_values(
+                        text(names.next().unwrap_or_default()).map(restart),
+                    ))
+                }
                 Key::Severity => {
                     let severity = |name: &str| Level::from_word(name).unwrap_or_default() as i32;
                     Arc::new(Int32Array::from_iter_values(

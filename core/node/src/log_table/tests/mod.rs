@@ -185,7 +185,8 @@ fn write_logs(pods_dir: &Path, node: &str) -> usize {
                 writeln!(lines, "{BEGIN}{second:02}.{nanos:09}Z {stream} F {body}").expect("written");
                 count += 1;
             }
-            fs::write(folder.join("0.log"), lines).expect("written");
+            // The side's first instance is long gone.
+            fs::write(folder.join(format!("{number}.log")), lines).expect("written");
         }
     }
     count
@@ -240,6 +241,15 @@ async fn counts_are_answered_without_records() {
     .await;
     in_the_index("select distinct namespace, pod from logs", "by=[namespace, pod]").await;
     in_the_index("select severity, count(distinct pod) from logs group by 1", "by=[level, pod]").await;
+    in_the_index(
+        "select restart, count(*) from logs where restart < 2 group by 1",
+        "query=[restart:<2], by=[restart]",
+    )
+    .await;
+    assert_eq!(
+        world.rows("select restart, count(*) as n from logs where restart >= 1 group by 1").await,
+        json!([{"restart": 1, "n": 140}])
+    );
     for statement in [
         "select count(*) from logs where body like '%a%'",
         "select count(app) from logs",
@@ -263,16 +273,21 @@ async fn counts_are_answered_without_records() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn columns_have_values_and_descriptions() {
     let world = World::new().await;
-    let row = "select time, namespace, pod, container, node, stream, level, severity, body, labels, app \
+    let row = "select time, namespace, pod, container, node, restart, stream, level, severity, body, labels, app \
                from logs where pod = 'db-0' and container = 'app' and match(body, 'peer') order by time limit 1";
     assert_eq!(
         world.rows(row).await,
         json!([{
             "time": "2026-01-31T12:00:16.000002008Z", "namespace": "ops", "pod": "db-0", "container": "app",
-            "node": "n1", "stream": "stdout", "level": "error", "severity": 5,
+            "node": "n1", "restart": 0, "stream": "stdout", "level": "error", "severity": 5,
             "body": "ERROR connection reset by peer",
             "labels": {"app": "other", "app.kubernetes.io/name": "db"}, "app": "db",
         }])
+    );
+    let instances = "select distinct container, restart from logs where pod = 'db-0' order by restart desc";
+    assert_eq!(
+        world.rows(instances).await,
+        json!([{"container": "side", "restart": 1}, {"container": "app", "restart": 0}])
     );
     let by_label = "select distinct pod from logs where labels['tier'] = 'front'";
     assert_eq!(world.rows(by_label).await, json!([{"pod": "web-1"}]));

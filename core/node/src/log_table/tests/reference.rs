@@ -16,7 +16,7 @@ use super::{
     *,
 };
 
-const LEAVES: [&str; 57] = [
+const LEAVES: [&str; 63] = [
     "namespace = 'shop'",
     "namespace <> 'ops'",
     "namespace in ('shop', 'bank')",
@@ -41,6 +41,12 @@ const LEAVES: [&str; 57] = [
     "severity >= 4",
     "3 > severity",
     "severity in (0, 5)",
+    "restart = 1",
+    "restart <> 1",
+    "restart in (0, 10)",
+    "restart > 0",
+    "2 > restart",
+    "restart is null",
     "app = 'shop-front'",
     "app <> 'shop-front'",
     "app is null",
@@ -114,7 +120,7 @@ async fn rows_of(session: &SessionContext, statement: &str) -> Value {
 }
 
 /// Questions about the rows for which a condition is true.
-const QUESTIONS: [&str; 8] = [
+const QUESTIONS: [&str; 9] = [
     "select id, body from logs where {} order by id",
     "select id, time from logs where {} order by time desc, id desc limit 7",
     "select count(*) as n from logs where {}",
@@ -122,6 +128,7 @@ const QUESTIONS: [&str; 8] = [
     "select date_bin(interval '7 seconds', time) as t, count(*) as n from logs where {} group by 1 order by 1",
     "select date_trunc('minute', t.time) as m, t.pod, t.severity, count(*) as n from logs t where {} group by 1, 2, 3 order by 1, 2, 3",
     "select app, count(body) as n from logs where {} group by app order by app",
+    "select restart, count(*) as n from logs where {} group by 1 order by 1",
     "select container, match(body, 'error') as hit, count(*) as n from logs where {} group by 1, 2 order by 1, 2",
 ];
 

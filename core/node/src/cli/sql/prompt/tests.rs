@@ -6,17 +6,14 @@ use std::{
     io::{Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, mpsc},
+    sync::mpsc,
     time::Duration,
 };
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use tiphys_api::auth::UserInfo;
-use tiphys_client::in_memory;
-use tiphys_metrics::{Decisions, Engine, sql_mounts};
 
 use super::*;
-use crate::roles::test_server::TestServer;
+use crate::cli::sql::{sink::Sink, test_world::World};
 
 const NAME: &str = "cli::sql::prompt::tests::a_terminal_has_history_completion_and_commands";
 const INSIDE: &str = "TIPHYS_TEST_PROMPT";
@@ -44,6 +41,11 @@ impl Terminal {
             .env("XDG_STATE_HOME", state)
             .env("TERM", "xterm")
             .env("NO_COLOR", "1")
+            .env_remove("PSQL_PAGER")
+            .env_remove("PSQL_EDITOR")
+            .env("PAGER", "sed 's/^/paged /'")
+            // What it is given is put in the place of the statement.
+            .env("EDITOR", "echo \"select 'edited' as told;\" >")
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -97,17 +99,37 @@ impl Drop for Terminal {
     }
 }
 
+/// What is there beside statements: a word that is no command, a pager, an editor, expanded answers.
+fn commands(terminal: &mut Terminal) {
+    terminal.press("\\z\r");
+    terminal.wait("error: there is no command \\z: \\? lists them");
+    terminal.wait("tiphys=> ");
+    // More than fits.
+    terminal.press("select value from generate_series(1, 200);\r");
+    terminal.wait("paged | 200 ");
+    terminal.wait("paged (200 rows)");
+    terminal.wait("tiphys=> ");
+    // What fits has no pager.
+    terminal.press("select 'short' as word;\r");
+    terminal.wait("\n| short |");
+    terminal.wait("(1 row)");
+    terminal.wait("tiphys=> ");
+    terminal.press("select 'gone'\r");
+    terminal.wait("tiphys-> ");
+    terminal.press("\\e\r");
+    terminal.wait("| edited |");
+    terminal.wait("tiphys=> ");
+    terminal.press("\\gx\r");
+    terminal.wait("-[ RECORD 1 ]");
+    terminal.wait("told | edited");
+    terminal.wait("tiphys=> ");
+}
+
 /// What stands in the terminal.
 async fn inside() {
-    let server = TestServer::start().await;
-    let decisions = Decisions::open(server.folder.path().join("decisions"), &server.tasks).expect("opened");
-    let engine = Engine::new(Arc::default(), decisions, Vec::new());
-    for mount in sql_mounts(engine, server.api.authorizer()) {
-        server.api.mount(mount);
-    }
-    let client = in_memory(server.api.handler(), UserInfo::master("admin"));
-    Prompt::new(client, Format::Table).run().await.expect("left");
-    server.end().await;
+    let world = World::start().await;
+    Prompt::new(Session::new(world.client.clone(), Format::Table, Sink::stdout())).run().await.expect("left");
+    world.end().await;
 }
 
 #[test]
@@ -142,6 +164,7 @@ fn a_terminal_has_history_completion_and_commands() {
     terminal.wait("tiphys-> ");
     terminal.press(CTRL_C);
     terminal.wait("tiphys=> ");
+    commands(&mut terminal);
     // A table's name is completed behind \d.
     terminal.press("\\d deci\t\r");
     terminal.wait("\\d decisions");
