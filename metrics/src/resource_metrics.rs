@@ -1,13 +1,15 @@
 //! metrics.k8s.io/v1beta1: what `kubectl top` and anybody's autoscaler ask.
 //!
 //! NodeMetrics and PodMetrics over the last 15 s, from memory. A Pod is there while it runs,
-//! once all its running containers have two samples. What answers look like is metrics-server's:
-//! JSON, a table for `kubectl get`, protobuf. The API server has authorized the path already.
+//! once all its running containers have two samples. What answers and refusals look like is
+//! metrics-server's: JSON, a table for `kubectl get`, metadata alone, protobuf. The API server has
+//! authorized the path already.
 
 mod accept;
 mod fields;
 mod item;
 mod protobuf;
+mod refusal;
 mod table;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,6 +28,7 @@ use serde_json::{Value, json};
 use tiphys_api::selector::LabelSelector;
 use tiphys_client::{Cache, LeanPod, Phase};
 
+pub use self::refusal::status;
 use self::{
     accept::Form,
     fields::Fields,
@@ -36,12 +39,22 @@ use crate::{
     memory::{Level, Memory, reading},
 };
 
+const GROUP: &str = "metrics.k8s.io";
 const GROUP_VERSION: &str = "metrics.k8s.io/v1beta1";
 /// The prefix that the API server mounts.
 pub const PREFIX: &str = "/apis/metrics.k8s.io/v1beta1";
 const WINDOW: i64 = 15 * 1_000_000;
 /// How far behind its node a container may be that still runs, microseconds.
 const BEHIND: i64 = 15 * 1_000_000;
+
+/// What there are figures of.
+struct Resource {
+    name: &'static str,
+    kind: &'static str,
+}
+
+const NODES: Resource = Resource { name: "nodes", kind: "NodeMetrics" };
+const PODS: Resource = Resource { name: "pods", kind: "PodMetrics" };
 
 #[derive(Clone)]
 pub struct ResourceMetrics {
@@ -57,6 +70,14 @@ struct ListOptions {
     field_selector: String,
     /// Of a table: `None`, `Metadata` or `Object`.
     include_object: String,
+    watch: Option<String>,
+}
+
+impl ListOptions {
+    /// `?watch`, `?watch=1` and `?watch=true` are all yes.
+    fn is_watch(&self) -> bool {
+        self.watch.as_deref().is_some_and(|text| text != "0" && !text.eq_ignore_ascii_case("false"))
+    }
 }
 
 /// What of a list is asked for.
@@ -82,6 +103,7 @@ impl ResourceMetrics {
             .route(&format!("{PREFIX}/pods"), get(list_all_pods))
             .route(&format!("{PREFIX}/namespaces/{{namespace}}/pods"), get(list_pods))
             .route(&format!("{PREFIX}/namespaces/{{namespace}}/pods/{{name}}"), get(get_pod))
+            .method_not_allowed_fallback(refusal::method_not_allowed)
             .with_state(self)
     }
 
@@ -157,64 +179,48 @@ impl ResourceMetrics {
 }
 
 async fn resources() -> Json<Value> {
-    let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]});
+    let resource = |resource: &Resource, namespaced: bool| json!({"name": resource.name, "singularName": "", "namespaced": namespaced, "kind": resource.kind, "verbs": ["get", "list"]});
     Json(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION,
-        "resources": [resource("nodes", "NodeMetrics", false), resource("pods", "PodMetrics", true)],
+        "resources": [resource(&NODES, false), resource(&PODS, true)],
     }))
 }
 
 /// In the form that a request wants.
 fn answer(headers: &HeaderMap, options: &ListOptions, kind: &str, items: &[Item], is_list: bool) -> Response {
-    match Form::of(headers) {
-        Some(Form::Json) if is_list => {
-            let items: Vec<_> = items.iter().map(|item| item.json(kind)).collect();
-            let kind = format!("{kind}List");
-            Json(json!({"kind": kind, "apiVersion": GROUP_VERSION, "metadata": {}, "items": items}))
-                .into_response()
+    let Some(form) = Form::of(headers) else { return refusal::not_acceptable() };
+    let body = match form {
+        Form::Protobuf => {
+            let bytes =
+                if is_list { protobuf::list(kind, items) } else { protobuf::one(kind, items.first()) };
+            return ([("content-type", accept::PROTOBUF)], bytes).into_response();
         }
-        Some(Form::Json) => {
-            Json(items.first().map(|item| item.json(kind)).unwrap_or_default()).into_response()
+        Form::Table(version) => table::of(version, kind, items, &options.include_object),
+        Form::Json if is_list => listed(GROUP_VERSION, kind, items.iter().map(Item::json).collect()),
+        Form::Json => items.first().map(|item| item.object(kind)).unwrap_or_default(),
+        Form::Metadata(version) if is_list => {
+            let items = items.iter().map(|item| item.partial(version)).collect();
+            listed(&format!("meta.k8s.io/{version}"), "PartialObjectMetadata", items)
         }
-        Some(Form::Table(version)) => {
-            Json(table::of(version, kind, items, &options.include_object)).into_response()
-        }
-        Some(Form::Protobuf) => {
-            let body = if is_list { protobuf::list(kind, items) } else { protobuf::one(kind, items.first()) };
-            ([("content-type", accept::PROTOBUF)], body).into_response()
-        }
-        None => {
-            let text = "only the following media types are accepted: application/json, \
-                        application/vnd.kubernetes.protobuf";
-            status(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", text)
-        }
-    }
+        Form::Metadata(version) => items.first().map(|item| item.partial(version)).unwrap_or_default(),
+    };
+    Json(body).into_response()
 }
 
-fn one(headers: &HeaderMap, kind: &str, resource: &str, name: &str, items: &[Item]) -> Response {
-    if items.is_empty() {
-        let message = format!("{resource}.metrics.k8s.io {name:?} not found");
-        return status(StatusCode::NOT_FOUND, "NotFound", &message);
-    }
-    answer(headers, &ListOptions::default(), kind, items, false)
-}
-
-pub fn status(code: StatusCode, reason: &str, message: &str) -> Response {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "code": code.as_u16(),
-    });
-    (code, Json(status)).into_response()
+/// A list of objects of a kind.
+fn listed(api_version: &str, kind: &str, items: Vec<Value>) -> Value {
+    json!({"kind": format!("{kind}List"), "apiVersion": api_version, "metadata": {}, "items": items})
 }
 
 fn list(
     headers: &HeaderMap,
     options: &ListOptions,
-    kind: &str,
+    resource: &Resource,
     find: impl FnOnce(&Chosen) -> Vec<Item>,
 ) -> Response {
     match Chosen::of(options) {
-        Ok(chosen) => answer(headers, options, kind, &find(&chosen), true),
+        Ok(_) if options.is_watch() => refusal::watch(resource.name),
+        Ok(chosen) => answer(headers, options, resource.kind, &find(&chosen), true),
         Err(error) => status(StatusCode::BAD_REQUEST, "BadRequest", &error),
     }
 }
@@ -224,16 +230,22 @@ async fn list_nodes(
     Query(options): Query<ListOptions>,
     headers: HeaderMap,
 ) -> Response {
-    list(&headers, &options, "NodeMetrics", |chosen| state.nodes(chosen))
+    list(&headers, &options, &NODES, |chosen| state.nodes(chosen))
 }
 
 async fn get_node(
     State(state): State<ResourceMetrics>,
     Path(name): Path<String>,
+    Query(options): Query<ListOptions>,
     headers: HeaderMap,
 ) -> Response {
     let chosen = Chosen { fields: Fields::named("", &name), ..Chosen::default() };
-    one(&headers, "NodeMetrics", "nodes", &name, &state.nodes(&chosen))
+    let found = state.nodes(&chosen);
+    match (found.is_empty(), state.nodes.get("", &name)) {
+        (false, _) => answer(&headers, &options, NODES.kind, &found, false),
+        (true, Some(_)) => refusal::unmeasured(NODES.name, &name),
+        (true, None) => refusal::unknown("node", &name),
+    }
 }
 
 async fn list_all_pods(
@@ -241,7 +253,7 @@ async fn list_all_pods(
     Query(options): Query<ListOptions>,
     headers: HeaderMap,
 ) -> Response {
-    list(&headers, &options, "PodMetrics", |chosen| state.pods("", chosen))
+    list(&headers, &options, &PODS, |chosen| state.pods("", chosen))
 }
 
 async fn list_pods(
@@ -250,17 +262,22 @@ async fn list_pods(
     Query(options): Query<ListOptions>,
     headers: HeaderMap,
 ) -> Response {
-    list(&headers, &options, "PodMetrics", |chosen| state.pods(&namespace, chosen))
+    list(&headers, &options, &PODS, |chosen| state.pods(&namespace, chosen))
 }
 
 async fn get_pod(
     State(state): State<ResourceMetrics>,
     Path((namespace, name)): Path<(String, String)>,
+    Query(options): Query<ListOptions>,
     headers: HeaderMap,
 ) -> Response {
     let chosen = Chosen { fields: Fields::named(&namespace, &name), ..Chosen::default() };
     let found = state.pods(&namespace, &chosen);
-    one(&headers, "PodMetrics", "pods", &format!("{namespace}/{name}"), &found)
+    match (found.is_empty(), state.pods.get(&namespace, &name)) {
+        (false, _) => answer(&headers, &options, PODS.kind, &found, false),
+        (true, Some(_)) => refusal::unmeasured(PODS.name, &format!("{namespace}/{name}")),
+        (true, None) => refusal::unknown(PODS.name, &name),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use crate::{
 
 /// The name of what says no other.
 pub const NAMELESS: &str = "journal";
+/// The name of the kernel's lines that say no other: what programs write to `/dev/kmsg` has none.
+const KERNEL: &str = "kernel";
 /// Bytes of a name.
 const MAX_NAME: usize = 128;
 /// Characters of a field beside the message.
@@ -40,7 +42,9 @@ pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
     let (unit, identifier) = (text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"));
     let service = unit.as_deref().filter(|unit| !unit.ends_with(".scope"));
     let writer = identifier.clone().or_else(|| text("_COMM"));
-    let given = service.map(str::to_owned).or(writer).or_else(|| unit.clone()).unwrap_or_default();
+    let given = service.map(str::to_owned).or(writer).or_else(|| unit.clone());
+    let nameless = if get("_TRANSPORT") == Some(b"kernel") { KERNEL } else { NAMELESS };
+    let given = given.filter(|name| !name.is_empty()).unwrap_or_else(|| nameless.to_owned());
     let unit_name = name(&plain(given.strip_suffix(".service").unwrap_or(&given)));
 
     let message = get("MESSAGE").unwrap_or_default();
@@ -147,6 +151,28 @@ mod tests {
         );
         check(&["MESSAGE=", "PRIORITY=9"], "journal", Level::Unknown, "");
         check(&["X=1"], "journal", Level::Unknown, "");
+    }
+
+    #[test]
+    fn lines_of_the_kernel_s_buffer_are_the_kernel_s() {
+        let head = [
+            "_BOOT_ID=0123456789abcdef0123456789abcdef",
+            "_MACHINE_ID=fedcba9876543210fedcba9876543210",
+            "_HOSTNAME=node-1",
+            "_SOURCE_MONOTONIC_TIMESTAMP=61044571",
+            "PRIORITY=4",
+            "MESSAGE=x",
+        ];
+        let check = |fields: &[&str], unit: &str| {
+            let fields = [&head[..], fields].concat();
+            assert_eq!(read(&fields), (unit.to_owned(), Level::Warn, "x".to_owned()), "{fields:?}");
+        };
+        // As journald has `echo x > /dev/kmsg`, the kernel's own line, and `echo "app: x" > /dev/kmsg`.
+        check(&["_TRANSPORT=kernel", "SYSLOG_FACILITY=1"], "kernel");
+        check(&["_TRANSPORT=kernel", "SYSLOG_FACILITY=0", "SYSLOG_IDENTIFIER=kernel"], "kernel");
+        check(&["_TRANSPORT=kernel", "SYSLOG_FACILITY=1", "SYSLOG_IDENTIFIER=app"], "app");
+        check(&["_TRANSPORT=kernel", "SYSLOG_FACILITY=1", "SYSLOG_IDENTIFIER="], "kernel");
+        check(&["_TRANSPORT=syslog", "SYSLOG_FACILITY=1"], "journal");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub fn pod_dir(name: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The restart count and, of a rotated file, what was appended. Compressed and
-/// unfinished files are none of ours: their text was in the rotated one.
+/// unfinished files are none of ours: who was there when they were made read the rotated one.
 pub fn log_file(name: &str) -> Option<(u32, Option<&str>)> {
     let (number, rest) = name.split_once(".log")?;
     let restart = number.parse().ok()?;

@@ -304,11 +304,6 @@ pub fn reading(ring: &Ring, figure: &Figure, window: i64) -> Option<Reading> {
         return None;
     }
     let before = ring.before(newest.time - window)?;
-    if crate::tables::usage::absent::Zero::of(figure.name)
-        .is_absent((figure.value)(&newest.usage), &newest.usage)
-    {
-        return None;
-    }
     let value = match figure.kind {
         Kind::Gauge => (figure.value)(&newest.usage) as f64,
         Kind::Counter { scale, .. } => rate(figure, &before, newest) * scale,

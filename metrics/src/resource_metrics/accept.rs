@@ -9,6 +9,8 @@ pub enum Form {
     Json,
     /// Of this version of meta.k8s.io.
     Table(&'static str),
+    /// Metadata alone, of this version of meta.k8s.io.
+    Metadata(&'static str),
     Protobuf,
 }
 
@@ -37,11 +39,14 @@ fn form(text: &str) -> Option<Form> {
         }
     }
     let is_json = ["application/json", "application/*", "*/*"].contains(&media_type);
-    match (kind, group, version) {
-        ("", ..) if is_json => Some(Form::Json),
-        ("", ..) if media_type == PROTOBUF => Some(Form::Protobuf),
-        ("Table", "meta.k8s.io", "v1") if is_json => Some(Form::Table("v1")),
-        ("Table", "meta.k8s.io", "v1beta1") if is_json => Some(Form::Table("v1beta1")),
+    let version = ["v1", "v1beta1"].into_iter().find(|known| group == "meta.k8s.io" && *known == version);
+    match (kind, version) {
+        ("", _) if is_json => Some(Form::Json),
+        ("", _) if media_type == PROTOBUF => Some(Form::Protobuf),
+        ("Table", Some(version)) if is_json => Some(Form::Table(version)),
+        ("PartialObjectMetadata" | "PartialObjectMetadataList", Some(version)) if is_json => {
+            Some(Form::Metadata(version))
+        }
         _ => None,
     }
 }
@@ -63,7 +68,12 @@ mod tests {
             (kubectl, Some(Form::Table("v1"))),
             ("application/json;as=Table;v=v1beta1;g=meta.k8s.io", Some(Form::Table("v1beta1"))),
             ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", Some(Form::Json)),
+            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Metadata("v1"))),
+            ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", Some(Form::Metadata("v1"))),
+            ("application/json;as=PartialObjectMetadata;g=apps;v=v1", None),
+            ("application/json;as=Status;g=meta.k8s.io;v=v1, application/json", Some(Form::Json)),
             ("application/vnd.kubernetes.protobuf, */*", Some(Form::Protobuf)),
+            ("application/cbor", None),
             ("text/html, */*;q=0.1", Some(Form::Json)),
             ("text/html", None),
             ("", Some(Form::Json)),

@@ -1,9 +1,11 @@
-//! One node's or Pod's usage, and its form in JSON. Pure.
+//! One node's or Pod's usage, and its forms in JSON. Quantities are canonical, as Go writes them: clients
+//! compare them as text. Pure.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tiphys_api::quantity::Quantity;
 
 use super::GROUP_VERSION;
 use crate::memory::Reading;
@@ -32,9 +34,9 @@ impl Measured {
         (self.cpu.value * 1e9).round() as i64
     }
 
-    /// Kibibytes.
+    /// Bytes.
     pub fn memory(&self) -> i64 {
-        (self.memory.value / 1024.0).round() as i64
+        self.memory.value.round() as i64
     }
 
     /// By resource, as quantities.
@@ -43,14 +45,14 @@ impl Measured {
     }
 }
 
-/// Nanocores as a quantity.
+/// Nanocores as a quantity: `250m`, and `0` without a unit.
 pub fn cpu(nanos: i64) -> String {
-    format!("{nanos}n")
+    format!("{nanos}n").parse::<Quantity>().expect("a number and its unit").to_string()
 }
 
-/// Kibibytes as a quantity.
-pub fn memory(kibibytes: i64) -> String {
-    format!("{kibibytes}Ki")
+/// Bytes as a quantity: `30Mi`, and `0` without a unit.
+pub fn memory(bytes: i64) -> String {
+    Quantity::from_bytes(bytes).to_string()
 }
 
 impl Item {
@@ -65,17 +67,36 @@ impl Item {
     }
 
     pub fn metadata(&self) -> Value {
-        let mut metadata =
-            json!({"name": self.name, "labels": self.labels, "creationTimestamp": rfc3339(self.time())});
+        let mut metadata = json!({"name": self.name, "creationTimestamp": rfc3339(self.time())});
         if !self.namespace.is_empty() {
             metadata["namespace"] = json!(self.namespace);
+        }
+        if !self.labels.is_empty() {
+            metadata["labels"] = json!(self.labels);
         }
         metadata
     }
 
-    pub fn json(&self, kind: &str) -> Value {
+    /// `PartialObjectMetadata` of this version of meta.k8s.io.
+    pub fn partial(&self, version: &str) -> Value {
+        json!({
+            "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"),
+            "metadata": self.metadata(),
+        })
+    }
+
+    /// With its kind, as it stands alone.
+    pub fn object(&self, kind: &str) -> Value {
+        let mut object = self.json();
+        object["kind"] = json!(kind);
+        object["apiVersion"] = json!(GROUP_VERSION);
+        object
+    }
+
+    /// As it stands in a list, which says the kind.
+    pub fn json(&self) -> Value {
         let mut item = json!({
-            "kind": kind, "apiVersion": GROUP_VERSION, "metadata": self.metadata(),
+            "metadata": self.metadata(),
             "timestamp": rfc3339(self.time()), "window": duration(self.window()),
         });
         let usage = |one: &Measured| -> Value { one.usage().into_iter().collect() };
@@ -128,7 +149,30 @@ mod tests {
     #[test]
     fn quantities_and_durations_are_written_as_upstream_does() {
         let usage = measured("a", 0, 0.25).usage();
-        assert_eq!(usage, [("cpu", "250000000n".to_owned()), ("memory", "0Ki".to_owned())]);
+        assert_eq!(usage, [("cpu", "250m".to_owned()), ("memory", "256".to_owned())]);
+        for (nanos, text) in [
+            (0, "0"),
+            (1_741_166_573, "1741166573n"),
+            (1_500_000, "1500u"),
+            (250_000_000, "250m"),
+            (2_000_000_000, "2"),
+            (3_000_000_000_000, "3k"),
+        ] {
+            assert_eq!(cpu(nanos), text);
+        }
+        for (bytes, text) in [
+            (0, "0"),
+            (512, "512"),
+            (1000, "1k"),
+            (1024, "1Ki"),
+            (1025, "1025"),
+            (224 << 10, "224Ki"),
+            (1_286_032 << 10, "1286032Ki"),
+            (30_720 << 10, "30Mi"),
+            (3 << 30, "3Gi"),
+        ] {
+            assert_eq!(memory(bytes), text);
+        }
         for (micros, text) in
             [(15_000_000, "15s"), (15_012_345, "15.012345s"), (60_500_000, "1m0.5s"), (0, "0s")]
         {

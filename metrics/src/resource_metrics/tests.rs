@@ -13,6 +13,8 @@ use tower::ServiceExt;
 
 use super::*;
 
+mod refused;
+
 const SECOND: i64 = 1_000_000;
 
 fn pod(namespace: &str, name: &str, phase: &str, running: usize) -> Value {
@@ -109,7 +111,7 @@ fn fill(memory: &Memory) {
     }
 }
 
-async fn ask(path: &str, accept: &str) -> (u16, Vec<u8>) {
+async fn send(request: http::Request<Body>) -> (u16, Vec<u8>) {
     let (client, tasks, memory) = (api(), Tasks::new(), Arc::new(Memory::default()));
     fill(&memory);
     let nodes: Cache<Node> = Cache::start(&tasks, Api::all(client.clone()), watcher::Config::default());
@@ -117,10 +119,14 @@ async fn ask(path: &str, accept: &str) -> (u16, Vec<u8>) {
     nodes.ready().await;
     pods.ready().await;
     let routes = ResourceMetrics { memory, nodes, pods }.routes();
-    let request = http::Request::get(format!("{PREFIX}{path}")).header("accept", accept).body(Body::empty());
-    let response = routes.oneshot(request.expect("a request")).await.expect("answered");
+    let response = routes.oneshot(request).await.expect("answered");
     let code = response.status().as_u16();
     (code, axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read").to_vec())
+}
+
+async fn ask(path: &str, accept: &str) -> (u16, Vec<u8>) {
+    let request = http::Request::get(format!("{PREFIX}{path}")).header("accept", accept).body(Body::empty());
+    send(request.expect("a request")).await
 }
 
 async fn json_of(path: &str) -> (u16, Value) {
@@ -149,13 +155,13 @@ async fn a_pod_is_told_by_its_running_containers_over_the_window() {
             "creationTimestamp": "2023-11-14T22:14:00Z"},
         "timestamp": "2023-11-14T22:14:00Z", "window": "15s",
         "containers": [
-            {"name": "app", "usage": usage("250000000n", "2048Ki")},
-            {"name": "proxy", "usage": usage("100000000n", "512Ki")},
+            {"name": "app", "usage": usage("250m", "2Mi")},
+            {"name": "proxy", "usage": usage("100m", "512Ki")},
         ],
     });
     assert_eq!((code, found), (200, expected));
     let (code, node) = json_of("/nodes/n1").await;
-    assert_eq!((code, &node["usage"]), (200, &usage("1500000000n", "4096Ki")));
+    assert_eq!((code, &node["usage"]), (200, &usage("1500m", "4Mi")));
     assert_eq!(node["metadata"]["labels"], json!({"zone": "a"}));
 }
 
@@ -166,13 +172,37 @@ async fn what_has_ended_or_has_one_sample_only_is_not_told() {
     for (path, name) in [
         ("/namespaces/shop/pods/done", "pods.metrics.k8s.io \"shop/done\" not found"),
         ("/namespaces/shop/pods/crashed", "pods.metrics.k8s.io \"shop/crashed\" not found"),
-        ("/namespaces/shop/pods/young", "pods.metrics.k8s.io \"shop/young\" not found"),
-        ("/namespaces/bank/pods/web", "pods.metrics.k8s.io \"bank/web\" not found"),
-        ("/nodes/n2", "nodes.metrics.k8s.io \"n2\" not found"),
     ] {
         let (code, status) = json_of(path).await;
         assert_eq!((code, &status["reason"], &status["message"]), (404, &json!("NotFound"), &json!(name)));
     }
+}
+
+#[tokio::test]
+async fn items_of_a_list_have_no_kind_of_their_own() {
+    let (_, list) = json_of("/nodes").await;
+    assert_eq!(
+        (&list["kind"], &list["apiVersion"]),
+        (&json!("NodeMetricsList"), &json!("metrics.k8s.io/v1beta1"))
+    );
+    let metadata =
+        json!({"name": "n1", "labels": {"zone": "a"}, "creationTimestamp": "2023-11-14T22:14:00Z"});
+    let item = json!({
+        "metadata": metadata, "timestamp": "2023-11-14T22:14:00Z", "window": "15s",
+        "usage": {"cpu": "1500m", "memory": "4Mi"},
+    });
+    assert_eq!(list["items"], json!([item]));
+
+    let partial =
+        json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+    let accept = |kind: &str| format!("application/json;as={kind};g=meta.k8s.io;v=v1");
+    let (_, body) = ask("/nodes", &accept("PartialObjectMetadataList")).await;
+    let list: Value = serde_json::from_slice(&body).expect("JSON");
+    let expected = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+        "metadata": {}, "items": [partial]});
+    assert_eq!(list, expected);
+    let (_, body) = ask("/nodes/n1", &accept("PartialObjectMetadata")).await;
+    assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON"), partial);
 }
 
 #[tokio::test]
@@ -206,11 +236,12 @@ async fn a_table_adds_up_the_containers() {
     let columns: Vec<_> =
         found["columnDefinitions"].as_array().expect("columns").iter().map(|one| &one["name"]).collect();
     assert_eq!(columns, ["Name", "cpu", "memory", "Window"]);
-    assert_eq!(found["rows"][0]["cells"], json!(["web", "350000000n", "2560Ki", "15s"]));
+    assert_eq!(found["rows"][0]["cells"], json!(["web", "350m", "2560Ki", "15s"]));
     assert_eq!(found["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     let (_, body) = ask("/nodes/n1?includeObject=None", table).await;
     let one: Value = serde_json::from_slice(&body).expect("JSON");
-    assert_eq!(one["rows"][0]["cells"], json!(["n1", "1500000000n", "4096Ki", "15s"]));
+    assert_eq!(one["rows"][0]["cells"], json!(["n1", "1500m", "4Mi", "15s"]));
+    assert_eq!(one["rows"][0]["object"], Value::Null, "of one object it is left out, too");
 }
 
 #[tokio::test]
@@ -227,7 +258,7 @@ async fn protobuf_says_the_same() {
         (1_700_000_040, 15_000_000_000)
     );
     let usage: Vec<_> = pod.containers.iter().map(|one| (&*one.name, &*one.usage["cpu"].text)).collect();
-    assert_eq!(usage, [("app", "250000000n"), ("proxy", "100000000n")]);
+    assert_eq!(usage, [("app", "250m"), ("proxy", "100m")]);
     assert_eq!(ask("/nodes", "text/html").await.0, 406);
 }
 

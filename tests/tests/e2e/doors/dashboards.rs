@@ -240,5 +240,6 @@ fn manifest() -> Result<String> {
         "kind": "Namespace",
         "metadata": {"name": NAMESPACE, "annotations": {"metrics.tiphys.io/rules": "cluster"}},
     });
-    Ok(format!("{}\n---\n{}\n", serde_json::to_string(&namespace)?, serde_json::to_string(&rules)?))
+    let all = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [namespace, rules]});
+    Ok(serde_json::to_string(&all)?)
 }

@@ -1,6 +1,6 @@
 //! Lines around hits, in groups as grep has them: how many, and where they are from.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible, str::FromStr};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tiphys_logging::{
@@ -13,10 +13,7 @@ use super::{
     missing::Missing,
     print::{Format, Printer},
 };
-use crate::{
-    failure::{Failure, OrAsked, Outcome},
-    output,
-};
+use crate::failure::{Failure, OrAsked, Outcome};
 
 /// Searches for the lines around hits that run at once.
 const AT_ONCE: usize = 4;
@@ -29,7 +26,7 @@ pub struct Around {
     around: Option<usize>,
     /// So many lines before
     #[arg(long, value_name = "N", conflicts_with = "follow")]
-    before: Option<usize>,
+    before: Option<Before>,
     /// So many lines after
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     after: Option<usize>,
@@ -48,7 +45,31 @@ enum Place {
     Node,
 }
 
+/// What stands behind `--before`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Before {
+    Lines(usize),
+    /// A time, as `tiphys logs delete` takes it.
+    Other(String),
+}
+
+impl FromStr for Before {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.parse::<usize>().map_or_else(|_| Self::Other(text.to_owned()), Self::Lines))
+    }
+}
+
 impl Around {
+    /// What `--before` has in the place of a number of lines.
+    pub fn other_before(&self) -> Option<&str> {
+        match self.before.as_ref()? {
+            Before::Lines(_) => None,
+            Before::Other(text) => Some(text),
+        }
+    }
+
     pub fn is_asked(&self) -> bool {
         self.sides().is_some()
     }
@@ -59,8 +80,14 @@ impl Around {
     }
 
     /// # Errors
-    /// A place of lines that nobody asked for.
+    /// A place of lines that nobody asked for; no number of lines.
     pub fn check(&self) -> Outcome<()> {
+        if let Some(other) = self.other_before() {
+            return Err(Failure::usage(
+                format!("--before is so many lines before each record, and `{other}` is no number"),
+                "--before 5; the records up to a time are those of --until",
+            ));
+        }
         if self.around_in.is_some() && !self.is_asked() {
             return Err(Failure::usage(
                 "--around-in says where the lines around records are from, and none are asked for",
@@ -72,9 +99,13 @@ impl Around {
 
     /// Lines before and after, if there are to be any.
     fn sides(&self) -> Option<(usize, usize)> {
-        self.around.or(self.before).or(self.after)?;
+        let before = match &self.before {
+            Some(Before::Lines(lines)) => Some(*lines),
+            _ => None,
+        };
+        self.around.or(before).or(self.after)?;
         let side = |side: Option<usize>| side.or(self.around).unwrap_or_default();
-        Some((side(self.before), side(self.after)))
+        Some((side(before), side(self.after)))
     }
 
     fn scope(&self) -> ContextScope {
@@ -138,7 +169,7 @@ impl<'a> Groups<'a> {
             let before = self.shown.group;
             let new = self.shown.add(group);
             if before > 0 && self.shown.group > before && !self.printer.format.is_json() {
-                output::data("--\n")?;
+                self.printer.between("--\n")?;
             }
             new.iter().try_for_each(|record| self.one(record, ids.contains(record.id.as_str())))?;
         }
@@ -158,7 +189,7 @@ impl<'a> Groups<'a> {
             _ => ("", "\n"),
         };
         self.objects += 1;
-        output::data(&format!("{gap}{object}{end}"))
+        self.printer.between(&format!("{gap}{object}{end}"))
     }
 }
 
@@ -214,6 +245,8 @@ mod tests {
         check(&["x", "--before", "2", "--around-in", "node"], Some((2, 0)), ContextScope::Node);
         let alone = parsed(&["x", "--around-in", "node"]).expect("an option");
         assert!(alone.check().expect_err("refused").message().contains("none are asked for"));
+        let time = parsed(&["x", "-C", "1", "--before", "30d"]).expect("an option");
+        assert!(time.check().expect_err("refused").message().contains("`30d` is no number"));
         for wrong in [&["x", "-C", "1", "-f"][..], &["x", "-C", "1", "--around-in", "moon"]] {
             assert!(parsed(wrong).is_none(), "{wrong:?}");
         }

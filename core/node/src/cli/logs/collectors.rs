@@ -67,6 +67,24 @@ impl FromStr for DaemonSet {
     }
 }
 
+impl DaemonSet {
+    /// What is told whoever wants records gone: there is no server that would see to it.
+    pub fn deletes_nothing(&self) -> Failure {
+        let Self { namespace, name } = self;
+        Failure::usage(
+            format!(
+                "records of the collectors of {self} are not deleted from here: each node keeps its own as \
+                 long as its retention says"
+            ),
+            format!(
+                "a shorter retention: kubectl -n {namespace} create configmap {name} \
+                 --from-literal=TIPHYS_LOG_RETENTION=3d, then kubectl -n {namespace} rollout restart \
+                 daemonset {name}"
+            ),
+        )
+    }
+}
+
 impl fmt::Display for DaemonSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

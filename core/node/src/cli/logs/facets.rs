@@ -180,13 +180,13 @@ impl Logs {
 
     /// Objects as an array or a line each, columns as a file, or the text.
     fn show_counts(&self, objects: &[String], text: &str, columns: Columns) -> Outcome<()> {
-        output::data(&match self.output {
+        let text = match self.output {
             Format::Parquet => return self.save_counts(columns),
             Format::Json => format!("[{}]\n", objects.join(",\n")),
             Format::Jsonl => objects.iter().map(|object| format!("{object}\n")).collect(),
             _ => text.to_owned(),
-        })?;
-        Ok(())
+        };
+        Ok(self.out.write(text.as_bytes())?)
     }
 }
 

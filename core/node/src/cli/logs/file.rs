@@ -1,9 +1,10 @@
 //! `-o parquet`: records as a Parquet file with the columns of the SQL table `logs`, or counts with
 //! columns of their own. What an answer lacks stands in the file's metadata, as in SQL's.
+//! Its [`Target`] takes answers of other forms too.
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -39,15 +40,17 @@ impl Target {
         name.push(".part");
         let part = path.with_file_name(name);
         let file = File::create(&part).or_next(format!("name another file than {}", path.display()))?;
-        Ok(Self { out: Box::new(file), rename: Some((part, path.to_owned())) })
+        Ok(Self { out: Box::new(BufWriter::new(file)), rename: Some((part, path.to_owned())) })
     }
 
+    /// # Errors
+    /// A full disk.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
 
     /// # Errors
-    /// A full disk.
+    /// A full disk, a name that a folder has.
     pub fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         if let Some((part, path)) = &self.rename {

@@ -26,6 +26,7 @@ mod facets;
 mod figures;
 pub mod file;
 mod missing;
+mod out;
 mod over_time;
 mod pages;
 mod previous;
@@ -43,6 +44,7 @@ use collectors::DaemonSet;
 use facets::Facets;
 use figures::Figures;
 use missing::Missing;
+use out::Out;
 use pages::Pages;
 use print::{Format, Printer, When};
 use scope::Scope;
@@ -100,6 +102,9 @@ pub struct Logs {
     /// What the answers lacked.
     #[arg(skip)]
     missing: Missing,
+    /// Where the answer goes.
+    #[arg(skip)]
+    out: Out,
     /// Only this namespace
     #[arg(short, long, conflicts_with = "all_namespaces")]
     namespace: Option<String>,
@@ -181,7 +186,7 @@ pub struct Logs {
     strict: bool,
     #[command(flatten)]
     as_kubectl: AsKubectl,
-    /// Where a Parquet file goes; it has its name when it is whole
+    /// Where the answer goes; the file has its name when it is whole
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// Colours, and marks on what was searched for
@@ -200,6 +205,9 @@ pub struct Logs {
         default_missing_value = SYSTEM_NAMESPACE
     )]
     collectors: Option<DaemonSet>,
+    /// Of `delete`, which is told of where it stands behind an option.
+    #[arg(short, long, hide = true)]
+    yes: bool,
     #[command(flatten)]
     connect: Connect,
 }
@@ -226,25 +234,56 @@ impl Logs {
         };
         // Every page, and the tail, means the same moment by `now`.
         let query = Box::pin(self.whose(&client)).await?.at(time::now());
+        Box::pin(self.answer(&client, &query, figures, facets)).await
+    }
+
+    /// What was asked for, in its place.
+    async fn answer(
+        &mut self,
+        client: &kube::Client,
+        query: &Expr,
+        figures: Option<Figures>,
+        facets: Option<Facets>,
+    ) -> Outcome<ExitCode> {
+        let file = self.file.clone().filter(|_| self.output != Format::Parquet);
+        if let Some(path) = &file {
+            self.out = Out::open(path)?;
+        }
+        let code = self.in_its_form(client, query, figures, facets).await?;
+        self.out.finish()?;
+        if let Some(path) = &file {
+            output::line(&format!("the answer is in {}", path.display()));
+        }
+        Ok(code)
+    }
+
+    /// What was asked for, in its form.
+    async fn in_its_form(
+        &self,
+        client: &kube::Client,
+        query: &Expr,
+        figures: Option<Figures>,
+        facets: Option<Facets>,
+    ) -> Outcome<ExitCode> {
         if let Some(figures) = figures {
-            return self.show_figures(&client, &query, &figures).await;
+            return self.show_figures(client, query, &figures).await;
         }
         if self.histogram {
-            return self.show_histogram(&client, &query).await;
+            return self.show_histogram(client, query).await;
         }
         if self.patterns {
-            return self.show_patterns(&client, &query).await;
+            return self.show_patterns(client, query).await;
         }
         if let Some(facets) = facets {
-            return self.show_facets(&client, &query, &facets).await;
+            return self.show_facets(client, query, &facets).await;
         }
         if self.fields {
-            return self.show_fields(&client, &query).await;
+            return self.show_fields(client, query).await;
         }
         if self.output == Format::Parquet {
-            return self.export(&client, &query).await;
+            return self.export(client, query).await;
         }
-        self.show(&client, &query).await
+        self.show(client, query).await
     }
 
     /// Clocks and days, and kubectl's option, as requests have them.
@@ -262,10 +301,11 @@ impl Logs {
         let around = self.around.is_asked();
         let counts =
             self.patterns || self.fields || self.facets.is_some() || self.histogram || self.stats.is_some();
+        self.check_delete()?;
         self.around.check()?;
         match self.output {
             Format::Parquet if self.follow => {
-                wrong("a Parquet file has an end, --follow has none", "-o jsonl")
+                wrong("a Parquet file has an end, and --follow has none", "-o jsonl")
             }
             Format::Raw if counts => wrong("counts have no raw form", "-o text, or -o json"),
             Format::Parquet if around => {
@@ -278,15 +318,20 @@ impl Logs {
                 wrong("--limit-bytes is for records one after another", "--limit, which counts them")
             }
             _ if around && counts => wrong("counts have no lines around them", NEXT),
-            _ if self.file.is_some() && self.output != Format::Parquet => {
-                wrong("--file is for -o parquet", "send other formats into a file with >")
+            _ if self.file.is_some() && self.follow => {
+                wrong("--file is whole at its end, and --follow has none", "send it there with >")
             }
             _ => Ok(()),
         }
     }
 
     fn colour(&self) -> bool {
-        !self.no_color && self.color.now()
+        let is_meant = match self.file {
+            // A terminal has nothing of it.
+            Some(_) => self.color == When::Always,
+            None => self.color.now(),
+        };
+        is_meant && !self.no_color
     }
 
     fn limit(&self) -> Option<usize> {
@@ -305,7 +350,7 @@ impl Logs {
     }
 
     fn printer(&self, query: &Expr) -> Printer {
-        let mut printer = Printer::new(self.output, self.timezone.clone());
+        let mut printer = Printer::new(self.output, self.timezone.clone(), self.out.clone());
         printer.colour = self.colour();
         printer.namespace = self.namespace.is_none() || self.around.is_wide();
         printer.hits = Hits::of(query);
@@ -331,7 +376,7 @@ impl Logs {
         let mut pages = Pages::new(client, self.request(query), self.limit(), &self.missing);
         // While following, an array would have no end.
         let array = self.output == Format::Json && !self.follow;
-        output::data(if array { "[" } else { "" })?;
+        printer.between(if array { "[" } else { "" })?;
         let mut count = 0;
         while let Some(records) = pages.next(NEXT).await? {
             if let Some(groups) = &mut groups {
@@ -339,7 +384,7 @@ impl Logs {
             } else if array {
                 let lines: Vec<_> = records.iter().map(render::json).collect();
                 let gap = if count > 0 && !lines.is_empty() { ",\n" } else { "" };
-                output::data(&format!("{gap}{}", lines.join(",\n")))?;
+                printer.between(&format!("{gap}{}", lines.join(",\n")))?;
             } else {
                 records.iter().try_for_each(|record| printer.print(record, false))?;
             }
@@ -352,7 +397,7 @@ impl Logs {
             }
         }
         if array {
-            output::data("]\n")?;
+            printer.between("]\n")?;
         }
         match follower {
             Some(follower) => self.go_on(follower, &printer).await,
@@ -422,7 +467,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command as Of};
 
-    fn parsed(arguments: &[&str]) -> Box<Logs> {
+    pub(super) fn parsed(arguments: &[&str]) -> Box<Logs> {
         let words = ["tiphys", "logs"].into_iter().chain(arguments.iter().copied());
         match Cli::try_parse_from(words).expect("a command").command {
             Of::Logs(logs) => logs,

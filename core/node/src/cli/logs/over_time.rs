@@ -70,7 +70,7 @@ impl Logs {
         match self.output {
             Format::Parquet if self.by.is_some() => self.save_counts(counts_file::of_values(&answer))?,
             Format::Parquet => self.save_counts(counts_file::of_bars(&answer))?,
-            _ => output::data(&self.histogram_text(&mut answer)?)?,
+            _ => self.out.write(self.histogram_text(&mut answer)?.as_bytes())?,
         }
         Ok(self.exit_code())
     }
@@ -111,7 +111,7 @@ impl Logs {
         };
         let mut answer = client::stats(client, &request).await.or_asked(NEXT)?;
         self.missing.tell(&answer.partial);
-        output::data(&match self.output {
+        let text = match self.output {
             Format::Parquet => {
                 self.save_counts(figures.columns(&answer))?;
                 return Ok(self.exit_code());
@@ -127,7 +127,8 @@ impl Logs {
                 points.for_each(|point| point.time = self.timezone.shown(&point.time));
                 figures.table(&answer)
             }
-        })?;
+        };
+        self.out.write(text.as_bytes())?;
         Ok(self.exit_code())
     }
 

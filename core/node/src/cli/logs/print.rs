@@ -1,13 +1,9 @@
-//! Records on stdout, in the form that was asked for.
+//! Records on stdout or in a file, in the form that was asked for.
 //!
 //! On a terminal nothing foreign is sent as it is; `raw` gives exact bytes to files
 //! and pipes only.
 
-use std::{
-    borrow::Cow,
-    cell::Cell,
-    io::{IsTerminal, Write},
-};
+use std::{borrow::Cow, cell::Cell, io::IsTerminal};
 
 use tiphys_logging::{
     query::Hits,
@@ -16,7 +12,7 @@ use tiphys_logging::{
     wire::LogRecord,
 };
 
-use super::{template::Template, zone::Zone};
+use super::{out::Out, template::Template, zone::Zone};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -28,7 +24,7 @@ pub enum Format {
     Jsonl,
     /// One JSON array with all that is known; with --follow one object after another
     Json,
-    /// A Parquet file: see --file
+    /// A Parquet file, for --file or >
     Parquet,
 }
 
@@ -69,6 +65,7 @@ pub struct Printer {
     pub zone: Zone,
     /// The most bytes that are written; what would go beyond them isn't, nor what follows.
     pub limit_bytes: Option<u64>,
+    out: Out,
     written: Cell<u64>,
     today: String,
     terminal: bool,
@@ -76,9 +73,9 @@ pub struct Printer {
 
 impl Printer {
     /// Records in this form; what else there is to say of it is in the fields.
-    pub fn new(format: Format, zone: Zone) -> Self {
+    pub fn new(format: Format, zone: Zone, out: Out) -> Self {
         let today = zone.shown(&time::format(time::now())).chars().take(10).collect();
-        let terminal = std::io::stdout().is_terminal();
+        let terminal = out.is_terminal();
         Self {
             format,
             colour: false,
@@ -87,6 +84,7 @@ impl Printer {
             template: None,
             zone,
             limit_bytes: None,
+            out,
             written: Cell::new(0),
             today,
             terminal,
@@ -96,11 +94,19 @@ impl Printer {
     /// Writes a record and its line end. `aside`: it stands beside a hit.
     ///
     /// # Errors
-    /// A closed or full stdout.
+    /// A closed stdout, a full disk.
     pub fn print(&self, record: &LogRecord, aside: bool) -> std::io::Result<()> {
         let mut line = self.line(record, aside);
         line.push(b'\n');
-        if self.has_room_for(line.len()) { std::io::stdout().lock().write_all(&line) } else { Ok(()) }
+        if self.has_room_for(line.len()) { self.out.write(&line) } else { Ok(()) }
+    }
+
+    /// Writes what stands between records.
+    ///
+    /// # Errors
+    /// A closed stdout, a full disk.
+    pub fn between(&self, text: &str) -> std::io::Result<()> {
+        self.out.write(text.as_bytes())
     }
 
     /// Whether `--limit-bytes` has ended the output.
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_and_what_is_shown_has_no_gaps() {
-        let mut printer = Printer::new(Format::Text, Zone::default());
+        let mut printer = Printer::new(Format::Text, Zone::default(), Out::default());
         assert!(printer.has_room_for(usize::MAX) && !printer.is_full());
         printer.written.set(0);
         printer.limit_bytes = Some(10);
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_template_takes_the_place_of_the_form() {
-        let mut printer = Printer::new(Format::Text, Zone::default());
+        let mut printer = Printer::new(Format::Text, Zone::default(), Out::default());
         let record = LogRecord {
             time: "2026-01-31T12:00:00.000000000Z".into(),
             pod: "web".into(),

@@ -74,11 +74,20 @@ fn parsed(text: &str) -> Outcome<Expr> {
     query::parse(text).map_err(|error| Failure::new(error, NEXT))
 }
 
-/// `name:pattern`, where the pattern is one value.
+/// `name:pattern`, where the pattern is one value. What is wrong is told of the option: the query
+/// is none that the user wrote.
 fn field(name: &str, pattern: &str) -> Outcome<Expr> {
-    match parsed(&format!("{name}:{pattern}"))? {
-        field @ Expr::Field { .. } => Ok(field),
-        _ => Err(Failure::usage(format!("`{pattern}` is no pattern of one {name}"), NEXT)),
+    let takes = format!(
+        "--{name} 'web-*' takes a name, in which * and ? are wildcards; \
+         --{name} '/^web-[ab]$/' takes a regular expression"
+    );
+    match query::parse(&format!("{name}:{pattern}")) {
+        Ok(field @ Expr::Field { .. }) => Ok(field),
+        // Within slashes the query's own words say what is wrong with the expression.
+        Err(error) if pattern.starts_with('/') => {
+            Err(Failure::usage(format!("--{name} can't be understood: {error}"), takes))
+        }
+        _ => Err(Failure::usage(format!("--{name} `{pattern}` is no pattern of a name"), takes)),
     }
 }
 
@@ -206,9 +215,27 @@ mod tests {
         check(noise, "x", r"x AND NOT /GET \/healthz?/ AND NOT /a\/b/");
         assert!(shown(&Scope { exclude: vec!["(".into()], ..scope() }, "").contains("can't be used"));
         assert!(shown(&Scope { exclude: vec![String::new()], ..scope() }, "").contains("regular expression"));
-        check(Scope { pods: vec!["a b".into()], ..scope() }, "", "`a b` is no pattern of one pod");
         assert!(shown(&Scope { level: Some("loud".into()), ..scope() }, "").contains("no level"));
         assert!(shown(&scope(), "(a").contains("not closed"));
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_told_of_the_option() {
+        for wrong in ["w[56]", "a b", "", "(a"] {
+            for of in ["pod", "container"] {
+                let mut scope = scope();
+                let patterns = if of == "pod" { &mut scope.pods } else { &mut scope.containers };
+                patterns.push(wrong.into());
+                let failure = scope.query("error", None).expect_err(wrong);
+                assert_eq!(failure.message(), format!("--{of} `{wrong}` is no pattern of a name"));
+                let next = failure.next();
+                assert!(next.contains("* and ?") && next.contains(&format!("--{of} '/^web-")), "{next}");
+                assert_eq!(failure.exit_code(), 2);
+            }
+        }
+        let broken = Scope { pods: vec!["/web-(/".into()], ..scope() };
+        let said = shown(&broken, "");
+        assert!(said.starts_with("--pod ") && said.contains("can't be used"), "{said}");
     }
 
     #[test]

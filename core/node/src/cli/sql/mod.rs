@@ -57,11 +57,11 @@ impl Format {
 
 /// Ask about metrics, logs, objects and decisions in SQL.
 ///
-/// Without a statement, at a terminal: a prompt, whose \? says what it can. Several statements,
-/// each ended by ;, and commands of the prompt, each on a line of its own, are carried out one
-/// after the other, up to the first that fails.
+/// Without a statement, at a terminal: a prompt, whose \? says what it can.
+/// Several statements, each ended by ;, and commands of the prompt, each on a line
+/// of its own, are carried out one after the other, up to the first that fails.
 ///
-/// psql's -f is -f here too: a file of statements. --file is where the answer goes.
+/// As psql's, -f is a file of statements; --file is where the answer goes.
 ///
 /// Examples:
 ///   tiphys sql
