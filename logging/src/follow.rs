@@ -22,8 +22,10 @@ use std::{
 use futures::{StreamExt, stream::BoxStream};
 use tiphys_lifecycle::Backoff;
 
+#[cfg(test)]
+pub(crate) use gap::HELD;
 pub(crate) use gap::{After, BACK, Gap, MOST};
-use owed::Owed;
+use owed::{LONGEST, Owed};
 pub(crate) use shown::Shown;
 
 use crate::{
@@ -35,6 +37,8 @@ use crate::{
 
 /// What is said of a node begins so when it can't be followed for now.
 pub(crate) const LOST: &str = "can't be followed";
+/// And so when it is followed again.
+pub(crate) const FOUND: &str = "is back";
 /// A server that is starting refuses for a while; one that goes on is believed.
 const STARTING: Duration = Duration::from_secs(90);
 
@@ -131,6 +135,8 @@ impl Follower {
                 self.disturbed = true;
                 if partial.error.starts_with(LOST) {
                     self.owed.lost(&partial.node, self.alive);
+                } else if partial.error.starts_with(FOUND) {
+                    self.owed.back(&partial.node, self.alive);
                 }
                 Event::Partial(partial)
             }
@@ -147,7 +153,8 @@ impl Follower {
         }
         let Ok(at) = record.id.parse::<Position>() else { return true };
         self.owed.came(&record.node, at.time, self.alive);
-        self.shown.forget(self.alive.saturating_sub(2 * BACK));
+        // `Owed::since` goes back by `LONGEST` and one `BACK`: what was shown since is still known.
+        self.shown.forget(self.alive.saturating_sub(LONGEST + 2 * BACK));
         let before = self.began.saturating_sub(BACK)..self.began;
         !(self.disturbed && before.contains(&at.time))
     }
@@ -165,7 +172,7 @@ impl Follower {
         let since = since.max(self.began);
         for (node, lost) in given_up {
             let lost = time::format(lost.max(self.began));
-            let error = format!("was not back when the server was: search for its lines since {lost}");
+            let error = format!("lines since {lost} may be missing: search for that time");
             self.events.push_back(Event::Partial(NodeError { node, error }));
         }
         let request = SearchRequest { since: Some(time::format(since)), ..self.request.clone() };

@@ -25,7 +25,7 @@ use datafusion::{
         },
         datatypes::{DataType, Schema, SchemaRef},
     },
-    common::{DataFusionError, Result},
+    common::Result,
     prelude::SessionContext,
 };
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ use crate::{
     memory::Memory,
     scope::Scope,
     series::Store,
-    sql::{Asker, Extension, Notes, Wanted, table},
+    sql::{Asker, Extension, Notes, Share, Wanted, counted},
     tables::{documented, time_column},
 };
 
@@ -81,8 +81,8 @@ impl Extension for Advise {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<()> {
         let (memory, pods, series) = (self.memory.clone(), self.pods.clone(), self.series.clone());
         let asker = asker.clone();
-        let table = table(schema(), move |wanted: Wanted| {
-            let sources = Sources { memory: &memory, series: &series, pods: pods.list() };
+        let table = counted(schema(), move |wanted: Wanted, share: Share| {
+            let sources = Sources { memory: &memory, series: &series, pods: pods.list(), share: &share };
             let scope = Scope::of_asker(&asker);
             let now = Timestamp::now().as_microsecond();
             let rows = rows(&sources, &scope, &wanted, &asker.notes, now)?;
@@ -95,7 +95,7 @@ impl Extension for Advise {
 /// The rows that a user sees.
 ///
 /// # Errors
-/// The store of series can't be read.
+/// The store of series can't be read, or the statement has no more memory.
 fn rows(
     sources: &Sources<'_>,
     scope: &Scope,
@@ -109,9 +109,8 @@ fn rows(
     }
     // A clock may be ahead.
     range.end = range.end.min(now.saturating_add(BACK)).max(range.start);
-    let requests = sources.requests(scope, wanted, &range);
-    let found = sources.gather(&requests, wanted, &range, notes);
-    let mut found = found.map_err(|error| DataFusionError::External(Box::new(error)))?;
+    let requests = sources.requests(scope, wanted, &range)?;
+    let mut found = sources.gather(&requests, wanted, &range, notes)?;
     found.retain(|key, _| requests.now.contains_key(key));
     batch(&found, &requests.now)
 }

@@ -15,7 +15,7 @@ use crate::{
 /// By this label a series is somebody's.
 const NAMESPACE: &str = "namespace";
 
-/// What one user may see, asked once for each series and query.
+/// What one user may see; for many series there is [`Scope::sight`].
 #[derive(Clone)]
 pub struct Scope {
     user: UserInfo,
@@ -56,13 +56,9 @@ impl Scope {
         self.everywhere || self.authorizer.authorize(&self.user, &list).is_ok()
     }
 
-    /// A series counts to the namespace of its label; without one, to the whole cluster. One about an
+    /// Tells of series, one after the other, whether they see them; each right is asked for once. A
+    /// series counts to the namespace of its label; without one, to the whole cluster. One about an
     /// object of the API is seen by who may list its kind there.
-    pub fn sees_series(&self, labels: &Labels) -> bool {
-        self.sees(state::subject(labels.name()), labels.get(NAMESPACE).unwrap_or_default())
-    }
-
-    /// The same for many series, one after the other: each right is asked for once.
     pub fn sight(&self) -> impl FnMut(&Labels) -> bool + Send + use<> {
         let (scope, mut known) = (self.clone(), HashMap::new());
         move |labels: &Labels| {

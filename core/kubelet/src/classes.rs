@@ -200,12 +200,25 @@ mod tests {
         check(&Hierarchy::V1(v1.into()), "/t");
     }
 
-    #[tokio::test]
-    async fn the_kernel_takes_the_weights() {
+    /// A real group, which goes with this.
+    struct Top {
+        hierarchy: Hierarchy,
+        group: String,
+    }
+
+    impl Drop for Top {
+        fn drop(&mut self) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let removed = runtime.expect("a runtime").block_on(self.hierarchy.remove(&self.group));
+            assert!(std::thread::panicking() || removed.is_ok(), "{removed:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_the_weights() {
         let hierarchy = Hierarchy::detect().expect("control groups are mounted");
-        let top = format!("/tiphys-classes-{}", std::process::id());
-        check(&hierarchy, &top);
-        hierarchy.remove(&top).await.expect("removed");
+        let top = Top { hierarchy, group: format!("/tiphys-classes-{}", std::process::id()) };
+        check(&top.hierarchy, &top.group);
     }
 
     #[test]

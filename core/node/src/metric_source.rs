@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tiphys_api::decisions::Decision;
 use tiphys_autoscaler::{DecisionSink, Described, MetricSource, Reading, Series};
 use tiphys_metrics::{CustomMetrics, Decisions, Memory};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub struct Metrics {
     memory: Arc<Memory>,
@@ -69,13 +69,17 @@ fn thousandths(reading: tiphys_metrics::Reading) -> Reading {
     Reading { milli, time: reading.time, window: reading.window }
 }
 
+/// Threads that read past decisions at once. One reads and the next is ready; more would only wait.
+const READING: usize = 2;
+
 pub struct RecordDecisions {
     decisions: Arc<Decisions>,
+    reading: Arc<Semaphore>,
 }
 
 impl RecordDecisions {
     pub fn new(decisions: Arc<Decisions>) -> Self {
-        Self { decisions }
+        Self { decisions, reading: Arc::new(Semaphore::new(READING)) }
     }
 }
 
@@ -88,8 +92,13 @@ impl DecisionSink for RecordDecisions {
     async fn asked(&self, namespace: &str, autoscaler: &str, ranges: &[Range<i64>]) -> Vec<Option<i32>> {
         let (decisions, ranges) = (self.decisions.clone(), ranges.to_vec());
         let (namespace, autoscaler) = (namespace.to_owned(), autoscaler.to_owned());
-        // Past days are in files.
-        let read = tokio::task::spawn_blocking(move || decisions.asked(&namespace, &autoscaler, &ranges));
+        let turn = self.reading.clone().acquire_owned().await.expect("it is never closed");
+        // Past days are in files. The turn lasts as long as the thread, whoever still waits for it.
+        let read = tokio::task::spawn_blocking(move || {
+            let asked = decisions.asked(&namespace, &autoscaler, &ranges);
+            drop(turn);
+            asked
+        });
         read.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "past decisions can't be read");
             Vec::new()
@@ -120,7 +129,16 @@ mod tests {
                 ..Decision::default()
             });
         }
-        assert_eq!(sink.asked("shop", "web", &[0..10, 10..15, 15..30]).await, [Some(4), None, Some(8)]);
+        let past = [0_i64..10, 10..15, 15..30];
+        assert_eq!(sink.asked("shop", "web", &past).await, [Some(4), None, Some(8)]);
+        // Who asks while others read takes no thread.
+        let turns = sink.reading.clone().acquire_many_owned(2).await.expect("open");
+        let mut waits = sink.asked("shop", "web", &past);
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        assert_eq!(sink.reading.available_permits(), 0);
+        drop(turns);
+        assert_eq!(waits.await, [Some(4), None, Some(8)]);
+        assert_eq!(sink.reading.available_permits(), 2, "a turn was not given back");
         tasks.shutdown(std::time::Duration::from_secs(30)).await;
     }
 }

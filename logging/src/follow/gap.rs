@@ -24,7 +24,7 @@ pub(crate) const MOST: usize = 1_000_000;
 /// Records of a page.
 const PAGE: usize = 1_000;
 /// Live lines that wait for the search.
-const HELD: usize = 10_000;
+pub(crate) const HELD: usize = 10_000;
 /// What they may weigh.
 const HELD_BYTES: usize = 8 << 20;
 /// What a line weighs beside its body.

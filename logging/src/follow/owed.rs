@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use super::BACK;
 use crate::time::SECOND;
 
-/// Who gave a late record is not through for so long.
+/// Who is back, or gave a late record, is not through for so long.
 const SETTLES: i64 = 30 * SECOND;
-/// A node that was lost longer ago doesn't make all others begin so early.
-const LONGEST: i64 = 3_600 * SECOND;
+/// A node that was lost longer ago doesn't make all others begin so early. What was shown is known
+/// for as long, and two [`BACK`] more: [`Owed::since`] must never go further back than that.
+pub(super) const LONGEST: i64 = 3_600 * SECOND;
 
-/// What nodes are behind with.
+/// What nodes are behind with. Only the server's word begins and settles a debt: who sends by a
+/// door chooses the node that its records name. Records can prolong one, which costs a longer search.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     /// By node; all of them by the empty name.
@@ -23,43 +25,60 @@ pub(super) struct Owed {
 #[derive(Debug)]
 struct Debt {
     since: i64,
-    /// It counts until then; `None`: until a record comes.
+    /// It counts until then; `None`: until the node is back.
     until: Option<i64>,
 }
 
 impl Owed {
     /// A node can't be followed since the last sign of life.
     pub fn lost(&mut self, node: &str, alive: i64) {
-        let debt = Debt { since: alive.saturating_sub(BACK), until: None };
-        self.nodes.entry(node.to_owned()).or_insert(debt);
+        let since = alive.saturating_sub(BACK);
+        let debt = self.nodes.entry(node.to_owned()).or_insert(Debt { since, until: None });
+        if debt.until.is_some_and(|until| until < alive) {
+            debt.since = since;
+        }
+        debt.until = None;
     }
 
-    /// The stream has begun again, all nodes from `since` on.
-    pub fn began(&mut self, since: i64, now: i64) {
-        let until = Some(now.saturating_add(SETTLES));
-        self.nodes.insert(String::new(), Debt { since, until });
-    }
-
-    /// A record of this time has come of a node: what is older has come before.
-    pub fn came(&mut self, node: &str, time: i64, now: i64) {
-        if time >= now.saturating_sub(BACK) {
-            self.nodes.remove(node);
-        } else if !self.nodes.is_empty() {
-            let until = Some(now.saturating_add(SETTLES));
-            self.nodes.insert(node.to_owned(), Debt { since: time.saturating_sub(BACK), until });
+    /// A node that was lost is back: what it owes follows.
+    pub fn back(&mut self, node: &str, now: i64) {
+        if let Some(debt) = self.nodes.get_mut(node) {
+            debt.until = Some(now.saturating_add(SETTLES));
         }
     }
 
-    /// Where the stream begins again; and the nodes whose records are not asked for any more, and
-    /// since when, as they were lost too long ago.
+    /// The stream has begun again, all nodes from `since` on. Those that are still lost will be
+    /// named again.
+    pub fn began(&mut self, since: i64, now: i64) {
+        let until = Some(now.saturating_add(SETTLES));
+        self.nodes.values_mut().for_each(|debt| debt.until = until);
+        self.nodes.insert(String::new(), Debt { since, until });
+    }
+
+    /// A record of this time has come of a node. A late one shows that what is owed is on its way.
+    pub fn came(&mut self, node: &str, time: i64, now: i64) {
+        if time >= now.saturating_sub(BACK) {
+            return;
+        }
+        for owner in [node, ""] {
+            let Some(debt) = self.nodes.get_mut(owner) else { continue };
+            if time >= debt.since && debt.until.is_some_and(|until| until >= now) {
+                debt.until = Some(now.saturating_add(SETTLES));
+            }
+        }
+    }
+
+    /// Where the stream begins again, at most [`LONGEST`] and [`BACK`] before `alive`; and the nodes
+    /// whose records are not asked for any more, and since when, as they were lost too long ago.
     pub fn since(&mut self, alive: i64) -> (i64, Vec<(String, i64)>) {
         self.nodes.retain(|_, debt| debt.until.is_none_or(|until| until >= alive));
         let earliest = alive.saturating_sub(LONGEST);
-        let given_up = self.nodes.extract_if(|_, debt| debt.until.is_none() && debt.since < earliest);
+        let given_up = self.nodes.extract_if(|node, debt| !node.is_empty() && debt.since < earliest);
         let mut given_up: Vec<_> = given_up.map(|(node, debt)| (node, debt.since)).collect();
         given_up.sort_unstable();
         let since = self.nodes.values().map(|debt| debt.since).min();
-        (since.unwrap_or(i64::MAX).min(alive.saturating_sub(BACK)), given_up)
+        let since = since.unwrap_or(i64::MAX).min(alive.saturating_sub(BACK));
+        (since.max(earliest.saturating_sub(BACK)), given_up)
     }
 }
 
@@ -83,12 +102,32 @@ mod tests {
         owed.lost("a", NOW);
         owed.lost("a", NOW + 500 * SECOND);
         assert_eq!(since(&mut owed, NOW + 1_000 * SECOND), NOW - BACK, "it is still lost");
-        // Back, and on its way.
+        // A record that names it, as one by a door may, doesn't say that it is back.
+        owed.came("a", NOW + 1_000 * SECOND, NOW + 1_000 * SECOND);
         owed.came("a", NOW + 100 * SECOND, NOW + 1_000 * SECOND);
-        owed.came("b", NOW + 1_000 * SECOND, NOW + 1_000 * SECOND);
-        assert_eq!(since(&mut owed, NOW + 1_001 * SECOND), NOW + 100 * SECOND - BACK);
-        owed.came("a", NOW + 1_002 * SECOND, NOW + 1_002 * SECOND);
-        assert_eq!(since(&mut owed, NOW + 1_002 * SECOND), NOW + 1_002 * SECOND - BACK);
+        assert_eq!(since(&mut owed, NOW + 2_000 * SECOND), NOW - BACK, "still");
+        // Back, and on its way.
+        let back = NOW + 2_000 * SECOND;
+        owed.back("a", back);
+        owed.back("b", back);
+        owed.came("a", NOW + 100 * SECOND, back + 20 * SECOND);
+        assert_eq!(since(&mut owed, back + 20 * SECOND + SETTLES), NOW - BACK);
+        let later = back + 21 * SECOND + SETTLES;
+        assert_eq!(owed.since(later), (later - BACK, Vec::new()), "through");
+    }
+
+    #[test]
+    fn a_node_that_is_back_and_says_nothing_owes_nothing() {
+        let mut owed = Owed::default();
+        owed.lost("a", NOW);
+        owed.back("a", NOW + 10 * SECOND);
+        let later = NOW + 2 * LONGEST;
+        assert_eq!(owed.since(later), (later - BACK, Vec::new()));
+        // Lost once more on its way: it still owes what it did, and for as long as it is lost.
+        owed.lost("b", NOW);
+        owed.back("b", NOW + 300 * SECOND);
+        owed.lost("b", NOW + 310 * SECOND);
+        assert_eq!(since(&mut owed, NOW + 1_000 * SECOND), NOW - BACK);
     }
 
     #[test]
@@ -97,6 +136,13 @@ mod tests {
         owed.began(NOW - 400 * SECOND, NOW);
         assert_eq!(since(&mut owed, NOW + SECOND), NOW - 400 * SECOND);
         assert_eq!(since(&mut owed, NOW + SETTLES + SECOND), NOW + SETTLES + SECOND - BACK);
+    }
+
+    #[test]
+    fn a_stream_never_begins_before_what_is_known_to_be_shown() {
+        let mut owed = Owed::default();
+        owed.began(NOW - 2 * LONGEST, NOW);
+        assert_eq!(since(&mut owed, NOW + SECOND), NOW + SECOND - LONGEST - BACK);
     }
 
     #[test]

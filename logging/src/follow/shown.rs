@@ -2,14 +2,19 @@
 //!
 //! Records come twice where a search overlaps the live lines, and where a collector that was
 //! killed reads again what it had not committed. They come out of order too, since a search goes by time.
-//! So the numbers of a stream are kept as ranges, few of them: below the lowest all counts as shown.
+//! So the numbers of a stream are kept as ranges, few of them once they are old: below those all
+//! counts as shown. Numbers need not rise with time, as what comes by a door has its sender's times,
+//! so a range stays for as long as a search may go back behind it.
 
 use std::collections::HashMap;
 
+use super::BACK;
 use crate::record::Position;
 
-/// Ranges of a stream: without holes it has one, and a query that takes few lines makes many.
+/// Old ranges of a stream: without holes it has one, and a query that takes few lines makes many.
 const RANGES: usize = 32;
+/// Ranges of a stream however new they are, which bounds what they weigh.
+const MOST_RANGES: usize = 16_384;
 /// Streams among which none is looked for that could be forgotten.
 const FEW: usize = 1_000;
 
@@ -27,8 +32,7 @@ impl Shown {
     pub fn is_new(&mut self, id: &str) -> bool {
         let Ok(at) = id.parse::<Position>() else { return true };
         let numbers = self.streams.entry(at.stream).or_default();
-        numbers.newest = numbers.newest.max(at.time);
-        numbers.add(at.seq)
+        numbers.add(at.seq, at.time)
     }
 
     /// Forgets streams without a record since `time`, nanoseconds, once there are many. Nothing
@@ -46,9 +50,17 @@ impl Shown {
 struct Numbers {
     /// All up to here count as shown.
     floor: Option<u64>,
-    /// First and last of each, ascending, with holes between them.
-    ranges: Vec<(u64, u64)>,
+    /// Ascending, with holes between them.
+    ranges: Vec<Range>,
     /// The greatest time of a record, nanoseconds.
+    newest: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    first: u64,
+    last: u64,
+    /// The greatest time of its records, nanoseconds.
     newest: i64,
 }
 
@@ -60,30 +72,58 @@ impl Default for Numbers {
 
 impl Numbers {
     /// Whether it was not there.
-    fn add(&mut self, number: u64) -> bool {
+    fn add(&mut self, number: u64, time: i64) -> bool {
+        self.newest = self.newest.max(time);
         if self.floor.is_some_and(|floor| number <= floor) {
             return false;
         }
-        let at = self.ranges.partition_point(|(_, last)| *last < number);
-        let next = self.ranges.get(at).map(|(first, _)| *first);
+        let at = self.ranges.partition_point(|range| range.last < number);
+        let next = self.ranges.get(at).map(|range| range.first);
         if next.is_some_and(|first| first <= number) {
             return false;
         }
-        let follows = at > 0 && self.ranges[at - 1].1 + 1 == number;
-        let precedes = next.is_some_and(|first| first - 1 == number);
-        match (follows, precedes) {
-            (true, true) => {
-                self.ranges[at - 1].1 = self.ranges[at].1;
-                self.ranges.remove(at);
-            }
-            (true, false) => self.ranges[at - 1].1 = number,
-            (false, true) => self.ranges[at].0 = number,
-            (false, false) => self.ranges.insert(at, (number, number)),
+        let mut new = Range { first: number, last: number, newest: time };
+        let mut begin = at;
+        if at > 0 && self.ranges[at - 1].last + 1 == number {
+            begin = at - 1;
+            new = new.with(self.ranges[begin]);
         }
-        if self.ranges.len() > RANGES {
-            self.floor = Some(self.ranges.remove(0).1);
+        let mut end = at;
+        if next.is_some_and(|first| first - 1 == number) {
+            new = new.with(self.ranges[at]);
+            end = at + 1;
         }
+        if begin == end {
+            self.ranges.insert(at, new);
+        } else {
+            self.ranges[begin] = new;
+            self.ranges.drain(begin + 1..end);
+        }
+        self.let_go();
         true
+    }
+
+    /// Lets the lowest ranges go that are too many.
+    fn let_go(&mut self) {
+        let old = self.newest.saturating_sub(2 * BACK);
+        while let Some(lowest) = self.ranges.first().copied()
+            && self.ranges.len() > RANGES
+            && (lowest.newest < old || self.ranges.len() > MOST_RANGES)
+        {
+            self.ranges.remove(0);
+            self.floor = Some(lowest.last);
+        }
+    }
+}
+
+impl Range {
+    /// Both, which touch, as one.
+    fn with(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            newest: self.newest.max(other.newest),
+        }
     }
 }
 
@@ -113,16 +153,38 @@ mod tests {
     }
 
     #[test]
-    fn few_ranges_are_kept_and_nothing_is_shown_twice_for_that() {
+    fn few_old_ranges_are_kept_and_nothing_is_shown_twice_for_that() {
         let mut shown = Shown::default();
-        let every_third: Vec<u64> = (1..=1_000).map(|number| 3 * number).collect();
-        assert!(every_third.iter().all(|number| shown.is_new(&id(5, "a", *number))));
-        assert!(!every_third.iter().any(|number| shown.is_new(&id(5, "a", *number))));
+        let every_third: Vec<(i64, u64)> =
+            (1..=1_000).map(|number| (number * BACK, 3 * number as u64)).collect();
+        assert!(every_third.iter().all(|(time, number)| shown.is_new(&id(*time, "a", *number))));
+        assert!(!every_third.iter().any(|(time, number)| shown.is_new(&id(*time, "a", *number))));
         let kept = &shown.streams["a"];
         assert_eq!((kept.ranges.len(), kept.floor), (RANGES, Some(3 * (1_000 - RANGES as u64))));
         // Without holes one is enough.
         (0..10_000).for_each(|number| assert!(shown.is_new(&id(5, "b", number))));
-        assert_eq!(shown.streams["b"].ranges, [(0, 9_999)]);
+        assert_eq!(shown.streams["b"].ranges, [Range { first: 0, last: 9_999, newest: 5 }]);
+        // New ones have a bound too.
+        let many = MOST_RANGES as u64 + 10;
+        (0..many).for_each(|number| assert!(shown.is_new(&id(5, "c", 2 * number))));
+        assert_eq!(shown.streams["c"].ranges.len(), MOST_RANGES);
+        assert!(!shown.is_new(&id(5, "c", 0)));
+    }
+
+    #[test]
+    fn numbers_that_fall_while_time_rises_are_all_new() {
+        let mut shown = Shown::default();
+        // A part that was sent once more, and later, has the older times and the greater numbers.
+        let late = (0..300).map(|at| (at * BACK / 600, 1_000 + 3 * at as u64));
+        let rest = (0..300).map(|at| (BACK / 2 + at * BACK / 600, 3 * at as u64));
+        let all: Vec<String> = late.chain(rest).map(|(time, number)| id(time, "a", number)).collect();
+        for id in &all {
+            assert!(shown.is_new(id), "{id}");
+        }
+        assert!(!all.iter().any(|id| shown.is_new(id)));
+        // Once they are old, the lowest of them are let go.
+        assert!(shown.is_new(&id(4 * BACK, "a", 5_000)));
+        assert_eq!(shown.streams["a"].ranges.len(), RANGES);
     }
 
     #[test]

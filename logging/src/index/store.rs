@@ -62,7 +62,8 @@ pub(super) struct State {
     pub splits: Vec<Arc<Split>>,
     /// Splits that are missing from answers, and why: those that were set aside, and `newer`.
     pub broken: BTreeMap<u64, String>,
-    /// Splits of a later version. The manifest lists them, and nothing here touches them.
+    /// Splits of a later version. The manifest lists them, and nothing here touches them but
+    /// retention.
     pub newer: BTreeSet<u64>,
     /// What else is missing, as sentences.
     pub missing: Vec<String>,

@@ -3,7 +3,8 @@
 //! its logs holds from the first record after a restart.
 //!
 //! A table is there twice, under two names, in the form of [`super::sealed`]: one that is damaged
-//! costs nothing. Earlier versions had it once, as bare JSON.
+//! costs nothing. Earlier versions had it once, as bare JSON. One of a later version is no damage:
+//! it stays beside, as `pods.json.newer`, and what the cluster still has is learnt anew.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -103,7 +104,7 @@ pub struct Table<M> {
     entries: RwLock<Entries<M>>,
     /// How many of its files were damaged when it was opened.
     damaged: u64,
-    /// That it began empty because of them, as a sentence.
+    /// That it began empty because its files can't be read, as a sentence.
     lost: Option<String>,
 }
 
@@ -127,13 +128,15 @@ impl<M> Default for Entries<M> {
 enum Found<M> {
     Nothing,
     Damaged,
+    /// Of a later version.
+    Newer,
     /// Of a version that had no checksums.
     Bare(ByKey<M>),
     Sealed(ByKey<M>),
 }
 
 impl<M: Meta> Found<M> {
-    /// What can't be read is put aside under its name and `.damaged`.
+    /// What can't be read is put aside under its name and `.damaged`, or `.newer`.
     fn open(directory: &Path, name: &str) -> Result<Self, IndexError> {
         let path = directory.join(name);
         let bytes = match fs::read(&path) {
@@ -147,6 +150,12 @@ impl<M: Meta> Found<M> {
         };
         match read {
             Ok(found) => Ok(found),
+            Err(BadFile::Version) => {
+                let aside = directory.join(format!("{name}.newer"));
+                fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
+                tracing::error!(path = %aside.display(), "table of the logs is of a later version");
+                Ok(Self::Newer)
+            }
             Err(why) => {
                 let aside = put_aside(directory, name)?;
                 tracing::error!(path = %aside.display(), %why, "table of the logs can't be read and was put aside");
@@ -175,6 +184,14 @@ impl<M: Meta> Table<M> {
             (Found::Sealed(by_key) | Found::Bare(by_key), _)
             | (_, Found::Sealed(by_key) | Found::Bare(by_key)) => by_key,
             (Found::Nothing, Found::Nothing) => HashMap::new(),
+            (Found::Newer, _) | (_, Found::Newer) => {
+                lost = Some(format!(
+                    "{} of {} is of a later version and stays beside as .newer: labels and annotations of what the cluster has no more are missing",
+                    M::FILE,
+                    directory.display()
+                ));
+                HashMap::new()
+            }
             (Found::Damaged, _) | (_, Found::Damaged) => {
                 lost = Some(format!(
                     "{} of {} is damaged and there is no copy: labels and annotations of what the cluster has no more are missing",
@@ -193,7 +210,7 @@ impl<M: Meta> Table<M> {
         self.damaged
     }
 
-    /// That it began empty because of them, as a sentence.
+    /// That it began empty because its files can't be read, as a sentence.
     pub fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
     }

@@ -21,7 +21,7 @@ use tiphys_lifecycle::Backoff;
 
 use super::{Collector, LogRoot, fanout, http::BEAT, source};
 use crate::{
-    follow::{After, BACK, Gap, LOST, MOST, Shown},
+    follow::{After, BACK, FOUND, Gap, LOST, MOST, Shown},
     time,
     wire::{HistogramAnswer, NodeRequest, SearchAnswer, TailLine},
 };
@@ -30,6 +30,8 @@ use crate::{
 const MAX_LINE: usize = 8 << 20;
 /// A node that says nothing for so long is gone, though its connection is there.
 const SILENCE: Duration = Duration::from_secs(4 * BEAT.as_secs());
+/// How often it is counted what is passed over, while that grows.
+const COUNTS: u32 = 3;
 
 /// How far a node's records were shown. It outlives the connection, and the node's place in the list.
 pub(super) struct Progress {
@@ -64,8 +66,16 @@ impl Progress {
 /// What was asked of the node beside its live records.
 enum Asked {
     Page(Result<SearchAnswer, String>),
-    /// How many records are passed over between two times.
-    Over(Result<HistogramAnswer, String>, i64, i64),
+    Over(Over),
+}
+
+/// How many records are passed over between two times.
+struct Over {
+    counts: Result<HistogramAnswer, String>,
+    from: i64,
+    to: i64,
+    /// How often it was asked.
+    times: u32,
 }
 
 pub(super) struct NodeTail {
@@ -241,7 +251,7 @@ impl NodeTail {
     fn open(&mut self) {
         let from = self.progress.lock().gap();
         if std::mem::take(&mut self.named) {
-            self.say("is back; its lines since it was lost follow".to_owned());
+            self.say(format!("{FOUND}; its lines since it was lost follow"));
         }
         if std::mem::take(&mut self.behind) {
             self.gap = Some(Gap::new(from, self.most));
@@ -278,13 +288,13 @@ impl NodeTail {
     }
 
     /// Asks how many records lie between two times.
-    fn over(&self, from: i64, to: i64) -> BoxFuture<'static, Asked> {
+    fn over(&self, from: i64, to: i64, times: u32) -> BoxFuture<'static, Asked> {
         let (root, collector) = (self.root.clone(), self.collector.clone());
         let request =
             NodeRequest { since: Some(from), until: Some(to), buckets: Some(1), ..self.request.clone() };
         async move {
             let counts = source::answer(&root, &collector, "/v1/histogram", &request).await;
-            Asked::Over(counts, from, to)
+            Asked::Over(Over { counts, from, to, times })
         }
         .boxed()
     }
@@ -300,19 +310,32 @@ impl NodeTail {
                     self.go_live();
                 }
             }
-            Asked::Over(counts, from, to) => {
-                // Without a count the range is told alone.
-                let bars = counts.map_or_else(|_| Vec::new(), |answer| answer.buckets);
-                let dropped = bars.iter().map(|bar| bar.count).sum::<u64>();
-                if dropped > 0 {
-                    let node = self.collector.node.clone();
-                    self.lines.push_back(TailLine::Dropped { dropped, node });
-                }
-                let (from, to) = (time::format(from), time::format(to));
-                self.say(format!("lines from {from} to {to} were too many to show: search for that time"));
-                self.go_live();
-            }
+            Asked::Over(over) => self.take_over(over),
         }
+    }
+
+    /// Tells what is passed over. Live lines that were let go while it was counted belong to it.
+    fn take_over(&mut self, over: Over) {
+        let Over { counts, from, to, times } = over;
+        let end = self.gap.as_ref().map_or(to, |gap| gap.end(self.connected)).max(to);
+        if end > to && times < COUNTS {
+            self.asked = Some(self.over(from, end, times + 1));
+            return;
+        }
+        // Without a count the range is told alone.
+        let bars = counts.map_or_else(|_| Vec::new(), |answer| answer.buckets);
+        let dropped = bars.iter().map(|bar| bar.count).sum::<u64>();
+        if dropped > 0 {
+            let node = self.collector.node.clone();
+            self.lines.push_back(TailLine::Dropped { dropped, node });
+        }
+        let lines = match end > to && dropped > 0 {
+            true => format!("at least {dropped} lines"),
+            false => "lines".to_owned(),
+        };
+        let (from, end) = (time::format(from), time::format(end));
+        self.say(format!("{lines} from {from} to {end} were too many to show: search for that time"));
+        self.go_live();
     }
 
     fn take_page(&mut self, page: SearchAnswer) {
@@ -328,7 +351,7 @@ impl NodeTail {
         match after {
             After::Page => {}
             After::Live => self.go_live(),
-            After::Over(from) => self.asked = Some(self.over(from, to.max(from))),
+            After::Over(from) => self.asked = Some(self.over(from, to.max(from), 1)),
         }
     }
 

@@ -62,7 +62,7 @@ pub fn histogram(store: &Store, request: &Request, buckets: usize, node: &str) -
         scanned: progress.scanned,
         ..HistogramAnswer::default()
     };
-    answer.partial = shape::partial(node, store, progress);
+    answer.partial = shape::partial(node, store, request.order, progress);
     answer.took_ms = shape::millis(started);
     answer
 }
@@ -79,7 +79,7 @@ pub fn facets(store: &Store, request: &Request, node: &str) -> FacetsAnswer {
     let (facets, missing) = facets.finish();
     let mut answer =
         FacetsAnswer { facets, count, blocks, bytes, scanned: progress.scanned, ..FacetsAnswer::default() };
-    answer.partial = shape::partial(node, store, progress);
+    answer.partial = shape::partial(node, store, request.order, progress);
     answer.partial.extend(missing.into_iter().map(|error| NodeError { node: node.to_owned(), error }));
     answer.took_ms = shape::millis(started);
     answer

@@ -9,7 +9,7 @@ use crate::{
     index::Store,
     record::{Labels, Position, Record, StreamInfo},
     time,
-    wire::{LogRecord, NodeError},
+    wire::{LogRecord, NodeError, Order},
 };
 
 pub(super) fn record(hit: &Hit) -> LogRecord {
@@ -41,16 +41,20 @@ pub(super) fn log_record(
     }
 }
 
-/// What is missing from an answer, as sentences.
-pub(super) fn partial(node: &str, store: &Store, progress: Progress) -> Vec<NodeError> {
+/// What is missing from an answer in this order, as sentences.
+pub(super) fn partial(node: &str, store: &Store, order: Order, progress: Progress) -> Vec<NodeError> {
     let mut errors = store.broken();
     // A damaged split is in that list by now; what failed otherwise is not.
     let unnamed = progress.failed.into_iter().filter(|(split, _)| !store.is_broken(*split));
     errors.extend(unnamed.map(|(_, error)| error));
     if progress.late {
         let scanned = progress.scanned;
+        let missing = match order {
+            Order::Newest | Order::Last => "older",
+            Order::Oldest | Order::First => "newer",
+        };
         errors.push(format!(
-            "time was up after {scanned} records, older ones are missing: narrow the time range or the query, or give it more time by `within`"
+            "time was up after {scanned} records, {missing} ones are missing: narrow the time range or the query, or give it more time by `within`"
         ));
     }
     errors.into_iter().map(|error| NodeError { node: node.to_owned(), error }).collect()

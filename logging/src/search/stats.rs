@@ -43,7 +43,7 @@ pub fn stats(store: &Store, request: &Request, want: &NodeStatsRequest, node: &s
     let groups = Walk::new(store, request, want).groups(&candidates, &mut progress);
     let mut answer = groups.answer();
     answer.scanned = progress.scanned;
-    answer.partial = shape::partial(node, store, progress);
+    answer.partial = shape::partial(node, store, request.order, progress);
     answer
 }
 

@@ -32,7 +32,7 @@ const RING: usize = 64;
 struct Live {
     info: Arc<StreamInfo>,
     records: Vec<Record>,
-    /// Records published before these.
+    /// Records published before these; set when they are sent.
     before: u64,
 }
 
@@ -60,25 +60,28 @@ impl TailHub {
     /// Has a batch appended, and gives it to all followers. Who begins to follow is before or
     /// behind that: a record is either handed on, or found by a search made afterwards; and what
     /// was handed on is found.
-    pub fn hand_on<T>(&self, batch: Batch, append: impl FnOnce(Batch) -> T) -> T {
+    ///
+    /// # Errors
+    ///
+    /// That of `append`; then nothing is handed on.
+    pub fn hand_on<E>(&self, batch: Batch, append: impl FnOnce(Batch) -> Result<(), E>) -> Result<(), E> {
         let _turn = self.turn.lock();
         let live = self.live(&batch);
-        let appended = append(batch);
+        append(batch)?;
         self.send(live);
-        appended
+        Ok(())
     }
 
     fn live(&self, batch: &Batch) -> Option<Live> {
         if self.sender.receiver_count() == 0 {
             return None;
         }
-        let records = batch.records.clone();
-        let before = self.published.fetch_add(records.len() as u64, Ordering::Relaxed);
-        Some(Live { info: batch.info.clone(), records, before })
+        Some(Live { info: batch.info.clone(), records: batch.records.clone(), before: 0 })
     }
 
     fn send(&self, live: Option<Live>) {
-        if let Some(live) = live {
+        if let Some(mut live) = live {
+            live.before = self.published.fetch_add(live.records.len() as u64, Ordering::Relaxed);
             // The last follower may have left just now.
             let _ = self.sender.send(Arc::new(live));
         }
@@ -155,5 +158,46 @@ impl Follower {
             let line = shape::log_record(&live.info, labels.as_ref(), record, position);
             self.lines.push_back(TailLine::Record(Box::new(line)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::StreamExt;
+
+    use super::*;
+    use crate::{
+        index::Retention,
+        record::{Level, Source},
+        wire::NodeRequest,
+    };
+
+    #[tokio::test]
+    async fn what_could_not_be_appended_is_not_handed_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
+        let request = Request::new(&NodeRequest::default(), Duration::from_secs(60)).expect("a query");
+        let hub = TailHub::default();
+        let mut lines = Box::pin(tail(&hub, Arc::new(store), request, "n1".into()));
+        let info = Arc::new(StreamInfo {
+            namespace: "shop".into(),
+            pod: "web-1".into(),
+            uid: "uid-1".into(),
+            container: "app".into(),
+            restart: 0,
+            node: "n1".into(),
+        });
+        let batch = |seq: u64| {
+            let body = Bytes::from(format!("line {seq}"));
+            let record = Record { time: 1, seq, level: Level::Info, source: Source::Stdout, body };
+            Batch { info: info.clone(), records: vec![record] }
+        };
+        assert_eq!(hub.hand_on(batch(0), |_| Err("the disk is full")), Err("the disk is full"));
+        assert_eq!(hub.hand_on(batch(1), |_| Ok::<_, &str>(())), Ok(()));
+        let line = lines.next().await;
+        assert!(matches!(&line, Some(TailLine::Record(record)) if record.body == "line 1"), "{line:?}");
     }
 }

@@ -147,7 +147,7 @@ pub fn search(store: &Store, request: &Request, limit: usize, node: &str) -> Sea
     let hits: Vec<Hit> = foremost.hits.into_sorted_vec().into_iter().map(|placed| placed.hit).collect();
     let cursor = hits.last().filter(|_| more).map(|hit| hit.position().to_string());
     let mut answer = SearchAnswer { cursor, scanned: progress.scanned, ..SearchAnswer::default() };
-    answer.partial = shape::partial(node, store, progress);
+    answer.partial = shape::partial(node, store, request.order, progress);
     answer.records = hits.iter().map(shape::record).collect();
     answer.took_ms = shape::millis(started);
     answer

@@ -1,13 +1,23 @@
 //! The metrics server's part for series as a process of its own: its doors, PromQL and SQL over
 //! a store on disk, for whoever asks.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use axum::{Extension, extract::State, http::StatusCode, routing::post};
+use axum::{
+    body::Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 use tiphys_lifecycle::Tasks;
 use tiphys_metrics::{
-    Asker, Decisions, Engine, Format, Memory, SamplesTable,
+    Asker, Decisions, Engine, Extension, Memory, SamplesTable, Streamed,
     series::{Limits, Store, StoreConfig},
     series_routes,
 };
@@ -26,12 +36,33 @@ impl Authorizer for Everything {
 /// Where statements are asked.
 pub const SQL: &str = "/sql";
 
-/// A statement's answer, as columns and rows.
-async fn answer(State(engine): State<Engine>, statement: String) -> (StatusCode, String) {
+/// The engine, made by the first statement, so that what it takes is not in the memory of writing.
+#[derive(Clone)]
+struct Sql {
+    store: Arc<Store>,
+    decisions: Arc<Decisions>,
+    engine: Arc<OnceLock<Engine>>,
+}
+
+impl Sql {
+    fn engine(&self) -> &Engine {
+        self.engine.get_or_init(|| {
+            let samples: Arc<dyn Extension> = Arc::new(SamplesTable::new(self.store.clone()));
+            Engine::new(Arc::new(Memory::default()), self.decisions.clone(), vec![samples])
+                .with_series(self.store.clone())
+                .with_default_range(None)
+                // Four times the standard: a quantile of all buckets keeps a row of each and each minute.
+                .with_memory_limit(1 << 30)
+        })
+    }
+}
+
+/// A statement's answer, as CSV.
+async fn answer(State(sql): State<Sql>, statement: String) -> Response {
     let asker = Asker::new(user(), Arc::new(Everything));
-    match engine.answer(&statement, Format::Columns, asker).await {
-        Ok(answer) => (StatusCode::OK, answer.text),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+    match sql.engine().stream(&statement, Streamed::Csv, asker).await {
+        Ok(pieces) => Body::from_stream(pieces).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     }
 }
 
@@ -58,13 +89,9 @@ pub fn serve(folder: &Path) -> Result<()> {
         // As the metrics server does.
         tiphys_metrics::promql::warm(&store).await;
         let decisions = Decisions::open(folder.join("decisions"), &tasks)?;
-        let samples: Arc<dyn tiphys_metrics::Extension> = Arc::new(SamplesTable::new(store.clone()));
-        let engine = Engine::new(Arc::new(Memory::default()), decisions, vec![samples])
-            .with_series(store.clone())
-            .with_default_range(None)
-            .with_deadline(Duration::from_secs(600));
-        let sql = axum::Router::new().route(SQL, post(answer)).with_state(engine);
-        let routes = series_routes(store, Arc::new(Everything)).merge(sql).layer(Extension(user()));
+        let sql = Sql { store: store.clone(), decisions, engine: Arc::default() };
+        let sql = axum::Router::new().route(SQL, post(answer)).with_state(sql);
+        let routes = series_routes(store, Arc::new(Everything)).merge(sql).layer(axum::Extension(user()));
         let listener = tokio::net::TcpListener::bind(address).await?;
         let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {

@@ -151,11 +151,12 @@ impl Server {
             let (status, text) = (answer.status(), answer.text()?);
             let elapsed = started.elapsed().as_secs_f64() * 1e3;
             match status.is_success() {
-                true => Ok((elapsed, serde_json::from_str(&text)?)),
+                true => Ok((elapsed, text)),
                 false => Err(format!("{status} to {statement}: {text}").into()),
             }
         })?;
-        Ok((cold, warm, answer["rows"].as_array().map_or(0, Vec::len)))
+        // Below the header.
+        Ok((cold, warm, answer.lines().count().saturating_sub(1)))
     }
 
     fn once(&self, question: &Question) -> Result<(f64, Value)> {
@@ -189,7 +190,7 @@ impl Server {
 }
 
 /// Asks with an empty file cache, and then again.
-fn timed(ask: impl Fn() -> Result<(f64, Value)>) -> Result<(f64, f64, Value)> {
+fn timed<T>(ask: impl Fn() -> Result<(f64, T)>) -> Result<(f64, f64, T)> {
     drop_file_cache();
     let (cold, answer) = ask()?;
     let mut warm = Vec::new();

@@ -44,6 +44,8 @@ pub struct Basis {
     /// The most that a container had when it was killed, bytes.
     killed_at: f64,
     newest: i64,
+    /// What Pods and buckets take.
+    bytes: usize,
 }
 
 impl Basis {
@@ -51,6 +53,7 @@ impl Basis {
     pub fn seen(&mut self, pod: &str, time: i64) {
         if !self.pods.contains(pod) {
             self.pods.insert(pod.to_owned());
+            self.bytes += size_of::<String>() + pod.len();
         }
         self.newest = self.newest.max(time);
     }
@@ -58,8 +61,15 @@ impl Basis {
     /// So many cores were used for so long.
     pub fn used(&mut self, cores: f64, seconds: f64) {
         if cores.is_finite() && seconds > 0.0 {
+            let before = self.cpu.len();
             *self.cpu.entry(bucket(cores)).or_default() += seconds;
+            self.bytes += (self.cpu.len() - before) * size_of::<(i32, f64)>();
         }
+    }
+
+    /// Bytes that it takes beyond itself.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn held(&mut self, bytes: f64) {

@@ -1,8 +1,12 @@
 //! Advice over samples in memory and in a store: who sees it, and whose Pods count.
 
+use std::collections::BTreeSet;
+
 use datafusion::{
     arrow::util::display::array_value_to_string,
-    prelude::{col, lit},
+    common::DataFusionError,
+    execution::{memory_pool::GreedyMemoryPool, runtime_env::RuntimeEnvBuilder},
+    prelude::{SessionConfig, col, lit},
     scalar::ScalarValue,
 };
 use serde_json::{Value as Json, json};
@@ -14,7 +18,7 @@ use tiphys_api::{
 use super::*;
 use crate::{
     series::{Labels, Limits, NAME, Sample, Value},
-    sql::tests::ByName,
+    sql::{Batches, tests::ByName},
 };
 
 const SECOND: i64 = 1_000_000;
@@ -89,7 +93,7 @@ fn put(store: &Store, name: &str, labels: &[(&str, &str)], samples: &[(i64, f64)
 
 /// A Pod of an older ReplicaSet that used a core and 300 Mi two days ago, and why the first one's
 /// container ended.
-fn store(now: i64) -> Store {
+fn store(now: i64) -> Arc<Store> {
     let store = Store::in_memory(Limits::default());
     let then = now - 2 * 24 * 3600 * SECOND;
     let gone = [("pod", "web-4d2-z"), ("container", "app"), ("id", "/podz/c"), ("name", "c")];
@@ -109,26 +113,63 @@ fn store(now: i64) -> Store {
     put(&store, "kube_replicaset_owner", &of_set, &[(then, 1.0)]);
     let ended = [("pod", "web-5f7-a"), ("container", "app"), ("reason", "OOMKilled")];
     put(&store, "kube_pod_container_status_last_terminated_reason", &ended, &[(now - 9 * SECOND, 1.0)]);
-    store
+    Arc::new(store)
+}
+
+fn empty() -> Arc<Store> {
+    Arc::new(Store::in_memory(Limits::default()))
+}
+
+/// What a user sees, by a statement that may hold so many bytes.
+fn asked(user: &str, store: &Arc<Store>, wanted: &Wanted, most: usize) -> Result<Vec<RecordBatch>> {
+    let now = Timestamp::now().as_microsecond();
+    let (memory, store, wanted) = (memory(now), store.clone(), wanted.clone());
+    let scope = Scope::of(UserInfo::named(user, &[]), Arc::new(ByName));
+    let table = counted(schema(), move |_: Wanted, share: Share| -> Result<Batches> {
+        let sources = Sources { memory: &memory, series: &store, pods: pods(), share: &share };
+        let rows = rows(&sources, &scope, &wanted, &Notes::default(), now)?;
+        Ok(Box::new(std::iter::once(Ok(rows))))
+    });
+    let pool = Arc::new(GreedyMemoryPool::new(most));
+    let environment = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+    let session = SessionContext::new_with_config_rt(SessionConfig::new(), environment);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads");
+    runtime.block_on(async { session.read_table(table)?.collect().await })
 }
 
 /// These columns of the rows that a user sees.
-fn shown(user: &str, store: &Store, wanted: &Wanted, columns: &[&str]) -> Vec<String> {
-    let now = Timestamp::now().as_microsecond();
-    let memory = memory(now);
-    let sources = Sources { memory: &memory, series: store, pods: pods() };
-    let scope = Scope::of(UserInfo::named(user, &[]), Arc::new(ByName));
-    let batch = rows(&sources, &scope, wanted, &Notes::default(), now).expect("rows");
-    let cell = |name: &&str, row| {
+fn shown(user: &str, store: &Arc<Store>, wanted: &Wanted, columns: &[&str]) -> Vec<String> {
+    let cell = |batch: &RecordBatch, name: &str, row| {
         array_value_to_string(batch.column_by_name(name).expect("a column"), row).expect("shown")
     };
-    let row = |row| columns.iter().map(|name| cell(name, row)).collect::<Vec<_>>().join(" ");
-    (0..batch.num_rows()).map(row).collect()
+    let mut all = Vec::new();
+    for batch in asked(user, store, wanted, 1 << 20).expect("rows") {
+        let row = |row| columns.iter().map(|name| cell(&batch, name, row)).collect::<Vec<_>>().join(" ");
+        all.extend((0..batch.num_rows()).map(row));
+    }
+    all
+}
+
+#[test]
+fn what_is_kept_of_pods_that_are_gone_counts_as_memory_of_the_statement() {
+    let now = Timestamp::now().as_microsecond();
+    let store = store(now);
+    for pod in 0..1000 {
+        let pod = format!("web-4d2-{pod}");
+        let labels = [("owner_is_controller", "true"), ("owner_kind", "ReplicaSet"), ("pod", pod.as_str())];
+        put(&store, "kube_pod_owner", &labels, &[(now - 3600 * SECOND, 1.0)]);
+    }
+    let little = |wanted: &Wanted| asked("admin", &store, wanted, 64 << 10);
+    let error = little(&Wanted::default()).expect_err("too much");
+    assert!(matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)), "{error}");
+    // Those of other namespaces are not kept.
+    let of_bank = Wanted::among("namespace", BTreeSet::from(["bank".to_owned()]));
+    assert_eq!(little(&of_bank).expect("rows").iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
 
 #[test]
 fn a_pod_counts_once_however_often_its_container_was_restarted() {
-    let none = Store::in_memory(Limits::default());
+    let none = empty();
     let columns = ["workload", "container", "pods", "seconds", "cpu_advice", "memory_advice", "oom_kills"];
     let expected =
         ["Deployment/web app 2 37.0 0.12 120586240 0", "Deployment/web proxy 1 19.0 0.12 120586240 0"];
@@ -137,7 +178,7 @@ fn a_pod_counts_once_however_often_its_container_was_restarted() {
 
 #[test]
 fn sidecars_have_their_requests() {
-    let none = Store::in_memory(Limits::default());
+    let none = empty();
     let columns = ["container", "cpu_request", "memory_request"];
     let expected = ["app 1.0 ", "proxy 0.05 33554432"];
     assert_eq!(shown("shop", &none, &Wanted::default(), &columns), expected);

@@ -19,7 +19,8 @@ use tiphys_api::decisions::Decision;
 
 use super::{Decisions, files::Sealed};
 
-/// Files of which it is kept; of one, 16 bytes a row, so 16 MB at most.
+/// Files of which it is kept; of one, 16 bytes a row, so 16 MB at most, and beside that for each
+/// autoscaler that it names a text and an entry of a map, about 100 bytes.
 const FILES: NonZeroUsize = NonZeroUsize::new(256).expect("more than none");
 
 /// By namespace and autoscaler: when, microseconds since the Unix epoch, and how many replicas.

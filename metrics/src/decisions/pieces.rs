@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tiphys_api::decisions::Decision;
+use tiphys_api::decisions::{Decision, MetricReading};
 
 use super::{Decisions, files::Sealed};
 
@@ -49,6 +49,27 @@ pub enum Choice {
 /// Chooses among decisions; is told the bytes of each as text, or of what it takes in memory.
 pub type Choose<'a> = dyn FnMut(&Head<'_>, usize) -> Choice + 'a;
 
+/// Bytes that a decision takes in memory, with its texts and metrics.
+fn bytes_of(row: &Decision) -> usize {
+    let texts = [
+        &row.namespace,
+        &row.autoscaler,
+        &row.target,
+        &row.limited_by,
+        &row.policy,
+        &row.failure,
+        &row.reason,
+    ];
+    let of_metric = |metric: &MetricReading| {
+        let names = metric.missing.iter().chain(&metric.unready);
+        let names: usize = names.map(|name| size_of::<String>() + name.len()).sum();
+        let texts = metric.name.len() + metric.target_type.len() + metric.error.len();
+        size_of::<MetricReading>() + texts + names
+    };
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    size_of::<Decision>() + texts + row.metrics.iter().map(of_metric).sum::<usize>()
+}
+
 /// Walks over the pieces. Blocks the thread while a file is read.
 pub struct Pieces {
     decisions: Arc<Decisions>,
@@ -77,7 +98,7 @@ impl Pieces {
             let piece = self.newest.split_off(self.newest.len().saturating_sub(PIECE));
             let mut taken: Vec<Arc<Decision>> = Vec::new();
             for row in piece.into_iter().rev() {
-                match choose(&Head::of(&row), size_of::<Decision>()) {
+                match choose(&Head::of(&row), bytes_of(&row)) {
                     Choice::Take => taken.push(row),
                     Choice::Pass => {}
                     Choice::Stop => break,
@@ -111,5 +132,23 @@ impl Pieces {
         }
         taken.reverse();
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_counts_with_its_texts_and_metrics() {
+        let bare = bytes_of(&Decision::default());
+        assert_eq!(bare, size_of::<Decision>());
+        let told = Decision { reason: "x".repeat(1000), ..Decision::default() };
+        assert_eq!(bytes_of(&told), bare + 1000);
+        let missing = vec!["p".repeat(60); 10];
+        let metric = MetricReading { name: "cpu".into(), missing, ..MetricReading::default() };
+        let measured = Decision { metrics: vec![metric], ..Decision::default() };
+        let of_metric = size_of::<MetricReading>() + 3 + 10 * (size_of::<String>() + 60);
+        assert_eq!(bytes_of(&measured), bare + of_metric);
     }
 }

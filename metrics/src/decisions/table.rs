@@ -19,7 +19,7 @@ use crate::{
 
 /// Lines after which it is looked whether anybody asks still.
 const LOOK: usize = 256;
-/// What a row takes while it is made, for each byte of its text: itself and its columns.
+/// What a row takes while it is made, for each byte that is told of it: itself and its columns.
 const TIMES: usize = 2;
 
 /// The table, for one user.

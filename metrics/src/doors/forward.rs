@@ -40,7 +40,10 @@ use crate::traces::DOOR_PATH;
 const PASSING: usize = 4;
 /// Bytes of requests that are read, wait or are passed on.
 const ROOM: usize = 128 << 20;
-/// A request has its answer within so long after it was read.
+/// A request that was read has its turn within so long.
+const TURN_TIME: Duration = Duration::from_secs(30);
+/// A request has its answer within so long after it got its turn. What is dropped sooner may have
+/// been taken, and is sent again.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Bytes of a frame's head in gRPC.
 const HEAD: usize = 5;
@@ -144,7 +147,9 @@ impl Forward {
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refusal> {
         let stopping =
             |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping: send again");
-        self.passing.acquire().await.map_err(stopping)
+        let late = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too much at once, send again");
+        let turn = tokio::time::timeout(TURN_TIME, self.passing.acquire()).await.map_err(late)?;
+        turn.map_err(stopping)
     }
 
     async fn ask(
@@ -155,14 +160,12 @@ impl Forward {
         bytes: Vec<u8>,
     ) -> Result<(http::response::Parts, Bytes), Refusal> {
         let late = |_| {
-            let message = format!("the server has not answered within {ANSWER_TIME:?}: send again");
+            let message = format!("the server has not answered within {ANSWER_TIME:?}; it may have taken it");
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
         };
-        let answered = async {
-            let _turn = self.turn().await?;
-            self.pass(to, headers, token, bytes).await
-        };
-        tokio::time::timeout(ANSWER_TIME, answered).await.map_err(late)?
+        let _turn = self.turn().await?;
+        let passed = self.pass(to, headers, token, bytes);
+        tokio::time::timeout(ANSWER_TIME, passed).await.map_err(late)?
     }
 
     async fn pass(

@@ -1,6 +1,7 @@
 //! Requests as senders make them, at the doors' own routes; Prometheus itself is one of them.
 
 mod slow;
+mod turns;
 
 use std::{
     process::{Child, Command, Stdio},

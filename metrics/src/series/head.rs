@@ -7,6 +7,8 @@
 mod kept;
 
 use std::{
+    collections::HashSet,
+    convert::Infallible,
     hash::BuildHasher,
     ops::Range,
     panic::resume_unwind,
@@ -128,11 +130,37 @@ impl Head {
         self.census.lock().limit(namespace, most);
     }
 
+    /// Takes away the own limits of all namespaces but these.
+    pub fn keep_limits_of(&self, namespaces: &HashSet<String>) {
+        self.census.lock().keep_limits_of(namespaces);
+    }
+
     /// The series with these labels, made if there is none.
     ///
     /// # Errors
     /// A limit is reached.
     pub fn resolve(&self, labels: &Labels) -> Result<SeriesId, Refused> {
+        self.found_or_made(labels, || {
+            self.limits.check(labels)?;
+            self.census.lock().admit(labels, &self.limits)
+        })
+    }
+
+    /// The same of a series that was taken before: no limit refuses it, as those of namespaces may
+    /// not be known yet. It counts towards them.
+    pub fn restore(&self, labels: &Labels) -> SeriesId {
+        let counted = || -> Result<(), Infallible> {
+            self.census.lock().count(labels);
+            Ok(())
+        };
+        self.found_or_made(labels, counted).unwrap_or_else(|never| match never {})
+    }
+
+    fn found_or_made<E>(
+        &self,
+        labels: &Labels,
+        admit: impl FnOnce() -> Result<(), E>,
+    ) -> Result<SeriesId, E> {
         let hash = self.hasher.hash_one(labels);
         let number = hash as u32 % SHARDS;
         let mut shard = self.shards[number as usize].lock();
@@ -140,8 +168,7 @@ impl Head {
         if let Some((at, generation)) = shard.find(hash, labels) {
             return Ok(SeriesId::new(slot(at), generation));
         }
-        self.limits.check(labels)?;
-        self.census.lock().admit(labels, &self.limits)?;
+        admit()?;
         let (at, generation) = shard.add(labels.clone(), |labels| self.hasher.hash_one(labels));
         // The shard's lock is held, so nobody finds a series that is not there yet.
         self.index.write().add(slot(at), labels);

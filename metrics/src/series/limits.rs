@@ -1,6 +1,6 @@
 //! How many series are taken, and who has how many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Labels;
 
@@ -105,33 +105,51 @@ impl Census {
         }
     }
 
+    /// Takes away the own limits of all namespaces but these.
+    pub fn keep_limits_of(&mut self, namespaces: &HashSet<String>) {
+        self.own.retain(|name, _| namespaces.contains(name));
+    }
+
     /// Counts a new series.
     ///
     /// # Errors
     /// There is no room for it.
     pub fn admit(&mut self, labels: &Labels, limits: &Limits) -> Result<(), Refused> {
+        self.check(labels, limits)?;
+        self.count(labels);
+        Ok(())
+    }
+
+    /// Whether there is room for a new series.
+    fn check(&self, labels: &Labels, limits: &Limits) -> Result<(), Refused> {
         if self.series >= limits.series {
             return Err(Refused::Full(limits.series));
         }
         let name = labels.get("namespace").unwrap_or_default();
+        let own = self.own.get(name).map(|own| (*own).min(limits.series));
+        let limit = own.unwrap_or(limits.series_of_namespace);
+        let namespace = self.namespaces.get(name);
+        if namespace.map_or(0, |namespace| namespace.series) < limit {
+            return Ok(());
+        }
+        let worst = namespace.and_then(|namespace| namespace.metrics.iter().max_by_key(|(_, count)| **count));
+        let worst = worst.map(|(metric, _)| metric.chars().take(100).collect()).unwrap_or_default();
+        Err(Refused::NamespaceFull { namespace: name.to_owned(), limit, worst })
+    }
+
+    /// Counts a new series, whether there is room for it or not.
+    pub fn count(&mut self, labels: &Labels) {
+        self.series += 1;
+        let name = labels.get("namespace").unwrap_or_default();
         if !self.namespaces.contains_key(name) {
             self.namespaces.insert(name.to_owned(), Namespace::default());
         }
-        let Some(namespace) = self.namespaces.get_mut(name) else { return Ok(()) };
-        let own = self.own.get(name).map(|own| (*own).min(limits.series));
-        let limit = own.unwrap_or(limits.series_of_namespace);
-        if namespace.series >= limit {
-            let worst = namespace.metrics.iter().max_by_key(|(_, count)| **count);
-            let worst = worst.map(|(metric, _)| metric.chars().take(100).collect()).unwrap_or_default();
-            return Err(Refused::NamespaceFull { namespace: name.to_owned(), limit, worst });
-        }
+        let Some(namespace) = self.namespaces.get_mut(name) else { return };
         namespace.series += 1;
-        self.series += 1;
         match namespace.metrics.get_mut(labels.name()) {
             Some(count) => *count += 1,
             None => drop(namespace.metrics.insert(labels.name().to_owned(), 1)),
         }
-        Ok(())
     }
 
     /// One series less.

@@ -6,7 +6,7 @@ mod scan;
 mod select;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ops::Range,
     path::PathBuf,
     sync::{
@@ -218,6 +218,11 @@ impl Store {
     /// Gives a namespace a limit of series of its own, or takes it away; what it has stays.
     pub fn limit_namespace(&self, namespace: &str, most: Option<usize>) {
         self.head.limit_namespace(namespace, most);
+    }
+
+    /// Takes away the own limits of all namespaces but these.
+    pub fn keep_limits_of(&self, namespaces: &HashSet<String>) {
+        self.head.keep_limits_of(namespaces);
     }
 
     /// Keeps an exemplar; each series has its newest ten.

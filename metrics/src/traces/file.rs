@@ -3,9 +3,11 @@
 //! What is asked for is looked for group by group ([`search`]): a file says of each group of rows
 //! which traces, services and names it surely has not.
 
+mod failing;
 mod search;
 
 use std::{
+    error::Error,
     fs::{self, File},
     io::{self, Write},
     ops::Range,
@@ -17,6 +19,7 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 use super::span::{Span, batch, schema};
 use crate::sql::ParquetFile;
 
+pub use failing::Failing;
 pub use search::{Search, SearchedRows};
 
 /// Rows that are read at once, and of a group.
@@ -49,7 +52,7 @@ impl SpanFile {
     }
 
     /// # Errors
-    /// It is gone, or damaged.
+    /// It is gone, damaged, or can't be read now.
     pub fn read(&self) -> io::Result<ParquetRecordBatchReader> {
         let file = File::open(&self.path)?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
@@ -59,13 +62,25 @@ impl SpanFile {
     /// What a search finds in it.
     ///
     /// # Errors
-    /// It is gone, or damaged.
+    /// It is gone, damaged, or can't be read now.
     pub fn search(&self, search: &Search) -> io::Result<SearchedRows> {
         SearchedRows::open(File::open(&self.path)?, search).map_err(io::Error::other)
     }
 
-    /// Sets a damaged file aside, so that it is asked no more.
-    pub fn set_aside(&self, error: &dyn std::fmt::Display) {
+    /// What it means that it can't be read: a damaged file is set aside, so that it is asked no
+    /// more, and a sound one is left where it is.
+    pub fn failed(&self, error: &(dyn Error + 'static)) -> Failing {
+        let failing = Failing::of(error);
+        match failing {
+            Failing::Damaged => self.set_aside(error),
+            Failing::Unread => {
+                tracing::warn!(path = %self.path.display(), %error, "a file of spans can't be read now");
+            }
+        }
+        failing
+    }
+
+    fn set_aside(&self, error: &(dyn Error + 'static)) {
         let aside = self.path.with_extension("damaged");
         tracing::error!(path = %self.path.display(), aside = %aside.display(), %error, "a file of spans is damaged and set aside");
         if let Err(error) = fs::rename(&self.path, &aside) {

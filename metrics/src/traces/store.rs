@@ -21,7 +21,7 @@ use tiphys_lifecycle::{CancellationToken, OnError, Tasks};
 use tokio::sync::Notify;
 
 use super::{
-    file::{self, Search, SpanFile},
+    file::{self, Failing, Search, SpanFile},
     former,
     log::{self, Log},
     span::{self, Span},
@@ -53,24 +53,26 @@ pub struct SpansError {
     source: io::Error,
 }
 
-/// Times of which spans are missing: their file is damaged.
+/// Times of which spans are missing: their file is damaged, or can't be read now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
+    why: Failing,
     /// Of the first and the last span, microseconds.
     first: i64,
     last: i64,
 }
 
 impl Gap {
-    fn of(file: &SpanFile) -> Self {
-        Self { first: file.first, last: file.last }
+    fn of(file: &SpanFile, why: Failing) -> Self {
+        Self { why, first: file.first, last: file.last }
     }
 
     /// The gap that a file left which was set aside.
     fn left(path: &Path) -> Option<Self> {
         let (times, end) = path.file_name()?.to_str()?.rsplit_once('-')?;
         let (first, last) = times.split_once('-')?;
-        let gap = Self { first: first.parse().ok()?, last: last.parse().ok()? };
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        let gap = Self { why: Failing::Damaged, first, last };
         end.ends_with(".damaged").then_some(gap)
     }
 
@@ -84,7 +86,11 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time =
             |micros| Timestamp::from_microsecond(micros).map_or_else(|_| "?".to_owned(), |at| at.to_string());
-        write!(f, "spans from {} to {} are missing: their file is damaged", time(self.first), time(self.last))
+        let why = match self.why {
+            Failing::Damaged => "is damaged",
+            Failing::Unread => "can't be read now",
+        };
+        write!(f, "spans from {} to {} are missing: their file {why}", time(self.first), time(self.last))
     }
 }
 
@@ -340,7 +346,7 @@ impl Spans {
 }
 
 /// Gives spans to `see` as [`Spans::visit`] does it, those in memory first. Gives the gaps that
-/// damaged files leave.
+/// files leave that can't be read.
 fn walk<R: Iterator<Item = Result<RecordBatch, ArrowError>>>(
     recent: &[Arc<Span>],
     files: &[SpanFile],
@@ -358,16 +364,18 @@ fn walk<R: Iterator<Item = Result<RecordBatch, ArrowError>>>(
             // It was too old in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                gaps.push(Gap::of(file));
-                file.set_aside(&error);
+                gaps.push(Gap::of(file, file.failed(&error)));
                 continue;
             }
         };
         for batch in batches {
-            let Some(spans) = batch.ok().as_ref().and_then(span::spans) else {
-                gaps.push(Gap::of(file));
-                file.set_aside(&"a row group can't be read");
-                break;
+            let no_spans = || ArrowError::SchemaError("its columns are not those of spans".to_owned());
+            let spans = match batch.and_then(|batch| span::spans(&batch).ok_or_else(no_spans)) {
+                Ok(spans) => spans,
+                Err(error) => {
+                    gaps.push(Gap::of(file, file.failed(&error)));
+                    break;
+                }
             };
             if !see(None) || !spans.iter().filter(|&span| takes(span)).all(|span| see(Some(span))) {
                 return gaps;

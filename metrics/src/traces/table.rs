@@ -2,7 +2,7 @@
 //! first. Conditions on the time choose files, those on texts too choose groups and rows in them, and
 //! columns are read that the statement names.
 
-use std::{io, iter::Rev, sync::Arc, vec};
+use std::{error::Error, io, iter::Rev, sync::Arc, vec};
 
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
@@ -12,7 +12,7 @@ use datafusion::{
 
 use super::{
     Spans,
-    file::{Search, SearchedRows, SpanFile},
+    file::{Failing, Search, SearchedRows, SpanFile},
     span::{Span, batch, complete, schema},
 };
 use crate::{
@@ -70,9 +70,13 @@ impl Rows {
         as_asked(&batch(part.iter().map(|span| &**span))?, &self.asked)
     }
 
-    fn damaged(&self, file: &SpanFile, error: &dyn std::fmt::Display) {
-        self.notes.add(format!("spans of a damaged file are missing: {}", file.path.display()));
-        file.set_aside(error);
+    fn failed(&self, file: &SpanFile, error: &(dyn Error + 'static)) {
+        // Where it is concerns nobody who asks.
+        let name = file.path.file_name().unwrap_or_default().display();
+        self.notes.add(match file.failed(error) {
+            Failing::Damaged => format!("spans of a damaged file are missing: {name}"),
+            Failing::Unread => format!("spans of a file that can't be read now are missing: {name}"),
+        });
     }
 }
 
@@ -90,7 +94,7 @@ impl Iterator for Rows {
                         self.reading = Some((file, rows));
                         return Some(as_asked(&found, &self.asked));
                     }
-                    Some(Err(error)) => self.damaged(&file, &error),
+                    Some(Err(error)) => self.failed(&file, &error),
                     None => {}
                 }
                 self.groups += rows.read();
@@ -103,7 +107,7 @@ impl Iterator for Rows {
                 Ok(rows) => self.reading = Some((file, rows)),
                 // It was too old in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.damaged(&file, &error),
+                Err(error) => self.failed(&file, &error),
             }
         }
     }

@@ -52,3 +52,22 @@ test("the tail begins with the past, in order, and takes what comes by both ways
   await run;
   vi.unstubAllGlobals();
 });
+
+test("a node that is back is no longer named as lost, and the lines that it lost still are", () => {
+  const frames: FrameRequestCallback[] = [];
+  vi.stubGlobal("document", { hidden: false });
+  vi.stubGlobal("requestAnimationFrame", (frame: FrameRequestCallback) => frames.push(frame));
+  vi.stubGlobal("cancelAnimationFrame", () => undefined);
+  const tail = new Tail();
+  const told = (node: string, ...errors: string[]) => {
+    for (const error of errors) tail.take({ partial: { node, error } });
+    for (const frame of frames.splice(0)) frame(0);
+    return tail.read().partial.map((known) => `${known.node} ${known.error}`);
+  };
+  expect(told("n2", "can't be followed: gone")).toEqual(["n2 can't be followed: gone"]);
+  told("n1", "lines from 1 to 2 were too many to show", "can't be followed: gone", "can't be followed: refused");
+  const kept = ["n2 can't be followed: gone", "n1 lines from 1 to 2 were too many to show"];
+  expect(told("n1")).toEqual([...kept, "n1 can't be followed: refused"]);
+  expect(told("n1", "is back; its lines since it was lost follow")).toEqual(kept);
+  vi.unstubAllGlobals();
+});

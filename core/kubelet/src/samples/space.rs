@@ -30,6 +30,8 @@ use crate::workers::{Context, PodView};
 const FACTOR: u32 = 50;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+/// What was measured so long ago is told no more.
+const OLD: Duration = Duration::from_secs(180);
 
 /// What is told of space in one second.
 #[derive(Debug, Default)]

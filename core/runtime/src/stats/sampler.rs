@@ -241,6 +241,31 @@ mod tests {
     use super::*;
     use crate::cgroup::Limits;
 
+    /// A group that goes with this, and with it what runs in it.
+    struct Made {
+        hierarchy: Hierarchy,
+        group: String,
+    }
+
+    impl Made {
+        fn new(name: &str) -> Self {
+            let hierarchy = Hierarchy::detect().expect("control groups are mounted");
+            Self { hierarchy, group: format!("/tiphys-{name}-{}", std::process::id()) }
+        }
+    }
+
+    impl Drop for Made {
+        fn drop(&mut self) {
+            let remove = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime").block_on(self.hierarchy.remove(&self.group))
+            };
+            // A thread of its own: one that is a runtime's must not wait.
+            let removed = std::thread::scope(|scope| scope.spawn(remove).join());
+            assert!(std::thread::panicking() || matches!(removed, Ok(Ok(()))), "{removed:?}");
+        }
+    }
+
     #[test]
     fn a_kill_by_the_pods_limit_is_a_failure_of_the_container() {
         let figures =
@@ -259,11 +284,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_holds_a_pods_namespaces_counts_as_process_and_thread() {
-        let hierarchy = Hierarchy::detect().expect("control groups are mounted");
-        let group = format!("/tiphys-beside-{}", std::process::id());
+        let made = Made::new("beside");
+        let (hierarchy, group) = (&made.hierarchy, &made.group);
         let mut children = Vec::new();
         for name in ["pause", "box", "late"] {
-            let child = tokio::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+            let mut command = tokio::process::Command::new("sleep");
+            let child = command.arg("60").kill_on_drop(true).spawn().expect("sleep runs");
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
             hierarchy.enter(&format!("{group}/{name}"), pid).expect("entered");
             children.push(child);
@@ -285,14 +311,13 @@ mod tests {
             child.start_kill().expect("it runs");
             child.wait().await.expect("it ends");
         }
-        hierarchy.remove(&group).await.expect("removed");
         assert_eq!(found, [(3, 3, 1), (3, 3, 2), (3, 3, 1)]);
     }
 
     #[tokio::test]
     async fn a_real_group_shows_its_work() {
-        let hierarchy = Hierarchy::detect().expect("control groups are mounted");
-        let group = format!("/tiphys-sample-{}", std::process::id());
+        let made = Made::new("sample");
+        let (hierarchy, group) = (&made.hierarchy, &made.group);
         let inner = format!("{group}/box");
         hierarchy.create(&inner, &Limits::default()).expect("made");
         let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
@@ -304,11 +329,12 @@ mod tests {
             .args(["-c", &script])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .expect("sh runs");
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
         hierarchy.enter(&inner, pid).expect("entered");
-        let mut sampler = Sampler::new(&group, "/").expect("a sampler");
+        let mut sampler = Sampler::new(group, "/").expect("a sampler");
         let containers = vec![ContainerTarget { id: "c".into(), group: inner.clone() }];
         sampler.set_targets(&[PodTarget {
             id: "p".into(),
@@ -326,7 +352,6 @@ mod tests {
         let disks = sampler.disks();
         drop(stdin);
         child.wait().await.expect("it ends");
-        hierarchy.remove(&group).await.expect("removed");
         let pod = &snapshot.pods[0];
         let (_, container) = &pod.containers[0];
         assert!(container.cpu_usage_nanos > 0 && container.memory_usage_bytes > 0, "{container:?}");

@@ -8,8 +8,10 @@ use tiphys_lifecycle::{OnError, Tasks};
 
 use super::*;
 use crate::{
-    record::Level,
+    follow::HELD,
+    record::{Level, Position},
     root::{Access, Collectors, ndjson_alive, tests::TestCluster},
+    wire::{Bucket, LogRecord},
 };
 
 /// A test that hangs ends.
@@ -109,4 +111,54 @@ async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_coun
         panic!("{told:?}")
     };
     assert!(node == "n1" && partial.error.contains("too many"), "{partial:?}");
+}
+
+/// A live line of this time, as it comes by the connection.
+fn live(time: i64) -> Bytes {
+    let id = Position { time, stream: "live".into(), seq: time.cast_unsigned() }.to_string();
+    let line = TailLine::Record(Box::new(LogRecord { id, ..LogRecord::default() }));
+    let mut line = serde_json::to_vec(&line).expect("a line");
+    line.push(b'\n');
+    line.into()
+}
+
+/// A node at whose gap's end more lines came than may wait, while it was counted for the given time:
+/// what it says, unless it asks once more and up to when.
+async fn counted(cluster: &TestCluster, base: i64, times: u32) -> Result<Vec<TailLine>, i64> {
+    let collector = cluster.root.collectors.list().await.remove(0);
+    let progress = Progress::from(base);
+    let mut node = NodeTail::new(cluster.root.clone(), collector, NodeRequest::default(), progress, false);
+    (node.gap, node.connected) = (Some(Gap::new(base, 10)), base + 5);
+    for at in 0..HELD as i64 + 2 {
+        node.take_in(&live(base + 10 + at)).expect("lines");
+    }
+    let buckets = vec![Bucket { count: 5, ..Bucket::default() }];
+    let counts = Ok(HistogramAnswer { buckets, ..HistogramAnswer::default() });
+    node.take_answer(Asked::Over(Over { counts, from: base, to: base + 5, times }));
+    let Some(asked) = node.asked.take() else { return Ok(node.lines.into()) };
+    assert!(node.lines.is_empty() && node.gap.is_some(), "nothing is told before it is counted");
+    let Asked::Over(Over { counts, to, .. }) = asked.await else { panic!("no count") };
+    let count: u64 = counts.expect("an answer").buckets.iter().map(|bar| bar.count).sum();
+    assert_eq!(count, 7, "all that was written");
+    Err(to)
+}
+
+#[tokio::test]
+async fn lines_let_go_while_the_rest_is_counted_belong_to_it() {
+    let cluster = TestCluster::start(1, 0).await;
+    let base = time::now() - 1_000_000;
+    for number in 0..7 {
+        cluster.nodes[0].write("shop/web-1", base + 2 * number, number as u64, Level::Info, "line");
+    }
+    // The one line behind those that were let go waits.
+    let end = base + 10 + HELD as i64 + 1;
+    assert_eq!(counted(&cluster, base, 1).await, Err(end));
+    let told = counted(&cluster, base, COUNTS).await.expect("it is not counted for ever");
+    let [TailLine::Dropped { dropped: 5, .. }, TailLine::Partial { partial }, TailLine::Record(_)] = &*told
+    else {
+        panic!("{told:?}")
+    };
+    let range = format!("at least 5 lines from {} to {}", time::format(base), time::format(end));
+    assert!(partial.error.starts_with(&range), "{partial:?}");
+    cluster.stop().await;
 }

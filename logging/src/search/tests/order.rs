@@ -86,3 +86,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_missing_when_time_is_up_stands_behind_the_order() {
+    let world = world(vec![append(0, 0, Bytes::from_static(b"a"))]);
+    let table =
+        [(Order::Newest, "older"), (Order::Oldest, "newer"), (Order::Last, "older"), (Order::First, "newer")];
+    for (order, missing) in table {
+        let request = NodeRequest { order, ..NodeRequest::default() };
+        let late = Request::new(&request, Duration::ZERO).expect("a request");
+        let partial = search(&world.store, &late, 10, "n1").partial;
+        let said = format!("time was up after 0 records, {missing} ones are missing");
+        assert!(partial.len() == 1 && partial[0].error.starts_with(&said), "{order:?}: {partial:?}");
+    }
+}

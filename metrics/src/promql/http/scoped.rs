@@ -64,7 +64,8 @@ impl Scoped {
             return Ok(all);
         }
         if self.sees_most() {
-            all.retain(|(name, _)| self.scope.sees_series(&Labels::new([(NAME, name)])));
+            let mut sees = self.scope.sight();
+            all.retain(|(name, _)| sees(&Labels::new([(NAME, name)])));
             return Ok(all);
         }
         let series = self.series(&[], i64::MIN / 2..i64::MAX / 2, &Missing::default()).await?;
@@ -141,7 +142,8 @@ impl Select for Scoped {
 
     fn exemplars(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<(Labels, Vec<Exemplar>)> {
         let mut found = self.source.exemplars(matchers, range);
-        found.retain(|(labels, _)| self.scope.sees_series(labels));
+        let mut sees = self.scope.sight();
+        found.retain(|(labels, _)| sees(labels));
         found
     }
 }

@@ -50,8 +50,10 @@ pub struct Learning {
     range: Range<i64>,
     rows: Vec<Row>,
     bytes: usize,
-    /// Bytes of it at most; what has more is read again.
-    most: usize,
+    /// Where rows of many series may find a place.
+    room: Option<Arc<Room>>,
+    /// What they have of it so far: questions that are read at once share it, too.
+    place: Option<Place>,
 }
 
 /// Bytes that rows of many series may take in all blocks of a store together.
@@ -71,14 +73,24 @@ impl Room {
         Arc::new(Self { most, taken: AtomicUsize::new(0) })
     }
 
+    #[cfg(test)]
     fn left(&self) -> usize {
         self.most.saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
-    fn take(self: &Arc<Self>, bytes: usize) -> Option<Place> {
+    fn take(&self, bytes: usize) -> bool {
         let fits = |taken: usize| taken.checked_add(bytes).filter(|taken| *taken <= self.most);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
-        Some(Place { room: self.clone(), bytes })
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+}
+
+impl Place {
+    /// Takes what is missing to so many bytes; `false`: there is not so much left.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let fits = self.room.take(more);
+        self.bytes += if fits { more } else { 0 };
+        fits
     }
 }
 
@@ -109,22 +121,18 @@ impl Recent {
 
     /// `range` is within the block's.
     pub fn learn(&self, matchers: &[Matcher], range: Range<i64>) -> Learning {
-        let most = self.room.as_ref().map_or(0, |room| room.left()).max(MOST_OF_ONE);
-        Learning { matchers: matchers.to_vec(), range, rows: Vec::new(), bytes: EACH, most }
+        let (matchers, room) = (matchers.to_vec(), self.room.clone());
+        Learning { matchers, range, rows: Vec::new(), bytes: EACH, room, place: None }
     }
 
     /// Keeps what was read to its end; the oldest goes.
     pub fn keep(&self, learnt: Learning) {
-        let Learning { matchers, range, rows, bytes, .. } = learnt;
+        let Learning { matchers, range, rows, bytes, place, .. } = learnt;
         let mut kept = self.kept.lock();
         // What it covers is needed no more.
         kept.retain(|one| {
             !(range.start <= one.range.start && one.range.end <= range.end && one.matchers == matchers)
         });
-        let place = self.room.as_ref().filter(|_| bytes > MOST_OF_ONE).and_then(|room| room.take(bytes));
-        if bytes > MOST_OF_ONE && place.is_none() {
-            return;
-        }
         let used = Instant::now();
         kept.push(Kept { matchers, range, rows: rows.into(), bytes, place, used });
         let mut surplus: usize = kept.iter().filter(|one| one.place.is_none()).map(|one| one.bytes).sum();
@@ -150,12 +158,19 @@ impl Learning {
             let row = if self.bytes > MOST_OF_ONE { Some(row.clone()) } else { within(row, &self.range) };
             let Some(row) = row else { continue };
             self.bytes += size_of::<Row>() + row.labels.as_bytes().len() + row.times.len() + row.values.len();
-            if self.bytes > self.most {
-                return None;
-            }
             self.rows.push(row);
         }
-        Some(self)
+        self.has_place().then_some(self)
+    }
+
+    /// Whether what was noted may be kept.
+    fn has_place(&mut self) -> bool {
+        if self.bytes <= MOST_OF_ONE {
+            return true;
+        }
+        let Some(room) = &self.room else { return false };
+        let place = self.place.get_or_insert_with(|| Place { room: room.clone(), bytes: 0 });
+        place.grow_to(self.bytes)
     }
 }
 
@@ -277,6 +292,11 @@ mod tests {
         learn(&other, "second", 0..10, 2 * MOST_OF_ONE);
         assert!(knows(&other, "second", 0..10), "what went gave its place back");
         drop(other);
+        assert_eq!(room.left(), 3 * MOST_OF_ONE);
+        // What is still being read has its place, too.
+        let begun = one.learn(&[], 0..10).add(&[row("third", 2 * MOST_OF_ONE)]).expect("room");
+        assert!(one.learn(&[], 0..10).add(&[row("fourth", 2 * MOST_OF_ONE)]).is_none());
+        drop(begun);
         assert_eq!(room.left(), 3 * MOST_OF_ONE);
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Two appends may take samples of one series at the same time, and then it is chance whose records
 //! stand first in the log: a sample may come before the definition of its series, or behind
-//! a later one. What was taken once is taken here again, wherever it stands.
+//! a later one. What was taken once is taken here again, wherever it stands and whatever limits say:
+//! what is not would be lost with its segment.
 
 use std::collections::HashMap;
 
@@ -17,9 +18,9 @@ const BATCH: usize = 4096;
 
 pub struct Replay<'a> {
     head: &'a Head,
-    /// The segment that is read, and its series; none where a limit refuses it.
+    /// The segment that is read, and its series.
     segment: u32,
-    known: HashMap<u32, Option<SeriesId>>,
+    known: HashMap<u32, SeriesId>,
     batch: Vec<Sample>,
     /// Samples whose series is not defined yet.
     early: HashMap<u32, Vec<(i64, Value)>>,
@@ -42,7 +43,7 @@ impl<'a> Replay<'a> {
         }
         match record {
             Record::Series { number, labels } => {
-                let series = self.head.resolve(&labels).ok();
+                let series = self.head.restore(&labels);
                 self.known.insert(number, series);
                 let early = self.early.remove(&number).unwrap_or_default();
                 for (time, value) in early {
@@ -56,8 +57,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn add(&mut self, series: Option<SeriesId>, time: i64, value: Value) {
-        let Some(series) = series else { return };
+    fn add(&mut self, series: SeriesId, time: i64, value: Value) {
         self.batch.push(Sample { series, time, value });
         if self.batch.len() == BATCH {
             self.flush();

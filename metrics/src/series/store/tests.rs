@@ -124,6 +124,25 @@ async fn a_series_that_is_gone_is_resolved_again_under_another_id() {
 }
 
 #[tokio::test]
+async fn series_that_were_taken_are_there_again_before_their_namespace_says_its_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = Limits { series_of_namespace: 1, ..Limits::default() };
+    let config = StoreConfig { limits, ..config(folder.path()) };
+    let store = Store::recover(&config).expect("opened");
+    store.limit_namespace("shop", Some(3));
+    for instance in ["a", "b", "c"] {
+        let series = store.resolve(&up(instance)).expect("made");
+        store.append(&[number(series, START, 1.0)]);
+    }
+    store.flush_log(true).expect("flushed");
+    drop(store);
+    let store = Store::recover(&config).expect("opened again");
+    assert_eq!((store.series_count(), all(&store, &[], START..i64::MAX).await.len()), (3, 3));
+    // They count: one that was not there is refused.
+    assert!(matches!(store.resolve(&up("d")), Err(Refused::NamespaceFull { limit: 1, .. })));
+}
+
+#[tokio::test]
 async fn a_damaged_block_is_set_aside_and_the_rest_answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(folder.path());

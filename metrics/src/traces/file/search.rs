@@ -208,7 +208,7 @@ pub struct SearchedRows {
 
 impl SearchedRows {
     /// # Errors
-    /// The file is damaged.
+    /// The file is damaged, or can't be read now.
     pub fn open(file: File, search: &Search) -> Result<Self, ParquetError> {
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
         let mut groups = Vec::new();

@@ -161,6 +161,35 @@ async fn statements_find_what_they_look_for_whatever_columns_they_name() {
     tasks.shutdown(Duration::from_secs(30)).await;
 }
 
+#[tokio::test]
+async fn a_file_that_cant_be_read_now_is_read_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let few: Vec<_> = (0..3).map(span).collect();
+    file::write(folder.path(), &few, 1).expect("written");
+    let spans = load(folder.path());
+    let sound = file::list(folder.path()).expect("listed").remove(0).path;
+    let (hidden, name) = (sound.with_extension("hidden"), sound.file_name().expect("a name").to_owned());
+    // Too many links: the system's error, and not the file's.
+    std::fs::rename(&sound, &hidden).expect("renamed");
+    std::os::unix::fs::symlink(&name, &sound).expect("linked");
+    let asker = asker("admin");
+    let mut rows = Rows::new(&spans, &asker, Wanted::of(&[]), schema()).expect("begun");
+    assert!(rows.next().is_none());
+    let notes = asker.notes.take();
+    let missing = format!("spans of a file that can't be read now are missing: {}", name.display());
+    assert_eq!(notes, [missing]);
+    let gaps = spans.visit(&(i64::MIN..i64::MAX), |_| true).expect("listed");
+    let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
+    assert!(gap.to_string().ends_with("are missing: their file can't be read now"), "{gap}");
+    std::fs::rename(&hidden, &sound).expect("it is where it was");
+    assert_eq!(found(&spans, "admin", &[]).0, 3);
+    // One that is damaged is named without its folder, too.
+    std::fs::write(&sound, b"no parquet").expect("written");
+    let mut rows = Rows::new(&spans, &asker, Wanted::of(&[]), schema()).expect("begun");
+    assert!(rows.next().is_none() && !sound.exists());
+    assert_eq!(asker.notes.take(), [format!("spans of a damaged file are missing: {}", name.display())]);
+}
+
 #[test]
 fn a_column_that_a_file_has_not_is_empty() {
     let rows = batch([span(1), span(2)].iter().map(|span| &**span)).expect("rows");

@@ -29,6 +29,21 @@ export interface TailSnapshot {
   partial: NodeError[];
 }
 
+/** What is said of a node begins so while it is lost, and so when it is back. */
+const LOST = "can't be followed";
+const BACK = "is back";
+/** So many notices are kept, the newest. */
+const NOTICES = 100;
+
+/** The notices after another one: that a node is lost holds until it is back, what was lost of its lines stays said. */
+function noticed(before: NodeError[], next: NodeError): NodeError[] {
+  const isLost = (known: NodeError) => known.node === next.node && known.error.startsWith(LOST);
+  const isSame = (known: NodeError) => known.node === next.node && known.error === next.error;
+  const isOfPlace = next.error.startsWith(LOST) || next.error.startsWith(BACK);
+  const others = before.filter((known) => !isSame(known) && !(isOfPlace && isLost(known)));
+  return next.error.startsWith(BACK) ? others : [...others, next].slice(-NOTICES);
+}
+
 const EMPTY: TailSnapshot = { state: "connecting", error: undefined, first: 0, next: 0, dropped: 0, partial: [] };
 
 export class Tail {
@@ -53,9 +68,7 @@ export class Tail {
   take(line: TailLine): void {
     if ("dropped" in line) this.now = { ...this.now, dropped: this.now.dropped + line.dropped };
     else if ("partial" in line) {
-      const others = this.now.partial.filter((known) => known.node !== line.partial.node);
-      const isBack = line.partial.error.startsWith("is back");
-      this.now = { ...this.now, partial: isBack ? others : [...others, line.partial] };
+      this.now = { ...this.now, partial: noticed(this.now.partial, line.partial) };
     } else if (this.held) this.held.push(line);
     else this.ring.push(line);
     this.frame.schedule();

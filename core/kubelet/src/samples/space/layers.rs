@@ -1,22 +1,14 @@
 //! Containers' own layers, which the runtime measures: it is asked as often as its answer's cost
 //! allows, and what it tells has an age.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Instant};
 
 use tiphys_lifecycle::OnError;
 use tiphys_runtime::cri::v1::ContainerStats;
 use tokio::sync::watch;
 
-use super::{Taken, pause};
+use super::{OLD, Taken, pause};
 use crate::workers::Context;
-
-/// What was measured so long ago is told no more.
-const OLD: Duration = Duration::from_secs(180);
 
 /// What the runtime told last.
 #[derive(Debug, Default, Clone)]
@@ -72,6 +64,8 @@ fn layers(stats: Vec<ContainerStats>, now: i128) -> HashMap<String, Taken> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tiphys_runtime::cri::v1::{ContainerAttributes, FilesystemUsage, UInt64Value};
 
     use super::*;

@@ -7,6 +7,8 @@
 //!              └──< the last answer, or nothing when it is silent for too long
 //! ```
 //!
+//! Files that hang keep the turn of all others, whose figures are told until they are too old.
+//!
 //! A thread that hangs is left to hang; it is asked nothing more until it answers, its volume is
 //! missing meanwhile, and the log says so once.
 
@@ -28,7 +30,7 @@ use parking_lot::Mutex;
 use tiphys_api::samples::VolumeSample;
 use tiphys_runtime::stats::{Filesystem, filesystem};
 
-use super::{Taken, pause, pulse::Pulse};
+use super::{OLD, Taken, pause, pulse::Pulse};
 use crate::{pod::spec, volumes};
 
 /// What is silent for so long is told as missing.
@@ -51,16 +53,23 @@ struct OfPod {
 }
 
 /// What all who look at files share: one does so at a time.
-#[derive(Default)]
 struct Files {
     turn: Mutex<()>,
+    /// How long a turn is waited for.
+    patience: Duration,
     /// Volumes whose files are looked at.
     looks: AtomicUsize,
 }
 
+impl Files {
+    fn new(patience: Duration) -> Self {
+        Self { turn: Mutex::default(), patience, looks: AtomicUsize::new(0) }
+    }
+}
+
 impl Volumes {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), files: Arc::default(), pods: HashMap::new() }
+        Self { root: root.to_owned(), files: Arc::new(Files::new(SILENT)), pods: HashMap::new() }
     }
 
     /// What is told of these Pods, by UID: all volumes of those where one has changed, and of each
@@ -195,7 +204,7 @@ impl Place {
         let is_mount = path.parent().and_then(device) != device(&path);
         let taken = match is_mount {
             true => Taken { bytes: space.used_bytes, inodes: space.inodes.saturating_sub(space.inodes_free) },
-            false => looked.at(&path, pulse)?,
+            false => looked.at(&path, pulse, Instant::now())?,
         };
         Some(VolumeSample {
             volume: self.volume.clone(),
@@ -220,31 +229,45 @@ fn placed(volumes: &Path, name: &str) -> Option<PathBuf> {
 struct Looked {
     files: Arc<Files>,
     last: Option<Taken>,
+    /// When that was.
+    looked: Option<Instant>,
     /// When they are looked at again.
     due: Option<Instant>,
 }
 
 impl Looked {
     fn new(files: Arc<Files>) -> Self {
-        Self { files, last: None, due: None }
+        Self { files, last: None, looked: None, due: None }
     }
 
-    /// As it is now, or as it was when the cost allowed to look.
-    fn at(&mut self, path: &Path, pulse: &Pulse) -> Option<Taken> {
-        if self.due.is_some_and(|due| Instant::now() < due) {
-            return self.last;
+    /// As it is now, or as it was when the cost and others' turns allowed to look; none when that
+    /// was too long ago.
+    fn at(&mut self, path: &Path, pulse: &Pulse, now: Instant) -> Option<Taken> {
+        if self.due.is_some_and(|due| now < due) {
+            return self.current(now);
         }
-        if self.due.is_none() {
-            self.files.looks.fetch_add(1, Ordering::Relaxed);
-        }
+        let asked = Instant::now();
         // Others are waited for, and no file system.
         pulse.rest();
-        let turn = self.files.turn.lock();
+        let files = self.files.clone();
+        let Some(turn) = files.turn.try_lock_for(files.patience) else {
+            return self.current(now + asked.elapsed());
+        };
+        if self.due.is_none() {
+            files.looks.fetch_add(1, Ordering::Relaxed);
+        }
         let begun = Instant::now();
         self.last = taken(path, pulse).ok();
         drop(turn);
-        self.due = Some(Instant::now() + pause(begun.elapsed(), self.files.looks.load(Ordering::Relaxed)));
+        let (took, ended) = (begun.elapsed(), now + asked.elapsed());
+        self.looked = Some(ended);
+        self.due = Some(ended + pause(took, files.looks.load(Ordering::Relaxed)));
         self.last
+    }
+
+    fn current(&self, now: Instant) -> Option<Taken> {
+        let is_new = self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < OLD);
+        self.last.filter(|_| is_new)
     }
 }
 

@@ -49,7 +49,7 @@ use pages::Pages;
 use print::{Format, Printer, When};
 use scope::Scope;
 use template::Template;
-use zone::Zone;
+use zone::{End, Zone};
 
 /// What to try when a search was refused.
 const NEXT: &str = "tiphys logs --help";
@@ -120,7 +120,7 @@ pub struct Logs {
     /// 10:30, today, yesterday, 2026-01-31, 2026-01-31T10:30
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Up to this time
+    /// Up to this time; a clock is today's, though it may be yet to come
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     until: Option<String>,
     /// The zone that times are shown in and days and clocks are meant in: Europe/Berlin, local, UTC;
@@ -289,10 +289,9 @@ impl Logs {
     /// Clocks and days, and kubectl's option, as requests have them.
     fn settle_times(&mut self) {
         let now = time::now();
-        self.since = self.as_kubectl.since_time.take().or(self.since.take());
-        for text in [&mut self.since, &mut self.until].into_iter().flatten() {
-            *text = self.timezone.resolved(text, now);
-        }
+        let since = self.as_kubectl.since_time.take().or(self.since.take());
+        self.since = since.map(|text| self.timezone.resolved(&text, now, End::Since));
+        self.until = self.until.take().map(|text| self.timezone.resolved(&text, now, End::Until));
     }
 
     /// Options that can't be meant together.
@@ -485,5 +484,13 @@ mod tests {
         assert_eq!(parsed(&["--collectors=a/b"]).collectors, Some("a/b".parse().expect("a DaemonSet")));
         let delete = parsed(&["delete", "-n", "shop"]);
         assert!(matches!(delete.command, Some(Command::Delete(_))) && delete.words.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_yet_to_come_ends_a_range_of_today() {
+        let mut logs = parsed(&["--since", "00:00", "--until", "23:59:59.999999999"]);
+        logs.settle_times();
+        let at = |text: &Option<String>| text.as_deref().and_then(time::parse).expect("a time");
+        assert!(at(&logs.since) < at(&logs.until), "{:?} {:?}", logs.since, logs.until);
     }
 }

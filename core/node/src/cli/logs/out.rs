@@ -23,8 +23,12 @@ impl Out {
         Ok(Self(Rc::new(RefCell::new(Some(Target::open(Some(path))?)))))
     }
 
+    pub fn is_file(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     pub fn is_terminal(&self) -> bool {
-        self.0.borrow().is_none() && io::stdout().is_terminal()
+        !self.is_file() && io::stdout().is_terminal()
     }
 
     /// # Errors
@@ -47,7 +51,7 @@ impl Out {
 
 impl fmt::Debug for Out {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.borrow().is_some() { "Out(file)" } else { "Out(stdout)" })
+        f.write_str(if self.is_file() { "Out(file)" } else { "Out(stdout)" })
     }
 }
 

@@ -67,6 +67,7 @@ pub struct Printer {
     pub limit_bytes: Option<u64>,
     out: Out,
     written: Cell<u64>,
+    /// The day whose records have no date; empty: all have theirs.
     today: String,
     terminal: bool,
 }
@@ -74,7 +75,11 @@ pub struct Printer {
 impl Printer {
     /// Records in this form; what else there is to say of it is in the fields.
     pub fn new(format: Format, zone: Zone, out: Out) -> Self {
-        let today = zone.shown(&time::format(time::now())).chars().take(10).collect();
+        // Who reads a file doesn't know of which day it is.
+        let today = match out.is_file() {
+            true => String::new(),
+            false => zone.shown(&time::format(time::now())).chars().take(10).collect(),
+        };
         let terminal = out.is_terminal();
         Self {
             format,
@@ -186,5 +191,18 @@ mod tests {
         assert!(line(&printer).ends_with("web: \x1b[31mred\x1b[0m"));
         printer.terminal = false;
         assert!(line(&printer).ends_with("web: \x1b[31mred"));
+    }
+
+    #[test]
+    fn a_file_has_the_date_of_records_of_today() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = Out::open(&folder.path().join("answer")).expect("a file");
+        let printer = |out| Printer::new(Format::Text, Zone::default(), out);
+        let (stdout, file) = (printer(Out::default()), printer(file));
+        let record =
+            LogRecord { time: format!("{}T12:00:00.000000000Z", stdout.today), ..LogRecord::default() };
+        let line = |printer: &Printer| String::from_utf8(printer.line(&record, false)).expect("text");
+        assert!(line(&stdout).starts_with("12:00:00.000Z "), "{}", line(&stdout));
+        assert!(line(&file).starts_with(&format!("{}T12:00:00.000Z ", stdout.today)), "{}", line(&file));
     }
 }

@@ -72,7 +72,8 @@ impl FromStr for Template {
 
 impl Template {
     /// A record's line without its end. `time` is the one that is shown, and `message` the body as
-    /// bytes may be written where this goes.
+    /// bytes may be written where this goes; its further lines are indented, so that none can be
+    /// taken for a record.
     pub fn line(&self, record: &LogRecord, time: &str, message: &[u8]) -> Vec<u8> {
         let mut line = Vec::new();
         for piece in &self.0 {
@@ -92,7 +93,12 @@ impl Template {
                 Part::Stream => &record.stream,
                 Part::Level => &record.level,
                 Part::Message => {
-                    line.extend_from_slice(message);
+                    for (at, text) in message.split(|byte| *byte == b'\n').enumerate() {
+                        if at > 0 {
+                            line.extend_from_slice(b"\n    ");
+                        }
+                        line.extend_from_slice(text);
+                    }
                     continue;
                 }
             };
@@ -131,5 +137,17 @@ mod tests {
             let error = wrong.parse::<Template>().expect_err(wrong);
             assert!(error.contains("{message}"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn abuse_27_a_message_forges_no_line_of_another_record() {
+        let template: Template = "{pod} {message}\\n--".parse().expect("a template");
+        let record = LogRecord { pod: "web".into(), ..LogRecord::default() };
+        let line = |message: &[u8]| {
+            let line = template.line(&record, "12:00", message);
+            String::from_utf8(line).expect("text")
+        };
+        assert_eq!(line(b"it is\ndb-0 all is well\n"), "web it is\n    db-0 all is well\n    \n--");
+        assert_eq!(line(b""), "web \n--");
     }
 }

@@ -25,9 +25,11 @@ use crate::{
     output,
 };
 
-/// How far back Pods that are gone are looked for where no time was said: as long as a node keeps
+/// How far back Pods that are gone are looked for where no begin was said: as long as a node keeps
 /// its logs by itself, so that a mere word brings nothing back from the archive.
 const BACK: i64 = 7 * 86_400 * time::SECOND;
+/// How long each node may look for them: a word that is nobody's name keeps no search waiting.
+const WITHIN: &str = "2s";
 /// The most values that are asked for.
 const MOST: usize = 1000;
 
@@ -92,6 +94,16 @@ impl Chosen {
     }
 }
 
+/// From when on the records of a Pod are looked for: as asked, else [`BACK`] before the end.
+fn begin(since: Option<&str>, until: Option<&str>, now: i64) -> Outcome<String> {
+    if let Some(since) = since {
+        return Ok(since.to_owned());
+    }
+    let end = until.map_or(Ok(now), |until| time::resolve(until, now, "until"));
+    let end = end.map_err(|error| Failure::usage(error, NEXT))?;
+    Ok(time::format(end.min(now).saturating_sub(BACK)))
+}
+
 /// A Pod, and what is known of it if it lives.
 struct Found {
     chosen: Chosen,
@@ -136,15 +148,12 @@ impl Search<'_> {
 
     /// The values of a field in the records of the Pods of this name that the user may read.
     async fn recorded(&self, field: &str, name: &str, namespace: Option<&str>) -> Outcome<Vec<String>> {
-        let back = || time::format(time::now().saturating_sub(BACK));
-        let since = match (&self.since, &self.until) {
-            (None, None) => Some(back()),
-            (since, _) => since.clone(),
-        };
+        let since = begin(self.since.as_deref(), self.until.as_deref(), time::now())?;
         let request = FacetsRequest {
             query: named("pod", name).to_string(),
-            since,
+            since: Some(since),
             until: self.until.clone(),
+            within: Some(WITHIN.to_owned()),
             namespace: namespace.map(str::to_owned),
             limit: Some(MOST),
             ..FacetsRequest::default()

@@ -38,6 +38,13 @@ impl FromStr for Zone {
     }
 }
 
+/// Which end of a range a time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Since,
+    Until,
+}
+
 impl Zone {
     pub fn is_utc(&self) -> bool {
         self.0 == TimeZone::UTC
@@ -54,12 +61,13 @@ impl Zone {
 
     /// A time as requests take it: clocks and days in this zone become RFC 3339, all else, spans
     /// and mistakes too, stays for the server.
-    pub fn resolved(&self, text: &str, now: i64) -> String {
-        self.moment(text, now).map_or_else(|| text.to_owned(), time::format)
+    pub fn resolved(&self, text: &str, now: i64, end: End) -> String {
+        self.moment(text, now, end).map_or_else(|| text.to_owned(), time::format)
     }
 
-    /// `today`, `yesterday`, the last `10:30` that there was, `2026-01-31`, `2026-01-31T10:30`.
-    fn moment(&self, text: &str, now: i64) -> Option<i64> {
+    /// `today`, `yesterday`, `2026-01-31`, `2026-01-31T10:30`; `10:30` is the last that there was
+    /// where a range begins, and today's where it ends.
+    fn moment(&self, text: &str, now: i64, end: End) -> Option<i64> {
         if time::parse(text).is_some() {
             return None;
         }
@@ -72,7 +80,9 @@ impl Zone {
             _ if is_clock(text) => {
                 let clock: Time = text.parse().ok()?;
                 match at(today.to_datetime(clock))? {
-                    later if later > now => at(today.yesterday().ok()?.to_datetime(clock))?,
+                    later if later > now && end == End::Since => {
+                        at(today.yesterday().ok()?.to_datetime(clock))?
+                    }
                     moment => moment,
                 }
             }
@@ -110,9 +120,12 @@ mod tests {
 
     #[test]
     fn clocks_and_days_are_those_of_the_zone() {
-        let check = |zone: &Zone, now: &str, text: &str, expected: &str| {
+        let check_end = |end: End, zone: &Zone, now: &str, text: &str, expected: &str| {
             let now = time::parse(now).expect("a time");
-            assert_eq!(zone.resolved(text, now), expected, "{text} at {now}");
+            assert_eq!(zone.resolved(text, now, end), expected, "{end:?} {text} at {now}");
+        };
+        let check = |zone: &Zone, now: &str, text: &str, expected: &str| {
+            check_end(End::Since, zone, now, text, expected);
         };
         let (utc, berlin) = (Zone::default(), berlin());
         let noon = "2026-07-10T12:00:00Z";
@@ -121,6 +134,11 @@ mod tests {
         check(&berlin, noon, "10:30", "2026-07-10T08:30:00.000000000Z");
         check(&berlin, noon, "13:59", "2026-07-10T11:59:00.000000000Z");
         check(&berlin, noon, "14:01", "2026-07-09T12:01:00.000000000Z");
+        // What ends may be yet to come.
+        check_end(End::Until, &utc, noon, "10:30", "2026-07-10T10:30:00.000000000Z");
+        check_end(End::Until, &utc, noon, "18:00", "2026-07-10T18:00:00.000000000Z");
+        check_end(End::Until, &berlin, noon, "14:01", "2026-07-10T12:01:00.000000000Z");
+        check_end(End::Until, &berlin, noon, "yesterday", "2026-07-08T22:00:00.000000000Z");
         check(&berlin, noon, "today", "2026-07-09T22:00:00.000000000Z");
         check(&berlin, noon, "yesterday", "2026-07-08T22:00:00.000000000Z");
         // Winter time, and a day that has begun there already.

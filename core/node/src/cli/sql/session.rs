@@ -285,6 +285,7 @@ async fn tell(
             let columns = pager::size().map(|(columns, _)| columns).filter(|_| sink.is_stdout());
             let text = rows.shown(settings, columns)?;
             if sink.is_stdout() {
+                sink.takes_room();
                 return Ok(pager::show(&text, settings.pager)?);
             }
             Ok(sink.write(text.as_bytes())?)

@@ -14,7 +14,9 @@ use crate::{
 
 pub struct Sink {
     out: Out,
-    /// Whether a Parquet file is in it, behind which nothing can stand.
+    /// Whether the answer that goes in now is a Parquet file.
+    parquet: bool,
+    /// Whether a Parquet file is in it, or a part of one, behind which nothing can stand.
     closed: bool,
     empty: bool,
 }
@@ -48,14 +50,15 @@ impl Sink {
     }
 
     fn of(out: Out) -> Self {
-        Self { out, closed: false, empty: true }
+        Self { out, parquet: false, closed: false, empty: true }
     }
 
     pub fn is_stdout(&self) -> bool {
         matches!(self.out, Out::Stdout)
     }
 
-    /// Takes an answer; of Parquet's, a file has one and no other.
+    /// Takes an answer; of Parquet's, a file has one and no other. One that fails before anything
+    /// of it was written leaves the place to the next.
     ///
     /// # Errors
     /// A Parquet file for a terminal, or with another answer.
@@ -72,13 +75,21 @@ impl Sink {
                 "name a file for each: \\g w.parquet",
             ));
         }
-        (self.closed, self.empty) = (parquet, false);
+        self.parquet = parquet;
         Ok(())
+    }
+
+    /// Something of the answer is in its place; what is not written by [`Sink::write`] is told here.
+    pub fn takes_room(&mut self) {
+        (self.closed, self.empty) = (self.parquet, false);
     }
 
     /// # Errors
     /// A full disk, or a reader that left.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.takes_room();
+        }
         match &mut self.out {
             Out::Stdout => io::stdout().write_all(bytes),
             Out::Growing(file) => file.write_all(bytes),
@@ -125,6 +136,9 @@ mod tests {
         {
             let mut sink = Sink::whole(&folder.path().join("w")).expect("opened");
             sink.begin(first).expect("begun");
+            sink.write(b"").expect("written");
+            sink.begin(first).expect("nothing of the failed one is in it");
+            sink.write(b"a part").expect("written");
             assert_eq!(sink.begin(second).is_ok(), expected, "{first} {second}");
         }
         assert_eq!(folder.path().read_dir().expect("a folder").count(), 0);

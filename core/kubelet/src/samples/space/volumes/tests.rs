@@ -43,7 +43,7 @@ fn a_volume_takes_what_du_says() {
         let text = String::from_utf8(out).expect("text");
         text.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
     };
-    let files = Arc::new(Files::default());
+    let files = Arc::new(Files::new(SILENT));
     let of_volume = |volume: &Volume| {
         Place::of(root.path(), &pod, volume)?.measure(&mut Looked::new(files.clone()), &Pulse::new())
     };
@@ -54,6 +54,28 @@ fn a_volume_takes_what_du_says() {
     assert_eq!(volume.inodes_used, du("--inodes"));
     assert!(volume.capacity_bytes > 0 && volume.available_bytes > 0 && volume.inodes >= volume.inodes_free);
     assert_eq!(files.looks.load(Ordering::Relaxed), 0, "who looks no more doesn't slow others");
+}
+
+#[test]
+fn a_figure_that_waits_for_a_turn_is_told_until_it_is_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = Arc::new(Files::new(Duration::ZERO));
+    let (mut looked, pulse, begun) = (Looked::new(files.clone()), Pulse::new(), Instant::now());
+    let mut after = |seconds| looked.at(folder.path(), &pulse, begun + Duration::from_secs(seconds));
+    let hung = files.turn.lock();
+    assert_eq!(after(0), None);
+    assert_eq!(files.looks.load(Ordering::Relaxed), 0, "who had no turn yet doesn't slow others");
+    drop(hung);
+    let first = after(1);
+    assert_eq!(first.map(|taken| taken.inodes), Some(1));
+    // Another's files hang.
+    let hung = files.turn.lock();
+    for (seconds, expected) in [(2, first), (100, first), (170, first), (400, None), (401, None)] {
+        assert_eq!(after(seconds), expected, "after {seconds} s");
+    }
+    drop(hung);
+    assert_eq!(after(402), first);
+    assert_eq!(files.looks.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -58,6 +58,21 @@ fn the_contexts_namespace_is_first_and_the_living_before_the_gone() {
     assert!(choose("shop", &[], &words(&["shop"])).expect("one").told("db-0").contains("is gone"));
 }
 
+#[test]
+fn records_are_looked_for_from_a_begin_on_whatever_was_said() {
+    let now = time::parse("2026-07-10T12:00:00Z").expect("a time");
+    let check = |since: Option<&str>, until: Option<&str>, expected: Option<&str>| {
+        let found = begin(since, until, now).ok();
+        assert_eq!(found.as_deref(), expected, "{since:?} {until:?}");
+    };
+    check(Some("30d"), Some("1h"), Some("30d"));
+    check(None, None, Some("2026-07-03T12:00:00.000000000Z"));
+    check(None, Some("2026-06-10T12:00:00Z"), Some("2026-06-03T12:00:00.000000000Z"));
+    check(None, Some("1d"), Some("2026-07-02T12:00:00.000000000Z"));
+    check(None, Some("2026-07-10T18:00:00Z"), Some("2026-07-03T12:00:00.000000000Z"));
+    check(None, Some("soon"), None);
+}
+
 /// The query and its namespace, or why there is none.
 type Asked = Result<(String, Option<String>), String>;
 
@@ -118,8 +133,11 @@ impl Server {
             Json(pods(&there, &asked_name(query))).into_response()
         };
         let facets = move |Json(request): Json<FacetsRequest>| async move {
+            // What is asked of all nodes before the search itself.
+            let is_bounded = request.since.is_some() && request.within.as_deref() == Some("2s");
             let may = |namespace: &str| {
-                only.is_none_or(|only| only == namespace)
+                is_bounded
+                    && only.is_none_or(|only| only == namespace)
                     && request.namespace.as_deref().is_none_or(|asked| asked == namespace)
             };
             let found = recorded
@@ -176,6 +194,7 @@ async fn a_name_is_the_pod_that_the_user_may_mean() {
     // The last words of a Pod that crashed, and a word that is nobody's name.
     assert_eq!(cluster().query(&["crashed"]).await, pod("shop", "crashed"));
     assert_eq!(restricted().query(&["crashed"]).await, pod("shop", "crashed"));
+    assert_eq!(cluster().query(&["crashed", "--until", "1h"]).await, pod("shop", "crashed"));
     assert_eq!(cluster().query(&["crashed-there"]).await, pod("prod", "crashed-there"));
     assert_eq!(restricted().query(&["crashed-there"]).await, word("crashed-there"));
     assert_eq!(cluster().query(&["error", "timeout"]).await, word("error AND timeout"));
