@@ -15,7 +15,7 @@ use crate::Shared;
 
 /// Where a component is asked through the API server, and what its names begin with.
 const COMPONENTS: &[(&str, &[&str])] = &[
-    ("/metrics", &["apiserver_"]),
+    ("/metrics", &["apiserver_", "etcd_"]),
     ("/metrics/controllers", &["controller_", "workqueue_"]),
     ("/metrics/scheduler", &["scheduler_"]),
     ("/metrics/metrics", &["tiphys_metrics_"]),
