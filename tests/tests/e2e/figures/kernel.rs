@@ -61,9 +61,13 @@ fn counted(cluster: &Cluster) -> Result<()> {
     let (network, _) = eventually(Duration::from_secs(30), || {
         first(cluster, "pod", "network_receive_bytes_total, network_transmit_packets_total", at)
     })?;
-    let after = groups.counts()?;
+    // It sleeps for most of a second.
+    let (after, _) = eventually(Duration::from_secs(30), || {
+        let after = groups.counts()?;
+        ensure!(before.cpu_nanos < after.cpu_nanos, "it does nothing: {before:?} {after:?}");
+        Ok(after)
+    })?;
     between("CPU time", before.cpu_nanos, &container["cpu_usage_nanos_total"], after.cpu_nanos)?;
-    ensure!(before.cpu_nanos < after.cpu_nanos, "it does nothing: {before:?} {after:?}");
     for (what, column, before, after) in [
         ("bytes received", "network_receive_bytes_total", before.receive_bytes, after.receive_bytes),
         ("packets sent", "network_transmit_packets_total", before.transmit_packets, after.transmit_packets),
