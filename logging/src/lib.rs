@@ -41,6 +41,8 @@ pub mod wire;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod own_process;
+#[cfg(test)]
 mod small_disk;
 
 // The bench's generator of lines serves the tests of blocks too, under the name it knows.

@@ -28,7 +28,7 @@ pub struct Refused {
 pub struct Capped {
     pub door: &'static str,
     pub namespace: String,
-    /// `streams`, `labels` or `fields`.
+    /// `streams`, `labels`, `fields`, or `messages`: those whose end was left out.
     pub what: &'static str,
 }
 
@@ -39,6 +39,8 @@ pub struct Metrics {
     pub records: Counter,
     pub bytes: Counter,
     pub cut_records: Counter,
+    pub damaged_files: Counter,
+    pub open_failures: Counter,
     pub commits: Counter,
     pub commit_failures: Counter,
     pub stalls: Counter,
@@ -107,29 +109,35 @@ impl Metrics {
             component.registry(|registry| registry.register(name, help, gauge.clone()));
             gauge
         };
-        let (door_records, door_bytes) = (Family::default(), Family::default());
-        let (door_refused, door_capped) = (Family::default(), Family::default());
-        component.registry(|registry| {
-            let help = "Records that were sent and taken";
-            registry.register("tiphys_logs_door_records", help, Family::clone(&door_records));
-            let help = "Bytes of the bodies of records that were sent and taken";
-            registry.register("tiphys_logs_door_bytes", help, Family::clone(&door_bytes));
-            let help = "Requests, or records of a request, that were refused";
-            registry.register("tiphys_logs_door_refused", help, Family::clone(&door_refused));
-            let help = "Streams, labels and fields beyond the most that is kept, by who sent them";
-            registry.register("tiphys_logs_door_capped", help, Family::clone(&door_capped));
-        });
+        let door_capped =
+            "Streams, labels, fields and lengths of messages beyond the most that is kept, by who sent them";
         Self {
             policies: PolicyMetrics::new(&component),
-            door_records,
-            door_bytes,
-            door_refused,
-            door_capped,
+            door_records: by_sender(&component, "records", "Records that were sent and taken"),
+            door_bytes: by_sender(
+                &component,
+                "bytes",
+                "Bytes of the bodies of records that were sent and taken",
+            ),
+            door_refused: by_sender(
+                &component,
+                "refused",
+                "Requests, or records of a request, that were refused",
+            ),
+            door_capped: by_sender(&component, "capped", door_capped),
             records: counter("tiphys_logs_records", "Records read from log files"),
             bytes: counter("tiphys_logs_bytes", "Bytes of the records' bodies"),
             cut_records: counter(
                 "tiphys_logs_cut_records",
                 "Lines of files and the journal that were too long for a record and became several",
+            ),
+            damaged_files: counter(
+                "tiphys_logs_damaged_files",
+                "Compressed log files that could not be read to their end; the collector's log names them",
+            ),
+            open_failures: counter(
+                "tiphys_logs_open_failures",
+                "Tries to open log files or their folders that failed and are made again; the collector's log names the first",
             ),
             commits: counter("tiphys_logs_commits", "Commits that made records durable"),
             commit_failures: counter(
@@ -168,6 +176,17 @@ impl Metrics {
             component,
         }
     }
+}
+
+/// Counts of the doors, by labels that say who sent.
+fn by_sender<S>(component: &Component, what: &str, help: &str) -> Family<S, Counter>
+where
+    S: Clone + std::fmt::Debug + std::hash::Hash + Eq + EncodeLabelSet + Send + Sync + 'static,
+{
+    let family = Family::<S, Counter>::default();
+    component
+        .registry(|registry| registry.register(format!("tiphys_logs_door_{what}"), help, family.clone()));
+    family
 }
 
 /// Counts of a server's archive. Clones share them.

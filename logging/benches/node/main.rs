@@ -19,7 +19,6 @@
 
 mod answers;
 mod catalog;
-mod files;
 mod fresh;
 mod interrupt;
 mod merge;
@@ -59,7 +58,8 @@ fn main() -> Result<()> {
     let all_streams = numbers("TIPHYS_BENCH_STREAMS", "200,5000")?;
     let base = env::var_os("TIPHYS_BENCH_FOLDER").map_or_else(env::temp_dir, PathBuf::from);
     fs::create_dir_all(&base)?;
-    files::allow_many()?;
+    // The peer's too: all streams' files are open at once.
+    tiphys_lifecycle::allow_many_files()?;
     interrupt::listen()?;
     for records in counts {
         for &streams in &all_streams {
@@ -106,6 +106,9 @@ fn measure(options: &Options) -> Result<()> {
         rounds.json_bytes as f64 / 1e6,
         rounds.cri_bytes as f64 / 1e6,
     );
+    // What is merged and flushed in the background counts too.
+    ours.settle()?;
+    let peer_disk = peer.as_mut().map(peer::Peer::settle).transpose()?;
     println!("| ingest | tiphys | VictoriaLogs | |\n|---|---|---|---|");
     let none = || "-".to_owned();
     let speed = |bytes: u64, seconds: f64| format!("{:.0}", bytes as f64 / 1e6 / seconds);
@@ -119,18 +122,19 @@ fn measure(options: &Options) -> Result<()> {
     );
     row("MB of CRI files a second of a core", speed(rounds.cri_bytes, ours.cpu), None);
     row("wall seconds", format!("{:.1}", ours.wall), peer.as_ref().map(|peer| format!("{:.1}", peer.wall)));
-    row("resident at rest, MB", format!("{:.0}", ours.at_rest), None);
+    row("resident without streams, MB", format!("{:.0}", ours.empty), None);
     row(
         "resident at most, MB",
         format!("{:.0}", ours.peak()?),
         peer.as_ref().map(peer::Peer::peak).transpose()?.map(|peak| format!("{peak:.0}")),
     );
-    let fresh = fresh::measure(&ours)?;
-    // What is merged and flushed in the background counts too.
-    ours.settle()?;
-    let peer_disk = peer.as_mut().map(peer::Peer::settle).transpose()?;
     row("bytes on disk, all included", ours.disk()?.to_string(), peer_disk.map(|bytes| bytes.to_string()));
-    row("written to searchable, median and p99, ms", fresh, None);
+    row("written to searchable, median and p99, ms", fresh::measure(&ours)?, None);
+    // Of those lines too.
+    ours.settle()?;
+    let [after_ingest, after_start] = ours.at_rest()?;
+    let at_rest = format!("{after_ingest:.0}; {after_start:.0}");
+    row("resident at rest with all streams, after ingest and after a start, MB", at_rest, None);
     questions::ask(&mut ours, peer.as_mut(), &rounds)?;
     println!("\nWith the searches, resident at most: {:.0} MB", ours.peak()?);
     Ok(())

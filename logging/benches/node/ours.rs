@@ -44,8 +44,8 @@ pub struct Ours {
     /// Seconds of processor time and of the clock that ingest took.
     pub cpu: f64,
     pub wall: f64,
-    /// Megabytes resident with nothing to do.
-    pub at_rest: f64,
+    /// Megabytes resident before there is a stream.
+    pub empty: f64,
     peak: f64,
 }
 
@@ -61,11 +61,11 @@ impl Ours {
             http,
             cpu: 0.0,
             wall: 0.0,
-            at_rest: 0.0,
+            empty: 0.0,
             peak: 0.0,
         };
         ours.stored()?;
-        ours.at_rest = ours.process.memory("VmRSS")?;
+        ours.empty = ours.process.memory("VmRSS")?;
         Ok(ours)
     }
 
@@ -128,6 +128,15 @@ impl Ours {
         }
         self.cpu += self.process.cpu()? - cpu;
         Ok(())
+    }
+
+    /// Megabytes resident with all streams and nothing to do: of the process that took them in, and
+    /// of a new one. To be called when all is settled.
+    pub fn at_rest(&mut self) -> Result<[f64; 2]> {
+        let after_ingest = self.process.memory("VmRSS")?;
+        self.restart()?;
+        self.settle()?;
+        Ok([after_ingest, self.process.memory("VmRSS")?])
     }
 
     pub fn peak(&self) -> Result<f64> {

@@ -1,8 +1,9 @@
 //! A question to the archived splits of a node, answered as the node would.
 //!
-//! Bounds: what fits into the cache, in the order of the answer, and the time that
-//! fetching may take; what is left out is named. A page is asked for piece by piece,
-//! and no more is fetched than it takes to fill it.
+//! Bounds: what fits into the cache, of all nodes together, in the order of the answer, and
+//! the time that fetching may take; what is left out is named. A page is asked for piece by
+//! piece, and no more is fetched than it takes to fill it. While the archive doesn't say what
+//! it has, nothing is fetched: what is on the disk answers.
 
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -11,10 +12,15 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use super::{Archive, ArchiveError, ArchivedSplit, NodeIndex, catalog::Known, chain, page, wire};
+use super::{
+    Archive, ArchiveError, ArchivedSplit, NodeIndex,
+    catalog::{Fault, Known},
+    chain, page, wire,
+};
 use crate::{
     index::{Floors, Store},
     query,
@@ -62,49 +68,95 @@ pub struct Asked<'a> {
 /// Takes in an answer.
 pub type Take<'a> = &'a mut (dyn FnMut(Result<Bytes, String>) + Send);
 
-/// What there was at a moment; ask of it, so that nothing is counted twice.
+/// What there was at a moment, for one question; ask of it, so that nothing is counted twice.
 #[derive(Clone)]
-pub struct Moment(Arc<Known>);
+pub struct Moment {
+    known: Arc<Known>,
+    fault: Option<Fault>,
+    room: Arc<Room>,
+}
 
 impl Moment {
     /// Nodes that have something archived, or whose index can't be read.
     pub fn nodes(&self) -> Vec<String> {
-        self.0.nodes.keys().chain(self.0.faults.keys()).cloned().collect()
+        self.known.nodes.keys().chain(self.known.faults.keys()).cloned().collect()
     }
 
     /// What is archived of a node.
     pub fn index(&self, node: &str) -> Option<&NodeIndex> {
-        self.0.nodes.get(node).map(|index| &**index)
+        self.known.nodes.get(node).map(|index| &**index)
     }
 
     /// Namespaces that have something archived.
     pub fn namespaces(&self) -> Vec<String> {
-        let splits = self.0.nodes.values().flat_map(|index| &index.splits);
+        let splits = self.known.nodes.values().flat_map(|index| &index.splits);
         let names: BTreeSet<&String> = splits.flat_map(|split| split.namespaces.keys()).collect();
         names.into_iter().cloned().collect()
+    }
+
+    /// Why this is not what there is now, but what was known last.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+}
+
+/// What of the cache a question may take, of all nodes together.
+struct Room {
+    limit: u64,
+    left: Mutex<u64>,
+}
+
+impl Room {
+    fn new(limit: u64) -> Self {
+        // Of nothing it could not be told that it is taken.
+        let limit = limit.max(1);
+        Self { limit, left: Mutex::new(limit) }
+    }
+
+    /// How many of the first of these fit; they have their room from now on.
+    fn take(&self, splits: &[ArchivedSplit], most: usize) -> usize {
+        let mut left = self.left.lock();
+        // One at least: the cache takes any one split.
+        let is_whole = *left == self.limit;
+        let fits = |(at, split): &(usize, &ArchivedSplit)| {
+            let fits = split.bytes() <= *left || (*at == 0 && is_whole);
+            *left = if fits { left.saturating_sub(split.bytes()) } else { *left };
+            fits
+        };
+        splits.iter().take(most).enumerate().take_while(fits).count()
     }
 }
 
 impl Archive {
-    /// What is archived now.
-    pub async fn moment(&self) -> Result<Moment, ArchiveError> {
-        Ok(Moment(self.inner.catalog.look().await?))
+    /// What is archived now; where it doesn't say so in time, what was known last.
+    pub async fn moment(&self) -> Moment {
+        let (known, fault) = self.inner.catalog.look().await;
+        Moment { known, fault, room: Arc::new(Room::new(self.inner.cache.limit())) }
     }
 
     /// Gives what a node's archived splits answer, as it comes: answers as JSON, and sentences
     /// on what is missing.
     pub async fn ask(&self, moment: &Moment, asked: &Asked<'_>, take: Take<'_>) {
         let Asked { node, wanted, path, request, within } = *asked;
-        if let Some(fault) = moment.0.faults.get(node) {
+        if let Some(fault) = moment.known.faults.get(node) {
             take(Err(format!("what the archive has of the node can't be read: {fault}")));
         }
-        let Some(index) = moment.0.nodes.get(node) else { return };
+        let Some(index) = moment.known.nodes.get(node) else { return };
         // A query that can't be read is refused by who runs it.
         let times = query::parse(&request.query).map(|query| query.within(time::now())).unwrap_or_default();
         let may_have = |split: &&ArchivedSplit| {
             wanted.has(split) && may_have(split, request) && times.touches(split.min_time, split.max_time)
         };
         let mut splits: Vec<&ArchivedSplit> = index.splits.iter().filter(may_have).collect();
+        let mut until = Instant::now() + within;
+        if moment.fault.is_some() {
+            until = Instant::now();
+            let is_here = |split: &&ArchivedSplit| self.inner.cache.here(node, split).is_some();
+            let (here, away): (Vec<_>, Vec<_>) = splits.into_iter().partition(is_here);
+            splits = here;
+            self.inner.shared.counts.missing.inc_by(away.len() as u64);
+            out_of_reach(&away, request).into_iter().for_each(|away| take(Err(away)));
+        }
         match request.order {
             Order::Newest | Order::Last => splits.sort_unstable_by_key(|split| Reverse(split.max_time)),
             Order::Oldest | Order::First => splits.sort_unstable_by_key(|split| split.min_time),
@@ -116,12 +168,13 @@ impl Archive {
             archive: self,
             node,
             path,
-            floors: Arc::new(self.floors(&moment.0)),
-            until: Instant::now() + within,
+            floors: Arc::new(self.floors(&moment.known)),
+            room: &moment.room,
+            until,
         };
-        let (mut open, mut room) = (request.clone(), self.inner.cache.limit());
+        let mut open = request.clone();
         for splits in by_store.into_values() {
-            question.ask_all(splits, &mut open, &mut room, take).await;
+            question.ask_all(splits, &mut open, take).await;
         }
     }
 }
@@ -132,30 +185,19 @@ struct Question<'a> {
     node: &'a str,
     path: &'a str,
     floors: Arc<Floors>,
+    room: &'a Room,
+    /// From then on nothing more is fetched.
     until: Instant,
 }
 
 impl Question<'_> {
     /// Asks splits of one store, in the order of the answer. Where that has pages, only as many
-    /// as a page takes: `open` is what is left of the question, `room` of the cache.
-    async fn ask_all(
-        &self,
-        mut splits: Vec<ArchivedSplit>,
-        open: &mut NodeRequest,
-        room: &mut u64,
-        take: Take<'_>,
-    ) {
+    /// as a page takes: `open` is what is left of the question.
+    async fn ask_all(&self, mut splits: Vec<ArchivedSplit>, open: &mut NodeRequest, take: Take<'_>) {
         let at_once = if page::has_pages(self.path) { FETCHES } else { usize::MAX };
         loop {
             splits.retain(|split| may_have(split, open));
-            // One at least: the cache takes any one split.
-            let is_empty = *room == self.archive.inner.cache.limit();
-            let fits = |(at, split): &(usize, &ArchivedSplit)| {
-                let fits = split.bytes() <= *room || (*at == 0 && is_empty);
-                *room = if fits { room.saturating_sub(split.bytes()) } else { *room };
-                fits
-            };
-            let n_fitting = splits.iter().take(at_once).enumerate().take_while(fits).count();
+            let n_fitting = self.room.take(&splits, at_once);
             if n_fitting == 0 {
                 self.archive.inner.shared.counts.unread.inc_by(splits.len() as u64);
                 left_out(&splits, open).into_iter().for_each(|left| take(Err(left)));
@@ -180,8 +222,14 @@ impl Question<'_> {
         let fetch = |split: ArchivedSplit| {
             let (cache, objects, node) = (cache.clone(), objects.clone(), node.to_owned());
             async move {
-                let got = tokio::time::timeout_at(until, cache.get(&objects, &node, &split)).await;
-                let got = got.unwrap_or_else(|_| Err(Arc::new(ArchiveError::Slow)));
+                let slow = || Arc::new(ArchiveError::Slow);
+                // To ask for a split begins its fetch, however little time there is for it.
+                let got = if Instant::now() < until {
+                    let got = tokio::time::timeout_at(until, cache.get(&objects, &node, &split)).await;
+                    got.unwrap_or_else(|_| Err(slow()))
+                } else {
+                    cache.here(&node, &split).ok_or_else(slow)
+                };
                 match got {
                     Ok(copy) => Ok((split, copy)),
                     Err(error) => Err((split, error)),
@@ -276,6 +324,13 @@ fn left_out(splits: &[ArchivedSplit], request: &NodeRequest) -> Option<String> {
     ))
 }
 
+/// A sentence on splits that are nowhere but in an archive that doesn't say what it has.
+fn out_of_reach(splits: &[&ArchivedSplit], request: &NodeRequest) -> Option<String> {
+    let times = times_of(splits.first()?, request);
+    let count = splits.len();
+    Some(format!("{count} archived splits can't be had now, the first with records of {times}: ask again"))
+}
+
 /// A sentence on a split that can't be had. How many records it has is of all namespaces, and
 /// told only to who may see them.
 fn missing(split: &ArchivedSplit, request: &NodeRequest, error: &ArchiveError) -> String {
@@ -344,12 +399,31 @@ mod tests {
     }
 
     #[test]
+    fn all_nodes_share_the_room_of_a_question() {
+        let of = |bytes: u64| ArchivedSplit {
+            files: vec![crate::index::FileSum { name: "blocks".into(), size: bytes, crc: 0 }],
+            ..split()
+        };
+        let room = Room::new(100);
+        assert_eq!(room.take(&[of(40), of(30), of(20)], 2), 2);
+        assert_eq!(room.take(&[of(40), of(10)], 2), 0, "in the order of the answer");
+        assert_eq!(room.take(&[of(30), of(1)], 2), 1);
+        // Whatever one split has, it is searched, but not a second one.
+        for limit in [0, 10] {
+            let room = Room::new(limit);
+            assert_eq!((room.take(&[of(40), of(40)], 2), room.take(&[of(40)], 1)), (1, 0), "{limit}");
+        }
+    }
+
+    #[test]
     fn abuse_30_what_is_missing_tells_of_what_may_be_seen() {
         let seen = NodeRequest { namespaces: Some(vec!["bank".into()]), ..NodeRequest::default() };
         let told = missing(&split(), &seen, &ArchiveError::Slow);
         assert!(!told.contains("77") && told.contains("1970-01-13T00"), "{told}");
         let left = left_out(&[split()], &seen).expect("a sentence");
         assert!(left.contains("1970-01-13T00") && !left.contains("1970-01-11"), "{left}");
+        let away = out_of_reach(&[&split()], &seen).expect("a sentence");
+        assert!(away.contains("1970-01-13T00") && !away.contains("1970-01-11"), "{away}");
         let all = missing(&split(), &NodeRequest::default(), &ArchiveError::Slow);
         assert!(all.contains("77 archived records of 1970-01-11T00"), "{all}");
     }

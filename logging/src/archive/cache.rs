@@ -1,8 +1,10 @@
 //! Splits of the archive on the server's disk, to be searched as a node's are.
 //!
 //! Fetched when somebody asks, whole and checked; the ones not used for longest go
-//! when the folder is full. A fetch goes on when who asked has given up waiting, so
-//! that the next one finds it done.
+//! when the folder is full. A fetch that has begun goes on when who asked has given up
+//! waiting, so that the next one finds it done; one that waits for its turn is dropped then.
+//! It is the fetch that takes in what it brought, whether or not somebody waits: beyond the
+//! limit there is what [`FETCHES`] bring, and no more.
 //!
 //! Each fetch has a folder of its own, which gets its name when all files are there and
 //! sound: files that a search has mapped into memory are never written again, not even
@@ -10,8 +12,12 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures::{
@@ -29,7 +35,7 @@ use super::{ArchiveError, ArchivedSplit, Objects};
 use crate::index::{FileSum, Split, is_file_name};
 
 /// Splits that are fetched at a time.
-const FETCHES: usize = 4;
+pub(super) const FETCHES: usize = 4;
 
 type Fetched = Result<Arc<Split>, Arc<ArchiveError>>;
 
@@ -51,9 +57,29 @@ struct Slots {
 struct Slot {
     /// Tells it from another of the same split; names its folder.
     id: u64,
+    /// For who waits.
     split: Shared<BoxFuture<'static, Fetched>>,
+    /// Once it is on the disk.
+    here: Option<Arc<Split>>,
+    waiting: Arc<AtomicUsize>,
     bytes: u64,
     used: u64,
+}
+
+/// Somebody waits for a fetch, until this is dropped.
+struct Waits(Arc<AtomicUsize>);
+
+impl Waits {
+    fn new(waiting: &Arc<AtomicUsize>) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Cache {
@@ -82,25 +108,37 @@ impl Cache {
     /// to be so.
     pub async fn get(self: &Arc<Self>, objects: &Objects, node: &str, split: &ArchivedSplit) -> Fetched {
         let key = key(node, split);
-        let (id, fetched) = {
+        let (id, fetched, _waits) = {
             let mut slots = self.slots.lock();
             slots.clock += 1;
             let used = slots.clock;
-            let slot = slots.by_key.entry(key.clone()).or_insert_with(|| Slot {
-                id: used,
-                split: self.fetch(objects.below(node), &key, used, split.clone()),
-                bytes: split.bytes(),
-                used,
-            });
+            let fetch = || self.fetch(objects.below(node), &key, used, split.clone());
+            let slot = slots.by_key.entry(key.clone()).or_insert_with(fetch);
             slot.used = used;
-            (slot.id, slot.split.clone())
+            (slot.id, slot.split.clone(), Waits::new(&slot.waiting))
         };
         let fetched = fetched.await;
-        match &fetched {
-            Ok(_) => self.make_room(&key),
-            Err(_) => self.remove(&key, |slot| slot.id == id),
+        if fetched.is_err() {
+            // The fetch does so, but not one that the server's end cut off.
+            self.remove(&key, |slot| slot.id == id);
         }
         fetched
+    }
+
+    /// A split, if it is here already.
+    pub fn here(&self, node: &str, split: &ArchivedSplit) -> Option<Arc<Split>> {
+        let mut slots = self.slots.lock();
+        slots.clock += 1;
+        let used = slots.clock;
+        let slot = slots.by_key.get_mut(&key(node, split))?;
+        slot.used = used;
+        slot.here.clone()
+    }
+
+    /// Fetches that are under way or wait for their turn.
+    #[cfg(test)]
+    pub fn fetching(&self) -> usize {
+        self.slots.lock().by_key.values().filter(|slot| slot.here.is_none()).count()
     }
 
     /// Lets go of a split that the archive has no more; who uses it goes on.
@@ -110,7 +148,7 @@ impl Cache {
 
     /// Lets go of this copy of a split, not of another that was fetched since.
     pub fn forget_damaged(&self, node: &str, split: &ArchivedSplit, copy: &Arc<Split>) {
-        let is_it = |slot: &Slot| matches!(slot.split.peek(), Some(Ok(here)) if Arc::ptr_eq(here, copy));
+        let is_it = |slot: &Slot| slot.here.as_ref().is_some_and(|here| Arc::ptr_eq(here, copy));
         self.remove(&key(node, split), is_it);
     }
 
@@ -134,13 +172,11 @@ impl Cache {
         let mut out = Vec::new();
         {
             let mut slots = self.slots.lock();
-            let mut bytes: u64 = slots.by_key.values().map(|slot| slot.bytes).sum();
+            // What is being fetched is not here yet.
+            let here = slots.by_key.values().filter(|slot| slot.here.is_some());
+            let mut bytes: u64 = here.map(|slot| slot.bytes).sum();
             while bytes > self.limit {
-                // What is being fetched is not here yet.
-                let here = slots
-                    .by_key
-                    .iter()
-                    .filter(|(key, slot)| *key != keep && slot.split.peek().is_some_and(Result::is_ok));
+                let here = slots.by_key.iter().filter(|(key, slot)| *key != keep && slot.here.is_some());
                 let Some(oldest) = here.min_by_key(|(_, slot)| slot.used).map(|(key, _)| key.clone()) else {
                     break;
                 };
@@ -169,28 +205,67 @@ impl Cache {
         slots.clock
     }
 
-    fn fetch(
-        &self,
-        objects: Objects,
-        key: &str,
-        id: u64,
-        split: ArchivedSplit,
-    ) -> Shared<BoxFuture<'static, Fetched>> {
+    /// Begins a fetch, whose turn comes later.
+    fn fetch(self: &Arc<Self>, objects: Objects, key: &str, id: u64, split: ArchivedSplit) -> Slot {
         let (sender, receiver) = oneshot::channel();
-        let (aside, path) = (self.folder.join(format!("in-{id}")), self.folder.join(folder(key, id)));
-        let fetches = self.fetches.clone();
+        let (waiting, bytes) = (Arc::new(AtomicUsize::new(0)), split.bytes());
+        let (cache, key, waits) = (self.clone(), key.to_owned(), waiting.clone());
         self.tasks.spawn("fetch from the log archive", OnError::Log, async move {
             // It is never closed.
-            let _permit = fetches.acquire_owned().await;
-            let fetched = fetch(&objects, &aside, &path, &split).await;
-            if fetched.is_err() {
-                // Half a split takes room for nothing; it may not even be there.
-                let _ = tokio::fs::remove_dir_all(&aside).await;
+            let _permit = cache.fetches.clone().acquire_owned().await;
+            if cache.is_wanted(&key, id, &waits) {
+                let fetched = cache.bring(&objects, &key, id, &split).await;
+                cache.take_in(&key, id, &fetched);
+                let _ = sender.send(fetched);
             }
-            let _ = sender.send(fetched.map(Arc::new).map_err(Arc::new));
-            Ok::<(), std::convert::Infallible>(())
+            Ok::<(), Infallible>(())
         });
-        receiver.map(|got| got.unwrap_or_else(|_| Err(Arc::new(ArchiveError::Stopping)))).boxed().shared()
+        let stopping = || Err(Arc::new(ArchiveError::Stopping));
+        let fetched = receiver.map(move |got| got.unwrap_or_else(|_| stopping())).boxed().shared();
+        Slot { id, split: fetched, here: None, waiting, bytes, used: id }
+    }
+
+    /// Whether somebody still waits for a fetch whose turn it is. If not, there is none any more.
+    fn is_wanted(&self, key: &str, id: u64, waiting: &AtomicUsize) -> bool {
+        let mut slots = self.slots.lock();
+        // Who begins to wait holds the lock.
+        let is_wanted = waiting.load(Ordering::Relaxed) > 0;
+        if !is_wanted && slots.by_key.get(key).is_some_and(|slot| slot.id == id) {
+            slots.by_key.remove(key);
+        }
+        is_wanted
+    }
+
+    async fn bring(&self, objects: &Objects, key: &str, id: u64, split: &ArchivedSplit) -> Fetched {
+        let (aside, path) = (self.folder.join(format!("in-{id}")), self.folder.join(folder(key, id)));
+        let fetched = fetch(objects, &aside, &path, split).await;
+        if fetched.is_err() {
+            // Half a split takes room for nothing; it may not even be there.
+            let _ = tokio::fs::remove_dir_all(&aside).await;
+        }
+        fetched.map(Arc::new).map_err(Arc::new)
+    }
+
+    /// Takes in how a fetch ended, before who waits is told.
+    fn take_in(&self, key: &str, id: u64, fetched: &Fetched) {
+        let is_here = {
+            let mut slots = self.slots.lock();
+            let slot = slots.by_key.get_mut(key).filter(|slot| slot.id == id);
+            match slot.zip(fetched.as_ref().ok()) {
+                Some((slot, split)) => {
+                    slot.here = Some(split.clone());
+                    true
+                }
+                None => false,
+            }
+        };
+        if is_here {
+            self.make_room(key);
+        } else {
+            // It failed, or was let go of meanwhile: who waits has it open.
+            self.remove(key, |slot| slot.id == id);
+            self.delete(key, id);
+        }
     }
 }
 

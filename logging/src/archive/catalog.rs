@@ -2,30 +2,49 @@
 //!
 //! Only one server writes ([`Catalog::change`]), and what it wrote it knows. Others
 //! look again, at most each [`FRESH`], when they are asked.
+//!
+//! ```text
+//! asked -> known a moment ago                     what is known
+//!          else a look begins, or is under way -> waited for, up to PATIENCE -> what is known then
+//!          it is late, or failed not long ago     what was known last, and why: nobody waits
+//! ```
+//!
+//! A look goes on when who asked has left, so that a slow store is read all the same. What this must
+//! not do: keep a question from the nodes because the archive is away.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::RwLock;
-use tokio::sync::{Mutex, Notify};
+use tiphys_lifecycle::{CancellationToken, OnError, Tasks};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::Instant,
+};
 
 use super::{
-    ArchiveError, NodeIndex, Objects,
+    ArchiveError, NodeIndex, Objects, chain,
     keeps::{self, Kept},
     orders::{self, Order},
     sealed,
 };
+use crate::time;
 
 const INDEX: &str = "index";
 /// For so long what was read counts as what is there.
-const FRESH: Duration = Duration::from_secs(5);
+pub(super) const FRESH: Duration = Duration::from_secs(5);
+/// How long a look is waited for; nodes are asked after that.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For so long after a look that failed there is no other.
+pub(super) const LEFT_ALONE: Duration = Duration::from_secs(10);
 /// Indexes that are read at a time.
 const READS: usize = 8;
 
@@ -40,10 +59,77 @@ pub struct Known {
     pub keeps: Kept,
 }
 
+/// Why what is known is not what there is now.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub why: String,
+    /// When it was read, nanoseconds; `None`: never.
+    read: Option<i64>,
+}
+
+impl Fault {
+    /// A sentence for an answer.
+    pub fn lacks(&self) -> String {
+        let why = &self.why;
+        match self.read {
+            Some(read) => format!("{why}; the answer goes by what was there at {}", time::format(read)),
+            None => format!("{why}; the answer has nothing of it: ask again"),
+        }
+    }
+}
+
+/// What looks came to.
+#[derive(Default)]
+struct Looks {
+    /// When what is known was read, by two clocks.
+    read: Option<(Instant, i64)>,
+    /// Cancelled when the look that is under way is over.
+    under_way: Option<CancellationToken>,
+    /// Since when there is no use in waiting, and why.
+    down: Option<(Instant, String)>,
+}
+
+impl Looks {
+    fn is_fresh(&self) -> bool {
+        self.read.is_some_and(|(then, _)| then.elapsed() < FRESH)
+    }
+
+    fn under_way(&self) -> Option<&CancellationToken> {
+        // One that the server's end cut off is over, too.
+        self.under_way.as_ref().filter(|over| !over.is_cancelled())
+    }
+
+    /// It failed not long ago, or goes on for longer than anybody waits.
+    fn is_down(&self) -> bool {
+        let is_recent = |(since, _): &(Instant, String)| since.elapsed() < LEFT_ALONE;
+        self.down.as_ref().is_some_and(|down| is_recent(down) || self.under_way().is_some())
+    }
+
+    fn was_read(&mut self) {
+        self.read = Some((Instant::now(), time::now()));
+        self.down = None;
+    }
+
+    fn set_down(&mut self, why: String) {
+        if self.down.is_none() {
+            tracing::warn!(%why, "the log archive can't be looked at; answers go by what was known of it");
+        }
+        self.down = Some((Instant::now(), why));
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let (_, why) = self.down.as_ref()?;
+        Some(Fault { why: why.clone(), read: self.read.map(|(_, at)| at) })
+    }
+}
+
 pub struct Catalog {
     objects: Objects,
+    tasks: Tasks,
     known: RwLock<Arc<Known>>,
-    looked: Mutex<Option<Instant>>,
+    looks: parking_lot::Mutex<Looks>,
+    /// One reads all at a time.
+    reading: Mutex<()>,
     /// This process is the one that writes.
     writes: AtomicBool,
     /// One change of a node's index at a time.
@@ -53,11 +139,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    pub fn new(objects: Objects) -> Self {
+    pub fn new(objects: Objects, tasks: &Tasks) -> Self {
         Self {
             objects,
+            tasks: tasks.clone(),
             known: RwLock::default(),
-            looked: Mutex::default(),
+            looks: parking_lot::Mutex::default(),
+            reading: Mutex::default(),
             writes: AtomicBool::new(false),
             locks: parking_lot::Mutex::default(),
             one_order: Mutex::default(),
@@ -80,24 +168,77 @@ impl Catalog {
         self.known.read().clone()
     }
 
-    /// What there is now.
-    pub async fn look(&self) -> Result<Arc<Known>, ArchiveError> {
-        let mut looked = self.looked.lock().await;
-        match *looked {
-            Some(then) if then.elapsed() < FRESH => return Ok(self.known()),
-            // Indexes nobody else changes; orders any server gives.
-            Some(_) if self.writes.load(Ordering::Relaxed) => self.read_orders().await?,
-            _ => self.read_all().await?,
+    /// What there is now; or what was known last, and why it is that.
+    pub async fn look(self: &Arc<Self>) -> (Arc<Known>, Option<Fault>) {
+        if let Some(over) = self.begin_look()
+            && tokio::time::timeout(PATIENCE, over.cancelled()).await.is_err()
+        {
+            self.late();
         }
-        *looked = Some(Instant::now());
-        Ok(self.known())
+        // In this order: what is read meanwhile is newer than what is said of it.
+        let fault = self.looks.lock().fault();
+        (self.known(), fault)
+    }
+
+    /// What is to be waited for, which is cancelled when it is over: a look that begins where one
+    /// is due, or the one that is under way.
+    fn begin_look(self: &Arc<Self>) -> Option<CancellationToken> {
+        let mut looks = self.looks.lock();
+        if looks.is_fresh() || looks.is_down() {
+            return None;
+        }
+        if let Some(over) = looks.under_way() {
+            return Some(over.clone());
+        }
+        let over = CancellationToken::new();
+        looks.under_way = Some(over.clone());
+        let (catalog, ends) = (self.clone(), over.clone().drop_guard());
+        self.tasks.spawn("look at the log archive", OnError::Log, async move {
+            let _ends = ends;
+            let read = catalog.read().await;
+            catalog.looked(read);
+            Ok::<(), Infallible>(())
+        });
+        Some(over)
+    }
+
+    async fn read(&self) -> Result<(), ArchiveError> {
+        let _one = self.reading.lock().await;
+        let (is_fresh, is_known) = {
+            let looks = self.looks.lock();
+            (looks.is_fresh(), looks.read.is_some())
+        };
+        match self.writes.load(Ordering::Relaxed) {
+            // By who began to write meanwhile.
+            _ if is_fresh => Ok(()),
+            // Indexes nobody else changes; orders any server gives.
+            true if is_known => self.read_orders().await,
+            _ => self.read_all().await,
+        }
+    }
+
+    fn looked(&self, read: Result<(), ArchiveError>) {
+        let mut looks = self.looks.lock();
+        looks.under_way = None;
+        match read {
+            Ok(()) => looks.was_read(),
+            Err(error) => looks.set_down(chain(&error)),
+        }
+    }
+
+    /// Somebody has waited for as long as anybody does.
+    fn late(&self) {
+        let mut looks = self.looks.lock();
+        if looks.under_way().is_some() {
+            looks.set_down(format!("no answer within {PATIENCE:?}"));
+        }
     }
 
     /// From here on nobody else writes, until what is given is dropped.
     pub async fn begin_writing(self: &Arc<Self>) -> Result<Writing, ArchiveError> {
-        let mut looked = self.looked.lock().await;
+        let _one = self.reading.lock().await;
         self.read_all().await?;
-        *looked = Some(Instant::now());
+        self.looks.lock().was_read();
         self.writes.store(true, Ordering::Relaxed);
         Ok(Writing(self.clone()))
     }

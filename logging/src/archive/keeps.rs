@@ -50,6 +50,11 @@ fn worth(holding: Kept, said: &Kept, with_logs: &BTreeSet<&String>) -> Kept {
 }
 
 impl Archive {
+    /// All namespaces that there are, with logs or without.
+    pub fn namespaces(&self) -> Vec<String> {
+        (self.inner.keeps)().into_keys().collect()
+    }
+
     /// What namespaces keep, now.
     pub(super) fn keeps(&self, known: &Known) -> Kept {
         holding(&known.keeps, &(self.inner.keeps)())

@@ -141,7 +141,7 @@ impl Archive {
     ) -> Result<Self, ArchiveError> {
         Ok(Self {
             inner: Arc::new(Inner {
-                catalog: Arc::new(Catalog::new(objects.below(&config.cluster))),
+                catalog: Arc::new(Catalog::new(objects.below(&config.cluster), tasks)),
                 cache: Arc::new(Cache::new(&config.cache, config.cache_bytes, tasks)?),
                 shared: serve::Shared::new(tasks),
                 retention: config.retention,

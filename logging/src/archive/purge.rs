@@ -17,7 +17,7 @@ use tokio_util::io::ReaderStream;
 
 use super::{Archive, ArchiveError, ArchivedSplit, catalog::Known, chain, wire::Part};
 use crate::{
-    index::{Clock, Deletion, Floors, Keep, Purge, Split, Weight, purge, rewrite},
+    index::{Clock, Deletion, Floors, IndexError, Keep, Purge, Split, Weight, purge, rewrite},
     time,
 };
 
@@ -163,8 +163,8 @@ async fn rewrite_split(
     let objects = inner.catalog.nodes();
     let source = match inner.cache.get(&objects, node, split).await {
         Ok(source) => source,
-        // What can't be read can't be shown either; it stays named.
-        Err(error) if matches!(*error, ArchiveError::Other { .. } | ArchiveError::Split(_)) => {
+        // What can never be read can't be shown either; it stays named.
+        Err(error) if is_lost(&error) => {
             tracing::error!(node, split = split.id, error = %chain(&*error), "a damaged split of the archive is deleted by order");
             return drop_split(archive, node, split).await;
         }
@@ -183,6 +183,16 @@ async fn rewrite_split(
         }
         _ => done,
     }
+}
+
+/// Whether a split of the archive is not what was written, or this version can't read it. That this
+/// server couldn't read its copy for a while says nothing of it.
+fn is_lost(error: &ArchiveError) -> bool {
+    matches!(
+        error,
+        ArchiveError::Other { .. }
+            | ArchiveError::Split(IndexError::Damaged { .. } | IndexError::Newer { .. })
+    )
 }
 
 /// `None` when nothing is left.
@@ -259,5 +269,20 @@ pub(super) async fn forget_orders(archive: &Archive, now: i64) -> Result<(), Arc
 impl From<&Part> for Weight {
     fn from(part: &Part) -> Self {
         Self { min_time: part.min_time, max_time: part.max_time, bytes: part.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_can_not_be_read_for_a_while_costs_the_archive_nothing() {
+        let what = || "why".to_owned();
+        let check = |error: ArchiveError, expected| assert_eq!(is_lost(&error), expected, "{error:?}");
+        check(ArchiveError::Other { name: what() }, true);
+        check(IndexError::Damaged { split: 1, what: what() }.into(), true);
+        check(IndexError::Unread { split: 1, what: what() }.into(), false);
+        check(ArchiveError::Slow, false);
     }
 }

@@ -1,9 +1,12 @@
 //! The archive beside real stores behind the real door: nothing twice, nothing lost,
 //! whatever moves where, and readable after a crash at any operation.
 
+mod bounds;
 mod cache;
 mod crash;
 mod failing;
+mod gated;
+mod looks;
 mod nodes;
 mod purge;
 

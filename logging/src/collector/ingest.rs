@@ -34,6 +34,8 @@ const TURNS: usize = 8;
 const VANISHED: Duration = Duration::from_secs(1);
 /// The pace at which records are let go that were held back for the rest of a trace.
 const HELD: Duration = Duration::from_millis(75);
+/// Until what couldn't be opened is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Between upkeeps, unless another pace is given.
 const UPKEEP: Duration = Duration::from_secs(600);
 /// After a commit that failed.
@@ -60,6 +62,8 @@ pub struct Ingest {
     due: Option<Instant>,
     /// When the next look at held records is due.
     held: Option<Instant>,
+    /// When what couldn't be opened is to be tried again.
+    again: Option<Instant>,
     commit: Option<Commit>,
     upkeep: Option<JoinHandle<()>>,
     /// Also a node that nothing is written on keeps no record beyond its time.
@@ -97,6 +101,7 @@ impl Ingest {
             commit_after,
             due: None,
             held: None,
+            again: None,
             commit: None,
             upkeep: None,
             upkeep_each: UPKEEP,
@@ -148,6 +153,7 @@ impl Ingest {
                 () = at(Some(self.upkeep_due)) => self.start_upkeep(),
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
+                () = at(self.again) => self.try_again(&mut watcher),
                 Some(pod) = self.released.1.recv() => match pod.as_str() {
                     JOURNAL => self.journal_waits = false,
                     pod => self.tailer.release(pod),
@@ -164,6 +170,11 @@ impl Ingest {
     fn look(&mut self, change: &Change, watcher: &mut Watcher) {
         self.tailer.apply(change, watcher);
         self.journal.apply(change, watcher);
+    }
+
+    fn try_again(&mut self, watcher: &mut Watcher) {
+        self.again = None;
+        self.tailer.try_again(watcher);
     }
 
     fn read(&mut self) -> Result<(), IndexError> {
@@ -188,6 +199,11 @@ impl Ingest {
             self.journal.turn().into_iter().try_for_each(|batch| self.append(batch))?;
         }
         self.ask();
+        self.metrics.damaged_files.inc_by(self.tailer.take_damaged());
+        self.metrics.open_failures.inc_by(self.tailer.take_refusals());
+        if self.again.is_none() && self.tailer.has_refused() {
+            self.again = Some(Instant::now() + AGAIN);
+        }
         if self.tailer.take_vanished() {
             self.due_by(VANISHED.min(self.commit_after));
         }
@@ -226,7 +242,9 @@ impl Ingest {
         let notes = self.policies.take_notes();
         self.index(notes)?;
         self.store.journal_appended(self.journal.checkpoint());
-        Ok(self.tailer.checkpoints())
+        let mut checkpoints = self.tailer.checkpoints();
+        self.policies.give_back(&mut checkpoints);
+        Ok(checkpoints)
     }
 
     fn append(&mut self, batch: Batch) -> Result<(), IndexError> {
@@ -327,13 +345,7 @@ impl Ingest {
         let read = self.tailer.streams().map(|info| (info.uid.clone(), info.namespace.clone()));
         let read: Vec<_> = read.collect();
         self.upkeep = Some(tokio::task::spawn_blocking(move || {
-            let result = store.expire().and_then(|()| {
-                // What is to be gone first, and what was ordered to go meanwhile.
-                while store.purge()? || store.merge()? {}
-                store.forget_gone(&read);
-                Ok(())
-            });
-            if let Err(error) = result {
+            if let Err(error) = store.upkeep(&read) {
                 tracing::warn!(error = %chain(&error), "upkeep of the log index failed and is tried again");
             }
         }));

@@ -4,16 +4,16 @@
 //! There is one for what is read of files, and one for what comes by doors, which
 //! works before anything is on disk. Both count on it that the tables know whose
 //! records these are: [`super::known`] sees to that. Whoever takes a checkpoint takes
-//! the notes of what was left out first.
+//! the notes of what was left out first, and gives it what waits here for the rest of its line.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     index::{NamespaceMeta, PodMeta, Store},
     metric_names::{Metrics, OPTED_OUT, OVER_LIMIT, SAMPLED},
-    policy::{Limiter, Policy, Verdict},
+    policy::{Limiter, Passed, Policy, Redaction, Seams, Verdict},
     record::{Record, StreamInfo},
-    tail::Batch,
+    tail::{Batch, StreamCheckpoint},
 };
 
 /// The policies of the node's streams.
@@ -30,6 +30,7 @@ struct Stream {
     namespace: Option<Arc<NamespaceMeta>>,
     policy: Policy,
     limiter: Limiter,
+    seams: Seams,
     /// It had records since the last checkpoint.
     seen: bool,
 }
@@ -52,51 +53,80 @@ impl Policies {
             if !notes.is_empty() {
                 batches.push(Batch { info: stream.info.clone(), records: notes });
             }
-            std::mem::take(&mut stream.seen)
+            std::mem::take(&mut stream.seen) || stream.seams.n_waiting() > 0
         });
         batches
+    }
+
+    /// Gives these checkpoints the parts of lines that wait here, which they count as taken: after a
+    /// crash they are read again, under the same numbers.
+    pub fn give_back(&self, checkpoints: &mut [StreamCheckpoint]) {
+        for stream in self.streams.values().filter(|stream| stream.seams.n_waiting() > 0) {
+            // Of a stream that is not read any more the ends of its lines have come, and nothing waits.
+            let Some(checkpoint) = checkpoints.iter_mut().find(|known| known.info == *stream.info) else {
+                continue;
+            };
+            checkpoint.next_seq = checkpoint.next_seq.saturating_sub(stream.seams.n_waiting());
+            stream.seams.waiting().for_each(|part| checkpoint.grouper.give_back(part));
+        }
     }
 
     /// The batch with what must not be read replaced, and nothing left out: records that were
     /// taken before rules were applied on the way in.
     pub fn redact(&mut self, batch: &mut Batch) {
-        let Some(stream) = self.stream(batch) else { return };
-        for record in &mut batch.records {
-            if let Some(body) = stream.policy.redaction.apply(&record.body) {
-                record.body = body.into();
+        let key = batch.info.key();
+        self.learn(&key, batch);
+        let next = after(batch);
+        let Some(stream) = self.stream(&key) else { return };
+        let (rules, mut seams) = (&stream.policy.redaction, Seams::default());
+        let mut redacted = Vec::with_capacity(batch.records.len());
+        let mut keep = |Passed { mut record, redacted: by_seam }: Passed| {
+            if by_seam.is_none() {
+                hide(rules, &mut record);
             }
+            redacted.push(record);
+        };
+        for record in std::mem::take(&mut batch.records) {
+            seams.take(record, rules, &mut keep);
         }
+        seams.end(next, rules, &mut keep);
+        batch.records = redacted;
     }
 
     /// What may be indexed of a stream's next records. `arrival` is when they came, if somebody
     /// sent them: who sends may write any time into a record.
     pub fn take(&mut self, mut batch: Batch, arrival: Option<i64>) -> Option<Batch> {
         let counts = self.metrics.policies.clone();
-        let Some(stream) = self.stream(&batch) else { return Some(batch) };
+        let key = batch.info.key();
+        self.learn(&key, &mut batch);
+        let next = after(&batch);
+        let Some(stream) = self.stream(&key) else { return Some(batch) };
         if stream.policy.opted_out {
             counts.left_out(&batch.info, OPTED_OUT, batch.records.len() as u64);
             return None;
         }
+        let Stream { policy, limiter, seams, .. } = stream;
+        let policy = &*policy;
         let mut kept = Vec::with_capacity(batch.records.len());
         let (mut n_sampled, mut n_over_limit, mut n_redacted) = (0, 0, 0);
-        for mut record in batch.records {
+        let mut judge = |Passed { mut record, redacted }: Passed| {
             let at = arrival.unwrap_or(record.time);
-            match stream.limiter.judge(&stream.policy, &record, at, &mut kept) {
-                Verdict::Keep => {}
-                Verdict::Sampled => {
-                    n_sampled += 1;
-                    continue;
+            match limiter.judge(policy, &record, at, &mut kept) {
+                Verdict::Keep => {
+                    let is_redacted = redacted.unwrap_or_else(|| hide(&policy.redaction, &mut record));
+                    n_redacted += u64::from(is_redacted);
+                    kept.push(record);
                 }
-                Verdict::OverLimit => {
-                    n_over_limit += 1;
-                    continue;
-                }
+                Verdict::Sampled => n_sampled += 1,
+                Verdict::OverLimit => n_over_limit += 1,
             }
-            if let Some(body) = stream.policy.redaction.apply(&record.body) {
-                record.body = body.into();
-                n_redacted += 1;
-            }
-            kept.push(record);
+        };
+        for record in batch.records {
+            seams.take(record, &policy.redaction, &mut judge);
+        }
+        // Who sends, sends whole lines.
+        if arrival.is_some() {
+            seams.end(next, &policy.redaction, &mut judge);
         }
         counts.left_out(&batch.info, SAMPLED, n_sampled);
         counts.left_out(&batch.info, OVER_LIMIT, n_over_limit);
@@ -105,36 +135,78 @@ impl Policies {
         (!batch.records.is_empty()).then_some(batch)
     }
 
-    /// The stream's policy as it is now; `None` when nobody said anything.
-    fn stream(&mut self, batch: &Batch) -> Option<&mut Stream> {
-        let info = &batch.info;
+    /// Takes in what is said of the batch's stream now. What waited under what was said before goes
+    /// by that, and stands before the batch's records.
+    fn learn(&mut self, key: &str, batch: &mut Batch) {
+        let info = batch.info.clone();
         let pod = self.store.pods().get(&info.uid).filter(|pod| !pod.annotations.is_empty());
         let namespace = self.store.namespace_table().get(&info.namespace);
         let namespace = namespace.filter(|namespace| !namespace.annotations.is_empty());
-        let key = info.key();
-        if pod.is_none() && namespace.is_none() {
-            self.streams.remove(&key);
-            return None;
-        }
         let is_current = |stream: &Stream| {
             same(stream.pod.as_ref(), pod.as_ref()) && same(stream.namespace.as_ref(), namespace.as_ref())
         };
-        if !self.streams.get(&key).is_some_and(is_current) {
-            let nothing = Default::default();
-            let of_namespace = namespace.as_ref().map_or(&nothing, |namespace| &namespace.annotations);
-            let policy = Policy::read(of_namespace, pod.as_ref().map_or(&nothing, |pod| &pod.annotations));
-            for mistake in &policy.mistakes {
-                tracing::warn!(namespace = info.namespace, pod = info.pod, "{mistake}");
-                self.metrics.policies.mistake(&info.namespace);
-            }
-            let limiter = self.streams.remove(&key).map(|stream| stream.limiter).unwrap_or_default();
-            let stream = Stream { info: info.clone(), pod, namespace, policy, limiter, seen: true };
-            self.streams.insert(key.clone(), stream);
+        if self.streams.get(key).is_some_and(is_current) {
+            return;
         }
-        let stream = self.streams.get_mut(&key)?;
+        let mut former = self.streams.remove(key);
+        if let Some(former) = &mut former
+            && !former.goes_by(pod.as_deref(), namespace.as_deref())
+        {
+            former.let_go(batch);
+        }
+        if pod.is_none() && namespace.is_none() {
+            return;
+        }
+        let nothing = Default::default();
+        let of_namespace = namespace.as_ref().map_or(&nothing, |namespace| &namespace.annotations);
+        let policy = Policy::read(of_namespace, pod.as_ref().map_or(&nothing, |pod| &pod.annotations));
+        for mistake in &policy.mistakes {
+            tracing::warn!(namespace = info.namespace, pod = info.pod, "{mistake}");
+            self.metrics.policies.mistake(&info.namespace);
+        }
+        let (limiter, seams) = former.map(|stream| (stream.limiter, stream.seams)).unwrap_or_default();
+        let stream = Stream { info, pod, namespace, policy, limiter, seams, seen: true };
+        self.streams.insert(key.to_owned(), stream);
+    }
+
+    /// A stream with a policy that asks for something; `None` when nobody said anything.
+    fn stream(&mut self, key: &str) -> Option<&mut Stream> {
+        let stream = self.streams.get_mut(key)?;
         stream.seen = true;
         (!stream.policy.is_plain()).then_some(stream)
     }
+}
+
+impl Stream {
+    /// Whether these say what it goes by, whatever else of them is new.
+    fn goes_by(&self, pod: Option<&PodMeta>, namespace: Option<&NamespaceMeta>) -> bool {
+        self.pod.as_ref().map(|pod| &pod.annotations) == pod.map(|pod| &pod.annotations)
+            && self.namespace.as_ref().map(|own| &own.annotations) == namespace.map(|own| &own.annotations)
+    }
+
+    /// Parts of lines that wait go before the batch's records.
+    fn let_go(&mut self, batch: &mut Batch) {
+        let next = batch.records.first().map_or(0, |record| record.seq);
+        let mut records = Vec::new();
+        let mut keep = |passed: Passed| records.push(passed.record);
+        self.seams.end(next, &self.policy.redaction, &mut keep);
+        if !records.is_empty() {
+            records.append(&mut batch.records);
+            batch.records = records;
+        }
+    }
+}
+
+/// The number of the record after the batch's last.
+fn after(batch: &Batch) -> u64 {
+    batch.records.last().map_or(0, |record| record.seq.saturating_add(1))
+}
+
+/// Replaces what the rules find; tells whether they found something.
+fn hide(rules: &Redaction, record: &mut Record) -> bool {
+    let Some(body) = rules.apply(&record.body) else { return false };
+    record.body = body.into();
+    true
 }
 
 fn same<M>(a: Option<&Arc<M>>, b: Option<&Arc<M>>) -> bool {
@@ -150,6 +222,7 @@ mod tests {
     use super::*;
     use crate::{
         index::Retention,
+        parse::{self, Joined, Joiner},
         policy::Annotations,
         record::{Level, Source},
     };
@@ -258,6 +331,91 @@ mod tests {
             [2, 0, 2]
         );
         assert_eq!(count(9, None), 3, "a file's lines have the time of their writing");
+    }
+
+    /// The records of a line, with a secret over the cut between them.
+    fn cut_line() -> [String; 2] {
+        let line = format!("{}pin=1234 end", "x".repeat(parse::MAX_BODY - 6));
+        let parts = parse::parts(line.into_bytes()).into_iter();
+        let parts: Vec<String> = parts.map(|part| String::from_utf8(part).expect("UTF-8")).collect();
+        parts.try_into().expect("two records")
+    }
+
+    fn numbers(batch: &Batch) -> Vec<u64> {
+        batch.records.iter().map(|record| record.seq).collect()
+    }
+
+    #[test]
+    fn a_secret_over_a_cut_is_hidden_also_when_the_collector_ends_between_the_parts() {
+        let (_folder, mut policies) = policies();
+        let ([part, end], rules) = (cut_line(), [("redact", "/pin=\\d+/")]);
+        namespace(&policies, &rules);
+        let mut known: StreamCheckpoint = serde_json::from_value(serde_json::json!({
+            "info": *batch("web", 0, &[]).info, "next_seq": 8, "last_time": null,
+            "joiner": Joiner::default(), "files": [],
+        }))
+        .expect("a checkpoint");
+        assert!(taken(&mut policies, batch("web", 7, &[part.as_str()])).is_empty());
+        for _ in 0..2 {
+            assert!(policies.take_notes().is_empty());
+        }
+        policies.give_back(std::slice::from_mut(&mut known));
+        let live = policies.take(batch("web", 8, &[end.as_str()]), None).expect("records");
+        let shown = bodies(std::slice::from_ref(&live));
+        assert!(shown[0].starts_with('x') && shown[0].contains("x[redacted] "));
+        assert!(!shown[0].contains("pin=") && shown[1] == " end", "{}", shown[1]);
+        assert_eq!(numbers(&live), [7, 8]);
+
+        // Read again from the checkpoint.
+        let text = serde_json::to_string(&known).expect("JSON");
+        let mut known: StreamCheckpoint = serde_json::from_str(&text).expect("a checkpoint");
+        let (source, body) = (Source::Stdout, end.clone().into_bytes());
+        let line = Joined { time: Some(5), source, body, continues: true, goes_on: false };
+        let mut read = Vec::new();
+        known.grouper.push(line, &mut |record| read.push(String::from_utf8(record.body).expect("UTF-8")));
+        assert!(read == [part, end]);
+        let (_other_folder, mut policies) = self::policies();
+        namespace(&policies, &rules);
+        let read: Vec<&str> = read.iter().map(String::as_str).collect();
+        let again = policies.take(batch("web", known.next_seq, &read), None).expect("records");
+        assert!(again.records == live.records);
+    }
+
+    #[test]
+    fn what_waits_goes_by_what_was_said_when_it_came() {
+        let ([part, end], rules) = (cut_line(), [("redact", "/pin=\\d+/")]);
+        // Other annotations, and a Pod that is new in another way.
+        for is_lifted in [true, false] {
+            let (_folder, mut policies) = policies();
+            pod(&policies, "web", &rules);
+            assert!(taken(&mut policies, batch("web", 7, &[part.as_str()])).is_empty());
+            let annotations = if is_lifted { Annotations::new() } else { annotated(&rules) };
+            let meta = PodMeta { annotations, node: "n2".into(), ..PodMeta::default() };
+            policies.store.pods().update("uid-web", meta);
+            let left = policies.take(batch("web", 8, &[end.as_str()]), None).expect("records");
+            let shown = bodies(std::slice::from_ref(&left));
+            assert!(shown[0].contains("x[redacted] ") && !shown[0].contains("pin="));
+            assert_eq!(shown[1], if is_lifted { "34 end" } else { " end" });
+            assert_eq!(numbers(&left), [7, 8]);
+        }
+    }
+
+    #[test]
+    fn a_long_line_that_was_sent_waits_for_nothing() {
+        let ([part, end], rules) = (cut_line(), [("redact", "/pin=\\d+/")]);
+        let (_folder, mut policies) = policies();
+        namespace(&policies, &rules);
+        let sent = |parts: &[&str]| batch("web", 3, parts);
+        let whole = policies.take(sent(&[part.as_str(), end.as_str()]), Some(9)).expect("records");
+        let mut old = sent(&[part.as_str(), end.as_str()]);
+        policies.redact(&mut old);
+        for batch in [&whole, &old] {
+            assert_eq!(bodies(std::slice::from_ref(batch))[1], " end");
+            assert_eq!(numbers(batch), [3, 4]);
+        }
+        // As no sender's lines come.
+        let alone = policies.take(sent(&[part.as_str()]), Some(9)).expect("a record");
+        assert_eq!(alone.records.len(), 1);
     }
 
     #[test]

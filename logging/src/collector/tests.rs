@@ -23,6 +23,8 @@ use crate::{
     wire::{FacetsRequest, HistogramRequest, NodeRequest, SearchRequest, TailLine},
 };
 
+mod compressed;
+mod descriptors;
 mod docker;
 mod edges;
 mod flood;

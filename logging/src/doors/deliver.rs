@@ -257,13 +257,17 @@ impl Doors {
             self.0.metrics.door_capped.get_or_create(&label).inc_by(number);
         };
         let capped = &group.capped;
-        if capped.labels == 0 && capped.fields == 0 && offender.is_none() {
+        let counts = [
+            ("labels", capped.labels),
+            ("fields", capped.fields),
+            ("messages", capped.messages),
+            ("streams", u64::from(offender.is_some())),
+        ];
+        if counts.iter().all(|(_, number)| *number == 0) {
             return;
         }
-        [("labels", capped.labels), ("fields", capped.fields), ("streams", u64::from(offender.is_some()))]
-            .into_iter()
-            .filter(|(_, number)| *number > 0)
-            .for_each(|(what, number)| count(what, number));
+        let some = counts.into_iter().filter(|(_, number)| *number > 0);
+        some.for_each(|(what, number)| count(what, number));
         let mut warned = self.0.warned.lock();
         if warned.is_none_or(|warned| warned.elapsed() >= WARN) {
             *warned = Some(Instant::now());
@@ -272,9 +276,10 @@ impl Doors {
                 door = door.resource(),
                 labels = capped.labels,
                 fields = capped.fields,
+                messages_cut = capped.messages,
                 example = capped.example,
                 label_with_most_values = offender,
-                "a sender has more streams, labels or fields than are kept"
+                "a sender has more streams, labels or fields, or longer messages, than are kept"
             );
         }
     }

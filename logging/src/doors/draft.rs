@@ -53,6 +53,8 @@ pub struct Origin {
 pub struct Capped {
     pub labels: u64,
     pub fields: u64,
+    /// Messages whose end was left out.
+    pub messages: u64,
     pub example: String,
 }
 

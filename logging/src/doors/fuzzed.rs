@@ -4,7 +4,7 @@ use super::{
     Refusal,
     draft::Draft,
     elastic, loki, otlp,
-    syslog::{Frames, parse},
+    syslog::{Frames, Message},
 };
 
 pub type Decoder = fn(&[u8]) -> Result<Draft, Refusal>;
@@ -18,10 +18,9 @@ pub const BULK: Decoder = elastic::decode;
 /// What syslog's pieces of a connection are understood as.
 pub fn syslog<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let (mut frames, mut bodies) = (Frames::default(), Vec::new());
-    let mut found = |message: &[u8]| bodies.push(parse(message, 0).body(&mut Default::default()));
     for piece in pieces {
-        frames.push(piece, &mut found);
+        frames.push(piece, |frame| bodies.push(Message::of(frame, 0).body(&mut Default::default())));
     }
-    frames.finish(found);
+    frames.finish(|frame| bodies.push(Message::of(frame, 0).body(&mut Default::default())));
     bodies
 }

@@ -390,6 +390,51 @@ async fn machines_that_speak_syslog() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_34_long_messages_of_syslog_become_parts_and_many_without_end_share_a_bound() {
+    let collector = Collector::new().await;
+    let address = collector.running.doors.syslog_tcp.expect("open");
+    let until = async |what: &dyn Fn() -> bool| {
+        let holds = async {
+            while !what() {
+                // The collector needs the processor more than who asks.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), holds).await.expect("in time");
+    };
+    let is_one_capped = || {
+        collector.metric(r#"tiphys_logs_door_capped_total{door="syslog",namespace="edge",what="messages"} 1"#)
+    };
+    let long = format!("{}end", "long ".repeat(140_000));
+    let mut tcp = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let head = "<11>1 - edge app - - -";
+    let endless = "x".repeat(2 << 20);
+    let lines = format!("{head} {long}\n{head} {endless}\n{head} next\n");
+    tokio::io::AsyncWriteExt::write_all(&mut tcp, lines.as_bytes()).await.expect("written");
+    until(&|| !collector.find("ns:edge next").is_empty()).await;
+    let parts = collector.bodies("ns:edge long");
+    let bytes: Vec<&[u8]> = parts
+        .iter()
+        .rev()
+        .map(|part| crate::parse::part(part.as_bytes()).unwrap_or(part.as_bytes()))
+        .collect();
+    assert_eq!((bytes.len(), bytes.concat() == long.as_bytes()), (3, true));
+    assert!(collector.bodies("ns:edge cut").iter().any(|body| body.ends_with("x …[cut by tiphys]")));
+    assert!(is_one_capped());
+
+    // Of these, 22 have room.
+    let mut senders = Vec::new();
+    for _ in 0..23 {
+        let mut tcp = tokio::net::TcpStream::connect(address).await.expect("connected");
+        let begin = format!("{head} {}", &endless[..1_000_000]);
+        tokio::io::AsyncWriteExt::write_all(&mut tcp, begin.as_bytes()).await.expect("written");
+        senders.push(tcp);
+    }
+    until(&|| !is_one_capped()).await;
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_30_nobody_writes_into_a_namespace_that_is_not_his() {
     let collector = Collector::new().await;
     let send = async |token: &str, asked: Option<&str>, named: Option<&str>| {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Clock, NamespaceMeta, Retention, Store,
+    Clock, NamespaceMeta, Retention, Store, loss_tests,
     tests::{batch, find},
 };
 use crate::{tail::Batch, time};
@@ -186,4 +186,27 @@ fn a_node_that_was_off_for_long_deletes_after_an_hour_and_keeps_what_is_new() {
     node.pass(HOUR);
     keep_up(&store);
     assert_eq!(seqs(&store), [1]);
+}
+
+#[test]
+fn records_of_a_quiet_node_go_in_their_time_though_its_splits_are_merged() {
+    let folder = loss_tests::folder();
+    let node = Node::new();
+    let mut store = node.open(folder.path());
+    let mut most = 0;
+    for seq in 0..200 {
+        node.write(&store, seq);
+        commit(&store);
+        keep_up(&store);
+        most = store.sizes().2.max(most);
+        if seq % 20 == 19 {
+            let oldest = seqs(&store)[0];
+            // Hours of a week, and of an eighth of it.
+            assert!((seq - oldest) * 2 <= 168 + 21, "{oldest} is still there with {seq}");
+            drop(store);
+            store = node.open(folder.path());
+        }
+        node.pass(2 * HOUR);
+    }
+    assert!(most <= 20, "{most} splits");
 }

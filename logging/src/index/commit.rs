@@ -105,7 +105,7 @@ impl Store {
         let mut state = self.state.write();
         change(&mut state);
         if moved {
-            state.holds = next.holds(&state.newer);
+            state.holds = next.holds(&state.unopened);
         }
         drop(state);
         *manifest = next;
@@ -177,8 +177,8 @@ impl Store {
         }
     }
 
-    /// Opens what the manifest lists, sets aside what is damaged, leaves what is newer, deletes the
-    /// rest.
+    /// Opens what the manifest lists, sets aside what is damaged, leaves what can't be read, deletes
+    /// the rest.
     pub(super) fn open_splits(&self) -> Result<(), IndexError> {
         let entries = self.manifest.lock().splits.clone();
         for id in numbered(&self.directory.join("splits"))? {
@@ -187,26 +187,45 @@ impl Store {
                 fs::remove_dir_all(&path).map_err(IndexError::io("can't delete", &path))?;
             }
         }
-        for SplitEntry { id, .. } in entries {
-            match Split::open(id, &self.split_path(id)) {
-                Ok(split) => self.state.write().splits.push(Arc::new(split)),
-                Err(error @ IndexError::Newer { .. }) => self.leave(id, &error),
-                Err(error) => self.set_aside(id, &error)?,
-            }
+        entries.iter().try_for_each(|entry| self.open_split(entry.id))
+    }
+
+    /// Opens a split that is not open, if that is possible now.
+    pub(super) fn open_split(&self, id: u64) -> Result<(), IndexError> {
+        match Split::open(id, &self.split_path(id)) {
+            Ok(split) => self.take_up(split),
+            Err(error @ IndexError::Damaged { .. }) => return self.set_aside(id, &error),
+            Err(error) => self.leave(id, &error),
         }
         Ok(())
     }
 
-    /// Names a split that a later version wrote. It stays listed, so that this version can be left
-    /// again without a loss, and its records are not among those that are here.
+    fn take_up(&self, split: Split) {
+        let (id, manifest) = (split.id, self.manifest.lock());
+        let mut state = self.state.write();
+        state.splits.push(Arc::new(split));
+        if state.unopened.remove(&id) {
+            state.broken.remove(&id);
+            state.holds = manifest.holds(&state.unopened);
+            drop(state);
+            tracing::info!(split = id, "split can be read again");
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Names a split that a later version wrote, or that can't be read now. It stays listed, so that
+    /// it is there again with that version, or when it can be read; until then its records are not
+    /// among those that are here.
     fn leave(&self, id: u64, why: &IndexError) {
         let manifest = self.manifest.lock();
         let records = manifest.splits.iter().find(|split| split.id == id).map_or(0, |split| split.records);
         let mut state = self.state.write();
-        state.newer.insert(id);
+        let is_news = state.unopened.insert(id);
         state.broken.insert(id, format!("{records} records are missing: {why}"));
-        state.holds = manifest.holds(&state.newer);
-        tracing::error!(split = id, records, error = %why, "split is of a later version and stays unread");
+        state.holds = manifest.holds(&state.unopened);
+        if is_news {
+            tracing::error!(split = id, records, error = %why, "split stays where it is and is not open");
+        }
     }
 
     /// Moves a damaged split out of the way and names it; the others go on answering.
@@ -226,6 +245,7 @@ impl Store {
         next.splits.retain(|split| split.id != id);
         self.turn(&mut manifest, next, |state| {
             state.splits.retain(|split| split.id != id);
+            state.unopened.remove(&id);
             state.broken.insert(id, sentence);
             // The archive may have it whole.
             state.departures += 1;
@@ -237,9 +257,9 @@ impl Store {
 }
 
 impl Manifest {
-    /// All splits whose records are here; those of a later version can't be had.
-    pub(super) fn holds(&self, newer: &BTreeSet<u64>) -> Arc<Vec<(u64, u64)>> {
-        let readable = self.splits.iter().filter(|split| !newer.contains(&split.id));
+    /// All splits whose records are here; those that are not open can't be had.
+    pub(super) fn holds(&self, unopened: &BTreeSet<u64>) -> Arc<Vec<(u64, u64)>> {
+        let readable = self.splits.iter().filter(|split| !unopened.contains(&split.id));
         Arc::new(joined(readable.flat_map(SplitEntry::family)))
     }
 }

@@ -71,6 +71,7 @@ impl Source {
             joiner: parse::Joiner::default(),
             grouper: parse::Grouper::default(),
             files: Vec::new(),
+            has_compressed: false,
         };
         let pending = self.store().begin_commit(self.next.iter().map(checkpoint).collect()).expect("begun");
         if finish {
@@ -100,8 +101,13 @@ fn name(folder: &Path) -> String {
 }
 
 fn damage(path: &Path, kind: u64, random: u64) {
+    /// Where the version stands: another one is no damage.
+    const VERSION: usize = b"tiphys-logs ".len();
     let mut bytes = fs::read(path).expect("read");
-    let at = (random >> 20) as usize % bytes.len();
+    let at = match (random >> 20) as usize % bytes.len() {
+        VERSION => VERSION + 1,
+        at => at,
+    };
     match kind {
         0 => bytes[at] ^= 1 << (random % 8),
         1 => bytes.truncate(at),

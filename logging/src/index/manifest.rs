@@ -1,8 +1,9 @@
 //! The manifest: which splits there are and where reading stands, replaced as a
 //! whole by a rename.
 //!
-//! Its form is that of [`super::sealed`]. It is there twice, under two names: one that is damaged costs nothing. Without both,
-//! it is put together from what the splits carry ([`super::resume`]).
+//! Its form is that of [`super::sealed`]. It is there twice, under two names: one that is damaged costs
+//! nothing. Without both, it is put together from what the splits carry ([`super::resume`]). Of a later
+//! version it is no damage: it lists what this version can't see, so nothing is done in its folder.
 
 use std::{
     fs::{self, File},
@@ -12,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{IndexError, sealed::Form};
+use super::{
+    IndexError,
+    sealed::{BadFile, Form},
+};
 use crate::{journal::JournalCheckpoint, tail::StreamCheckpoint, wal::Mark};
 
 const NAME: &str = "MANIFEST";
@@ -82,6 +86,9 @@ pub struct SplitEntry {
     /// When its newest part was committed; retention counts from here, because a
     /// record's own time can be anything.
     pub created: i64,
+    /// When its oldest part was, if that was earlier; absent where earlier versions merged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_created: Option<i64>,
     pub records: u64,
     /// Bytes of the bodies.
     pub raw_bytes: u64,
@@ -99,6 +106,11 @@ impl SplitEntry {
     /// It and what it was made of.
     pub fn family(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ancestors.iter().copied().chain([(self.id, self.id)])
+    }
+
+    /// When its oldest part was committed.
+    pub fn oldest(&self) -> i64 {
+        self.oldest_created.map_or(self.created, |oldest| oldest.min(self.created))
     }
 }
 
@@ -129,8 +141,15 @@ pub enum Loaded {
 impl Manifest {
     /// The manifest in a directory. What can't be read is put aside under its name and
     /// `.damaged`.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::NewerManifest`], and then all is as it was; or a disk that fails.
     pub fn load(directory: &Path) -> Result<Loaded, IndexError> {
-        Ok(match (Self::file(directory, NAME)?, Self::file(directory, COPY)?) {
+        let (file, copy) = (Found::read(directory, NAME)?, Found::read(directory, COPY)?);
+        file.check_version(&copy)?;
+        copy.check_version(&file)?;
+        Ok(match (file.or_put_aside(directory)?, copy.or_put_aside(directory)?) {
             (Some(manifest), Some(copy)) if manifest.generation == copy.generation => Loaded::Whole(manifest),
             // The copy is written first: it may be of a commit that a crash cut off.
             (Some(manifest), _) => Loaded::Half(manifest),
@@ -141,23 +160,6 @@ impl Manifest {
             }
             (None, None) => Loaded::Lost,
         })
-    }
-
-    fn file(directory: &Path, name: &str) -> Result<Option<Self>, IndexError> {
-        let path = directory.join(name);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(IndexError::io("can't read", &path)(error)),
-        };
-        match FORM.read(&bytes) {
-            Ok(manifest) => Ok(Some(manifest)),
-            Err(why) => {
-                let aside = put_aside(directory, name)?;
-                tracing::error!(path = %aside.display(), %why, "manifest of the logs can't be read and was put aside");
-                Ok(None)
-            }
-        }
     }
 
     /// Whether a manifest in the directory may list the split.
@@ -181,6 +183,52 @@ impl Manifest {
     pub fn store(&self, directory: &Path) -> Result<(), IndexError> {
         let bytes = FORM.write(self).map_err(IndexError::Manifest)?;
         replace_all(directory, &[COPY, NAME], &bytes)
+    }
+}
+
+/// One of the two files.
+struct Found {
+    name: &'static str,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// `None` when there is none.
+    manifest: Option<Result<Manifest, BadFile>>,
+}
+
+impl Found {
+    fn read(directory: &Path, name: &'static str) -> Result<Self, IndexError> {
+        let path = directory.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Self { name, path, manifest: Some(FORM.read(&bytes)), bytes }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self { name, path, manifest: None, bytes: Vec::new() })
+            }
+            Err(error) => Err(IndexError::io("can't read", &path)(error)),
+        }
+    }
+
+    /// Whether a later version wrote it. If the other one says the same in this version, the number
+    /// is damaged.
+    fn check_version(&self, other: &Self) -> Result<(), IndexError> {
+        let Some(Err(BadFile::Version(version))) = self.manifest else { return Ok(()) };
+        let is_damaged =
+            matches!(other.manifest, Some(Ok(_))) && Form::is_same_content(&self.bytes, &other.bytes);
+        if version < FORM.version || is_damaged {
+            return Ok(());
+        }
+        Err(IndexError::NewerManifest { path: self.path.clone(), version, known: FORM.version })
+    }
+
+    fn or_put_aside(self, directory: &Path) -> Result<Option<Manifest>, IndexError> {
+        match self.manifest {
+            None => Ok(None),
+            Some(Ok(manifest)) => Ok(Some(manifest)),
+            Some(Err(why)) => {
+                let aside = put_aside(directory, self.name)?;
+                tracing::error!(path = %aside.display(), %why, "manifest of the logs can't be read and was put aside");
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -235,5 +283,18 @@ mod tests {
         check(&[(3, 3), (1, 1), (2, 2), (9, 9)], &[(1, 3), (9, 9)]);
         check(&[(1, 8), (2, 3), (10, 10)], &[(1, 8), (10, 10)]);
         check(&[(0, u64::MAX), (5, 6)], &[(0, u64::MAX)]);
+    }
+
+    #[test]
+    fn an_entry_of_before_it_told_its_oldest_part_is_read_and_written_as_it_was() {
+        let old =
+            r#"{"id":3,"created":70,"records":1,"raw_bytes":2,"disk_bytes":3,"files":[],"ancestors":[]}"#;
+        let entry: SplitEntry = serde_json::from_str(old).expect("an entry");
+        assert_eq!((entry.oldest_created, entry.oldest()), (None, 70));
+        assert_eq!(serde_json::to_string(&entry).expect("JSON"), old);
+        let merged = SplitEntry { oldest_created: Some(50), ..entry };
+        let json = serde_json::to_string(&merged).expect("JSON");
+        let again: SplitEntry = serde_json::from_str(&json).expect("an entry");
+        assert_eq!((&again, again.oldest()), (&merged, 50));
     }
 }

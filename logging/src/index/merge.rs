@@ -30,17 +30,35 @@ const SMALLEST: u64 = 8 << 20;
 /// Splits of so many raw bytes are left alone.
 const LARGE: u64 = 1 << 30;
 
-/// The splits to merge next, if any.
-fn choose<'a>(splits: impl Iterator<Item = &'a SplitEntry>) -> Option<Vec<u64>> {
-    let mut classes: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+/// The splits to merge next, if any. All their parts were committed within `spread`: what they
+/// become goes as a whole, and not before its newest part is too old.
+fn choose<'a>(splits: impl Iterator<Item = &'a SplitEntry>, spread: i64) -> Option<Vec<u64>> {
+    let mut classes: BTreeMap<u32, Vec<&SplitEntry>> = BTreeMap::new();
     for split in splits.filter(|split| split.raw_bytes < LARGE) {
         let class = (split.raw_bytes / SMALLEST).checked_ilog(FAN_IN as u64).map_or(0, |log| log + 1);
-        classes.entry(class).or_default().push(split.id);
+        classes.entry(class).or_default().push(split);
     }
-    let mut ids = classes.into_values().find(|ids| ids.len() >= FAN_IN)?;
-    ids.sort_unstable();
-    ids.truncate(FAN_IN);
-    Some(ids)
+    classes.into_values().find_map(|mut splits| {
+        splits.sort_unstable_by_key(|split| (split.created, split.id));
+        // Of several the lightest, so that little is written again.
+        let weight = |run: &&[&SplitEntry]| run.iter().map(|split| split.raw_bytes).sum::<u64>();
+        let run = splits.windows(FAN_IN).filter(|run| span(run) <= spread).min_by_key(weight)?;
+        let mut ids: Vec<u64> = run.iter().map(|split| split.id).collect();
+        ids.sort_unstable();
+        Some(ids)
+    })
+}
+
+/// Between the commits of the oldest and the newest part.
+fn span(splits: &[&SplitEntry]) -> i64 {
+    let newest = splits.iter().map(|split| split.created).max();
+    let oldest = splits.iter().map(|split| split.oldest()).min();
+    newest.zip(oldest).map_or(0, |(newest, oldest)| newest.saturating_sub(oldest))
+}
+
+/// When the oldest part of what these become was committed, where its newest part is of `created`.
+fn oldest(splits: &[SplitEntry], created: i64) -> Option<i64> {
+    splits.iter().map(SplitEntry::oldest).min().filter(|oldest| *oldest < created)
 }
 
 impl Store {
@@ -50,8 +68,9 @@ impl Store {
         let chosen = {
             let mut manifest = self.manifest.lock();
             let state = self.state.read();
-            let readable = manifest.splits.iter().filter(|split| !state.newer.contains(&split.id));
-            let Some(ids) = choose(readable) else { return Ok(false) };
+            let is_left = |id: u64| state.unopened.contains(&id) || state.is_resting(id);
+            let readable = manifest.splits.iter().filter(|split| !is_left(split.id));
+            let Some(ids) = choose(readable, self.retention.spread()) else { return Ok(false) };
             drop(state);
             // The number is taken before the work, so that a commit meanwhile takes the next.
             let id = manifest.next;
@@ -68,6 +87,10 @@ impl Store {
             Ok(written) => self.swap(&ids, Some(written)).map(|()| true),
             Err(IndexError::Damaged { split, what }) => {
                 self.set_aside(split, &IndexError::Damaged { split, what })?;
+                Ok(true)
+            }
+            Err(IndexError::Unread { split, what }) if ids.contains(&split) => {
+                self.rest(split, &what);
                 Ok(true)
             }
             // One of them went meanwhile, with its files.
@@ -108,7 +131,7 @@ impl Store {
             self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !expired.contains(&split.id));
                 for id in &expired {
-                    if state.newer.remove(id) {
+                    if state.unopened.remove(id) {
                         state.broken.remove(id);
                     }
                 }
@@ -120,9 +143,13 @@ impl Store {
         Ok(())
     }
 
-    /// Takes Pods and namespaces without records out of the tables.
+    /// Takes Pods and namespaces without records out of the tables, unless it isn't known which
+    /// have some.
     pub fn forget_gone(&self, read: &[(String, String)]) {
         let state = self.state.read();
+        if !state.unopened.is_empty() {
+            return;
+        }
         let in_splits = state.splits.iter().flat_map(|split| split.streams()).map(|stream| &stream.info);
         let in_memory = state.open.values().map(|block| &block.info);
         let sealed = state.sealed.iter().chain(&state.committing).map(|block| &block.info);
@@ -158,6 +185,7 @@ impl Store {
             next.splits = kept;
             next.splits.extend(entry.map(|entry| SplitEntry {
                 ancestors: joined(gone.iter().flat_map(SplitEntry::family)),
+                oldest_created: oldest(&gone, entry.created),
                 ..entry
             }));
             let fresh = split.as_ref().map(|split| split.id);
@@ -303,16 +331,91 @@ impl Iterator for Merged<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{index::Retention, time};
 
     #[test]
     fn equals_are_merged_and_large_ones_left_alone() {
+        let choose = |splits: &[SplitEntry]| choose(splits.iter(), 0);
         let split = |id, raw_bytes| SplitEntry { id, raw_bytes, ..SplitEntry::default() };
         let small: Vec<_> = (0..9).map(|id| split(id, 1000)).collect();
-        assert_eq!(choose(small.iter()), Some((0..8).collect()));
-        assert_eq!(choose(small[..7].iter()), None);
+        assert_eq!(choose(&small), Some((0..8).collect()));
+        assert_eq!(choose(&small[..7]), None);
         let mixed: Vec<_> = (0..14).map(|id| split(id, if id % 2 == 0 { 1000 } else { 100 << 20 })).collect();
-        assert_eq!(choose(mixed.iter()), None);
+        assert_eq!(choose(&mixed), None);
         let large: Vec<_> = (0..9).map(|id| split(id, LARGE)).collect();
-        assert_eq!(choose(large.iter()), None);
+        assert_eq!(choose(&large), None);
+    }
+    #[test]
+    fn what_is_merged_was_committed_within_the_spread() {
+        let split = |id: u64, oldest_created, created| SplitEntry {
+            id,
+            created,
+            oldest_created,
+            ..SplitEntry::default()
+        };
+        let mut splits: Vec<_> = (0..9).map(|id| split(id, None, id as i64 * 10)).collect();
+        assert_eq!(choose(splits.iter(), 69), None);
+        assert_eq!(choose(splits.iter(), 70), Some((0..8).collect()));
+        // Its newest part is of 0, its oldest was before.
+        splits[0].oldest_created = Some(-1);
+        assert_eq!(choose(splits.iter(), 70), Some((1..9).collect()));
+        // By their times, not by their numbers: what was merged has a later one.
+        splits[8] = split(8, Some(-70), -10);
+        assert_eq!(choose(splits.iter(), 70), None);
+        assert_eq!(choose(splits.iter(), 71), Some((0..8).collect()));
+        assert_eq!(choose(splits.iter(), 130), Some(vec![0, 1, 2, 3, 4, 5, 6, 8]));
+    }
+
+    /// A node that commits so many bytes now and then, a thousand times: the most splits that there
+    /// were at a time.
+    fn most_splits(interval: i64, raw_bytes: u64) -> usize {
+        let retention = Retention::default();
+        let age = i64::try_from(retention.age.as_nanos()).expect("a week");
+        let start = 1_800_000_000 * time::SECOND;
+        // Each with when its first record was committed.
+        let mut splits: Vec<SplitEntry> = Vec::new();
+        let mut firsts: BTreeMap<u64, i64> = BTreeMap::new();
+        let (mut id, mut most) = (0, 0);
+        for commit in 0..1000 {
+            let now = start + commit * interval;
+            splits.push(SplitEntry { id, created: now, raw_bytes, ..SplitEntry::default() });
+            firsts.insert(id, now);
+            id += 1;
+            let expired = retention.expired(&splits, now, None).splits;
+            splits.retain(|split| !expired.contains(&split.id));
+            while let Some(ids) = choose(splits.iter(), retention.spread()) {
+                let (gone, kept) = splits.drain(..).partition::<Vec<_>, _>(|split| ids.contains(&split.id));
+                splits = kept;
+                let created = gone.iter().map(|split| split.created).max().expect("eight of them");
+                let raw_bytes = gone.iter().map(|split| split.raw_bytes).sum();
+                let oldest_created = oldest(&gone, created);
+                splits.push(SplitEntry { id, created, oldest_created, raw_bytes, ..SplitEntry::default() });
+                let first = gone.iter().map(|split| firsts[&split.id]).min().expect("eight of them");
+                firsts.insert(id, first);
+                id += 1;
+            }
+            let first = splits.iter().map(|split| firsts[&split.id]).min().expect("the last commit's");
+            assert!(now - first <= age + age / 8, "{interval}: kept for {}", now - first);
+            most = splits.len().max(most);
+        }
+        most
+    }
+
+    #[test]
+    fn records_of_a_quiet_node_go_in_their_time_and_its_splits_stay_few() {
+        const MINUTE: i64 = 60 * time::SECOND;
+        for (minutes, raw_bytes, bound) in [
+            (30, 1_000, 20),
+            (30, 3 << 20, 72),
+            (120, 1_000, 20),
+            // Eight of them are just within an eighth of a week, or just not.
+            (180, 1_000, 20),
+            (181, 1_000, 72),
+            (240, 1_000, 72),
+            (1440, 1_000, 10),
+        ] {
+            let most = most_splits(minutes * MINUTE, raw_bytes);
+            assert!(most <= bound, "{most} splits of commits each {minutes} minutes");
+        }
     }
 }

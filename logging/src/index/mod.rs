@@ -31,7 +31,10 @@ mod retention;
 pub(crate) mod sealed;
 mod split;
 mod store;
+mod sum;
 mod table;
+mod unread;
+mod upkeep;
 mod words;
 
 pub(crate) use clock::Clock;
@@ -70,9 +73,18 @@ pub enum IndexError {
     /// A file is not what was written.
     #[error("split {split} is damaged: {what}")]
     Damaged { split: u64, what: String },
+    /// The disk or the system doesn't give what was written, which may pass.
+    #[error("split {split} can't be read now, which is tried again: {what}")]
+    Unread { split: u64, what: String },
     /// It stays where it is, for who can read it.
     #[error("split {split} is newer than this tiphys: it has {what}, which a later release reads")]
     Newer { split: u64, what: String },
+    /// Nothing of the index is touched.
+    #[error(
+        "manifest `{path}` is of version {version}, and this tiphys reads {known}: start the later tiphys \
+         that wrote it, or move the folder away and begin without the logs in it"
+    )]
+    NewerManifest { path: std::path::PathBuf, version: u32, known: u32 },
     #[error("index `{0}` is used by another collector: stop it first")]
     InUse(std::path::PathBuf),
     #[error("manifest can't be written")]
@@ -104,3 +116,5 @@ pub(crate) mod old_tests;
 mod table_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod unread_tests;

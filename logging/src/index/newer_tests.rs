@@ -1,13 +1,18 @@
-//! Splits that a later version wrote, after a return to this one: they are named, stay where
-//! they are, and are there again with that version.
+//! What a later version wrote, after a return to this one: splits are named, stay where they
+//! are, and are there again with that version. Where it wrote the manifest, nothing is touched.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use super::{
-    Store,
+    IndexError, Retention, Store,
     loss_tests::folder,
+    sealed::Form,
     tests::{batch, commit, find, store},
 };
 
@@ -92,6 +97,54 @@ fn a_newer_split_is_named_and_nobody_touches_it() {
         check(&store, 65, 0);
         store.forget_orders(&orders, i64::MAX).expect("looked");
         assert!(store.manifest.lock().deletions.is_empty());
+    }
+}
+
+/// All files of a folder.
+fn all(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for path in fs::read_dir(folder).expect("listed").map(|entry| entry.expect("listed").path()) {
+        match path.is_dir() {
+            true => all(&path, found),
+            false => drop(found.insert(path.clone(), fs::read(&path).expect("read"))),
+        }
+    }
+}
+
+#[test]
+fn where_a_newer_manifest_is_nothing_is_touched() {
+    const NAMES: [&str; 2] = ["MANIFEST", "MANIFEST.copy"];
+    let folder = folder();
+    fill(folder.path(), 3);
+    let paths = NAMES.map(|name| folder.path().join(name));
+    let before = paths.clone().map(|path| fs::read(path).expect("read"));
+    let newer = Form { kind: "tiphys-logs", version: 7 }.write(&json!({"of": "another form"})).expect("JSON");
+    let mut same = before[0].clone();
+    same[b"tiphys-logs ".len()] = b'7';
+    // Beside a copy of the same, one of this version, a damaged one, and none.
+    for (at, other) in [Some(&newer), Some(&before[0]), Some(&b"x".to_vec()), None].into_iter().enumerate() {
+        for (newer_path, other_path) in [(&paths[0], &paths[1]), (&paths[1], &paths[0])] {
+            fs::write(newer_path, &newer).expect("written");
+            match other {
+                Some(other) => fs::write(other_path, other).expect("written"),
+                None => fs::remove_file(other_path).expect("removed"),
+            }
+            let (mut there, mut after) = (BTreeMap::new(), BTreeMap::new());
+            all(folder.path(), &mut there);
+            let Err(error) = Store::open(folder.path(), Retention::default()) else {
+                panic!("{at}: it was opened")
+            };
+            assert!(matches!(error, IndexError::NewerManifest { version: 7, known: 1, .. }), "{at}: {error}");
+            assert!(error.to_string().contains("MANIFEST") && error.to_string().contains("start the later"));
+            all(folder.path(), &mut after);
+            assert!(there == after, "{at}");
+        }
+    }
+    // What says the same in two versions was written by this one.
+    for changed in [0, 1] {
+        fs::write(&paths[changed], &same).expect("written");
+        fs::write(&paths[1 - changed], &before[0]).expect("written");
+        check(&store(folder.path()), 15, 0);
+        assert!(folder.path().join(format!("{}.damaged", NAMES[changed])).exists());
     }
 }
 

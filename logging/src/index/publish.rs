@@ -13,7 +13,7 @@ use nix::{
 };
 use tokio::sync::watch;
 
-use super::{IndexError, Store, purge::parts, split};
+use super::{IndexError, Store, purge::parts, sum};
 use crate::archive::wire::{SplitInfo, SplitList};
 
 /// Whose records a store has.
@@ -47,7 +47,7 @@ impl Store {
             let files = match entry.files.is_empty() {
                 false => entry.files,
                 true => {
-                    let mut sums = split::sums(&path).map_err(IndexError::io("can't read", &path))?;
+                    let mut sums = sum::split(&path).map_err(IndexError::io("can't read", &path))?;
                     sums.retain(|file| is_file_name(&file.name));
                     sums
                 }

@@ -103,6 +103,7 @@ impl Store {
                     self.swap(&[split.id], None)?;
                     return Ok(true);
                 }
+                Purge::Rewrite if self.state.read().is_resting(split.id) => {}
                 Purge::Rewrite => {
                     self.rewrite(&split, &floors, now)?;
                     return Ok(true);
@@ -133,15 +134,23 @@ impl Store {
             Err(IndexError::Damaged { split, what }) => {
                 self.set_aside(split, &IndexError::Damaged { split, what })
             }
+            Err(IndexError::Unread { split: unread, what }) if unread == split.id => {
+                self.rest(unread, &what);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// Orders that are carried out and old. In a split of a later version none is.
+    /// Orders that are carried out and old. In a split that is not open, or rests, none is.
     pub(super) fn forget_orders(&self, deletions: &[Deletion], now: i64) -> Result<(), IndexError> {
         let kept = i64::try_from(KEPT.as_nanos()).unwrap_or(i64::MAX);
         let is_old = |order: &Deletion| order.ordered < now.saturating_sub(kept);
-        if !deletions.iter().any(is_old) || !self.state.read().newer.is_empty() {
+        let is_undone = {
+            let state = self.state.read();
+            !state.unopened.is_empty() || !state.resting.is_empty()
+        };
+        if is_undone || !deletions.iter().any(is_old) {
             return Ok(());
         }
         let mut manifest = self.manifest.lock();

@@ -104,9 +104,9 @@ impl Store {
         let is_in = |manifest: &Manifest, id: u64| manifest.splits.iter().any(|entry| entry.id == id);
         let mut fresh = next.splits.iter().filter(|entry| !is_in(manifest, entry.id)).peekable();
         if fresh.peek().is_none() {
-            // One that is about to be set aside may have no folder; one of a later version is not ours.
-            let newer = self.state.read().newer.clone();
-            let newest = next.splits.iter().filter(|entry| !newer.contains(&entry.id));
+            // One that is about to be set aside may have no folder; one that is not open is not written.
+            let unopened = self.state.read().unopened.clone();
+            let newest = next.splits.iter().filter(|entry| !unopened.contains(&entry.id));
             let newest = newest.filter(|entry| self.split_path(entry.id).is_dir());
             return newest
                 .max_by_key(|entry| entry.id)
@@ -195,11 +195,12 @@ fn derive(splits: &Path) -> Result<(Manifest, Broken), IndexError> {
     }
     let mut broken = Vec::new();
     let mut manifest = choose(found, |id| match Split::open(id, &splits.join(id.to_string())) {
-        Ok(_) | Err(IndexError::Newer { .. }) => true,
-        Err(error) => {
+        Err(error @ IndexError::Damaged { .. }) => {
             broken.push((id, error));
             false
         }
+        // One that can't be read now, or here, was whole when it got what it carries.
+        Ok(_) | Err(_) => true,
     });
     for id in damaged {
         let what = "the manifest is lost, and what this split carries of it is damaged".into();

@@ -8,7 +8,7 @@ use crate::time;
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Since a split's newest part was committed.
+    /// Since a split's newest part was committed; see [`Retention::spread`].
     pub age: Duration,
     /// Bytes on disk of all splits.
     pub bytes: u64,
@@ -35,10 +35,17 @@ pub fn correct(splits: &mut [SplitEntry], now: Now) -> bool {
     if now.is_doubted || !is_set(now.passed()) {
         return false;
     }
-    let mut wrong: Vec<_> =
-        splits.iter_mut().filter(|split| split.created > now.aged || !is_set(split.created)).collect();
-    wrong.iter_mut().for_each(|split| split.created = now.aged);
-    !wrong.is_empty()
+    let is_wrong = |time: i64| time > now.aged || !is_set(time);
+    let mut is_corrected = false;
+    for split in splits {
+        if is_wrong(split.created) {
+            (split.created, is_corrected) = (now.aged, true);
+        }
+        if split.oldest_created.is_some_and(is_wrong) {
+            (split.oldest_created, is_corrected) = (None, true);
+        }
+    }
+    is_corrected
 }
 
 /// Whether a clock that shows this was ever set: no split is older than what writes splits.
@@ -48,6 +55,12 @@ pub fn is_set(time: i64) -> bool {
 }
 
 impl Retention {
+    /// Between the commits of a split's oldest and newest part, at most: a split goes as a whole,
+    /// so its oldest records stay for as much longer than [`age`](Self::age).
+    pub fn spread(&self) -> i64 {
+        i64::try_from(self.age.as_nanos() / 8).unwrap_or(i64::MAX)
+    }
+
     /// Bytes beyond which nothing waits for the archive.
     pub fn hard_limit(&self) -> u64 {
         self.bytes.saturating_mul(2)
@@ -103,6 +116,23 @@ mod tests {
         check(20, 1000, &[1]);
         check(1000, 15, &[1, 2]);
         check(1000, 0, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn times_of_a_wrong_clock_are_corrected_also_of_the_oldest_part() {
+        let aged = 1_800_000_000 * time::SECOND;
+        let check = |created, oldest_created, expected: (i64, Option<i64>)| {
+            let mut splits = [SplitEntry { created, oldest_created, ..SplitEntry::default() }];
+            let is_corrected = correct(&mut splits, Now { aged, wall: aged, is_doubted: false });
+            assert_eq!((splits[0].created, splits[0].oldest_created), expected);
+            assert_eq!(is_corrected, expected != (created, oldest_created));
+        };
+        check(aged - 5, None, (aged - 5, None));
+        check(aged - 5, Some(aged - 9), (aged - 5, Some(aged - 9)));
+        check(aged - 5, Some(0), (aged - 5, None));
+        check(aged + 5, Some(aged - 9), (aged, Some(aged - 9)));
+        check(aged + 5, Some(aged + 3), (aged, None));
+        check(0, None, (aged, None));
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub struct Form {
 /// The file can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFile {
-    #[error("it is of a version that is not known: use a newer tiphys")]
-    Version,
+    #[error("it is of version {0}, which is not known: use a newer tiphys")]
+    Version(u32),
     #[error("it is damaged: its checksum is wrong")]
     Damaged,
 }
@@ -31,12 +31,15 @@ impl Form {
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or(BadFile::Damaged)?;
         let (head, body) = (&bytes[..end], &bytes[end + 1..]);
         let head = std::str::from_utf8(head).map_err(|_| BadFile::Damaged)?;
-        let words: Vec<&str> = head.split(' ').collect();
-        let [kind, version, crc] = words[..] else { return Err(BadFile::Damaged) };
+        // What else another version may have there is the third.
+        let mut words = head.splitn(3, ' ');
+        let (Some(kind), Some(version), Some(crc)) = (words.next(), words.next(), words.next()) else {
+            return Err(BadFile::Damaged);
+        };
         match version.parse::<u32>() {
             _ if kind != self.kind => return Err(BadFile::Damaged),
             Ok(version) if version == self.version => {}
-            Ok(_) => return Err(BadFile::Version),
+            Ok(version) => return Err(BadFile::Version(version)),
             Err(_) => return Err(BadFile::Damaged),
         }
         // The text, not the number: another spelling of it was not written.
@@ -46,6 +49,12 @@ impl Form {
         serde_json::from_slice(body).map_err(|_| BadFile::Damaged)
     }
 
+    /// Whether two files differ in nothing but their versions, as when that of one is damaged: it is
+    /// no part of what the checksum is of.
+    pub fn is_same_content(a: &[u8], b: &[u8]) -> bool {
+        content(a).is_some() && content(a) == content(b)
+    }
+
     /// The bytes of a file.
     pub fn write(self, content: &impl Serialize) -> serde_json::Result<Vec<u8>> {
         let body = serde_json::to_vec(content)?;
@@ -53,6 +62,11 @@ impl Form {
         bytes.extend_from_slice(&body);
         Ok(bytes)
     }
+}
+
+/// What stands behind the version.
+fn content(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.splitn(3, |byte| *byte == b' ').nth(2)
 }
 
 fn sum(body: &[u8]) -> String {
@@ -82,7 +96,12 @@ mod tests {
     #[test]
     fn another_version_is_told_from_another_kind() {
         let of = |kind, version| Form { kind, version }.write(&5).expect("JSON");
-        assert_eq!(FORM.read::<u32>(&of("tiphys-test", 3)), Err(BadFile::Version));
+        assert_eq!(FORM.read::<u32>(&of("tiphys-test", 3)), Err(BadFile::Version(3)));
         assert_eq!(FORM.read::<u32>(&of("tiphys-tests", 2)), Err(BadFile::Damaged));
+        assert_eq!(FORM.read::<u32>(b"tiphys-test 4 of another form\n..."), Err(BadFile::Version(4)));
+        assert_eq!(FORM.read::<u32>(b"tiphys-test 2 of another form\n5"), Err(BadFile::Damaged));
+        assert!(Form::is_same_content(&of("tiphys-test", 3), &of("tiphys-test", 2)));
+        let other = FORM.write(&6).expect("JSON");
+        assert!(!Form::is_same_content(&of("tiphys-test", 3), &other) && !Form::is_same_content(b"x", b"x"));
     }
 }

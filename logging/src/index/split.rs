@@ -23,12 +23,13 @@ use std::{
     panic,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use memmap2::{Advice, Mmap};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tempfile::SpooledTempFile;
 
@@ -36,6 +37,8 @@ use super::{
     IndexError,
     manifest::FileSum,
     merge::Piece,
+    sum::{self, Summed},
+    unread,
     words::{self, WordsReader, WordsWriter},
 };
 use crate::{
@@ -164,7 +167,7 @@ impl SplitWriter {
         fs::create_dir_all(&words).map_err(IndexError::io("can't create", &words))?;
         let file = path.join("blocks");
         let blocks = BufWriter::new(File::create(&file).map_err(IndexError::io("can't create", &file))?);
-        let mut blocks = Summed { inner: blocks, size: 0, crc: crc32fast::Hasher::new() };
+        let mut blocks = Summed::new(blocks);
         blocks.write_all(MAGIC).map_err(IndexError::io("can't write", &file))?;
         Ok(Self {
             path: path.to_owned(),
@@ -303,7 +306,7 @@ impl SplitWriter {
     pub fn finish(mut self) -> Result<Vec<FileSum>, IndexError> {
         self.finish_words()?;
         let words = self.path.join("words");
-        let mut files = sums_below(&words, "words/").map_err(IndexError::io("can't read", &words))?;
+        let mut files = sum::below(&words, "words/").map_err(IndexError::io("can't read", &words))?;
         self.directory.words.clone_from(&files);
         for block in &mut self.directory.blocks {
             block.filter_at = block.filter_at.map(|at| self.at + at);
@@ -333,56 +336,6 @@ impl SplitWriter {
     }
 }
 
-/// Sums up what goes through.
-struct Summed<W> {
-    inner: W,
-    size: u64,
-    crc: crc32fast::Hasher,
-}
-
-impl<W: Write> Write for Summed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.crc.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// The files of a directory, which has no other below it, by name.
-fn sums_below(path: &Path, prefix: &str) -> io::Result<Vec<FileSum>> {
-    let mut sums = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if let Some(name) =
-            entry.file_name().to_str().filter(|_| entry.file_type().is_ok_and(|t| t.is_file()))
-        {
-            let (size, crc) = sum(&entry.path())?;
-            sums.push(FileSum { name: format!("{prefix}{name}"), size, crc });
-        }
-    }
-    sums.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(sums)
-}
-
-/// All files of a split that lies in `path`.
-pub(super) fn sums(path: &Path) -> io::Result<Vec<FileSum>> {
-    let mut sums = sums_below(&path.join("words"), "words/")?;
-    sums.extend(sums_below(path, "")?);
-    Ok(sums)
-}
-
-/// A file's size and CRC-32.
-fn sum(path: &Path) -> io::Result<(u64, u32)> {
-    let mut summed = Summed { inner: io::sink(), size: 0, crc: crc32fast::Hasher::new() };
-    io::copy(&mut File::open(path)?, &mut summed)?;
-    Ok((summed.size, summed.crc.finalize()))
-}
-
 /// Makes a directory and all files in it durable.
 fn sync_below(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
@@ -408,46 +361,64 @@ pub struct Split {
     sound: Vec<AtomicBool>,
     directory: Directory,
     words: WordsReader,
-    /// What is wrong with the files of the words, once somebody looked.
-    words_fault: OnceLock<Option<String>>,
+    /// Whether the files of the words are sound, or what is wrong with them, once somebody looked.
+    looked: Mutex<Option<Result<(), String>>>,
 }
 
 impl Split {
     pub fn open(id: u64, path: &Path) -> Result<Self, IndexError> {
-        let file = File::open(path.join("blocks")).map_err(IndexError::io("can't open", path))?;
-        let directory = read_directory(id, &file).map_err(IndexError::io("can't read", path))??;
+        let (blocks, place) = (path.join("blocks"), path.join("words"));
+        let fault = |error: io::Error| unread::file(id, &blocks, &error);
+        let file = File::open(&blocks).map_err(fault)?;
+        let directory = read_directory(id, &file).map_err(fault)??;
         let damaged = |what: &str| IndexError::Damaged { split: id, what: what.into() };
-        let open = || WordsReader::open(&path.join("words"));
-        let words = panic::catch_unwind(open).map_err(|_| damaged("its words can't be opened"))??;
+        let words = panic::catch_unwind(|| WordsReader::open(&place))
+            .map_err(|_| damaged("its words can't be opened"))?
+            .map_err(|error| unread::words(id, &place, &error))?;
         if words.blocks() != directory.blocks.len() {
             return Err(damaged("its words are of other blocks"));
         }
-        let words_fault = OnceLock::new();
         // SAFETY: nobody writes to a split's files once they are whole.
-        let map = unsafe { Mmap::map(&file) }.map_err(IndexError::io("can't map", path))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(fault)?;
         let sound = directory.blocks.iter().map(|_| AtomicBool::new(false)).collect();
-        let wanted = AtomicBool::new(false);
-        Ok(Self { id, path: path.to_owned(), file, map, wanted, sound, directory, words, words_fault })
+        let (wanted, looked) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { id, path: path.to_owned(), file, map, wanted, sound, directory, words, looked })
     }
 
     /// The files were written and summed up just now.
     pub(super) fn trust_words(&self) {
-        self.words_fault.get_or_init(|| None);
+        *self.looked.lock() = Some(Ok(()));
     }
 
     /// Reads the files of the words and compares them with their sums, once. A dictionary
     /// reader may take anything from bytes that are not what was written.
     pub fn check_words(&self) -> Result<(), IndexError> {
-        let fault = self.words_fault.get_or_init(|| {
-            self.directory.words.iter().find_map(|file| match sum(&self.path.join(&file.name)) {
-                Ok(found) if found == (file.size, file.crc) => None,
-                Ok(_) => Some(format!("the checksum of {} is wrong", file.name)),
+        let mut looked = self.looked.lock();
+        if looked.is_none() {
+            // What can't be read now is looked at again.
+            *looked = Some(self.look_at_words()?);
+        }
+        match &*looked {
+            Some(Err(fault)) => Err(self.damaged(fault)),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_at_words(&self) -> Result<Result<(), String>, IndexError> {
+        for file in &self.directory.words {
+            let path = self.path.join(&file.name);
+            match sum::file(&path) {
+                Ok(found) if found == (file.size, file.crc) => {}
+                Ok(_) => return Ok(Err(format!("the checksum of {} is wrong", file.name))),
                 // Merged away while somebody still searches it: what is mapped stays.
-                Err(_) if !self.path.join("blocks").exists() => None,
-                Err(error) => Some(format!("{} can't be read: {error}", file.name)),
-            })
-        });
-        fault.as_ref().map_or(Ok(()), |fault| Err(self.damaged(fault)))
+                Err(_) if matches!(self.path.join("blocks").try_exists(), Ok(false)) => {}
+                Err(error) => match unread::file(self.id, &path, &error) {
+                    IndexError::Damaged { what, .. } => return Ok(Err(what)),
+                    passing => return Err(passing),
+                },
+            }
+        }
+        Ok(Ok(()))
     }
 
     pub fn streams(&self) -> &[StreamEntry] {
@@ -524,7 +495,7 @@ impl Split {
     /// The blocks that have the word, ascending.
     pub fn blocks_with(&self, word: &[u8]) -> Result<Vec<u32>, IndexError> {
         self.check_words()?;
-        Ok(self.words.blocks_with(word)?)
+        self.words.blocks_with(word).map_err(|error| unread::words(self.id, &self.path, &error))
     }
 
     pub fn damaged(&self, what: impl ToString) -> IndexError {
@@ -533,8 +504,8 @@ impl Split {
 
     fn read(&self, at: u64, length: u32) -> Result<Vec<u8>, IndexError> {
         let mut bytes = vec![0; length as usize];
-        self.file.read_exact_at(&mut bytes, at).map_err(|error| self.damaged(error))?;
-        Ok(bytes)
+        let read = self.file.read_exact_at(&mut bytes, at);
+        read.map(|()| bytes).map_err(|error| unread::file(self.id, &self.path, &error))
     }
 }
 
@@ -580,4 +551,30 @@ fn read_directory(id: u64, file: &File) -> io::Result<Result<Directory, IndexErr
 fn unpacked_size(packed: &[u8]) -> usize {
     let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
     usize::try_from(size.unwrap_or(0)).unwrap_or(MAX_DIRECTORY).min(MAX_DIRECTORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::tests::batch;
+
+    #[test]
+    fn a_block_that_ends_early_is_damage_and_one_that_the_system_withholds_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let batch = batch("web", 0, 5);
+        let block = SealedBlock::seal(batch.info, &batch.records).expect("sealed");
+        let mut writer = SplitWriter::create(folder.path()).expect("a split");
+        writer.add(&block, None).expect("written");
+        writer.finish().expect("written");
+        let mut split = Split::open(3, folder.path()).expect("a split");
+        let blocks = folder.path().join("blocks");
+        split.file = File::options().write(true).open(&blocks).expect("opened, but not to be read");
+        assert!(matches!(split.read_block(0), Err(IndexError::Unread { split: 3, .. })));
+        let short = folder.path().join("short");
+        fs::write(&short, MAGIC).expect("written");
+        split.file = File::open(&short).expect("opened");
+        assert!(matches!(split.read_block(0), Err(IndexError::Damaged { split: 3, .. })));
+        split.file = File::open(&blocks).expect("opened");
+        assert!(split.read_block(0).is_ok());
+    }
 }

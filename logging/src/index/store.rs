@@ -9,6 +9,7 @@ use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -60,11 +61,14 @@ pub(super) struct State {
     /// On their way to disk.
     pub committing: Vec<Arc<SealedBlock>>,
     pub splits: Vec<Arc<Split>>,
-    /// Splits that are missing from answers, and why: those that were set aside, and `newer`.
+    /// Splits that are missing from answers, and why: those that were set aside, and `unopened`.
     pub broken: BTreeMap<u64, String>,
-    /// Splits of a later version. The manifest lists them, and nothing here touches them but
-    /// retention.
-    pub newer: BTreeSet<u64>,
+    /// Splits of a later version, and those that the disk or the system doesn't give. The manifest
+    /// lists them, and nothing here touches them but retention.
+    pub unopened: BTreeSet<u64>,
+    /// Splits that are open and could not be read to be written again; until then they are left
+    /// alone.
+    pub resting: BTreeMap<u64, Instant>,
     /// What else is missing, as sentences.
     pub missing: Vec<String>,
     /// Of the write-ahead log, what was appended.

@@ -150,7 +150,7 @@ impl<M: Meta> Found<M> {
         };
         match read {
             Ok(found) => Ok(found),
-            Err(BadFile::Version) => {
+            Err(BadFile::Version(_)) => {
                 let aside = directory.join(format!("{name}.newer"));
                 fs::rename(&path, &aside).map_err(IndexError::io("can't put aside", &path))?;
                 tracing::error!(path = %aside.display(), "table of the logs is of a later version");

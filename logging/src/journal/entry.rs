@@ -1,5 +1,7 @@
 //! What an entry of the journal is as a record. Pure.
 
+use std::borrow::Cow;
+
 use super::file::Entry;
 use crate::{
     doors::{Capped, Fields},
@@ -19,7 +21,8 @@ const MAX_FIELD: usize = 256;
 /// An entry, read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The unit without `.service`; of a scope, which has a number in its name, who wrote it.
+    /// The unit without `.service`, of an instance its template: `sshd@`. Of a scope and of what
+    /// `systemd-run` made, which have a number in their name, who wrote it.
     pub unit: String,
     /// Nanoseconds.
     pub time: i64,
@@ -29,7 +32,7 @@ pub struct Line {
 }
 
 /// `name` says under which of the names that it is given the record is kept.
-pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
+pub fn line(entry: &Entry, name: impl FnOnce(&str) -> String) -> Line {
     let get = |name: &str| -> Option<&[u8]> {
         let value =
             |field: &'_ [u8]| field.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::len);
@@ -40,9 +43,9 @@ pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
         get(name).map(|value| String::from_utf8_lossy(value).chars().take(MAX_FIELD).collect::<String>())
     };
     let (unit, identifier) = (text("_SYSTEMD_UNIT"), text("SYSLOG_IDENTIFIER"));
-    let service = unit.as_deref().filter(|unit| !unit.ends_with(".scope"));
+    let service = unit.as_deref().filter(|unit| !unit.ends_with(".scope") && !is_transient(unit));
     let writer = identifier.clone().or_else(|| text("_COMM"));
-    let given = service.map(str::to_owned).or(writer).or_else(|| unit.clone());
+    let given = service.map(|unit| template(unit).to_owned()).or(writer).or_else(|| unit.clone());
     let nameless = if get("_TRANSPORT") == Some(b"kernel") { KERNEL } else { NAMELESS };
     let given = given.filter(|name| !name.is_empty()).unwrap_or_else(|| nameless.to_owned());
     let unit_name = name(&plain(given.strip_suffix(".service").unwrap_or(&given)));
@@ -65,9 +68,37 @@ pub fn line(entry: &Entry, name: impl Fn(&str) -> String) -> Line {
     let differs = |value: &String| plain(value.strip_suffix(".service").unwrap_or(value)) != unit_name;
     fields.add("unit", unit.filter(differs).unwrap_or_default().into());
     fields.add("identifier", identifier.filter(differs).unwrap_or_default().into());
-    let body = fields.join(message, &mut Capped::default());
+    let message = match entry.left_out {
+        None => Cow::Borrowed(message),
+        Some(bytes) => Cow::Owned(cut(message, bytes)),
+    };
+    let body = fields.join(&message, &mut Capped::default());
     let time = i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1000);
     Line { unit: unit_name, time, level, body }
+}
+
+/// The unit, or of an instance what all instances have: there may be one a connection.
+fn template(unit: &str) -> &str {
+    match unit.find('@') {
+        Some(at @ 1..) => &unit[..=at],
+        _ => unit,
+    }
+}
+
+/// Whether `systemd-run` made up the name: `run-r0a1b….service`, `run-u12.service`, `run-p7-i9.service`.
+fn is_transient(unit: &str) -> bool {
+    let number = unit.strip_prefix("run-").and_then(|rest| rest.strip_prefix(['r', 'u', 'p']));
+    let number = number.and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-' || c == 'i';
+    number.contains(|c: char| c.is_ascii_digit()) && number.chars().all(is_part)
+}
+
+/// The begin of a message of which so many bytes were left out, and what says so.
+fn cut(message: &[u8], left_out: u64) -> Vec<u8> {
+    // Don't tear a character.
+    let torn = message.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
+    let left_out = if left_out == 0 { 0 } else { left_out.saturating_add(torn as u64) };
+    [&message[..message.len() - torn], parse::left_out(left_out).as_bytes()].concat()
 }
 
 /// A name that can be searched for and shown.
@@ -150,6 +181,27 @@ mod tests {
             "{\"a\":1,\"pid\":\"1\"}",
         );
         check(&["MESSAGE=", "PRIORITY=9"], "journal", Level::Unknown, "");
+        check(
+            &["_SYSTEMD_UNIT=sshd@12-10.0.0.1:22-10.0.0.2:5000.service", "MESSAGE=in"],
+            "sshd@",
+            Level::Unknown,
+            "in unit=sshd@12-10.0.0.1:22-10.0.0.2:5000.service",
+        );
+        check(&["_SYSTEMD_UNIT=@x.service", "MESSAGE=in"], "@x", Level::Unknown, "in");
+        check(
+            &["_SYSTEMD_UNIT=run-r0a1b2c3d.service", "_COMM=backup", "MESSAGE=in"],
+            "backup",
+            Level::Unknown,
+            "in unit=run-r0a1b2c3d.service",
+        );
+        check(
+            &["_SYSTEMD_UNIT=run-p7-i9.service", "_COMM=sh", "MESSAGE="],
+            "sh",
+            Level::Unknown,
+            "unit=run-p7-i9.service",
+        );
+        let parts = "_SYSTEMD_UNIT=run-parts.service";
+        check(&[parts, "_COMM=sh", "MESSAGE=in"], "run-parts", Level::Unknown, "in");
         check(&["X=1"], "journal", Level::Unknown, "");
     }
 
@@ -184,5 +236,9 @@ mod tests {
         assert_eq!(line(&entry(b"\xff\x00"), str::to_owned).body, b"\xff\x00");
         let long = vec![b'x'; parse::MAX_BODY + 5000];
         assert!(line(&entry(&long), str::to_owned).body == long);
+        let cut = |left_out| Entry { left_out: Some(left_out), ..entry(b"wei\xc3") };
+        let body = |left_out| String::from_utf8(line(&cut(left_out), str::to_owned).body).expect("text");
+        assert_eq!(body(7), "wei …[cut by tiphys: 8 bytes more]");
+        assert_eq!(body(0), "wei …[cut by tiphys]");
     }
 }

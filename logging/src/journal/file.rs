@@ -33,8 +33,16 @@ const OBJECT: u64 = 16;
 
 /// Fields of one entry beyond which none is looked at.
 const MAX_FIELDS: u64 = 1024;
-/// Bytes of a field that are unpacked; a dump of a process is longer.
-const MAX_VALUE: usize = 1 << 20;
+/// The field that is the line, with its name.
+const MESSAGE: &[u8] = b"MESSAGE=";
+/// Bytes of the message that are kept, with its name.
+const MAX_MESSAGE: usize = 1 << 20;
+/// Bytes of any other field that are kept: more of it is in no line. So an entry has three MiB at
+/// most, also one with a dump of a process.
+const MAX_OTHER: usize = 2 << 10;
+/// What packs bytes does so in pieces that are never longer unpacked (zstd's are the longest), so
+/// with so many more than what is wanted all of that can be unpacked.
+const PIECE: usize = 256 << 10;
 /// Short fields are the same for many entries and are remembered by their place.
 const SHORT: usize = 256;
 const REMEMBERED: usize = 4096;
@@ -83,6 +91,15 @@ pub struct Entry {
     pub monotonic: u64,
     /// `NAME=value`, in their order.
     pub fields: Vec<Arc<[u8]>>,
+    /// How many bytes of the message were left out, if some were; 0 where nobody knows how many.
+    pub left_out: Option<u64>,
+}
+
+/// The begin of a field.
+struct Begin {
+    bytes: Arc<[u8]>,
+    /// As [`Entry::left_out`].
+    left_out: Option<u64>,
 }
 
 impl Header {
@@ -205,42 +222,59 @@ impl JournalFile {
         let mut items = vec![0; (count * width) as usize];
         self.file.read_exact_at(&mut items, at + 64)?;
         let mut fields = Vec::with_capacity(count as usize);
+        let (mut has_message, mut left_out) = (false, None);
         for item in items.chunks_exact(width as usize) {
             let mut place = [0; 8];
             let length = item.len().min(8);
             place[..length].copy_from_slice(&item[..length]);
             let place = u64::from_le_bytes(place);
             // Unused ones stand at the end.
-            if place != 0 {
-                fields.push(self.data(place)?);
+            if place == 0 {
+                continue;
             }
+            let mut field = self.data(place, MAX_OTHER)?;
+            // The first one counts.
+            if !has_message && field.bytes.starts_with(MESSAGE) {
+                has_message = true;
+                if field.left_out.is_some() {
+                    field = self.data(place, MAX_MESSAGE)?;
+                }
+                left_out = field.left_out;
+            }
+            fields.push(field.bytes);
         }
-        Ok(Entry { time: word(&head, 8), boot, monotonic: word(&head, 16), fields })
+        Ok(Entry { time: word(&head, 8), boot, monotonic: word(&head, 16), fields, left_out })
     }
 
-    fn data(&mut self, at: u64) -> Result<Arc<[u8]>, Fault> {
+    /// So many bytes of a field at most.
+    fn data(&mut self, at: u64, most: usize) -> Result<Begin, Fault> {
         if let Some(known) = self.short.get(&at) {
-            return Ok(known.clone());
+            return Ok(Begin { bytes: known.clone(), left_out: None });
         }
         let (flags, size) = self.object(at, DATA)?;
         let payload = if self.header.is_compact() { 72 } else { 64 };
         let length = size.checked_sub(payload).ok_or(Fault::Form("a field is too short"))?;
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(MAX_VALUE).min(MAX_VALUE)];
+        let packing = flags & 7;
+        let wanted = if packing == 0 { most } else { most + PIECE };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(wanted).min(wanted)];
         self.file.read_exact_at(&mut bytes, at + payload)?;
-        let bytes: Arc<[u8]> = match flags & 7 {
-            0 => bytes,
-            2 => lz4(&bytes)?,
-            4 => zstd(&bytes),
+        let (bytes, left_out) = match packing {
+            0 => {
+                let rest = length - bytes.len() as u64;
+                (bytes, (rest > 0).then_some(rest))
+            }
+            2 => lz4(&bytes, most)?,
+            4 => zstd(&bytes, most),
             _ => return Err(Fault::Form("a field is compressed in a way that is not known here")),
-        }
-        .into();
-        if bytes.len() <= SHORT {
+        };
+        let bytes: Arc<[u8]> = bytes.into();
+        if left_out.is_none() && bytes.len() <= SHORT {
             if self.short.len() >= REMEMBERED {
                 self.short.clear();
             }
             self.short.insert(at, bytes.clone());
         }
-        Ok(bytes)
+        Ok(Begin { bytes, left_out })
     }
 
     fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N], Fault> {
@@ -250,29 +284,40 @@ impl JournalFile {
     }
 }
 
-/// As much as is there and may be unpacked.
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+/// What is unpacked, and how much of it was left out.
+type Unpacked = (Vec<u8>, Option<u64>);
+
+/// As much as is there, and not more than `most`.
+fn zstd(bytes: &[u8], most: usize) -> Unpacked {
     let mut out = Vec::new();
+    // One more tells whether there is more.
     let read = zstd::stream::read::Decoder::new(bytes)
-        .and_then(|decoder| decoder.take(MAX_VALUE as u64).read_to_end(&mut out));
+        .and_then(|decoder| decoder.take(most as u64 + 1).read_to_end(&mut out));
     if let Err(error) = read {
         tracing::debug!(%error, unpacked = out.len(), "a field of the journal is not unpacked to its end");
     }
-    out
+    if out.len() <= most {
+        return (out, None);
+    }
+    out.truncate(most);
+    let length = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten();
+    (out, Some(length.map_or(0, |length| length.saturating_sub(most as u64))))
 }
 
 /// The length when unpacked, then one block (LZ4 Block Format): runs of a token, literals, and
-/// a place behind to copy from. As much as may be unpacked.
-fn lz4(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-    let unpack = || -> Option<Vec<u8>> {
+/// a place behind to copy from. Not more than `most`.
+fn lz4(bytes: &[u8], most: usize) -> Result<Unpacked, Fault> {
+    let unpack = || -> Option<Unpacked> {
         let (length, mut rest) = bytes.split_first_chunk::<8>()?;
-        let limit = usize::try_from(u64::from_le_bytes(*length)).map_or(MAX_VALUE, |it| it.min(MAX_VALUE));
+        let length = u64::from_le_bytes(*length);
+        let limit = usize::try_from(length).map_or(most, |it| it.min(most));
         let mut out = Vec::new();
         while out.len() < limit {
             let token = take(&mut rest, 1)?[0];
             let literals = run(&mut rest, usize::from(token >> 4))?;
-            out.extend_from_slice(take(&mut rest, literals)?);
-            if rest.is_empty() {
+            // Those that are not wanted may not have been read.
+            out.extend_from_slice(take(&mut rest, literals.min(limit - out.len()))?);
+            if rest.is_empty() || out.len() == limit {
                 break;
             }
             let offset = usize::from(u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?));
@@ -282,7 +327,7 @@ fn lz4(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
             (0..copied.min(limit)).for_each(|at| out.push(out[from + at]));
         }
         out.truncate(limit);
-        Some(out)
+        Some((out, length.checked_sub(most as u64).filter(|left_out| *left_out > 0)))
     };
     unpack().ok_or(Fault::Form("a field can't be unpacked"))
 }
@@ -316,21 +361,46 @@ mod tests {
         let block = |length: u64, block: &[u8]| [&length.to_le_bytes()[..], block].concat();
         // Five literals, then ten bytes from five behind, then one literal.
         let repeated = block(16, b"\x56hello\x05\x00\x10!");
-        assert_eq!(lz4(&repeated).expect("unpacked"), b"hellohellohello!");
+        let unpacked = |block: &[u8], most| lz4(block, most).expect("unpacked");
+        assert_eq!(unpacked(&repeated, 100), (b"hellohellohello!".to_vec(), None));
+        assert_eq!(unpacked(&repeated, 16), (b"hellohellohello!".to_vec(), None));
+        assert_eq!(unpacked(&repeated, 12), (b"hellohellohe".to_vec(), Some(4)));
         let long = [&b"\xf0\x05"[..], &[b'x'; 20]].concat();
-        assert_eq!(lz4(&block(20, &long)).expect("unpacked"), [b'x'; 20]);
+        assert_eq!(unpacked(&block(20, &long), 100), (vec![b'x'; 20], None));
+        // Of a long field the begin is read.
+        assert_eq!(unpacked(&block(20, &long[..12]), 10), (vec![b'x'; 10], Some(10)));
         for wrong in [&b""[..], b"\x56he", b"\x14a\x09\x00", b"\x14a\x00\x00"] {
-            assert!(lz4(&block(16, wrong)).is_err(), "{wrong:?}");
+            assert!(lz4(&block(16, wrong), 100).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn zstd_frames_are_unpacked_as_far_as_is_wanted() {
+        // The next is never as the one before, so packing makes it no shorter.
+        let mut next = 1u32;
+        let mut number = || {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (next >> 24) as u8
+        };
+        let text: Vec<u8> = (0..1 << 20).map(|_| number()).collect();
+        let packed = zstd::bulk::compress(&text, 1).expect("packed");
+        let whole = zstd(&packed, text.len());
+        assert!(whole.0 == text && whole.1.is_none());
+        for most in [1, MAX_OTHER, text.len() - 1] {
+            let read = &packed[..packed.len().min(most + PIECE)];
+            let (begin, left_out) = zstd(read, most);
+            assert!(begin == text[..most], "{most}");
+            assert_eq!(left_out, Some((text.len() - most) as u64));
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_unpacked_within_bounds_or_refused(bytes: Vec<u8>) {
-            if let Ok(out) = lz4(&bytes) {
-                prop_assert!(out.len() <= MAX_VALUE);
+            if let Ok((out, _)) = lz4(&bytes, MAX_OTHER) {
+                prop_assert!(out.len() <= MAX_OTHER);
             }
-            prop_assert!(zstd(&bytes).len() <= MAX_VALUE);
+            prop_assert!(zstd(&bytes, MAX_OTHER).0.len() <= MAX_OTHER);
         }
     }
 }

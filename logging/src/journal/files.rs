@@ -3,12 +3,12 @@
 //! It does no waiting: the caller tells it what changed, then takes turns.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fs::File,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -18,18 +18,17 @@ use super::{
     entry::{self, NAMELESS},
     file::{Entry, Fault, Header, JournalFile},
     span::{self, Spans},
+    units::Units,
 };
 use crate::{
     parse,
-    record::{Level, Record, Source, StreamInfo},
-    tail::{Batch, Change, Place, SYSTEM_NAMESPACE, SystemLog, Watch, dir::Dir},
+    record::{Level, Record, Source},
+    tail::{Batch, Change, Place, SystemLog, Watch, dir::Dir},
 };
 
 /// Entries and bytes of a turn.
 const ENTRIES: usize = 256;
 const BYTES: usize = 1 << 20;
-/// Units that have a stream of their own; the others are together in one.
-const MAX_UNITS: usize = 512;
 
 /// Files that are remembered though they are not there.
 const MAX_RESUMED: usize = 4096;
@@ -50,7 +49,6 @@ pub struct JournalCheckpoint {
 #[derive(Default)]
 pub struct Journal {
     roots: Vec<PathBuf>,
-    node: String,
     /// Parts of the node that have files of their own.
     others: Vec<SystemLog>,
     files: Vec<Reading>,
@@ -58,7 +56,7 @@ pub struct Journal {
     resumed: BTreeMap<String, u64>,
     spans: Spans,
     next_seq: u64,
-    units: HashMap<String, Arc<StreamInfo>>,
+    units: Units,
 }
 
 struct Reading {
@@ -82,13 +80,12 @@ impl Journal {
     pub fn new(roots: Vec<PathBuf>, node: &str, others: &[SystemLog], stands: JournalCheckpoint) -> Self {
         Self {
             roots,
-            node: node.to_owned(),
             others: others.to_vec(),
             files: Vec::new(),
             resumed: stands.files,
             spans: stands.spans,
             next_seq: stands.next_seq,
-            units: HashMap::new(),
+            units: Units::new(node),
         }
     }
 
@@ -124,6 +121,7 @@ impl Journal {
         };
         let others = self.others.iter().filter(|log| log.path.exists());
         let others: HashSet<String> = others.map(|log| log.name.clone()).collect();
+        let now = Instant::now();
         let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
         let mut bytes = 0;
         for _ in 0..ENTRIES {
@@ -137,8 +135,7 @@ impl Journal {
                     if self.is_copy(at, &entry) {
                         continue;
                     }
-                    let named = |unit: &str| self.named(unit);
-                    let line = entry::line(&entry, named);
+                    let line = entry::line(&entry, |unit| self.units.name(unit, now));
                     if others.contains(&line.unit) {
                         continue;
                     }
@@ -161,7 +158,7 @@ impl Journal {
             };
             let (unit, time, level, body) = record;
             bytes += body.len();
-            let info = self.info(&unit);
+            let info = self.units.stream(&unit, now);
             let batch = batches.entry(unit).or_insert_with(|| Batch { info, records: Vec::new() });
             for body in parse::parts(body) {
                 let (seq, source) = (self.next_seq, Source::Stdout);
@@ -218,27 +215,6 @@ impl Journal {
         let (path, number) = (reading.path.display(), reading.file.read);
         let body = format!("entry {number} of {path} can't be read: {fault}{cause}");
         (NAMELESS.to_owned(), crate::time::now(), Level::Warn, body.into_bytes())
-    }
-
-    /// The unit's own name, as long as there are not too many.
-    fn named(&self, unit: &str) -> String {
-        let is_known = self.units.contains_key(unit) || self.units.len() < MAX_UNITS;
-        if is_known { unit.to_owned() } else { NAMELESS.to_owned() }
-    }
-
-    fn info(&mut self, unit: &str) -> Arc<StreamInfo> {
-        let node = &self.node;
-        let info = || {
-            Arc::new(StreamInfo {
-                namespace: SYSTEM_NAMESPACE.to_owned(),
-                pod: format!("{unit}-{node}"),
-                uid: format!("journal-{unit}-{node}"),
-                container: unit.to_owned(),
-                restart: 0,
-                node: node.clone(),
-            })
-        };
-        self.units.entry(unit.to_owned()).or_insert_with(info).clone()
     }
 
     fn is_ours(&self, folder: &Path) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! inotify -> a folder's files by their id -> file: entries behind the last one read
-//!         -> entry: unit, level, body with fields -> records of that unit's stream
+//!         -> entry: unit, level, body with fields -> records of that unit's stream: units
 //! ```
 //!
 //! The files are read as their documentation describes them (systemd, Journal File Format),
@@ -16,6 +16,7 @@ mod entry;
 mod file;
 mod files;
 mod span;
+mod units;
 
 pub use files::{Journal, JournalCheckpoint};
 

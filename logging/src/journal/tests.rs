@@ -143,6 +143,53 @@ fn small_large_and_binary_messages_of_both_forms() {
 }
 
 #[test]
+fn abuse_34_of_large_fields_little_is_kept_and_a_message_says_where_it_was_cut() {
+    let (root, machine) = folder();
+    let path = machine.join("system.journal");
+    let message = format!("x{}", "é".repeat(800_000));
+    let bytes = entry(1, "a", message.as_bytes());
+    let at = bytes.windows(8).position(|part| part == b"MESSAGE\n").expect("it is there");
+    let (head, tail) = bytes.split_at(at);
+    let mut large = head.to_vec();
+    for number in 0..8u8 {
+        large.extend_from_slice(format!("LARGE{number}\n").as_bytes());
+        large.extend_from_slice(&(600u64 << 10).to_le_bytes());
+        large.extend(std::iter::repeat_n(b'a' + number, 600 << 10));
+        large.push(b'\n');
+    }
+    large.extend_from_slice(tail);
+    write(&path, "1", [large, entry(2, "a", b"the next")]);
+
+    let file = fs::File::open(&path).expect("a file");
+    let header = super::file::Header::read(&file).expect("a header");
+    let read = super::file::JournalFile::new(file, header, 0).next().expect("read").expect("an entry");
+    let (count, kept) = (read.fields.len(), read.fields.iter().map(|field| field.len()).sum::<usize>());
+    assert!(count >= 11 && kept < (1 << 20) + (64 << 10), "{count} fields of {kept} bytes");
+    let left_out = "MESSAGE=".len() + message.len() - (1 << 20);
+    assert_eq!(read.left_out, Some(left_out as u64));
+
+    let taken = take(&mut open(root.path(), JournalCheckpoint::default()), usize::MAX);
+    let (next, parts) = taken.split_last().expect("records");
+    assert_eq!(next.3, b"the next");
+    let parts = parts.iter().map(|(.., body)| crate::parse::part(body).unwrap_or(body));
+    let shown = String::from_utf8(parts.collect::<Vec<_>>().concat()).expect("text");
+    // Half a character is left out, too.
+    let mark = format!("é …[cut by tiphys: {} bytes more]", left_out + 1);
+    assert!(shown.starts_with("xéé") && shown.ends_with(&mark), "{}", &shown[shown.len() - 60..]);
+}
+
+#[test]
+fn abuse_34_a_unit_for_each_connection_takes_no_name_from_others() {
+    let (root, machine) = folder();
+    let connections = (0..600).map(|n| entry(n, &format!("sshd@{n}-10.0.0.1:22"), b"in"));
+    write(&machine.join("system.journal"), "1", connections.chain([entry(600, "late", b"up")]));
+    let taken = take(&mut open(root.path(), JournalCheckpoint::default()), usize::MAX);
+    let units: Vec<&str> = taken.iter().map(|(unit, ..)| unit.as_str()).collect();
+    assert_eq!((units.len(), units[600]), (601, "late"));
+    assert!(units[..600].iter().all(|unit| *unit == "sshd@"), "{units:?}");
+}
+
+#[test]
 fn reading_goes_on_where_it_stood_over_rotation_and_deletion() {
     let (root, machine) = folder();
     let lines = |from, to| (from..to).map(|n| entry(n, "a", format!("line {n}").as_bytes()));

@@ -4,7 +4,7 @@
 //! the Pod with `_` in the place of what Loki's names can't have. A name that both have
 //! is the record's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::wire::LogRecord;
 
@@ -64,6 +64,20 @@ pub fn of_stream<'a>(
     labels
 }
 
+/// Names of the labels that records have whose Pods have labels of these names.
+pub fn names<'a>(pod: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> =
+        OWN.iter().filter(|name| **name != "app").map(|name| (*name).to_owned()).collect();
+    for name in pod {
+        if APP.contains(&name) {
+            names.insert("app".to_owned());
+        }
+        names.insert(sanitized(name));
+    }
+    names.retain(|name| !OF_STAGES.contains(&name.as_str()));
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +102,10 @@ mod tests {
             ("web", "web-1", "front")
         );
         assert!(labels.contains_key("app_kubernetes_io_name") && !labels.contains_key("__error__"));
+        let pod = record.labels.as_ref().expect("labels");
+        let found: Vec<String> = names(pod.keys().map(String::as_str)).into_iter().collect();
+        assert_eq!(found, labels.into_keys().collect::<Vec<_>>());
+        let without = names(std::iter::empty());
+        assert!(without.contains("pod") && !without.contains("app"));
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{Answer, LokiError, Outcome, missing, success},
     http::matrix,
-    labels::{Labels, OWN},
+    labels::{self, Labels, OWN},
     lines::Ask,
     logql::{
         LogQuery,
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     query::number,
     root::stats,
-    search::{LABELS, OTHERS},
+    search::{LABEL_NAMES, LABELS, OTHERS},
     time,
     wire::{FacetsAnswer, FacetsRequest, MAX_KEYS, NodeStatsRequest},
 };
@@ -85,18 +85,26 @@ async fn label_sets(
     range: Range,
 ) -> Result<(BTreeSet<Labels>, FacetsAnswer), LokiError> {
     let answer = facets(ask, query, range, vec![LABELS.to_owned()]).await?;
-    let sets = answer.facets.get(LABELS).into_iter().flatten().filter_map(|value| read_labels(&value.value));
-    Ok((sets.collect(), answer))
+    Ok((read_sets(&answer), answer))
+}
+
+fn read_sets(answer: &FacetsAnswer) -> BTreeSet<Labels> {
+    let sets = answer.facets.get(LABELS).into_iter().flatten();
+    sets.filter_map(|value| read_labels(&value.value)).collect()
+}
+
+/// Names of labels, also of those that few records have: label sets are more than an answer has.
+fn label_names(answer: &FacetsAnswer) -> BTreeSet<String> {
+    if answer.count == 0 {
+        return BTreeSet::new();
+    }
+    let given = answer.facets.get(LABEL_NAMES).into_iter().flatten().map(|value| value.value.as_str());
+    labels::names(given.filter(|name| *name != OTHERS))
 }
 
 pub async fn labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
-    let (sets, answer) = label_sets(ask, pushed(params.get("query"))?, range).await?;
-    let mut names: BTreeSet<&str> =
-        sets.iter().flat_map(|labels| labels.keys().map(String::as_str)).collect();
-    if !sets.is_empty() {
-        names.extend(["stream", "level"]);
-    }
-    Ok(success(json!(names), &warnings(&answer, LABELS)))
+    let answer = facets(ask, pushed(params.get("query"))?, range, vec![LABEL_NAMES.to_owned()]).await?;
+    Ok(success(json!(label_names(&answer)), &warnings(&answer, LABEL_NAMES)))
 }
 
 pub async fn values(ask: Ask<'_>, params: &Params, range: Range, name: &str) -> Result<Response, LokiError> {
@@ -279,13 +287,20 @@ fn kind(values: &BTreeSet<String>) -> &'static str {
 }
 
 pub async fn detected_labels(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
-    let (sets, answer) = label_sets(ask, pushed(params.get("query"))?, range).await?;
+    let fields = vec![LABELS.to_owned(), LABEL_NAMES.to_owned()];
+    let answer = facets(ask, pushed(params.get("query"))?, range, fields).await?;
+    let (sets, names) = (read_sets(&answer), label_names(&answer));
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in sets.iter().flatten() {
         values.entry(name).or_default().insert(value);
     }
+    // Of a label that none of these sets has, one value is known: that it has some.
+    for name in names.iter().filter(|name| !["stream", "level"].contains(&name.as_str())) {
+        values.entry(name).or_default();
+    }
     let own = |name: &str| OWN.contains(&name);
-    let mut labels: Vec<_> = values.iter().map(|(name, values)| (!own(name), *name, values.len())).collect();
+    let mut labels: Vec<_> =
+        values.iter().map(|(name, values)| (!own(name), *name, values.len().max(1))).collect();
     // Own names before the Pods' labels.
     labels.sort_unstable();
     let labels: Vec<Value> =

@@ -336,6 +336,8 @@ struct Window {
     most: f64,
     first: (i64, f64),
     last: (i64, f64),
+    /// What a counter had come to each time that it began anew, added up.
+    resets: f64,
     sketch: Option<Box<Sketch>>,
 }
 
@@ -355,6 +357,9 @@ impl Window {
         if time < self.first.0 {
             self.first = (time, value);
         }
+        if value < self.last.1 {
+            self.resets += self.last.1;
+        }
         if time >= self.last.0 {
             self.last = (time, value);
         }
@@ -370,6 +375,8 @@ impl Window {
         Some(match function.op {
             RangeOp::Rate if unwraps => self.sum / seconds,
             RangeOp::Rate => count / seconds,
+            // Lines come in order. Of one alone it isn't known what it added.
+            RangeOp::RateCounter => (self.last.1 - self.first.1 + self.resets) / seconds,
             RangeOp::Count | RangeOp::Absent => count,
             RangeOp::Bytes => self.bytes as f64,
             RangeOp::BytesRate => self.bytes as f64 / seconds,
@@ -411,6 +418,7 @@ pub fn instant(series: &Series) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loki::logql::{Query, ast::Metric, parse};
 
     #[test]
     fn abuse_35_series_by_steps_are_bounded() {
@@ -420,6 +428,24 @@ mod tests {
             error.contains("182 series of 11000 steps") && error.contains("make the step longer"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_counter_that_begins_anew_goes_on() {
+        let query = parse(r#"rate_counter({a="b"} | logfmt | unwrap n [10s])"#).expect("a query");
+        let Query::Metric(Metric::Range(function)) = query else { panic!("a function is expected") };
+        let rate = |values: &[f64]| {
+            let mut window = Window::default();
+            for (time, value) in (7..).zip(values) {
+                let line = Line { text: String::new(), labels: Labels::new(), value: Some(*value) };
+                window.add(time, &line, function.op);
+            }
+            window.value(&function, 10.0)
+        };
+        assert_eq!(rate(&[5.0, 7.0, 7.0, 12.0]), Some(0.7));
+        // Four, then two from nothing, then four more.
+        assert_eq!(rate(&[5.0, 9.0, 2.0, 6.0]), Some(1.0));
+        assert_eq!(rate(&[5.0]), Some(0.0));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! that a trace may follow is held; the others pass. What is held is part of the
 //! checkpoint, as pending pieces are, so neither a rotation nor a restart loses or
 //! doubles a line. Held back is nothing for long: see [`Grouper::tick`]. A line that is too long
-//! for one record is in no trace, and all its records are as grave as the first one.
+//! for one record is in no trace, and all its records are as grave as the first one. Who got a part
+//! of one and still waits for the next can give it back for a checkpoint: see [`Grouper::give_back`].
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,15 @@ struct Held {
     age: u8,
 }
 
+/// A part of a long line that was given and comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Again {
+    time: Option<i64>,
+    level: Level,
+    #[serde(with = "base64_bytes")]
+    body: Vec<u8>,
+}
+
 /// A record's lines in one body, and how grave its first one is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouped {
@@ -63,12 +73,18 @@ pub struct Grouper {
     long_stdout: Option<Level>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     long_stderr: Option<Level>,
+    /// Parts that come again before their lines go on, one for each output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again_stdout: Option<Again>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again_stderr: Option<Again>,
 }
 
 impl Grouper {
     /// Takes a line in; gives the records that are complete by it.
     pub fn push(&mut self, line: Joined, found: &mut impl FnMut(Grouped)) {
         let source = line.source;
+        self.give_again(source, found);
         if line.continues || line.goes_on {
             return self.pass(line, found);
         }
@@ -102,8 +118,21 @@ impl Grouper {
         found(Grouped { time, source, level, body });
     }
 
+    /// The part of a line that goes on is given again before what comes next of its output.
+    pub fn give_back(&mut self, part: Grouped) {
+        let Grouped { time, source, level, body } = part;
+        *self.again(source) = Some(Again { time, level, body });
+    }
+
+    fn give_again(&mut self, source: Source, found: &mut impl FnMut(Grouped)) {
+        if let Some(Again { time, level, body }) = self.again(source).take() {
+            found(Grouped { time, source, level, body });
+        }
+    }
+
     /// Lets the record of an output go as it is.
     pub fn finish(&mut self, source: Source, found: &mut impl FnMut(Grouped)) {
+        self.give_again(source, found);
         let Some(Held { time, level, text: body, gap, .. }) = self.slot(source).take() else { return };
         found(Grouped { time, source, level, body });
         if let Some(time) = gap {
@@ -133,6 +162,13 @@ impl Grouper {
         match source {
             Source::Stdout => &mut self.stdout,
             Source::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn again(&mut self, source: Source) -> &mut Option<Again> {
+        match source {
+            Source::Stdout => &mut self.again_stdout,
+            Source::Stderr => &mut self.again_stderr,
         }
     }
 }
@@ -334,6 +370,28 @@ mod tests {
             [(Some(1), warn), (Some(2), error), (Some(2), error), (Some(2), error), (Some(4), error)]
         );
         assert_eq!(levels(Source::Stderr), [(Some(3), Level::Info); 3]);
+    }
+
+    #[test]
+    fn a_part_that_is_given_back_comes_again_before_its_line_goes_on() {
+        let back = |source| Grouped { time: Some(1), source, level: Level::Warn, body: b"WARN x".to_vec() };
+        let end = |source| Joined { continues: true, ..line(1, source, "y") };
+        let (out, err) = (Source::Stdout, Source::Stderr);
+        for ends in [true, false] {
+            let (mut grouper, mut found) = (Grouper::default(), Vec::new());
+            grouper.give_back(back(out));
+            let text = serde_json::to_string(&grouper).expect("JSON");
+            grouper = serde_json::from_str(&text).expect("a grouper");
+            assert!(!grouper.is_holding(), "it waits for the line, not for time");
+            grouper.push(line(2, err, "INFO z"), &mut |record| found.push(record));
+            match ends {
+                true => grouper.push(end(out), &mut |record| found.push(record)),
+                false => grouper.finish(out, &mut |record| found.push(record)),
+            }
+            assert_eq!(found.len(), if ends { 3 } else { 2 });
+            assert_eq!((found[0].source, &found[1]), (err, &back(out)));
+            assert!(grouper.again(out).is_none(), "once");
+        }
     }
 
     fn any_line() -> impl Strategy<Value = String> {

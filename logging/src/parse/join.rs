@@ -25,6 +25,20 @@ pub fn part(body: &[u8]) -> Option<&[u8]> {
     body.strip_suffix(GOES_ON.as_bytes()).filter(|_| body.len() > MAX_BODY)
 }
 
+/// The body of a record whose line goes on, of what the container wrote of it: see [`part`].
+pub fn as_part(mut text: Vec<u8>) -> Vec<u8> {
+    text.extend_from_slice(GOES_ON.as_bytes());
+    text
+}
+
+/// What stands behind a text of which so many bytes were left out; 0 where nobody knows how many.
+pub fn left_out(bytes: u64) -> String {
+    match bytes {
+        0 => " …[cut by tiphys]".to_owned(),
+        bytes => format!(" …[cut by tiphys: {bytes} bytes more]"),
+    }
+}
+
 /// A whole line as the bodies of its records: one, or more where it is too long.
 pub fn parts(line: Vec<u8>) -> Vec<Vec<u8>> {
     if line.len() <= MAX_BODY {
@@ -57,8 +71,7 @@ impl Pending {
         // Don't tear a character.
         let torn = self.text[..MAX_BODY].utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
         let rest = self.text.split_off(MAX_BODY - torn);
-        let mut body = std::mem::replace(&mut self.text, rest);
-        body.extend_from_slice(GOES_ON.as_bytes());
+        let body = as_part(std::mem::replace(&mut self.text, rest));
         let continues = std::mem::replace(&mut self.continues, true);
         Joined { time: self.time, source, body, continues, goes_on: true }
     }
@@ -67,7 +80,7 @@ impl Pending {
     fn tell_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            self.text.extend_from_slice(format!(" …[cut by tiphys: {dropped} bytes more]").as_bytes());
+            self.text.extend_from_slice(left_out(dropped).as_bytes());
         }
     }
 }

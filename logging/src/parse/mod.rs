@@ -15,7 +15,7 @@ mod trace;
 
 pub use cri::{Format, Piece, Tag};
 pub use group::{Grouped, Grouper};
-pub use join::{Completed, Joined, Joiner, Pending, part, parts};
+pub use join::{Completed, Joined, Joiner, Pending, as_part, left_out, part, parts};
 pub use severity::{level, of_syslog as severity_of_syslog};
 pub use stamp::stamp;
 

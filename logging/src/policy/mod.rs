@@ -16,11 +16,13 @@
 
 mod limit;
 mod redact;
+mod seams;
 
 use std::collections::BTreeMap;
 
 pub use limit::{Limiter, Verdict};
 pub use redact::Redaction;
+pub use seams::{Passed, Seams};
 
 /// The annotations that say something of logs, by what stands after [`PREFIX`].
 pub type Annotations = BTreeMap<String, String>;

@@ -1,6 +1,8 @@
 //! Redaction: what must not be read is replaced before a record is indexed or
 //! shown, and a wrong rule withholds the whole record rather than let it through.
 
+use std::{borrow::Cow, ops::Range};
+
 use regex::bytes::{Regex, RegexBuilder};
 
 /// Bytes that a rule's compiled form may take.
@@ -51,8 +53,8 @@ impl Redaction {
 
     /// The body as it may be read; `None` when there is nothing to hide.
     pub fn apply(&self, body: &[u8]) -> Option<Vec<u8>> {
-        if let Some(why) = &self.broken {
-            return Some(format!("[withheld: a redaction rule is wrong: {why}]").into_bytes());
+        if let Some(withheld) = self.withheld() {
+            return Some(withheld);
         }
         let mut redacted: Option<Vec<u8>> = None;
         for (find, replacement) in &self.rules {
@@ -63,6 +65,71 @@ impl Redaction {
         }
         redacted
     }
+
+    /// As [`Redaction::apply`], of a piece of a longer text. Rules look beyond the piece on both
+    /// sides; what they find is replaced if it begins in the piece, and then as a whole. Gives how
+    /// many bytes behind the piece went with it, too: they are to be shown nowhere. A rule finds
+    /// nothing that an earlier one put behind the piece.
+    pub fn apply_to(&self, text: &[u8], piece: Range<usize>) -> (Option<Vec<u8>>, usize) {
+        if let Some(withheld) = self.withheld() {
+            return (Some(withheld), 0);
+        }
+        let Range { start, mut end } = piece;
+        let (mut text, mut beyond) = (Cow::Borrowed(text), 0);
+        for (find, replacement) in &self.rules {
+            if let Some(replaced) = replaced(find, replacement, &text, start..end) {
+                end = replaced.end;
+                beyond += replaced.beyond;
+                text = Cow::Owned(replaced.text);
+            }
+        }
+        let is_redacted = matches!(text, Cow::Owned(_));
+        (is_redacted.then(|| text[start..end].to_vec()), beyond)
+    }
+
+    /// What stands in the place of all records if a rule can't be understood.
+    fn withheld(&self) -> Option<Vec<u8>> {
+        let why = self.broken.as_ref()?;
+        Some(format!("[withheld: a redaction rule is wrong: {why}]").into_bytes())
+    }
+}
+
+/// A text after a rule was applied to a piece of it.
+struct Replaced {
+    text: Vec<u8>,
+    /// Where the piece ends now.
+    end: usize,
+    /// How many bytes behind the piece were replaced.
+    beyond: usize,
+}
+
+/// `None` when nothing is found that begins in the piece.
+fn replaced(find: &Regex, replacement: &[u8], text: &[u8], piece: Range<usize>) -> Option<Replaced> {
+    let mut new = Vec::new();
+    let (mut at, mut copied, mut last) = (piece.start, 0, None);
+    while let Some(found) = find.captures_at(text, at) {
+        let Some(whole) = found.get(0).filter(|whole| whole.start() < piece.end) else { break };
+        // An empty one right behind another is none, as where all of a text is replaced.
+        if !whole.is_empty() || last != Some(whole.end()) {
+            new.extend_from_slice(&text[copied..whole.start()]);
+            found.expand(replacement, &mut new);
+            copied = whole.end();
+            last = Some(copied);
+        }
+        at = whole.end() + usize::from(whole.is_empty());
+        if at > text.len() {
+            break;
+        }
+    }
+    last?;
+    let beyond = copied.saturating_sub(piece.end);
+    if copied < piece.end {
+        new.extend_from_slice(&text[copied..piece.end]);
+        copied = piece.end;
+    }
+    let end = new.len();
+    new.extend_from_slice(&text[copied..]);
+    Some(Replaced { text: new, end, beyond })
 }
 
 /// What a line says, ready to use.
@@ -112,12 +179,18 @@ fn until_slash(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn redacted(rules: &str, body: &str) -> String {
+    fn read(rules: &str) -> Redaction {
         let mut redaction = Redaction::default();
         redaction.add(rules).expect("rules");
         redaction
+    }
+
+    fn redacted(rules: &str, body: &str) -> String {
+        read(rules)
             .apply(body.as_bytes())
             .map_or("-".into(), |body| String::from_utf8_lossy(&body).into_owned())
     }
@@ -167,5 +240,53 @@ mod tests {
         }
         let many = "/a/\n".repeat(MAX_RULES + 1);
         assert_eq!(Redaction::default().add(&many), Err("more than 64 rules".into()));
+    }
+
+    #[test]
+    fn of_a_piece_what_begins_in_it_is_replaced_as_a_whole() {
+        // The piece stands between the bars.
+        for (rules, text, expected, beyond) in [
+            ("/pin=\\d+/", "a pin=1 |b| pin=2", None, 0),
+            ("/pin=\\d+/", "a |pin=12| b", Some("[redacted]"), 0),
+            ("/pin=\\d+/", "a |x pin=|12 b", Some("x [redacted]"), 2),
+            ("/pin=\\d+/", "a p|in=12 b|", None, 0),
+            ("/pin=(\\d)\\d+/<$1>/", "|pin=1 pin=2|3 pin=45", Some("pin=1 <2>"), 1),
+            // What stands before it counts, and isn't replaced.
+            ("/\\bpin/", "a|pin pin| pin", Some("pin [redacted]"), 0),
+            ("/\\Bpin/", "a|pin pin| pin", Some("[redacted] pin"), 0),
+            // Each rule sees what the one before made of the piece, and goes on behind it.
+            ("/aa/b/\n/bc+/d/", "|xaa|ccd", Some("xd"), 2),
+            ("/ab/x/\n/xc/y/", "|a|bcd", Some("y"), 2),
+            ("/x*/-/", "|ax|b", Some("-a-"), 0),
+            ("/$/!/", "|ab|", None, 0),
+        ] {
+            let bars: Vec<usize> = text.match_indices('|').map(|(at, _)| at).collect();
+            let piece = bars[0]..bars[1] - 1;
+            let (found, n) = read(rules).apply_to(text.replace('|', "").as_bytes(), piece);
+            let found = found.map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+            assert_eq!((found.as_deref(), n), (expected, beyond), "{rules}: {text}");
+        }
+        let mut wrong = Redaction::default();
+        assert!(wrong.add("/(a/").is_err());
+        assert_eq!(wrong.apply_to(b"abc", 0..2), (wrong.apply(b"abc"), 0));
+    }
+
+    proptest! {
+        #[test]
+        fn two_pieces_are_redacted_as_their_text_is(
+            text in "[ab1@. =]{0,40}",
+            at in any::<prop::sample::Index>(),
+        ) {
+            let cut = at.index(text.len() + 1);
+            for rule in ["email", "/a=?1*/-/", "/\\b1+/<$0>/", "/b.*1/", "/\\Ba+/"] {
+                let rules = read(rule);
+                let whole = |found: Option<Vec<u8>>, text: &str| found.unwrap_or_else(|| text.into());
+                let (head, beyond) = rules.apply_to(text.as_bytes(), 0..cut);
+                let (tail, _) = rules.apply_to(text.as_bytes(), cut + beyond..text.len());
+                let pieces = [whole(head, &text[..cut]), whole(tail, &text[cut + beyond..])].concat();
+                let expected = whole(rules.apply(text.as_bytes()), &text);
+                prop_assert_eq!(pieces, expected, "{}", rule);
+            }
+        }
     }
 }

@@ -1,13 +1,21 @@
 //! The characters of a query in tokens, each with its place.
 //!
 //! Whether a `:` ends a field's name is decided here: it does when an unquoted
-//! name stands before it (`pod:`), and doesn't in `10:30` or in a value.
+//! name stands before it (`pod:`), and doesn't in `10:30` or in a value. So is whether
+//! `<` and `>` compare: where a value begins, right behind the name or in its bracket.
+//! An operator anywhere else is refused, since as a word it would find nothing; `->` and
+//! `<init>` are words.
 
 use super::{
     ast::{Glob, Op, Part},
     compile,
     parse::QueryError,
 };
+
+/// They compare or are refused, but are no words.
+const OPERATORS: [&str; 6] = ["<", "<=", ">", ">=", "==", "!="];
+/// No value begins with them.
+const NO_VALUES: [&str; 2] = ["==", "!="];
 
 /// From and to in bytes of the query.
 pub(super) type Span = std::ops::Range<usize>;
@@ -48,7 +56,7 @@ pub(super) fn is_field_name(name: &str) -> bool {
 }
 
 pub(super) fn tokens(query: &str) -> Result<Vec<(Token, Span)>, QueryError> {
-    let mut lexer = Lexer { query, at: 0, tokens: Vec::new() };
+    let mut lexer = Lexer { query, at: 0, tokens: Vec::new(), brackets: Vec::new() };
     while lexer.step()? {}
     Ok(lexer.tokens)
 }
@@ -57,6 +65,8 @@ struct Lexer<'a> {
     query: &'a str,
     at: usize,
     tokens: Vec<(Token, Span)>,
+    /// Of each bracket that is open, whether it has values of a field.
+    brackets: Vec<bool>,
 }
 
 impl Lexer<'_> {
@@ -67,14 +77,20 @@ impl Lexer<'_> {
         self.at += rest.len() - trimmed.len();
         let Some(first) = trimmed.chars().next() else { return Ok(false) };
         match first {
-            '(' => self.push(Token::Open, 1),
-            ')' => self.push(Token::Close, 1),
+            '(' => {
+                self.brackets.push(self.after_name() || self.in_field());
+                self.push(Token::Open, 1);
+            }
+            ')' => {
+                self.brackets.pop();
+                self.push(Token::Close, 1);
+            }
             '[' | '{' => self.push(Token::RangeOpen { inclusive: first == '[' }, 1),
             ']' | '}' => self.push(Token::RangeClose { inclusive: first == ']' }, 1),
             '"' => self.quoted()?,
             '/' if self.after_name() && !is_regex(trimmed) => self.word()?,
             '/' => self.regex()?,
-            '<' | '>' if self.after_name() => self.comparison(trimmed),
+            '<' | '>' if self.after_name() || self.in_field() => self.comparison(trimmed),
             '-' | '!' if !self.expects_value() && is_negation(trimmed) => self.push(Token::Not, 1),
             _ => self.word()?,
         }
@@ -89,6 +105,11 @@ impl Lexer<'_> {
     /// A value is expected: `name:` stands right before.
     fn after_name(&self) -> bool {
         matches!(self.tokens.last(), Some((Token::Name(_), span)) if span.end == self.at)
+    }
+
+    /// All that stands here are values of a field, whose bracket is open.
+    fn in_field(&self) -> bool {
+        self.brackets.last() == Some(&true)
     }
 
     /// A `-` is a sign here, not a negation.
@@ -195,12 +216,53 @@ impl Lexer<'_> {
                 self.at..self.at + character,
             ));
         }
-        self.push(classify(parts, &rest[..length], value), length);
+        let raw = &rest[..length];
+        if let Some(error) = self.misplaced(raw, value || self.in_field()) {
+            return Err(error);
+        }
+        self.push(classify(parts, raw, value), length);
         Ok(())
+    }
+
+    /// Refuses a word that is an operator, or a value that begins with one.
+    fn misplaced(&self, raw: &str, is_value: bool) -> Option<QueryError> {
+        let found = match is_value {
+            true => NO_VALUES.into_iter().find(|operator| raw.starts_with(operator)),
+            false => OPERATORS.into_iter().find(|operator| raw == *operator),
+        };
+        let operator = found?;
+        let name = match self.tokens.as_slice() {
+            tokens if is_value => tokens.iter().rev().find_map(|(token, _)| match token {
+                Token::Name(name) => Some(name.as_str()),
+                _ => None,
+            }),
+            [.., (Token::Name(_), _), (Token::Word(_), _)] => None,
+            [.., (Token::Word(word), _)] if is_field_name(word) => Some(word.as_str()),
+            [.., (Token::Name(name), _)] => Some(name.as_str()),
+            _ => None,
+        };
+        let end = self.at + operator.len();
+        let behind = self.query[end..].trim_start();
+        let value = &behind[..behind.find(is_special).unwrap_or(behind.len())];
+        let what = format!("`{operator}` compares nothing here");
+        let advice = format!(
+            "write {}, or put it in quotes if you search for it",
+            comparing(operator, name.unwrap_or("status"), if value.is_empty() { "500" } else { value })
+        );
+        Some(self.error(&what, &advice, self.at..end))
     }
 
     fn error(&self, what: &str, advice: &str, span: Span) -> QueryError {
         QueryError::new(self.query, what, advice, span)
+    }
+}
+
+/// How a comparison is written.
+fn comparing(operator: &str, name: &str, value: &str) -> String {
+    match operator {
+        "!=" => format!("NOT {name}:{value}"),
+        "==" => format!("{name}:{value}"),
+        _ => format!("{name}:{operator}{value}"),
     }
 }
 
@@ -220,9 +282,9 @@ fn is_regex(text: &str) -> bool {
         && (!pattern.contains([' ', ')']) || compile::regex(pattern).is_ok())
 }
 
-/// `-word`, `!(..)`; a lone dash or `--flag` is a word.
+/// `-word`, `!(..)`; a lone dash, an arrow or `--flag` is a word.
 fn is_negation(text: &str) -> bool {
-    text[1..].chars().next().is_some_and(|next| !next.is_whitespace() && !"-!)=".contains(next))
+    text[1..].chars().next().is_some_and(|next| !next.is_whitespace() && !"-!)=>".contains(next))
 }
 
 fn literal(parts: &mut Vec<Part>, character: char) {

@@ -14,7 +14,7 @@
 //! @body.pod:web                 the field of the body, where a record or its Pod has the name too
 //! @label.tier:front             the label of the Pod, whatever the body has
 //! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT
-//! field:(a OR b)                the field holds for all of the bracket
+//! field:(a OR b)                the field holds for all of the bracket: status:(>=400 AND <500)
 //! ```
 //!
 //! A word ends where a letter, digit or `_` meets something else: `error` finds

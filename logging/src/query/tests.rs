@@ -47,6 +47,52 @@ fn queries_read_as_people_mean_them() {
 }
 
 #[test]
+fn operators_compare_in_a_fields_bracket_and_are_words_within_words() {
+    let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
+    check("status:(>=400 AND <500)", "status:>=400 AND status:<500");
+    check("status:(>=400 <500) x", "status:>=400 AND status:<500 AND x");
+    check("level:(>=warn OR unknown) (<init>)", "(level:>=warn OR level:unknown) AND \"<init>\"");
+    check("t:(>-5 OR (<= -9 NOT 7))", "t:>-5 OR (t:<=-9 AND NOT t:7)");
+    check("time:(>=now-1h <now)", "time:>=now-1h AND time:<now");
+    check("<init> -<clinit> a->b x=>y", "\"<init>\" AND NOT \"<clinit>\" AND a->b AND x=>y");
+    check("a -> b => c", "a AND \"->\" AND b AND \"=>\" AND c");
+    check("<- <=> >> a!=b a>=b", "\"<-\" AND \"<=>\" AND \">>\" AND a!=b AND a>=b");
+    check("\">=\" \\!=", "\">=\" AND \"!=\"");
+    check("op:\"!=\" op:\\==", "op:\"!=\" AND op:\"==\"");
+    for query in ["pod:(>1)", "status:(>many)", "status:(>)", "status:(>=>5)", "msg:(<init>)"] {
+        let error = parse(query).expect_err(query).to_string();
+        assert!(error.lines().count() == 4 && error.contains('^'), "{query}: {error}");
+    }
+}
+
+#[test]
+fn an_operator_that_compares_nothing_is_refused_with_what_is_meant() {
+    let check = |query: &str, operator: &str, meant: &str| {
+        let error = parse(query).expect_err(query);
+        assert_eq!(&query[error.span.clone()], operator, "{query}");
+        let expected = format!("write {meant}, or put it in quotes if you search for it");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("`{operator}` compares nothing here")), "{text}");
+        assert_eq!(text.lines().last(), Some(expected.as_str()), "{query}");
+    };
+    check("status >= 500", ">=", "status:>=500");
+    check("a AND (took < 5ms)", "<", "took:<5ms");
+    check("level != info", "!=", "NOT level:info");
+    check("code == 7 x", "==", "code:7");
+    check("status: > 7", ">", "status:>7");
+    check("pod:web <= 7", "<=", "status:<=7");
+    check("5 >", ">", "status:>500");
+    check("status:!=200", "!=", "NOT status:200");
+    check("x (code:==2*)", "==", "code:2");
+    check("level:(!=info)", "!=", "NOT level:info");
+    check("level:(warn OR (!= info))", "!=", "NOT level:info");
+    assert_eq!(
+        shown("a status >= 500"),
+        "`>=` compares nothing here\n  a status >= 500\n           ^^\nwrite status:>=500, or put it in quotes if you search for it"
+    );
+}
+
+#[test]
 fn errors_point_at_the_character() {
     let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
     check(
@@ -177,6 +223,9 @@ fn matching_follows_the_rules() {
     check("status:>=500", r#"{"status":499.5}"#, false);
     check("status:[400 TO 499]", r#"{"status":"404"}"#, true);
     check("status:{400 TO 404}", "status=404", false);
+    check("status:(>=400 AND <500)", r#"{"status":404}"#, true);
+    check("status:(>=400 AND <500)", "status=500", false);
+    check("<init>", "at com.example.App.<init>(App.java:7)", true);
     check("msg:reset", r#"{"msg":"connection\nreset"}"#, true);
     check("msg:*", "msg=x", true);
     check("msg:*", "x", false);

@@ -10,7 +10,11 @@ use std::time::Instant;
 
 use tiphys_api::auth::UserInfo;
 
-use super::{Collector, LogRoot, RootError, Scope, fanout, merge};
+use super::{
+    Collector, LogRoot, RootError, Scope,
+    fanout::{self, Seen},
+    merge,
+};
 use crate::{
     record::Position,
     wire::{
@@ -27,11 +31,13 @@ pub(super) async fn context(
     let started = Instant::now();
     let at: Position = request.id.parse().map_err(|_| no_id(&request.id))?;
     let collectors = root.collectors.list().await;
-    let scope = fanout::scope(root, user, None, &collectors).await?;
+    let Seen { scope, silent } = fanout::scope(root, user, None, &collectors).await?;
     let within_ms = fanout::within_ms(root, &request.within)?;
     let (collectors, scope) = (collectors.as_slice(), &scope);
     let mut ask = Ask { root, collectors, scope, at: &at, within_ms, asked: None, namespace: None };
-    let (record, missing) = ask.record().await;
+    let (record, mut missing) = ask.record().await;
+    let silent = fanout::unsaid(silent, &missing.partial);
+    missing.partial = fanout::in_order(missing.partial.into_iter().chain(silent).collect());
     let (only, back, on) = match (request.scope, &record) {
         (ContextScope::Stream, _) => (Only::Stream(at.stream.clone()), Order::Last, Order::First),
         (ContextScope::Pod, _) => {
@@ -160,7 +166,8 @@ fn no_id(id: &str) -> RootError {
 }
 
 fn not_found(id: &str, missing: &SearchAnswer) -> RootError {
-    let nodes: Vec<&str> = missing.partial.iter().map(|error| error.node.as_str()).collect();
+    let mut nodes: Vec<&str> = missing.partial.iter().map(|error| error.node.as_str()).collect();
+    nodes.dedup();
     let hint = match nodes.as_slice() {
         [] => String::new(),
         nodes => format!(" (no full answer of {})", nodes.join(", ")),

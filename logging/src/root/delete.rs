@@ -10,6 +10,7 @@ use super::{Collector, LogRoot, RootError, allow, fanout, source};
 use crate::{
     deletion::{DeleteAnswer, DeleteOrder, DeleteRequest},
     time,
+    wire::NodeError,
 };
 
 pub(super) async fn delete(
@@ -52,11 +53,15 @@ pub(super) async fn delete(
         }
         Some(archive) => {
             // Nodes that have no collector now may come back with what they have.
-            let gone = archive.moment().await.map(|moment| moment.nodes()).unwrap_or_default();
+            let moment = archive.moment().await;
+            let gone = moment.nodes().into_iter();
             let mut waiting: BTreeSet<String> = answer.partial.iter().map(|m| m.node.clone()).collect();
-            waiting.extend(gone.into_iter().filter(|node| collectors.iter().all(|c| c.node != *node)));
+            waiting.extend(gone.filter(|node| collectors.iter().all(|c| c.node != *node)));
             match archive.delete_records(namespace, before, waiting).await {
-                Ok(()) => answer.archive = true,
+                Ok(()) => {
+                    answer.archive = true;
+                    answer.partial.extend(moment.fault().map(|fault| not_all_told(&fault.why)));
+                }
                 Err(error) => {
                     let error = format!("{}; delete again", crate::archive::chain(&error));
                     answer.partial.push(fanout::node_error("archive", error));
@@ -65,6 +70,12 @@ pub(super) async fn delete(
         }
     }
     Ok(answer)
+}
+
+/// Nodes that are gone are known by what is archived of them.
+fn not_all_told(why: &str) -> NodeError {
+    let error = format!("{why}; nodes that are gone may come back with such records: delete again");
+    fanout::node_error("archive", error)
 }
 
 /// A label as RFC 1123 has it, which names of namespaces are.

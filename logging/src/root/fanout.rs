@@ -1,6 +1,7 @@
 //! One question to every collector at once, and the answers in one.
 //!
-//! Whom a question goes to, and within which bounds, see [`super::source`].
+//! Whom a question goes to, and within which bounds, see [`super::source`]. A user who may not read all
+//! is shown the namespaces that there are, as far as that is known: who can't say which it has is named.
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -15,6 +16,7 @@ use super::{
     bars, merge, source,
 };
 use crate::{
+    archive::Archive,
     query, time,
     wire::{
         DEFAULT_LIMIT, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest, MAX_FIELDS, MAX_LIMIT,
@@ -170,13 +172,30 @@ pub(super) async fn scoped<T: DeserializeOwned>(
     namespace: Option<&str>,
     mut request: NodeRequest,
     path: &'static str,
-    take: impl FnMut(&str, Result<T, String>) + Send,
+    mut take: impl FnMut(&str, Result<T, String>) + Send,
 ) -> Result<Scope, RootError> {
     let collectors = root.collectors.list().await;
-    let scope = scope(root, user, namespace, &collectors).await?;
+    let Seen { scope, silent } = scope(root, user, namespace, &collectors).await?;
     request.namespaces = scope.namespaces.clone();
-    ask_all(root, &collectors, None, path, Some(&request), take).await;
+    let mut told = Vec::new();
+    let noting = |node: &str, answer: Result<T, String>| {
+        if let Err(error) = &answer {
+            told.push(node_error(node, error.clone()));
+        }
+        take(node, answer);
+    };
+    ask_all(root, &collectors, None, path, Some(&request), noting).await;
+    for NodeError { node, error } in unsaid(silent, &told) {
+        take(&node, Err(error));
+    }
     Ok(scope)
+}
+
+/// What a user may see, as far as it is known.
+pub(super) struct Seen {
+    pub scope: Scope,
+    /// Those that didn't say which namespaces they have, and why.
+    pub silent: Vec<NodeError>,
 }
 
 /// Decides what the user may see; asks the collectors for their namespaces only if it must.
@@ -185,17 +204,37 @@ pub(super) async fn scope(
     user: &UserInfo,
     namespace: Option<&str>,
     collectors: &[Collector],
-) -> Result<Scope, RootError> {
+) -> Result<Seen, RootError> {
     match allow::decide(&*root.authorizer, user, namespace)? {
-        Decision::Scope(scope) => Ok(scope),
+        Decision::Scope(scope) => Ok(Seen { scope, silent: Vec::new() }),
         Decision::AskForNamespaces => {
-            let mut candidates = BTreeSet::new();
-            let take =
-                |_: &str, list: Result<Vec<String>, String>| candidates.extend(list.into_iter().flatten());
+            // One that is new has no records yet.
+            let there = root.archive.iter().flat_map(Archive::namespaces);
+            let mut candidates: BTreeSet<String> = there.collect();
+            let mut silent = Vec::new();
+            let take = |node: &str, list: Result<Vec<String>, String>| match list {
+                Ok(list) => candidates.extend(list),
+                Err(error) => silent.push(node_error(node, error)),
+            };
             ask_all(root, collectors, None, "/v1/namespaces", None, take).await;
-            Ok(allow::among(&*root.authorizer, user, candidates.into_iter().collect()))
+            let scope = allow::among(&*root.authorizer, user, candidates.into_iter().collect());
+            Ok(Seen { scope, silent })
         }
     }
+}
+
+/// What is to be told of those that didn't say which namespaces they have, but for who didn't answer the
+/// question either, for the same cause.
+pub(super) fn unsaid(silent: Vec<NodeError>, told: &[NodeError]) -> Vec<NodeError> {
+    let is_told = |silent: &NodeError| {
+        told.iter().any(|told| told.node == silent.node && told.error.starts_with(&silent.error))
+    };
+    let sentence = |silent: NodeError| {
+        let NodeError { node, error } = silent;
+        let error = format!("which namespaces it has is not known, so records may be missing: {error}");
+        NodeError { node, error }
+    };
+    silent.into_iter().filter(|silent| !is_told(silent)).map(sentence).collect()
 }
 
 pub(super) async fn ask_all<T: DeserializeOwned>(
@@ -228,4 +267,21 @@ pub(super) fn node_error(node: &str, error: String) -> NodeError {
 
 pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_did_not_say_which_namespaces_it_has_is_named_once() {
+        let silent = vec![node_error("a", "no answer".into()), node_error("b", "no answer".into())];
+        let told = [node_error("a", "no answer; of this node only what is archived is in the answer".into())];
+        let left = unsaid(silent.clone(), &told);
+        assert_eq!((left.len(), left[0].node.as_str()), (1, "b"));
+        assert!(left[0].error.contains("which namespaces") && left[0].error.ends_with(": no answer"));
+        // It answered, but for something else.
+        let left = unsaid(silent, &[node_error("a", "the index is damaged".into())]);
+        assert_eq!(left.iter().map(|left| left.node.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
 }

@@ -189,8 +189,8 @@ impl LogRoot {
         delete::delete(self, user, request).await
     }
 
-    /// Records as they come, of nodes that join too, until dropped or until the user may read none
-    /// of them any more. From now on, or with `since` from there: each node gives first what it
+    /// Records as they come, of nodes that join and namespaces that are new too, until dropped or
+    /// until the user may read none of them any more. From now on, or with `since` from there: each node gives first what it
     /// has. So does one that joins or is back, and the stream says that it was lost and is back.
     pub async fn tail(
         &self,

@@ -39,27 +39,50 @@ pub(super) struct Progress {
     began: i64,
     /// The last sign of life while nothing was missing, nanoseconds.
     alive: i64,
+    /// Of records up to here it is known which namespaces they are of, nanoseconds.
+    known: i64,
+    /// The same, once all is shown that is searched for.
+    said: Option<i64>,
+    /// The reader was told that the node is missing.
+    lost: bool,
     shown: Shown,
 }
 
 impl Progress {
     /// All from a time on is to be shown, nanoseconds.
     pub fn from(began: i64) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { began, alive: began, shown: Shown::default() }))
+        Self::new(began, i64::MAX)
+    }
+
+    /// The same of some namespaces; the node [says](Self::says) which it has.
+    pub fn among(began: i64) -> Arc<Mutex<Self>> {
+        Self::new(began, began)
+    }
+
+    fn new(began: i64, known: i64) -> Arc<Mutex<Self>> {
+        let shown = Shown::default();
+        Arc::new(Mutex::new(Self { began, alive: began, known, said: None, lost: false, shown }))
     }
 
     pub fn alive(&self) -> i64 {
         self.alive
     }
 
+    /// All namespaces that the node had at this time are followed, as far as they may be read;
+    /// `i64::MAX`: it doesn't matter which it has.
+    pub fn says(&mut self, time: i64) {
+        self.said = Some(time);
+    }
+
     /// From where on records may be missing.
     fn gap(&self) -> i64 {
-        self.began.max(self.alive.saturating_sub(BACK))
+        self.began.max(self.alive.min(self.known).saturating_sub(BACK))
     }
 
     fn is_alive(&mut self, now: i64) {
         self.alive = now;
-        self.shown.forget(now.saturating_sub(BACK));
+        self.known = self.said.take().unwrap_or(self.known);
+        self.shown.forget(now.min(self.known).saturating_sub(BACK));
     }
 }
 
@@ -93,8 +116,6 @@ pub(super) struct NodeTail {
     backoff: Backoff,
     /// To be waited for before the next try.
     pause: Option<Duration>,
-    /// The reader was told that the node is missing.
-    named: bool,
     /// Something was written that did not come by a connection.
     behind: bool,
     gap: Option<Gap>,
@@ -124,7 +145,6 @@ impl NodeTail {
             lines: VecDeque::new(),
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10)),
             pause: None,
-            named: false,
             behind,
             gap: None,
             asked: None,
@@ -148,7 +168,8 @@ impl NodeTail {
         (self.gap, self.asked) = (None, None);
         self.behind = true;
         self.pause = Some(self.backoff.next_pause());
-        if !std::mem::replace(&mut self.named, true) {
+        let was_lost = std::mem::replace(&mut self.progress.lock().lost, true);
+        if !was_lost {
             self.say(format!("{LOST}: {error}; its lines follow when it is back"));
         }
     }
@@ -249,8 +270,11 @@ impl NodeTail {
 
     /// The node has said the first word.
     fn open(&mut self) {
-        let from = self.progress.lock().gap();
-        if std::mem::take(&mut self.named) {
+        let (from, was_lost) = {
+            let mut progress = self.progress.lock();
+            (progress.gap(), std::mem::take(&mut progress.lost))
+        };
+        if was_lost {
             self.say(format!("{FOUND}; its lines since it was lost follow"));
         }
         if std::mem::take(&mut self.behind) {

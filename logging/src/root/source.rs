@@ -7,6 +7,9 @@
 //! node without one       ->                                              the archive for all
 //! ```
 //!
+//! Nodes are asked when the archive has said what it has, or is known not to say it for now: then
+//! what was known last counts, and it is named as missing.
+//!
 //! What a question asks makes no difference here. Bounds: one connection pool,
 //! [`super::LogRoot::with_deadline`] or what is asked for a node, and again for the archive; [`MAX_ANSWER`]
 //! bytes an answer, and [`super::room`] for all that are not taken in yet. A node over any
@@ -44,8 +47,6 @@ use crate::{
     wire::{NodeRequest, QUERY_TIME},
 };
 
-/// How long the archive may take to say what it has; nodes are asked after that.
-const MOMENT: Duration = Duration::from_secs(3);
 /// The most that one collector's answer may weigh.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -85,17 +86,13 @@ pub(super) async fn ask_all(
 ) {
     let archive = match &root.archive {
         None => None,
-        Some(archive) => match tokio::time::timeout(MOMENT, archive.moment()).await {
-            Ok(Ok(moment)) => Some((archive, moment)),
-            Ok(Err(error)) => {
-                take("archive", Err(crate::archive::chain(&error)));
-                None
+        Some(archive) => {
+            let moment = archive.moment().await;
+            if let Some(fault) = moment.fault() {
+                take("archive", Err(fault.lacks()));
             }
-            Err(_) => {
-                take("archive", Err(format!("no answer within {MOMENT:?}")));
-                None
-            }
-        },
+            Some((archive, moment))
+        }
     };
     let archive = archive.as_ref().map(|(archive, moment)| (*archive, moment));
     let question = Question { root, archive, node, path, request, take };

@@ -5,10 +5,14 @@
 //!                                               joins tells first what it has since the follow began
 //! the user's rights, asked again each RIGHTS -> what may not be read any more is left out, and
 //!                                               when that is all, the stream ends and says so
+//! namespaces, where not all may be read,     -> nodes are connected to anew, also for those that may
+//!   found out again with the rights             be read now; each tells first what was not shown
 //! ```
 //!
 //! Nothing is buffered here: when the reader is slow the connections fill, and the
 //! collectors count what they drop.
+
+mod namespaces;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -17,8 +21,8 @@ use std::{
 };
 
 use futures::{
-    Stream, StreamExt,
-    future::join_all,
+    FutureExt, Stream, StreamExt,
+    future::{BoxFuture, join_all},
     stream::{self, BoxStream, SelectAll},
 };
 use parking_lot::Mutex;
@@ -26,6 +30,7 @@ use tiphys_api::auth::UserInfo;
 use tiphys_lifecycle::CancellationToken;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use self::namespaces::{Course, Found, course, find};
 use super::{
     Collector, LogRoot, RootError, allow, fanout,
     node_tail::{NodeTail, Progress},
@@ -55,10 +60,11 @@ pub(super) async fn tail(
     // Before the list, so that no change falls between.
     let changes = root.collectors.changes();
     let collectors = root.collectors.list().await;
-    let scope = fanout::scope(root, user, request.namespace.as_deref(), &collectors).await?;
+    let scope = fanout::scope(root, user, request.namespace.as_deref(), &collectors).await?.scope;
+    let is_restricted = scope.restricted;
     node_request.namespaces = scope.namespaces;
     let nodes = collectors.into_iter().map(async |collector| {
-        let (name, progress) = (collector.node.clone(), Progress::from(began));
+        let (name, progress) = (collector.node.clone(), progress(began, is_restricted));
         let mut node =
             NodeTail::new(root.clone(), collector, node_request.clone(), progress.clone(), since.is_some());
         // What doesn't connect in time goes on trying while the reader already gets the others.
@@ -78,6 +84,7 @@ pub(super) async fn tail(
         root: root.clone(),
         user: user.clone(),
         namespace: request.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        lines: nothing_yet(node_request.namespaces.as_deref()).into_iter().collect(),
         request: node_request,
         began,
         nodes: HashMap::new(),
@@ -85,9 +92,9 @@ pub(super) async fn tail(
         tails: SelectAll::new(),
         changes: Some(changes),
         rights,
+        finding: None,
         readable: HashMap::new(),
         withheld: HashSet::new(),
-        lines: VecDeque::new(),
         ended: false,
     };
     for (name, node, progress) in nodes {
@@ -98,6 +105,18 @@ pub(super) async fn tail(
         let line = follow.next().await?;
         Some((line, follow))
     }))
+}
+
+/// How far a node is shown from a time on.
+fn progress(began: i64, is_restricted: bool) -> Arc<Mutex<Progress>> {
+    if is_restricted { Progress::among(began) } else { Progress::from(began) }
+}
+
+/// Said of a follow of no namespace: it may be what its user wants, and it may be a mistake.
+fn nothing_yet(namespaces: Option<&[String]>) -> Option<TailLine> {
+    let error = "there is none yet whose logs you may read; those of one that you may get pods/log in follow";
+    let partial = fanout::node_error("namespaces", error.to_owned());
+    namespaces.is_some_and(<[String]>::is_empty).then_some(TailLine::Partial { partial })
 }
 
 struct Follow {
@@ -116,6 +135,8 @@ struct Follow {
     /// `None` when there are no more.
     changes: Option<BoxStream<'static, ()>>,
     rights: Interval,
+    /// Which namespaces there are, while it is asked.
+    finding: Option<BoxFuture<'static, Option<Found>>>,
     /// What was asked of namespaces since rights were looked at last.
     readable: HashMap<String, bool>,
     /// Namespaces that may not be read any more; the reader was told.
@@ -151,13 +172,25 @@ impl Follow {
                     None => std::future::pending().await,
                 }
             };
+            let finding = async {
+                match &mut self.finding {
+                    Some(finding) => finding.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 Some(line) = self.tails.next() => self.take_in(line),
                 change = changes => match change {
                     Some(()) => self.list().await,
                     None => self.changes = None,
                 },
-                _ = self.rights.tick() => self.ask_rights().await,
+                _ = self.rights.tick() => self.ask_rights(),
+                found = finding => {
+                    self.finding = None;
+                    if let Some(found) = found {
+                        self.take_found(&found).await;
+                    }
+                }
             }
         }
     }
@@ -176,8 +209,9 @@ impl Follow {
         let new: Vec<Collector> =
             listed.into_iter().filter(|collector| !self.nodes.contains_key(&collector.node)).collect();
         for collector in new {
-            let (name, began) = (collector.node.clone(), self.began);
-            let progress = self.progress.entry(name.clone()).or_insert_with(|| Progress::from(began)).clone();
+            let (name, began, is_restricted) = (collector.node.clone(), self.began, self.is_restricted());
+            let fresh = || progress(began, is_restricted);
+            let progress = self.progress.entry(name.clone()).or_insert_with(fresh).clone();
             self.add(name, NodeTail::new(self.root.clone(), collector, self.request.clone(), progress, true));
         }
         self.forget();
@@ -216,25 +250,46 @@ impl Follow {
         }
     }
 
-    /// Ends the stream when nothing may be read any more.
-    async fn ask_rights(&mut self) {
+    /// The user has named no namespace, and may not read all.
+    fn is_restricted(&self) -> bool {
+        self.namespace.is_none() && self.request.namespaces.is_some()
+    }
+
+    /// Which namespaces there are is only asked where that makes a difference.
+    fn ask_rights(&mut self) {
         self.readable.clear();
-        let may = match (self.namespace.clone(), self.request.namespaces.clone()) {
-            (Some(namespace), _) => self.may_read(&namespace),
-            (None, Some(list)) => list.iter().any(|namespace| self.may_read(namespace)),
-            (None, None) => self.may_read("") || may_read_some(self.root.clone(), self.user.clone()).await,
-        };
-        if !may {
-            let ended = "you may not read these logs any more: ask for the right to get pods/log".to_owned();
-            self.lines.push_back(TailLine::Ended { ended });
-            self.ended = true;
+        match self.namespace.clone() {
+            Some(namespace) if self.may_read(&namespace) => {}
+            Some(_) => self.end(),
+            None if self.finding.is_some() || (!self.is_restricted() && self.may_read("")) => {}
+            None => self.finding = Some(find(self.root.clone(), self.user.clone()).boxed()),
         }
     }
-}
 
-/// Who could read all may still read some.
-async fn may_read_some(root: LogRoot, user: UserInfo) -> bool {
-    let collectors = root.collectors.list().await;
-    let scope = fanout::scope(&root, &user, None, &collectors).await;
-    scope.is_ok_and(|scope| scope.namespaces.is_none_or(|namespaces| !namespaces.is_empty()))
+    /// Follows what may be read now too; ends the stream when nothing may be read any more.
+    async fn take_found(&mut self, found: &Found) {
+        let followed = self.request.namespaces.clone();
+        match course(followed.as_deref(), found, |namespace| self.may_read(namespace)) {
+            Course::AsBefore => {}
+            Course::End => return self.end(),
+            Course::With(namespaces) => {
+                self.request.namespaces = namespaces;
+                self.readable.clear();
+                self.nodes.drain().for_each(|(_, gone)| gone.cancel());
+                self.list().await;
+            }
+        }
+        if self.is_restricted() {
+            let said = found.nodes.iter().filter_map(|node| self.progress.get(node));
+            said.for_each(|progress| progress.lock().says(found.at));
+        } else {
+            self.progress.values().for_each(|progress| progress.lock().says(i64::MAX));
+        }
+    }
+
+    fn end(&mut self) {
+        let ended = "you may not read these logs any more: ask for the right to get pods/log".to_owned();
+        self.lines.push_back(TailLine::Ended { ended });
+        self.ended = true;
+    }
 }

@@ -77,9 +77,8 @@ impl<'a> Found<'a> {
         }
         let count: u64 = levels.iter().sum();
         if of_stream && count > 0 {
-            for (values, value) in self.values.iter_mut().zip(placed.of_stream()) {
-                values.add(value, count);
-            }
+            let values = &mut self.values;
+            placed.each_of_stream(&mut |at, value| values[at].add(Some(value), count));
         }
         if request.names {
             self.names.end_of(candidate, count);

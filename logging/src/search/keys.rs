@@ -14,6 +14,8 @@ use crate::query::compile::{OF_BODY, StreamView};
 
 /// The key that is all names and labels of a stream, as a JSON object.
 pub const LABELS: &str = "_labels";
+/// The key whose values are the names of the labels of a stream.
+pub const LABEL_NAMES: &str = "_label_names";
 
 /// Characters of a value that are shown and told apart.
 const MAX_VALUE: usize = 256;
@@ -29,6 +31,8 @@ pub(super) struct Keys {
 #[derive(Debug)]
 enum Source {
     Stream(Option<String>),
+    /// Of the stream, too, and there may be several.
+    Names(Vec<String>),
     Level,
     Output,
     Pattern,
@@ -60,9 +64,11 @@ impl Keys {
                 ("level", ..) => Source::Level,
                 ("stream", ..) => Source::Output,
                 ("pattern", ..) => Source::Pattern,
+                // Before labels of these names, which a sender may have.
+                (LABELS, ..) => Source::Stream(Some(all_labels(candidate))),
+                (LABEL_NAMES, ..) => Source::Names(label_names(candidate)),
                 (_, Some(value), _) => own(value.as_deref()),
                 (_, None, Some(label)) => own(Some(label)),
-                (LABELS, ..) => Source::Stream(Some(all_labels(candidate))),
                 _ => Source::Field(placed.field(name)),
             };
             placed.templates |= matches!(source, Source::Pattern);
@@ -82,6 +88,7 @@ impl Keys {
         for (at, source) in placed.sources.iter().enumerate() {
             match source {
                 Source::Stream(text) => value(at, text.as_deref().map(Cow::Borrowed)),
+                Source::Names(names) => names.iter().for_each(|name| value(at, Some(name.into()))),
                 Source::Level => value(at, Some(found.record.level.name().into())),
                 Source::Output => value(at, Some(found.record.source.name().into())),
                 Source::Pattern => value(at, Some(self.pattern(found.key).into())),
@@ -125,15 +132,27 @@ impl Placed {
 
     /// Whether a block's head alone tells the values.
     pub fn is_of_stream(&self) -> bool {
-        self.sources.iter().all(|source| matches!(source, Source::Stream(_)))
+        self.sources.iter().all(|source| matches!(source, Source::Stream(_) | Source::Names(_)))
     }
 
-    /// The values, when [`Placed::is_of_stream`].
+    /// The values, when [`Placed::is_of_stream`]; of several the first.
     pub fn of_stream(&self) -> impl Iterator<Item = Option<&str>> {
         self.sources.iter().map(|source| match source {
             Source::Stream(text) => text.as_deref(),
+            Source::Names(names) => names.first().map(String::as_str),
             _ => None,
         })
+    }
+
+    /// Calls `value` with the number of each key and all its values, when [`Placed::is_of_stream`].
+    pub fn each_of_stream(&self, value: &mut dyn FnMut(usize, &str)) {
+        for (at, source) in self.sources.iter().enumerate() {
+            match source {
+                Source::Stream(text) => text.iter().for_each(|text| value(at, text)),
+                Source::Names(names) => names.iter().for_each(|name| value(at, name)),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -148,6 +167,11 @@ fn all_labels(candidate: &Candidate) -> String {
         "labels": candidate.labels.as_deref(),
     })
     .to_string()
+}
+
+fn label_names(candidate: &Candidate) -> Vec<String> {
+    let labels = candidate.labels.as_deref().into_iter().flatten();
+    labels.map(|(name, _)| short(name).into_owned()).collect()
 }
 
 /// A value as it is told apart: long ones are cut.

@@ -38,7 +38,7 @@ use std::{
 };
 
 pub use counts::{facets, histogram};
-pub use keys::LABELS;
+pub use keys::{LABEL_NAMES, LABELS};
 pub use patterns::OTHERS;
 pub use sketch::Sketch;
 pub use stats::stats;

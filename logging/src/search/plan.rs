@@ -268,11 +268,13 @@ fn in_memory(error: CorruptBlock) -> IndexError {
     IndexError::Damaged { split: u64::MAX, what: error.to_string() }
 }
 
+/// Names the split in the answer. One that is damaged goes for good, any other is read again by the
+/// next question.
 fn report(store: &Store, split: &Arc<Split>, error: &IndexError, progress: &mut Progress) {
     progress.failed.push((split.id, error.to_string()));
-    if matches!(error, IndexError::Damaged { .. } | IndexError::Words(_))
-        && let Err(error) = store.set_aside(split.id, error)
-    {
+    if !matches!(error, IndexError::Damaged { .. }) {
+        tracing::warn!(split = split.id, %error, "split could not be read");
+    } else if let Err(error) = store.set_aside(split.id, error) {
         tracing::error!(split = split.id, %error, "damaged split can't be set aside");
     }
 }

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use super::{name, system};
 use crate::policy::Annotations;
 
-/// Unread bytes of deleted files that are held, of all Pods together. The kubelet keeps a rotated
-/// file for ten minutes before it comes to this.
+/// Unread bytes of deleted files that are held, of all Pods together. The kubelet keeps as
+/// much of a node that isn't read before it comes to this.
 pub const MAX_DELETED: u64 = 1 << 30;
 
 /// Whose rules must be known before files are read.

@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use super::{
     Place, Watch,
+    again::{Again, Refusal},
     dir::{Dir, Entry},
     name,
 };
@@ -101,10 +102,17 @@ impl Links {
 
     /// The links in a container's directory that are followed, by restart. Their folders are
     /// watched first and listed second.
-    pub fn look(&mut self, key: &Key, directory: &Dir, watch: &mut dyn Watch) -> BTreeMap<u32, Followed> {
+    pub fn look(
+        &mut self,
+        key: &Key,
+        directory: &Dir,
+        watch: &mut dyn Watch,
+        again: &mut Again,
+    ) -> BTreeMap<u32, Followed> {
         let mut found = BTreeMap::new();
+        let place = || Place::Container(key.0.clone(), key.1.clone());
         let links = directory.links().unwrap_or_else(|error| {
-            tracing::debug!(pod = key.0, container = key.1, %error, "links can't be listed");
+            again.add(place(), "", &error);
             Vec::new()
         });
         for (link, text) in links {
@@ -116,6 +124,9 @@ impl Links {
                 }
                 // The container was removed; its link soon is.
                 Err(Refused::Unreadable(_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(Refused::Unreadable(_, error)) if Refusal::of(&error) != Refusal::Gone => {
+                    again.add(place(), &link, &error);
+                }
                 Err(error) => {
                     if self.refused.insert((key.clone(), link.clone())) {
                         let error = chain(&error);
@@ -173,7 +184,10 @@ impl Links {
     /// Docker's folder of a container; `NotFound` only where the folder of all of them is there.
     pub fn open(&self, target: &Target) -> io::Result<Dir> {
         let allowed = self.allowed.as_ref().ok_or_else(|| io::Error::other("no folder is allowed"))?;
-        let root = Dir::open(allowed).map_err(io::Error::other)?;
+        let root = Dir::open(allowed).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::other(error),
+            _ => error,
+        })?;
         root.below(target.folder.strip_prefix(allowed).map_err(io::Error::other)?)
     }
 

@@ -7,10 +7,13 @@
 //!
 //! Found at once: a new directory is watched first and listed second. Lost
 //! never: a file is known by its inode, so a rename moves nothing; a rotated file
-//! is read to its end, a deleted one through the open descriptor. Backpressure is
+//! is read to its end, a deleted one through the open descriptor; one that a kubelet has
+//! compressed meanwhile is known by the begin of its text ([`packed`]), and so is one that was
+//! set aside by a copy. Backpressure is
 //! not reading: the caller just doesn't ask for the next chunk. A symbolic link is
 //! never followed, on no step of the way ([`dir`]); what docker's links name is opened from
-//! docker's own folder ([`links`]).
+//! docker's own folder ([`links`]). What is there and can't be opened waits and is tried again
+//! ([`again`]); that descriptors run out is kept from happening ([`room`]).
 //!
 //! The logs of the node's own parts ([`SystemLog`]) are read the same way, from the
 //! files where they are.
@@ -18,12 +21,15 @@
 //! Where reading stands is a [`StreamCheckpoint`] a stream, which the index commits
 //! together with the records before it. After a crash reading goes on there.
 
+mod again;
 mod checkpoint;
 pub mod dir;
 mod file;
 mod held;
 mod links;
 mod name;
+mod packed;
+mod room;
 mod stream;
 mod system;
 mod tailer;

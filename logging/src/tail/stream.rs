@@ -1,16 +1,22 @@
 //! One stream: the files of a container instance, read in the order they were
 //! written, and the records that come out of them.
 
-use std::{io, sync::Arc};
+mod copied;
+
+use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    checkpoint::StreamCheckpoint,
+    again::{self, Refusal},
+    checkpoint::{FileCheckpoint, NO_INODE, StreamCheckpoint},
     dir::{Dir, Entry},
     file::{LogFile, Progress},
     links::Target,
-    name, system,
+    name,
+    packed::{self, Begin},
+    room::{OpenFile, Room},
+    system,
 };
 use crate::{
     parse::{Grouped, Grouper, Joined, Joiner},
@@ -37,25 +43,44 @@ pub struct StreamTail {
     last_time: Option<i64>,
     /// Files of the checkpoint that were not seen yet.
     known: StreamCheckpoint,
+    /// Texts that a file had before it was emptied, and that a copy may have.
+    formers: Vec<FileCheckpoint>,
     /// The file that is written to, where the names are not the kubelet's.
     base: Option<String>,
     /// A part's own log.
     is_plain: bool,
     /// Where the files are, of a log that is a link.
     linked: Option<Target>,
+    /// A file of the last listing had another name or was gone when it was opened.
+    has_missed: bool,
+    /// Something of the folder couldn't be looked at: what seems to be missing may be that.
+    is_unsure: bool,
+    /// Nothing can be opened now, so nothing is read before the next look at the folder.
+    waits: bool,
+    /// What couldn't be opened, by file, since it was asked for.
+    refused: Vec<(String, io::Error)>,
+    room: Room,
+    /// In which turn of all it was read.
+    last_read: u64,
+    /// Compressed files that couldn't be read to their end, since they were asked for.
+    damaged: u64,
 }
 
 impl StreamTail {
     /// Starts at the begin, or where the checkpoint says.
-    pub fn new(info: StreamInfo, checkpoint: Option<StreamCheckpoint>) -> Self {
-        let known = checkpoint.unwrap_or_else(|| StreamCheckpoint {
+    pub fn new(info: StreamInfo, checkpoint: Option<StreamCheckpoint>, room: &Room) -> Self {
+        let mut known = checkpoint.unwrap_or_else(|| StreamCheckpoint {
             info: info.clone(),
             next_seq: 0,
             last_time: None,
             joiner: Joiner::default(),
             grouper: Grouper::default(),
             files: Vec::new(),
+            has_compressed: true,
         });
+        let (formers, files) =
+            std::mem::take(&mut known.files).into_iter().partition(|file| file.inode == NO_INODE);
+        known.files = files;
         Self {
             info: Arc::new(info),
             files: Vec::new(),
@@ -64,9 +89,17 @@ impl StreamTail {
             next_seq: known.next_seq,
             last_time: known.last_time,
             known,
+            formers,
             base: None,
             is_plain: false,
             linked: None,
+            has_missed: false,
+            is_unsure: false,
+            waits: false,
+            refused: Vec::new(),
+            room: room.clone(),
+            last_read: 0,
+            damaged: 0,
         }
     }
 
@@ -93,14 +126,42 @@ impl StreamTail {
             last_time: self.last_time,
             joiner: self.joiner.clone(),
             grouper: self.grouper.clone(),
-            files: self.files.iter().filter(|file| !file.gone).map(LogFile::checkpoint).collect(),
+            files: self.known_files(),
+            has_compressed: self.known.has_compressed,
         }
+    }
+
+    fn known_files(&self) -> Vec<FileCheckpoint> {
+        let files = self.files.iter().filter(|file| !file.gone).map(|file| match file.copy_of() {
+            Some(inode) => file.checkpoint_of_copy(self.original(inode)),
+            None => file.checkpoint(),
+        });
+        let unseen = self.known.files.iter().filter(|_| self.is_unsure);
+        files.chain(self.formers.iter().chain(unseen).cloned()).collect()
     }
 
     /// Takes in what the directory holds of this stream now. True when a file is gone.
     pub fn update(&mut self, directory: Option<&Dir>, entries: &[Entry]) -> bool {
-        for entry in entries {
-            match self.files.iter_mut().find(|file| file.inode == entry.inode) {
+        (self.has_missed, self.is_unsure, self.waits) = (false, false, false);
+        self.files.iter_mut().for_each(|file| file.waits = false);
+        let compresses = self.base.is_none();
+        if let Some(directory) = directory.filter(|_| compresses) {
+            // First: the inode of what a compressed file was made of may be another file's by now.
+            self.update_compressed(directory, entries);
+            self.known.has_compressed |= !self.is_unsure;
+            if !self.is_unsure {
+                self.formers.clear();
+            }
+        }
+        if let Some(base) = &self.base {
+            // A closed file of which nothing was read may be another one by now, and nothing shows it.
+            let is_known = |file: &LogFile| file.is_open() || file.offset > 0 || file.is_copy();
+            self.files.retain(|file| is_known(file) || file.gone || file.name == *base);
+        }
+        let (mut set_aside, mut is_new) = (Vec::new(), false);
+        let is_text = |entry: &&Entry| !compresses || name::original(&entry.name).is_none();
+        for entry in entries.iter().filter(is_text) {
+            match self.files.iter_mut().find(|file| !file.is_compressed() && file.inode == entry.inode) {
                 Some(file) => {
                     if file.name != entry.name {
                         file.name.clone_from(&entry.name);
@@ -108,24 +169,23 @@ impl StreamTail {
                     file.missing = 0;
                     // While it was closed, another file may have got its inode, even with the same
                     // size: opening compares the begin.
-                    file.dirty |= !file.is_open() || file.offset != entry.size;
+                    file.dirty |= !file.is_copy() && (!file.is_open() || file.offset != entry.size);
                 }
                 None => {
-                    let known = self.known.files.iter().position(|file| file.inode == entry.inode);
-                    let known = known.map(|at| self.known.files.swap_remove(at));
-                    let mut file = LogFile::new(entry.name.clone(), entry.inode, known);
-                    if self.is_plain {
-                        file = file.plain();
+                    if self.base.as_ref().is_some_and(|base| *base != entry.name) {
+                        set_aside.push(entry);
+                    } else {
+                        is_new = !self.add(directory, entry);
                     }
-                    // Held open from the first moment: it may be deleted in the next.
-                    if let Some(directory) = directory {
-                        open(&mut file, directory);
-                    }
-                    self.files.push(file);
                 }
             }
         }
+        self.take_set_aside(directory, set_aside, is_new);
         let any_gone = self.mark_missing(directory.is_some(), entries);
+        self.check_copies(directory);
+        // All that a copy has is in the other file, unless that couldn't be looked at.
+        let waits = self.waits;
+        self.files.retain(|file| !file.is_copy() || !file.gone || waits);
         match &self.base {
             Some(base) => self.files.sort_by_cached_key(|file| system::order(base, &file.name)),
             None => self.files.sort_by_cached_key(|file| match name::log_file(&file.name) {
@@ -136,17 +196,97 @@ impl StreamTail {
         any_gone
     }
 
+    /// Takes in a file that wasn't here before. Whether the checkpoint knew it.
+    fn add(&mut self, directory: Option<&Dir>, entry: &Entry) -> bool {
+        let known = self.known.files.iter().position(|file| file.inode == entry.inode);
+        let known = known.map(|at| self.known.files.swap_remove(at));
+        let is_known = known.is_some();
+        let mut file = LogFile::new(entry.name.clone(), entry.inode, known);
+        if self.is_plain {
+            file = file.plain();
+        }
+        if self.base.is_some() {
+            file = file.keeping_end();
+        }
+        self.files.push(file);
+        // Held open from the first moment: it may be deleted in the next.
+        if let Some(directory) = directory
+            && !self.room.is_full()
+        {
+            self.has_missed |= self.open(self.files.len() - 1, directory) == Some(Refusal::Gone);
+        }
+        is_known
+    }
+
+    /// Whether the directory is to be listed again: it was another one than was listed.
+    pub fn has_missed(&self) -> bool {
+        self.has_missed
+    }
+
+    /// Takes in files that a kubelet has compressed.
+    fn update_compressed(&mut self, directory: &Dir, entries: &[Entry]) {
+        for entry in entries {
+            let Some(original) = name::original(&entry.name) else { continue };
+            // Until the kubelet removes it, it is read as before.
+            if entries.iter().any(|other| other.name == original) {
+                continue;
+            }
+            if let Some(file) = self.files.iter_mut().find(|file| file.is(entry)) {
+                file.missing = 0;
+                // It gets no more, but may not have been opened.
+                file.dirty |= !file.is_done();
+                continue;
+            }
+            match open_compressed(directory, entry, &self.room) {
+                Ok((file, begin)) => {
+                    let file = (!self.room.is_over()).then_some(file);
+                    self.take_compressed(entry, entries, file, &begin);
+                }
+                Err(error) => match Refusal::of(&error) {
+                    Refusal::Gone => self.has_missed = true,
+                    refusal => {
+                        // What was read of it, and where in the order it comes, isn't known.
+                        (self.is_unsure, self.waits) = (true, self.waits || refusal == Refusal::Exhausted);
+                        self.refused.push((entry.name.clone(), error));
+                    }
+                },
+            }
+        }
+    }
+
+    /// A compressed file that is new here is what became of one that was read, or unread.
+    fn take_compressed(&mut self, entry: &Entry, entries: &[Entry], file: Option<OpenFile>, begin: &Begin) {
+        let is_listed = |file: &LogFile| entries.iter().any(|entry| file.is(entry));
+        let mut files = self.files.iter_mut();
+        if let Some(original) = files.find(|known| known.is_original_of(entry, begin, is_listed(known))) {
+            original.become_compressed(entry, file, begin);
+            return;
+        }
+        let known = self.known.files.iter().position(|known| begin.is_of(known.fingerprint));
+        let known = known.map(|at| self.known.files.swap_remove(at)).or_else(|| {
+            let former = self.formers.iter().position(|known| begin.is_of(known.fingerprint))?;
+            Some(self.formers.swap_remove(former))
+        });
+        let is_passed =
+            known.is_none() && !self.known.has_compressed && packed::is_passed(begin.time(), self.last_time);
+        let mut file = LogFile::compressed(entry, file, begin, known);
+        if is_passed {
+            file.pass_over(begin);
+        }
+        self.files.push(file);
+    }
+
     /// A listing made during a rename may have missed the file under both names,
     /// so only a file without a link, or without its directory, is gone.
     fn mark_missing(&mut self, has_directory: bool, entries: &[Entry]) -> bool {
         let mut any_gone = false;
         for file in &mut self.files {
-            if file.gone || entries.iter().any(|entry| entry.inode == file.inode) {
+            if file.gone || entries.iter().any(|entry| file.is(entry)) {
                 continue;
             }
             file.missing = file.missing.max(1);
             if !has_directory || file.is_unlinked() {
-                (file.gone, file.dirty, any_gone) = (true, true, true);
+                (file.gone, file.dirty, any_gone) = (true, !file.is_copy(), true);
             }
         }
         any_gone
@@ -158,10 +298,11 @@ impl StreamTail {
         let last = self.files.len().saturating_sub(1);
         for (at, file) in self.files.iter_mut().enumerate() {
             // The file that is written to stays open: it may be deleted right after its last line.
-            if !file.dirty && !file.gone && (at < last || close_idle) {
+            let may_grow = at == last && !file.is_compressed();
+            if !file.dirty && !file.gone && !file.is_copy() && (!may_grow || close_idle) {
                 file.close();
             }
-            if file.missing > 0 && !file.is_open() {
+            if file.missing > 0 && !file.is_open() && !self.is_unsure {
                 file.missing += 1;
             }
         }
@@ -186,19 +327,82 @@ impl StreamTail {
     }
 
     pub fn has_more(&self) -> bool {
-        self.files.iter().any(|file| file.dirty)
+        self.next().is_some()
+    }
+
+    /// Whether it has more that can't be opened now.
+    pub fn is_waiting(&self) -> bool {
+        self.files.iter().any(|file| file.dirty && (self.waits || file.waits))
+    }
+
+    /// The folder couldn't be looked at.
+    pub fn doubt(&mut self) {
+        self.is_unsure = true;
+    }
+
+    /// What couldn't be opened since the last call, by file.
+    pub fn take_refused(&mut self) -> Vec<(String, io::Error)> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// In which turn of all it was read.
+    pub fn last_read(&self) -> u64 {
+        self.last_read
+    }
+
+    /// Whether files are open that were read to their end.
+    pub fn is_idle(&self) -> bool {
+        self.files.iter().any(LogFile::is_idle)
+    }
+
+    /// Lets those go.
+    pub fn close_idle(&mut self) {
+        self.files.iter_mut().filter(|file| file.is_idle()).for_each(LogFile::close);
+    }
+
+    /// The first file that has more and can be opened.
+    fn next(&self) -> Option<usize> {
+        if self.waits { None } else { self.files.iter().position(|file| file.dirty && !file.waits) }
+    }
+
+    /// Whether a file of it is being unpacked.
+    pub fn is_unpacking(&self) -> bool {
+        self.files.iter().any(LogFile::is_unpacking)
+    }
+
+    /// Whether the next read begins to unpack a file.
+    pub fn is_to_unpack(&self) -> bool {
+        self.next().is_some_and(|at| self.files[at].is_to_unpack())
+    }
+
+    /// Whether the next read opens a file.
+    pub fn is_to_open(&self) -> bool {
+        self.next().is_some_and(|at| !self.files[at].is_open())
+    }
+
+    /// Compressed files that couldn't be read to their end, since the last call.
+    pub fn take_damaged(&mut self) -> u64 {
+        std::mem::take(&mut self.damaged)
     }
 
     /// Reads one chunk of the first file that has more.
-    pub fn read(&mut self, directory: Option<&Dir>, buffer: &mut Vec<u8>) -> Option<Batch> {
-        let at = self.files.iter().position(|file| file.dirty)?;
-        let file = &mut self.files[at];
-        if !file.gone && !file.is_open() {
-            match directory {
-                Some(directory) => open(file, directory),
-                None => file.gone = true,
-            }
+    pub fn read(
+        &mut self,
+        directory: Result<&Dir, &io::Error>,
+        buffer: &mut Vec<u8>,
+        turn: u64,
+    ) -> Option<Batch> {
+        let at = self.next()?;
+        self.last_read = turn;
+        let was_open = self.files[at].is_open();
+        if !was_open && !self.files[at].gone && !self.reopen(at, directory) {
+            return None;
         }
+        if self.begins_anew(at, directory.ok()) {
+            // Another file may come first now.
+            return None;
+        }
+        let file = &mut self.files[at];
         let mut joined = Vec::new();
         let mut found = |line| joined.push(line);
         let progress = file.read(buffer, &mut self.joiner, &mut found);
@@ -206,20 +410,80 @@ impl StreamTail {
             Ok(Progress::More) => Ok(()),
             Ok(Progress::End) => {
                 file.dirty = false;
-                let ended = file.gone;
+                let ended = file.gone || file.is_compressed();
                 if ended { file.read_torn_line(buffer, &mut self.joiner, &mut found) } else { Ok(()) }
             }
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            tracing::warn!(file = %file.name, pod = %self.info.pod, %error, "log file can't be read");
-            file.dirty = false;
+            self.fail(at, error);
         }
-        if self.files[at].gone && !self.files[at].dirty {
+        let file = &mut self.files[at];
+        if let Some(error) = file.take_damage() {
+            self.damaged += 1;
+            let (namespace, pod, container) = (&self.info.namespace, &self.info.pod, &self.info.container);
+            tracing::warn!(namespace, pod, container, file = %file.name, read = file.offset, %error, "compressed log file is damaged: it was read up to there, the rest of its lines is missing; look after the node's disk");
+        }
+        if !was_open && !file.gone && !file.is_unpacking() && self.room.is_over() {
+            file.close();
+        }
+        if file.gone && !file.dirty {
             self.files.remove(at);
         }
         let grouped = self.group(joined);
         self.records(grouped)
+    }
+
+    /// Whether the next file, which is closed, can be read now.
+    fn reopen(&mut self, at: usize, directory: Result<&Dir, &io::Error>) -> bool {
+        match directory {
+            // Renamed, compressed or deleted meanwhile: the next scan says which.
+            Ok(directory) => self.open(at, directory).is_none_or(|refusal| refusal == Refusal::Gone),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.files[at].gone = true;
+                true
+            }
+            Err(error) => {
+                self.refuse(at, again::copy(error));
+                false
+            }
+        }
+    }
+
+    /// A file couldn't be read. What is only so for now leaves it as it is.
+    fn fail(&mut self, at: usize, error: io::Error) {
+        let is_passing = Refusal::of(&error) == Refusal::Exhausted;
+        let file = &mut self.files[at];
+        file.dirty = is_passing;
+        if is_passing {
+            self.refuse(at, error);
+        } else {
+            tracing::warn!(file = %file.name, pod = %self.info.pod, %error, "log file can't be read");
+        }
+    }
+
+    /// Opens a file. Gives what became of it, if it isn't open.
+    fn open(&mut self, at: usize, directory: &Dir) -> Option<Refusal> {
+        let file = &mut self.files[at];
+        let result: io::Result<()> = file.open(directory, &self.room).map(|_| ());
+        let error = result.err()?;
+        let refusal = Refusal::of(&error);
+        if refusal == Refusal::Gone {
+            tracing::debug!(file = %file.name, %error, "log file can't be opened");
+        } else {
+            self.refuse(at, error);
+        }
+        Some(refusal)
+    }
+
+    /// A file is there and can't be opened: it waits, and all others do if it isn't for its own sake.
+    fn refuse(&mut self, at: usize, error: io::Error) {
+        let file = &mut self.files[at];
+        match Refusal::of(&error) {
+            Refusal::Exhausted => self.waits = true,
+            Refusal::Denied | Refusal::Gone => file.waits = true,
+        }
+        self.refused.push((file.name.clone(), error));
     }
 
     /// What is pending, when no file of the stream is left to end it.
@@ -275,10 +539,11 @@ impl StreamTail {
     }
 }
 
-fn open(file: &mut LogFile, directory: &Dir) {
-    let result: io::Result<()> = file.open(directory).map(|_| ());
-    if let Err(error) = result {
-        // Renamed or deleted meanwhile: the next scan says which.
-        tracing::debug!(file = %file.name, %error, "log file can't be opened");
+fn open_compressed(directory: &Dir, entry: &Entry, room: &Room) -> io::Result<(OpenFile, Begin)> {
+    let file = directory.file(&entry.name)?;
+    if file.metadata()?.ino() != entry.inode {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
     }
+    let begin = Begin::of(&file)?;
+    Ok((room.take(file), begin))
 }

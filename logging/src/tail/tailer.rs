@@ -1,4 +1,4 @@
-//! All containers of the node: which directories there are, which files have
+//! All containers of the node: which directories there are ([`scan`]), which files have
 //! more, and whose turn it is.
 //!
 //! It does no waiting and starts nothing: the caller tells it what changed,
@@ -6,17 +6,21 @@
 
 use std::{
     cell::LazyCell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     io,
     path::{Path, PathBuf},
 };
 
+mod scan;
+
 use super::{
     Batch, Change, FileCheckpoint, Owner, Place, StreamCheckpoint, SystemLog, Watch,
-    dir::{Dir, Entry},
+    again::Again,
+    dir::Dir,
     held::{Held, MAX_DELETED},
-    links::{Followed, Links, Target},
+    links::Links,
     name,
+    room::Room,
     stream::StreamTail,
 };
 use crate::{policy, record::StreamInfo};
@@ -26,6 +30,10 @@ const MAX_OPEN: usize = 512;
 
 /// Turns one after the other of one container.
 const IN_ROW: usize = 8;
+
+/// Containers whose compressed files are unpacked at the same time, each by some hundred KiB of
+/// memory. The others' wait: on a first start every container may have some.
+pub const MAX_UNPACKING: usize = 16;
 
 /// What one turn gave.
 #[derive(Debug)]
@@ -59,8 +67,17 @@ pub struct Tailer {
     /// Records of streams that ended otherwise than by a line.
     left_over: VecDeque<Batch>,
     held: Held,
+    /// Containers of which a compressed file is being unpacked.
+    unpacking: HashSet<Key>,
+    room: Room,
+    /// There is no room, and no file that would give way.
+    is_crowded: bool,
+    n_turns: u64,
+    again: Again,
     /// Unread bytes that were let go.
     lost: u64,
+    /// Compressed files that couldn't be read to their end.
+    damaged: u64,
     /// Whose turn was the last, and how many it had one after the other.
     last: Option<(Key, usize)>,
     /// Files vanished: what was read of them exists nowhere else on disk.
@@ -84,7 +101,13 @@ impl Tailer {
             resumed: checkpoints.into_iter().map(|known| (known.info.key(), known)).collect(),
             left_over: VecDeque::new(),
             held: Held::default(),
+            unpacking: HashSet::new(),
+            room: Room::of_process(),
+            is_crowded: false,
+            n_turns: 0,
+            again: Again::default(),
             lost: 0,
+            damaged: 0,
             last: None,
             vanished: false,
             buffer: Vec::new(),
@@ -134,6 +157,29 @@ impl Tailer {
         std::mem::take(&mut self.lost)
     }
 
+    /// Compressed files that couldn't be read to their end, since the last call.
+    pub fn take_damaged(&mut self) -> u64 {
+        std::mem::take(&mut self.damaged)
+    }
+
+    /// Tries to open something that failed, since the last call.
+    pub fn take_refusals(&mut self) -> u64 {
+        self.again.take_failures()
+    }
+
+    /// Whether something is there that couldn't be opened, so that [`Tailer::try_again`] is to be
+    /// called in a while.
+    pub fn has_refused(&self) -> bool {
+        self.again.is_wanted()
+    }
+
+    /// Looks at the places again where something couldn't be opened.
+    pub fn try_again(&mut self, watch: &mut dyn Watch) {
+        for place in self.again.take() {
+            self.apply(&Change::In(place), watch);
+        }
+    }
+
     /// Looks at what changed.
     pub fn apply(&mut self, change: &Change, watch: &mut dyn Watch) {
         match change {
@@ -152,32 +198,93 @@ impl Tailer {
         if let Some(batch) = self.left_over.pop_front() {
             return Turn::Batch(batch);
         }
-        let key = loop {
-            let Some(key) = self.ready.pop_front() else { return Turn::Idle };
-            self.queued.remove(&key);
-            if self.held.may_read(&key) {
-                break key;
-            }
-        };
+        let Some(key) = self.next_key() else { return Turn::Idle };
         let in_row = self.last.take().filter(|(last, _)| *last == key).map_or(0, |(_, turns)| turns);
         self.last = Some((key.clone(), in_row + 1));
+        self.n_turns += 1;
+        let mut streams = self.containers.get(&key).into_iter().flat_map(BTreeMap::values);
+        if streams.find(|stream| stream.has_more()).is_some_and(StreamTail::is_to_open) {
+            self.make_room();
+        }
         let directory = self.open(&key.0, &key.1);
         let Some(streams) = self.containers.get_mut(&key) else { return Turn::Nothing };
         let next = streams.values_mut().find(|stream| stream.has_more());
+        let mut refused = Vec::new();
         let batch = next.and_then(|stream| {
-            let linked = stream.linked().map(|target| self.links.open(target).ok());
-            let directory = linked.as_ref().map_or(directory.as_ref().ok(), Option::as_ref);
-            stream.read(directory, &mut self.buffer)
+            let linked = stream.linked().map(|target| self.links.open(target));
+            let directory = linked.as_ref().map_or(directory.as_ref(), |folder| folder.as_ref());
+            let batch = stream.read(directory, &mut self.buffer, self.n_turns);
+            self.damaged += stream.take_damaged();
+            refused = stream.take_refused();
+            batch
         });
+        if streams.values().any(StreamTail::is_unpacking) {
+            self.unpacking.insert(key.clone());
+        } else {
+            self.unpacking.remove(&key);
+        }
         if streams.values().any(StreamTail::is_holding) {
             self.holding.insert(key.clone());
         }
-        if streams.values().any(StreamTail::has_more) {
+        let has_more = streams.values().any(StreamTail::has_more);
+        let is_waiting = streams.values().any(StreamTail::is_waiting);
+        for (file, error) in refused {
+            let place = self.place(&key);
+            self.again.add(place, &file, &error);
+        }
+        let is_gone = matches!(&directory, Err(error) if error.kind() == io::ErrorKind::NotFound);
+        self.is_crowded &= has_more;
+        if has_more {
             self.queue(key);
-        } else if matches!(&directory, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        } else if is_gone && !is_waiting {
             self.forget(&key);
         }
         batch.map_or(Turn::Nothing, Turn::Batch)
+    }
+
+    /// Lets files go that were read to their end, those first that were read the longest ago, if the
+    /// next couldn't be held open.
+    fn make_room(&mut self) {
+        if !self.room.is_full() || self.is_crowded {
+            return;
+        }
+        let streams = self.containers.values_mut().flat_map(BTreeMap::values_mut);
+        let mut idle: Vec<&mut StreamTail> = streams.filter(|stream| stream.is_idle()).collect();
+        idle.sort_unstable_by_key(|stream| stream.last_read());
+        for stream in idle {
+            stream.close_idle();
+            if self.room.has_reserve() {
+                break;
+            }
+        }
+        self.is_crowded = self.room.is_full();
+    }
+
+    /// Whose turn it is.
+    fn next_key(&mut self) -> Option<Key> {
+        for _ in 0..self.ready.len() {
+            let key = self.ready.pop_front()?;
+            if !self.held.may_read(&key) {
+                self.queued.remove(&key);
+            } else if self.must_wait(&key) {
+                self.ready.push_back(key);
+            } else {
+                self.queued.remove(&key);
+                return Some(key);
+            }
+        }
+        // All wait for places, and nobody who has one has more: the places are free.
+        self.unpacking.clear();
+        let key = self.ready.pop_front()?;
+        self.queued.remove(&key);
+        Some(key)
+    }
+
+    /// Whether it comes to a compressed file, and too many others are at one.
+    fn must_wait(&self, key: &Key) -> bool {
+        let is_full = self.unpacking.len() >= MAX_UNPACKING && !self.unpacking.contains(key);
+        let mut streams = self.containers.get(key).into_iter().flat_map(BTreeMap::values);
+        is_full && streams.find(|stream| stream.has_more()).is_some_and(StreamTail::is_to_unpack)
     }
 
     /// Gives the next turn to whom the last one was, if there is more: a block that is filled at
@@ -246,8 +353,7 @@ impl Tailer {
                 stream.files.iter().map(move |file| ((key.clone(), file.inode), file))
             })
             .collect();
-        let open = |stream: &StreamTail| stream.files.iter().filter(|file| file.is_open()).count();
-        let n_open: usize = self.containers.values().flat_map(BTreeMap::values).map(open).sum();
+        let close_idle = self.room.n_open() > MAX_OPEN;
         for ((pod, container), streams) in &mut self.containers {
             // Of thousands of streams few have something new: of the others nothing is opened.
             let directory = LazyCell::new(|| open_dir(&self.root, &self.system, pod, container));
@@ -256,230 +362,43 @@ impl Tailer {
                 let key = stream.info.key();
                 // Docker waits for nobody, and its folder is none of ours to write to.
                 let is_asked = stream.linked().is_none();
-                for file in stream.files.iter_mut().filter(|file| is_asked && !file.gone && file.missing == 0)
-                {
+                for file in stream.files.iter_mut().filter(|file| is_asked && file.may_be_acknowledged()) {
                     let Some(committed) = durable.get(&(key.clone(), file.inode)) else { continue };
                     if file.is_acknowledged(committed) {
                         continue;
                     }
                     let Ok(directory) = &*directory else { break };
-                    if let Err(error) = file.acknowledge(directory, committed) {
+                    if let Err(error) = file.acknowledge(directory, &self.room, committed) {
                         tracing::debug!(file = %file.name, %error, "log file can't be acknowledged");
                     }
                 }
-                stream.release(n_open > MAX_OPEN || Some(*restart) != newest);
+                stream.release(close_idle || Some(*restart) != newest);
             }
         }
+        self.is_crowded = false;
     }
 
-    fn scan_everything(&mut self, watch: &mut dyn Watch) {
-        self.scan_root(watch);
-        let pods: HashSet<String> = self.pods().cloned().collect();
-        for pod in pods {
-            self.scan_pod(&pod, watch);
-        }
-        let folders = self.system.iter().filter_map(|log| log.path.parent());
-        for folder in folders.map(Path::to_owned).collect::<HashSet<_>>() {
-            self.scan_folder(&folder, watch);
-        }
-        // What a stream left pending becomes a record now, unless a file may still go on with it.
-        let (stay, gone) =
-            std::mem::take(&mut self.resumed).into_iter().partition(|(_, known)| self.has_place(&known.info));
-        self.resumed = stay;
-        self.finish(gone);
+    /// The same with this room for open files.
+    #[cfg(test)]
+    pub fn with_room(self, room: Room) -> Self {
+        Self { room, ..self }
     }
 
-    /// Whether the directory is there that the stream's files are in.
-    fn has_place(&self, info: &StreamInfo) -> bool {
-        let pod = format!("{}_{}_{}", info.namespace, info.pod, info.uid);
-        self.open(&pod, &info.container).is_ok()
-            || self.system.iter().any(|log| log.stream(&self.node) == *info)
-    }
-
-    /// What is pending of streams that get no more.
-    fn finish(&mut self, ended: HashMap<String, StreamCheckpoint>) {
-        for (_, checkpoint) in ended {
-            let mut stream = StreamTail::new(checkpoint.info.clone(), Some(checkpoint));
-            self.left_over.extend(stream.finish());
-        }
-    }
-
-    fn scan_root(&mut self, watch: &mut dyn Watch) {
-        watch.watch(&Place::Root);
-        let entries = match self.root.entries() {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::warn!(%error, "the log directory can't be listed");
-                return;
-            }
+    /// Containers of which a file is open.
+    #[cfg(test)]
+    pub fn open_containers(&self) -> Vec<&str> {
+        let is_open = |streams: &BTreeMap<u32, StreamTail>| {
+            streams.values().flat_map(|stream| &stream.files).any(|file| file.is_open())
         };
-        let listed: HashSet<String> = entries.into_iter().filter(|e| e.is_dir).map(|e| e.name).collect();
-        let lost: HashSet<String> = self.pods().filter(|pod| !listed.contains(*pod)).cloned().collect();
-        for pod in lost {
-            self.scan_pod(&pod, watch);
-        }
-        for pod in listed {
-            if name::pod_dir(&pod).is_some() && watch.watch(&Place::Pod(pod.clone())) {
-                self.scan_pod(&pod, watch);
-            }
-        }
+        let open = self.containers.iter().filter(|(_, streams)| is_open(streams));
+        open.map(|((_, container), _)| container.as_str()).collect()
     }
 
-    fn scan_pod(&mut self, pod: &str, watch: &mut dyn Watch) {
-        let known: Vec<Key> = self.containers.keys().filter(|(dir, _)| dir == pod).cloned().collect();
-        for (_, container) in &known {
-            self.scan_container(pod, container, watch);
-        }
-        let Ok(entries) = self.root.dir(pod).and_then(|directory| directory.entries()) else { return };
-        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
-            let fresh = watch.watch(&Place::Container(pod.to_owned(), entry.name.clone()));
-            if fresh || !known.iter().any(|(_, container)| *container == entry.name) {
-                self.scan_container(pod, &entry.name, watch);
-            }
-        }
-    }
-
-    fn scan_container(&mut self, pod: &str, container: &str, watch: &mut dyn Watch) {
-        let key = (pod.to_owned(), container.to_owned());
-        let directory = self.open(pod, container);
-        if let Err(error) = &directory
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::debug!(pod, container, %error, "log directory can't be opened");
-            return;
-        }
-        let directory = directory.ok();
-        let entries = directory.as_ref().map(Dir::settled_entries).transpose();
-        let Ok(entries) = entries else { return };
-        let by_restart = by_restart(entries.unwrap_or_default());
-        let mut linked =
-            directory.as_ref().map(|found| self.links.look(&key, found, watch)).unwrap_or_default();
-        let streams = self.containers.entry(key.clone()).or_default();
-        let restarts: BTreeSet<u32> = by_restart.keys().chain(linked.keys()).copied().collect();
-        for restart in
-            restarts.into_iter().filter(|restart| !streams.contains_key(restart)).collect::<Vec<_>>()
-        {
-            let Some(info) = stream_info(&self.node, pod, container, restart) else { return };
-            let checkpoint = self.resumed.remove(&info.key());
-            let stream = StreamTail::new(info, checkpoint);
-            if stream.is_holding() {
-                self.holding.insert(key.clone());
-            }
-            streams.insert(restart, stream);
-        }
-        for (restart, stream) in streams.iter_mut() {
-            let entries = by_restart.get(restart).map(Vec::as_slice).unwrap_or_default();
-            self.vanished |= match (&directory, linked.remove(restart)) {
-                (Some(_), Some(Followed { target, folder, entries })) => {
-                    stream.link(target);
-                    stream.update(Some(&folder), &entries)
-                }
-                (Some(_), None) if let Some(target) = stream.linked() => match self.links.list(target) {
-                    Ok((folder, entries)) => stream.update(Some(&folder), &entries),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => stream.update(None, &[]),
-                    Err(error) => {
-                        tracing::warn!(pod, container, %error, "docker's folder can't be listed");
-                        false
-                    }
-                },
-                _ => stream.update(directory.as_ref(), entries),
-            };
-        }
-        self.bound_deleted(&key);
-        let Some(streams) = self.containers.get(&key) else { return };
-        if streams.values().any(StreamTail::has_more) {
-            self.queue(key);
-        } else if directory.is_none() {
-            self.forget(&key);
-        }
-    }
-
-    fn scan_folder(&mut self, folder: &Path, watch: &mut dyn Watch) {
-        watch.watch(&Place::Folder(folder.to_owned()));
-        let here = self.system.iter().filter(|log| log.path.parent() == Some(folder));
-        for log in here.cloned().collect::<Vec<_>>() {
-            self.scan_system(&log);
-        }
-        for (pod, container) in self.links.at(folder) {
-            self.scan_container(&pod, &container, watch);
-        }
-    }
-
-    fn scan_system(&mut self, log: &SystemLog) {
-        let entries = self.open("", &log.name).and_then(|folder| Ok((folder.settled_entries()?, folder)));
-        let (mut entries, folder) = match entries {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::debug!(log = log.name, %error, "folder of a log can't be listed");
-                return;
-            }
-        };
-        entries.retain(|entry| !entry.is_dir && log.is_file(&entry.name));
-        let key = (String::new(), log.name.clone());
-        let streams = self.containers.entry(key.clone()).or_default();
-        let stream = streams.entry(0).or_insert_with(|| {
-            let info = log.stream(&self.node);
-            let checkpoint = self.resumed.remove(&info.key());
-            StreamTail::new(info, checkpoint).of_system(log.file().unwrap_or_default().to_owned())
-        });
-        self.vanished |= stream.update(Some(&folder), &entries);
-        if stream.is_holding() {
-            self.holding.insert(key.clone());
-        }
-        if stream.has_more() {
-            self.queue(key);
-        }
-    }
-
-    fn wrote_in(&mut self, folder: &Path, file: &str, watch: &mut dyn Watch) {
-        for key in self.links.at(folder) {
-            let streams = self.containers.get_mut(&key).into_iter().flat_map(BTreeMap::values_mut);
-            let is_it = |target: &Target| target.folder == folder && target.is_file(file);
-            let mut streams = streams.filter(|stream| stream.linked().is_some_and(is_it));
-            let Some(stream) = streams.next() else { continue };
-            match stream.files.iter_mut().find(|known| known.name == file && !known.gone) {
-                Some(known) => {
-                    known.dirty = true;
-                    self.queue(key);
-                }
-                None => self.scan_container(&key.0, &key.1, watch),
-            }
-        }
-        self.wrote_system(folder, file);
-    }
-
-    fn wrote_system(&mut self, folder: &Path, file: &str) {
-        let is_it = |log: &&SystemLog| log.path.parent() == Some(folder) && log.is_file(file);
-        let Some(log) = self.system.iter().find(is_it).cloned() else { return };
-        let key = (String::new(), log.name.clone());
-        let streams = self.containers.get_mut(&key);
-        let mut files =
-            streams.into_iter().flat_map(BTreeMap::values_mut).flat_map(|stream| &mut stream.files);
-        match files.find(|known| known.name == file && !known.gone) {
-            Some(known) => {
-                known.dirty = true;
-                self.queue(key);
-            }
-            None => self.scan_system(&log),
-        }
-    }
-
-    fn wrote(&mut self, pod: &str, container: &str, file: &str, watch: &mut dyn Watch) {
-        if name::log_file(file).is_none() {
-            return;
-        }
-        let key = (pod.to_owned(), container.to_owned());
-        let Some(streams) = self.containers.get_mut(&key) else {
-            return self.scan_container(pod, container, watch);
-        };
-        let mut files = streams.values_mut().flat_map(|stream| &mut stream.files);
-        match files.find(|known| known.name == file && !known.gone) {
-            Some(known) => {
-                known.dirty = true;
-                self.queue(key);
-            }
-            None => self.scan_container(pod, container, watch),
-        }
+    /// Files that are being unpacked.
+    #[cfg(test)]
+    pub fn n_unpacking(&self) -> usize {
+        let streams = self.containers.values().flat_map(BTreeMap::values);
+        streams.flat_map(|stream| &stream.files).filter(|file| file.is_unpacking()).count()
     }
 
     fn says(&self, pod: &str) -> Option<policy::Annotations> {
@@ -518,6 +437,15 @@ impl Tailer {
         self.containers.keys().map(|(pod, _)| pod).filter(|pod| !pod.is_empty())
     }
 
+    /// Where a container's directory is, or the folder of a log.
+    fn place(&self, key: &Key) -> Place {
+        let log = self.system.iter().find(|log| key.0.is_empty() && log.name == key.1);
+        match log.and_then(|log| log.path.parent()) {
+            Some(folder) => Place::Folder(folder.to_owned()),
+            None => Place::Container(key.0.clone(), key.1.clone()),
+        }
+    }
+
     fn queue(&mut self, key: Key) {
         if self.queued.insert(key.clone()) {
             self.ready.push_back(key);
@@ -527,6 +455,7 @@ impl Tailer {
     /// The directory is gone and all was read: what is pending ends here.
     fn forget(&mut self, key: &Key) {
         self.links.forget(key);
+        self.unpacking.remove(key);
         for (_, mut stream) in self.containers.remove(key).unwrap_or_default() {
             self.left_over.extend(stream.finish());
         }
@@ -553,26 +482,4 @@ fn open_dir(root: &Dir, system: &[SystemLog], pod: &str, container: &str) -> io:
     }
     let log = system.iter().find(|log| log.name == container);
     Dir::open(log.and_then(|log| log.path.parent()).ok_or(io::ErrorKind::NotFound)?)
-}
-
-fn by_restart(entries: Vec<Entry>) -> BTreeMap<u32, Vec<Entry>> {
-    let mut by_restart: BTreeMap<u32, Vec<Entry>> = BTreeMap::new();
-    for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
-        if let Some((restart, _)) = name::log_file(&entry.name) {
-            by_restart.entry(restart).or_default().push(entry);
-        }
-    }
-    by_restart
-}
-
-fn stream_info(node: &str, pod_dir: &str, container: &str, restart: u32) -> Option<StreamInfo> {
-    let (namespace, pod, uid) = name::pod_dir(pod_dir)?;
-    Some(StreamInfo {
-        namespace: namespace.to_owned(),
-        pod: pod.to_owned(),
-        uid: uid.to_owned(),
-        container: container.to_owned(),
-        restart,
-        node: node.to_owned(),
-    })
 }

@@ -21,6 +21,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod compressed;
+mod copied;
+mod descriptors;
 mod docker;
 mod long_lines;
 

@@ -22,6 +22,8 @@ use std::{
 use futures::{StreamExt, stream::ReadyChunks};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
 
+use super::again::Told;
+
 /// A directory that is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -67,6 +69,8 @@ pub struct Watcher {
     descriptors: HashMap<Place, WatchDescriptor>,
     /// A place could not be watched.
     incomplete: bool,
+    /// Why, each second anew.
+    told: Told,
 }
 
 impl Watcher {
@@ -76,7 +80,7 @@ impl Watcher {
         let watches = inotify.watches();
         let events = inotify.into_event_stream(vec![0; 32 << 10])?.ready_chunks(BATCH);
         let (places, descriptors) = (HashMap::new(), HashMap::new());
-        Ok(Self { root, events, watches, places, descriptors, incomplete: false })
+        Ok(Self { root, events, watches, places, descriptors, incomplete: false, told: Told::default() })
     }
 
     /// What changed since the last call, each thing once; waits for the first.
@@ -157,7 +161,9 @@ impl Watch for Watcher {
             // It went as fast as it came.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => {
-                tracing::warn!(?place, %error, "directory can't be watched and is scanned instead; raise fs.inotify.max_user_watches");
+                if self.told.is_new(&error) {
+                    tracing::warn!(?place, %error, "directory can't be watched and is scanned each second instead: if watches ran out, raise fs.inotify.max_user_watches, else look at its permissions");
+                }
                 self.incomplete = true;
             }
         }

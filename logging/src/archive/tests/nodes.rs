@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -337,7 +337,7 @@ impl Cluster {
 
     /// Bytes of all archived splits.
     pub async fn bytes(&self) -> u64 {
-        let moment = self.archive.moment().await.expect("a catalog");
+        let moment = self.archive.moment().await;
         let nodes = moment.nodes();
         let indexes = nodes.iter().filter_map(|node| moment.index(node));
         indexes.flat_map(|index| &index.splits).map(|split| split.bytes()).sum()
@@ -345,13 +345,13 @@ impl Cluster {
 
     /// How many splits of a node are archived.
     pub async fn archived(&self, node: &str) -> usize {
-        let moment = self.archive.moment().await.expect("a catalog");
+        let moment = self.archive.moment().await;
         moment.index(node).map_or(0, |index| index.splits.len())
     }
 
     /// How many records of a node are archived, all of whose objects are there.
     pub async fn archived_records(&self, node: &str) -> u64 {
-        let moment = self.archive.moment().await.expect("a catalog");
+        let moment = self.archive.moment().await;
         let listed: Vec<_> = self.objects.list(None).try_collect().await.expect("listed");
         let sizes: BTreeMap<String, u64> =
             listed.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
@@ -383,9 +383,14 @@ impl Cluster {
         self.objects.put(&path, bytes.into()).await.expect("put");
     }
 
+    /// Where splits are on the server's disk.
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
     /// Splits on the server's disk.
     pub fn cached_splits(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("cache")).expect("a cache").count()
+        std::fs::read_dir(self.cache()).expect("a cache").count()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Lines whose times are at the edges of what a record can have, among others: found by the
-//! times that users write, from memory and from disk.
+//! times that users write, from memory and from disk. And a secret at the edge of a record.
 
 use super::*;
 
@@ -110,5 +110,43 @@ async fn lines_of_1970_and_of_9999_are_found_in_memory_and_on_disk() {
     let running = again(folder.path(), &tasks).await;
     assert_eq!(running.store.sizes().0, LINES.len() as u64);
     check(&running).await;
+    tasks.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_over_the_cut_of_a_long_line_is_hidden_also_by_a_collector_that_ends_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tasks = Tasks::new();
+    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    let annotations = [("redact".to_owned(), "/pin=\\d+/".to_owned())].into();
+    let meta = crate::index::NamespaceMeta { annotations, gone: false };
+    running.store.namespace_table().update("shop", meta);
+    // Of a namespace without a record nothing stays known.
+    write(&log_file(folder.path(), "shop_web-2"), &line(1, "other"));
+    until_found(&running, "pod:web-2", 1).await;
+    let path = log_file(folder.path(), "shop_web-1");
+    // More than one reading of a line whose end is still to come.
+    let begin = format!("{}pin=12345678 {}", "x".repeat(crate::parse::MAX_BODY - 4), "y".repeat(4000));
+    write(&path, line(1, &begin).trim_end());
+    let first_part = async {
+        while running.metrics.records.get() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), first_part).await.expect("in time");
+    assert!(find(&running.store, "pod:web-1").is_empty(), "it waits for what comes after it");
+    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    drop(running);
+
+    let tasks = Tasks::new();
+    let running = again(folder.path(), &tasks).await;
+    assert!(find(&running.store, "pod:web-1").is_empty());
+    write(&path, " end\n");
+    until_found(&running, "pod:web-1", 2).await;
+    // The newest first.
+    let found = find(&running.store, "pod:web-1");
+    let (end, part) = (&found[0], &found[1]);
+    assert!(part.starts_with("xxx") && part.contains("x[redacted] "));
+    assert!(end.starts_with(" yyy") && end.ends_with("y end") && end.len() == 4005, "{}", end.len());
     tasks.shutdown(Duration::from_secs(20)).await;
 }

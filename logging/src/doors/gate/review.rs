@@ -3,12 +3,12 @@
 //!
 //! Bounded: [`REMEMBERED`] answers of each kind, [`ASKING`] questions at once. A
 //! token that was refused is remembered as well, so that a wrong one can't keep
-//! the API server busy.
+//! the API server busy; many wrong ones push out the oldest answers, not all.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::Hash,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::PostParams};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Door, GROUP, Gate, Refusal, Sender, forbidden};
 use crate::doors::refusal::Kind;
@@ -132,18 +132,24 @@ impl Gate for Reviews {
 }
 
 /// Answers, for a few seconds.
-struct Memory<K, V>(Mutex<HashMap<K, (Instant, V)>>);
+struct Memory<K, V>(Mutex<Answers<K, V>>);
+
+struct Answers<K, V> {
+    known: HashMap<K, (Instant, V)>,
+    /// Since when which key is known, the oldest first. One that was answered again stands here twice.
+    order: VecDeque<(Instant, K)>,
+}
 
 impl<K, V> Default for Memory<K, V> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Answers { known: HashMap::new(), order: VecDeque::new() }))
     }
 }
 
-impl<K: Eq + Hash, T: Clone> Memory<K, Result<T, Refusal>> {
+impl<K: Clone + Eq + Hash, T: Clone> Memory<K, Result<T, Refusal>> {
     fn get(&self, key: &K) -> Option<Result<T, Refusal>> {
         let answers = self.0.lock();
-        let (since, answer) = answers.get(key)?;
+        let (since, answer) = answers.known.get(key)?;
         (since.elapsed() < HOLDS).then(|| answer.clone())
     }
 
@@ -152,14 +158,26 @@ impl<K: Eq + Hash, T: Clone> Memory<K, Result<T, Refusal>> {
         if answer.as_ref().is_err_and(|refusal| refusal.kind.is_temporary()) {
             return;
         }
-        let mut answers = self.0.lock();
-        if answers.len() >= REMEMBERED {
-            answers.retain(|_, (since, _)| since.elapsed() < HOLDS);
+        let (mut answers, now) = (self.0.lock(), Instant::now());
+        answers.make_room();
+        answers.order.push_back((now, key.clone()));
+        answers.known.insert(key, (now, answer.clone()));
+    }
+}
+
+impl<K: Eq + Hash, V> Answers<K, V> {
+    /// For one more. What holds no longer goes, and then the oldest, if there are too many.
+    fn make_room(&mut self) {
+        while let Some((since, _)) = self.order.front() {
+            if since.elapsed() < HOLDS && self.order.len() < REMEMBERED {
+                return;
+            }
+            let Some((since, key)) = self.order.pop_front() else { return };
+            // Answered again since then, it is known for longer.
+            if self.known.get(&key).is_some_and(|(known, _)| *known == since) {
+                self.known.remove(&key);
+            }
         }
-        if answers.len() >= REMEMBERED {
-            answers.clear();
-        }
-        answers.insert(key, (Instant::now(), answer.clone()));
     }
 }
 
@@ -243,13 +261,46 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 7, "no answer is not remembered");
     }
 
-    #[test]
-    fn what_is_remembered_is_bounded() {
+    /// How many answers are held, and in how many places of the order.
+    fn held(memory: &Memory<usize, Result<usize, Refusal>>) -> (usize, usize) {
+        let answers = memory.0.lock();
+        (answers.known.len(), answers.order.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_answers_go_when_there_are_too_many() {
         let memory: Memory<usize, Result<usize, Refusal>> = Memory::default();
         for number in 0..REMEMBERED * 2 + 10 {
             memory.put(number, &Ok(number));
-            assert!(memory.0.lock().len() <= REMEMBERED);
+            assert_eq!(held(&memory), ((number + 1).min(REMEMBERED), (number + 1).min(REMEMBERED)));
             assert_eq!(memory.get(&number), Some(Ok(number)));
         }
+        let (first, last) = (REMEMBERED + 10, REMEMBERED * 2 + 9);
+        assert_eq!(memory.get(&first), Some(Ok(first)), "as many as may be are kept");
+        assert_eq!(memory.get(&(first - 1)), None, "the oldest has gone");
+        // One that is answered again and again takes no room of others for longer than it must.
+        for _ in 0..REMEMBERED / 2 {
+            memory.put(last, &Ok(0));
+        }
+        assert_eq!(memory.get(&(first + REMEMBERED / 2)), Some(Ok(first + REMEMBERED / 2)));
+        assert_eq!(memory.get(&last), Some(Ok(0)));
+        assert!(held(&memory).1 <= REMEMBERED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_no_longer_goes_with_the_next_answer() {
+        let memory: Memory<usize, Result<usize, Refusal>> = Memory::default();
+        memory.put(1, &Ok(1));
+        memory.put(2, &Ok(2));
+        tokio::time::advance(HOLDS / 2).await;
+        memory.put(1, &Ok(10));
+        tokio::time::advance(HOLDS / 2).await;
+        assert_eq!((memory.get(&1), memory.get(&2)), (Some(Ok(10)), None), "the later answer holds on");
+        memory.put(3, &Ok(3));
+        assert_eq!(held(&memory), (2, 2), "1 by its later answer, and 3");
+        assert_eq!(memory.get(&1), Some(Ok(10)));
+        tokio::time::advance(HOLDS).await;
+        memory.put(4, &Ok(4));
+        assert_eq!(held(&memory), (1, 1));
     }
 }

@@ -8,7 +8,8 @@
 //! It has no token: the configuration says from which networks records are taken
 //! and which namespace they go to. A connection is not read on before what came is
 //! durable. A datagram can't be held back by its sender: what doesn't fit the
-//! queue is lost, and counted as refused.
+//! queue is lost, and counted as refused. A message too long for one record is held to its
+//! end and becomes several; what is cut off one without end is counted as capped.
 
 mod frames;
 mod parse;
@@ -21,7 +22,7 @@ use ipnet::IpNet;
 #[cfg(test)]
 pub use frames::Frames;
 #[cfg(test)]
-pub use parse::parse;
+pub use parse::Message;
 pub use sockets::open;
 
 use super::draft::{Draft, Group, Line};

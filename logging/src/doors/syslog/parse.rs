@@ -5,9 +5,10 @@
 
 use jiff::{civil, tz::TimeZone};
 
+use super::frames::Frame;
 use crate::{
     doors::{draft::Capped, fields::Fields},
-    parse::severity_of_syslog,
+    parse::{left_out, severity_of_syslog},
     record::Level,
     time,
 };
@@ -25,6 +26,8 @@ pub struct Message {
     /// Structured data: `id.name`, value.
     pub params: Vec<(String, String)>,
     pub text: Vec<u8>,
+    /// Bytes that were cut off it, 0 where nobody knows how many; `None`: it is whole.
+    pub left_out: Option<u64>,
 }
 
 const FACILITIES: [&str; 24] = [
@@ -40,8 +43,17 @@ const MAX_NAME: usize = 255;
 const MAX_PARAMS: usize = 1_000;
 
 impl Message {
+    /// Of what came at `now`.
+    pub fn of(frame: Frame<'_>, now: i64) -> Self {
+        Self { left_out: frame.left_out, ..parse(frame.bytes, now) }
+    }
+
     /// The text, with what has no place of its own as fields.
-    pub fn body(self, capped: &mut Capped) -> Vec<u8> {
+    pub fn body(mut self, capped: &mut Capped) -> Vec<u8> {
+        if let Some(bytes) = self.left_out {
+            self.text.extend_from_slice(left_out(bytes).as_bytes());
+            capped.messages += 1;
+        }
         let mut fields = Fields::default();
         fields.add("procid", self.process.unwrap_or_default().into());
         fields.add("msgid", self.message_id.unwrap_or_default().into());

@@ -1,5 +1,5 @@
-//! The sockets of syslog. Bounds: [`CONNECTIONS`] at once, [`QUEUED`] bytes of
-//! datagrams that wait.
+//! The sockets of syslog. Bounds: [`CONNECTIONS`] at once, [`LONG`] bytes of long messages
+//! that have not ended, [`QUEUED`] bytes of datagrams that wait.
 
 use std::{
     convert::Infallible,
@@ -23,11 +23,12 @@ use super::{
 use crate::{
     collector::CollectorError,
     doors::{
-        Door, Doors, Kind, Open,
+        Budget, Door, Doors, Kind, Open,
         connections::{GREETING, handshake},
         refusal::RETRY_AFTER,
         tls::Tls,
     },
+    parse::MAX_BODY,
     time,
 };
 
@@ -35,6 +36,8 @@ use crate::{
 const CONNECTIONS: usize = 512;
 /// A connection without a byte for so long is closed: its sender may be gone.
 const SILENT: Duration = Duration::from_secs(3600);
+/// Bytes of messages that have not ended, beyond those of one record, of all connections together.
+const LONG: usize = 16 << 20;
 /// Bytes of datagrams that wait.
 const QUEUED: usize = 4 << 20;
 /// Datagrams that are written at once.
@@ -49,12 +52,12 @@ pub async fn open(
     open: &mut Open,
     tasks: &Tasks,
 ) -> Result<(), CollectorError> {
-    let config = Arc::new(config.clone());
+    let (config, long) = (Arc::new(config.clone()), Budget::new(LONG));
     let listen = async |address, tls| {
         let error = |source| CollectorError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(error)?;
         let address = listener.local_addr().map_err(error)?;
-        let senders = Senders { config: config.clone(), doors: doors.clone(), tls };
+        let senders = Senders { config: config.clone(), doors: doors.clone(), tls, long: long.clone() };
         tasks.spawn("log syslog tcp", OnError::Stop, accept(listener, senders, tasks.clone()));
         Ok::<_, CollectorError>(address)
     };
@@ -82,6 +85,7 @@ struct Senders {
     doors: Doors,
     /// None: plain text.
     tls: Option<Tls>,
+    long: Budget,
 }
 
 async fn accept(listener: TcpListener, senders: Senders, tasks: Tasks) -> Result<(), Infallible> {
@@ -128,19 +132,31 @@ async fn messages(
     peer: SocketAddr,
     senders: &Senders,
 ) -> Result<(), Infallible> {
-    let Senders { config, doors, .. } = senders;
+    let Senders { config, doors, long, .. } = senders;
     let mut frames = Frames::default();
+    // Of the message that has not ended.
+    let mut hold = long.hold();
     let mut buffer = vec![0; READ];
     loop {
         let read = tokio::time::timeout(SILENT, stream.read(&mut buffer)).await;
         let Ok(Ok(read @ 1..)) = read else { break };
         let now = time::now();
         let mut messages = Vec::new();
-        frames.push(&buffer[..read], |message| messages.push(parse::parse(message, now)));
+        frames.push(&buffer[..read], |frame| messages.push(Message::of(frame, now)));
         write(messages, peer.ip(), config, doors).await;
+        let beyond = frames.waiting().saturating_sub(MAX_BODY);
+        if beyond == 0 {
+            hold = long.hold();
+        } else if hold.grow_to(beyond).await.is_err() {
+            // Others that don't end either have it all.
+            let mut messages = Vec::new();
+            frames.cut(|frame| messages.push(Message::of(frame, now)));
+            write(messages, peer.ip(), config, doors).await;
+            hold = long.hold();
+        }
     }
     let mut messages = Vec::new();
-    frames.finish(|message| messages.push(parse::parse(message, time::now())));
+    frames.finish(|frame| messages.push(Message::of(frame, time::now())));
     write(messages, peer.ip(), config, doors).await;
     Ok(())
 }

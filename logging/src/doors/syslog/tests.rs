@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    frames::{Frames, MAX_MESSAGE},
+    frames::{Frame, Frames, MAX_MESSAGE},
     parse::{Message, parse},
     *,
 };
@@ -68,8 +68,8 @@ fn messages_of_both_forms() {
 
 fn frames(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     let (mut frames, mut found) = (Frames::default(), Vec::new());
-    pieces.iter().for_each(|piece| frames.push(piece, |message| found.push(message.to_vec())));
-    frames.finish(|message| found.push(message.to_vec()));
+    pieces.iter().for_each(|piece| frames.push(piece, |frame| found.push(frame.bytes.to_vec())));
+    frames.finish(|frame| found.push(frame.bytes.to_vec()));
     found
 }
 
@@ -84,18 +84,61 @@ fn frames_of_both_forms_in_one_stream() {
 }
 
 #[test]
-fn abuse_34_a_message_without_end_is_cut_and_the_next_is_there() {
+fn abuse_34_a_message_without_end_is_cut_and_says_so_and_the_next_is_there() {
     let piece = vec![b'x'; 1 << 20];
-    let mut pieces: Vec<&[u8]> = vec![b"<1>"];
-    pieces.extend(std::iter::repeat_n(piece.as_slice(), 100));
-    pieces.push(b"\n<2>next\n");
-    let found = frames(&pieces);
-    assert_eq!((found.len(), found[0].len(), found[1].as_slice()), (2, MAX_MESSAGE, b"<2>next".as_slice()));
-    let counted = format!("{} <1>", 3 + (100 << 20));
-    pieces[0] = counted.as_bytes();
-    let found = frames(&pieces);
-    assert_eq!((found.len(), found[0].len(), found[1].as_slice()), (2, MAX_MESSAGE, b"<2>next".as_slice()));
+    let check = |head: &str, left_out: usize| {
+        let (mut frames, mut found) = (Frames::default(), Vec::new());
+        let endless = std::iter::repeat_n(piece.as_slice(), 100);
+        for piece in [head.as_bytes()].into_iter().chain(endless).chain([b"\n<2>next\n".as_slice()]) {
+            frames.push(piece, |frame| found.push((frame.bytes.len(), frame.left_out)));
+            assert!(frames.waiting() <= MAX_MESSAGE + 10, "memory is bounded");
+        }
+        assert_eq!(found, [(MAX_MESSAGE, Some(left_out as u64)), ("<2>next".len(), None)]);
+    };
+    check("<1>", 0);
+    let length = 3 + (100 << 20);
+    check(&format!("{length} <1>"), length - MAX_MESSAGE);
     assert_eq!(frames(&[b"999999999 <", b"1>short"]), [b"<1>short"]);
+}
+
+#[test]
+fn a_message_longer_than_a_record_is_whole_in_its_parts() {
+    let text = "é".repeat(300_000);
+    let message = format!("<14>1 - h app - - - {text}");
+    for framed in [format!("{message}\n"), format!("{} {message}", message.len())] {
+        let pieces: Vec<&[u8]> = framed.as_bytes().chunks(60_001).collect();
+        let found = frames(&pieces);
+        assert_eq!(found.len(), 1);
+        let draft = draft(found.iter().map(|message| parse(message, now())), [10, 0, 0, 1].into());
+        let parts = crate::parse::parts(draft.groups[0].lines[0].body.clone());
+        let bytes: Vec<&[u8]> = parts.iter().map(|part| crate::parse::part(part).unwrap_or(part)).collect();
+        assert_eq!((bytes.len(), bytes.concat() == text.as_bytes()), (3, true));
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_before_its_end_says_so() {
+    let (mut frames, mut found) = (Frames::default(), Vec::new());
+    let mut keep = |frame: Frame<'_>| found.push((frame.bytes.to_vec(), frame.left_out));
+    frames.cut(&mut keep);
+    frames.push(b"20", &mut keep);
+    frames.cut(&mut keep);
+    frames.push(b" <1>wei\xc3", &mut keep);
+    frames.cut(&mut keep);
+    frames.push(b"123456789abcd<2>whole\n<3>half", &mut keep);
+    frames.cut(&mut keep);
+    frames.push(b" and\n<4>last\n", &mut keep);
+    frames.finish(&mut keep);
+    let expected: [(&[u8], Option<u64>); 4] =
+        [(b"<1>wei", Some(14)), (b"<2>whole", None), (b"<3>half", Some(0)), (b"<4>last", None)];
+    assert_eq!(found, expected.map(|(bytes, left_out)| (bytes.to_vec(), left_out)));
+
+    let frame = Frame { bytes: b"<14>app[7]: half", left_out: Some(5) };
+    let mut draft = draft([Message::of(frame, now())], [10, 0, 0, 1].into());
+    let group = draft.groups.remove(0);
+    assert_eq!(group.capped.messages, 1);
+    let body = String::from_utf8_lossy(&group.lines[0].body);
+    assert_eq!(body, "half …[cut by tiphys: 5 bytes more] procid=7");
 }
 
 #[test]

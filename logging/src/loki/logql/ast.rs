@@ -233,6 +233,7 @@ macro_rules! named {
 
 named!(RangeOp {
     Rate = "rate",
+    RateCounter = "rate_counter",
     Count = "count_over_time",
     BytesRate = "bytes_rate",
     Bytes = "bytes_over_time",

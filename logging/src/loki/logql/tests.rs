@@ -47,6 +47,10 @@ fn queries_are_understood() {
             r#"quantile_over_time(0.99, {a="b"} | json | unwrap duration(t) | __error__="" [1s]) by (x)"#,
             r#"quantile_over_time(0.99, {a="b"} | json | unwrap duration(t) | __error__="" [1000000000ns]) by (x)"#,
         ),
+        (
+            r#"rate_counter({a="b"} | logfmt | unwrap n [1s])"#,
+            r#"rate_counter({a="b"} | logfmt | unwrap n [1000000000ns])"#,
+        ),
         ("vector(1)+vector(1)", "(vector(1) + vector(1))"),
         ("1 + 2 * 3 ^ 2 ^ 2 - 4", "((1 + (2 * (3 ^ (2 ^ 2)))) - 4)"),
         (
@@ -77,6 +81,7 @@ fn errors_stand_at_their_place() {
         (r#"rate({a="b"})"#, "`[` is expected here"),
         (r#"rate({a="b"}[soon])"#, "a span such as"),
         (r#"sum_over_time({a="b"}[5m])"#, "add `| unwrap LABEL`"),
+        (r#"rate_counter({a="b"}[5m])"#, "add `| unwrap LABEL`"),
         (r#"count_over_time({a="b"} | unwrap x [5m])"#, "counts lines"),
         (r#"label_replace(rate({a="b"}[5m]), "a", "b", "c", "d")"#, "`label_replace` is not understood"),
         (r#"vector(1) + on (a) group_left vector(1)"#, "`group_left`"),

@@ -59,6 +59,28 @@ async fn a_data_source_is_tested_and_its_labels_are_listed() {
 }
 
 #[tokio::test]
+async fn a_label_that_only_a_quiet_pod_has_is_listed() {
+    let cluster = TestCluster::start(1, 0).await;
+    let node = &cluster.nodes[0];
+    for pod in 0..1001 {
+        for at in 0..2u64 {
+            node.write(&format!("shop/busy-{pod}"), BEGIN + at as i64, at, Level::Info, "x");
+        }
+    }
+    node.write("shop/quiet-1", BEGIN, 0, Level::Info, "x");
+    node.label("shop/quiet-1", "example.org/rare", "yes");
+    let labels = ok(&cluster, "labels", &[]).await;
+    let expected =
+        json!(["app", "container", "example_org_rare", "level", "namespace", "node", "pod", "stream"]);
+    assert_eq!(labels["data"], expected);
+    let detected = ok(&cluster, "detected_labels", &[]).await;
+    let detected = detected["detectedLabels"].as_array().expect("labels").clone();
+    assert!(detected.contains(&json!({ "label": "example_org_rare", "cardinality": 1 })), "{detected:?}");
+    assert!(detected.iter().all(|label| label["label"] != "stream"), "{detected:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn lines_are_explored_newest_or_oldest_first() {
     let cluster = cluster().await;
     let lines = async |query: &str, direction: &str, limit: &str| {

@@ -113,6 +113,24 @@ async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_coun
     assert!(node == "n1" && partial.error.contains("too many"), "{partial:?}");
 }
 
+#[test]
+fn a_gap_goes_back_to_when_it_was_known_which_namespaces_the_node_has() {
+    let progress = Progress::among(10 * BACK);
+    let mut progress = progress.lock();
+    progress.is_alive(20 * BACK);
+    assert_eq!(progress.gap(), 10 * BACK, "it hasn't said so since the begin");
+    progress.says(15 * BACK);
+    assert_eq!(progress.gap(), 10 * BACK, "what it said is to be searched for first");
+    progress.is_alive(21 * BACK);
+    assert_eq!(progress.gap(), 14 * BACK);
+    progress.says(i64::MAX);
+    progress.is_alive(22 * BACK);
+    assert_eq!(progress.gap(), 21 * BACK, "all namespaces are followed");
+    let progress = Progress::from(10 * BACK);
+    progress.lock().is_alive(20 * BACK);
+    assert_eq!(progress.lock().gap(), 19 * BACK);
+}
+
 /// A live line of this time, as it comes by the connection.
 fn live(time: i64) -> Bytes {
     let id = Position { time, stream: "live".into(), seq: time.cast_unsigned() }.to_string();

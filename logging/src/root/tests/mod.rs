@@ -2,6 +2,7 @@
 
 mod context;
 mod gaps;
+mod namespaces;
 mod requests;
 pub(crate) mod slow;
 mod stats;
@@ -84,6 +85,13 @@ impl TestNode {
         let id = Position { time, stream: info.key(), seq }.to_string();
         self.hub.hand_on(batch, |batch| self.store.append(batch)).expect("appended");
         id
+    }
+
+    /// The labels of a Pod `namespace/pod` are this one.
+    pub fn label(&self, pod: &str, name: &str, value: &str) {
+        let info = self.batch(pod, 0, 0, Level::Info, "").info;
+        let labels = Arc::new([(name.to_owned(), value.to_owned())].into());
+        self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
     }
 
     /// Shows a line to followers, and keeps nothing of it.

@@ -1,7 +1,10 @@
 //! Statistics and facets of any field against counts made record by record.
 
 use super::*;
-use crate::wire::{FacetValue, NodeStatsRequest};
+use crate::{
+    search::LABEL_NAMES,
+    wire::{FacetValue, NodeStatsRequest},
+};
 
 /// What the statistics know by a name, found the slow way.
 fn naive_key(key: &str, info: &StreamInfo, record: &Record) -> Option<String> {
@@ -134,6 +137,19 @@ fn the_names_of_fields_are_told() {
     let expected = [("a", 2), ("app", 1), ("b.c", 1), ("e", 1), ("tier", 1), ("took", 1)];
     assert_eq!(found, expected.into());
     assert_eq!(answer.partial, []);
+}
+
+#[test]
+fn the_names_of_labels_are_told_by_themselves() {
+    let world = world(vec![append(0, 0, "a".into()), append(1, 1, "b".into()), append(0, 2, "c".into())]);
+    // With the level records are looked at, alone it is told by their streams.
+    for fields in [&[LABEL_NAMES][..], &["level", LABEL_NAMES]] {
+        let mut request = Request::new(&NodeRequest::default(), Duration::from_secs(60)).expect("a query");
+        request.fields = fields.iter().map(ToString::to_string).collect();
+        let answer = facets(&world.store, &request, "n1").facets;
+        let found: Vec<_> = answer[LABEL_NAMES].iter().map(|v| (v.value.as_str(), v.count)).collect();
+        assert_eq!(found, [("app", 2), ("tier", 2)], "{fields:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 const ID: &str = "4f2a";
 
 /// A container's log in docker's folder, with what docker knows of it, and the link to it.
-fn link(node: &Node, id: &str, container: &str, restart: u32) -> PathBuf {
+pub fn link(node: &Node, id: &str, container: &str, restart: u32) -> PathBuf {
     let (folder, link) = (node.docker.path().join(id), format!("{POD}/{container}/{restart}.log"));
     fs::create_dir_all(&folder).expect("a folder");
     let labels = serde_json::json!({ "io.kubernetes.container.logpath": format!("/var/log/pods/{link}") });
