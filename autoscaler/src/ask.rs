@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use tiphys_api::ways::Ways;
 use tiphys_client::LeanPod;
 
 use crate::{
@@ -80,7 +81,7 @@ impl Asking<'_> {
                     )
                 })?;
                 seen(reading.time);
-                self.propose_whole(metric.goal, &views, reading.milli)
+                self.propose_whole(metric.goal, &views, (reading.milli, reading.ways))
             }
             MetricName::External(series) => {
                 let readings = self.source.external(self.namespace, series).await;
@@ -96,8 +97,10 @@ impl Asking<'_> {
                     )
                 })?;
                 readings.iter().for_each(|reading| seen(reading.time));
-                let total = readings.iter().fold(0i64, |sum, one| sum.saturating_add(one.milli));
-                self.propose_whole(metric.goal, &views, total)
+                let figure = readings.iter().fold((0i64, Ways::default()), |(sum, ways), one| {
+                    (sum.saturating_add(one.milli), ways.and(one.ways))
+                });
+                self.propose_whole(metric.goal, &views, figure)
             }
         }
     }
@@ -113,13 +116,20 @@ impl Asking<'_> {
         propose(&Question { current_replicas, goal, pods, readings, is_cpu, rules, now })
     }
 
-    fn propose_whole(&self, goal: Goal, pods: &[PodView], total: i64) -> Result<Proposal, String> {
+    /// Of a figure in thousandths, and the ways by which it came.
+    fn propose_whole(
+        &self,
+        goal: Goal,
+        pods: &[PodView],
+        (total, ways): (i64, Ways),
+    ) -> Result<Proposal, String> {
         let whole = Whole {
             total,
             current_replicas: self.current,
             status_replicas: self.status,
             pods,
             rules: self.rules(),
+            ways,
         };
         match goal {
             Goal::Value(target) => whole.propose_value(target),

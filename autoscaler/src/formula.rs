@@ -13,6 +13,8 @@ mod whole;
 
 use std::collections::HashMap;
 
+use tiphys_api::ways::Ways;
+
 use crate::source::Reading;
 pub use whole::Whole;
 
@@ -81,6 +83,8 @@ pub struct Proposal {
     pub unready: Vec<String>,
     /// Whether the ratio, as it counted in the end, was within the tolerance.
     pub tolerated: bool,
+    /// By which ways the figures came.
+    pub ways: Ways,
 }
 
 impl Proposal {
@@ -190,6 +194,7 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
     }
     let ratio = sum.ratio(question.goal);
     let names = |pods: &[&PodView]| pods.iter().map(|pod| pod.name.clone()).collect();
+    let ways = question.readings.values().fold(Ways::default(), |ways, reading| ways.and(reading.ways));
     let (replicas, tolerated, exact) = replicas(question, &groups, sum, ratio);
     Ok(Proposal {
         replicas,
@@ -202,6 +207,7 @@ pub fn propose(question: &Question<'_>) -> Result<Proposal, String> {
         missing: names(&groups.missing),
         unready: names(&groups.unready),
         tolerated,
+        ways,
     })
 }
 

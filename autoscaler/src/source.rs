@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, ops::Range};
 
 use async_trait::async_trait;
-use tiphys_api::{decisions::Decision, selector::LabelSelector};
+use tiphys_api::{decisions::Decision, selector::LabelSelector, ways::Ways};
 use tokio::sync::watch;
 
 /// One current figure of a metric.
@@ -15,6 +15,8 @@ pub struct Reading {
     pub time: i64,
     /// The time that a rate was computed over, in microseconds.
     pub window: i64,
+    /// By which ways it came.
+    pub ways: Ways,
 }
 
 /// A metric by name, and which of its series count.

@@ -91,6 +91,7 @@ pub fn reading(asked: &Asked) -> MetricReading {
         pods_unready: count(&proposal.unready),
         missing: names(&proposal.missing),
         unready: names(&proposal.unready),
+        sources: proposal.ways.names(),
         ..row
     }
 }

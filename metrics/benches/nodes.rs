@@ -10,7 +10,7 @@ use std::{
 
 use tiphys_api::samples::{ContainerSample, Machine, NodeSamples, PodSample, Usage};
 use tiphys_metrics::{
-    Memory, Names, Takers, Volumes,
+    Disks, Memory, Names, Takers, Volumes,
     series::{Limits, Store},
 };
 
@@ -74,6 +74,7 @@ fn main() {
         memory: memory.clone(),
         names: Arc::new(Names::new(store)),
         volumes: Arc::new(Volumes::default()),
+        disks: Arc::new(Disks::default()),
     };
     let (mut written, mut taken, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
     for second in 0..SECONDS {

@@ -26,7 +26,7 @@ use tiphys_client::{Cache, Change};
 use tiphys_lifecycle::{BoxError, OnError, Tasks};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{memory::Memory, names::Names, volumes::Volumes};
+use crate::{disks::Disks, memory::Memory, names::Names, volumes::Volumes};
 
 /// A line longer than this is no second of any node.
 const LONGEST_LINE: usize = 64 << 20;
@@ -46,6 +46,7 @@ pub struct Takers {
     pub memory: Arc<Memory>,
     pub names: Arc<Names>,
     pub volumes: Arc<Volumes>,
+    pub disks: Arc<Disks>,
 }
 
 impl Takers {
@@ -54,6 +55,7 @@ impl Takers {
         self.memory.ingest(samples);
         self.names.take(samples);
         self.volumes.ingest(samples);
+        self.disks.ingest(samples);
     }
 }
 

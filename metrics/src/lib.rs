@@ -19,6 +19,7 @@ mod advise;
 mod append;
 mod custom;
 mod decisions;
+mod disks;
 mod doors;
 mod events;
 mod figures;
@@ -32,6 +33,7 @@ mod places;
 mod prometheus_operator;
 pub mod promql;
 mod resource_metrics;
+mod retention;
 mod rules;
 mod scope;
 mod scrape;
@@ -45,16 +47,19 @@ mod volumes;
 
 pub use custom::{CustomMetrics, ExternalValue, Queries, TiphysMetric};
 pub use decisions::Decisions;
+pub use disks::Disks;
 pub use doors::forward;
 pub use events::EventLog;
 pub use figures::Figure;
 pub use follow::{FollowConfig, Takers};
 pub use memory::{Memory, Reading};
 pub use names::Names;
+pub use retention::Retention;
 pub use scrape::{Own, OwnPods, ScrapeConfig, Scraping};
 pub use server::{Config, Metrics, MetricsError, SQL_PATH, series_routes, sql_mounts};
 pub use sql::{
     Answer, Asker, Credentials, Engine, Extension, Format, Limits, Notes, ParquetFile, Rows, SamplesTable,
     SqlError, Streamed, Wanted, Wrong, notes_of, postgres,
 };
+pub use state::{Allowed, Words};
 pub use volumes::Volumes;

@@ -1,17 +1,29 @@
 //! Series that live as long as what they are of: labels are made when it is seen for the first
-//! time, and a stale marker says that it is gone.
+//! time, and a stale marker says that it is gone. What the store refuses is counted, and asked
+//! again after a while: there may be room by then.
 
 use std::collections::HashMap;
 
-use tiphys_api::cadvisor::{Name, Tell};
+use tiphys_api::{
+    cadvisor::{Name, Tell},
+    ways::Way,
+};
 
-use crate::series::{Appended, LabelsBuilder, NAME, STALE, Sample, SeriesId, Store, Value};
+use crate::{
+    scrape::counts::Counts,
+    series::{Appended, Labels, LabelsBuilder, NAME, Refused, STALE, Sample, SeriesId, Store, Value},
+};
+
+/// After so many rounds, five minutes, the store is asked again for what it refused.
+pub const AGAIN: u64 = 20;
 
 /// What was told so far, by list and thing.
 #[derive(Default)]
 pub struct Live {
     known: HashMap<(u8, String), Thing>,
     round: u64,
+    /// Where it is told what is refused.
+    counts: Counts,
 }
 
 struct Thing {
@@ -24,8 +36,8 @@ struct Thing {
 enum State {
     Silent,
     Told(SeriesId),
-    /// The store doesn't take it, and is not asked again.
-    Refused,
+    /// The store didn't take it in this round.
+    Refused(u64),
 }
 
 /// All that is there at one time.
@@ -35,13 +47,20 @@ pub struct Round<'a> {
     /// Milliseconds.
     time: i64,
     samples: Vec<Sample>,
+    /// How many series were refused, and why the last one was.
+    refused: Option<(usize, Refused)>,
 }
 
 impl Live {
+    /// The same, counting what is refused.
+    pub fn counting(self, counts: Counts) -> Self {
+        Self { counts, ..self }
+    }
+
     /// What isn't told of before [`Round::end`] is gone.
     pub fn round<'a>(&'a mut self, store: &'a Store, time: i64) -> Round<'a> {
         self.round += 1;
-        Round { live: self, store, time, samples: Vec::new() }
+        Round { live: self, store, time, samples: Vec::new(), refused: None }
     }
 }
 
@@ -55,12 +74,27 @@ impl Tell for Round<'_> {
         labels: &[(&str, &str)],
     ) {
         let empty = || Thing { series: vec![State::Silent; names.len()].into(), round: 0 };
+        let round = self.live.round;
         let thing = self.live.known.entry((list, key.to_owned())).or_insert_with(empty);
-        thing.round = self.live.round;
+        thing.round = round;
         for (name, state) in names.iter().zip(&mut thing.series) {
             let number = (name.value)(value);
-            if let (State::Silent, Some(_)) = (*state, number) {
-                *state = resolve(self.store, name, labels);
+            let is_asked = match *state {
+                State::Silent => true,
+                State::Refused(since) => round - since >= AGAIN,
+                State::Told(_) => false,
+            };
+            if is_asked && number.is_some() {
+                let labels = labels_of(name, labels);
+                *state = match self.store.resolve_by(&labels, Way::Sampled) {
+                    Ok(series) => State::Told(series),
+                    Err(why) => {
+                        self.live.counts.refused(labels.get("namespace").unwrap_or_default(), &why);
+                        let before = self.refused.take().map_or(0, |(count, _)| count);
+                        self.refused = Some((before + 1, why));
+                        State::Refused(round)
+                    }
+                };
             }
             let State::Told(series) = *state else { continue };
             if number.is_none() {
@@ -82,6 +116,9 @@ impl Round<'_> {
                 self.samples.push(Sample { series, time, value: Value::Number(STALE) });
             }
         }
+        if let Some((count, why)) = &self.refused {
+            tracing::warn!(count, %why, "figures of a node have no series; they are tried again in a while");
+        }
         let appended = self.store.append(&self.samples);
         if appended.unknown > 0 {
             // They are asked for again.
@@ -91,22 +128,17 @@ impl Round<'_> {
     }
 }
 
-fn resolve<V>(store: &Store, name: &Name<V>, labels: &[(&str, &str)]) -> State {
+fn labels_of<V>(name: &Name<V>, labels: &[(&str, &str)]) -> Labels {
     let mut builder = LabelsBuilder::default();
     builder.set(NAME, name.name);
     labels.iter().chain(name.labels).for_each(|(name, value)| builder.set(name, value));
-    match store.resolve(&builder.finish()) {
-        Ok(series) => State::Told(series),
-        Err(refused) => {
-            tracing::warn!(metric = name.name, %refused, "a figure of a node has no series");
-            State::Refused
-        }
-    }
+    builder.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use tiphys_api::cadvisor::Kind;
+    use tiphys_telemetry::Component;
 
     use super::*;
     use crate::series::{Limits, Matcher};
@@ -137,5 +169,34 @@ mod tests {
         assert_eq!(of("b", "p").await, [(1, Some(1.0)), (2, None)]);
         assert_eq!(of("a", "q").await, [(1, Some(5.0)), (2, None)]);
         assert!(live.known.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_counted_and_asked_again() {
+        let store = Store::in_memory(Limits { series: 4, ..Limits::default() });
+        let (counts, component) = (Counts::default(), Component::new("test"));
+        counts.register(&component);
+        let mut live = Live::default().counting(counts);
+        let mut tell = |rounds: std::ops::RangeInclusive<i64>| {
+            for time in rounds {
+                let mut round = live.round(&store, time);
+                for pod in ["p", "q", "r"] {
+                    round.tell(0, pod, NAMES, &2, &[("namespace", pod), ("pod", pod)]);
+                }
+                round.end();
+            }
+        };
+        let refused = || {
+            let told = component.render();
+            let line = told.lines().find(|line| line.contains("series_refused_total{")).unwrap_or_default();
+            assert!(line.contains("reason=\"full\""), "{told}");
+            line.rsplit(' ').next().unwrap_or_default().to_owned()
+        };
+        tell(1..=20);
+        assert_eq!((refused().as_str(), store.series_count()), ("2", 4), "once each");
+        // What was there is gone, and there is room.
+        store.drop_before(21);
+        tell(21..=21);
+        assert_eq!((refused().as_str(), store.series_count()), ("2", 2));
     }
 }

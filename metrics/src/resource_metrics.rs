@@ -1,7 +1,7 @@
 //! metrics.k8s.io/v1beta1: what `kubectl top` and anybody's autoscaler ask.
 //!
 //! NodeMetrics and PodMetrics over the last 15 s, from memory. A Pod is there while it runs,
-//! once all its running containers have two samples. What answers and refusals look like is
+//! once all its running containers have two samples; of a node that says nothing nothing is. What answers and refusals look like is
 //! metrics-server's: JSON, a table for `kubectl get`, metadata alone, protobuf. The API server has
 //! authorized the path already.
 
@@ -44,8 +44,6 @@ const GROUP_VERSION: &str = "metrics.k8s.io/v1beta1";
 /// The prefix that the API server mounts.
 pub const PREFIX: &str = "/apis/metrics.k8s.io/v1beta1";
 const WINDOW: i64 = 15 * 1_000_000;
-/// How far behind its node a container may be that still runs, microseconds.
-const BEHIND: i64 = 15 * 1_000_000;
 
 /// What there are figures of.
 struct Resource {
@@ -107,12 +105,13 @@ impl ResourceMetrics {
             .with_state(self)
     }
 
-    /// Usage of every series of a level that goes on: by node, or by namespace, Pod and container.
+    /// Usage of every series of a level that tells of the present: by node, or by namespace, Pod and
+    /// container.
     fn usage(&self, level: Level) -> BTreeMap<(String, String), Vec<Measured>> {
         let cpu = Figure::named("cpu_cores").expect("in the list of figures");
         let memory = Figure::named("memory_working_set_bytes").expect("in the list of figures");
-        let mut all = Vec::new();
-        self.memory.visit(level, |key, ring| {
+        let mut found: BTreeMap<(String, String), Vec<Measured>> = BTreeMap::new();
+        self.memory.visit_present(level, |key, ring| {
             let (Some(cpu), Some(memory)) = (reading(ring, cpu, WINDOW), reading(ring, memory, WINDOW))
             else {
                 return;
@@ -121,16 +120,9 @@ impl ResourceMetrics {
                 Level::Node => (String::new(), key.node.clone()),
                 Level::Pod | Level::Container => (key.namespace.clone(), key.pod.clone()),
             };
-            all.push((owner, key.node.clone(), Measured { name: key.container.clone(), cpu, memory }));
+            let measured = Measured { name: key.container.clone(), cpu, memory };
+            found.entry(owner).or_default().push(measured);
         });
-        let mut found: BTreeMap<(String, String), Vec<Measured>> = BTreeMap::new();
-        for (owner, node, measured) in all {
-            // What has ended stays in memory for a while.
-            let newest = self.memory.newest_of(&node);
-            if newest.is_some_and(|newest| newest - measured.cpu.time <= BEHIND) {
-                found.entry(owner).or_default().push(measured);
-            }
-        }
         found
     }
 

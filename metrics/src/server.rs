@@ -26,27 +26,26 @@ use crate::{
     advise::Advise,
     custom::{CustomMetrics, Queries, api},
     decisions::Decisions,
+    disks::{DiskTable, Disks},
     doors::{self, Doors},
     follow::{self, FollowConfig, Takers},
-    memory::Memory,
+    memory::{Memory, SILENT},
     metric_names::{SECONDS, SERIES},
     names::Names,
     promql,
     resource_metrics::{PREFIX, ResourceMetrics},
+    retention::Retention,
     rules::Rules,
     scrape::{ScrapeConfig, Scraping, counts::Counts},
     series::{ArchiveConfig, Downsampling, Limits, Store, StoreConfig, StoreError},
-    sql, state,
+    sql,
+    state::{self, Words},
     traces::{self, Spans, SpansConfig, SpansError, SpansTable},
     volumes::{VolumeTable, Volumes},
 };
 
 /// Where statements are posted.
 pub const SQL_PATH: &str = "/tiphys/v1/sql";
-
-/// How long spans are kept, and in how many bytes at most.
-const KEEP_SPANS: Duration = Duration::from_secs(3 * 24 * 3600);
-const KEEP_SPANS_BYTES: u64 = 4 << 30;
 
 pub struct Config {
     /// Where decisions and series are kept.
@@ -62,6 +61,10 @@ pub struct Config {
     pub downsampling: Option<Downsampling>,
     /// Where days of series are archived, and how long what is archived is here, too.
     pub archive: Option<ArchiveConfig>,
+    pub decisions: Retention,
+    pub spans: Retention,
+    /// Which labels and annotations of the API's objects are told as series.
+    pub words: Words,
     /// Reads the API's objects.
     pub client: kube::Client,
 }
@@ -87,8 +90,11 @@ pub struct Metrics {
     spans: Arc<Spans>,
     counts: Counts,
     volumes: Arc<Volumes>,
+    disks: Arc<Disks>,
     queries: Arc<Queries>,
     rules: Rules,
+    /// What queries in PromQL may hold, users' and rules' together.
+    budget: promql::Budget,
     nodes: Cache<Node>,
     pods: Cache<LeanPod>,
 }
@@ -105,7 +111,7 @@ impl Metrics {
         component: &Component,
     ) -> Result<Self, MetricsError> {
         let path = config.data_dir.join("decisions");
-        let decisions = Decisions::open(path.clone(), tasks)
+        let decisions = Decisions::open_keeping(path.clone(), config.decisions, tasks)
             .map_err(|source| MetricsError::Decisions { path, source })?;
         let kept = StoreConfig {
             folder: config.data_dir.join("series"),
@@ -116,6 +122,7 @@ impl Metrics {
             archive: config.archive,
         };
         let series = Store::open(kept, tasks)?;
+        component.registry(|registry| series.counts().register(registry));
         if let Some(counts) = series.archive_counts() {
             component.registry(|registry| counts.register(registry));
         }
@@ -126,8 +133,8 @@ impl Metrics {
         });
         let kept = SpansConfig {
             folder: config.data_dir.join("spans"),
-            keep: KEEP_SPANS,
-            keep_bytes: KEEP_SPANS_BYTES,
+            keep: config.spans.age,
+            keep_bytes: config.spans.bytes,
         };
         let spans = Spans::open(kept, tasks)?;
         let Shared { pods, nodes } = shared.clone();
@@ -137,17 +144,32 @@ impl Metrics {
             registry.register(SECONDS.0, SECONDS.1, seconds.clone());
             registry.register(SERIES.0, SERIES.1, followed.clone());
         });
-        state::start(&config.client, series.clone(), tasks);
         let counts = Counts::default();
         counts.register(component);
+        state::start(&config.client, series.clone(), &config.words, &counts, tasks);
         let names = Arc::new(Names::new(series.clone()).counting(counts.clone()));
-        let volumes = Arc::new(Volumes::default());
-        let takers = Takers { memory: memory.clone(), names, volumes: volumes.clone() };
+        let (volumes, disks) = (Arc::new(Volumes::default()), Arc::new(Disks::default()));
+        tasks.spawn("end series of silent nodes", OnError::Log, end_silent(names.clone()));
+        let takers = Takers { memory: memory.clone(), names, volumes: volumes.clone(), disks: disks.clone() };
         follow::start(config.follow, nodes.clone(), takers, seconds, tasks);
         tasks.spawn("forget old series", OnError::Log, forget(memory.clone(), followed));
-        let rules = Rules::start(&config.client, series.clone(), tasks);
+        let budget = promql::Budget::default();
+        let rules = Rules::start(&config.client, series.clone(), budget.clone(), tasks);
         let queries = Queries::start(config.client, tasks);
-        Ok(Self { memory, decisions, series, spans, counts, volumes, queries, rules, nodes, pods })
+        Ok(Self {
+            memory,
+            decisions,
+            series,
+            spans,
+            counts,
+            volumes,
+            disks,
+            queries,
+            rules,
+            budget,
+            nodes,
+            pods,
+        })
     }
 
     /// Starts scraping into the store of series; ends with `tasks`.
@@ -159,7 +181,7 @@ impl Metrics {
     /// Where others send series and spans, and where traces are shown; the API server mounts it.
     pub fn doors(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
         let doors = Doors::new(self.series.clone(), self.counts.clone(), authorizer.clone());
-        let traces = traces::routes(&self.spans, authorizer);
+        let traces = traces::routes(&self.spans, authorizer, doors.room());
         let mut mounts = vec![mount(traces::DOOR_PATH, traces.clone()), mount(traces::JAEGER_PATH, traces)];
         mounts.extend([doors::WRITE_PATH, doors::OTLP_PATH].map(|path| mount(path, doors.routes())));
         mounts
@@ -177,6 +199,7 @@ impl Metrics {
         let (memory, pods, series) = (self.memory.clone(), self.pods.clone(), self.series.clone());
         extensions.push(Arc::new(Advise { memory, pods, series }));
         extensions.push(Arc::new(VolumeTable { volumes: self.volumes.clone(), store: self.series.clone() }));
+        extensions.push(Arc::new(DiskTable { disks: self.disks.clone(), store: self.series.clone() }));
         sql::Engine::new(self.memory.clone(), self.decisions.clone(), extensions)
             .with_series(self.series.clone())
     }
@@ -188,7 +211,8 @@ impl Metrics {
 
     /// What the API server mounts: SQL, PromQL, and the metrics APIs.
     pub fn mounts(&self, authorizer: SharedAuthorizer, engine: sql::Engine) -> Vec<Mount> {
-        let promql = promql::routes(self.series.clone(), authorizer.clone());
+        let (series, budget) = (self.series.clone(), self.budget.clone());
+        let promql = promql::routes_sharing(budget, series, authorizer.clone());
         let promql = promql.merge(self.rules.routes(authorizer.clone()));
         let metrics = ResourceMetrics {
             memory: self.memory.clone(),
@@ -227,6 +251,15 @@ pub fn mount(prefix: &str, routes: Router) -> Mount {
         .map_response(|response: http::Response<axum::body::Body>| response.map(boxed))
         .service(routes);
     Mount { prefix: prefix.to_owned(), handler: BoxCloneSyncService::new(handler) }
+}
+
+/// What a node told last is no figure of the present for long.
+async fn end_silent(names: Arc<Names>) -> Result<(), Infallible> {
+    let mut often = tokio::time::interval(SILENT / 5);
+    loop {
+        often.tick().await;
+        names.end_silent(Instant::now());
+    }
 }
 
 /// Once a minute: what is forgotten has been silent for as long as memory keeps anything.

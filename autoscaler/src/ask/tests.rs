@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tiphys_api::ways::Way;
 use tokio::sync::watch;
 
 use super::*;
@@ -34,7 +35,15 @@ impl Told {
 
     fn readings(&self, name: &str) -> Vec<Reading> {
         let told = self.figures.get(name).into_iter().flatten();
-        told.map(|milli| Reading { milli: *milli, time: now(), window: SECOND }).collect()
+        // The first of a name is scraped, others are sent.
+        let ways = std::iter::once(Way::Scraped).chain(std::iter::repeat(Way::Otlp));
+        let reading = |(milli, way): (&i64, Way)| Reading {
+            milli: *milli,
+            time: now(),
+            window: SECOND,
+            ways: way.into(),
+        };
+        told.zip(ways).map(reading).collect()
     }
 
     fn of_pods(&self, pods: &[&str], behind: &str) -> HashMap<String, Reading> {
@@ -207,6 +216,31 @@ async fn what_series_of_the_outside_tell_is_added_up() {
         trouble.message,
         "unable to get external metric shop/backlog/nil: no metrics returned from external metrics API"
     );
+}
+
+#[tokio::test]
+async fn a_row_says_by_which_ways_the_figures_came() {
+    let told = Told::new(&[
+        ("web-0", &[400]),
+        ("web-1", &[300]),
+        ("Service/desk", &[6000]),
+        ("backlog", &[1000, 2500]),
+    ]);
+    let target = json!({"type": "AverageValue", "averageValue": "1"});
+    let of_pods = json!({"type": "Pods", "pods": {"metric": {"name": "orders"}, "target": target}});
+    let resource = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+    for (metric, sources) in [
+        (of_pods, &["scraped"][..]),
+        (resource, &["scraped"]),
+        (object(&target), &["scraped"]),
+        (object(&json!({"type": "Value", "value": "3"})), &["scraped"]),
+        (external("1"), &["scraped", "otlp"]),
+    ] {
+        let row = crate::words::reading(&ask(&told, &spec(&metric, &Value::Null), 2).await);
+        assert_eq!(row.sources, sources, "{metric}: {row:?}");
+    }
+    let none = crate::words::reading(&ask(&Told::default(), &spec(&external("1"), &Value::Null), 2).await);
+    assert!(none.sources.is_empty() && !none.error.is_empty());
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use kube::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tiphys_api::{auth::UserInfo, decisions::Decision};
+use tiphys_api::{auth::UserInfo, decisions::Decision, ways::Way};
 use tiphys_apiserver::{
     ApiServer,
     pki::{ClusterPki, FrontProxy},
@@ -61,7 +61,7 @@ impl Desk {
 }
 
 fn reading(milli: i64) -> Reading {
-    Reading { milli, time: jiff::Timestamp::now().as_microsecond(), window: 0 }
+    Reading { milli, time: jiff::Timestamp::now().as_microsecond(), window: 0, ways: Way::Scraped.into() }
 }
 
 fn none<T>() -> Result<T, String> {

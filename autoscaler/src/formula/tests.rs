@@ -31,7 +31,7 @@ fn pod(number: usize) -> PodView {
 }
 
 fn reading(milli: i64) -> Reading {
-    Reading { milli, time: NOW, window: SECOND }
+    Reading { milli, time: NOW, window: SECOND, ways: Ways::default() }
 }
 
 /// Pods with these figures (`None`: not measured), asked for `percent` of their request.

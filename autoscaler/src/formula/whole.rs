@@ -1,5 +1,7 @@
 //! The formula for a figure that no single Pod has: an object's, or one of the outside.
 
+use tiphys_api::ways::Ways;
+
 use super::{PodView, Proposal, Rules, round_up, within};
 
 /// What is known when such a metric is asked for its proposal.
@@ -12,6 +14,8 @@ pub struct Whole<'a> {
     pub status_replicas: i32,
     pub pods: &'a [PodView],
     pub rules: Rules,
+    /// By which ways the figure came.
+    pub ways: Ways,
 }
 
 impl Whole<'_> {
@@ -38,6 +42,7 @@ impl Whole<'_> {
             value: Some(self.total),
             counted: self.current_replicas,
             tolerated,
+            ways: self.ways,
             ..Proposal::default()
         })
     }
@@ -55,6 +60,7 @@ impl Whole<'_> {
             average: self.average(),
             counted: self.status_replicas,
             tolerated,
+            ways: self.ways,
             ..Proposal::default()
         }
     }
@@ -94,7 +100,8 @@ mod tests {
     fn whole(total: i64, current: i32, pods: &[PodView]) -> Whole<'_> {
         let rules =
             Rules { tolerance_up: 0.1, tolerance_down: 0.1, cpu_initialization: 0, initial_readiness: 0 };
-        Whole { total, current_replicas: current, status_replicas: current, pods, rules }
+        let ways = Ways::default();
+        Whole { total, current_replicas: current, status_replicas: current, pods, rules, ways }
     }
 
     #[test]

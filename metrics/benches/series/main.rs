@@ -1,7 +1,8 @@
 //! `cargo bench -p tiphys-metrics --bench series`: series by remote write, from the request to
 //! the durable sample, and queries in PromQL and in SQL; Prometheus and VictoriaMetrics on the
-//! same requests in the same run when `PROMETHEUS` and `VICTORIA_METRICS` name their binaries. SQL
-//! stands beside what they take for the same question in PromQL.
+//! same requests in the same run when `PROMETHEUS` and `VICTORIA_METRICS` name their binaries, as
+//! `make bench` does with those of the PATH. SQL stands beside what they take for the same question
+//! in PromQL.
 //!
 //! ```text
 //! TIPHYS_BENCH_SET=hosts|mix|nodes   which series: see sets.rs            (hosts)
@@ -56,7 +57,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(set: &sets::Set, folder: &std::path::Path) -> Result<()> {
-    let binary = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let binary = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut servers = vec![Server::start(peers::Kind::Ours, std::env::current_exe()?, folder)?];
     for (kind, name) in
         [(peers::Kind::Prometheus, "PROMETHEUS"), (peers::Kind::VictoriaMetrics, "VICTORIA_METRICS")]

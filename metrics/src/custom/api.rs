@@ -31,7 +31,7 @@ use tiphys_client::{Cache, LeanPod};
 use super::{
     CustomMetrics, ExternalValue,
     kinds::{self, Described},
-    listing::Listing,
+    listing::{Listing, Of},
 };
 use crate::{memory::Reading, resource_metrics::status};
 
@@ -97,38 +97,28 @@ pub fn custom(prefix: &'static str, metrics: CustomMetrics, pods: Cache<LeanPod>
         .route(&format!("{prefix}/namespaces/{{namespace}}/metrics/{{metric}}"), get(of_namespace))
         .route(&format!("{prefix}/namespaces/{{namespace}}/{{resource}}/{{name}}/{{metric}}"), get(of_object))
         .route(&format!("{prefix}/{{resource}}/{{name}}/{{metric}}"), get(of_root))
-        .with_state(door(prefix, metrics, pods))
+        .with_state(door(prefix, Of::Objects, metrics, pods))
 }
 
 /// The routes below [`EXTERNAL`].
 pub fn external(metrics: CustomMetrics, pods: Cache<LeanPod>) -> Router {
     Router::new()
-        .route(EXTERNAL, get(external_resources))
+        .route(EXTERNAL, get(resources))
         .route(&format!("{EXTERNAL}/namespaces/{{namespace}}/{{metric}}"), get(of_outside))
-        .with_state(door(EXTERNAL, metrics, pods))
+        .with_state(door(EXTERNAL, Of::Outside, metrics, pods))
 }
 
-fn door(prefix: &'static str, metrics: CustomMetrics, pods: Cache<LeanPod>) -> Door {
-    Door { metrics, pods, listing: Arc::default(), group_version: prefix.trim_start_matches("/apis/") }
+fn door(prefix: &'static str, of: Of, metrics: CustomMetrics, pods: Cache<LeanPod>) -> Door {
+    let listing = Arc::new(Listing::new(of));
+    Door { metrics, pods, listing, group_version: prefix.trim_start_matches("/apis/") }
 }
 
 async fn resources(State(door): State<Door>) -> Result<Json<Value>, Refusal> {
-    let entries = door.listing.entries(&door.metrics).await.map_err(Refusal::failed)?;
-    Ok(resource_list(door.group_version, entries))
-}
-
-async fn external_resources(State(door): State<Door>) -> Json<Value> {
-    let mut all = door.metrics.queries.all_names();
-    all.sort_unstable();
-    all.dedup();
-    let entry = |name: String| json!({"name": name, "singularName": "", "namespaced": true, "kind": "ExternalMetricValueList", "verbs": ["get"]});
-    resource_list(door.group_version, all.into_iter().map(entry).collect())
-}
-
-fn resource_list(group_version: &str, resources: Vec<Value>) -> Json<Value> {
-    Json(json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
-    }))
+    let resources = door.listing.entries(&door.metrics).await.map_err(Refusal::failed)?;
+    Ok(Json(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": door.group_version,
+        "resources": resources,
+    })))
 }
 
 async fn of_namespace(
@@ -325,7 +315,8 @@ mod tests {
 
     #[test]
     fn a_figure_is_a_quantity_with_its_time() {
-        let figure = figure(&Reading { value: 0.25, time: 5_000_000, window: 2_000_000 });
+        let (time, window) = (5_000_000, 2_000_000);
+        let figure = figure(&Reading { value: 0.25, time, window, ways: Default::default() });
         let expected = json!({"timestamp": "1970-01-01T00:00:05Z", "value": "250m", "windowSeconds": 2});
         assert_eq!(figure, expected);
     }

@@ -3,7 +3,8 @@
 //! A node tells of itself as a whole, of each Pod as a whole and of each container, under the
 //! same names; whoever adds up all of them counts everything twice. So of a Pod its own
 //! series count, or those of the containers that a selector asks for, and of a node its own.
-//! Series that were scraped or sent all count.
+//! Series that were scraped or sent all count, but those of a namespace about a node that tells
+//! the same of itself: whoever may write in one namespace describes no node to others.
 
 use std::collections::HashSet;
 
@@ -35,7 +36,7 @@ fn counting(found: &[Found], by_container: bool) -> Vec<bool> {
     };
     let (nodes, pods) = (wholes(Level::Node), wholes(Level::Pod));
     let counts = |(level, labels): &(Option<Level>, &Labels)| match level {
-        None => true,
+        None => labels.get("namespace").is_none() || !nodes.contains(&of(Level::Node, labels)),
         Some(level) if by_container => *level == Level::Container,
         Some(Level::Node) => true,
         Some(Level::Pod) => !nodes.contains(&of(Level::Node, labels)),
@@ -77,7 +78,7 @@ mod tests {
 
     fn own(labels: &[(&str, &str)], value: f64) -> Found {
         let labels = Labels::new(OWN.into_iter().chain(labels.iter().copied()));
-        Found { labels, reading: Reading { value, time: 0, window: 0 } }
+        Found { labels, reading: Reading { value, time: 0, window: 0, ways: Default::default() } }
     }
 
     fn pod(name: &str, value: f64) -> Found {
@@ -105,12 +106,21 @@ mod tests {
     }
 
     #[test]
+    fn abuse_29_a_namespace_tells_nothing_of_a_node_that_tells_of_itself() {
+        let node = own(&[("id", "/")], 400.0);
+        let forged = || own(&[("id", "/"), ("namespace", "shop")], 9000.0);
+        assert_eq!(values(vec![node, forged()], ""), [400.0]);
+        // By a name that nodes don't tell it may say what it likes.
+        assert_eq!(values(vec![forged()], ""), [9000.0]);
+    }
+
+    #[test]
     fn a_node_is_told_once_and_what_others_tell_counts_all() {
         let node = own(&[("id", "/")], 400.0);
         assert_eq!(values(vec![node, pod("a", 100.0), container("a", "app", 60.0)], ""), [400.0]);
         let others = [("lane", "a"), ("lane", "b")].map(|lane| Found {
             labels: Labels::new([("job", "shop"), ("pod", "a"), lane]),
-            reading: Reading { value: 2.0, time: 0, window: 0 },
+            reading: Reading { value: 2.0, time: 0, window: 0, ways: Default::default() },
         });
         assert_eq!(values(others.into_iter().collect(), ""), [2.0, 2.0]);
     }

@@ -192,7 +192,7 @@ impl CustomMetrics {
     /// A sampled figure of each node, or of the one named.
     fn nodes(&self, figure: &Figure, name: Option<&str>) -> HashMap<String, Reading> {
         let mut found = HashMap::new();
-        self.memory.visit(Level::Node, |key, ring| {
+        self.memory.visit_present(Level::Node, |key, ring| {
             let wanted = name.is_none_or(|name| name == key.node);
             if let Some(reading) = wanted.then(|| reading(ring, figure, WINDOW)).flatten() {
                 found.insert(key.node.clone(), reading);
@@ -233,7 +233,9 @@ impl CustomMetrics {
     ) -> Result<Vec<series::Found>, String> {
         let now = Timestamp::now().as_millisecond();
         let found = series::find(&self.series, name, with, selector, now).await;
-        Ok(levels::once(found.map_err(|error| error.to_string())?, selector))
+        let mut found = levels::once(found.map_err(|error| error.to_string())?, selector);
+        found.iter_mut().for_each(|one| one.reading.ways = self.series.ways(&one.labels));
+        Ok(found)
     }
 
     fn client(&self) -> &Client {
@@ -267,5 +269,6 @@ fn sum(one: Reading, other: Reading) -> Reading {
         value: one.value + other.value,
         time: one.time.min(other.time),
         window: one.window.max(other.window),
+        ways: one.ways.and(other.ways),
     }
 }

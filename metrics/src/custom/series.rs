@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use tiphys_api::{labels::LabelMap, selector::LabelSelector};
+use tiphys_api::{labels::LabelMap, selector::LabelSelector, ways::Ways};
 
 use super::names;
 use crate::{
@@ -32,7 +32,7 @@ impl LabelMap for Labels {
     }
 }
 
-/// A series' figure and its labels.
+/// A series' figure and its labels; by which ways it came is not looked up yet.
 pub struct Found {
     pub labels: Labels,
     pub reading: Reading,
@@ -117,7 +117,7 @@ async fn select(
 fn newest(series: &SeriesData) -> Option<Found> {
     let (time, value) = series.samples.last()?;
     let value = value.number().filter(|value| value.is_finite())?;
-    let reading = Reading { value, time: time * 1000, window: 0 };
+    let reading = Reading { value, time: time * 1000, window: 0, ways: Ways::default() };
     Some(Found { labels: series.labels.clone(), reading })
 }
 
@@ -140,7 +140,12 @@ fn rate(series: &SeriesData) -> Option<Found> {
     let millis = last - window.first()?.0;
     (millis > 0).then(|| Found {
         labels: series.labels.clone(),
-        reading: Reading { value: grown * 1000.0 / millis as f64, time: last * 1000, window: millis * 1000 },
+        reading: Reading {
+            value: grown * 1000.0 / millis as f64,
+            time: last * 1000,
+            window: millis * 1000,
+            ways: Ways::default(),
+        },
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of custom metrics, over series in memory and an API that knows a few objects.
 
 mod door;
+mod sent;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use tiphys_api::{
     auth::UserInfo,
     samples::{NodeSamples, PodSample, Usage},
     serve::{Handler, boxed},
+    ways::Way,
 };
 use tiphys_client::{Cache, LeanPod};
 use tiphys_lifecycle::Tasks;
@@ -212,6 +214,32 @@ async fn what_a_pod_exposes_comes_before_a_figure_that_is_called_so() {
 }
 
 #[tokio::test]
+async fn figures_say_by_which_ways_they_came() {
+    let world = World::new().await;
+    world.node("n1", 3);
+    let web = [SHOP, ("pod", "web-1")];
+    for (name, lane, way) in [
+        ("orders", "a", Some(Way::Scraped)),
+        ("orders", "b", Some(Way::Otlp)),
+        ("load", "a", Some(Way::RemoteWrite)),
+        ("former", "a", None),
+    ] {
+        world.gauge(name, &[&web, &[("lane", lane)]], 1.0);
+        let labels = Labels::new(web.into_iter().chain([("lane", lane), (NAME, name)]));
+        if let Some(way) = way {
+            world.store.resolve_by(&labels, way).expect("known");
+        }
+    }
+    let all = LabelSelector::default();
+    for (name, ways) in [("orders", &["scraped", "otlp"][..]), ("load", &["remoteWrite"]), ("former", &[])] {
+        let found = world.metrics.pods("shop", &["web-1"], None, name, &all).await.expect("a metric");
+        assert_eq!(found["web-1"].ways.names(), ways, "{name}");
+    }
+    let sampled = world.metrics.object("shop", "Node", "n1", "cpu", &all).await.expect("a metric");
+    assert_eq!(sampled.ways.names(), ["sampled"]);
+}
+
+#[tokio::test]
 async fn the_disks_of_a_pod_add_up_unless_one_is_chosen() {
     let world = World::new().await;
     let web = [SHOP, ("pod", "web-1")];
@@ -270,6 +298,8 @@ async fn a_node_is_told_by_its_samples_or_by_its_own_series() {
     world.gauge("kube_node_created", &[&[("node", "n1")]], 9.0);
     assert_eq!(world.object("Node", "n1", "cpu").await, Some(3.0));
     assert_eq!(world.object("Node", "n1", "container_memory_rss").await, Some(400.0));
+    world.gauge("container_memory_rss", &[&OWN, &[SHOP, ("id", "/")]], 9000.0);
+    assert_eq!(world.object("Node", "n1", "container_memory_rss").await, Some(400.0), "a namespace's word");
     assert_eq!(world.object("Node", "n1", "kube_node_created").await, Some(9.0));
     assert_eq!(world.object("Node", "n2", "cpu").await, None);
 }

@@ -12,11 +12,11 @@ use tiphys_lifecycle::CancellationToken;
 use tokio::sync::Notify;
 
 use super::{
-    BYTES, Bounds, Decisions, Inner, KEPT,
+    Bounds, Decisions, Inner,
     files::{Folder, Open, Sealed},
     newest::Newest,
 };
-use crate::{append::Unsynced, late::Late};
+use crate::{append::Unsynced, late::Late, retention::Retention};
 
 /// How long what was appended may wait to be on disk; and a disk that is full, to be tried again.
 const SYNC: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ const TOGETHER: usize = 256;
 pub struct Keeper {
     pub decisions: Arc<Decisions>,
     bounds: Bounds,
+    retention: Retention,
     folder: Folder,
     /// Held while rows are appended, and for nothing that takes its time.
     files: Mutex<Files>,
@@ -58,7 +59,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The folder can't be read or made.
-    pub fn load(path: PathBuf, bounds: Bounds) -> io::Result<Self> {
+    pub fn load(path: PathBuf, bounds: Bounds, retention: Retention) -> io::Result<Self> {
         let folder = Folder::open(path)?;
         let (sealed, mut left) = folder.list()?;
         let behind = sealed.last().map_or(0, |one| one.number + 1);
@@ -83,7 +84,8 @@ impl Keeper {
         let newest = Newest::written(rows, bounds.memory);
         let inner = RwLock::new(Inner { newest, sealed });
         let decisions = Arc::new(Decisions::of(inner));
-        Ok(Self { decisions, bounds, folder, files: Mutex::new(files), appended, filled, late })
+        let files = Mutex::new(files);
+        Ok(Self { decisions, bounds, retention, folder, files, appended, filled, late })
     }
 
     /// Keeps the folder until the process stops.
@@ -217,7 +219,7 @@ impl Keeper {
         let mut inner = self.decisions.inner.write();
         inner.newest.sealed(end);
         inner.sealed.extend(sealed);
-        let gone = expired(&mut inner.sealed, late, BYTES);
+        let gone = expired(&mut inner.sealed, late, &self.retention);
         drop(inner);
         self.files.lock().full.pop_front();
         gone.iter().try_for_each(|file| std::fs::remove_file(&file.path))
@@ -233,11 +235,12 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 }
 
 /// Takes those out that are too old, and the oldest where all are too large.
-pub fn expired(sealed: &mut Vec<Sealed>, now: i64, most: u64) -> Vec<Sealed> {
+pub fn expired(sealed: &mut Vec<Sealed>, now: i64, retention: &Retention) -> Vec<Sealed> {
     let mut bytes: u64 = sealed.iter().map(|file| file.bytes).sum();
+    let before = now.saturating_sub(retention.micros());
     let mut gone = Vec::new();
     while let Some(oldest) = sealed.first()
-        && (oldest.last < now - KEPT || bytes > most)
+        && (oldest.last < before || bytes > retention.bytes)
     {
         bytes -= oldest.bytes;
         gone.push(sealed.remove(0));

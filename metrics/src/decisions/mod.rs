@@ -1,4 +1,4 @@
-//! The autoscaler's decisions: kept for a week and more, in memory only the newest.
+//! The autoscaler's decisions: kept for a week and more ([`Retention`]), in memory only the newest.
 //!
 //! ```text
 //! record ─> rows (memory) ─> keeper ─> <number>.jsonl, appended at once, synced each second
@@ -8,8 +8,8 @@
 //! A process that is killed loses nothing it has appended; a machine that loses power loses
 //! the last second. A torn line is cut off at the next start. On a disk that is full rows wait
 //! in memory, where they are answered from; of more than [`Bounds::memory`] the oldest go, and
-//! the log says how many. A file that is damaged is set aside, and the rest answers. Files older
-//! than [`KEPT`] go, and the oldest where all together are larger than [`BYTES`]. Who reads has
+//! the log says how many. A file that is damaged is set aside, and the rest answers. Files that are
+//! too old go, and the oldest where all together are too large. Who reads has
 //! one file at a time, the newest first ([`pieces`]); forecasts look at the same hours again and
 //! again, and have what they need of them in memory ([`past`]).
 
@@ -27,17 +27,13 @@ use tiphys_api::decisions::Decision;
 use tiphys_lifecycle::{OnError, Tasks};
 use tokio::sync::Notify;
 
+use crate::retention::Retention;
 use files::Sealed;
 use keeper::Keeper;
 use newest::Newest;
 use past::Past;
 
 pub(crate) use table::table;
-
-/// How long decisions are kept, microseconds: eight days, so that seven are whole.
-const KEPT: i64 = 8 * 24 * 3600 * 1_000_000;
-/// How much all files may take together, bytes: of fifty autoscalers a week takes a tenth.
-const BYTES: u64 = 512 << 20;
 
 /// How many rows there may be.
 #[derive(Debug, Clone, Copy)]
@@ -76,12 +72,20 @@ impl Decisions {
         }
     }
 
-    /// Reads what is there and keeps the folder from now on.
+    /// Reads what is there and keeps the folder from now on, for as long as nobody says otherwise.
     ///
     /// # Errors
     /// The folder can't be read or made. Lines that are no decision are passed over and counted.
     pub fn open(path: PathBuf, tasks: &Tasks) -> io::Result<Arc<Self>> {
-        let keeper = Keeper::load(path, BOUNDS)?;
+        Self::open_keeping(path, Retention::DECISIONS, tasks)
+    }
+
+    /// The same, with a retention that is said.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_keeping(path: PathBuf, retention: Retention, tasks: &Tasks) -> io::Result<Arc<Self>> {
+        let keeper = Keeper::load(path, BOUNDS, retention)?;
         Ok(Self::keep(keeper, tasks))
     }
 

@@ -61,7 +61,7 @@ fn bytes_of(row: &Decision) -> usize {
         &row.reason,
     ];
     let of_metric = |metric: &MetricReading| {
-        let names = metric.missing.iter().chain(&metric.unready);
+        let names = metric.missing.iter().chain(&metric.unready).chain(&metric.sources);
         let names: usize = names.map(|name| size_of::<String>() + name.len()).sum();
         let texts = metric.name.len() + metric.target_type.len() + metric.error.len();
         size_of::<MetricReading>() + texts + names
@@ -146,9 +146,10 @@ mod tests {
         let told = Decision { reason: "x".repeat(1000), ..Decision::default() };
         assert_eq!(bytes_of(&told), bare + 1000);
         let missing = vec!["p".repeat(60); 10];
-        let metric = MetricReading { name: "cpu".into(), missing, ..MetricReading::default() };
+        let sources = vec!["sampled".to_owned()];
+        let metric = MetricReading { name: "cpu".into(), missing, sources, ..MetricReading::default() };
         let measured = Decision { metrics: vec![metric], ..Decision::default() };
-        let of_metric = size_of::<MetricReading>() + 3 + 10 * (size_of::<String>() + 60);
+        let of_metric = size_of::<MetricReading>() + 3 + 11 * size_of::<String>() + 10 * 60 + 7;
         assert_eq!(bytes_of(&measured), bare + of_metric);
     }
 }

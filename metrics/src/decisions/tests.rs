@@ -40,7 +40,7 @@ fn all(keeper: &Keeper) -> Vec<i64> {
 
 /// Files of few rows, kept by hand.
 fn load(path: &std::path::Path, file: usize, memory: usize) -> Keeper {
-    Keeper::load(path.to_owned(), Bounds { file, memory }).expect("opened")
+    Keeper::load(path.to_owned(), Bounds { file, memory }, Retention::DECISIONS).expect("opened")
 }
 
 /// Files that were read so far.
@@ -152,7 +152,7 @@ async fn what_is_recorded_is_durable_after_a_second() {
 #[test]
 fn a_clock_that_leaps_makes_nothing_old() {
     let folder = tempfile::tempdir().expect("a folder");
-    let begin = now() - KEPT - 3_600_000_000;
+    let begin = now() - Retention::DECISIONS.micros() - 3_600_000_000;
     let expected: Vec<_> = (begin..begin + 25).collect();
     let keeper = load(folder.path(), 10, 9999);
     for some in expected.chunks(10) {
@@ -170,9 +170,32 @@ fn a_clock_that_leaps_makes_nothing_old() {
 #[test]
 fn the_old_and_the_too_many_go() {
     let file = |number: u64, last: i64| Sealed { path: PathBuf::new(), number, first: 0, last, bytes: 10 };
-    let mut sealed = vec![file(0, 1), file(1, KEPT), file(2, KEPT + 5)];
-    let gone: Vec<_> = expired(&mut sealed, KEPT + 9, 100).iter().map(|one| one.number).collect();
+    let kept = 3_600_000_000;
+    let retention = |bytes| Retention { age: Duration::from_secs(3600), bytes };
+    let mut sealed = vec![file(0, 1), file(1, kept), file(2, kept + 5)];
+    let gone: Vec<_> = expired(&mut sealed, kept + 9, &retention(100)).iter().map(|one| one.number).collect();
     assert_eq!((gone, sealed.len()), (vec![0], 2));
-    let gone: Vec<_> = expired(&mut sealed, KEPT + 9, 10).iter().map(|one| one.number).collect();
+    let gone: Vec<_> = expired(&mut sealed, kept + 9, &retention(10)).iter().map(|one| one.number).collect();
     assert_eq!(gone, [1]);
+    // As long as can be said, and longer than there are times.
+    let for_ever = Retention { age: Duration::MAX, bytes: u64::MAX };
+    assert!(expired(&mut vec![file(0, i64::MIN)], i64::MIN, &for_ever).is_empty());
+}
+
+#[test]
+fn decisions_are_kept_as_long_as_it_is_said() {
+    let begin = now() - 2 * 3_600_000_000;
+    for (hours, left) in [(1, 0), (3, 2)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let retention = Retention { age: Duration::from_secs(hours * 3600), ..Retention::DECISIONS };
+        let bounds = Bounds { file: 10, memory: 9999 };
+        let keeper = Keeper::load(folder.path().to_owned(), bounds, retention).expect("opened");
+        // Two files that are full, and one that isn't.
+        for some in (begin..begin + 25).collect::<Vec<_>>().chunks(10) {
+            some.iter().for_each(|time| keeper.decisions.record(decision(*time)));
+            keeper.write().expect("written");
+        }
+        keeper.settle().expect("sealed");
+        assert_eq!(keeper.decisions.inner.read().sealed.len(), left, "{hours} h");
+    }
 }

@@ -1,4 +1,4 @@
-//! A request's body: read within bounds, unpacked within bounds.
+//! A request's body: read within bounds, of one and of all together, and unpacked within bounds.
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -15,58 +15,38 @@ pub const MAX_PLAIN: usize = 32 << 20;
 /// A sender has so long for its request.
 const READ_TIME: Duration = Duration::from_secs(30);
 
-/// All bytes of the body, still packed.
-///
-/// # Errors
-/// Too many, too slow, or it broke off.
-pub async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
-    read_counted(body, |_| Ok(())).await
-}
-
-/// Bytes that bodies may have together while they are read and passed on. Clones share it.
+/// Bytes that bodies may have together until they are understood or passed on. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    bytes: Arc<Semaphore>,
+    /// So long a body waits where it is full.
+    wait: Duration,
+}
 
 /// What a body takes of it, until this is dropped.
 #[derive(Debug, Default)]
 pub struct Taken(Option<OwnedSemaphorePermit>);
 
 impl Room {
-    pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
+    pub fn new(bytes: usize, wait: Duration) -> Self {
+        Self { bytes: Arc::new(Semaphore::new(bytes)), wait }
     }
 
-    /// All bytes of the body. What has come counts, not what was announced: who sends slowly
-    /// takes little.
+    /// All bytes of the body, still packed. What has come counts, not what was announced: who sends
+    /// slowly takes little.
     ///
     /// # Errors
-    /// As when it is read alone; and there is no room for it now.
+    /// Too many, too slow, or it broke off; and there is no room for it.
     pub async fn read(&self, body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
-        let mut taken = Taken::default();
-        let bytes = read_counted(body, |count| self.take(count, &mut taken)).await?;
-        Ok((bytes, taken))
+        let slow = || {
+            let message = format!("the request was not complete within {READ_TIME:?}");
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, message)
+        };
+        tokio::time::timeout(READ_TIME, self.frames(body)).await.map_err(|_| slow())?
     }
 
-    fn take(&self, count: usize, taken: &mut Taken) -> Result<(), Refusal> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let more = self.0.clone().try_acquire_many_owned(count).map_err(|_| {
-            let message = "too much is being sent at once: send again";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
-        })?;
-        match &mut taken.0 {
-            Some(before) => before.merge(more),
-            none => *none = Some(more),
-        }
-        Ok(())
-    }
-}
-
-async fn read_counted(
-    mut body: Body,
-    mut count: impl FnMut(usize) -> Result<(), Refusal>,
-) -> Result<Vec<u8>, Refusal> {
-    let reading = async {
-        let mut bytes = Vec::new();
+    async fn frames(&self, mut body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
+        let (mut bytes, mut taken) = (Vec::new(), Taken::default());
         while let Some(frame) = body.frame().await {
             let frame =
                 frame.map_err(|error| Refusal::malformed(format!("the request broke off: {error}")))?;
@@ -74,16 +54,28 @@ async fn read_counted(
             if bytes.len() + data.len() > MAX_PACKED {
                 return Err(too_large());
             }
-            count(data.len())?;
+            self.take(data.len(), &mut taken).await?;
             bytes.extend_from_slice(&data);
         }
-        Ok(bytes)
-    };
-    let slow = || {
-        let message = format!("the request was not complete within {READ_TIME:?}");
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, message)
-    };
-    tokio::time::timeout(READ_TIME, reading).await.map_err(|_| slow())?
+        Ok((bytes, taken))
+    }
+
+    /// Not 429: a Prometheus that isn't told to takes that for a reason to drop what it sends.
+    async fn take(&self, count: usize, taken: &mut Taken) -> Result<(), Refusal> {
+        let full = || {
+            let message = "too much is being sent at once: send again";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let taking = self.bytes.clone().acquire_many_owned(count);
+        let more = tokio::time::timeout(self.wait, taking).await.map_err(|_| full())?;
+        let more = more.map_err(|_| full())?;
+        match &mut taken.0 {
+            Some(before) => before.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
 }
 
 /// What `Content-Encoding` says.
@@ -144,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn abuse_33_bodies_have_so_many_bytes_together_and_slow_ones_few() {
-        let room = Room::new(10);
+        let room = Room::new(10, Duration::ZERO);
         let begun = |bytes: &'static [u8]| {
             let some = stream::iter([Ok::<_, axum::Error>(bytes)]);
             Body::from_stream(some.chain(stream::pending()))
@@ -158,5 +150,18 @@ mod tests {
         assert!(room.read(Body::from("1")).await.is_err(), "what is being passed on counts");
         drop((slow, taken));
         assert!(room.read(Body::from("1234567890")).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_is_full_a_body_waits_for_a_while() {
+        let room = Room::new(10, Duration::from_secs(5));
+        let (_, taken) = room.read(Body::from("12345678")).await.expect("there is room");
+        let begun = tokio::time::Instant::now();
+        let refused = room.read(Body::from("123")).await.expect_err("there is no room");
+        assert_eq!((refused.status, begun.elapsed().as_secs()), (StatusCode::SERVICE_UNAVAILABLE, 5));
+        let mut waiting = Box::pin(room.read(Body::from("123")));
+        assert!(waiting.as_mut().now_or_never().is_none(), "there is no room yet");
+        drop(taken);
+        assert_eq!(waiting.await.expect("there is room now").0, b"123");
     }
 }

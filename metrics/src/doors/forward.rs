@@ -89,7 +89,11 @@ pub fn forward(client: kube::Client) -> Router {
         .route(WRITE_PATH, passed(WRITE_PATH))
         .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", called(OTLP_PATH))
         .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", called(DOOR_PATH))
-        .with_state(Forward { client, passing: Arc::new(Semaphore::new(PASSING)), room: Room::new(ROOM) })
+        .with_state(Forward {
+            client,
+            passing: Arc::new(Semaphore::new(PASSING)),
+            room: Room::new(ROOM, Duration::ZERO),
+        })
 }
 
 impl Forward {
@@ -113,7 +117,7 @@ impl Forward {
                 });
                 response
             }
-            Err(refusal) => (refusal.status, format!("{refusal}\n")).into_response(),
+            Err(refusal) => refusal.tell_when((refusal.status, format!("{refusal}\n")).into_response()),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What was sent, brought into the store, and what became of it.
 
+use tiphys_api::ways::Way;
+
 use super::{Doors, gate::Into};
 use crate::{
     scrape::round::AHEAD,
-    series::{Exemplar, Labels, NAME, Sample, SeriesId, Untaken, Value},
+    series::{Exemplar, Labels, Meta, NAME, Sample, SeriesId, Untaken, Value},
 };
 
 /// Labels that one series may come with; a store takes fewer.
@@ -54,12 +56,13 @@ impl Batch {
 }
 
 impl Doors {
-    /// Takes series in. `now` in milliseconds.
-    pub fn bring(&self, sent: Vec<Sent>, into: &Into, now: i64, outcome: &mut Outcome) {
+    /// Takes series in that came by a way. `now` in milliseconds.
+    pub fn bring(&self, sent: Vec<Sent>, way: Way, into: &Into, now: i64, outcome: &mut Outcome) {
         let latest = now.saturating_add(AHEAD);
         let mut batch = Batch::default();
         for series in sent {
-            let Some((id, labels)) = self.resolved(series.labels, series.samples.len(), into, outcome) else {
+            let samples = series.samples.len();
+            let Some((id, labels)) = self.resolved(series.labels, samples, way, into, outcome) else {
                 continue;
             };
             batch.series.push((batch.samples.len(), labels));
@@ -75,17 +78,32 @@ impl Doors {
                 batch.samples.push(Sample { series: id, time, value });
             }
             for exemplar in series.exemplars {
-                self.store.add_exemplar(id, exemplar);
-                outcome.exemplars += 1;
+                if self.store.add_exemplar(id, exemplar) {
+                    outcome.exemplars += 1;
+                } else {
+                    self.counts.exemplars_refused.inc();
+                }
             }
         }
-        self.append(&mut batch, outcome);
+        self.append(&mut batch, way, outcome);
+    }
+
+    /// Keeps what was said of metrics, when their series are there: of others nothing is kept.
+    pub fn describe(&self, said: Vec<(String, Meta)>, into: &Into) {
+        let namespace = match into {
+            Into::Namespace(namespace) => namespace.as_str(),
+            Into::Any => "",
+        };
+        for (metric, meta) in said {
+            self.store.describe(namespace, &metric, meta);
+        }
     }
 
     fn resolved(
         &self,
         labels: Labels,
         samples: usize,
+        way: Way,
         into: &Into,
         outcome: &mut Outcome,
     ) -> Option<(SeriesId, Labels)> {
@@ -96,7 +114,7 @@ impl Doors {
                 return None;
             }
         };
-        match self.store.resolve(&labels) {
+        match self.store.resolve_by(&labels, way) {
             Ok(id) => Some((id, labels)),
             Err(refused) => {
                 self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
@@ -106,13 +124,13 @@ impl Doors {
         }
     }
 
-    fn append(&self, batch: &mut Batch, outcome: &mut Outcome) {
+    fn append(&self, batch: &mut Batch, way: Way, outcome: &mut Outcome) {
         let mut untaken = Vec::new();
         let mut appended = self.store.append_telling(&batch.samples, |at, why| untaken.push((at, why)));
         // A series that was dropped since it was resolved is made again, once.
         for (at, why) in &mut untaken {
             if *why == Untaken::Unknown
-                && let Ok(id) = self.store.resolve(batch.labels_of(*at))
+                && let Ok(id) = self.store.resolve_by(batch.labels_of(*at), way)
             {
                 batch.samples[*at].series = id;
                 let again = self.store.append_telling(&batch.samples[*at..=*at], |_, now| *why = now);
@@ -131,6 +149,10 @@ impl Doors {
                 Untaken::Duplicate => format!("duplicate sample for timestamp: {labels}"),
                 Untaken::Future => {
                     format!("a sample of {labels} is more than ten minutes ahead of the clock")
+                }
+                Untaken::TooLarge => {
+                    let most = self.store.limits().histogram;
+                    format!("a histogram of {labels} has over {most} buckets, spans and bounds: send fewer")
                 }
                 Untaken::OutOfOrder | Untaken::Unknown => format!("out of order sample: {labels}"),
             });

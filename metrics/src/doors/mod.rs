@@ -14,6 +14,7 @@
 //! write to is an RBAC rule on the door's name in a namespace, as with logs. What it must
 //! not do: let anybody's series bear another namespace than the one asked for.
 
+mod amount;
 pub mod body;
 mod forward;
 mod gate;
@@ -25,7 +26,7 @@ mod tests;
 pub mod walk;
 mod write;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit, routing::post};
 use http::{HeaderMap, StatusCode};
@@ -37,6 +38,7 @@ pub use otlp::{Form, attributes, json};
 pub use refusal::Refusal;
 
 use crate::{scrape::counts::Counts, series::Store};
+use body::Room;
 use otlp::Sums;
 
 /// Where remote write and OTLP metrics are sent.
@@ -45,6 +47,10 @@ pub const OTLP_PATH: &str = "/otlp/v1/metrics";
 
 /// Requests that are understood at once; more wait.
 const DECODING: usize = 2;
+/// Bytes of requests that are being read, or wait to be understood, at all of the server's doors.
+const ROOM: usize = 256 << 20;
+/// So long one waits where there is no more room.
+const ROOM_TIME: Duration = Duration::from_secs(10);
 
 /// What all doors share. Clones share it.
 #[derive(Clone)]
@@ -53,12 +59,19 @@ pub struct Doors {
     counts: Counts,
     authorizer: SharedAuthorizer,
     decoding: Arc<Semaphore>,
+    room: Room,
     sums: Arc<Sums>,
 }
 
 impl Doors {
     pub fn new(store: Arc<Store>, counts: Counts, authorizer: SharedAuthorizer) -> Self {
-        Self { store, counts, authorizer, decoding: Arc::new(Semaphore::new(DECODING)), sums: Arc::default() }
+        let (decoding, room) = (Arc::new(Semaphore::new(DECODING)), Room::new(ROOM, ROOM_TIME));
+        Self { store, counts, authorizer, decoding, room, sums: Arc::default() }
+    }
+
+    /// What the bodies at other doors of the server share with those here.
+    pub fn room(&self) -> Room {
+        self.room.clone()
     }
 
     /// Understands a request on a thread that may block.

@@ -1,6 +1,10 @@
 //! Why a request was not taken, as every door tells it in its own words.
 
-use http::StatusCode;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+/// After so many seconds what was refused for now may be sent again.
+const AGAIN: &str = "5";
 
 /// A sentence for the sender, and whether it should send again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +29,14 @@ impl Refusal {
 
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    }
+
+    /// Its answer, which says when to send again, where that helps.
+    pub fn tell_when(&self, mut answer: Response) -> Response {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(AGAIN));
+        }
+        answer
     }
 
     /// The code of `google.rpc.Status`.

@@ -1,5 +1,9 @@
 //! Requests as senders make them, at the doors' own routes; Prometheus itself is one of them.
 
+mod bounds;
+mod long;
+mod pods;
+mod room;
 mod slow;
 mod turns;
 
@@ -179,7 +183,8 @@ async fn remote_write_one_is_taken_and_what_comes_late_is_told() {
     assert_eq!((answer.status, answer.written("samples")), (StatusCode::NO_CONTENT, "3"));
     let taken = [r#"a{exported_namespace="ops", namespace="shop", x="1"} 2"#, r#"b{namespace="shop"} 3"#];
     assert_eq!(bench.series().await, taken);
-    assert_eq!(bench.store.metadata()[0].1.help, "Words.");
+    let told = bench.store.metadata();
+    assert_eq!((told[0].namespace.as_str(), told[0].meta.help.as_str()), ("shop", "Words."));
     // The same again changes nothing; what is older or says otherwise is told, and the rest is taken.
     let again = || one(&[("__name__", "b")], &[(now, 3.0)]);
     let answer = bench
@@ -356,6 +361,21 @@ async fn otlp_becomes_prometheus_series() {
 }
 
 #[tokio::test]
+async fn what_is_sent_is_known_by_its_door() {
+    let (bench, now) = (bench(), now());
+    let series = vec![one(&[("__name__", "a")], &[(now, 1.0)])];
+    bench.send(WRITE_PATH, ONE, "snappy", snappy(&WriteOne { series, metadata: vec![] })).await;
+    let request = export(vec![metric("b", "", Data::Gauge(Gauge { data_points: vec![number(0.5, now)] }))]);
+    bench.send(OTLP_PATH, ONE, "", request.encode_to_vec()).await;
+    let found = bench.store.all(&[], 0..i64::MAX).await;
+    let ways = |name: &str| {
+        let one = found.iter().find(|one| one.labels.name() == name).expect("taken");
+        bench.store.ways(&one.labels).names()
+    };
+    assert_eq!((ways("a"), ways("b")), (vec!["remoteWrite".to_owned()], vec!["otlp".to_owned()]));
+}
+
+#[tokio::test]
 async fn otlp_deltas_add_up_and_what_cant_be_told_is_said() {
     let (bench, now) = (bench(), now());
     for (value, time) in [(2.0, now - 1000), (3.0, now)] {
@@ -511,11 +531,8 @@ async fn prometheus_itself_writes_here() {
     let looking = async {
         loop {
             let found = bench.series().await;
-            let told = bench
-                .store
-                .metadata()
-                .iter()
-                .any(|(name, meta)| name == "orders_total" && meta.help == "Orders.");
+            let described = bench.store.metadata();
+            let told = described.iter().any(|one| one.metric == "orders_total" && one.meta.help == "Orders.");
             if told && wanted.iter().all(|wanted| found.contains(wanted)) {
                 return;
             }

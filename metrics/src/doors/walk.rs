@@ -13,6 +13,18 @@ pub fn fields(message: &[u8]) -> Fields<'_> {
     Fields(message)
 }
 
+/// How many fields of a number, which have a length, a message has.
+///
+/// # Errors
+/// It is no message.
+pub fn count(message: &[u8], number: u32) -> Result<usize, Refusal> {
+    let mut count = 0;
+    for field in fields(message) {
+        count += usize::from(field?.0 == number);
+    }
+    Ok(count)
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, &'a [u8]), Refusal>;
 
@@ -79,6 +91,8 @@ mod tests {
         let bytes = [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1a, 0, 0x25, 1, 2, 3, 4, 0x22, 1, b'x'];
         let seen: Result<Vec<_>, _> = fields(&bytes).collect();
         assert_eq!(seen, Ok(vec![(2, &b"hi"[..]), (3, &b""[..]), (4, &b"x"[..])]));
+        let counts = (count(&bytes, 2), count(&bytes, 1), count(&[0x12, 0, 0x12, 0], 2));
+        assert_eq!(counts, (Ok(1), Ok(0), Ok(2)));
         for broken in [&[0x12, 9, 1][..], &[0x80], &[0x0b], &[0x02, 0]] {
             assert!(fields(broken).any(|field| field.is_err()), "{broken:?}");
         }

@@ -1,15 +1,17 @@
-//! The table `events`: what happened to objects, kept for a week. The API itself forgets
-//! its Events after an hour.
+//! The table `events`: what happened to objects, kept for a week where nobody says otherwise
+//! ([`Retention`]). The API itself forgets its Events after an hour.
 //!
 //! ```text
 //! watch of Events ─> segments (a file an hour, a line an occurrence) ─> table: events
 //! ```
 //!
-//! An Event that is counted up is written again: a row is an occurrence, not an object.
-//! Bounds: a week, and [`MOST_BYTES`]; the oldest hours go first. What a kill loses, or a disk
+//! An Event that is counted up is written again: a row is an occurrence, not an object. What the API
+//! tells once more is not, also where it counts its versions anew, as after a restore.
+//! The oldest hours go first. What a kill loses, or a disk
 //! that is full does not take, are occurrences that the API still has an hour later: the watch
 //! begins with a list, and begins anew until the disk takes them.
 
+mod recent;
 mod segments;
 mod table;
 
@@ -25,12 +27,12 @@ use kube::{
 };
 use tiphys_lifecycle::{BoxError, Tasks};
 
-use crate::sql::{Asker, Extension};
+use crate::{
+    retention::Retention,
+    sql::{Asker, Extension},
+};
 use segments::Segments;
 use table::Occurred;
-
-/// Bytes of all that is kept.
-const MOST_BYTES: u64 = 256 << 20;
 
 /// What happened, as far as it is kept. Clones share it.
 #[derive(Clone)]
@@ -43,8 +45,8 @@ impl EventLog {
     ///
     /// # Errors
     /// The folder can't be read.
-    pub fn start(folder: PathBuf, client: Client, tasks: &Tasks) -> io::Result<Self> {
-        let log = Self { segments: Arc::new(Segments::open(folder, MOST_BYTES)?) };
+    pub fn start(folder: PathBuf, retention: Retention, client: Client, tasks: &Tasks) -> io::Result<Self> {
+        let log = Self { segments: Arc::new(Segments::open(folder, retention)?) };
         let segments = log.segments.clone();
         tasks.spawn_restarting("keep events", move || follow(client.clone(), segments.clone()));
         Ok(log)
@@ -61,7 +63,7 @@ impl Extension for EventLog {
 async fn follow(client: Client, segments: Arc<Segments>) -> Result<(), BoxError> {
     let events = watcher(Api::<Event>::all(client), watcher::Config::default()).default_backoff();
     let mut events = std::pin::pin!(events);
-    // A list is in order of names; written is what is newer than what was written before.
+    // A list is in order of names; it is written in the order in which it happened.
     let mut listed = Vec::new();
     while let Some(event) = events.try_next().await? {
         match event {

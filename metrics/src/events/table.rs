@@ -1,6 +1,6 @@
 //! An occurrence: out of an Event, as a line of a segment, and as a row.
 
-use std::sync::Arc;
+use std::{collections::HashMap, io, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -13,12 +13,20 @@ use datafusion::{
 use k8s_openapi::api::core::v1::Event;
 use serde::{Deserialize, Serialize};
 
-use super::Segments;
+use super::segments::{Hour, Segments};
 use crate::{
     scope::Scope,
-    sql::{Asker, Batches, Wanted, table},
+    sql::{Asker, Batches, Notes, Share, Wanted, counted},
     tables::documented,
 };
+
+/// Rows of a batch, and bytes of their lines.
+const PIECE: usize = 4096;
+const PIECE_BYTES: usize = 4 << 20;
+/// Lines after which it is looked whether anybody asks still.
+const LOOK: usize = 256;
+/// What a row takes while it is made, for each byte of its line: itself and its columns.
+const TIMES: usize = 3;
 
 /// One occurrence.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,31 +145,108 @@ fn rows(all: &[Occurred]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema(), columns.collect())?)
 }
 
-/// The table, for one user. It is read hour by hour, newest first; one hour is held.
+/// The table, for one user. It is read hour by hour, newest first, and a piece of an hour is held.
+///
+/// What is taken is counted against the statement's memory before it is.
 pub fn events(segments: Arc<Segments>, asker: Asker) -> Arc<dyn TableProvider> {
-    let rows = move |wanted: Wanted| -> Result<Batches> {
-        let mut hours = segments.hours(|since, until| wanted.overlaps(since, until));
-        let (segments, scope) = (segments.clone(), Scope::over("events", &asker));
-        let next = std::iter::from_fn(move || hours.pop());
-        Ok(Box::new(next.map(move |at| hour(&segments, &scope, &wanted, at))))
+    let rows = move |wanted: Wanted, share: Share| -> Result<Batches> {
+        let hours = segments.hours(|since, until| wanted.overlaps(since, until));
+        Ok(Box::new(Rows {
+            segments: segments.clone(),
+            hours,
+            open: None,
+            // Rights may change while a connection lasts: they are asked for at each scan.
+            sight: Sight { scope: Scope::over("events", &asker), wanted, seen: HashMap::new() },
+            notes: asker.notes.clone(),
+            share,
+            is_done: false,
+        }))
     };
-    table(schema(), rows)
+    counted(schema(), rows)
 }
 
-/// What is wanted of an hour.
-fn hour(segments: &Segments, scope: &Scope, wanted: &Wanted, hour: i64) -> Result<RecordBatch> {
-    let mut all = Vec::new();
-    let takes = |row: &Occurred| {
+/// Which rows are wanted, and seen.
+struct Sight {
+    scope: Scope,
+    wanted: Wanted,
+    /// Whether a namespace is.
+    seen: HashMap<String, bool>,
+}
+
+impl Sight {
+    fn takes(&mut self, row: &Occurred) -> bool {
         let names = [("namespace", &row.namespace), ("kind", &row.kind), ("object", &row.object)];
-        wanted.takes_time(row.time)
-            && names.iter().all(|(column, value)| wanted.takes(column, value))
-            && scope.sees_namespace(&row.namespace)
-    };
-    let mut add = |row: Occurred| {
-        if takes(&row) {
-            all.push(row);
+        let is_wanted = self.wanted.takes_time(row.time)
+            && names.iter().all(|(column, value)| self.wanted.takes(column, value));
+        is_wanted
+            && self.seen.get(&row.namespace).copied().unwrap_or_else(|| {
+                let sees = self.scope.sees_namespace(&row.namespace);
+                self.seen.insert(row.namespace.clone(), sees);
+                sees
+            })
+    }
+}
+
+struct Rows {
+    segments: Arc<Segments>,
+    /// The next one last.
+    hours: Vec<i64>,
+    open: Option<(i64, Hour)>,
+    sight: Sight,
+    notes: Notes,
+    share: Share,
+    is_done: bool,
+}
+
+impl Rows {
+    /// The next rows that are wanted; none when there are no more, or nobody asks any more.
+    fn piece(&mut self) -> Result<Vec<Occurred>> {
+        let (mut taken, mut bytes, mut looked) = (Vec::new(), 0, 0_usize);
+        while taken.len() < PIECE && bytes < PIECE_BYTES {
+            let Some((hour, lines)) = &mut self.open else {
+                let Some(hour) = self.hours.pop() else { break };
+                self.open = self.segments.hour(hour).map_err(external)?.map(|lines| (hour, lines));
+                continue;
+            };
+            let Some((row, length)) = lines.next_line().map_err(external)? else {
+                self.segments.missing(*hour, lines).into_iter().for_each(|what| self.notes.add(what));
+                self.open = None;
+                continue;
+            };
+            looked += 1;
+            if looked.is_multiple_of(LOOK) && self.share.is_over() {
+                return Ok(Vec::new());
+            }
+            if self.sight.takes(&row) {
+                self.share.take(length * TIMES)?;
+                bytes += length;
+                taken.push(row);
+            }
         }
-    };
-    segments.read(hour, &mut add).map_err(|error| DataFusionError::External(error.into()))?;
-    rows(&all)
+        Ok(taken)
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The batch before is the plan's by now.
+        self.share.give_back();
+        if self.is_done {
+            return None;
+        }
+        match self.piece() {
+            Ok(taken) if taken.is_empty() => None,
+            Ok(taken) => Some(rows(&taken)),
+            Err(error) => {
+                self.is_done = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+fn external(error: io::Error) -> DataFusionError {
+    DataFusionError::External(error.into())
 }

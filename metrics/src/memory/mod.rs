@@ -2,7 +2,8 @@
 //!
 //! Each second of the last two minutes, and each 15 s of the last hour. That
 //! serves the autoscaler, `kubectl top` and the recent rows of every table; [`Whole`] says
-//! how recent. A series that gets no samples for so long is forgotten.
+//! how recent. A series that gets no samples for so long is forgotten. A figure of the present is
+//! none long before: when its node tells of others alone, or of nothing.
 //!
 //! When the clock of a node was set, what it measured until then is forgotten and a new run
 //! begins: of times that are yet to come nothing may be answered as the newest, and a rate across
@@ -16,7 +17,10 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tiphys_api::samples::{NodeSamples, Usage};
+use tiphys_api::{
+    samples::{NodeSamples, Usage},
+    ways::{Way, Ways},
+};
 use tokio::sync::watch;
 
 pub use ring::{COARSE, GRID, Point, Ring};
@@ -25,6 +29,12 @@ use crate::{
     figures::{Figure, Kind},
     tables::usage::absent::Zero,
 };
+
+/// A node that has told nothing for so long tells nothing of the present: it is asked each second, and
+/// asked anew after ten.
+pub const SILENT: Duration = Duration::from_secs(15);
+/// How far behind its node a series may be that goes on, microseconds.
+const BEHIND: i64 = 15 * 1_000_000;
 
 /// What a series is about. Fields that do not apply are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +65,8 @@ pub struct Reading {
     pub time: i64,
     /// Microseconds between the samples it was computed from.
     pub window: i64,
+    /// By which ways they came.
+    pub ways: Ways,
 }
 
 /// From when on memory is whole: it begins with the process, or when a clock was set, and forgets.
@@ -135,6 +147,11 @@ impl Heard {
         let is_set = samples.anew || before.is_some_and(|before| time < before.time);
         let was_set = is_set || before.is_some_and(|before| before.was_set);
         Some((Self { time, at, was_set }, is_set))
+    }
+
+    /// Whether what the node told of a time by its clock is of the present.
+    fn is_present(self, time: i64, now: Instant) -> bool {
+        time >= self.time - BEHIND && now.saturating_duration_since(self.at) < SILENT
     }
 }
 
@@ -219,7 +236,8 @@ impl Memory {
     }
 
     /// A figure of each Pod named, or of one container in it, over about `window`
-    /// microseconds. Pods without two samples are left out.
+    /// microseconds. Left out are Pods without two samples, and what is not of the present: of a
+    /// container that has ended, or of a node that says nothing.
     pub fn pods(
         &self,
         namespace: &str,
@@ -229,6 +247,7 @@ impl Memory {
         window: i64,
     ) -> HashMap<String, Reading> {
         let level = if container.is_some() { Level::Container } else { Level::Pod };
+        let (now, heard) = (Instant::now(), self.heard.read());
         let series = self.series.read();
         let mut found: HashMap<String, Reading> = HashMap::new();
         let Some(of_namespace) = series.of_pods.get(namespace) else { return found };
@@ -237,6 +256,9 @@ impl Memory {
             let wanted = key.level == level && container.is_none_or(|container| key.container == container);
             let ring = wanted.then(|| series.rings.get(key)).flatten();
             let Some(reading) = ring.and_then(|ring| reading(ring, figure, window)) else { continue };
+            if !heard.get(&key.node).is_some_and(|heard| heard.is_present(reading.time, now)) {
+                continue;
+            }
             // A restarted container is a new series; the newest counts.
             let slot = found.entry(key.pod.clone()).or_insert(reading);
             if reading.time > slot.time {
@@ -269,6 +291,25 @@ impl Memory {
     /// Reads one series. Absent: it was forgotten.
     pub fn read<T>(&self, key: &SeriesKey, read: impl FnOnce(&Ring) -> T) -> Option<T> {
         self.series.read().rings.get(key).map(read)
+    }
+
+    /// Runs `visit` over the series of a table that tell of the present, in order of their keys.
+    pub fn visit_present(&self, level: Level, mut visit: impl FnMut(&SeriesKey, &Ring)) {
+        let (now, heard) = (Instant::now(), self.heard.read());
+        self.visit(level, |key, ring| {
+            let (newest, heard) = (ring.newest(), heard.get(&key.node));
+            if newest.zip(heard).is_some_and(|(newest, heard)| heard.is_present(newest.time, now)) {
+                visit(key, ring);
+            }
+        });
+    }
+
+    /// As if a node had told its last word so long before.
+    #[cfg(test)]
+    pub fn hush(&self, node: &str, by: Duration) {
+        if let Some(heard) = self.heard.write().get_mut(node) {
+            heard.at = heard.at.checked_sub(by).expect("the machine has run for longer");
+        }
     }
 
     /// Runs `visit` over the series of a table, in order of their keys.
@@ -308,7 +349,7 @@ pub fn reading(ring: &Ring, figure: &Figure, window: i64) -> Option<Reading> {
         Kind::Gauge => (figure.value)(&newest.usage) as f64,
         Kind::Counter { scale, .. } => rate(figure, &before, newest) * scale,
     };
-    Some(Reading { value, time: newest.time, window: newest.time - before.time })
+    Some(Reading { value, time: newest.time, window: newest.time - before.time, ways: Way::Sampled.into() })
 }
 
 /// Units a second between two points; a counter that fell began anew.
@@ -322,7 +363,7 @@ pub fn rate(figure: &Figure, from: &Point, to: &Point) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tiphys_api::samples::PodSample;
+    use tiphys_api::samples::{ContainerSample, PodSample};
 
     const SECOND: i64 = 1_000_000;
 
@@ -409,6 +450,36 @@ mod tests {
         assert_eq!((memory.series_count(), memory.series.read().of_pods.len()), (1, 0));
         memory.forget(later(3721));
         assert_eq!((memory.series_count(), memory.newest_of("node-1")), (0, None));
+    }
+
+    #[test]
+    fn what_has_ended_and_what_a_silent_node_told_is_not_of_the_present() {
+        let memory = Memory::default();
+        let figure = Figure::named("cpu_cores").expect("a figure");
+        let app = || memory.pods("default", &["web"], Some("app"), figure, SECOND).len();
+        let told = |number: i64, runs: bool| {
+            let mut samples = second(number, number.unsigned_abs() * 1_000_000_000, 0);
+            let container = ContainerSample { container: "app".into(), ..ContainerSample::default() };
+            samples.pods[0].containers.extend(runs.then_some(container));
+            memory.ingest(&samples);
+        };
+        (1..=3).for_each(|number| told(number, true));
+        (4..=18).for_each(|number| told(number, false));
+        assert_eq!(app(), 1, "it is 15 s behind its node");
+        told(19, false);
+        assert_eq!((app(), cpu(&memory, SECOND).is_some()), (0, true));
+        let nodes = || {
+            let mut found = 0;
+            memory.visit_present(Level::Node, |_, _| found += 1);
+            found
+        };
+        assert_eq!(nodes(), 1);
+        // The node dies while the Pod is at work. What it told stays in the tables.
+        memory.hush("node-1", SILENT);
+        assert_eq!((nodes(), cpu(&memory, SECOND)), (0, None));
+        assert_eq!((memory.series_count(), memory.newest_of("node-1")), (3, Some(19 * SECOND)));
+        told(20, false);
+        assert_eq!((nodes(), cpu(&memory, SECOND).map(|reading| reading.value)), (1, Some(1.0)));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::{CADVISOR, KUBELET};
 pub const ANCHOR: &str = "container_cpu_usage_seconds_total";
 /// The same of a claim.
 pub const ANCHOR_OF_CLAIMS: &str = "kubelet_volume_stats_used_bytes";
+/// The same of a disk of a machine.
+pub const ANCHOR_OF_DISKS: &str = "node_disk_read_bytes_total";
 /// Labels in which the series of one object differ.
 pub const APART: [&str; 3] = ["cpu", "interface", SEVERAL.label];
 /// An object has a series of each disk.
@@ -153,11 +155,15 @@ pub fn tells(figure: &str, level: Level) -> bool {
         && (figure != "filesystem_inodes_used" || level == Level::Node)
 }
 
-/// The series that are of objects of a level.
+/// The series that are of objects of a level. Those of nodes have no namespace: whoever may write in
+/// one must not tell of them.
 pub fn of_level(level: Level) -> Vec<Matcher> {
     let mut matchers: Vec<_> = CADVISOR.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
     match level {
-        Level::Node => matchers.push(Matcher::equal("id", "/")),
+        Level::Node => {
+            let own = [("id", "/"), ("namespace", ""), ("pod", "")];
+            matchers.extend(own.map(|(name, value)| Matcher::equal(name, value)));
+        }
         Level::Pod => {
             matchers.push(Matcher::equal("container", ""));
             matchers.extend(there("pod"));
@@ -171,6 +177,12 @@ pub fn of_level(level: Level) -> Vec<Matcher> {
 pub fn of_claims() -> Vec<Matcher> {
     let job = KUBELET.iter().map(|(name, value)| Matcher::equal(name, value));
     job.chain(there("persistentvolumeclaim")).collect()
+}
+
+/// The series that are of disks of machines. They have no namespace, as those of nodes.
+pub fn of_disks() -> Vec<Matcher> {
+    let own = [("job", "node-exporter"), ("namespace", ""), ("pod", "")];
+    own.map(|(name, value)| Matcher::equal(name, value)).into()
 }
 
 fn there(label: &str) -> Option<Matcher> {

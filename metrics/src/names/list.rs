@@ -34,8 +34,10 @@ pub static MACHINE: &[Name<Machine>] = &[
     gauge("node_memory_MemAvailable_bytes", "Memory that can be had", |it| plain(it.memory[2])),
     gauge("node_memory_Buffers_bytes", "Memory for blocks of devices", |it| plain(it.memory[3])),
     gauge("node_memory_Cached_bytes", "Memory for files", |it| plain(it.memory[4])),
+    gauge("node_memory_Slab_bytes", "Memory that the kernel has for objects of its own", |it| some(it.slab)),
     gauge("node_memory_SwapTotal_bytes", "Swap", |it| plain(it.memory[5])),
     gauge("node_memory_SwapFree_bytes", "Swap that nothing uses", |it| plain(it.memory[6])),
+    gauge("node_exporter_build_info", "By it dashboards find machines that are told of", |_| Some(1.0)),
 ];
 
 /// Of a machine's kernel; what it does not say is 0.
@@ -54,12 +56,24 @@ pub static KERNEL: &[Name<KernelSample>] = &[
     gauge("node_vmstat_oom_kill", "Processes killed so far because memory was used up", |it| {
         plain(it.oom_kills)
     }),
+    gauge("node_vmstat_pgpgin", "KiB read from disks so far", |it| plain(it.paged_in_kib)),
+    gauge("node_vmstat_pgpgout", "KiB written to disks so far", |it| plain(it.paged_out_kib)),
+    gauge("node_vmstat_pswpin", "Pages read from swap so far", |it| plain(it.swapped_in)),
+    gauge("node_vmstat_pswpout", "Pages written to swap so far", |it| plain(it.swapped_out)),
     gauge("node_filefd_allocated", "Open files", |it| some(it.open_files)),
     gauge("node_filefd_maximum", "Files that may be open at once", |it| some(it.most_open_files)),
     gauge("node_netstat_Tcp_CurrEstab", "TCP connections that are established", |it| {
         plain(it.tcp_established)
     }),
+    gauge("node_netstat_Tcp_OutSegs", "TCP segments sent so far", |it| some(it.tcp_sent)),
     gauge("node_netstat_Tcp_RetransSegs", "TCP segments sent again so far", |it| plain(it.tcp_retransmitted)),
+    gauge("node_netstat_TcpExt_TCPSynRetrans", "TCP segments that ask to connect, sent again so far", |it| {
+        plain(it.tcp_asked_again)
+    }),
+    gauge("node_nf_conntrack_entries", "Connections that the network knows of", |it| some(it.connections)),
+    gauge("node_nf_conntrack_entries_limit", "How many connections those may be", |it| {
+        some(it.most_connections)
+    }),
 ];
 
 /// When it was looked, milliseconds since the Unix epoch.
@@ -108,6 +122,11 @@ pub static DISK: &[Name<DiskSample>] = &[
     counter("node_disk_io_time_seconds_total", "Time in which it had something to do", |it| {
         seconds(it.busy_nanos)
     }),
+    counter(
+        "node_disk_io_time_weighted_seconds_total",
+        "The same, for as many requests as there were",
+        |it| seconds(it.weighted_nanos),
+    ),
 ];
 
 pub static INTERFACE: &[Name<InterfaceSample>] = &[
@@ -132,6 +151,7 @@ pub static FILESYSTEM: &[Name<FilesystemSample>] = &[
     gauge("node_filesystem_free_bytes", "Bytes free, also for root alone", |it| plain(it.free_bytes)),
     gauge("node_filesystem_avail_bytes", "Bytes free for all", |it| plain(it.available_bytes)),
     gauge("node_filesystem_files", "Files that it can have", |it| plain(it.inodes)),
+    gauge("node_filesystem_readonly", "Whether nothing can be written", |it| plain(u64::from(it.read_only))),
     gauge("node_filesystem_files_free", "Files that it can still have", |it| plain(it.inodes_free)),
 ];
 
@@ -161,6 +181,6 @@ fn told<V>(store: &Store, names: &[Name<V>]) {
             Kind::Counter => MetricKind::Counter,
             Kind::Gauge => MetricKind::Gauge,
         };
-        store.describe(name.name, Meta { kind, help: name.help.to_owned(), unit: String::new() });
+        store.describe_own(name.name, Meta { kind, help: name.help.to_owned(), unit: String::new() });
     }
 }

@@ -5,15 +5,15 @@
 //! a node's second ─> the first of each 15 s of the clock ─> what it is of: labels ─> list: figure -> name ─> series
 //! ```
 //!
-//! Values stand at the times of the grid, so those of all nodes do at the same ones. Which
-//! names there are say [`cadvisor`] and [`list`], and nothing else; [`back`] makes figures of
-//! them again.
+//! Values stand at the times of the grid, so those of all nodes do at the same ones. Series of what
+//! is gone end by a marker, and those of a node that says nothing. Which names there are say
+//! [`cadvisor`] and [`list`], and nothing else; [`back`] makes figures of them again.
 
 pub mod back;
 mod list;
 mod machine;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use tiphys_api::{
@@ -23,6 +23,7 @@ use tiphys_api::{
 
 use crate::{
     live::{Live, Round},
+    memory::SILENT,
     scrape::counts::Counts,
     series::Store,
 };
@@ -42,13 +43,29 @@ pub struct Names {
     counts: Counts,
 }
 
-#[derive(Default)]
 struct Node {
+    /// When it was heard last, and its second, milliseconds by its own clock.
+    heard: Instant,
+    second: i64,
+    /// Its series have ended, as it says nothing.
+    is_silent: bool,
     /// The time of the grid that was written last, milliseconds.
     last: i64,
     live: Live,
     /// The volumes of a Pod, as they were told last.
     volumes: HashMap<String, Vec<VolumeSample>>,
+}
+
+impl Node {
+    fn new(live: Live, heard: Instant) -> Self {
+        Self { heard, second: 0, is_silent: false, last: 0, live, volumes: HashMap::new() }
+    }
+
+    /// Behind its last word, and before the next time of the grid: what it measures while it isn't
+    /// heard is told when it is again, and must not be older than the end.
+    fn end(&self) -> i64 {
+        (self.second + 1).clamp(self.last + 1, self.last + GRID - 1)
+    }
 }
 
 impl Names {
@@ -64,8 +81,14 @@ impl Names {
 
     /// Takes in a node's second; most of them are not of the grid.
     pub fn take(&self, samples: &NodeSamples) {
+        self.take_at(samples, Instant::now());
+    }
+
+    fn take_at(&self, samples: &NodeSamples, now: Instant) {
         let mut nodes = self.nodes.lock();
-        let node = nodes.entry(samples.node.clone()).or_default();
+        let begun = || Node::new(Live::default().counting(self.counts.clone()), now);
+        let node = nodes.entry(samples.node.clone()).or_insert_with(begun);
+        (node.heard, node.second, node.is_silent) = (now, samples.time / 1000, false);
         // With the machine all volumes are told that answer; others are missing.
         for pod in samples.pods.iter().filter(|pod| samples.machine.is_some() || !pod.volumes.is_empty()) {
             node.volumes.insert(pod.uid.clone(), pod.volumes.clone());
@@ -81,6 +104,17 @@ impl Names {
         let mut round = node.live.round(&self.store, time);
         tell(&mut round, samples, &node.volumes);
         self.counts.untaken(&round.end());
+    }
+
+    /// Ends the series of nodes that have said nothing for a while.
+    pub fn end_silent(&self, now: Instant) {
+        for node in self.nodes.lock().values_mut() {
+            if !node.is_silent && now.saturating_duration_since(node.heard) >= SILENT {
+                node.is_silent = true;
+                let end = node.end();
+                self.counts.untaken(&node.live.round(&self.store, end).end());
+            }
+        }
     }
 
     /// A node is gone: its series end.

@@ -1,6 +1,6 @@
 //! What a node says is found under the names that others give it, at the times of the grid.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use tiphys_api::{
     cadvisor::list as of_cadvisor,
@@ -51,13 +51,28 @@ fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
         load: [0.5, 0.25, 0.0],
         cpu_mode_nanos: vec![[1_000_000_000; 8], [2_000_000_000; 8]],
         memory: [1, 2, 3, 4, 5, 6, 7],
-        kernel: KernelSample { context_switches: 77, ..KernelSample::default() },
+        slab: 8,
+        kernel: KernelSample {
+            context_switches: 77,
+            tcp_sent: 78,
+            tcp_asked_again: 79,
+            swapped_out: 80,
+            connections: 81,
+            most_connections: 82,
+            ..KernelSample::default()
+        },
         pressure,
-        disks: vec![DiskSample { device: "vda".into(), read_bytes: 5, ..DiskSample::default() }],
+        disks: vec![DiskSample {
+            device: "vda".into(),
+            read_bytes: 5,
+            weighted_nanos: 6_000_000_000,
+            ..DiskSample::default()
+        }],
         filesystems: vec![FilesystemSample {
             device: "/dev/vda".into(),
             mount_point: "/".into(),
             size_bytes: 8,
+            read_only: true,
             ..FilesystemSample::default()
         }],
         ..Machine::default()
@@ -126,12 +141,53 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     assert_eq!(first("node_time_seconds", &[job]).await, Some(1500.0));
     assert_eq!(first("node_disk_read_bytes_total", &[job, ("device", "vda")]).await, Some(5.0));
     assert_eq!(first("node_filesystem_size_bytes", &[job, ("mountpoint", "/")]).await, Some(8.0));
+    for (name, value) in [
+        ("node_exporter_build_info", 1.0),
+        ("node_memory_Slab_bytes", 8.0),
+        ("node_netstat_Tcp_OutSegs", 78.0),
+        ("node_netstat_TcpExt_TCPSynRetrans", 79.0),
+        ("node_vmstat_pswpout", 80.0),
+        ("node_nf_conntrack_entries", 81.0),
+        ("node_nf_conntrack_entries_limit", 82.0),
+        ("node_disk_io_time_weighted_seconds_total", 6.0),
+        ("node_filesystem_readonly", 1.0),
+    ] {
+        assert_eq!(first(name, &[job]).await, Some(value), "{name}");
+    }
     let volume =
         found(&store, "kubelet_volume_stats_used_bytes", &[("persistentvolumeclaim", "claim")]).await;
     assert_eq!(volume, [(1_500_000, Some(9.0)), (1_515_000, None)], "it is missing");
     names.gone("n1");
     let ended = found(&store, "node_load1", &[job]).await;
     assert_eq!(ended.last().map(|(_, value)| *value), Some(None));
+}
+
+#[tokio::test]
+async fn the_series_of_a_node_that_says_nothing_end_behind_its_last_word() {
+    let store = Arc::new(Store::in_memory(Limits::default()));
+    let (names, begun) = (Names::new(store.clone()), Instant::now());
+    let after = |seconds: u64| begun + Duration::from_secs(seconds);
+    let take = |times: std::ops::Range<i64>, now: u64| {
+        times.for_each(|time| names.take_at(&second(time, time % 15 == 0, true), after(now)));
+    };
+    let of_container = [("container", "app"), ("cpu", "total")];
+    let load = async || found(&store, "node_load1", &[]).await;
+    let cpu = async || found(&store, "container_cpu_usage_seconds_total", &of_container).await;
+    take(1500..1520, 20);
+    names.end_silent(after(34));
+    assert_eq!(load().await, [(1_500_000, Some(0.5)), (1_515_000, Some(0.5))]);
+    names.end_silent(after(35));
+    names.end_silent(after(90));
+    assert_eq!(load().await[1..], [(1_515_000, Some(0.5)), (1_519_001, None)], "once");
+    assert_eq!(cpu().await[1..], [(1_515_000, Some(1.5)), (1_519_001, None)]);
+    // What it measured meanwhile comes when it is heard again.
+    take(1520..1545, 100);
+    names.end_silent(after(114));
+    assert_eq!(load().await[3..], [(1_530_000, Some(0.5))]);
+    assert_eq!(cpu().await[3..], [(1_530_000, Some(1.5))]);
+    // Its last word was of the grid's last second.
+    names.end_silent(after(115));
+    assert_eq!(load().await[4..], [(1_544_001, None)]);
 }
 
 #[tokio::test]
@@ -165,7 +221,7 @@ fn each_name_stands_once() {
     let store = Store::in_memory(Limits::default());
     list::describe(&store);
     let described = store.metadata();
-    let names: BTreeSet<_> = described.iter().map(|(name, _)| name.as_str()).collect();
+    let names: BTreeSet<_> = described.iter().map(|one| one.metric.as_str()).collect();
     let count = of_cadvisor::USAGE.len()
         + of_cadvisor::DISK_USAGE.len()
         + of_cadvisor::NETWORK.len()
@@ -183,5 +239,5 @@ fn each_name_stands_once() {
         + list::INTERFACE.len()
         + list::FILESYSTEM.len();
     assert_eq!(names.len(), count);
-    assert!(described.iter().all(|(_, meta)| !meta.help.is_empty()));
+    assert!(described.iter().all(|one| !one.meta.help.is_empty()));
 }

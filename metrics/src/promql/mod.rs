@@ -53,9 +53,10 @@ pub use budget::{Budget, Share};
 pub use column::Column;
 pub use error::QueryError;
 pub use grid::Grid;
-pub use http::{PREFIX, Scoped, routes};
+pub use http::{PREFIX, Scoped, routes, routes_sharing};
 pub use notes::Notes;
 pub use parse::parse;
+pub use selector::matchers_of;
 pub use warm::warm;
 
 use crate::series::{Missing, Select, SeriesData};

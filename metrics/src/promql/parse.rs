@@ -23,11 +23,14 @@ fn parse_anew(query: &str) -> Result<Expr, QueryError> {
     if query.trim().is_empty() {
         return Err(QueryError::Invalid("1:1: parse error: no expression found in input".into()));
     }
-    parse_text(query).map_err(|sentence| {
-        let (at, sentence) = explain(query, &sentence);
+    let wrong = |(at, sentence): (usize, String)| {
         let (line, column) = place::line_and_column(query, at);
         QueryError::Invalid(format!("{line}:{column}: parse error: {sentence}"))
-    })
+    };
+    if let Some(found) = place::too_deep(query) {
+        return Err(wrong(found));
+    }
+    parse_text(query).map_err(|sentence| wrong(explain(query, &sentence)))
 }
 
 /// What the parser says.
@@ -84,6 +87,34 @@ mod tests {
         check("", "1:1: parse error:", "no expression");
         check("up[5m", "1:6: parse error:", "unclosed left bracket");
         check("1 > 2", "1:1: parse error:", "BOOL");
+    }
+
+    #[test]
+    fn abuse_35_a_query_too_deep_for_a_stack_is_refused_before_it_is_a_tree() {
+        let nested =
+            |begin: &str, end: &str, count: usize| format!("{}up{}", begin.repeat(count), end.repeat(count));
+        for query in [
+            nested("(", ")", 100_000),
+            nested("abs(", ")", 41),
+            nested("-", "", 100_000),
+            nested("1 ^ ", "", 201),
+            nested("up OR ", "", 201),
+            nested("", "[5m:]", 0) + &"[".repeat(41),
+        ] {
+            let error = parse(&query).expect_err("too deep").to_string();
+            assert!(error.contains(": parse error: ") && error.contains("more than"), "{error}");
+        }
+        // What stands beside each other, in braces or in quotes makes nothing deeper.
+        let many = (0..300).map(|n| format!("abs(up{{a!=\"+{n}-\"}})")).collect::<Vec<_>>();
+        for query in [
+            nested("(", ")", 40),
+            nested("abs(", ")", 40),
+            nested("1 ^ ", "", 200),
+            many[..200].join(" or "),
+            format!("up{{{}}}", (0..300).map(|n| format!("a{n}!=\"x\"")).collect::<Vec<_>>().join(",")),
+        ] {
+            assert!(parse(&query).is_ok(), "{:?}", parse(&query));
+        }
     }
 
     #[test]

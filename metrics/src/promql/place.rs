@@ -111,6 +111,40 @@ pub fn unknown_function(query: &str, is_known: impl Fn(&str) -> bool) -> Option<
         .map(|word| (word.at, word.text))
 }
 
+/// Brackets that may stand open at once, and operators of one query. Each makes its tree deeper, and with it
+/// the stack of who walks over it: a thread has two megabytes.
+const MOST_OPEN: usize = 40;
+const MOST_OPERATORS: usize = 200;
+
+/// Where a query becomes too deep, and a sentence.
+pub fn too_deep(query: &str) -> Option<(usize, String)> {
+    const SIGNS: [&str; 12] = ["+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<="];
+    const WORDS: [&str; 4] = ["and", "or", "unless", "atan2"];
+    let (mut open, mut operators, mut in_braces) = (0_usize, 0, false);
+    for Token { at, text, kind } in tokens(query) {
+        match (kind, text) {
+            (Kind::Sign, "{") => in_braces = true,
+            (Kind::Sign, "}") => in_braces = false,
+            (Kind::Sign, "(" | "[") => open += 1,
+            (Kind::Sign, ")" | "]") => open = open.saturating_sub(1),
+            (Kind::Sign, sign) if !in_braces && SIGNS.contains(&sign) => operators += 1,
+            (Kind::Word, word) if !in_braces && WORDS.iter().any(|one| one.eq_ignore_ascii_case(word)) => {
+                operators += 1;
+            }
+            _ => {}
+        }
+        if open > MOST_OPEN {
+            let sentence = format!("more than {MOST_OPEN} brackets stand open; recording rules help");
+            return Some((at, sentence));
+        }
+        if operators > MOST_OPERATORS {
+            let sentence = format!("there are more than {MOST_OPERATORS} operators; recording rules help");
+            return Some((at, sentence));
+        }
+    }
+    None
+}
+
 /// Where a sentence points that names a function or a label in quotes.
 pub fn of_sentence(query: &str, sentence: &str) -> usize {
     let named = sentence.split('\'').skip(1).step_by(2);

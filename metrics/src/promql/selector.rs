@@ -5,7 +5,7 @@ use std::{borrow::Cow, pin::pin};
 use futures::{StreamExt, TryStreamExt};
 use promql_parser::{
     label::MatchOp as ParsedOp,
-    parser::{AtModifier, Offset, VectorSelector},
+    parser::{AtModifier, Expr, Offset, VectorSelector},
 };
 
 use super::{
@@ -14,9 +14,21 @@ use super::{
     error::QueryError,
     evaluate::Evaluator,
     grid::Grid,
+    parse::parse,
     workers,
 };
 use crate::series::{Batch, MatchOp, Matcher, NAME, SeriesColumns, Wanted, is_stale};
+
+/// The matchers of a text that is a selector and nothing else.
+///
+/// # Errors
+/// It is none.
+pub fn matchers_of(text: &str) -> Result<Vec<Matcher>, QueryError> {
+    match &*parse(text)? {
+        Expr::VectorSelector(selector) => matchers(selector),
+        _ => Err(QueryError::Invalid("it must be a selector such as up{job=\"node\"}".into())),
+    }
+}
 
 /// The matchers of a selector, the name among them.
 ///

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn measured(name: &str, time: i64, value: f64) -> Measured {
-        let reading = |value| Reading { value, time, window: 15_000_000 };
+        let reading = |value| Reading { value, time, window: 15_000_000, ways: Default::default() };
         Measured { name: name.into(), cpu: reading(value), memory: reading(value * 1024.0) }
     }
 

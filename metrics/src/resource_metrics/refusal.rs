@@ -1,27 +1,14 @@
 //! What is refused, in metrics-server's words: clients go by `reason` and `details`, people read the
-//! message.
-//!
-//! A request with a method that there isn't is read to its end first. HTTP/2 resets a stream that is
-//! answered before its request has ended, and some clients then drop the answer.
-
-use std::time::Duration;
+//! message. The API server, which this is mounted into, passes over bodies that nobody reads.
 
 use axum::{
     Json,
-    body::Body,
-    extract::Request,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::GROUP;
-
-/// Bytes of a body that are read though nobody wants them.
-const UNWANTED: usize = 1 << 20;
-/// A sender has so long for them.
-const READ_TIME: Duration = Duration::from_secs(10);
 
 /// A `Status` without details.
 pub fn status(code: StatusCode, reason: &str, message: &str) -> Response {
@@ -68,22 +55,7 @@ pub fn not_acceptable() -> Response {
 }
 
 /// Figures are read only.
-pub async fn method_not_allowed(request: Request) -> Response {
-    drain(request.into_body()).await;
+pub async fn method_not_allowed() -> Response {
     let message = "the server does not allow this method on the requested resource";
     detailed(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message, json!({}))
-}
-
-/// Until the body's end. What is longer than [`UNWANTED`], slower or broken is left.
-async fn drain(mut body: Body) {
-    let reading = async {
-        let mut rest = UNWANTED;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, |data| data.len());
-            let Some(left) = rest.checked_sub(length) else { return };
-            rest = left;
-        }
-    };
-    // However it ends, the answer is the same.
-    let _ = tokio::time::timeout(READ_TIME, reading).await;
 }

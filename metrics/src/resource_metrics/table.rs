@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn sums_are_canonical_and_zero_has_no_unit() {
         let cells = |usage: &[(f64, f64)]| {
-            let reading = |value: f64| Reading { value, time: 0, window: 15_000_000 };
+            let reading =
+                |value: f64| Reading { value, time: 0, window: 15_000_000, ways: Default::default() };
             let measured = |&(cpu, memory): &(f64, f64)| Measured {
                 name: "c".into(),
                 cpu: reading(cpu),

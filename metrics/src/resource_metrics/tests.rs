@@ -12,6 +12,7 @@ use tiphys_lifecycle::Tasks;
 use tower::ServiceExt;
 
 use super::*;
+use crate::memory::SILENT;
 
 mod refused;
 
@@ -112,8 +113,13 @@ fn fill(memory: &Memory) {
 }
 
 async fn send(request: http::Request<Body>) -> (u16, Vec<u8>) {
-    let (client, tasks, memory) = (api(), Tasks::new(), Arc::new(Memory::default()));
+    let memory = Memory::default();
     fill(&memory);
+    send_over(memory, request).await
+}
+
+async fn send_over(memory: Memory, request: http::Request<Body>) -> (u16, Vec<u8>) {
+    let (client, tasks, memory) = (api(), Tasks::new(), Arc::new(memory));
     let nodes: Cache<Node> = Cache::start(&tasks, Api::all(client.clone()), watcher::Config::default());
     let pods: Cache<LeanPod> = Cache::start(&tasks, Api::all(client), watcher::Config::default());
     nodes.ready().await;
@@ -175,6 +181,19 @@ async fn what_has_ended_or_has_one_sample_only_is_not_told() {
     ] {
         let (code, status) = json_of(path).await;
         assert_eq!((code, &status["reason"], &status["message"]), (404, &json!("NotFound"), &json!(name)));
+    }
+}
+
+#[tokio::test]
+async fn of_a_node_that_says_nothing_nothing_is_told() {
+    for (path, kind) in [("/nodes", "NodeMetricsList"), ("/pods", "PodMetricsList")] {
+        let memory = Memory::default();
+        fill(&memory);
+        memory.hush("n1", SILENT);
+        let request = http::Request::get(format!("{PREFIX}{path}")).header("accept", "application/json");
+        let (code, body) = send_over(memory, request.body(Body::empty()).expect("a request")).await;
+        let list: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!((code, &list["kind"], &list["items"]), (200, &json!(kind), &json!([])));
     }
 }
 

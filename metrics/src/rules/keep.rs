@@ -15,21 +15,19 @@ use kube::{Api, Client, ResourceExt, runtime::watcher};
 use parking_lot::Mutex;
 use tiphys_client::Cache;
 use tiphys_lifecycle::{OnError, Tasks};
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    REACH, Rules, Standing,
+    Bounds, REACH, Rules, Standing,
     run::Evaluation,
     spec::{Group, Place, PrometheusRule, groups},
 };
 use crate::{prometheus_operator::install, series::Store};
 
-/// Groups that are evaluated at once: one tenant's heavy queries don't take all cores.
-const AT_ONCE: usize = 4;
 /// Changes that come so close together are one.
 const TOGETHER: Duration = Duration::from_millis(200);
 
-pub fn start(rules: Rules, client: Client, store: Arc<Store>, tasks: &Tasks) {
+pub fn start(rules: Rules, client: Client, store: Arc<Store>, bounds: Bounds, tasks: &Tasks) {
     let group = tasks.clone();
     tasks.spawn("rules", OnError::Log, async move {
         install(&client, "PrometheusRule", "prometheusrules", "promrule").await;
@@ -41,7 +39,7 @@ pub fn start(rules: Rules, client: Client, store: Arc<Store>, tasks: &Tasks) {
         let mut changes = futures::stream::select(changes.0, changes.1);
         objects.ready().await;
         namespaces.ready().await;
-        let keeper = Keeper { rules, store, seats: Arc::new(Semaphore::new(AT_ONCE)), tasks: group };
+        let keeper = Keeper { rules, store, bounds, tasks: group };
         let mut running = BTreeMap::new();
         let mut known_wrong = BTreeSet::new();
         loop {
@@ -74,20 +72,20 @@ fn reaches(namespace: &Namespace) -> bool {
 struct Keeper {
     rules: Rules,
     store: Arc<Store>,
-    seats: Arc<Semaphore>,
+    bounds: Bounds,
     tasks: Tasks,
 }
 
 impl Keeper {
     /// Ends the groups that are gone or were changed, begins those that are new.
-    fn sync(&self, running: &mut BTreeMap<Place, Tasks>, mut wanted: BTreeMap<Place, Group>) {
+    fn sync(&self, running: &mut BTreeMap<Place, CancellationToken>, mut wanted: BTreeMap<Place, Group>) {
         let mut standing = self.rules.0.lock();
-        running.retain(|place, tasks| {
+        running.retain(|place, gone| {
             let stays = wanted.get(place) == standing.get(place).map(|one| &one.group);
             match stays {
                 true => drop(wanted.remove(place)),
                 false => {
-                    tasks.token().cancel();
+                    gone.cancel();
                     standing.remove(place);
                 }
             }
@@ -96,42 +94,39 @@ impl Keeper {
         for (place, group) in wanted {
             let health = Mutex::new(vec![super::Health::default(); group.rules.len()]);
             let one = Arc::new(Standing { group, health });
-            let own = self.tasks.child();
+            // Of its own: the task is to mark what ends with the group, and not when the server stops.
+            let gone = CancellationToken::new();
             let name = format!("rules {}/{}/{}", place.0, place.1, place.2);
-            own.spawn(
-                name,
-                OnError::Log,
-                evaluate(one.clone(), self.store.clone(), self.seats.clone(), own.clone()),
-            );
+            let evaluation = Evaluation::new(self.store.clone(), &one.group, &self.bounds);
+            self.tasks.spawn(name, OnError::Log, evaluate(one.clone(), evaluation, gone.clone()));
             standing.insert(place.clone(), one);
-            running.insert(place, own);
+            running.insert(place, gone);
         }
     }
 }
 
-/// Evaluates a group on its times, until it is gone.
-async fn evaluate(
+/// Evaluates a group on its times, until it is gone: then it waits for no seat, and what it asks ends.
+pub async fn evaluate(
     standing: Arc<Standing>,
-    store: Arc<Store>,
-    seats: Arc<Semaphore>,
-    tasks: Tasks,
+    mut evaluation: Evaluation,
+    gone: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut evaluation = Evaluation::new(store, &standing.group);
     let mut time = next(Timestamp::now().as_millisecond(), &standing.group);
-    let gone = tasks.token();
     loop {
         let wait = Duration::from_millis((time - Timestamp::now().as_millisecond()).max(0).unsigned_abs());
         let wait = wait.min(standing.group.interval);
-        tokio::select! {
-            () = gone.cancelled() => {
-                evaluation.end(Timestamp::now().as_millisecond());
-                return Ok(());
-            }
-            () = tokio::time::sleep(wait) => {}
+        let turn = async {
+            tokio::time::sleep(wait).await;
+            evaluation.run(&standing, time).await;
+        };
+        let is_gone = tokio::select! {
+            () = gone.cancelled() => true,
+            () = turn => false,
+        };
+        if is_gone {
+            evaluation.end(Timestamp::now().as_millisecond());
+            return Ok(());
         }
-        let seat = seats.acquire().await;
-        evaluation.run(&standing, time).await;
-        drop(seat);
         time = following(time, Timestamp::now().as_millisecond(), &standing.group);
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! What they must not do: show a namespace to another one. The rules of a namespace see its
 //! series and write under its name, unless the Namespace has the annotation [`REACH`], which
-//! who may edit Namespaces sets.
+//! who may edit Namespaces sets. Nor may they take what others need: [`Bounds`].
 
 mod keep;
 mod page;
@@ -31,10 +31,44 @@ use parking_lot::Mutex;
 use tiphys_api::auth::SharedAuthorizer;
 use tiphys_lifecycle::Tasks;
 
-use crate::series::Store;
+use crate::{
+    places::Places,
+    promql::{Budget, Share},
+    series::Store,
+};
 
 /// On a Namespace; `cluster` lets its rules see and write all series.
 pub const REACH: &str = "metrics.tiphys.io/rules";
+
+/// Queries of rules that run at once: they don't take all cores.
+const AT_ONCE: usize = 4;
+/// ... of one namespace: its slow ones wait for each other, and nobody else for them.
+const OF_A_NAMESPACE: usize = 1;
+/// Samples and values of one query: so many that those which run at once all have room in what one user's
+/// queries may hold, and none is refused for what others read.
+const SAMPLES: usize = 18_000_000;
+/// Whose queries rules are in the budget: all rules together get as much of it as one user.
+const IN_BUDGET: &str = "system:rules";
+
+/// What the queries of all rules may take. Clones share it.
+#[derive(Debug, Clone)]
+struct Bounds {
+    /// By namespace.
+    seats: Places,
+    /// That of the queries which users ask.
+    budget: Budget,
+}
+
+impl Bounds {
+    fn new(budget: Budget) -> Self {
+        Self { seats: Places::new(AT_ONCE, OF_A_NAMESPACE), budget }
+    }
+
+    /// The share of a query that is about to run.
+    fn share(&self) -> Share {
+        self.budget.share(IN_BUDGET)
+    }
+}
 
 /// How a rule's last evaluation went.
 #[derive(Debug, Clone, Default)]
@@ -58,10 +92,11 @@ struct Standing {
 pub struct Rules(Arc<Mutex<BTreeMap<spec::Place, Arc<Standing>>>>);
 
 impl Rules {
-    /// Evaluates what PrometheusRules say, until `tasks` stops.
-    pub fn start(client: &Client, store: Arc<Store>, tasks: &Tasks) -> Self {
+    /// Evaluates what PrometheusRules say, until `tasks` stops. What their queries hold counts in the
+    /// budget.
+    pub fn start(client: &Client, store: Arc<Store>, budget: Budget, tasks: &Tasks) -> Self {
         let rules = Self::default();
-        keep::start(rules.clone(), client.clone(), store, tasks);
+        keep::start(rules.clone(), client.clone(), store, Bounds::new(budget), tasks);
         rules
     }
 

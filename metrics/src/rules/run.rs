@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use tiphys_api::ways::Way;
+
 use super::{
-    Health, Standing,
+    Bounds, Health, SAMPLES, Standing,
     spec::{Group, Reach, Rule},
 };
 use crate::{
@@ -24,11 +26,12 @@ const LEAST_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Evaluation {
     store: Arc<Store>,
     source: Arc<dyn Select>,
+    bounds: Bounds,
     told: Vec<BTreeSet<Labels>>,
 }
 
 impl Evaluation {
-    pub fn new(store: Arc<Store>, group: &Group) -> Self {
+    pub fn new(store: Arc<Store>, group: &Group, bounds: &Bounds) -> Self {
         let source: Arc<dyn Select> = match &group.reach {
             Reach::Cluster => store.clone(),
             Reach::Namespace(namespace) => {
@@ -36,13 +39,16 @@ impl Evaluation {
                 Arc::new(Scoped::new(store.clone(), Scope::of(user, authorizer)))
             }
         };
-        Self { store, source, told: vec![BTreeSet::new(); group.rules.len()] }
+        let told = vec![BTreeSet::new(); group.rules.len()];
+        Self { store, source, bounds: bounds.clone(), told }
     }
 
     /// Evaluates all rules for a time, milliseconds since the Unix epoch.
     pub async fn run(&mut self, standing: &Standing, time: i64) {
         let group = &standing.group;
         for (number, rule) in group.rules.iter().enumerate() {
+            // For each rule anew: who has many, or slow ones, lets others in between.
+            let _seat = self.bounds.seats.take(&group.place.0).await;
             let begun = Instant::now();
             let done = self.evaluate(number, group, rule, time).await;
             let error = done.err().unwrap_or_default();
@@ -59,8 +65,7 @@ impl Evaluation {
             return Err(why.clone());
         }
         let at = time - i64::try_from(group.offset.as_millis()).unwrap_or(i64::MAX / 2);
-        let most = Limits::default();
-        let limits = Limits { deadline: group.interval.clamp(LEAST_DEADLINE, most.deadline), ..most };
+        let limits = limits(group, &self.bounds);
         let answer = promql::instant(self.source.as_ref(), &rule.query, at, &limits).await;
         let columns = match answer.map_err(|error| error.to_string())?.outcome {
             Outcome::Vector(_, columns) => columns,
@@ -78,7 +83,7 @@ impl Evaluation {
         let mut samples = Vec::with_capacity(told.len());
         let mut refused = None;
         for (labels, value) in told.into_iter().chain(ended) {
-            match self.store.resolve(&labels) {
+            match self.store.resolve_by(&labels, Way::Recorded) {
                 Ok(series) => samples.push(Sample { series, time, value }),
                 Err(why) => refused = Some(why.to_string()),
             }
@@ -96,6 +101,13 @@ impl Evaluation {
             }
         }
     }
+}
+
+/// What a query of a group may take.
+pub fn limits(group: &Group, bounds: &Bounds) -> Limits {
+    let most = Limits::default();
+    let deadline = group.interval.clamp(LEAST_DEADLINE, most.deadline);
+    Limits { deadline, samples: SAMPLES, share: bounds.share(), ..most }
 }
 
 /// The samples of an answer under the rule's name and labels. Pure.

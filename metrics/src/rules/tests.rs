@@ -2,16 +2,21 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures::FutureExt;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Health, Standing,
-    keep::{following, next},
-    run::Evaluation,
+    AT_ONCE, Bounds, Health, SAMPLES, Standing,
+    keep::{evaluate, following, next},
+    run::{Evaluation, limits},
     spec::{Group, PrometheusRule, groups},
 };
-use crate::series::{Labels, Limits, MatchOp, Matcher, Sample, Store, Value};
+use crate::{
+    promql::Budget,
+    series::{Labels, Limits, MatchOp, Matcher, Sample, Store, Value},
+};
 
 /// The groups of an object in the namespace `shop`, which reaches all namespaces or its own.
 fn read(spec: serde_json::Value, reaches: bool) -> (Vec<Group>, Vec<String>) {
@@ -27,6 +32,11 @@ fn group(spec: serde_json::Value, reaches: bool) -> Standing {
     let group = groups.remove(0);
     let health = Mutex::new(vec![Health::default(); group.rules.len()]);
     Standing { group, health }
+}
+
+/// An evaluation that shares with no other.
+fn evaluation(store: &Arc<Store>, standing: &Standing) -> Evaluation {
+    Evaluation::new(store.clone(), &standing.group, &Bounds::new(Budget::default()))
 }
 
 /// A store with a series of each namespace, and the time of its last sample.
@@ -59,7 +69,7 @@ async fn an_answer_becomes_series_and_what_ends_is_marked() {
         ]}),
         true,
     );
-    let mut evaluation = Evaluation::new(store.clone(), &standing.group);
+    let mut evaluation = evaluation(&store, &standing);
     evaluation.run(&standing, now).await;
     let double = kept(&store, "pod:load:double").await;
     let expected = Labels::new([
@@ -101,7 +111,7 @@ async fn abuse_29_rules_of_a_namespace_see_and_write_its_own() {
         {"record": "theirs", "expr": "load{namespace=\"bank\"} or label_replace(load, \"namespace\", \"bank\", \"\", \"\")"},
     ]});
     let standing = group(spec, false);
-    Evaluation::new(store.clone(), &standing.group).run(&standing, now + 1000).await;
+    evaluation(&store, &standing).run(&standing, now + 1000).await;
     let all = kept(&store, "all").await;
     assert_eq!(all[0].1, [(now + 1000, Value::Number(3.0))]);
     assert_eq!(all[0].0.get("namespace"), Some("shop"));
@@ -126,7 +136,7 @@ async fn too_many_series_and_equal_ones_are_refused() {
         ]}),
         true,
     );
-    Evaluation::new(store.clone(), &standing.group).run(&standing, now).await;
+    evaluation(&store, &standing).run(&standing, now).await;
     let health = standing.health.lock().clone();
     for (number, part) in [(0, "limit of 2"), (1, "same labelset"), (2, "one value a series")] {
         assert!(health[number].error.contains(part), "{health:?}");
@@ -135,6 +145,90 @@ async fn too_many_series_and_equal_ones_are_refused() {
         assert!(kept(&store, name).await.is_empty(), "{name}");
     }
     assert_eq!(kept(&store, "one").await[0].1, [(now, Value::Number(7.0))]);
+}
+
+/// A group of a namespace whose one rule is answered without a wait.
+fn ready(namespace: &str) -> Standing {
+    let mut standing = group(json!({"name": "g", "rules": [{"record": "one", "expr": 1}]}), true);
+    standing.group.place.0 = namespace.to_owned();
+    standing
+}
+
+#[tokio::test]
+async fn abuse_35_rules_of_a_namespace_wait_for_each_other_and_nobody_else_for_them() {
+    let (store, now) = store();
+    let bounds = Bounds::new(Budget::default());
+    let of = |standing: &Standing| Evaluation::new(store.clone(), &standing.group, &bounds);
+    let (shop, bank, late) = (ready("shop"), ready("bank"), ready("late"));
+    let slow = bounds.seats.take_now("shop").expect("free");
+    let mut of_shop = of(&shop);
+    let mut waiting = Box::pin(of_shop.run(&shop, now));
+    assert!(waiting.as_mut().now_or_never().is_none(), "a namespace has one seat");
+    of(&bank).run(&bank, now).now_or_never().expect("another has its own");
+    assert!(bank.health.lock()[0].at.is_some());
+    let others: Vec<_> =
+        (1..AT_ONCE).map(|n| bounds.seats.take_now(&format!("n{n}")).expect("free")).collect();
+    assert!(of(&late).run(&late, now).now_or_never().is_none(), "all seats are taken");
+    drop((slow, others));
+    waiting.now_or_never().expect("its turn");
+    assert!(shop.health.lock()[0].at.is_some() && late.health.lock()[0].at.is_none());
+    assert_eq!(bounds.seats.taken(), 0, "who has had a seat gives it back");
+}
+
+#[tokio::test]
+async fn abuse_35_what_rules_read_counts_with_what_users_queries_hold() {
+    let (store, now) = store();
+    let budget = Budget::new(100, 100);
+    let standing = group(json!({"name": "g", "rules": [{"record": "again", "expr": "load"}]}), true);
+    let mut evaluation = Evaluation::new(store.clone(), &standing.group, &Bounds::new(budget.clone()));
+    let of_users = budget.share("anna");
+    of_users.take(99).expect("there is so much");
+    evaluation.run(&standing, now).await;
+    let why = standing.health.lock()[0].error.clone();
+    assert!(why.contains("all running queries together") && kept(&store, "again").await.is_empty(), "{why}");
+    drop(of_users);
+    evaluation.run(&standing, now).await;
+    assert_eq!(standing.health.lock()[0].error, "");
+    assert_eq!((kept(&store, "again").await.len(), budget.held()), (3, 0));
+}
+
+#[test]
+fn abuse_35_rules_on_all_seats_have_room_beside_each_other_and_leave_some_for_users() {
+    let budget = Budget::default();
+    let bounds = Bounds::new(budget.clone());
+    let of = |interval: &str| {
+        let spec = json!({"name": "g", "interval": interval, "rules": [{"record": "x", "expr": "1"}]});
+        limits(&group(spec, false).group, &bounds)
+    };
+    let all: Vec<_> = (0..AT_ONCE).map(|_| of("1m")).collect();
+    for limits in &all {
+        assert_eq!((limits.samples, limits.deadline.as_secs()), (SAMPLES, 60));
+        limits.share.take(SAMPLES).expect("as many as it may read");
+    }
+    all[0].share.take(10_000_000).expect_err("all rules have less than there is");
+    budget.share("anna").take(20_000_000).expect("something is left for users");
+    assert_eq!((of("1s").deadline.as_secs(), of("1h").deadline.as_secs()), (10, 120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_gone_waits_for_no_seat_and_its_series_end() {
+    let (store, now) = store();
+    let bounds = Bounds::new(Budget::default());
+    let standing = Arc::new(ready("shop"));
+    let mut evaluation = Evaluation::new(store.clone(), &standing.group, &bounds);
+    evaluation.run(&standing, now - 60_000).await;
+    let before = standing.health.lock()[0].at;
+    let _slow = bounds.seats.take_now("shop").expect("free");
+    let gone = CancellationToken::new();
+    let mut going = Box::pin(evaluate(standing.clone(), evaluation, gone.clone()));
+    // On a clock that runs ahead while nobody works: its time comes, and no seat.
+    let minute = std::time::Duration::from_secs(60);
+    tokio::time::timeout(minute, going.as_mut()).await.expect_err("it goes on");
+    assert_eq!(standing.health.lock()[0].at, before);
+    gone.cancel();
+    tokio::time::timeout(minute, going).await.expect("it ends at once").expect("well");
+    let one = kept(&store, "one").await;
+    assert!(one[0].1.len() == 2 && one[0].1[1].1.is_stale(), "{one:?}");
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub struct Counts {
     pub out_of_order: Counter,
     pub duplicates: Counter,
     pub ahead: Counter,
+    pub too_large: Counter,
+    pub exemplars_refused: Counter,
 }
 
 impl Counts {
@@ -67,6 +69,16 @@ impl Counts {
                 "tiphys_metrics_samples_ahead",
                 "Samples with a time more than ten minutes ahead of the clock",
                 self.ahead.clone(),
+            );
+            registry.register(
+                "tiphys_metrics_samples_too_large",
+                "Native histograms not taken, as they have too many buckets, spans and bounds",
+                self.too_large.clone(),
+            );
+            registry.register(
+                "tiphys_metrics_exemplars_refused",
+                "Exemplars not taken: more than 128 characters of labels, or of a series that is gone",
+                self.exemplars_refused.clone(),
             );
         });
     }
@@ -104,6 +116,7 @@ impl Counts {
         self.out_of_order.inc_by(appended.out_of_order);
         self.duplicates.inc_by(appended.duplicate);
         self.ahead.inc_by(appended.future);
+        self.too_large.inc_by(appended.too_large);
     }
 
     pub fn ended(&self, result: &'static str) {

@@ -18,6 +18,8 @@ mod fetch;
 mod loop_tests;
 mod merge;
 mod page;
+#[cfg(test)]
+mod page_tests;
 mod pool;
 #[cfg(test)]
 mod reference_tests;
@@ -74,7 +76,8 @@ impl Scraping {
     }
 
     /// What the API server mounts.
-    pub fn mount(&self, authorizer: SharedAuthorizer) -> Mount {
-        crate::server::mount(page::PATH, page::routes(self.pool.clone(), self.found.clone(), authorizer))
+    pub fn mounts(&self, authorizer: SharedAuthorizer) -> Vec<Mount> {
+        let routes = page::routes(self.pool.clone(), self.found.clone(), authorizer);
+        page::PATHS.map(|path| crate::server::mount(path, routes.clone())).into()
     }
 }

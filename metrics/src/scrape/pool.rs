@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     counts::Counts,
     fetch::{Fetcher, Way},
-    round::{Report, Round},
+    round::{Report, Round, Said},
     target::Target,
 };
 use crate::series::{Labels, Store};
@@ -47,6 +47,7 @@ type Key = (String, String, Labels);
 struct Running {
     target: Arc<Target>,
     health: Arc<Mutex<Health>>,
+    said: Said,
     gone: CancellationToken,
 }
 
@@ -88,20 +89,30 @@ impl Pool {
     fn start(&self, target: Arc<Target>) -> Running {
         let gone = CancellationToken::new();
         let health = Arc::new(Mutex::new(Health::default()));
+        let Inner { store, counts, .. } = &*self.0;
+        let (labels, taking) = (target.labels.clone(), target.job.taking.clone());
+        let round = Round::new(store.clone(), labels, taking, counts.clone());
+        let said = round.said();
         let scraper = Scraper {
             inner: self.0.clone(),
             target: target.clone(),
             health: health.clone(),
             gone: gone.clone(),
         };
-        self.0.tasks.spawn("scrape a target", OnError::Log, scraper.run());
-        Running { target, health, gone }
+        self.0.tasks.spawn("scrape a target", OnError::Log, scraper.run(round));
+        Running { target, health, said, gone }
     }
 
     /// The targets and how they are.
     pub fn list(&self) -> Vec<(Arc<Target>, Health)> {
         let running = self.0.running.lock();
         running.values().map(|running| (running.target.clone(), running.health.lock().clone())).collect()
+    }
+
+    /// The targets and what they say of their metrics.
+    pub fn said(&self) -> Vec<(Arc<Target>, Said)> {
+        let running = self.0.running.lock();
+        running.values().map(|running| (running.target.clone(), running.said.clone())).collect()
     }
 }
 
@@ -113,11 +124,9 @@ struct Scraper {
 }
 
 impl Scraper {
-    async fn run(self) -> Result<(), Infallible> {
-        let Inner { store, counts, .. } = &*self.inner;
+    async fn run(self, mut round: Round) -> Result<(), Infallible> {
+        let counts = &self.inner.counts;
         let job = &self.target.job;
-        let mut round =
-            Round::new(store.clone(), self.target.labels.clone(), job.taking.clone(), counts.clone());
         let mut way = Way::default();
         let wait = until_first(job.interval, self.target.spread(), now());
         let mut steps = Steps { next: now() + millis(wait), interval: millis(job.interval) };

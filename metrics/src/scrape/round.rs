@@ -16,6 +16,9 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::Mutex;
+use tiphys_api::ways::Way;
+
 use super::{
     counts::Counts,
     expose::{Example, Fault, Format, Item, Line, Spelt, Text, labels, proto},
@@ -69,6 +72,50 @@ const NONE: usize = usize::MAX;
 const REFUSED: usize = 10_000;
 /// After so many scrapes they are all looked at anew: there may be room by then.
 const FORGIVEN: u64 = 16;
+/// Metrics of which is kept what a target says of them, and bytes of names and texts.
+const SAID: usize = 10_000;
+const SAID_BYTES: usize = 1 << 20;
+
+/// What a target says of its metrics, by their names. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Said(Arc<Mutex<Words>>);
+
+#[derive(Debug, Default)]
+struct Words {
+    all: HashMap<String, Meta>,
+    bytes: usize,
+}
+
+impl Said {
+    /// `false`: it was said before.
+    fn put(&self, metric: &str, meta: &Meta) -> bool {
+        let mut words = self.0.lock();
+        let size = |meta: &Meta| metric.len() + meta.help.len() + meta.unit.len();
+        let before = match words.all.get(metric) {
+            Some(said) if said == meta => return false,
+            said => said.map(size),
+        };
+        let after = words.bytes - before.unwrap_or_default() + size(meta);
+        if after <= SAID_BYTES && (before.is_some() || words.all.len() < SAID) {
+            words.bytes = after;
+            words.all.insert(metric.to_owned(), meta.clone());
+        }
+        true
+    }
+
+    /// Of the metric that is named, or of all, in order.
+    pub fn of(&self, metric: Option<&str>) -> Vec<(String, Meta)> {
+        let words = self.0.lock();
+        let all = &words.all;
+        let pair = |(name, meta): (&String, &Meta)| (name.clone(), meta.clone());
+        let mut found: Vec<_> = match metric {
+            Some(metric) => all.get_key_value(metric).map(pair).into_iter().collect(),
+            None => all.iter().map(pair).collect(),
+        };
+        found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+}
 
 /// What is kept between the scrapes of a target.
 pub struct Round {
@@ -79,7 +126,7 @@ pub struct Round {
     entries: Vec<Entry>,
     by_text: HashMap<Arc<str>, usize>,
     free: Vec<usize>,
-    said: HashMap<String, Meta>,
+    said: Said,
     number: u64,
     first: usize,
     refused: usize,
@@ -112,7 +159,7 @@ impl Round {
             entries: Vec::new(),
             by_text: HashMap::new(),
             free: Vec::new(),
-            said: HashMap::new(),
+            said: Said::default(),
             number: 0,
             first: NONE,
             refused: 0,
@@ -146,7 +193,9 @@ impl Round {
         };
         self.append(taken.samples);
         for (series, example) in taken.examples {
-            self.store.add_exemplar(series, example);
+            if !self.store.add_exemplar(series, example) {
+                self.counts.exemplars_refused.inc();
+            }
         }
         self.end_missing(now);
         Ok(taken.report)
@@ -210,16 +259,13 @@ impl Round {
     fn read_families(&mut self, body: &[u8], mut taken: Taken, now: i64) -> Result<Taken, Refusal> {
         let mut key = String::new();
         for family in proto::families(body)? {
-            let meta =
-                Meta { kind: family.metric_kind(), help: family.help.clone(), unit: family.unit.clone() };
-            self.describe((family.name.clone(), meta));
             for metric in &family.metric {
                 if metric.label.len() > proto::MOST_LABELS {
                     return Err(Refusal::Labels(format!("a series of {} has too many labels", family.name)));
                 }
                 let time =
                     Some(metric.timestamp_ms).filter(|time| *time != 0 && !self.taking.ignore_timestamps);
-                for drawn in proto::draw(metric) {
+                for drawn in proto::draw(&family, metric) {
                     write_key(&mut key, &family.name, &drawn, metric);
                     let at = self.entry(&key, || Ok(spelt(&family.name, &drawn, metric)), &mut taken)?;
                     self.sample(at, drawn.value.clone(), time, &mut taken, now)?;
@@ -237,6 +283,8 @@ impl Round {
                     }
                 }
             }
+            let meta = Meta { kind: family.metric_kind(), help: family.help, unit: family.unit };
+            self.describe((family.name, meta));
         }
         Ok(taken)
     }
@@ -274,7 +322,7 @@ impl Round {
             Merged::Dropped => (None, true),
             Merged::Kept(labels) => {
                 taken.report.added += 1;
-                match self.store.resolve(&labels) {
+                match self.store.resolve_by(&labels, Way::Scraped) {
                     Ok(id) => (Some((id, labels)), false),
                     Err(refused) => {
                         self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
@@ -353,7 +401,7 @@ impl Round {
         let mut renamed = HashMap::new();
         for entry in &mut self.entries {
             let Some((id, labels)) = &mut entry.series else { continue };
-            if let Ok(new) = self.store.resolve(labels)
+            if let Ok(new) = self.store.resolve_by(labels, Way::Scraped)
                 && new != *id
             {
                 renamed.insert(*id, new);
@@ -418,7 +466,12 @@ impl Round {
         self.store.append(&markers);
     }
 
-    /// Writes what is known of the scrape itself.
+    /// What the target says of its metrics.
+    pub fn said(&self) -> Said {
+        self.said.clone()
+    }
+
+    /// Writes what is known of the scrape itself, also where the namespace may have no more series.
     pub fn report(&mut self, now: i64, up: bool, seconds: f64, report: Report) {
         let values = [f64::from(up), seconds, report.scraped as f64, report.kept as f64, report.added as f64];
         for _ in 0..2 {
@@ -428,7 +481,7 @@ impl Round {
                     let mut labels = self.target.edit();
                     labels.set(NAME, name);
                     let labels = labels.finish();
-                    match self.store.resolve(&labels) {
+                    match self.store.resolve_report(&labels) {
                         Ok(id) => *series = Some(id),
                         Err(refused) => {
                             self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
@@ -456,12 +509,15 @@ impl Round {
         &mut meta.1
     }
 
+    /// Notes what the target says of a metric whose samples have been read: of one without series the store
+    /// keeps nothing. Now and then it is told again, as there may be some by then.
     fn describe(&mut self, (metric, meta): (String, Meta)) {
-        if metric.is_empty() || self.said.get(&metric) == Some(&meta) {
-            return;
+        let meta = meta.cut();
+        if !metric.is_empty() && (self.said.put(&metric, &meta) || self.number.is_multiple_of(FORGIVEN)) {
+            // Who may name any namespace speaks for the cluster.
+            let namespace = self.taking.namespace.as_deref().unwrap_or_default();
+            self.store.describe(namespace, &metric, meta);
         }
-        self.store.describe(&metric, meta.clone());
-        self.said.insert(metric, meta);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message;
+use tiphys_api::ways::{Way, Ways};
 
 use super::{
     counts::Counts,
@@ -145,6 +146,131 @@ async fn abuse_34_a_target_with_very_many_series_is_capped_and_named() {
 }
 
 #[tokio::test]
+async fn a_target_that_fills_its_namespace_tells_of_itself_all_the_same() {
+    let limits = Limits { series_of_namespace: 3, ..Limits::default() };
+    let mut bench = bench(Taking::default(), limits);
+    let body: String = (0..9).map(|number| format!("flood{{n=\"{number}\"}} 1\n")).collect();
+    for now in [1000, 2000] {
+        let report = bench.take(&body, now).expect("capped, not refused");
+        bench.round.report(now, true, 0.25, report);
+    }
+    bench.round.report(3000, false, 0.5, Report::default());
+    assert_eq!(bench.samples("up").await, ["{} 1@1000", "{} 1@2000", "{} 0@3000"]);
+    assert_eq!(bench.samples("scrape_duration_seconds").await[2], "{} 0.5@3000");
+    for name in ["scrape_samples_scraped", "scrape_samples_post_metric_relabeling"] {
+        assert_eq!(bench.samples(name).await[..2], ["{} 9@1000", "{} 9@2000"], "{name}");
+    }
+    assert_eq!(bench.samples("scrape_series_added").await[0], "{} 9@1000");
+    assert_eq!(bench.samples("flood").await.len(), 2 * 3, "the samples themselves are capped");
+    // What it says itself under these names is a sample like others.
+    bench.take("up{n=\"x\"} 7\n", 4000).expect("readable");
+    assert_eq!(bench.samples("up").await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_scraped_is_known_to_be() {
+    let mut bench = bench(Taking::default(), Limits::default());
+    let report = bench.take("a 1\n", 1000).expect("readable");
+    bench.round.report(1000, true, 0.5, report);
+    let of = [("instance", "i"), ("job", "j"), ("namespace", "shop")];
+    let labels = |name| Labels::new(of.into_iter().chain([("__name__", name)]));
+    for name in ["a", "up"] {
+        assert_eq!(bench.store.ways(&labels(name)).names(), ["scraped"], "{name}");
+    }
+    assert!(bench.store.ways(&labels("b")).is_empty());
+    // Who resolves it without a word says nothing of it; who sends it does.
+    bench.store.resolve(&labels("a")).expect("known");
+    assert_eq!(bench.store.ways(&labels("a")), Ways::from(Way::Scraped));
+    bench.store.resolve_by(&labels("a"), Way::Otlp).expect("known");
+    assert_eq!(bench.store.ways(&labels("a")), Ways::from(Way::Otlp));
+}
+
+#[tokio::test]
+async fn what_a_target_says_of_its_metrics_is_kept_and_bounded() {
+    let mut bench = bench(Taking::default(), Limits::default());
+    let said = bench.round.said();
+    bench.take("# TYPE b gauge\n# HELP a Words.\n# TYPE a counter\na 1\n", 1000).expect("readable");
+    bench.take("# HELP a Other words.\n# TYPE a counter\na 1\n", 2000).expect("readable");
+    let told = |metric| -> Vec<String> {
+        let all = said.of(metric).into_iter();
+        all.map(|(name, meta)| format!("{name} {} {}", meta.kind.name(), meta.help)).collect()
+    };
+    assert_eq!(told(None), ["a counter Other words.", "b gauge "]);
+    assert_eq!(told(Some("b")), ["b gauge "]);
+    assert!(told(Some("c")).is_empty());
+    let many: String = (0..20_000).map(|number| format!("# HELP m{number} x\n")).collect();
+    bench.take(&many, 3000).expect("readable");
+    assert_eq!(said.of(None).len(), 10_000);
+}
+
+/// What the store has of what was said, as `namespace/metric` and the length of its help.
+fn described(store: &Store) -> Vec<(String, usize)> {
+    let all = store.metadata().into_iter();
+    all.map(|one| (format!("{}/{}", one.namespace, one.metric), one.meta.help.len())).collect()
+}
+
+#[tokio::test]
+async fn abuse_34_what_targets_say_without_end_is_not_kept() {
+    let bound = Taking { namespace: Some("shop".to_owned()), ..Taking::default() };
+    let mut bench = bench(bound, Limits::default());
+    let said = bench.round.said();
+    let long = "\u{e4}".repeat(50_000);
+    for round in 0..3 {
+        let random: String = (0..2000).map(|n| format!("# HELP random_{round}_{n} {long:.1000}\n")).collect();
+        let body = format!("# HELP a {long}\n# TYPE a counter\na_total 1\n{random}# HELP b x\nb 1\n");
+        bench.take(&body, 1000 * (round + 1)).expect("readable");
+        // Of metrics without series nothing is kept, and of the others texts that end.
+        let expected = [("shop/a".to_owned(), 4096), ("shop/b".to_owned(), 1)];
+        assert_eq!(described(&bench.store), expected);
+    }
+    let kept: usize = said.of(None).iter().map(|(name, meta)| name.len() + meta.help.len()).sum();
+    assert!(kept > 500_000 && kept <= 1 << 20, "{kept}");
+}
+
+#[tokio::test]
+async fn what_is_said_before_there_are_series_is_kept_when_there_are() {
+    let bound = Taking { namespace: Some("shop".to_owned()), ..Taking::default() };
+    let mut bench = bench(bound, Limits::default());
+    bench.take("# HELP a Words.\n", 0).expect("readable");
+    assert!(described(&bench.store).is_empty());
+    for round in 1..=16 {
+        bench.take("# HELP a Words.\na 1\n", 1000 * round).expect("readable");
+    }
+    assert_eq!(described(&bench.store), [("shop/a".to_owned(), 6)]);
+}
+
+#[tokio::test]
+async fn abuse_34_exemplars_with_long_labels_are_refused_and_counted() {
+    let mut bench = bench(Taking::default(), Limits::default());
+    let body = |length: usize| format!("a_total 1 # {{id=\"{}\"}} 0.5\n# EOF\n", "\u{e4}".repeat(length));
+    for (now, length) in [(1000, 127), (2000, 126), (3000, 100_000)] {
+        bench.round.take(body(length).as_bytes(), Format::OpenMetrics, now).expect("readable");
+    }
+    let found = bench.store.exemplars(&[], 0..i64::MAX);
+    let times: Vec<_> = found.iter().flat_map(|(_, all)| all).map(|one| one.time).collect();
+    assert_eq!((times, bench.counts.exemplars_refused.get()), (vec![2000], 2));
+}
+
+#[tokio::test]
+async fn abuse_34_a_histogram_with_too_many_buckets_is_refused_and_counted() {
+    let limits = Limits { histogram: 100, ..Limits::default() };
+    let mut bench = bench(Taking::default(), limits);
+    for (now, buckets) in [(1000, 99), (2000, 100)] {
+        let histogram = proto::WireHistogram {
+            sample_count: 3,
+            positive_span: vec![proto::Span { offset: 0, length: buckets }],
+            positive_delta: vec![0; buckets as usize],
+            ..proto::WireHistogram::default()
+        };
+        let metric = proto::Metric { histogram: Some(histogram), ..proto::Metric::default() };
+        let family = proto::Family { name: "h".into(), kind: 4, metric: vec![metric], ..Default::default() };
+        bench.round.take(&family.encode_length_delimited_to_vec(), Format::Protobuf, now).expect("readable");
+    }
+    assert_eq!(bench.samples("h").await, ["{} histogram of 3@1000"]);
+    assert_eq!((bench.counts.too_large.get(), bench.counts.samples.get()), (1, 1));
+}
+
+#[tokio::test]
 async fn open_metrics_brings_exemplars_and_what_a_metric_is() {
     let mut bench = bench(Taking::default(), Limits::default());
     let body = "# TYPE a counter\n# UNIT a seconds\n# HELP a Some words.\n\
@@ -161,7 +287,7 @@ async fn open_metrics_brings_exemplars_and_what_a_metric_is() {
     let metadata = bench.store.metadata();
     let told: Vec<_> = metadata
         .iter()
-        .map(|(name, meta)| (name.as_str(), meta.kind, meta.help.as_str(), meta.unit.as_str()))
+        .map(|one| (one.metric.as_str(), one.meta.kind, one.meta.help.as_str(), one.meta.unit.as_str()))
         .collect();
     let wanted = [("a", MetricKind::Counter, "Some words.", "seconds"), ("b", MetricKind::Gauge, "", "")];
     assert_eq!(told, wanted);

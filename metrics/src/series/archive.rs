@@ -85,6 +85,8 @@ struct Known {
     left: BTreeSet<String>,
     /// Damaged as it seems, and why, until that is looked at.
     suspects: Vec<(Entry, String)>,
+    /// Objects that the index names no more, of which somebody may still read: they go in the next round.
+    replaced: Vec<String>,
 }
 
 /// A block that a question reads.
@@ -164,6 +166,19 @@ impl Archive {
         chosen.retain(|entry| !known.left.contains(&*entry.object()));
         chosen.sort_by_key(|entry| entry.range.start);
         chosen
+    }
+
+    /// The oldest of the own blocks that have ended by then and are finer than a step, both milliseconds.
+    pub fn finer(&self, step: i64, before: i64) -> Option<Entry> {
+        let known = self.known.read();
+        let own = known.indexes.get(&self.own)?.blocks().iter();
+        let due = own.filter(|block| block.resolution < step && block.range.end <= before);
+        let entry = |block: &Archived| Entry {
+            range: block.range.clone(),
+            store: self.own.clone(),
+            block: block.clone(),
+        };
+        due.map(entry).find(|entry| !known.left.contains(&*entry.object()))
     }
 
     /// Reads at once what opening these will need. Blocks the thread.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use tiphys_api::ways::{Way, Ways};
 
 use super::{
     Exemplar, Labels, Matcher, Value,
@@ -39,6 +40,9 @@ pub const PART: i64 = HOUR / 4;
 const SHARDS: u32 = 16;
 /// Series of which each of two threads looks at a half.
 const MANY: usize = 4096;
+/// Bytes of records that are put at once, or a little more. What waits for the log has an end, and records
+/// that are longer than that would never be written.
+const PIECE: usize = 4 << 20;
 
 /// A series, for as long as it is kept. Never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +80,8 @@ pub struct Appended {
     pub duplicate: u64,
     /// More than ten minutes ahead of the clock.
     pub future: u64,
+    /// Histograms of more buckets than one may have.
+    pub too_large: u64,
     /// Of a series that is no longer kept: resolve its labels again.
     pub unknown: u64,
 }
@@ -86,6 +92,7 @@ impl Appended {
             Untaken::OutOfOrder => &mut self.out_of_order,
             Untaken::Duplicate => &mut self.duplicate,
             Untaken::Future => &mut self.future,
+            Untaken::TooLarge => &mut self.too_large,
             Untaken::Unknown => &mut self.unknown,
         } += 1;
     }
@@ -97,7 +104,29 @@ pub enum Untaken {
     OutOfOrder,
     Duplicate,
     Future,
+    TooLarge,
     Unknown,
+}
+
+/// What is taken of samples that come.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// No later ones, milliseconds.
+    pub up_to: i64,
+    /// Histograms of so many buckets, spans and bounds at most.
+    pub histogram: usize,
+}
+
+impl Bounds {
+    /// What was taken once is taken.
+    pub const NONE: Self = Self { up_to: i64::MAX, histogram: usize::MAX };
+
+    fn has_room_for(&self, value: &Value) -> bool {
+        match value {
+            Value::Number(_) => true,
+            Value::Histogram(one) => one.size() <= self.histogram,
+        }
+    }
 }
 
 pub struct Head {
@@ -125,6 +154,10 @@ impl Head {
         }
     }
 
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Gives a namespace a limit of series of its own, or takes it away.
     pub fn limit_namespace(&self, namespace: &str, most: Option<usize>) {
         self.census.lock().limit(namespace, most);
@@ -135,14 +168,29 @@ impl Head {
         self.census.lock().keep_limits_of(namespaces);
     }
 
-    /// The series with these labels, made if there is none.
+    /// The series with these labels, made if there is none; it comes by these ways now, if it is known.
     ///
     /// # Errors
     /// A limit is reached.
-    pub fn resolve(&self, labels: &Labels) -> Result<SeriesId, Refused> {
-        self.found_or_made(labels, || {
+    pub fn resolve(&self, labels: &Labels, ways: Ways) -> Result<SeriesId, Refused> {
+        self.found_or_made(labels, ways, || {
             self.limits.check(labels)?;
-            self.census.lock().admit(labels, &self.limits)
+            let mut census = self.census.lock();
+            match is_ours(ways) {
+                true => census.admit_ours(labels, &self.limits),
+                false => census.admit(labels, &self.limits),
+            }
+        })
+    }
+
+    /// The same of a series by which a scrape tells of itself: limits of series refuse it later.
+    ///
+    /// # Errors
+    /// Even so a limit is reached.
+    pub fn resolve_report(&self, labels: &Labels, ways: Ways) -> Result<SeriesId, Refused> {
+        self.found_or_made(labels, ways, || {
+            self.limits.check(labels)?;
+            self.census.lock().admit_report(labels, &self.limits)
         })
     }
 
@@ -153,12 +201,21 @@ impl Head {
             self.census.lock().count(labels);
             Ok(())
         };
-        self.found_or_made(labels, counted).unwrap_or_else(|never| match never {})
+        self.found_or_made(labels, Ways::default(), counted).unwrap_or_else(|never| match never {})
+    }
+
+    /// By which ways a series came last; none where it is not known.
+    pub fn ways(&self, labels: &Labels) -> Ways {
+        let hash = self.hasher.hash_one(labels);
+        let shard = self.shards[(hash as u32 % SHARDS) as usize].lock();
+        let kept = shard.find(hash, labels).and_then(|(at, _)| shard.at(at));
+        kept.map(Kept::ways).unwrap_or_default()
     }
 
     fn found_or_made<E>(
         &self,
         labels: &Labels,
+        ways: Ways,
         admit: impl FnOnce() -> Result<(), E>,
     ) -> Result<SeriesId, E> {
         let hash = self.hasher.hash_one(labels);
@@ -166,10 +223,16 @@ impl Head {
         let mut shard = self.shards[number as usize].lock();
         let slot = |at: u32| at * SHARDS + number;
         if let Some((at, generation)) = shard.find(hash, labels) {
+            let before = shard.at(at).map(Kept::ways).unwrap_or_default();
+            if !ways.is_empty() && is_ours(before) != is_ours(ways) {
+                self.census.lock().change_hands(labels, is_ours(ways));
+            }
+            shard.comes_by(at, generation, ways);
             return Ok(SeriesId::new(slot(at), generation));
         }
         admit()?;
         let (at, generation) = shard.add(labels.clone(), |labels| self.hasher.hash_one(labels));
+        shard.comes_by(at, generation, ways);
         // The shard's lock is held, so nobody finds a series that is not there yet.
         self.index.write().add(slot(at), labels);
         Ok(SeriesId::new(slot(at), generation))
@@ -179,17 +242,17 @@ impl Head {
         (&self.shards[(slot % SHARDS) as usize], slot / SHARDS)
     }
 
-    /// Takes samples up to a time, notes in `records` what was taken, and tells which were not.
-    /// Those of one series must stand in order of time.
+    /// Takes samples within bounds, puts what was taken as records, some at a time, and tells which were
+    /// not. Those of one series must stand in order of time.
     pub fn append(
         &self,
         samples: &[Sample],
-        up_to: i64,
+        bounds: &Bounds,
         log: &Current,
-        records: &mut Records,
+        mut put: impl FnMut(&Records),
         mut tell: impl FnMut(usize, Untaken),
     ) -> Appended {
-        let mut appended = Appended::default();
+        let (mut appended, mut records) = (Appended::default(), Records::default());
         let floor = self.floor.load(Ordering::Acquire);
         let mut newest = i64::MIN;
         for (number, sample) in samples.iter().enumerate() {
@@ -199,7 +262,8 @@ impl Head {
             let taken = match shard.get_mut(at, sample.series.generation()) {
                 None => Err(Untaken::Unknown),
                 Some(_) if sample.time < floor => Err(Untaken::OutOfOrder),
-                Some(_) if sample.time > up_to => Err(Untaken::Future),
+                Some(_) if sample.time > bounds.up_to => Err(Untaken::Future),
+                Some(_) if !bounds.has_room_for(&sample.value) => Err(Untaken::TooLarge),
                 Some(kept) => match kept.push(sample.time, &sample.value) {
                     Taken::New => {
                         newest = newest.max(sample.time);
@@ -215,6 +279,7 @@ impl Head {
                     Taken::Other => Err(Untaken::Duplicate),
                 },
             };
+            drop(shard);
             match taken {
                 Ok(()) => appended.taken += 1,
                 Err(untaken) => {
@@ -222,6 +287,12 @@ impl Head {
                     tell(number, untaken);
                 }
             }
+            if records.size() >= PIECE {
+                put(&std::mem::take(&mut records));
+            }
+        }
+        if !records.is_empty() {
+            put(&records);
         }
         self.newest.fetch_max(newest, Ordering::AcqRel);
         appended
@@ -238,11 +309,15 @@ impl Head {
         }
     }
 
-    pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) {
-        let (shard, at) = self.shard(series.slot());
-        if let Some(kept) = shard.lock().get_mut(at, series.generation()) {
-            kept.add_exemplar(exemplar);
+    /// `false`: its labels are too long, or its series is not kept.
+    pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) -> bool {
+        if !exemplar.is_short() {
+            return false;
         }
+        let (shard, at) = self.shard(series.slot());
+        let mut shard = shard.lock();
+        let kept = shard.get_mut(at, series.generation());
+        kept.map(|kept| kept.add_exemplar(exemplar)).is_some()
     }
 
     /// The time of the newest sample, milliseconds; absent when there is none.
@@ -256,6 +331,16 @@ impl Head {
 
     pub fn offenders(&self, most: usize) -> Vec<Offender> {
         self.census.lock().offenders(most)
+    }
+
+    /// Whether a namespace has series of a metric.
+    pub fn has_metric(&self, namespace: &str, metric: &str) -> bool {
+        self.census.lock().has(namespace, metric)
+    }
+
+    /// The names of a namespace's series; of an empty one, of all series.
+    pub fn names(&self, namespace: &str) -> HashSet<String> {
+        self.census.lock().names(namespace)
     }
 
     /// Runs `take` over the series that match, in no order, each under its shard's lock.
@@ -359,10 +444,10 @@ impl Head {
                 continue;
             }
             let mut census = self.census.lock();
-            gone.iter().for_each(|(_, labels)| census.leave(labels));
+            gone.iter().for_each(|(_, labels, ways)| census.leave(labels, is_ours(*ways)));
             drop(census);
             let gone: Vec<_> =
-                gone.into_iter().map(|(at, labels)| (at * SHARDS + number as u32, labels)).collect();
+                gone.into_iter().map(|(at, labels, _)| (at * SHARDS + number as u32, labels)).collect();
             self.index.write().remove(&gone);
         }
     }
@@ -375,6 +460,11 @@ impl Head {
         }
         size
     }
+}
+
+/// Whether Tiphys itself tells what comes so, of nodes and objects.
+fn is_ours(ways: Ways) -> bool {
+    [Way::Sampled, Way::Objects].map(Ways::from).contains(&ways)
 }
 
 /// Native histograms are shared, as they are large and never change.

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A segment is a file of frames, `length crc32 records`; it defines each series it has
-//! samples of, so that any segment can go when its samples are written out. A frame that does not
-//! add up ends its segment: at the end of the last one a process was killed in the middle of it.
+//! samples of, so that any segment can go when its samples are written out. A frame whose checksum is
+//! wrong ends its segment: at the end of the last one a process was killed in the middle of it. One that
+//! can't be read though it is as it was written is passed over and counted.
 
 mod histogram;
 mod records;

@@ -10,14 +10,16 @@
 //! Days that are old are made coarser ([`downsample`]).
 //!
 //! A series is its [`Labels`], `__name__` among them; a sample a time in milliseconds and
-//! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]. What it must not do:
-//! know who writes or asks, or any query language.
+//! a [`Value`]. Writers resolve labels once and append by [`SeriesId`]; by which way a series came last is
+//! remembered while it stands in memory. What it must not do: know who writes or asks, or any query
+//! language.
 
 mod archive;
 mod block;
 mod chunk;
 mod columns;
 mod decimal;
+mod described;
 mod downsample;
 mod head;
 mod index;
@@ -34,12 +36,13 @@ mod value;
 
 pub use archive::ArchiveConfig;
 pub use columns::SeriesColumns;
+pub use described::Described;
 pub use downsample::{BadStep, Downsampling};
 pub use head::{Appended, Sample, SeriesId, Untaken};
 pub use labels::{Labels, LabelsBuilder, NAME};
 pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
-pub use meta::{Meta, MetricKind, is_named_counter};
+pub use meta::{Meta, MetricKind, is_named_counter, is_part_of, parts_of};
 pub use missing::Missing;
 pub use packed::Batch;
 pub use store::{Scan, Store, StoreConfig, StoreError};
@@ -48,6 +51,7 @@ pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 use std::ops::Range;
 
 use futures::stream::BoxStream;
+use tiphys_api::ways::Ways;
 
 /// Samples of one series within a range, oldest first, stale markers included.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,9 +110,14 @@ pub trait Select: Send + Sync {
         missing: &Missing,
     ) -> Result<Vec<Labels>, SelectError>;
 
-    /// What is known of metrics by name: kind, help, unit.
-    fn metadata(&self) -> Vec<(String, Meta)>;
+    /// What is said of metrics, and by whose sources; the cluster's words first.
+    fn metadata(&self) -> Vec<Described>;
 
     /// Exemplars of the series that match.
     fn exemplars(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<(Labels, Vec<Exemplar>)>;
+
+    /// By which ways a series came last; none where that is not known.
+    fn ways(&self, _: &Labels) -> Ways {
+        Ways::default()
+    }
 }

@@ -1,12 +1,13 @@
 //! The store: memory in front, log beside, blocks behind.
 
+mod counts;
 mod keeping;
 mod replay;
 mod scan;
 mod select;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     ops::Range,
     path::PathBuf,
     sync::{
@@ -17,6 +18,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use tiphys_api::ways::{Way, Ways};
 use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
@@ -24,10 +26,12 @@ use super::{
     Downsampling, Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Wanted,
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
-    head::{Appended, Head, PART, Sample, SeriesId, Untaken},
+    described::Descriptions,
+    head::{Appended, Bounds, Head, PART, Sample, SeriesId, Untaken},
     log::{Current, LogError, Records, Segments},
 };
 use crate::late::Late;
+use counts::StoreCounts;
 use keeping::Blocks;
 use replay::Replay;
 use scan::Begun;
@@ -73,7 +77,8 @@ pub struct Store {
     log: Option<Log>,
     blocks: Option<Arc<Blocks>>,
     archive: Option<Arc<Archive>>,
-    metadata: RwLock<BTreeMap<String, Meta>>,
+    descriptions: RwLock<Descriptions>,
+    counts: StoreCounts,
     /// Woken when a part of an hour may be ready to be written out.
     due: Notify,
     /// The end of the part that [`Store::due`] was woken for.
@@ -118,7 +123,8 @@ impl Store {
             log,
             blocks,
             archive: None,
-            metadata: RwLock::default(),
+            descriptions: RwLock::default(),
+            counts: StoreCounts::default(),
             due: Notify::new(),
             due_at: AtomicI64::new(i64::MIN),
             appended_at: AtomicI64::new(jiff::Timestamp::now().as_millisecond()),
@@ -139,8 +145,9 @@ impl Store {
     }
 
     fn recover(config: &StoreConfig) -> Result<Self, StoreError> {
-        let blocks = Blocks::open(&config.folder.join("blocks"))?;
-        let mut store = Self::new(config.limits, None, Some(Arc::new(blocks)));
+        let counts = StoreCounts::default();
+        let blocks = Blocks::open(&config.folder.join("blocks"), counts.clone())?;
+        let mut store = Self { counts, ..Self::new(config.limits, None, Some(Arc::new(blocks))) };
         let until = store.until();
         store.head.raise_floor(until);
         if let Some(archive) = &config.archive {
@@ -155,10 +162,27 @@ impl Store {
         store.going = Mutex::new(Late::since(newest.map(|newest| newest.saturating_mul(1000))));
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
+            store.counts.damaged_segments.inc();
+        }
+        for (path, appends, why) in &replayed.unreadable {
+            tracing::error!(path = %path.display(), appends, why, "a segment of the log of series has appends that can't be read; the rest is there");
+            store.counts.unreadable.inc_by(*appends);
         }
         let current = RwLock::new(Current::new(segments.number()));
         store.log = Some(Log { segments: Mutex::new(segments), current, dirty: Notify::new() });
+        store.measure();
         Ok(store)
+    }
+
+    /// Brings the figures of its size up to date.
+    fn measure(&self) {
+        let told = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        self.counts.series.set(told(self.series_count() as u64));
+        self.counts.block_bytes.set(told(self.disk_size()));
+        if let Some(log) = &self.log {
+            let size = log.segments.lock().size();
+            self.counts.log_bytes.set(told(size));
+        }
     }
 
     /// The series with these labels, made if there is none.
@@ -166,7 +190,24 @@ impl Store {
     /// # Errors
     /// A limit is reached.
     pub fn resolve(&self, labels: &Labels) -> Result<SeriesId, Refused> {
-        self.head.resolve(labels)
+        self.head.resolve(labels, Ways::default())
+    }
+
+    /// The same, and says by which way it comes from now on.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn resolve_by(&self, labels: &Labels, way: Way) -> Result<SeriesId, Refused> {
+        self.head.resolve(labels, way.into())
+    }
+
+    /// The same of a series by which a scrape tells of itself: it is taken where others are too many, as far
+    /// as [`Limits::reports`] goes.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn resolve_report(&self, labels: &Labels) -> Result<SeriesId, Refused> {
+        self.head.resolve_report(labels, Way::Scraped.into())
     }
 
     /// Takes samples. Those of one series must stand in order of time.
@@ -176,24 +217,31 @@ impl Store {
 
     /// Takes samples, and tells which of them were not taken, and why.
     pub fn append_telling(&self, samples: &[Sample], tell: impl FnMut(usize, Untaken)) -> Appended {
-        let mut records = Records::default();
         let now = jiff::Timestamp::now().as_millisecond();
         self.appended_at.store(now, Ordering::Relaxed);
         let up_to = up_to(now, self.coming.lock().is(now * 1000).div_euclid(1000));
+        let bounds = Bounds { up_to, histogram: self.limits().histogram };
         let appended = match &self.log {
-            None => self.head.append(samples, up_to, &Current::new(0), &mut records, tell),
+            None => self.head.append(samples, &bounds, &Current::new(0), |_| {}, tell),
             Some(log) => {
                 let current = log.current.read();
-                let appended = self.head.append(samples, up_to, &current, &mut records, tell);
-                if !records.is_empty() {
-                    log.segments.lock().push(&records);
-                    log.dirty.notify_one();
-                }
-                appended
+                self.head.append(samples, &bounds, &current, |records| self.write_down(log, records), tell)
             }
         };
         self.wake();
         appended
+    }
+
+    fn write_down(&self, log: &Log, records: &Records) {
+        if !log.segments.lock().push(records) {
+            self.counts.unlogged.inc_by(records.samples());
+        }
+        log.dirty.notify_one();
+    }
+
+    /// How much is taken in.
+    pub fn limits(&self) -> &Limits {
+        self.head.limits()
     }
 
     /// Says so when the samples have come so far that a part of an hour is complete.
@@ -208,11 +256,32 @@ impl Store {
         }
     }
 
-    /// Keeps what a source says of a metric; the newest word counts.
-    pub fn describe(&self, metric: &str, meta: Meta) {
-        if self.metadata.read().get(metric) != Some(&meta) {
-            self.metadata.write().insert(metric.to_owned(), meta);
+    /// What Tiphys itself says of a metric.
+    pub fn describe_own(&self, metric: &str, meta: Meta) {
+        self.descriptions.write().set_own(metric, meta);
+    }
+
+    /// Keeps what a source says of a metric of which its namespace has series; its newest word counts. An
+    /// empty namespace stands for the cluster, which need not have any yet.
+    pub fn describe(&self, namespace: &str, metric: &str, meta: Meta) {
+        let meta = meta.cut();
+        if metric.is_empty()
+            || metric.len() > self.limits().label_bytes
+            || self.descriptions.read().has(namespace, metric, &meta)
+            || !(namespace.is_empty() || self.head.has_metric(namespace, metric))
+        {
+            return;
         }
+        let now = jiff::Timestamp::now().as_millisecond();
+        if !self.descriptions.write().set(namespace, metric, meta, now, self.limits()) {
+            self.counts.words_refused.inc();
+        }
+    }
+
+    /// Lets go what was said of metrics that have had no series for as long as they are kept.
+    fn forget_descriptions(&self, now: i64, keep: Duration) {
+        let before = now.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        self.descriptions.write().forget(now, before, |namespace| self.head.names(namespace));
     }
 
     /// Gives a namespace a limit of series of its own, or takes it away; what it has stays.
@@ -225,9 +294,10 @@ impl Store {
         self.head.keep_limits_of(namespaces);
     }
 
-    /// Keeps an exemplar; each series has its newest ten.
-    pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) {
-        self.head.add_exemplar(series, exemplar);
+    /// Keeps an exemplar; each series has its newest ten. `false`: its labels are too long, or there is no
+    /// such series.
+    pub fn add_exemplar(&self, series: SeriesId, exemplar: Exemplar) -> bool {
+        self.head.add_exemplar(series, exemplar)
     }
 
     /// Walks over the series that match, in order of their labels, on a thread that may wait.
@@ -242,6 +312,11 @@ impl Store {
     ) -> Result<Scan, SelectError> {
         self.scans.fetch_add(1, Ordering::Relaxed);
         Begun::new(self, matchers, range, Wanted::All, missing).open()
+    }
+
+    /// What it tells of itself.
+    pub fn counts(&self) -> &StoreCounts {
+        &self.counts
     }
 
     /// What the archive tells of itself, where there is one.
@@ -323,6 +398,11 @@ impl Store {
     /// What is over becomes blocks, and memory is freed.
     pub fn write_out(&self, now: i64) {
         self.keep(&by_hand(&PathBuf::new()), now, true).expect("written out");
+    }
+
+    /// Lets go what is older.
+    pub fn drop_before(&self, time: i64) {
+        self.head.drop_before(time);
     }
 
     /// What waits for the log is in it.

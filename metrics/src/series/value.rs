@@ -63,6 +63,14 @@ pub struct Buckets {
     pub counts: Vec<f64>,
 }
 
+impl Histogram {
+    /// Buckets, spans and bounds that it has.
+    pub fn size(&self) -> usize {
+        let of = |buckets: &Buckets| buckets.spans.len() + buckets.counts.len();
+        of(&self.positive) + of(&self.negative) + self.custom_bounds.len()
+    }
+}
+
 impl Buckets {
     /// Index and count of each bucket.
     pub fn iter(&self) -> impl Iterator<Item = (i32, f64)> + '_ {
@@ -85,9 +93,39 @@ pub struct Exemplar {
     pub labels: Labels,
 }
 
+impl Exemplar {
+    /// Characters that the names and values of its labels may have together.
+    /// Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars>.
+    pub const MOST: usize = 128;
+
+    /// Whether its labels have no more.
+    pub fn is_short(&self) -> bool {
+        let each = self.labels.iter().map(|(name, value)| name.chars().count() + value.chars().count());
+        each.sum::<usize>() <= Self::MOST
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_labels_of_an_exemplar_are_counted_in_characters() {
+        let with = |length: usize| Exemplar {
+            time: 0,
+            value: 1.0,
+            labels: Labels::new([("id", "x"), ("name", "\u{e4}".repeat(length - 7).as_str())]),
+        };
+        assert!(with(Exemplar::MOST).is_short() && !with(Exemplar::MOST + 1).is_short());
+    }
+
+    #[test]
+    fn all_parts_of_a_histogram_count() {
+        let buckets = |many| Buckets { spans: vec![(0, 1); many], counts: vec![1.0; 2 * many] };
+        let (positive, negative) = (buckets(10), buckets(100));
+        let histogram = Histogram { positive, negative, custom_bounds: vec![1.0], ..Histogram::default() };
+        assert_eq!(histogram.size(), 331);
+    }
 
     #[test]
     fn runs_of_buckets_have_their_indexes() {

@@ -23,8 +23,8 @@ use datafusion::{
 use super::{Notes, wanted::time_value};
 
 /// Those tables, and the column that they have.
-const TABLES: [&str; 9] =
-    ["node", "pod", "container", "volume", "logs", "samples", "spans", "events", "decisions"];
+const TABLES: [&str; 10] =
+    ["node", "pod", "container", "volume", "disk", "logs", "samples", "spans", "events", "decisions"];
 const TIME: &str = "time";
 
 /// The rule.

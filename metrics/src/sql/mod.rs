@@ -9,6 +9,8 @@
 //! deadline; one bad statement hurts no other. Only queries run: no DDL, no COPY, no
 //! files, no settings.
 
+mod bounded;
+mod constants;
 mod credentials;
 mod default_range;
 mod describe;
@@ -18,8 +20,10 @@ pub mod flight;
 mod format;
 mod functions;
 mod guard;
+mod held;
 mod http;
 mod parquet;
+mod pool;
 pub mod postgres;
 mod run;
 mod samples;
@@ -52,11 +56,15 @@ pub(crate) use table::{Batches, Share, counted, projected, table, table_of_asked
 pub use wanted::Wanted;
 
 use crate::{decisions::Decisions, memory::Memory, series::Store};
+use held::Held;
+use pool::Common;
 
 /// The most bytes of one answer that is written whole.
 const ANSWER_LIMIT: usize = 64 << 20;
 /// Memory that one session may hold, bytes.
 const MEMORY_LIMIT: usize = 256 << 20;
+/// All sessions together hold so many times as much.
+const TOGETHER: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The same for an answer that is written out as it comes, and holds no memory.
 const EXPORT_DEADLINE: Duration = Duration::from_secs(600);
@@ -75,6 +83,8 @@ pub struct Engine {
     default_range: Option<Duration>,
     /// Bytes that one session may hold.
     memory_limit: usize,
+    /// ... and all of them.
+    common: Arc<Common>,
     runner: run::Runner,
 }
 
@@ -96,6 +106,7 @@ impl Engine {
             deadline: DEADLINE,
             default_range: Some(DEFAULT_RANGE),
             memory_limit: MEMORY_LIMIT,
+            common: Arc::new(Common::new(TOGETHER * MEMORY_LIMIT)),
             runner: run::Runner::default(),
         }
     }
@@ -113,10 +124,11 @@ impl Engine {
         Self { default_range, ..self }
     }
 
-    /// The memory that one session may hold, bytes.
+    /// The memory that one session may hold, bytes; all together hold four times as much.
     #[must_use]
     pub fn with_memory_limit(self, memory_limit: usize) -> Self {
-        Self { memory_limit, ..self }
+        let common = Arc::new(Common::new(memory_limit.saturating_mul(TOGETHER)));
+        Self { memory_limit, common, ..self }
     }
 
     /// How long a statement may take that is answered as a whole.
@@ -144,11 +156,10 @@ impl Engine {
     /// The statement is wrong or outgrows its limits.
     pub async fn answer(&self, statement: &str, format: Format, asker: Asker) -> Result<Answer, SqlError> {
         let mut rows = self.rows(statement, &asker, &Limits::of(self.deadline, &asker.user)).await?;
-        let (mut batches, mut size) = (Vec::new(), 0);
+        let (mut batches, mut held) = (Vec::new(), Held::default());
         while let Some(batch) = rows.next().await {
             let batch = batch?;
-            size += batch.get_array_memory_size();
-            if size > ANSWER_LIMIT {
+            if held.add(&batch) > ANSWER_LIMIT {
                 return Err(SqlError::TooLarge(ANSWER_LIMIT >> 20));
             }
             batches.push(batch);
@@ -240,6 +251,7 @@ fn only_queries() -> SQLOptions {
 /// The plan of a statement as it was written.
 async fn logical(session: &SessionContext, statement: &str) -> Result<LogicalPlan, SqlError> {
     let planned = async {
+        constants::begin(session);
         let plan = session.state().create_logical_plan(statement).await?;
         only_queries().verify_plan(&plan)?;
         Ok(plan)
@@ -261,7 +273,7 @@ async fn plan(
         Some(values) => plan.replace_params_with_values(&values),
         None => Ok(plan),
     };
-    plan.and_then(|plan| session.state().optimize(&plan)).map_err(|error| SqlError::of(&error))
+    plan.and_then(|plan| constants::optimized(session, &plan)).map_err(|error| SqlError::of(&error))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use datafusion::{
         array::RecordBatch,
         datatypes::{DataType, SchemaRef},
     },
-    common::DataFusionError,
+    common::{DataFusionError, config::ConfigNonZeroUsize},
     logical_expr::LogicalPlan,
     physical_plan::execute_stream,
     prelude::SessionContext,
@@ -41,7 +41,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{SqlError, guard};
+use super::{SqlError, constants, guard};
 use crate::places::{Place, Places};
 
 /// Statements that run at once; more wait.
@@ -196,10 +196,14 @@ async fn execute(
     patience: Duration,
     sender: mpsc::Sender<Sent>,
 ) {
-    let state = session.state();
+    let mut state = session.state();
     let begin = async {
+        let rows = constants::rows(&plan)?;
+        if let Some(rows) = rows {
+            state.config_mut().options_mut().execution.batch_size = ConfigNonZeroUsize::try_new(rows)?;
+        }
         let plan = state.create_physical_plan(&plan).await?;
-        execute_stream(guard::watched(plan, &stop)?, session.task_ctx())
+        execute_stream(guard::watched(plan, &stop, rows)?, state.task_ctx())
     };
     let mut stream = match begin.await {
         Ok(stream) => stream,

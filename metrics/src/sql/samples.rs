@@ -1,7 +1,7 @@
 //! The table `samples`: everything scraped, sent or derived, a row a sample.
 //!
-//! Conditions on the name and on labels that have a column choose series before a sample is
-//! unpacked, those on the time choose files and chunks. Files are read one after the other, so
+//! Conditions on the name and on labels, by their column or as `labels->>'code'`, choose series before a
+//! sample is unpacked, those on the time choose files and chunks. Files are read one after the other, so
 //! that what is held depends on none of the range, and rows come one series after the other, as
 //! they are asked for. A user sees the series that [`Scope`] says. The marker of a series' end is
 //! no sample, and no row.
@@ -19,6 +19,7 @@ use datafusion::{
     common::{DataFusionError, Result},
     prelude::SessionContext,
 };
+use serde::{Serialize, Serializer};
 
 use super::{
     Wanted,
@@ -41,10 +42,14 @@ pub const LABELS: [(&str, &str); 6] = [
     ("job", "what was scraped"),
     ("instance", "where it was scraped"),
 ];
+/// The column of all labels.
+const ALL_LABELS: &str = "labels";
 /// The column of native histograms.
 const HISTOGRAM: &str = "histogram";
 /// Rows of one batch at most.
 const BATCH: usize = 8192;
+/// Bytes that labels take in a batch at most, or one row: each row has its own copy of them.
+const BYTES: usize = 16 << 20;
 /// Series that are passed over until somebody is looked for who asks.
 const PASSED: usize = 1024;
 
@@ -57,7 +62,7 @@ fn schema() -> SchemaRef {
         documented("value", DataType::Float64, false, "the value; of a native histogram its sum"),
     ];
     fields.extend(LABELS.iter().map(|(name, about)| documented(name, DataType::Utf8, true, about)));
-    fields.push(documented("labels", DataType::Utf8, false, "all labels but the name, as a JSON object"));
+    fields.push(documented(ALL_LABELS, DataType::Utf8, false, "all labels but the name, as a JSON object"));
     let about = "a native histogram as a JSON object, for histogram_quantile, rate and increase: count, \
                  sum, schema, zero_threshold, zero_count, positive and negative with the index and count \
                  of each bucket; with schema -53 custom_bounds; null where the sample is a number";
@@ -115,7 +120,8 @@ struct Rows {
 impl Rows {
     fn new(store: Arc<Store>, asker: &Asker, wanted: &Wanted, asked: SchemaRef) -> Self {
         let parts = store.parts(&wanted.millis()).into_iter();
-        let matchers = wanted.matchers(label_of);
+        let mut matchers = wanted.matchers(label_of);
+        matchers.extend(wanted.matchers_in(ALL_LABELS, |label| label != NAME));
         Self {
             store,
             sees: Box::new(Scope::of_asker(asker).sight()),
@@ -147,7 +153,7 @@ impl Rows {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let mut filled = Filled::new(&self.asked);
         let mut passed = 0;
-        while filled.times.len() < BATCH && passed < PASSED {
+        while !filled.is_full() && passed < PASSED {
             let (columns, from) = match self.rest.take() {
                 Some(rest) => rest,
                 None => match self.series().map_err(|error| DataFusionError::External(Box::new(error)))? {
@@ -160,8 +166,7 @@ impl Rows {
                 passed += 1;
                 continue;
             }
-            let until = columns.len().min(from + BATCH - filled.times.len());
-            filled.take(&columns, from..until);
+            let until = filled.take(&columns, from);
             if until < columns.len() {
                 self.rest = Some((columns, until));
             }
@@ -187,8 +192,22 @@ struct Filled {
     values: Vec<f64>,
     /// Absent: not asked for.
     histograms: Option<StringBuilder>,
-    /// Whose rows they are, one after the other, and how many.
-    series: Vec<(Labels, usize)>,
+    /// Whether all labels are asked for.
+    shows_all: bool,
+    /// Whether a column of one is.
+    shows_one: bool,
+    /// Whose rows they are, one after the other.
+    series: Vec<Shown>,
+    /// Of labels, in all rows.
+    bytes: usize,
+}
+
+/// The labels of rows that follow each other.
+struct Shown {
+    labels: Labels,
+    /// All of them as JSON; empty: not asked for.
+    json: String,
+    rows: usize,
 }
 
 impl Filled {
@@ -197,12 +216,32 @@ impl Filled {
             times: Vec::with_capacity(BATCH),
             values: Vec::with_capacity(BATCH),
             histograms: asked.field_with_name(HISTOGRAM).is_ok().then(StringBuilder::new),
+            shows_all: asked.field_with_name(ALL_LABELS).is_ok(),
+            shows_one: asked.fields().iter().any(|field| label_of(field.name()).is_some()),
             series: Vec::new(),
+            bytes: 0,
         }
     }
 
-    /// Adds samples of a series by their places: its numbers, and then its histograms.
-    fn take(&mut self, columns: &SeriesColumns, places: Range<usize>) {
+    fn is_full(&self) -> bool {
+        self.times.len() >= BATCH || self.bytes >= BYTES
+    }
+
+    /// Adds the samples of a series from this place on, its numbers and then its histograms, as many as
+    /// there is room for: one at least. The place of the next one.
+    fn take(&mut self, columns: &SeriesColumns, from: usize) -> usize {
+        let json = if self.shows_all { json(&columns.labels) } else { String::new() };
+        let of_row = json.len() + if self.shows_one { columns.labels.as_bytes().len() } else { 0 };
+        let by_bytes = BYTES.saturating_sub(self.bytes) / of_row.max(1);
+        let room = (BATCH - self.times.len()).min(by_bytes).max(1);
+        let places = from..columns.len().min(from + room);
+        self.put(columns, places.clone());
+        self.bytes += of_row * places.len();
+        self.series.push(Shown { labels: columns.labels.clone(), json, rows: places.len() });
+        places.end
+    }
+
+    fn put(&mut self, columns: &SeriesColumns, places: Range<usize>) {
         let numbers = columns.times.len();
         let of_numbers = places.start.min(numbers)..places.end.min(numbers);
         self.times.extend_from_slice(&columns.times[of_numbers.clone()]);
@@ -212,10 +251,9 @@ impl Filled {
         self.times.extend(histograms.iter().map(|(time, _)| *time));
         self.values.extend(histograms.iter().map(|(_, histogram)| histogram.sum));
         if let Some(texts) = &mut self.histograms {
-            of_numbers.for_each(|_| texts.append_null());
+            texts.append_nulls(of_numbers.len());
             histograms.iter().for_each(|(_, histogram)| texts.append_value(native::text(histogram)));
         }
-        self.series.push((columns.labels.clone(), places.len()));
     }
 
     fn batch(mut self, asked: SchemaRef) -> Result<RecordBatch> {
@@ -234,11 +272,11 @@ impl Filled {
                 Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
             }
             "value" => Arc::new(Float64Array::from(std::mem::take(&mut self.values))),
-            "labels" => Arc::new(repeated(&self.series, |labels| Some(json(labels)))),
+            ALL_LABELS => Arc::new(repeated(&self.series, |shown| Some(shown.json.as_str()))),
             HISTOGRAM => Arc::new(self.histograms.take().unwrap_or_default().finish()),
             name => {
                 let label = label_of(name).unwrap_or(name);
-                Arc::new(repeated(&self.series, |labels| labels.get(label).map(str::to_owned)))
+                Arc::new(repeated(&self.series, |shown| shown.labels.get(label)))
             }
         }
     }
@@ -257,25 +295,54 @@ impl Iterator for Rows {
     }
 }
 
-fn repeated(series: &[(Labels, usize)], value: impl Fn(&Labels) -> Option<String>) -> StringArray {
-    let each = series.iter().map(|(labels, count)| (value(labels), *count)).collect::<Vec<_>>();
-    each.iter().flat_map(|(value, count)| std::iter::repeat_n(value.as_deref(), *count)).collect()
+/// What is said of each series, in each of its rows.
+fn repeated(series: &[Shown], said: impl Fn(&Shown) -> Option<&str>) -> StringArray {
+    let (rows, bytes) = series.iter().fold((0, 0), |(rows, bytes), shown| {
+        (rows + shown.rows, bytes + shown.rows * said(shown).map_or(0, str::len))
+    });
+    let mut texts = StringBuilder::with_capacity(rows, bytes);
+    for shown in series {
+        match said(shown) {
+            Some(text) => texts.append_value_n(text, shown.rows),
+            None => texts.append_nulls(shown.rows),
+        }
+    }
+    texts.finish()
+}
+
+/// Labels but for the name, as an object.
+struct Object<'a>(&'a Labels);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().filter(|(name, _)| *name != NAME))
+    }
 }
 
 fn json(labels: &Labels) -> String {
-    let pairs = labels.iter().filter(|(name, _)| *name != NAME);
-    let object: serde_json::Map<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.into())).collect();
-    serde_json::Value::Object(object).to_string()
+    serde_json::to_string(&Object(labels)).expect("texts are JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use datafusion::{
+        arrow::{
+            array::{Array, AsArray},
+            compute::concat_batches,
+            datatypes::Float64Type,
+        },
+        logical_expr::ScalarUDF,
+        prelude::{col, lit},
+    };
     use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 
     use super::*;
-    use crate::series::{Limits, Sample, Value};
+    use crate::{
+        series::{Limits, Sample, Value},
+        sql::{functions::json::JsonGet, tests::ByName},
+    };
 
     /// Lets read what is of one namespace, and counts how often it is asked.
     #[derive(Default)]
@@ -314,5 +381,103 @@ mod tests {
         let (few, many) = (rows_and_rights(1), rows_and_rights(50));
         assert_eq!((few.0, many.0), (1, 50));
         assert_eq!(few.1, many.1);
+    }
+
+    /// Series with so many samples each, a millisecond after the other, with ascending values.
+    fn stored(all: &[Labels], samples: i64) -> Store {
+        let store = Store::in_memory(Limits::default());
+        for (number, labels) in (0..).zip(all) {
+            let series = store.resolve(labels).expect("taken");
+            let sample = |time: i64| {
+                let value = Value::Number((number * samples + time) as f64);
+                Sample { series, time, value }
+            };
+            store.append(&(0..samples).map(sample).collect::<Vec<_>>());
+        }
+        store
+    }
+
+    fn batches(store: Store, wanted: &Wanted, asked: SchemaRef) -> Vec<RecordBatch> {
+        let asker = Asker::new(UserInfo::named("admin", &[]), Arc::new(ByName));
+        Rows::new(Arc::new(store), &asker, wanted, asked).map(|batch| batch.expect("a batch")).collect()
+    }
+
+    #[tokio::test]
+    async fn each_row_has_the_labels_of_its_series() {
+        let pairs: [&[(&str, &str)]; 3] = [
+            &[(NAME, "m"), ("namespace", "shop"), ("code", "say \"hi\"")],
+            &[(NAME, "m"), ("pod", "web-1")],
+            &[(NAME, "n"), ("namespace", "bank"), ("instance", "\u{e9}")],
+        ];
+        let mut all: Vec<_> = pairs.iter().map(|pairs| Labels::new(pairs.iter().copied())).collect();
+        all.sort();
+        let batches = batches(stored(&all, 5000), &Wanted::default(), schema());
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [8192, 6808]);
+        let whole = concat_batches(&schema(), &batches).expect("batches of one table");
+        let values = whole.column_by_name("value").expect("a column").as_primitive::<Float64Type>();
+        for row in 0..whole.num_rows() {
+            let labels = &all[row / 5000];
+            let said = |column: &str| {
+                let texts = whole.column_by_name(column).expect("a column").as_string::<i32>();
+                texts.is_valid(row).then(|| texts.value(row).to_owned())
+            };
+            assert_eq!(said("name").as_deref(), Some(labels.name()));
+            for (label, _) in LABELS {
+                assert_eq!(said(label).as_deref(), labels.get(label), "{label} in row {row}");
+            }
+            let others = labels.iter().filter(|(name, _)| *name != NAME);
+            let pairs = others.map(|(name, value)| (name.to_owned(), value.into()));
+            let object: serde_json::Map<String, serde_json::Value> = pairs.collect();
+            assert_eq!(said(ALL_LABELS), Some(serde_json::Value::Object(object).to_string()));
+            assert!((values.value(row) - row as f64).abs() < 0.5, "row {row}");
+        }
+    }
+
+    #[test]
+    fn labels_are_put_into_words_once_a_batch() {
+        let labels = Labels::new([(NAME, "m"), ("pod", "web-1")]);
+        let columns = SeriesColumns {
+            labels,
+            times: (0..9000).collect(),
+            values: vec![1.0; 9000],
+            ..SeriesColumns::default()
+        };
+        let mut filled = Filled::new(&schema());
+        assert_eq!((filled.take(&columns, 0), filled.series.len()), (BATCH, 1));
+        assert!(filled.is_full());
+        let mut filled = Filled::new(&schema());
+        assert_eq!((filled.take(&columns, BATCH), filled.series.len()), (9000, 1));
+    }
+
+    #[tokio::test]
+    async fn long_labels_make_batches_of_few_rows() {
+        let long = "x".repeat(4000);
+        let names: Vec<_> = (0..60).map(|number| format!("label_{number}")).collect();
+        let pairs = names.iter().map(|name| (name.as_str(), long.as_str())).chain([(NAME, "m")]);
+        let all = [Labels::new(pairs)];
+        let found = batches(stored(&all, 100), &Wanted::default(), schema());
+        assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 100);
+        for batch in &found {
+            let texts = batch.column_by_name(ALL_LABELS).expect("a column").as_string::<i32>();
+            assert!(texts.value_data().len() <= BYTES, "{} rows", batch.num_rows());
+        }
+        // Where they are not asked for, they take nothing.
+        let asked = Arc::new(schema().project(&[0, 2]).expect("time and value"));
+        assert_eq!(batches(stored(&all, 100), &Wanted::default(), asked).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_of_labels_choose_series() {
+        let codes: Vec<_> = (100..200).map(|code| code.to_string()).collect();
+        let series = codes.iter().map(|code| Labels::new([(NAME, "m"), ("code", code.as_str())]));
+        let all: Vec<_> = series.collect();
+        let read = |key: &str, value: &str| {
+            let member = ScalarUDF::from(JsonGet::new(true)).call(vec![col(ALL_LABELS), lit(key)]);
+            let wanted = Wanted::of(&[member.eq(lit(value))]);
+            batches(stored(&all, 1), &wanted, schema()).iter().map(RecordBatch::num_rows).sum::<usize>()
+        };
+        assert_eq!((read("code", "107"), read("code", "7"), read("other", "107")), (1, 0, 0));
+        // It is no key there, which the engine finds.
+        assert_eq!(read(NAME, "m"), 100);
     }
 }

@@ -7,14 +7,21 @@ use datafusion::{
     common::DataFusionError,
     config::Dialect,
     execution::{
+        SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::FairSpillPool,
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{SessionConfig, SessionContext},
 };
 
-use super::{Asker, Engine, default_range::DefaultRange, functions};
+use super::{
+    Asker, Engine,
+    bounded::{self, Sizes},
+    constants::Constants,
+    default_range::DefaultRange,
+    functions,
+    pool::Pool,
+};
 use crate::{decisions, memory::Level, tables::usage::usage_table};
 
 /// What clients that show a database's name are shown.
@@ -24,19 +31,28 @@ impl Engine {
     /// The session of a statement, or of a connection.
     pub(super) fn session(&self, asker: &Asker) -> Result<SessionContext, DataFusionError> {
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(self.memory_limit)))
+            .with_memory_pool(Arc::new(Pool::new(self.memory_limit, self.common.clone())))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, "public")
             .with_information_schema(true)
-            .with_target_partitions(2);
+            .with_extension(Arc::new(Constants::default()))
+            // A statement has one thread: parts of a plan would take turns on it, and hand over to each
+            // other, group by group, what one of them does alone.
+            .with_target_partitions(1);
         let parser = &mut config.options_mut().sql_parser;
         // What psql's users write; and to the generic one `match(...)` is MySQL's, with `against`.
         parser.dialect = Dialect::PostgreSQL;
         // Errors say where.
         parser.collect_spans = true;
-        let session = SessionContext::new_with_config_rt(config, runtime);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_type_planner(Arc::new(Sizes::default()));
+        let session = SessionContext::new_with_state(state.build());
+        bounded::register(&session)?;
         functions::register(&session)?;
         // Before the rules of extensions: they see the range as if it had been written.
         if let Some(range) = self.default_range {

@@ -10,6 +10,7 @@ use tiphys_lifecycle::Tasks;
 use super::*;
 use crate::tables::{decision_rows, decisions_schema};
 
+mod bounded;
 mod described;
 mod export;
 mod functions;

@@ -6,8 +6,10 @@
 //! |---|---|
 //! | `a and b` | both |
 //! | `=`, `<`, `<=`, `>`, `>=`, either way round; `between` | the column `time` |
-//! | `=`, either way round; `in (...)` | texts |
+//! | `=`, either way round; `in (...)`, and `or` between `=` of one text, which short lists become | texts |
 //! | `like` without an escape, `~` | texts |
+//!
+//! A text is a column, or what a column's JSON has under one key: `labels->>'code'`.
 //!
 //! Pure. Only what surely holds is taken out; the engine looks at each row again, so that what
 //! is not understood asks for everything, and costs time and no truth.
@@ -26,6 +28,7 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
+use super::functions::json::GET_TEXT;
 use crate::series::{MatchOp, Matcher};
 
 /// The column that conditions on time are about.
@@ -38,16 +41,32 @@ const NOTHING: &str = r"[^\s\S]";
 pub struct Wanted {
     /// Microseconds since the Unix epoch, the end excluded.
     time: Range<i64>,
-    /// Column to the values that it may have.
-    values: BTreeMap<String, BTreeSet<String>>,
-    /// Columns, and regular expressions that their values match; they stand in [`Matcher`]s.
-    patterns: Vec<Matcher>,
+    /// Of columns.
+    texts: Texts,
+    /// Column to what is under the keys of its JSON.
+    members: BTreeMap<String, Texts>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { time: i64::MIN..i64::MAX, values: BTreeMap::new(), patterns: Vec::new() }
+        Self { time: i64::MIN..i64::MAX, texts: Texts::default(), members: BTreeMap::new() }
     }
+}
+
+/// What texts may be, by their names.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Texts {
+    /// Name to the values that it may have.
+    values: BTreeMap<String, BTreeSet<String>>,
+    /// Names, and regular expressions that their values match; they stand in [`Matcher`]s.
+    patterns: Vec<Matcher>,
+}
+
+/// Where a text stands: in a column, or in its JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place<'a> {
+    column: &'a str,
+    key: Option<&'a str>,
 }
 
 impl Wanted {
@@ -60,7 +79,8 @@ impl Wanted {
 
     /// Rows that have one of these texts in a column, of all times.
     pub fn among(column: &str, values: BTreeSet<String>) -> Self {
-        Self { values: BTreeMap::from([(column.to_owned(), values)]), ..Self::default() }
+        let values = BTreeMap::from([(column.to_owned(), values)]);
+        Self { texts: Texts { values, ..Texts::default() }, ..Self::default() }
     }
 
     /// Of these rows those of some times, microseconds since the Unix epoch.
@@ -72,8 +92,8 @@ impl Wanted {
 
     /// Whether a row with this text in a column may be wanted.
     pub fn takes(&self, column: &str, value: &str) -> bool {
-        self.values.get(column).is_none_or(|values| values.contains(value))
-            && self.patterns.iter().all(|pattern| pattern.name != column || pattern.matches(value))
+        self.texts.values.get(column).is_none_or(|values| values.contains(value))
+            && self.texts.patterns.iter().all(|pattern| pattern.name != column || pattern.matches(value))
     }
 
     pub fn takes_time(&self, time: i64) -> bool {
@@ -104,37 +124,26 @@ impl Wanted {
 
     /// The values that a column may have; absent: any.
     pub fn values(&self, column: &str) -> Option<&BTreeSet<String>> {
-        self.values.get(column)
+        self.texts.values.get(column)
     }
 
     /// Whether anything is said of a column.
     pub fn names(&self, column: &str) -> bool {
-        self.values.contains_key(column) || self.patterns.iter().any(|pattern| pattern.name == column)
+        self.texts.values.contains_key(column)
+            || self.texts.patterns.iter().any(|pattern| pattern.name == column)
     }
 
     /// What the columns that show labels say of series. `label` tells the label of a column, which
     /// is null where a series has none: so no condition holds there.
     pub fn matchers<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> Vec<Matcher> {
-        let mut matchers = Vec::new();
-        for (column, values) in &self.values {
-            let Some(label) = label(column) else { continue };
-            // An empty label does not exist, and its column is null.
-            let texts: Vec<_> = values.iter().filter(|value| !value.is_empty()).collect();
-            match texts.as_slice() {
-                [one] => matchers.push(Matcher::equal(label, one)),
-                [] => matchers.extend(Matcher::new(label, MatchOp::Matches, NOTHING)),
-                many => {
-                    let either = many.iter().map(|text| regex::escape(text)).collect::<Vec<_>>().join("|");
-                    matchers.extend(Matcher::new(label, MatchOp::Matches, &either));
-                }
-            }
-        }
-        let patterns = self.patterns.iter().filter_map(|pattern| {
-            let label = label(&pattern.name)?;
-            Matcher::new(label, MatchOp::Matches, &pattern.value).ok()
-        });
-        matchers.extend(patterns);
-        matchers
+        self.texts.matchers(label)
+    }
+
+    /// What is said of series by keys of a column that shows their labels as JSON. Keys that are no
+    /// labels say nothing.
+    pub fn matchers_in(&self, column: &str, is_label: impl Fn(&str) -> bool) -> Vec<Matcher> {
+        let texts = self.members.get(column);
+        texts.map_or_else(Vec::new, |texts| texts.matchers(|key| is_label(key).then_some(key)))
     }
 
     fn narrow(&mut self, filter: &Expr) {
@@ -143,21 +152,24 @@ impl Wanted {
                 self.narrow(left);
                 self.narrow(right);
             }
+            Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => {
+                if let Some((place, values)) = either(filter) {
+                    self.texts_at(place).only(place.name(), values);
+                }
+            }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (&**left, &**right) {
-                (Expr::Column(column), Expr::Literal(value, _)) => self.compare(&column.name, *op, value),
-                (Expr::Literal(value, _), Expr::Column(column)) => {
+                (text, Expr::Literal(value, _)) => self.compare(text, *op, value),
+                (Expr::Literal(value, _), text) => {
                     if let Some(op) = op.swap() {
-                        self.compare(&column.name, op, value);
+                        self.compare(text, op, value);
                     }
                 }
                 _ => {}
             },
             Expr::Between(between) if !between.negated => {
-                if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
-                    (&*between.expr, &*between.low, &*between.high)
-                {
-                    self.compare(&column.name, Operator::GtEq, low);
-                    self.compare(&column.name, Operator::LtEq, high);
+                if let (Expr::Literal(low, _), Expr::Literal(high, _)) = (&*between.low, &*between.high) {
+                    self.compare(&between.expr, Operator::GtEq, low);
+                    self.compare(&between.expr, Operator::LtEq, high);
                 }
             }
             Expr::InList(InList { expr, list, negated: false }) => {
@@ -165,10 +177,8 @@ impl Wanted {
                     Expr::Literal(value, _) => text(value),
                     _ => None,
                 });
-                if let (Expr::Column(column), Some(values)) =
-                    (&**expr, values.collect::<Option<BTreeSet<_>>>())
-                {
-                    self.only(&column.name, values);
+                if let (Some(place), Some(values)) = (place(expr), values.collect::<Option<BTreeSet<_>>>()) {
+                    self.texts_at(place).only(place.name(), values);
                 }
             }
             Expr::Like(Like {
@@ -178,23 +188,25 @@ impl Wanted {
                 escape_char: None,
                 case_insensitive: false,
             }) => {
-                if let (Expr::Column(column), Expr::Literal(value, _)) = (&**expr, &**pattern) {
-                    self.compare(&column.name, Operator::LikeMatch, value);
+                if let Expr::Literal(value, _) = &**pattern {
+                    self.compare(expr, Operator::LikeMatch, value);
                 }
             }
             _ => {}
         }
     }
 
-    fn compare(&mut self, column: &str, op: Operator, value: &ScalarValue) {
-        if column == TIME {
+    fn compare(&mut self, what: &Expr, op: Operator, value: &ScalarValue) {
+        let Some(place) = place(what) else { return };
+        if place.key.is_none() && place.column == TIME {
             return self.compare_time(op, value);
         }
         let Some(value) = text(value) else { return };
+        let texts = self.texts_at(place);
         match op {
-            Operator::Eq => self.only(column, BTreeSet::from([value])),
-            Operator::RegexMatch => self.matches(column, &format!(".*(?:{value}).*")),
-            Operator::LikeMatch => self.matches(column, &like(&value)),
+            Operator::Eq => texts.only(place.name(), BTreeSet::from([value])),
+            Operator::RegexMatch => texts.matches(place.name(), &format!(".*(?:{value}).*")),
+            Operator::LikeMatch => texts.matches(place.name(), &like(&value)),
             _ => {}
         }
     }
@@ -211,17 +223,96 @@ impl Wanted {
         }
     }
 
-    fn only(&mut self, column: &str, values: BTreeSet<String>) {
-        match self.values.get_mut(column) {
+    fn texts_at(&mut self, place: Place<'_>) -> &mut Texts {
+        match place.key {
+            Some(_) => self.members.entry(place.column.to_owned()).or_default(),
+            None => &mut self.texts,
+        }
+    }
+}
+
+impl Texts {
+    fn only(&mut self, name: &str, values: BTreeSet<String>) {
+        match self.values.get_mut(name) {
             Some(before) => before.retain(|value| values.contains(value)),
-            None => drop(self.values.insert(column.to_owned(), values)),
+            None => drop(self.values.insert(name.to_owned(), values)),
         }
     }
 
-    fn matches(&mut self, column: &str, pattern: &str) {
+    fn matches(&mut self, name: &str, pattern: &str) {
         // What is no regular expression here is told by the engine, or is one to it.
-        self.patterns.extend(Matcher::new(column, MatchOp::Matches, pattern));
+        self.patterns.extend(Matcher::new(name, MatchOp::Matches, pattern));
     }
+
+    /// The same of labels. `label` tells the label of a name.
+    fn matchers<'a, L: AsRef<str>>(&'a self, label: impl Fn(&'a str) -> Option<L>) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        for (name, values) in &self.values {
+            let Some(label) = label(name) else { continue };
+            let label = label.as_ref();
+            // An empty label does not exist, and its text is null.
+            let texts: Vec<_> = values.iter().filter(|value| !value.is_empty()).collect();
+            match texts.as_slice() {
+                [one] => matchers.push(Matcher::equal(label, one)),
+                [] => matchers.extend(Matcher::new(label, MatchOp::Matches, NOTHING)),
+                many => {
+                    let either = many.iter().map(|text| regex::escape(text)).collect::<Vec<_>>().join("|");
+                    matchers.extend(Matcher::new(label, MatchOp::Matches, &either));
+                }
+            }
+        }
+        let patterns = self.patterns.iter().filter_map(|pattern| {
+            let label = label(&pattern.name)?;
+            Matcher::new(label.as_ref(), MatchOp::Matches, &pattern.value).ok()
+        });
+        matchers.extend(patterns);
+        matchers
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Among what stands beside it.
+    fn name(self) -> &'a str {
+        self.key.unwrap_or(self.column)
+    }
+}
+
+/// Absent: it is neither a column nor a member of its JSON.
+fn place(expr: &Expr) -> Option<Place<'_>> {
+    match expr {
+        Expr::Column(column) => Some(Place { column: &column.name, key: None }),
+        Expr::ScalarFunction(function) if function.func.name() == GET_TEXT => {
+            let [Expr::Column(column), Expr::Literal(key, _)] = function.args.as_slice() else { return None };
+            Some(Place { column: &column.name, key: Some(key.try_as_str().flatten()?) })
+        }
+        _ => None,
+    }
+}
+
+/// The texts of which one must stand in one place. Absent: something else is said. However many there
+/// are, they take no stack.
+fn either(filter: &Expr) -> Option<(Place<'_>, BTreeSet<String>)> {
+    let mut found: Option<(Place<'_>, BTreeSet<String>)> = None;
+    let mut pending = vec![filter];
+    while let Some(next) = pending.pop() {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = next else { return None };
+        let (at, value) = match (op, &**left, &**right) {
+            (Operator::Or, left, right) => {
+                pending.extend([left, right]);
+                continue;
+            }
+            (Operator::Eq, at, Expr::Literal(value, _)) | (Operator::Eq, Expr::Literal(value, _), at) => {
+                (place(at)?, text(value)?)
+            }
+            _ => return None,
+        };
+        let (place, values) = found.get_or_insert_with(|| (at, BTreeSet::new()));
+        if *place != at {
+            return None;
+        }
+        values.insert(value);
+    }
+    found
 }
 
 /// A pattern of LIKE as a regular expression.

@@ -1,8 +1,13 @@
 //! CronJobs.
 
+use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::CronJob;
 
-use super::{Name, rows::Rows};
+use super::{
+    Name,
+    rows::{Rows, seconds},
+    schedule::Schedule,
+};
 use crate::series::MetricKind::Gauge;
 
 pub const NAMES: &[Name] = &[
@@ -15,6 +20,12 @@ pub const NAMES: &[Name] = &[
         Gauge,
         "When a Job of it last succeeded, since the Unix epoch",
     ),
+    (
+        "kube_cronjob_next_schedule_time",
+        Gauge,
+        "When it is due next after it last made a Job, since the Unix epoch",
+    ),
+    ("kube_cronjob_schedule_invalid", Gauge, "Its schedule or time zone can't be understood"),
     ("kube_cronjob_spec_suspend", Gauge, "Whether it makes no Jobs"),
     ("kube_cronjob_spec_starting_deadline_seconds", Gauge, "How late a Job may begin"),
     ("kube_cronjob_spec_successful_job_history_limit", Gauge, "Jobs kept that succeeded"),
@@ -26,8 +37,7 @@ pub fn tell(object: &CronJob) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("cronjob", meta);
     rows.time("kube_cronjob_created", meta.creation_timestamp.as_ref());
-    let version = meta.resource_version.as_ref().and_then(|version| version.parse().ok());
-    rows.whole("kube_cronjob_metadata_resource_version", version);
+    rows.version("kube_cronjob_metadata_resource_version", meta);
     let spec = &object.spec;
     let policy = spec.concurrency_policy.as_deref().unwrap_or("Allow");
     let zone = spec.time_zone.as_deref().unwrap_or("local");
@@ -48,5 +58,25 @@ pub fn tell(object: &CronJob) -> Rows {
         "kube_cronjob_status_last_successful_time",
         status.and_then(|status| status.last_successful_time.as_ref()),
     );
+    due(&mut rows, object);
     rows
+}
+
+/// When it is due. One that is late has a time that is over.
+fn due(rows: &mut Rows, object: &CronJob) {
+    let zone = match object.spec.time_zone.as_deref() {
+        Some(name) => TimeZone::get(name).ok(),
+        None => Some(TimeZone::system()),
+    };
+    let Some((schedule, zone)) = Schedule::parse(&object.spec.schedule).zip(zone) else {
+        return rows.put("kube_cronjob_schedule_invalid", 1);
+    };
+    if object.spec.suspend == Some(true) {
+        return;
+    }
+    let last = object.status.as_ref().and_then(|status| status.last_schedule_time.as_ref());
+    let since = last.or(object.metadata.creation_timestamp.as_ref());
+    if let Some(next) = since.and_then(|since| schedule.next(since.0, &zone)) {
+        rows.with("kube_cronjob_next_schedule_time", &[], seconds(next));
+    }
 }

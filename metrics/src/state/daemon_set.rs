@@ -7,6 +7,7 @@ use crate::series::MetricKind::Gauge;
 
 pub const NAMES: &[Name] = &[
     ("kube_daemonset_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_daemonset_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_daemonset_metadata_generation", Gauge, "The version of its spec"),
     ("kube_daemonset_status_observed_generation", Gauge, "The version of the spec that was acted on"),
     ("kube_daemonset_status_current_number_scheduled", Gauge, "Nodes that run its Pod and should"),
@@ -22,6 +23,7 @@ pub fn tell(object: &DaemonSet) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("daemonset", meta);
     rows.time("kube_daemonset_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_daemonset_deletion_timestamp", meta.deletion_timestamp.as_ref());
     rows.whole("kube_daemonset_metadata_generation", meta.generation);
     if let Some(status) = &object.status {
         rows.whole("kube_daemonset_status_observed_generation", status.observed_generation);

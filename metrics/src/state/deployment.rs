@@ -10,6 +10,7 @@ use crate::series::MetricKind::Gauge;
 
 pub const NAMES: &[Name] = &[
     ("kube_deployment_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_deployment_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_deployment_owner", Gauge, "Who owns it"),
     ("kube_deployment_metadata_generation", Gauge, "The version of its spec"),
     ("kube_deployment_spec_replicas", Gauge, "Pods that are wanted"),
@@ -30,6 +31,7 @@ pub const NAMES: &[Name] = &[
     ("kube_deployment_status_replicas_available", Gauge, "Pods that are available"),
     ("kube_deployment_status_replicas_unavailable", Gauge, "Pods that are not available"),
     ("kube_deployment_status_replicas_updated", Gauge, "Pods of the newest template"),
+    ("kube_deployment_status_terminating_replicas", Gauge, "Pods that are on their way out"),
     ("kube_deployment_status_condition", Gauge, "A condition in each of its states"),
 ];
 
@@ -37,6 +39,7 @@ pub fn tell(object: &Deployment) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("deployment", meta);
     rows.time("kube_deployment_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_deployment_deletion_timestamp", meta.deletion_timestamp.as_ref());
     rows.owners("kube_deployment_owner", meta);
     rows.whole("kube_deployment_metadata_generation", meta.generation);
     let spec = &object.spec;
@@ -57,6 +60,7 @@ pub fn tell(object: &Deployment) -> Rows {
     rows.put("kube_deployment_status_replicas_available", status.available_replicas.unwrap_or_default());
     rows.put("kube_deployment_status_replicas_unavailable", status.unavailable_replicas.unwrap_or_default());
     rows.put("kube_deployment_status_replicas_updated", status.updated_replicas.unwrap_or_default());
+    rows.some("kube_deployment_status_terminating_replicas", status.terminating_replicas);
     for condition in status.conditions.iter().flatten() {
         let reason = condition.reason.as_deref().unwrap_or_default();
         let labels = [("condition", condition.type_.as_deref().unwrap_or_default()), ("reason", reason)];

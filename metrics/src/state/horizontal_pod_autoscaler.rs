@@ -1,7 +1,7 @@
 //! HorizontalPodAutoscalers.
 
 use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscaler, MetricStatus, MetricTarget, MetricValueStatus,
+    HPAScalingRules, HorizontalPodAutoscaler, MetricStatus, MetricTarget, MetricValueStatus,
 };
 
 use super::{
@@ -13,9 +13,24 @@ use crate::series::MetricKind::Gauge;
 pub const NAMES: &[Name] = &[
     ("kube_horizontalpodautoscaler_info", Gauge, "An autoscaler, with what it scales"),
     ("kube_horizontalpodautoscaler_created", Gauge, "When it was made, since the Unix epoch"),
+    (
+        "kube_horizontalpodautoscaler_deletion_timestamp",
+        Gauge,
+        "When its end was ordered, since the Unix epoch",
+    ),
     ("kube_horizontalpodautoscaler_metadata_generation", Gauge, "The version of its spec"),
     ("kube_horizontalpodautoscaler_spec_min_replicas", Gauge, "Pods at least"),
     ("kube_horizontalpodautoscaler_spec_max_replicas", Gauge, "Pods at most"),
+    (
+        "kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance",
+        Gauge,
+        "How far beyond its target a metric may be before there are more Pods, as a share",
+    ),
+    (
+        "kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance",
+        Gauge,
+        "How far below its target a metric may be before there are fewer Pods, as a share",
+    ),
     ("kube_horizontalpodautoscaler_spec_target_metric", Gauge, "What a metric is to be"),
     ("kube_horizontalpodautoscaler_status_target_metric", Gauge, "What a metric is"),
     ("kube_horizontalpodautoscaler_status_current_replicas", Gauge, "Pods that there are"),
@@ -27,6 +42,7 @@ pub fn tell(object: &HorizontalPodAutoscaler) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("horizontalpodautoscaler", meta);
     rows.time("kube_horizontalpodautoscaler_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_horizontalpodautoscaler_deletion_timestamp", meta.deletion_timestamp.as_ref());
     rows.whole("kube_horizontalpodautoscaler_metadata_generation", meta.generation);
     let spec = &object.spec;
     let target = &spec.scale_target_ref;
@@ -38,6 +54,13 @@ pub fn tell(object: &HorizontalPodAutoscaler) -> Rows {
     rows.with("kube_horizontalpodautoscaler_info", &info, 1.0);
     rows.put("kube_horizontalpodautoscaler_spec_min_replicas", spec.min_replicas.unwrap_or(1));
     rows.put("kube_horizontalpodautoscaler_spec_max_replicas", spec.max_replicas);
+    if let Some(behavior) = &spec.behavior {
+        let tolerance = |rules: Option<&HPAScalingRules>| rules?.tolerance.as_ref().and_then(number);
+        let up = tolerance(behavior.scale_up.as_ref());
+        rows.some("kube_horizontalpodautoscaler_spec_behavior_scale_up_tolerance", up);
+        let down = tolerance(behavior.scale_down.as_ref());
+        rows.some("kube_horizontalpodautoscaler_spec_behavior_scale_down_tolerance", down);
+    }
     for metric in spec.metrics.iter().flatten() {
         let named = [
             metric.resource.as_ref().map(|it| (it.name.as_str(), &it.target)),

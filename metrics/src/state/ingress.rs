@@ -8,6 +8,7 @@ use crate::series::MetricKind::Gauge;
 pub const NAMES: &[Name] = &[
     ("kube_ingress_info", Gauge, "An Ingress, with its class"),
     ("kube_ingress_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_ingress_metadata_resource_version", Gauge, "The version of the object"),
     ("kube_ingress_path", Gauge, "Where a path leads"),
     ("kube_ingress_tls", Gauge, "A host with a certificate"),
 ];
@@ -15,6 +16,7 @@ pub const NAMES: &[Name] = &[
 pub fn tell(object: &Ingress) -> Rows {
     let mut rows = Rows::of("ingress", &object.metadata);
     rows.time("kube_ingress_created", object.metadata.creation_timestamp.as_ref());
+    rows.version("kube_ingress_metadata_resource_version", &object.metadata);
     let Some(spec) = &object.spec else { return rows };
     let class = spec.ingress_class_name.as_deref().unwrap_or_default();
     rows.with("kube_ingress_info", &[("ingressclass", class)], 1.0);

@@ -13,6 +13,7 @@ pub const NAMES: &[Name] = &[
     ("kube_job_spec_completions", Gauge, "Pods that must succeed"),
     ("kube_job_spec_active_deadline_seconds", Gauge, "How long it may run"),
     ("kube_job_status_active", Gauge, "Pods that run"),
+    ("kube_job_status_ready", Gauge, "Pods that are ready"),
     ("kube_job_status_succeeded", Gauge, "Pods that succeeded"),
     ("kube_job_status_failed", Gauge, "Pods that failed"),
     ("kube_job_status_start_time", Gauge, "When it began, since the Unix epoch"),
@@ -35,6 +36,7 @@ pub fn tell(object: &Job) -> Rows {
     }
     let Some(status) = &object.status else { return rows };
     rows.put("kube_job_status_active", status.active.unwrap_or_default());
+    rows.put("kube_job_status_ready", status.ready.unwrap_or_default());
     rows.put("kube_job_status_succeeded", status.succeeded.unwrap_or_default());
     rows.put("kube_job_status_failed", status.failed.unwrap_or_default());
     rows.time("kube_job_status_start_time", status.start_time.as_ref());

@@ -14,6 +14,7 @@ pub const NAMES: &[Name] = &[
     ("kube_node_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_node_role", Gauge, "What it is for"),
     ("kube_node_spec_unschedulable", Gauge, "Whether it takes no new Pods"),
+    ("kube_node_spec_pod_cidrs", Gauge, "A range of its Pods' addresses"),
     ("kube_node_spec_taint", Gauge, "What keeps Pods away"),
     ("kube_node_status_addresses", Gauge, "An address"),
     ("kube_node_status_capacity", Gauge, "What it has"),
@@ -35,6 +36,9 @@ pub fn tell(object: &Node) -> Rows {
         let value = taint.value.as_deref().unwrap_or_default();
         let labels = [("key", taint.key.as_str()), ("value", value), ("effect", &taint.effect)];
         rows.with("kube_node_spec_taint", &labels, 1.0);
+    }
+    for range in spec.into_iter().flat_map(|spec| spec.pod_cidrs.iter().flatten()) {
+        rows.with("kube_node_spec_pod_cidrs", &[("pod_cidr", range)], 1.0);
     }
     let Some(status) = &object.status else { return rows };
     let addresses = status.addresses.as_deref().unwrap_or_default();

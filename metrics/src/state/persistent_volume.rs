@@ -11,6 +11,9 @@ use crate::series::MetricKind::Gauge;
 pub const NAMES: &[Name] = &[
     ("kube_persistentvolume_info", Gauge, "A volume, with its class"),
     ("kube_persistentvolume_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_persistentvolume_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
+    ("kube_persistentvolume_access_mode", Gauge, "How it may be used"),
+    ("kube_persistentvolume_volume_mode", Gauge, "Whether it has files or is a device"),
     ("kube_persistentvolume_capacity_bytes", Gauge, "Its size"),
     ("kube_persistentvolume_status_phase", Gauge, "Its phase, each as a row"),
     ("kube_persistentvolume_claim_ref", Gauge, "The claim that has it"),
@@ -22,11 +25,17 @@ pub fn tell(object: &PersistentVolume) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("persistentvolume", meta);
     rows.time("kube_persistentvolume_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_persistentvolume_deletion_timestamp", meta.deletion_timestamp.as_ref());
     if let Some(spec) = &object.spec {
+        let mode = spec.volume_mode.as_deref().unwrap_or("Filesystem");
+        rows.with("kube_persistentvolume_volume_mode", &[("volumemode", mode)], 1.0);
+        for mode in spec.access_modes.iter().flatten() {
+            rows.with("kube_persistentvolume_access_mode", &[("access_mode", mode)], 1.0);
+        }
         let csi = spec.csi.as_ref();
         let info = [
             ("storageclass", spec.storage_class_name.as_deref().unwrap_or_default()),
-            ("volume_mode", spec.volume_mode.as_deref().unwrap_or("Filesystem")),
+            ("volume_mode", mode),
             ("reclaim_policy", spec.persistent_volume_reclaim_policy.as_deref().unwrap_or_default()),
             ("csi_driver", csi.map_or("", |csi| &csi.driver)),
             ("csi_volume_handle", csi.map_or("", |csi| &csi.volume_handle)),

@@ -11,6 +11,11 @@ use crate::series::MetricKind::Gauge;
 pub const NAMES: &[Name] = &[
     ("kube_persistentvolumeclaim_info", Gauge, "A claim, with its class and volume"),
     ("kube_persistentvolumeclaim_created", Gauge, "When it was made, since the Unix epoch"),
+    (
+        "kube_persistentvolumeclaim_deletion_timestamp",
+        Gauge,
+        "When its end was ordered, since the Unix epoch",
+    ),
     ("kube_persistentvolumeclaim_access_mode", Gauge, "How it is used"),
     ("kube_persistentvolumeclaim_resource_requests_storage_bytes", Gauge, "The size that it asks for"),
     ("kube_persistentvolumeclaim_status_phase", Gauge, "Its phase, each as a row"),
@@ -21,6 +26,7 @@ pub fn tell(object: &PersistentVolumeClaim) -> Rows {
     let meta = &object.metadata;
     let mut rows = Rows::of("persistentvolumeclaim", meta);
     rows.time("kube_persistentvolumeclaim_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_persistentvolumeclaim_deletion_timestamp", meta.deletion_timestamp.as_ref());
     if let Some(spec) = &object.spec {
         let info = [
             ("storageclass", spec.storage_class_name.as_deref().unwrap_or_default()),

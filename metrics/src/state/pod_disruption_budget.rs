@@ -7,6 +7,7 @@ use crate::series::MetricKind::Gauge;
 
 pub const NAMES: &[Name] = &[
     ("kube_poddisruptionbudget_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_poddisruptionbudget_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_poddisruptionbudget_status_current_healthy", Gauge, "Pods that are well"),
     ("kube_poddisruptionbudget_status_desired_healthy", Gauge, "Pods that must be well"),
     ("kube_poddisruptionbudget_status_pod_disruptions_allowed", Gauge, "Pods that may be evicted"),
@@ -21,6 +22,7 @@ pub const NAMES: &[Name] = &[
 pub fn tell(object: &PodDisruptionBudget) -> Rows {
     let mut rows = Rows::of("poddisruptionbudget", &object.metadata);
     rows.time("kube_poddisruptionbudget_created", object.metadata.creation_timestamp.as_ref());
+    rows.time("kube_poddisruptionbudget_deletion_timestamp", object.metadata.deletion_timestamp.as_ref());
     if let Some(status) = &object.status {
         rows.put(
             "kube_poddisruptionbudget_status_current_healthy",

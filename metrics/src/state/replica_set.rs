@@ -14,6 +14,7 @@ pub const NAMES: &[Name] = &[
     ("kube_replicaset_status_observed_generation", Gauge, "The version of the spec that was acted on"),
     ("kube_replicaset_status_ready_replicas", Gauge, "Pods that are ready"),
     ("kube_replicaset_status_replicas", Gauge, "Pods that there are"),
+    ("kube_replicaset_status_terminating_replicas", Gauge, "Pods that are on their way out"),
 ];
 
 pub fn tell(object: &ReplicaSet) -> Rows {
@@ -30,6 +31,7 @@ pub fn tell(object: &ReplicaSet) -> Rows {
         rows.whole("kube_replicaset_status_observed_generation", status.observed_generation);
         rows.put("kube_replicaset_status_ready_replicas", status.ready_replicas.unwrap_or_default());
         rows.put("kube_replicaset_status_replicas", status.replicas);
+        rows.some("kube_replicaset_status_terminating_replicas", status.terminating_replicas);
     }
     rows
 }

@@ -63,6 +63,12 @@ impl Rows {
         }
     }
 
+    /// The version of the object, where that is a number.
+    pub fn version(&mut self, name: &'static str, meta: &ObjectMeta) {
+        let version = meta.resource_version.as_ref().and_then(|version| version.parse().ok());
+        self.whole(name, version);
+    }
+
     pub fn flag(&mut self, name: &'static str, holds: bool) {
         self.put(name, u8::from(holds));
     }
@@ -126,6 +132,15 @@ impl Rows {
 /// An amount in whole units.
 pub fn number(amount: &Quantity) -> Option<f64> {
     amount.0.parse::<quantity::Quantity>().ok().map(quantity::Quantity::as_f64)
+}
+
+/// As a label has it; nothing of what is not said.
+pub fn said(flag: Option<bool>) -> &'static str {
+    match flag {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    }
 }
 
 pub fn seconds(time: Timestamp) -> f64 {

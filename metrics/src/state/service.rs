@@ -8,6 +8,7 @@ use crate::series::MetricKind::Gauge;
 pub const NAMES: &[Name] = &[
     ("kube_service_info", Gauge, "A Service, with its address"),
     ("kube_service_created", Gauge, "When it was made, since the Unix epoch"),
+    ("kube_service_deletion_timestamp", Gauge, "When its end was ordered, since the Unix epoch"),
     ("kube_service_spec_type", Gauge, "How it is reached"),
     ("kube_service_spec_external_ip", Gauge, "An address of its own outside"),
     ("kube_service_status_load_balancer_ingress", Gauge, "Where a load balancer takes it in"),
@@ -18,6 +19,7 @@ pub fn tell(object: &Service) -> Rows {
     let mut rows = Rows::of("service", meta);
     rows.own("uid", meta.uid.as_deref());
     rows.time("kube_service_created", meta.creation_timestamp.as_ref());
+    rows.time("kube_service_deletion_timestamp", meta.deletion_timestamp.as_ref());
     if let Some(spec) = &object.spec {
         let info = [
             ("cluster_ip", spec.cluster_ip.as_deref().unwrap_or_default()),

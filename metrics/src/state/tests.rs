@@ -1,5 +1,9 @@
 //! Objects as the API has them, and what is told of them; what is told of them over time.
 
+mod newer;
+mod objects;
+mod words;
+
 use serde_json::{Value as Json, json};
 
 use super::{rows::Rows, *};
@@ -140,10 +144,18 @@ fn nodes_and_bounds() {
 /// Each name that is told is described, by the kind that tells it.
 #[test]
 fn names_are_described_once() {
-    let mut all: Vec<&str> =
-        KINDS.iter().flat_map(|kind| kind.names.iter().copied().flatten()).map(|name| name.0).collect();
+    let mut all: Vec<&str> = KINDS.iter().flat_map(|kind| kind.all_names()).map(|name| name.0).collect();
     for (row, _) in &pod::tell(&pod("Running")).rows {
         assert!(all.contains(&row.name()), "{}", row.name());
+    }
+    for (validating, mutating) in [
+        (webhook_configuration::VALIDATING, webhook_configuration::MUTATING),
+        (admission_policy::VALIDATING, admission_policy::MUTATING),
+        (admission_policy_binding::VALIDATING, admission_policy_binding::MUTATING),
+    ] {
+        for (one, other) in validating.iter().zip(mutating) {
+            assert_eq!(one.0.replace("kube_validating", "kube_mutating"), other.0);
+        }
     }
     let count = all.len();
     all.sort_unstable();
@@ -177,6 +189,22 @@ async fn what_changes_is_told_and_what_is_gone_ends() {
     };
     assert_eq!(phase("Pending").await, [Some(1.0), None]);
     assert_eq!(phase("Running").await, [Some(1.0), Some(1.0), None]);
+}
+
+#[test]
+fn equal_rows_are_one_series() {
+    let store = Arc::new(Store::in_memory(Limits::default()));
+    let told = Told::of_at_most(store.clone(), 2);
+    let rows = |name: &str, count: usize| {
+        let meta = read(json!({"name": name, "namespace": "shop"}));
+        let mut rows = Rows::of("endpoint", &meta);
+        (0..count).for_each(|_| rows.put("kube_endpoint_info", 1));
+        rows
+    };
+    // Two Endpoints' subsets have the same port.
+    told.applied("shop/a", rows("a", 2));
+    told.applied("shop/b", rows("b", 1));
+    assert_eq!(store.series_count(), 2, "there is room for both");
 }
 
 #[tokio::test]

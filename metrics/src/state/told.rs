@@ -2,7 +2,8 @@
 //!
 //! A change is told at once; what holds is told again at each time of the grid, and what is
 //! gone ends with a stale marker. Of a kind with very many objects the last ones are left out,
-//! rather than that they take all memory: [`MOST`].
+//! rather than that they take all memory: [`MOST`]. Where the store refuses rows, as it is full,
+//! or has let series go, the objects are wanted anew: [`Told::lost`].
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,9 +11,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tiphys_api::ways::Way;
+use tokio::sync::Notify;
 
 use super::rows::Rows;
-use crate::series::{STALE, Sample, SeriesId, Store, Value};
+use crate::{
+    live::AGAIN,
+    scrape::counts::Counts,
+    series::{STALE, Sample, SeriesId, Store, Value},
+};
 
 /// Series of a kind: those of some ten thousand Pods.
 const MOST: usize = 300_000;
@@ -25,6 +32,10 @@ pub struct Told {
     store: Arc<Store>,
     most: usize,
     inner: Mutex<Inner>,
+    /// Says that it is lost.
+    lost: Notify,
+    /// Where it is told what the store refuses.
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -39,8 +50,10 @@ struct Inner {
     repeated: i64,
     /// While a new list comes: what it has had so far.
     listed: Option<HashSet<Box<str>>>,
-    /// The store let series go that hold: all is to be told anew.
+    /// The store let series go that hold, or may have room for what it refused: all is to be told anew.
     is_lost: bool,
+    /// How often all was told again since the store refused something.
+    refused: Option<u64>,
 }
 
 #[derive(Default)]
@@ -69,12 +82,19 @@ impl Told {
 
     /// So many series.
     pub fn of_at_most(store: Arc<Store>, most: usize) -> Self {
-        Self { store, most, inner: Mutex::default() }
+        Self { store, most, inner: Mutex::default(), lost: Notify::new(), counts: Counts::default() }
+    }
+
+    /// The same, counting what is refused.
+    pub fn counting(self, counts: Counts) -> Self {
+        Self { counts, ..self }
     }
 
     /// What there is comes now, from the beginning.
     pub fn begin(&self) {
-        self.inner.lock().listed = Some(HashSet::new());
+        let mut inner = self.inner.lock();
+        inner.listed = Some(HashSet::new());
+        inner.is_lost = false;
     }
 
     /// All of it has come: the rest is gone.
@@ -83,7 +103,6 @@ impl Told {
         let Some(listed) = inner.listed.take() else { return };
         let gone: Vec<_> = inner.objects.keys().filter(|key| !listed.contains(*key)).cloned().collect();
         gone.iter().for_each(|key| self.end(&mut inner, key));
-        inner.is_lost = false;
     }
 
     /// An object as it is now.
@@ -104,27 +123,39 @@ impl Told {
         inner.count -= before.series.len();
         let time = inner.time(&before);
         let before = before.series;
+        // Looked up, as Endpoints may have thousands.
+        let known: HashMap<SeriesId, f64> = before.iter().copied().collect();
+        let mut told = HashSet::with_capacity(rows.rows.len());
         let sample = |series, value| Sample { series, time, value: Value::Number(value) };
         let mut series = Vec::with_capacity(rows.rows.len());
         let mut refused = None;
         for (labels, value) in rows.rows {
-            match self.store.resolve(&labels) {
+            match self.store.resolve_by(&labels, Way::Objects) {
+                // Of equal rows one is told.
+                Ok(id) if !told.insert(id) => {}
                 Ok(id) => {
-                    let same = before.iter().any(|(known, number)| *known == id && *number == value);
-                    if !same {
+                    if known.get(&id) != Some(&value) {
                         samples.push(sample(id, value));
                     }
                     series.push((id, value));
                 }
-                Err(error) => refused = Some(error),
+                Err(why) => {
+                    self.counts.refused(labels.get("namespace").unwrap_or_default(), &why);
+                    refused = Some(why);
+                }
             }
         }
-        if let Some(refused) = refused {
-            tracing::warn!(object = key, %refused, "state of an object has no series");
+        if let Some(refused) = refused
+            && inner.refused.is_none()
+        {
+            inner.refused = Some(0);
+            tracing::warn!(object = key, %refused, "an object has no series; it is tried again in a while");
         }
-        let ended = before.iter().filter(|(known, _)| !series.iter().any(|(id, _)| id == known));
-        samples.extend(ended.map(|(id, _)| sample(*id, STALE)));
         inner.is_lost |= self.store.append(&samples).unknown > 0;
+        // What the store let go has ended.
+        let ended = before.iter().filter(|(id, _)| !told.contains(id));
+        let ended: Vec<_> = ended.map(|(id, _)| sample(*id, STALE)).collect();
+        self.store.append(&ended);
         inner.count += series.len();
         inner.objects.insert(key.into(), Object { series: series.into(), changed: time });
     }
@@ -148,11 +179,26 @@ impl Told {
         unknown += self.store.append(&samples).unknown;
         inner.is_lost |= unknown > 0;
         inner.repeated = time;
+        inner.refused = inner.refused.map(|rounds| rounds + 1);
+        if inner.refused.is_some_and(|rounds| rounds >= AGAIN) {
+            inner.refused = None;
+            inner.is_lost = true;
+        }
+        if inner.is_lost {
+            self.lost.notify_one();
+        }
     }
 
-    /// Whether a new list is wanted, because series are gone.
+    /// Whether a new list is wanted, because series are gone or were refused.
     pub fn is_lost(&self) -> bool {
         self.inner.lock().is_lost
+    }
+
+    /// Until a new list is wanted.
+    pub async fn lost(&self) {
+        while !self.is_lost() {
+            self.lost.notified().await;
+        }
     }
 
     fn end(&self, inner: &mut Inner, key: &str) {

@@ -22,7 +22,10 @@ use super::{
     Spans,
     otlp::{self, Export},
 };
-use crate::doors::{Door, Form, Refusal, admit_namespace, body};
+use crate::doors::{
+    Door, Form, Refusal, admit_namespace,
+    body::{self, Room},
+};
 
 pub const PATH: &str = "/otlp/v1/traces";
 /// Requests that are understood at once; more wait.
@@ -33,10 +36,12 @@ struct TraceDoor {
     spans: Arc<Spans>,
     authorizer: SharedAuthorizer,
     decoding: Arc<Semaphore>,
+    /// What all doors have together for bodies.
+    room: Room,
 }
 
-pub fn routes(spans: Arc<Spans>, authorizer: SharedAuthorizer) -> Router {
-    let door = TraceDoor { spans, authorizer, decoding: Arc::new(Semaphore::new(DECODING)) };
+pub fn routes(spans: Arc<Spans>, authorizer: SharedAuthorizer, room: Room) -> Router {
+    let door = TraceDoor { spans, authorizer, decoding: Arc::new(Semaphore::new(DECODING)), room };
     Router::new().route(PATH, post(take)).layer(DefaultBodyLimit::disable()).with_state(door)
 }
 
@@ -84,11 +89,11 @@ async fn taken(
         return Err(later("spans come faster than they are written: send again".to_owned()));
     }
     let packing = body::packing(headers);
-    let bytes = body::read(body).await?;
+    let (bytes, taken) = door.room.read(body).await?;
     let stopping = || later("the server is stopping: send again".to_owned());
     let turn = door.decoding.clone().acquire_owned().await.map_err(|_| stopping())?;
     let work = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _held = (turn, taken);
         let Export { spans, rejected, why, .. } =
             otlp::decode(form, &body::unpack(bytes, &packing)?, &namespace)?;
         let rejected = why.map(|why| (rejected, why));

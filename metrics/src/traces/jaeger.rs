@@ -4,6 +4,7 @@
 //! namespaces whose Pods they may list; a trace shows the spans that its reader may see, and
 //! warns of those that it lacks.
 
+mod calls;
 pub mod reading;
 mod words;
 
@@ -15,7 +16,7 @@ use std::{
 
 use axum::{
     Extension, Json, Router,
-    extract::{Path, Query, State},
+    extract::{Path, Query, RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -26,6 +27,7 @@ use tiphys_api::auth::{SharedAuthorizer, UserInfo};
 
 use super::{Gap, Span, Spans};
 use crate::scope::Scope;
+use calls::Calls;
 use reading::{Asking, Bounds, Reader, Reading, Unread};
 
 pub const PATH: &str = "/jaeger/api";
@@ -55,6 +57,7 @@ pub fn routes_within(bounds: Bounds, spans: Arc<Spans>, authorizer: SharedAuthor
         .route("/jaeger/api/operations", get(operations))
         .route("/jaeger/api/traces", get(traces))
         .route("/jaeger/api/traces/{id}", get(trace))
+        .route("/jaeger/api/dependencies", get(dependencies))
         .with_state(Jaeger { reader: Reader::new(spans, bounds), authorizer })
 }
 
@@ -238,13 +241,90 @@ impl Search {
     }
 }
 
-async fn traces(State(jaeger): State<Jaeger>, Query(asked): Query<Asked>, user: User) -> Answer {
+async fn traces(
+    State(jaeger): State<Jaeger>,
+    RawQuery(query): RawQuery,
+    Query(asked): Query<Asked>,
+    user: User,
+) -> Answer {
     let asking = jaeger.asking(user)?;
+    let ids = ids(&query.unwrap_or_default())?;
+    if !ids.is_empty() {
+        let find = move |reading: &Reading| {
+            let (traces, _) = spans_of(reading, &ids)?;
+            let first = traces.iter().filter_map(|(spans, _)| spans.first());
+            let found: BTreeSet<&String> = first.map(|span| &span.trace_id).collect();
+            let absent = ids.iter().filter(|id| !found.contains(id));
+            let errors: Vec<_> = absent.map(|id| json!({"msg": "trace not found", "traceID": id})).collect();
+            Ok::<_, Unread>(words::traces(&traces, &errors))
+        };
+        return Ok(answered(jaeger.reader.read(asking, find).await?));
+    }
     let search = Search::of(asked)?;
     // First which traces, the newest; then all of their spans.
     let find = move |reading: &Reading| {
         let found = search.found(reading)?;
-        Ok::<_, Unread>(words::traces(&spans_of(reading, &found)?.0))
+        Ok::<_, Unread>(words::traces(&spans_of(reading, &found)?.0, &[]))
+    };
+    Ok(answered(jaeger.reader.read(asking, find).await?))
+}
+
+/// The traces that are asked for by `traceID`, which may be there several times.
+fn ids(query: &str) -> Result<BTreeSet<String>, Wrong> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let ids: BTreeSet<_> =
+        pairs.filter(|(name, _)| name == "traceID").map(|(_, id)| whole_id(id.trim())).collect();
+    if ids.len() > MOST_TRACES {
+        return Err(wrong(format!("{} traces are asked for; {MOST_TRACES} are shown at most", ids.len())));
+    }
+    Ok(ids)
+}
+
+/// As spans have it: an id of 64 bits is one of 128.
+fn whole_id(id: &str) -> String {
+    format!("{:0>32}", id.to_ascii_lowercase())
+}
+
+/// Milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Lookback {
+    end_ts: Option<i64>,
+    lookback: Option<i64>,
+    /// One of both that a call is between.
+    service: String,
+}
+
+impl Lookback {
+    fn range(&self) -> Range<i64> {
+        let now = || jiff::Timestamp::now().as_microsecond();
+        let end = self.end_ts.map_or_else(now, |millis| millis.saturating_mul(1000));
+        let back = self.lookback.map_or(NAMES, |millis| millis.max(0).saturating_mul(1000));
+        end.saturating_sub(back)..end.saturating_add(1)
+    }
+}
+
+/// Which services call which.
+async fn dependencies(State(jaeger): State<Jaeger>, Query(asked): Query<Lookback>, user: User) -> Answer {
+    let asking = jaeger.asking(user)?;
+    let find = move |reading: &Reading| {
+        let (mut calls, most) = (Calls::default(), reading.bounds.calls);
+        let mut is_cut = false;
+        reading.visit(&asked.range(), |span| {
+            is_cut = calls.spans() >= most;
+            if !is_cut {
+                calls.add(span);
+            }
+            !is_cut
+        })?;
+        let links = calls.links().into_iter();
+        let is_meant = |one: &str, other: &str| [one, other, ""].contains(&asked.service.as_str());
+        let links = links.filter(|((parent, child), _)| is_meant(parent, child));
+        let links = links
+            .map(|((parent, child), count)| json!({"parent": parent, "child": child, "callCount": count}));
+        let cut = format!("counted are the newest {most} spans only: ask for less time");
+        let errors: Vec<_> = is_cut.then(|| json!({"msg": cut})).into_iter().collect();
+        Ok::<_, Unread>(words::told_but(links.collect(), &errors))
     };
     Ok(answered(jaeger.reader.read(asking, find).await?))
 }
@@ -259,12 +339,12 @@ fn keep_newest(found: &mut BTreeMap<String, i64>, limit: usize) {
 
 async fn trace(State(jaeger): State<Jaeger>, Path(id): Path<String>, user: User) -> Answer {
     let asking = jaeger.asking(user)?;
-    let ids = BTreeSet::from([format!("{:0>32}", id.to_ascii_lowercase())]);
+    let ids = BTreeSet::from([whole_id(&id)]);
     let find = move |reading: &Reading| {
         let (traces, gaps) = spans_of(reading, &ids)?;
         Ok::<_, Unread>(match traces.is_empty() {
             true => Err(gaps),
-            false => Ok(words::traces(&traces)),
+            false => Ok(words::traces(&traces, &[])),
         })
     };
     jaeger.reader.read(asking, find).await?.map(answered).map_err(|gaps| {

@@ -33,7 +33,9 @@ use tiphys_api::auth::SharedAuthorizer;
 
 use std::sync::Arc;
 
-/// The door and Jaeger's API.
-pub fn routes(spans: &Arc<Spans>, authorizer: SharedAuthorizer) -> Router {
-    door::routes(spans.clone(), authorizer.clone()).merge(jaeger::routes(spans.clone(), authorizer))
+use crate::doors::body::Room;
+
+/// The door, whose bodies have this room with those of others, and Jaeger's API.
+pub fn routes(spans: &Arc<Spans>, authorizer: SharedAuthorizer, room: Room) -> Router {
+    door::routes(spans.clone(), authorizer.clone(), room).merge(jaeger::routes(spans.clone(), authorizer))
 }

@@ -1,6 +1,7 @@
 //! Spans through the door, into files, and out by SQL and as Jaeger shows them.
 
 mod bounds;
+mod calls;
 mod former;
 mod full;
 mod killed;
@@ -31,6 +32,7 @@ use super::{Span, Spans, SpansConfig, SpansTable, file, routes};
 use crate::{
     append::tests::durable,
     decisions::Decisions,
+    doors::body::Room,
     sql::{Asker, Engine, Format},
 };
 
@@ -120,7 +122,7 @@ struct Bench {
 
 fn bench(folder: &Path, tasks: &Tasks) -> Bench {
     let spans = Spans::open(config(folder), tasks).expect("opened");
-    let routes = routes(&spans, Arc::new(Own));
+    let routes = routes(&spans, Arc::new(Own), Room::new(64 << 20, Duration::ZERO));
     Bench { spans, routes }
 }
 
@@ -157,6 +159,22 @@ impl Bench {
 }
 
 const PROTOBUF: &str = "application/x-protobuf";
+
+#[tokio::test]
+async fn abuse_33_spans_have_the_room_that_all_doors_have_together() {
+    let (folder, tasks, now) = (tempfile::tempdir().expect("a folder"), Tasks::new(), now());
+    let spans = Spans::open(config(folder.path()), &tasks).expect("opened");
+    let room = Room::new(1 << 20, Duration::ZERO);
+    let routes = routes(&spans, Arc::new(Own), room.clone());
+    let bench = Bench { spans, routes };
+    // What another door has taken.
+    let (_, taken) = room.read(Body::from(vec![0; (1 << 20) - 10])).await.expect("there is room");
+    let body = export(vec![span(1, 1, None, "GET /", now)]);
+    let (status, said) = bench.send("shop", PROTOBUF, body.clone()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{said}");
+    drop(taken);
+    assert_eq!(bench.send("shop", PROTOBUF, body).await, (StatusCode::OK, String::new()));
+}
 
 #[tokio::test]
 async fn spans_are_rows_and_traces() {

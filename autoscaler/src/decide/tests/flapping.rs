@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use tiphys_api::ways::Ways;
 
 use super::*;
 use crate::{
@@ -78,7 +79,10 @@ fn as_cpu(load: f64, replicas: i32) -> Asked {
     };
     let pods: Vec<_> = (0..replicas).map(pod).collect();
     let (each, more) = (load as i64 / i64::from(replicas), load as i64 % i64::from(replicas));
-    let reading = |number: i64| Reading { milli: each + i64::from(number < more), time: 0, window: SECOND };
+    let reading = |number: i64| {
+        let milli = each + i64::from(number < more);
+        Reading { milli, time: 0, window: SECOND, ways: Ways::default() }
+    };
     let readings = (0..).zip(&pods).map(|(number, pod)| (pod.name.clone(), reading(number)));
     let readings: HashMap<_, _> = readings.collect();
     let (current_replicas, is_cpu, now, goal) = (replicas, true, 0, Goal::Utilization(50));
@@ -95,6 +99,7 @@ fn as_external(load: f64, replicas: i32) -> Asked {
         status_replicas: replicas,
         pods: &[],
         rules: RULES,
+        ways: Ways::default(),
     };
     let metric = Metric { goal: Goal::AverageValue(250), ..cpu() };
     Asked { metric: Some(metric), result: Ok(whole.propose_average(250)) }

@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, CustomResource, runtime::watcher};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use tiphys_api::{quantity, selector::LabelSelector};
+use tiphys_api::{quantity, selector::LabelSelector, ways::Way};
 use tiphys_client::Cache;
 use tiphys_lifecycle::Tasks;
 
@@ -141,7 +141,7 @@ fn of_status(status: Option<&TiphysMetricStatus>) -> Result<Vec<ExternalValue>, 
     }
     let time = status.time.as_ref().map_or(0, |time| time.0.as_microsecond());
     let milli = status.value.as_deref().and_then(quantity::milli).ok_or("it has no value yet")?;
-    let reading = Reading { value: milli as f64 / 1000.0, time, window: 0 };
+    let reading = Reading { value: milli as f64 / 1000.0, time, window: 0, ways: Way::Queried.into() };
     Ok(vec![ExternalValue { labels: Vec::new(), reading }])
 }
 

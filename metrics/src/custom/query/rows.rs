@@ -1,6 +1,7 @@
 //! An answer's rows as values with labels. Pure.
 
 use serde_json::{Map, Value};
+use tiphys_api::ways::Way;
 
 use crate::{custom::ExternalValue, memory::Reading};
 
@@ -25,7 +26,8 @@ pub fn read(text: &str, time: i64) -> Result<Vec<ExternalValue>, String> {
         let Some(column) = value_column(row)? else { continue };
         let Some(value) = row[column].as_f64().filter(|value| value.is_finite()) else { continue };
         let labels = row.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        values.push(ExternalValue { labels: labels.collect(), reading: Reading { value, time, window: 0 } });
+        let reading = Reading { value, time, window: 0, ways: Way::Queried.into() };
+        values.push(ExternalValue { labels: labels.collect(), reading });
     }
     if values.is_empty() {
         return Err("the query gives no row with a number".to_owned());

@@ -4,7 +4,13 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::custom::api::{CUSTOM, EXTERNAL, custom, external};
+use crate::{
+    custom::{
+        api::{CUSTOM, EXTERNAL, custom, external},
+        listing::{Listing, Of},
+    },
+    memory::SILENT,
+};
 
 struct Door {
     world: World,
@@ -127,6 +133,8 @@ async fn nodes_and_namespaces_are_asked_for_outside_of_any() {
     door.world.gauge("orders", &[&[BANK]], 4.0);
     assert_eq!(door.values("/nodes/*/cpu").await, [pair("n1", "2"), pair("n2", "1")]);
     assert_eq!(door.values("/nodes/n1/cpu").await, [pair("n1", "2")]);
+    door.world.memory.hush("n2", SILENT);
+    assert_eq!(door.values("/nodes/*/cpu").await, [pair("n1", "2")], "n2 says nothing any more");
     assert_eq!(door.values("/namespaces/shop/metrics/orders").await, [pair("shop", "3")]);
     assert_eq!(door.values("/namespaces/*/metrics/orders").await, [pair("bank", "4"), pair("shop", "3")]);
     let (_, list) = door.get("/nodes/n1/cpu").await;
@@ -183,6 +191,42 @@ async fn discovery_tells_the_metrics_of_each_kind_that_has_some() {
     // A while is to pass before it looks again.
     door.world.gauge("later", &[&[SHOP, ("service", "web")]], 1.0);
     assert_eq!(door.get("").await.1, told);
+}
+
+#[tokio::test]
+async fn discovery_tells_what_can_be_asked_for_from_outside() {
+    let door = Door::new().await;
+    door.world.gauge("backlog", &[&[SHOP]], 1.0);
+    door.world.counter("hits_total", &[&[BANK]], 1.0);
+    // Of no namespace, and of one that ended long ago.
+    door.world.gauge("machines", &[&[("node", "n1")]], 1.0);
+    door.world.append("former", &[&[SHOP]], &[(door.world.now - 3_600_000, 1.0)]);
+    let (code, told) = door.raw(EXTERNAL, "").await;
+    assert_eq!((code, &told["groupVersion"]), (StatusCode::OK, &json!("external.metrics.k8s.io/v1beta1")));
+    let entry = |name: &str| {
+        json!({"name": name, "singularName": "", "namespaced": true, "kind": "ExternalMetricValueList",
+            "verbs": ["get"]})
+    };
+    assert_eq!(told["resources"], json!([entry("backlog"), entry("hits_per_second")]));
+    let (code, list) = door.raw(EXTERNAL, "/namespaces/bank/hits_per_second").await;
+    assert_eq!((code, &list["items"][0]["value"]), (StatusCode::OK, &json!("1")), "as it is called there");
+}
+
+#[tokio::test]
+async fn abuse_34_a_list_of_metrics_has_an_end() {
+    let door = Door::new().await;
+    for n in 0..5 {
+        door.world.gauge(&format!("flood_{n}"), &[&[SHOP, ("service", "web")]], 1.0);
+    }
+    let count = async |of: Of, most: usize| {
+        let entries = Listing::of_at_most(of, most).entries(&door.world.metrics).await.expect("a list");
+        entries.len()
+    };
+    assert_eq!((count(Of::Outside, 10).await, count(Of::Outside, 3).await), (5, 3));
+    // What is sampled is there whatever is sent: of nodes and of Pods.
+    let (all, sampled) = (count(Of::Objects, 10_000).await, count(Of::Objects, 0).await);
+    assert_eq!(all, sampled + 10, "of services and of the namespace");
+    assert_eq!(count(Of::Objects, sampled + 4).await, sampled + 4);
 }
 
 #[tokio::test]

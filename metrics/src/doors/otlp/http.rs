@@ -12,9 +12,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 };
 use prost::Message;
 use serde_json::json;
-use tiphys_api::auth::UserInfo;
+use tiphys_api::{auth::UserInfo, ways::Way};
 
-use super::{Form, decode};
+use super::{Form, Sender, decode};
 use crate::doors::{
     Door, Doors, Refusal, body,
     gate::{self, Into},
@@ -46,7 +46,7 @@ impl Form {
     pub fn refuse(self, refusal: &Refusal) -> Response {
         let status = Status { code: refusal.code(), message: refusal.message.clone() };
         let json = json!({"code": status.code, "message": status.message});
-        self.answer(refusal.status, status.encode_to_vec(), &json)
+        refusal.tell_when(self.answer(refusal.status, status.encode_to_vec(), &json))
     }
 }
 
@@ -84,9 +84,14 @@ async fn taken(
     form: Form,
 ) -> Result<Outcome, Refusal> {
     let into = gate::admit(user, headers, Door::Otlp, &*doors.authorizer)?;
+    let sender = Sender::new(user, &into);
     let packing = body::packing(headers);
-    let bytes = body::read(body).await?;
-    let outcome = doors.understood(move |doors| bring(doors, form, bytes, &packing, &into)).await?;
+    let (bytes, taken) = doors.room.read(body).await?;
+    let understood = doors.understood(move |doors| {
+        let _taken = taken;
+        bring(doors, form, bytes, &packing, &into, &sender)
+    });
+    let outcome = understood.await?;
     let nothing = outcome.numbers + outcome.histograms == 0;
     match &outcome.why {
         Some(why) if nothing => Err(Refusal::malformed(why.clone())),
@@ -94,18 +99,19 @@ async fn taken(
     }
 }
 
-fn bring(doors: &Doors, form: Form, bytes: Vec<u8>, packing: &str, into: &Into) -> Result<Outcome, Refusal> {
+fn bring(
+    doors: &Doors,
+    form: Form,
+    bytes: Vec<u8>,
+    packing: &str,
+    into: &Into,
+    sender: &Sender,
+) -> Result<Outcome, Refusal> {
     let bytes = body::unpack(bytes, packing)?;
-    let namespace = match into {
-        Into::Namespace(namespace) => namespace.as_str(),
-        Into::Any => "*",
-    };
-    let mut request = decode(form, &bytes, &doors.sums, namespace)?;
-    for (metric, meta) in request.metadata {
-        doors.store.describe(&metric, meta);
-    }
+    let mut request = decode(form, &bytes, &doors.sums, sender)?;
     let now = jiff::Timestamp::now().as_millisecond();
-    doors.bring(request.series, into, now, &mut request.outcome);
+    doors.bring(request.series, Way::Otlp, into, now, &mut request.outcome);
+    doors.describe(request.metadata, into);
     Ok(request.outcome)
 }
 

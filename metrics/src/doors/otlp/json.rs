@@ -1,4 +1,4 @@
-//! An export request in JSON. Pure.
+//! An export request in JSON. Pure but for the sums of deltas.
 //!
 //! OTLP's JSON is protobuf's, with ids in hexadecimal; numbers of 64 bits come as texts, which
 //! some senders forget.
@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
 };
 use serde_json::Value;
 
-use super::{Each, MOST_POINTS};
+use super::{MOST_POINTS, Request, Sender, Sums, translate::Translator};
 use crate::doors::Refusal;
 
 /// Bytes of a request: as JSON it takes many times that in memory.
@@ -24,7 +24,7 @@ pub const MAX_JSON: usize = 8 << 20;
 /// Or what is wrong with a value.
 pub type Read<T> = Result<T, String>;
 
-pub fn walk(bytes: &[u8], each: Each<'_>) -> Result<(), Refusal> {
+pub fn walk(bytes: &[u8], sums: &Sums, sender: &Sender, into: &mut Request) -> Result<(), Refusal> {
     if bytes.len() > MAX_JSON {
         return Err(Refusal::too_large(format!("a request in JSON has at most {} MiB", MAX_JSON >> 20)));
     }
@@ -33,16 +33,16 @@ pub fn walk(bytes: &[u8], each: Each<'_>) -> Result<(), Refusal> {
     for of_resource in list(&request, "resourceMetrics") {
         let attributes = pairs(&of_resource["resource"], "attributes").map_err(Refusal::malformed)?;
         let resource = Resource { attributes, ..Resource::default() };
-        let mut scoped = Vec::new();
+        let mut translator = Translator::new(&resource, sums, sender, into);
         for of_scope in list(of_resource, "scopeMetrics") {
             let text = |name: &str| of_scope["scope"][name].as_str().unwrap_or_default().to_owned();
             let scope =
                 InstrumentationScope { name: text("name"), version: text("version"), ..Default::default() };
             for found in list(of_scope, "metrics") {
-                scoped.push((scope.clone(), metric(found).map_err(Refusal::malformed)?));
+                translator.metric(&scope, metric(found).map_err(Refusal::malformed)?)?;
             }
         }
-        each(&resource, scoped);
+        translator.finish()?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! proto  json   bytes -> resource, scope, one metric at a time
 //! translate     metric -> series by Prometheus' names (names, attributes), native histograms (native)
+//! origin        resource, else token -> the Pod that they are of
 //! sums          deltas -> cumulative values
 //! http   grpc   what a sender is told
 //! ```
@@ -15,19 +16,18 @@ pub mod http;
 pub mod json;
 mod names;
 mod native;
+mod origin;
 mod proto;
 mod sums;
 mod translate;
 
 pub use http::Status;
+pub use origin::Sender;
 pub use sums::Sums;
-
-use opentelemetry_proto::tonic::{
-    common::v1::InstrumentationScope, metrics::v1::Metric, resource::v1::Resource,
-};
 
 use super::{
     Refusal,
+    amount::Amount,
     intake::{Outcome, Sent},
 };
 use crate::series::Meta;
@@ -43,6 +43,33 @@ pub struct Request {
     pub metadata: Vec<(String, Meta)>,
     /// What can't be told in series.
     pub outcome: Outcome,
+    amount: Amount,
+    /// It is too much.
+    refused: Option<Refusal>,
+}
+
+impl Request {
+    fn put(&mut self, sent: Sent) {
+        if self.refused.is_some() {
+            return;
+        }
+        match self.count(&sent) {
+            Ok(()) => self.series.push(sent),
+            Err(refusal) => self.refused = Some(refusal),
+        }
+    }
+
+    fn count(&mut self, sent: &Sent) -> Result<(), Refusal> {
+        self.amount.labels(sent.labels.as_bytes().len())?;
+        self.amount.samples(sent.exemplars.len())?;
+        sent.samples.iter().try_for_each(|(_, value)| self.amount.sample(value))
+    }
+
+    /// # Errors
+    /// It is too much so far.
+    fn check(&mut self) -> Result<(), Refusal> {
+        self.refused.take().map_or(Ok(()), Err)
+    }
 }
 
 /// Which form a request has.
@@ -55,22 +82,12 @@ pub enum Form {
 /// Understands a request.
 ///
 /// # Errors
-/// It is no such message.
-pub fn decode(form: Form, bytes: &[u8], sums: &Sums, namespace: &str) -> Result<Request, Refusal> {
+/// It is no such message, or too large.
+pub fn decode(form: Form, bytes: &[u8], sums: &Sums, sender: &Sender) -> Result<Request, Refusal> {
     let mut request = Request::default();
-    let mut each = |resource: &Resource, scoped: Vec<(InstrumentationScope, Metric)>| {
-        let mut translator = translate::Translator::new(resource, sums, namespace, &mut request);
-        for (scope, metric) in scoped {
-            translator.metric(&scope, metric);
-        }
-        translator.finish();
-    };
     match form {
-        Form::Protobuf => proto::walk(bytes, &mut each)?,
-        Form::Json => json::walk(bytes, &mut each)?,
+        Form::Protobuf => proto::walk(bytes, sums, sender, &mut request)?,
+        Form::Json => json::walk(bytes, sums, sender, &mut request)?,
     }
     Ok(request)
 }
-
-/// Takes a resource with its metrics.
-type Each<'a> = &'a mut dyn FnMut(&Resource, Vec<(InstrumentationScope, Metric)>);

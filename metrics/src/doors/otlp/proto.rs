@@ -1,11 +1,10 @@
-//! An export request in protobuf, taken apart metric by metric. Pure.
+//! An export request in protobuf, taken apart metric by metric: decoded, each of them takes many times
+//! its bytes, so it is told in series before the next one is. Pure but for the sums of deltas.
 
-use opentelemetry_proto::tonic::{
-    common::v1::InstrumentationScope, metrics::v1::Metric, resource::v1::Resource,
-};
+use opentelemetry_proto::tonic::{common::v1::InstrumentationScope, resource::v1::Resource};
 use prost::Message;
 
-use super::{Each, MAX_METRIC, MOST_POINTS};
+use super::{MAX_METRIC, MOST_POINTS, Request, Sender, Sums, translate::Translator};
 use crate::doors::{Refusal, walk::fields};
 
 /// Bytes of a resource or scope.
@@ -23,37 +22,33 @@ fn word<M: Message + Default>(bytes: &[u8]) -> Result<M, Refusal> {
     }
 }
 
-pub fn walk(bytes: &[u8], each: Each<'_>) -> Result<(), Refusal> {
+/// What field 1 says, wherever it stands.
+fn first<M: Message + Default>(bytes: &[u8]) -> Result<M, Refusal> {
+    let mut found = M::default();
     for field in fields(bytes) {
-        let (1, resource_metrics) = field? else { continue };
-        let mut resource = Resource::default();
-        let mut scoped = Vec::new();
-        for field in fields(resource_metrics) {
-            match field? {
-                (1, bytes) => resource = word(bytes)?,
-                (2, scope_metrics) => scope(scope_metrics, &mut scoped)?,
-                _ => {}
-            }
+        if let (1, bytes) = field? {
+            found = word(bytes)?;
         }
-        each(&resource, scoped);
     }
-    Ok(())
+    Ok(found)
 }
 
-fn scope(bytes: &[u8], scoped: &mut Vec<(InstrumentationScope, Metric)>) -> Result<(), Refusal> {
-    let mut scope = InstrumentationScope::default();
-    let begin = scoped.len();
+pub fn walk(bytes: &[u8], sums: &Sums, sender: &Sender, request: &mut Request) -> Result<(), Refusal> {
     for field in fields(bytes) {
-        match field? {
-            (1, bytes) => scope = word(bytes)?,
-            (2, metric) => {
+        let (1, of_resource) = field? else { continue };
+        let resource: Resource = first(of_resource)?;
+        let mut translator = Translator::new(&resource, sums, sender, request);
+        for field in fields(of_resource) {
+            let (2, of_scope) = field? else { continue };
+            let scope: InstrumentationScope = first(of_scope)?;
+            for field in fields(of_scope) {
+                let (2, metric) = field? else { continue };
                 check(metric)?;
-                scoped.push((InstrumentationScope::default(), decoded(metric)?));
+                translator.metric(&scope, decoded(metric)?)?;
             }
-            _ => {}
         }
+        translator.finish()?;
     }
-    scoped[begin..].iter_mut().for_each(|(place, _)| place.clone_from(&scope));
     Ok(())
 }
 

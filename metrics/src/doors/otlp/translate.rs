@@ -11,23 +11,28 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
 };
 
-use super::{Request, Sums, attributes, names, native};
+use super::{Request, Sender, Sums, attributes, names, native};
 use crate::{
-    doors::intake::Sent,
+    doors::{Refusal, intake::Sent},
     scrape::expose::proto::bound,
     series::{Exemplar, Labels, LabelsBuilder, Meta, MetricKind, NAME, STALE, Value},
 };
 
 /// The flag of a point that says that there is no value any more.
 const NO_VALUE: u32 = 1;
+/// Exemplars of one point that are looked at, the last ones; a series keeps fewer.
+const EXEMPLARS: usize = 100;
 
 pub struct Translator<'a> {
     resource: &'a Resource,
     sums: &'a Sums,
+    /// Whose the sums are.
     namespace: &'a str,
     request: &'a mut Request,
     /// `job` and `instance`.
     target: Vec<(&'static str, String)>,
+    /// The Pod that points are of which say nothing of one.
+    origin: Vec<(&'static str, String)>,
     newest: i64,
 }
 
@@ -40,25 +45,36 @@ struct Series<'a> {
 }
 
 impl<'a> Translator<'a> {
-    pub fn new(resource: &'a Resource, sums: &'a Sums, namespace: &'a str, request: &'a mut Request) -> Self {
+    pub fn new(resource: &'a Resource, sums: &'a Sums, sender: &'a Sender, request: &'a mut Request) -> Self {
+        let origin = sender.origin(&resource.attributes);
         let of = |key| attributes::find(&resource.attributes, key);
         let job = of("service.name").map(|name| match of("service.namespace") {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name,
         });
         let job = job.map(|job| ("job", job));
-        let instance = of("service.instance.id").map(|instance| ("instance", instance));
+        let instance = of("service.instance.id").or(origin.instance).map(|instance| ("instance", instance));
         Self {
             resource,
             sums,
-            namespace,
+            namespace: sender.namespace(),
             request,
             target: job.into_iter().chain(instance).collect(),
+            origin: origin.labels,
             newest: 0,
         }
     }
 
-    pub fn metric(&mut self, scope: &InstrumentationScope, metric: Metric) {
+    /// # Errors
+    /// The request has become too large.
+    pub fn metric(&mut self, scope: &InstrumentationScope, metric: Metric) -> Result<(), Refusal> {
+        // What is said of it takes room, too.
+        self.request.amount.samples(1)?;
+        self.tell(scope, metric);
+        self.request.check()
+    }
+
+    fn tell(&mut self, scope: &InstrumentationScope, metric: Metric) {
         let Metric { name, description, unit, data, .. } = metric;
         let Some(data) = data else { return };
         let temporality = match &data {
@@ -116,9 +132,9 @@ impl<'a> Translator<'a> {
                     };
                     let time = self.time(point.time_unix_nano);
                     let labels = self.labels(&series, "", &point.attributes, None);
-                    let exemplars = point.exemplars.iter().map(exemplar_of).collect();
+                    let exemplars = last(&point.exemplars).iter().map(exemplar_of).collect();
                     let labels = labels.finish();
-                    self.request.series.push(Sent { labels, samples: vec![(time, value)], exemplars });
+                    self.request.put(Sent { labels, samples: vec![(time, value)], exemplars });
                 }
             }
         }
@@ -146,12 +162,22 @@ impl<'a> Translator<'a> {
                 labels.set(label, value);
             }
         }
-        self.target.iter().for_each(|(label, value)| labels.set(label, value));
+        self.put_target(&mut labels);
         if let Some((label, value)) = extra {
             labels.set(label, &value);
         }
         labels.set(NAME, &format!("{}{suffix}", series.name));
         labels
+    }
+
+    /// Labels that tell where points come from. A Pod that they name themselves stays.
+    fn put_target(&self, labels: &mut LabelsBuilder) {
+        self.target.iter().for_each(|(label, value)| labels.set(label, value));
+        for (label, value) in &self.origin {
+            if labels.get(label).is_none() {
+                labels.set(label, value);
+            }
+        }
     }
 
     /// One sample; deltas become sums.
@@ -170,7 +196,7 @@ impl<'a> Translator<'a> {
         match value {
             Some(value) => {
                 let samples = vec![(time, Value::Number(value))];
-                self.request.series.push(Sent { labels: labels.finish(), samples, exemplars });
+                self.request.put(Sent { labels: labels.finish(), samples, exemplars });
             }
             None => self.request.outcome.reject(1, || {
                 format!("a delta of {} was told before, or there are too many series of deltas", series.name)
@@ -187,7 +213,7 @@ impl<'a> Translator<'a> {
         };
         let time = self.time(point.time_unix_nano);
         let labels = self.labels(series, "", &point.attributes, None);
-        self.push(series, labels, value, time, point.exemplars.iter().map(exemplar_of).collect());
+        self.push(series, labels, value, time, last(&point.exemplars).iter().map(exemplar_of).collect());
     }
 
     fn classic(&mut self, series: &Series<'_>, point: &HistogramDataPoint) {
@@ -203,11 +229,15 @@ impl<'a> Translator<'a> {
             true => vec![f64::INFINITY],
             false => bounds.collect(),
         };
+        let exemplars: Vec<_> = last(&point.exemplars).iter().map(exemplar_of).collect();
         for (upper, count) in bounds.into_iter().zip(counts) {
+            if self.request.refused.is_some() {
+                return;
+            }
             sum = sum.saturating_add(*count);
             let labels = self.labels(series, "_bucket", &point.attributes, Some(("le", bound(upper))));
-            let within = point.exemplars.iter().map(exemplar_of);
-            let within = within.filter(|found| found.value > below && found.value <= upper).collect();
+            let within = exemplars.iter().filter(|found| found.value > below && found.value <= upper);
+            let within = within.cloned().collect();
             self.push(series, labels, stale.unwrap_or(sum as f64), time, within);
             below = upper;
         }
@@ -223,6 +253,9 @@ impl<'a> Translator<'a> {
         let time = self.time(point.time_unix_nano);
         let stale = (point.flags & NO_VALUE != 0).then_some(STALE);
         for found in &point.quantile_values {
+            if self.request.refused.is_some() {
+                return;
+            }
             let extra = Some(("quantile", bound(found.quantile)));
             let labels = self.labels(series, "", &point.attributes, extra);
             self.push(series, labels, stale.unwrap_or(found.value), time, Vec::new());
@@ -234,22 +267,31 @@ impl<'a> Translator<'a> {
     }
 
     /// Tells the resource itself: `target_info`, where something of it is known beside job and instance.
-    pub fn finish(self) {
+    ///
+    /// # Errors
+    /// The request has become too large.
+    pub fn finish(self) -> Result<(), Refusal> {
         let named = ["service.name", "service.namespace", "service.instance.id"];
         let rest = self.resource.attributes.iter();
         let rest: Vec<_> = rest.filter(|pair| !named.contains(&pair.key.as_str())).cloned().collect();
         if rest.is_empty() || self.target.is_empty() || self.newest == 0 {
-            return;
+            return Ok(());
         }
         let mut labels = LabelsBuilder::default();
         attributes::set(&mut labels, &rest);
-        self.target.iter().for_each(|(label, value)| labels.set(label, value));
+        self.put_target(&mut labels);
         labels.set(NAME, "target_info");
         let samples = vec![(self.newest, Value::Number(1.0))];
-        self.request.series.push(Sent { labels: labels.finish(), samples, exemplars: Vec::new() });
+        self.request.put(Sent { labels: labels.finish(), samples, exemplars: Vec::new() });
         let meta = Meta { kind: MetricKind::Gauge, help: "Target metadata".to_owned(), unit: String::new() };
         self.request.metadata.push(("target_info".to_owned(), meta));
+        self.request.check()
     }
+}
+
+/// The last exemplars of a point.
+fn last(exemplars: &[WireExemplar]) -> &[WireExemplar] {
+    &exemplars[exemplars.len().saturating_sub(EXEMPLARS)..]
 }
 
 fn points(data: &Data) -> u64 {
@@ -269,14 +311,33 @@ fn exemplar_of(wire: &WireExemplar) -> Exemplar {
         Some(exemplar::Value::AsInt(value)) => value as f64,
         None => 0.0,
     };
-    let mut labels = LabelsBuilder::default();
-    attributes::set(&mut labels, &wire.filtered_attributes);
+    let mut ids = LabelsBuilder::default();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (label, id) in [("trace_id", &wire.trace_id), ("span_id", &wire.span_id)] {
         if !id.is_empty() {
-            labels.set(label, &hex(id));
+            ids.set(label, &hex(id));
         }
     }
-    let labels: Labels = labels.finish();
-    Exemplar { time: (wire.time_unix_nano / 1_000_000) as i64, value, labels }
+    let ids: Labels = ids.finish();
+    let mut labels = LabelsBuilder::default();
+    attributes::set(&mut labels, &wire.filtered_attributes);
+    ids.iter().for_each(|(label, id)| labels.set(label, id));
+    let time = (wire.time_unix_nano / 1_000_000) as i64;
+    let whole = Exemplar { time, value, labels: labels.finish() };
+    // The span can be found without the attributes.
+    if whole.is_short() { whole } else { Exemplar { labels: ids, ..whole } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abuse_33_of_a_points_exemplars_the_last_ones_are_looked_at() {
+        let one = |time_unix_nano| WireExemplar { time_unix_nano, ..WireExemplar::default() };
+        let all: Vec<_> = (0..150).map(one).collect();
+        let times = |some: &[WireExemplar]| some.iter().map(|one| one.time_unix_nano).collect::<Vec<_>>();
+        assert_eq!(times(last(&all)), (50..150).collect::<Vec<_>>());
+        assert_eq!(times(last(&all[..3])), [0, 1, 2]);
+    }
 }

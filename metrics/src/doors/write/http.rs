@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tiphys_api::auth::UserInfo;
+use tiphys_api::{auth::UserInfo, ways::Way};
 
 use super::{Version, decode};
 use crate::doors::{
@@ -57,7 +57,8 @@ pub async fn take(
             with_counts((status, text).into_response(), &outcome)
         }
         Err(refusal) => {
-            with_counts((refusal.status, format!("{refusal}\n")).into_response(), &Outcome::default())
+            let response = (refusal.status, format!("{refusal}\n")).into_response();
+            with_counts(refusal.tell_when(response), &Outcome::default())
         }
     }
 }
@@ -86,16 +87,19 @@ async fn taken(
     if packing != "snappy" {
         return Err(Refusal::unsupported("the header Content-Encoding must be snappy"));
     }
-    let bytes = body::read(body).await?;
-    doors.understood(move |doors| bring(doors, version, bytes, &into)).await
+    let (bytes, taken) = doors.room.read(body).await?;
+    let understood = doors.understood(move |doors| {
+        let _taken = taken;
+        bring(doors, version, bytes, &into)
+    });
+    understood.await
 }
 
 fn bring(doors: &Doors, version: Version, bytes: Vec<u8>, into: &Into) -> Result<Outcome, Refusal> {
     let request = decode(version, &body::unpack(bytes, "snappy")?)?;
-    for (metric, meta) in request.metadata {
-        doors.store.describe(&metric, meta);
-    }
     let mut outcome = Outcome::default();
-    doors.bring(request.series, into, jiff::Timestamp::now().as_millisecond(), &mut outcome);
+    let now = jiff::Timestamp::now().as_millisecond();
+    doors.bring(request.series, Way::RemoteWrite, into, now, &mut outcome);
+    doors.describe(request.metadata, into);
     Ok(outcome)
 }

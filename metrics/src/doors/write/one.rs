@@ -6,6 +6,7 @@ use super::{Request, WireHistogram, broken, check, histogram, kind};
 use crate::{
     doors::{
         Refusal,
+        amount::{Amount, HISTOGRAM},
         intake::{MOST_LABELS, Sent},
         walk,
     },
@@ -51,12 +52,12 @@ pub struct Metadata {
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
-    let mut request = Request::default();
+    let (mut request, mut amount) = (Request::default(), Amount::default());
     for field in walk::fields(bytes) {
         match field? {
             (1, message) => {
-                check(message, request.series.len())?;
-                request.series.push(sent(message)?);
+                check(request.series.len())?;
+                request.series.push(sent(message, &mut amount)?);
             }
             (3, message) if request.metadata.len() < super::MOST_SERIES => {
                 let found = Metadata::decode(message).map_err(|error| broken(&error))?;
@@ -70,31 +71,38 @@ pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
 }
 
 /// A series out of its message. Its texts are not copied one by one: they are most of it.
-fn sent(message: &[u8]) -> Result<Sent, Refusal> {
+fn sent(message: &[u8], amount: &mut Amount) -> Result<Sent, Refusal> {
     let mut pairs = Vec::with_capacity(16);
     let mut sent = Sent::default();
     for field in walk::fields(message) {
         match field? {
+            (1, _) if pairs.len() >= MOST_LABELS => {
+                return Err(Refusal::malformed(format!("a series has more than {MOST_LABELS} labels")));
+            }
             (1, label) => pairs.push(pair(label)?),
             (2, sample) => {
+                amount.samples(1)?;
                 let sample = WireSample::decode(sample).map_err(|error| broken(&error))?;
                 sent.samples.push((sample.timestamp, Value::Number(sample.value)));
             }
             (3, found) => {
+                amount.samples(1)?;
+                // No store takes one of so many labels, and each of them may have two bytes.
+                if walk::count(found, 1)? > MOST_LABELS {
+                    continue;
+                }
                 let found = WireExemplar::decode(found).map_err(|error| broken(&error))?;
                 let pairs = found.labels.iter().take(MOST_LABELS).map(|label| (&label.name, &label.value));
                 let labels = Labels::new(pairs);
                 sent.exemplars.push(Exemplar { time: found.timestamp, value: found.value, labels });
             }
             (4, found) => {
+                amount.samples(HISTOGRAM)?;
                 let found = WireHistogram::decode(found).map_err(|error| broken(&error))?;
                 sent.samples.push(histogram(&found));
             }
             _ => {}
         }
-    }
-    if pairs.len() > MOST_LABELS {
-        return Err(Refusal::malformed(format!("a series has more than {MOST_LABELS} labels")));
     }
     sent.labels = Labels::sent(&mut pairs)
         .map_err(|name| Refusal::malformed(format!("a series has the label {name:?} twice")))?;

@@ -10,7 +10,7 @@ const NAME_OF_TEST: &str = "events::tests::full::a_full_disk_has_whole_occurrenc
 fn a_full_disk_has_whole_occurrences() {
     let Some(disk) = small_disk::enter(NAME_OF_TEST) else { return };
     let folder = disk.data.join("events");
-    let open = || Segments::open(folder.clone(), 1 << 20).expect("opened");
+    let open = || Segments::open(folder.clone(), within(1 << 20)).expect("opened");
     let segments = open();
     let now: Timestamp = "2026-01-31T12:30:00Z".parse().expect("a time");
     let add = |version: u64| segments.add(&event(version, "shop", "2026-01-31T12:29:00Z"), now);

@@ -13,7 +13,7 @@ const KILLS: usize = 5;
 const HOURLY: i64 = 500;
 
 fn open(folder: &Path) -> Segments {
-    Segments::open(folder.to_owned(), u64::MAX).expect("opened")
+    Segments::open(folder.to_owned(), within(u64::MAX)).expect("opened")
 }
 
 /// Writes one version after the other until it is killed.

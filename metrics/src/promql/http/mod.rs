@@ -15,6 +15,7 @@ mod scoped;
 mod sending;
 mod standing;
 mod status;
+mod tree;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -82,13 +83,19 @@ pub fn routes(source: Arc<dyn Select>, authorizer: Arc<dyn Authorizer>) -> Route
     routes_within(Bounds::default(), source, authorizer)
 }
 
+/// The same, where others than its queries share the budget.
+pub fn routes_sharing(budget: Budget, source: Arc<dyn Select>, authorizer: Arc<dyn Authorizer>) -> Router {
+    routes_within(Bounds { budget, ..Bounds::default() }, source, authorizer)
+}
+
 /// The same, within other bounds.
 pub fn routes_within(bounds: Bounds, source: Arc<dyn Select>, authorizer: Arc<dyn Authorizer>) -> Router {
-    let paths: [(&str, MethodRouter<Door>); 17] = [
+    let paths: [(&str, MethodRouter<Door>); 18] = [
         ("/api/v1/query", get(queries::instant).post(queries::instant)),
         ("/api/v1/query_range", get(queries::range).post(queries::range)),
         ("/api/v1/query_exemplars", get(exemplars::find).post(exemplars::find)),
         ("/api/v1/format_query", get(queries::format).post(queries::format)),
+        ("/api/v1/parse_query", get(tree::parsed).post(tree::parsed)),
         ("/api/v1/labels", get(names::labels).post(names::labels)),
         ("/api/v1/label/{name}/values", get(names::values)),
         ("/api/v1/series", get(names::series).post(names::series)),

@@ -9,7 +9,7 @@ use super::{
     parameters::Parameters,
     reply::{Refusal, Reply, answer, list, quoted},
 };
-use crate::series::{Labels, Missing};
+use crate::series::{Described, Labels, Meta, Missing};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
@@ -84,16 +84,25 @@ pub async fn metadata(asked: Asked, parameters: Parameters) -> Response {
         let most = parameters.limit()?;
         let wanted = parameters.get("metric");
         let _place = asked.place(asked.limits.deadline).await?;
-        let all: BTreeMap<_, _> = asked.source.visible_metadata().await?.into_iter().collect();
-        let chosen = all.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()));
-        let entries: Vec<_> = chosen
-            .take(most)
-            .map(|(name, meta)| {
-                let (kind, help, unit) = (quoted(meta.kind.name()), quoted(&meta.help), quoted(&meta.unit));
-                format!("{}:[{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}]", quoted(name))
-            })
-            .collect();
-        Ok(Reply::of(format!("{{{}}}", entries.join(","))))
+        let all = asked.source.visible_metadata().await?.into_iter();
+        let chosen = all.filter(|one| wanted.is_none_or(|wanted| wanted == one.metric));
+        // Several may say something of a metric, each its own or the same.
+        let mut said: BTreeMap<String, Vec<Meta>> = BTreeMap::new();
+        for Described { metric, meta, .. } in chosen {
+            let of_metric = said.entry(metric).or_default();
+            if !of_metric.contains(&meta) {
+                of_metric.push(meta);
+            }
+        }
+        let entry = |meta: &Meta| {
+            let (kind, help, unit) = (quoted(meta.kind.name()), quoted(&meta.help), quoted(&meta.unit));
+            format!("{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}")
+        };
+        let metrics = said.iter().take(most).map(|(metric, of_metric)| {
+            let entries: Vec<_> = of_metric.iter().map(entry).collect();
+            format!("{}:[{}]", quoted(metric), entries.join(","))
+        });
+        Ok(Reply::of(format!("{{{}}}", metrics.collect::<Vec<_>>().join(","))))
     };
     answer(work.await)
 }

@@ -8,12 +8,8 @@ use axum::{
     http::{Method, header},
     response::Response,
 };
-use promql_parser::parser::Expr;
 
-use super::{
-    super::{parse, selector::matchers},
-    reply::Refusal,
-};
+use super::{super::matchers_of, reply::Refusal};
 use crate::series::Matcher;
 
 /// Bytes of a form.
@@ -106,11 +102,7 @@ impl Parameters {
 }
 
 fn selector(text: &str) -> Result<Vec<Matcher>, Refusal> {
-    let wrong = |sentence: &dyn std::fmt::Display| Refusal::parameter("match[]", sentence);
-    match &*parse(text).map_err(|error| wrong(&error))? {
-        Expr::VectorSelector(selector) => matchers(selector).map_err(|error| wrong(&error)),
-        _ => Err(wrong(&"it must be a selector such as up{job=\"node\"}")),
-    }
+    matchers_of(text).map_err(|error| Refusal::parameter("match[]", error))
 }
 
 /// Seconds since the Unix epoch, or RFC 3339, in milliseconds.

@@ -65,7 +65,7 @@ fn now() -> i64 {
 }
 
 /// A query's own errors name the parameter.
-fn of_query(error: QueryError) -> Refusal {
+pub fn of_query(error: QueryError) -> Refusal {
     match error {
         QueryError::Invalid(sentence) if sentence.contains(": parse error: ") => {
             Refusal::parameter("query", sentence)

@@ -3,7 +3,11 @@
 //! In which namespaces they see any becomes a condition of each question, so that what others
 //! have neither counts towards a limit nor is read; what they don't see there is left out.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt};
 
@@ -11,7 +15,8 @@ use super::super::{nearest::nearest, parse, walk::selectors};
 use crate::{
     scope::Scope,
     series::{
-        Exemplar, Labels, MatchOp, Matcher, Meta, Missing, NAME, Select, SelectError, SeriesStream, Wanted,
+        Described, Exemplar, Labels, MatchOp, Matcher, Missing, NAME, Select, SelectError, SeriesStream,
+        Wanted, is_part_of, parts_of,
     },
 };
 
@@ -57,21 +62,26 @@ impl Scoped {
         self.scope.sees_namespace("")
     }
 
-    /// Metadata of the metrics that the user sees.
-    pub async fn visible_metadata(&self) -> Result<Vec<(String, Meta)>, SelectError> {
+    /// What is said of metrics that the user sees: what a namespace's sources say as its series are seen,
+    /// and what is said for the cluster by who sees any series of the metric.
+    pub async fn visible_metadata(&self) -> Result<Vec<Described>, SelectError> {
         let mut all = self.source.metadata();
         if self.scope.sees_all() {
             return Ok(all);
         }
+        let mut sight = self.scope.sight();
+        let mut sees = |one: &Described| {
+            sight(&Labels::new([(NAME, one.metric.as_str()), (NAMESPACE, one.namespace.as_str())]))
+        };
         if self.sees_most() {
-            let mut sees = self.scope.sight();
-            all.retain(|(name, _)| sees(&Labels::new([(NAME, name)])));
+            all.retain(sees);
             return Ok(all);
         }
         let series = self.series(&[], i64::MIN / 2..i64::MAX / 2, &Missing::default()).await?;
-        let names: BTreeSet<_> = series.iter().map(Labels::name).collect();
-        all.retain(|(name, _)| {
-            names.range(name.as_str()..).next().is_some_and(|found| is_of_family(found, name))
+        let names: HashSet<_> = series.iter().map(Labels::name).collect();
+        all.retain(|one| match one.namespace.is_empty() {
+            true => parts_of(&one.metric).any(|name| names.contains(name.as_str())),
+            false => sees(one),
         });
         Ok(all)
     }
@@ -84,9 +94,9 @@ impl Scoped {
             return Vec::new();
         }
         let all = self.source.metadata();
-        let known: BTreeSet<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+        let known: BTreeSet<_> = all.iter().map(|one| one.metric.as_str()).collect();
         let unknown = selectors(&expr).into_iter().filter_map(|selector| selector.name.as_deref());
-        let unknown = unknown.filter(|name| !known.iter().any(|family| is_of_family(name, family)));
+        let unknown = unknown.filter(|name| !known.iter().any(|metric| is_part_of(name, metric)));
         unknown
             .filter_map(|name| {
                 let meant = nearest(name, known.iter().copied())?;
@@ -94,12 +104,6 @@ impl Scoped {
             })
             .collect()
     }
-}
-
-/// Whether a series' name is a family's, or that with a suffix of histograms and counters.
-fn is_of_family(name: &str, family: &str) -> bool {
-    name.strip_prefix(family)
-        .is_some_and(|rest| ["", "_total", "_bucket", "_sum", "_count", "_created", "_info"].contains(&rest))
 }
 
 #[async_trait::async_trait]
@@ -135,8 +139,8 @@ impl Select for Scoped {
         Ok(found)
     }
 
-    /// All of it: whose a metric is, its metadata doesn't tell. See [`Scoped::visible_metadata`].
-    fn metadata(&self) -> Vec<(String, Meta)> {
+    /// All of it or nothing: of which metrics they see series is read. See [`Scoped::visible_metadata`].
+    fn metadata(&self) -> Vec<Described> {
         if self.scope.sees_all() { self.source.metadata() } else { Vec::new() }
     }
 

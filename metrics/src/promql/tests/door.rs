@@ -46,11 +46,11 @@ fn filled() -> Store {
         let labels = Labels::new([("trace_id", "t")]);
         store.add_exemplar(series, Exemplar { time: now - 1500, value: 0.5, labels });
     }
-    store.describe(
+    store.describe_own(
         "requests_total",
         Meta { kind: MetricKind::Counter, help: "Requests.".into(), unit: String::new() },
     );
-    store.describe(
+    store.describe_own(
         "secret_total",
         Meta { kind: MetricKind::Counter, help: "Hush.".into(), unit: String::new() },
     );
@@ -99,6 +99,10 @@ async fn queries_are_answered_by_get_and_by_form() {
     assert_eq!(answer["data"]["result"][0]["values"].as_array().map(Vec::len), Some(3));
     let (_, formatted) = get("admin", "/api/v1/format_query?query=sum%20by(a)(up)").await;
     assert_eq!(formatted["data"], "sum by (a) (up)");
+    let (_, tree) = get("admin", "/api/v1/parse_query?query=sum%20by(a)(up)").await;
+    let data = &tree["data"];
+    let told = (&tree["status"], &data["type"], &data["grouping"], &data["expr"]["name"]);
+    assert_eq!(told, (&json!("success"), &json!("aggregation"), &json!(["a"]), &json!("up")));
     let (_, noted) = get("admin", "/api/v1/query?query=rate(node_load[1m])").await;
     assert!(
         noted["infos"][0].as_str().is_some_and(|info| info.contains("might not be a counter")),
@@ -136,6 +140,10 @@ async fn errors_have_their_kinds_and_say_where() {
     check("/api/v1/query_range?query=up&start=1&end=2&step=0", 400, "bad_data", "zero or negative").await;
     check("/api/v1/query_range?query=up&start=1&end=99999&step=1", 400, "bad_data", "11000").await;
     check("/api/v1/series", 400, "bad_data", "match[]").await;
+    check("/api/v1/parse_query", 400, "bad_data", "\"query\"").await;
+    check("/api/v1/parse_query?query=sum(up", 400, "bad_data", "parameter \"query\": 1:7: parse").await;
+    let alternatives = "/api/v1/parse_query?query={a=%221%22%20or%20b=%221%22}";
+    check(alternatives, 400, "bad_data", "not part of PromQL").await;
     check(
         "/api/v1/query?query=label_replace(requests_total,%22pod%22,%22%22,%22%22,%22%22)-on()requests_total",
         422,
@@ -196,7 +204,7 @@ async fn abuse_29_names_of_objects_are_seen_by_who_may_list_them() {
         store.append(&[Sample { series, time: now - 1000, value: Value::Number(1.0) }]);
     }
     for metric in ["kube_secret_info", "node_load"] {
-        store.describe(metric, Meta::default());
+        store.describe_own(metric, Meta::default());
     }
     let routes = routes(Arc::new(store), Arc::new(Rules));
     for (user, secrets, all, told) in
@@ -219,6 +227,40 @@ async fn abuse_29_names_of_objects_are_seen_by_who_may_list_them() {
         let metadata = asked("metadata").await;
         assert_eq!(metadata.as_object().map(|found| found.len()), Some(told), "{user}: {metadata}");
     }
+}
+
+#[tokio::test]
+async fn abuse_29_what_a_namespace_says_of_a_metric_is_seen_where_its_series_are() {
+    let store = filled();
+    let says = |namespace: &str, metric: &str, help: &str| {
+        let meta = Meta { kind: MetricKind::Gauge, help: help.into(), unit: String::new() };
+        store.describe(namespace, metric, meta);
+    };
+    says("bank", "requests", "The bank's.");
+    says("shop", "requests", "The shop's.");
+    // The same word again is one, and of a metric that a namespace does not have there is none.
+    says("bank", "requests_total", "The shop's.");
+    says("shop", "requests_total", "The shop's.");
+    says("shop", "secret_total", "The shop's.");
+    let routes = routes(Arc::new(store), Arc::new(Rules));
+    let told = async |user: &str, metric: &str| {
+        let routes = routes.clone().layer(Extension(UserInfo::named(user, &[])));
+        let path = format!("/prometheus/api/v1/metadata?metric={metric}");
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = routes.oneshot(request).await.expect("answered");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read");
+        let answer = serde_json::from_slice::<Json>(&body).expect("JSON");
+        let words = answer["data"][metric].as_array().cloned().unwrap_or_default();
+        words.iter().map(|word| word["help"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("admin", "requests").await, ["The bank's.", "The shop's."]);
+    assert_eq!(told("anna", "requests").await, ["The shop's."]);
+    assert_eq!(told("vera", "requests").await, ["The bank's.", "The shop's."]);
+    assert!(told("otto", "requests").await.is_empty());
+    assert_eq!(told("anna", "requests_total").await, ["Requests.", "The shop's."]);
+    assert_eq!(told("admin", "requests_total").await, ["Requests.", "The shop's."]);
+    assert_eq!(told("admin", "secret_total").await, ["Hush."]);
+    assert!(told("anna", "secret_total").await.is_empty());
 }
 
 #[tokio::test]

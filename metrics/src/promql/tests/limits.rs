@@ -16,7 +16,9 @@ use crate::{
         Budget,
         http::{Bounds, routes_within},
     },
-    series::{Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream, Store, Wanted},
+    series::{
+        Described, Exemplar, Labels, Matcher, Missing, Select, SelectError, SeriesStream, Store, Wanted,
+    },
 };
 
 struct Everything;
@@ -64,7 +66,7 @@ impl Select for Gated {
         self.store.series(matchers, range, missing).await
     }
 
-    fn metadata(&self) -> Vec<(String, Meta)> {
+    fn metadata(&self) -> Vec<Described> {
         self.store.metadata()
     }
 

@@ -61,7 +61,7 @@ pub fn pods(lookup: &Lookup<'_>, found: &mut Found) {
             asked(|key| pod.annotation(key), &mut discovered);
             discovered
         });
-        found.add(&job, &pod.namespace, targets.collect());
+        found.add(&job, &pod.namespace, &pod.namespace, targets.collect());
     }
 }
 
@@ -109,7 +109,7 @@ pub fn services(lookup: &Lookup<'_>, found: &mut Found) {
             None => None,
         };
         let targets = service_targets(lookup, service, namespace, port, &annotation);
-        found.add(&job, namespace, targets);
+        found.add(&job, namespace, namespace, targets);
     }
 }
 

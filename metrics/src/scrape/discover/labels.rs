@@ -58,8 +58,7 @@ pub fn pod(pod: &LeanPod, host: Option<&str>, labels: &mut Discovered) {
         set(labels, "__meta_kubernetes_pod_controller_name", &owner.name);
     }
     set_all(labels, "pod_label", pod.labels().iter());
-    let annotations = tiphys_client::SCRAPED.into_iter().filter_map(|key| Some((key, pod.annotation(key)?)));
-    set_all(labels, "pod_annotation", annotations);
+    set_all(labels, "pod_annotation", pod.annotations());
 }
 
 /// What is known of a container of a Pod, and of a port of it.
@@ -156,20 +155,34 @@ pub fn of_pod(pod: &LeanPod, name: &str) -> Option<String> {
     pod.labels().value(name).map(str::to_owned)
 }
 
-/// The port with this name or number, of any container, and its container.
-pub fn port(pod: &LeanPod, chosen: impl Fn(&ContainerPort) -> bool) -> Option<(&Container, &ContainerPort)> {
-    // A container that goes on beside the others is among those that initialize.
+/// The containers that go on, those that stand beside the others among the ones that initialize too.
+pub fn containers(pod: &LeanPod) -> impl Iterator<Item = &Container> {
     let beside = pod.spec.init_containers.iter().flatten();
     let beside = beside.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let all = pod.spec.containers.iter().chain(beside);
-    all.flat_map(|container| container.ports.iter().flatten().map(move |port| (container, port)))
-        .find(|(_, port)| chosen(port))
+    pod.spec.containers.iter().chain(beside)
+}
+
+/// The ports that are chosen, of any container, and their containers.
+pub fn ports(
+    pod: &LeanPod,
+    chosen: impl Fn(&ContainerPort) -> bool,
+) -> impl Iterator<Item = (&Container, &ContainerPort)> {
+    containers(pod)
+        .flat_map(|container| container.ports.iter().flatten().map(move |port| (container, port)))
+        .filter(move |(_, port)| chosen(port))
+}
+
+/// The first of them.
+pub fn port(pod: &LeanPod, chosen: impl Fn(&ContainerPort) -> bool) -> Option<(&Container, &ContainerPort)> {
+    ports(pod, chosen).next()
 }
 
 /// Host and port as they stand in a URL.
 pub fn address(ip: &str, port: i32) -> String {
-    match ip.contains(':') {
-        true => format!("[{ip}]:{port}"),
-        false => format!("{ip}:{port}"),
-    }
+    format!("{}:{port}", host(ip))
+}
+
+/// A host as it stands in a URL.
+pub fn host(ip: &str) -> String {
+    if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() }
 }

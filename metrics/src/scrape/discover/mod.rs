@@ -39,6 +39,9 @@ use spec::{PodMonitor, ServiceMonitor};
 pub const ANY_NAMESPACE: &str = "metrics.tiphys.io/any-namespace";
 /// Dropped targets that are told.
 const TOLD: usize = 500;
+/// Targets that Pods, Services and monitors of one namespace may name: each costs a task, and the series
+/// by which its scrapes tell of themselves, which no limit of series refuses before.
+const MOST: usize = 20_000;
 
 /// Everything that says what is scraped.
 pub struct World {
@@ -76,6 +79,8 @@ pub struct Found {
     /// Those of `dropped` that are not told, by pool.
     pub dropped_counts: BTreeMap<String, usize>,
     pub problems: Vec<Problem>,
+    /// How many targets each namespace names, with those that are too many.
+    named: HashMap<String, usize>,
 }
 
 impl Found {
@@ -87,8 +92,9 @@ impl Found {
         });
     }
 
-    /// Adds a job's targets by their discovered labels.
-    fn add(&mut self, job: &Arc<Job>, namespace: &str, all: Vec<BTreeMap<String, String>>) {
+    /// Adds a job's targets by their discovered labels. They are in `namespace`; who names them is of
+    /// the namespace `by`.
+    fn add(&mut self, job: &Arc<Job>, by: &str, namespace: &str, all: Vec<BTreeMap<String, String>>) {
         let mut targets = Vec::new();
         for discovered in all {
             match target(job, discovered.clone()) {
@@ -107,6 +113,16 @@ impl Found {
             let why = format!("{} targets are found, and targetLimit is {}", targets.len(), job.target_limit);
             self.problem(&job.name, namespace, why);
             return;
+        }
+        let named = self.named.entry(by.to_owned()).or_default();
+        let before = *named;
+        *named = before.saturating_add(targets.len());
+        let is_first = before <= MOST && *named > MOST;
+        targets.truncate(MOST.saturating_sub(before));
+        if is_first {
+            let why =
+                format!("namespace {by:?} names more than {MOST} targets: those beyond are not scraped");
+            self.problem(&job.name, by, why);
         }
         self.targets.extend(targets);
     }

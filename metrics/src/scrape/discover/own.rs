@@ -64,7 +64,7 @@ pub fn find(own: &Own, world: &World, found: &mut Found) {
         set(&mut discovered, "__address__", &own.server);
         set(&mut discovered, "__metrics_path__", path);
         set(&mut discovered, "namespace", SYSTEM_NAMESPACE);
-        found.add(&job(name, Reach::Own), SYSTEM_NAMESPACE, vec![discovered]);
+        found.add(&job(name, Reach::Own), SYSTEM_NAMESPACE, SYSTEM_NAMESPACE, vec![discovered]);
     }
     for (name, path) in &own.of_nodes {
         let targets = world.nodes.iter().filter_map(|node| {
@@ -79,7 +79,8 @@ pub fn find(own: &Own, world: &World, found: &mut Found) {
             set(&mut discovered, "node", node.metadata.name.as_deref()?);
             Some(discovered)
         });
-        found.add(&job(name, Reach::Kubelet), SYSTEM_NAMESPACE, targets.collect());
+        let job = job(name, Reach::Kubelet);
+        found.add(&job, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE, targets.collect());
     }
     for pods in &own.pods {
         find_pods(pods, &world.pods, found);
@@ -98,7 +99,8 @@ fn find_pods(own: &OwnPods, pods: &[Arc<LeanPod>], found: &mut Found) {
         set(&mut discovered, "node", &pod.node);
         Some(discovered)
     });
-    found.add(&job(own.job, with_token(own)), SYSTEM_NAMESPACE, targets.collect());
+    let job = job(own.job, with_token(own));
+    found.add(&job, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE, targets.collect());
 }
 
 /// Over plain HTTP, as collectors are asked by everybody: no certificate is looked at. The token

@@ -1,6 +1,6 @@
 //! ServiceMonitors: the endpoints of the Services that they select. Pure.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -58,7 +58,7 @@ pub fn monitors(lookup: &Lookup<'_>, found: &mut Found) {
                 let made =
                     monitor::job(pool.clone(), namespace, bound, &one.spec.written, &monitor, endpoint);
                 match made.map(|job| super::bound_to(job, at)) {
-                    Ok(job) => found.add(&Arc::new(job), at, targets),
+                    Ok(job) => found.add(&Arc::new(job), namespace, at, targets),
                     Err(why) => found.problem(&pool, namespace, why),
                 }
             }
@@ -121,12 +121,13 @@ fn ports(slice: &EndpointSlice, pod: Option<&LeanPod>, endpoint: &Endpoint) -> V
                 IntOrString::Int(number) => port.container_port == *number,
                 IntOrString::String(name) => port.name.as_ref() == Some(name),
             };
-            let found = pod.and_then(|pod| labels::port(pod, chosen)).map(|(_, port)| port.container_port);
+            let numbers = |pod| labels::ports(pod, chosen).map(|(_, port)| port.container_port).collect();
+            let numbers: BTreeSet<i32> = pod.map(numbers).unwrap_or_default();
             let name = match target {
                 IntOrString::Int(number) => number.to_string(),
                 IntOrString::String(name) => name.clone(),
             };
-            found.map(|number| (number, name)).into_iter().collect()
+            numbers.into_iter().map(|number| (number, name.clone())).collect()
         }
     }
 }

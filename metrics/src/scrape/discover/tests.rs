@@ -156,6 +156,92 @@ fn a_pod_monitor_finds_pods() {
     );
 }
 
+/// A Pod whose containers both have a port of that name, and one a second time for UDP.
+fn twice() -> Arc<LeanPod> {
+    one(json!({
+        "metadata": {"name": "web-1", "namespace": "shop", "uid": "u"},
+        "spec": {"nodeName": "n1", "containers": [
+            {"name": "a", "image": "i", "ports": [{"name": "metrics", "containerPort": 9090},
+                {"name": "metrics-udp", "containerPort": 9090, "protocol": "UDP"}]},
+            {"name": "b", "image": "i", "ports": [{"name": "metrics", "containerPort": 9191}]},
+        ]},
+        "status": {"phase": "Running", "podIP": "10.0.0.1"},
+    }))
+}
+
+#[test]
+fn a_pod_monitor_takes_each_port_that_is_meant() {
+    let check = |pod: Arc<LeanPod>, endpoint: Value, wanted: &[&str]| {
+        let mut world = world();
+        world.pods = vec![pod];
+        let spec = json!({"selector": {}, "podMetricsEndpoints": [endpoint]});
+        world.pod_monitors = vec![monitor("PodMonitor", "shop", spec)];
+        let found = find(&world, &own::Own::default());
+        let told = |target: &Target| {
+            let of = |name| target.labels.get(name).unwrap_or("-");
+            format!("{} {} {}", target.url, of("container"), of("endpoint"))
+        };
+        assert_eq!(found.problems, []);
+        assert_eq!(found.targets.iter().map(told).collect::<Vec<_>>(), wanted, "{endpoint}");
+    };
+    let first = "http://10.0.0.1:9090/metrics a metrics";
+    let second = "http://10.0.0.1:9191/metrics b metrics";
+    check(twice(), json!({"port": "metrics"}), &[first, second]);
+    check(twice(), json!({"targetPort": "metrics"}), &[first, second]);
+    check(twice(), json!({"targetPort": 9191}), &[second]);
+    check(twice(), json!({}), &[first, second]);
+    let web = || pod("shop", "web-1", "10.0.0.1", json!({}));
+    let all = [
+        "http://10.0.0.1:8080/metrics main http",
+        "http://10.0.0.1:9090/metrics main metrics",
+        "http://10.0.0.1:53/metrics main dns",
+        // It declares no port.
+        "http://10.0.0.1/metrics side -",
+    ];
+    check(web(), json!({}), &all);
+    let port = json!([{"targetLabel": "__address__", "sourceLabels": ["__meta_kubernetes_pod_ip"],
+        "replacement": "$1:7070"}, {"action": "keep", "sourceLabels": ["container"], "regex": "side"}]);
+    check(web(), json!({"relabelings": port}), &["http://10.0.0.1:7070/metrics side -"]);
+    let of_six = pod("shop", "web-1", "fd00::1", json!({}));
+    let side = json!([{"action": "keep", "sourceLabels": ["container"], "regex": "side"}]);
+    check(of_six, json!({"relabelings": side}), &["http://[fd00::1]/metrics side -"]);
+}
+
+#[test]
+fn a_service_monitor_takes_each_port_that_a_target_port_names() {
+    let mut world = world();
+    world.pods = vec![twice()];
+    let spec = json!({"selector": {}, "endpoints": [{"targetPort": "metrics"}]});
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+    let found = find(&world, &own::Own::default());
+    let told: Vec<_> = found
+        .targets
+        .iter()
+        .map(|target| (target.url.as_str(), target.labels.get("container").unwrap_or_default()))
+        .collect();
+    assert_eq!(told, [("http://10.0.0.1:9090/metrics", "a"), ("http://10.0.0.1:9191/metrics", "b")]);
+}
+
+#[test]
+fn any_annotation_of_a_pod_can_be_relabeled() {
+    let mut world = world();
+    let annotated = json!({"example.com/scrape": "yes", "example.com/path": "/of-it"});
+    let of = |what: &str| format!("__meta_kubernetes_pod_annotation{what}");
+    world.pods = vec![pod("shop", "a", "10.0.0.1", annotated), pod("shop", "b", "10.0.0.2", json!({}))];
+    let relabelings = json!([
+        {"action": "keep", "sourceLabels": [of("_example_com_scrape")], "regex": "yes"},
+        {"action": "keep", "sourceLabels": [of("present_example_com_path")], "regex": "true"},
+        {"sourceLabels": [of("_example_com_path")], "targetLabel": "__metrics_path__"},
+    ]);
+    let endpoint = json!({"port": "metrics", "relabelings": relabelings});
+    let spec = json!({"selector": {}, "podMetricsEndpoints": [endpoint]});
+    world.pod_monitors = vec![monitor("PodMonitor", "shop", spec)];
+    let found = find(&world, &own::Own::default());
+    let urls: Vec<_> = found.targets.iter().map(|target| target.url.as_str()).collect();
+    assert_eq!(urls, ["http://10.0.0.1:9090/of-it"]);
+    assert_eq!(found.dropped.len(), 1);
+}
+
 #[test]
 fn what_a_monitor_keeps_drops_and_limits() {
     let mut world = world();
@@ -169,6 +255,38 @@ fn what_a_monitor_keeps_drops_and_limits() {
     world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
     let found = find(&world, &own::Own::default());
     assert!(found.targets.is_empty() && found.problems[0].message.contains("targetLimit is 1"));
+}
+
+#[test]
+fn abuse_34_a_namespace_names_so_many_targets_at_most() {
+    let mut found = Found::default();
+    let job = Arc::new(crate::scrape::target::tests::job(json!([])));
+    let some = |count: usize| -> Vec<_> {
+        (0..count).map(|n| BTreeMap::from([("__address__".to_owned(), format!("10.0.0.1:{n}"))])).collect()
+    };
+    // Of its own and of another namespace, together.
+    for (by, at, count, kept) in [
+        ("shop", "shop", MOST - 10, MOST - 10),
+        ("shop", "ops", 20, MOST),
+        ("shop", "shop", 5, MOST),
+        ("ops", "ops", 3, MOST + 3),
+    ] {
+        found.add(&job, by, at, some(count));
+        assert_eq!(found.targets.len(), kept, "{by} {at} {count}");
+    }
+    let told: Vec<_> = found.problems.iter().map(|one| (&*one.namespace, one.message.as_str())).collect();
+    let why = "namespace \"shop\" names more than 20000 targets: those beyond are not scraped";
+    assert_eq!(told, [("shop", why)], "it is told once");
+    // A monitor names them for its own namespace.
+    let mut world = world();
+    let spec =
+        json!({"selector": {}, "namespaceSelector": {"any": true}, "endpoints": [{"port": "metrics"}]});
+    world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+    assert_eq!(find(&world, &own::Own::default()).named, HashMap::from([("shop".to_owned(), 2)]));
+    let spec = json!({"selector": {}, "namespaceSelector": {"any": true},
+        "podMetricsEndpoints": [{"port": "metrics"}]});
+    (world.service_monitors, world.pod_monitors) = (Vec::new(), vec![monitor("PodMonitor", "shop", spec)]);
+    assert_eq!(find(&world, &own::Own::default()).named, HashMap::from([("shop".to_owned(), 2)]));
 }
 
 #[test]

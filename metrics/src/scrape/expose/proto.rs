@@ -237,8 +237,8 @@ pub fn bound(value: f64) -> String {
     }
 }
 
-/// The samples that a metric stands for.
-pub fn draw(metric: &Metric) -> Vec<Drawn> {
+/// The samples that a metric of a family stands for.
+pub fn draw(family: &Family, metric: &Metric) -> Vec<Drawn> {
     let one =
         |suffix, value, exemplars| Drawn { suffix, extra: None, value: Value::Number(value), exemplars };
     let mut drawn = Vec::new();
@@ -257,15 +257,15 @@ pub fn draw(metric: &Metric) -> Vec<Drawn> {
         drawn.push(one("_count", summary.count as f64, Vec::new()));
     }
     if let Some(histogram) = &metric.histogram {
-        draw_histogram(histogram, &mut drawn);
+        draw_histogram(histogram, family.metric_kind() == MetricKind::GaugeHistogram, &mut drawn);
     }
     drawn
 }
 
-fn draw_histogram(histogram: &WireHistogram, drawn: &mut Vec<Drawn>) {
+fn draw_histogram(histogram: &WireHistogram, gauge: bool, drawn: &mut Vec<Drawn>) {
     let is_native = is_native(histogram);
     if is_native {
-        let value = Value::Histogram(Arc::new(native(histogram)));
+        let value = Value::Histogram(Arc::new(Histogram { gauge, ..native(histogram) }));
         drawn.push(Drawn { suffix: "", extra: None, value, exemplars: histogram.exemplars.clone() });
     }
     if is_native && histogram.bucket.is_empty() {

@@ -153,7 +153,7 @@ fn native_histograms_have_absolute_counts_and_classic_ones_their_buckets() {
     let family = Family { name: "h".into(), kind: 4, metric: vec![metric], ..Family::default() };
     let again = proto::families(&delimited(&[family.clone(), family])).expect("its own bytes");
     assert_eq!(again.len(), 2);
-    let drawn = proto::draw(&again[1].metric[0]);
+    let drawn = proto::draw(&again[1], &again[1].metric[0]);
     let Value::Histogram(native) = &drawn[0].value else { panic!("the native one comes first") };
     assert_eq!(native.positive.iter().collect::<Vec<_>>(), [(-2, 2.0), (-1, 3.0), (3, 0.0)]);
     assert_eq!((native.schema, native.count, native.sum, native.zero_count), (3, 6.0, 10.5, 1.0));
@@ -170,6 +170,18 @@ fn native_histograms_have_absolute_counts_and_classic_ones_their_buckets() {
             ("_count", None, Some(6.0)),
         ]
     );
+}
+
+#[test]
+fn a_native_histogram_is_a_gauge_where_its_family_says_so() {
+    let histogram = WireHistogram { zero_threshold: 0.001, sample_count: 1, ..WireHistogram::default() };
+    let metric = Metric { histogram: Some(histogram), ..Metric::default() };
+    for (kind, is_gauge) in [(4, false), (5, true)] {
+        let family = Family { name: "h".into(), kind, metric: vec![metric.clone()], ..Family::default() };
+        let drawn = proto::draw(&family, &family.metric[0]);
+        let [proto::Drawn { value: Value::Histogram(native), .. }] = &drawn[..] else { panic!("{drawn:?}") };
+        assert_eq!((native.gauge, native.count), (is_gauge, 1.0));
+    }
 }
 
 #[test]
@@ -223,8 +235,10 @@ proptest! {
             }
         }
         let families = proto::families(&bytes);
-        for metric in families.iter().flatten().flat_map(|family| &family.metric) {
-            proto::draw(metric);
+        for family in families.iter().flatten() {
+            for metric in &family.metric {
+                proto::draw(family, metric);
+            }
         }
     }
 

@@ -22,13 +22,20 @@ pub struct Archived {
     pub range: Range<i64>,
     pub size: u64,
     pub crc: u32,
+    /// One sample was kept in so many milliseconds; 0: all were, or the index was lost.
+    pub resolution: i64,
     /// A bit for each name of the index; absent where the index was lost.
     names: Option<Vec<u8>>,
 }
 
 impl Archived {
     pub fn new(range: Range<i64>, size: u64, crc: u32) -> Self {
-        Self { range, size, crc, names: None }
+        Self { range, size, crc, resolution: 0, names: None }
+    }
+
+    /// The same, made so coarse.
+    pub fn coarse(self, resolution: i64) -> Self {
+        Self { resolution, ..self }
     }
 
     /// The object's name.
@@ -71,8 +78,15 @@ struct WrittenBlock {
     end: i64,
     size: u64,
     crc: u32,
+    #[serde(default, skip_serializing_if = "is_fine")]
+    resolution: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<String>,
+}
+
+/// Former versions know nothing of it, and write nothing.
+fn is_fine(resolution: &i64) -> bool {
+    *resolution == 0
 }
 
 impl Index {
@@ -103,6 +117,12 @@ impl Index {
         self.blocks.push(block);
         self.blocks.sort_by_key(|one| one.range.start);
         gone
+    }
+
+    /// Says how coarse a block is.
+    pub fn note(&mut self, block: &Archived, resolution: i64) {
+        let is_it = |one: &&mut Archived| one.range == block.range && one.crc == block.crc;
+        self.blocks.iter_mut().filter(is_it).for_each(|one| one.resolution = resolution);
     }
 
     /// Takes blocks out, and the names that none has any more.
@@ -143,6 +163,7 @@ impl Index {
             end: block.range.end,
             size: block.size,
             crc: block.crc,
+            resolution: block.resolution,
             names: block.names.as_ref().map(|bits| STANDARD.encode(bits)),
         };
         let written = Written { names: self.names.clone(), blocks: self.blocks.iter().map(block).collect() };
@@ -168,7 +189,13 @@ impl Index {
         for one in written.blocks {
             let names = one.names.map(|bits| STANDARD.decode(bits)).transpose();
             let names = names.map_err(|error| error.to_string())?;
-            index.blocks.push(Archived { range: one.start..one.end, size: one.size, crc: one.crc, names });
+            index.blocks.push(Archived {
+                range: one.start..one.end,
+                size: one.size,
+                crc: one.crc,
+                resolution: one.resolution,
+                names,
+            });
         }
         index.blocks.sort_by_key(|one| one.range.start);
         Ok(index)
@@ -237,6 +264,26 @@ mod tests {
         assert_eq!(Index::read(&index.write().expect("written")), Ok(index.clone()));
         let gone = index.add(Archived::new(100..400, 10, 8), Some(&names(&["z"])));
         assert_eq!((gone.len(), starts(&index, &equal("z"), 0..900)), (3, vec![100]));
+    }
+
+    #[test]
+    fn how_coarse_blocks_are_is_kept_and_absent_in_former_indexes() {
+        let mut index = days();
+        let former = index.write().expect("written");
+        assert!(!String::from_utf8_lossy(&unpacked(&former)).contains("resolution"));
+        assert_eq!(Index::read(&former), Ok(index.clone()));
+        let second = index.blocks()[1].clone();
+        index.note(&second, 60_000);
+        let gone = index.add(Archived::new(200..300, 5, 9).coarse(300_000), Some(&names(&["d"])));
+        assert_eq!((gone.len(), gone[0].crc), (1, 2), "it takes the place of the fine one");
+        let read = Index::read(&index.write().expect("written")).expect("an index");
+        assert_eq!(read.blocks().iter().map(|one| one.resolution).collect::<Vec<_>>(), [0, 60_000, 300_000]);
+        index.remove(|block| block.range.start == 0);
+        assert_eq!(index.blocks()[1].resolution, 300_000, "names are counted anew, the rest stays");
+    }
+
+    fn unpacked(index: &[u8]) -> Vec<u8> {
+        zstd::decode_all(&index[4..]).expect("packed")
     }
 
     #[test]

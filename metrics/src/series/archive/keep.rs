@@ -86,6 +86,7 @@ impl Archive {
     async fn try_round(&self, sealed: &[Arc<Block>], now: i64) -> Result<Vec<Range<i64>>, ArchiveError> {
         self.read_indexes().await?;
         self.set_suspects_aside().await?;
+        self.delete_replaced().await?;
         for block in sealed {
             if self.wants(block, now) {
                 self.copy(block).await?;
@@ -119,12 +120,12 @@ impl Archive {
         newer.fold(block.size, u64::saturating_add) <= self.config.keep_bytes
     }
 
-    /// Whether the index names it, or what it was before it was made coarser here.
+    /// Whether the index names it, or the same day before or after it was made coarser.
     fn has(&self, block: &Block) -> bool {
         let known = self.known.read();
         let index = known.indexes.get(&self.own);
         index.is_some_and(|index| {
-            let is_it = |one: &Archived| one.size == block.size || block.resolution > 0;
+            let is_it = |one: &Archived| one.size == block.size || block.resolution > 0 || one.resolution > 0;
             index.blocks().iter().any(|one| one.range == block.range && is_it(one))
         })
     }
@@ -229,14 +230,26 @@ impl Archive {
         Ok(changed)
     }
 
-    async fn copy(&self, block: &Arc<Block>) -> Result<(), ArchiveError> {
+    /// Says of a block in the archive how coarse it is.
+    ///
+    /// # Errors
+    /// The archive can't be reached.
+    pub async fn note(&self, entry: &Entry, resolution: i64) -> Result<(), ArchiveError> {
+        self.change(|index| index.note(&entry.block, resolution)).await
+    }
+
+    /// Copies a block of here. It takes the place of those that lie within its range.
+    ///
+    /// # Errors
+    /// The archive can't be reached, or the block can't be read.
+    pub async fn copy(&self, block: &Arc<Block>) -> Result<(), ArchiveError> {
         let begun = Instant::now();
         let (of, path) = (block.clone(), block.path().to_owned());
         let looked =
             tokio::task::spawn_blocking(move || Ok::<_, ArchiveError>((of.names()?, sum_of(of.path())?)));
         let (names, sum) = looked.await.map_err(|_| ArchiveError::Stopping)??;
         let fault = |source| ArchiveError::File { path: path.clone(), source };
-        let archived = Archived::new(block.range.clone(), sum.size, sum.crc);
+        let archived = Archived::new(block.range.clone(), sum.size, sum.crc).coarse(block.resolution);
         let name = archived.name();
         let own = self.config.objects.below(&self.own);
         let file = tokio::fs::File::open(&path).await.map_err(fault)?;
@@ -250,9 +263,8 @@ impl Archive {
         }
         self.known.write().left.remove(&object(&self.own, &archived));
         let replaced = self.change(|index| index.add(archived, Some(&names))).await?;
-        for old in replaced.iter().filter(|old| old.name() != name) {
-            own.delete_one(&old.name()).await?;
-        }
+        let replaced = replaced.iter().filter(|old| old.name() != name).map(|old| object(&self.own, old));
+        self.known.write().replaced.extend(replaced);
         self.counts.copied.inc();
         tracing::info!(
             name,
@@ -296,6 +308,19 @@ impl Archive {
             self.config.objects.delete_one(&format!("{store}/{INDEX}")).await?;
         }
         Ok(())
+    }
+
+    /// Deletes what other objects have taken the place of. After a restart nothing names it, which has it
+    /// deleted, too.
+    async fn delete_replaced(&self) -> Result<(), ArchiveError> {
+        loop {
+            let next = self.known.read().replaced.last().cloned();
+            let Some(object) = next else { return Ok(()) };
+            self.config.objects.delete_one(&object).await?;
+            self.known.write().replaced.pop();
+            self.reach.forget(&object);
+            self.opened.forget(|key| **key == *object);
+        }
     }
 
     async fn set_suspects_aside(&self) -> Result<(), ArchiveError> {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    iter,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +18,7 @@ use datafusion::{
     parquet::{
         arrow::ArrowWriter,
         basic::{Compression, Encoding, ZstdLevel},
+        errors::ParquetError,
         file::{
             metadata::KeyValue,
             properties::{EnabledStatistics, WriterProperties},
@@ -28,11 +30,18 @@ use datafusion::{
 use super::{BlockError, Row};
 use crate::series::{Labels, head::SharedHistogram};
 
-/// Rows that are handed to the file at once.
+/// Rows that are handed to the file at once, or fewer that have so many bytes: a column of them must stay
+/// below the 2 GiB that Arrow counts.
 const BATCH: usize = 1024;
-/// Rows of a row group: what is in memory while it is written, and what a query of one metric
-/// looks through.
+const TOGETHER: usize = 32 << 20;
+/// Numbers of a row, more than a day has at one a second, and bytes of its histograms: who reads a row
+/// reads all of it, with as many others as the reader takes at once.
+const NUMBERS: usize = 250_000;
+const LONGEST: usize = 4 << 20;
+/// Rows of a row group, or fewer that have so many bytes: what is in memory while it is written, and what
+/// a query of one metric looks through.
 const GROUP: usize = 16 * 1024;
+const GROUP_BYTES: usize = 256 << 20;
 /// Bytes of a page before zstd: what a query of one series unpacks.
 const PAGE: usize = 128 << 10;
 const LEVEL: i32 = 3;
@@ -78,6 +87,8 @@ pub struct Writer {
     aside: PathBuf,
     file: Option<ArrowWriter<File>>,
     rows: Vec<Row>,
+    /// Of the rows.
+    bytes: usize,
     count: u64,
     resolution: i64,
 }
@@ -98,7 +109,7 @@ impl Writer {
         let file = ArrowWriter::try_new(file, schema(), Some(properties())).map_err(|error| {
             BlockError::Io { path: aside.clone(), doing: "begun", source: std::io::Error::other(error) }
         })?;
-        Ok(Self { path, aside, file: Some(file), rows: Vec::new(), count: 0, resolution: 0 })
+        Ok(Self { path, aside, file: Some(file), rows: Vec::new(), bytes: 0, count: 0, resolution: 0 })
     }
 
     /// The block will say that one sample was kept in so many milliseconds; 0: all were.
@@ -117,16 +128,32 @@ impl Writer {
         numbers: &[(i64, f64)],
         histograms: &[(i64, SharedHistogram)],
     ) -> Result<(), BlockError> {
-        self.rows.extend(Row::of_numbers(labels, numbers));
-        self.rows.extend(Row::of_histograms(labels, histograms));
-        if self.rows.len() >= BATCH { self.write() } else { Ok(()) }
+        for numbers in numbers.chunks(NUMBERS) {
+            self.put(Row::of_numbers(labels, numbers))?;
+        }
+        for histograms in runs(histograms) {
+            self.put(Row::of_histograms(labels, histograms))?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, row: Option<Row>) -> Result<(), BlockError> {
+        self.bytes += row.as_ref().map_or(0, |row| row.times.len() + row.values.len());
+        self.rows.extend(row);
+        if self.rows.len() >= BATCH || self.bytes >= TOGETHER { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), BlockError> {
         let rows = std::mem::take(&mut self.rows);
         self.count += rows.len() as u64;
+        self.bytes = 0;
         let Some(file) = &mut self.file else { return Ok(()) };
-        batch(&rows).and_then(|batch| Ok(file.write(&batch)?)).map_err(|source| BlockError::Io {
+        let mut write = || -> Result<(), ParquetError> {
+            file.write(&batch(&rows)?)?;
+            // A group is in memory until it is ended.
+            if file.in_progress_size() > GROUP_BYTES { file.flush() } else { Ok(()) }
+        };
+        write().map_err(|source| BlockError::Io {
             path: self.aside.clone(),
             doing: "written",
             source: std::io::Error::other(source),
@@ -157,6 +184,29 @@ impl Writer {
         }
         Ok(self.path.clone())
     }
+}
+
+#[cfg(test)]
+impl Writer {
+    /// Adds a row as it is.
+    pub fn add_row(&mut self, row: Row) -> Result<(), BlockError> {
+        self.put(Some(row))
+    }
+}
+
+/// Histograms in runs that are no longer than a row may be, or of one.
+fn runs(mut rest: &[(i64, SharedHistogram)]) -> impl Iterator<Item = &[(i64, SharedHistogram)]> {
+    iter::from_fn(move || {
+        let mut bytes = 0;
+        let full = rest.iter().position(|(_, one)| {
+            // A number takes nine at most, a span ten, and what each has beside them some more.
+            bytes += 10 * one.size() + 64;
+            bytes > LONGEST
+        });
+        let (run, left) = rest.split_at(full.map_or(rest.len(), |full| full.max(1)));
+        rest = left;
+        (!run.is_empty()).then_some(run)
+    })
 }
 
 impl Drop for Writer {
@@ -195,4 +245,49 @@ fn batch(rows: &[Row]) -> Result<RecordBatch, datafusion::arrow::error::ArrowErr
         Arc::new(crc.finish()),
     ];
     RecordBatch::try_new(schema(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{Buckets, Histogram, NAME};
+
+    /// One of so many buckets that nothing packs.
+    fn wide(buckets: usize) -> SharedHistogram {
+        let counts = (0..buckets).map(|n| (n as f64).sqrt() + 0.1).collect();
+        let positive = Buckets { spans: vec![(0, buckets as u32)], counts };
+        Histogram { positive, ..Histogram::default() }.into()
+    }
+
+    #[test]
+    fn histograms_are_cut_into_rows_of_some_bytes() {
+        let run = |sizes: &[usize]| {
+            let all: Vec<_> =
+                sizes.iter().enumerate().map(|(time, size)| (time as i64, wide(*size))).collect();
+            runs(&all).map(<[_]>::len).collect::<Vec<_>>()
+        };
+        assert!(run(&[]).is_empty());
+        assert_eq!(run(&[10; 300]), [300]);
+        // One that is longer than a row stands alone.
+        assert_eq!(run(&[LONGEST / 10, 1, 1, LONGEST / 10]), [1, 2, 1]);
+        let half = LONGEST / 20 - 100;
+        assert_eq!(run(&[half; 5]), [2, 2, 1]);
+    }
+
+    #[test]
+    fn abuse_34_long_rows_do_not_wait_for_others_until_they_are_too_long_for_a_column() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = Writer::begin(folder.path(), &(0..1000)).expect("begun");
+        let one = wide(9_000);
+        let all: Vec<_> = (0..100).map(|time| (time, one.clone())).collect();
+        let mut most = 0;
+        for n in 0..6 {
+            let labels = Labels::new([(NAME, format!("m{n}"))]);
+            writer.add(&labels, &[], &all).expect("added");
+            most = most.max(writer.rows.iter().map(|row| row.values.len()).sum::<usize>());
+        }
+        assert!(most > TOGETHER / 2 && most < TOGETHER, "{most}");
+        assert_eq!(writer.count, 13, "four series of three rows, and the first of the fifth");
+        writer.finish().expect("finished");
+    }
 }

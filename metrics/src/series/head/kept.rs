@@ -3,10 +3,11 @@
 use std::{collections::VecDeque, ops::Range};
 
 use hashbrown::HashTable;
+use tiphys_api::ways::Ways;
 
 use super::{HOUR, PART, SharedHistogram};
 use crate::series::{
-    Exemplar, Labels, SeriesColumns, Value,
+    Exemplar, Histogram, Labels, SeriesColumns, Value,
     chunk::{Chunk, Form, Open},
     log::Current,
 };
@@ -33,6 +34,18 @@ pub enum Taken {
 struct Rare {
     histograms: VecDeque<(i64, SharedHistogram)>,
     exemplars: VecDeque<Exemplar>,
+}
+
+impl Rare {
+    /// Bytes.
+    fn size(&self) -> usize {
+        let histogram = |(_, one): &(i64, SharedHistogram)| {
+            size_of::<(i64, SharedHistogram)>() + size_of::<Histogram>() + one.size() * size_of::<f64>()
+        };
+        let exemplar = |one: &Exemplar| size_of::<Exemplar>() + one.labels.as_bytes().len();
+        let exemplars = self.exemplars.iter().map(exemplar).sum::<usize>();
+        size_of::<Self>() + self.histograms.iter().map(histogram).sum::<usize>() + exemplars
+    }
 }
 
 /// What a series has of a range, still packed.
@@ -73,22 +86,41 @@ impl Packed {
 #[derive(Debug)]
 pub struct Kept {
     labels: Labels,
-    sealed: Vec<Chunk>,
+    /// Two or three; a slice, with which all of it is 128 bytes and takes no more.
+    sealed: Box<[Chunk]>,
     open: Option<Open>,
     rare: Option<Box<Rare>>,
     generation: u32,
     /// The last segment of the log that knows the series, and its number there.
     segment: u32,
     number: u32,
+    /// By which ways it came last.
+    ways: Ways,
 }
+
+/// The allocator's next size is a quarter more.
+const _: () = assert!(size_of::<Kept>() <= 128);
 
 impl Kept {
     fn new(labels: Labels, generation: u32) -> Self {
-        Self { labels, sealed: Vec::new(), open: None, rare: None, generation, segment: NOWHERE, number: 0 }
+        Self {
+            labels,
+            sealed: Box::default(),
+            open: None,
+            rare: None,
+            generation,
+            segment: NOWHERE,
+            number: 0,
+            ways: Ways::default(),
+        }
     }
 
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    pub fn ways(&self) -> Ways {
+        self.ways
     }
 
     /// The number of the series in the log, and whether its segment does not know it yet; from
@@ -148,10 +180,17 @@ impl Kept {
         }
         let form = self.open.as_ref().map(Open::form).filter(|_| !self.starts_anew(time));
         if let Some(ended) = self.open.replace(Open::new(time, value, form)) {
-            // There are two or three of them.
-            self.sealed.reserve_exact(1);
-            self.sealed.push(ended.seal());
+            self.change_sealed(|sealed| {
+                sealed.reserve_exact(1);
+                sealed.push(ended.seal());
+            });
         }
+    }
+
+    fn change_sealed(&mut self, change: impl FnOnce(&mut Vec<Chunk>)) {
+        let mut sealed = std::mem::take(&mut self.sealed).into_vec();
+        change(&mut sealed);
+        self.sealed = sealed.into_boxed_slice();
     }
 
     /// Puts a sample where it belongs among those that are there, if none has its time.
@@ -162,7 +201,7 @@ impl Kept {
                 self.numbers(&(i64::MIN..i64::MAX), |time, value| numbers.push((time, value)));
                 let Err(at) = numbers.binary_search_by_key(&time, |(time, _)| *time) else { return };
                 numbers.insert(at, (time, *number));
-                self.sealed.clear();
+                self.sealed = Box::default();
                 self.open = None;
                 numbers.into_iter().for_each(|(time, value)| self.push_number(time, value));
             }
@@ -269,7 +308,9 @@ impl Kept {
 
     /// `false`: nothing is left.
     fn drop_before(&mut self, time: i64) -> bool {
-        self.sealed.retain(|chunk| chunk.last_time >= time);
+        if self.sealed.iter().any(|chunk| chunk.last_time < time) {
+            self.change_sealed(|sealed| sealed.retain(|chunk| chunk.last_time >= time));
+        }
         if self.open.as_ref().is_some_and(|open| open.last_time() < time) {
             self.open = None;
         }
@@ -288,7 +329,8 @@ impl Kept {
     pub fn size(&self) -> usize {
         let sealed = self.sealed.iter().map(|chunk| chunk.size() + size_of::<Chunk>()).sum::<usize>();
         let open = self.open.as_ref().map_or(0, Open::size);
-        size_of::<Self>() + self.labels.as_bytes().len() + sealed + open
+        let rare = self.rare.as_ref().map_or(0, |rare| rare.size());
+        size_of::<Self>() + self.labels.as_bytes().len() + sealed + open + rare
     }
 }
 
@@ -341,6 +383,15 @@ impl Shard {
         self.series.get_mut(at as usize)?.as_deref_mut().filter(|kept| kept.generation == generation)
     }
 
+    /// Remembers by which ways a series comes, if that is said.
+    pub fn comes_by(&mut self, at: u32, generation: u32, ways: Ways) {
+        if !ways.is_empty()
+            && let Some(kept) = self.get_mut(at, generation)
+        {
+            kept.ways = ways;
+        }
+    }
+
     pub fn each(&self, mut take: impl FnMut(u32, &Kept)) {
         for (at, kept) in self.series.iter().enumerate() {
             if let Some(kept) = kept {
@@ -349,17 +400,17 @@ impl Shard {
         }
     }
 
-    /// Drops what is older; gives the series that are gone.
-    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Labels) -> u64) -> Vec<(u32, Labels)> {
+    /// Drops what is older; gives the series that are gone, and by which ways they came.
+    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Labels) -> u64) -> Vec<(u32, Labels, Ways)> {
         let mut gone = Vec::new();
         for (at, slot) in self.series.iter_mut().enumerate() {
             if slot.as_mut().is_some_and(|kept| !kept.drop_before(time))
                 && let Some(kept) = slot.take()
             {
-                gone.push((at as u32, kept.labels));
+                gone.push((at as u32, kept.labels, kept.ways));
             }
         }
-        for (at, labels) in &gone {
+        for (at, labels, _) in &gone {
             if let Ok(entry) = self.by_labels.find_entry(hash(labels), |place| place == at) {
                 entry.remove();
             }

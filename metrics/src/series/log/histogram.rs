@@ -1,12 +1,11 @@
 //! A native histogram as bytes.
+//!
+//! What was written is read, however large it is: how large one may be is said where it comes in.
 
 use crate::series::{
     Buckets, Histogram,
     chunk::{put_varint, take_varint, unzigzag, zigzag},
 };
-
-/// Buckets of one histogram at most.
-const MOST: u64 = 100_000;
 
 pub fn write(bytes: &mut Vec<u8>, histogram: &Histogram) {
     put_varint(bytes, zigzag(i64::from(histogram.schema)));
@@ -41,9 +40,14 @@ pub fn read(bytes: &mut &[u8]) -> Option<Histogram> {
     Some(histogram)
 }
 
+/// How many follow of what takes so many bytes each, or more; absent where there can't be so many.
+fn count(bytes: &mut &[u8], each: u64) -> Option<u64> {
+    let count = take_varint(bytes);
+    (count <= bytes.len() as u64 / each).then_some(count)
+}
+
 fn buckets(bytes: &mut &[u8]) -> Option<Buckets> {
-    let spans = Some(take_varint(bytes)).filter(|count| *count <= MOST)?;
-    let spans = (0..spans)
+    let spans = (0..count(bytes, 2)?)
         .map(|_| {
             let offset = i32::try_from(unzigzag(take_varint(bytes))).ok()?;
             Some((offset, u32::try_from(take_varint(bytes)).ok()?))
@@ -78,8 +82,7 @@ fn put_numbers(bytes: &mut Vec<u8>, numbers: &[f64]) {
 }
 
 fn numbers(bytes: &mut &[u8]) -> Option<Vec<f64>> {
-    let count = Some(take_varint(bytes)).filter(|count| *count <= MOST)?;
-    (0..count).map(|_| take_number(bytes)).collect()
+    (0..count(bytes, 1)?).map(|_| take_number(bytes)).collect()
 }
 
 #[cfg(test)]
@@ -91,6 +94,35 @@ mod tests {
         let spans = prop::collection::vec((-20i32..20, 0u32..5), 0..4);
         (spans, prop::collection::vec(prop_oneof![(0u32..1000).prop_map(f64::from), any::<f64>()], 0..8))
             .prop_map(|(spans, counts)| Buckets { spans, counts })
+    }
+
+    #[test]
+    fn what_was_written_is_read_however_large() {
+        let many = 150_000;
+        let buckets = |odd: f64| Buckets {
+            spans: vec![(1, 1); many],
+            counts: (0..many).map(|n| n as f64 + odd).collect(),
+        };
+        let histogram = Histogram {
+            positive: buckets(0.0),
+            negative: buckets(0.5),
+            custom_bounds: vec![f64::INFINITY; many],
+            ..Histogram::default()
+        };
+        let mut bytes = Vec::new();
+        write(&mut bytes, &histogram);
+        bytes.push(7);
+        let mut rest = bytes.as_slice();
+        assert!(read(&mut rest).is_some_and(|again| again == histogram));
+        assert_eq!(rest, [7]);
+        // One that says that it has more than follows.
+        let mut few = Vec::new();
+        write(&mut few, &Histogram::default());
+        let bounds = few.len() - 1;
+        few.truncate(bounds);
+        put_varint(&mut few, 2);
+        few.push(0);
+        assert_eq!(read(&mut few.as_slice()), None);
     }
 
     proptest! {

@@ -109,6 +109,11 @@ impl Records {
         1 + columns.map(|column| column.len() + 10).iter().sum::<usize>()
     }
 
+    /// How many samples they are.
+    pub fn samples(&self) -> u64 {
+        self.kinds.len() as u64
+    }
+
     /// The time of the newest sample.
     pub fn newest(&self) -> Option<i64> {
         self.newest
@@ -117,7 +122,7 @@ impl Records {
     /// Reads records one after the other: definitions, then samples.
     ///
     /// # Errors
-    /// They do not add up; a sentence.
+    /// They do not add up from some place on, and what stands before it was taken; a sentence.
     pub fn read(bytes: &[u8], take: impl FnMut(Record)) -> Result<(), &'static str> {
         match bytes.split_first() {
             Some((&COLUMNS, columns)) => read_columns(columns, take),
@@ -205,7 +210,7 @@ mod tests {
         // A form that does not fit loses nothing.
         records.sample(9, 5, &Value::Number(0.5), Form::Decimals(0));
         records.sample(9, 6, &Value::Number(STALE), Form::Decimals(0));
-        assert_eq!(records.newest(), Some(1_000));
+        assert_eq!((records.newest(), records.samples()), (Some(1_000), 6));
         let mut bytes = Vec::new();
         records.write(&mut bytes);
         assert!(bytes.len() <= records.size());

@@ -64,6 +64,7 @@ impl Current {
 struct Ended {
     number: u32,
     newest: Option<i64>,
+    length: u64,
 }
 
 /// All segments; the last one grows.
@@ -78,10 +79,10 @@ pub struct Segments {
     pending: Vec<u8>,
     /// Those before them, packed.
     ready: Vec<u8>,
-    /// Bytes that no disk took, and that are lost when the process ends.
-    pub lost: u64,
     /// Something was lost that what comes may need: the next segment needs nothing.
     has_gap: bool,
+    /// The disk took nothing the last time.
+    fails: bool,
     unsynced: bool,
 }
 
@@ -90,6 +91,27 @@ pub struct Segments {
 pub struct Replayed {
     /// Segments that end early, though they are not the last: which, and why.
     pub damaged: Vec<(PathBuf, String)>,
+    /// Segments with appends that can't be read though they are as they were written: which, how many,
+    /// and why the first of them.
+    pub unreadable: Vec<(PathBuf, u64, &'static str)>,
+}
+
+/// How a segment was read.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Why it ends early, if it does.
+    ends: Option<&'static str>,
+    /// Appends that can't be read, and why the first can't. What stands behind them is read on: where a
+    /// frame ends does not depend on what is in it.
+    unreadable: Option<(u64, &'static str)>,
+}
+
+impl Outcome {
+    fn note(&mut self, read: Result<(), &'static str>) {
+        if let Err(why) = read {
+            self.unreadable.get_or_insert((0, why)).0 += 1;
+        }
+    }
 }
 
 fn path_of(folder: &Path, number: u32) -> PathBuf {
@@ -116,18 +138,22 @@ impl Segments {
         for number in &numbers {
             let path = path_of(folder, *number);
             let mut newest = None;
-            let read = read_segment(&path, |record| {
+            let length = fs::metadata(&path).map_err(failed(&path, "looked at"))?.len();
+            let outcome = read_segment(&path, |record| {
                 if let Record::Sample { time, .. } = &record {
                     newest = newest.max(Some(*time));
                 }
                 take(*number, record);
             })?;
-            if let Err(why) = read
+            if let Some((count, why)) = outcome.unreadable {
+                replayed.unreadable.push((path.clone(), count, why));
+            }
+            if let Some(why) = outcome.ends
                 && Some(number) != numbers.last()
             {
                 replayed.damaged.push((path, why.to_owned()));
             }
-            ended.push(Ended { number: *number, newest });
+            ended.push(Ended { number: *number, newest, length });
         }
         let number = numbers.last().map_or(0, |last| last + 1);
         let segments = Self {
@@ -139,8 +165,8 @@ impl Segments {
             ended,
             pending: Vec::new(),
             ready: Vec::new(),
-            lost: 0,
             has_gap: false,
+            fails: false,
             unsynced: false,
         };
         Ok((segments, replayed))
@@ -151,12 +177,21 @@ impl Segments {
         self.number
     }
 
-    /// Takes records, which [`Segments::flush`] writes.
-    pub fn push(&mut self, records: &Records) {
-        if self.pending.len() + self.ready.len() + records.size() > PENDING {
-            self.lost += records.size() as u64;
+    /// Bytes of all segments, as far as they are written.
+    pub fn size(&self) -> u64 {
+        self.ended.iter().map(|one| one.length).sum::<u64>() + self.length
+    }
+
+    /// Takes records, which [`Segments::flush`] writes. `false`: there is no room for them, and they are
+    /// lost when the process ends.
+    pub fn push(&mut self, records: &Records) -> bool {
+        if !self.has_room(records) && !self.fails {
+            // More came than until the next flush was expected. Whether it was written says the room.
+            let _ = self.flush();
+        }
+        if !self.has_room(records) {
             self.has_gap = true;
-            return;
+            return false;
         }
         self.newest = self.newest.max(records.newest());
         // A frame holds the records of one append: they are changes to one another.
@@ -165,6 +200,11 @@ impl Segments {
             // What can't be packed waits as it is, and the next flush says why.
             let _ = self.pack();
         }
+        true
+    }
+
+    fn has_room(&self, records: &Records) -> bool {
+        self.pending.len() + self.ready.len() + records.size() <= PENDING
     }
 
     fn pack(&mut self) -> io::Result<()> {
@@ -183,6 +223,12 @@ impl Segments {
     /// # Errors
     /// It could not be written whole; nothing half is left behind.
     pub fn flush(&mut self) -> Result<(), LogError> {
+        let written = self.write();
+        self.fails = written.is_err();
+        written
+    }
+
+    fn write(&mut self) -> Result<(), LogError> {
         if self.pending.is_empty() && self.ready.is_empty() {
             return Ok(());
         }
@@ -235,7 +281,7 @@ impl Segments {
                 self.file = Some(file);
                 return Err(failed(&path, "made durable")(error));
             }
-            self.ended.push(Ended { number: self.number, newest: self.newest });
+            self.ended.push(Ended { number: self.number, newest: self.newest, length: self.length });
         }
         self.number += 1;
         (self.length, self.newest, self.unsynced, self.has_gap) = (0, None, false, false);
@@ -277,28 +323,29 @@ fn pack(frames: &[u8]) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(packed))
 }
 
-/// The inner error: the segment ends early, and why.
-fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Result<(), &'static str>, LogError> {
+fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Outcome, LogError> {
     let mut file = io::BufReader::with_capacity(1 << 20, File::open(path).map_err(failed(path, "opened"))?);
-    let mut frame = Vec::new();
+    let (mut frame, mut outcome) = (Vec::new(), Outcome::default());
     loop {
         let packed = match read_frame(&mut file, &mut frame).map_err(failed(path, "read"))? {
             Ok(Some(packed)) => packed,
-            Ok(None) => return Ok(Ok(())),
-            Err(why) => return Ok(Err(why)),
+            Ok(None) => return Ok(outcome),
+            Err(why) => return Ok(Outcome { ends: Some(why), ..outcome }),
         };
         let read = match packed {
             false => Records::read(&frame, &mut take),
-            true => read_packed(&frame, &mut take),
+            true => read_packed(&frame, &mut take, &mut outcome),
         };
-        if let Err(why) = read {
-            return Ok(Err(why));
-        }
+        outcome.note(read);
     }
 }
 
-/// The frames of a packed one.
-fn read_packed(packed: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'static str> {
+/// The frames of a packed one. Those that can't be read are noted; the error: nor can be what follows.
+fn read_packed(
+    packed: &[u8],
+    mut take: impl FnMut(Record),
+    outcome: &mut Outcome,
+) -> Result<(), &'static str> {
     let length = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
     let length = length.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= FRAME);
     let length = length.ok_or("a packed frame has no length that could be")?;
@@ -306,7 +353,7 @@ fn read_packed(packed: &[u8], mut take: impl FnMut(Record)) -> Result<(), &'stat
     let (mut rest, mut frame) = (frames.as_slice(), Vec::new());
     loop {
         match read_frame(&mut rest, &mut frame).map_err(|_| "a packed frame can't be read")?? {
-            Some(false) => Records::read(&frame, &mut take)?,
+            Some(false) => outcome.note(Records::read(&frame, &mut take)),
             Some(true) => return Err("a packed frame stands in another"),
             None => return Ok(()),
         }
@@ -428,7 +475,7 @@ mod tests {
             }
             records
         };
-        let define = |log: &mut Segments| (0..1000).for_each(|slot| log.push(&records(slot, &[])));
+        let define = |log: &mut Segments| (0..1000).for_each(|slot| assert!(log.push(&records(slot, &[]))));
         define(&mut log);
         log.flush().expect("written");
         let path = path_of(folder.path(), 0);
@@ -474,12 +521,51 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_faster_than_it_is_flushed_is_written_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        log.ready = vec![0; PENDING];
+        assert!(log.push(&records(1, &[10])) && !log.should_end());
+        assert_eq!((log.ready.len(), log.size()), (0, PENDING as u64));
+        log.begin_next().expect("the next");
+        log.push(&records(1, &[20]));
+        log.flush().expect("written");
+        let there: u64 =
+            [0, 1].map(|n| fs::metadata(path_of(folder.path(), n)).expect("there").len()).iter().sum();
+        assert!(there > PENDING as u64 && log.size() == there);
+        assert_eq!(times(folder.path()).1.size(), there);
+        log.forget_before(20).expect("removed");
+        assert_eq!(log.size(), fs::metadata(path_of(folder.path(), 1)).expect("there").len());
+    }
+
+    #[test]
+    fn an_append_that_cant_be_read_takes_nothing_else_with_it() {
+        // Packed, and as it is.
+        for more in [0, 200] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (_, mut log, _) = times(folder.path());
+            let some: Vec<_> = (0..more).collect();
+            log.push(&records(1, &some));
+            // A sample that is said to be a histogram, and is none.
+            put_frame(&mut log.pending, 0, |out| out.extend([4, 0, 1, 255, 1, 0, 1, 0, 1, 0]));
+            log.push(&records(2, &[1000]));
+            log.flush().expect("written");
+            let (found, _, replayed) = times(folder.path());
+            let expected: Vec<(u32, i64)> = some.into_iter().chain([1000]).map(|time| (0, time)).collect();
+            assert_eq!(found, expected);
+            let path = path_of(folder.path(), 0);
+            assert_eq!(replayed.unreadable, [(path, 1, "a histogram is wrong")]);
+            assert!(replayed.damaged.is_empty());
+        }
+    }
+
+    #[test]
     fn what_follows_a_loss_stands_in_a_segment_that_knows_its_series() {
         let folder = tempfile::tempdir().expect("a folder");
         let (_, mut log, _) = times(folder.path());
-        log.pending = vec![0; PENDING];
-        log.push(&records(1, &[10]));
-        assert!(log.lost > 0 && log.should_end());
+        // A disk that takes nothing.
+        (log.pending, log.fails) = (vec![0; PENDING], true);
+        assert!(!log.push(&records(1, &[10])) && log.should_end());
         log.pending.clear();
         log.push(&records(2, &[20]));
         log.flush().expect("written");

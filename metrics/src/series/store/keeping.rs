@@ -16,7 +16,9 @@ use std::{
 use parking_lot::RwLock;
 use tiphys_lifecycle::{OnError, Tasks};
 
-use super::{GRACE, Log, Store, StoreConfig, StoreError};
+pub use coarser::make_archived_coarser;
+
+use super::{GRACE, Log, Store, StoreConfig, StoreError, counts::StoreCounts};
 use crate::series::{
     archive::{Archive, ArchiveError},
     block::{Block, BlockError, Room, Row, Rows, SharedLabels, Writer},
@@ -33,6 +35,8 @@ const FLUSH: Duration = Duration::from_millis(200);
 const FLUSHES_TO_SYNC: u32 = 5;
 /// How often is looked whether a part of an hour is over where no samples say so.
 const LOOK: Duration = Duration::from_secs(30);
+/// How many times until is looked which metrics have no series any more.
+const LOOKS_TO_FORGET: u32 = 120;
 /// How often the archive is asked where nothing is to be copied: what is too old, what others did.
 const ARCHIVE_ROUND: Duration = Duration::from_secs(600);
 
@@ -44,6 +48,7 @@ pub struct Blocks {
     folder: PathBuf,
     inner: RwLock<Inner>,
     room: Arc<Room>,
+    counts: StoreCounts,
 }
 
 #[derive(Default)]
@@ -54,8 +59,8 @@ struct Inner {
 }
 
 impl Blocks {
-    /// Opens what there is. A damaged block is set aside and named.
-    pub fn open(folder: &Path) -> Result<Self, BlockError> {
+    /// Opens what there is. A damaged block is set aside, named and counted.
+    pub fn open(folder: &Path, counts: StoreCounts) -> Result<Self, BlockError> {
         let io = |doing| move |source| BlockError::Io { path: folder.to_owned(), doing, source };
         fs::create_dir_all(folder).map_err(io("made"))?;
         let (mut list, room) = (Vec::new(), Room::new(KEPT));
@@ -67,7 +72,7 @@ impl Blocks {
                 Some("parquet") => match Block::open(&path) {
                     Ok(block) => list.push(Arc::new(block.within(&room))),
                     Err(BlockError::Damaged { path, why }) => {
-                        set_aside(&path, &why).map_err(io("cleared"))?
+                        set_aside(&path, &why, &counts).map_err(io("cleared"))?
                     }
                     Err(error) => return Err(error),
                 },
@@ -86,7 +91,7 @@ impl Blocks {
                 _ => inner.list.push(block),
             }
         }
-        Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner), room })
+        Ok(Self { folder: folder.to_owned(), inner: RwLock::new(inner), room, counts })
     }
 
     pub fn until(&self) -> i64 {
@@ -144,7 +149,7 @@ impl Blocks {
     /// A block that answers wrongly answers no more.
     pub fn give_up(&self, path: &Path, why: &str) {
         self.inner.write().list.retain(|block| block.path() != path);
-        if let Err(error) = set_aside(path, why) {
+        if let Err(error) = set_aside(path, why, &self.counts) {
             tracing::warn!(path = %path.display(), %error, "a damaged block can't be set aside");
         }
     }
@@ -203,19 +208,21 @@ impl Blocks {
     }
 }
 
-fn set_aside(path: &Path, why: &str) -> io::Result<()> {
+fn set_aside(path: &Path, why: &str, counts: &StoreCounts) -> io::Result<()> {
     let aside = path.with_extension("damaged");
     tracing::error!(path = %aside.display(), why, "a block of series is damaged and set aside; its time is missing");
-    fs::rename(path, aside)
+    fs::rename(path, aside)?;
+    counts.damaged_blocks.inc();
+    Ok(())
 }
 
 /// Starts what keeps the store.
 pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
     if let (Some(archive), Some(blocks)) = (store.archive.clone(), store.blocks.clone()) {
-        let (store, stop) = (store.clone(), tasks.token());
+        let (store, config, stop) = (store.clone(), config.clone(), tasks.token());
         tasks.spawn("series archive", OnError::Log, async move {
             // What is cut off here is done again at the next start.
-            stop.run_until_cancelled(keep_archive(&store, &archive, &blocks)).await;
+            stop.run_until_cancelled(keep_archive(&store, &archive, &blocks, &config)).await;
             Ok::<(), Infallible>(())
         });
     }
@@ -226,7 +233,9 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
     });
     let (keeping, stop) = (store.clone(), tasks.token());
     tasks.spawn("series blocks", OnError::Log, async move {
+        let mut looks = 0u32;
         loop {
+            looks = looks.wrapping_add(1);
             let woken = async {
                 let _ = tokio::time::timeout(LOOK, keeping.due.notified()).await;
             };
@@ -246,6 +255,10 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
                 if let Err(error) = store.make_coarser(&config, late) {
                     tracing::error!(error = %chain(&error), "an old day of series could not be made coarser");
                 }
+                if looks.is_multiple_of(LOOKS_TO_FORGET) {
+                    store.forget_descriptions(late, config.keep);
+                }
+                store.measure();
             });
             // One that panicked has said so; the next round goes on.
             let _ = kept.await;
@@ -253,8 +266,9 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
     });
 }
 
-/// Copies days into the archive as they are over, and asks it now and then what others did.
-async fn keep_archive(store: &Store, archive: &Archive, blocks: &Blocks) {
+/// Copies days into the archive as they are over, makes them coarser there when they are old, one in a
+/// round, and asks it now and then what others did.
+async fn keep_archive(store: &Store, archive: &Arc<Archive>, blocks: &Arc<Blocks>, config: &StoreConfig) {
     let mut next = Instant::now();
     let mut complained = false;
     loop {
@@ -263,7 +277,12 @@ async fn keep_archive(store: &Store, archive: &Archive, blocks: &Blocks) {
             match archive_round(archive, blocks, late).await {
                 Ok(()) => {
                     complained = false;
-                    next = Instant::now() + ARCHIVE_ROUND;
+                    let coarser = make_archived_coarser(archive, blocks, config, late).await;
+                    let has_more = coarser.unwrap_or_else(|error| {
+                        tracing::error!(error = %chain(&error), "an archived day of series could not be made coarser");
+                        false
+                    });
+                    next = Instant::now() + if has_more { Duration::ZERO } else { ARCHIVE_ROUND };
                 }
                 Err(error) if !std::mem::replace(&mut complained, true) => {
                     tracing::error!(error = %chain(&error), "series are not archived; they stay here");
@@ -380,7 +399,8 @@ impl Store {
             self.write_part(blocks, &part)?;
         }
         while let Some((whole, parts)) = blocks.to_merge() {
-            let path = merge(&blocks.folder, &whole, &parts, None)
+            let path = blocks
+                .merge(&blocks.folder, &whole, &parts, None)
                 .inspect_err(|error| blocks.give_up_damaged(error))?;
             blocks.publish(Block::open(&path)?, &parts);
             blocks.remove(&parts);
@@ -438,51 +458,60 @@ impl Store {
     }
 }
 
-/// One block out of several that follow one another; `step`: made so much coarser, milliseconds.
-fn merge(
-    folder: &Path,
-    range: &Range<i64>,
-    blocks: &[Arc<Block>],
-    step: Option<i64>,
-) -> Result<PathBuf, BlockError> {
-    // What is coarser beside what isn't is made so once more.
-    let finest = blocks.iter().map(|block| block.resolution).min().unwrap_or_default();
-    let mut writer = Writer::begin(folder, range)?.coarse(step.unwrap_or(finest));
-    let (mut sources, labels) = (Vec::new(), SharedLabels::default());
-    for block in blocks {
-        sources.push(block.clone().rows()?.sharing(&labels).peekable());
-    }
-    let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
-    while let Some(labels) = least(&mut sources) {
-        numbers.clear();
-        histograms.clear();
-        for (source, block) in sources.iter_mut().zip(blocks) {
-            let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
-            while let Some(row) = source.next_if(same) {
-                let row = row?;
-                let read = if row.has_histograms() {
-                    row.histograms(|time, histogram| histograms.push((time, histogram)))
-                } else {
-                    row.numbers(|time, value| numbers.push((time, value)))
-                };
-                read.map_err(|why| BlockError::Damaged {
-                    path: block.path().to_owned(),
-                    why: why.to_owned(),
-                })?;
+impl Blocks {
+    /// One block out of several that follow one another; `step`: made so much coarser, milliseconds.
+    fn merge(
+        &self,
+        folder: &Path,
+        range: &Range<i64>,
+        blocks: &[Arc<Block>],
+        step: Option<i64>,
+    ) -> Result<PathBuf, BlockError> {
+        // What is coarser beside what isn't is made so once more.
+        let finest = blocks.iter().map(|block| block.resolution).min().unwrap_or_default();
+        let mut writer = Writer::begin(folder, range)?.coarse(step.unwrap_or(finest));
+        let (mut sources, labels) = (Vec::new(), SharedLabels::default());
+        for block in blocks {
+            sources.push(block.clone().rows()?.sharing(&labels).peekable());
+        }
+        let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
+        while let Some(labels) = least(&mut sources) {
+            numbers.clear();
+            histograms.clear();
+            for (source, block) in sources.iter_mut().zip(blocks) {
+                let same = |row: &Result<Row, BlockError>| row.as_ref().is_ok_and(|row| row.labels == labels);
+                while let Some(row) = source.next_if(same) {
+                    let row = row?;
+                    let read = if row.has_histograms() {
+                        row.histograms(|time, histogram| histograms.push((time, histogram)))
+                    } else {
+                        row.numbers(|time, value| numbers.push((time, value)))
+                    };
+                    if let Err(why) = read {
+                        self.leave_out(block, &row, why);
+                    }
+                }
+            }
+            if let Some(step) = step {
+                thin_numbers(labels.name(), &mut numbers, step);
+                thin_histograms(&mut histograms, step);
+            }
+            writer.add(&labels, &numbers, &histograms)?;
+        }
+        for source in &mut sources {
+            if let Some(Err(error)) = source.next() {
+                return Err(error);
             }
         }
-        if let Some(step) = step {
-            thin_numbers(labels.name(), &mut numbers, step);
-            thin_histograms(&mut histograms, step);
-        }
-        writer.add(&labels, &numbers, &histograms)?;
+        writer.finish()
     }
-    for source in &mut sources {
-        if let Some(Err(error)) = source.next() {
-            return Err(error);
-        }
+
+    /// A row can't be read though its checksum is right: it was written so, and its file is not to blame.
+    fn leave_out(&self, block: &Block, row: &Row, why: &str) {
+        let (path, series) = (block.path().display(), &row.labels);
+        tracing::error!(%path, %series, why, "a row of a block of series can't be read and is left out");
+        self.counts.unreadable.inc();
     }
-    writer.finish()
 }
 
 /// The least labels that come next. Absent: all are at their end, or one has failed.

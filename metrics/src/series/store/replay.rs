@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use crate::series::{
     Value,
-    head::{Head, Sample, SeriesId, Untaken},
-    log::{Current, Record, Records},
+    head::{Bounds, Head, Sample, SeriesId, Untaken},
+    log::{Current, Record},
 };
 
 /// Samples that go into the head at once.
@@ -72,7 +72,7 @@ impl<'a> Replay<'a> {
                 late.push(at);
             }
         };
-        self.head.append(&self.batch, i64::MAX, &self.log, &mut Records::default(), tell);
+        self.head.append(&self.batch, &Bounds::NONE, &self.log, |_| {}, tell);
         for at in late {
             self.head.insert(&self.batch[at]);
         }

@@ -3,6 +3,7 @@
 use std::{iter, ops::Range};
 
 use futures::{StreamExt, future, stream};
+use tiphys_api::ways::Ways;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -11,7 +12,7 @@ use super::{
     scan::{Begun, Behind, Scan},
 };
 use crate::series::{
-    Batch, Exemplar, Labels, Matcher, Meta, Missing, Select, SelectError, SeriesStream, Wanted,
+    Batch, Described, Exemplar, Labels, Matcher, Missing, Select, SelectError, SeriesStream, Wanted,
 };
 
 /// Samples and series that are handed over at once: each time two threads wait for each other.
@@ -97,8 +98,8 @@ impl Select for Store {
         looking.await.map_err(|error| SelectError::Unreadable(error.to_string()))?
     }
 
-    fn metadata(&self) -> Vec<(String, Meta)> {
-        self.metadata.read().iter().map(|(name, meta)| (name.clone(), meta.clone())).collect()
+    fn metadata(&self) -> Vec<Described> {
+        self.descriptions.read().all()
     }
 
     fn exemplars(&self, matchers: &[Matcher], range: Range<i64>) -> Vec<(Labels, Vec<Exemplar>)> {
@@ -112,6 +113,10 @@ impl Select for Store {
         });
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         found
+    }
+
+    fn ways(&self, labels: &Labels) -> Ways {
+        self.head.ways(labels)
     }
 }
 

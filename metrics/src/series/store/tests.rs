@@ -5,7 +5,11 @@ mod archived;
 mod coarse;
 mod full;
 mod killed;
+mod large;
 mod parts;
+mod told;
+
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 

@@ -4,7 +4,7 @@
 //! the increase over the time between the first and the last sample, without guessing
 //! what was before and after; so it is lower than PromQL's where samples are few. Where a
 //! value is no number, neither is the growth. Texts, which histograms are, have it in
-//! [`growth`](super::growth).
+//! [`growth`](super::growth); where there is a `group by`, [`grouped`](super::grouped) keeps the samples.
 
 use std::{mem::size_of, sync::Arc};
 
@@ -15,12 +15,12 @@ use datafusion::{
     },
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::{
-        Accumulator, AggregateUDFImpl, DocSection, Documentation, Signature, Volatility,
+        Accumulator, AggregateUDFImpl, DocSection, Documentation, GroupsAccumulator, Signature, Volatility,
         function::{AccumulatorArgs, StateFieldsArgs},
     },
 };
 
-use super::{growth::Texts, pairs};
+use super::{grouped::Grouped, growth::Texts, pairs};
 
 /// Which of the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ impl What {
     }
 
     /// Of samples in order of time (nanoseconds).
-    fn of(self, samples: &[(i64, f64)]) -> Option<f64> {
+    pub fn of(self, samples: &[(i64, f64)]) -> Option<f64> {
         let (first, last) = (samples.first()?, samples.last()?);
         match self {
             Self::First => Some(first.1),
@@ -151,6 +151,17 @@ impl AggregateUDFImpl for OverTime {
         Ok(Box::new(Samples { what: self.what, samples: Vec::new() }))
     }
 
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        if args.return_field.data_type().is_string() {
+            return Ok(Box::new(Grouped::<String>::new(self.what)));
+        }
+        Ok(Box::new(Grouped::<f64>::new(self.what)))
+    }
+
     fn documentation(&self) -> Option<&Documentation> {
         Some(&self.documentation)
     }
@@ -197,7 +208,34 @@ impl Accumulator for Samples {
 
 #[cfg(test)]
 mod tests {
-    use super::What;
+    use datafusion::{
+        arrow::datatypes::{Field, Schema},
+        logical_expr::{AggregateUDF, EmitTo},
+        physical_expr::{PhysicalExpr, aggregate::AggregateExprBuilder, expressions::Column},
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_engine_has_one_accumulator_for_all_groups() {
+        for kind in [DataType::Float64, DataType::Utf8] {
+            for function in all() {
+                let what = function.what;
+                let fields = [Field::new("value", kind.clone(), true), Field::new("time", time_type(), true)];
+                let arguments: Vec<Arc<dyn PhysicalExpr>> =
+                    vec![Arc::new(Column::new("value", 0)), Arc::new(Column::new("time", 1))];
+                let function = AggregateExprBuilder::new(Arc::new(AggregateUDF::from(function)), arguments)
+                    .schema(Arc::new(Schema::new(fields.to_vec())))
+                    .alias("of")
+                    .build()
+                    .expect("an aggregate");
+                assert!(function.groups_accumulator_supported(), "{what:?} of {kind}");
+                let mut made = function.create_groups_accumulator().expect("an accumulator");
+                let found = made.evaluate(EmitTo::All).expect("of no rows");
+                assert_eq!(found.data_type(), &kind, "{what:?}");
+            }
+        }
+    }
 
     #[test]
     fn counters_grow_through_resets() {

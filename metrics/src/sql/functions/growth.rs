@@ -60,12 +60,7 @@ impl Accumulator for Texts {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.samples.sort_by_key(|sample| sample.0);
-        let found = match self.what {
-            What::First => self.samples.first().map(|sample| sample.1.clone()),
-            What::Last => self.samples.last().map(|sample| sample.1.clone()),
-            What::Increase => grown(&self.samples)?.as_ref().map(native::text),
-            What::Rate => rate(&self.samples)?.as_ref().map(native::text),
-        };
+        let found = of(self.what, &self.samples)?;
         Ok(ScalarValue::Utf8(found))
     }
 
@@ -88,6 +83,19 @@ impl Accumulator for Texts {
         self.take(times.into_iter().zip(texts));
         Ok(())
     }
+}
+
+/// What a function gives of texts in order of time.
+///
+/// # Errors
+/// `rate` and `increase` take histograms, and these are none.
+pub fn of(what: What, samples: &[(i64, String)]) -> Result<Option<String>> {
+    Ok(match what {
+        What::First => samples.first().map(|sample| sample.1.clone()),
+        What::Last => samples.last().map(|sample| sample.1.clone()),
+        What::Increase => grown(samples)?.as_ref().map(native::text),
+        What::Rate => rate(samples)?.as_ref().map(native::text),
+    })
 }
 
 /// How much it grew a second. Absent: all samples are of one time.

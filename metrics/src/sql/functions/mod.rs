@@ -3,9 +3,10 @@
 
 mod buckets;
 mod counters;
+mod grouped;
 mod growth;
 mod histogram;
-mod json;
+pub mod json;
 pub mod native;
 mod pairs;
 

@@ -45,7 +45,7 @@ use super::{
     settings,
 };
 use crate::sql::{
-    Asker, EXPORT_DEADLINE, Limits, SqlError, Wrong, only_queries,
+    Asker, EXPORT_DEADLINE, Limits, SqlError, Wrong, constants, only_queries,
     run::{self, Runner},
 };
 
@@ -393,6 +393,7 @@ fn parameters(plan: &LogicalPlan) -> PgWireResult<Vec<Option<DataType>>> {
 
 async fn logical(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, SqlError> {
     let planned = async {
+        constants::begin(session);
         let plan = session.state().statement_to_plan(Parsed::Statement(Box::new(statement))).await?;
         only_queries().verify_plan(&plan)?;
         Ok(plan)
@@ -419,7 +420,7 @@ pub async fn planned(
                 Some(values) => plan.replace_params_with_values(&values),
                 None => Ok(plan),
             };
-            plan.and_then(|plan| session.state().optimize(&plan)).map_err(|error| SqlError::of(&error))
+            plan.and_then(|plan| constants::optimized(&session, &plan)).map_err(|error| SqlError::of(&error))
         })
         .await
 }

@@ -26,7 +26,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Shared, VERSION, admission::Admitted, cursors::Cursors, regtype, user};
 use crate::{
     places::Place,
-    sql::{Asker, SqlError, describe, session::CATALOG},
+    sql::{
+        Asker, SqlError,
+        bounded::{self, Sizes},
+        describe,
+        session::CATALOG,
+    },
 };
 
 /// A token is looked at again when this has passed: it may have run out, or its account be gone.
@@ -136,10 +141,13 @@ impl Connection {
             let session = self.shared.engine.session(&asker)?;
             describe::register(&session).await?;
             setup_pg_catalog(&session, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
+            Sizes::register(&session);
             session.register_udf(version());
             session.register_udf(regtype::to_regtype());
             // Instead of the catalog's own, which knows one name only.
             user::functions(&asker.user).into_iter().for_each(|function| session.register_udf(function));
+            // Some of the catalog's make more than they get.
+            bounded::wrap(&session)?;
             Ok(session)
         };
         let session = made.await.map_err(|error| SqlError::of(&error))?;

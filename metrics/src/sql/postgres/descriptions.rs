@@ -30,11 +30,12 @@ const OF_RELATIONS: i32 = 1259;
 const DESCRIPTION: &str = "description";
 
 /// What a row of a table is; the API's objects are alike.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("node", "a node at a moment"),
     ("pod", "a Pod at a moment"),
     ("container", "a container at a moment"),
     ("volume", "a volume of a Pod, as it is now"),
+    ("disk", "a disk of a node at a moment"),
     ("samples", "a sample of a series: scraped, sent or derived"),
     ("spans", "a span of a trace"),
     ("advise", "a container, its requests and what it used"),

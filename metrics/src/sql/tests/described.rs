@@ -8,7 +8,7 @@ use tiphys_client::Shared;
 use tiphys_telemetry::Component;
 
 use super::*;
-use crate::{Config, EventLog, FollowConfig, Metrics};
+use crate::{Config, EventLog, FollowConfig, Metrics, Retention};
 
 /// A client of an API server that never answers: tables are described without a row.
 fn silent() -> kube::Client {
@@ -33,11 +33,15 @@ fn engine(folder: &std::path::Path, tasks: &Tasks) -> Engine {
         limits: Default::default(),
         downsampling: None,
         archive: None,
+        decisions: Retention::DECISIONS,
+        spans: Retention::SPANS,
+        words: Default::default(),
         client: silent(),
     };
     let shared = Shared::start(&silent(), tasks);
     let metrics = Metrics::start(config, &shared, tasks, &Component::new("metrics")).expect("started");
-    let events = EventLog::start(folder.join("events"), silent(), tasks).expect("started");
+    let events = EventLog::start(folder.join("events"), Retention::EVENTS, silent(), tasks);
+    let events = events.expect("started");
     metrics.engine(vec![Arc::new(events)])
 }
 

@@ -65,6 +65,54 @@ async fn conditions_on_names_and_times_choose() {
     assert_eq!(none.lines().count(), 1, "{none}");
 }
 
+#[tokio::test]
+async fn keys_of_labels_are_columns_for_conditions() {
+    let table = [
+        ("labels->>'code' = '200'", 60_000),
+        ("labels->>'code' = '200' and labels->>'namespace' in ('shop', 'other')", 20_000),
+        ("labels->>'namespace' like 'b%' or namespace = 'shop'", 40_000),
+        ("labels#>>'{namespace}' ~ '^(bank|shop)$'", 40_000),
+        ("labels->>'code' <> '404'", 60_000),
+        ("labels->>'namespace' is null", 20_000),
+        ("labels->>'namespace' = ''", 0),
+        ("labels->>'code' = '404'", 0),
+        ("labels->'code' = '200'", 0),
+        // The name is no key of it.
+        ("labels->>'__name__' = 'requests_total'", 0),
+        ("name = labels->>'code'", 0),
+    ];
+    for (condition, rows) in table {
+        let statement = format!("select count(*) from samples where {condition}");
+        let answer = ask_as("admin", &statement).await.expect(condition);
+        assert_eq!(answer.lines().nth(1), Some(rows.to_string().as_str()), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn rates_of_many_groups_over_many_batches() {
+    // Each counter grows by one a second; minutes begin and end within batches.
+    let of_series = "select time_bucket('1m', time) as minute, labels, labels->>'namespace' as namespace, \
+        rate(value, time) as rate, increase(value, time) as grown, \
+        last(value, time) - first(value, time) as far, count(*) as n \
+        from samples where name = 'requests_total' group by 1, 2, 3";
+    let statement = format!(
+        "select namespace, count(*), min(rate), max(rate), sum(grown), sum(far), sum(n) \
+         from ({of_series}) each_one group by 1 order by 1"
+    );
+    let answer = ask_as("admin", &statement).await.expect("an answer");
+    // 20,000 samples from 22:13:20 on: 334 minutes, each of which lacks what is between it and the next.
+    let row = |namespace: &str| format!("{namespace},334,1.0,1.0,19666.0,19666.0,20000");
+    let expected = ["bank", "shop", ""].map(row);
+    assert_eq!(answer.lines().skip(1).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn groups_are_made_in_one_step() {
+    let statement = "explain format indent select namespace, rate(value, time) from samples group by 1";
+    let plan = ask_as("admin", statement).await.expect("a plan");
+    assert!(plan.contains("mode=Single") && !plan.contains("RepartitionExec"), "{plan}");
+}
+
 fn histogram(sum: f64) -> Value {
     Value::Histogram(Arc::new(Histogram { count: 1.0, sum, ..Histogram::default() }))
 }

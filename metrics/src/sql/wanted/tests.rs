@@ -1,10 +1,16 @@
 //! Each shape that is understood, and those that must not be.
 
-use datafusion::prelude::{col, in_list, lit};
+use datafusion::{
+    logical_expr::ScalarUDF,
+    prelude::{col, in_list, lit},
+};
 
 use super::*;
+use crate::sql::functions::json::JsonGet;
 
 const ALL: Range<i64> = i64::MIN..i64::MAX;
+/// A key that is no label.
+const NAMELESS: &str = "__name__";
 
 fn at(micros: i64) -> Expr {
     lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
@@ -14,7 +20,7 @@ fn at(micros: i64) -> Expr {
 fn shapes_narrow_time_and_texts() {
     let nanos = |nanos| lit(ScalarValue::TimestampNanosecond(Some(nanos), None));
     let millis = |millis| lit(ScalarValue::TimestampMillisecond(Some(millis), None));
-    let table: [(Vec<Expr>, Range<i64>, &[&str]); 13] = [
+    let table: [(Vec<Expr>, Range<i64>, &[&str]); 15] = [
         (vec![], ALL, &["ab", "b", "a.b"]),
         (vec![col("time").gt(at(5)).and(at(9).gt_eq(col("time")))], 5..10, &["ab", "b", "a.b"]),
         (vec![col("time").between(at(5), at(9))], 5..10, &["ab", "b", "a.b"]),
@@ -23,10 +29,12 @@ fn shapes_narrow_time_and_texts() {
         (vec![lit("b").eq(col("pod"))], ALL, &["b"]),
         (vec![in_list(col("pod"), vec![lit("b"), lit("a.b")], false)], ALL, &["b", "a.b"]),
         (vec![col("pod").eq(lit("b")), in_list(col("pod"), vec![lit("ab")], false)], ALL, &[]),
+        (vec![col("pod").eq(lit("b")).or(lit("a.b").eq(col("pod")))], ALL, &["b", "a.b"]),
         (vec![col("pod").like(lit("a%"))], ALL, &["ab", "a.b"]),
         (vec![col("pod").like(lit("a._"))], ALL, &["a.b"]),
         // What isn't understood narrows nothing.
         (vec![col("pod").eq(lit("ab")).or(col("time").gt(at(5)))], ALL, &["ab", "b", "a.b"]),
+        (vec![col("pod").eq(lit("ab")).or(col("node").eq(lit("b")))], ALL, &["ab", "b", "a.b"]),
         (vec![col("pod").not_eq(lit("ab")), col("time").not_eq(at(1))], ALL, &["ab", "b", "a.b"]),
         (vec![col("pod").not_like(lit("a%")), col("pod").ilike(lit("A%"))], ALL, &["ab", "b", "a.b"]),
     ];
@@ -69,6 +77,51 @@ fn labels_that_are_not_there_are_nothing() {
     assert!(!none.iter().all(|one| one.matches("")) && !none.iter().all(|one| one.matches("x")));
     let other = Wanted::of(&[col("labels").eq(lit("{}")), col("value").gt(lit(1))]);
     assert!(other.matchers(|column| (column == "pod").then_some("pod")).is_empty());
+}
+
+/// `column->>'key'`, or with `->`.
+fn member(column: &str, key: &str, as_text: bool) -> Expr {
+    ScalarUDF::from(JsonGet::new(as_text)).call(vec![col(column), lit(key)])
+}
+
+#[test]
+fn members_of_json_narrow_labels() {
+    let code = || member("labels", "code", true);
+    let all: &[&str] = &["200", "404", "4"];
+    let table: [(Expr, &[&str]); 12] = [
+        (code().eq(lit("200")), &["200"]),
+        (lit("404").eq(code()), &["404"]),
+        (in_list(code(), vec![lit("200"), lit("4")], false), &["200", "4"]),
+        (code().eq(lit("200")).or(code().eq(lit("4"))), &["200", "4"]),
+        (code().like(lit("4%")), &["404", "4"]),
+        (code().eq(lit("200")).and(code().eq(lit("404"))), &[]),
+        (code().eq(lit("")), &[]),
+        // What isn't understood, or is of something else, narrows nothing.
+        (code().not_eq(lit("200")), all),
+        (code().eq(lit("200")).or(member("labels", "pod", true).eq(lit("200"))), all),
+        (member("labels", "code", false).eq(lit("200")), all),
+        (member("histogram", "code", true).eq(lit("200")), all),
+        (member("labels", NAMELESS, true).eq(lit("200")), all),
+    ];
+    for (filter, expected) in table {
+        let wanted = Wanted::of(std::slice::from_ref(&filter));
+        let matchers = wanted.matchers_in("labels", |label| label != NAMELESS);
+        let matching = |code: &&str| matchers.iter().all(|one| one.name == "code" && one.matches(code));
+        let found: Vec<_> = all.iter().copied().filter(matching).collect();
+        assert_eq!(found, expected, "{filter}");
+        assert!(wanted.takes("labels", "200") && wanted.takes("code", "x"), "{filter}");
+        assert!(!wanted.names("labels") && wanted.matchers(|_| Some("label")).is_empty(), "{filter}");
+    }
+}
+
+#[test]
+fn abuse_35_a_long_row_of_alternatives_takes_no_stack() {
+    let pod = |number: usize| col("pod").eq(lit(number.to_string()));
+    let all = (1..50_000).fold(pod(0), |all, number| all.or(pod(number)));
+    let wanted = Wanted::of(std::slice::from_ref(&all));
+    assert_eq!(wanted.values("pod").map(BTreeSet::len), Some(50_000));
+    // Nor does its end, which is the engine's own.
+    std::mem::forget(all);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Bounds {
     /// Spans of one answer, and their bytes.
     pub spans: usize,
     pub bytes: usize,
+    /// Spans of which calls between services are counted.
+    pub calls: usize,
 }
 
 impl Default for Bounds {
@@ -44,6 +46,7 @@ impl Default for Bounds {
             deadline: Duration::from_secs(60),
             spans: 100_000,
             bytes: 64 << 20,
+            calls: 500_000,
         }
     }
 }

@@ -10,12 +10,17 @@ use crate::traces::Span;
 
 /// A list as Jaeger wraps it.
 pub fn told(data: Vec<Value>) -> Vec<u8> {
-    let (total, data) = (data.len(), Value::Array(data).to_string());
-    wrapped(total, data.into_bytes())
+    told_but(data, &[])
 }
 
-/// Traces, each with what is to be said of it.
-pub fn traces(traces: &[(Vec<Span>, Vec<String>)]) -> Vec<u8> {
+/// The same, and what it lacks.
+pub fn told_but(data: Vec<Value>, errors: &[Value]) -> Vec<u8> {
+    let (total, data) = (data.len(), Value::Array(data).to_string());
+    wrapped(total, data.into_bytes(), errors)
+}
+
+/// Traces, each with what is to be said of it, and what there is none of.
+pub fn traces(traces: &[(Vec<Span>, Vec<String>)], errors: &[Value]) -> Vec<u8> {
     let mut data = vec![b'['];
     for (place, (spans, warnings)) in traces.iter().enumerate() {
         if place > 0 {
@@ -24,11 +29,13 @@ pub fn traces(traces: &[(Vec<Span>, Vec<String>)]) -> Vec<u8> {
         trace(&mut data, spans, warnings);
     }
     data.push(b']');
-    wrapped(traces.len(), data)
+    wrapped(traces.len(), data, errors)
 }
 
-fn wrapped(total: usize, data: Vec<u8>) -> Vec<u8> {
-    let mut whole = format!(r#"{{"total":{total},"limit":0,"offset":0,"errors":null,"data":"#).into_bytes();
+fn wrapped(total: usize, data: Vec<u8>, errors: &[Value]) -> Vec<u8> {
+    let errors = if errors.is_empty() { Value::Null } else { json!(errors) };
+    let mut whole =
+        format!(r#"{{"total":{total},"limit":0,"offset":0,"errors":{errors},"data":"#).into_bytes();
     whole.extend(data);
     whole.push(b'}');
     whole

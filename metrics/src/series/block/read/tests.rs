@@ -169,3 +169,20 @@ fn names_say_their_range() {
         assert_eq!(range_of(Path::new(bad)), None, "{bad}");
     }
 }
+
+#[test]
+fn a_series_of_very_many_samples_is_read_again_from_several_rows() {
+    let numbers: Vec<_> = (0..600_000).map(|n| (n, n as f64)).collect();
+    let few = vec![(5, 1.0)];
+    let series = [(metric("a", 0), few), (metric("b", 0), numbers.clone()), (metric("c", 0), numbers)];
+    let block = open(&written(&series, 0..600_000), 0..600_000).expect("opened");
+    let found = read(block.clone().rows().expect("begun")).expect("read");
+    let rows = |name: &str| found.iter().filter(|(labels, _)| labels.name() == name).collect::<Vec<_>>();
+    assert_eq!(["a", "b", "c"].map(|name| rows(name).len()), [1, 3, 3]);
+    let times = rows("b").into_iter().flat_map(|(_, numbers)| numbers.iter().map(|(time, _)| *time));
+    assert!(times.eq(0..600_000i64));
+    // Asked for a part, it gives the rows that have something of it.
+    let matchers = [Matcher::equal(NAME, "b")];
+    let some = read(block.matching(&matchers, &(10..20)).expect("begun")).expect("read");
+    assert_eq!(some.len(), 1);
+}

@@ -1,4 +1,4 @@
-//! How many may connect, and when a connection that says nothing ends.
+//! How many may connect, when a connection that says nothing ends, and what its functions may make.
 
 use tokio::{io::AsyncReadExt, process::Child};
 
@@ -68,5 +68,19 @@ async fn abuse_33_who_never_signs_in_is_cut_off_and_no_other_waits() {
         assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
     }
     assert_eq!(served.lines("admin", &["select 1"]).await, ["1"]);
+    served.world.end().await;
+}
+
+#[tokio::test]
+async fn abuse_35_functions_and_types_have_their_bounds_here_too() {
+    let served = Served::new().await;
+    for (statement, expected) in [
+        ("select range(0, 2000000000)", "range makes a constant of more than"),
+        ("select length(quote_ident(repeat('\"', 10000000)))", "quote_ident makes a constant of more than"),
+        ("select cast(null as bigint[2000000000])", "has more than 1024 elements"),
+    ] {
+        let said = served.error("admin", statement).await;
+        assert!(said.contains(expected), "{statement}: {said}");
+    }
     served.world.end().await;
 }

@@ -211,9 +211,14 @@ impl Fed {
             assert_eq!(self.store.append(&[sample]).taken, 1);
         }
         let root = [("id", "/"), ("node", "n9"), ("instance", "10.0.0.1:10250")];
-        let series = self.store.resolve(&Labels::new(cadvisor.into_iter().chain(root))).expect("made");
-        let sample = Sample { series, time: (START + UNTIL) * 1000, value: Value::Number(1.0) };
-        assert_eq!(self.store.append(&[sample]).taken, 1);
+        // What a sender of a namespace says of a node.
+        let of_namespace = [("id", "/"), ("node", "n8"), ("instance", "n8"), ("namespace", "shop")];
+        for other in [&root[..], &of_namespace[..]] {
+            let labels = Labels::new(cadvisor.into_iter().chain(other.iter().copied()));
+            let series = self.store.resolve(&labels).expect("made");
+            let sample = Sample { series, time: (START + UNTIL) * 1000, value: Value::Number(1.0) };
+            assert_eq!(self.store.append(&[sample]).taken, 1);
+        }
     }
 
     pub fn engine(&self) -> Engine {
