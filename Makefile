@@ -48,14 +48,30 @@ soak: quick ## The long forms of the chaos and torture tests
 # Sets of series, scale, hours: see metrics/benches/series/main.rs.
 SERIES = "hosts 4000 12" "mix 1000 4" "mix 10000 1" "nodes 1000 6"
 
+# Peers of the benches: what is on the PATH under these names. PROMETHEUS=/path is another one, PROMETHEUS= none.
+PROMETHEUS ?= $(shell command -v prometheus 2>/dev/null)
+VICTORIA_METRICS ?= $(shell command -v victoria-metrics 2>/dev/null)
+VICTORIA_LOGS ?= $(shell command -v victoria-logs 2>/dev/null || command -v victoria-logs-prod 2>/dev/null)
+KUBE_APISERVER ?=
+# Says whether one is measured: its name, its variable, where it comes from.
+told = @echo "$(1): $(if $($(2)),$($(2)),not measured; $(3), or $(2)=/path)"
+# Gives one to a bench, which takes a variable that is empty for a path.
+with = env -u $(1) $(if $($(1)),$(1)="$($(1))")
+
 # Logs: 10M records over 200, then 5,000 streams; TIPHYS_BENCH_RECORDS=100000000 for the long run,
 # TIPHYS_BENCH_STREAMS=, TIPHYS_BENCH_FOLDER= (5 GB; 13 GB for each set of 100M).
-bench: build ## Measure the numbers of docs/benchmarks.md (KUBE_APISERVER=, VICTORIA_LOGS=, PROMETHEUS=, VICTORIA_METRICS=/path: beside those)
-	TIPHYS_BINARY=$(CURDIR)/target/release/tiphys cargo run --locked --release -p tiphys-tests --bin bench
-	cargo bench --locked -p tiphys-logging --bench node
+bench: build ## Measure the numbers of docs/benchmarks.md, beside the peers that are there (it names them)
+	$(call told,kube-apiserver,KUBE_APISERVER,a binary of a Kubernetes release)
+	$(call told,VictoriaLogs,VICTORIA_LOGS,a binary of its releases on the PATH as victoria-logs)
+	$(call told,Prometheus,PROMETHEUS,deploy/setup/setup.sh bench installs it)
+	$(call told,VictoriaMetrics,VICTORIA_METRICS,deploy/setup/setup.sh bench installs it)
+	$(call with,KUBE_APISERVER) TIPHYS_BINARY=$(CURDIR)/target/release/tiphys \
+		cargo run --locked --release -p tiphys-tests --bin bench
+	$(call with,VICTORIA_LOGS) cargo bench --locked -p tiphys-logging --bench node
 	cargo bench --locked -p tiphys-runtime --bench sampling
 	cargo bench --locked -p tiphys-metrics --bench nodes
 	for set in $(SERIES); do set -- $$set; \
+		$(call with,PROMETHEUS) $(call with,VICTORIA_METRICS) \
 		TIPHYS_BENCH_SET=$$1 TIPHYS_BENCH_SCALE=$$2 TIPHYS_BENCH_HOURS=$$3 \
 		cargo bench --locked -p tiphys-metrics --bench series || exit 1; done
 

@@ -2,6 +2,7 @@
 //! hands on what it is sent.
 
 use std::{
+    io::Write,
     net::{Ipv4Addr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -28,10 +29,11 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::ResourceSpans,
 };
+use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 use tonic::{
     Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
 /// Keeps what a test wants to know of what was sent.
@@ -62,10 +64,31 @@ impl<S: Sink> Receiver<S> {
     /// # Errors
     /// There is no port.
     pub fn serve(&self, runtime: &Runtime, address: Ipv4Addr) -> Result<String> {
+        let port = self.answer(runtime, address, Server::builder())?;
+        Ok(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// The same with TLS on loopback; gives a file with its certificate, too.
+    ///
+    /// # Errors
+    /// There is no port, or no file.
+    pub fn serve_tls(&self, runtime: &Runtime) -> Result<(String, NamedTempFile)> {
+        // Another one may be there already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let mut file = NamedTempFile::new()?;
+        file.write_all(made.cert.pem().as_bytes())?;
+        let identity = Identity::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+        let server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity))?;
+        let port = self.answer(runtime, Ipv4Addr::LOCALHOST, server)?;
+        Ok((format!("https://127.0.0.1:{port}"), file))
+    }
+
+    fn answer(&self, runtime: &Runtime, address: Ipv4Addr, mut server: Server) -> Result<u16> {
         let listener = TcpListener::bind((address, 0))?;
         listener.set_nonblocking(true)?;
-        let url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-        let server = Server::builder()
+        let port = listener.local_addr()?.port();
+        let server = server
             .add_service(TraceServiceServer::new(self.clone()))
             .add_service(MetricsServiceServer::new(self.clone()))
             .add_service(LogsServiceServer::new(self.clone()));
@@ -74,7 +97,7 @@ impl<S: Sink> Receiver<S> {
             server.serve_with_incoming(incoming).await?;
             anyhow::Ok(())
         });
-        Ok(url)
+        Ok(port)
     }
 }
 

@@ -1,7 +1,9 @@
-//! The house rules as tests: arrows between crates, headers, lengths, words, and what shows
-//! that upstream's conformance list holds.
+//! The house rules as tests: arrows between crates, headers, lengths, words, what shows that
+//! upstream's conformance list holds, and what `make bench` measures.
 
-// Beside this file it would be a test binary of its own.
+// Beside this file they would be test binaries of their own.
+#[path = "tidy/bench.rs"]
+mod bench;
 #[path = "tidy/conformance.rs"]
 mod conformance;
 

@@ -1,6 +1,6 @@
 //! Amounts of resources by name, and what a whole Pod asks for.
 //!
-//! The arithmetic of quotas and limit ranges: sums, maxima and the order of init
+//! The arithmetic of quotas, limit ranges and a node's groups: sums, maxima and the order of init
 //! containers as <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers>
 //! has it. What is no quantity counts as absent: validation names it.
 
@@ -56,16 +56,36 @@ pub fn of_containers(spec: &Value, which: &str) -> Amounts {
     combined(spec, which, |container| read(container, &format!("/resources/{which}")))
 }
 
-/// As [`of_containers`], with what the Pod costs beside its containers.
+/// As [`of_containers`], with what the Pod costs beside its containers. Where a container has no
+/// request its limit is one, as in a Pod whose defaults are set.
+pub fn of_spec(spec: &Value, which: &str) -> Amounts {
+    let total = combined(spec, which, |container| {
+        let mut amounts = read(container, &format!("/resources/{which}"));
+        if which == "requests" {
+            for (name, limit) in read(container, "/resources/limits") {
+                amounts.entry(name).or_insert(limit);
+            }
+        }
+        amounts
+    });
+    with_overhead(total, spec, which)
+}
+
+/// As [`of_spec`], of a Pod whose containers may hold more than they ask for by now.
 pub fn of_pod(pod: &Value, which: &str) -> Amounts {
     let Some(spec) = pod.get("spec") else { return Amounts::new() };
-    let mut total = combined(spec, which, |container| {
+    let total = combined(spec, which, |container| {
         let mut amounts = read(container, &format!("/resources/{which}"));
         if let Some(allocated) = allocated(pod, container, which) {
             raise(&mut amounts, &allocated);
         }
         amounts
     });
+    with_overhead(total, spec, which)
+}
+
+/// Overhead is a request always, and a limit where there is one.
+fn with_overhead(mut total: Amounts, spec: &Value, which: &str) -> Amounts {
     let mut overhead = read(spec, "/overhead");
     if which == "limits" {
         overhead.retain(|name, _| total.get(name).is_some_and(|limit| !limit.is_zero()));
@@ -160,6 +180,22 @@ mod tests {
         for (spec, expected) in table {
             assert_eq!(cpu(json!({ "spec": spec }), "requests"), expected, "{spec}");
         }
+    }
+
+    #[test]
+    fn a_spec_alone_counts_as_the_pod_that_is_made_of_it() {
+        let spec = json!({
+            "containers": [
+                container("a", "1"),
+                { "name": "b", "resources": { "limits": { "cpu": "500m" } } },
+            ],
+            "initContainers": [sidecar("s", "2"), container("i", "3")], "overhead": { "cpu": "250m" },
+        });
+        let shown_of = |which: &str| shown(&of_spec(&spec, which));
+        assert_eq!((shown_of("requests"), shown_of("limits")), ("cpu=5250m".into(), "cpu=5250m".into()));
+        let mut pod = json!({ "spec": spec });
+        pod["spec"]["containers"][1] = container("b", "500m");
+        assert_eq!(cpu(pod, "requests"), "5250m", "the request that its defaults set");
     }
 
     #[test]

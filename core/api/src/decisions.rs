@@ -64,6 +64,22 @@ pub struct MetricReading {
     /// Their names, the first [`NAMES`] of them.
     pub missing: Vec<String>,
     pub unready: Vec<String>,
+    /// By which ways the figures came, as [`crate::ways::Way`] names them; empty where it is not known, as in
+    /// rows of former versions.
+    pub sources: Vec<String>,
     /// Why it gave no proposal.
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_former_version_is_read_and_knows_no_sources() {
+        let row = r#"{"time": 5, "metrics": [{"name": "cpu", "podsCounted": 2}]}"#;
+        let decision: Decision = serde_json::from_str(row).expect("a row");
+        let reading = MetricReading { name: "cpu".into(), pods_counted: 2, ..MetricReading::default() };
+        assert_eq!(decision, Decision { time: 5, metrics: vec![reading], ..Decision::default() });
+    }
 }

@@ -6,7 +6,7 @@
 //! - [`serve`]: the shape of an HTTP handler, so that parts can be mounted into
 //!   one another without knowing each other.
 //! - [`samples`], [`decisions`]: what travels between node, metrics server and autoscaler;
-//!   [`cadvisor`]: the names that others have for samples.
+//!   [`cadvisor`]: the names that others have for samples; [`ways`]: by which way a figure came.
 //! - [`custom`]: custom resources: schemas, defaults, rules.
 //! - [`slices`]: EndpointSlices by their Service.
 //! - [`amounts`]: resources of containers and Pods, added up; [`quota`]: what objects count against a ResourceQuota.
@@ -43,4 +43,5 @@ pub mod table;
 #[cfg(test)]
 mod test_rows;
 pub mod validate;
+pub mod ways;
 pub mod workload;

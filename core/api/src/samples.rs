@@ -36,6 +36,9 @@ pub struct NodeSamples {
     /// Told together with [`NodeSamples::machine`]; else empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<DiskUsage>,
+    /// What each disk of the machine counts. Where nodes share one, it is that of the machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DiskSample>,
     pub pods: Vec<PodSample>,
 }
 
@@ -53,6 +56,8 @@ pub struct Machine {
     pub uname: [String; 4],
     /// Bytes: total, free, available, buffers, cached, swap total, swap free.
     pub memory: [u64; 7],
+    /// Bytes that the kernel has for objects of its own; 0 where the node doesn't say.
+    pub slab: u64,
     pub kernel: KernelSample,
     pub pressure: PressureSample,
     pub disks: Vec<DiskSample>,
@@ -78,8 +83,19 @@ pub struct KernelSample {
     pub oom_kills: u64,
     /// TCP connections that are established now.
     pub tcp_established: u64,
-    /// TCP segments that were sent again.
+    /// TCP segments that were sent, and sent again, and those again that ask for a connection.
+    pub tcp_sent: u64,
     pub tcp_retransmitted: u64,
+    pub tcp_asked_again: u64,
+    /// KiB read from disks and written to them.
+    pub paged_in_kib: u64,
+    pub paged_out_kib: u64,
+    /// Pages read from swap and written to it.
+    pub swapped_in: u64,
+    pub swapped_out: u64,
+    /// Connections that the network knows of, and how many those may be.
+    pub connections: u64,
+    pub most_connections: u64,
 }
 
 /// Nanoseconds in which some task waited, and in which all did; 0 where the kernel does not say.
@@ -106,6 +122,8 @@ pub struct DiskSample {
     pub write_nanos: u64,
     /// Time in which it had something to do.
     pub busy_nanos: u64,
+    /// The same, for as many requests as there were: over time, how many there are.
+    pub weighted_nanos: u64,
 }
 
 /// What one disk counts of a container, a Pod or a node.
@@ -142,6 +160,7 @@ pub struct FilesystemSample {
     pub device: String,
     pub mount_point: String,
     pub kind: String,
+    pub read_only: bool,
     pub size_bytes: u64,
     pub free_bytes: u64,
     pub available_bytes: u64,

@@ -56,6 +56,7 @@ mod write;
 
 pub use components::HealthCheck;
 pub use config::{Config, ConfigError};
+pub use discovery::Elsewhere;
 pub use mounts::{MountedGroup, MountedResource};
 pub use server::{ApiServer, StartError};
 pub use service::addresses::{Cidr, CidrError};

@@ -24,6 +24,7 @@ use crate::{
     components::{Components, HealthCheck},
     config::Config,
     custom,
+    discovery::{self, Elsewhere},
     flow::{self, Flow},
     front::{listen, route},
     metrics::Metrics,
@@ -153,6 +154,12 @@ impl ApiServer {
     /// Every kind in every version that is served now, custom ones too.
     pub fn kinds(&self) -> Vec<&'static Kind> {
         self.core.registry.all().iter().map(|resource| resource.kind).collect()
+    }
+
+    /// What is served beside the kinds: by mounted groups and by extension servers, as they were heard
+    /// last.
+    pub fn elsewhere(&self) -> Vec<Elsewhere> {
+        discovery::elsewhere(&self.core)
     }
 
     /// Whether users may: for parts that ask on their own.

@@ -66,6 +66,9 @@ pub(crate) struct Metrics {
     pub safety_relists: Counter,
     /// Changes that only the slow relist found: should stay at zero.
     pub missed_events: Counter,
+    /// Of log files that only wait for the collector.
+    pub waiting_log_bytes: Gauge,
+    pub lost_log_bytes: Counter,
 }
 
 impl Metrics {
@@ -82,6 +85,8 @@ impl Metrics {
             status_writes: Counter::default(),
             safety_relists: Counter::default(),
             missed_events: Counter::default(),
+            waiting_log_bytes: Gauge::default(),
+            lost_log_bytes: Counter::default(),
         };
         metrics.register_upstreams(node, registry);
         metrics.register_own();
@@ -137,6 +142,16 @@ impl Metrics {
                 "tiphys_kubelet_missed_events",
                 "Changes of containers that only a relist found",
                 self.missed_events.clone(),
+            );
+            figures.register(
+                "tiphys_kubelet_waiting_log_bytes",
+                "Bytes of log files beyond their turn that wait for the log collector",
+                self.waiting_log_bytes.clone(),
+            );
+            figures.register(
+                "tiphys_kubelet_lost_log_bytes",
+                "Bytes of log files that were removed before the log collector had them",
+                self.lost_log_bytes.clone(),
             );
         });
     }

@@ -17,6 +17,7 @@ mod doctor;
 mod doors_certificate;
 mod failure;
 mod files;
+mod groups;
 mod kubeconfig;
 mod layout;
 mod leader;

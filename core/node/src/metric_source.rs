@@ -66,7 +66,7 @@ impl MetricSource for Metrics {
 
 fn thousandths(reading: tiphys_metrics::Reading) -> Reading {
     let milli = (reading.value * 1000.0).round() as i64;
-    Reading { milli, time: reading.time, window: reading.window }
+    Reading { milli, time: reading.time, window: reading.window, ways: reading.ways }
 }
 
 /// Threads that read past decisions at once. One reads and the next is ready; more would only wait.

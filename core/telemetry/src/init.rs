@@ -32,7 +32,8 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// A filter such as `info,tiphys_kubelet=debug`.
     pub filter: String,
-    /// Where spans, figures and log records go by OTLP over gRPC, such as `http://127.0.0.1:4317`.
+    /// Where spans, figures and log records go by OTLP over gRPC, such as `http://127.0.0.1:4317` or
+    /// `https://otel.example:4317`.
     pub otlp_endpoint: Option<String>,
 }
 
@@ -40,8 +41,18 @@ pub struct TelemetryConfig {
 pub enum TelemetryError {
     #[error("log filter {filter:?} is not valid: {source}")]
     Filter { filter: String, source: tracing_subscriber::filter::ParseError },
-    #[error("OTLP endpoint {endpoint:?} can't be used: a URL such as http://127.0.0.1:4317 is wanted")]
+    #[error(
+        "OTLP endpoint {endpoint:?} can't be used: a URL such as http://127.0.0.1:4317 or \
+         https://otel.example:4317 is wanted"
+    )]
     Endpoint { endpoint: String },
+    #[error("OTLP endpoint {endpoint:?} can't be used: {why}")]
+    Tls { endpoint: String, why: String },
+    #[error(
+        "{variable} asks for {protocol:?}, and only grpc is spoken: leave it out, and give the address \
+         at which the receiver speaks gRPC, mostly port 4317"
+    )]
+    Protocol { variable: &'static str, protocol: String },
     #[error("OTLP endpoint {endpoint:?} can't be used: {source}")]
     Exporter { endpoint: String, source: opentelemetry_otlp::ExporterBuildError },
     #[error("the thread that exports figures can't be started: {0}")]

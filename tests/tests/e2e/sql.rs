@@ -38,6 +38,14 @@ pub fn tables(shared: &Shared) -> Result<()> {
         Ok(bytes)
     })?;
     eprintln!("the writer's disk bytes: {bytes}");
+    eventually(Duration::from_secs(30), || {
+        let rows = cluster.sql(
+            "select count(*) as n from (select cast(time as bigint) - lag(cast(time as bigint)) \
+             over (partition by node, device order by time) as step from disk) steps where step < 5000000",
+        )?;
+        ensure!(rows[0]["n"].as_u64() > Some(0), "no disk is told of each second: {rows:?}");
+        Ok(())
+    })?;
     let rows = cluster.sql(
         "select time, namespace, pod, container, node, cpu_cores, memory_working_set_bytes from container \
          where pod = 'writer' order by time desc limit 1",

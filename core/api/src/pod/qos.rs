@@ -9,9 +9,14 @@ use crate::{
     quantity::Quantity,
 };
 
-/// `Guaranteed`, `Burstable` or `BestEffort`. Only CPU and memory count.
+/// `Guaranteed`, `Burstable` or `BestEffort`. Only CPU and memory count; what the Pod bounds or asks for
+/// as a whole takes the place of what its containers do.
 pub fn class(spec: &Value) -> &'static str {
-    let containers = || list(spec, "/initContainers").iter().chain(list(spec, "/containers"));
+    let all = || list(spec, "/initContainers").iter().chain(list(spec, "/containers"));
+    let states = |which: &str| entries(spec, &format!("/resources/{which}")).next().is_some();
+    let bounded: Vec<&Value> =
+        if states("requests") || states("limits") { vec![spec] } else { all().collect() };
+    let containers = || bounded.iter().copied();
     let amounts = |container: &Value, which: &str| -> Vec<(String, Quantity)> {
         entries(container, &format!("/resources/{which}"))
             .filter(|(name, _)| ["cpu", "memory"].contains(&name.as_str()))

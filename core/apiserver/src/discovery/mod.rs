@@ -5,6 +5,7 @@
 //! clients that know it the body. The aggregated one is given as JSON only.
 
 mod aggregated;
+mod elsewhere;
 mod groups;
 mod plain;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tiphys_api::serve::{Body, empty};
 
+pub use elsewhere::{Elsewhere, elsewhere};
 pub use groups::{Group, groups};
 
 use crate::{

@@ -122,11 +122,45 @@ impl Store for Encrypted {
         self.inner.revoke(lease).await
     }
 
+    async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
+        self.inner.count(prefix).await
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.size().await
+    }
+
     fn parts(&self) -> Vec<String> {
         self.inner.parts()
     }
 
     async fn probe(&self, part: usize) -> Result<(), StoreError> {
         self.inner.probe(part).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiphys_lifecycle::Tasks;
+    use tiphys_store::Embedded;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_needs_no_value_opens_none() {
+        let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+        let inner = Embedded::open(folder.path().join("store"), &tasks).await.expect("a store");
+        for name in ["a", "b"] {
+            let key = format!("/registry/secrets/default/{name}");
+            let sealed = "k8s:enc:aesgcm:v1:lost:nobody has its key";
+            assert!(inner.transact(Txn::create(&key, sealed, None)).await.expect("an answer").succeeded);
+        }
+        let store = Encrypted::new(inner, Keyring::default());
+        let secrets = "/registry/secrets/";
+        let refused = store.range(Range::prefix(secrets)).await.expect_err("nobody can open them");
+        assert!(refused.to_string().contains("aesgcm:v1:lost"), "{refused}");
+        assert_eq!(store.count(secrets).await.expect("a number"), 2);
+        assert!(store.size().await.expect("an answer").is_some_and(|bytes| bytes > 0));
+        assert!(tasks.shutdown(Duration::from_secs(5)).await.is_empty());
     }
 }

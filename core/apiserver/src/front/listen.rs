@@ -1,5 +1,6 @@
 //! The HTTPS entrance: TLS with optional client certificates, HTTP/1.1 and
 //! HTTP/2, authentication. Upgrades pass through, for exec and port-forward.
+//! A body that nobody has read is passed over before the answer: see [`unread`].
 //!
 //! At the end no connection is accepted any more, watches end, requests under
 //! way are finished, and what still runs after [`DRAIN`] is cut off.
@@ -24,7 +25,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::route;
+use super::{route, unread};
 use crate::{
     audit,
     authn::{Authenticated, PeerCertificate, impersonate},
@@ -111,9 +112,14 @@ async fn connection(
     let certificate = certificate(&stream);
     let service = service_fn(move |request: Request<Incoming>| {
         let (core, certificate) = (core.clone(), certificate.clone());
+        let (request, unread) = unread::lend(request);
         let mut request = request.map(boxed);
         request.extensions_mut().insert(audit::Source(peer.ip()));
-        async move { Ok::<_, Infallible>(answer(core, certificate, request).await) }
+        async move {
+            let response = answer(core, certificate, request).await;
+            unread.pass_over().await;
+            Ok::<_, Infallible>(response)
+        }
     });
     let server = builder();
     let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);

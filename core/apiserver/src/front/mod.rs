@@ -10,3 +10,4 @@ pub mod observe;
 pub mod paths;
 pub mod resources;
 pub mod route;
+mod unread;

@@ -33,7 +33,7 @@ const CONNECTIONS: usize = 4;
 /// Every watch selects one group of objects.
 const GROUPS: usize = 10;
 
-async fn connect(served: &Served, protocol: &str) -> TlsStream<TcpStream> {
+pub(super) async fn connect(served: &Served, protocol: &str) -> TlsStream<TcpStream> {
     let mut config =
         (*crate::pki::client_tls(served.api.pki.ca_pem(), None).expect("a TLS configuration")).clone();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
@@ -58,7 +58,7 @@ fn get(served: &Served, path: &str) -> Request<Empty<Bytes>> {
 }
 
 /// The answer to bytes that are sent as they stand, up to the end of the connection.
-async fn raw(served: &Served, bytes: &[u8]) -> String {
+pub(super) async fn raw(served: &Served, bytes: &[u8]) -> String {
     let mut stream = connect(served, "http/1.1").await;
     // The server may have had enough before it has read all.
     let _ = stream.write_all(bytes).await;

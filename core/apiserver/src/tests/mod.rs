@@ -22,6 +22,7 @@ mod on_etcd;
 mod ownership;
 mod policies;
 mod protobuf;
+mod refused_bodies;
 mod reviewer;
 mod scenarios;
 mod services;

@@ -2,13 +2,17 @@
 //!
 //! A cluster has very many Pods, and decoded, one takes several times its bytes:
 //! most of it says again what its siblings say, or what only its kubelet reads. So
-//! a [`LeanPod`] has its own few words, and shares with its like the labels, the
-//! owners and a spec without what is for kubelets: [`trim`] is the list of that.
+//! a [`LeanPod`] has its own few words, and shares with its like the labels, most
+//! annotations, the owners and a spec without what is for kubelets: [`trim`] is the
+//! list of that.
 //! Who needs the whole Pod reads it from the API.
 
 mod wire;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use k8s_openapi::{
     api::core::v1::{Container, PodCondition, PodSpec},
@@ -33,8 +37,13 @@ pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Whether and where a Pod's metrics are scraped: scrape, port, path, scheme.
 pub const SCRAPED: [&str; 4] =
     ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path", "prometheus.io/scheme"];
-/// The annotations that are held.
+/// The annotations that are held whatever they say, and not shared: many differ from Pod to Pod.
 const ANNOTATIONS: [&str; 6] = [DELETION_COST, TRACEPARENT, SCRAPED[0], SCRAPED[1], SCRAPED[2], SCRAPED[3]];
+
+/// Bytes of an annotation that is held: what is longer is somebody's document, and nobody here reads it.
+const LONGEST: usize = 1024;
+/// Bytes of a Pod's annotations; in order of their names, those beyond are not held.
+const MOST: usize = 8 * 1024;
 
 /// Absent strings are empty.
 #[derive(Debug)]
@@ -48,6 +57,8 @@ pub struct LeanPod {
     pub labels: Labels,
     pub owners: Pooled<Vec<OwnerReference>>,
     annotations: Box<[(&'static str, Box<str>)]>,
+    /// The other annotations, which siblings have alike.
+    shared_annotations: Labels,
     /// `spec.nodeName`.
     pub node: Arc<str>,
     /// Without the node, and without what [`trim`] takes away.
@@ -95,6 +106,12 @@ impl LeanPod {
         matches!(self.status.phase, Phase::Succeeded | Phase::Failed)
     }
 
+    /// Names and values of its annotations, but for long ones.
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.annotations.iter().map(|(name, value)| (*name, &**value));
+        own.chain(self.shared_annotations.iter())
+    }
+
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.status.conditions.iter().find(|condition| &*condition.kind == kind)
     }
@@ -108,10 +125,11 @@ impl Held for LeanPod {
         let mut spec = wire.spec.unwrap_or_default();
         let node = spec.node_name.take().unwrap_or_default();
         trim(&mut spec);
-        let said = meta.annotations.as_mut();
-        let held = |key: &'static str| Some((key, said.as_ref()?.get(key)?.as_str().into()));
+        let said = meta.annotations.as_ref();
+        let held = |key: &'static str| Some((key, said?.get(key)?.as_str().into()));
         Self {
             annotations: ANNOTATIONS.into_iter().filter_map(held).collect(),
+            shared_annotations: labels(short(meta.annotations.take())),
             namespace: one_word(&meta.namespace.unwrap_or_default()),
             name: meta.name.unwrap_or_default().into(),
             uid: meta.uid.unwrap_or_default().into(),
@@ -159,7 +177,8 @@ impl Metadata for LeanPod {
     }
 
     fn annotation(&self, key: &str) -> Option<&str> {
-        self.annotations.iter().find(|(held, _)| *held == key).map(|(_, value)| &**value)
+        let own = self.annotations.iter().find(|(held, _)| *held == key).map(|(_, value)| &**value);
+        own.or_else(|| self.shared_annotations.get(key))
     }
 
     fn owners(&self) -> &[OwnerReference] {
@@ -239,6 +258,17 @@ impl From<PodCondition> for Condition {
     }
 }
 
+/// The annotations that are short enough to be held, without those that each Pod holds by itself.
+fn short(annotations: Option<BTreeMap<String, String>>) -> impl Iterator<Item = (String, String)> {
+    let mut bytes = 0;
+    let is_shared =
+        |(name, value): &(String, String)| !ANNOTATIONS.contains(&name.as_str()) && value.len() <= LONGEST;
+    annotations.into_iter().flatten().filter(is_shared).take_while(move |(name, value)| {
+        bytes += name.len() + value.len();
+        bytes <= MOST
+    })
+}
+
 static LABELS: LazyLock<Pool<[Label]>> = LazyLock::new(Pool::default);
 static SPECS: LazyLock<Pool<Hashed<PodSpec>>> = LazyLock::new(Pool::default);
 
@@ -287,6 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn siblings_share_their_annotations_and_long_ones_are_not_held() {
+        let pod = |annotations: Value| -> LeanPod {
+            let metadata = json!({"name": "a", "namespace": "b", "annotations": annotations});
+            serde_json::from_value(json!({"metadata": metadata})).expect("a Pod")
+        };
+        let of =
+            |cost: &str| pod(json!({DELETION_COST: cost, "sum": "7", (SCRAPED[0]): "true", "zone": "z"}));
+        let (one, two) = (of("1"), of("2"));
+        assert!(Arc::ptr_eq(&one.shared_annotations.0, &two.shared_annotations.0));
+        let told: Vec<_> = two.annotations().collect();
+        assert_eq!(told, [(DELETION_COST, "2"), (SCRAPED[0], "true"), ("sum", "7"), ("zone", "z")]);
+        let (long, longest) = ("x".repeat(LONGEST + 1), "x".repeat(LONGEST));
+        let some = pod(json!({"document": long, "note": longest, (SCRAPED[1]): long}));
+        assert_eq!(some.annotations().map(|(name, _)| name).collect::<Vec<_>>(), [SCRAPED[1], "note"]);
+        let many = (0..20).map(|n| (format!("n{n:02}"), Value::from(longest.as_str()))).collect();
+        assert_eq!(pod(Value::Object(many)).annotations().last().map(|(name, _)| name), Some("n06"));
+    }
+
+    #[test]
     fn what_is_read_is_there_and_the_rest_is_not() {
         let pod = pod(
             1,
@@ -294,7 +343,7 @@ mod tests {
         );
         assert_eq!(
             (pod.name(), pod.annotation(DELETION_COST), pod.annotation("other")),
-            ("web-1", Some("3"), None)
+            ("web-1", Some("3"), Some("x"))
         );
         assert_eq!((pod.owners()[0].uid.as_str(), pod.labels.get("app")), ("u", Some("web")));
         assert!(pod.condition("Ready").is_some_and(|ready| ready.holds && ready.since.is_some()));

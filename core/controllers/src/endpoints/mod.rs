@@ -4,11 +4,13 @@
 //! desired   endpoints by ports and family, out of Service and Pods (pure)
 //! slices    from the slices that are there to the wanted ones (pure)
 //! subsets   the Endpoints object (pure)
+//! trigger   since when a change waits for being written (pure)
 //! ```
 
 mod desired;
 mod slices;
 mod subsets;
+mod trigger;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use kube::{
 
 use tiphys_client::LeanPod;
 
+use self::trigger::Triggers;
 use crate::{
     context::Context,
     error::{Error, code, found, namespace_terminating},
@@ -42,6 +45,7 @@ struct ServiceEndpoints {
     nodes: Watched<Node>,
     slices: Watched<EndpointSlice>,
     endpoints: Watched<Endpoints>,
+    triggers: Triggers,
 }
 
 pub fn start(context: &Context) {
@@ -92,6 +96,7 @@ pub fn start(context: &Context) {
             nodes: caches.nodes.clone(),
             slices: caches.slices.clone(),
             endpoints: caches.endpoints.clone(),
+            triggers: Triggers::default(),
         }),
     });
 }
@@ -117,6 +122,7 @@ fn managed(slice: &EndpointSlice) -> bool {
 impl Reconciler for ServiceEndpoints {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, Error> {
         let Some(service) = self.services.get(key) else {
+            self.triggers.forget(key);
             self.remove_endpoints(key).await?;
             return Ok(Requeue::No);
         };
@@ -127,15 +133,19 @@ impl Reconciler for ServiceEndpoints {
         }
         let pods = self.pods.in_namespace(&key.namespace);
         let selected = pods.iter().map(|pod| &**pod).filter(|pod| selector.matches(object::labels(*pod)));
+        let (seen, trigger) = self.triggers.look(key, &service, selected.clone());
         let wanted = desired::endpoints(&service, selected, |name| self.nodes.get(&Key::cluster(name)));
-        let mirror = subsets::endpoints(&service, &wanted);
+        let mut mirror = subsets::endpoints(&service, &wanted);
+        trigger::annotate(&mut mirror.metadata, trigger);
         let mut existing = self.slices.in_namespace(&key.namespace);
         existing.retain(|slice| {
             managed(slice) && object::labels(&**slice).get(slices::SERVICE_NAME) == Some(&key.name)
         });
-        let changes = slices::changes(&service, &existing, wanted, &desired::families(&service));
+        let mut changes = slices::changes(&service, &existing, wanted, &desired::families(&service));
+        changes.annotate(trigger);
         self.write_slices(key, changes).await?;
         self.write_endpoints(key, mirror).await?;
+        self.triggers.keep(key, seen);
         Ok(Requeue::No)
     }
 

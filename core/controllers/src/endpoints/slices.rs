@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         core::v1::Service,
@@ -18,7 +19,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::desired::{Group, Port};
+use super::{
+    desired::{Group, Port},
+    trigger,
+};
 use crate::{object, owner};
 
 /// Endpoints a slice holds at most.
@@ -35,6 +39,15 @@ pub struct Changes {
     pub create: Vec<EndpointSlice>,
     pub replace: Vec<EndpointSlice>,
     pub delete: Vec<String>,
+}
+
+impl Changes {
+    /// Says since when they wait. What needs no write is left as it is.
+    pub fn annotate(&mut self, since: Option<Timestamp>) {
+        for slice in self.create.iter_mut().chain(&mut self.replace) {
+            trigger::annotate(&mut slice.metadata, since);
+        }
+    }
 }
 
 /// The changes from `existing` (this Service's slices of this controller) to `wanted`.
@@ -257,6 +270,21 @@ mod tests {
         // Its ports come with the first endpoint: another group, so another slice.
         let filled = plan(&slices, wanted(0..1, true));
         assert_eq!((filled.create.len(), filled.delete.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_written_says_since_when_it_waits_and_that_alone_is_no_change() {
+        let told = |slice: &EndpointSlice| slice.metadata.annotations.clone().unwrap_or_default();
+        let time: Timestamp = "2026-11-27T10:00:07Z".parse().unwrap();
+        let mut first = plan(&[], wanted(0..150, true));
+        first.annotate(Some(time));
+        assert!(first.create.iter().all(|slice| told(slice).into_values().eq([time.to_string()])));
+        let slices = apply(&[], &first);
+        assert_eq!(plan(&slices, wanted(0..150, true)), Changes::default());
+        let mut grown = plan(&slices, wanted(0..151, true));
+        grown.annotate(None);
+        assert_eq!(grown.replace.len(), 1);
+        assert!(told(&grown.replace[0]).is_empty(), "it told of the write before");
     }
 
     #[test]

@@ -125,6 +125,9 @@ mod tests {
         assert_eq!(subset.not_ready_addresses.as_ref().unwrap().len(), 1);
         assert_eq!(subset.ports.as_ref().unwrap()[0].name, None);
         assert!(!differs(&made, &made));
+        let mut waiting = made.clone();
+        super::super::trigger::annotate(&mut waiting.metadata, Some(jiff::Timestamp::UNIX_EPOCH));
+        assert!(!differs(&made, &waiting), "since when it waits is no change");
         assert!(differs(&made, &endpoints(&service, &BTreeMap::new())));
     }
 }

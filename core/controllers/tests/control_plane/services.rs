@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::{
-    core::v1::{Endpoints, Service},
-    discovery::v1::EndpointSlice,
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Endpoints, Service},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -26,6 +29,11 @@ fn ready(slices: &[Arc<EndpointSlice>], service: &str) -> usize {
     endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true)).count()
 }
 
+/// Since when what is written there was waited for.
+fn trigger(metadata: &ObjectMeta) -> Option<String> {
+    metadata.annotations.as_ref()?.get("endpoints.kubernetes.io/last-change-trigger-time").cloned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slices_and_endpoints_follow_the_pods_of_a_service() {
     let plane = Plane::start(2).await;
@@ -35,8 +43,16 @@ async fn slices_and_endpoints_follow_the_pods_of_a_service() {
         "metadata": {"name": "web", "namespace": "default"},
         "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
     });
-    plane.create::<Service>(service).await;
-    until("an empty slice", &slices, |all| all.len() == 1 && ready(all, "web") == 0).await;
+    let made = plane.create::<Service>(service).await;
+    let created = made.metadata.creation_timestamp.map(|time| time.0.to_string());
+    until("an empty slice, which waited since the Service was made", &slices, |all| {
+        all.len() == 1 && ready(all, "web") == 0 && trigger(&all[0].metadata) == created
+    })
+    .await;
+    until("likewise an object of Endpoints", &endpoints, |all| {
+        all.iter().any(|one| named(one, "web") && trigger(&one.metadata) == created)
+    })
+    .await;
     plane.deploy("web", 3).await;
     until("three ready", &slices, |all| ready(all, "web") == 3).await;
     until("three addresses", &endpoints, |all| {

@@ -10,14 +10,23 @@ use std::{
 /// Decimal count of bytes from the file's start.
 const ATTRIBUTE: &std::ffi::CStr = c"user.tiphys.acked";
 
-/// Whether every byte of the file was taken over. A link is none of the runtime's
-/// files: it has nothing to lose.
-pub(super) fn is_acked(path: &Path) -> bool {
-    let Ok(metadata) = path.symlink_metadata() else { return true };
+/// What a collector has of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Acked {
+    /// Bytes that it doesn't have.
+    pub missing: u64,
+    /// Whether it said anything of the file.
+    pub is_marked: bool,
+}
+
+/// Nothing is missing of what isn't there, and of a link, which is none of the runtime's files.
+pub(super) fn look(path: &Path) -> Acked {
+    let Ok(metadata) = path.symlink_metadata() else { return Acked::default() };
     if !metadata.is_file() {
-        return true;
+        return Acked::default();
     }
-    metadata.size() == 0 || acked(path).is_some_and(|acked| acked >= metadata.size())
+    let acked = acked(path);
+    Acked { missing: metadata.size().saturating_sub(acked.unwrap_or(0)), is_marked: acked.is_some() }
 }
 
 fn acked(path: &Path) -> Option<u64> {

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Whoever takes the lines over says so by the extended attribute
-//! `user.tiphys.acked`: the number of bytes that are safe. A file goes only when all
-//! of it is, or ten minutes after nobody writes to it any more.
+//! `user.tiphys.acked`: the number of bytes that are safe. A file that is beyond its turn
+//! goes when all of it is; what goes before, [`surplus`] says.
 
 mod acked;
 mod follow;
@@ -17,6 +17,7 @@ mod options;
 mod retention;
 mod rotate;
 mod says;
+mod surplus;
 mod tail;
 
 pub(crate) use follow::{Request, stream};

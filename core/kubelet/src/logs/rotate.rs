@@ -3,13 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
-
-use super::acked::is_acked;
-
-/// A rotated file that nobody takes over is kept this long beyond its turn.
-const KEEP_UNACKED: Duration = Duration::from_secs(600);
 
 /// Files of this log that were rotated away, the oldest first. A link is none: the
 /// runtime makes none.
@@ -46,41 +40,28 @@ pub(super) fn undo(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes rotated files beyond `keep`, the oldest first, once they are taken over.
-pub(super) fn prune(path: &Path, keep: usize, now: SystemTime) -> io::Result<()> {
-    let files = rotated(path);
-    let surplus = files.len().saturating_sub(keep);
-    for file in files.iter().take(surplus) {
-        let age = now.duration_since(file.metadata()?.modified()?).unwrap_or_default();
-        if is_acked(file) || age > KEEP_UNACKED {
-            fs::remove_file(file)?;
-        }
-    }
-    Ok(())
+/// Rotated files beyond `keep`, the oldest first.
+pub(super) fn beyond(path: &Path, keep: usize) -> Vec<PathBuf> {
+    let mut files = rotated(path);
+    files.truncate(files.len().saturating_sub(keep));
+    files
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::acked::acknowledge;
 
     #[test]
-    fn a_file_goes_when_it_is_taken_over_or_old() {
-        let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+    fn the_oldest_are_beyond_those_that_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("0.log");
         let old = |n: u32| folder.path().join(format!("0.log.2026010{n}-000000000"));
         for n in 1..=3 {
             fs::write(old(n), "four").expect("written");
         }
-        let now = SystemTime::now();
-        prune(&path, 1, now).expect("pruned");
-        assert_eq!(rotated(&path).len(), 3);
-        acknowledge(&old(1), 4);
-        acknowledge(&old(2), 3);
-        prune(&path, 1, now).expect("pruned");
-        assert_eq!(rotated(&path), [old(2), old(3)]);
-        prune(&path, 1, now + 2 * KEEP_UNACKED).expect("pruned");
-        assert_eq!(rotated(&path), [old(3)]);
+        assert_eq!(beyond(&path, 1), [old(1), old(2)]);
+        assert_eq!(beyond(&path, 3), Vec::<PathBuf>::new());
+        assert_eq!(beyond(&path, 4), Vec::<PathBuf>::new());
     }
 
     #[test]

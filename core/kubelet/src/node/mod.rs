@@ -8,5 +8,12 @@ mod lease;
 mod machine;
 mod status;
 
+use std::path::Path;
+
 pub(crate) use keep::{keep, register};
 pub(crate) use lease::renew;
+
+/// Whether the disk of a folder is as short as makes it a condition of the node.
+pub(crate) fn is_short_of_disk(folder: &Path) -> bool {
+    status::is_short_of_disk(&machine::health(folder))
+}

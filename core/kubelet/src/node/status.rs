@@ -85,21 +85,30 @@ fn amounts(capacity: &NodeCapacity, disk: u64, less_reserved: bool) -> BTreeMap<
     .into()
 }
 
+/// Whether there is too little disk for Pods.
+pub(super) fn is_short_of_disk(health: &Health) -> bool {
+    health.disk_available < least_disk(health) || health.inodes_free_percent < LEAST_INODE_PERCENT
+}
+
+fn least_disk(health: &Health) -> u64 {
+    (health.disk_capacity / 100 * LEAST_DISK_PERCENT).min(ENOUGH_DISK)
+}
+
 fn conditions(
     before: &[NodeCondition],
     health: &Health,
     runtime: &Runtime,
     now: Timestamp,
 ) -> Vec<NodeCondition> {
-    let least_disk = (health.disk_capacity / 100 * LEAST_DISK_PERCENT).min(ENOUGH_DISK);
     let pressure = |pressed: bool, kind: &'static str, bad: &'static str, good: &'static str, what: &str| {
         let message = if pressed { format!("kubelet has {what}") } else { format!("kubelet has no {what}") };
         (kind, pressed, if pressed { bad } else { good }, message)
     };
-    let no_disk = health.disk_available < least_disk || health.inodes_free_percent < LEAST_INODE_PERCENT;
+    let no_disk = is_short_of_disk(health);
     // No figure that moves: each new message would be a write.
+    let least_mib = least_disk(health) >> 20;
     let short_of_disk =
-        format!("disk pressure: less than {} MiB or {LEAST_INODE_PERCENT}% of inodes free", least_disk >> 20);
+        format!("disk pressure: less than {least_mib} MiB or {LEAST_INODE_PERCENT}% of inodes free");
     let what_disk = if no_disk { short_of_disk.as_str() } else { "disk pressure" };
     let no_processes = health.max_processes.saturating_sub(health.processes) < LEAST_PROCESSES;
     let ready = match runtime.trouble.is_empty() {

@@ -1,16 +1,18 @@
 //! Requests and limits as the kernel's figures. Pure.
 //!
 //! A Pod's control group lies below that of its class: `BASE/pod..` for
-//! Guaranteed, `BASE/burstable/pod..`, `BASE/besteffort/pod..`. Its shares are the
-//! sum of its requests; a limit is set when all containers have one.
+//! Guaranteed, `BASE/burstable/pod..`, `BASE/besteffort/pod..`. Its shares are what it
+//! asks for together; a limit is set when the Pod has one or all containers have.
+//! What a Pod asks for is counted as for quotas, and as the scheduler counts it: sidecars,
+//! larger init containers, what the Pod says for itself, its overhead.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Container, Pod},
+    api::core::v1::{Container, Pod, ResourceRequirements},
     apimachinery::pkg::api::resource::Quantity,
 };
-use tiphys_api::quantity;
+use tiphys_api::{amounts, quantity};
 use tiphys_runtime::{
     cgroup::{
         Limits,
@@ -80,48 +82,45 @@ pub fn asked(container: &Container) -> Asked {
     }
 }
 
-/// What a Pod's containers ask for, by when they run.
-struct AskedOfAll {
-    together: Vec<Asked>,
-    /// Init containers, one after the other.
-    alone: Vec<Asked>,
+/// Of a whole Pod, in millicores and bytes. A limit is there where something is bounded: by the Pod's own
+/// limit, or by one of each container, init containers too.
+pub fn asked_of_pod(pod: &Pod) -> Asked {
+    let spec = serde_json::to_value(spec::of(pod)).unwrap_or_default();
+    let (requests, limits) = (amounts::of_spec(&spec, "requests"), amounts::of_spec(&spec, "limits"));
+    let bound = |name: &str| limits.get(name).filter(|_| is_bounded(pod, name));
+    let positive = |amount: i64| u64::try_from(amount).ok();
+    Asked {
+        cpu_request: requests.get("cpu").and_then(|amount| positive(amount.millis())),
+        cpu_limit: bound("cpu").and_then(|amount| positive(amount.millis())),
+        memory_request: requests.get("memory").and_then(|amount| positive(amount.units())),
+        memory_limit: bound("memory").and_then(|amount| positive(amount.units())),
+    }
 }
 
-impl AskedOfAll {
-    fn of(pod: &Pod) -> Self {
-        let (sidecars, init): (Vec<_>, Vec<_>) =
-            spec::init_containers(pod).iter().partition(|container| spec::is_sidecar(container));
-        Self {
-            together: spec::of(pod).containers.iter().chain(sidecars).map(asked).collect(),
-            alone: init.into_iter().map(asked).collect(),
-        }
-    }
-
-    /// What runs at the same time, summed, or the largest init container, whichever is more.
-    fn total(&self, value: fn(&Asked) -> Option<u64>) -> u64 {
-        let most = self.alone.iter().filter_map(value).max().unwrap_or(0);
-        self.together.iter().filter_map(value).sum::<u64>().max(most)
-    }
-
-    /// The total, where each container has one.
-    fn limit(&self, value: fn(&Asked) -> Option<u64>) -> Option<u64> {
-        let mut all = self.together.iter().chain(&self.alone);
-        all.all(|asked| value(asked).is_some()).then(|| self.total(value))
-    }
+fn is_bounded(pod: &Pod, name: &str) -> bool {
+    let has = |resources: Option<&ResourceRequirements>| {
+        let limit = resources.and_then(|resources| amount(&resources.limits, name));
+        limit.and_then(quantity::milli).is_some_and(|limit| limit > 0)
+    };
+    has(spec::of(pod).resources.as_ref())
+        || spec::all_containers(pod).all(|container| has(container.resources.as_ref()))
 }
 
 /// What a Pod asks for of the CPU, in thousandths of a core.
 pub fn cpu_request(pod: &Pod) -> u64 {
-    AskedOfAll::of(pod).total(|asked| asked.cpu_request)
+    asked_of_pod(pod).cpu_request.unwrap_or(0)
 }
 
-/// Limits of the Pod's own group.
+/// Limits of the Pod's own group. A Pod that asks for nothing has what is left over, its overhead too.
 pub fn pod_limits(pod: &Pod) -> Limits {
-    let all = AskedOfAll::of(pod);
+    if qos_class(pod) == "BestEffort" {
+        return Limits { cpu_shares: Some(shares(0)), ..Limits::default() };
+    }
+    let asked = asked_of_pod(pod);
     Limits {
-        cpu_shares: Some(shares(all.total(|asked| asked.cpu_request))),
-        cpu_quota_micros: all.limit(|asked| asked.cpu_limit).map(quota_micros),
-        memory_bytes: all.limit(|asked| asked.memory_limit),
+        cpu_shares: Some(shares(asked.cpu_request.unwrap_or(0))),
+        cpu_quota_micros: asked.cpu_limit.map(quota_micros),
+        memory_bytes: asked.memory_limit,
         processes: None,
     }
 }
@@ -215,5 +214,66 @@ mod tests {
         let both = pod_limits(&pod(json!([limited, open])));
         assert_eq!((both.cpu_quota_micros, both.memory_bytes), (None, None));
         assert_eq!(both.cpu_shares, Some(768));
+    }
+
+    /// Shares, quota and memory of the group of a Pod with this spec.
+    fn check(spec: serde_json::Value, expected: (u64, Option<u64>, Option<u64>), why: &str) {
+        let pod = json!({"metadata": {"name": "web", "uid": "u1"}, "spec": spec});
+        let limits = pod_limits(&serde_json::from_value(pod).expect("a Pod"));
+        let found = (limits.cpu_shares.unwrap_or_default(), limits.cpu_quota_micros, limits.memory_bytes);
+        assert_eq!(found, expected, "{why}");
+    }
+
+    #[test]
+    fn a_pods_group_has_what_the_scheduler_counts() {
+        const MIB: u64 = 1 << 20;
+        let of = |name: &str, cpu: &str, memory: &str| {
+            let amounts = json!({"cpu": cpu, "memory": memory});
+            json!({"name": name, "resources": {"requests": amounts, "limits": amounts}})
+        };
+        let beside = |name: &str, cpu: &str, memory: &str| {
+            let mut sidecar = of(name, cpu, memory);
+            sidecar["restartPolicy"] = json!("Always");
+            sidecar
+        };
+        let (a, open) = (of("a", "1", "64Mi"), json!({"name": "open"}));
+        check(
+            json!({"containers": [a], "initContainers": [beside("s", "1", "64Mi"), of("i", "2", "32Mi")]}),
+            (3072, Some(300_000), Some(128 * MIB)),
+            "an init container beside a sidecar, whose memory is less than the container's",
+        );
+        check(
+            json!({"containers": [a], "initContainers": [of("i", "500m", "256Mi")]}),
+            (1024, Some(100_000), Some(256 * MIB)),
+            "each by its own most",
+        );
+        check(
+            json!({"containers": [a], "initContainers": [open]}),
+            (1024, None, None),
+            "an init container without limits",
+        );
+        check(
+            json!({"containers": [a], "overhead": {"cpu": "500m", "memory": "16Mi"}}),
+            (1536, Some(150_000), Some(80 * MIB)),
+            "overhead",
+        );
+        let limits = json!({"cpu": "2", "memory": "1Gi"});
+        let requests = json!({"cpu": "500m", "memory": "1Gi"});
+        let whole = json!({"limits": limits, "requests": requests});
+        check(
+            json!({"containers": [a, open], "resources": whole, "overhead": {"cpu": "250m"}}),
+            (768, Some(225_000), Some(1024 * MIB)),
+            "what the Pod says for itself, where a container has no limit",
+        );
+        check(
+            json!({"containers": [a, open], "resources": {"limits": {"memory": "1Gi"}}}),
+            (1024, None, Some(1024 * MIB)),
+            "of one resource only",
+        );
+        check(
+            json!({"containers": [open], "overhead": {"cpu": "1", "memory": "16Mi"}}),
+            (2, None, None),
+            "one that asks for nothing",
+        );
     }
 }

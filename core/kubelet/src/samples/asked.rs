@@ -55,21 +55,7 @@ impl Of {
         let containers: HashMap<_, _> = spec::all_containers(pod)
             .map(|container| (container.name.clone(), resources::asked(container)))
             .collect();
-        let sidecars = spec::init_containers(pod).iter().filter(|container| spec::is_sidecar(container));
-        let together: Vec<Asked> =
-            spec::of(pod).containers.iter().chain(sidecars).map(resources::asked).collect();
-        let sum = |of: fn(&Asked) -> Option<u64>| together.iter().filter_map(of).reduce(|a, b| a + b);
-        // A limit of the Pod is there when each container has one.
-        let limit = |of: fn(&Asked) -> Option<u64>| {
-            together.iter().all(|asked| of(asked).is_some()).then(|| sum(of)).flatten()
-        };
-        let whole = Asked {
-            cpu_request: sum(|asked| asked.cpu_request),
-            cpu_limit: limit(|asked| asked.cpu_limit),
-            memory_request: sum(|asked| asked.memory_request),
-            memory_limit: limit(|asked| asked.memory_limit),
-        };
-        Self { pod: pod.clone(), containers, whole }
+        Self { pod: pod.clone(), containers, whole: resources::asked_of_pod(pod) }
     }
 }
 
@@ -99,5 +85,18 @@ mod tests {
         assert_eq!(of(&mut asked, &open, None), (1250, 0, 64 << 20));
         // Changed: of the same UID.
         assert_eq!(of(&mut asked, &pod(json!({"cpu": "500m"})), None), (1250, 1500, 64 << 20));
+    }
+
+    #[test]
+    fn what_a_pod_says_for_itself_is_what_it_asks_for() {
+        let whole = json!({"requests": {"cpu": "2"}, "limits": {"cpu": "3"}});
+        let spec = json!({"containers": [{"name": "a"}], "resources": whole, "overhead": {"cpu": "100m"}});
+        let pod: Arc<Pod> =
+            Arc::new(serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": spec})).expect("a Pod"));
+        let mut usage = Usage::default();
+        AskedOfPods::default().put(&pod, None, &mut usage);
+        assert_eq!((usage.cpu_request_millicores, usage.cpu_limit_millicores), (2100, 3100));
+        AskedOfPods::default().put(&pod, Some("a"), &mut usage);
+        assert_eq!((usage.cpu_request_millicores, usage.cpu_limit_millicores), (0, 0), "no container's");
     }
 }

@@ -2,9 +2,9 @@
 //! it travels.
 //!
 //! ```text
-//! each second         the runtime's sampler, volumes ─┐
-//! each 15 s           the machine                    ─┼─> sample (pure) ─> a line ─> whoever reads
-//! as its cost allows  space (layers, files)          ─┘
+//! each second         the runtime's sampler, disks, volumes ─┐
+//! each 15 s           the machine, disks of each container  ─┼─> sample (pure) ─> a line ─> whoever reads
+//! as its cost allows  space (layers, files)                 ─┘
 //! ```
 //!
 //! A line is encoded once, whoever reads it; a reader that comes back takes up
@@ -158,6 +158,7 @@ impl Measurer {
             let slot = time.div_euclid(MACHINE);
             let machine = (slot != machine_at).then(|| self.sampler.machine());
             let disks = machine.as_ref().map(|_| self.sampler.disks()).unwrap_or_default();
+            let devices = self.sampler.devices();
             machine_at = slot;
             // Who keeps what is told of a machine keeps volumes at the same pace.
             let space = self.space.next(&views, machine.is_some());
@@ -169,6 +170,7 @@ impl Measurer {
                 snapshot: &snapshot,
                 machine,
                 disks,
+                devices,
                 views: &views,
                 space: &space,
             };

@@ -6,7 +6,9 @@ use tiphys_api::samples::{
     Capacity, ContainerSample, DiskSample, DiskUsage, FilesystemSample, InterfaceSample, KernelSample,
     Machine, NodeSamples, PodSample, PressureSample, Usage,
 };
-use tiphys_runtime::stats::{Disk, DiskFigures, Figures, MachineFigures, Network, PodFigures, Snapshot};
+use tiphys_runtime::stats::{
+    Device, Disk, DiskFigures, Figures, MachineFigures, Network, PodFigures, Snapshot,
+};
 
 use super::{asked::AskedOfPods, memory::UsedUp, space::Space};
 use crate::{
@@ -28,6 +30,7 @@ pub(super) struct Moment<'a> {
     pub machine: Option<MachineFigures>,
     /// Empty where the machine isn't told.
     pub disks: DiskFigures,
+    pub devices: Vec<Device>,
     pub views: &'a [Arc<PodView>],
     pub space: &'a Space,
 }
@@ -68,6 +71,7 @@ impl Moment<'_> {
             },
             machine: self.machine.as_ref().map(machine),
             disks: disks(&self.disks.node),
+            devices: self.devices.iter().map(device).collect(),
             pods,
         }
     }
@@ -132,6 +136,20 @@ fn disks(each: &[(String, Disk)]) -> Vec<DiskUsage> {
     each.iter().map(told).collect()
 }
 
+fn device(device: &Device) -> DiskSample {
+    DiskSample {
+        device: device.name.clone(),
+        read_bytes: device.disk.read_bytes,
+        write_bytes: device.disk.write_bytes,
+        reads: device.disk.reads,
+        writes: device.disk.writes,
+        read_nanos: device.read_nanos,
+        write_nanos: device.write_nanos,
+        busy_nanos: device.busy_nanos,
+        weighted_nanos: device.weighted_nanos,
+    }
+}
+
 fn started_at(container: &Container) -> i64 {
     match &container.state {
         State::Running { started_at, .. } => started_at.as_microsecond(),
@@ -192,22 +210,13 @@ fn machine(figures: &MachineFigures) -> Machine {
         cpu_mode_nanos,
         uname,
         memory,
+        slab,
         kernel,
         pressure,
         disks,
         interfaces,
         filesystems,
     } = figures.clone();
-    let disk = |device: tiphys_runtime::stats::Device| DiskSample {
-        read_bytes: device.disk.read_bytes,
-        write_bytes: device.disk.write_bytes,
-        reads: device.disk.reads,
-        writes: device.disk.writes,
-        read_nanos: device.read_nanos,
-        write_nanos: device.write_nanos,
-        busy_nanos: device.busy_nanos,
-        device: device.name,
-    };
     let interface = |one: tiphys_runtime::stats::Interface| InterfaceSample {
         device: one.name,
         receive_bytes: one.network.receive_bytes,
@@ -223,6 +232,7 @@ fn machine(figures: &MachineFigures) -> Machine {
         device: one.mount.device,
         mount_point: one.mount.point,
         kind: one.mount.kind,
+        read_only: one.mount.is_read_only,
         size_bytes: one.space.capacity_bytes,
         free_bytes: one.space.capacity_bytes.saturating_sub(one.space.used_bytes),
         available_bytes: one.space.available_bytes,
@@ -235,6 +245,7 @@ fn machine(figures: &MachineFigures) -> Machine {
         cpu_mode_nanos,
         uname,
         memory,
+        slab,
         kernel: KernelSample {
             context_switches: kernel.context_switches,
             interrupts: kernel.interrupts,
@@ -247,7 +258,15 @@ fn machine(figures: &MachineFigures) -> Machine {
             open_files: kernel.open_files,
             oom_kills: kernel.oom_kills,
             tcp_established: kernel.tcp_established,
+            tcp_sent: kernel.tcp_sent,
             tcp_retransmitted: kernel.tcp_retransmitted,
+            tcp_asked_again: kernel.tcp_asked_again,
+            paged_in_kib: kernel.paged_in_kib,
+            paged_out_kib: kernel.paged_out_kib,
+            swapped_in: kernel.swapped_in,
+            swapped_out: kernel.swapped_out,
+            connections: kernel.connections,
+            most_connections: kernel.most_connections,
         },
         pressure: PressureSample {
             cpu_some_nanos: pressure.cpu.some_nanos,
@@ -256,7 +275,7 @@ fn machine(figures: &MachineFigures) -> Machine {
             io_some_nanos: pressure.io.some_nanos,
             io_full_nanos: pressure.io.full_nanos,
         },
-        disks: disks.into_iter().map(disk).collect(),
+        disks: disks.iter().map(device).collect(),
         interfaces: interfaces.into_iter().map(interface).collect(),
         filesystems: filesystems.into_iter().map(filesystem).collect(),
     }

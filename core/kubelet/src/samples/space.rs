@@ -11,6 +11,7 @@
 
 mod layers;
 mod pulse;
+mod turn;
 mod volumes;
 
 use std::{

@@ -27,7 +27,7 @@ use super::{
     ProxyConfig, conntrack,
     metrics::Metrics,
     model::ports,
-    pending::trigger,
+    pending::Triggers,
     table::{Changes, Table},
 };
 
@@ -43,8 +43,7 @@ enum Event {
 struct Dirty {
     services: BTreeSet<ServiceKey>,
     all: bool,
-    /// When what changed EndpointSlices was.
-    triggers: Vec<Timestamp>,
+    triggers: Triggers,
 }
 
 struct Follower<'a> {
@@ -98,11 +97,12 @@ impl Follower<'_> {
             }
             Event::Slice(Change::Applied(slice)) => {
                 self.metrics.pending.endpoints_changed(Timestamp::now());
-                dirty.triggers.extend(trigger(&slice).filter(|caused| *caused > self.since));
+                dirty.triggers.applied(&slice, self.since);
                 dirty.services.extend(self.index.apply(slice));
             }
             Event::Slice(Change::Deleted(slice)) => {
                 self.metrics.pending.endpoints_changed(Timestamp::now());
+                dirty.triggers.removed(&slice);
                 dirty.services.extend(self.index.remove(&slice));
             }
             Event::Service(Change::Resync) => dirty.all = true,
@@ -133,6 +133,9 @@ impl Follower<'_> {
         let changes: Changes = keys.into_iter().map(|key| self.ports(key)).collect();
         let stale =
             changes.iter().flat_map(|(key, ports)| conntrack::stale(self.table.ports(key), ports)).collect();
+        let is_changed =
+            |key: &ServiceKey| changes.get(key).is_some_and(|ports| self.table.ports(key) != ports);
+        let triggers = dirty.triggers.of(is_changed);
         let Some(text) = self.table.update(changes) else {
             self.metrics.pending.in_step();
             return Ok(());
@@ -145,7 +148,7 @@ impl Follower<'_> {
                 self.write_whole(started).await?;
             }
         }
-        self.metrics.pending.programmed(&dirty.triggers, Timestamp::now());
+        self.metrics.pending.programmed(triggers, Timestamp::now());
         conntrack::delete(stale).await;
         Ok(())
     }

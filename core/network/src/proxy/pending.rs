@@ -2,15 +2,17 @@
 //! it took from what made an endpoint come or go to the rules. Under kube-proxy's names.
 //!
 //! That last time begins on another machine: whoever wrote an EndpointSlice says in an annotation
-//! when its cause was, by its own clock. A slice without the annotation has no such time.
+//! when its cause was, by its own clock. A slice without the annotation has no such time, and one
+//! whose change asks for no other rules is not waited for.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
+use tiphys_api::slices::ServiceKey;
 use tiphys_telemetry::Component;
 
 /// When the Pod or Service changed that a slice was written for.
@@ -122,20 +124,51 @@ impl Pending {
         self.services_pending.set(0);
     }
 
-    /// What was caused at each of `triggers` has come into the kernel at `now`.
-    pub(crate) fn programmed(&self, triggers: &[Timestamp], now: Timestamp) {
+    /// What was caused at each of `triggers` has come into the kernel at `now`. Once each: who tells
+    /// this gives them away.
+    pub(crate) fn programmed(&self, triggers: Vec<Timestamp>, now: Timestamp) {
         if triggers.is_empty() {
             return;
         }
         let seconds = self.programming_seconds.get_or_create(&IPV4);
         for trigger in triggers {
-            seconds.observe(now.duration_since(*trigger).as_secs_f64());
+            seconds.observe(now.duration_since(trigger).as_secs_f64());
         }
     }
 }
 
+/// When what changed slices was, of one burst of changes: by Service, with the slice's name.
+#[derive(Debug, Default)]
+pub(crate) struct Triggers(BTreeMap<ServiceKey, Vec<(String, Timestamp)>>);
+
+impl Triggers {
+    /// A slice came or changed. What was caused until `since` was there before anybody looked.
+    pub(crate) fn applied(&mut self, slice: &EndpointSlice, since: Timestamp) {
+        let Some(service) = ServiceKey::of_slice(slice) else { return };
+        if let Some(caused) = trigger(slice).filter(|caused| *caused > since) {
+            let name = slice.metadata.name.clone().unwrap_or_default();
+            self.0.entry(service).or_default().push((name, caused));
+        }
+    }
+
+    /// A slice went: what it says is of an earlier change. Others of its Service are still waited for,
+    /// such as the one that takes its place.
+    pub(crate) fn removed(&mut self, slice: &EndpointSlice) {
+        let of_service = ServiceKey::of_slice(slice).and_then(|service| self.0.get_mut(&service));
+        if let Some(triggers) = of_service {
+            triggers.retain(|(name, _)| Some(name) != slice.metadata.name.as_ref());
+        }
+    }
+
+    /// Those of the Services whose rules are others now.
+    pub(crate) fn of(self, is_changed: impl Fn(&ServiceKey) -> bool) -> Vec<Timestamp> {
+        let changed = self.0.into_iter().filter(|(service, _)| is_changed(service));
+        changed.flat_map(|(_, triggers)| triggers).map(|(_, caused)| caused).collect()
+    }
+}
+
 /// When the cause of the slice's last change was, if that is said.
-pub(crate) fn trigger(slice: &EndpointSlice) -> Option<Timestamp> {
+fn trigger(slice: &EndpointSlice) -> Option<Timestamp> {
     slice.metadata.annotations.as_ref()?.get(TRIGGER)?.parse().ok()
 }
 
@@ -187,11 +220,11 @@ mod tests {
         let pending = Pending::register(&component);
         let said = trigger(&slice(json!({TRIGGER: "2026-11-27T10:00:00.25Z"}))).expect("it is said");
         let now: Timestamp = "2026-11-27T10:00:03.25Z".parse().expect("a time");
-        pending.programmed(&[], now);
+        pending.programmed(Vec::new(), now);
         let name = "kubeproxy_network_programming_duration_seconds";
         assert!(!component.render().contains(&format!("{name}_count")), "nothing was caused");
         // The other one's clock is ahead.
-        pending.programmed(&[said, "2026-11-27T10:00:04.25Z".parse().expect("a time")], now);
+        pending.programmed(vec![said, "2026-11-27T10:00:04.25Z".parse().expect("a time")], now);
         let text = component.render();
         assert!(text.contains(&format!("{name}_sum{{ip_family=\"IPv4\"}} 2.0\n")), "{text}");
         assert!(text.contains(&format!("{name}_count{{ip_family=\"IPv4\"}} 2\n")), "{text}");
@@ -199,5 +232,40 @@ mod tests {
         assert_eq!(buckets.count(), 82);
         assert_eq!(trigger(&slice(json!({TRIGGER: "yesterday"}))), None);
         assert_eq!(trigger(&slice(json!({}))), None);
+    }
+
+    /// A slice of a Service, with a cause at that second, if at any.
+    fn of_service(name: &str, service: &str, second: Option<u8>) -> EndpointSlice {
+        let mut slice = slice(match second {
+            Some(second) => json!({TRIGGER: format!("2026-11-27T10:00:{second:02}Z")}),
+            None => json!({}),
+        });
+        let labels = json!({"kubernetes.io/service-name": service});
+        slice.metadata.name = Some(name.to_owned());
+        slice.metadata.namespace = Some("shop".to_owned());
+        slice.metadata.labels = Some(serde_json::from_value(labels).expect("labels"));
+        slice
+    }
+
+    #[test]
+    fn what_is_waited_for_is_what_changes_rules() {
+        let since: Timestamp = "2026-11-27T10:00:10Z".parse().expect("a time");
+        let told = |slices: &[EndpointSlice], gone: &[EndpointSlice], changed: &[&str]| {
+            let mut triggers = Triggers::default();
+            slices.iter().for_each(|slice| triggers.applied(slice, since));
+            gone.iter().for_each(|slice| triggers.removed(slice));
+            let times = triggers.of(|service| changed.contains(&service.name.as_str()));
+            times.into_iter().map(|time| time.as_second() - since.as_second()).collect::<Vec<_>>()
+        };
+        let (a, b) = (of_service("a", "web", Some(12)), of_service("b", "web", Some(13)));
+        let other = of_service("c", "other", Some(14));
+        let all = [a.clone(), b.clone(), other.clone()];
+        assert_eq!(told(&all, &[], &["web", "other"]), [4, 2, 3], "each once");
+        assert_eq!(told(&all, &[], &["web"]), [2, 3], "the other one's rules are as before");
+        assert_eq!(told(&all, &[b], &["web", "other"]), [4, 2], "the slice is gone, its neighbour is not");
+        let old =
+            [of_service("a", "web", Some(9)), of_service("b", "web", None), of_service("c", "web", Some(10))];
+        assert_eq!(told(&old, &[], &["web"]), [0; 0], "before the proxy looked, and not said");
+        assert_eq!(told(&[a], &[other], &["web"]), [2], "of another Service");
     }
 }

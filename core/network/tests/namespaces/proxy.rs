@@ -13,7 +13,10 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::{
+    api::{core::v1::Service, discovery::v1::EndpointSlice},
+    jiff::Timestamp,
+};
 use serde_json::{Value, json};
 use tiphys_network::{
     add_dns_address,
@@ -133,6 +136,11 @@ impl Lab {
 
     /// The Service's endpoints, on port 8080; those at Pod addresses are on node one.
     fn endpoints(&self, protocol: &str, addresses: &[Ipv4Addr]) {
+        self.endpoints_since(protocol, addresses, json!({}));
+    }
+
+    /// Likewise, with what is said of when that came about.
+    fn endpoints_since(&self, protocol: &str, addresses: &[Ipv4Addr], annotations: Value) {
         let endpoints: Vec<Value> = addresses
             .iter()
             .map(|address| {
@@ -143,7 +151,10 @@ impl Lab {
         self.api.apply(
             "endpointslices",
             json!({
-                "metadata": { "namespace": "shop", "name": "web-1", "labels": { "kubernetes.io/service-name": "web" } },
+                "metadata": {
+                    "namespace": "shop", "name": "web-1", "annotations": annotations,
+                    "labels": { "kubernetes.io/service-name": "web" },
+                },
                 "addressType": "IPv4", "endpoints": endpoints, "ports": [{ "port": 8080, "protocol": protocol }],
             }),
         );
@@ -193,6 +204,11 @@ fn answer_when<T: std::fmt::Debug>(
     }
 }
 
+/// A figure without labels.
+fn figure(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
 async fn cluster_ip() {
     let lab = Lab::set_up("cluster-ip").await;
     let at = lab.addresses;
@@ -207,7 +223,8 @@ async fn cluster_ip() {
     };
     until("no endpoint refuses at once", || ask(&lab.pod_a, target), refused);
 
-    lab.endpoints("TCP", &[at.a, at.b, at.two]);
+    let now = json!({ "endpoints.kubernetes.io/last-change-trigger-time": Timestamp::now().to_string() });
+    lab.endpoints_since("TCP", &[at.a, at.b, at.two], now.clone());
     let mut seen = std::collections::BTreeSet::new();
     until(
         "each endpoint gets its part",
@@ -217,10 +234,26 @@ async fn cluster_ip() {
             seen.len() == 3
         },
     );
+    let waited = |text: &String| {
+        text.contains("kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 1\n")
+    };
+    until("how long the rules took is told", || lab.component.render(), waited);
+    // The same endpoints, said again: no rule is another one.
+    let before = figure(&lab.component.render(), "kubeproxy_sync_proxy_rules_endpoint_changes_total");
+    lab.endpoints_since("TCP", &[at.two, at.b, at.a], now);
+    until(
+        "they are looked at",
+        || lab.component.render(),
+        |text| {
+            figure(text, "kubeproxy_sync_proxy_rules_endpoint_changes_total") > before
+                && figure(text, "kubeproxy_sync_proxy_rules_endpoint_changes_pending") == Some(0)
+        },
+    );
     // The node's own processes, and a Pod that meets itself, get through as well.
     ask(&lab.one, target).unwrap();
     lab.endpoints("TCP", &[at.a]);
     until("only Pod a is left", || lab.component.render(), |text| text.contains("proxy_endpoints 1\n"));
+    assert!(waited(&lab.component.render()), "once: {}", lab.component.render());
     assert_eq!(ask(&lab.pod_b, target).unwrap(), (at.a, IpAddr::V4(at.b)), "Pods keep their address");
     assert_eq!(ask(&lab.pod_a, target).unwrap().0, at.a, "a Pod reaches itself through its Service");
     assert!(refused(&ask(&lab.pod_b, (CLUSTER_IP, 81))), "a port that the Service has not");

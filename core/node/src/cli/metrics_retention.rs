@@ -1,9 +1,12 @@
-//! How long a server keeps series in its data folder, from when on coarser, and how many; and what
-//! a statement of SQL may take.
+//! How long a server keeps series in its data folder, from when on coarser, and how many; what of
+//! labels and annotations it tells as series; and what a statement of SQL may take.
 
 use std::time::Duration;
 
-use tiphys_metrics::series::{Downsampling, Limits};
+use tiphys_metrics::{
+    Allowed, Words,
+    series::{Downsampling, Limits},
+};
 
 use super::log_archive::{bytes, span};
 
@@ -56,6 +59,22 @@ pub struct MetricsRetentionOptions {
         value_parser = several
     )]
     pub metrics_series_per_namespace: usize,
+    /// Which labels of the API's objects are told as kube_*_labels, such as pods=[app,team],namespaces=[*]
+    #[arg(
+        long,
+        alias = "metric-labels-allowlist",
+        env = "TIPHYS_METRICS_LABELS_ALLOWLIST",
+        value_name = "LIST"
+    )]
+    pub metrics_labels_allowlist: Option<Allowed>,
+    /// Which annotations of them are told as kube_*_annotations, in the same way
+    #[arg(
+        long,
+        alias = "metric-annotations-allowlist",
+        env = "TIPHYS_METRICS_ANNOTATIONS_ALLOWLIST",
+        value_name = "LIST"
+    )]
+    pub metrics_annotations_allowlist: Option<Allowed>,
     /// The memory that a statement of SQL may hold
     #[arg(
         long,
@@ -93,6 +112,14 @@ impl MetricsRetentionOptions {
             series: self.metrics_series,
             series_of_namespace: self.metrics_series_per_namespace,
             ..Limits::default()
+        }
+    }
+
+    /// What is told of the words of the API's objects.
+    pub fn words(&self) -> Words {
+        Words {
+            labels: self.metrics_labels_allowlist.clone().unwrap_or_default(),
+            annotations: self.metrics_annotations_allowlist.clone().unwrap_or_default(),
         }
     }
 
@@ -198,6 +225,8 @@ mod tests {
             "TIPHYS_METRICS_DOWNSAMPLING",
             "TIPHYS_METRICS_SERIES",
             "TIPHYS_METRICS_SERIES_PER_NAMESPACE",
+            "TIPHYS_METRICS_LABELS_ALLOWLIST",
+            "TIPHYS_METRICS_ANNOTATIONS_ALLOWLIST",
             "TIPHYS_SQL_MEMORY",
             "TIPHYS_SQL_TIMEOUT",
         ];
@@ -222,6 +251,25 @@ mod tests {
         ]);
         assert_eq!((said.limits().series, said.limits().series_of_namespace), (50, 7));
         assert_eq!((said.sql_memory, said.sql_timeout.as_secs()), (1 << 30, 120));
+    }
+
+    #[test]
+    fn words_of_objects_are_asked_for_here_or_as_kube_state_metrics_has_it() {
+        let words = |arguments: &[&str]| {
+            let line = Line::try_parse_from(["server"].iter().chain(arguments).copied());
+            line.map(|line| line.options.words()).map_err(|error| error.to_string())
+        };
+        assert_eq!(words(&[]), Ok(Words::default()));
+        let list = |text: &str| text.parse::<Allowed>().expect("a list");
+        let expected = Words { labels: list("pods=[app,team]"), annotations: list("namespaces=[*]") };
+        let own =
+            ["--metrics-labels-allowlist=pods=[app,team]", "--metrics-annotations-allowlist=namespaces=[*]"];
+        assert_eq!(words(&own), Ok(expected.clone()));
+        let others = own.map(|option| option.replace("--metrics-", "--metric-"));
+        assert_eq!(words(&others.each_ref().map(String::as_str)), Ok(expected));
+        let error = words(&["--metrics-labels-allowlist=podz=[app]"]).expect_err("it is refused");
+        let said = ["--metrics-labels-allowlist <LIST>", "`podz` is none of the resources"];
+        assert!(said.iter().all(|words| error.contains(words)), "{error}");
     }
 
     #[test]

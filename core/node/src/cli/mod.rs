@@ -23,6 +23,7 @@ mod doctor;
 mod down;
 mod holder;
 mod image;
+mod kept;
 mod kubeconfig;
 mod log_archive;
 mod logs;

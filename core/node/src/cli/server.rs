@@ -62,6 +62,8 @@ pub struct Server {
     #[command(flatten)]
     pub metrics_archive: super::metrics_archive::MetricsArchiveOptions,
     #[command(flatten)]
+    pub kept: super::kept::KeptOptions,
+    #[command(flatten)]
     pub authentication: super::authentication::AuthenticationOptions,
     #[command(flatten)]
     pub audit: super::audit::AuditOptions,

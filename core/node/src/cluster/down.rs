@@ -11,7 +11,7 @@ use super::{
     remains,
     state::{ClusterState, context_name},
 };
-use crate::{kubeconfig, layout::Layout};
+use crate::{groups, kubeconfig, layout::Layout};
 
 /// How long a supervisor may take to end a whole cluster.
 const SUPERVISOR_ENDS_WITHIN: Duration = Duration::from_secs(90);
@@ -51,9 +51,7 @@ pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<
     }
     let network = topology::teardown(&state.cluster, state.network.as_ref()).await;
     keep_first(network.context("the network is not gone"));
-    keep_first(
-        remains::remove_cgroup(&format!("/tiphys-{}", state.cluster)).await.context("a cgroup is left"),
-    );
+    keep_first(remains::remove_cgroup(&groups::of_cluster(&state.cluster)).await.context("a cgroup is left"));
     if let Some(path) = &state.kubeconfig {
         let (name, before) = (context_name(&state.cluster), state.context_before.as_deref());
         keep_first(kubeconfig::remove(path, &name, before));

@@ -23,6 +23,7 @@ use super::{
     wait,
 };
 use crate::{
+    groups,
     kubeconfig::{self, Credential},
     layout::Layout,
     output::Progress,
@@ -56,6 +57,8 @@ pub struct Built {
     tasks: Tasks,
     shared: Shared,
     layout: Layout,
+    /// Its own control group.
+    stay: Option<groups::Stay>,
     _lock: Lock,
 }
 
@@ -105,8 +108,10 @@ pub fn begin(plan: &Plan, lock: Lock) -> anyhow::Result<Built> {
         ready: false,
     };
     state.save(&plan.layout)?;
+    // What it starts begins there, too.
+    let stay = groups::Stay::begin(&cgroup(plan, "supervisor"));
     let shared = Shared { state: Arc::new(Mutex::new(state)), layout: plan.layout.clone() };
-    Ok(Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), _lock: lock })
+    Ok(Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), stay, _lock: lock })
 }
 
 impl Built {
@@ -165,8 +170,11 @@ impl Built {
             notify: plan.layout.root().join("server.notify"),
             namespaces: None,
         };
-        let shared = self.shared.clone();
-        let on_start = Box::new(move |process| shared.record(|state| state.server = Some(process)));
+        let (shared, group) = (self.shared.clone(), cgroup(plan, "server"));
+        let on_start = Box::new(move |process: Process| {
+            groups::join(&group, process.pid);
+            shared.record(|state| state.server = Some(process));
+        });
         keep(&self.tasks, spec, on_start).await
     }
 
@@ -306,6 +314,9 @@ impl Built {
         for name in self.tasks.shutdown(Duration::from_secs(60)).await {
             tracing::warn!(task = %name, "child did not end in time");
         }
+        if let Some(stay) = self.stay {
+            stay.end();
+        }
         down::take_away(&self.layout, &self.shared.get()).await
     }
 }
@@ -319,9 +330,9 @@ fn from_node(url: &str, gateway: &str) -> String {
     )
 }
 
-/// The cgroup of a node, below every controller.
-fn cgroup(plan: &Plan, node: &str) -> String {
-    format!("/tiphys-{}/{node}", plan.cluster)
+/// The cgroup of a node or of another part, below every controller.
+fn cgroup(plan: &Plan, part: &str) -> String {
+    format!("{}/{part}", groups::of_cluster(&plan.cluster))
 }
 
 fn write_kubeconfig(path: &Path, name: &str, credential: &Credential<'_>) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! The SQL schema `objects`: every kind that the API serves is a table, custom kinds too.
+//! The SQL schema `objects`: every kind that the API serves is a table, custom kinds and those of
+//! extension servers too.
 //!
 //! ```text
 //! objects.pods ── names of kinds, as the API serves them now (found when a statement names one)
@@ -26,9 +27,11 @@ use datafusion::{
     physical_plan::{ExecutionPlan, streaming::StreamingTableExec},
     prelude::SessionContext,
 };
-use tiphys_api::{kind::Kind, serve::Handler};
+use tiphys_api::serve::Handler;
 use tiphys_apiserver::ApiServer;
 use tiphys_metrics::{Asker, Extension, Wanted};
+
+use names::Resource;
 
 /// Brings `objects` into SQL.
 pub struct ObjectTables {
@@ -58,6 +61,13 @@ struct Objects {
     columns: SchemaRef,
 }
 
+impl Objects {
+    /// Those that there are now. Nobody is asked: of an extension server it is what was heard last.
+    fn tables(&self) -> Vec<(String, Resource)> {
+        names::of(&self.api.kinds(), &self.api.elsewhere())
+    }
+}
+
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Objects").field("user", &self.asker.user.name).finish_non_exhaustive()
@@ -67,13 +77,13 @@ impl fmt::Debug for Objects {
 #[async_trait]
 impl SchemaProvider for Objects {
     fn table_names(&self) -> Vec<String> {
-        names::of(&self.api.kinds()).into_iter().map(|(name, _)| name).collect()
+        self.tables().into_iter().map(|(name, _)| name).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let found = names::of(&self.api.kinds()).into_iter().find(|(own, _)| own == name);
-        Ok(found.map(|(name, kind)| -> Arc<dyn TableProvider> {
-            let source = Source { handler: self.api.handler(), kind, name, asker: self.asker.clone() };
+        let found = self.tables().into_iter().find(|(own, _)| own == name);
+        Ok(found.map(|(name, resource)| -> Arc<dyn TableProvider> {
+            let source = Source { handler: self.api.handler(), resource, name, asker: self.asker.clone() };
             Arc::new(ObjectTable { source, columns: self.columns.clone() })
         }))
     }
@@ -87,7 +97,7 @@ impl SchemaProvider for Objects {
 #[derive(Clone)]
 struct Source {
     handler: Handler,
-    kind: &'static Kind,
+    resource: Resource,
     name: String,
     asker: Asker,
 }

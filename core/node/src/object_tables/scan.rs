@@ -1,6 +1,6 @@
 //! Reads the objects of a kind: LIST as the user, page by page, as rows are wanted.
 //!
-//! Bounds: one page is held.
+//! Bounds: one page is held. Who knows nothing of pages may give [`MOST`] at once.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,13 +11,12 @@ use datafusion::{
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use futures::stream;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tiphys_api::{
     auth::{Attributes, UserInfo},
-    kind::Kind,
     serve::{Handler, empty},
 };
 use tiphys_client::with_user;
@@ -26,10 +25,13 @@ use tiphys_metrics::Wanted;
 use super::{
     Source,
     columns::{self, Object},
+    names::Resource,
 };
 
 /// Objects of a page.
 const PAGE: usize = 500;
+/// Bytes of an answer of another server.
+const MOST: usize = 64 << 20;
 
 /// A scan of one kind.
 #[derive(Debug, Clone)]
@@ -47,14 +49,14 @@ impl ObjectScan {
 
     /// Where to list: everywhere, or namespace by namespace.
     async fn lists(&self) -> Result<Vec<String>> {
-        let Source { kind, asker, .. } = &self.source;
-        let own = kind.is_namespaced().then(|| self.wanted.values("namespace")).flatten();
+        let Source { resource, asker, .. } = &self.source;
+        let own = resource.is_namespaced.then(|| self.wanted.values("namespace")).flatten();
         let may = |namespace: &str| {
             let asked = Attributes::Resource {
                 verb: "list".into(),
-                group: kind.group.into(),
-                version: kind.version.into(),
-                resource: kind.plural.into(),
+                group: resource.group.to_string(),
+                version: resource.version.to_string(),
+                resource: resource.plural.to_string(),
                 subresource: String::new(),
                 namespace: namespace.into(),
                 name: String::new(),
@@ -66,11 +68,11 @@ impl ObjectScan {
         }
         let candidates = match own {
             Some(names) => names.clone(),
-            None if kind.is_namespaced() => self.namespaces().await?,
+            None if resource.is_namespaced => self.namespaces().await?,
             None => BTreeSet::new(),
         };
         let name = &self.source.name;
-        let note = match kind.is_namespaced() {
+        let note = match resource.is_namespaced {
             true => format!("objects.{name}: only namespaces where you may list {name} are in this answer"),
             false => format!("objects.{name}: you may not list {name}"),
         };
@@ -85,7 +87,7 @@ impl ObjectScan {
         let mut next = Some(String::new());
         while let Some(token) = next {
             let path = format!("/api/v1/namespaces?limit={PAGE}&continue={}", encoded(&token));
-            let page = self.page(server.clone(), path).await?;
+            let page = self.page(server.clone(), path, false).await?;
             for item in page.items {
                 #[derive(Deserialize)]
                 struct Named {
@@ -104,9 +106,11 @@ impl ObjectScan {
     }
 
     fn path(&self, namespace: &str, token: &str) -> String {
-        let mut path = format!("{}?limit={PAGE}", collection(self.source.kind, namespace));
-        // Not every kind can be asked by more than one name.
-        if let Some(names) = self.wanted.values("name").filter(|names| names.len() == 1) {
+        let resource = &self.source.resource;
+        let mut path = format!("{}?limit={PAGE}", collection(resource, namespace));
+        // Not every kind can be asked by more than one name, and not everybody by a name.
+        let names = self.wanted.values("name").filter(|names| names.len() == 1 && !resource.is_elsewhere);
+        if let Some(names) = names {
             for name in names {
                 path.push_str(&format!("&fieldSelector={}", encoded(&format!("metadata.name={name}"))));
             }
@@ -117,9 +121,10 @@ impl ObjectScan {
         path
     }
 
-    async fn page(&self, user: UserInfo, path: String) -> Result<Page> {
+    async fn page(&self, user: UserInfo, path: String, is_elsewhere: bool) -> Result<Page> {
         let handler = self.source.handler.clone();
-        let (status, body) = self.source.asker.outside(get(handler, user, path)).await??;
+        let most = if is_elsewhere { MOST } else { usize::MAX };
+        let (status, body) = self.source.asker.outside(get(handler, user, path, most)).await??;
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(external),
             // A custom kind that was taken away while it was read has no objects.
@@ -136,7 +141,8 @@ impl ObjectScan {
         loop {
             let Some(namespace) = at.lists.last() else { return Ok(None) };
             let path = self.path(namespace, &at.token);
-            let page = self.page(self.source.asker.user.clone(), path).await?;
+            let is_elsewhere = self.source.resource.is_elsewhere;
+            let page = self.page(self.source.asker.user.clone(), path, is_elsewhere).await?;
             match page.metadata.next() {
                 Some(token) => at.token = token,
                 None => {
@@ -163,8 +169,13 @@ struct Progress {
 struct Page {
     #[serde(default)]
     metadata: PageMetadata,
-    #[serde(default)]
+    /// Of an empty list, some servers have null.
+    #[serde(default, deserialize_with = "or_none")]
     items: Vec<Box<RawValue>>,
+}
+
+fn or_none<'de, D: Deserializer<'de>>(items: D) -> Result<Vec<Box<RawValue>>, D::Error> {
+    Ok(Option::deserialize(items)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]
@@ -179,22 +190,35 @@ impl PageMetadata {
     }
 }
 
-async fn get(handler: Handler, user: UserInfo, path: String) -> Result<(StatusCode, Vec<u8>)> {
-    let request = Request::get(path).body(empty()).map_err(external)?;
+async fn get(handler: Handler, user: UserInfo, path: String, most: usize) -> Result<(StatusCode, Vec<u8>)> {
+    let request = Request::get(path.as_str()).header(header::ACCEPT, "application/json");
+    let request = request.body(empty()).map_err(external)?;
     let response = with_user(handler, user, request).await.map_err(external)?;
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(DataFusionError::External)?;
-    Ok((head.status, body.to_bytes().to_vec()))
+    let (head, mut body) = response.into_parts();
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let failed =
+            |error| DataFusionError::Execution(format!("the answer of {path} can't be read: {error}"));
+        let data = frame.map_err(failed)?.into_data().unwrap_or_default();
+        // What is too long is no shorter when it is asked for again.
+        if read.len() + data.len() > most {
+            let said = format!("the answer of {path} can't be read: {} MiB at most", most >> 20);
+            return Err(DataFusionError::ResourcesExhausted(said));
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok((head.status, read))
 }
 
-fn collection(kind: &Kind, namespace: &str) -> String {
-    let root = match kind.group {
-        "" => format!("/api/{}", kind.version),
-        group => format!("/apis/{group}/{}", kind.version),
+fn collection(resource: &Resource, namespace: &str) -> String {
+    let (version, plural) = (encoded(&resource.version), encoded(&resource.plural));
+    let root = match &*resource.group {
+        "" => format!("/api/{version}"),
+        group => format!("/apis/{}/{version}", encoded(group)),
     };
     match namespace {
-        "" => format!("{root}/{}", kind.plural),
-        namespace => format!("{root}/namespaces/{}/{}", encoded(namespace), kind.plural),
+        "" => format!("{root}/{plural}"),
+        namespace => format!("{root}/namespaces/{}/{plural}", encoded(namespace)),
     }
 }
 

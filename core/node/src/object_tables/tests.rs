@@ -1,21 +1,25 @@
 //! The API's objects in SQL, over a real API server and its rights.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use serde_json::json;
-use tiphys_api::auth::{Attributes, UserInfo};
+use serde_json::{Value, json};
+use tiphys_api::{
+    auth::{Attributes, UserInfo},
+    serve::{Body, Handler, Mount, full},
+};
+use tiphys_apiserver::{MountedGroup, MountedResource};
 use tiphys_client::in_memory;
 use tiphys_metrics::{Asker, Decisions, Engine, Format};
 
 use super::ObjectTables;
 use crate::roles::test_server::TestServer;
 
-async fn create(client: &kube::Client, path: &str, object: serde_json::Value) {
+async fn create(client: &kube::Client, path: &str, object: Value) {
     let request = http::Request::post(path)
         .header("content-type", "application/json")
         .body(serde_json::to_vec(&object).expect("JSON"))
         .expect("a request");
-    client.request::<serde_json::Value>(request).await.expect("created");
+    client.request::<Value>(request).await.expect("created");
 }
 
 /// Who may list ConfigMaps in `bank`, and nothing else.
@@ -151,5 +155,68 @@ async fn abuse_29_objects_are_those_that_the_user_may_list() {
         assert_eq!(world.ask(ada(), statement).await.0, "name\n", "{statement}");
     }
     assert_eq!(world.admin("select count(*) as n from objects.secrets where name = 'key'").await, "n\n2\n");
+    world.served.end().await;
+}
+
+/// Has a group answered by another part: with objects, or not at all.
+fn announce(served: &TestServer, group: &'static str, plural: &'static str, items: Option<Value>) {
+    let handler = Handler::new(tower::service_fn(move |_: http::Request<Body>| {
+        let (code, body) = match &items {
+            Some(items) => (200_u16, json!({"kind": "List", "items": items})),
+            None => (503, json!({"kind": "Status", "message": "nobody is there"})),
+        };
+        let response = http::Response::builder().status(code).body(full(body.to_string()));
+        async move { Ok::<_, Infallible>(response.expect("a response")) }
+    }));
+    served.api.mount(Mount { prefix: format!("/apis/{group}/v1beta1"), handler });
+    let resource = MountedResource {
+        name: plural,
+        singular: "",
+        kind: "Other",
+        namespaced: true,
+        verbs: &["get", "list"],
+        short_names: &[],
+    };
+    served.api.announce(MountedGroup { group, version: "v1beta1", resources: vec![resource] });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_answer_has_tables_and_fails_only_where_it_is_asked_for() {
+    let world = World::new().await;
+    let of = |name: &str, cpu: &str| json!({"metadata": {"name": name, "namespace": "shop"}, "usage": {"cpu": cpu}});
+    announce(&world.served, "metrics.k8s.io", "pods", Some(json!([of("web", "3m"), of("db", "5m")])));
+    announce(&world.served, "flunders.example", "flunders", Some(Value::Null));
+    announce(&world.served, "away.example", "ships", None);
+    let metrics = r#"objects."pods.metrics.k8s.io""#;
+    let statement = format!("select name, object->'usage'->>'cpu' as cpu from {metrics} order by 1");
+    assert_eq!(world.admin(&statement).await, "name,cpu\ndb,5m\nweb,3m\n");
+    // Whoever answers need not know how to choose.
+    assert_eq!(world.admin(&format!("select name from {metrics} where name = 'web'")).await, "name\nweb\n");
+    assert_eq!(world.admin("select name from objects.flunders").await, "name\n");
+    assert_eq!(world.admin("select count(*) as n from objects.pods").await, "n\n0\n");
+    let asker = Asker::new(UserInfo::master("admin"), world.served.api.authorizer());
+    let away = world.engine.answer("select name from objects.ships", Format::Csv, asker).await;
+    assert_eq!(away.expect_err("nobody answers").to_string(), "nobody is there");
+    let statement = "select count(*) as n from objects.configmaps where name = 'one'";
+    assert_eq!(world.admin(statement).await, "n\n2\n");
+    let statement = "select table_name from information_schema.tables where table_schema = 'objects' \
+        and table_name in ('pods', 'pods.metrics.k8s.io', 'ships', 'flunders') order by 1";
+    assert_eq!(world.admin(statement).await, "table_name\nflunders\npods\npods.metrics.k8s.io\nships\n");
+    world.served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_29_what_others_answer_is_for_those_who_may_list_it() {
+    let world = World::new().await;
+    let item = json!({"metadata": {"name": "web", "namespace": "bank"}});
+    announce(&world.served, "metrics.k8s.io", "pods", Some(json!([item])));
+    for statement in [
+        r#"select name from objects."pods.metrics.k8s.io""#,
+        r#"select name from objects."pods.metrics.k8s.io" where namespace = 'bank'"#,
+    ] {
+        let (rows, notes) = world.ask(ada(), statement).await;
+        assert_eq!(rows, "name\n", "{statement}");
+        assert!(notes.iter().any(|note| note.contains("only namespaces where you may list")), "{notes:?}");
+    }
     world.served.end().await;
 }

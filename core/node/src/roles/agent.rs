@@ -34,7 +34,7 @@ use tiphys_runtime::{
 use tiphys_telemetry::{Component, Requests};
 
 use super::{kernel_log, kubelet::Parts, rest_client::Counting};
-use crate::cli::AgentOptions;
+use crate::{cli::AgentOptions, groups};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OWN_IMAGE: &str = "tiphys.io/tiphys:current";
@@ -47,6 +47,10 @@ const USUAL_MTU: u32 = 1500;
 /// # Errors
 /// containerd or the network can't be set up, the credentials can't be read.
 pub async fn start(options: AgentOptions, tasks: &Tasks) -> anyhow::Result<()> {
+    // Before anything is started, which would begin in the group of who started this.
+    if let Some(group) = groups::of_agent(&options.cgroup_root) {
+        groups::join(&group, std::process::id().cast_signed());
+    }
     if options.kernel_log != Path::new("none") {
         kernel_log::start(options.kernel_log.clone(), tasks);
     }

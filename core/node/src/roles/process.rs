@@ -3,7 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use tiphys_lifecycle::{OnError, Tasks};
+use tiphys_lifecycle::{OnError, Tasks, allow_many_files};
 use tiphys_telemetry::{Guard, LogFormat, TelemetryConfig, TelemetryError};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,6 +56,9 @@ where
 {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if let Err(error) = allow_many_files() {
+        tracing::warn!(%error, "the limit of open files can't be raised and stays as it was: give the process a higher one (LimitNOFILE, ulimit -n)");
+    }
     let tasks = Tasks::new();
     own_log::keep(&tasks);
     let outcome = tokio::select! {
@@ -82,4 +85,37 @@ where
         tracing::warn!(tasks = ?stragglers, "tasks did not end in time");
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use nix::sys::resource::{Resource, getrlimit};
+
+    use super::*;
+
+    /// In a process of its own, which begins with a low limit.
+    #[tokio::test]
+    async fn a_role_may_open_as_many_files_as_it_may_allow_itself() {
+        const INSIDE: &str = "TIPHYS_TEST_ROLE_FILES";
+        if std::env::var_os(INSIDE).is_none() {
+            let output = Command::new("sh")
+                .args(["-c", "ulimit -S -n 256 && exec \"$0\" --exact \"$1\""])
+                .arg(std::env::current_exe().expect("this test"))
+                .arg("roles::process::tests::a_role_may_open_as_many_files_as_it_may_allow_itself")
+                .env(INSIDE, "1")
+                .output()
+                .expect("a shell");
+            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let limits = || getrlimit(Resource::RLIMIT_NOFILE).expect("limits");
+        assert_eq!(limits().0, 256);
+        let ended = run(|_| async { Err(anyhow::anyhow!("enough")) }).await;
+        assert!(ended.is_err());
+        let (soft, hard) = limits();
+        assert!(soft == hard && hard > 256, "{soft} {hard}");
+    }
 }

@@ -286,6 +286,9 @@ async fn start_observers(
         keep_bytes: options.metrics_retention.metrics_retention_bytes,
         downsampling: options.metrics_retention.downsampling(),
         archive: options.metrics_archive.open(&cluster_name(client).await?)?,
+        decisions: options.kept.decisions(),
+        spans: options.kept.spans(),
+        words: options.metrics_retention.words(),
     };
     let component = Component::new("metrics");
     let metrics = Arc::new(Metrics::start(config, shared, tasks, &component)?);
@@ -302,7 +305,7 @@ async fn start_observers(
     };
     tables.push(Arc::new(ObjectTables::new(api.clone())));
     let kept = options.data_dir.join("metrics/events");
-    let events = EventLog::start(kept.clone(), client.clone(), tasks);
+    let events = EventLog::start(kept.clone(), options.kept.events(), client.clone(), tasks);
     tables.push(Arc::new(events.with_context(|| format!("{} can't be read", kept.display()))?));
     if let Some(logs) = &logs {
         tables.push(Arc::new(LogTables::new(logs.root.clone())));
@@ -313,7 +316,9 @@ async fn start_observers(
         kubelets: kubelet_client(pki)?,
         own: component_metrics::own(figures),
     };
-    api.mount(metrics.scrape(config, tasks).mount(api.authorizer()));
+    for mount in metrics.scrape(config, tasks).mounts(api.authorizer()) {
+        api.mount(mount);
+    }
     for mount in metrics.doors(api.authorizer()) {
         api.mount(mount);
     }

@@ -121,6 +121,11 @@ impl Hierarchy {
     /// Moves a process into the group, which is made if need be.
     pub fn enter(&self, group: &str, pid: i32) -> Result<()> {
         self.create(group, &Limits::default())?;
+        self.put(group, pid)
+    }
+
+    /// Moves a process into a group that is there, of which nothing else is changed.
+    pub fn put(&self, group: &str, pid: i32) -> Result<()> {
         for folder in self.folders(group) {
             let file = folder.join("cgroup.procs");
             fs::write(&file, pid.to_string()).map_err(Error::io("write", &file))?;

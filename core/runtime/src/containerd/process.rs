@@ -16,7 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tiphys_lifecycle::{Backoff, CancellationToken, OnError, Tasks};
+use tiphys_lifecycle::{Backoff, CancellationToken, OnError, Tasks, limit_files_as_before};
 use tokio::{io::unix::AsyncFd, process::Command, time::Instant};
 
 use super::{Settings, config_toml};
@@ -120,9 +120,11 @@ async fn launch(settings: &Settings) -> Result<i32> {
     command.env_remove("NOTIFY_SOCKET");
     command.arg("--config").arg(&settings.config_file);
     command.stdin(Stdio::null()).stdout(log).stderr(errors).kill_on_drop(false);
-    // SAFETY: setsid is async-signal-safe and touches no memory of this process.
+    // SAFETY: both are system calls that touch no memory of this process.
     unsafe {
         command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(std::io::Error::from));
+        // It hands its limit on to containers.
+        command.pre_exec(limit_files_as_before);
     }
     let mut child = command.spawn().map_err(|_| Error::NotInstalled(settings.program.clone()))?;
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();

@@ -1,9 +1,12 @@
 //! The node itself: a whole machine, or the group that is its share of one.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use super::{
-    Figures, Filesystem, KernelFigures, MachineFigures, MountedFilesystem, Pressure,
+    Device, Figures, Filesystem, KernelFigures, MachineFigures, MountedFilesystem, Pressure,
     disk::read_list,
     disks::DiskCounts,
     group::{Group, PressureFiles, tick},
@@ -25,6 +28,8 @@ pub(super) struct Machine {
     mounts: Option<File>,
     virtual_memory: Option<File>,
     protocols: Option<File>,
+    /// What Linux counts of TCP beside the usual.
+    extensions: Option<File>,
     pressure: PressureFiles,
 }
 
@@ -44,6 +49,7 @@ impl Machine {
             mounts: file("self/mounts"),
             virtual_memory: file("vmstat"),
             protocols: file("self/net/snmp"),
+            extensions: file("self/net/netstat"),
             pressure: PressureFiles::open(Path::new("/proc/pressure"), ""),
         }
     }
@@ -84,9 +90,7 @@ impl Machine {
             figures.memory_swap_bytes = of("SwapTotal").saturating_sub(of("SwapFree"));
             figures.memory_limit_bytes = total;
         }
-        for device in
-            list(&self.disks, buffer).map(|text| parse::diskstats(text, is_disk)).unwrap_or_default()
-        {
+        for device in self.devices(buffer) {
             *self.counts.of(device.number) = device.disk;
         }
         figures.disk = self.counts.sum();
@@ -95,6 +99,11 @@ impl Machine {
         figures.open_files = list(&self.files, buffer).map_or(0, open);
         figures.pressure = self.pressure.read(buffer);
         figures
+    }
+
+    /// What each disk of the machine counts.
+    pub(super) fn devices(&self, buffer: &mut Vec<u8>) -> Vec<Device> {
+        list(&self.disks, buffer).map(|text| parse::diskstats(text, is_disk)).unwrap_or_default()
     }
 
     /// What a machine has beside what it uses.
@@ -112,10 +121,9 @@ impl Machine {
         if let Some(text) = list(&self.memory, buffer) {
             let names = ["MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree"];
             details.memory = names.map(|name| parse::meminfo(text, name));
+            details.slab = parse::meminfo(text, "Slab");
         }
-        if let Some(text) = list(&self.disks, buffer) {
-            details.disks = parse::diskstats(text, is_disk);
-        }
+        details.disks = self.devices(buffer);
         self.kernel(&mut details.kernel, buffer);
         details.pressure = self.pressure.read(buffer);
         if let Ok(uname) = nix::sys::utsname::uname() {
@@ -141,6 +149,10 @@ impl Machine {
                 "pgfault" => figures.page_faults = value,
                 "pgmajfault" => figures.major_page_faults = value,
                 "oom_kill" => figures.oom_kills = value,
+                "pgpgin" => figures.paged_in_kib = value,
+                "pgpgout" => figures.paged_out_kib = value,
+                "pswpin" => figures.swapped_in = value,
+                "pswpout" => figures.swapped_out = value,
                 _ => {}
             });
         }
@@ -151,9 +163,21 @@ impl Machine {
         }
         if let Some(text) = list(&self.protocols, buffer) {
             figures.tcp_established = parse::protocol(text, "Tcp:", "CurrEstab");
+            figures.tcp_sent = parse::protocol(text, "Tcp:", "OutSegs");
             figures.tcp_retransmitted = parse::protocol(text, "Tcp:", "RetransSegs");
         }
+        if let Some(text) = list(&self.extensions, buffer) {
+            figures.tcp_asked_again = parse::protocol(text, "TcpExt:", "TCPSynRetrans");
+        }
+        // They are there when the kernel first follows a connection.
+        figures.connections = alone("/proc/sys/net/netfilter/nf_conntrack_count");
+        figures.most_connections = alone("/proc/sys/net/netfilter/nf_conntrack_max");
     }
+}
+
+/// A number that stands alone in a file; 0 where there is none.
+fn alone(path: &str) -> u64 {
+    fs::read_to_string(path).map_or(0, |text| parse::number(&text))
 }
 
 fn is_disk(name: &str) -> bool {

@@ -155,6 +155,8 @@ pub struct Device {
     pub write_nanos: u64,
     /// Time in which it had something to do.
     pub busy_nanos: u64,
+    /// The same, for as many requests as there were: over time, how many there are.
+    pub weighted_nanos: u64,
 }
 
 /// Space of a file system.
@@ -174,6 +176,7 @@ pub struct Mount {
     pub device: String,
     pub point: String,
     pub kind: String,
+    pub is_read_only: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -194,6 +197,8 @@ pub struct MachineFigures {
     pub uname: [String; 4],
     /// Total, free, available, buffers, cached, swap total, swap free.
     pub memory: [u64; 7],
+    /// Bytes that the kernel has for objects of its own.
+    pub slab: u64,
     pub kernel: KernelFigures,
     pub pressure: Pressure,
     pub disks: Vec<Device>,
@@ -219,8 +224,19 @@ pub struct KernelFigures {
     pub oom_kills: u64,
     /// TCP connections that are established now.
     pub tcp_established: u64,
-    /// TCP segments that were sent again.
+    /// TCP segments that were sent, and sent again, and those again that ask for a connection.
+    pub tcp_sent: u64,
     pub tcp_retransmitted: u64,
+    pub tcp_asked_again: u64,
+    /// KiB read from disks and written to them.
+    pub paged_in_kib: u64,
+    pub paged_out_kib: u64,
+    /// Pages read from swap and written to it.
+    pub swapped_in: u64,
+    pub swapped_out: u64,
+    /// Connections that the network knows of, and how many those may be.
+    pub connections: u64,
+    pub most_connections: u64,
 }
 
 /// Everything at one moment.

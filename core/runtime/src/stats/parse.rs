@@ -210,7 +210,7 @@ pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Devic
         if layered || !is_disk(name) {
             continue;
         }
-        let mut at = [0; 10];
+        let mut at = [0; 11];
         for (value, word) in at.iter_mut().zip(words) {
             *value = number(word);
         }
@@ -226,6 +226,7 @@ pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Devic
             read_nanos: at[3] * MILLI,
             write_nanos: at[7] * MILLI,
             busy_nanos: at[9] * MILLI,
+            weighted_nanos: at[10] * MILLI,
         });
     }
     devices
@@ -242,7 +243,8 @@ pub(super) fn mounts(text: &str) -> Vec<Mount> {
         let is_new = mounts.iter().all(|mount| mount.device != device);
         if device.starts_with("/dev/") && is_new {
             let point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
-            mounts.push(Mount { device: device.to_owned(), point, kind: kind.to_owned() });
+            let is_read_only = words.next().is_some_and(|options| options.split(',').any(|one| one == "ro"));
+            mounts.push(Mount { device: device.to_owned(), point, kind: kind.to_owned(), is_read_only });
         }
     }
     mounts
@@ -315,15 +317,21 @@ mod tests {
         let devices = diskstats(text, |name| name == "sda" || name == "loop0");
         let [sda] = devices.as_slice() else { panic!("{devices:?}") };
         assert_eq!(sda.disk, Disk { read_bytes: 1024, write_bytes: 2048, reads: 1, writes: 3 });
-        assert_eq!((sda.read_nanos, sda.write_nanos, sda.busy_nanos), (5_000_000, 6_000_000, 7_000_000));
+        let nanos = [sda.read_nanos, sda.write_nanos, sda.busy_nanos, sda.weighted_nanos];
+        assert_eq!(nanos, [5_000_000, 6_000_000, 7_000_000, 13_000_000]);
     }
 
     #[test]
     fn file_systems_on_devices_stand_once() {
-        let text = "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/vda /a\\040b ext4 rw 0 0\n/dev/vdb /data xfs rw 0 0\n";
-        let found: Vec<_> =
-            mounts(text).into_iter().map(|mount| (mount.device, mount.point, mount.kind)).collect();
-        let expected = [("/dev/vda", "/", "ext4"), ("/dev/vdb", "/data", "xfs")];
-        assert_eq!(found, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
+        let text = "/dev/vda / ext4 rw,errors=remount-ro 0 0\nproc /proc proc rw 0 0\n\
+                    /dev/vda /a\\040b ext4 ro 0 0\n/dev/vdb /data xfs noatime,ro 0 0\n";
+        let mount = |device: &str, point: &str, kind: &str, is_read_only| Mount {
+            device: device.to_owned(),
+            point: point.to_owned(),
+            kind: kind.to_owned(),
+            is_read_only,
+        };
+        let expected = [mount("/dev/vda", "/", "ext4", false), mount("/dev/vdb", "/data", "xfs", true)];
+        assert_eq!(mounts(text), expected);
     }
 }

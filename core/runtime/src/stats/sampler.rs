@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use super::{
-    Disk, DiskFigures, Figures, MachineFigures, PodFigures, Snapshot,
+    Device, Disk, DiskFigures, Figures, MachineFigures, PodFigures, Snapshot,
     disk::Processes,
     disks::{Shares, disk_of, name_of},
     group::Group,
@@ -137,6 +137,11 @@ impl Sampler {
         self.shares.update(Some(self.machine.disks()), self.last_disk, home);
         found.node = named(&self.shares);
         found
+    }
+
+    /// What each disk of the machine counts.
+    pub fn devices(&mut self) -> Vec<Device> {
+        self.machine.devices(&mut self.buffer)
     }
 
     /// What a machine has beside what it uses. Needed less often.

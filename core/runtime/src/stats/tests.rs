@@ -283,6 +283,9 @@ fn a_machines_figures_are_those_of_proc() {
     assert!((before..=after).contains(&found.cpu_usage_nanos), "{before} {} {after}", found.cpu_usage_nanos);
     let total = parse::meminfo(&text("meminfo"), "MemTotal");
     assert_eq!((found.memory_limit_bytes, machine.memory[0]), (total, total));
+    assert!((1..total).contains(&machine.slab), "{} of {total}", machine.slab);
+    let names = |all: &[Device]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&sampler.devices()), names(&machine.disks), "they are told more often");
     let cpus = text("cpuinfo").lines().filter(|line| line.starts_with("processor")).count();
     assert_eq!(machine.cpu_mode_nanos.len(), cpus);
     let names: Vec<String> = machine.interfaces.iter().map(|one| one.name.clone()).collect();
@@ -300,6 +303,8 @@ fn a_machines_figures_are_those_of_proc() {
     assert_eq!(kernel.most_open_files, count("sys/fs/file-max", ""));
     assert!(kernel.open_files > 0, "{kernel:?}");
     assert!(kernel.oom_kills <= count("vmstat", "oom_kill "), "{kernel:?}");
+    assert!((1..=count("vmstat", "pgpgin ")).contains(&kernel.paged_in_kib), "{kernel:?}");
+    assert!(kernel.paged_out_kib <= count("vmstat", "pgpgout "), "{kernel:?}");
     let waited = |name: &str| fs::read_to_string(format!("/proc/pressure/{name}")).is_ok();
     let Pressure { cpu, io, .. } = machine.pressure;
     // A machine that has run for a while has waited for both.

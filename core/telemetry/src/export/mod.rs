@@ -1,4 +1,4 @@
-//! What the process tells of itself, sent by OTLP over gRPC to one endpoint.
+//! What the process tells of itself, sent by OTLP over gRPC to one endpoint, with TLS or without.
 //!
 //! ```text
 //! spans   ── tracing_opentelemetry ──────────> the SDK's queue, 2048 at most ─┐
@@ -17,6 +17,7 @@ mod figures;
 mod openmetrics;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use opentelemetry_otlp::{LogExporter, SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::{Resource, error::OTelSdkResult, logs::SdkLoggerProvider, trace::SdkTracerProvider};
 
 use crate::TelemetryError;
+use endpoint::Variables;
 use figures::Figures;
 
 /// How long the last spans, figures and records may take together.
@@ -45,9 +47,17 @@ impl Export {
     /// # Errors
     /// A URL that is no endpoint; variables of OpenTelemetry's that can't be carried out; no thread.
     pub fn start(service: &str, instance: &str, url: &str) -> Result<Self, TelemetryError> {
-        let endpoint =
-            endpoint::parse(url).ok_or_else(|| TelemetryError::Endpoint { endpoint: url.to_owned() })?;
-        let channel = endpoint.connect_lazy();
+        Self::start_with(service, instance, url, &|name| std::env::var(name).ok())
+    }
+
+    /// The same, where these variables say what the channel is to be like.
+    fn start_with(
+        service: &str,
+        instance: &str,
+        url: &str,
+        variables: Variables<'_>,
+    ) -> Result<Self, TelemetryError> {
+        let channel = endpoint::parse(url, variables)?.connect_lazy();
         let unusable = |source| TelemetryError::Exporter { endpoint: url.to_owned(), source };
         let spans = SpanExporter::builder().with_tonic().with_channel(channel.clone()).build();
         let records = LogExporter::builder().with_tonic().with_channel(channel.clone()).build();

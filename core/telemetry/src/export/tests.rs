@@ -1,6 +1,9 @@
-//! Against the receiver of all three services, and against one that never answers.
+//! Against the receiver of all three services, with TLS and without, and against one that never answers.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+};
 
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
@@ -106,10 +109,37 @@ fn an_endpoint_that_never_answers_is_given_up() {
 }
 
 #[test]
+fn over_tls_it_is_sent_to_whom_the_certificate_names() {
+    let runtime = Runtime::new().expect("a runtime");
+    let (receiver, other) = (Receiver::<Received>::default(), Receiver::<Received>::default());
+    let (url, certificate) = receiver.serve_tls(&runtime).expect("a port");
+    let (_, of_other) = other.serve_tls(&runtime).expect("a port");
+    let _entered = runtime.enter();
+    let (component, counter) = (Component::new("sealed"), Counter::<u64>::default());
+    component.registry(|registry| registry.register("sealed", "Sent over TLS", counter.clone()));
+    let limit = Duration::from_secs(60);
+    let send = |trusted: &Path| {
+        let variables =
+            |name: &str| (name == tls::CERTIFICATE).then(|| trusted.to_string_lossy().into_owned());
+        let export = Export::start_with("tiphys-test", "node-1", &url, &variables).expect("started");
+        export.figures.shutdown(limit)
+    };
+    let refused = send(of_other.path());
+    assert!(matches!(refused, Err(OTelSdkError::InternalFailure(_))), "{refused:?}");
+    assert!(receiver.received().figures.is_empty(), "nothing is told to a stranger");
+    assert!(send(certificate.path()).is_ok());
+    let received = receiver.received();
+    let scopes = received.figures.iter().flat_map(|resource| &resource.scope_metrics);
+    let names: Vec<_> = scopes.flat_map(|scope| &scope.scope).map(|scope| scope.name.as_str()).collect();
+    assert!(names.contains(&"sealed"), "{names:?}");
+}
+
+#[test]
 fn another_url_is_refused_with_what_is_wanted() {
-    let Err(error) = Export::start("tiphys-test", "node-1", "https://otel.example:4317") else {
+    let Err(error) = Export::start("tiphys-test", "node-1", "otel.example:4317") else {
         panic!("it was taken");
     };
     let said = error.to_string();
-    assert!(said.contains("https://otel.example:4317") && said.contains("http://127.0.0.1:4317"), "{said}");
+    let wanted = ["\"otel.example:4317\"", "http://127.0.0.1:4317", "https://otel.example:4317"];
+    assert!(wanted.iter().all(|words| said.contains(words)), "{said}");
 }

@@ -73,6 +73,11 @@ const ASKED: &[(&str, &str)] = &[
     ("node", r#"sum(kube_node_status_capacity{job="kube-state-metrics",node="node-1",resource="cpu"})"#),
     ("node", r#"node_load1{job="node-exporter"}"#),
     ("node", r#"rate(node_disk_io_time_seconds_total{job="node-exporter",device!=""}[2m])"#),
+    ("node", r#"rate(node_disk_io_time_weighted_seconds_total{job="node-exporter",device!=""}[2m])"#),
+    (
+        "node",
+        r#"node_memory_MemFree_bytes{job="node-exporter"} + node_memory_Slab_bytes{job="node-exporter"}"#,
+    ),
     (
         "node",
         r#"max by (instance, mountpoint) (node_filesystem_size_bytes{job="node-exporter",fstype!=""} - node_filesystem_avail_bytes{job="node-exporter",fstype!=""})"#,

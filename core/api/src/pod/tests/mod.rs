@@ -174,6 +174,23 @@ fn classes_of_service() {
     }
 }
 
+#[test]
+fn the_class_of_a_pod_that_is_bounded_as_a_whole() {
+    let all = json!({"cpu": "1", "memory": "1Gi"});
+    let containers = json!([{"resources": {"requests": {"cpu": "1"}}}, {}]);
+    for (whole, class) in [
+        (json!({"limits": all, "requests": all}), "Guaranteed"),
+        (json!({"limits": all, "requests": {"cpu": "500m", "memory": "1Gi"}}), "Burstable"),
+        (json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}), "Burstable"),
+        (json!({"requests": {"cpu": "1"}}), "Burstable"),
+        (json!({"requests": {"cpu": "0"}}), "BestEffort"),
+        (json!({}), "Burstable"),
+    ] {
+        let spec = json!({"containers": containers, "resources": whole});
+        assert_eq!(qos::class(&spec), class, "{spec}");
+    }
+}
+
 fn line(pod: &Value) -> (String, String, String) {
     let summary = summary::of(pod);
     (format!("{}/{}", summary.ready, summary.total), summary.status.clone(), summary.restarts_text(1_000))

@@ -30,6 +30,10 @@ async fn the_condition_says_what_is_missing() {
     endpoint(&api, "127.0.0.1", server.port).await;
     assert_eq!(becomes(&api, "True", "Passed").await, "all checks passed");
     api.eventually(|| async { api.get(WARES).await.code == 200 }).await;
+    let wares = || api.server.elsewhere().into_iter().find(|one| one.plural == "wares");
+    let told = wares().expect("told to whoever lists all there is");
+    assert_eq!((&*told.group, &*told.version, told.is_namespaced), ("wares.example", "v1", true));
+    assert!(told.verbs.iter().any(|verb| verb == "list"));
 
     endpoint_that(&api, "127.0.0.1", server.port, false).await;
     becomes(&api, "False", "MissingEndpoints").await;
@@ -38,6 +42,7 @@ async fn the_condition_says_what_is_missing() {
         (&version["freshness"], &version["resources"][0]["resource"]),
         (&json!("Stale"), &json!("wares"))
     );
+    assert_eq!(wares(), Some(told), "what doesn't answer keeps what it said");
     let path = format!("{SERVICES}/{NAME}");
     api.patch(&path, "merge", &json!({ "spec": { "service": { "port": 99 } } })).await.expect(200);
     becomes(&api, "False", "ServicePortError").await;

@@ -7,7 +7,7 @@
 //!              └──< the last answer, or nothing when it is silent for too long
 //! ```
 //!
-//! Files that hang keep the turn of all others, whose figures are told until they are too old.
+//! Files that hang lose their turn to the others, which go on as if there were no such files ([`Turn`]).
 //!
 //! A thread that hangs is left to hang; it is asked nothing more until it answers, its volume is
 //! missing meanwhile, and the log says so once.
@@ -30,11 +30,13 @@ use parking_lot::Mutex;
 use tiphys_api::samples::VolumeSample;
 use tiphys_runtime::stats::{Filesystem, filesystem};
 
-use super::{OLD, Taken, pause, pulse::Pulse};
+use super::{OLD, Taken, pause, pulse::Pulse, turn::Turn};
 use crate::{pod::spec, volumes};
 
 /// What is silent for so long is told as missing.
 const SILENT: Duration = Duration::from_secs(5);
+/// How long a turn to look at files is waited for: longer than one that hangs keeps it.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// Volumes of one Pod that are measured: each has a thread.
 const OF_A_POD: usize = 64;
 const STACK: usize = 256 << 10;
@@ -54,7 +56,7 @@ struct OfPod {
 
 /// What all who look at files share: one does so at a time.
 struct Files {
-    turn: Mutex<()>,
+    turn: Turn,
     /// How long a turn is waited for.
     patience: Duration,
     /// Volumes whose files are looked at.
@@ -63,13 +65,13 @@ struct Files {
 
 impl Files {
     fn new(patience: Duration) -> Self {
-        Self { turn: Mutex::default(), patience, looks: AtomicUsize::new(0) }
+        Self { turn: Turn::new(SILENT), patience, looks: AtomicUsize::new(0) }
     }
 }
 
 impl Volumes {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), files: Arc::new(Files::new(SILENT)), pods: HashMap::new() }
+        Self { root: root.to_owned(), files: Arc::new(Files::new(PATIENCE)), pods: HashMap::new() }
     }
 
     /// What is told of these Pods, by UID: all volumes of those where one has changed, and of each
@@ -130,7 +132,7 @@ struct Watched {
 impl Watched {
     fn start(
         path: PathBuf,
-        mut measure: impl FnMut(&Pulse) -> Option<VolumeSample> + Send + 'static,
+        mut measure: impl FnMut(&Arc<Pulse>) -> Option<VolumeSample> + Send + 'static,
     ) -> Self {
         let (stop, stopped) = channel();
         let (pulse, found) = (Arc::new(Pulse::new()), Arc::default());
@@ -192,7 +194,7 @@ impl Place {
     }
 
     /// None: it is not there, or its file system says nothing.
-    fn measure(&self, looked: &mut Looked, pulse: &Pulse) -> Option<VolumeSample> {
+    fn measure(&self, looked: &mut Looked, pulse: &Arc<Pulse>) -> Option<VolumeSample> {
         let path = placed(&self.folder, &self.volume)?;
         let space = filesystem(&path);
         if space == Filesystem::default() {
@@ -242,7 +244,17 @@ impl Looked {
 
     /// As it is now, or as it was when the cost and others' turns allowed to look; none when that
     /// was too long ago.
-    fn at(&mut self, path: &Path, pulse: &Pulse, now: Instant) -> Option<Taken> {
+    fn at(&mut self, path: &Path, pulse: &Arc<Pulse>, now: Instant) -> Option<Taken> {
+        self.by(|pulse| taken(path, pulse), pulse, now)
+    }
+
+    /// The same, by who walks over the files.
+    fn by(
+        &mut self,
+        walk: impl FnOnce(&Pulse) -> io::Result<Taken>,
+        pulse: &Arc<Pulse>,
+        now: Instant,
+    ) -> Option<Taken> {
         if self.due.is_some_and(|due| now < due) {
             return self.current(now);
         }
@@ -250,14 +262,14 @@ impl Looked {
         // Others are waited for, and no file system.
         pulse.rest();
         let files = self.files.clone();
-        let Some(turn) = files.turn.try_lock_for(files.patience) else {
+        let Some(turn) = files.turn.take(pulse, files.patience) else {
             return self.current(now + asked.elapsed());
         };
         if self.due.is_none() {
             files.looks.fetch_add(1, Ordering::Relaxed);
         }
         let begun = Instant::now();
-        self.last = taken(path, pulse).ok();
+        self.last = walk(pulse).ok();
         drop(turn);
         let (took, ended) = (begun.elapsed(), now + asked.elapsed());
         self.looked = Some(ended);

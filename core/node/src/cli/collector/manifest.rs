@@ -3,7 +3,8 @@
 //! It is the manifest that the server applies in its own cluster, so that there is one list of
 //! what a collector may and mounts. What differs elsewhere is changed here: names, where the image
 //! comes from, and that of the nodes' files only the collector's own folder is written to. A
-//! server makes Namespace and Secret itself; here they come along.
+//! server makes Namespace and Secret itself; here they come along, and so does what some vendors
+//! ask for before a Pod may have the class of a node's own.
 
 use std::process::ExitCode;
 
@@ -17,6 +18,9 @@ use crate::{addons, cli::image, failure::Outcome, output};
 
 /// Where the container sees the folder that it keeps its index in.
 const DATA_DIR: &str = "/var/lib/tiphys";
+
+/// The class that the collector's Pods have.
+const NODE_CRITICAL: &str = "system-node-critical";
 
 /// Stands here, since the command is put together by hand.
 pub const ABOUT: &str = "Print the log collector's manifest for any Kubernetes, as kubectl apply takes it";
@@ -65,7 +69,7 @@ impl Manifest {
     }
 
     fn objects(&self, token: &str) -> anyhow::Result<Vec<Value>> {
-        let mut objects = vec![self.namespace(), self.secret(token)];
+        let mut objects = vec![self.namespace(), self.quota(), self.secret(token)];
         let names = [(COLLECTOR_APP, self.name.as_str()), (SYSTEM_NAMESPACE, self.namespace.as_str())];
         for object in addons::collector()? {
             let mut object = serde_json::to_value(object)?;
@@ -86,6 +90,23 @@ impl Manifest {
             "metadata": {
                 "name": self.namespace,
                 "labels": { "pod-security.kubernetes.io/enforce": "privileged" },
+            },
+        })
+    }
+
+    /// GKE refuses Pods of the class that stay on a full node, but where a quota counts them.
+    fn quota(&self) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": { "name": self.name, "namespace": self.namespace },
+            "spec": {
+                "hard": { "pods": "1G" },
+                "scopeSelector": {
+                    "matchExpressions": [
+                        { "scopeName": "PriorityClass", "operator": "In", "values": [NODE_CRITICAL] },
+                    ],
+                },
             },
         })
     }
@@ -173,6 +194,7 @@ mod tests {
         let kinds: Vec<_> = read(&printed).iter().map(|object| object["kind"].clone()).collect();
         let expected = [
             "Namespace",
+            "ResourceQuota",
             "Secret",
             "ServiceAccount",
             "ClusterRole",
@@ -231,6 +253,17 @@ mod tests {
         // The files that Tiphys' own nodes have are nowhere else.
         let of_tiphys = arguments.iter().any(|argument| argument.to_string().contains("system-log"));
         assert!(!of_tiphys, "{arguments:?}");
+    }
+
+    #[test]
+    fn a_full_node_keeps_it_and_a_quota_allows_that() {
+        let objects = manifest().objects("t").expect("objects");
+        let class = &of_kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["priorityClassName"];
+        assert_eq!(class, NODE_CRITICAL);
+        let quota = of_kind(&objects, "ResourceQuota");
+        assert_eq!(quota["metadata"], json!({ "name": "gatherer", "namespace": "logging" }));
+        let selected = &quota["spec"]["scopeSelector"]["matchExpressions"][0];
+        assert_eq!((&selected["scopeName"], &selected["values"][0]), (&json!("PriorityClass"), class));
     }
 
     #[test]

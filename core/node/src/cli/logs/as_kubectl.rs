@@ -1,5 +1,6 @@
 //! Options of `kubectl logs` that people and scripts write. Those that ask for what is so anyhow
-//! are taken and not shown: names and times stand in every line, and all containers are searched.
+//! are taken and not shown: names and times stand in every line, and all containers of all Pods are
+//! searched.
 
 /// The options.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +27,8 @@ struct Anyhow {
     timestamps: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     all_containers: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    all_pods: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     prefix: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -67,6 +70,8 @@ mod tests {
         for same in [
             &["--timestamps"][..],
             &["--timestamps=true", "--all-containers=true", "--prefix", "--ignore-errors"],
+            &["--all-pods"],
+            &["--all-pods=true"],
             &["--max-log-requests=9"],
             &["--pod-running-timeout=20s"],
         ] {

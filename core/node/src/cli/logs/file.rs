@@ -36,9 +36,7 @@ impl Target {
             }
             return Ok(Self { out: Box::new(io::stdout()), rename: None });
         };
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = path.with_file_name(name);
+        let part = part(path);
         let file = File::create(&part).or_next(format!("name another file than {}", path.display()))?;
         Ok(Self { out: Box::new(BufWriter::new(file)), rename: Some((part, path.to_owned())) })
     }
@@ -68,6 +66,13 @@ impl Drop for Target {
             let _ = std::fs::remove_file(part);
         }
     }
+}
+
+/// The name that a file has as long as it is not whole.
+pub fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
 }
 
 /// Writes counts as a file of these columns; gives the number of its rows.

@@ -25,6 +25,7 @@ mod delete;
 mod facets;
 mod figures;
 pub mod file;
+mod interrupt;
 mod missing;
 mod out;
 mod over_time;
@@ -43,6 +44,7 @@ use as_kubectl::AsKubectl;
 use collectors::DaemonSet;
 use facets::Facets;
 use figures::Figures;
+use interrupt::Signals;
 use missing::Missing;
 use out::Out;
 use pages::Pages;
@@ -120,7 +122,8 @@ pub struct Logs {
     /// 10:30, today, yesterday, 2026-01-31, 2026-01-31T10:30
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Up to this time; a clock is today's, though it may be yet to come
+    /// Up to this time; a clock is the first after --since, or today's (though it may be yet to come)
+    /// if that is days ago as a span
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     until: Option<String>,
     /// The zone that times are shown in and days and clocks are meant in: Europe/Berlin, local, UTC;
@@ -234,7 +237,27 @@ impl Logs {
         };
         // Every page, and the tail, means the same moment by `now`.
         let query = Box::pin(self.whose(&client)).await?.at(time::now());
-        Box::pin(self.answer(&client, &query, figures, facets)).await
+        Box::pin(self.answer_or_end(&client, &query, figures, facets)).await
+    }
+
+    /// What was asked for, unless a signal ends it: then nothing of it is left in a file.
+    async fn answer_or_end(
+        &mut self,
+        client: &kube::Client,
+        query: &Expr,
+        figures: Option<Figures>,
+        facets: Option<Facets>,
+    ) -> Outcome<ExitCode> {
+        let Some(path) = self.file.clone() else {
+            return self.answer(client, query, figures, facets).await;
+        };
+        let mut signals = Signals::watch()?;
+        let work = Box::pin(self.answer(client, query, figures, facets));
+        let Some(done) = signals.unless(work).await else {
+            self.out.abandon();
+            return Err(interrupt::interrupted(&path));
+        };
+        done
     }
 
     /// What was asked for, in its place.
@@ -291,7 +314,9 @@ impl Logs {
         let now = time::now();
         let since = self.as_kubectl.since_time.take().or(self.since.take());
         self.since = since.map(|text| self.timezone.resolved(&text, now, End::Since));
-        self.until = self.until.take().map(|text| self.timezone.resolved(&text, now, End::Until));
+        let begin = self.since.as_deref().and_then(|text| begin_for_clocks(text, now));
+        let until = self.until.take();
+        self.until = until.map(|text| self.timezone.resolved(&text, now, End::Until(begin)));
     }
 
     /// Options that can't be meant together.
@@ -459,6 +484,13 @@ impl Logs {
     }
 }
 
+/// Where a range begins whose end is the next such clock. Whoever says `7d` and a clock means today's.
+fn begin_for_clocks(since: &str, now: i64) -> Option<i64> {
+    const DAY: i64 = 24 * 3_600_000_000_000;
+    let begin = time::resolve(since, now, "since").ok()?;
+    (time::parse(since).is_some() || now - begin <= DAY).then_some(begin)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -487,10 +519,24 @@ mod tests {
     }
 
     #[test]
+    fn spans_of_days_end_at_todays_clock() {
+        let now = time::parse("2026-07-10T12:00:00Z").expect("a time");
+        let day = 24 * 3_600_000_000_000;
+        assert_eq!(begin_for_clocks("7d", now), None);
+        assert_eq!(begin_for_clocks("24h", now), Some(now - day));
+        assert_eq!(begin_for_clocks("2026-07-01T00:00:00Z", now), time::parse("2026-07-01T00:00:00Z"));
+        assert_eq!(begin_for_clocks("never", now), None);
+    }
+
+    #[test]
     fn a_clock_that_is_yet_to_come_ends_a_range_of_today() {
         let mut logs = parsed(&["--since", "00:00", "--until", "23:59:59.999999999"]);
         logs.settle_times();
         let at = |text: &Option<String>| text.as_deref().and_then(time::parse).expect("a time");
         assert!(at(&logs.since) < at(&logs.until), "{:?} {:?}", logs.since, logs.until);
+        // One that was before the begin is the next.
+        let mut logs = parsed(&["--since", "00:00", "--until", "00:00"]);
+        logs.settle_times();
+        assert_eq!(at(&logs.until) - at(&logs.since), 86_400 * time::SECOND);
     }
 }

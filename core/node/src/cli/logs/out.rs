@@ -47,6 +47,11 @@ impl Out {
     pub fn finish(&self) -> io::Result<()> {
         self.0.take().map_or(Ok(()), Target::finish)
     }
+
+    /// Nothing more is written: without [`Out::finish`] there is no file.
+    pub fn abandon(&self) {
+        drop(self.0.take());
+    }
 }
 
 impl fmt::Debug for Out {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::{
     Timestamp,
-    civil::{DateTime, Time},
+    civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
 use tiphys_logging::time;
@@ -42,7 +42,8 @@ impl FromStr for Zone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Since,
-    Until,
+    /// Of a range that begins then, nanoseconds, if it has a begin.
+    Until(Option<i64>),
 }
 
 impl Zone {
@@ -65,8 +66,7 @@ impl Zone {
         self.moment(text, now, end).map_or_else(|| text.to_owned(), time::format)
     }
 
-    /// `today`, `yesterday`, `2026-01-31`, `2026-01-31T10:30`; `10:30` is the last that there was
-    /// where a range begins, and today's where it ends.
+    /// `today`, `yesterday`, `2026-01-31`, `2026-01-31T10:30`; for `10:30` see [`Zone::clock`].
     fn moment(&self, text: &str, now: i64, end: End) -> Option<i64> {
         if time::parse(text).is_some() {
             return None;
@@ -77,19 +77,33 @@ impl Zone {
         let moment = match text {
             "today" => at(today.to_datetime(Time::midnight()))?,
             "yesterday" => at(today.yesterday().ok()?.to_datetime(Time::midnight()))?,
-            _ if is_clock(text) => {
-                let clock: Time = text.parse().ok()?;
-                match at(today.to_datetime(clock))? {
-                    later if later > now && end == End::Since => {
-                        at(today.yesterday().ok()?.to_datetime(clock))?
-                    }
-                    moment => moment,
-                }
-            }
+            _ if is_clock(text) => self.clock(text.parse().ok()?, now, end)?,
             _ if is_day(text) => at(text.replacen(' ', "T", 1).parse().ok()?)?,
             _ => return None,
         };
         i64::try_from(moment.as_nanosecond()).ok()
+    }
+
+    /// The last such time that there was where a range begins; where it ends, the first after its
+    /// begin, or today's if it has none, though that may be yet to come.
+    fn clock(&self, clock: Time, now: Timestamp, end: End) -> Option<Timestamp> {
+        let on = |day: Date| self.0.to_timestamp(day.to_datetime(clock)).ok();
+        let day = |at: Timestamp| at.to_zoned(self.0.clone()).date();
+        let today = day(now);
+        match end {
+            End::Since => match on(today)? {
+                later if later > now => on(today.yesterday().ok()?),
+                at => Some(at),
+            },
+            End::Until(None) => on(today),
+            End::Until(Some(since)) => {
+                let since = Timestamp::from_nanosecond(i128::from(since)).ok()?;
+                match on(day(since))? {
+                    earlier if earlier <= since => on(day(since).tomorrow().ok()?),
+                    at => Some(at),
+                }
+            }
+        }
     }
 }
 
@@ -135,10 +149,11 @@ mod tests {
         check(&berlin, noon, "13:59", "2026-07-10T11:59:00.000000000Z");
         check(&berlin, noon, "14:01", "2026-07-09T12:01:00.000000000Z");
         // What ends may be yet to come.
-        check_end(End::Until, &utc, noon, "10:30", "2026-07-10T10:30:00.000000000Z");
-        check_end(End::Until, &utc, noon, "18:00", "2026-07-10T18:00:00.000000000Z");
-        check_end(End::Until, &berlin, noon, "14:01", "2026-07-10T12:01:00.000000000Z");
-        check_end(End::Until, &berlin, noon, "yesterday", "2026-07-08T22:00:00.000000000Z");
+        let until = End::Until(None);
+        check_end(until, &utc, noon, "10:30", "2026-07-10T10:30:00.000000000Z");
+        check_end(until, &utc, noon, "18:00", "2026-07-10T18:00:00.000000000Z");
+        check_end(until, &berlin, noon, "14:01", "2026-07-10T12:01:00.000000000Z");
+        check_end(until, &berlin, noon, "yesterday", "2026-07-08T22:00:00.000000000Z");
         check(&berlin, noon, "today", "2026-07-09T22:00:00.000000000Z");
         check(&berlin, noon, "yesterday", "2026-07-08T22:00:00.000000000Z");
         // Winter time, and a day that has begun there already.
@@ -148,6 +163,36 @@ mod tests {
         check(&berlin, noon, "2026-01-31 10:30", "2026-01-31T09:30:00.000000000Z");
         for same in ["15m", "now", "2026-01-31T12:00:00Z", "2026-01-31T12:00:00+03:00", "25:00", "x", ""] {
             check(&berlin, noon, same, same);
+        }
+    }
+
+    #[test]
+    fn a_clock_ends_a_range_the_first_time_after_its_begin() {
+        let (utc, berlin) = (Zone::default(), berlin());
+        // Asked at noon of the 10th of July, which is 14:00 in Berlin.
+        for (zone, since, until, expected) in [
+            (&utc, "13:00", "14:00", "2026-07-09T14:00:00.000000000Z"),
+            (&utc, "10:00", "11:00", "2026-07-10T11:00:00.000000000Z"),
+            (&utc, "10:00", "14:00", "2026-07-10T14:00:00.000000000Z"),
+            (&utc, "23:00", "01:00", "2026-07-10T01:00:00.000000000Z"),
+            (&utc, "11:00", "11:00", "2026-07-11T11:00:00.000000000Z"),
+            (&utc, "2h", "11:30", "2026-07-10T11:30:00.000000000Z"),
+            (&utc, "14h", "23:00", "2026-07-09T23:00:00.000000000Z"),
+            (&utc, "yesterday", "00:00", "2026-07-10T00:00:00.000000000Z"),
+            (&utc, "2026-07-01", "14:00", "2026-07-01T14:00:00.000000000Z"),
+            (&utc, "2026-07-01T15:00:00Z", "14:00", "2026-07-02T14:00:00.000000000Z"),
+            (&utc, "2026-07-01", "2h", "2h"),
+            (&utc, "never", "14:00", "2026-07-10T14:00:00.000000000Z"),
+            (&berlin, "15:00", "16:00", "2026-07-09T14:00:00.000000000Z"),
+            (&berlin, "13:00", "13:30", "2026-07-10T11:30:00.000000000Z"),
+            // It is the next day there, and the day that summer time ends has 25 hours.
+            (&berlin, "2026-07-01T22:30:00Z", "00:15", "2026-07-02T22:15:00.000000000Z"),
+            (&berlin, "2026-10-24T23:00", "22:00", "2026-10-25T21:00:00.000000000Z"),
+        ] {
+            let now = time::parse("2026-07-10T12:00:00Z").expect("a time");
+            let since = zone.resolved(since, now, End::Since);
+            let begin = time::resolve(&since, now, "since").ok();
+            assert_eq!(zone.resolved(until, now, End::Until(begin)), expected, "{since} to {until}");
         }
     }
 

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use tiphys_api::decisions::{Decision, MetricReading};
+use tiphys_api::{
+    decisions::{Decision, MetricReading},
+    ways::Way,
+};
 use tiphys_autoscaler::{amount, bytes};
 
 use super::Beside;
@@ -103,8 +106,10 @@ fn reading(metric: &MetricReading, beside: &Beside) -> String {
     };
     let mut text = format!("{name} is at {figure}");
     let _ = write!(text, ": asks for {}", replicas(metric.proposal.unwrap_or_default()));
-    if metric.pods_counted > 0 {
-        let _ = write!(text, " (from {} Pods)", metric.pods_counted);
+    let pods = (metric.pods_counted > 0).then(|| format!("from {} Pods", metric.pods_counted));
+    let rests_on: Vec<_> = pods.into_iter().chain(sources(metric)).collect();
+    if !rests_on.is_empty() {
+        let _ = write!(text, " ({})", rests_on.join(", "));
     }
     for (count, names, what) in [
         (metric.pods_missing, &metric.missing, "without a figure"),
@@ -117,6 +122,13 @@ fn reading(metric: &MetricReading, beside: &Beside) -> String {
         }
     }
     text
+}
+
+/// By which ways the figures came, where that is known. Words of a later version stay as they are.
+fn sources(metric: &MetricReading) -> Option<String> {
+    let words = |name: &String| Way::named(name).map_or_else(|| name.clone(), |way| way.words().to_owned());
+    let all: Vec<_> = metric.sources.iter().map(words).collect();
+    (!all.is_empty()).then(|| all.join(" and "))
 }
 
 /// Until when it is held back.
@@ -331,6 +343,27 @@ mod tests {
             let text = at_average(name, current, target);
             assert!(text.contains(words), "{words}: {text}");
             assert!(text.contains("  - the annotation is wrong\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_figures_came_from_is_said_where_it_is_known() {
+        let told = |pods_counted: i32, sources: &[&str]| {
+            let sources = sources.iter().map(|name| (*name).to_owned()).collect();
+            let metric = MetricReading { pods_counted, sources, ..cpu() };
+            explain(&[Decision { metrics: vec![metric], ..decision(1, "", 3) }], &Beside::default(), at(2))
+        };
+        for (pods, sources, words) in [
+            (2, &["sampled"][..], "asks for 2 replicas (from 2 Pods, sampled by the nodes); 1 without"),
+            (2, &["scraped", "otlp"], "(from 2 Pods, scraped and sent by OTLP); 1 without"),
+            (0, &["remoteWrite"], "asks for 2 replicas (sent by remote write); 1 without"),
+            (0, &["carried"], "asks for 2 replicas (carried); 1 without"),
+            // Rows of former versions say nothing of it.
+            (2, &[], "asks for 2 replicas (from 2 Pods); 1 without"),
+            (0, &[], "asks for 2 replicas; 1 without"),
+        ] {
+            let text = told(pods, sources);
+            assert!(text.contains(words), "{words}: {text}");
         }
     }
 

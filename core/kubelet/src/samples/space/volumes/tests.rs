@@ -45,7 +45,8 @@ fn a_volume_takes_what_du_says() {
     };
     let files = Arc::new(Files::new(SILENT));
     let of_volume = |volume: &Volume| {
-        Place::of(root.path(), &pod, volume)?.measure(&mut Looked::new(files.clone()), &Pulse::new())
+        let (mut looked, pulse) = (Looked::new(files.clone()), Arc::new(Pulse::new()));
+        Place::of(root.path(), &pod, volume)?.measure(&mut looked, &pulse)
     };
     let listed = spec::of(&pod).volumes.iter().flatten();
     let found: Vec<_> = listed.filter_map(of_volume).collect();
@@ -60,22 +61,56 @@ fn a_volume_takes_what_du_says() {
 fn a_figure_that_waits_for_a_turn_is_told_until_it_is_old() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = Arc::new(Files::new(Duration::ZERO));
-    let (mut looked, pulse, begun) = (Looked::new(files.clone()), Pulse::new(), Instant::now());
+    let (pulse, other, begun) = (Arc::new(Pulse::new()), Arc::new(Pulse::new()), Instant::now());
+    let mut looked = Looked::new(files.clone());
+    let others_turn = || files.turn.take(&other, Duration::ZERO).expect("nobody has it");
     let mut after = |seconds| looked.at(folder.path(), &pulse, begun + Duration::from_secs(seconds));
-    let hung = files.turn.lock();
+    let held = others_turn();
     assert_eq!(after(0), None);
     assert_eq!(files.looks.load(Ordering::Relaxed), 0, "who had no turn yet doesn't slow others");
-    drop(hung);
+    drop(held);
     let first = after(1);
     assert_eq!(first.map(|taken| taken.inodes), Some(1));
-    // Another's files hang.
-    let hung = files.turn.lock();
+    // Another's files are very many.
+    let held = others_turn();
     for (seconds, expected) in [(2, first), (100, first), (170, first), (400, None), (401, None)] {
         assert_eq!(after(seconds), expected, "after {seconds} s");
     }
-    drop(hung);
+    drop(held);
     assert_eq!(after(402), first);
     assert_eq!(files.looks.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn files_that_hang_cost_their_own_volume_only() {
+    let (turn, patience) = (Turn::new(Duration::from_millis(1)), Duration::from_secs(60));
+    let files = Arc::new(Files { turn, patience, looks: AtomicUsize::new(0) });
+    let (begins, begun) = channel();
+    let (answer, answers) = channel::<()>();
+    let (of_hung, now) = (files.clone(), Instant::now());
+    std::thread::scope(|scope| {
+        let hung = scope.spawn(move || {
+            let walk = |pulse: &Pulse| {
+                pulse.sign();
+                begins.send(()).expect("the test waits");
+                answers.recv_timeout(Duration::from_secs(120)).expect("an answer in the end");
+                Ok(Taken { bytes: 99, inodes: 99 })
+            };
+            Looked::new(of_hung).by(walk, &Arc::new(Pulse::new()), now)
+        });
+        begun.recv().expect("it looks at files");
+        // The others have their turns, however long it hangs.
+        let (mut well, pulse) = (Looked::new(files.clone()), Arc::new(Pulse::new()));
+        for number in 1_u32..5 {
+            let sum = Taken { bytes: number.into(), inodes: number.into() };
+            assert_eq!(well.by(|_| Ok(sum), &pulse, now + OLD * number), Some(sum));
+        }
+        answer.send(()).expect("it waits still");
+        let found = hung.join().expect("it ends");
+        assert_eq!(found, Some(Taken { bytes: 99, inodes: 99 }), "it has its figure as well");
+        let last = Taken { bytes: 7, inodes: 7 };
+        assert_eq!(well.by(|_| Ok(last), &pulse, now + OLD * 9), Some(last), "the turn is nobody's");
+    });
 }
 
 #[test]
