@@ -71,7 +71,7 @@ pub fn of_spec(spec: &Value, which: &str) -> Amounts {
     with_overhead(total, spec, which)
 }
 
-/// As [`of_spec`], of a Pod whose containers may hold more than they ask for by now.
+/// Of a Pod whose defaults are set, and whose containers may hold more than they ask for by now.
 pub fn of_pod(pod: &Value, which: &str) -> Amounts {
     let Some(spec) = pod.get("spec") else { return Amounts::new() };
     let total = combined(spec, which, |container| {

@@ -77,9 +77,11 @@ impl Stay {
         told(&self.from, self.leave(own_pid()));
     }
 
-    /// The session that it began in may be over: then to where nobody has limits.
+    /// The session that it began in may be over: then to where nobody has limits. A container's root that
+    /// hands controllers down takes no process; systemd's own group does.
     fn leave(&self, pid: i32) -> Result<()> {
-        self.hierarchy.put(&self.from, pid).or_else(|_| self.hierarchy.put("/", pid))
+        let others = || self.hierarchy.put("/", pid).or_else(|_| self.hierarchy.put("/init.scope", pid));
+        self.hierarchy.put(&self.from, pid).or_else(|_| others())
     }
 }
 

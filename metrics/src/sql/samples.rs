@@ -48,7 +48,7 @@ const ALL_LABELS: &str = "labels";
 const HISTOGRAM: &str = "histogram";
 /// Rows of one batch at most.
 const BATCH: usize = 8192;
-/// Bytes that labels take in a batch at most, or one row: each row has its own copy of them.
+/// Bytes that labels and histograms take in a batch at most, or one row: each row has its own copy of labels.
 const BYTES: usize = 16 << 20;
 /// Series that are passed over until somebody is looked for who asks.
 const PASSED: usize = 1024;
@@ -231,7 +231,12 @@ impl Filled {
     /// there is room for: one at least. The place of the next one.
     fn take(&mut self, columns: &SeriesColumns, from: usize) -> usize {
         let json = if self.shows_all { json(&columns.labels) } else { String::new() };
-        let of_row = json.len() + if self.shows_one { columns.labels.as_bytes().len() } else { 0 };
+        // A bucket as text has an index and a count.
+        let coming = columns.histograms.iter().skip(from.saturating_sub(columns.times.len())).take(BATCH);
+        let longest =
+            coming.map(|(_, one)| 48 * one.size() + 512).max().filter(|_| self.histograms.is_some());
+        let of_labels = if self.shows_one { columns.labels.as_bytes().len() } else { 0 };
+        let of_row = json.len() + longest.unwrap_or(0) + of_labels;
         let by_bytes = BYTES.saturating_sub(self.bytes) / of_row.max(1);
         let room = (BATCH - self.times.len()).min(by_bytes).max(1);
         let places = from..columns.len().min(from + room);

@@ -18,7 +18,7 @@ use super::rows::Rows;
 use crate::{
     live::AGAIN,
     scrape::counts::Counts,
-    series::{STALE, Sample, SeriesId, Store, Value},
+    series::{Refused, STALE, Sample, SeriesId, Store, Value},
 };
 
 /// Series of a kind: those of some ten thousand Pods.
@@ -141,7 +141,10 @@ impl Told {
                 }
                 Err(why) => {
                     self.counts.refused(labels.get("namespace").unwrap_or_default(), &why);
-                    refused = Some(why);
+                    // What is too long is so the next time, too.
+                    if matches!(why, Refused::NamespaceFull { .. } | Refused::Full(_)) {
+                        refused = Some(why);
+                    }
                 }
             }
         }
@@ -177,7 +180,8 @@ impl Told {
             }
         }
         unknown += self.store.append(&samples).unknown;
-        inner.is_lost |= unknown > 0;
+        // A list that is coming makes good what is lost now.
+        inner.is_lost |= unknown > 0 && inner.listed.is_none();
         inner.repeated = time;
         inner.refused = inner.refused.map(|rounds| rounds + 1);
         if inner.refused.is_some_and(|rounds| rounds >= AGAIN) {

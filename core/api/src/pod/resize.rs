@@ -48,7 +48,7 @@ pub fn check(new: &Value, old: &Value) -> Errors {
     let mut errors = Vec::new();
     validate::pod(new, &mut errors);
     let class = |pod: &Value| qos::class(pod.get("spec").unwrap_or(&Value::Null));
-    if class(new) != text(old, "/status/qosClass") && has(old, "/status/qosClass") {
+    if class(new) != class(old) && has(old, "/status/qosClass") {
         let detail = "Pod QOS Class may not change as a result of resizing";
         errors.push(FieldError::invalid("spec", &class(new).into(), detail));
     }

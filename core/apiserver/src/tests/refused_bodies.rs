@@ -55,7 +55,7 @@ async fn over_http_2_the_body_is_passed_over_before_the_answer() {
     let handshake = http2::handshake::<_, _, Chunks>(TokioExecutor::new(), stream);
     let (mut client, connection) = handshake.await.expect("HTTP/2");
     served.api.tasks.spawn("client of a test", OnError::Log, connection);
-    let small = (4_000, 128);
+    let small = (400, 1_280);
     for (method, path, token, (chunks, bytes), code) in [
         (Method::POST, MAPS, "", small, 403_u16),
         (Method::POST, MAPS, "wrong", small, 401),

@@ -60,7 +60,7 @@ pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<
     remove_files(layout)
 }
 
-/// Containers first, then what ran them, then the node itself.
+/// Containers first (on version 2 together with what runs them), then what is left of the node, then itself.
 async fn kill_node(state: &ClusterState, node: &super::state::NodeState) -> anyhow::Result<()> {
     remains::kill_all(|| remains::processes_below(&node.cgroup)).await?;
     let Some(namespaces) = node.namespaces else { return Ok(()) };

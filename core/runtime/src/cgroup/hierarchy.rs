@@ -120,6 +120,12 @@ impl Hierarchy {
 
     /// Moves a process into the group, which is made if need be.
     pub fn enter(&self, group: &str, pid: i32) -> Result<()> {
+        if let Self::V2(root) = self {
+            // Out of a parent before that hands controllers down: where processes are, it may not.
+            let folder = root.join(group.trim_start_matches('/'));
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            self.put(group, pid)?;
+        }
         self.create(group, &Limits::default())?;
         self.put(group, pid)
     }

@@ -125,6 +125,10 @@ pub fn decode(bytes: &[u8]) -> Result<Request, Refusal> {
         }
         let mut exemplars = Vec::new();
         for found in &series.exemplars {
+            // No store takes one of so many labels.
+            if found.labels_refs.len() > 2 * MOST_LABELS {
+                continue;
+            }
             let labels = symbols.labels(&found.labels_refs)?;
             exemplars.push(Exemplar { time: found.timestamp, value: found.value, labels });
         }
