@@ -332,6 +332,12 @@ impl LogFile {
             unpacking.keep(&buffer[used..]);
             unpacked
         };
+        // An error of the disk says nothing of the bytes: unpacking begins anew at the offset.
+        if let Unpacked::Damaged(error) = &unpacked
+            && error.raw_os_error().is_some()
+        {
+            return Err(super::again::copy(error));
+        }
         let (progress, damage) = match unpacked {
             Unpacked::More => (Progress::More, None),
             Unpacked::End => (Progress::End, None),

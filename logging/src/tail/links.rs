@@ -112,7 +112,9 @@ impl Links {
         let mut found = BTreeMap::new();
         let place = || Place::Container(key.0.clone(), key.1.clone());
         let links = directory.links().unwrap_or_else(|error| {
-            again.add(place(), "", &error);
+            if Refusal::of(&error) != Refusal::Gone {
+                again.add(place(), "", &error);
+            }
             Vec::new()
         });
         for (link, text) in links {

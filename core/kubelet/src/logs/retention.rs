@@ -48,7 +48,10 @@ pub(crate) async fn keep_house(context: Arc<Context>) -> Result<(), io::Error> {
             house.sweep(&look, is_short_of_disk, Instant::now(), &metrics);
             house
         });
-        house = swept.await.unwrap_or_default();
+        house = swept.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "logs were not swept");
+            House::default()
+        });
     }
 }
 
@@ -195,15 +198,17 @@ fn is_collector(pod: &Pod) -> bool {
 /// A file, or a folder with these files.
 fn surplus(path: PathBuf, pod: &str, files: Option<&[PathBuf]>) -> Surplus {
     let own = std::slice::from_ref(&path);
-    let (mut missing, mut is_marked, mut modified) = (0, false, SystemTime::UNIX_EPOCH);
+    let (mut missing, mut size, mut is_marked, mut modified) = (0, 0, false, SystemTime::UNIX_EPOCH);
     for file in files.unwrap_or(own) {
         let acked = acked::look(file);
         missing += acked.missing;
         is_marked |= acked.is_marked;
-        let of_file = file.symlink_metadata().and_then(|metadata| metadata.modified());
+        let metadata = file.symlink_metadata();
+        size += metadata.as_ref().map_or(0, fs::Metadata::len);
+        let of_file = metadata.and_then(|metadata| metadata.modified());
         modified = modified.max(of_file.unwrap_or(SystemTime::UNIX_EPOCH));
     }
-    Surplus { is_folder: files.is_some(), pod: pod.to_owned(), missing, is_marked, modified, path }
+    Surplus { is_folder: files.is_some(), pod: pod.to_owned(), missing, size, is_marked, modified, path }
 }
 
 /// Logs of instances that the runtime has forgotten: only the last two are shown.
@@ -359,7 +364,7 @@ mod tests {
         let file = |pod: &str| root.path().join(pod).join("box/0.log");
         for pod in ["ns_runs_1", "ns_gone_2", "ns_read_3"] {
             fs::create_dir_all(file(pod).parent().expect("a folder")).expect("made");
-            fs::write(file(pod), "text").expect("written");
+            fs::write(file(pod), "tex\n").expect("written");
         }
         fs::create_dir(root.path().join("other")).expect("made");
         acknowledge(&file("ns_read_3"), 4);

@@ -36,6 +36,8 @@ pub(super) struct Surplus {
     pub pod: String,
     /// Bytes that no collector has.
     pub missing: u64,
+    /// Bytes on the disk.
+    pub size: u64,
     /// Whether a collector said anything of it.
     pub is_marked: bool,
     /// Of the newest file in it.
@@ -83,10 +85,11 @@ impl Waiting {
             (a_since, a.modified, &a.path).cmp(&(b_since, b.modified, &b.path))
         });
         self.bytes = stay.iter().map(|(_, one)| one.missing).sum();
+        let mut held: u64 = stay.iter().map(|(_, one)| one.size).sum();
         let mut oldest = stay.into_iter();
-        while self.bytes > MAX_BYTES || oldest.len() > MAX_COUNT {
+        while held > MAX_BYTES || oldest.len() > MAX_COUNT {
             let Some((_, one)) = oldest.next() else { break };
-            self.bytes -= one.missing;
+            (held, self.bytes) = (held - one.size, self.bytes - one.missing);
             go.push(one);
         }
         go
@@ -110,6 +113,7 @@ mod tests {
             is_folder: false,
             pod: "ns_web_1".into(),
             missing,
+            size: missing,
             is_marked: false,
             // Old by any clock.
             modified: SystemTime::UNIX_EPOCH,
@@ -163,6 +167,13 @@ mod tests {
         let all = [newer, older, file("b", 1)];
         check(&mut waiting, &all, WELL, start + SETTLED, &["z"]);
         assert_eq!(waiting.bytes(), MAX_BYTES / 2 + 1);
+
+        // What a collector has of a folder takes the disk, too.
+        let large = Surplus { size: MAX_BYTES, ..folder("large", 1) };
+        let mut waiting = Waiting::default();
+        check(&mut waiting, &[large.clone()], WELL, start, &[]);
+        check(&mut waiting, &[large.clone()], WELL, start + SETTLED, &[]);
+        check(&mut waiting, &[large, file("c", 1)], WELL, start + SETTLED, &["large"]);
 
         let many: Vec<Surplus> = (0..=MAX_COUNT).map(|at| file(&format!("{at:05}"), 1)).collect();
         check(&mut Waiting::default(), &many, WELL, start, &["00000"]);
