@@ -150,7 +150,10 @@ fn a_merge_leaves_alone_for_a_while_what_it_could_not_read() {
         // More than half a block: it is taken over with its words.
         store.append(batch("big", 0, 3000)).expect("appended");
         commit(&store);
-        fill(&store, 0..8);
+        fill(&store, 0..7);
+        // The heaviest: those before it are to be merged first.
+        store.append(batch("big", 3000, 7000)).expect("appended");
+        commit(&store);
     }
     let store = self::store(folder.path());
     let give_back = withhold(&words(folder.path(), 0));
@@ -163,7 +166,7 @@ fn a_merge_leaves_alone_for_a_while_what_it_could_not_read() {
     store.state.write().resting.clear();
     store.upkeep(&[]).expect("kept up");
     assert_eq!(ids(&store).len(), 1);
-    check(&store, "record", 3070, 0);
+    check(&store, "record", 7065, 0);
     assert_eq!(set_aside(folder.path()), 0);
 }
 
