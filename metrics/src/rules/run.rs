@@ -48,11 +48,7 @@ impl Evaluation {
         let group = &standing.group;
         for (number, rule) in group.rules.iter().enumerate() {
             // For each rule anew: who has many, or slow ones, lets others in between.
-            let whose = match &group.reach {
-                Reach::Namespace(namespace) => namespace.clone(),
-                Reach::Cluster => group.place.1.clone(),
-            };
-            let _seat = self.bounds.seats.take(&whose).await;
+            let _seat = self.bounds.seats.take(&group.place.0).await;
             let begun = Instant::now();
             let done = self.evaluate(number, group, rule, time).await;
             let error = done.err().unwrap_or_default();
