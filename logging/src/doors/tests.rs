@@ -409,9 +409,10 @@ async fn abuse_34_long_messages_of_syslog_become_parts_and_many_without_end_shar
     let mut tcp = tokio::net::TcpStream::connect(address).await.expect("connected");
     let head = "<11>1 - edge app - - -";
     let endless = "x".repeat(2 << 20);
-    let lines = format!("{head} {long}\n{head} {endless}\n{head} next\n");
+    let lines = format!("{head} {long}\n{head} {endless}\n{head} afterwards\n");
     tokio::io::AsyncWriteExt::write_all(&mut tcp, lines.as_bytes()).await.expect("written");
-    until(&|| !collector.find("ns:edge next").is_empty()).await;
+    // Each part but the last has the word `next`.
+    until(&|| !collector.find("ns:edge afterwards").is_empty()).await;
     let parts = collector.bodies("ns:edge long");
     let bytes: Vec<&[u8]> = parts
         .iter()
@@ -419,6 +420,7 @@ async fn abuse_34_long_messages_of_syslog_become_parts_and_many_without_end_shar
         .map(|part| crate::parse::part(part.as_bytes()).unwrap_or(part.as_bytes()))
         .collect();
     assert_eq!((bytes.len(), bytes.concat() == long.as_bytes()), (3, true));
+    assert!(collector.bodies("ns:edge cut").iter().any(|body| body.ends_with("x …[cut by tiphys]")));
     assert!(is_one_capped());
 
     // Of these, 22 have room.
