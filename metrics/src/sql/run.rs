@@ -215,6 +215,10 @@ async fn execute(
     while let Some(batch) = stream.next().await {
         let batch = batch.map(Some).map_err(|error| SqlError::of(&error));
         let failed = batch.is_err();
+        if failed && stop.is_cancelled() {
+            // Its inputs end with an error then; that it was cancelled tells the channel's end.
+            return;
+        }
         match tokio::time::timeout(patience, sender.send(batch)).await {
             Ok(Ok(())) if !failed => {}
             // It failed, or the reader has gone or takes nothing: the channel's end tells the rest.
