@@ -5,31 +5,53 @@ use tokio::{io::AsyncReadExt, process::Child};
 use super::*;
 
 impl Served {
-    /// A client that has signed in and waits for its statement, until it is dropped.
-    async fn held(&self, user: &str) -> Child {
-        let before = self.world.engine.runner.running();
-        let mut psql = self.psql(user, "sslmode=require");
-        psql.args(["-c", ENDLESS]).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let held = psql.spawn().expect("psql is there: make setup");
+    /// One client more that has signed in and waits for its statement, until it is dropped.
+    async fn hold(&self, held: &mut Vec<Child>, user: &str) {
+        let spawned = || {
+            let mut psql = self.psql(user, "sslmode=require");
+            psql.args(["-c", ENDLESS]).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+            psql.spawn().expect("psql is there: make setup")
+        };
+        // A statement before this one may not have left its slot yet: it isn't the one that is waited for.
+        self.runs(held.len()).await;
+        let mut psql = spawned();
         let running = async {
-            while self.world.engine.runner.running() == before {
+            while self.world.engine.runner.running() <= held.len() {
+                // Nor may a connection that has been closed have left its place.
+                if psql.try_wait().expect("a child").is_some() {
+                    psql = spawned();
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), running).await.expect("it runs");
-        held
+        held.push(psql);
+    }
+
+    /// Waits until so many statements run.
+    async fn runs(&self, wanted: usize) {
+        let runner = &self.world.engine.runner;
+        let until = async {
+            while runner.running() != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), until).await;
+        assert!(waited.is_ok(), "{} run, not {wanted}", runner.running());
     }
 }
 
 #[tokio::test]
 async fn abuse_33_one_users_connections_leave_places_for_others() {
     let served = Served::within(Bounds { of_address: 4, of_user: 2, ..Bounds::default() });
-    let mut held = vec![served.held("bank").await, served.held("bank").await];
+    let mut held = Vec::new();
+    served.hold(&mut held, "bank").await;
+    served.hold(&mut held, "bank").await;
     let said = served.error("bank", "select 1").await;
     assert!(said.contains("FATAL") && said.contains("too many connections: there are 2 of bank"), "{said}");
     assert_eq!(served.lines("shop", &["select 1"]).await, ["1"]);
-    held.push(served.held("shop").await);
-    held.push(served.held("shop").await);
+    served.hold(&mut held, "shop").await;
+    served.hold(&mut held, "shop").await;
     let said = served.error("admin", "select 1").await;
     assert!(said.contains("too many connections: there are 4 from 127.0.0.1"), "{said}");
     drop(held);
