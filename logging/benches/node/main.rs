@@ -17,6 +17,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its table is what it is run for")]
 
+/// The product's, so that memory is what it is there.
+#[path = "../../../core/node/src/allocator.rs"]
+mod allocator;
 mod answers;
 mod catalog;
 mod fresh;
@@ -36,10 +39,6 @@ use std::{
     num::{NonZeroUsize, ParseIntError},
     path::PathBuf,
 };
-
-/// The product's allocator, so that memory is what it is there.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

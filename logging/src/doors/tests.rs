@@ -436,6 +436,48 @@ async fn abuse_34_long_messages_of_syslog_become_parts_and_many_without_end_shar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_part_of_a_message_that_is_cut_is_found_by_its_words_and_stands_behind_the_others() {
+    const MAX_MESSAGE: usize = 1 << 20;
+    let collector = Collector::new().await;
+    let address = collector.running.doors.syslog_tcp.expect("open");
+    // Each word is there once.
+    let words: Vec<String> = (0..150_000).map(|number| format!("w{number:06}")).collect();
+    let head = "<11>1 2026-01-31T12:00:00Z edge app - - -";
+    let message = format!("{head} {}", words.join(" "));
+    let kept = &message[head.len() + 1..MAX_MESSAGE];
+    let last = kept.rsplit(' ').nth(1).expect("a whole word");
+    let mut tcp = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let lines = format!("{message}\n{head} afterwards\n");
+    tokio::io::AsyncWriteExt::write_all(&mut tcp, lines.as_bytes()).await.expect("written");
+    let came = async {
+        while collector.find("ns:edge afterwards").is_empty() {
+            // The collector needs the processor more than who asks.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), came).await.expect("found in time");
+
+    let check = |store: &Store| {
+        let found = find(store, &format!("ns:edge {last}"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].body.ends_with(" …[cut by tiphys]") && found[0].body.contains(last));
+        // The newest is the first.
+        let stream = find(store, "ns:edge *").into_iter().rev();
+        let stream: Vec<String> = stream.map(|record| record.body).collect();
+        let (after, parts) = stream.split_last().expect("some");
+        assert_eq!((after.as_str(), parts.last() == Some(&found[0].body)), ("afterwards", true));
+        let bytes = parts.iter().map(|part| crate::parse::part(part.as_bytes()).unwrap_or(part.as_bytes()));
+        let whole = bytes.collect::<Vec<_>>().concat();
+        assert!(parts.len() > 3 && whole == format!("{kept} …[cut by tiphys]").into_bytes());
+    };
+    check(&collector.running.store);
+    let folder = collector.stop().await;
+    // From the disk.
+    let (store, _) = Store::open(&folder.path().join("data"), Default::default()).expect("a store");
+    check(&store);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_30_nobody_writes_into_a_namespace_that_is_not_his() {
     let collector = Collector::new().await;
     let send = async |token: &str, asked: Option<&str>, named: Option<&str>| {

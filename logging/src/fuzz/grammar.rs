@@ -11,7 +11,7 @@ use crate::query;
 const WORDS: [&str; 12] =
     ["error", "time*", "?x", "a.b", "ns", "größe", "x-1", "0x1f", "\"a b\"", "\"*\\\"\"", "10ms", "AND"];
 const NAMES: [&str; 8] = ["ns", "pod", "level", "status", "http.path", "@label.tier", "@body.tier", "time"];
-const VALUES: [&str; 12] = [
+const VALUES: [&str; 14] = [
     "500",
     "web-*",
     "\"a b\"",
@@ -23,6 +23,8 @@ const VALUES: [&str; 12] = [
     "{* TO 10ms}",
     "(a OR -b)",
     ">=warn",
+    "=500",
+    "=\"a b\"",
     "-1h",
 ];
 

@@ -19,6 +19,7 @@ use super::{
     IndexError, Split, Store,
     manifest::{Manifest, SplitEntry, joined},
     merge::Piece,
+    resume,
     split::SplitWriter,
     store::State,
 };
@@ -192,7 +193,13 @@ impl Store {
 
     /// Opens a split that is not open, if that is possible now.
     pub(super) fn open_split(&self, id: u64) -> Result<(), IndexError> {
-        match Split::open(id, &self.split_path(id)) {
+        let is_marked = self.manifest.lock().splits.iter().any(|entry| entry.id == id && entry.later);
+        let path = self.split_path(id);
+        if let Some(why) = is_marked.then(|| resume::is_later(id, &path)).flatten() {
+            self.leave(id, &why);
+            return Ok(());
+        }
+        match Split::open(id, &path) {
             Ok(split) => self.take_up(split),
             Err(error @ IndexError::Damaged { .. }) => return self.set_aside(id, &error),
             Err(error) => self.leave(id, &error),

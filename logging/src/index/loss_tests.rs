@@ -72,6 +72,7 @@ impl Source {
             grouper: parse::Grouper::default(),
             files: Vec::new(),
             has_compressed: false,
+            has_linked_compressed: false,
         };
         let pending = self.store().begin_commit(self.next.iter().map(checkpoint).collect()).expect("begun");
         if finish {

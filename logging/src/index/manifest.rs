@@ -100,6 +100,10 @@ pub struct SplitEntry {
     /// The splits whose records are in it, also of merges before, first to last of each run.
     #[serde(default)]
     pub ancestors: Vec<(u64, u64)>,
+    /// A later version wrote what it carries, and the manifest was put together without it: nothing
+    /// else is known of it, and its records are read again from where they came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later: bool,
 }
 
 impl SplitEntry {

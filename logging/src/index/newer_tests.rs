@@ -1,5 +1,6 @@
 //! What a later version wrote, after a return to this one: splits are named, stay where they
-//! are, and are there again with that version. Where it wrote the manifest, nothing is touched.
+//! are, and are there again with that version; so are those that carry something of it, where
+//! that is needed. Where it wrote the manifest, nothing is touched.
 
 use std::{
     collections::BTreeMap,
@@ -145,6 +146,72 @@ fn where_a_newer_manifest_is_nothing_is_touched() {
         fs::write(&paths[1 - changed], &before[0]).expect("written");
         check(&store(folder.path()), 15, 0);
         assert!(folder.path().join(format!("{}.damaged", NAMES[changed])).exists());
+    }
+}
+
+/// As a later version may write what a split carries; gives the bytes of before.
+fn carry_later(split: &Path) -> Vec<u8> {
+    let path = split.join("resume");
+    let before = fs::read(&path).expect("read");
+    fs::write(&path, "tiphys-logs-resume 2 of another form").expect("written");
+    before
+}
+
+#[test]
+fn what_a_later_version_lets_a_split_carry_stays_while_the_manifest_says_all() {
+    let folder = folder();
+    fill(folder.path(), 3);
+    let split = folder.path().join("splits/2");
+    carry_later(&split);
+    let carried = fs::read(split.join("resume")).expect("read");
+    let store = self::store(folder.path());
+    check(&store, 15, 0);
+    // Of nothing: the newest split would carry it.
+    commit(&store);
+    assert_eq!(fs::read(split.join("resume")).expect("read"), carried);
+    store.append(batch("db", 0, 5)).expect("appended");
+    commit(&store);
+    check(&store, 20, 0);
+    assert_eq!(fs::read(split.join("resume")).expect("read"), carried);
+}
+
+#[test]
+fn a_split_that_carries_what_a_later_version_wrote_is_left_alone_when_the_manifest_is_lost() {
+    // With others, and with none, that this version could put the manifest together from.
+    for later in [vec![1], vec![0, 1, 2]] {
+        let folder = folder();
+        fill(folder.path(), 3);
+        let split = |id: u64| folder.path().join(format!("splits/{id}"));
+        let before: Vec<Vec<u8>> = later.iter().map(|id| carry_later(&split(*id))).collect();
+        let files = || {
+            let mut found = BTreeMap::new();
+            later.iter().for_each(|id| all(&split(*id), &mut found));
+            found
+        };
+        let untouched = files();
+        for name in ["MANIFEST", "MANIFEST.copy"] {
+            fs::remove_file(folder.path().join(name)).expect("removed");
+        }
+        let sound = 15 - 5 * later.len();
+        for added in [5, 10] {
+            // The second time there is a manifest.
+            let store = self::store(folder.path());
+            store.append(batch("db", added - 5, added)).expect("appended");
+            commit(&store);
+            store.upkeep(&[]).expect("kept up");
+            while store.merge().expect("merged") {}
+            check(&store, sound + added as usize, later.len());
+            assert!(files() == untouched, "{later:?}");
+            let holds = store.holds().splits;
+            let has = |id: &u64| holds.iter().any(|(first, last)| (first..=last).contains(&id));
+            assert!(!later.iter().any(has), "the archive may have them: {holds:?}");
+        }
+        assert_eq!(fs::read_dir(folder.path().join("broken")).expect("listed").count(), 0);
+        // As the later version reads it.
+        for (id, bytes) in later.iter().zip(before) {
+            fs::write(split(*id).join("resume"), bytes).expect("written");
+        }
+        check(&self::store(folder.path()), 25, 0);
     }
 }
 

@@ -91,8 +91,16 @@ fn checkpoint() -> StreamCheckpoint {
         "fingerprint": { "length": 50, "crc": 9 }, "skipping": { "stderr": true, "full": false },
     }))
     .expect("a checkpoint");
-    let (info, files, has_compressed) = ((*info("web")).clone(), vec![file], false);
-    StreamCheckpoint { info, next_seq: 300, last_time: Some(-4), joiner, grouper, files, has_compressed }
+    StreamCheckpoint {
+        info: (*info("web")).clone(),
+        next_seq: 300,
+        last_time: Some(-4),
+        joiner,
+        grouper,
+        files: vec![file],
+        has_compressed: false,
+        has_linked_compressed: false,
+    }
 }
 
 fn journal() -> JournalCheckpoint {

@@ -12,6 +12,11 @@
 //! sound says: records of later ones are read again, because their splits don't count. What
 //! comes without a split (an order to delete, the begin of a line) goes to the newest split.
 //!
+//! What a later version carries is no damage: its split stays as it is, and answers name it. While
+//! there is a manifest, the split is searched like any other. Put together without it, the manifest
+//! lists it as one that is left alone: which records it has isn't known, so those that their sources
+//! still have are read again. With the later version it counts again.
+//!
 //! Of splits that have records in common (what was merged and its merge, or a merge that
 //! failed in its last step) the one with the highest number has all that the others have.
 
@@ -32,7 +37,8 @@ use super::{
 use crate::time;
 
 const NAME: &str = "resume";
-const HEAD: &[u8] = b"tiphys-logs-resume 1 ";
+const KIND: &[u8] = b"tiphys-logs-resume ";
+const VERSION: u64 = 1;
 /// Bytes when unpacked: a guard, not a target.
 const MAX_BYTES: usize = 256 << 20;
 /// After a loss so many numbers are left out: splits that are gone may have had them, and the
@@ -50,6 +56,8 @@ struct Resume {
 enum Carried {
     Nothing,
     Damaged,
+    /// Of this version.
+    Later(u64),
     Sound(Box<Resume>),
 }
 
@@ -69,15 +77,19 @@ impl Resume {
     fn store(&self, split: &Path) -> Result<(), IndexError> {
         let json = serde_json::to_vec(self).map_err(IndexError::Manifest)?;
         let packed = zstd::bulk::compress(&json, 1).map_err(IndexError::io("can't write", split))?;
-        let mut bytes = HEAD.to_vec();
-        bytes.extend_from_slice(format!("{:08x}\n", crc32fast::hash(&packed)).as_bytes());
+        let mut bytes = KIND.to_vec();
+        bytes.extend_from_slice(format!("{VERSION} {:08x}\n", crc32fast::hash(&packed)).as_bytes());
         bytes.extend_from_slice(&packed);
         replace(split, NAME, &bytes)
     }
 
     fn load(split: &Path) -> Carried {
         match fs::read(split.join(NAME)) {
-            Ok(bytes) => Self::read(&bytes).map_or(Carried::Damaged, |it| Carried::Sound(Box::new(it))),
+            Ok(bytes) => match (Self::read(&bytes), later_version(&bytes)) {
+                (Some(resume), _) => Carried::Sound(Box::new(resume)),
+                (None, Some(version)) => Carried::Later(version),
+                (None, None) => Carried::Damaged,
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Carried::Nothing,
             Err(error) => {
                 tracing::error!(path = %split.display(), %error, "what a split carries of the manifest can't be read");
@@ -87,7 +99,8 @@ impl Resume {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (crc, packed) = bytes.strip_prefix(HEAD)?.split_at_checked(9)?;
+        let head = format!("{VERSION} ");
+        let (crc, packed) = bytes.strip_prefix(KIND)?.strip_prefix(head.as_bytes())?.split_at_checked(9)?;
         let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?.strip_suffix('\n')?, 16).ok()?;
         if crc32fast::hash(packed) != crc {
             return None;
@@ -95,6 +108,25 @@ impl Resume {
         let size = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
         let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BYTES)?;
         serde_json::from_slice(&zstd::bulk::decompress(packed, size).ok()?).ok()
+    }
+}
+
+/// The version of what a split carries, if it is a later one.
+fn later_version(bytes: &[u8]) -> Option<u64> {
+    let rest = bytes.strip_prefix(KIND)?;
+    let digits = rest.split(|byte| *byte == b' ').next()?;
+    let is_number = digits.iter().all(u8::is_ascii_digit) && digits.len() < rest.len();
+    let version: u64 = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
+    (version > VERSION).then_some(version)
+}
+
+/// Why a split stays as it is: what it carries is of a later version.
+pub(super) fn is_later(id: u64, split: &Path) -> Option<IndexError> {
+    match Resume::load(split) {
+        Carried::Later(version) => {
+            Some(IndexError::Newer { split: id, what: format!("`{NAME}` of version {version}") })
+        }
+        _ => None,
     }
 }
 
@@ -108,8 +140,10 @@ impl Store {
             let unopened = self.state.read().unopened.clone();
             let newest = next.splits.iter().filter(|entry| !unopened.contains(&entry.id));
             let newest = newest.filter(|entry| self.split_path(entry.id).is_dir());
+            // What a later version wrote there stays: it says all but what came without a split since.
             return newest
                 .max_by_key(|entry| entry.id)
+                .filter(|entry| is_later(entry.id, &self.split_path(entry.id)).is_none())
                 .map_or(Ok(()), |entry| Resume::new(entry, next).store(&self.split_path(entry.id)));
         }
         for entry in fresh {
@@ -182,16 +216,28 @@ fn later(written: Result<(), IndexError>) {
 /// Puts the manifest together.
 fn derive(splits: &Path) -> Result<(Manifest, Broken), IndexError> {
     let (mut found, mut damaged, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let mut later = Vec::new();
     for id in numbered(splits)? {
         match Resume::load(&splits.join(id.to_string())) {
             Carried::Sound(resume) if resume.entry.id == id => found.push(*resume),
             Carried::Sound(_) | Carried::Damaged => damaged.push(id),
+            Carried::Later(version) => {
+                later.push(id);
+                tracing::error!(
+                    split = id,
+                    version,
+                    path = %splits.join(id.to_string()).display(),
+                    "split stays where it is and is not searched: the manifest is lost, and a later tiphys wrote what this split carries of it; start that tiphys to have its records again, until then those that the log files still have are read again"
+                );
+            }
             Carried::Nothing => bare.push(id),
         }
     }
     if found.is_empty() {
         bare.extend(damaged);
-        return Ok((adopt(splits, bare), Vec::new()));
+        let mut manifest = adopt(splits, bare);
+        leave_alone(&mut manifest, splits, later);
+        return Ok((manifest, Vec::new()));
     }
     let mut broken = Vec::new();
     let mut manifest = choose(found, |id| match Split::open(id, &splits.join(id.to_string())) {
@@ -208,6 +254,7 @@ fn derive(splits: &Path) -> Result<(Manifest, Broken), IndexError> {
     }
     // Listed, so that they can be set aside.
     manifest.splits.extend(broken.iter().map(|(id, _)| SplitEntry { id: *id, ..SplitEntry::default() }));
+    leave_alone(&mut manifest, splits, later);
     let last = manifest.splits.iter().flat_map(SplitEntry::family).map(|(_, last)| last).max();
     manifest.next = manifest.next.max(last.map_or(0, |last| last + 1)) + LEFT_OUT;
     Ok((manifest, broken))
@@ -242,18 +289,30 @@ fn choose(mut found: Vec<Resume>, mut is_sound: impl FnMut(u64) -> bool) -> Mani
 
 /// Splits of a version that carried nothing: all there are, and reading begins anew.
 fn adopt(splits: &Path, ids: Vec<u64>) -> Manifest {
-    let entry = |id: u64| {
-        let path = splits.join(id.to_string());
-        let mut entry = SplitEntry { id, created: time::now(), ..SplitEntry::default() };
-        if let Ok(split) = Split::open(id, &path) {
-            entry.records = split.blocks().iter().map(|block| u64::from(block.head.count)).sum();
-            entry.raw_bytes = split.blocks().iter().map(|block| block.head.raw_bytes).sum();
-            entry.disk_bytes = bytes_below(&path).unwrap_or(0);
-        }
-        entry
-    };
     let next = ids.iter().max().map_or(0, |id| id + 1);
-    Manifest { next, splits: ids.into_iter().map(entry).collect(), ..Manifest::default() }
+    let splits = ids.into_iter().map(|id| counted(splits, id)).collect();
+    Manifest { next, splits, ..Manifest::default() }
+}
+
+/// What a split says of itself.
+fn counted(splits: &Path, id: u64) -> SplitEntry {
+    let path = splits.join(id.to_string());
+    let mut entry = SplitEntry { id, created: time::now(), ..SplitEntry::default() };
+    if let Ok(split) = Split::open(id, &path) {
+        entry.records = split.blocks().iter().map(|block| u64::from(block.head.count)).sum();
+        entry.raw_bytes = split.blocks().iter().map(|block| block.head.raw_bytes).sum();
+        entry.disk_bytes = bytes_below(&path).unwrap_or(0);
+    }
+    entry
+}
+
+/// Lists splits of which nothing counts but that they are there.
+fn leave_alone(manifest: &mut Manifest, splits: &Path, ids: Vec<u64>) {
+    for id in ids {
+        manifest.splits.push(SplitEntry { later: true, ..counted(splits, id) });
+        manifest.next = manifest.next.max(id + 1);
+    }
+    manifest.splits.sort_by_key(|entry| entry.id);
 }
 
 fn bytes_below(path: &Path) -> io::Result<u64> {
@@ -311,6 +370,20 @@ mod tests {
             changed[at] ^= 1;
             assert_eq!(Resume::read(&changed), None, "byte {at}");
             assert_eq!(Resume::read(&bytes[..at]), None, "cut at {at}");
+        }
+        assert_eq!(later_version(&bytes), None);
+        let later = [
+            ("tiphys-logs-resume 2 of another form", Some(2)),
+            ("tiphys-logs-resume 10 0", Some(10)),
+            ("tiphys-logs-resume 0 0", None),
+            ("tiphys-logs-resume 2", None),
+            ("tiphys-logs-resume x2 0", None),
+            ("tiphys-logs-resumes 2 0", None),
+            ("tiphys-logs-resume 99999999999999999999 0", None),
+            ("", None),
+        ];
+        for (text, expected) in later {
+            assert_eq!(later_version(text.as_bytes()), expected, "{text}");
         }
     }
 }

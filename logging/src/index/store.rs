@@ -69,6 +69,8 @@ pub(super) struct State {
     /// Splits that are open and could not be read to be written again; until then they are left
     /// alone.
     pub resting: BTreeMap<u64, Instant>,
+    /// Open splits that could not be read, which the log has said. Answers say it each time.
+    pub told: BTreeSet<u64>,
     /// What else is missing, as sentences.
     pub missing: Vec<String>,
     /// Of the write-ahead log, what was appended.
@@ -276,6 +278,11 @@ impl Store {
     /// Whether the split was set aside.
     pub fn is_broken(&self, split: u64) -> bool {
         self.state.read().broken.contains_key(&split)
+    }
+
+    /// An open split couldn't be read. Whether that is news: who asks again and again fills no log.
+    pub fn is_unread_now(&self, split: u64) -> bool {
+        self.state.write().told.insert(split)
     }
 
     /// Numbers for metrics: records and bytes on disk, splits.

@@ -130,6 +130,8 @@ fn words_that_are_withheld_for_a_while_are_no_damage_and_missing_ones_are() {
     check(&store, "record", 5, 1);
     check(&store, "record", 5, 1);
     check(&store, "*", 10, 0);
+    let is_news = [0, 1].map(|split| store.is_unread_now(split));
+    assert_eq!(is_news, [false, true], "the first search has told the log");
     give_back();
     check(&store, "record", 10, 0);
     assert_eq!((ids(&store), set_aside(folder.path())), (vec![0, 1], 0));

@@ -22,10 +22,11 @@ use crate::{
 
 /// Lines of one record; the next begins another.
 const MAX_LINES: u32 = 512;
-/// Ticks without a line after which a held record is let go.
-const QUIET_TICKS: u8 = 2;
+/// Ticks without a line after which a held record is let go. With the pace of ticks they are more
+/// than the 100 ms for which a limit of CPU can stop a container in the midst of a trace.
+const QUIET_TICKS: u8 = 5;
 /// Ticks after which it is let go though lines still come.
-const MAX_TICKS: u8 = 20;
+const MAX_TICKS: u8 = 60;
 
 /// A record whose last line may not have been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,7 +313,9 @@ mod tests {
     fn nothing_is_held_for_long() {
         let (mut grouper, mut found) = (Grouper::default(), Vec::new());
         grouper.push(line(1, Source::Stdout, "ERROR x"), &mut |record| found.push(record));
-        grouper.tick(&mut |record| found.push(record));
+        for _ in 1..QUIET_TICKS {
+            grouper.tick(&mut |record| found.push(record));
+        }
         assert!(found.is_empty());
         grouper.tick(&mut |record| found.push(record));
         assert_eq!(found.len(), 1);

@@ -48,6 +48,8 @@ pub enum Part {
 pub enum Value {
     Text(Text),
     Regex(String),
+    /// `name:="text"`: the whole value is this, to the letter.
+    Is(String),
     /// `name:*`
     Exists,
     Compare(Op, String),

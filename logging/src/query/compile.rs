@@ -148,6 +148,8 @@ impl Meta {
 pub(super) enum Test {
     Exists,
     /// The whole text is this, whatever the case of its ASCII letters.
+    Like(String),
+    /// The whole text is this, to the letter.
     Is(String),
     Regex(Regex),
     /// From, to, and whether the ends count.
@@ -405,7 +407,8 @@ impl Test {
     fn holds(&self, value: &str) -> bool {
         match self {
             Test::Exists => true,
-            Test::Is(text) => text.eq_ignore_ascii_case(value),
+            Test::Like(text) => text.eq_ignore_ascii_case(value),
+            Test::Is(text) => text == value,
             Test::Regex(regex) => regex.is_match(value.as_bytes()),
             Test::Number { from, from_counts, to, to_counts } => number::parse(value).is_some_and(|value| {
                 (value > *from || (*from_counts && value == *from))
@@ -473,10 +476,12 @@ fn field(name: &str, value: &Value) -> Result<Leaf, String> {
 
 fn field_of_body(name: &str, value: &Value, label: Option<Test>) -> Result<Leaf, String> {
     let mut tokens = text::tokens(name.as_bytes());
-    if let Value::Text(text @ Text::Exact(_)) = value
-        && !lines::is_respelt(name)
-    {
-        tokens.extend(glob::required_tokens(text));
+    if !lines::is_respelt(name) {
+        match value {
+            Value::Text(text @ Text::Exact(_)) => tokens.extend(glob::required_tokens(text)),
+            Value::Is(text) => tokens.extend(text::tokens(text.as_bytes())),
+            _ => {}
+        }
     }
     let formats = lines::with_name(name);
     Ok(Leaf::Field { name: name.to_owned(), label, body: test(value, false)?, tokens, formats })
@@ -488,7 +493,8 @@ fn test(value: &Value, whole: bool) -> Result<Test, String> {
         Value::Exists => Test::Exists,
         Value::Text(Text::Exact(text)) if !whole && text.is_empty() => Test::Regex(regex(r"\A\z")?),
         Value::Text(text @ Text::Exact(_)) if !whole => Test::Regex(regex(&glob::within(text))?),
-        Value::Text(Text::Exact(text)) => Test::Is(text.clone()),
+        Value::Text(Text::Exact(text)) => Test::Like(text.clone()),
+        Value::Is(text) => Test::Is(text.clone()),
         Value::Text(text) => Test::Regex(regex(&glob::whole(text))?),
         Value::Regex(pattern) => Test::Regex(regex(pattern)?),
         Value::Compare(op, bound) => {
@@ -524,7 +530,7 @@ fn level_mask(value: &Value) -> Result<u8, String> {
     Ok(match value {
         Value::Exists => mask(&known),
         Value::Text(Text::Exact(text)) => 1 << level(text)? as u8,
-        Value::Text(_) | Value::Regex(_) => {
+        Value::Text(_) | Value::Is(_) | Value::Regex(_) => {
             let test = test(value, true)?;
             mask(&|level| test.holds(level.name()))
         }

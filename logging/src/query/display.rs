@@ -77,6 +77,10 @@ impl fmt::Display for Value {
         match self {
             Value::Text(text) => write!(f, "{text}"),
             Value::Regex(pattern) => regex(f, pattern),
+            Value::Is(text) => {
+                f.write_char('=')?;
+                quoted(f, text)
+            }
             Value::Exists => f.write_char('*'),
             Value::Compare(op, value) => {
                 f.write_str(op.sign())?;
@@ -119,9 +123,10 @@ fn exact(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         && !field_like
         && !text.chars().any(is_special)
         && !matches!(text, "AND" | "OR" | "NOT" | "TO" | "&&" | "||");
-    if bare {
-        return f.write_str(text);
-    }
+    if bare { f.write_str(text) } else { quoted(f, text) }
+}
+
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
     for character in text.chars() {
         match character {

@@ -43,6 +43,9 @@ fn collect(query: &Expr, patterns: &mut Vec<String>) {
             let of_record = compile::is_level(name) || compile::is_meta(name);
             match value {
                 Value::Text(text) if !of_record => patterns.push(words(text)),
+                Value::Is(text) if !of_record && !text.is_empty() => {
+                    patterns.push(format!("(?-i:{})", regex::escape(text)));
+                }
                 Value::Regex(pattern) if !of_record => patterns.push(format!("(?-i:{pattern})")),
                 _ => {}
             }
@@ -85,6 +88,7 @@ mod tests {
         check("error -timeout pod:web", "Error errors timeout web error", &["Error", "error"]);
         check("time* OR \"b (c\"", "timed out b (C", &["timed", "b (C"]);
         check("/id_\\d+/ status:500", "id_77 status=500 ID_7", &["id_77", "500"]);
+        check("user:=\"a b\" x:=\"\"", "user=\"a b\" A B", &["a b"]);
         check("level:error", "error", &[]);
         check("/x*/", "axxb", &["xx"]);
         check("NOT a", "a", &[]);

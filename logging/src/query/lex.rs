@@ -2,7 +2,7 @@
 //!
 //! Whether a `:` ends a field's name is decided here: it does when an unquoted
 //! name stands before it (`pod:`), and doesn't in `10:30` or in a value. So is whether
-//! `<` and `>` compare: where a value begins, right behind the name or in its bracket.
+//! `<`, `>` and `=` compare: where a value begins, right behind the name or in its bracket.
 //! An operator anywhere else is refused, since as a word it would find nothing; `->` and
 //! `<init>` are words.
 
@@ -36,6 +36,8 @@ pub(super) enum Token {
     /// `name:`
     Name(String),
     Compare(Op),
+    /// `=` before a value.
+    Equal,
     Word(String),
     Quoted(String),
     Glob(Glob),
@@ -88,9 +90,14 @@ impl Lexer<'_> {
             '[' | '{' => self.push(Token::RangeOpen { inclusive: first == '[' }, 1),
             ']' | '}' => self.push(Token::RangeClose { inclusive: first == ']' }, 1),
             '"' => self.quoted()?,
+            // What is equal is no pattern and no path that might be one.
+            _ if self.after_equal() => self.word()?,
             '/' if self.after_name() && !is_regex(trimmed) => self.word()?,
             '/' => self.regex()?,
             '<' | '>' if self.after_name() || self.in_field() => self.comparison(trimmed),
+            '=' if (self.after_name() || self.in_field()) && !trimmed.starts_with("==") => {
+                self.push(Token::Equal, 1);
+            }
             '-' | '!' if !self.expects_value() && is_negation(trimmed) => self.push(Token::Not, 1),
             _ => self.word()?,
         }
@@ -107,6 +114,11 @@ impl Lexer<'_> {
         matches!(self.tokens.last(), Some((Token::Name(_), span)) if span.end == self.at)
     }
 
+    /// The same, and it is to be equal: `name:=` stands right before.
+    fn after_equal(&self) -> bool {
+        matches!(self.tokens.last(), Some((Token::Equal, span)) if span.end == self.at)
+    }
+
     /// All that stands here are values of a field, whose bracket is open.
     fn in_field(&self) -> bool {
         self.brackets.last() == Some(&true)
@@ -117,7 +129,7 @@ impl Lexer<'_> {
         let opened = |token: &Token| matches!(token, Token::RangeOpen { .. } | Token::RangeClose { .. });
         let in_range = self.tokens.iter().map(|(token, _)| token).rfind(|token| opened(token));
         self.after_name()
-            || matches!(self.tokens.last(), Some((Token::Compare(_), _)))
+            || matches!(self.tokens.last(), Some((Token::Compare(_) | Token::Equal, _)))
             || matches!(in_range, Some(Token::RangeOpen { .. }))
     }
 
@@ -175,7 +187,7 @@ impl Lexer<'_> {
 
     /// A word, a pattern, an operator, or a field's name.
     fn word(&mut self) -> Result<(), QueryError> {
-        let value = self.after_name();
+        let value = self.after_name() || self.after_equal();
         let rest = &self.query[self.at..];
         let mut parts: Vec<Part> = Vec::new();
         let mut escaped = false;

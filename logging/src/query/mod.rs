@@ -11,6 +11,7 @@
 //! time:>=2026-01-31T12:00:00Z  time:[now-1h TO now-5m]
 //! status:500  status:>=500  status:[400 TO 499]  http.path:/^\/api/  user:*
 //!                               a label of the Pod, or a field of the body: see [`fields`]
+//! status:=500  user:="a b"      equal: a number however it is written, a text to the letter
 //! @body.pod:web                 the field of the body, where a record or its Pod has the name too
 //! @label.tier:front             the label of the Pod, whatever the body has
 //! a AND (b OR NOT c)   -a       brackets; `-` and `!` are NOT

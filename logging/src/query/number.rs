@@ -55,11 +55,17 @@ pub fn duration(text: &str) -> Option<f64> {
         let (number, after) = leading(rest)?;
         let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (_, seconds) = TIMES.iter().find(|(unit, _)| *unit == &after[..letters])?;
-        total += number * seconds;
+        total += scaled(number, *seconds);
         rest = &after[letters..];
         parts += 1;
     }
     (parts > 0).then_some(sign * total)
+}
+
+/// A number in a unit, as seconds. Divided, so that what is the same is equal: multiplied, `9ms` would
+/// be a little more than `0.009s`.
+fn scaled(number: f64, seconds: f64) -> f64 {
+    if seconds < 1.0 { number / (1.0 / seconds).round() } else { number * seconds }
 }
 
 /// `4KiB`, `1.5 MB`, in bytes.
@@ -98,6 +104,8 @@ mod tests {
         check("1m0.5s", Some(60.5));
         check("-2s", Some(-2.0));
         check("3µs", Some(3e-6));
+        check("9ms", Some(0.009));
+        check("700000us", Some(0.7));
         check("4KiB", Some(4096.0));
         check("1.5 MB", Some(1.5e6));
         check("128Mi", Some(134_217_728.0));

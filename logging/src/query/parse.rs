@@ -248,6 +248,10 @@ impl Parser<'_> {
                 self.weigh(weight::of_text(name), &span)?;
                 self.comparison(name, op)?
             }
+            Token::Equal => {
+                self.weigh(weight::of_text(name), &span)?;
+                self.equality(name)?
+            }
             Token::RangeOpen { inclusive } => {
                 self.weigh(weight::of_text(name), &span)?;
                 self.range(name, inclusive, span.clone())?
@@ -277,6 +281,42 @@ impl Parser<'_> {
                 Err(self.here("a comparison needs a value", "write a number, or a level with `level`"))
             }
         }
+    }
+
+    /// What a value is equal to. A number is one number with all its spellings; in quotes, or where
+    /// the field has texts only, it is the text.
+    fn equality(&mut self, name: &str) -> Result<Value, QueryError> {
+        let missing = self.here("`=` needs a value", "write a number, or a text in quotes");
+        let Some((token, span)) = self.next() else { return Err(missing) };
+        let (text, is_bare) = match token {
+            Token::Word(text) => (text, true),
+            Token::Quoted(text) => (text, false),
+            Token::Star | Token::Glob(_) => {
+                let advice =
+                    format!("write {name}:web* without `=`, or put it in quotes if you mean the characters");
+                return Err(self.error("`=` takes no pattern", advice, span));
+            }
+            _ => return Err(missing),
+        };
+        self.weigh(weight::of_text(&text), &span)?;
+        let number = |it: String| Value::Range { from: Some(it.clone()), to: Some(it), inclusive: true };
+        if compile::is_level(name) {
+            self.check_level(&text, span)?;
+            return Ok(Value::Text(Text::Exact(text)));
+        }
+        if times::is_time(name) {
+            return match times::is_moment(&text) {
+                true => Ok(number(text)),
+                false => Err(self.error(format!("`{text}` is no time"), times::FORMS, span)),
+            };
+        }
+        if is_bare && text.starts_with(['<', '>', '=', '~']) {
+            let advice = "write one of them only, or put the value in quotes";
+            return Err(self.error("two operators", advice, span));
+        }
+        let is_number = is_bare && number::parse(&text).is_some();
+        let has_numbers = !compile::is_meta(name) || compile::is_count(name);
+        Ok(if is_number && has_numbers { number(text) } else { Value::Is(text) })
     }
 
     fn range(&mut self, name: &str, inclusive: bool, open: Span) -> Result<Value, QueryError> {

@@ -47,6 +47,36 @@ fn queries_read_as_people_mean_them() {
 }
 
 #[test]
+fn what_is_equal_is_a_number_or_a_text_to_the_letter() {
+    let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
+    check("status:=500 took:=1.5s", "status:[500 TO 500] AND took:[1.5s TO 1.5s]");
+    check("status:=\"500\"", "status:=\"500\"");
+    check("user:=bob -user:=Bob", "user:=\"bob\" AND NOT user:=\"Bob\"");
+    check("path:=/api/ url:=http://a/b", "path:=\"/api/\" AND url:=\"http://a/b\"");
+    check("a:(=-5 OR =-x) b:= c", "(a:[-5 TO -5] OR a:=\"-x\") AND b:=\"c\"");
+    check("a:=AND b:=!c x:=\"\"", "a:=\"AND\" AND b:=\"!c\" AND x:=\"\"");
+    check("level:=warning time:=now restart:=2", "level:warning AND time:[now TO now] AND restart:[2 TO 2]");
+    check("pod:=5 @label.version:=1.10", "pod:=\"5\" AND @label.version:=\"1.10\"");
+    check("a=b =c", "a=b AND \"=c\"");
+    for (query, why) in [
+        ("a:=", "`=` needs a value"),
+        ("a:= AND b", "`=` needs a value"),
+        ("a:=(b OR c)", "`=` needs a value"),
+        ("a:=b*", "`=` takes no pattern"),
+        ("a:=*", "`=` takes no pattern"),
+        ("a:=>5", "two operators"),
+        ("a:=~5", "two operators"),
+        ("a:==5", "`==` compares nothing here"),
+        ("a:=!=5", "`!=` compares nothing here"),
+        ("level:=loud", "`loud` is no level"),
+        ("time:=15m", "`15m` is no time"),
+    ] {
+        let error = parse(query).expect_err(query).to_string();
+        assert!(error.starts_with(why) && error.lines().count() == 4, "{query}: {error}");
+    }
+}
+
+#[test]
 fn operators_compare_in_a_fields_bracket_and_are_words_within_words() {
     let check = |query, expected: &str| assert_eq!(shown(query), expected, "{query}");
     check("status:(>=400 AND <500)", "status:>=400 AND status:<500");
@@ -225,6 +255,20 @@ fn matching_follows_the_rules() {
     check("status:{400 TO 404}", "status=404", false);
     check("status:(>=400 AND <500)", r#"{"status":404}"#, true);
     check("status:(>=400 AND <500)", "status=500", false);
+    check("status:=500", r#"{"status":500.0}"#, true);
+    check("status:=500", "status=5e2", true);
+    check("status:=500", "status=5000", false);
+    check("took:=1s", "took=1000ms", true);
+    check("status:=\"500\"", "status=500", true);
+    check("status:=\"500\"", "status=5e2", false);
+    check("user:=\"a b\"", r#"{"user":"a b"}"#, true);
+    check("user:=\"a b\"", r#"{"user":"a b c"}"#, false);
+    check("user:=bob", "user=Bob", false);
+    check("user:=bob", "user=bob", true);
+    check("user:=\"\"", r#"{"user":""}"#, true);
+    check("user:=\"\"", "user=x", false);
+    check("pod:=web-7f9c-abc app:=web tier:=\"front end\" restart:=2 level:=warn", "", true);
+    check("pod:=web OR app:=Web OR tier:=front OR restart:=1", "", false);
     check("<init>", "at com.example.App.<init>(App.java:7)", true);
     check("msg:reset", r#"{"msg":"connection\nreset"}"#, true);
     check("msg:*", "msg=x", true);
@@ -286,6 +330,7 @@ fn exprs() -> impl Strategy<Value = Expr> {
     let values = prop_oneof![
         text_values().prop_map(Value::Text),
         regexes().prop_map(Value::Regex),
+        texts().prop_map(Value::Is),
         Just(Value::Exists),
         (-5i32..5).prop_map(|number| Value::Compare(Op::AtLeast, number.to_string())),
         (numbers(), numbers(), any::<bool>()).prop_map(|(from, to, inclusive)| Value::Range {
@@ -342,7 +387,7 @@ proptest! {
     #[test]
     fn operators_in_any_order_are_parsed_or_refused(
         words in proptest::collection::vec(
-            prop_oneof![Just("("), Just(")"), Just("AND"), Just("NOT"), Just("a"), Just("pod:"), Just("["), Just("*"), Just("\""), Just("-"), Just(":>")],
+            prop_oneof![Just("("), Just(")"), Just("AND"), Just("NOT"), Just("a"), Just("pod:"), Just("["), Just("*"), Just("\""), Just("-"), Just(":>"), Just("pod:=")],
             0..12,
         ),
         space in any::<bool>(),

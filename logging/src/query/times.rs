@@ -80,7 +80,7 @@ pub(super) fn interval(value: &Value, now: i64) -> Result<(i64, i64), String> {
             let closed = |time: i64| if *inclusive { (time, time) } else { (above(time).0, below(time).1) };
             (from.map_or(first, |from| closed(from).0), to.map_or(last, |to| closed(to).1))
         }
-        Value::Text(_) | Value::Regex(_) => return Err("a time is compared".into()),
+        Value::Text(_) | Value::Is(_) | Value::Regex(_) => return Err("a time is compared".into()),
     })
 }
 

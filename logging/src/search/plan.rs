@@ -273,7 +273,9 @@ fn in_memory(error: CorruptBlock) -> IndexError {
 fn report(store: &Store, split: &Arc<Split>, error: &IndexError, progress: &mut Progress) {
     progress.failed.push((split.id, error.to_string()));
     if !matches!(error, IndexError::Damaged { .. }) {
-        tracing::warn!(split = split.id, %error, "split could not be read");
+        if store.is_unread_now(split.id) {
+            tracing::warn!(split = split.id, %error, "split could not be read, answers name it and try again");
+        }
     } else if let Err(error) = store.set_aside(split.id, error) {
         tracing::error!(split = split.id, %error, "damaged split can't be set aside");
     }

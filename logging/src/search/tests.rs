@@ -182,10 +182,13 @@ fn more_leaf(which: usize) -> (&'static str, Naive) {
         39 => ("restart:>=1", Box::new(|info, _| info.restart >= 1)),
         40 => ("restart:{0 TO 2}", Box::new(|info, _| info.restart == 1)),
         41 => ("@body.restart:1", Box::new(|_, r| naive_field(r, "restart").as_deref() == Some("1"))),
-        _ => lines::leaf(which - 42),
+        42 => ("status:=500", Box::new(|_, r| naive_number(r, "status") == Some(500.0))),
+        43 => ("user.id:=u7", Box::new(|_, r| naive_field(r, "user.id").as_deref() == Some("u7"))),
+        44 => ("pod:=Web-1", Box::new(|info, _| info.pod == "Web-1")),
+        _ => lines::leaf(which - 45),
     }
 }
-const LEAVES: usize = 16 + 42 + lines::LEAVES;
+const LEAVES: usize = 16 + 45 + lines::LEAVES;
 
 fn word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80

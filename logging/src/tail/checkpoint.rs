@@ -27,6 +27,9 @@ pub struct StreamCheckpoint {
     /// Compressed files are among them. Earlier versions left those unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_compressed: bool,
+    /// So are those that docker has compressed. Earlier versions left those unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_linked_compressed: bool,
 }
 
 /// Of one file.

@@ -1,4 +1,4 @@
-//! One log file and how far it was read; also one that a kubelet has compressed ([`super::packed`]),
+//! One log file and how far it was read; also one that was compressed ([`super::packed`]),
 //! and one that is a copy of another ([`copied`]).
 
 mod copied;
@@ -120,12 +120,19 @@ impl LogFile {
         (self.name, self.inode) = (entry.name.clone(), entry.inode);
         (self.gone, self.missing, self.acked) = (false, 0, None);
         (self.fingerprint, self.format) = (begin.fingerprint(), begin.format());
+        // It gets no other text.
+        (self.end, self.keeps_end) = (Fingerprint::default(), false);
         let (is_done, has_original) = (begin.ends_at(self.offset), self.file.is_some());
         if !is_done && !has_original {
             self.file = file;
         }
         self.dirty = !is_done;
         self.packed = Some(Packed { is_done, has_original, unpacking: None, damage: None });
+    }
+
+    /// Whether a compressed file has another name now, as docker gives it.
+    pub fn was_renamed(&self, entry: &Entry, begin: &Begin) -> bool {
+        self.packed.is_some() && self.inode == entry.inode && self.fingerprint == begin.fingerprint()
     }
 
     /// Nothing of a compressed file is to be read.
@@ -151,8 +158,8 @@ impl LogFile {
         }
     }
 
-    /// Whether it is what a listing has there. No compressed file is ever renamed, and none was
-    /// what it is before it was written, whatever inode it got.
+    /// Whether it is what a listing has there. No compressed file was what it is before it was
+    /// written, whatever inode it got; where it was renamed, its text must tell.
     pub fn is(&self, entry: &Entry) -> bool {
         let is_same = self.inode == entry.inode;
         match &self.packed {
@@ -162,14 +169,14 @@ impl LogFile {
     }
 
     /// Whether this is the file that a compressed one was made of. A listing may have its inode
-    /// all the same, which another file got.
-    pub fn is_original_of(&self, entry: &Entry, begin: &Begin, is_listed: bool) -> bool {
+    /// all the same, which another file got. Names tell where they stay (`named`).
+    pub fn is_original_of(&self, entry: &Entry, begin: &Begin, is_listed: bool, named: bool) -> bool {
         match &self.file {
             _ if self.packed.is_some() => false,
             // Nobody else can get its inode: it is there.
             Some(_) if is_listed => false,
             Some(file) if self.offset == 0 => {
-                name::original(&entry.name) == Some(self.name.as_str())
+                (named && name::original(&entry.name) == Some(self.name.as_str()))
                     || begin.is_all_of(file).unwrap_or(false)
             }
             _ => begin.is_of(self.fingerprint),

@@ -47,10 +47,18 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether a file of the folder is the log or was set aside from it. What docker packs was read before.
+    /// Whether a file of the folder is the log or was set aside from it: `.1`, `.2`, ... with age, each
+    /// of which docker compresses where it is told to (`compress`), to `.1.gz`, `.2.gz`, ...
     pub fn is_file(&self, name: &str) -> bool {
         let number = name.strip_prefix(&self.file).and_then(|suffix| suffix.strip_prefix('.'));
+        let number = number.map(|number| name::original(number).unwrap_or(number));
         name == self.file || number.is_some_and(|number| number.parse::<u32>().is_ok())
+    }
+
+    /// Whether it is one of those that are written to. A compressed one is looked at when what it is
+    /// made of is gone.
+    pub fn is_text(&self, name: &str) -> bool {
+        self.is_file(name) && name::original(name).is_none()
     }
 }
 

@@ -1,9 +1,12 @@
-//! Files that a kubelet has compressed: `0.log.<time>.gz` has the text of `0.log.<time>`.
+//! Files that a kubelet has compressed: `0.log.<time>.gz` has the text of `0.log.<time>`; and those
+//! that docker has: `<id>-json.log.1.gz` has that of `<id>-json.log.1`.
 //!
 //! It is another file, so its inode says nothing about what was read before; the begin of its
 //! text does ([`Begin`]), which is that of the file it was made of. A kubelet writes it under
 //! another name, gives it this one when it is whole, and only then removes the other file: a
-//! `.gz` gets no more, and at each moment one of the two is there.
+//! `.gz` gets no more, and at each moment one of the two is there. Docker writes it under its own
+//! name, which is as good: what is not whole stands beside the other file, and isn't looked at. With
+//! each rotation docker gives it a new name, whose number is its age.
 //!
 //! It is unpacked while it is read, a chunk at a time ([`Unpacking`]); neither a file that
 //! grows a thousandfold nor one without line ends takes more memory than another. Where
@@ -93,6 +96,11 @@ impl Begin {
 /// but what is older than its newest line it had read before it was compressed, or never.
 pub fn is_passed(first: Option<i64>, newest: Option<i64>) -> bool {
     first.zip(newest).is_some_and(|(first, newest)| first <= newest)
+}
+
+/// Whether it surely begins behind the newest line that was read.
+pub fn is_newer(first: Option<i64>, newest: Option<i64>) -> bool {
+    first.is_some_and(|first| newest.is_none_or(|newest| first > newest))
 }
 
 /// How unpacking went.
@@ -258,6 +266,10 @@ mod tests {
             assert_eq!(is_passed(first, newest), expected, "{newest:?}");
         }
         assert!(!is_passed(None, Some(8)));
+        for (newest, expected) in [(Some(6), true), (Some(7), false), (None, true)] {
+            assert_eq!(is_newer(first, newest), expected, "{newest:?}");
+        }
+        assert!(!is_newer(None, Some(8)) && !is_newer(None, None));
     }
 
     #[test]

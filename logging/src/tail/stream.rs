@@ -1,9 +1,10 @@
 //! One stream: the files of a container instance, read in the order they were
 //! written, and the records that come out of them.
 
+mod compressed;
 mod copied;
 
-use std::{io, os::unix::fs::MetadataExt, sync::Arc};
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
@@ -14,8 +15,7 @@ use super::{
     file::{LogFile, Progress},
     links::Target,
     name,
-    packed::{self, Begin},
-    room::{OpenFile, Room},
+    room::Room,
     system,
 };
 use crate::{
@@ -77,6 +77,7 @@ impl StreamTail {
             grouper: Grouper::default(),
             files: Vec::new(),
             has_compressed: true,
+            has_linked_compressed: true,
         });
         let (formers, files) =
             std::mem::take(&mut known.files).into_iter().partition(|file| file.inode == NO_INODE);
@@ -128,6 +129,7 @@ impl StreamTail {
             grouper: self.grouper.clone(),
             files: self.known_files(),
             has_compressed: self.known.has_compressed,
+            has_linked_compressed: self.known.has_linked_compressed,
         }
     }
 
@@ -144,18 +146,22 @@ impl StreamTail {
     pub fn update(&mut self, directory: Option<&Dir>, entries: &[Entry]) -> bool {
         (self.has_missed, self.is_unsure, self.waits) = (false, false, false);
         self.files.iter_mut().for_each(|file| file.waits = false);
-        let compresses = self.base.is_none();
+        let compresses = self.base.is_none() || self.linked.is_some();
         if let Some(directory) = directory.filter(|_| compresses) {
             // First: the inode of what a compressed file was made of may be another file's by now.
             self.update_compressed(directory, entries);
-            self.known.has_compressed |= !self.is_unsure;
-            if !self.is_unsure {
+            match self.linked {
+                Some(_) => self.known.has_linked_compressed |= !self.is_unsure,
+                None => self.known.has_compressed |= !self.is_unsure,
+            }
+            if !self.is_unsure && self.base.is_none() {
                 self.formers.clear();
             }
         }
         if let Some(base) = &self.base {
             // A closed file of which nothing was read may be another one by now, and nothing shows it.
-            let is_known = |file: &LogFile| file.is_open() || file.offset > 0 || file.is_copy();
+            let is_known =
+                |file: &LogFile| file.is_open() || file.offset > 0 || file.is_copy() || file.is_compressed();
             self.files.retain(|file| is_known(file) || file.gone || file.name == *base);
         }
         let (mut set_aside, mut is_new) = (Vec::new(), false);
@@ -198,8 +204,10 @@ impl StreamTail {
 
     /// Takes in a file that wasn't here before. Whether the checkpoint knew it.
     fn add(&mut self, directory: Option<&Dir>, entry: &Entry) -> bool {
-        let known = self.known.files.iter().position(|file| file.inode == entry.inode);
-        let known = known.map(|at| self.known.files.swap_remove(at));
+        // A compressed file had its inode before, if the name says so.
+        let is_it = |file: &FileCheckpoint| file.inode == entry.inode && name::original(&file.name).is_none();
+        let known = self.known.files.iter().position(is_it);
+        let known = known.map(|at| self.known.files.remove(at));
         let is_known = known.is_some();
         let mut file = LogFile::new(entry.name.clone(), entry.inode, known);
         if self.is_plain {
@@ -221,59 +229,6 @@ impl StreamTail {
     /// Whether the directory is to be listed again: it was another one than was listed.
     pub fn has_missed(&self) -> bool {
         self.has_missed
-    }
-
-    /// Takes in files that a kubelet has compressed.
-    fn update_compressed(&mut self, directory: &Dir, entries: &[Entry]) {
-        for entry in entries {
-            let Some(original) = name::original(&entry.name) else { continue };
-            // Until the kubelet removes it, it is read as before.
-            if entries.iter().any(|other| other.name == original) {
-                continue;
-            }
-            if let Some(file) = self.files.iter_mut().find(|file| file.is(entry)) {
-                file.missing = 0;
-                // It gets no more, but may not have been opened.
-                file.dirty |= !file.is_done();
-                continue;
-            }
-            match open_compressed(directory, entry, &self.room) {
-                Ok((file, begin)) => {
-                    let file = (!self.room.is_over()).then_some(file);
-                    self.take_compressed(entry, entries, file, &begin);
-                }
-                Err(error) => match Refusal::of(&error) {
-                    Refusal::Gone => self.has_missed = true,
-                    refusal => {
-                        // What was read of it, and where in the order it comes, isn't known.
-                        (self.is_unsure, self.waits) = (true, self.waits || refusal == Refusal::Exhausted);
-                        self.refused.push((entry.name.clone(), error));
-                    }
-                },
-            }
-        }
-    }
-
-    /// A compressed file that is new here is what became of one that was read, or unread.
-    fn take_compressed(&mut self, entry: &Entry, entries: &[Entry], file: Option<OpenFile>, begin: &Begin) {
-        let is_listed = |file: &LogFile| entries.iter().any(|entry| file.is(entry));
-        let mut files = self.files.iter_mut();
-        if let Some(original) = files.find(|known| known.is_original_of(entry, begin, is_listed(known))) {
-            original.become_compressed(entry, file, begin);
-            return;
-        }
-        let known = self.known.files.iter().position(|known| begin.is_of(known.fingerprint));
-        let known = known.map(|at| self.known.files.swap_remove(at)).or_else(|| {
-            let former = self.formers.iter().position(|known| begin.is_of(known.fingerprint))?;
-            Some(self.formers.swap_remove(former))
-        });
-        let is_passed =
-            known.is_none() && !self.known.has_compressed && packed::is_passed(begin.time(), self.last_time);
-        let mut file = LogFile::compressed(entry, file, begin, known);
-        if is_passed {
-            file.pass_over(begin);
-        }
-        self.files.push(file);
     }
 
     /// A listing made during a rename may have missed the file under both names,
@@ -537,13 +492,4 @@ impl StreamTail {
         let records = records.collect();
         Some(Batch { info: self.info.clone(), records })
     }
-}
-
-fn open_compressed(directory: &Dir, entry: &Entry, room: &Room) -> io::Result<(OpenFile, Begin)> {
-    let file = directory.file(&entry.name)?;
-    if file.metadata()?.ino() != entry.inode {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
-    }
-    let begin = Begin::of(&file)?;
-    Ok((room.take(file), begin))
 }

@@ -67,6 +67,8 @@ impl SystemLog {
 /// one that is written to.
 pub fn order(file: &str, name: &str) -> (u8, String, Reverse<u64>) {
     let suffix = added(file, name).unwrap_or_default();
+    // What docker has compressed is as old as what it was made of.
+    let suffix = super::name::original(suffix).unwrap_or(suffix);
     match suffix.strip_prefix(['.', '-']) {
         None => (2, String::new(), Reverse(0)),
         Some(rest) => match rest.parse().ok().filter(|_| rest.len() < 6) {
@@ -128,6 +130,9 @@ mod tests {
             "containerd.log",
         ];
         assert_eq!(files, expected);
+        let mut packed = ["a.log", "a.log.1", "a.log.2.gz", "a.log.10.gz", "a.log.9.gz"];
+        packed.sort_by_cached_key(|name| order("a.log", name));
+        assert_eq!(packed, ["a.log.10.gz", "a.log.9.gz", "a.log.2.gz", "a.log.1", "a.log"]);
         for wrong in ["x", "=/a", "a=b", "a=/"] {
             assert!(wrong.parse::<SystemLog>().is_err(), "{wrong}");
         }

@@ -25,6 +25,7 @@ mod compressed;
 mod copied;
 mod descriptors;
 mod docker;
+mod docker_compressed;
 mod long_lines;
 
 /// Remembers what was asked to be watched, and watches nothing.
@@ -84,6 +85,12 @@ fn drain(tailer: &mut Tailer) -> Vec<String> {
     let mut bodies = Vec::new();
     while turn(tailer, &mut bodies) {}
     bodies
+}
+
+/// What a commit keeps of where reading stands when it ends.
+fn saved(tailer: Tailer) -> Vec<StreamCheckpoint> {
+    let json = serde_json::to_vec(&tailer.checkpoints()).expect("JSON");
+    serde_json::from_slice(&json).expect("checkpoints")
 }
 
 /// A node, its file of one line, and who has read it.
@@ -409,6 +416,7 @@ fn read(
                         metadata.ino() == file.inode
                             && metadata.len() == file.offset
                             && entry.path() != current
+                            && entry.path().extension().is_none_or(|ending| ending != "gz")
                     });
                     rotated.into_iter().for_each(|entry| fs::remove_file(entry.path()).expect("deleted"));
                 }

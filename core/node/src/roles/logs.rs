@@ -60,8 +60,10 @@ impl Logs {
         let token = addons::apply_system(client).await.context("the log collector can't be set up")?;
         let mut figures = Vec::new();
         let own = server_logs::start(options, tasks).await?.map(|ServerLogs { collector, door }| {
-            api.mount(door);
-            figures.push((component_metrics::COLLECTORS, SERVER_METRICS));
+            if let Some(door) = door {
+                api.mount(door);
+                figures.push((component_metrics::COLLECTORS, SERVER_METRICS));
+            }
             collector
         });
         let others = Others { members, own: options.advertise, tls: as_server(pki)? };

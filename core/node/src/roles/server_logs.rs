@@ -1,7 +1,8 @@
 //! The server's own logs, searchable beside those of the nodes: a collector in the
 //! server's process reads the file that its output goes to, and the audit log. A
 //! server whose output is no file (a terminal, journald) has only the latter here.
-//! Of several servers each asks the others' collectors, by their API servers.
+//! Of several servers each asks the others' collectors, by their API servers. Where a later version
+//! wrote the index of these logs, all else of the server runs, and answers say what is missing.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ use anyhow::Context as _;
 use tiphys_api::{names::SERVER_USER, serve::Mount};
 use tiphys_lifecycle::Tasks;
 use tiphys_logging::{
-    collector,
+    collector::{self, CollectorError},
+    index::IndexError,
     root::{Access, Collector},
     tail::SystemLog,
 };
@@ -19,7 +21,8 @@ use crate::cli::ServerOptions;
 /// The collector, for this server and for the others.
 pub struct ServerLogs {
     pub collector: Collector,
-    pub door: Mount,
+    /// Absent where none runs.
+    pub door: Option<Mount>,
 }
 
 /// Starts it; `None` when there is no file to read.
@@ -35,11 +38,23 @@ pub async fn start(options: &ServerOptions, tasks: &Tasks) -> anyhow::Result<Opt
     config.data_dir = index;
     config.system_logs = files(options);
     config.query_timeout = options.log_query_timeout;
-    let running =
-        collector::run(config, None, tasks).await.context("the server's own logs can't be collected")?;
-    let door = running.behind_server(SERVER_USER);
-    let address = Some(running.address);
-    Ok(Some(ServerLogs { collector: Collector { node, address, access: Access::Token(token) }, door }))
+    collect(config, tasks).await.map(Some)
+}
+
+async fn collect(config: collector::Config, tasks: &Tasks) -> anyhow::Result<ServerLogs> {
+    let (node, access) = (config.node_name.clone(), Access::Token(config.token.clone()));
+    let running = match collector::run(config, None, tasks).await {
+        Ok(running) => Some(running),
+        // For the sake of logs that stay where they are, no cluster stands still.
+        Err(CollectorError::Index(error @ IndexError::NewerManifest { .. })) => {
+            tracing::error!(%error, "the server's own logs are neither collected nor searched, all else runs");
+            None
+        }
+        Err(error) => return Err(error).context("the server's own logs can't be collected"),
+    };
+    let (address, door) =
+        running.map(|running| (running.address, running.behind_server(SERVER_USER))).unzip();
+    Ok(ServerLogs { collector: Collector { node, address, access }, door })
 }
 
 /// The node by whose name the server's own log is known, if it is read.
@@ -115,6 +130,31 @@ mod tests {
         let former = folder.path().join("index");
         std::fs::create_dir(&former).expect("made");
         assert_eq!(fresh(None), Own { node: "server".into(), index: former });
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn where_a_later_version_wrote_the_index_the_server_runs_without_it() {
+        let (folder, tasks) = (tempfile::tempdir().expect("a folder"), Tasks::new());
+        let config = |index: &str| {
+            let mut config = collector::Config::new("_server", ([127, 0, 0, 1], 0).into(), "t0ken");
+            config.pods_dir = folder.path().join("pods");
+            config.data_dir = folder.path().join(index);
+            config.container_logs = None;
+            config
+        };
+        let path = folder.path().join("later/MANIFEST");
+        std::fs::create_dir(folder.path().join("later")).expect("made");
+        std::fs::write(&path, "tiphys-logs 7 of another form\n").expect("written");
+        let without = collect(config("later"), &tasks).await.expect("it starts");
+        assert_eq!((without.collector.node.as_str(), without.collector.address), ("_server", None));
+        assert!(without.door.is_none());
+        assert_eq!(std::fs::read(&path).expect("it stays"), b"tiphys-logs 7 of another form\n");
+
+        let with = collect(config("own"), &tasks).await.expect("it starts");
+        assert!(with.collector.address.is_some() && with.door.is_some());
+        // What else is wrong is for the operator to mend first.
+        assert!(collect(config("own"), &tasks).await.is_err(), "another has it");
+        tasks.shutdown(std::time::Duration::from_secs(20)).await;
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn filter() -> impl Strategy<Value = LabelFilter> {
         (1u32..100).prop_map(|n| Quantity {
             text: format!("{n}ms"),
             kind: Kind::Duration,
-            number: f64::from(n) * 1e-3
+            number: f64::from(n) / 1000.0
         }),
         (1u32..100).prop_map(|n| Quantity {
             text: format!("{n}KiB"),

@@ -135,14 +135,14 @@ impl StreamTail {
     }
 
     /// The file that is written to.
-    fn current(&self) -> Option<usize> {
+    pub(super) fn current(&self) -> Option<usize> {
         let base = self.base.as_ref()?;
         let files = self.files.iter().enumerate().filter(|(_, file)| file.name == *base && !file.is_copy());
         files.min_by_key(|(_, file)| file.missing).map(|(at, _)| at)
     }
 
     /// Looks which text a file has. False if that can't be told.
-    fn look_at(&mut self, at: usize, directory: Option<&Dir>) -> bool {
+    pub(super) fn look_at(&mut self, at: usize, directory: Option<&Dir>) -> bool {
         if !self.files[at].is_open() {
             let Some(directory) = directory else { return false };
             if self.open(at, directory).is_some() {

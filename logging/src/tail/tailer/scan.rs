@@ -233,7 +233,7 @@ impl Tailer {
     pub(super) fn wrote_in(&mut self, folder: &Path, file: &str, watch: &mut dyn Watch) {
         for key in self.links.at(folder) {
             let streams = self.containers.get_mut(&key).into_iter().flat_map(BTreeMap::values_mut);
-            let is_it = |target: &Target| target.folder == folder && target.is_file(file);
+            let is_it = |target: &Target| target.folder == folder && target.is_text(file);
             let mut streams = streams.filter(|stream| stream.linked().is_some_and(is_it));
             let Some(stream) = streams.next() else { continue };
             match stream.files.iter_mut().find(|known| known.name == file && !known.gone) {

@@ -65,12 +65,6 @@ fn compress(path: &Path) {
     fs::remove_file(path).expect("removed");
 }
 
-/// What a commit keeps of where reading stands when it ends.
-fn saved(tailer: Tailer) -> Vec<StreamCheckpoint> {
-    let json = serde_json::to_vec(&tailer.checkpoints()).expect("JSON");
-    serde_json::from_slice(&json).expect("checkpoints")
-}
-
 /// A node whose first line was read.
 fn began() -> (Node, Kubelet, Tailer) {
     let mut node = Node::new();

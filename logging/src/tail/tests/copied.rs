@@ -76,12 +76,6 @@ fn rotate(path: &Path) {
     empty(path);
 }
 
-/// As a commit keeps it.
-fn saved(tailer: Tailer) -> Vec<StreamCheckpoint> {
-    let json = serde_json::to_vec(&tailer.checkpoints()).expect("JSON");
-    serde_json::from_slice(&json).expect("checkpoints")
-}
-
 #[test]
 fn what_was_read_before_the_copy_is_not_read_again_and_the_rest_is() {
     // Whether the copy is seen before the log is emptied.

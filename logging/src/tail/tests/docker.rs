@@ -5,7 +5,7 @@ use super::{
     *,
 };
 
-const ID: &str = "4f2a";
+pub const ID: &str = "4f2a";
 
 /// A container's log in docker's folder, with what docker knows of it, and the link to it.
 pub fn link(node: &Node, id: &str, container: &str, restart: u32) -> PathBuf {
@@ -19,7 +19,7 @@ pub fn link(node: &Node, id: &str, container: &str, restart: u32) -> PathBuf {
     path
 }
 
-fn json(number: usize, text: &str) -> String {
+pub fn json(number: usize, text: &str) -> String {
     let time = format!("2026-01-31T12:00:00.{number:09}Z");
     serde_json::json!({ "log": text, "stream": "stdout", "time": time }).to_string() + "\n"
 }
@@ -36,12 +36,12 @@ fn rotate(path: &Path) {
     }
 }
 
-fn wrote(path: &Path) -> Change {
+pub fn wrote(path: &Path) -> Change {
     let name = path.file_name().expect("a name").to_string_lossy().into_owned();
     Change::WroteIn(path.parent().expect("a folder").to_owned(), name)
 }
 
-fn folder_of(path: &Path) -> Place {
+pub fn folder_of(path: &Path) -> Place {
     Place::Folder(path.parent().expect("a folder").to_owned())
 }
 
@@ -179,7 +179,7 @@ fn abuse_14_a_link_to_anything_but_the_containers_own_log_is_refused_and_named()
 }
 
 /// The lines of the records `0..n`, each in one to three pieces, and the bodies.
-fn script(pieces: &[u8]) -> (Vec<u8>, Vec<String>) {
+pub fn script(pieces: &[u8]) -> (Vec<u8>, Vec<String>) {
     let (mut bytes, mut bodies) = (Vec::new(), Vec::new());
     for (number, n_pieces) in pieces.iter().enumerate() {
         let texts: Vec<String> = (0..*n_pieces).map(|piece| format!("r{number}.{piece} ")).collect();
