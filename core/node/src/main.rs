@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod addons;
+mod allocator;
 mod authority;
 mod cli;
 mod cluster;
@@ -32,11 +33,6 @@ mod snapshots;
 mod store_figures;
 mod store_health;
 mod stores;
-
-/// Requests are thousands of small pieces on many threads: a quarter of a write went into the
-/// C library's allocator. mimalloc is as fast and kept an eighth more of a hundred thousand Pods.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // Static builds have no other provider; a second call would be the only way to fail.

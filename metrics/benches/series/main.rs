@@ -16,6 +16,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its table is what it is run for")]
 
+/// The product's, so that memory is what it is there.
+#[path = "../../../core/node/src/allocator.rs"]
+mod allocator;
 mod ours;
 mod peers;
 #[path = "../../../logging/benches/node/process.rs"]
@@ -29,10 +32,6 @@ use std::path::PathBuf;
 
 use peers::Server;
 use table::{Cell, head, row};
-
-/// The product's allocator, so that memory is what it is there.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

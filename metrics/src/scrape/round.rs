@@ -25,7 +25,7 @@ use super::{
     merge::{Merged, merge},
     target::Taking,
 };
-use crate::series::{Exemplar, Labels, Meta, NAME, STALE, Sample, SeriesId, Store, Value};
+use crate::series::{Exemplar, Labels, Meta, NAME, STALE, Sample, SeriesId, Store, Symbols, Value};
 
 /// Why nothing of a body was taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +51,8 @@ pub struct Report {
 
 struct Entry {
     text: Arc<str>,
-    /// Absent: dropped by relabeling, or refused.
-    series: Option<(SeriesId, Labels)>,
+    /// Absent: dropped by relabeling, or refused. The labels are those that the store has.
+    series: Option<(SeriesId, Symbols)>,
     dropped: bool,
     /// The round in which it was last there.
     seen: u64,
@@ -323,7 +323,7 @@ impl Round {
             Merged::Kept(labels) => {
                 taken.report.added += 1;
                 match self.store.resolve_by(&labels, Way::Scraped) {
-                    Ok(id) => (Some((id, labels)), false),
+                    Ok(id) => (Some((id, self.store.symbols(id, &labels))), false),
                     Err(refused) => {
                         self.counts.refused(labels.get("namespace").unwrap_or_default(), &refused);
                         taken.report.refused += 1;
@@ -400,12 +400,13 @@ impl Round {
         // The store has forgotten some: they get new names there. What it has already is the same again.
         let mut renamed = HashMap::new();
         for entry in &mut self.entries {
-            let Some((id, labels)) = &mut entry.series else { continue };
-            if let Ok(new) = self.store.resolve_by(labels, Way::Scraped)
+            let Some((id, symbols)) = &mut entry.series else { continue };
+            let labels = symbols.labels();
+            if let Ok(new) = self.store.resolve_by(&labels, Way::Scraped)
                 && new != *id
             {
                 renamed.insert(*id, new);
-                *id = new;
+                (*id, *symbols) = (new, self.store.symbols(new, &labels));
             }
         }
         let again: Vec<_> = samples
@@ -518,6 +519,14 @@ impl Round {
             let namespace = self.taking.namespace.as_deref().unwrap_or_default();
             self.store.describe(namespace, &metric, meta);
         }
+    }
+}
+
+#[cfg(test)]
+impl Round {
+    /// The series that it knows, and their labels as it keeps them.
+    pub fn known(&self) -> Vec<(SeriesId, Symbols)> {
+        self.entries.iter().filter_map(|entry| entry.series.clone()).collect()
     }
 }
 

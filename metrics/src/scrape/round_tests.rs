@@ -12,7 +12,7 @@ use super::{
     round::{Refusal, Report, Round},
     target::Taking,
 };
-use crate::series::{Labels, Limits, Matcher, MetricKind, Select, Store, Value};
+use crate::series::{Labels, Limits, Matcher, MetricKind, Select, Store, Symbols, Value};
 
 struct Bench {
     store: Arc<Store>,
@@ -81,6 +81,24 @@ async fn a_series_that_goes_away_ends_and_comes_back() {
     assert_eq!(bench.samples("up").await, ["{} 1@4000", "{} gone@5000"]);
     assert_eq!(bench.samples("scrape_samples_scraped").await[0], "{} 2@4000");
     assert_eq!(bench.samples("scrape_duration_seconds").await[0], "{} 0.5@4000");
+}
+
+#[test]
+fn labels_of_scraped_series_are_in_memory_once() {
+    let mut bench = bench(Taking::default(), Limits::default());
+    let places =
+        |symbols: &Symbols| -> Vec<_> { symbols.iter().map(|symbol| symbol.as_bytes().as_ptr()).collect() };
+    for now in [1000, 2000] {
+        bench.take("a{x=\"1\"} 1\nb{x=\"1\"} 2\n", now).expect("readable");
+        let known = bench.round.known();
+        assert_eq!((known.len(), bench.store.series_count()), (2, 2));
+        for (series, symbols) in known {
+            let of_store = bench.store.symbols(series, &symbols.labels());
+            assert_eq!(places(&symbols), places(&of_store), "{symbols:?}");
+        }
+        // The next time the store has them anew.
+        bench.store.drop_before(i64::MAX);
+    }
 }
 
 #[tokio::test]

@@ -17,13 +17,14 @@ mod cache;
 mod index;
 mod keep;
 mod reach;
+mod replaced;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
@@ -37,11 +38,16 @@ use super::{
 use cache::Cache;
 use index::{Archived, Index};
 use reach::{Reach, Remote, UNREACHED};
+use replaced::Leaving;
 
 pub use keep::{ArchiveCounts, ArchiveError};
+#[cfg(test)]
+pub use replaced::KEPT;
 
 /// Of the memory for what was read, a part is for what is known of open blocks.
 const OPENED: usize = 4;
+/// A day that could not be made coarser is tried again after so long.
+pub const AGAIN: Duration = Duration::from_secs(3600);
 
 /// Where and how long series are archived.
 #[derive(Debug, Clone)]
@@ -85,8 +91,10 @@ struct Known {
     left: BTreeSet<String>,
     /// Damaged as it seems, and why, until that is looked at.
     suspects: Vec<(Entry, String)>,
-    /// Objects that the index names no more, of which somebody may still read: they go in the next round.
-    replaced: Vec<String>,
+    /// Objects of this store that its index names no more, of which somebody may still read.
+    replaced: Leaving,
+    /// Objects of days that could not be made coarser, and when they are tried again.
+    put_off: BTreeMap<String, Instant>,
 }
 
 /// A block that a question reads.
@@ -168,8 +176,9 @@ impl Archive {
         chosen
     }
 
-    /// The oldest of the own blocks that have ended by then and are finer than a step, both milliseconds.
-    pub fn finer(&self, step: i64, before: i64) -> Option<Entry> {
+    /// The oldest of the own blocks that have ended by then and are finer than a step, both milliseconds,
+    /// but for those that are put off.
+    pub fn finer(&self, step: i64, before: i64, now: Instant) -> Option<Entry> {
         let known = self.known.read();
         let own = known.indexes.get(&self.own)?.blocks().iter();
         let due = own.filter(|block| block.resolution < step && block.range.end <= before);
@@ -178,7 +187,27 @@ impl Archive {
             store: self.own.clone(),
             block: block.clone(),
         };
-        due.map(entry).find(|entry| !known.left.contains(&*entry.object()))
+        due.map(entry).find(|entry| {
+            let object = entry.object();
+            let is_put_off = known.put_off.get(&*object).is_some_and(|again| *again > now);
+            !is_put_off && !known.left.contains(&*object)
+        })
+    }
+
+    /// A day can't be made coarser now: the others go on, and it is tried again later. It is counted and
+    /// logged the first time.
+    pub fn put_off(&self, entry: &Entry, why: &ArchiveError, now: Instant) {
+        let name = entry.object().to_string();
+        let is_known = self.known.write().put_off.insert(name.clone(), now + AGAIN).is_some();
+        if !is_known {
+            self.counts.put_off.inc();
+            let error = chain(why);
+            tracing::error!(
+                name,
+                error,
+                "an archived day of series can't be made coarser; it is tried again later"
+            );
+        }
     }
 
     /// Reads at once what opening these will need. Blocks the thread.

@@ -77,15 +77,18 @@ impl Chunk {
     }
 }
 
-/// Samples that more may follow.
+/// Samples that more may follow. There is one of each series, so that it is as small as may be.
 #[derive(Debug, Clone)]
 pub struct Open {
-    bytes: Vec<u8>,
+    /// Room for what comes; so many bytes of it are used.
+    room: Box<[u8]>,
     first_time: i64,
-    last_time: i64,
     first: u64,
     last: u64,
-    step: i64,
+    /// Milliseconds from the first to the last sample, and of the last step.
+    span: u32,
+    step: u32,
+    used: u16,
     count: u16,
     form: Form,
 }
@@ -94,14 +97,18 @@ impl Open {
     /// Begins with one sample; `before` is the form of the chunk before.
     pub fn new(time: i64, value: f64, before: Option<Form>) -> Self {
         let form = Form::of(value, before);
-        let bits = form.bits(value).unwrap_or_default();
+        Self::of_one(time, form.bits(value).unwrap_or_default(), form)
+    }
+
+    fn of_one(time: i64, bits: u64, form: Form) -> Self {
         Self {
-            bytes: Vec::new(),
+            room: Box::default(),
             first_time: time,
-            last_time: time,
             first: bits,
             last: bits,
+            span: 0,
             step: 0,
+            used: 0,
             count: 1,
             form,
         }
@@ -112,7 +119,7 @@ impl Open {
     }
 
     pub fn last_time(&self) -> i64 {
-        self.last_time
+        self.first_time + i64::from(self.span)
     }
 
     /// Samples of it.
@@ -135,59 +142,69 @@ impl Open {
             return false;
         }
         let Some(bits) = self.form.bits(value) else { return false };
-        let step = time - self.last_time;
-        if self.bytes.capacity() - self.bytes.len() < LONGEST {
-            let more = (self.bytes.capacity() / 4).max(LONGEST * 2);
-            self.bytes.reserve_exact(more);
-        }
+        // Farther away than 49 days it would not fit, which no sample of the same part of an hour is.
+        let Ok(span) = u32::try_from(time.wrapping_sub(self.first_time)) else { return false };
+        let Some(step) = span.checked_sub(self.span) else { return false };
+        let mut bytes = self.take_bytes();
         let irregular = if step == self.step { 0 } else { IRREGULAR };
         let change = bits.wrapping_sub(self.last);
         match self.form {
-            Form::Decimals(_) => put_whole(&mut self.bytes, irregular, zigzag(change as i64)),
-            Form::Float => put_xor(&mut self.bytes, irregular, bits ^ self.last),
+            Form::Decimals(_) => put_whole(&mut bytes, irregular, zigzag(change as i64)),
+            Form::Float => put_xor(&mut bytes, irregular, bits ^ self.last),
         }
         if irregular != 0 {
-            put_varint(&mut self.bytes, zigzag(step.wrapping_sub(self.step)));
+            put_varint(&mut bytes, zigzag(i64::from(step) - i64::from(self.step)));
         }
-        (self.step, self.last_time, self.last) = (step, time, bits);
+        self.used = bytes.len() as u16;
+        bytes.resize(bytes.capacity(), 0);
+        self.room = bytes.into_boxed_slice();
+        (self.step, self.span, self.last) = (step, span, bits);
         self.count += 1;
         true
     }
 
+    /// What is used, and room behind it for one sample more.
+    #[inline]
+    fn take_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.room).into_vec();
+        let room = bytes.len();
+        bytes.truncate(usize::from(self.used));
+        if room - bytes.len() < LONGEST {
+            // Sizes that the allocator has: what lies between them would be lost.
+            let more = (room / 4).max(LONGEST).next_multiple_of(16);
+            bytes.reserve_exact(room + more - bytes.len());
+        }
+        bytes
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.room[..usize::from(self.used)]
+    }
+
     /// The last sample alone.
     pub fn newest(&self) -> Self {
-        let (time, bits) = (self.last_time, self.last);
-        Self {
-            bytes: Vec::new(),
-            first_time: time,
-            last_time: time,
-            first: bits,
-            last: bits,
-            step: 0,
-            count: 1,
-            form: self.form,
-        }
+        Self::of_one(self.last_time(), self.last, self.form)
     }
 
     /// Gives each sample, oldest first.
     pub fn visit(&self, take: impl FnMut(i64, f64)) {
-        unpack(self.form, self.first_time, self.first, self.count, &self.bytes, take);
+        unpack(self.form, self.first_time, self.first, self.count, self.bytes(), take);
     }
 
     pub fn seal(self) -> Chunk {
         Chunk {
             first_time: self.first_time,
-            last_time: self.last_time,
+            last_time: self.last_time(),
             first: self.first,
             form: self.form,
             count: self.count,
-            bytes: self.bytes.into(),
+            bytes: self.bytes().into(),
         }
     }
 
     /// Bytes that it holds beside itself.
     pub fn size(&self) -> usize {
-        self.bytes.capacity()
+        self.room.len()
     }
 }
 
@@ -366,6 +383,34 @@ mod tests {
             forms(&[1.0, 2.0, 0.5, 3.0, 1.0 / 3.0, 7.0]),
             [Form::Decimals(0), Form::Decimals(1), Form::Float]
         );
+    }
+
+    #[test]
+    fn what_is_too_far_away_begins_a_chunk() {
+        let far = i64::from(u32::MAX);
+        let mut open = Open::new(10, 1.0, None);
+        assert!(!open.push(11 + far, 2.0) && !open.push(i64::MAX, 2.0) && open.push(10 + far, 2.0));
+        // What is older than the last is none of it either, whoever asks.
+        assert!(!open.push(12, 3.0) && !open.push(9, 3.0));
+        assert_eq!((open.last_time(), open.count(), open.last_value()), (10 + far, 2, 2.0));
+        assert_eq!(unpacked(&[open.seal()]), [(10, 1.0f64.to_bits()), (10 + far, 2.0f64.to_bits())]);
+    }
+
+    #[test]
+    fn room_is_made_for_what_comes() {
+        let mut open = Open::new(0, 0.5, Some(Form::Float));
+        assert_eq!(open.size(), 0);
+        let mut sizes = Vec::new();
+        for n in 1..i64::from(MOST) {
+            // Each step is another, and each number all of its eight bytes.
+            assert!(open.push(n * n * 7, f64::from_bits(0x3ff1_2345_6789_abcd_u64.rotate_left(n as u32))));
+            sizes.push(open.size());
+        }
+        sizes.dedup();
+        assert_eq!((&sizes[..3], sizes.iter().all(|size| size % 16 == 0)), (&[32, 64, 96][..], true));
+        let samples = unpacked(&[open.clone().seal()]);
+        assert_eq!((samples.len(), size_of::<Open>()), (usize::from(MOST), 56));
+        assert_eq!(unpacked(&[open.newest().seal()]).first(), samples.last());
     }
 
     fn value() -> impl Strategy<Value = f64> {

@@ -1,8 +1,9 @@
 //! The recent past of every series, in memory, in packed chunks.
 //!
 //! Series stand in shards by the hash of their labels, each behind a lock of its own; an
-//! index over all of them answers matchers. Chunks end with the part of an hour, so that a
-//! part can be written out and dropped. What it must not do: touch the disk.
+//! index over all of them answers matchers, and has each label once for all series that bear it.
+//! Chunks end with the part of an hour, so that a part can be written out and dropped. What it must
+//! not do: touch the disk.
 
 mod kept;
 
@@ -23,10 +24,12 @@ use parking_lot::{Mutex, RwLock};
 use tiphys_api::ways::{Way, Ways};
 
 use super::{
-    Exemplar, Labels, Matcher, Value,
+    Exemplar, Labels, Matcher, Symbols, Value,
     index::{Index, open_ones},
     limits::{Census, Limits, Offender, Refused},
     log::{Current, Records},
+    own::way_of,
+    symbols::Symbol,
 };
 use kept::{Shard, Taken};
 
@@ -195,13 +198,14 @@ impl Head {
     }
 
     /// The same of a series that was taken before: no limit refuses it, as those of namespaces may
-    /// not be known yet. It counts towards them.
+    /// not be known yet. It counts towards them, if it doesn't bear the labels of what Tiphys itself tells.
     pub fn restore(&self, labels: &Labels) -> SeriesId {
+        let ways = way_of(labels).map(Ways::from).unwrap_or_default();
         let counted = || -> Result<(), Infallible> {
-            self.census.lock().count(labels);
+            self.census.lock().put(labels, is_ours(ways));
             Ok(())
         };
-        self.found_or_made(labels, Ways::default(), counted).unwrap_or_else(|never| match never {})
+        self.found_or_made(labels, ways, counted).unwrap_or_else(|never| match never {})
     }
 
     /// By which ways a series came last; none where it is not known.
@@ -231,11 +235,25 @@ impl Head {
             return Ok(SeriesId::new(slot(at), generation));
         }
         admit()?;
-        let (at, generation) = shard.add(labels.clone(), |labels| self.hasher.hash_one(labels));
-        shard.comes_by(at, generation, ways);
         // The shard's lock is held, so nobody finds a series that is not there yet.
-        self.index.write().add(slot(at), labels);
+        let symbols = self.index.write().add(slot(shard.next_place()), labels);
+        let (at, generation) = shard.add(symbols, hash, |symbols| self.hash(symbols));
+        shard.comes_by(at, generation, ways);
         Ok(SeriesId::new(slot(at), generation))
+    }
+
+    /// That of their labels.
+    fn hash(&self, symbols: &Symbols) -> u64 {
+        self.hasher.hash_one(symbols.labels())
+    }
+
+    /// The labels of a series as it has them, so that they are in memory once; of one that is not kept
+    /// any more, for themselves.
+    pub fn symbols(&self, series: SeriesId, labels: &Labels) -> Symbols {
+        let (shard, at) = self.shard(series.slot());
+        let shard = shard.lock();
+        let kept = shard.at(at).filter(|kept| kept.symbols().are(labels.as_bytes()));
+        kept.map_or_else(|| Symbols::of(labels, Symbol::new), |kept| kept.symbols().clone())
     }
 
     fn shard(&self, slot: u32) -> (&Mutex<Shard>, u32) {
@@ -252,7 +270,7 @@ impl Head {
         mut put: impl FnMut(&Records),
         mut tell: impl FnMut(usize, Untaken),
     ) -> Appended {
-        let (mut appended, mut records) = (Appended::default(), Records::default());
+        let (mut appended, mut records) = (Appended::default(), Records::for_samples(samples.len()));
         let floor = self.floor.load(Ordering::Acquire);
         let mut newest = i64::MIN;
         for (number, sample) in samples.iter().enumerate() {
@@ -269,7 +287,7 @@ impl Head {
                         newest = newest.max(sample.time);
                         let (number, is_new) = kept.number_in(log);
                         if is_new {
-                            records.define(number, kept.labels());
+                            records.define(number, &kept.labels());
                         }
                         records.sample(number, sample.time, &sample.value, kept.form());
                         Ok(())
@@ -381,24 +399,25 @@ impl Head {
         let shard = shard.lock();
         let Some(kept) = shard.at(at) else { return };
         let holds =
-            |matcher: &&Matcher| matcher.matches(kept.labels().get(&matcher.name).unwrap_or_default());
+            |matcher: &&Matcher| matcher.matches(kept.symbols().get(&matcher.name).unwrap_or_default());
         if open.iter().all(holds) {
             take(kept);
         }
     }
 
-    /// The series that have samples in the range, in order of their labels.
-    pub fn having(&self, range: &Range<i64>) -> Vec<(Labels, u32)> {
-        let mut found = Vec::new();
+    /// The series that have samples in the range, in order of their labels. The text of each is put
+    /// together when it comes: that of all is more than they take.
+    pub fn having(&self, range: &Range<i64>) -> impl Iterator<Item = (Labels, u32)> + use<> {
+        let mut found = Vec::with_capacity(self.series_count());
         for (number, shard) in self.shards.iter().enumerate() {
             shard.lock().each(|at, kept| {
                 if kept.has(range) {
-                    found.push((kept.labels().clone(), at * SHARDS + number as u32));
+                    found.push((kept.symbols().clone(), at * SHARDS + number as u32));
                 }
             });
         }
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        found
+        found.into_iter().map(|(symbols, slot)| (symbols.labels(), slot))
     }
 
     /// The time of the oldest sample at or after `time`, or a little before it.
@@ -418,7 +437,7 @@ impl Head {
         self.shards.iter().find_map(|shard| {
             let mut found = None;
             shard.lock().each(|_, kept| {
-                found.get_or_insert_with(|| kept.labels().clone());
+                found.get_or_insert_with(|| kept.labels());
             });
             found
         })
@@ -439,15 +458,15 @@ impl Head {
     pub fn drop_before(&self, time: i64) {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock();
-            let gone = shard.drop_before(time, |labels| self.hasher.hash_one(labels));
+            let gone = shard.drop_before(time, |symbols| self.hash(symbols));
             if gone.is_empty() {
                 continue;
             }
             let mut census = self.census.lock();
-            gone.iter().for_each(|(_, labels, ways)| census.leave(labels, is_ours(*ways)));
+            gone.iter().for_each(|(_, symbols, ways)| census.leave(&symbols.labels(), is_ours(*ways)));
             drop(census);
             let gone: Vec<_> =
-                gone.into_iter().map(|(at, labels, _)| (at * SHARDS + number as u32, labels)).collect();
+                gone.into_iter().map(|(at, symbols, _)| (at * SHARDS + number as u32, symbols)).collect();
             self.index.write().remove(&gone);
         }
     }
@@ -469,3 +488,6 @@ fn is_ours(ways: Ways) -> bool {
 
 /// Native histograms are shared, as they are large and never change.
 pub type SharedHistogram = Arc<super::Histogram>;
+
+#[cfg(test)]
+mod tests;

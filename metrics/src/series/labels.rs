@@ -3,7 +3,14 @@
 //! Sorted by name, without empty values, each name once; so equal sets are equal bytes.
 //! Each name and value stands behind its length (one byte, or 255 and four).
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{cell::Cell, cmp::Ordering, fmt, sync::Arc};
+
+/// Bytes of memory in which a thread puts labels together: more than these don't stay.
+const ROOM: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The name under which a metric's own name stands.
 pub const NAME: &str = "__name__";
@@ -31,12 +38,29 @@ impl Labels {
 
     /// Labels from pairs that are sorted by name already, unique and without empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut bytes = Vec::with_capacity(256);
-        for (name, value) in pairs {
-            put(&mut bytes, name);
-            put(&mut bytes, value);
+        Self::put_together(|bytes| {
+            for (name, value) in pairs {
+                put(bytes, name);
+                put(bytes, value);
+            }
+        })
+    }
+
+    /// Labels from the bytes of others, one behind the other, that are in order when they are joined.
+    pub(super) fn joined<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self::put_together(|bytes| parts.into_iter().for_each(|part| bytes.extend_from_slice(part)))
+    }
+
+    /// Labels whose bytes `write` puts into nothing: only they themselves are new memory.
+    fn put_together(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = SCRATCH.take();
+        bytes.clear();
+        write(&mut bytes);
+        let labels = Self(Arc::from(bytes.as_slice()));
+        if bytes.capacity() <= ROOM {
+            SCRATCH.set(bytes);
         }
-        Self(bytes.into())
+        labels
     }
 
     /// Labels from pairs as somebody sent them, mostly sorted already. Empty values are left out.
@@ -119,7 +143,8 @@ impl Labels {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, text: &str) {
+/// Puts a name or a value behind what is there.
+pub(super) fn put(bytes: &mut Vec<u8>, text: &str) {
     match u8::try_from(text.len()) {
         Ok(length) if length < 255 => bytes.push(length),
         _ => {
@@ -138,7 +163,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 /// Names and values in turn, as bytes: whether they are text was seen when labels were made.
-struct Pieces<'a>(&'a [u8]);
+pub(super) struct Pieces<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Pieces<'a> {
     type Item = &'a [u8];
@@ -268,6 +293,23 @@ mod tests {
         assert!(Labels::from_bytes(&[3, b'a']).is_err());
         assert!(Labels::from_bytes(&[1, b'b', 1, b'x', 1, b'a', 1, b'x']).is_err());
         assert!(Labels::from_bytes(&[1, b'b', 0]).is_err());
+    }
+
+    #[test]
+    fn labels_made_while_others_are_made_are_none_of_them() {
+        let inner = |n: usize| Labels::new([("inner", n.to_string())]);
+        let values: Vec<_> = (0..3).map(|n| format!("{:?}", inner(n))).collect();
+        let names = ["a", "b", "c"];
+        let made = Labels::from_sorted(names.iter().zip(&values).map(|(name, value)| {
+            assert_eq!(inner(7).get("inner"), Some("7"));
+            (*name, value.as_str())
+        }));
+        assert_eq!(made, Labels::new(names.iter().zip(&values)));
+        // Nothing of longer ones is left over, wherever they are put together.
+        let long = "v".repeat(2 * ROOM);
+        assert_eq!(Labels::new([("a", long.as_str())]).get("a"), Some(long.as_str()));
+        assert_eq!(Labels::joined([made.as_bytes()]), made);
+        assert_eq!(inner(1).as_bytes(), b"\x05inner\x011");
     }
 
     proptest! {

@@ -223,12 +223,13 @@ impl Census {
         Refused::NamespaceFull { namespace: namespace.to_owned(), limit, worst }
     }
 
-    /// Counts a new series, whether there is room for it or not.
-    pub fn count(&mut self, labels: &Labels) {
+    /// Counts a new series of others, whether there is room for it or not.
+    fn count(&mut self, labels: &Labels) {
         self.put(labels, false);
     }
 
-    fn put(&mut self, labels: &Labels, is_ours: bool) {
+    /// Counts a new series, whether there is room for it or not, as one that Tiphys itself tells or not.
+    pub fn put(&mut self, labels: &Labels, is_ours: bool) {
         self.series += 1;
         let name = labels.get("namespace").unwrap_or_default();
         if !self.namespaces.contains_key(name) {

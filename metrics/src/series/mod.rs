@@ -29,9 +29,11 @@ mod log;
 mod matcher;
 mod meta;
 mod missing;
+mod own;
 mod packed;
 mod pattern;
 mod store;
+mod symbols;
 mod value;
 
 pub use archive::ArchiveConfig;
@@ -44,8 +46,10 @@ pub use limits::{Limits, Offender, Refused};
 pub use matcher::{MatchOp, Matcher};
 pub use meta::{Meta, MetricKind, is_named_counter, is_part_of, parts_of};
 pub use missing::Missing;
+pub use own::way_of;
 pub use packed::Batch;
 pub use store::{Scan, Store, StoreConfig, StoreError};
+pub use symbols::Symbols;
 pub use value::{Buckets, Exemplar, Histogram, STALE, Value, is_stale};
 
 use std::ops::Range;

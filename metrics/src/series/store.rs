@@ -23,7 +23,8 @@ use tiphys_lifecycle::Tasks;
 use tokio::sync::Notify;
 
 use super::{
-    Downsampling, Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Wanted,
+    Downsampling, Exemplar, Labels, Limits, Matcher, Meta, Missing, Offender, Refused, SelectError, Symbols,
+    Wanted,
     archive::{Archive, ArchiveConfig, ArchiveCounts},
     block::BlockError,
     described::Descriptions,
@@ -208,6 +209,12 @@ impl Store {
     /// As above.
     pub fn resolve_report(&self, labels: &Labels) -> Result<SeriesId, Refused> {
         self.head.resolve_report(labels, Way::Scraped.into())
+    }
+
+    /// The labels of a series for who keeps them beside it: memory that they share, as long as the series
+    /// is there.
+    pub fn symbols(&self, series: SeriesId, labels: &Labels) -> Symbols {
+        self.head.symbols(series, labels)
     }
 
     /// Takes samples. Those of one series must stand in order of time.

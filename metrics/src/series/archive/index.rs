@@ -9,6 +9,7 @@ use std::{io::Read, ops::Range};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
+use super::replaced::Replaced;
 use crate::series::{Matcher, NAME};
 
 /// Bytes of an index that is unpacked; more is none that was written here.
@@ -64,12 +65,16 @@ impl Archived {
 pub struct Index {
     names: Vec<String>,
     blocks: Vec<Archived>,
+    /// What others have taken the place of, and is there for a while.
+    replaced: Vec<Replaced>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Written {
     names: Vec<String>,
     blocks: Vec<WrittenBlock>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    replaced: Vec<Replaced>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,8 +99,25 @@ impl Index {
         &self.blocks
     }
 
+    /// Objects that are there for who still reads them.
+    pub fn replaced(&self) -> &[Replaced] {
+        &self.replaced
+    }
+
+    /// Says since when others are in the place of these objects.
+    pub fn replace(&mut self, names: &[String], at: i64) {
+        self.replaced.extend(names.iter().map(|name| Replaced { name: name.clone(), at }));
+    }
+
+    /// Says nothing more of objects that were replaced but for these.
+    pub fn retain_replaced(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.replaced.retain(|one| is_kept(&one.name));
+    }
+
     /// Adds a block in the place of those that lie within its range, which are given.
     pub fn add(&mut self, mut block: Archived, names: Option<&[String]>) -> Vec<Archived> {
+        let own = block.name();
+        self.retain_replaced(|name| name != own);
         block.names = names.map(|names| {
             let mut bits = Vec::new();
             for name in names {
@@ -142,6 +164,7 @@ impl Index {
             let known = block.names.is_some();
             self.add(block, known.then_some(names.as_slice()));
         }
+        self.replaced = old.replaced;
     }
 
     /// The blocks that meet a range and may have a metric that matches.
@@ -166,7 +189,11 @@ impl Index {
             resolution: block.resolution,
             names: block.names.as_ref().map(|bits| STANDARD.encode(bits)),
         };
-        let written = Written { names: self.names.clone(), blocks: self.blocks.iter().map(block).collect() };
+        let written = Written {
+            names: self.names.clone(),
+            blocks: self.blocks.iter().map(block).collect(),
+            replaced: self.replaced.clone(),
+        };
         let packed = zstd::bulk::compress(&serde_json::to_vec(&written)?, LEVEL)?;
         let mut bytes = crc32fast::hash(&packed).to_le_bytes().to_vec();
         bytes.extend(packed);
@@ -185,7 +212,7 @@ impl Index {
             .and_then(|unpacked| unpacked.take(MOST).read_to_end(&mut text))
             .map_err(|error| error.to_string())?;
         let written: Written = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let mut index = Self { names: written.names, blocks: Vec::new() };
+        let mut index = Self { names: written.names, blocks: Vec::new(), replaced: written.replaced };
         for one in written.blocks {
             let names = one.names.map(|bits| STANDARD.decode(bits)).transpose();
             let names = names.map_err(|error| error.to_string())?;
@@ -280,6 +307,26 @@ mod tests {
         assert_eq!(read.blocks().iter().map(|one| one.resolution).collect::<Vec<_>>(), [0, 60_000, 300_000]);
         index.remove(|block| block.range.start == 0);
         assert_eq!(index.blocks()[1].resolution, 300_000, "names are counted anew, the rest stays");
+    }
+
+    #[test]
+    fn what_was_replaced_is_kept_and_absent_in_former_indexes() {
+        let mut index = days();
+        let former = index.write().expect("written");
+        assert!(!String::from_utf8_lossy(&unpacked(&former)).contains("replaced"));
+        let day = index.blocks()[1].clone();
+        index.replace(&[day.name(), "another".to_owned()], 7);
+        let read = Index::read(&index.write().expect("written")).expect("an index");
+        assert_eq!(read, index);
+        assert_eq!(read.replaced()[1], Replaced { name: "another".to_owned(), at: 7 });
+        // Names are counted anew, and these stay.
+        index.remove(|block| block.range.start == 200);
+        assert_eq!(index.replaced(), read.replaced());
+        // What is named again is no more replaced.
+        index.add(day, None);
+        assert_eq!(index.replaced().iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["another"]);
+        index.retain_replaced(|name| name != "another");
+        assert!(index.replaced().is_empty());
     }
 
     fn unpacked(index: &[u8]) -> Vec<u8> {

@@ -5,6 +5,8 @@
 //! when it was read back and the index names it, and what goes leaves the index first.
 
 use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
     io,
     ops::Range,
     path::PathBuf,
@@ -21,7 +23,11 @@ use prometheus_client::{
 use tiphys_objects::{ObjectsError, Sum};
 use tokio_util::io::ReaderStream;
 
-use super::{Archive, Archived, Entry, Index, index::beyond};
+use super::{
+    Archive, Archived, Entry, Index,
+    index::beyond,
+    replaced::{KEPT, left},
+};
 use crate::series::block::{Block, BlockError};
 
 const INDEX: &str = "index";
@@ -36,6 +42,7 @@ pub struct ArchiveCounts {
     pub copied: Counter,
     pub failed: Counter,
     pub damaged: Counter,
+    pub put_off: Counter,
 }
 
 impl ArchiveCounts {
@@ -46,6 +53,8 @@ impl ArchiveCounts {
         registry.register(name("copied"), "Blocks copied into the archive", self.copied.clone());
         registry.register(name("failures"), "Rounds of copying that failed", self.failed.clone());
         registry.register(name("damaged"), "Blocks of the archive set aside", self.damaged.clone());
+        let put_off = "Blocks of the archive that could not be made coarser at first";
+        registry.register(name("not_coarser"), put_off, self.put_off.clone());
     }
 }
 
@@ -141,7 +150,11 @@ impl Archive {
             if *store == self.own {
                 if first {
                     let index = self.read_own().await?;
-                    self.known.write().indexes.insert(store.clone(), index);
+                    let (mut known, now) = (self.known.write(), now());
+                    for one in index.replaced() {
+                        known.replaced.add(one.name.clone(), left(one.at, now));
+                    }
+                    known.indexes.insert(store.clone(), index);
                 }
                 continue;
             }
@@ -167,10 +180,10 @@ impl Archive {
     }
 
     /// Reads one's own index, makes another of what is there where it is lost, and deletes what it
-    /// doesn't name: copies that were not finished.
+    /// doesn't name: copies that were not finished. What was replaced, it names for a while.
     async fn read_own(&self) -> Result<Index, ArchiveError> {
         let own = self.config.objects.below(&self.own);
-        let there: Vec<Archived> = own
+        let mut there: Vec<Archived> = own
             .list()
             .await?
             .into_iter()
@@ -198,16 +211,26 @@ impl Archive {
                 tracing::error!(block = block.name(), "the archive of series has lost a block");
             }
             index.remove(|block| lost.contains(block));
+            let names: BTreeSet<String> = there.iter().map(Archived::name).collect();
+            index.retain_replaced(|name| names.contains(name));
+            let stays: BTreeSet<&str> = index.replaced().iter().map(|one| one.name.as_str()).collect();
             for block in there.iter().filter(|block| !is_among(block, index.blocks())) {
-                own.delete_one(&block.name()).await?;
+                let name = block.name();
+                if !stays.contains(name.as_str()) {
+                    own.delete_one(&name).await?;
+                }
             }
             return Ok(index);
         }
         let mut index = Index::default();
+        // Of a day that was made coarser both may be there: the smaller one takes the place of the other, and
+        // a longer one that of those within it.
+        there.sort_by_key(|block| (block.range.end.saturating_sub(block.range.start), Reverse(block.size)));
         for block in there {
             // One that was not finished may be among them.
             if own.sum(&block.name()).await? == Some(Sum { size: block.size, crc: block.crc }) {
-                index.add(block, None);
+                let replaced: Vec<String> = index.add(block, None).iter().map(Archived::name).collect();
+                index.replace(&replaced, now());
             } else {
                 own.delete_one(&block.name()).await?;
             }
@@ -261,10 +284,22 @@ impl Archive {
             own.delete_one(&name).await?;
             return Err(ArchiveError::Changed(name));
         }
-        self.known.write().left.remove(&object(&self.own, &archived));
-        let replaced = self.change(|index| index.add(archived, Some(&names))).await?;
-        let replaced = replaced.iter().filter(|old| old.name() != name).map(|old| object(&self.own, old));
-        self.known.write().replaced.extend(replaced);
+        {
+            let mut known = self.known.write();
+            known.left.remove(&object(&self.own, &archived));
+            known.replaced.forget(std::slice::from_ref(&name));
+        }
+        let replaced = self.change(|index| {
+            let replaced = index.add(archived, Some(&names));
+            let replaced: Vec<String> =
+                replaced.iter().map(Archived::name).filter(|old| *old != name).collect();
+            index.replace(&replaced, now());
+            replaced
+        });
+        let replaced = replaced.await?;
+        let mut known = self.known.write();
+        replaced.into_iter().for_each(|old| known.replaced.add(old, KEPT));
+        drop(known);
         self.counts.copied.inc();
         tracing::info!(
             name,
@@ -290,7 +325,15 @@ impl Archive {
                 let of_it = gone.iter().filter(|(of, _)| of == store).count();
                 **store != self.own && known.indexes[*store].blocks().len() == of_it
             };
-            let empty: Vec<String> = known.indexes.keys().filter(is_empty).cloned().collect();
+            let empty: Vec<(String, Vec<String>)> = known
+                .indexes
+                .keys()
+                .filter(is_empty)
+                .map(|store| {
+                    let replaced = known.indexes[store].replaced().iter();
+                    (store.clone(), replaced.map(|one| format!("{store}/{}", one.name)).collect())
+                })
+                .collect();
             (own, others, empty)
         };
         if !own.is_empty() {
@@ -303,24 +346,37 @@ impl Archive {
             self.config.objects.delete_one(&object).await?;
             self.known.write().left.insert(object);
         }
-        for store in empty {
+        for (store, replaced) in empty {
+            for object in replaced {
+                self.config.objects.delete_one(&object).await?;
+            }
             // Should it write again, it makes its index anew.
             self.config.objects.delete_one(&format!("{store}/{INDEX}")).await?;
         }
         Ok(())
     }
 
-    /// Deletes what other objects have taken the place of. After a restart nothing names it, which has it
-    /// deleted, too.
+    /// Deletes what other objects have taken the place of long enough before.
     async fn delete_replaced(&self) -> Result<(), ArchiveError> {
-        loop {
-            let next = self.known.read().replaced.last().cloned();
-            let Some(object) = next else { return Ok(()) };
+        let due = self.known.read().replaced.due(Instant::now());
+        if due.is_empty() {
+            return Ok(());
+        }
+        for name in &due {
+            let object = format!("{}/{name}", self.own);
             self.config.objects.delete_one(&object).await?;
-            self.known.write().replaced.pop();
             self.reach.forget(&object);
             self.opened.forget(|key| **key == *object);
         }
+        self.change(|index| index.retain_replaced(|name| !due.iter().any(|gone| gone == name))).await?;
+        self.known.write().replaced.forget(&due);
+        Ok(())
+    }
+
+    /// As if so much time had passed since objects were replaced.
+    #[cfg(test)]
+    pub fn hasten(&self, by: Duration) {
+        self.known.write().replaced.hasten(by);
     }
 
     async fn set_suspects_aside(&self) -> Result<(), ArchiveError> {
@@ -364,6 +420,11 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// By the clock, milliseconds since the Unix epoch.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// The time before which something is older than that.

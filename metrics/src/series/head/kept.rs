@@ -7,7 +7,7 @@ use tiphys_api::ways::Ways;
 
 use super::{HOUR, PART, SharedHistogram};
 use crate::series::{
-    Exemplar, Histogram, Labels, SeriesColumns, Value,
+    Exemplar, Histogram, Labels, SeriesColumns, Symbols, Value,
     chunk::{Chunk, Form, Open},
     log::Current,
 };
@@ -85,8 +85,8 @@ impl Packed {
 /// A series.
 #[derive(Debug)]
 pub struct Kept {
-    labels: Labels,
-    /// Two or three; a slice, with which all of it is 128 bytes and takes no more.
+    symbols: Symbols,
+    /// Two or three; a slice, with which all of it is 112 bytes and takes no more.
     sealed: Box<[Chunk]>,
     open: Option<Open>,
     rare: Option<Box<Rare>>,
@@ -98,13 +98,13 @@ pub struct Kept {
     ways: Ways,
 }
 
-/// The allocator's next size is a quarter more.
-const _: () = assert!(size_of::<Kept>() <= 128);
+/// The allocator's next size is 16 bytes more.
+const _: () = assert!(size_of::<Kept>() <= 112);
 
 impl Kept {
-    fn new(labels: Labels, generation: u32) -> Self {
+    fn new(symbols: Symbols, generation: u32) -> Self {
         Self {
-            labels,
+            symbols,
             sealed: Box::default(),
             open: None,
             rare: None,
@@ -115,8 +115,13 @@ impl Kept {
         }
     }
 
-    pub fn labels(&self) -> &Labels {
-        &self.labels
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// A copy of its labels as text.
+    pub fn labels(&self) -> Labels {
+        self.symbols.labels()
     }
 
     pub fn ways(&self) -> Ways {
@@ -325,12 +330,12 @@ impl Kept {
         !self.sealed.is_empty() || self.open.is_some() || histograms
     }
 
-    /// Bytes.
+    /// Bytes, without the texts of labels, which it shares.
     pub fn size(&self) -> usize {
         let sealed = self.sealed.iter().map(|chunk| chunk.size() + size_of::<Chunk>()).sum::<usize>();
         let open = self.open.as_ref().map_or(0, Open::size);
         let rare = self.rare.as_ref().map_or(0, |rare| rare.size());
-        size_of::<Self>() + self.labels.as_bytes().len() + sealed + open + rare
+        size_of::<Self>() + self.symbols.size() + sealed + open + rare
     }
 }
 
@@ -348,16 +353,20 @@ pub struct Shard {
 impl Shard {
     /// Where the series with these labels stands, and its generation; `hash` is that of the labels.
     pub fn find(&self, hash: u64, labels: &Labels) -> Option<(u32, u32)> {
-        let is_it = |at: &u32| self.at(*at).is_some_and(|kept| kept.labels == *labels);
+        let is_it = |at: &u32| self.at(*at).is_some_and(|kept| kept.symbols.are(labels.as_bytes()));
         let at = *self.by_labels.find(hash, is_it)?;
         Some((at, self.at(at)?.generation))
     }
 
-    /// Adds a series that is not there.
-    pub fn add(&mut self, labels: Labels, hash: impl Fn(&Labels) -> u64) -> (u32, u32) {
+    /// Where the next series that is added will stand.
+    pub fn next_place(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.series.len() as u32)
+    }
+
+    /// Adds a series that is not there; `of_labels` is the hash of its labels, as `hash` gives those of others.
+    pub fn add(&mut self, symbols: Symbols, of_labels: u64, hash: impl Fn(&Symbols) -> u64) -> (u32, u32) {
         self.generation = self.generation.wrapping_add(1);
-        let of_labels = hash(&labels);
-        let kept = Box::new(Kept::new(labels, self.generation));
+        let kept = Box::new(Kept::new(symbols, self.generation));
         let at = match self.free.pop() {
             Some(at) => {
                 self.series[at as usize] = Some(kept);
@@ -369,7 +378,7 @@ impl Shard {
             }
         };
         let series = &self.series;
-        let of_place = |at: &u32| series[*at as usize].as_ref().map_or(0, |kept| hash(&kept.labels));
+        let of_place = |at: &u32| series[*at as usize].as_ref().map_or(0, |kept| hash(&kept.symbols));
         self.by_labels.insert_unique(of_labels, at, of_place);
         (at, self.generation)
     }
@@ -401,17 +410,17 @@ impl Shard {
     }
 
     /// Drops what is older; gives the series that are gone, and by which ways they came.
-    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Labels) -> u64) -> Vec<(u32, Labels, Ways)> {
+    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Symbols) -> u64) -> Vec<(u32, Symbols, Ways)> {
         let mut gone = Vec::new();
         for (at, slot) in self.series.iter_mut().enumerate() {
             if slot.as_mut().is_some_and(|kept| !kept.drop_before(time))
                 && let Some(kept) = slot.take()
             {
-                gone.push((at as u32, kept.labels, kept.ways));
+                gone.push((at as u32, kept.symbols, kept.ways));
             }
         }
-        for (at, labels, _) in &gone {
-            if let Ok(entry) = self.by_labels.find_entry(hash(labels), |place| place == at) {
+        for (at, symbols, _) in &gone {
+            if let Ok(entry) = self.by_labels.find_entry(hash(symbols), |place| place == at) {
                 entry.remove();
             }
             self.free.push(*at);

@@ -23,6 +23,9 @@ use crate::series::{
 const COLUMNS: u8 = 4;
 const FLOAT: u8 = 254;
 const HISTOGRAM: u8 = 255;
+/// Samples for which room is made before they come: at least, and at most.
+const FEW: usize = 8;
+const MANY: usize = 16 * 1024;
 
 /// Records of one append.
 #[derive(Debug, Default)]
@@ -54,6 +57,13 @@ pub enum Record {
 }
 
 impl Records {
+    /// Has room for so many samples of the usual size, so that columns need not grow piece by piece.
+    pub fn for_samples(count: usize) -> Self {
+        let count = count.clamp(FEW, MANY);
+        let (room, twice) = (|| Vec::with_capacity(count), || Vec::with_capacity(2 * count));
+        Self { kinds: room(), series: twice(), times: room(), values: twice(), ..Self::default() }
+    }
+
     pub fn define(&mut self, number: u32, labels: &Labels) {
         put_varint(&mut self.definitions, change(self.defined, number));
         self.defined = number;

@@ -15,12 +15,31 @@ use crate::series::{
 
 /// Samples that go into the head at once.
 const BATCH: usize = 4096;
+/// Numbers of series whose places are one piece of memory. Numbers follow one another, so that all pieces
+/// but the last are full, and no table of all of them is made anew as it grows.
+const PAGE: u32 = 1024;
+
+/// Which series numbers mean.
+#[derive(Default)]
+struct Numbers(HashMap<u32, Box<[Option<SeriesId>]>>);
+
+impl Numbers {
+    fn insert(&mut self, number: u32, series: SeriesId) {
+        let nothing = || vec![None; PAGE as usize].into_boxed_slice();
+        let page = self.0.entry(number / PAGE).or_insert_with(nothing);
+        page[(number % PAGE) as usize] = Some(series);
+    }
+
+    fn get(&self, number: u32) -> Option<SeriesId> {
+        self.0.get(&(number / PAGE)).and_then(|page| page[(number % PAGE) as usize])
+    }
+}
 
 pub struct Replay<'a> {
     head: &'a Head,
     /// The segment that is read, and its series.
     segment: u32,
-    known: HashMap<u32, SeriesId>,
+    known: Numbers,
     batch: Vec<Sample>,
     /// Samples whose series is not defined yet.
     early: HashMap<u32, Vec<(i64, Value)>>,
@@ -30,14 +49,14 @@ pub struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     pub fn new(head: &'a Head) -> Self {
-        let (known, batch, early) = (HashMap::new(), Vec::new(), HashMap::new());
+        let (known, batch, early) = (Numbers::default(), Vec::new(), HashMap::new());
         Self { head, segment: 0, known, batch, early, log: Current::new(u32::MAX - 1) }
     }
 
     pub fn take(&mut self, segment: u32, record: Record) {
         if segment != self.segment {
             self.segment = segment;
-            self.known.clear();
+            self.known = Numbers::default();
             // Their definition was lost on a full disk.
             self.early.clear();
         }
@@ -50,8 +69,8 @@ impl<'a> Replay<'a> {
                     self.add(series, time, value);
                 }
             }
-            Record::Sample { number, time, value } => match self.known.get(&number) {
-                Some(series) => self.add(*series, time, value),
+            Record::Sample { number, time, value } => match self.known.get(number) {
+                Some(series) => self.add(series, time, value),
                 None => self.early.entry(number).or_default().push((time, value)),
             },
         }
@@ -133,6 +152,18 @@ mod tests {
         }
         let again = [None, Some(20), Some(10), Some(20), Some(10)];
         assert_eq!(read(&again, |time| Value::Number(time as f64)).0, [10, 20]);
+    }
+
+    #[test]
+    fn numbers_mean_their_series_wherever_they_lie() {
+        let head = Head::new(Limits::default());
+        let mut numbers = Numbers::default();
+        let all = [0, 1, PAGE - 1, PAGE, 5 * PAGE + 7, u32::MAX];
+        let series = all.map(|number| head.restore(&Labels::new([(NAME, format!("m{number}"))])));
+        all.iter().zip(series).for_each(|(number, series)| numbers.insert(*number, series));
+        assert_eq!(all.map(|number| numbers.get(number)), series.map(Some));
+        assert_eq!([2, PAGE + 1, 2 * PAGE, u32::MAX - 1].map(|number| numbers.get(number)), [None; 4]);
+        assert_eq!(numbers.0.len(), 4);
     }
 
     #[test]

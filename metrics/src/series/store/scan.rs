@@ -6,7 +6,7 @@
 //! A block that is damaged or can't be reached is left out and told as missing.
 
 use std::{
-    iter::Peekable,
+    iter::{Map, Peekable},
     ops::Range,
     panic::resume_unwind,
     sync::Arc,
@@ -16,7 +16,7 @@ use std::{
 
 use super::{Store, keeping::Blocks};
 use crate::series::{
-    Labels, Matcher, Missing, SelectError, SeriesColumns, Wanted,
+    Labels, Matcher, Missing, SelectError, SeriesColumns, Symbols, Wanted,
     archive::{Archive, Entry},
     block::{Block, BlockError, Row, Rows, SharedLabels},
     head::{Kept, Packed},
@@ -33,8 +33,15 @@ const AT_ONCE: usize = 8;
 pub struct Scan {
     faults: Faults,
     blocks: Vec<(From, Peekable<Rows>)>,
-    head: Peekable<vec::IntoIter<(Labels, Packed)>>,
+    head: Peekable<Spelt>,
     unpacker: Unpacker,
+}
+
+/// What the head has, of which the text of labels is put together when its turn comes.
+type Spelt = Map<vec::IntoIter<(Symbols, Packed)>, fn((Symbols, Packed)) -> (Labels, Packed)>;
+
+fn spelt((symbols, packed): (Symbols, Packed)) -> (Labels, Packed) {
+    (symbols.labels(), packed)
 }
 
 /// Where a block is, and of which time it is.
@@ -178,7 +185,7 @@ impl Behind {
 /// A walk before files are opened.
 pub struct Begun {
     behind: Behind,
-    head: Vec<(Labels, Packed)>,
+    head: Vec<(Symbols, Packed)>,
 }
 
 impl Begun {
@@ -194,7 +201,7 @@ impl Begun {
                 Wanted::All => kept.packed(recent),
                 Wanted::Newest => kept.newest(recent),
             };
-            (!packed.is_empty()).then(|| (kept.labels().clone(), packed))
+            (!packed.is_empty()).then(|| (kept.symbols().clone(), packed))
         });
         Self { behind, head }
     }
@@ -236,7 +243,8 @@ impl Begun {
         }
         let mixed = blocks.iter().any(|(from, _)| matches!(from, From::Archive(_)));
         let unpacker = Unpacker::new(range, mixed);
-        Ok(Scan { faults, blocks, head: head.into_iter().peekable(), unpacker })
+        let spelt: fn((Symbols, Packed)) -> (Labels, Packed) = spelt;
+        Ok(Scan { faults, blocks, head: head.into_iter().map(spelt).peekable(), unpacker })
     }
 }
 

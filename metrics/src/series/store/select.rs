@@ -80,7 +80,7 @@ impl Select for Store {
         missing: &Missing,
     ) -> Result<Vec<Labels>, SelectError> {
         let (behind, mut found) = Behind::beside(self, matchers, &range, missing, |kept, recent| {
-            kept.has(recent).then(|| kept.labels().clone())
+            kept.has(recent).then(|| kept.labels())
         });
         let matchers = matchers.to_vec();
         let looking = tokio::task::spawn_blocking(move || {
@@ -108,7 +108,7 @@ impl Select for Store {
             let chosen: Vec<_> =
                 kept.exemplars().filter(|exemplar| range.contains(&exemplar.time)).cloned().collect();
             if !chosen.is_empty() {
-                found.push((kept.labels().clone(), chosen));
+                found.push((kept.labels(), chosen));
             }
         });
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -6,6 +6,7 @@ mod coarse;
 mod full;
 mod killed;
 mod large;
+mod own;
 mod parts;
 mod told;
 

@@ -7,9 +7,10 @@
 //! there.
 //!
 //! In the archive it is another object. The index names it instead of the fine one when it is whole and
-//! there, and the fine one is deleted a round later, as somebody may still read it.
+//! there, and the fine one stays for a while, as somebody may still read it. A day that can't be read is
+//! put off, and the others go on.
 
-use std::{fs, io, path::Path, slice, sync::Arc};
+use std::{fs, io, path::Path, slice, sync::Arc, time::Instant};
 
 use super::Blocks;
 use crate::series::{
@@ -51,11 +52,11 @@ impl Store {
     }
 }
 
-/// Makes the oldest day coarser that this store has in the archive and that is old at `now`. False: there
-/// is none.
+/// Makes the oldest day coarser that this store has in the archive and that is old at `now`, or puts it off
+/// as it can't be read, which sets it aside if it is damaged. False: there is none.
 ///
 /// # Errors
-/// The archive can't be reached, the disk takes nothing, or the day is damaged, which sets it aside.
+/// The archive takes nothing, or the disk.
 pub async fn make_archived_coarser(
     archive: &Arc<Archive>,
     blocks: &Arc<Blocks>,
@@ -64,24 +65,32 @@ pub async fn make_archived_coarser(
 ) -> Result<bool, ArchiveError> {
     let Some(downsampling) = config.downsampling else { return Ok(false) };
     let (step, before) = (downsampling.step(), downsampling.before(now));
-    let Some(entry) = archive.finer(step, before) else { return Ok(false) };
+    let Some(entry) = archive.finer(step, before, Instant::now()) else { return Ok(false) };
     let (of, here, asked, aside) =
         (archive.clone(), blocks.clone(), entry.clone(), config.folder.join(ASIDE));
     let making = tokio::task::spawn_blocking(move || make_copy(&of, &here, &asked, &aside, step));
     match making.await.map_err(|_| ArchiveError::Stopping)? {
         Ok(Made::Now(coarser)) => {
-            archive.copy(&coarser).await?;
+            match archive.copy(&coarser).await {
+                Err(error @ ArchiveError::Changed(_)) => {
+                    archive.put_off(&entry, &error, Instant::now());
+                    return Ok(true);
+                }
+                done => done?,
+            }
             let (path, to) = (entry.path(), coarser.size);
             tracing::info!(path = %path.display(), to, "an archived day of series is made coarser");
             // What stays is cleared before the next one.
             let _ = tokio::fs::remove_file(coarser.path()).await;
         }
         Ok(Made::Before(resolution)) => archive.note(&entry, resolution).await?,
+        // The disk's fault, and no day's.
+        Err(error @ BlockError::Io { .. }) => return Err(error.into()),
         Err(error) => {
             if let BlockError::Damaged { why, .. } = &error {
                 archive.give_up(&entry, why);
             }
-            return Err(error.into());
+            archive.put_off(&entry, &error.into(), Instant::now());
         }
     }
     Ok(true)

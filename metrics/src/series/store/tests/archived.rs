@@ -3,6 +3,7 @@
 mod coarse;
 mod killed;
 mod others;
+mod replaced;
 mod s3;
 
 // The same dying store as the logs' archive is tested on.
