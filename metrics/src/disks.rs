@@ -5,8 +5,9 @@
 mod rows;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use datafusion::{
@@ -14,27 +15,21 @@ use datafusion::{
     common::{DataFusionError, Result},
     prelude::SessionContext,
 };
-use parking_lot::Mutex;
 use tiphys_api::samples::{DiskSample, NodeSamples};
 
 use self::rows::{Moment, Rows, rates, schema};
 use crate::{
-    memory::{COARSE, GRID, Whole},
+    memory::{GRID, Whole},
     names::back,
+    recent::{Point, Recent, Table, Walk, older},
     scope::Scope,
     series::Store,
-    sql::{Asker, Batches, Extension, Notes, Wanted, table},
-    tables::joined::{Joined, Object, Question},
+    sql::{Asker, Batches, Extension, Share, Wanted, counted},
+    tables::joined::{Joined, Object},
 };
 
 /// Disks of a machine that are kept.
 const MOST: usize = 64;
-/// Seconds that are kept as they are, microseconds.
-const FINE: i64 = 120_000_000;
-/// Disks whose rows make a batch.
-const DISKS: usize = 256;
-/// Rows of a batch, after which no disk is begun.
-const BATCH: usize = 8192;
 
 /// A figure that only grows.
 struct Figure {
@@ -118,109 +113,44 @@ struct Measured {
     values: [u64; FIGURES.len()],
 }
 
-/// Of one node, by disk, in order of time.
-type OfNode = BTreeMap<String, VecDeque<Measured>>;
+impl Point for Measured {
+    fn time(&self) -> i64 {
+        self.time
+    }
+
+    fn is_anew(&self) -> bool {
+        self.is_anew
+    }
+}
+
 /// Node and disk.
 type Disk = [String; 2];
 
-/// What was measured. Bounded by time and by what there is.
+/// What was measured, by node and disk.
 #[derive(Default)]
 pub struct Disks {
-    measured: Mutex<BTreeMap<String, OfNode>>,
-    whole: Mutex<Whole>,
+    recent: Arc<Recent<String, Measured>>,
 }
 
 impl Disks {
     /// Takes in what a node has measured.
     pub fn ingest(&self, samples: &NodeSamples) {
-        let mut all = self.measured.lock();
-        if samples.devices.is_empty() && !all.contains_key(&samples.node) {
-            return;
-        }
-        let disks = all.entry(samples.node.clone()).or_default();
-        if forget_future(disks, samples.time) {
-            *self.whole.lock() = Whole::default();
-        }
-        for sample in samples.devices.iter().take(MOST) {
-            let measured = Measured {
-                time: samples.time,
-                is_anew: samples.anew,
-                values: FIGURES.map(|figure| (figure.value)(sample)),
-            };
-            match disks.get_mut(&sample.device) {
-                Some(points) => push(points, measured),
-                None => {
-                    disks.insert(sample.device.clone(), VecDeque::from([measured]));
-                }
-            }
-        }
-        // As often as the machine is told: what is old is looked for among all.
-        if samples.machine.is_some() {
-            // A node whose clock is ahead makes nothing of others old.
-            let oldest = samples.time.min(jiff::Timestamp::now().as_microsecond()) - COARSE;
-            all.retain(|_, disks| {
-                disks.retain(|_, points| {
-                    while points.front().is_some_and(|first| first.time < oldest) {
-                        points.pop_front();
-                    }
-                    !points.is_empty()
-                });
-                !disks.is_empty()
-            });
-        }
+        self.ingest_at(samples, Instant::now());
     }
 
-    /// Adds what is wanted of memory, and tells since when it knows each disk.
-    fn rows(&self, wanted: &Wanted, rows: &mut Rows) -> HashMap<Disk, i64> {
-        let mut since = HashMap::new();
-        for (node, disks) in self.measured.lock().iter() {
-            for (device, points) in disks {
-                let Some(first) = points.front().filter(|_| takes(wanted, node, device)) else { continue };
-                since.insert([node, device].map(String::clone), first.time);
-                let mut before: Option<Moment> = None;
-                for point in points {
-                    let now = Moment { time: point.time, values: point.values.map(Some) };
-                    let before = before.replace(now).filter(|_| !point.is_anew);
-                    if wanted.takes_time(point.time) {
-                        rows.push(node, device, &now, rates(before, &now));
-                    }
-                }
-            }
-        }
-        since
+    /// The same, at this moment.
+    fn ingest_at(&self, samples: &NodeSamples, heard: Instant) {
+        let told = samples.devices.iter().take(MOST).map(|sample| {
+            let values = FIGURES.map(|figure| (figure.value)(sample));
+            (sample.device.clone(), Measured { time: samples.time, is_anew: samples.anew, values })
+        });
+        // As often as the machine is told, what is old is looked for.
+        self.recent.take((samples.node.as_str(), samples.time), told, heard, samples.machine.is_some());
     }
 }
 
 fn takes(wanted: &Wanted, node: &str, device: &str) -> bool {
     wanted.takes("node", node) && wanted.takes("device", device)
-}
-
-/// Adds what is newer than what is there. Of what is no longer new one of each step of the grid is
-/// kept, its first, and where a run begins.
-fn push(points: &mut VecDeque<Measured>, measured: Measured) {
-    if points.back().is_some_and(|last| last.time >= measured.time) {
-        return;
-    }
-    points.push_back(measured);
-    let step = |at: usize, points: &VecDeque<Measured>| points[at].time.div_euclid(GRID);
-    let mut at = points.partition_point(|point| point.time < measured.time - FINE);
-    while at >= 2 && !points[at - 1].is_anew && step(at - 1, points) == step(at - 2, points) {
-        points.remove(at - 1);
-        at -= 1;
-    }
-}
-
-/// Forgets what was measured at times that are yet to come, as the clock was set back; whether there
-/// was such.
-fn forget_future(disks: &mut OfNode, now: i64) -> bool {
-    let mut is_set_back = false;
-    for points in disks.values_mut() {
-        while points.back().is_some_and(|last| last.time > now) {
-            points.pop_back();
-            is_set_back = true;
-        }
-    }
-    is_set_back
 }
 
 /// Brings `disk` into SQL.
@@ -232,26 +162,23 @@ pub struct DiskTable {
 impl Extension for DiskTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError> {
         let (disks, store, asker) = (self.disks.clone(), self.store.clone(), asker.clone());
-        let read = move |wanted: Wanted| -> Result<Batches> {
+        let read = move |wanted: Wanted, share: Share| -> Result<Batches> {
             if !Scope::of_asker(&asker).sees_nodes() {
                 return Ok(Box::new(std::iter::empty::<Result<RecordBatch>>()));
             }
-            let mut rows = Rows::new();
-            let since = disks.rows(&wanted, &mut rows);
-            let older = older(&store, &wanted, *disks.whole.lock());
-            let (notes, before) = (asker.notes.clone(), HashMap::new());
-            Ok(Box::new(Scan { notes, wanted, since, rows, older, before }))
+            let recent = disks.recent.clone();
+            let older = of_store(&store, &wanted, recent.whole());
+            let wants = wanted.clone();
+            let taken = |node: &str, device: &String| takes(&wants, node, device);
+            let table = Told { wanted, since: HashMap::new(), rows: Rows::new(), before: HashMap::new() };
+            Ok(Box::new(Walk::new(table, recent, taken, older, (asker.notes.clone(), share))))
         };
-        session.register_table("disk", table(schema(), read)).map(drop)
+        session.register_table("disk", counted(schema(), read)).map(drop)
     }
 }
 
 /// What the store has to be asked for. Absent: nothing of what is wanted is there.
-fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
-    let (range, until) = (wanted.micros(), whole.since());
-    if range.start >= until || range.start >= range.end {
-        return None;
-    }
+fn of_store(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
     let label_of = |column: &str| match column {
         "node" => Some("node"),
         "device" => Some("device"),
@@ -259,32 +186,38 @@ fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
     };
     let mut matchers = back::of_disks();
     matchers.extend(wanted.matchers(label_of));
-    // A step that begins before memory does may end in it.
-    let until = (until.min(range.end.saturating_sub(1)).div_euclid(GRID) + 1) * (GRID / 1000);
-    let question = Question {
-        anchor: back::ANCHOR_OF_DISKS,
-        names: FIGURES.map(|figure| figure.series).to_vec(),
-        matchers,
-        apart: &[],
-        several: None,
-        range: wanted.millis().start..until,
-    };
-    Some(Joined::new(store.clone(), question))
+    let names = FIGURES.map(|figure| figure.series).to_vec();
+    older(store, wanted, whole, (back::ANCHOR_OF_DISKS, names), matchers)
 }
 
-/// Memory's rows, then those of the store from before memory knew each disk.
-struct Scan {
-    notes: Notes,
+/// The rows of a statement.
+struct Told {
     wanted: Wanted,
+    /// From when on memory knows each disk.
     since: HashMap<Disk, i64>,
     rows: Rows,
-    older: Option<Joined>,
     /// The last of each disk that the store has told so far.
     before: HashMap<Disk, Moment>,
 }
 
-impl Scan {
-    fn add(&mut self, object: &Object) {
+impl Table for Told {
+    type Key = String;
+    type Point = Measured;
+
+    fn of_memory(&mut self, node: &str, device: &String, points: &VecDeque<Measured>) {
+        let Some(first) = points.front() else { return };
+        self.since.insert([node, device.as_str()].map(str::to_owned), first.time);
+        let mut before: Option<Moment> = None;
+        for point in points {
+            let now = Moment { time: point.time, values: point.values.map(Some) };
+            let before = before.replace(now).filter(|_| !point.is_anew);
+            if self.wanted.takes_time(point.time) {
+                self.rows.push(node, device, &now, rates(before, &now));
+            }
+        }
+    }
+
+    fn of_store(&mut self, object: &Object) {
         let Some(node) = back::node_of(&object.labels) else { return };
         let device = object.labels.get("device").unwrap_or_default();
         if !takes(&self.wanted, node, device) {
@@ -310,31 +243,13 @@ impl Scan {
         }
         self.before.extend(before.map(|before| (disk, before)));
     }
-}
 
-impl Iterator for Scan {
-    type Item = Result<RecordBatch>;
+    fn rows(&self) -> usize {
+        self.rows.count()
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut disks = 0;
-        while let Some(older) = &mut self.older
-            && disks < DISKS
-            && !self.rows.has(BATCH)
-        {
-            disks += 1;
-            match older.next() {
-                Some(Ok(object)) => self.add(&object),
-                Some(Err(error)) => {
-                    self.older = None;
-                    return Some(Err(DataFusionError::External(Box::new(error))));
-                }
-                None => {
-                    older.missing().into_iter().for_each(|what| self.notes.add(what));
-                    self.older = None;
-                }
-            }
-        }
-        (self.older.is_some() || self.rows.has(1)).then(|| self.rows.finish())
+    fn finish(&mut self) -> Result<RecordBatch> {
+        self.rows.finish()
     }
 }
 

@@ -32,6 +32,7 @@ mod names;
 mod places;
 mod prometheus_operator;
 pub mod promql;
+mod recent;
 mod resource_metrics;
 mod retention;
 mod rules;

@@ -46,9 +46,14 @@ impl Places {
 
     /// Waits for a place. Who asks first has it first.
     pub async fn take(&self, user: &str) -> Place {
+        self.take_of(user, self.of_one).await
+    }
+
+    /// The same of a user who always has another number of places.
+    pub async fn take_of(&self, user: &str, of_one: usize) -> Place {
         let never_closed = "nobody closes these semaphores";
         // The user's own first: who waits for that keeps no place from others.
-        let own = self.owner(user).acquire_owned().await.expect(never_closed);
+        let own = self.owner(user, of_one).acquire_owned().await.expect(never_closed);
         let all = self.all.clone().acquire_owned().await.expect(never_closed);
         Place { _own: own, _all: all }
     }
@@ -58,7 +63,7 @@ impl Places {
     /// # Errors
     /// There is none.
     pub fn take_now(&self, user: &str) -> Result<Place, Full> {
-        let own = self.owner(user).try_acquire_owned().map_err(|_| Full::Own(self.of_one))?;
+        let own = self.owner(user, self.of_one).try_acquire_owned().map_err(|_| Full::Own(self.of_one))?;
         let all = self.all.clone().try_acquire_owned().map_err(|_| Full::All(self.in_all))?;
         Ok(Place { _own: own, _all: all })
     }
@@ -69,13 +74,13 @@ impl Places {
         self.in_all - self.all.available_permits()
     }
 
-    fn owner(&self, user: &str) -> Arc<Semaphore> {
+    fn owner(&self, user: &str, of_one: usize) -> Arc<Semaphore> {
         let mut own = self.own.lock();
         if let Some(there) = own.get(user).and_then(Weak::upgrade) {
             return there;
         }
         own.retain(|_, places| places.strong_count() > 0);
-        let made = Arc::new(Semaphore::new(self.of_one));
+        let made = Arc::new(Semaphore::new(of_one));
         own.insert(user.to_owned(), Arc::downgrade(&made));
         made
     }
@@ -101,6 +106,17 @@ mod tests {
         let _third = waiting.now_or_never().expect("the user's own place was given back");
         drop(other);
         assert_eq!(places.taken(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_user_may_have_more_places_than_others() {
+        let places = Places::new(4, 1);
+        let held = [0, 1].map(|_| places.take_of("many", 2).now_or_never().expect("free"));
+        assert!(places.take_of("many", 2).now_or_never().is_none(), "it has two");
+        let _other = places.take_now("other").expect("free");
+        assert_eq!(places.take_now("other").err(), Some(Full::Own(1)));
+        drop(held);
+        assert_eq!(places.taken(), 1);
     }
 
     #[test]

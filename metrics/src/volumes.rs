@@ -1,10 +1,11 @@
 //! The table `volume`: what volumes of Pods have and use. Those of the last hour are as nodes
-//! measured them, as they changed in the last two minutes and each 15 s before; what is older comes out of the store of series, each 15 s, and is
-//! of claims only, whoever used them.
+//! measured them, as they changed in the last two minutes and each 15 s before; what is older comes out of
+//! the store of series, each 15 s, and is of claims only, whoever used them.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use datafusion::{
@@ -15,39 +16,39 @@ use datafusion::{
     common::{DataFusionError, Result},
     prelude::SessionContext,
 };
-use parking_lot::Mutex;
 use tiphys_api::samples::{NodeSamples, VolumeSample};
 
 use crate::{
-    memory::{COARSE, GRID, Whole},
+    memory::{GRID, Whole},
     names::back,
+    recent::{Point, Recent, Table, Walk, older},
     scope::Scope,
     series::Store,
-    sql::{Asker, Batches, Extension, Notes, Wanted, table},
+    sql::{Asker, Batches, Extension, Share, Wanted, counted},
     tables::{
         documented,
-        joined::{Joined, Object, Question},
+        joined::{Joined, Object},
         time_column,
     },
 };
 
-/// Claims whose rows make a batch.
-const CLAIMS: usize = 256;
-/// Rows of a batch, after which no claim is begun.
-const BATCH: usize = 8192;
-
-/// Namespace, Pod, its UID, the volume, the node.
-type Key = [String; 5];
+/// Namespace, Pod, its UID, the volume.
+type Key = [String; 4];
 /// Namespace, claim, node.
 type Claim = [String; 3];
-/// In order of time, microseconds since the Unix epoch.
-type Measured = BTreeMap<Key, VecDeque<(i64, VolumeSample)>>;
+/// When, microseconds since the Unix epoch, and what.
+type Measured = (i64, VolumeSample);
 
-/// What was measured. Bounded by time and by what there is.
+impl Point for Measured {
+    fn time(&self) -> i64 {
+        self.0
+    }
+}
+
+/// What was measured, by node and volume.
 #[derive(Default)]
 pub struct Volumes {
-    measured: Mutex<Measured>,
-    whole: Mutex<Whole>,
+    recent: Arc<Recent<Key, Measured>>,
 }
 
 /// A figure: its column, what it says, where it stands, and the series that tells it.
@@ -95,82 +96,14 @@ impl Volumes {
         if !samples.anew && samples.pods.iter().all(|pod| pod.volumes.is_empty()) {
             return;
         }
-        let mut all = self.measured.lock();
-        if forget_future(&mut all, &samples.node, samples.time) {
-            *self.whole.lock() = Whole::default();
-        }
-        for pod in &samples.pods {
-            for volume in &pod.volumes {
-                let key =
-                    [&pod.namespace, &pod.pod, &pod.uid, &volume.volume, &samples.node].map(String::clone);
-                let points = all.entry(key).or_default();
-                if points.back().is_none_or(|(time, _)| *time < samples.time) {
-                    points.push_back((samples.time, volume.clone()));
-                    thin(points);
-                }
-            }
-        }
-        // A node whose clock is ahead makes nothing of others old.
-        let oldest = samples.time.min(jiff::Timestamp::now().as_microsecond()) - COARSE;
-        all.retain(|_, points| {
-            while points.front().is_some_and(|(time, _)| *time < oldest) {
-                points.pop_front();
-            }
-            !points.is_empty()
+        let told = samples.pods.iter().flat_map(|pod| {
+            pod.volumes.iter().map(move |volume| {
+                let key = [&pod.namespace, &pod.pod, &pod.uid, &volume.volume].map(String::clone);
+                (key, (samples.time, volume.clone()))
+            })
         });
+        self.recent.take((samples.node.as_str(), samples.time), told, Instant::now(), true);
     }
-
-    /// Adds what is wanted of memory, and tells since when it knows each claim.
-    fn rows(&self, scope: &Scope, wanted: &Wanted, rows: &mut Rows) -> HashMap<Claim, i64> {
-        let mut since: HashMap<Claim, i64> = HashMap::new();
-        let mut seen: HashMap<String, bool> = HashMap::new();
-        for ([namespace, pod, _, volume, node], points) in self.measured.lock().iter() {
-            let is_seen = seen.entry(namespace.clone()).or_insert_with(|| scope.sees_namespace(namespace));
-            if !*is_seen {
-                continue;
-            }
-            for (at, sample) in points {
-                let first = since.entry([namespace, &sample.claim, node].map(String::clone)).or_insert(*at);
-                *first = (*first).min(*at);
-                if wanted.takes_time(*at) {
-                    let values = FIGURES.map(|(_, _, value, _)| Some(value(sample)));
-                    rows.push(
-                        *at,
-                        [Some(namespace), Some(pod), Some(volume), Some(&sample.claim), Some(node)],
-                        values,
-                    );
-                }
-            }
-        }
-        since
-    }
-}
-
-/// Seconds that are kept as they are, microseconds.
-const FINE: i64 = 120_000_000;
-
-/// Of what is no longer new one of each step of the grid is kept, its first. Called with each new
-/// one, it has few to look at.
-fn thin(points: &mut VecDeque<(i64, VolumeSample)>) {
-    let Some(newest) = points.back().map(|(time, _)| *time) else { return };
-    let mut at = points.partition_point(|(time, _)| *time < newest - FINE);
-    while at >= 2 && points[at - 1].0.div_euclid(GRID) == points[at - 2].0.div_euclid(GRID) {
-        points.remove(at - 1);
-        at -= 1;
-    }
-}
-
-/// Forgets what a node measured at times that are yet to come, as its clock was set back; whether
-/// there was such.
-fn forget_future(all: &mut Measured, node: &str, now: i64) -> bool {
-    let mut is_set_back = false;
-    for (_, points) in all.iter_mut().filter(|(key, _)| key[4] == node) {
-        while points.back().is_some_and(|(time, _)| *time > now) {
-            points.pop_back();
-            is_set_back = true;
-        }
-    }
-    is_set_back
 }
 
 fn schema() -> SchemaRef {
@@ -192,23 +125,28 @@ pub struct VolumeTable {
 impl Extension for VolumeTable {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError> {
         let (volumes, store, asker) = (self.volumes.clone(), self.store.clone(), asker.clone());
-        let rows = move |wanted: Wanted| -> Result<Batches> {
-            let (scope, notes) = (Scope::of_asker(&asker), asker.notes.clone());
-            let mut rows = Rows::new();
-            let since = volumes.rows(&scope, &wanted, &mut rows);
-            let older = older(&store, &wanted, *volumes.whole.lock());
-            Ok(Box::new(Scan { scope, notes, wanted, since, rows, older }))
+        let read = move |wanted: Wanted, share: Share| -> Result<Batches> {
+            let recent = volumes.recent.clone();
+            let older = of_store(&store, &wanted, recent.whole());
+            let wants = wanted.clone();
+            let taken = |node: &str, [namespace, pod, _, volume]: &Key| {
+                wants.takes("node", node)
+                    && wants.takes("namespace", namespace)
+                    && wants.takes("pod", pod)
+                    && wants.takes("volume", volume)
+            };
+            let (since, seen) = (HashMap::new(), HashMap::new());
+            let table = Told { scope: Scope::of_asker(&asker), seen, wanted, since, rows: Rows::new() };
+            Ok(Box::new(Walk::new(table, recent, taken, older, (asker.notes.clone(), share))))
         };
-        session.register_table("volume", table(schema(), rows)).map(drop)
+        session.register_table("volume", counted(schema(), read)).map(drop)
     }
 }
 
 /// What the store has to be asked for. Absent: nothing of what is wanted is there.
-fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
-    let (range, until) = (wanted.micros(), whole.since());
+fn of_store(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
     // These are null there, and no condition holds of null.
-    let is_of_pods = wanted.names("pod") || wanted.names("volume");
-    if is_of_pods || range.start >= until || range.start >= range.end {
+    if wanted.names("pod") || wanted.names("volume") {
         return None;
     }
     let label_of = |column: &str| match column {
@@ -219,31 +157,49 @@ fn older(store: &Arc<Store>, wanted: &Wanted, whole: Whole) -> Option<Joined> {
     };
     let mut matchers = back::of_claims();
     matchers.extend(wanted.matchers(label_of));
-    // A step that begins before memory does may end in it.
-    let until = (until.min(range.end.saturating_sub(1)).div_euclid(GRID) + 1) * (GRID / 1000);
-    let question = Question {
-        anchor: back::ANCHOR_OF_CLAIMS,
-        names: FIGURES.map(|(_, _, _, name)| name).to_vec(),
-        matchers,
-        apart: &[],
-        several: None,
-        range: wanted.millis().start..until,
-    };
-    Some(Joined::new(store.clone(), question))
+    let names = FIGURES.map(|(_, _, _, name)| name).to_vec();
+    older(store, wanted, whole, (back::ANCHOR_OF_CLAIMS, names), matchers)
 }
 
-/// Memory's rows, then those of the store from before memory knew each claim.
-struct Scan {
+/// The rows of a statement.
+struct Told {
     scope: Scope,
-    notes: Notes,
+    /// Whether a namespace is seen.
+    seen: HashMap<String, bool>,
     wanted: Wanted,
+    /// From when on memory knows each claim.
     since: HashMap<Claim, i64>,
     rows: Rows,
-    older: Option<Joined>,
 }
 
-impl Scan {
-    fn add(&mut self, object: &Object) {
+impl Table for Told {
+    type Key = Key;
+    type Point = Measured;
+
+    fn sees(&mut self, [namespace, ..]: &Key) -> bool {
+        let scope = &self.scope;
+        *self.seen.entry(namespace.clone()).or_insert_with(|| scope.sees_namespace(namespace))
+    }
+
+    fn of_memory(&mut self, node: &str, [namespace, pod, _, volume]: &Key, points: &VecDeque<Measured>) {
+        let mut before = None;
+        for (at, sample) in points {
+            // They are in order of time.
+            if before.replace(&sample.claim) != Some(&sample.claim) {
+                let claim = [namespace.as_str(), sample.claim.as_str(), node].map(str::to_owned);
+                let first = self.since.entry(claim).or_insert(*at);
+                *first = (*first).min(*at);
+            }
+            if self.wanted.takes_time(*at) {
+                let values = FIGURES.map(|(_, _, value, _)| Some(value(sample)));
+                let names = [namespace, pod, volume, &sample.claim].map(|name| Some(name.as_str()));
+                let [namespace, pod, volume, claim] = names;
+                self.rows.push(*at, [namespace, pod, volume, claim, Some(node)], values);
+            }
+        }
+    }
+
+    fn of_store(&mut self, object: &Object) {
         let of = |label| object.labels.get(label).unwrap_or_default();
         let Some(node) = back::node_of(&object.labels) else { return };
         let names = [of("namespace"), of("persistentvolumeclaim"), node];
@@ -254,9 +210,9 @@ impl Scan {
         if !is_taken || !self.scope.sees_namespace(names[0]) {
             return;
         }
-        let names = names.map(str::to_owned);
-        let seam = self.since.get(&names).map_or(i64::MAX, |first| first.div_euclid(GRID) * GRID);
-        let [namespace, claim, node] = &names;
+        let owned = names.map(str::to_owned);
+        let seam = self.since.get(&owned).map_or(i64::MAX, |first| first.div_euclid(GRID) * GRID);
+        let [namespace, claim, node] = names;
         for (at, time) in object.times.iter().enumerate() {
             let time = time.saturating_mul(1000);
             if time >= seam {
@@ -271,31 +227,13 @@ impl Scan {
             }
         }
     }
-}
 
-impl Iterator for Scan {
-    type Item = Result<RecordBatch>;
+    fn rows(&self) -> usize {
+        self.rows.length
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut claims = 0;
-        while let Some(older) = &mut self.older
-            && claims < CLAIMS
-            && self.rows.length < BATCH
-        {
-            claims += 1;
-            match older.next() {
-                Some(Ok(object)) => self.add(&object),
-                Some(Err(error)) => {
-                    self.older = None;
-                    return Some(Err(DataFusionError::External(Box::new(error))));
-                }
-                None => {
-                    older.missing().into_iter().for_each(|what| self.notes.add(what));
-                    self.older = None;
-                }
-            }
-        }
-        (self.older.is_some() || self.rows.length > 0).then(|| self.rows.finish())
+    fn finish(&mut self) -> Result<RecordBatch> {
+        self.rows.finish()
     }
 }
 
@@ -317,7 +255,7 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, time: i64, names: [Option<&String>; 5], figures: [Option<u64>; 6]) {
+    fn push(&mut self, time: i64, names: [Option<&str>; 5], figures: [Option<u64>; 6]) {
         self.time.append_value(time);
         self.names.iter_mut().zip(names).for_each(|(builder, value)| builder.append_option(value));
         self.figures.iter_mut().zip(figures).for_each(|(builder, value)| {
@@ -421,27 +359,20 @@ mod tests {
             let told = NodeSamples { pods: second(3600).pods, ..second(at) };
             volumes.ingest(&told);
         }
-        let all = volumes.measured.lock();
-        let times: Vec<i64> =
-            all.values().next().expect("a volume").iter().map(|(time, _)| time / 1_000_000).collect();
         let expected: Vec<i64> = (3600..4080).step_by(15).chain(4080..=4200).collect();
-        assert_eq!(times, expected);
+        assert_eq!(volumes.recent.seconds("n1").first(), Some(&expected));
     }
 
     #[test]
     fn a_clock_that_is_set_back_begins_a_new_run() {
         let volumes = Volumes::default();
-        let times = |node: &str| -> Vec<Vec<i64>> {
-            let all = volumes.measured.lock();
-            let of_node = all.iter().filter(|(key, _)| key[4] == node);
-            of_node.map(|(_, points)| points.iter().map(|(time, _)| time / 1_000_000).collect()).collect()
-        };
+        let times = |node: &str| volumes.recent.seconds(node);
         (3600..=7200).step_by(60).for_each(|at| volumes.ingest(&second(at)));
         let now = jiff::Timestamp::now().as_microsecond();
         // The first second of the run tells of no volumes.
         volumes.ingest(&NodeSamples { anew: true, ..second(3661) });
         assert_eq!(times("n1"), vec![vec![3600, 3660]; 4]);
-        assert!(volumes.whole.lock().since() >= now);
+        assert!(volumes.recent.whole().since() >= now);
         volumes.ingest(&second(3720));
         assert_eq!(times("n1"), vec![vec![3600, 3660, 3720]; 4]);
         // Nobody said so.

@@ -69,9 +69,9 @@ impl Rows {
         }
     }
 
-    /// Whether there are so many.
-    pub fn has(&self, count: usize) -> bool {
-        self.length >= count
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.length
     }
 
     pub fn push(&mut self, node: &str, device: &str, now: &Moment, rates: [Option<f64>; RATES.len()]) {

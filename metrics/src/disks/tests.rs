@@ -1,5 +1,8 @@
 //! What nodes measured of disks, as rows for who may list nodes.
 
+use std::time::Duration;
+
+use datafusion::{execution::runtime_env::RuntimeEnvBuilder, prelude::SessionConfig};
 use tiphys_api::{
     auth::{Attributes, Authorizer, UserInfo},
     samples::Machine,
@@ -66,8 +69,8 @@ impl World {
     }
 
     fn times(&self, device: &str) -> Vec<i64> {
-        let all = self.disks.measured.lock();
-        all["n1"][device].iter().map(|point| point.time / 1_000_000).collect()
+        let seconds = |points: &VecDeque<Measured>| points.iter().map(|one| one.time / 1_000_000).collect();
+        self.disks.recent.read("n1", &device.to_owned(), seconds).unwrap_or_default()
     }
 }
 
@@ -132,7 +135,7 @@ fn a_clock_that_is_set_back_begins_a_new_run() {
     (3600..=3610).for_each(|at| world.disks.ingest(&second(at)));
     world.disks.ingest(&NodeSamples { anew: true, ..second(3604) });
     assert_eq!(world.times("sda"), (3600..=3604).collect::<Vec<_>>());
-    assert!(world.disks.whole.lock().since() >= now);
+    assert!(world.disks.recent.whole().since() >= now);
     world.disks.ingest(&second(3605));
     assert_eq!(world.times("sda").last(), Some(&3605));
 }
@@ -143,7 +146,7 @@ fn a_machine_has_no_more_disks_than_are_kept() {
     let disk = |n: usize| DiskSample { device: format!("sd{n}"), ..DiskSample::default() };
     let devices = (0..2 * MOST).map(disk).collect();
     world.disks.ingest(&NodeSamples { devices, ..second(3600) });
-    assert_eq!(world.disks.measured.lock()["n1"].len(), MOST);
+    assert_eq!(world.disks.recent.count("n1"), MOST);
 }
 
 #[tokio::test]
@@ -168,4 +171,55 @@ async fn what_is_older_comes_without_a_gap_and_nothing_twice() {
         })
         .collect();
     assert_eq!(world.ask(true, statement).await, expected);
+}
+
+#[test]
+fn a_node_whose_clock_is_behind_is_not_forgotten_while_it_speaks() {
+    let world = World::new();
+    let begun = Instant::now();
+    let at = |minute: u64| begun + Duration::from_secs(60 * minute);
+    let of = |node: &str, at: i64| NodeSamples { node: node.into(), ..second(at) };
+    let kept = |node: &str| world.disks.recent.seconds(node).first().cloned().unwrap_or_default();
+    world.disks.ingest_at(&of("behind", 3600), at(0));
+    // Two hours later by its clock.
+    world.disks.ingest_at(&of("right", 10_800), at(0));
+    assert_eq!((kept("behind"), kept("right")), (vec![3600], vec![10_800]));
+    world.disks.ingest_at(&of("behind", 3660), at(1));
+    world.disks.ingest_at(&of("right", 10_860), at(1));
+    assert_eq!(kept("behind"), [3600, 3660]);
+    // It says nothing any more, whatever time it is there.
+    world.disks.ingest_at(&of("right", 10_920), at(62));
+    assert_eq!(kept("behind"), [3600, 3660]);
+    world.disks.ingest_at(&of("right", 10_980), at(64));
+    assert_eq!((world.disks.recent.count("behind"), kept("right").len()), (0, 4));
+}
+
+#[tokio::test]
+async fn abuse_35_what_is_in_memory_comes_in_pieces_and_counts() {
+    let world = World::new();
+    for node in 0..40 {
+        for at in 3600..3900 {
+            world.disks.ingest(&NodeSamples { node: format!("n{node}"), ..second(at) });
+        }
+    }
+    let session = |bytes: usize| {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0).build_arc().expect("a runtime");
+        let session = SessionContext::new_with_config_rt(SessionConfig::new(), runtime);
+        let asker = Asker::new(UserInfo::named("u", &[]), Arc::new(Lists(true)));
+        let table = DiskTable { disks: world.disks.clone(), store: world.store.clone() };
+        table.register(&session, &asker).expect("registered");
+        session
+    };
+    let ask = async |bytes: usize| {
+        let frame = session(bytes).sql("select * from disk").await.expect("planned");
+        frame.collect().await
+    };
+    let batches = ask(64 << 20).await.expect("rows");
+    let all: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let of_a_disk = world.times("sda").len();
+    assert_eq!(all, 40 * 2 * of_a_disk);
+    let most = batches.iter().map(RecordBatch::num_rows).max();
+    assert!(most.is_some_and(|rows| rows < 8192 + of_a_disk && rows < all), "{most:?} of {all}");
+    let refused = ask(64 << 10).await.expect_err("more than it may hold").to_string();
+    assert!(refused.contains("Resources exhausted"), "{refused}");
 }

@@ -1,11 +1,13 @@
-//! A request's body: read within bounds, of one and of all together, and unpacked within bounds.
+//! A request's body: read within bounds, of one, of one sender's and of all together, and unpacked
+//! within bounds.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::Read, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::Refusal;
 
@@ -16,37 +18,104 @@ pub const MAX_PLAIN: usize = 32 << 20;
 const READ_TIME: Duration = Duration::from_secs(30);
 
 /// Bytes that bodies may have together until they are understood or passed on. Clones share it.
+///
+/// The bodies of one owner, mostly a namespace, have no more than they leave free: half of it where
+/// nobody else sends, and each that comes has half of what is left. So nobody keeps others out.
 #[derive(Debug, Clone)]
 pub struct Room {
-    bytes: Arc<Semaphore>,
+    bytes: usize,
+    /// An owner may have so many as long as there are some: one body.
+    least: usize,
     /// So long a body waits where it is full.
     wait: Duration,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    held: Mutex<Held>,
+    /// Woken when some is given back.
+    freed: Notify,
+}
+
+/// Bytes that are taken.
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    /// By owner, of those who have some.
+    owners: HashMap<String, usize>,
 }
 
 /// What a body takes of it, until this is dropped.
-#[derive(Debug, Default)]
-pub struct Taken(Option<OwnedSemaphorePermit>);
+#[derive(Debug)]
+pub struct Taken {
+    shared: Arc<Shared>,
+    owner: String,
+    bytes: usize,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut held = self.shared.held.lock();
+        held.all = held.all.saturating_sub(self.bytes);
+        if let Some(own) = held.owners.get_mut(&self.owner) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                held.owners.remove(&self.owner);
+            }
+        }
+        drop(held);
+        self.shared.freed.notify_waiters();
+    }
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    All,
+    /// The owner has its share.
+    Own,
+}
+
+impl Full {
+    fn message(self) -> &'static str {
+        match self {
+            Self::All => "too much is being sent at once: send again",
+            Self::Own => {
+                "your requests that are still being read fill your share of the room for them: send again, \
+                 fewer at once"
+            }
+        }
+    }
+}
 
 impl Room {
     pub fn new(bytes: usize, wait: Duration) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(bytes)), wait }
+        Self { bytes, least: MAX_PACKED, wait, shared: Arc::default() }
     }
 
-    /// All bytes of the body, still packed. What has come counts, not what was announced: who sends
-    /// slowly takes little.
+    /// The same, where an owner may have so many bytes whatever is left.
+    #[cfg(test)]
+    pub fn with_least(self, least: usize) -> Self {
+        Self { least, ..self }
+    }
+
+    /// All bytes of the body, still packed, on an owner's account. What has come counts, not what was
+    /// announced: who sends slowly takes little.
     ///
     /// # Errors
     /// Too many, too slow, or it broke off; and there is no room for it.
-    pub async fn read(&self, body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
+    pub async fn read(&self, owner: &str, body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
         let slow = || {
             let message = format!("the request was not complete within {READ_TIME:?}");
             Refusal::new(StatusCode::REQUEST_TIMEOUT, message)
         };
-        tokio::time::timeout(READ_TIME, self.frames(body)).await.map_err(|_| slow())?
+        tokio::time::timeout(READ_TIME, self.frames(owner, body)).await.map_err(|_| slow())?
     }
 
-    async fn frames(&self, mut body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
-        let (mut bytes, mut taken) = (Vec::new(), Taken::default());
+    async fn frames(&self, owner: &str, mut body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
+        let mut taken = Taken { shared: self.shared.clone(), owner: owner.to_owned(), bytes: 0 };
+        let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame =
                 frame.map_err(|error| Refusal::malformed(format!("the request broke off: {error}")))?;
@@ -62,19 +131,42 @@ impl Room {
 
     /// Not 429: a Prometheus that isn't told to takes that for a reason to drop what it sends.
     async fn take(&self, count: usize, taken: &mut Taken) -> Result<(), Refusal> {
-        let full = || {
-            let message = "too much is being sent at once: send again";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        let mut why = Full::All;
+        let taking = async {
+            loop {
+                // It hears of what is given back from here on.
+                let freed = self.shared.freed.notified();
+                match self.try_take(count, taken) {
+                    Ok(()) => return,
+                    Err(full) => why = full,
+                }
+                freed.await;
+            }
         };
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let taking = self.bytes.clone().acquire_many_owned(count);
-        let more = tokio::time::timeout(self.wait, taking).await.map_err(|_| full())?;
-        let more = more.map_err(|_| full())?;
-        match &mut taken.0 {
-            Some(before) => before.merge(more),
-            none => *none = Some(more),
+        let done = tokio::time::timeout(self.wait, taking).await;
+        done.map_err(|_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why.message()))
+    }
+
+    fn try_take(&self, count: usize, taken: &mut Taken) -> Result<(), Full> {
+        let mut held = self.shared.held.lock();
+        let own = held.owners.get(&taken.owner).copied().unwrap_or_default();
+        self.check(held.all, own, count)?;
+        held.all += count;
+        taken.bytes += count;
+        match held.owners.get_mut(&taken.owner) {
+            Some(own) => *own += count,
+            None => drop(held.owners.insert(taken.owner.clone(), count)),
         }
         Ok(())
+    }
+
+    /// Whether there is room for more, where so much of all is taken, and so much of that is the owner's.
+    fn check(&self, all: usize, own: usize, more: usize) -> Result<(), Full> {
+        let left = self.bytes.checked_sub(all.saturating_add(more)).ok_or(Full::All)?;
+        match own.saturating_add(more) <= left.max(self.least) {
+            true => Ok(()),
+            false => Err(Full::Own),
+        }
     }
 }
 
@@ -141,25 +233,48 @@ mod tests {
             let some = stream::iter([Ok::<_, axum::Error>(bytes)]);
             Body::from_stream(some.chain(stream::pending()))
         };
-        let mut slow = Box::pin(room.read(begun(b"12345678")));
+        let mut slow = Box::pin(room.read("shop", begun(b"12345678")));
         assert!(slow.as_mut().now_or_never().is_none(), "it is not complete");
-        let refused = room.read(Body::from("123")).await.expect_err("there is no room");
+        let refused = room.read("bank", Body::from("123")).await.expect_err("there is no room");
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
-        let (bytes, taken) = room.read(Body::from("12")).await.expect("there is room");
+        let (bytes, taken) = room.read("bank", Body::from("12")).await.expect("there is room");
         assert_eq!(bytes, b"12");
-        assert!(room.read(Body::from("1")).await.is_err(), "what is being passed on counts");
+        assert!(room.read("shop", Body::from("1")).await.is_err(), "what is being passed on counts");
         drop((slow, taken));
-        assert!(room.read(Body::from("1234567890")).await.is_ok());
+        assert!(room.read("shop", Body::from("1234567890")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn abuse_33_bodies_of_one_owner_leave_room_for_those_of_others() {
+        let room = Room::new(16, Duration::ZERO).with_least(2);
+        let read = async |owner: &str, count: usize| {
+            let body = room.read(owner, Body::from("x".repeat(count))).await;
+            body.map(|(_, taken)| taken).map_err(|refused| (refused.status, refused.message))
+        };
+        let full = |full: Full| (StatusCode::SERVICE_UNAVAILABLE, full.message().to_owned());
+        let greedy = read("shop", 8).await.expect("half of it");
+        assert_eq!(read("shop", 1).await.err(), Some(full(Full::Own)));
+        // Each that comes has half of what is left, and where that is little, one body.
+        let bank = read("bank", 4).await.expect("another has room");
+        assert_eq!(read("bank", 1).await.err(), Some(full(Full::Own)));
+        let others = [read("ops", 2).await.expect("room"), read("late", 2).await.expect("room")];
+        assert_eq!(read("last", 1).await.err(), Some(full(Full::All)));
+        drop((greedy, others));
+        assert!(read("bank", 2).await.is_ok(), "there is more again for who has some");
+        drop(bank);
+        assert!(read("shop", 8).await.is_ok());
+        let held = room.shared.held.lock();
+        assert_eq!((held.all, held.owners.len()), (0, 0), "who has none is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_it_is_full_a_body_waits_for_a_while() {
         let room = Room::new(10, Duration::from_secs(5));
-        let (_, taken) = room.read(Body::from("12345678")).await.expect("there is room");
+        let (_, taken) = room.read("shop", Body::from("12345678")).await.expect("there is room");
         let begun = tokio::time::Instant::now();
-        let refused = room.read(Body::from("123")).await.expect_err("there is no room");
+        let refused = room.read("shop", Body::from("123")).await.expect_err("there is no room");
         assert_eq!((refused.status, begun.elapsed().as_secs()), (StatusCode::SERVICE_UNAVAILABLE, 5));
-        let mut waiting = Box::pin(room.read(Body::from("123")));
+        let mut waiting = Box::pin(room.read("shop", Body::from("123")));
         assert!(waiting.as_mut().now_or_never().is_none(), "there is no room yet");
         drop(taken);
         assert_eq!(waiting.await.expect("there is room now").0, b"123");

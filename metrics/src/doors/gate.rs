@@ -20,6 +20,16 @@ pub enum Into {
     Any,
 }
 
+impl Into {
+    /// On whose account a request is read: the namespace, or `*`.
+    pub fn owner(&self) -> &str {
+        match self {
+            Self::Namespace(namespace) => namespace,
+            Self::Any => "*",
+        }
+    }
+}
+
 /// # Errors
 /// Nobody, no namespace, or no right; the message says what would do.
 pub fn admit(

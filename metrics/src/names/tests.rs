@@ -8,10 +8,11 @@ use tiphys_api::{
         Capacity, ContainerSample, DiskSample, DiskUsage, FilesystemSample, KernelSample, Machine, PodSample,
         PressureSample, Usage,
     },
+    ways::Way,
 };
 
 use super::*;
-use crate::series::{Limits, Matcher, NAME, Select};
+use crate::series::{Limits, Matcher, NAME, Select, way_of};
 
 fn second(time: i64, is_first: bool, with_container: bool) -> NodeSamples {
     let usage = |nanos| Usage {
@@ -157,6 +158,10 @@ async fn a_nodes_seconds_are_series_of_the_grid() {
     let volume =
         found(&store, "kubelet_volume_stats_used_bytes", &[("persistentvolumeclaim", "claim")]).await;
     assert_eq!(volume, [(1_500_000, Some(9.0)), (1_515_000, None)], "it is missing");
+    // The log has nothing but the labels to tell whose series they are.
+    for series in store.all(&[], 0..i64::MAX).await {
+        assert_eq!(way_of(&series.labels), Some(Way::Sampled), "{}", series.labels);
+    }
     names.gone("n1");
     let ended = found(&store, "node_load1", &[job]).await;
     assert_eq!(ended.last().map(|(_, value)| *value), Some(None));

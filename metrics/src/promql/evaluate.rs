@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use parking_lot::Mutex;
 use promql_parser::parser::{Call, Expr, value::ValueType};
 
@@ -62,28 +65,29 @@ pub struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
+    /// Evaluates a part. Each kind has a future of its own: one that could be any of them would take
+    /// their room on the stack at each level of the query.
     pub fn eval<'b>(&'b self, expr: &'b Expr, grid: Grid) -> BoxFuture<'b, Result<Evaluated, QueryError>> {
-        async move {
-            match expr {
-                Expr::NumberLiteral(number) => Ok(Evaluated::Scalar(vec![number.val; grid.steps])),
-                Expr::StringLiteral(text) => Ok(Evaluated::Text(text.val.clone())),
-                Expr::Paren(inner) => self.eval(&inner.expr, grid).await,
-                Expr::Unary(unary) => negate(self.eval(&unary.expr, grid).await?),
-                Expr::VectorSelector(chosen) => {
-                    selector::instant(self, chosen, grid).await.map(Evaluated::Vector)
-                }
-                Expr::Call(call) => functions::call(self, call, grid).await,
-                Expr::Binary(binary) => binary::evaluate(self, binary, grid).await,
-                Expr::Aggregate(aggregate) => {
-                    aggregate::evaluate(self, aggregate, grid).await.map(Evaluated::Vector)
-                }
-                Expr::MatrixSelector(_) | Expr::Subquery(_) => Err(QueryError::Invalid(
-                    "a range of samples stands where one value a step is wanted; put a function such as rate(...) around it".into(),
-                )),
-                Expr::Extension(_) => Err(QueryError::Invalid("this kind of expression is not known".into())),
+        match expr {
+            Expr::NumberLiteral(number) => {
+                async move { Ok(Evaluated::Scalar(vec![number.val; grid.steps])) }.boxed()
             }
+            Expr::StringLiteral(text) => async move { Ok(Evaluated::Text(text.val.clone())) }.boxed(),
+            Expr::Paren(inner) => self.eval(&inner.expr, grid),
+            Expr::Unary(unary) => async move { negate(self.eval(&unary.expr, grid).await?) }.boxed(),
+            Expr::VectorSelector(chosen) => {
+                async move { selector::instant(self, chosen, grid).await.map(Evaluated::Vector) }.boxed()
+            }
+            Expr::Call(call) => functions::call(self, call, grid).boxed(),
+            Expr::Binary(binary) => binary::evaluate(self, binary, grid).boxed(),
+            Expr::Aggregate(aggregate) => {
+                async move { aggregate::evaluate(self, aggregate, grid).await.map(Evaluated::Vector) }.boxed()
+            }
+            Expr::MatrixSelector(_) | Expr::Subquery(_) => refused(
+                "a range of samples stands where one value a step is wanted; put a function such as rate(...) around it",
+            ),
+            Expr::Extension(_) => refused("this kind of expression is not known"),
         }
-        .boxed()
     }
 
     /// A part that is a vector by its type.
@@ -119,6 +123,10 @@ impl Evaluator<'_> {
         let held = self.held.fetch_add(count, Ordering::Relaxed).saturating_add(count);
         if held > self.most { Err(QueryError::too_many(self.most)) } else { self.share.take(count) }
     }
+}
+
+fn refused(why: &'static str) -> BoxFuture<'static, Result<Evaluated, QueryError>> {
+    ready(Err(QueryError::Invalid(why.to_owned()))).boxed()
 }
 
 fn wrong(wanted: ValueType) -> QueryError {

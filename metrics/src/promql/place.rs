@@ -112,7 +112,8 @@ pub fn unknown_function(query: &str, is_known: impl Fn(&str) -> bool) -> Option<
 }
 
 /// Brackets that may stand open at once, and operators of one query. Each makes its tree deeper, and with it
-/// the stack of who walks over it: a thread has two megabytes.
+/// the stack of who evaluates it. A level that a bracket makes takes up to 27 KiB where the build is not
+/// optimized, one of an operator 3 KiB: together 1.7 MiB of the 2 MiB that a thread has.
 const MOST_OPEN: usize = 40;
 const MOST_OPERATORS: usize = 200;
 

@@ -32,10 +32,11 @@ use tiphys_api::auth::SharedAuthorizer;
 use tiphys_lifecycle::Tasks;
 
 use crate::{
-    places::Places,
+    places::{Place, Places},
     promql::{Budget, Share},
     series::Store,
 };
+use spec::Reach;
 
 /// On a Namespace; `cluster` lets its rules see and write all series.
 pub const REACH: &str = "metrics.tiphys.io/rules";
@@ -44,6 +45,11 @@ pub const REACH: &str = "metrics.tiphys.io/rules";
 const AT_ONCE: usize = 4;
 /// ... of one namespace: its slow ones wait for each other, and nobody else for them.
 const OF_A_NAMESPACE: usize = 1;
+/// ... of those that reach all namespaces, wherever they stand. An administrator lets them, and the usual
+/// ones are many and all in one namespace; a seat is left for others.
+const REACHING: usize = AT_ONCE - 1;
+/// Whose seats those are. No namespace has this name.
+const EVERYWHERE: &str = "";
 /// Samples and values of one query: so many that those which run at once all have room in what one user's
 /// queries may hold, and none is refused for what others read.
 const SAMPLES: usize = 18_000_000;
@@ -53,7 +59,7 @@ const IN_BUDGET: &str = "system:rules";
 /// What the queries of all rules may take. Clones share it.
 #[derive(Debug, Clone)]
 struct Bounds {
-    /// By namespace.
+    /// By what rules reach.
     seats: Places,
     /// That of the queries which users ask.
     budget: Budget,
@@ -62,6 +68,14 @@ struct Bounds {
 impl Bounds {
     fn new(budget: Budget) -> Self {
         Self { seats: Places::new(AT_ONCE, OF_A_NAMESPACE), budget }
+    }
+
+    /// Waits for a seat of a rule that reaches so far.
+    async fn seat(&self, reach: &Reach) -> Place {
+        match reach {
+            Reach::Namespace(namespace) => self.seats.take(namespace).await,
+            Reach::Cluster => self.seats.take_of(EVERYWHERE, REACHING).await,
+        }
     }
 
     /// The share of a query that is about to run.

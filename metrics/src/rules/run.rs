@@ -48,7 +48,7 @@ impl Evaluation {
         let group = &standing.group;
         for (number, rule) in group.rules.iter().enumerate() {
             // For each rule anew: who has many, or slow ones, lets others in between.
-            let _seat = self.bounds.seats.take(&group.place.0).await;
+            let _seat = self.bounds.seat(&group.reach).await;
             let begun = Instant::now();
             let done = self.evaluate(number, group, rule, time).await;
             let error = done.err().unwrap_or_default();

@@ -8,10 +8,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AT_ONCE, Bounds, Health, SAMPLES, Standing,
+    AT_ONCE, Bounds, Health, REACHING, SAMPLES, Standing,
     keep::{evaluate, following, next},
     run::{Evaluation, limits},
-    spec::{Group, PrometheusRule, groups},
+    spec::{Group, PrometheusRule, Reach, groups},
 };
 use crate::{
     promql::Budget,
@@ -147,11 +147,16 @@ async fn too_many_series_and_equal_ones_are_refused() {
     assert_eq!(kept(&store, "one").await[0].1, [(now, Value::Number(7.0))]);
 }
 
-/// A group of a namespace whose one rule is answered without a wait.
-fn ready(namespace: &str) -> Standing {
+/// A group of a namespace whose one rule is answered without a wait, and how far it reaches.
+fn ready(namespace: &str, reach: Reach) -> Standing {
     let mut standing = group(json!({"name": "g", "rules": [{"record": "one", "expr": 1}]}), true);
     standing.group.place.0 = namespace.to_owned();
+    standing.group.reach = reach;
     standing
+}
+
+fn of_its_own(namespace: &str) -> Standing {
+    ready(namespace, Reach::Namespace(namespace.to_owned()))
 }
 
 #[tokio::test]
@@ -159,7 +164,7 @@ async fn abuse_35_rules_of_a_namespace_wait_for_each_other_and_nobody_else_for_t
     let (store, now) = store();
     let bounds = Bounds::new(Budget::default());
     let of = |standing: &Standing| Evaluation::new(store.clone(), &standing.group, &bounds);
-    let (shop, bank, late) = (ready("shop"), ready("bank"), ready("late"));
+    let (shop, bank, late) = (of_its_own("shop"), of_its_own("bank"), of_its_own("late"));
     let slow = bounds.seats.take_now("shop").expect("free");
     let mut of_shop = of(&shop);
     let mut waiting = Box::pin(of_shop.run(&shop, now));
@@ -172,6 +177,25 @@ async fn abuse_35_rules_of_a_namespace_wait_for_each_other_and_nobody_else_for_t
     drop((slow, others));
     waiting.now_or_never().expect("its turn");
     assert!(shop.health.lock()[0].at.is_some() && late.health.lock()[0].at.is_none());
+    assert_eq!(bounds.seats.taken(), 0, "who has had a seat gives it back");
+}
+
+#[tokio::test]
+async fn abuse_35_rules_that_reach_everywhere_run_side_by_side_and_leave_a_seat_for_others() {
+    let (store, now) = store();
+    let bounds = Bounds::new(Budget::default());
+    let of = |standing: &Standing| Evaluation::new(store.clone(), &standing.group, &bounds);
+    let everywhere = || bounds.seat(&Reach::Cluster).now_or_never().expect("free");
+    let (wide, late) = (ready("monitoring", Reach::Cluster), ready("monitoring", Reach::Cluster));
+    let shop = of_its_own("shop");
+    let mut slow: Vec<_> = (1..REACHING).map(|_| everywhere()).collect();
+    of(&wide).run(&wide, now).now_or_never().expect("those of its namespace are not waited for");
+    slow.push(everywhere());
+    assert!(of(&late).run(&late, now).now_or_never().is_none(), "they have no more seats");
+    of(&shop).run(&shop, now).now_or_never().expect("one is left for others");
+    assert!(late.health.lock()[0].at.is_none() && shop.health.lock()[0].at.is_some());
+    drop(slow);
+    of(&late).run(&late, now).now_or_never().expect("its turn");
     assert_eq!(bounds.seats.taken(), 0, "who has had a seat gives it back");
 }
 
@@ -214,7 +238,7 @@ fn abuse_35_rules_on_all_seats_have_room_beside_each_other_and_leave_some_for_us
 async fn a_group_that_is_gone_waits_for_no_seat_and_its_series_end() {
     let (store, now) = store();
     let bounds = Bounds::new(Budget::default());
-    let standing = Arc::new(ready("shop"));
+    let standing = Arc::new(of_its_own("shop"));
     let mut evaluation = Evaluation::new(store.clone(), &standing.group, &bounds);
     evaluation.run(&standing, now - 60_000).await;
     let before = standing.health.lock()[0].at;

@@ -52,7 +52,7 @@ pub use parquet::{ParquetFile, notes_of};
 pub use run::{Limits, Rows};
 pub use samples::SamplesTable;
 pub use stream::Streamed;
-pub(crate) use table::{Batches, Share, counted, projected, table, table_of_asked};
+pub(crate) use table::{Batches, Share, counted, projected, table_of_asked};
 pub use wanted::Wanted;
 
 use crate::{decisions::Decisions, memory::Memory, series::Store};

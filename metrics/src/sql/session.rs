@@ -50,7 +50,8 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_type_planner(Arc::new(Sizes::default()));
+            .with_type_planner(Arc::new(Sizes::default()))
+            .with_physical_optimizer_rule(bounded::gates());
         let session = SessionContext::new_with_state(state.build());
         bounded::register(&session)?;
         functions::register(&session)?;

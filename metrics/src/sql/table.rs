@@ -72,15 +72,7 @@ impl Share {
     }
 }
 
-/// A table whose reader gives all columns.
-pub fn table(
-    schema: SchemaRef,
-    read: impl Fn(Wanted) -> Result<Batches> + Send + Sync + 'static,
-) -> Arc<dyn TableProvider> {
-    counted(schema, move |wanted, _| read(wanted))
-}
-
-/// The same, of a reader that counts what it holds.
+/// A table whose reader gives all columns, and counts what it holds.
 pub fn counted(
     schema: SchemaRef,
     read: impl Fn(Wanted, Share) -> Result<Batches> + Send + Sync + 'static,

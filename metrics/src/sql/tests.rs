@@ -220,13 +220,13 @@ struct Happened;
 
 impl Extension for Happened {
     fn register(&self, session: &SessionContext, _: &Asker) -> datafusion::common::Result<()> {
-        let rows = |_| -> datafusion::common::Result<Batches> {
+        let rows = |_, _| -> datafusion::common::Result<Batches> {
             let now = jiff::Timestamp::now().as_microsecond();
             let happened =
                 [now, 0].map(|time| Arc::new(Decision { time, reason: "x".into(), ..Decision::default() }));
             Ok(Box::new(std::iter::once(decision_rows(&happened))))
         };
-        session.register_table("events", table(decisions_schema(), rows)).map(drop)
+        session.register_table("events", counted(decisions_schema(), rows)).map(drop)
     }
 }
 

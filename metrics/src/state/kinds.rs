@@ -4,14 +4,17 @@
 //! A series says the name of its object, and a Secret's name is nobody's business who may not
 //! list Secrets.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use super::{
     Name, admission_policy, admission_policy_binding, certificate_signing_request, config_map, cron_job,
     daemon_set, deployment, endpoint_slice, endpoints, horizontal_pod_autoscaler, ingress, ingress_class,
     job, lease, limit_range, namespace, network_policy, node, persistent_volume, persistent_volume_claim,
     pod, pod_containers, pod_disruption_budget, replica_set, replication_controller, resource_quota, secret,
-    service, service_account, stateful_set, storage_class, volume_attachment, watched::Watch,
+    service, service_account, stateful_set, storage_class, told::Told, volume_attachment, watched::Watch,
     webhook_configuration,
 };
 use crate::series::MetricKind::Gauge;
@@ -23,13 +26,13 @@ pub struct Subject {
     pub resource: &'static str,
 }
 
-/// A kind: its series' subject, its names, and what starts its watch.
+/// A kind: its series' subject, its names, and what starts its watch and gives what is told by it.
 pub struct Kind {
     pub subject: Subject,
     pub names: &'static [&'static [Name]],
     /// Under which name its labels are told, and under which its annotations, where that is asked for.
     pub words: &'static [Name],
-    pub start: fn(&Watch<'_>),
+    pub start: fn(&Watch<'_>) -> Vec<Arc<Told>>,
 }
 
 impl Kind {
@@ -213,7 +216,7 @@ pub static KINDS: &[Kind] = &[
         subject: Subject { group: "", resource: "secrets" },
         names: &[secret::NAMES],
         words: words!("secret"),
-        start: |watch| watch.objects(secret::tell),
+        start: secret::start,
     },
     Kind {
         subject: Subject { group: "", resource: "serviceaccounts" },
@@ -296,6 +299,7 @@ mod tests {
         }
         for (name, resource) in [
             ("kube_secret_info", "secrets"),
+            ("kube_secret_type", "secrets"),
             ("kube_pod_container_info", "pods"),
             ("kube_persistentvolumeclaim_info", "persistentvolumeclaims"),
             ("kube_persistentvolume_info", "persistentvolumes"),

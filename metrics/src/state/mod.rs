@@ -82,10 +82,8 @@ pub fn start(client: &Client, store: Arc<Store>, words: &Words, counts: &Counts,
             let (kind, help) = (*kind, (*help).to_owned());
             store.describe_own(name, Meta { kind, help, unit: String::new() });
         }
-        let told = Arc::new(Told::new(store.clone()).counting(counts.clone()));
         let words = Arc::new(words.of(kind));
-        (kind.start)(&Watch { client, tasks, told: told.clone(), words });
-        all.push(told);
+        all.extend((kind.start)(&Watch { client, tasks, store: &store, counts, words }));
     }
     tasks.spawn("state of objects", OnError::Log, repeat(all));
 }

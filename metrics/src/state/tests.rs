@@ -2,6 +2,7 @@
 
 mod newer;
 mod objects;
+mod secrets;
 mod words;
 
 use serde_json::{Value as Json, json};

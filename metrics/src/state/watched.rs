@@ -11,27 +11,56 @@ use serde::de::DeserializeOwned;
 use tiphys_lifecycle::{BoxError, Tasks};
 
 use super::{rows::Rows, told::Told, words::WordsOf};
+use crate::{scrape::counts::Counts, series::Store};
 
 /// What a kind is watched with.
 pub struct Watch<'a> {
     pub client: &'a Client,
     pub tasks: &'a Tasks,
-    pub told: Arc<Told>,
+    pub store: &'a Arc<Store>,
+    /// Where it is told what the store refuses.
+    pub counts: &'a Counts,
     pub words: Arc<WordsOf>,
 }
 
 impl Watch<'_> {
-    /// Watches objects; without their content where `K` has none.
-    pub fn objects<K>(&self, tell: fn(&K) -> Rows)
+    /// Watches objects; without their content where `K` has none. What is told of them is to be
+    /// repeated.
+    pub fn objects<K>(&self, tell: fn(&K) -> Rows) -> Vec<Arc<Told>>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let (client, told, words) = (self.client.clone(), self.told.clone(), self.words.clone());
-        self.tasks.spawn_restarting(format!("state of {}", K::plural(&())), move || {
-            let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
-            let words = words.clone();
-            follow(events, told.clone(), move |object: &K| words.rows(tell, object))
+        let (name, words) = (format!("state of {}", K::plural(&())), self.words.clone());
+        let tell = move |object: &K| words.rows(tell, object);
+        vec![self.begin::<K>(name, watcher::Config::default(), tell)]
+    }
+
+    /// The same of those that a selector of fields chooses; nothing is told but what is asked for here.
+    pub fn chosen<K>(&self, selector: &str, tell: impl Fn(&K) -> Rows + Clone + Send + 'static) -> Arc<Told>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let name = format!("state of {} with {selector}", K::plural(&()));
+        self.begin::<K>(name, watcher::Config::default().fields(selector), tell)
+    }
+
+    fn begin<K>(
+        &self,
+        name: String,
+        config: watcher::Config,
+        tell: impl Fn(&K) -> Rows + Clone + Send + 'static,
+    ) -> Arc<Told>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        // Of its own: what a list has not is gone, and each watch has its list.
+        let told = Arc::new(Told::new(self.store.clone()).counting(self.counts.clone()));
+        let (client, telling) = (self.client.clone(), told.clone());
+        self.tasks.spawn_restarting(name, move || {
+            let events = watcher(Api::<K>::all(client.clone()), config.clone()).default_backoff();
+            follow(events, telling.clone(), tell.clone())
         });
+        told
     }
 }
 
@@ -73,11 +102,7 @@ mod tests {
     use tiphys_telemetry::Component;
 
     use super::*;
-    use crate::{
-        live::AGAIN,
-        scrape::counts::Counts,
-        series::{Limits, Store},
-    };
+    use crate::{live::AGAIN, series::Limits};
 
     /// One row.
     fn tell(object: &ConfigMap) -> Rows {

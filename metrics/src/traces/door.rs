@@ -89,7 +89,7 @@ async fn taken(
         return Err(later("spans come faster than they are written: send again".to_owned()));
     }
     let packing = body::packing(headers);
-    let (bytes, taken) = door.room.read(body).await?;
+    let (bytes, taken) = door.room.read(&namespace, body).await?;
     let stopping = || later("the server is stopping: send again".to_owned());
     let turn = door.decoding.clone().acquire_owned().await.map_err(|_| stopping())?;
     let work = tokio::task::spawn_blocking(move || {

@@ -168,7 +168,7 @@ async fn abuse_33_spans_have_the_room_that_all_doors_have_together() {
     let routes = routes(&spans, Arc::new(Own), room.clone());
     let bench = Bench { spans, routes };
     // What another door has taken.
-    let (_, taken) = room.read(Body::from(vec![0; (1 << 20) - 10])).await.expect("there is room");
+    let (_, taken) = room.read("bank", Body::from(vec![0; (1 << 20) - 10])).await.expect("there is room");
     let body = export(vec![span(1, 1, None, "GET /", now)]);
     let (status, said) = bench.send("shop", PROTOBUF, body.clone()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{said}");

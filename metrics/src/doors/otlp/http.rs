@@ -86,7 +86,7 @@ async fn taken(
     let into = gate::admit(user, headers, Door::Otlp, &*doors.authorizer)?;
     let sender = Sender::new(user, &into);
     let packing = body::packing(headers);
-    let (bytes, taken) = doors.room.read(body).await?;
+    let (bytes, taken) = doors.room.read(into.owner(), body).await?;
     let understood = doors.understood(move |doors| {
         let _taken = taken;
         bring(doors, form, bytes, &packing, &into, &sender)

@@ -190,17 +190,17 @@ impl<'a> Translator<'a> {
         exemplars: Vec<Exemplar>,
     ) {
         let value = match series.delta && !crate::series::is_stale(value) {
-            false => Some(value),
+            false => Ok(value),
             true => self.sums.add(self.namespace, &labels.clone().finish(), value, time),
         };
         match value {
-            Some(value) => {
+            Ok(value) => {
                 let samples = vec![(time, Value::Number(value))];
                 self.request.put(Sent { labels: labels.finish(), samples, exemplars });
             }
-            None => self.request.outcome.reject(1, || {
-                format!("a delta of {} was told before, or there are too many series of deltas", series.name)
-            }),
+            Err(why) => {
+                self.request.outcome.reject(1, || format!("a delta of {} is not taken: {why}", series.name));
+            }
         }
     }
 

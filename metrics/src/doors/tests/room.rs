@@ -37,6 +37,30 @@ async fn abuse_33_bodies_have_room_together_and_who_stands_still_is_cut() {
     assert_eq!((answer.status, bench.store.series_count()), (StatusCode::NO_CONTENT, 1), "{}", answer.text());
 }
 
+#[tokio::test(start_paused = true)]
+async fn abuse_33_a_namespace_that_fills_its_share_of_the_room_keeps_no_other_out() {
+    let (store, now) = (Arc::new(Store::in_memory(Limits::default())), now());
+    let mut doors = Doors::new(store.clone(), Counts::default(), Arc::new(Everything));
+    doors.room = Room::new(1000, Duration::from_secs(5)).with_least(8);
+    let of = |account: &str| {
+        let user = UserInfo::named(account, &[]);
+        Bench { store: store.clone(), routes: doors.routes().layer(Extension(user)) }
+    };
+    let (shop, bank) = (of("system:serviceaccount:shop:app"), of("system:serviceaccount:bank:app"));
+    let begun = stream::iter([Ok::<_, axum::Error>(vec![0u8; 495])]).chain(stream::pending());
+    let request = Request::post(OTLP_PATH).header(header::CONTENT_TYPE, ONE);
+    let request = request.body(Body::from_stream(begun)).expect("a request");
+    let mut slow = Box::pin(shop.routes.clone().oneshot(request));
+    assert!(slow.as_mut().now_or_never().is_none(), "it is not complete");
+    let series = vec![one(&[("__name__", "a")], &[(now, 1.0)])];
+    let body = snappy(&WriteOne { series, metadata: vec![] });
+    let answer = shop.send(WRITE_PATH, ONE, "snappy", body.clone()).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.text().contains("your share"), "{}", answer.text());
+    let answer = bank.send(WRITE_PATH, ONE, "snappy", body).await;
+    assert_eq!((answer.status, store.series_count()), (StatusCode::NO_CONTENT, 1), "{}", answer.text());
+}
+
 /// A field of a message that has a length.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![(number << 3) | 2];

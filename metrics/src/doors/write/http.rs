@@ -87,7 +87,7 @@ async fn taken(
     if packing != "snappy" {
         return Err(Refusal::unsupported("the header Content-Encoding must be snappy"));
     }
-    let (bytes, taken) = doors.room.read(body).await?;
+    let (bytes, taken) = doors.room.read(into.owner(), body).await?;
     let understood = doors.understood(move |doors| {
         let _taken = taken;
         bring(doors, version, bytes, &into)

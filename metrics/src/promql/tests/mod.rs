@@ -1,5 +1,6 @@
 //! PromQL over a store in memory. Series are written in lines: labels, then values.
 
+mod deep;
 mod door;
 mod language;
 mod limits;

@@ -18,13 +18,16 @@
 //! least (one of what they get), to_hex, chr, md5, sha512, uuid and whatever gives numbers and times (of
 //! fixed size). What aggregates gather is counted by the engine; where each row of a window would have
 //! all that was gathered before it, [`rewrite`] refuses it. Functions of lambdas can't be written in the
-//! dialect that statements are in.
+//! dialect that statements are in. What `unnest`, joins and windows over all rows make of what they get is
+//! counted by [`multiplied`].
 
 mod arg;
 mod function;
 mod joined;
 mod kept;
 mod lists;
+mod multiplied;
+mod repeats;
 mod rewrite;
 mod series;
 mod sizes;
@@ -39,6 +42,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 
+pub use multiplied::gates;
 pub use sizes::Sizes;
 
 use super::constants::Constants;

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::*;
 use crate::{
     sql::{
-        Asker, Batches, Extension, table,
+        Asker, Batches, Extension, counted,
         tests::{ByName, World},
     },
     tables::{decision_rows, decisions_schema},
@@ -43,7 +43,7 @@ struct Late;
 impl Extension for Late {
     fn register(&self, session: &SessionContext, asker: &Asker) -> Result<(), DataFusionError> {
         let notes = asker.notes.clone();
-        let rows = move |_| -> Result<Batches, DataFusionError> {
+        let rows = move |_, _| -> Result<Batches, DataFusionError> {
             let decision = Arc::new(tiphys_api::decisions::Decision::default());
             let rows = decision_rows(&[decision])?;
             let notes = notes.clone();
@@ -53,7 +53,7 @@ impl Extension for Late {
             });
             Ok(Box::new(std::iter::once(Ok(rows)).chain(ends)))
         };
-        session.register_table("late", table(decisions_schema(), rows)).map(drop)
+        session.register_table("late", counted(decisions_schema(), rows)).map(drop)
     }
 }
 

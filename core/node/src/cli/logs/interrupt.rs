@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM while an answer goes into a file: what came of it is taken away, as after any
-//! other failure. Without a file the process ends by the signal, as it would.
+//! SIGINT and SIGTERM while an answer, of logs or of SQL, goes into a file: what came of it is taken away,
+//! as after any other failure. Without a file the process ends by the signal, as it would.
 
 use std::{io, path::Path};
 

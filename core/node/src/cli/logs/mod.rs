@@ -25,7 +25,7 @@ mod delete;
 mod facets;
 mod figures;
 pub mod file;
-mod interrupt;
+pub mod interrupt;
 mod missing;
 mod out;
 mod over_time;

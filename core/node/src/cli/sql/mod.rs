@@ -12,6 +12,8 @@ mod request;
 mod script;
 mod session;
 mod settings;
+#[cfg(test)]
+mod signal_tests;
 mod sink;
 mod table;
 #[cfg(test)]
@@ -23,10 +25,15 @@ use std::{
     process::ExitCode,
 };
 
+use kube::Client;
 use session::Session;
 use sink::Sink;
 
-use super::{Global, connect::Connect};
+use super::{
+    Global,
+    connect::Connect,
+    logs::interrupt::{Signals, interrupted},
+};
 use crate::failure::{Failure, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -115,11 +122,23 @@ impl Sql {
             return Err(Failure::usage("there is no statement", request::NEXT));
         }
         let client = self.connect.client(global).await?;
-        let sink = self.file.as_deref().map_or_else(|| Ok(Sink::stdout()), Sink::whole)?;
-        let mut session = Session::new(client, self.output, sink);
-        session.script(&text, name.as_deref()).await?;
-        session.finish()?;
+        Box::pin(self.answer_or_end(client, &text, name.as_deref())).await?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The answers, unless a signal ends them: then nothing of them is left in a file.
+    async fn answer_or_end(&self, client: Client, text: &str, name: Option<&str>) -> Outcome<()> {
+        let Some(path) = &self.file else { return self.answer(client, text, name, Sink::stdout()).await };
+        let mut signals = Signals::watch()?;
+        // The file is the work's, and goes with it.
+        let work = Box::pin(self.answer(client, text, name, Sink::whole(path)?));
+        signals.unless(work).await.unwrap_or_else(|| Err(interrupted(path)))
+    }
+
+    async fn answer(&self, client: Client, text: &str, name: Option<&str>, sink: Sink) -> Outcome<()> {
+        let mut session = Session::new(client, self.output, sink);
+        session.script(text, name).await?;
+        session.finish()
     }
 
     /// `psql --file` is what is read; here that would be written over.
