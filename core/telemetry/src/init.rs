@@ -32,8 +32,8 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// A filter such as `info,tiphys_kubelet=debug`.
     pub filter: String,
-    /// Where spans, figures and log records go by OTLP over gRPC, such as `http://127.0.0.1:4317` or
-    /// `https://otel.example:4317`.
+    /// Where spans, figures and log records go by OTLP, such as `http://127.0.0.1:4317` or
+    /// `https://otel.example:4317`; over HTTP, if that is asked for, such as `https://otel.example`.
     pub otlp_endpoint: Option<String>,
 }
 
@@ -46,13 +46,20 @@ pub enum TelemetryError {
          https://otel.example:4317 is wanted"
     )]
     Endpoint { endpoint: String },
+    #[error(
+        "{variable} names {endpoint:?}, which can't be used: a URL such as \
+         https://otel.example/v1/{signal} is wanted"
+    )]
+    SignalEndpoint { variable: String, endpoint: String, signal: &'static str },
     #[error("OTLP endpoint {endpoint:?} can't be used: {why}")]
     Tls { endpoint: String, why: String },
     #[error(
-        "{variable} asks for {protocol:?}, and only grpc is spoken: leave it out, and give the address \
-         at which the receiver speaks gRPC, mostly port 4317"
+        "{variable} asks for {protocol:?}, which is not spoken: set it to grpc, which is mostly received at \
+         port 4317, or to http/protobuf, mostly at port 4318"
     )]
-    Protocol { variable: &'static str, protocol: String },
+    Protocol { variable: String, protocol: String },
+    #[error("{variable} asks for {compression:?}, which is not spoken over HTTP: set it to gzip or none")]
+    Compression { variable: String, compression: String },
     #[error("OTLP endpoint {endpoint:?} can't be used: {source}")]
     Exporter { endpoint: String, source: opentelemetry_otlp::ExporterBuildError },
     #[error("the thread that exports figures can't be started: {0}")]

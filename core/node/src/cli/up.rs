@@ -55,7 +55,7 @@ pub struct Up {
     /// Where logs of all nodes are archived: see tiphys server --help
     #[arg(long, value_name = "PLACE", value_parser = super::log_archive::parse)]
     log_archive: Option<super::log_archive::Place>,
-    /// Where server and nodes export their own traces, metrics and logs by OTLP over gRPC, such as http://127.0.0.1:4317
+    /// Where server and nodes export their own traces, metrics and logs by OTLP, such as http://127.0.0.1:4317
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
     /// An option for every node's agent, such as --agent-arg=--container-log-max-size=20Mi; may be given several times

@@ -24,7 +24,7 @@ pub struct TelemetryOptions {
     /// Log JSON lines
     #[arg(long)]
     log_json: bool,
-    /// Where to export its own traces, metrics and logs by OTLP over gRPC, such as http://127.0.0.1:4317
+    /// Where to export its own traces, metrics and logs by OTLP, such as http://127.0.0.1:4317
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 }

@@ -1,45 +1,34 @@
-//! Where telemetry goes, and what each request for figures carries.
+//! The channel that all signals share which are sent by gRPC, and what each request for figures
+//! carries.
 //!
 //! The SDK's exporters read OpenTelemetry's variables themselves; the figures have no exporter
-//! of the SDK's, so the headers are read here too. All share one channel, so what is said of it
-//! is read here: the protocol, and for TLS [`tls`].
+//! of the SDK's, so their headers are read here. Where a signal goes by HTTP: [`super::http`].
 
 use std::{error::Error, time::Duration};
 
-use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_METRICS_HEADERS, OTEL_EXPORTER_OTLP_PROTOCOL,
-    OTEL_EXPORTER_OTLP_PROTOCOL_GRPC, OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT,
-};
+use opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT;
 use percent_encoding::percent_decode_str;
 use tonic::{
     Request, Status,
     metadata::{AsciiMetadataKey, AsciiMetadataValue},
     service::Interceptor,
-    transport::Endpoint,
+    transport::{self, Endpoint},
 };
 
-use super::tls;
+use super::{
+    signal::{Signal, Variables},
+    tls::{self, Files},
+};
 use crate::TelemetryError;
 
-/// What variables of the environment say, by name.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The protocol of one signal, which is said beside that of all.
-const PROTOCOLS: [&str; 3] = [
-    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
-];
-
 /// How long a request may take, as the SDK's exporters have it.
-const PATIENCE: Duration = OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT;
+pub const PATIENCE: Duration = OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT;
 
 /// The endpoint of a URL such as `http://127.0.0.1:4317`, or `https://otel.example:4317`.
 ///
 /// # Errors
-/// Another scheme; a protocol other than gRPC is asked for; what TLS needs can't be had.
+/// Another scheme; what TLS needs can't be had.
 pub fn parse(url: &str, variables: Variables<'_>) -> Result<Endpoint, TelemetryError> {
-    only_grpc(variables)?;
     let wrong = || TelemetryError::Endpoint { endpoint: url.to_owned() };
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
     let endpoint = endpoint.timeout(PATIENCE).connect_timeout(PATIENCE);
@@ -47,38 +36,32 @@ pub fn parse(url: &str, variables: Variables<'_>) -> Result<Endpoint, TelemetryE
         Some("http") => Ok(endpoint),
         Some("https") => {
             let unusable = |why: String| TelemetryError::Tls { endpoint: url.to_owned(), why };
-            let config = tls::config(variables).map_err(unusable)?;
-            endpoint.tls_config(config).map_err(|error| unusable(without_trust(&error)))
+            let config = Files::read(variables).map_err(unusable)?.grpc();
+            // Mostly there are no authorities on the machine.
+            let why = |error: transport::Error| format!("{}; {}", root_cause(&error), tls::remedy());
+            endpoint.tls_config(config).map_err(|error| unusable(why(error)))
         }
         _ => Err(wrong()),
     }
 }
 
-/// Why TLS can't be set up: mostly there are no authorities on the machine.
-fn without_trust(error: &dyn Error) -> String {
+/// What an error comes from: those above it say only where it was met.
+pub fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    format!("{cause}; {} may name a file with the certificate of its authority", tls::CERTIFICATE)
+    cause.to_string()
 }
 
-/// # Errors
-/// Some signal is to be sent otherwise.
-fn only_grpc(variables: Variables<'_>) -> Result<(), TelemetryError> {
-    let said = |variable: &'static str| {
-        let protocol = variables(variable).filter(|protocol| !protocol.trim().is_empty());
-        protocol.map(|protocol| (variable, protocol))
-    };
-    let of_all = || said(OTEL_EXPORTER_OTLP_PROTOCOL);
-    let mut of_signals = PROTOCOLS.into_iter().filter_map(|signal| said(signal).or_else(of_all));
-    let is_other = |(_, protocol): &(&str, String)| {
-        !protocol.trim().eq_ignore_ascii_case(OTEL_EXPORTER_OTLP_PROTOCOL_GRPC)
-    };
-    match of_signals.find(is_other) {
-        Some((variable, protocol)) => Err(TelemetryError::Protocol { variable, protocol }),
-        None => Ok(()),
-    }
+/// The pairs of `name=value,...`, whose values are percent-encoded. What is none is left out, as
+/// the SDK does it.
+pub fn pairs(text: &str) -> impl Iterator<Item = (&str, String)> {
+    text.split(',').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        Some((name.trim(), value.into_owned()))
+    })
 }
 
 /// Headers that an operator asked for, such as a token.
@@ -86,23 +69,19 @@ fn only_grpc(variables: Variables<'_>) -> Result<(), TelemetryError> {
 pub struct Headers(Vec<(AsciiMetadataKey, AsciiMetadataValue)>);
 
 impl Headers {
-    /// `OTEL_EXPORTER_OTLP_METRICS_HEADERS`, else `OTEL_EXPORTER_OTLP_HEADERS`.
-    pub fn of_environment() -> Self {
-        let variables = [OTEL_EXPORTER_OTLP_METRICS_HEADERS, OTEL_EXPORTER_OTLP_HEADERS];
-        Self::parse(&variables.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default())
+    /// Those of the requests for figures.
+    pub fn of_figures(variables: Variables<'_>) -> Self {
+        let said = Signal::Metrics.said("HEADERS", variables);
+        Self::parse(&said.map(|said| said.value).unwrap_or_default())
     }
 
-    /// `name=value,...`, the values percent-encoded. What is no header is left out, as the
-    /// SDK does it.
     fn parse(text: &str) -> Self {
-        let pairs = text.split(',').filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-            let name: AsciiMetadataKey = name.trim().parse().ok()?;
+        let parsed = pairs(text).filter_map(|(name, value)| {
+            let name: AsciiMetadataKey = name.parse().ok()?;
             let value: AsciiMetadataValue = value.parse().ok()?;
             Some((name, value))
         });
-        Self(pairs.collect())
+        Self(parsed.collect())
     }
 }
 
@@ -139,30 +118,6 @@ mod tests {
         let error = parse("https://otel.example:4317", &absent).expect_err("it is refused").to_string();
         let said = ["https://otel.example:4317", "OTEL_EXPORTER_OTLP_CERTIFICATE: /no/such/file"];
         assert!(said.iter().all(|words| error.contains(words)), "{error}");
-    }
-
-    #[test]
-    fn a_protocol_other_than_grpc_is_refused_with_what_is_spoken() {
-        const ALL: &str = OTEL_EXPORTER_OTLP_PROTOCOL;
-        let [traces, metrics, logs] = PROTOCOLS;
-        for (set, refused) in [
-            (&[][..], None),
-            (&[(ALL, "grpc"), (traces, " GRPC ")][..], None),
-            (&[(ALL, "")][..], None),
-            (&[(ALL, "http/protobuf")][..], Some(ALL)),
-            (&[(metrics, "http/json")][..], Some(metrics)),
-            (&[(ALL, "http/protobuf"), (traces, "grpc"), (metrics, "grpc"), (logs, "grpc")][..], None),
-            (&[(ALL, "http/protobuf"), (traces, "grpc"), (metrics, "grpc")][..], Some(ALL)),
-        ] {
-            let variables = |name: &str| {
-                let found = set.iter().find(|(variable, _)| *variable == name);
-                found.map(|(_, protocol)| (*protocol).to_owned())
-            };
-            let said = parse("http://127.0.0.1:4317", &variables).err().map(|error| error.to_string());
-            assert_eq!(said.is_some(), refused.is_some(), "{set:?}: {said:?}");
-            let words = ["only grpc", refused.unwrap_or_default()];
-            assert!(said.is_none_or(|said| words.iter().all(|words| said.contains(words))), "{set:?}");
-        }
     }
 
     #[test]

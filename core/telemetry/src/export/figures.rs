@@ -12,19 +12,24 @@ use std::{
 
 use opentelemetry::Context;
 use opentelemetry_proto::tonic::{
-    collector::metrics::v1::{ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient},
+    collector::metrics::v1::{
+        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        metrics_service_client::MetricsServiceClient,
+    },
     common::v1::InstrumentationScope,
     metrics::v1::{ResourceMetrics, ScopeMetrics},
     resource::v1::Resource,
 };
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::runtime::Handle;
-use tonic::{Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::{service::interceptor::InterceptedService, transport::Channel};
 
 use super::{
     VERSION,
     endpoint::Headers,
+    http::Post,
     openmetrics::{self, Times},
+    way::Way,
 };
 use crate::component::{self, Component};
 
@@ -32,8 +37,10 @@ use crate::component::{self, Component};
 const EVERY: Duration = Duration::from_secs(15);
 const EVERY_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
+/// How a sending went: if not well, why.
+type Outcome = Result<(), String>;
 /// Answers by a channel how the last sending went.
-type Ending = SyncSender<Result<(), Status>>;
+type Ending = SyncSender<Outcome>;
 
 /// The thread that sends. It is one as the SDK has them, and no task: what is last is sent
 /// when all tasks have ended, while main waits.
@@ -46,12 +53,14 @@ impl Figures {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(channel: Channel, resource: &opentelemetry_sdk::Resource) -> io::Result<Self> {
-        let mut sending = Sending {
-            client: MetricsServiceClient::with_interceptor(channel, Headers::of_environment()),
-            resource: resource.into(),
-            is_failing: false,
+    pub fn start(way: Way, headers: Headers, resource: &opentelemetry_sdk::Resource) -> io::Result<Self> {
+        let client = match way {
+            Way::Grpc(channel) => {
+                Client::Grpc(Box::new(MetricsServiceClient::with_interceptor(channel, headers)))
+            }
+            Way::Http(post) => Client::Http(post),
         };
+        let mut sending = Sending { client, resource: resource.into(), is_failing: false };
         let (ending, asked) = mpsc::channel::<Ending>();
         let (runtime, every) = (Handle::current(), every());
         let run = move || {
@@ -84,7 +93,7 @@ impl Figures {
         let (last, outcome) = mpsc::sync_channel(1);
         self.ending.send(last).map_err(|_| OTelSdkError::AlreadyShutdown)?;
         let outcome = outcome.recv_timeout(limit).map_err(|_| OTelSdkError::Timeout(limit))?;
-        outcome.map_err(|status| OTelSdkError::InternalFailure(status.to_string()))
+        outcome.map_err(OTelSdkError::InternalFailure)
     }
 }
 
@@ -93,8 +102,30 @@ fn every() -> Duration {
     asked.filter(|millis| *millis > 0).map_or(EVERY, Duration::from_millis)
 }
 
+enum Client {
+    Grpc(Box<MetricsServiceClient<InterceptedService<Channel, Headers>>>),
+    Http(Post),
+}
+
+impl Client {
+    /// # Errors
+    /// A sentence: it was not taken.
+    async fn export(
+        &mut self,
+        request: ExportMetricsServiceRequest,
+    ) -> Result<ExportMetricsServiceResponse, String> {
+        match self {
+            Self::Grpc(client) => {
+                let answer = client.export(request).await;
+                answer.map(tonic::Response::into_inner).map_err(|status| status.to_string())
+            }
+            Self::Http(post) => post.send(&request).await.map_err(|failure| failure.to_string()),
+        }
+    }
+}
+
 struct Sending {
-    client: MetricsServiceClient<InterceptedService<Channel, Headers>>,
+    client: Client,
     resource: Resource,
     is_failing: bool,
 }
@@ -104,14 +135,14 @@ impl Sending {
     ///
     /// # Errors
     /// The endpoint is away or takes none; or it refused some, then all were sent.
-    async fn send(&mut self) -> Result<(), Status> {
+    async fn send(&mut self) -> Outcome {
         let mut outcome = Ok(());
         for component in component::living() {
             let Some(request) = self.request(&component) else { continue };
-            let answer = self.client.export(request).await?.into_inner();
+            let answer = self.client.export(request).await?;
             if let Some(partial) = answer.partial_success.filter(|partial| partial.rejected_data_points > 0) {
                 let (refused, why) = (partial.rejected_data_points, partial.error_message);
-                outcome = Err(Status::data_loss(format!("{refused} figures were refused: {why}")));
+                outcome = Err(format!("{refused} figures were refused: {why}"));
             }
         }
         outcome
@@ -136,7 +167,7 @@ impl Sending {
     }
 
     /// Says it when it begins to fail, and when it works again: not each time.
-    fn tell(&mut self, outcome: &Result<(), Status>) {
+    fn tell(&mut self, outcome: &Outcome) {
         match outcome {
             Err(error) if !self.is_failing => {
                 tracing::warn!(%error, "own figures can't be exported, it is tried again");
