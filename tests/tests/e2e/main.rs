@@ -23,6 +23,7 @@ mod autoscaler;
 mod autoscaler_metrics;
 mod autoscaler_sawtooth;
 mod chaos;
+mod chart;
 mod dashboard;
 mod doors;
 mod down;
@@ -95,6 +96,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("e2e_logs_of_the_nodes_own_parts_are_found", log_sources::system),
     ("e2e_annotations_rule_over_logs", log_sources::policies),
     ("e2e_other_clusters_take_the_collector", foreign_nodes::collect),
+    ("e2e_the_chart_is_the_manifest", chart::chart),
     ("e2e_static_pods_live_with_their_files", static_pods::walk),
     ("e2e_logs_are_sent_by_others", log_doors::send),
     ("e2e_logs_are_kept_as_is_said_and_doors_want_tls", log_policy::kept),

@@ -1,7 +1,8 @@
 //! `tiphys collector manifest`: the DaemonSet of the collector for a cluster of another vendor.
 //!
 //! It is the manifest that the server applies in its own cluster, so that there is one list of
-//! what a collector may and mounts. What differs elsewhere is changed here: names, where the image
+//! what a collector may and mounts. The chart in deploy/chart makes of it what is made of it here, which a
+//! scenario compares. What differs elsewhere is changed here: names, where the image
 //! comes from, and that of the nodes' files only the collector's own folder is written to. A
 //! server makes Namespace and Secret itself; here they come along, and so does what some vendors
 //! ask for before a Pod may have the class of a node's own.
@@ -10,7 +11,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tiphys_api::names::{COLLECTOR_APP, SYSTEM_NAMESPACE};
 
@@ -123,7 +123,8 @@ impl Manifest {
     /// The template of the Pods, for nodes that are not Tiphys' own.
     fn adapt(&self, template: &mut Value, token: &str) -> anyhow::Result<()> {
         // Another token makes other Pods: they read it when they start.
-        let known_by = STANDARD.encode(digest(&SHA256, token.as_bytes()));
+        let digest = digest(&SHA256, token.as_bytes());
+        let known_by: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         template["metadata"]["annotations"] = json!({ "tiphys.io/token-sha256": known_by });
         let pod = &mut template["spec"];
         list(&mut pod["volumes"])?.push(json!({
@@ -273,6 +274,8 @@ mod tests {
             of_kind(&objects, "DaemonSet")["spec"]["template"].clone()
         };
         assert_eq!(template("a"), template("a"));
+        let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(template("abc")["metadata"]["annotations"]["tiphys.io/token-sha256"], of_abc);
         assert_ne!(template("a"), template("b"));
     }
 
