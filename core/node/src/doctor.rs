@@ -94,11 +94,22 @@ fn overlay() -> Finding {
 }
 
 fn cgroups() -> Finding {
-    Finding {
-        what: "cgroup",
-        why: "requests and limits",
-        remedy: Hierarchy::detect().is_err().then(|| "mount the cgroup file systems".to_owned()),
-    }
+    let remedy = match Hierarchy::detect() {
+        Ok(hierarchy) => empty_root(&hierarchy, std::process::id().cast_signed()),
+        Err(_) => Some("mount the cgroup file systems".to_owned()),
+    };
+    Finding { what: "cgroup", why: "requests and limits", remedy }
+}
+
+/// In a container with a control group of its own as the root, on version 2.
+fn empty_root(hierarchy: &Hierarchy, own: i32) -> Option<String> {
+    let in_the_way = hierarchy.in_the_way(own);
+    let first = in_the_way.first()?;
+    Some(format!(
+        "move the {} processes in the root of this container's cgroups, {first} among them, into a group \
+         below it, or start the container with those of the host (docs/nodes.md, Control groups)",
+        in_the_way.len()
+    ))
 }
 
 fn read(file: &str) -> String {
@@ -212,6 +223,21 @@ mod tests {
         assert!(open_file_system(c"no-such-file-system").is_err());
         let known = open_file_system(c"proc");
         assert!(matches!(known, Ok(()) | Err(Errno::EPERM | Errno::ENOSYS)), "{known:?}");
+    }
+
+    #[test]
+    fn a_containers_root_with_others_in_it_is_told() {
+        let root = tempfile::tempdir().expect("a folder");
+        let hierarchy = Hierarchy::V2(root.path().to_owned());
+        let write = |file: &str, text: &str| fs::write(root.path().join(file), text).expect("written");
+        write("cgroup.controllers", "cpu memory\n");
+        write("cgroup.procs", "1\n7\n8\n");
+        assert_eq!(empty_root(&hierarchy, 7), None, "the root of a machine");
+        write("cgroup.type", "domain\n");
+        let remedy = empty_root(&hierarchy, 7).expect("a remedy");
+        assert!(remedy.contains("the 2 processes") && remedy.contains("1 among them"), "{remedy}");
+        write("cgroup.procs", "7\n");
+        assert_eq!(empty_root(&hierarchy, 7), None, "alone in it");
     }
 
     #[test]

@@ -13,6 +13,11 @@
 //! and what they use would be the session's. In version 2 a group that hands controllers down can hold no
 //! process, so each has a group without others below it. On version 1 they stay where they are.
 //!
+//! They are below the root, beside those of systemd and not in one that it has made: there it would take
+//! controllers away again that it has not given (`Delegate=no`), and end with its unit whatever is in it. Of
+//! the root it can't: the kernel keeps what a group below hands down. To systemd a unit whose processes went
+//! elsewhere is alive as long as its main process is.
+//!
 //! A cluster works without this: what can't be done is told in the log. The groups go with `tiphys down`,
 //! which knows the one that all of them are below by the cluster's name.
 
@@ -53,35 +58,45 @@ pub struct Stay {
     hierarchy: Hierarchy,
     /// Where it was before.
     from: String,
+    /// The group of the cluster.
+    cluster: String,
+    /// What the root handed down before.
+    handed_down: Vec<String>,
 }
 
 impl Stay {
-    /// This process enters the group; `None` where it stays where it is.
-    pub fn begin(group: &str) -> Option<Self> {
+    /// This process enters the cluster's group for it; `None` where it stays where it is.
+    pub fn begin(cluster: &str) -> Option<Self> {
         let hierarchy = Hierarchy::detect().ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        Self::begin_in(hierarchy, &own, group, own_pid())
+        Self::begin_in(hierarchy, &own, of_cluster(cluster), own_pid())
     }
 
     /// `own` is what the kernel says of where the process is.
-    fn begin_in(hierarchy: Hierarchy, own: &str, group: &str, pid: i32) -> Option<Self> {
+    fn begin_in(hierarchy: Hierarchy, own: &str, cluster: String, pid: i32) -> Option<Self> {
         let from = unified(own).filter(|_| hierarchy.is_unified())?.to_owned();
-        let joined = join_in(&hierarchy, group, pid);
-        let is_in = joined.is_ok();
-        told(group, joined);
-        is_in.then_some(Self { hierarchy, from })
+        let handed_down = hierarchy.handed_down("/");
+        let group = format!("{cluster}/supervisor");
+        // It may be in even where not all of it could be done: so it goes back in any case.
+        told(&group, join_in(&hierarchy, &group, pid));
+        Some(Self { hierarchy, from, cluster, handed_down })
     }
 
-    /// This process goes back.
+    /// This process goes back. Nothing else of the cluster is left.
     pub fn end(self) {
         told(&self.from, self.leave(own_pid()));
     }
 
     /// The session that it began in may be over: then to where nobody has limits. A container's root that
-    /// hands controllers down takes no process; systemd's own group does.
+    /// hands controllers down takes no process; systemd's own group does. Where there is no systemd, since
+    /// this is a container's first process, the root takes it when it hands down no more than before.
     fn leave(&self, pid: i32) -> Result<()> {
-        let others = || self.hierarchy.put("/", pid).or_else(|_| self.hierarchy.put("/init.scope", pid));
-        self.hierarchy.put(&self.from, pid).or_else(|_| others())
+        let put = |group: &str| self.hierarchy.put(group, pid);
+        put(&self.from).or_else(|_| put("/")).or_else(|_| put("/init.scope")).or_else(|_| {
+            self.hierarchy.hand_down_only(&self.cluster, &[])?;
+            self.hierarchy.hand_down_only("/", &self.handed_down)?;
+            put("/")
+        })
     }
 }
 
@@ -152,7 +167,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let hierarchy = Hierarchy::V1([("cpu".to_owned(), root.path().to_owned())].into());
         join_in(&hierarchy, "/tiphys-demo/server", PID).expect("nothing is done");
-        assert!(Stay::begin_in(hierarchy, "0::/\n", "/tiphys-demo/supervisor", PID).is_none());
+        assert!(Stay::begin_in(hierarchy, "0::/\n", of_cluster("demo"), PID).is_none());
         assert_eq!(all_files(root.path()), Vec::<PathBuf>::new());
         assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0);
     }
@@ -162,7 +177,7 @@ mod tests {
         let session = "user.slice/session-3.scope";
         let (root, hierarchy) = tree(&["", "tiphys-demo", "user.slice", session]);
         let own = format!("1:name=other:/x\n0::/{session}\n");
-        let stay = Stay::begin_in(hierarchy, &own, "/tiphys-demo/supervisor", PID).expect("it is in");
+        let stay = Stay::begin_in(hierarchy, &own, of_cluster("demo"), PID).expect("it is in");
         assert_eq!(with(root.path(), "cgroup.procs"), ["tiphys-demo/supervisor"]);
         stay.leave(PID).expect("it is back");
         assert_eq!(with(root.path(), "cgroup.procs"), ["tiphys-demo/supervisor", session]);
@@ -170,5 +185,34 @@ mod tests {
         fs::remove_dir_all(root.path().join(session)).expect("the session is over");
         stay.leave(PID).expect("it is out");
         assert_eq!(with(root.path(), "cgroup.procs"), ["", "tiphys-demo/supervisor"]);
+    }
+
+    #[test]
+    fn one_that_is_in_half_way_goes_back_too() {
+        // Of the root nothing is known that it could hand down.
+        let (root, hierarchy) = tree(&["user.slice"]);
+        let own = "0::/user.slice\n";
+        let stay = Stay::begin_in(hierarchy, own, of_cluster("demo"), PID).expect("it may be in");
+        assert_eq!(with(root.path(), "cgroup.procs"), ["tiphys-demo/supervisor"]);
+        stay.leave(PID).expect("it is back");
+        assert_eq!(with(root.path(), "cgroup.procs"), ["tiphys-demo/supervisor", "user.slice"]);
+    }
+
+    #[test]
+    fn a_containers_first_process_has_its_root_as_it_was() {
+        let (root, hierarchy) = tree(&["", "tiphys-demo"]);
+        let file = |group: &str| root.path().join(group).join("cgroup.subtree_control");
+        fs::write(file(""), "pids\n").expect("written");
+        let stay = Stay::begin_in(hierarchy, "0::/\n", of_cluster("demo"), PID).expect("it is in");
+        for group in ["", "tiphys-demo"] {
+            fs::write(file(group), "cpu memory pids\n").expect("as the kernel has it then");
+        }
+        // The kernel lets nobody in.
+        fs::create_dir(root.path().join("cgroup.procs")).expect("made");
+        assert!(stay.leave(PID).is_err());
+        let said = |group: &str| fs::read_to_string(file(group)).expect("it is written");
+        assert_eq!([said("tiphys-demo"), said("")], ["-cpu -memory -pids", "-cpu -memory"]);
+        fs::remove_dir(root.path().join("cgroup.procs")).expect("as it is empty");
+        stay.leave(PID).expect("it is back");
     }
 }

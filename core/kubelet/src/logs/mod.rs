@@ -10,6 +10,7 @@
 //! goes when all of it is; what goes before, [`surplus`] says.
 
 mod acked;
+mod collected;
 mod follow;
 pub(crate) mod line;
 mod open;

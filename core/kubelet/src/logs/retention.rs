@@ -15,7 +15,9 @@ use k8s_openapi::api::core::v1::Pod;
 use tiphys_api::names::{COLLECTOR_APP, SYSTEM_NAMESPACE};
 
 use super::{
-    acked, rotate,
+    acked,
+    collected::Collected,
+    rotate,
     surplus::{Fares, Surplus, Waiting},
 };
 use crate::{
@@ -95,8 +97,7 @@ async fn rotate_one(context: &Context, container: &Container, path: &Path) -> io
 #[derive(Default)]
 struct House {
     waiting: Waiting,
-    /// Somebody takes lines over, or is to.
-    is_collected: bool,
+    collected: Collected,
     /// Bytes that went before a collector had them and are not told yet, by the Pod's folder.
     untold: BTreeMap<String, u64>,
     told: Option<Instant>,
@@ -105,13 +106,15 @@ struct House {
 impl House {
     fn sweep(&mut self, look: &Look, is_short_of_disk: bool, now: Instant, metrics: &Metrics) {
         let all = look.surplus();
-        self.is_collected =
-            self.is_collected || look.is_collected() || all.iter().any(|surplus| surplus.is_marked);
-        let fares = Fares { is_collected: self.is_collected, is_short_of_disk };
+        let has_collector = look.has_collector();
+        let written = if has_collector { Vec::new() } else { look.marks() };
+        self.collected.look(has_collector, written, &all, now);
+        let fares = Fares { is_collected: self.collected.is_collected(now), is_short_of_disk };
         for surplus in self.waiting.judge(all, fares, now) {
             match remove(&surplus) {
-                // A node without a collector has no search to lose them to.
-                Ok(()) if self.is_collected && surplus.missing > 0 => {
+                // A node without a collector has no search to lose them to. Where none can say what it has,
+                // nobody knows.
+                Ok(()) if fares.is_collected && surplus.is_markable && surplus.missing > 0 => {
                     metrics.lost_log_bytes.inc_by(surplus.missing);
                     *self.untold.entry(surplus.pod).or_default() += surplus.missing;
                 }
@@ -163,11 +166,15 @@ struct Look {
 }
 
 impl Look {
-    /// Whether the node has a collector, or its marks.
-    fn is_collected(&self) -> bool {
-        let mut containers = self.views.iter().flat_map(|view| &view.runtime.containers);
+    fn has_collector(&self) -> bool {
         self.views.iter().any(|view| is_collector(&view.pod))
-            || containers.any(|container| acked::look(Path::new(&container.log_path)).is_marked)
+    }
+
+    /// What a collector said of the logs of containers that the runtime has.
+    fn marks(&self) -> Vec<(PathBuf, u64)> {
+        let containers = self.views.iter().flat_map(|view| &view.runtime.containers);
+        let paths = containers.map(|container| Path::new(&container.log_path));
+        paths.filter_map(|path| Some((path.to_owned(), acked::mark(path)?))).collect()
     }
 
     /// All that is beyond its turn.
@@ -178,7 +185,7 @@ impl Look {
             let paths = containers.iter().map(|container| Path::new(&container.log_path));
             let rotated = paths.flat_map(|path| rotate::beyond(path, self.keep));
             let old = old_instances(&self.root.join(&pod), containers);
-            found.extend(rotated.chain(old).map(|path| surplus(path, &pod, None)));
+            found.extend(rotated.chain(old).map(|path| surplus(path, &pod)));
         }
         if let Some(known) = &self.known {
             match gone(&self.root, known) {
@@ -195,20 +202,43 @@ fn is_collector(pod: &Pod) -> bool {
     spec::namespace(pod) == SYSTEM_NAMESPACE && app.is_some_and(|app| app == COLLECTOR_APP)
 }
 
-/// A file, or a folder with these files.
-fn surplus(path: PathBuf, pod: &str, files: Option<&[PathBuf]>) -> Surplus {
-    let own = std::slice::from_ref(&path);
-    let (mut missing, mut size, mut is_marked, mut modified) = (0, 0, false, SystemTime::UNIX_EPOCH);
-    for file in files.unwrap_or(own) {
-        let acked = acked::look(file);
-        missing += acked.missing;
-        is_marked |= acked.is_marked;
-        let metadata = file.symlink_metadata();
-        size += metadata.as_ref().map_or(0, fs::Metadata::len);
-        let of_file = metadata.and_then(|metadata| metadata.modified());
-        modified = modified.max(of_file.unwrap_or(SystemTime::UNIX_EPOCH));
+/// A file that is beyond its turn.
+fn surplus(path: PathBuf, pod: &str) -> Surplus {
+    let acked = acked::look(&path);
+    let metadata = path.symlink_metadata();
+    Surplus {
+        is_folder: false,
+        is_gone: false,
+        pod: pod.to_owned(),
+        missing: acked.missing,
+        size: metadata.as_ref().map_or(0, fs::Metadata::len),
+        marked: acked.marked,
+        is_markable: acked.is_markable,
+        modified: metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH),
+        path,
     }
-    Surplus { is_folder: files.is_some(), pod: pod.to_owned(), missing, size, is_marked, modified, path }
+}
+
+/// The folder of a Pod that is gone, with these files. What is read of one that is not read as a whole
+/// comes as files before it: they go, and the rest has the room that they took to wait in.
+fn gone_pod(path: PathBuf, pod: &str, files: Vec<PathBuf>) -> Vec<Surplus> {
+    let files = files.into_iter().map(|file| Surplus { is_gone: true, ..surplus(file, pod) });
+    let files: Vec<Surplus> = files.collect();
+    let marked = files.iter().filter_map(|file| file.marked).reduce(u64::saturating_add);
+    let (read, unread): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.missing == 0);
+    let (mut found, held) = if unread.is_empty() { (unread, read) } else { (read, unread) };
+    found.push(Surplus {
+        path,
+        is_folder: true,
+        is_gone: true,
+        pod: pod.to_owned(),
+        missing: held.iter().map(|file| file.missing).sum(),
+        size: held.iter().map(|file| file.size).sum(),
+        marked,
+        is_markable: held.iter().all(|file| file.is_markable),
+        modified: held.iter().map(|file| file.modified).max().unwrap_or(SystemTime::UNIX_EPOCH),
+    });
+    found
 }
 
 /// Logs of instances that the runtime has forgotten: only the last two are shown.
@@ -246,19 +276,20 @@ fn gone(root: &Path, known: &HashSet<String>) -> io::Result<Vec<Surplus>> {
         }
         let mut files = Vec::new();
         if list(&entry.path(), &mut files).is_ok() {
-            found.push(surplus(entry.path(), &name, Some(&files)));
+            found.extend(gone_pod(entry.path(), &name, files));
         }
     }
     Ok(found)
 }
 
-/// Files below a folder. Links are not followed: containers cannot make any here,
+/// Files below a folder. Links are none, and not followed: containers cannot make any here,
 /// and nothing outside is this kubelet's to judge.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             list(&entry.path(), files)?;
-        } else {
+        } else if kind.is_file() {
             files.push(entry.path());
         }
     }
@@ -267,10 +298,16 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use nix::{
+        mount::{MsFlags, mount, umount},
+        sched::{CloneFlags, unshare},
+    };
+
     use super::*;
     use crate::{
         logs::{
             acked::acknowledge,
+            collected::ABSENT,
             surplus::{KEEP, SETTLED},
         },
         pod::runtime::{RuntimeState, State},
@@ -296,6 +333,13 @@ mod tests {
     fn pod(namespace: &str, name: &str, uid: &str) -> Pod {
         let metadata = serde_json::json!({ "namespace": namespace, "name": name, "uid": uid });
         serde_json::from_value(serde_json::json!({ "metadata": metadata })).expect("a Pod")
+    }
+
+    fn collector(labels: &[(&str, &str)]) -> Pod {
+        let mut collector = pod(SYSTEM_NAMESPACE, "c", "1");
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        collector.metadata.labels = Some(labels.collect());
+        collector
     }
 
     fn look(root: &Path, pods: Vec<(Pod, Vec<Container>)>) -> Look {
@@ -369,7 +413,8 @@ mod tests {
         fs::create_dir(root.path().join("other")).expect("made");
         acknowledge(&file("ns_read_3"), 4);
         acknowledge(&file("ns_gone_2"), 1);
-        let look = look(root.path(), vec![(pod("ns", "runs", "1"), Vec::new())]);
+        let reads = (collector(&[("app", COLLECTOR_APP)]), Vec::new());
+        let look = look(root.path(), vec![(pod("ns", "runs", "1"), Vec::new()), reads]);
         let (mut house, metrics, start) = (House::default(), metrics(), Instant::now());
         house.sweep(&look, false, start, &metrics);
         assert_eq!(names(root.path()), ["ns_gone_2", "ns_read_3", "ns_runs_1", "other"]);
@@ -399,16 +444,92 @@ mod tests {
         let root = tempfile::tempdir_in("/var/tmp").expect("a folder");
         let log = root.path().join("0.log");
         fs::write(&log, "text").expect("written");
-        let look = |labels: &[(&str, &str)]| {
-            let mut collector = pod(SYSTEM_NAMESPACE, "c", "1");
-            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            collector.metadata.labels = Some(labels.collect());
-            look(root.path(), vec![(collector, vec![instance("box", 0, &log)])])
-        };
-        assert!(!look(&[]).is_collected() && !look(&[("app", "other")]).is_collected());
-        assert!(look(&[("app", COLLECTOR_APP)]).is_collected());
+        let instance = || vec![instance("box", 0, &log)];
+        let look = |labels: &[(&str, &str)]| look(root.path(), vec![(collector(labels), instance())]);
+        assert!(!look(&[]).has_collector() && !look(&[("app", "other")]).has_collector());
+        assert!(look(&[("app", COLLECTOR_APP)]).has_collector());
+        assert!(look(&[]).marks().is_empty());
         acknowledge(&log, 0);
-        assert!(look(&[]).is_collected());
+        assert_eq!(look(&[]).marks(), [(log.clone(), 0)]);
+        let (mut house, start) = (House::default(), Instant::now());
+        house.sweep(&look(&[]), false, start, &metrics());
+        assert!(house.collected.is_collected(start));
+    }
+
+    #[test]
+    fn when_the_collector_was_taken_away_logs_go_and_nobody_lost_them() {
+        let root = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        fs::create_dir(root.path().join("ns_gone_2")).expect("made");
+        fs::write(root.path().join("ns_gone_2/0.log"), "text\n").expect("written");
+        let (mut house, metrics, start) = (House::default(), metrics(), Instant::now());
+        let reads = (collector(&[("app", COLLECTOR_APP)]), Vec::new());
+        house.sweep(&look(root.path(), vec![reads]), false, start, &metrics);
+        let without = look(root.path(), Vec::new());
+        house.sweep(&without, false, start + ABSENT / 2, &metrics);
+        assert_eq!(names(root.path()), ["ns_gone_2"]);
+        house.sweep(&without, false, start + ABSENT, &metrics);
+        assert_eq!(names(root.path()), Vec::<String>::new());
+        assert!(has(&metrics, "tiphys_kubelet_lost_log_bytes_total 0") && house.told.is_none());
+    }
+
+    #[test]
+    fn what_is_read_of_a_gone_pod_goes_before_the_rest() {
+        let root = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        let folder = root.path().join("ns_gone_2");
+        fs::create_dir(&folder).expect("made");
+        for name in ["0.log", "0.log.20260101-000000000", "1.log"] {
+            fs::write(folder.join(name), "text\n").expect("written");
+        }
+        std::os::unix::fs::symlink("1.log", folder.join("2.log")).expect("linked");
+        acknowledge(&folder.join("0.log"), 2);
+        acknowledge(&folder.join("0.log.20260101-000000000"), 5);
+        let reads = (collector(&[("app", COLLECTOR_APP)]), Vec::new());
+        let look = look(root.path(), vec![reads]);
+        let found = look.surplus();
+        let told = found.iter().map(|one| (one.is_folder, one.size, one.missing, one.marked));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [(false, 5, 0, Some(5)), (true, 10, 8, Some(7))]);
+        let (mut house, metrics, start) = (House::default(), metrics(), Instant::now());
+        house.sweep(&look, false, start, &metrics);
+        assert_eq!(names(&folder).len(), 4);
+        house.sweep(&look, false, start + SETTLED, &metrics);
+        assert_eq!(names(&folder), ["0.log", "1.log", "2.log"]);
+        acknowledge(&folder.join("0.log"), 5);
+        acknowledge(&folder.join("1.log"), 5);
+        house.sweep(&look, false, start + SETTLED, &metrics);
+        assert_eq!(names(root.path()), Vec::<String>::new());
+        assert!(has(&metrics, "tiphys_kubelet_lost_log_bytes_total 0"));
+    }
+
+    /// In a folder whose file system has no attributes, which this thread alone sees.
+    fn without_attributes(test: impl FnOnce(&Path) + Send + 'static) {
+        let apart = std::thread::spawn(move || {
+            let none = None::<&str>;
+            unshare(CloneFlags::CLONE_NEWNS).expect("root may");
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("root may");
+            let root = tempfile::tempdir_in("/var/tmp").expect("a folder");
+            mount(Some("ramfs"), root.path(), Some("ramfs"), MsFlags::empty(), none).expect("mounted");
+            test(root.path());
+            umount(root.path()).expect("nobody uses it");
+        });
+        apart.join().expect("the test passes");
+    }
+
+    #[test]
+    fn where_a_collector_can_not_say_what_it_has_logs_go_after_a_while_and_are_not_called_lost() {
+        without_attributes(|root| {
+            fs::create_dir(root.join("ns_gone_2")).expect("made");
+            fs::write(root.join("ns_gone_2/0.log"), "text\n").expect("written");
+            let reads = (collector(&[("app", COLLECTOR_APP)]), Vec::new());
+            let look = look(root, vec![reads]);
+            let (mut house, metrics, start) = (House::default(), metrics(), Instant::now());
+            house.sweep(&look, false, start, &metrics);
+            house.sweep(&look, false, start + KEEP, &metrics);
+            assert_eq!(names(root), ["ns_gone_2"]);
+            house.sweep(&look, false, start + KEEP + SETTLED, &metrics);
+            assert_eq!(names(root), Vec::<String>::new());
+            assert!(has(&metrics, "tiphys_kubelet_lost_log_bytes_total 0"));
+        });
     }
 
     #[test]

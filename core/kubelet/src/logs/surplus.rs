@@ -6,6 +6,7 @@
 //! a node with a collector        it waits, whatever its age; beyond MAX_BYTES and MAX_COUNT of the
 //!                                node the oldest go
 //! a node without, or a full disk beside that: it goes after KEEP
+//! a file system that keeps no marks           as on a node without
 //! ```
 //!
 //! How long something is beyond its turn is measured from when the kubelet first saw it so, by a
@@ -23,8 +24,8 @@ pub(super) const MAX_BYTES: u64 = 1 << 30;
 const MAX_COUNT: usize = 4_000;
 /// What nobody takes over is kept this long.
 pub(super) const KEEP: Duration = Duration::from_secs(600);
-/// A folder stays at least this long: the runtime writes a container's last line a moment after
-/// it has told that the container ended.
+/// What is of a Pod that is gone stays at least this long: the runtime writes a container's last line a
+/// moment after it has told that the container ended.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
 
 /// A file that is beyond its turn, or the folder of a Pod that is gone.
@@ -32,14 +33,18 @@ pub(super) const SETTLED: Duration = Duration::from_secs(10);
 pub(super) struct Surplus {
     pub path: PathBuf,
     pub is_folder: bool,
+    /// Of a Pod that is gone: the runtime may not be done with it yet.
+    pub is_gone: bool,
     /// The Pod's folder, by its name.
     pub pod: String,
     /// Bytes that no collector has.
     pub missing: u64,
     /// Bytes on the disk.
     pub size: u64,
-    /// Whether a collector said anything of it.
-    pub is_marked: bool,
+    /// Bytes that a collector said it has, if it said anything.
+    pub marked: Option<u64>,
+    /// Whether a collector can say so: it has no way on some file systems.
+    pub is_markable: bool,
     /// Of the newest file in it.
     pub modified: SystemTime,
 }
@@ -47,7 +52,7 @@ pub(super) struct Surplus {
 /// How the node fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fares {
-    /// Somebody takes lines over, or is to.
+    /// Somebody takes lines over, or is to: see [`super::collected`].
     pub is_collected: bool,
     pub is_short_of_disk: bool,
 }
@@ -71,10 +76,11 @@ impl Waiting {
         for one in all {
             let since = *self.since.entry(one.path.clone()).or_insert(now);
             let age = now.saturating_duration_since(since);
-            if one.is_folder && age < SETTLED {
+            if one.is_gone && age < SETTLED {
                 continue;
             }
-            if one.missing == 0 || (by_age && age > KEEP) {
+            let is_by_age = by_age || !one.is_markable;
+            if one.missing == 0 || (is_by_age && age > KEEP) {
                 go.push(one);
             } else {
                 stay.push((since, one));
@@ -111,17 +117,19 @@ mod tests {
         Surplus {
             path: name.into(),
             is_folder: false,
+            is_gone: false,
             pod: "ns_web_1".into(),
             missing,
             size: missing,
-            is_marked: false,
+            marked: None,
+            is_markable: true,
             // Old by any clock.
             modified: SystemTime::UNIX_EPOCH,
         }
     }
 
     fn folder(name: &str, missing: u64) -> Surplus {
-        Surplus { is_folder: true, ..file(name, missing) }
+        Surplus { is_folder: true, is_gone: true, ..file(name, missing) }
     }
 
     #[track_caller]
@@ -156,6 +164,23 @@ mod tests {
             check(&mut waiting, &[], fares, start + KEEP + SETTLED, &[]);
             check(&mut waiting, &both, fares, start + 3 * KEEP, &[]);
         }
+    }
+
+    #[test]
+    fn what_no_collector_can_speak_of_goes_by_its_age_beside_what_waits() {
+        let (mut waiting, start) = (Waiting::default(), Instant::now());
+        let all = [file("a", 5), Surplus { is_markable: false, ..file("b", 5) }];
+        check(&mut waiting, &all, WELL, start, &[]);
+        check(&mut waiting, &all, WELL, start + KEEP, &[]);
+        check(&mut waiting, &all, WELL, start + KEEP + SETTLED, &["b"]);
+    }
+
+    #[test]
+    fn the_last_line_of_a_pod_that_is_gone_comes_before_its_files_go() {
+        let (mut waiting, start) = (Waiting::default(), Instant::now());
+        let all = [Surplus { is_gone: true, ..file("a", 0) }];
+        check(&mut waiting, &all, WELL, start + SETTLED / 2, &[]);
+        check(&mut waiting, &all, WELL, start + 2 * SETTLED, &["a"]);
     }
 
     #[test]

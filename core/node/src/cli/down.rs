@@ -37,7 +37,7 @@ impl Down {
         // The supervisor may have written more before it died.
         let state = ClusterState::load(&layout)?.unwrap_or(state);
         progress.step("the supervisor is gone; taking away what it left");
-        down::take_away(&layout, &state).await.or_next("tiphys down")?;
+        down::take_away(&layout, &state, None).await.or_next("tiphys down")?;
         progress.step("cluster is down, nothing is left");
         Ok(ExitCode::SUCCESS)
     }

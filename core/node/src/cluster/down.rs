@@ -28,12 +28,17 @@ pub async fn ask_supervisor(state: &ClusterState) -> anyhow::Result<bool> {
     Ok(state.supervisor.wait_for_end(SUPERVISOR_ENDS_WITHIN).await)
 }
 
-/// Takes away all that the state names. Every step is taken even if one before
-/// failed; the first error is returned.
+/// Takes away all that the state names, and what else is in the cluster's control group, which the caller
+/// leaves here if it has a stay there. Every step is taken even if one before failed; the first error is
+/// returned.
 ///
 /// # Errors
 /// Something is left; it is named.
-pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<()> {
+pub async fn take_away(
+    layout: &Layout,
+    state: &ClusterState,
+    stay: Option<groups::Stay>,
+) -> anyhow::Result<()> {
     let mut first = Ok(());
     let mut keep_first = |result: anyhow::Result<()>| {
         if let Err(error) = result {
@@ -51,7 +56,14 @@ pub async fn take_away(layout: &Layout, state: &ClusterState) -> anyhow::Result<
     }
     let network = topology::teardown(&state.cluster, state.network.as_ref()).await;
     keep_first(network.context("the network is not gone"));
-    keep_first(remains::remove_cgroup(&groups::of_cluster(&state.cluster)).await.context("a cgroup is left"));
+    if let Some(stay) = stay {
+        stay.end();
+    }
+    let group = groups::of_cluster(&state.cluster);
+    // One that was started when the cluster was killed is recorded nowhere, and holds the group.
+    let killed = remains::kill_all(|| remains::others_below(&group)).await;
+    keep_first(killed.context("a process is left in the cluster's cgroup"));
+    keep_first(remains::remove_cgroup(&group).await.context("a cgroup is left"));
     if let Some(path) = &state.kubeconfig {
         let (name, before) = (context_name(&state.cluster), state.context_before.as_deref());
         keep_first(kubeconfig::remove(path, &name, before));
@@ -85,5 +97,40 @@ fn remove_files(layout: &Layout) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("{} is left", layout.root().display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiphys_runtime::cgroup::Hierarchy;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_recorded_goes_by_the_clusters_group() {
+        let home = tempfile::tempdir().expect("a folder");
+        let cluster = format!("remains-{}", std::process::id());
+        let state = ClusterState {
+            cluster: cluster.clone(),
+            version: String::new(),
+            supervisor: Process { pid: 0, started: 0 },
+            server: None,
+            api_port: 0,
+            dashboard_port: 0,
+            postgres_port: 0,
+            kubeconfig: None,
+            context_before: None,
+            network: None,
+            nodes: Vec::new(),
+            ready: false,
+        };
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
+        let process = Process::of(child.id().cast_signed()).expect("running");
+        let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
+        hierarchy.enter(&format!("{group}/supervisor"), process.pid).expect("it is in");
+        let taken = take_away(&Layout::new(home.path(), &cluster), &state, None).await;
+        let is_alive = process.is_alive();
+        child.kill().and_then(|()| child.wait()).expect("reaped");
+        assert!(!is_alive && !hierarchy.exists(&group), "{taken:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -61,9 +61,25 @@ fn all_pids() -> impl Iterator<Item = i32> {
 
 /// All processes below a cgroup, such as `/tiphys-demo/node-1`, of any controller.
 pub fn processes_below(cgroup: &str) -> Vec<Process> {
+    listed(&folders_in(Path::new(CGROUP_MOUNT), cgroup))
+}
+
+/// The same without ourselves.
+pub fn others_below(cgroup: &str) -> Vec<Process> {
+    others_in(Path::new(CGROUP_MOUNT), cgroup)
+}
+
+fn others_in(mount: &Path, cgroup: &str) -> Vec<Process> {
+    let own = std::process::id().cast_signed();
+    let mut found = listed(&folders_in(mount, cgroup));
+    found.retain(|process| process.pid != own);
+    found
+}
+
+fn listed(folders: &[PathBuf]) -> Vec<Process> {
     let mut pids = BTreeSet::new();
-    for folder in cgroup_folders(cgroup) {
-        walk(&folder, &mut |folder| {
+    for folder in folders {
+        walk(folder, &mut |folder| {
             let listed = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
             pids.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
         });
@@ -119,7 +135,7 @@ pub async fn remove_cgroup(cgroup: &str) -> io::Result<()> {
 }
 
 fn try_remove_cgroup(cgroup: &str) -> io::Result<()> {
-    for folder in cgroup_folders(cgroup) {
+    for folder in folders_in(Path::new(CGROUP_MOUNT), cgroup) {
         let mut result = Ok(());
         walk(&folder, &mut |folder| match fs::remove_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -133,22 +149,21 @@ fn try_remove_cgroup(cgroup: &str) -> io::Result<()> {
 }
 
 /// Where a cgroup is: once in a unified hierarchy, once a controller in version 1.
-pub fn cgroup_folders(cgroup: &str) -> Vec<PathBuf> {
-    let relative = cgroup.trim_start_matches('/');
-    if relative.is_empty() {
+fn folders_in(mount: &Path, cgroup: &str) -> Vec<PathBuf> {
+    let relative = Path::new(cgroup.trim_start_matches('/'));
+    let is_below = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if !is_below || relative.as_os_str().is_empty() {
         return Vec::new();
     }
-    let mount = Path::new(CGROUP_MOUNT);
-    let controllers = fs::read_dir(mount).into_iter().flatten().filter_map(|entry| {
-        let entry = entry.ok()?;
+    let mut roots = vec![mount.to_path_buf()];
+    // In a unified hierarchy folders are groups, of systemd and others: one of this name in them is theirs.
+    if !mount.join("cgroup.controllers").exists() {
+        let controllers = fs::read_dir(mount).into_iter().flatten().flatten();
         // Controllers are mounts; `cpu` may be a link to `cpu,cpuacct`.
-        (entry.file_type().ok()?.is_dir()).then(|| entry.path())
-    });
-    std::iter::once(mount.to_path_buf())
-        .chain(controllers)
-        .map(|root| root.join(relative))
-        .filter(|folder| folder.is_dir())
-        .collect()
+        let controllers = controllers.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        roots.extend(controllers.map(|entry| entry.path()));
+    }
+    roots.into_iter().map(|root| root.join(relative)).filter(|folder| folder.is_dir()).collect()
 }
 
 /// Visits a folder after those below it.
@@ -159,4 +174,61 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
         }
     }
     visit(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A tree with these groups, and who is in them.
+    fn tree(groups: &[(&str, &[u32])]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        for (group, pids) in groups {
+            let folder = root.path().join(group);
+            fs::create_dir_all(&folder).expect("made");
+            let pids: String = pids.iter().map(|pid| format!("{pid}\n")).collect();
+            fs::write(folder.join("cgroup.procs"), pids).expect("written");
+        }
+        root
+    }
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("600").spawn().expect("started")
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_clusters_group_is_killed_and_nothing_else() {
+        let (mut ours, mut theirs) = (sleeper(), sleeper());
+        let root = tree(&[
+            ("", &[1]),
+            ("tiphys-demo", &[]),
+            ("tiphys-demo/supervisor", &[0, std::process::id(), ours.id()]),
+            ("tiphys-demo-2/supervisor", &[theirs.id()]),
+            ("system.slice/tiphys-demo", &[theirs.id()]),
+        ]);
+        fs::write(root.path().join("cgroup.controllers"), "cpu memory\n").expect("written");
+        let found = others_in(root.path(), "/tiphys-demo");
+        let pids: Vec<_> = found.iter().map(|process| process.pid.cast_unsigned()).collect();
+        let killed = kill_all(|| others_in(root.path(), "/tiphys-demo")).await;
+        let is_alive = |child: &Child| Process::of(child.id().cast_signed()).is_ok_and(|one| one.is_alive());
+        let alive = (is_alive(&ours), is_alive(&theirs));
+        for child in [&mut ours, &mut theirs] {
+            child.kill().and_then(|()| child.wait()).expect("reaped");
+        }
+        assert_eq!((pids, alive), (vec![ours.id()], (false, true)));
+        killed.expect("they end");
+    }
+
+    #[test]
+    fn a_group_is_found_below_every_controller_and_nowhere_above() {
+        let root = tree(&[("memory/tiphys-demo", &[]), ("pids/tiphys-demo", &[]), ("pids/other", &[])]);
+        let mut found = folders_in(root.path(), "/tiphys-demo");
+        found.sort();
+        assert_eq!(found, ["memory", "pids"].map(|name| root.path().join(name).join("tiphys-demo")));
+        for no_group in ["", "/", "/tiphys-demo/../other", "../other"] {
+            assert!(folders_in(&root.path().join("pids"), no_group).is_empty(), "{no_group:?}");
+        }
+    }
 }

@@ -109,7 +109,7 @@ pub fn begin(plan: &Plan, lock: Lock) -> anyhow::Result<Built> {
     };
     state.save(&plan.layout)?;
     // What it starts begins there, too.
-    let stay = groups::Stay::begin(&cgroup(plan, "supervisor"));
+    let stay = groups::Stay::begin(&plan.cluster);
     let shared = Shared { state: Arc::new(Mutex::new(state)), layout: plan.layout.clone() };
     Ok(Built { tasks: Tasks::new(), shared, layout: plan.layout.clone(), stay, _lock: lock })
 }
@@ -314,10 +314,7 @@ impl Built {
         for name in self.tasks.shutdown(Duration::from_secs(60)).await {
             tracing::warn!(task = %name, "child did not end in time");
         }
-        if let Some(stay) = self.stay {
-            stay.end();
-        }
-        down::take_away(&self.layout, &self.shared.get()).await
+        down::take_away(&self.layout, &self.shared.get(), self.stay).await
     }
 }
 

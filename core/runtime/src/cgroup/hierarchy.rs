@@ -15,6 +15,7 @@ use nix::{
 use super::{
     Limits,
     limits::{PERIOD_MICROS, weight},
+    unified,
 };
 use crate::{Error, Result};
 
@@ -80,7 +81,10 @@ impl Hierarchy {
                     }
                 }
             }
-            Self::V2(root) => create_v2(root, group).map_err(Error::io("create", root.join(group)))?,
+            Self::V2(root) => {
+                let folder = root.join(group.trim_start_matches('/'));
+                unified::create(root, group).map_err(Error::io("create", folder))?;
+            }
         }
         self.limit(group, limits)
     }
@@ -90,7 +94,11 @@ impl Hierarchy {
         let write = |controller: &str, file: &str, value: String| -> Result<()> {
             let Some(folder) = self.folder(controller, group) else { return Ok(()) };
             let path = folder.join(file);
-            fs::write(&path, value).map_err(Error::io("write", &path))
+            let written = fs::write(&path, value).map_err(|error| match path.exists() || !folder.exists() {
+                true => error,
+                false => io::Error::other(format!("the group has no controller {controller:?}")),
+            });
+            written.map_err(Error::io("write", &path))
         };
         let v1 = matches!(self, Self::V1(_));
         if let Some(shares) = limits.cpu_shares {
@@ -137,6 +145,31 @@ impl Hierarchy {
             fs::write(&file, pid.to_string()).map_err(Error::io("write", &file))?;
         }
         Ok(())
+    }
+
+    /// Controllers that the groups below this one have of it; on version 1 none are handed down.
+    pub fn handed_down(&self, group: &str) -> Vec<String> {
+        self.unified(group).map(|folder| unified::handed_down(&folder)).unwrap_or_default()
+    }
+
+    /// The groups below this one lose all controllers but these, if none of them hands one down itself.
+    pub fn hand_down_only(&self, group: &str, kept: &[String]) -> Result<()> {
+        let Some(folder) = self.unified(group) else { return Ok(()) };
+        unified::hand_down_only(&folder, kept).map_err(Error::io("take controllers back below", &folder))
+    }
+
+    /// Processes in the root, but for `own`, that keep controllers from groups below it. The root of a
+    /// machine may hold any.
+    pub fn in_the_way(&self, own: i32) -> Vec<i32> {
+        self.unified("/").map(|root| unified::in_the_way(&root, own)).unwrap_or_default()
+    }
+
+    /// The group's folder where there is one only.
+    fn unified(&self, group: &str) -> Option<PathBuf> {
+        match self {
+            Self::V1(_) => None,
+            Self::V2(root) => Some(root.join(group.trim_start_matches('/'))),
+        }
     }
 
     pub fn exists(&self, group: &str) -> bool {
@@ -228,21 +261,6 @@ fn create_cpuset(root: &Path, group: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// In version 2 a parent hands its controllers down, level by level.
-fn create_v2(root: &Path, group: &str) -> io::Result<()> {
-    let mut folder = root.to_path_buf();
-    for name in group.split('/').filter(|name| !name.is_empty()) {
-        let available = fs::read_to_string(folder.join("cgroup.controllers"))?;
-        for controller in available.split_whitespace() {
-            // One that the parent cannot hand down is missed when a limit is set, with a clear error.
-            let _ = fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"));
-        }
-        folder.push(name);
-        fs::create_dir_all(&folder)?;
-    }
-    Ok(())
-}
-
 fn subfolders(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -284,6 +302,21 @@ mod tests {
         let v2 = parse_mounts("33 29 0:29 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
         assert!(matches!(v2, Some(Hierarchy::V2(root)) if root == Path::new("/sys/fs/cgroup")));
         assert!(parse_mounts("1 2 3 / / rw - ext4 /dev/a rw\n").is_none());
+    }
+
+    #[test]
+    fn a_limit_that_has_no_controller_says_so() {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir(root.path().join("group")).expect("made");
+        // As the kernel, it lets nobody make the file.
+        std::os::unix::fs::symlink("none/at/all", root.path().join("group/pids.max")).expect("linked");
+        let cause = |group: &str| {
+            let limits = Limits { processes: Some(5), ..Limits::default() };
+            let error = Hierarchy::V2(root.path().to_owned()).limit(group, &limits).expect_err("no limit");
+            std::error::Error::source(&error).expect("a cause").to_string()
+        };
+        assert_eq!(cause("/group"), "the group has no controller \"pids\"");
+        assert!(!cause("/none").contains("controller"), "{}", cause("/none"));
     }
 
     #[tokio::test]

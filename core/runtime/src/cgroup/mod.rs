@@ -9,6 +9,7 @@
 
 mod hierarchy;
 pub mod limits;
+mod unified;
 
 pub use hierarchy::Hierarchy;
 pub use limits::Limits;
