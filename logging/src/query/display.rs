@@ -117,7 +117,7 @@ fn bound(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
 /// A plain word as it is, anything else in quotes.
 fn exact(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let field_like = text.split_once(':').is_some_and(|(name, _)| is_field_name(name));
-    let starts = text.starts_with(['-', '!', '/', '<', '>', '=']);
+    let starts = text.starts_with(['-', '!', '/', '<', '>', '=', '|']);
     let bare = !text.is_empty()
         && !starts
         && !field_like

@@ -229,11 +229,26 @@ impl Lexer<'_> {
             ));
         }
         let raw = &rest[..length];
-        if let Some(error) = self.misplaced(raw, value || self.in_field()) {
+        let is_value = value || self.in_field();
+        if let Some(error) = self.pipe(raw, is_value).or_else(|| self.misplaced(raw, is_value)) {
             return Err(error);
         }
         self.push(classify(parts, raw, value), length);
         Ok(())
+    }
+
+    /// Refuses what other languages hand on to a next step with: as a word it would only find nothing.
+    fn pipe(&self, raw: &str, is_value: bool) -> Option<QueryError> {
+        if is_value || !raw.starts_with('|') || raw == "||" {
+            return None;
+        }
+        let advice = match raw.as_bytes().get(1) {
+            Some(b'=') => "write the text in quotes",
+            Some(b'~') => "write the pattern as /pattern/",
+            _ => "for statistics use --stats 'count by pod', for one or the other write OR",
+        };
+        let advice = format!("{advice}; if you search for `|`, put it in quotes");
+        Some(self.error("there are no steps behind a `|` here", &advice, self.at..self.at + raw.len()))
     }
 
     /// Refuses a word that is an operator, or a value that begins with one.

@@ -38,6 +38,7 @@ fn queries_read_as_people_mean_them() {
     check(r"(path:/^\/a b/) path:/b/", r"path:/^\/a b/ AND path:/b/");
     check("(path:/a OR path:/b) (/ c/)", "(path:\"/a\" OR path:\"/b\") AND / c/");
     check("--flag", "\"--flag\"");
+    check(r#"a|b || "|" OR x:|c"#, r#"a|b OR "|" OR x:"|c""#);
     check("t:>-5", "t:>-5");
     check("time:>=2026-11-25T10:00:00+01:00", "time:>=2026-11-25T10:00:00+01:00");
     check("time:[now-1h TO now-5m] a", "time:[now-1h TO now-5m] AND a");
@@ -67,6 +68,9 @@ fn what_is_equal_is_a_number_or_a_text_to_the_letter() {
         ("a:=>5", "two operators"),
         ("a:=~5", "two operators"),
         ("a:==5", "`==` compares nothing here"),
+        ("a | count by pod", "there are no steps behind a `|` here"),
+        ("a |= \"b\"", "there are no steps behind a `|` here"),
+        ("a |b", "there are no steps behind a `|` here"),
         ("a:=!=5", "`!=` compares nothing here"),
         ("level:=loud", "`loud` is no level"),
         ("time:=15m", "`15m` is no time"),

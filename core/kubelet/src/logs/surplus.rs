@@ -196,8 +196,8 @@ mod tests {
         // What a collector has of a folder takes the disk, too.
         let large = Surplus { size: MAX_BYTES, ..folder("large", 1) };
         let mut waiting = Waiting::default();
-        check(&mut waiting, &[large.clone()], WELL, start, &[]);
-        check(&mut waiting, &[large.clone()], WELL, start + SETTLED, &[]);
+        check(&mut waiting, std::slice::from_ref(&large), WELL, start, &[]);
+        check(&mut waiting, std::slice::from_ref(&large), WELL, start + SETTLED, &[]);
         check(&mut waiting, &[large, file("c", 1)], WELL, start + SETTLED, &["large"]);
 
         let many: Vec<Surplus> = (0..=MAX_COUNT).map(|at| file(&format!("{at:05}"), 1)).collect();

@@ -106,7 +106,11 @@ fn reading(metric: &MetricReading, beside: &Beside) -> String {
     };
     let mut text = format!("{name} is at {figure}");
     let _ = write!(text, ": asks for {}", replicas(metric.proposal.unwrap_or_default()));
-    let pods = (metric.pods_counted > 0).then(|| format!("from {} Pods", metric.pods_counted));
+    let pods = match metric.pods_counted {
+        0 => None,
+        1 => Some("from 1 Pod".to_owned()),
+        many => Some(format!("from {many} Pods")),
+    };
     let rests_on: Vec<_> = pods.into_iter().chain(sources(metric)).collect();
     if !rests_on.is_empty() {
         let _ = write!(text, " ({})", rests_on.join(", "));
