@@ -222,11 +222,11 @@ fn naive_field(record: &Record, name: &str) -> Option<String> {
 /// As a number; only the units that the bodies here have.
 fn naive_number(record: &Record, name: &str) -> Option<f64> {
     let text = naive_field(record, name)?;
-    let (digits, unit) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1e-3),
+    let (digits, of_one) = match text.strip_suffix("ms") {
+        Some(digits) => (digits, 1000.0),
         None => (text.as_str(), 1.0),
     };
-    digits.parse::<f64>().ok().map(|number| number * unit)
+    digits.parse::<f64>().ok().map(|number| number / of_one)
 }
 
 #[derive(Debug, Clone)]
