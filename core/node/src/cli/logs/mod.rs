@@ -34,6 +34,8 @@ mod previous;
 mod print;
 mod range;
 mod scope;
+#[cfg(test)]
+pub mod signalled;
 mod template;
 mod whose;
 mod workload;

@@ -1,32 +1,20 @@
 //! Against a server with two records: what is asked for is in the file in each form, or there is none,
 //! as when a signal comes first.
 
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
-
 use axum::{Json, Router, routing};
-use http::Request;
 use kube::Client;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tiphys_logging::query::Expr;
-use tower::ServiceExt;
 
 use super::*;
-use crate::cli::logs::{Logs, facets::Facets, figures::Figures, tests::parsed};
-
-fn client(router: Router) -> Client {
-    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        let router = router.clone();
-        async move { Ok::<_, tower::BoxError>(router.oneshot(request.map(axum::body::Body::new)).await?) }
-    });
-    Client::new(service, "shop")
-}
+use crate::cli::logs::{
+    Logs,
+    facets::Facets,
+    figures::Figures,
+    signalled::{asked, client, leave_nothing},
+    tests::parsed,
+};
 
 /// Answers as the server has them, newest first.
 fn server() -> Client {
@@ -117,14 +105,10 @@ async fn without_an_answer_there_is_no_file_and_the_old_one_stays() {
     assert_eq!(std::fs::read(&path).expect("a file"), b"old");
 }
 
-/// Where the answer of the process goes that a signal ends, and its form.
-const PLACE: &str = "TIPHYS_TEST_ANSWER";
-const FORM: &str = "TIPHYS_TEST_FORM";
-
 /// Not a test of its own: the process that asks a server that never answers.
 #[tokio::test]
 async fn child_process() {
-    let (Some(path), Ok(form)) = (std::env::var_os(PLACE), std::env::var(FORM)) else { return };
+    let Some((path, form)) = asked() else { return };
     let silent = routing::post(|| async { std::future::pending::<()>().await });
     let silent = client(Router::new().route("/tiphys/v1/logs/search", silent));
     let mut logs = command(&["-o", form.as_str()], Path::new(&path));
@@ -134,26 +118,8 @@ async fn child_process() {
 
 #[test]
 fn a_signal_leaves_no_part_of_an_answer() {
-    for (signal, form) in [(Signal::SIGINT, "text"), (Signal::SIGTERM, "json"), (Signal::SIGINT, "parquet")] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("answer");
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "cli::logs::out::tests::child_process"])
-            .env(PLACE, &path)
-            .env(FORM, form)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a process");
-        let (part, started) = (crate::cli::logs::file::part(&path), Instant::now());
-        while !part.exists() && started.elapsed() < Duration::from_secs(60) {
-            std::thread::yield_now();
-        }
-        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("told");
-        // Killed by the signal it would have no exit code.
-        assert!(child.wait().expect("ended").success(), "{signal} {form}");
-        assert_eq!(folder.path().read_dir().expect("a folder").count(), 0, "{signal} {form}");
-    }
+    let table = [(Signal::SIGINT, "text"), (Signal::SIGTERM, "json"), (Signal::SIGINT, "parquet")];
+    leave_nothing("cli::logs::out::tests::child_process", &table);
 }
 
 #[test]
