@@ -71,7 +71,7 @@ async fn until_found(running: &Running, query: &str, count: usize) -> Duration {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), found).await.expect("found in time");
+    tokio::time::timeout(Duration::from_secs(120), found).await.expect("found in time");
     started.elapsed()
 }
 
@@ -85,7 +85,7 @@ async fn again(folder: &Path, tasks: &Tasks) -> Running {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), started).await.expect("started in time")
+    tokio::time::timeout(Duration::from_secs(120), started).await.expect("started in time")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -341,7 +341,7 @@ async fn nothing_is_lost_or_doubled(kills: usize, damage: impl Fn(usize, &Path))
             tokio::task::yield_now().await;
         }
     };
-    let all_there = tokio::time::timeout(Duration::from_secs(30), quiet).await;
+    let all_there = tokio::time::timeout(Duration::from_secs(120), quiet).await;
     tasks.shutdown(Duration::from_secs(20)).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in lines(&running.store) {
@@ -513,7 +513,7 @@ async fn abuse_30_a_user_sees_the_namespaces_of_his_rights_only() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(Duration::from_secs(20), next).await.expect("in time"), "seen");
+    assert_eq!(tokio::time::timeout(Duration::from_secs(120), next).await.expect("in time"), "seen");
     cluster.tasks.shutdown(Duration::from_secs(20)).await;
 }
 
@@ -533,7 +533,7 @@ async fn the_command_lines_client_searches_and_follows_over_the_api() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(Duration::from_secs(20), next).await.expect("in time"), "error again");
+    assert_eq!(tokio::time::timeout(Duration::from_secs(120), next).await.expect("in time"), "error again");
     let wrong = SearchRequest { query: "(".into(), ..SearchRequest::default() };
     let refused = crate::client::search(&client, &wrong).await.expect_err("refused").to_string();
     assert!(refused.contains('^'), "{refused}");

@@ -191,7 +191,7 @@ async fn what_of_the_log_can_not_be_read_is_kept_and_named_and_the_rest_is_there
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), all_there).await.expect("in time");
+    tokio::time::timeout(Duration::from_secs(120), all_there).await.expect("in time");
     let named = running.store.broken();
     assert!(named[0].contains("version 9 is not known") && named[1].contains("Input/output"), "{named:?}");
     assert_eq!(running.metrics.wal.lost.get(), 2);

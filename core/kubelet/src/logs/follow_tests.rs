@@ -64,7 +64,7 @@ async fn following_goes_on_over_a_rotation_and_ends_with_the_container() {
     let tasks = Tasks::new();
     let mut pieces = stream(request, &tasks);
     let mut next = async || {
-        let piece = tokio::time::timeout(Duration::from_secs(10), pieces.recv()).await.expect("in time");
+        let piece = tokio::time::timeout(Duration::from_secs(120), pieces.recv()).await.expect("in time");
         piece.map(|piece| String::from_utf8(piece.expect("read").to_vec()).expect("text"))
     };
     assert_eq!(next().await.as_deref(), Some("one\n"));

@@ -66,5 +66,5 @@ async fn until_routes(netlink: &Netlink, expected: &[(ipnet::Ipv4Net, std::net::
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), reached).await.expect("the routes follow the Nodes");
+    tokio::time::timeout(Duration::from_secs(120), reached).await.expect("the routes follow the Nodes");
 }

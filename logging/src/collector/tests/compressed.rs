@@ -32,7 +32,7 @@ async fn lines_are_found_once_before_while_and_after_a_kubelet_compresses_their_
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("counted in time");
+    tokio::time::timeout(Duration::from_secs(120), counted).await.expect("counted in time");
     let metrics = running.metrics.component.render();
     assert!(metrics.lines().any(|line| line == "tiphys_logs_damaged_files_total 1"), "{metrics}");
     for number in 3..13 {

@@ -26,7 +26,7 @@ async fn lines_are_found_once_when_there_are_descriptors_again() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), durable).await.expect("durable in time");
+    tokio::time::timeout(Duration::from_secs(120), durable).await.expect("durable in time");
 
     leave_descriptors(0);
     let pod = path.parent().and_then(Path::parent).expect("a Pod's folder");
@@ -37,7 +37,7 @@ async fn lines_are_found_once_when_there_are_descriptors_again() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("counted in time");
+    tokio::time::timeout(Duration::from_secs(120), counted).await.expect("counted in time");
     free_descriptors();
     until_found(&running, "hello", 2).await;
     let metrics = running.metrics.component.render();

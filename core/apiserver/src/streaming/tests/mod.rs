@@ -159,7 +159,7 @@ async fn rest(socket: &mut WebSocketStream<DuplexStream>) -> Vec<(u8, String)> {
 }
 
 async fn limited<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(120), work).await.expect("in time")
 }
 
 #[tokio::test]
