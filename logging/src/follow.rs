@@ -25,7 +25,8 @@ use tiphys_lifecycle::Backoff;
 #[cfg(test)]
 pub(crate) use gap::HELD;
 pub(crate) use gap::{After, BACK, Gap, MOST};
-use owed::{LONGEST, Owed};
+use owed::LONGEST;
+pub(crate) use owed::Owed;
 pub(crate) use shown::Shown;
 
 use crate::{
@@ -130,7 +131,7 @@ impl Follower {
                 true => Event::Record(record),
                 false => return,
             },
-            TailLine::Dropped { dropped, node } => Event::Dropped { dropped, node },
+            TailLine::Dropped { dropped, node, .. } => Event::Dropped { dropped, node },
             TailLine::Partial { partial } => {
                 self.disturbed = true;
                 if partial.error.starts_with(LOST) {

@@ -102,7 +102,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(100 * STALLED.as_secs());
 
     fn line(number: u64) -> TailLine {
-        TailLine::Dropped { dropped: number, node: "n1".into() }
+        TailLine::Dropped { dropped: number, node: "n1".into(), since: None }
     }
 
     #[tokio::test(start_paused = true)]

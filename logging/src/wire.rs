@@ -253,6 +253,9 @@ pub enum TailLine {
     Dropped {
         dropped: u64,
         node: String,
+        /// None of them is older, nanoseconds; a collector says so to the server, which searches for them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<i64>,
     },
     /// A node is missing from here on.
     Partial {

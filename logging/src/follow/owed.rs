@@ -17,7 +17,7 @@ pub(super) const LONGEST: i64 = 3_600 * SECOND;
 /// What nodes are behind with. Only the server's word begins and settles a debt: who sends by a
 /// door chooses the node that its records name. Records can prolong one, which costs a longer search.
 #[derive(Debug, Default)]
-pub(super) struct Owed {
+pub(crate) struct Owed {
     /// By node; all of them by the empty name.
     nodes: HashMap<String, Debt>,
 }
@@ -45,6 +45,21 @@ impl Owed {
         if let Some(debt) = self.nodes.get_mut(node) {
             debt.until = Some(now.saturating_add(SETTLES));
         }
+    }
+
+    /// The node has records from `since` on that were not shown, and they follow.
+    pub fn behind(&mut self, node: &str, since: i64, now: i64) {
+        let until = Some(now.saturating_add(SETTLES));
+        let debt = self.nodes.entry(node.to_owned()).or_insert(Debt { since, until });
+        let is_over = debt.until.is_some_and(|until| until < now);
+        debt.since = if is_over { since } else { debt.since.min(since) };
+        debt.until = until;
+    }
+
+    /// The time from which on what comes late may be owed.
+    pub fn floor(&self, now: i64) -> i64 {
+        let open = self.nodes.values().filter(|debt| debt.until.is_none_or(|until| until >= now));
+        open.map(|debt| debt.since).min().unwrap_or(i64::MAX).min(now.saturating_sub(BACK))
     }
 
     /// The stream has begun again, all nodes from `since` on. Those that are still lost will be
@@ -136,6 +151,22 @@ mod tests {
         owed.began(NOW - 400 * SECOND, NOW);
         assert_eq!(since(&mut owed, NOW + SECOND), NOW - 400 * SECOND);
         assert_eq!(since(&mut owed, NOW + SETTLES + SECOND), NOW + SETTLES + SECOND - BACK);
+    }
+
+    #[test]
+    fn what_a_node_is_behind_with_is_owed_until_it_settles() {
+        let mut owed = Owed::default();
+        assert_eq!(owed.floor(NOW), NOW - BACK);
+        owed.behind("a", NOW - 300 * SECOND, NOW);
+        owed.behind("a", NOW - 200 * SECOND, NOW + SECOND);
+        assert_eq!(owed.floor(NOW + SECOND), NOW - 300 * SECOND);
+        // A late record is of the backlog, and shows that there may be more.
+        owed.came("a", NOW - 250 * SECOND, NOW + SETTLES);
+        let later = NOW + 2 * SETTLES;
+        assert_eq!((owed.floor(later), since(&mut owed, later)), (NOW - 300 * SECOND, NOW - 300 * SECOND));
+        assert_eq!(owed.floor(later + SECOND), later + SECOND - BACK, "through");
+        owed.behind("a", later - BACK, later + SECOND);
+        assert_eq!(owed.floor(later + SECOND), later - BACK, "a debt of its own");
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn without_nulls(value: &mut Value) {
 pub fn line(line: TailLine) -> Result<proto::TailLine, Status> {
     let line = match line {
         TailLine::Record(record) => Line::Record(from_wire(record)?),
-        TailLine::Dropped { dropped, node } => Line::Dropped(proto::Dropped { dropped, node }),
+        TailLine::Dropped { dropped, node, .. } => Line::Dropped(proto::Dropped { dropped, node }),
         TailLine::Partial { partial } => Line::Partial(from_wire(partial)?),
         TailLine::Ended { ended } => Line::Ended(ended),
     };

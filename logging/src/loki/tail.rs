@@ -122,7 +122,7 @@ impl Entries {
                         }
                     }
                 }
-                TailLine::Dropped { dropped: count, node } => messages.dropped(&json!({
+                TailLine::Dropped { dropped: count, node, .. } => messages.dropped(&json!({
                     "timestamp": now(),
                     "labels": { "node": node, "dropped": count.to_string() },
                 })),

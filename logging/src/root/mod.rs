@@ -34,6 +34,7 @@ use tiphys_lifecycle::Tasks;
 
 use crate::archive::Archive;
 use crate::deletion::{DeleteAnswer, DeleteRequest};
+use crate::follow::MOST;
 use crate::handover;
 use crate::wire::{
     ContextAnswer, ContextRequest, FacetsAnswer, FacetsRequest, HistogramAnswer, HistogramRequest,
@@ -107,6 +108,8 @@ pub struct LogRoot {
     archive: Option<Archive>,
     room: room::Room,
     rights: Duration,
+    /// Lines of a gap that a tail shows.
+    most: usize,
     tasks: Tasks,
 }
 
@@ -123,6 +126,7 @@ impl LogRoot {
             archive: None,
             room: room::Room::default(),
             rights: tail::RIGHTS,
+            most: MOST,
             tasks: Tasks::new(),
         }
     }
@@ -190,8 +194,9 @@ impl LogRoot {
     }
 
     /// Records as they come, of nodes that join and namespaces that are new too, until dropped or
-    /// until the user may read none of them any more. From now on, or with `since` from there: each node gives first what it
-    /// has. So does one that joins or is back, and the stream says that it was lost and is back.
+    /// until the user may read none of them any more. From now on, or with `since` from there: each node
+    /// gives first what it has. So does one that joins or is back, and the stream says that it was lost and
+    /// is back. A reader that is slow for a while gets all; one that stays slow is told what was passed over.
     pub async fn tail(
         &self,
         user: &UserInfo,

@@ -8,7 +8,8 @@
 //!
 //! A node that says nothing is broken off too: collectors send an empty line where they have
 //! no other. Connected first and searched afterwards, so that nothing falls between; what
-//! comes twice is shown once ([`Shown`]). A gap that is too large is told, see [`Gap`].
+//! comes twice is shown once ([`Shown`]). What the node passed over, since it has a backlog to read or
+//! the reader was slow, is searched for too. A gap that is too large is told, see [`Gap`].
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,7 +22,8 @@ use tiphys_lifecycle::Backoff;
 
 use super::{Collector, LogRoot, fanout, http::BEAT, source};
 use crate::{
-    follow::{After, BACK, FOUND, Gap, LOST, MOST, Shown},
+    follow::{After, FOUND, Gap, LOST, Owed, Shown},
+    record::Position,
     time,
     wire::{HistogramAnswer, NodeRequest, SearchAnswer, TailLine},
 };
@@ -46,7 +48,12 @@ pub(super) struct Progress {
     /// The reader was told that the node is missing.
     lost: bool,
     shown: Shown,
+    /// What the node is behind with. It has one name here, the empty one.
+    owed: Owed,
 }
+
+/// The node's name among what is owed.
+const NODE: &str = "";
 
 impl Progress {
     /// All from a time on is to be shown, nanoseconds.
@@ -60,8 +67,8 @@ impl Progress {
     }
 
     fn new(began: i64, known: i64) -> Arc<Mutex<Self>> {
-        let shown = Shown::default();
-        Arc::new(Mutex::new(Self { began, alive: began, known, said: None, lost: false, shown }))
+        let (shown, owed) = (Shown::default(), Owed::default());
+        Arc::new(Mutex::new(Self { began, alive: began, known, said: None, lost: false, shown, owed }))
     }
 
     pub fn alive(&self) -> i64 {
@@ -74,15 +81,33 @@ impl Progress {
         self.said = Some(time);
     }
 
+    /// The last time at which nothing was missing.
+    fn whole(&self) -> i64 {
+        self.alive.min(self.known)
+    }
+
     /// From where on records may be missing.
     fn gap(&self) -> i64 {
-        self.began.max(self.alive.min(self.known).saturating_sub(BACK))
+        self.floor(self.whole())
+    }
+
+    /// From where on records may come that are late.
+    fn floor(&self, now: i64) -> i64 {
+        self.began.max(self.owed.floor(now))
+    }
+
+    /// Whether a record is to be shown.
+    fn is_new(&mut self, id: &str) -> bool {
+        if let Ok(at) = id.parse::<Position>() {
+            self.owed.came(NODE, at.time, time::now());
+        }
+        self.shown.is_new(id)
     }
 
     fn is_alive(&mut self, now: i64) {
         self.alive = now;
         self.known = self.said.take().unwrap_or(self.known);
-        self.shown.forget(now.min(self.known).saturating_sub(BACK));
+        self.shown.forget(self.owed.floor(self.whole()));
     }
 }
 
@@ -133,6 +158,7 @@ impl NodeTail {
         progress: Arc<Mutex<Progress>>,
         behind: bool,
     ) -> Self {
+        let most = root.most;
         Self {
             root,
             collector,
@@ -149,7 +175,7 @@ impl NodeTail {
             gap: None,
             asked: None,
             silence: SILENCE,
-            most: MOST,
+            most,
         }
     }
 
@@ -168,7 +194,12 @@ impl NodeTail {
         (self.gap, self.asked) = (None, None);
         self.behind = true;
         self.pause = Some(self.backoff.next_pause());
-        let was_lost = std::mem::replace(&mut self.progress.lock().lost, true);
+        let was_lost = {
+            let mut progress = self.progress.lock();
+            let whole = progress.whole();
+            progress.owed.lost(NODE, whole);
+            std::mem::replace(&mut progress.lost, true)
+        };
         if !was_lost {
             self.say(format!("{LOST}: {error}; its lines follow when it is back"));
         }
@@ -199,7 +230,7 @@ impl NodeTail {
 
     fn is_new(&mut self, line: &TailLine) -> bool {
         let TailLine::Record(record) = line else { return true };
-        let is_new = self.progress.lock().shown.is_new(&record.id);
+        let is_new = self.progress.lock().is_new(&record.id);
         if let Some(gap) = self.gap.as_mut().filter(|_| is_new) {
             gap.count();
         }
@@ -270,27 +301,47 @@ impl NodeTail {
 
     /// The node has said the first word.
     fn open(&mut self) {
-        let (from, was_lost) = {
-            let mut progress = self.progress.lock();
-            (progress.gap(), std::mem::take(&mut progress.lost))
-        };
+        let was_lost = std::mem::take(&mut self.progress.lock().lost);
         if was_lost {
             self.say(format!("{FOUND}; its lines since it was lost follow"));
         }
         if std::mem::take(&mut self.behind) {
-            self.gap = Some(Gap::new(from, self.most));
+            let from = self.progress.lock().gap();
+            self.search(from, Some(self.connected));
         }
+    }
+
+    /// The node is behind from a time on: it may still be reading what was written then. Live lines
+    /// are those since `until`, or those that come from now on.
+    fn search(&mut self, from: i64, until: Option<i64>) {
+        let (now, mut progress) = (time::now(), self.progress.lock());
+        progress.owed.behind(NODE, from, now);
+        self.gap = Some(Gap::new(from, progress.floor(now), until, now, self.most));
+    }
+
+    /// So many records were passed over, of which none is older than `since`. They are searched for;
+    /// gives back what is to be told instead.
+    fn take_dropped(&mut self, line: TailLine, since: Option<i64>) -> Option<TailLine> {
+        let floor = self.progress.lock().floor(time::now());
+        self.search(since.unwrap_or(floor).max(floor), None);
+        // Older ones have a time of their own.
+        since.is_some_and(|since| since < floor).then_some(line)
     }
 
     fn take_in(&mut self, data: &Bytes) -> Result<(), String> {
         self.buffer.extend_from_slice(data);
-        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', &self.buffer) {
             let line = self.buffer.split_to(end + 1);
             if line.len() > 1 {
-                let line = serde_json::from_slice(&line).map_err(|error| format!("bad line: {error}"))?;
-                let line = match &mut self.gap {
-                    Some(gap) => gap.hold(line),
-                    None => Some(line),
+                let line: TailLine =
+                    serde_json::from_slice(&line).map_err(|error| format!("bad line: {error}"))?;
+                let line = match (&mut self.gap, &line) {
+                    (Some(gap), _) => gap.hold(line),
+                    (None, TailLine::Dropped { since, .. }) => {
+                        let since = *since;
+                        self.take_dropped(line, since)
+                    }
+                    (None, _) => Some(line),
                 };
                 self.lines.extend(line);
             }
@@ -341,7 +392,7 @@ impl NodeTail {
     /// Tells what is passed over. Live lines that were let go while it was counted belong to it.
     fn take_over(&mut self, over: Over) {
         let Over { counts, from, to, times } = over;
-        let end = self.gap.as_ref().map_or(to, |gap| gap.end(self.connected)).max(to);
+        let end = self.gap.as_ref().map_or(to, Gap::end).max(to);
         if end > to && times < COUNTS {
             self.asked = Some(self.over(from, end, times + 1));
             return;
@@ -351,7 +402,7 @@ impl NodeTail {
         let dropped = bars.iter().map(|bar| bar.count).sum::<u64>();
         if dropped > 0 {
             let node = self.collector.node.clone();
-            self.lines.push_back(TailLine::Dropped { dropped, node });
+            self.lines.push_back(TailLine::Dropped { dropped, node, since: None });
         }
         let lines = match end > to && dropped > 0 {
             true => format!("at least {dropped} lines"),
@@ -365,8 +416,8 @@ impl NodeTail {
     fn take_page(&mut self, page: SearchAnswer) {
         let Some(gap) = &mut self.gap else { return };
         let (lacks, from) = (gap.lacks(&page), gap.begin());
-        let after = gap.after(&page);
-        let to = gap.end(self.connected);
+        let after = gap.after(&page, time::now());
+        let to = gap.end();
         let records = page.records.into_iter().map(|record| TailLine::Record(Box::new(record)));
         self.lines.extend(records);
         for error in lacks {

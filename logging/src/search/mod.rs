@@ -18,6 +18,7 @@ mod found;
 mod groups;
 mod keys;
 mod look;
+mod missed;
 mod names;
 mod order;
 mod patterns;

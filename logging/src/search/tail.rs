@@ -4,8 +4,8 @@
 //! append -> hub (ring of RING batches) -> each follower: filter -> its connection
 //! ```
 //!
-//! A follower that is slower than the ring is told how many records it missed;
-//! neither the collector nor another follower waits for it. What it is not handed because
+//! A follower that is slower than the ring is told how many records it missed, and since when, so
+//! that they can be searched for; neither the collector nor another follower waits for it. What it is not handed because
 //! it came later, a search finds that begins afterwards: see [`TailHub::hand_on`].
 
 use std::sync::{
@@ -17,7 +17,7 @@ use futures::{Stream, stream};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::{Request, shape};
+use super::{Request, missed::Oldest, shape};
 use crate::{
     index::Store,
     query::compile::{StreamView, Verdict},
@@ -42,11 +42,17 @@ pub struct TailHub {
     published: AtomicU64,
     /// Held while a batch is appended and handed on, and where following begins.
     turn: Mutex<()>,
+    oldest: Arc<Mutex<Oldest>>,
 }
 
 impl Default for TailHub {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(RING), published: AtomicU64::new(0), turn: Mutex::default() }
+        Self {
+            sender: broadcast::Sender::new(RING),
+            published: AtomicU64::new(0),
+            turn: Mutex::default(),
+            oldest: Arc::default(),
+        }
     }
 }
 
@@ -81,7 +87,11 @@ impl TailHub {
 
     fn send(&self, live: Option<Live>) {
         if let Some(mut live) = live {
-            live.before = self.published.fetch_add(live.records.len() as u64, Ordering::Relaxed);
+            let count = live.records.len() as u64;
+            live.before = self.published.fetch_add(count, Ordering::Relaxed);
+            if let Some(time) = live.records.iter().map(|record| record.time).min() {
+                self.oldest.lock().add(live.before + count, time);
+            }
             // The last follower may have left just now.
             let _ = self.sender.send(Arc::new(live));
         }
@@ -98,6 +108,7 @@ struct Follower {
     store: Arc<Store>,
     request: Request,
     node: String,
+    oldest: Arc<Mutex<Oldest>>,
     /// The number that the next batch begins with, unless some were missed.
     expected: u64,
     lines: std::collections::VecDeque<TailLine>,
@@ -115,7 +126,8 @@ pub fn tail(
     let receiver = hub.sender.subscribe();
     let expected = hub.published.load(Ordering::Relaxed);
     drop(turn);
-    let follower = Follower { receiver, store, request, node, expected, lines: Default::default() };
+    let oldest = hub.oldest.clone();
+    let follower = Follower { receiver, store, request, node, oldest, expected, lines: Default::default() };
     stream::unfold(follower, |mut follower| async move {
         let line = follower.next().await?;
         Some((line, follower))
@@ -139,10 +151,11 @@ impl Follower {
 
     fn take_in(&mut self, live: &Live) {
         let missed = live.before.saturating_sub(self.expected);
-        self.expected = live.before + live.records.len() as u64;
         if missed > 0 {
-            self.lines.push_back(TailLine::Dropped { dropped: missed, node: self.node.clone() });
+            let (node, since) = (self.node.clone(), self.oldest.lock().since(self.expected));
+            self.lines.push_back(TailLine::Dropped { dropped: missed, node, since });
         }
+        self.expected = live.before + live.records.len() as u64;
         if !self.request.allows(&live.info) {
             return;
         }

@@ -559,7 +559,9 @@ async fn abuse_33_a_slow_follower_is_told_what_it_missed_and_holds_nobody_up() {
     let hub = TailHub::default();
     let publish = |seq: u64| {
         let body = Bytes::from(format!("line {seq}"));
-        let record = Record { time: 1, seq, level: Level::Info, source: Source::Stdout, body };
+        // Each but the first is older than the one before.
+        let time = if seq == 0 { -5_000 } else { -seq.cast_signed() };
+        let record = Record { time, seq, level: Level::Info, source: Source::Stdout, body };
         hub.publish(&Batch { info: info(0), records: vec![record] });
     };
     let request = |query: &str| {
@@ -575,7 +577,10 @@ async fn abuse_33_a_slow_follower_is_told_what_it_missed_and_holds_nobody_up() {
     while records + dropped < 1000 {
         match slow.next().await.expect("a line") {
             TailLine::Record(_) => records += 1,
-            TailLine::Dropped { dropped: missed, .. } => dropped += missed,
+            TailLine::Dropped { dropped: missed, since, .. } => {
+                assert_eq!(since, Some(-1_000), "of those from there on the last is the oldest");
+                dropped += missed;
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use tiphys_lifecycle::{OnError, Tasks};
 
 use super::*;
 use crate::{
-    follow::HELD,
+    follow::{BACK, HELD, MOST},
     record::{Level, Position},
     root::{Access, Collectors, ndjson_alive, tests::TestCluster},
     wire::{Bucket, LogRecord},
@@ -103,11 +103,11 @@ async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_coun
     let numbers = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
     let whole = caught_up(2_500, MOST).await;
     assert_eq!(whole.iter().map(body).collect::<Vec<_>>(), numbers(2_500));
-    // Pages are whole: the first is shown before it is seen that there are too many.
-    let cut = caught_up(2_500, 10).await;
-    let (shown, told) = cut.split_at(2_000);
-    assert_eq!(shown.iter().map(body).collect::<Vec<_>>(), numbers(2_000));
-    let [TailLine::Dropped { dropped: 500, node }, TailLine::Partial { partial }] = told else {
+    // Pages are whole, and grow: two are shown before it is seen that there are too many.
+    let cut = caught_up(5_000, 10).await;
+    let (shown, told) = cut.split_at(4_100);
+    assert_eq!(shown.iter().map(body).collect::<Vec<_>>(), numbers(4_100));
+    let [TailLine::Dropped { dropped: 900, node, .. }, TailLine::Partial { partial }] = told else {
         panic!("{told:?}")
     };
     assert!(node == "n1" && partial.error.contains("too many"), "{partial:?}");
@@ -131,6 +131,25 @@ fn a_gap_goes_back_to_when_it_was_known_which_namespaces_the_node_has() {
     assert_eq!(progress.lock().gap(), 19 * BACK);
 }
 
+#[test]
+fn a_node_lost_again_while_it_reads_its_backlog_is_searched_from_where_that_begins() {
+    let (now, progress) = (time::now(), Progress::from(0));
+    let mut progress = progress.lock();
+    progress.is_alive(now - 5 * BACK);
+    let whole = progress.whole();
+    progress.owed.lost(NODE, whole);
+    assert_eq!(progress.gap(), now - 6 * BACK);
+    progress.owed.behind(NODE, now - 6 * BACK, now - 2 * BACK);
+    // Found or live: it may not be the last of the backlog.
+    let late = Position { time: now - 4 * BACK, stream: "s".into(), seq: 1 };
+    progress.owed.came(NODE, late.time, now - 2 * BACK);
+    assert!(progress.is_new(&late.to_string()) && !progress.is_new(&late.to_string()));
+    progress.is_alive(now - 2 * BACK);
+    assert_eq!((progress.gap(), progress.floor(now - 2 * BACK)), (now - 6 * BACK, now - 6 * BACK));
+    progress.is_alive(now);
+    assert_eq!(progress.gap(), now - BACK, "it is through");
+}
+
 /// A live line of this time, as it comes by the connection.
 fn live(time: i64) -> Bytes {
     let id = Position { time, stream: "live".into(), seq: time.cast_unsigned() }.to_string();
@@ -146,7 +165,7 @@ async fn counted(cluster: &TestCluster, base: i64, times: u32) -> Result<Vec<Tai
     let collector = cluster.root.collectors.list().await.remove(0);
     let progress = Progress::from(base);
     let mut node = NodeTail::new(cluster.root.clone(), collector, NodeRequest::default(), progress, false);
-    (node.gap, node.connected) = (Some(Gap::new(base, 10)), base + 5);
+    node.gap = Some(Gap::new(base, base, Some(base + 5), base, 10));
     for at in 0..HELD as i64 + 2 {
         node.take_in(&live(base + 10 + at)).expect("lines");
     }

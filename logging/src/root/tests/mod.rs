@@ -94,11 +94,6 @@ impl TestNode {
         self.store.pods().update(&info.uid, PodMeta { labels, ..PodMeta::default() });
     }
 
-    /// Shows a line to followers, and keeps nothing of it.
-    pub fn show(&self, pod: &str, seq: u64, body: &str) {
-        self.hub.publish(&self.batch(pod, 1, seq, Level::Info, body));
-    }
-
     fn batch(&self, pod: &str, time: i64, seq: u64, level: Level, body: &str) -> Batch {
         let (namespace, pod) = pod.split_once('/').expect("namespace/pod");
         let info = Arc::new(StreamInfo {
@@ -147,6 +142,11 @@ impl TestCluster {
         }
         let root = LogRoot::new(Arc::new(Nodes(collectors)), Arc::new(ByName));
         Self { nodes, root, tasks }
+    }
+
+    /// Tails show at most about so many lines of a gap.
+    pub fn shows(&mut self, lines: usize) {
+        self.root.most = lines;
     }
 
     /// What another process of the server has over the same nodes.
