@@ -1,6 +1,6 @@
 //! The tokens of a block: words for the dictionary, ids for the filter.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::OnceLock};
 
 use super::{IdFilter, template::Intern};
 use crate::query::{
@@ -75,46 +75,46 @@ impl Terms {
     }
 }
 
-/// A sorted set of words in two allocations.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A set of words in two allocations. They are sorted when one of them is first looked for: of most
+/// blocks all words go into a dictionary, which sorts by itself, before anybody asks.
+#[derive(Debug, Clone, Default)]
 pub struct Words {
     text: Box<[u8]>,
     /// Where each word ends in `text`.
     ends: Box<[u32]>,
+    /// The words' numbers, by word.
+    order: OnceLock<Box<[u32]>>,
 }
 
 impl Words {
-    fn new(mut sorted: Vec<&[u8]>) -> Self {
-        sorted.sort_unstable();
-        let mut text = Vec::with_capacity(sorted.iter().map(|word| word.len()).sum());
-        let mut ends = Vec::with_capacity(sorted.len());
-        for word in sorted {
+    /// Of words that differ.
+    fn new(words: Vec<&[u8]>) -> Self {
+        let mut text = Vec::with_capacity(words.iter().map(|word| word.len()).sum());
+        let mut ends = Vec::with_capacity(words.len());
+        for word in words {
             text.extend_from_slice(word);
             ends.push(text.len() as u32);
         }
-        Self { text: text.into(), ends: ends.into() }
+        Self { text: text.into(), ends: ends.into(), order: OnceLock::new() }
     }
 
-    /// All words, sorted.
+    /// All words, as they came first.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len()).map(|at| self.get(at))
     }
 
     pub fn has(&self, word: &[u8]) -> bool {
-        let (mut low, mut high) = (0, self.ends.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.get(middle).cmp(word) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return true,
-            }
-        }
-        false
+        let order = self.order.get_or_init(|| {
+            let mut order: Box<[u32]> = (0..self.ends.len() as u32).collect();
+            order.sort_unstable_by(|a, b| self.get(*a as usize).cmp(self.get(*b as usize)));
+            order
+        });
+        order.binary_search_by(|number| self.get(*number as usize).cmp(word)).is_ok()
     }
 
+    /// Bytes, sorted or not.
     pub fn memory(&self) -> usize {
-        self.text.len() + 4 * self.ends.len()
+        self.text.len() + 8 * self.ends.len()
     }
 
     fn get(&self, at: usize) -> &[u8] {

@@ -380,7 +380,7 @@ impl Ingest {
 
 /// What a commit made durable.
 struct Covered {
-    checkpoints: Vec<StreamCheckpoint>,
+    checkpoints: Arc<[StreamCheckpoint]>,
     wal: Mark,
 }
 

@@ -28,7 +28,7 @@ use crate::{block::SealedBlock, journal::JournalCheckpoint, tail::StreamCheckpoi
 /// Blocks on their way to disk, and the checkpoints that cover them.
 pub struct Pending {
     blocks: Vec<Arc<SealedBlock>>,
-    pub checkpoints: Vec<StreamCheckpoint>,
+    pub checkpoints: Arc<[StreamCheckpoint]>,
     /// Of the write-ahead log, what these blocks and the splits cover.
     pub wal: Mark,
     /// The same of the journal.
@@ -44,7 +44,7 @@ impl Store {
         let fresh = std::mem::take(&mut state.sealed);
         state.committing.extend(fresh);
         let (blocks, journal) = (state.committing.clone(), state.journal.clone());
-        Ok(Pending { blocks, checkpoints, wal: state.wal, journal })
+        Ok(Pending { blocks, checkpoints: checkpoints.into(), wal: state.wal, journal })
     }
 
     /// Makes the records durable. Blocks; when this gives an error, begin again.
@@ -64,7 +64,7 @@ impl Store {
         self.namespace_table().store()?;
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
-        next.streams.clone_from(&pending.checkpoints);
+        next.streams = pending.checkpoints.clone();
         next.wal = pending.wal;
         next.journal.clone_from(&pending.journal);
         next.archive_asked = self.archived.lock().asked;
@@ -107,6 +107,7 @@ impl Store {
         change(&mut state);
         if moved {
             state.holds = next.holds(&state.unopened);
+            state.told.retain(|told| next.splits.iter().any(|split| split.id == *told));
         }
         drop(state);
         *manifest = next;
@@ -240,6 +241,7 @@ impl Store {
         if self.is_read_only() {
             let mut state = self.state.write();
             state.splits.retain(|split| split.id != id);
+            state.told.remove(&id);
             state.broken.insert(id, why.to_string());
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub struct Manifest {
     /// The next split's number.
     pub next: u64,
     pub splits: Vec<SplitEntry>,
-    pub streams: Vec<StreamCheckpoint>,
+    pub streams: Arc<[StreamCheckpoint]>,
     /// Of what came by a door.
     #[serde(default)]
     pub wal: Mark,

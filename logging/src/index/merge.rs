@@ -1,5 +1,5 @@
 //! Small splits become one: few, large splits keep searches fast, and the
-//! half-full blocks that each commit leaves are filled up again.
+//! small blocks that each commit leaves are filled up again.
 //!
 //! Splits of about the same size are merged, eight at a time, so that a record is
 //! written again only a few times in its life. Blocks that are good as they are go
@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Floors, IndexError, Split, Store,
-    manifest::{SplitEntry, joined},
+    manifest::{Manifest, SplitEntry, joined},
     pack::{self, Fill, Source, Step, pack},
     retention::{self, Expired},
 };
@@ -109,11 +109,11 @@ impl Store {
         let expired = {
             let mut manifest = self.manifest.lock();
             let now = self.clock.now();
-            let mut next = manifest.clone();
-            let is_corrected = retention::correct(&mut next.splits, now);
+            let mut splits = manifest.splits.clone();
+            let is_corrected = retention::correct(&mut splits, now);
             let mut archived = self.archived.lock();
             let Expired { splits: expired, unarchived } =
-                self.retention.expired(&next.splits, now.aged, archived.has(now.aged));
+                self.retention.expired(&splits, now.aged, archived.has(now.aged));
             if expired.is_empty() && !is_corrected {
                 return Ok(());
             }
@@ -127,7 +127,8 @@ impl Store {
                 );
             }
             drop(archived);
-            next.splits.retain(|split| !expired.contains(&split.id));
+            splits.retain(|split| !expired.contains(&split.id));
+            let next = Manifest { splits, ..manifest.clone() };
             self.turn(&mut manifest, next, |state| {
                 state.splits.retain(|split| !expired.contains(&split.id));
                 for id in &expired {

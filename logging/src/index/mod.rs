@@ -54,7 +54,7 @@ pub use table::{NamespaceMeta, NamespaceTable, PodMeta, PodTable, Table};
 /// Raw bytes in open blocks; beyond it the blocks are sealed early.
 pub const MAX_OPEN_BYTES: usize = 8 << 20;
 /// Raw bytes in sealed blocks that start a commit.
-pub const SPLIT_BYTES: usize = 32 << 20;
+pub const SPLIT_BYTES: usize = 64 << 20;
 /// Raw bytes in memory at which reading stops until a commit is through.
 pub const MAX_SEALED_BYTES: usize = 2 * SPLIT_BYTES;
 

@@ -101,7 +101,7 @@ impl Store {
         }
         let lock = lock(directory)?;
         let (manifest, broken) = resume::manifest(directory)?;
-        let (streams, wal, journal) = (manifest.streams.clone(), manifest.wal, manifest.journal.clone());
+        let (streams, wal, journal) = (manifest.streams.to_vec(), manifest.wal, manifest.journal.clone());
         let (holds, name, stood) =
             (manifest.holds(&BTreeSet::new()), manifest.store.clone(), manifest.stood(time::now()));
         let store = Self {
