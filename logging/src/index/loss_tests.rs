@@ -73,6 +73,7 @@ impl Source {
             files: Vec::new(),
             has_compressed: false,
             has_linked_compressed: false,
+            has_plain_compressed: false,
         };
         let pending = self.store().begin_commit(self.next.iter().map(checkpoint).collect()).expect("begun");
         if finish {

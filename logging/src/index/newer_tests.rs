@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use super::{
     IndexError, Retention, Store,
     loss_tests::folder,
+    resume::of_later,
     sealed::Form,
     tests::{batch, commit, find, store},
 };
+use crate::wal::Mark;
 
 /// What a later version may have done to a directory.
 const CHANGES: [fn(&mut Value); 3] = [
@@ -153,7 +155,7 @@ fn where_a_newer_manifest_is_nothing_is_touched() {
 fn carry_later(split: &Path) -> Vec<u8> {
     let path = split.join("resume");
     let before = fs::read(&path).expect("read");
-    fs::write(&path, "tiphys-logs-resume 2 of another form").expect("written");
+    fs::write(&path, of_later(2, b"of another form")).expect("written");
     before
 }
 
@@ -189,9 +191,7 @@ fn a_split_that_carries_what_a_later_version_wrote_is_left_alone_when_the_manife
             found
         };
         let untouched = files();
-        for name in ["MANIFEST", "MANIFEST.copy"] {
-            fs::remove_file(folder.path().join(name)).expect("removed");
-        }
+        lose_manifest(folder.path());
         let sound = 15 - 5 * later.len();
         for added in [5, 10] {
             // The second time there is a manifest.
@@ -215,6 +215,53 @@ fn a_split_that_carries_what_a_later_version_wrote_is_left_alone_when_the_manife
     }
 }
 
+fn lose_manifest(folder: &Path) {
+    for name in ["MANIFEST", "MANIFEST.copy"] {
+        fs::remove_file(folder.join(name)).expect("removed");
+    }
+}
+
+#[test]
+fn a_split_whose_version_is_damaged_is_none_of_a_later_one() {
+    // One bit is another in each, and some are versions.
+    for digit in [b'0', b'3', b'5', b'9', b'q'] {
+        let folder = folder();
+        fill(folder.path(), 3);
+        let path = folder.path().join("splits/1/resume");
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[b"tiphys-logs-resume ".len()] = digit;
+        fs::write(&path, bytes).expect("written");
+        lose_manifest(folder.path());
+        check(&self::store(folder.path()), 15, 0);
+    }
+}
+
+#[test]
+fn a_merge_of_what_carries_nothing_that_can_be_read_has_no_records_read_again() {
+    let later = of_later(2, b"of another form");
+    for unread in [vec![7], vec![0], (0..8).collect()] {
+        for carried in [later.as_slice(), &b"damaged"[..]] {
+            let folder = folder();
+            let store = self::store(folder.path());
+            for number in 0..8 {
+                store.append(batch("web", number * 5, number * 5 + 5)).expect("appended");
+                store.appended(Mark { number: number + 1, next_seq: number * 5 + 5 });
+                commit(&store);
+            }
+            for id in &unread {
+                let path = folder.path().join(format!("splits/{id}/resume"));
+                fs::write(path, carried).expect("written");
+            }
+            assert!(store.merge().expect("merged"));
+            drop(store);
+            lose_manifest(folder.path());
+            let store = self::store(folder.path());
+            check(&store, 40, 0);
+            assert_eq!(store.mark().number, 8, "{unread:?}");
+        }
+    }
+}
+
 #[test]
 fn a_newer_split_is_kept_also_when_the_manifest_is_lost() {
     for change in CHANGES {
@@ -222,9 +269,7 @@ fn a_newer_split_is_kept_also_when_the_manifest_is_lost() {
         fill(folder.path(), 3);
         let split = folder.path().join("splits/1");
         let bytes = rewrite(&split, change);
-        for name in ["MANIFEST", "MANIFEST.copy"] {
-            fs::remove_file(folder.path().join(name)).expect("removed");
-        }
+        lose_manifest(folder.path());
         check(&self::store(folder.path()), 10, 1);
         fs::write(split.join("blocks"), bytes).expect("written");
         check(&self::store(folder.path()), 15, 0);

@@ -100,6 +100,7 @@ fn checkpoint() -> StreamCheckpoint {
         files: vec![file],
         has_compressed: false,
         has_linked_compressed: false,
+        has_plain_compressed: false,
     }
 }
 

@@ -4,6 +4,8 @@
 //! ```text
 //! <split>/resume   tiphys-logs-resume 1 <CRC-32 of the rest, hex>
 //!                  zstd of JSON: the split's entry, the manifest without its splits
+//! of a later one   tiphys-logs-resume <version> <CRC-32 of the version and of the rest, hex>
+//!                  the rest
 //! ```
 //!
 //! A split gets it last, so one without it is not whole. A commit's has the state that the
@@ -11,11 +13,15 @@
 //! records. Where reading stands after a loss is what the latest of all splits that are
 //! sound says: records of later ones are read again, because their splits don't count. What
 //! comes without a split (an order to delete, the begin of a line) goes to the newest split.
+//! Where one of those that are merged has nothing that can be read, the merge gets the present
+//! state: an older one would have the records of that one read again.
 //!
 //! What a later version carries is no damage: its split stays as it is, and answers name it. While
 //! there is a manifest, the split is searched like any other. Put together without it, the manifest
 //! lists it as one that is left alone: which records it has isn't known, so those that their sources
-//! still have are read again. With the later version it counts again.
+//! still have are read again. With the later version it counts again. What a later version wrote is
+//! told by a checksum that its number is part of; what has this version's checksum is of this one,
+//! whatever became of the number.
 //!
 //! Of splits that have records in common (what was merged and its merge, or a merge that
 //! failed in its last step) the one with the highest number has all that the others have.
@@ -23,7 +29,7 @@
 use std::{
     fs,
     hash::{BuildHasher, Hasher, RandomState},
-    io,
+    io::{self, Read},
     path::Path,
 };
 
@@ -39,6 +45,8 @@ use crate::time;
 const NAME: &str = "resume";
 const KIND: &[u8] = b"tiphys-logs-resume ";
 const VERSION: u64 = 1;
+/// Bytes that have the version for sure.
+const HEAD: u64 = KIND.len() as u64 + 21;
 /// Bytes when unpacked: a guard, not a target.
 const MAX_BYTES: usize = 256 << 20;
 /// After a loss so many numbers are left out: splits that are gone may have had them, and the
@@ -99,10 +107,8 @@ impl Resume {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let head = format!("{VERSION} ");
-        let (crc, packed) = bytes.strip_prefix(KIND)?.strip_prefix(head.as_bytes())?.split_at_checked(9)?;
-        let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?.strip_suffix('\n')?, 16).ok()?;
-        if crc32fast::hash(packed) != crc {
+        let Parts { sum, rest: packed, .. } = Parts::of(bytes)?;
+        if sum != spelled(crc32fast::hash(packed)) {
             return None;
         }
         let size = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
@@ -111,23 +117,72 @@ impl Resume {
     }
 }
 
-/// The version of what a split carries, if it is a later one.
-fn later_version(bytes: &[u8]) -> Option<u64> {
-    let rest = bytes.strip_prefix(KIND)?;
-    let digits = rest.split(|byte| *byte == b' ').next()?;
-    let is_number = digits.iter().all(u8::is_ascii_digit) && digits.len() < rest.len();
+/// What every version has.
+struct Parts<'a> {
+    version: &'a [u8],
+    /// As it is written, with its end of line.
+    sum: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let bytes = bytes.strip_prefix(KIND)?;
+        let (version, bytes) = bytes.split_at(bytes.iter().position(|byte| *byte == b' ')?);
+        let (sum, rest) = bytes.strip_prefix(b" ")?.split_at_checked(9)?;
+        Some(Self { version, sum, rest })
+    }
+}
+
+/// The text, not the number: another spelling of it was not written.
+fn spelled(sum: u32) -> Vec<u8> {
+    format!("{sum:08x}\n").into_bytes()
+}
+
+/// What a later version's checksum is.
+fn sum_of_later(version: &[u8], rest: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(version);
+    sum.update(rest);
+    sum.finalize()
+}
+
+/// The version by its digits, if it is a later one.
+fn later_number(digits: &[u8]) -> Option<u64> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
     let version: u64 = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
     (version > VERSION).then_some(version)
 }
 
+/// The version of what a split carries, if it is a later one.
+fn later_version(bytes: &[u8]) -> Option<u64> {
+    let Parts { version, sum, rest } = Parts::of(bytes)?;
+    later_number(version).filter(|_| sum == spelled(sum_of_later(version, rest)))
+}
+
+/// Whether the first bytes name a later version. Of the others no more is read.
+fn names_later(split: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = fs::File::open(split.join(NAME)).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let digits = head.strip_prefix(KIND).and_then(|rest| rest.split(|byte| *byte == b' ').next());
+    read.is_ok() && digits.is_some_and(|digits| later_number(digits).is_some())
+}
+
 /// Why a split stays as it is: what it carries is of a later version.
 pub(super) fn is_later(id: u64, split: &Path) -> Option<IndexError> {
-    match Resume::load(split) {
-        Carried::Later(version) => {
-            Some(IndexError::Newer { split: id, what: format!("`{NAME}` of version {version}") })
-        }
-        _ => None,
+    if !names_later(split) {
+        return None;
     }
+    let version = later_version(&fs::read(split.join(NAME)).ok()?)?;
+    Some(IndexError::Newer { split: id, what: format!("`{NAME}` of version {version}") })
+}
+
+/// What a split carries that a later version wrote.
+#[cfg(test)]
+pub(super) fn of_later(version: u64, rest: &[u8]) -> Vec<u8> {
+    let version = version.to_string();
+    let sum = spelled(sum_of_later(version.as_bytes(), rest));
+    [KIND, version.as_bytes(), &b" "[..], sum.as_slice(), rest].concat()
 }
 
 impl Store {
@@ -149,15 +204,18 @@ impl Store {
         for entry in fresh {
             let of = |id: u64| entry.ancestors.iter().any(|(first, last)| (*first..=*last).contains(&id));
             let mut latest: Option<Manifest> = None;
+            let mut is_known = true;
             for gone in manifest.splits.iter().filter(|gone| of(gone.id)) {
-                if let Carried::Sound(resume) = Resume::load(&self.split_path(gone.id))
-                    && latest.as_ref().is_none_or(|latest| latest.generation < resume.manifest.generation)
-                {
+                let Carried::Sound(resume) = Resume::load(&self.split_path(gone.id)) else {
+                    is_known = false;
+                    continue;
+                };
+                if latest.as_ref().is_none_or(|latest| latest.generation < resume.manifest.generation) {
                     latest = Some(resume.manifest);
                 }
             }
-            let resume = Resume::new(entry, latest.as_ref().unwrap_or(next));
-            resume.store(&self.split_path(entry.id))?;
+            let state = latest.as_ref().filter(|_| is_known).unwrap_or(next);
+            Resume::new(entry, state).store(&self.split_path(entry.id))?;
         }
         Ok(())
     }
@@ -364,26 +422,47 @@ mod tests {
         let given = resume(7, &[(1, 3)], 9);
         given.store(folder.path()).expect("written");
         let bytes = fs::read(folder.path().join(NAME)).expect("read");
-        assert_eq!(Resume::read(&bytes), Some(given));
+        assert_eq!(Resume::read(&bytes).as_ref(), Some(&given));
         for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            assert_eq!(Resume::read(&changed), None, "byte {at}");
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                let expected = (at == KIND.len()).then_some(&given);
+                assert_eq!(Resume::read(&changed).as_ref(), expected, "byte {at}, bit {bit}");
+                assert_eq!(later_version(&changed), None, "byte {at}, bit {bit}");
+            }
             assert_eq!(Resume::read(&bytes[..at]), None, "cut at {at}");
         }
         assert_eq!(later_version(&bytes), None);
-        let later = [
-            ("tiphys-logs-resume 2 of another form", Some(2)),
-            ("tiphys-logs-resume 10 0", Some(10)),
-            ("tiphys-logs-resume 0 0", None),
-            ("tiphys-logs-resume 2", None),
-            ("tiphys-logs-resume x2 0", None),
-            ("tiphys-logs-resumes 2 0", None),
-            ("tiphys-logs-resume 99999999999999999999 0", None),
-            ("", None),
-        ];
-        for (text, expected) in later {
-            assert_eq!(later_version(text.as_bytes()), expected, "{text}");
+    }
+
+    #[test]
+    fn a_later_version_is_one_by_its_checksum() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |bytes: &[u8], expected: Option<u64>| {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(later_version(bytes), expected, "{text}");
+            assert_eq!(Resume::read(bytes), None, "{text}");
+            fs::write(folder.path().join(NAME), bytes).expect("written");
+            let why = is_later(7, folder.path()).map(|why| why.to_string());
+            let said = expected.map(|version| format!("`resume` of version {version}, "));
+            assert_eq!(why.is_some(), said.is_some(), "{text}");
+            assert!(why.unwrap_or_default().contains(&said.unwrap_or_default()), "{text}");
+        };
+        let versions = [(0, None), (1, None), (2, Some(2)), (10, Some(10)), (u64::MAX, Some(u64::MAX))];
+        for (version, expected) in versions {
+            check(&of_later(version, b"of another form"), expected);
         }
+        let later = of_later(2, b"of another form");
+        for at in 0..later.len() {
+            for bit in 0..8 {
+                let mut changed = later.clone();
+                changed[at] ^= 1 << bit;
+                check(&changed, None);
+            }
+            check(&later[..at], None);
+        }
+        check(b"tiphys-logs-resume 99999999999999999999 00000000\nx", None);
+        check(b"tiphys-logs-resume 2 of another form", None);
     }
 }

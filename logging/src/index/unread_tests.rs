@@ -145,6 +145,21 @@ fn words_that_are_withheld_for_a_while_are_no_damage_and_missing_ones_are() {
 }
 
 #[test]
+fn splits_that_the_log_told_of_are_kept_in_mind_as_long_as_they_are_there() {
+    let folder = folder();
+    fill(&store(folder.path()), 0..9);
+    let store = self::store(folder.path());
+    for split in [0, 7, 8] {
+        assert!(store.is_unread_now(split) && !store.is_unread_now(split), "{split}");
+    }
+    fill(&store, 9..10);
+    assert_eq!(store.state.read().told.len(), 3, "all are there");
+    while store.merge().expect("merged") {}
+    assert!(!ids(&store).contains(&7), "{:?}", ids(&store));
+    assert_eq!(store.state.read().told.iter().copied().collect::<Vec<u64>>(), [8]);
+}
+
+#[test]
 fn a_merge_leaves_alone_for_a_while_what_it_could_not_read() {
     let folder = folder();
     {

@@ -288,7 +288,7 @@ impl Lexer<'_> {
 fn comparing(operator: &str, name: &str, value: &str) -> String {
     match operator {
         "!=" => format!("NOT {name}:{value}"),
-        "==" => format!("{name}:{value}"),
+        "==" => format!("{name}:={value}"),
         _ => format!("{name}:{operator}{value}"),
     }
 }

@@ -112,17 +112,22 @@ fn an_operator_that_compares_nothing_is_refused_with_what_is_meant() {
     check("status >= 500", ">=", "status:>=500");
     check("a AND (took < 5ms)", "<", "took:<5ms");
     check("level != info", "!=", "NOT level:info");
-    check("code == 7 x", "==", "code:7");
+    check("code == 7 x", "==", "code:=7");
     check("status: > 7", ">", "status:>7");
     check("pod:web <= 7", "<=", "status:<=7");
     check("5 >", ">", "status:>500");
     check("status:!=200", "!=", "NOT status:200");
-    check("x (code:==2*)", "==", "code:2");
+    check("x (code:==2*)", "==", "code:=2");
+    check("a:==5", "==", "a:=5");
     check("level:(!=info)", "!=", "NOT level:info");
     check("level:(warn OR (!= info))", "!=", "NOT level:info");
     assert_eq!(
         shown("a status >= 500"),
         "`>=` compares nothing here\n  a status >= 500\n           ^^\nwrite status:>=500, or put it in quotes if you search for it"
+    );
+    assert_eq!(
+        shown("x a:==5"),
+        "`==` compares nothing here\n  x a:==5\n      ^^\nwrite a:=5, or put it in quotes if you search for it"
     );
 }
 

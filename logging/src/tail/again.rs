@@ -85,7 +85,7 @@ impl Again {
                     ?place,
                     file,
                     %error,
-                    "log file or folder can't be opened and waits, it is tried again each second: look at its permissions, and where SELinux is on, whether the collector runs as spc_t"
+                    "log file or folder can't be read and waits, it is tried again each second: look at its permissions and at its disk, and where SELinux is on, whether the collector runs as spc_t"
                 ),
             }
         }

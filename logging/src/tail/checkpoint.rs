@@ -30,6 +30,9 @@ pub struct StreamCheckpoint {
     /// So are those that docker has compressed. Earlier versions left those unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_linked_compressed: bool,
+    /// So are those of logs of the node's parts. Earlier versions left those unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_plain_compressed: bool,
 }
 
 /// Of one file.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    checkpoint::{FileCheckpoint, Fingerprint, Skipping},
+    checkpoint::{FileCheckpoint, Fingerprint, NO_INODE, Skipping},
     dir::{Dir, Entry},
     name,
     packed::{Begin, Unpacked, Unpacking},
@@ -156,6 +156,11 @@ impl LogFile {
             end: self.end,
             skipping: self.skipping,
         }
+    }
+
+    /// What was read of a text that may be in another file now.
+    pub fn former(&self) -> FileCheckpoint {
+        FileCheckpoint { inode: NO_INODE, ..self.checkpoint() }
     }
 
     /// Whether it is what a listing has there. No compressed file was what it is before it was
@@ -333,7 +338,8 @@ impl LogFile {
             unpacking.skip_to(self.offset, buffer)
         } else {
             let unpacked = unpacking.read(buffer);
-            let format = self.format.unwrap_or(Format::Cri);
+            // Its first byte is not that of the text.
+            let format = if self.is_plain { self.format()? } else { self.format.unwrap_or(Format::Cri) };
             let used = self.lines(buffer, format, joiner, found);
             self.offset += used as u64;
             unpacking.keep(&buffer[used..]);

@@ -7,9 +7,9 @@
 //!
 //! Found at once: a new directory is watched first and listed second. Lost
 //! never: a file is known by its inode, so a rename moves nothing; a rotated file
-//! is read to its end, a deleted one through the open descriptor; one that a kubelet has
-//! compressed meanwhile is known by the begin of its text ([`packed`]), and so is one that was
-//! set aside by a copy. Backpressure is
+//! is read to its end, a deleted one through the open descriptor; one that a kubelet, docker or
+//! logrotate has compressed meanwhile is known by the begin of its text ([`packed`]), and so is one
+//! that was set aside by a copy. Backpressure is
 //! not reading: the caller just doesn't ask for the next chunk. A symbolic link is
 //! never followed, on no step of the way ([`dir`]); what docker's links name is opened from
 //! docker's own folder ([`links`]). What is there and can't be opened waits and is tried again

@@ -1,12 +1,16 @@
-//! Files that a kubelet has compressed: `0.log.<time>.gz` has the text of `0.log.<time>`; and those
-//! that docker has: `<id>-json.log.1.gz` has that of `<id>-json.log.1`.
+//! Files that a kubelet has compressed: `0.log.<time>.gz` has the text of `0.log.<time>`; those
+//! that docker has: `<id>-json.log.1.gz` has that of `<id>-json.log.1`; and those that logrotate has of
+//! a part of the node: `kern.log.2.gz`, `kern.log-20260131.gz`.
 //!
 //! It is another file, so its inode says nothing about what was read before; the begin of its
 //! text does ([`Begin`]), which is that of the file it was made of. A kubelet writes it under
 //! another name, gives it this one when it is whole, and only then removes the other file: a
-//! `.gz` gets no more, and at each moment one of the two is there. Docker writes it under its own
-//! name, which is as good: what is not whole stands beside the other file, and isn't looked at. With
-//! each rotation docker gives it a new name, whose number is its age.
+//! `.gz` gets no more, and at each moment one of the two is there. Docker and logrotate write it under
+//! its own name, which is as good: what is not whole stands beside the other file, and isn't looked at.
+//! With each rotation they give it a new name, whose number is its age.
+//!
+//! A begin that can't be read now, because of the disk or because somebody writes the file with nothing
+//! beside it, is none: which text the file has isn't known, so it waits ([`Begin::of`]).
 //!
 //! It is unpacked while it is read, a chunk at a time ([`Unpacking`]); neither a file that
 //! grows a thousandfold nor one without line ends takes more memory than another. Where
@@ -16,6 +20,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek},
     os::unix::fs::FileExt,
+    time::{Duration, SystemTime},
 };
 
 use flate2::read::MultiGzDecoder;
@@ -32,6 +37,10 @@ const STEP: usize = 4 << 10;
 const SKIPPED: u64 = 4 << 20;
 /// A file without any text has so many bytes.
 const SHORTEST: u64 = 18;
+/// What each begins with.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// A file that breaks off gets no more when nobody has written to it for so long.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What tells which text a compressed file has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +53,20 @@ pub struct Begin {
 
 impl Begin {
     /// Of a damaged file it is what can be read.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; and `UnexpectedEof` if the file breaks off there and may be being written.
     pub fn of(file: &File) -> io::Result<Self> {
         let mut text = Vec::new();
-        Unpacking::new(file)?.fill(&mut text, FINGERPRINT as usize);
+        match Unpacking::new(file)?.fill(&mut text, FINGERPRINT as usize) {
+            Unpacked::Damaged(error) if error.raw_os_error().is_some() => return Err(error),
+            Unpacked::Damaged(error) if error.kind() == io::ErrorKind::UnexpectedEof && may_grow(file)? => {
+                let why = "it breaks off in its first lines, as while it is being written";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+            }
+            Unpacked::More | Unpacked::End | Unpacked::Damaged(_) => {}
+        }
         let size = file.metadata()?.len();
         let mut length = [0; 4];
         if size >= SHORTEST {
@@ -87,9 +107,27 @@ impl Begin {
 
     /// The time of the first line.
     pub fn time(&self) -> Option<i64> {
-        let line = self.text.split(|byte| *byte == b'\n').next()?;
-        self.format()?.piece(line).time
+        self.time_in(self.format()?)
     }
+
+    /// The same of a text whose format is known otherwise.
+    pub fn time_in(&self, format: Format) -> Option<i64> {
+        let line = self.text.split(|byte| *byte == b'\n').next()?;
+        format.piece(line).time
+    }
+}
+
+/// Whether a file that breaks off may be one that isn't written to its end yet.
+fn may_grow(file: &File) -> io::Result<bool> {
+    let mut first = [0; MAGIC.len()];
+    let length = file.read_at(&mut first, 0)?;
+    let is_fresh = is_fresh(file.metadata()?.modified()?, SystemTime::now());
+    Ok(is_fresh && MAGIC.starts_with(&first[..length]))
+}
+
+/// Whatever the clock did meanwhile.
+fn is_fresh(written: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(written).unwrap_or_else(|error| error.duration()) < SETTLED
 }
 
 /// Whether an earlier version is done with a compressed file that it didn't name. It read none;
@@ -199,7 +237,14 @@ mod tests {
         encoder.finish().expect("packed")
     }
 
+    /// Written a while ago.
     fn file(bytes: &[u8]) -> File {
+        let file = fresh(bytes);
+        file.set_modified(SystemTime::now() - 2 * SETTLED).expect("changed");
+        file
+    }
+
+    fn fresh(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(bytes).expect("written");
         file
@@ -257,11 +302,52 @@ mod tests {
     }
 
     #[test]
+    fn a_begin_that_is_not_there_yet_is_none() {
+        let kind = |file: &File| Begin::of(file).map_err(|error| error.kind());
+        let (unfinished, noise) = (Err(io::ErrorKind::UnexpectedEof), noise(1000));
+        let (whole, short) = (gzip(&noise), gzip(b"short"));
+        for length in [0, 1, 2, 9, 10, 30] {
+            assert_eq!(kind(&fresh(&whole[..length])), unfinished, "{length}");
+            assert!(Begin::of(&file(&whole[..length])).is_ok(), "{length}: it stays so");
+        }
+        assert_eq!(kind(&fresh(&short[..short.len() - 1])), unfinished);
+        // Nothing is to be waited for.
+        assert_eq!(kind(&fresh(&short)), Ok(begin(&short)));
+        assert_eq!(kind(&fresh(&whole[..whole.len() - 1])), Ok(begin(&whole[..whole.len() - 1])));
+        let others: [&[u8]; 3] = [b"n", b"no gzip", b"no gzip at all, but long enough"];
+        for other in others {
+            assert_eq!(kind(&fresh(other)), Ok(begin(other)), "{other:?}");
+        }
+        // What the disk says: here, that this descriptor gives nothing.
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.gz");
+        std::fs::write(&path, &whole).expect("written");
+        let closed = File::options().write(true).open(path).expect("open");
+        closed.set_modified(SystemTime::now() - 2 * SETTLED).expect("changed");
+        let error = Begin::of(&closed).expect_err("nothing can be read");
+        assert_eq!(error.raw_os_error(), Some(nix::libc::EBADF));
+    }
+
+    #[test]
+    fn a_file_is_fresh_on_either_side_of_now() {
+        let (now, second) = (SystemTime::UNIX_EPOCH + 10 * SETTLED, Duration::from_secs(1));
+        for written in [now, now - SETTLED + second, now + SETTLED - second] {
+            assert!(is_fresh(written, now), "{written:?}");
+        }
+        for written in [now - SETTLED, now + SETTLED] {
+            assert!(!is_fresh(written, now), "{written:?}");
+        }
+    }
+
+    #[test]
     fn what_an_earlier_version_is_done_with() {
         let line = b"1970-01-01T00:00:00.000000007Z stdout F a\n";
         let first = begin(&gzip(&line.repeat(9))).time();
         assert_eq!(first, Some(7));
         assert_eq!(begin(&gzip(b"no time\n")).time(), None);
+        let plain = Format::Plain { now: 0 };
+        assert_eq!(begin(&gzip(b"1970-01-01T00:00:00.000000009Z a\n")).time_in(plain), Some(9));
+        assert_eq!(begin(&gzip(b"no time\n")).time_in(plain), None);
         for (newest, expected) in [(Some(6), false), (Some(7), true), (Some(8), true), (None, false)] {
             assert_eq!(is_passed(first, newest), expected, "{newest:?}");
         }

@@ -78,6 +78,7 @@ impl StreamTail {
             files: Vec::new(),
             has_compressed: true,
             has_linked_compressed: true,
+            has_plain_compressed: true,
         });
         let (formers, files) =
             std::mem::take(&mut known.files).into_iter().partition(|file| file.inode == NO_INODE);
@@ -130,6 +131,7 @@ impl StreamTail {
             files: self.known_files(),
             has_compressed: self.known.has_compressed,
             has_linked_compressed: self.known.has_linked_compressed,
+            has_plain_compressed: self.is_plain && self.known.has_plain_compressed,
         }
     }
 
@@ -139,20 +141,19 @@ impl StreamTail {
             None => file.checkpoint(),
         });
         let unseen = self.known.files.iter().filter(|_| self.is_unsure);
-        files.chain(self.formers.iter().chain(unseen).cloned()).collect()
+        let gone = self.files.iter().filter(|file| file.gone && self.may_be_compressed(file));
+        files.chain(self.formers.iter().chain(unseen).cloned()).chain(gone.map(LogFile::former)).collect()
     }
 
     /// Takes in what the directory holds of this stream now. True when a file is gone.
     pub fn update(&mut self, directory: Option<&Dir>, entries: &[Entry]) -> bool {
         (self.has_missed, self.is_unsure, self.waits) = (false, false, false);
         self.files.iter_mut().for_each(|file| file.waits = false);
-        let compresses = self.base.is_none() || self.linked.is_some();
-        if let Some(directory) = directory.filter(|_| compresses) {
+        if let Some(directory) = directory {
             // First: the inode of what a compressed file was made of may be another file's by now.
             self.update_compressed(directory, entries);
-            match self.linked {
-                Some(_) => self.known.has_linked_compressed |= !self.is_unsure,
-                None => self.known.has_compressed |= !self.is_unsure,
+            if !self.is_unsure {
+                *self.knows_compressed() = true;
             }
             if !self.is_unsure && self.base.is_none() {
                 self.formers.clear();
@@ -165,7 +166,7 @@ impl StreamTail {
             self.files.retain(|file| is_known(file) || file.gone || file.name == *base);
         }
         let (mut set_aside, mut is_new) = (Vec::new(), false);
-        let is_text = |entry: &&Entry| !compresses || name::original(&entry.name).is_none();
+        let is_text = |entry: &&Entry| name::original(&entry.name).is_none();
         for entry in entries.iter().filter(is_text) {
             match self.files.iter_mut().find(|file| !file.is_compressed() && file.inode == entry.inode) {
                 Some(file) => {
@@ -383,7 +384,7 @@ impl StreamTail {
             file.close();
         }
         if file.gone && !file.dirty {
-            self.files.remove(at);
+            self.let_go(at);
         }
         let grouped = self.group(joined);
         self.records(grouped)

@@ -4,6 +4,7 @@
 
 use std::{cmp::Reverse, path::PathBuf};
 
+use super::name;
 use crate::record::StreamInfo;
 
 /// The namespace under which they are found, as static Pods of a control plane are.
@@ -51,24 +52,32 @@ impl SystemLog {
         self.path.file_name()?.to_str()
     }
 
-    /// Whether a file in the folder is this log or was set aside from it. Compressed
-    /// ones are not: their text was in the file before.
+    /// Whether a file in the folder is this log, was set aside from it, or is what that became
+    /// when it was compressed (`.gz`). What is compressed otherwise is none: its text was in the file
+    /// before.
     pub fn is_file(&self, name: &str) -> bool {
-        let Some(suffix) = self.file().and_then(|file| added(file, name)) else { return false };
+        let original = name::original(name);
+        let text = original.unwrap_or(name);
+        let Some(suffix) = self.file().and_then(|file| added(file, text)) else { return false };
         let packed = [".gz", ".xz", ".bz2", ".zst", ".tmp"].iter().any(|end| suffix.ends_with(end));
         let set_aside = suffix
             .strip_prefix(['.', '-'])
             .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-        suffix.is_empty() || set_aside && !packed
+        suffix.is_empty() && original.is_none() || set_aside && !packed
+    }
+
+    /// Whether it is one of those that are written to. A compressed one is looked at when what it is
+    /// made of is gone.
+    pub fn is_text(&self, name: &str) -> bool {
+        self.is_file(name) && name::original(name).is_none()
     }
 }
 
 /// The order of a log's files, oldest first: by date, by number downwards, and last the
 /// one that is written to.
 pub fn order(file: &str, name: &str) -> (u8, String, Reverse<u64>) {
-    let suffix = added(file, name).unwrap_or_default();
-    // What docker has compressed is as old as what it was made of.
-    let suffix = super::name::original(suffix).unwrap_or(suffix);
+    // What was compressed is as old as what it was made of.
+    let suffix = added(file, name::original(name).unwrap_or(name)).unwrap_or_default();
     match suffix.strip_prefix(['.', '-']) {
         None => (2, String::new(), Reverse(0)),
         Some(rest) => match rest.parse().ok().filter(|_| rest.len() < 6) {
@@ -110,26 +119,38 @@ mod tests {
             "containerd.log-20260131",
             "containerd.log-20251231",
             "containerd.log.3.gz",
+            "containerd.log.3.xz",
+            "containerd.log.3.gz.gz",
+            "containerd.log.4.gz.tmp",
+            "containerd.log.gz",
             "containerd.log.old",
+            "containerd.log.old.gz",
             "containerd.logs",
             "containerd-shim.log",
             "containerd-2.log",
             "containerd-2026-01-31T12-00-00.000.log",
-            "containerd-2026-01-31T12-00-00.000.log.gz",
+            "containerd-2026-01-30T12-00-00.000.log.gz",
+            "containerd.log-20260130.gz",
             "kern.log",
+            "kern.log.1.gz",
         ];
         let mut files: Vec<&str> = folder.into_iter().filter(|name| log.is_file(name)).collect();
         files.sort_by_cached_key(|name| order("containerd.log", name));
         let expected = [
             "containerd.log-20251231",
+            "containerd-2026-01-30T12-00-00.000.log.gz",
             "containerd-2026-01-31T12-00-00.000.log",
+            "containerd.log-20260130.gz",
             "containerd.log-20260131",
             "containerd.log.10",
+            "containerd.log.3.gz",
             "containerd.log.2",
             "containerd.log.1",
             "containerd.log",
         ];
         assert_eq!(files, expected);
+        let compressed: Vec<&str> = files.into_iter().filter(|name| !log.is_text(name)).collect();
+        assert_eq!(compressed, [expected[1], expected[3], expected[6]]);
         let mut packed = ["a.log", "a.log.1", "a.log.2.gz", "a.log.10.gz", "a.log.9.gz"];
         packed.sort_by_cached_key(|name| order("a.log", name));
         assert_eq!(packed, ["a.log.10.gz", "a.log.9.gz", "a.log.2.gz", "a.log.1", "a.log"]);

@@ -7,7 +7,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::{LogFile, take_back};
-use crate::tail::checkpoint::{FINGERPRINT, FileCheckpoint, Fingerprint, NO_INODE};
+use crate::tail::checkpoint::{FINGERPRINT, FileCheckpoint, Fingerprint};
 
 /// Places at which two files are compared, beside the begin.
 const SAMPLES: u64 = 16;
@@ -40,7 +40,7 @@ impl LogFile {
     /// Reads an open file from its begin. Gives how far its former text was read.
     pub fn begin_anew(&mut self) -> FileCheckpoint {
         tracing::info!(file = %self.name, offset = self.offset, "log file was truncated, it is read from its begin");
-        let former = FileCheckpoint { inode: NO_INODE, ..self.checkpoint() };
+        let former = self.former();
         (self.offset, self.skipping, self.acked, self.format) = (0, None, None, None);
         (self.fingerprint, self.end) = (Fingerprint::default(), Fingerprint::default());
         self.dirty = true;

@@ -1,12 +1,19 @@
 //! Which of a stream's texts a compressed file has: one that was read in part or whole before it was
 //! compressed, or one of its own. See [`packed`] for what tells them apart.
+//!
+//! As long as that can't be told of one, nothing is forgotten that was read of others, also where it
+//! was deleted: the text may be that.
 
 use std::{io, os::unix::fs::MetadataExt};
 
 use super::{Dir, Entry, FileCheckpoint, LogFile, NO_INODE, Refusal, StreamTail, name, system};
-use crate::tail::{
-    packed::{self, Begin},
-    room::{OpenFile, Room},
+use crate::{
+    parse::Format,
+    tail::{
+        packed::{self, Begin},
+        room::{OpenFile, Room},
+    },
+    time,
 };
 
 impl StreamTail {
@@ -24,7 +31,29 @@ impl StreamTail {
         compressed
     }
 
-    /// Takes in files that a kubelet or docker has compressed.
+    /// Whether a version that read the compressed files of such a log has looked at all of this one.
+    pub(super) fn knows_compressed(&mut self) -> &mut bool {
+        match (self.linked.is_some(), self.is_plain) {
+            (true, _) => &mut self.known.has_linked_compressed,
+            (false, true) => &mut self.known.has_plain_compressed,
+            (false, false) => &mut self.known.has_compressed,
+        }
+    }
+
+    /// Whether a file's text may be in a compressed one that couldn't be looked at.
+    pub(super) fn may_be_compressed(&self, file: &LogFile) -> bool {
+        self.is_unsure && !file.is_compressed() && !file.is_copy()
+    }
+
+    /// A deleted file was read to its end.
+    pub(super) fn let_go(&mut self, at: usize) {
+        let file = self.files.remove(at);
+        if self.may_be_compressed(&file) {
+            self.add_former(file.former());
+        }
+    }
+
+    /// Takes in files that were compressed.
     pub(super) fn update_compressed(&mut self, directory: &Dir, entries: &[Entry]) {
         let compressed = self.compressed(entries);
         let is_new = |entry: &&Entry| !self.files.iter().any(|file| file.is(entry));
@@ -57,7 +86,7 @@ impl StreamTail {
                     self.take_compressed(entry, entries, file, &begin);
                 }
                 Err(error) => match Refusal::of(&error) {
-                    Refusal::Gone => self.has_missed = true,
+                    Refusal::Gone if error.kind() != io::ErrorKind::UnexpectedEof => self.has_missed = true,
                     refusal => {
                         // What was read of it, and where in the order it comes, isn't known.
                         (self.is_unsure, self.waits) = (true, self.waits || refusal == Refusal::Exhausted);
@@ -106,19 +135,28 @@ impl StreamTail {
             return;
         }
         let known = self.take_known(entry, begin);
-        let is_passed = known.is_none()
-            && match self.linked {
-                // Of a long line of docker's the time isn't among the first bytes.
-                Some(_) => {
-                    !self.known.has_linked_compressed && !packed::is_newer(begin.time(), self.last_time)
-                }
-                None => !self.known.has_compressed && packed::is_passed(begin.time(), self.last_time),
-            };
+        let is_passed = known.is_none() && !*self.knows_compressed() && self.was_passed(begin);
         let mut file = LogFile::compressed(entry, file, begin, known);
+        if self.is_plain {
+            file = file.plain();
+        }
         if is_passed {
             file.pass_over(begin);
         }
         self.files.push(file);
+    }
+
+    /// Whether an earlier version, which read no such file, is done with one.
+    fn was_passed(&self, begin: &Begin) -> bool {
+        match (self.linked.is_some(), self.is_plain) {
+            // Of a long line of docker's the time isn't among the first bytes.
+            (true, _) => !packed::is_newer(begin.time(), self.last_time),
+            // Of a plain one there may be none.
+            (false, true) => {
+                !packed::is_newer(begin.time_in(Format::Plain { now: time::now() }), self.last_time)
+            }
+            (false, false) => packed::is_passed(begin.time(), self.last_time),
+        }
     }
 
     /// What is known of the text of a compressed file that is new here. Of several texts that begin

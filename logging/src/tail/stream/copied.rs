@@ -14,7 +14,8 @@
 use super::{Dir, Entry, FileCheckpoint, LogFile, StreamTail};
 use crate::tail::system;
 
-/// Texts that were emptied away and wait for their copy. One that was emptied by others has none.
+/// Texts that were emptied away or deleted and wait for their copy. One that was emptied by others has
+/// none.
 const MAX_FORMERS: usize = 8;
 
 impl StreamTail {
@@ -168,9 +169,14 @@ impl StreamTail {
             }
         }
         if !is_found {
-            self.formers.push(former);
-            let excess = self.formers.len().saturating_sub(MAX_FORMERS);
-            self.formers.drain(..excess);
+            self.add_former(former);
         }
+    }
+
+    /// Keeps in mind what was read of a text that no file is known to have.
+    pub(super) fn add_former(&mut self, former: FileCheckpoint) {
+        self.formers.push(former);
+        let excess = self.formers.len().saturating_sub(MAX_FORMERS);
+        self.formers.drain(..excess);
     }
 }

@@ -204,13 +204,30 @@ impl Tailer {
     fn scan_system(&mut self, log: &SystemLog) {
         let key = (String::new(), log.name.clone());
         self.make_room();
-        let entries = self.open("", &log.name).and_then(|folder| Ok((folder.settled_entries()?, folder)));
-        let (mut entries, folder) = match entries {
-            Ok(entries) => entries,
-            Err(error) => return self.doubt(&key, &error),
-        };
+        // As in a container's directory.
+        for _ in 0..LISTINGS {
+            if let Err(error) = self.list_system(&key, log) {
+                return self.doubt(&key, &error);
+            }
+            let mut streams = self.containers.get(&key).into_iter().flat_map(BTreeMap::values);
+            if !streams.any(StreamTail::has_missed) {
+                break;
+            }
+        }
+        let Some(streams) = self.containers.get(&key) else { return };
+        if streams.values().any(StreamTail::is_holding) {
+            self.holding.insert(key.clone());
+        }
+        if streams.values().any(StreamTail::has_more) {
+            self.queue(key);
+        }
+    }
+
+    fn list_system(&mut self, key: &Key, log: &SystemLog) -> io::Result<()> {
+        let folder = self.open("", &log.name)?;
+        let mut entries = folder.settled_entries()?;
         entries.retain(|entry| !entry.is_dir && log.is_file(&entry.name));
-        let place = self.place(&key);
+        let place = self.place(key);
         let streams = self.containers.entry(key.clone()).or_default();
         let stream = streams.entry(0).or_insert_with(|| {
             let info = log.stream(&self.node);
@@ -222,12 +239,7 @@ impl Tailer {
         for (file, error) in stream.take_refused() {
             self.again.add(place.clone(), &file, &error);
         }
-        if stream.is_holding() {
-            self.holding.insert(key.clone());
-        }
-        if stream.has_more() {
-            self.queue(key);
-        }
+        Ok(())
     }
 
     pub(super) fn wrote_in(&mut self, folder: &Path, file: &str, watch: &mut dyn Watch) {
@@ -248,7 +260,7 @@ impl Tailer {
     }
 
     fn wrote_system(&mut self, folder: &Path, file: &str) {
-        let is_it = |log: &&SystemLog| log.path.parent() == Some(folder) && log.is_file(file);
+        let is_it = |log: &&SystemLog| log.path.parent() == Some(folder) && log.is_text(file);
         let Some(log) = self.system.iter().find(is_it).cloned() else { return };
         let key = (String::new(), log.name.clone());
         let streams = self.containers.get_mut(&key);

@@ -1,9 +1,12 @@
 //! Docker's log files, which it compresses (`compress: "true"`) and gives other names at each rotation:
 //! each line is read once and in order, whoever was looking, as of a kubelet's ([`super::compressed`]).
 
+use std::time::{Duration, SystemTime};
+
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
+    descriptors::{as_nobody, set_mode},
     docker::{ID, folder_of, json, link, script, wrote},
     *,
 };
@@ -192,6 +195,108 @@ fn a_text_that_was_copied_emptied_away_and_compressed_is_read_once() {
     tailer.apply(&Change::In(folder_of(&docker.current)), &mut node.asked);
     assert_eq!(drain(&mut tailer), ["two", "three"]);
     assert!(drain(&mut node.tailer(saved(tailer))).is_empty());
+}
+
+#[test]
+fn a_compressed_file_without_its_begin_waits_for_it_and_nothing_is_read_again() {
+    for is_away in [false, true] {
+        let (mut node, docker, mut tailer) = began();
+        let checkpoints = tailer.checkpoints();
+        docker.write(2, "two");
+        docker.rotate();
+        let packed = docker.numbered(1, ".gz");
+        docker.pack(|whole| whole);
+        let whole = fs::read(&packed).expect("read");
+        // Somebody is writing it, and what it is made of is elsewhere.
+        docker.pack(|whole| &whole[..5]);
+        fs::remove_file(docker.numbered(1, "")).expect("removed");
+        docker.write(3, "three");
+        if is_away {
+            tailer = node.tailer(checkpoints);
+        } else {
+            tailer.apply(&Change::In(folder_of(&docker.current)), &mut node.asked);
+        }
+        let (expected, rest) =
+            if is_away { (vec!["three"], vec!["two"]) } else { (vec!["two", "three"], Vec::new()) };
+        assert_eq!(drain(&mut tailer), expected);
+        for _ in 0..5 {
+            tailer.committed(&tailer.checkpoints());
+            tailer.try_again(&mut node.asked);
+            assert!(drain(&mut tailer).is_empty() && tailer.has_refused(), "{is_away}");
+        }
+        let mut tailer = node.tailer(saved(tailer));
+        assert!(drain(&mut tailer).is_empty() && tailer.has_refused(), "{is_away}");
+        fs::write(&packed, whole).expect("written");
+        tailer.try_again(&mut node.asked);
+        assert_eq!(drain(&mut tailer), rest);
+        assert!(!tailer.has_refused() && tailer.take_damaged() == 0, "{is_away}");
+        assert!(drain(&mut node.tailer(saved(tailer))).is_empty(), "{is_away}");
+    }
+}
+
+#[test]
+fn a_deleted_file_is_kept_in_mind_while_what_it_became_is_read_and_not_known() {
+    let (mut node, docker, mut tailer) = began();
+    let mut expected = Vec::new();
+    for number in 2..4000 {
+        docker.write(number, &format!("line {number}"));
+        expected.push(format!("line {number}"));
+    }
+    docker.rotate();
+    let packed = docker.numbered(1, ".gz");
+    docker.pack(|whole| whole);
+    let whole = fs::read(&packed).expect("read");
+    docker.pack(|whole| &whole[..5]);
+    fs::remove_file(docker.numbered(1, "")).expect("removed");
+    tailer.apply(&Change::In(folder_of(&docker.current)), &mut node.asked);
+    let mut found = Vec::new();
+    assert!(turn(&mut tailer, &mut found) && found.len() < expected.len());
+    // It ends here, and nothing but the compressed file is left.
+    let mut tailer = node.tailer(saved(tailer));
+    assert!(drain(&mut tailer).is_empty());
+    fs::write(&packed, whole).expect("written");
+    tailer.try_again(&mut node.asked);
+    found.extend(drain(&mut tailer));
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
+}
+
+#[test]
+fn a_compressed_file_that_stays_without_its_begin_is_damaged() {
+    let (mut node, docker, mut tailer) = began();
+    docker.rotate();
+    docker.pack(|whole| &whole[..5]);
+    fs::remove_file(docker.numbered(1, "")).expect("removed");
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let packed = File::options().write(true).open(docker.numbered(1, ".gz")).expect("open");
+    packed.set_modified(hour_ago).expect("changed");
+    docker.write(2, "two");
+    tailer.apply(&Change::In(folder_of(&docker.current)), &mut node.asked);
+    assert_eq!(drain(&mut tailer), ["two"]);
+    assert_eq!((tailer.has_refused(), tailer.take_damaged()), (false, 1));
+}
+
+#[test]
+fn a_compressed_file_that_may_not_be_opened_is_not_read_again_when_it_may() {
+    let (mut node, docker, mut tailer) = began();
+    for folder in [node.root.path(), node.docker.path()] {
+        set_mode(folder, 0o755);
+    }
+    docker.write(2, "two");
+    docker.turn_over();
+    docker.write(3, "three");
+    let packed = docker.numbered(1, ".gz");
+    set_mode(&packed, 0);
+    assert!(as_nobody(|| File::open(&packed)).is_err(), "it is open to this user");
+    as_nobody(|| tailer.apply(&Change::In(folder_of(&docker.current)), &mut node.asked));
+    assert_eq!(drain(&mut tailer), ["two", "three"]);
+    for _ in 0..5 {
+        as_nobody(|| tailer.try_again(&mut node.asked));
+        tailer.committed(&tailer.checkpoints());
+        assert!(drain(&mut tailer).is_empty() && tailer.has_refused());
+    }
+    set_mode(&packed, 0o644);
+    tailer.try_again(&mut node.asked);
+    assert!(drain(&mut tailer).is_empty() && !tailer.has_refused());
 }
 
 #[test]
