@@ -93,7 +93,8 @@ struct Known {
     suspects: Vec<(Entry, String)>,
     /// Objects of this store that its index names no more, of which somebody may still read.
     replaced: Leaving,
-    /// Objects of days that could not be made coarser, and when they are tried again.
+    /// Objects of days that could not be made coarser, and when they are tried again: as long as the index
+    /// names them as they are.
     put_off: BTreeMap<String, Instant>,
 }
 

@@ -10,7 +10,11 @@
 //!
 //! A chunk has one [`Form`]; a number that does not fit it, or another quarter of an hour, begins a new one.
 
+mod sealed;
+
 use super::decimal;
+
+pub use sealed::Sealed;
 
 /// Samples of one chunk at most.
 pub const MOST: u16 = 256;
@@ -54,26 +58,23 @@ impl Form {
     }
 }
 
-/// Samples that were packed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
+/// Samples that were packed, as [`Sealed`] has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk<'a> {
     pub first_time: i64,
     pub last_time: i64,
     first: u64,
-    pub form: Form,
+    form: Form,
     pub count: u16,
-    bytes: Box<[u8]>,
+    bytes: &'a [u8],
+    /// These, and what stands before them.
+    whole: &'a [u8],
 }
 
-impl Chunk {
+impl Chunk<'_> {
     /// Gives each sample, oldest first.
     pub fn visit(&self, take: impl FnMut(i64, f64)) {
-        unpack(self.form, self.first_time, self.first, self.count, &self.bytes, take);
-    }
-
-    /// Bytes that it holds beside itself.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
+        unpack(self.form, self.first_time, self.first, self.count, self.bytes, take);
     }
 }
 
@@ -145,36 +146,37 @@ impl Open {
         // Farther away than 49 days it would not fit, which no sample of the same part of an hour is.
         let Ok(span) = u32::try_from(time.wrapping_sub(self.first_time)) else { return false };
         let Some(step) = span.checked_sub(self.span) else { return false };
-        let mut bytes = self.take_bytes();
         let irregular = if step == self.step { 0 } else { IRREGULAR };
-        let change = bits.wrapping_sub(self.last);
-        match self.form {
-            Form::Decimals(_) => put_whole(&mut bytes, irregular, zigzag(change as i64)),
-            Form::Float => put_xor(&mut bytes, irregular, bits ^ self.last),
-        }
+        let mut sample = match self.form {
+            Form::Decimals(_) => Coded::change(irregular, zigzag(bits.wrapping_sub(self.last) as i64)),
+            Form::Float => Coded::xor(irregular, bits ^ self.last),
+        };
         if irregular != 0 {
-            put_varint(&mut bytes, zigzag(i64::from(step) - i64::from(self.step)));
+            sample.add_varint(zigzag(i64::from(step) - i64::from(self.step)));
         }
-        self.used = bytes.len() as u16;
-        bytes.resize(bytes.capacity(), 0);
-        self.room = bytes.into_boxed_slice();
+        self.put(sample.bytes());
         (self.step, self.span, self.last) = (step, span, bits);
         self.count += 1;
         true
     }
 
-    /// What is used, and room behind it for one sample more.
     #[inline]
-    fn take_bytes(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.room).into_vec();
-        let room = bytes.len();
-        bytes.truncate(usize::from(self.used));
-        if room - bytes.len() < LONGEST {
-            // Sizes that the allocator has: what lies between them would be lost.
-            let more = (room / 4).max(LONGEST).next_multiple_of(16);
-            bytes.reserve_exact(room + more - bytes.len());
+    fn put(&mut self, sample: &[u8]) {
+        let used = usize::from(self.used);
+        let end = used + sample.len();
+        if end > self.room.len() {
+            self.make_room(end);
         }
-        bytes
+        self.room[used..end].copy_from_slice(sample);
+        self.used = end as u16;
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        let mut room = std::mem::take(&mut self.room).into_vec();
+        let size = size_for(bytes);
+        room.reserve_exact(size - room.len());
+        room.resize(size, 0);
+        self.room = room.into_boxed_slice();
     }
 
     fn bytes(&self) -> &[u8] {
@@ -191,25 +193,76 @@ impl Open {
         unpack(self.form, self.first_time, self.first, self.count, self.bytes(), take);
     }
 
-    pub fn seal(self) -> Chunk {
-        Chunk {
-            first_time: self.first_time,
-            last_time: self.last_time(),
-            first: self.first,
-            form: self.form,
-            count: self.count,
-            bytes: self.bytes().into(),
-        }
-    }
-
     /// Bytes that it holds beside itself.
     pub fn size(&self) -> usize {
         self.room.len()
     }
 }
 
+/// The least size that the allocator has for so many bytes; those between two would be lost. There are four
+/// from one power of two to the next, and none closer than 16 bytes.
+fn size_for(bytes: usize) -> usize {
+    bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(16))
+}
+
 /// Bytes of one sample at most.
 const LONGEST: usize = 1 + 8 + 10;
+
+/// The bytes of one sample: how much room they need is known before there is some.
+struct Coded {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Coded {
+    /// A first byte, and so many of eight behind it.
+    #[inline]
+    fn new(head: u8, eight: [u8; 8], length: usize) -> Self {
+        let mut bytes = [0; LONGEST];
+        bytes[0] = head;
+        bytes[1..9].copy_from_slice(&eight);
+        Self { bytes, length: 1 + length }
+    }
+
+    #[inline]
+    fn change(irregular: u8, change: u64) -> Self {
+        if change <= SMALL {
+            return Self::new(irregular | change as u8, [0; 8], 0);
+        }
+        let length = 8 - change.leading_zeros() as usize / 8;
+        Self::new(irregular | (SMALL as u8 + length as u8), change.to_le_bytes(), length)
+    }
+
+    #[inline]
+    fn xor(irregular: u8, xor: u64) -> Self {
+        if xor == 0 {
+            return Self::new(irregular, [0; 8], 0);
+        }
+        let front = xor.leading_zeros() as usize / 8;
+        let back = xor.trailing_zeros() as usize / 8;
+        let length = 8 - front - back;
+        let head = irregular | (1 + 8 * front as u8 + (length as u8 - 1));
+        Self::new(head, (xor << (8 * front)).to_be_bytes(), length)
+    }
+
+    fn add_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.add(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.add(value as u8);
+    }
+
+    #[inline]
+    fn add(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
 
 pub fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
@@ -266,30 +319,6 @@ fn take_long_varint(bytes: &mut &[u8]) -> u64 {
     value
 }
 
-#[inline]
-fn put_whole(bytes: &mut Vec<u8>, irregular: u8, change: u64) {
-    if change <= SMALL {
-        bytes.push(irregular | change as u8);
-        return;
-    }
-    let length = 8 - change.leading_zeros() as usize / 8;
-    bytes.push(irregular | (SMALL as u8 + length as u8));
-    bytes.extend_from_slice(&change.to_le_bytes()[..length]);
-}
-
-#[inline]
-fn put_xor(bytes: &mut Vec<u8>, irregular: u8, xor: u64) {
-    if xor == 0 {
-        bytes.push(irregular);
-        return;
-    }
-    let front = xor.leading_zeros() as usize / 8;
-    let back = xor.trailing_zeros() as usize / 8;
-    let length = 8 - front - back;
-    bytes.push(irregular | (1 + 8 * front as u8 + (length as u8 - 1)));
-    bytes.extend_from_slice(&xor.to_be_bytes()[front..front + length]);
-}
-
 fn unpack(form: Form, mut time: i64, first: u64, count: u16, bytes: &[u8], mut take: impl FnMut(i64, f64)) {
     let (mut rest, mut last, mut step) = (bytes, first, 0i64);
     take(time, form.value(last));
@@ -343,22 +372,30 @@ mod tests {
     use proptest::prelude::*;
 
     /// Chunks of samples as the head makes them.
-    fn pack(samples: &[(i64, f64)]) -> Vec<Chunk> {
-        let (mut chunks, mut open) = (Vec::new(), None::<Open>);
+    fn pack(samples: &[(i64, f64)]) -> Sealed {
+        let (mut chunks, mut open) = (Sealed::default(), None::<Open>);
         for (time, value) in samples {
             if open.as_mut().is_some_and(|open| open.push(*time, *value)) {
                 continue;
             }
             let form = open.as_ref().map(Open::form);
-            chunks.extend(open.replace(Open::new(*time, *value, form)).map(Open::seal));
+            if let Some(ended) = open.replace(Open::new(*time, *value, form)) {
+                chunks.push(&ended);
+            }
         }
-        chunks.extend(open.map(Open::seal));
+        open.iter().for_each(|open| chunks.push(open));
         chunks
     }
 
-    fn unpacked(chunks: &[Chunk]) -> Vec<(i64, u64)> {
+    fn sealed(open: &Open) -> Sealed {
+        let mut chunks = Sealed::default();
+        chunks.push(open);
+        chunks
+    }
+
+    fn unpacked(chunks: &Sealed) -> Vec<(i64, u64)> {
         let mut found = Vec::new();
-        for chunk in chunks {
+        for chunk in chunks.iter() {
             chunk.visit(|time, value| found.push((time, value.to_bits())));
         }
         found
@@ -367,10 +404,11 @@ mod tests {
     #[test]
     fn a_regular_gauge_takes_a_byte_a_sample() {
         let samples: Vec<_> = (0..240).map(|n| (n * 15_000, 50.0 + (n % 7) as f64)).collect();
-        let chunks = pack(&samples);
+        let packed = pack(&samples);
+        let chunks: Vec<_> = packed.iter().collect();
         assert_eq!((chunks.len(), chunks[0].count), (1, 240));
         // The first step is a change of step; two bytes more.
-        assert!(chunks[0].size() <= 239 + 3, "{}", chunks[0].size());
+        assert!(chunks[0].bytes.len() <= 239 + 3, "{}", chunks[0].bytes.len());
     }
 
     #[test]
@@ -393,7 +431,7 @@ mod tests {
         // What is older than the last is none of it either, whoever asks.
         assert!(!open.push(12, 3.0) && !open.push(9, 3.0));
         assert_eq!((open.last_time(), open.count(), open.last_value()), (10 + far, 2, 2.0));
-        assert_eq!(unpacked(&[open.seal()]), [(10, 1.0f64.to_bits()), (10 + far, 2.0f64.to_bits())]);
+        assert_eq!(unpacked(&sealed(&open)), [(10, 1.0f64.to_bits()), (10 + far, 2.0f64.to_bits())]);
     }
 
     #[test]
@@ -404,13 +442,21 @@ mod tests {
         for n in 1..i64::from(MOST) {
             // Each step is another, and each number all of its eight bytes.
             assert!(open.push(n * n * 7, f64::from_bits(0x3ff1_2345_6789_abcd_u64.rotate_left(n as u32))));
+            // No more than what is used asks for.
+            assert_eq!(open.size(), size_for(usize::from(open.used)));
             sizes.push(open.size());
         }
         sizes.dedup();
-        assert_eq!((&sizes[..3], sizes.iter().all(|size| size % 16 == 0)), (&[32, 64, 96][..], true));
-        let samples = unpacked(&[open.clone().seal()]);
+        assert_eq!(&sizes[..3], [16, 32, 48]);
+        let samples = unpacked(&sealed(&open));
         assert_eq!((samples.len(), size_of::<Open>()), (usize::from(MOST), 56));
-        assert_eq!(unpacked(&[open.newest().seal()]).first(), samples.last());
+        assert_eq!(unpacked(&sealed(&open.newest())).first(), samples.last());
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_allocator() {
+        let sizes = [1, 16, 17, 100, 112, 113, 128, 129, 161, 257, 513, 4864].map(size_for);
+        assert_eq!(sizes, [16, 16, 32, 112, 112, 128, 128, 160, 192, 320, 640, 5120]);
     }
 
     fn value() -> impl Strategy<Value = f64> {
@@ -432,7 +478,7 @@ mod tests {
             let chunks = pack(&samples);
             let expected: Vec<_> = samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
             prop_assert_eq!(unpacked(&chunks), expected);
-            for chunk in &chunks {
+            for chunk in chunks.iter() {
                 let mut times = Vec::new();
                 chunk.visit(|time, _| times.push(time));
                 prop_assert_eq!((times.first(), times.last(), times.len()),

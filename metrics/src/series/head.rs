@@ -6,6 +6,7 @@
 //! not do: touch the disk.
 
 mod kept;
+mod shard;
 
 use std::{
     collections::HashSet,
@@ -31,7 +32,8 @@ use super::{
     own::way_of,
     symbols::Symbol,
 };
-use kept::{Shard, Taken};
+use kept::Taken;
+use shard::Shard;
 
 pub use kept::{Kept, Packed};
 
@@ -406,8 +408,9 @@ impl Head {
     }
 
     /// The series that have samples in the range, in order of their labels. The text of each is put
-    /// together when it comes: that of all is more than they take.
-    pub fn having(&self, range: &Range<i64>) -> impl Iterator<Item = (Labels, u32)> + use<> {
+    /// together when it comes, and until then only its place is kept: they are all asked for when most is in
+    /// memory. What is dropped meanwhile is left out.
+    pub fn having<'a>(&'a self, range: &Range<i64>) -> impl Iterator<Item = (Labels, u32)> + use<'a> {
         let mut found = Vec::with_capacity(self.series_count());
         for (number, shard) in self.shards.iter().enumerate() {
             shard.lock().each(|at, kept| {
@@ -417,7 +420,10 @@ impl Head {
             });
         }
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        found.into_iter().map(|(symbols, slot)| (symbols.labels(), slot))
+        // Borrowed: a list that is made of what it takes from another keeps all of its room.
+        let slots: Vec<u32> = found.iter().map(|(_, slot)| *slot).collect();
+        drop(found);
+        slots.into_iter().filter_map(move |slot| Some((self.with(slot, Kept::labels)?, slot)))
     }
 
     /// The time of the oldest sample at or after `time`, or a little before it.

@@ -1,22 +1,23 @@
 //! Which series have which labels: for each name and value the slots of the series, and the symbol that
 //! all of them share.
 //!
-//! The list of slots is the symbol's count, too: where no series is left, both go.
+//! The list of slots is the symbol's count, too: where no series is left, both go. Of the rests of labels
+//! that series have in common ([`super::symbols`]) it has one each, and counts their series.
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hasher, RandomState},
 };
 
 use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
     Labels, MatchOp, Matcher,
-    symbols::{Symbol, Symbols},
+    symbols::{Rest, Symbol, Symbols},
 };
 
-/// Lists that are shorter grow by a quarter, others to twice as much: those of a Pod or a container are
-/// many and short, and pages of long ones are no memory before something stands in them.
+/// Lists that are shorter grow by a quarter, others by an eighth: those of a Pod or a container are many and
+/// short, and of the long ones each series has several.
 const SHORT: usize = 1024;
 
 /// The series with one name and value.
@@ -30,11 +31,20 @@ struct Posting {
 /// The values of one name, by the hash of their text.
 type Values = HashTable<Posting>;
 
+/// A rest of labels, and how many series have it.
+#[derive(Debug)]
+struct Alike {
+    rest: Rest,
+    series: u32,
+}
+
 /// Slots by label, ascending.
 #[derive(Debug, Default)]
 pub struct Index {
     hasher: RandomState,
     names: HashMap<Box<str>, Values>,
+    /// By the hash of where their symbols lie.
+    rests: HashTable<Alike>,
     all: Vec<u32>,
 }
 
@@ -42,7 +52,35 @@ impl Index {
     /// Adds a series, and gives its labels as all series of the index have them.
     pub fn add(&mut self, slot: u32, labels: &Labels) -> Symbols {
         insert(&mut self.all, slot);
-        Symbols::of(labels, |name, value| self.post(slot, name, value))
+        let symbols = Symbols::of(labels, |name, value| self.post(slot, name, value));
+        self.share(symbols)
+    }
+
+    /// The same, with the rest that other series have already.
+    fn share(&mut self, symbols: Symbols) -> Symbols {
+        let (hasher, rest) = (&self.hasher, symbols.rest());
+        let is_it = |one: &Alike| one.rest == *rest;
+        match self.rests.entry(hash_of(hasher, rest), is_it, |one| hash_of(hasher, &one.rest)) {
+            Entry::Occupied(mut found) => {
+                found.get_mut().series += 1;
+                let rest = found.get().rest.clone();
+                symbols.sharing(rest)
+            }
+            Entry::Vacant(place) => {
+                place.insert(Alike { rest: rest.clone(), series: 1 });
+                symbols
+            }
+        }
+    }
+
+    /// One series less has this rest.
+    fn unshare(&mut self, rest: &Rest) {
+        let is_it = |one: &Alike| one.rest == *rest;
+        let Ok(mut found) = self.rests.find_entry(hash_of(&self.hasher, rest), is_it) else { return };
+        found.get_mut().series -= 1;
+        if found.get().series == 0 {
+            drop(found.remove());
+        }
     }
 
     fn post(&mut self, slot: u32, name: &str, value: &str) -> Symbol {
@@ -70,10 +108,14 @@ impl Index {
         let is_gone = |slot: &u32| gone.binary_search_by_key(slot, |(slot, _)| *slot).is_ok();
         self.all.retain(|slot| !is_gone(slot));
         give_back(&mut self.all);
+        gone.iter().for_each(|(_, symbols)| self.unshare(symbols.rest()));
+        let hasher = &self.hasher;
+        if self.rests.len() < self.rests.capacity() / 4 {
+            self.rests.shrink_to(self.rests.len() * 2, |one| hash_of(hasher, &one.rest));
+        }
         let mut touched: Vec<_> = gone.iter().flat_map(|(_, symbols)| symbols.iter()).collect();
         touched.sort_unstable();
         touched.dedup();
-        let hasher = &self.hasher;
         for symbol in touched {
             let (name, value) = (symbol.name(), symbol.value());
             let Some(values) = self.names.get_mut(name) else { continue };
@@ -145,9 +187,17 @@ impl Slots<'_> {
     }
 }
 
+/// Symbols of an index are alike where they lie at one place.
+fn hash_of(hasher: &RandomState, rest: &Rest) -> u64 {
+    let mut hash = hasher.build_hasher();
+    rest.symbols().iter().for_each(|symbol| hash.write_usize(symbol.address()));
+    hash.finish()
+}
+
 fn insert(slots: &mut Vec<u32>, slot: u32) {
-    if slots.len() == slots.capacity() && slots.len() < SHORT {
-        let room = (slots.len() + slots.len() / 4 + 1).next_multiple_of(4);
+    if slots.len() == slots.capacity() {
+        let more = if slots.len() < SHORT { slots.len() / 4 + 1 } else { slots.len() / 8 };
+        let room = (slots.len() + more).next_multiple_of(4);
         slots.reserve_exact(room - slots.len());
     }
     match slots.last() {
@@ -243,6 +293,42 @@ mod tests {
     }
 
     #[test]
+    fn series_of_one_object_share_the_rest_of_their_labels() {
+        let mut index = Index::default();
+        let of = |name: &str, le: &str| Labels::new([("__name__", name), ("le", le), ("pod", "a")]);
+        let series = [of("up", ""), of("x_bucket", "1"), of("x_bucket", "2"), of("x_sum", "")];
+        let mut added: Vec<_> =
+            (0..).zip(&series).map(|(slot, labels)| (slot, index.add(slot, labels))).collect();
+        let places = |index: &Index| index.rests.iter().map(|one| one.series).collect::<Vec<_>>();
+        assert_eq!(places(&index), [4]);
+        let of_one = added[0].1.rest().symbols().as_ptr();
+        assert!(added.iter().all(|(_, symbols)| symbols.rest().symbols().as_ptr() == of_one));
+        assert!(added.iter().zip(&series).all(|((_, symbols), labels)| symbols.labels() == *labels));
+        // Another Pod's is another, and so is none.
+        let other = index.add(4, &labels("up", "b"));
+        let none = index.add(5, &Labels::new([("__name__", "up")]));
+        assert_eq!(index.rests.len(), 3);
+        index.remove(&[(4, other), (5, none)]);
+        index.remove(&added.split_off(1));
+        assert_eq!(places(&index), [1]);
+        assert_eq!(index.add(9, &series[1]).rest().symbols().as_ptr(), of_one);
+        index.remove(&added);
+        assert_eq!(places(&index), [1]);
+    }
+
+    #[test]
+    fn long_lists_have_little_room_for_more() {
+        let mut slots = Vec::new();
+        for slot in 0..100_000 {
+            insert(&mut slots, slot);
+            let part = if slots.len() < 2 * SHORT { 4 } else { 8 };
+            let most = slots.len() + slots.len() / part + 8;
+            assert!(slots.capacity() <= most, "{} places of {}", slots.capacity(), slots.len());
+        }
+        assert!(slots.iter().copied().eq(0..100_000));
+    }
+
+    #[test]
     fn what_many_series_took_is_given_back() {
         let mut index = Index::default();
         let of = |n: u32| labels("up", &n.to_string());
@@ -251,6 +337,7 @@ mod tests {
         let capacity = |name: &str| index.names.get(name).map_or(0, HashTable::capacity);
         assert!(capacity("pod") < 100, "{} places of values", capacity("pod"));
         assert!(index.all.capacity() < 100, "{} slots of all", index.all.capacity());
+        assert!(index.rests.capacity() < 100, "{} rests", index.rests.capacity());
         let jobs = index.slots(&Matcher::new("job", MatchOp::Equal, "shop").expect("valid")).len();
         assert_eq!((jobs, index.symbols()), (10, 12));
     }
@@ -274,8 +361,9 @@ mod tests {
             });
             index.remove(&symbols);
             let left = all.iter().enumerate().filter(|(slot, _)| !gone.contains(slot));
-            let plain: BTreeSet<(&str, &str)> = left.flat_map(|(_, labels)| labels.iter()).collect();
-            prop_assert_eq!(index.symbols(), plain.len());
+            let left: BTreeSet<&Labels> = left.map(|(_, labels)| labels).collect();
+            let plain: BTreeSet<(&str, &str)> = left.iter().flat_map(|labels| labels.iter()).collect();
+            prop_assert_eq!((index.symbols(), index.rests.len()), (plain.len(), left.len()));
             let open = open_ones(&matchers);
             let holds = |matcher: &Matcher, slot: usize| matcher.matches(all[slot].get(&matcher.name).unwrap_or_default());
             let found: Vec<_> = index.candidates(&matchers).into_iter()

@@ -249,7 +249,13 @@ impl Archive {
         let mut index = self.known.read().indexes.get(&self.own).cloned().unwrap_or_default();
         let changed = change(&mut index);
         self.write(&index).await?;
-        self.known.write().indexes.insert(self.own.clone(), index);
+        let mut known = self.known.write();
+        if !known.put_off.is_empty() {
+            // What is gone, and what another one has taken the place of, is not tried again.
+            let names: BTreeSet<String> = index.blocks().iter().map(|one| object(&self.own, one)).collect();
+            known.put_off.retain(|name, _| names.contains(name));
+        }
+        known.indexes.insert(self.own.clone(), index);
         Ok(changed)
     }
 
@@ -258,7 +264,9 @@ impl Archive {
     /// # Errors
     /// The archive can't be reached.
     pub async fn note(&self, entry: &Entry, resolution: i64) -> Result<(), ArchiveError> {
-        self.change(|index| index.note(&entry.block, resolution)).await
+        self.change(|index| index.note(&entry.block, resolution)).await?;
+        self.known.write().put_off.remove(&*entry.object());
+        Ok(())
     }
 
     /// Copies a block of here. It takes the place of those that lie within its range.
@@ -373,10 +381,18 @@ impl Archive {
         Ok(())
     }
 
-    /// As if so much time had passed since objects were replaced.
+    /// As if so much time had passed since objects were replaced, or put off.
     #[cfg(test)]
     pub fn hasten(&self, by: Duration) {
-        self.known.write().replaced.hasten(by);
+        let mut known = self.known.write();
+        known.replaced.hasten(by);
+        known.put_off.values_mut().for_each(|again| *again = again.checked_sub(by).unwrap_or(*again));
+    }
+
+    /// How many days are put off.
+    #[cfg(test)]
+    pub fn put_off_count(&self) -> usize {
+        self.known.read().put_off.len()
     }
 
     async fn set_suspects_aside(&self) -> Result<(), ArchiveError> {

@@ -1,14 +1,16 @@
-//! One series in memory, and the shards in which they stand.
+//! One series in memory.
+//!
+//! Of each byte here there is one a series: what few have stands apart, and what nothing follows is packed.
+//! What it must not do: know of other series, or lock anything.
 
 use std::{collections::VecDeque, ops::Range};
 
-use hashbrown::HashTable;
 use tiphys_api::ways::Ways;
 
 use super::{HOUR, PART, SharedHistogram};
 use crate::series::{
     Exemplar, Histogram, Labels, SeriesColumns, Symbols, Value,
-    chunk::{Chunk, Form, Open},
+    chunk::{Form, Open, Sealed},
     log::Current,
 };
 
@@ -51,7 +53,7 @@ impl Rare {
 /// What a series has of a range, still packed.
 #[derive(Debug)]
 pub struct Packed {
-    sealed: Vec<Chunk>,
+    sealed: Sealed,
     open: Option<Open>,
     histograms: Vec<(i64, SharedHistogram)>,
 }
@@ -85,27 +87,26 @@ impl Packed {
 /// A series.
 #[derive(Debug)]
 pub struct Kept {
-    symbols: Symbols,
-    /// Two or three; a slice, with which all of it is 112 bytes and takes no more.
-    sealed: Box<[Chunk]>,
+    pub(super) symbols: Symbols,
+    sealed: Sealed,
     open: Option<Open>,
     rare: Option<Box<Rare>>,
-    generation: u32,
+    pub(super) generation: u32,
     /// The last segment of the log that knows the series, and its number there.
     segment: u32,
     number: u32,
     /// By which ways it came last.
-    ways: Ways,
+    pub(super) ways: Ways,
 }
 
-/// The allocator's next size is 16 bytes more.
-const _: () = assert!(size_of::<Kept>() <= 112);
+/// So many bytes a series; a place that may be empty needs no more.
+const _: () = assert!(size_of::<Option<Kept>>() <= 120);
 
 impl Kept {
-    fn new(symbols: Symbols, generation: u32) -> Self {
+    pub(super) fn new(symbols: Symbols, generation: u32) -> Self {
         Self {
             symbols,
-            sealed: Box::default(),
+            sealed: Sealed::default(),
             open: None,
             rare: None,
             generation,
@@ -185,17 +186,8 @@ impl Kept {
         }
         let form = self.open.as_ref().map(Open::form).filter(|_| !self.starts_anew(time));
         if let Some(ended) = self.open.replace(Open::new(time, value, form)) {
-            self.change_sealed(|sealed| {
-                sealed.reserve_exact(1);
-                sealed.push(ended.seal());
-            });
+            self.sealed.push(&ended);
         }
-    }
-
-    fn change_sealed(&mut self, change: impl FnOnce(&mut Vec<Chunk>)) {
-        let mut sealed = std::mem::take(&mut self.sealed).into_vec();
-        change(&mut sealed);
-        self.sealed = sealed.into_boxed_slice();
     }
 
     /// Puts a sample where it belongs among those that are there, if none has its time.
@@ -206,7 +198,7 @@ impl Kept {
                 self.numbers(&(i64::MIN..i64::MAX), |time, value| numbers.push((time, value)));
                 let Err(at) = numbers.binary_search_by_key(&time, |(time, _)| *time) else { return };
                 numbers.insert(at, (time, *number));
-                self.sealed = Box::default();
+                self.sealed = Sealed::default();
                 self.open = None;
                 numbers.into_iter().for_each(|(time, value)| self.push_number(time, value));
             }
@@ -245,7 +237,7 @@ impl Kept {
                 take(time, value);
             }
         };
-        for chunk in &self.sealed {
+        for chunk in self.sealed.iter() {
             if chunk.last_time >= range.start && chunk.first_time < range.end {
                 chunk.visit(&mut inside);
             }
@@ -261,10 +253,9 @@ impl Kept {
     /// A copy of the chunks that meet a range.
     pub fn packed(&self, range: &Range<i64>) -> Packed {
         let meets = |first: i64, last: i64| last >= range.start && first < range.end;
-        let sealed = self.sealed.iter().filter(|chunk| meets(chunk.first_time, chunk.last_time));
         let open = self.open.as_ref().filter(|open| meets(open.first_time(), open.last_time()));
         Packed {
-            sealed: sealed.cloned().collect(),
+            sealed: self.sealed.some(|chunk| meets(chunk.first_time, chunk.last_time)),
             open: open.cloned(),
             histograms: self.histograms(range).cloned().collect(),
         }
@@ -274,7 +265,7 @@ impl Kept {
     pub fn newest(&self, range: &Range<i64>) -> Packed {
         match &self.open {
             Some(open) if range.contains(&open.last_time()) && self.histograms(range).next().is_none() => {
-                Packed { sealed: Vec::new(), open: Some(open.newest()), histograms: Vec::new() }
+                Packed { sealed: Sealed::default(), open: Some(open.newest()), histograms: Vec::new() }
             }
             _ => self.packed(range),
         }
@@ -312,10 +303,8 @@ impl Kept {
     }
 
     /// `false`: nothing is left.
-    fn drop_before(&mut self, time: i64) -> bool {
-        if self.sealed.iter().any(|chunk| chunk.last_time < time) {
-            self.change_sealed(|sealed| sealed.retain(|chunk| chunk.last_time >= time));
-        }
+    pub(super) fn drop_before(&mut self, time: i64) -> bool {
+        self.sealed.retain(|chunk| chunk.last_time >= time);
         if self.open.as_ref().is_some_and(|open| open.last_time() < time) {
             self.open = None;
         }
@@ -330,101 +319,10 @@ impl Kept {
         !self.sealed.is_empty() || self.open.is_some() || histograms
     }
 
-    /// Bytes, without the texts of labels, which it shares.
+    /// Bytes, without its labels, which it shares.
     pub fn size(&self) -> usize {
-        let sealed = self.sealed.iter().map(|chunk| chunk.size() + size_of::<Chunk>()).sum::<usize>();
         let open = self.open.as_ref().map_or(0, Open::size);
         let rare = self.rare.as_ref().map_or(0, |rare| rare.size());
-        size_of::<Self>() + self.symbols.size() + sealed + open + rare
-    }
-}
-
-/// Series of one shard.
-#[derive(Debug, Default)]
-pub struct Shard {
-    /// Places, by the hash of the labels that stand there.
-    by_labels: HashTable<u32>,
-    series: Vec<Option<Box<Kept>>>,
-    free: Vec<u32>,
-    /// Counts up with every series made, so that no id is given twice.
-    generation: u32,
-}
-
-impl Shard {
-    /// Where the series with these labels stands, and its generation; `hash` is that of the labels.
-    pub fn find(&self, hash: u64, labels: &Labels) -> Option<(u32, u32)> {
-        let is_it = |at: &u32| self.at(*at).is_some_and(|kept| kept.symbols.are(labels.as_bytes()));
-        let at = *self.by_labels.find(hash, is_it)?;
-        Some((at, self.at(at)?.generation))
-    }
-
-    /// Where the next series that is added will stand.
-    pub fn next_place(&self) -> u32 {
-        self.free.last().copied().unwrap_or(self.series.len() as u32)
-    }
-
-    /// Adds a series that is not there; `of_labels` is the hash of its labels, as `hash` gives those of others.
-    pub fn add(&mut self, symbols: Symbols, of_labels: u64, hash: impl Fn(&Symbols) -> u64) -> (u32, u32) {
-        self.generation = self.generation.wrapping_add(1);
-        let kept = Box::new(Kept::new(symbols, self.generation));
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.series[at as usize] = Some(kept);
-                at
-            }
-            None => {
-                self.series.push(Some(kept));
-                self.series.len() as u32 - 1
-            }
-        };
-        let series = &self.series;
-        let of_place = |at: &u32| series[*at as usize].as_ref().map_or(0, |kept| hash(&kept.symbols));
-        self.by_labels.insert_unique(of_labels, at, of_place);
-        (at, self.generation)
-    }
-
-    pub fn at(&self, at: u32) -> Option<&Kept> {
-        self.series.get(at as usize)?.as_deref()
-    }
-
-    #[inline]
-    pub fn get_mut(&mut self, at: u32, generation: u32) -> Option<&mut Kept> {
-        self.series.get_mut(at as usize)?.as_deref_mut().filter(|kept| kept.generation == generation)
-    }
-
-    /// Remembers by which ways a series comes, if that is said.
-    pub fn comes_by(&mut self, at: u32, generation: u32, ways: Ways) {
-        if !ways.is_empty()
-            && let Some(kept) = self.get_mut(at, generation)
-        {
-            kept.ways = ways;
-        }
-    }
-
-    pub fn each(&self, mut take: impl FnMut(u32, &Kept)) {
-        for (at, kept) in self.series.iter().enumerate() {
-            if let Some(kept) = kept {
-                take(at as u32, kept);
-            }
-        }
-    }
-
-    /// Drops what is older; gives the series that are gone, and by which ways they came.
-    pub fn drop_before(&mut self, time: i64, hash: impl Fn(&Symbols) -> u64) -> Vec<(u32, Symbols, Ways)> {
-        let mut gone = Vec::new();
-        for (at, slot) in self.series.iter_mut().enumerate() {
-            if slot.as_mut().is_some_and(|kept| !kept.drop_before(time))
-                && let Some(kept) = slot.take()
-            {
-                gone.push((at as u32, kept.symbols, kept.ways));
-            }
-        }
-        for (at, symbols, _) in &gone {
-            if let Ok(entry) = self.by_labels.find_entry(hash(symbols), |place| place == at) {
-                entry.remove();
-            }
-            self.free.push(*at);
-        }
-        gone
+        size_of::<Self>() + self.sealed.size() + open + rare
     }
 }

@@ -59,6 +59,20 @@ fn matchers_see_the_labels_of_each_series() {
     assert_eq!(found(&[is("pod", "c")]), "");
 }
 
+#[test]
+fn series_that_go_before_their_turn_are_left_out() {
+    let (head, log) = (head(), Current::new(0));
+    for (time, name) in (1i64..).zip(["a", "b", "c"]) {
+        let series = made(&head, &pod("up", name));
+        let sample = Sample { series, time, value: Value::Number(1.0) };
+        head.append(&[sample], &Bounds::NONE, &log, |_| {}, |_, _| {});
+    }
+    let mut having = head.having(&(0..9)).map(|(labels, _)| labels);
+    assert_eq!(having.next(), Some(pod("up", "a")));
+    head.drop_before(3);
+    assert_eq!(having.collect::<Vec<_>>(), [pod("up", "c")]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// A sample of one series, which is made if there is none.

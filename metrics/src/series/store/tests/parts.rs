@@ -1,7 +1,5 @@
 //! Parts of an hour become hours, and those days; who asks meanwhile misses nothing.
 
-use std::sync::atomic::AtomicBool;
-
 use super::*;
 
 fn files(folder: &std::path::Path) -> Vec<(i64, i64)> {
@@ -57,12 +55,17 @@ async fn who_asks_while_it_is_written_out_misses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(folder.path());
     let store = Arc::new(Store::recover(&config).expect("opened"));
-    let (newest, ended) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicBool::new(false)));
+    let (newest, answers) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicUsize::new(0)));
     let writing = {
-        let (store, newest, ended) = (store.clone(), newest.clone(), ended.clone());
+        let (store, newest, answers) = (store.clone(), newest.clone(), answers.clone());
         tokio::task::spawn_blocking(move || {
             let labels: Vec<_> = (0..30).map(|n| up(&n.to_string())).collect();
-            for minute in 0..1500 {
+            for minute in 0_i64..1500 {
+                // On a busy machine who asks may have no turn for long. One that failed asks no more.
+                let asked = minute.unsigned_abs() as usize / 100;
+                while answers.load(Ordering::Acquire) < asked && Arc::strong_count(&answers) > 1 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 let sample = |labels| {
                     number(store.resolve(labels).expect("made"), START + minute * MINUTE, minute as f64)
                 };
@@ -71,11 +74,9 @@ async fn who_asks_while_it_is_written_out_misses_nothing() {
                 newest.store(minute, Ordering::Release);
                 store.keep(&config, START, false).expect("written out");
             }
-            ended.store(true, Ordering::Release);
         })
     };
-    let mut answers = 0;
-    while !ended.load(Ordering::Acquire) {
+    while !writing.is_finished() {
         let there = newest.load(Ordering::Acquire);
         let found = all(&store, &[], 0..i64::MAX).await;
         let named = names(&store, &[], 0..i64::MAX).await.len();
@@ -86,10 +87,10 @@ async fn who_asks_while_it_is_written_out_misses_nothing() {
             assert!(last >= there, "{last} where {there} was taken");
             assert_eq!(times, (0..=last).collect::<Vec<_>>());
         }
-        answers += 1;
+        answers.fetch_add(1, Ordering::Release);
     }
     writing.await.expect("written");
-    assert!(answers > 3, "{answers} answers");
+    assert!(answers.load(Ordering::Acquire) >= 14, "{answers:?} answers");
 }
 
 #[tokio::test]

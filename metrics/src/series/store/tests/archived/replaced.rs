@@ -112,5 +112,34 @@ async fn a_day_that_can_not_be_read_keeps_no_other_from_being_made_coarser() {
         let error = ArchiveError::Changed("it".to_owned());
         archive(&store).put_off(&first, &error, now + AGAIN);
         assert_eq!((finer(now + AGAIN), counts().1), (None, 1));
+        // It was read well after all, and is forgotten.
+        assert_eq!(archive(&store).put_off_count(), 1);
+        archive(&store).hasten(2 * AGAIN);
+        assert!(archived_coarser(&store, &config, LATE).await.expect("made"));
+        assert_eq!((counts(), archive(&store).put_off_count()), ((3 + 3, 1), 0), "damaged: {is_damaged}");
     }
+}
+
+#[tokio::test]
+async fn a_day_that_is_gone_is_put_off_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config_in(folder.path());
+    config.archive.as_mut().expect("one").keep = Duration::from_secs(10 * 24 * 3600);
+    let store = filled(&config).await;
+    let error = ArchiveError::Changed("it".to_owned());
+    archive(&store).put_off(&first_day(&store), &error, Instant::now());
+    round(&store, NOW + DAY).await.expect("looked");
+    assert_eq!(archive(&store).put_off_count(), 1, "it is still there");
+    round(&store, NOW + 30 * DAY).await.expect("deleted");
+    assert_eq!(archive(&store).put_off_count(), 0);
+}
+
+#[tokio::test]
+async fn a_day_that_is_coarse_already_is_put_off_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = filled(&config_in(folder.path())).await;
+    let (first, error) = (first_day(&store), ArchiveError::Changed("it".to_owned()));
+    archive(&store).put_off(&first, &error, Instant::now());
+    archive(&store).note(&first, 300_000).await.expect("noted");
+    assert_eq!(archive(&store).put_off_count(), 0);
 }
