@@ -1,7 +1,12 @@
 //! A request's body: read within bounds, of one, of one sender's and of all together, and unpacked
 //! within bounds.
 
-use std::{collections::HashMap, io::Read, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io::Read,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
@@ -20,7 +25,10 @@ const READ_TIME: Duration = Duration::from_secs(30);
 /// Bytes that bodies may have together until they are understood or passed on. Clones share it.
 ///
 /// The bodies of one owner, mostly a namespace, have no more than they leave free: half of it where
-/// nobody else sends, and each that comes has half of what is left. So nobody keeps others out.
+/// nobody else sends, and each that comes has half of what is left. So nobody keeps others out. Those that
+/// wait have their turns as they came: the first of an owner goes on before any later one gets more. (A
+/// semaphore can't tell it: how much an owner may have changes with what others have, and a body takes
+/// some, and then more.)
 #[derive(Debug, Clone)]
 pub struct Room {
     bytes: usize,
@@ -38,12 +46,52 @@ struct Shared {
     freed: Notify,
 }
 
-/// Bytes that are taken.
+/// Bytes that are taken, and who waits for more.
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
-    /// By owner, of those who have some.
-    owners: HashMap<String, usize>,
+    /// Bodies that have come so far.
+    came: u64,
+    /// Those who have some, or wait.
+    owners: HashMap<String, Owner>,
+}
+
+/// What an owner's bodies have.
+#[derive(Debug, Default)]
+struct Owner {
+    bytes: usize,
+    /// Those that wait for more, by when they came.
+    waiting: BTreeSet<u64>,
+}
+
+impl Held {
+    fn comes(&mut self) -> u64 {
+        self.came += 1;
+        self.came
+    }
+
+    /// Changes what an owner has; who has nothing and waits for nothing is forgotten.
+    fn change<T>(&mut self, owner: &str, change: impl FnOnce(&mut Owner) -> T) -> T {
+        let Some(own) = self.owners.get_mut(owner) else {
+            let mut own = Owner::default();
+            let changed = change(&mut own);
+            if !own.is_empty() {
+                self.owners.insert(owner.to_owned(), own);
+            }
+            return changed;
+        };
+        let changed = change(own);
+        if own.is_empty() {
+            self.owners.remove(owner);
+        }
+        changed
+    }
+}
+
+impl Owner {
+    fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.waiting.is_empty()
+    }
 }
 
 /// What a body takes of it, until this is dropped.
@@ -52,18 +100,18 @@ pub struct Taken {
     shared: Arc<Shared>,
     owner: String,
     bytes: usize,
+    /// When it came.
+    number: u64,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         let mut held = self.shared.held.lock();
         held.all = held.all.saturating_sub(self.bytes);
-        if let Some(own) = held.owners.get_mut(&self.owner) {
-            *own = own.saturating_sub(self.bytes);
-            if *own == 0 {
-                held.owners.remove(&self.owner);
-            }
-        }
+        held.change(&self.owner, |own| {
+            own.bytes = own.bytes.saturating_sub(self.bytes);
+            own.waiting.remove(&self.number);
+        });
         drop(held);
         self.shared.freed.notify_waiters();
     }
@@ -114,7 +162,8 @@ impl Room {
     }
 
     async fn frames(&self, owner: &str, mut body: Body) -> Result<(Vec<u8>, Taken), Refusal> {
-        let mut taken = Taken { shared: self.shared.clone(), owner: owner.to_owned(), bytes: 0 };
+        let number = self.shared.held.lock().comes();
+        let mut taken = Taken { shared: self.shared.clone(), owner: owner.to_owned(), bytes: 0, number };
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame =
@@ -147,17 +196,39 @@ impl Room {
         done.map_err(|_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why.message()))
     }
 
+    /// Takes some, or waits for it in its place from here on.
     fn try_take(&self, count: usize, taken: &mut Taken) -> Result<(), Full> {
         let mut held = self.shared.held.lock();
-        let own = held.owners.get(&taken.owner).copied().unwrap_or_default();
-        self.check(held.all, own, count)?;
-        held.all += count;
-        taken.bytes += count;
-        match held.owners.get_mut(&taken.owner) {
-            Some(own) => *own += count,
-            None => drop(held.owners.insert(taken.owner.clone(), count)),
+        let all = held.all;
+        let (done, goes_on) = held.change(&taken.owner, |own| {
+            let is_next = own.waiting.first().is_none_or(|first| *first >= taken.number);
+            let may = match is_next {
+                true => self.check(all, own.bytes, count),
+                false => Err(Full::Own),
+            };
+            match may {
+                Ok(()) => {
+                    own.bytes += count;
+                    (Ok(()), own.waiting.remove(&taken.number) && !own.waiting.is_empty())
+                }
+                Err(full) => {
+                    if !self.wait.is_zero() {
+                        own.waiting.insert(taken.number);
+                    }
+                    (Err(full), false)
+                }
+            }
+        });
+        if done.is_ok() {
+            held.all += count;
+            taken.bytes += count;
         }
-        Ok(())
+        drop(held);
+        if goes_on {
+            // There may be room for the one behind it, too.
+            self.shared.freed.notify_waiters();
+        }
+        done
     }
 
     /// Whether there is room for more, where so much of all is taken, and so much of that is the owner's.
@@ -265,6 +336,56 @@ mod tests {
         assert!(read("shop", 8).await.is_ok());
         let held = room.shared.held.lock();
         assert_eq!((held.all, held.owners.len()), (0, 0), "who has none is forgotten");
+    }
+
+    /// Reads a body as far as it gets now: its bytes, if that is all of them.
+    fn looked(
+        body: &mut std::pin::Pin<Box<impl Future<Output = Result<(Vec<u8>, Taken), Refusal>>>>,
+    ) -> Option<usize> {
+        body.as_mut().now_or_never().map(|read| read.expect("room").0.len())
+    }
+
+    #[tokio::test]
+    async fn abuse_33_bodies_of_an_owner_that_wait_are_served_as_they_came() {
+        let room = Room::new(10, Duration::from_secs(5));
+        let read = |owner: &'static str, body: &'static str| Box::pin(room.read(owner, Body::from(body)));
+        let (_, taken) = read("bank", "12345678").await.expect("there is room");
+        let (mut first, mut second) = (read("shop", "12345"), read("shop", "12"));
+        assert_eq!(looked(&mut first), None, "there is no room for it");
+        assert_eq!(looked(&mut second), None, "the first waits, though there is room for this one");
+        assert_eq!(looked(&mut read("ops", "12")), Some(2), "another owner's waits for neither");
+        drop(taken);
+        // There is room for both; who looks first is not who came first.
+        assert_eq!((looked(&mut second), looked(&mut first), looked(&mut second)), (None, Some(5), Some(2)));
+        drop((first, second));
+        let held = room.shared.held.lock();
+        assert_eq!((held.all, held.owners.len()), (0, 0), "who has none and waits not is forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_waiting_keeps_no_other_back() {
+        let room = Room::new(10, Duration::from_secs(5));
+        let (_, _taken) = room.read("bank", Body::from("12345678")).await.expect("there is room");
+        let mut first = Box::pin(room.read("shop", Body::from("12345")));
+        assert!(first.as_mut().now_or_never().is_none(), "there is no room for it");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let second = room.read("shop", Body::from("12"));
+        let (first, second) = tokio::join!(first, second);
+        let refused = first.expect_err("there was never room");
+        assert_eq!((refused.message.as_str(), second.expect("its turn").0.len()), (Full::All.message(), 2));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_begun_goes_before_those_that_came_later() {
+        let room = Room::new(10, Duration::from_secs(5));
+        let (_, taken) = room.read("bank", Body::from("1234")).await.expect("there is room");
+        let frames = stream::iter(["1234", "5678"].map(Ok::<_, axum::Error>));
+        let mut begun = Box::pin(room.read("shop", Body::from_stream(frames)));
+        let mut later = Box::pin(room.read("shop", Body::from("12")));
+        assert_eq!(looked(&mut begun), None, "there is room for the first half");
+        assert_eq!(looked(&mut later), None, "it would take what the other one needs");
+        drop(taken);
+        assert_eq!((looked(&mut later), looked(&mut begun), looked(&mut later)), (None, Some(8), Some(2)));
     }
 
     #[tokio::test(start_paused = true)]

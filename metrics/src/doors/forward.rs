@@ -7,9 +7,12 @@
 //!
 //! Senders know ports 4317 and 4318 of the node that they are on, for logs as for metrics. Who
 //! shows no token is not read, and a turn is for requests that are complete: slow senders hold
-//! up nobody. What it must not do: decide anything, or use a token of its own.
+//! up nobody. A token that the server has taken has a share of the room of its own, and all others have
+//! one together: so who makes tokens up has no more of it with many. What it must not do: decide
+//! anything, or use a token of its own.
 
 use std::{
+    collections::HashMap,
     future::{Ready, ready},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -31,6 +34,7 @@ use base64::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::Semaphore;
 
@@ -50,6 +54,10 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 const HEAD: usize = 5;
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 1 << 20;
+/// Tokens that are known.
+const MOST_KNOWN: usize = 4096;
+/// On whose account requests are read whose token is not known: no hash is written so.
+const UNKNOWN: &str = "unknown";
 /// What is passed on of a request's head.
 const PASSED: [&str; 5] = [
     "content-type",
@@ -69,10 +77,49 @@ struct Forward {
     client: kube::Client,
     passing: Arc<Semaphore>,
     room: Room,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Tokens that the server took when they were shown last, by their hash, with when that was: counted in
+/// answers.
+#[derive(Debug, Default)]
+struct Known {
+    answers: u64,
+    tokens: HashMap<u64, u64>,
+}
+
+impl Known {
+    /// On whose account a request with this token is read. Nobody here knows whose token it is.
+    fn owner(&self, token: &HeaderValue) -> String {
+        let hash = hash(token);
+        match self.tokens.contains_key(&hash) {
+            true => format!("{hash:016x}"),
+            false => UNKNOWN.to_owned(),
+        }
+    }
+
+    /// What the server answered to a token. Who may not do a thing is known all the same; other answers may
+    /// be given to anybody.
+    fn told(&mut self, token: &HeaderValue, status: StatusCode) {
+        if status == StatusCode::UNAUTHORIZED {
+            self.tokens.remove(&hash(token));
+        } else if status.is_success() || status == StatusCode::FORBIDDEN {
+            self.answers += 1;
+            self.tokens.insert(hash(token), self.answers);
+            if self.tokens.len() > MOST_KNOWN {
+                let oldest = self.answers - MOST_KNOWN as u64;
+                self.tokens.retain(|_, at| *at > oldest);
+            }
+        }
+    }
 }
 
 /// The routes of a node. `client` speaks to the API server and has no credentials.
 pub fn forward(client: kube::Client) -> Router {
+    routes(client, Room::new(ROOM, Duration::ZERO))
+}
+
+fn routes(client: kube::Client, room: Room) -> Router {
     let passed = |to: &'static str| {
         post(move |State(forward): State<Forward>, headers: HeaderMap, body: Body| async move {
             forward.http(to, headers, body).await
@@ -93,7 +140,8 @@ pub fn forward(client: kube::Client) -> Router {
         .with_state(Forward {
             client,
             passing: Arc::new(Semaphore::new(PASSING)),
-            room: Room::new(ROOM, Duration::ZERO),
+            room,
+            known: Arc::default(),
         })
 }
 
@@ -101,7 +149,8 @@ impl Forward {
     async fn http(&self, to: &str, headers: HeaderMap, body: Body) -> Response {
         let answered = async {
             let token = bearer(&headers)?;
-            let (bytes, _taken) = self.room.read(&owner(&token), body).await?;
+            let owner = self.known.lock().owner(&token);
+            let (bytes, _taken) = self.room.read(&owner, body).await?;
             self.ask(to, &headers, token, bytes).await
         };
         match answered.await {
@@ -125,7 +174,8 @@ impl Forward {
     async fn grpc(&self, to: &str, mut headers: HeaderMap, body: Body) -> Response {
         let asked = async {
             let token = bearer(&headers)?;
-            let (mut message, _taken) = self.room.read(&owner(&token), body).await?;
+            let owner = self.known.lock().owner(&token);
+            let (mut message, _taken) = self.room.read(&owner, body).await?;
             let packed = is_packed(&message)?;
             message.drain(..HEAD);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
@@ -169,8 +219,12 @@ impl Forward {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
         };
         let _turn = self.turn().await?;
-        let passed = self.pass(to, headers, token, bytes);
-        tokio::time::timeout(ANSWER_TIME, passed).await.map_err(late)?
+        let passed = self.pass(to, headers, token.clone(), bytes);
+        let answered = tokio::time::timeout(ANSWER_TIME, passed).await.map_err(late)?;
+        if let Ok((head, _)) = &answered {
+            self.known.lock().told(&token, head.status);
+        }
+        answered
     }
 
     async fn pass(
@@ -220,12 +274,11 @@ fn bearer(headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
     Ok(value)
 }
 
-/// On whose account a request is read: that of its token, which nobody here knows the user of. Who makes
-/// up tokens has several, until they are read and refused.
-fn owner(token: &HeaderValue) -> String {
+/// What stands for a token, so that none is kept.
+fn hash(token: &HeaderValue) -> u64 {
     let mut hasher = DefaultHasher::new();
     token.as_bytes().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    hasher.finish()
 }
 
 /// Whether the one message of a call is packed.
@@ -283,13 +336,66 @@ fn percent(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt, StreamExt, stream};
+    use tower::ServiceExt;
+
     use super::*;
 
     #[test]
-    fn abuse_33_each_token_has_an_account_of_its_own() {
-        let of = |token: &'static str| owner(&HeaderValue::from_static(token));
-        assert_eq!(of("Bearer a"), of("Bearer a"));
-        assert_ne!(of("Bearer a"), of("Bearer b"));
-        assert!(!of("Bearer t0ken").contains("t0ken"), "what is kept shows no token");
+    fn abuse_33_only_a_token_that_the_server_takes_has_an_account_of_its_own() {
+        let (a, b) = (HeaderValue::from_static("Bearer t0ken"), HeaderValue::from_static("Bearer b"));
+        let mut known = Known::default();
+        assert_eq!((known.owner(&a), known.owner(&b)), (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
+        for status in [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY] {
+            known.told(&a, status);
+            assert_eq!(known.owner(&a), UNKNOWN, "{status}");
+        }
+        known.told(&a, StatusCode::OK);
+        known.told(&b, StatusCode::FORBIDDEN);
+        let (of_a, of_b) = (known.owner(&a), known.owner(&b));
+        assert!(of_a != of_b && of_a != UNKNOWN && of_b != UNKNOWN);
+        assert!(!of_a.contains("t0ken"), "what is kept shows no token");
+        // It was taken back.
+        known.told(&a, StatusCode::UNAUTHORIZED);
+        assert_eq!((known.owner(&a).as_str(), known.owner(&b)), (UNKNOWN, of_b));
+    }
+
+    #[test]
+    fn the_token_that_was_taken_longest_ago_is_forgotten_first() {
+        let token = |number: usize| HeaderValue::from_str(&format!("Bearer {number}")).expect("a header");
+        let mut known = Known::default();
+        (0..MOST_KNOWN).for_each(|number| known.told(&token(number), StatusCode::OK));
+        known.told(&token(0), StatusCode::OK);
+        known.told(&token(MOST_KNOWN), StatusCode::OK);
+        let is_known = |number| known.owner(&token(number)) != UNKNOWN;
+        assert_eq!([0, 1, 2, MOST_KNOWN].map(is_known), [true, false, true, true]);
+        assert_eq!(known.tokens.len(), MOST_KNOWN);
+    }
+
+    #[tokio::test]
+    async fn abuse_33_who_makes_tokens_up_has_one_share_of_the_room_with_all_of_them() {
+        let service = tower::service_fn(|request: Request<kube::client::Body>| async move {
+            let token = request.headers().get(header::AUTHORIZATION);
+            let is_real = token.is_some_and(|token| token == "Bearer real");
+            let status = if is_real { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+            Ok::<_, std::convert::Infallible>(status.into_response())
+        });
+        let room = Room::new(1000, Duration::ZERO).with_least(100);
+        let node = routes(kube::Client::new(service, "default"), room);
+        let send = |token: &str, body: Body| {
+            let token = format!("Bearer {token}");
+            let request = Request::post("/v1/metrics").header(header::AUTHORIZATION, token);
+            node.clone().oneshot(request.body(body).expect("a request"))
+        };
+        let whole = |bytes: usize| Body::from(vec![0_u8; bytes]);
+        let answered = send("real", whole(10)).await.expect("an answer");
+        assert_eq!(answered.status(), StatusCode::OK, "from now on it is known");
+        let begun = stream::iter([Ok::<_, axum::Error>(vec![0_u8; 300])]).chain(stream::pending());
+        let mut slow = Box::pin(send("made-up", Body::from_stream(begun)));
+        assert!(slow.as_mut().now_or_never().is_none(), "it is not complete");
+        let other = send("another", whole(300)).await.expect("an answer");
+        assert_eq!(other.status(), StatusCode::SERVICE_UNAVAILABLE, "both have one share");
+        let known = send("real", whole(300)).await.expect("an answer");
+        assert_eq!(known.status(), StatusCode::OK, "what it needs is left");
     }
 }

@@ -16,18 +16,19 @@ use crate::{
     custom::viewer,
     promql::{self, Column, Limits, Outcome, Scoped},
     scope::Scope,
-    series::{Labels, NAME, STALE, Sample, Select, Store, Value},
+    series::{Labels, NAME, STALE, Sample, Select, SeriesId, Store, Symbols, Value},
 };
 
 /// A query of a group with a short interval may take so long.
 const LEAST_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a group's rules told last, by rule: what ends is marked.
+/// What a group's rules told last, by rule: what ends is marked. The labels are those of the store's
+/// series, whose memory they share.
 pub struct Evaluation {
     store: Arc<Store>,
     source: Arc<dyn Select>,
     bounds: Bounds,
-    told: Vec<BTreeSet<Labels>>,
+    told: Vec<BTreeSet<Symbols>>,
 }
 
 impl Evaluation {
@@ -78,19 +79,33 @@ impl Evaluation {
 
     /// Appends what was told, and marks what no longer is.
     fn write(&mut self, number: usize, told: Vec<(Labels, Value)>, time: i64) -> Result<(), String> {
-        let now: BTreeSet<Labels> = told.iter().map(|(labels, _)| labels.clone()).collect();
-        let ended = self.told[number].difference(&now).map(|labels| (labels.clone(), Value::Number(STALE)));
-        let mut samples = Vec::with_capacity(told.len());
+        let (mut now, mut samples) = (BTreeSet::new(), Vec::with_capacity(told.len()));
         let mut refused = None;
-        for (labels, value) in told.into_iter().chain(ended) {
-            match self.store.resolve_by(&labels, Way::Recorded) {
-                Ok(series) => samples.push(Sample { series, time, value }),
-                Err(why) => refused = Some(why.to_string()),
+        for (labels, value) in told {
+            if let Some(series) = self.resolved(&labels, &mut refused) {
+                now.insert(self.store.symbols(series, &labels));
+                samples.push(Sample { series, time, value });
+            }
+        }
+        for ended in self.told[number].difference(&now) {
+            if let Some(series) = self.resolved(&ended.labels(), &mut refused) {
+                samples.push(Sample { series, time, value: Value::Number(STALE) });
             }
         }
         self.store.append(&samples);
         self.told[number] = now;
         refused.map_or(Ok(()), Err)
+    }
+
+    /// The series of these labels; absent: it is refused, and `why` says so.
+    fn resolved(&self, labels: &Labels, why: &mut Option<String>) -> Option<SeriesId> {
+        self.store.resolve_by(labels, Way::Recorded).map_err(|refused| *why = Some(refused.to_string())).ok()
+    }
+
+    /// What the rules told last.
+    #[cfg(test)]
+    pub fn told(&self) -> Vec<Symbols> {
+        self.told.iter().flatten().cloned().collect()
     }
 
     /// The group is gone: all that it told ends.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     promql::Budget,
-    series::{Labels, Limits, MatchOp, Matcher, Sample, Store, Value},
+    series::{Labels, Limits, MatchOp, Matcher, Sample, Store, Symbols, Value},
 };
 
 /// The groups of an object in the namespace `shop`, which reaches all namespaces or its own.
@@ -99,6 +99,25 @@ async fn an_answer_becomes_series_and_what_ends_is_marked() {
     evaluation.end(later + 1000);
     for (labels, samples) in kept(&store, "pod:load:double").await {
         assert!(samples.last().is_some_and(|(_, value)| value.is_stale()), "{labels:?} {samples:?}");
+    }
+}
+
+#[tokio::test]
+async fn labels_of_what_rules_told_are_in_memory_once() {
+    let (store, now) = store();
+    let standing = group(json!({"name": "g", "rules": [{"record": "again", "expr": "load"}]}), true);
+    let mut evaluation = evaluation(&store, &standing);
+    let places =
+        |symbols: &Symbols| -> Vec<_> { symbols.iter().map(|symbol| symbol.as_bytes().as_ptr()).collect() };
+    for time in [now, now + 1000] {
+        evaluation.run(&standing, time).await;
+        let told = evaluation.told();
+        assert_eq!(told.len(), 3);
+        for symbols in told {
+            let labels = symbols.labels();
+            let of_store = store.symbols(store.resolve(&labels).expect("known"), &labels);
+            assert_eq!(places(&symbols), places(&of_store), "{labels}");
+        }
     }
 }
 

@@ -55,7 +55,10 @@ pub struct Up {
     /// Where logs of all nodes are archived: see tiphys server --help
     #[arg(long, value_name = "PLACE", value_parser = super::log_archive::parse)]
     log_archive: Option<super::log_archive::Place>,
-    /// Where server and nodes export their own traces, metrics and logs by OTLP, such as http://127.0.0.1:4317
+    /// Where server and nodes export their own traces, metrics and logs by OTLP, such as
+    /// http://127.0.0.1:4317; OpenTelemetry's variables hold: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf for
+    /// HTTP, and then a URL for one signal in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    /// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
     /// An option for every node's agent, such as --agent-arg=--container-log-max-size=20Mi; may be given several times

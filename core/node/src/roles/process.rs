@@ -24,7 +24,10 @@ pub struct TelemetryOptions {
     /// Log JSON lines
     #[arg(long)]
     log_json: bool,
-    /// Where to export its own traces, metrics and logs by OTLP, such as http://127.0.0.1:4317
+    /// Where to export its own traces, metrics and logs by OTLP, such as http://127.0.0.1:4317;
+    /// OpenTelemetry's variables hold: OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf for HTTP, and then a URL for
+    /// one signal in OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT or
+    /// OTEL_EXPORTER_OTLP_LOGS_ENDPOINT
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 }

@@ -18,8 +18,8 @@
 //! least (one of what they get), to_hex, chr, md5, sha512, uuid and whatever gives numbers and times (of
 //! fixed size). What aggregates gather is counted by the engine; where each row of a window would have
 //! all that was gathered before it, [`rewrite`] refuses it. Functions of lambdas can't be written in the
-//! dialect that statements are in. What `unnest`, joins and windows over all rows make of what they get is
-//! counted by [`multiplied`].
+//! dialect that statements are in. What `unnest`, joins and windows make of what they get is counted by
+//! [`multiplied`].
 
 mod arg;
 mod function;
@@ -32,6 +32,7 @@ mod rewrite;
 mod series;
 mod sizes;
 mod text;
+mod windows;
 
 use std::sync::Arc;
 

@@ -1,16 +1,17 @@
 //! Parts of a plan that repeat or gather what they get, with a bound on what they make. The engine counts
-//! what a join has of its left side, but not what it makes, and nothing of `unnest` and of windows over all
-//! rows: a text of a megabyte beside a list of a million is more than a machine has.
+//! what a join has of its left side, but not what it makes, and nothing of `unnest` and of windows: a text of
+//! a megabyte beside a list of a million is more than a machine has.
 //!
 //! ```text
 //! unnest   rows ─> as many at once as make little, which is taken of the pool ─> unnest
 //! join     left ── its widest row ──┐
 //!          right ── its widest row ─┴─> a batch of such rows is taken of the pool ─> join, in small batches
-//! window   rows ─> each is taken of the pool ─> window
+//! windows  rows ─> as many at once as make little, which is taken of the pool ─> windows ─> what has gone on
 //! ```
 //!
-//! The gates stand before these parts when all else is planned. What a gate has taken it gives back when
-//! it is asked for more, or with itself.
+//! The gates stand before these parts when all else is planned, and behind windows. What a gate has taken it
+//! gives back when it is asked for more, or with itself. Joins of other kinds are refused: the session has
+//! one partition and prefers hashes, so that none is planned.
 
 use std::{
     fmt,
@@ -37,26 +38,31 @@ use datafusion::{
     physical_plan::{
         ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
         ReplaceChildrenOptions,
-        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
+        joins::{
+            CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+            SymmetricHashJoinExec,
+        },
         unnest::{ListUnnest, UnnestExec},
-        windows::WindowAggExec,
     },
 };
 use futures::{Stream, StreamExt};
 
 use super::{
     function::MOST,
-    repeats::{first, is_wide, unnested, widest, widths},
+    repeats::{first, is_wide, unnested, widest},
+    windows::{Slot, Windows, before_them, behind_them},
 };
 
-/// What `unnest` makes at once, if a row makes no more.
-const PART: u64 = 4 << 20;
+/// What `unnest` and windows make at once, if a row makes no more.
+pub const PART: u64 = 4 << 20;
+/// What whoever is refused can do. A function in the list of what is selected is applied behind the part
+/// that makes too much; one in a subquery is applied before.
+pub const LESS: &str =
+    "select fewer columns, or less of each in a subquery, as (select left(body, 1000) as body from logs)";
 /// Rows of a batch of a join whose rows may be wide.
 const JOINED: usize = 256;
 /// A batch of fewer bytes is gone before it matters.
 const SMALL: u64 = 64 << 10;
-/// All rows of a window are held, and then put together.
-const TWICE: u64 = 2;
 
 /// What puts the gates into the plans of a session that is made with it.
 pub fn gates() -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
@@ -86,26 +92,41 @@ impl PhysicalOptimizerRule for Gates {
 
 /// The part of a plan with gates before it, if it is one that repeats or gathers.
 fn gated(node: Arc<dyn ExecutionPlan>, rows: usize) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
-    let roles = if let Some(unnest) = node.downcast_ref::<UnnestExec>() {
-        vec![Role::Unnest(unnest.list_column_indices().into())]
-    } else if node.is::<WindowAggExec>() {
-        vec![Role::Gathered]
+    let (roles, behind) = if let Some(unnest) = node.downcast_ref::<UnnestExec>() {
+        (vec![Role::Unnest(unnest.list_column_indices().into())], None)
+    } else if let Some(windows) = Windows::of(&node)? {
+        let slot = Slot::default();
+        (vec![Role::Windows(Arc::new(windows), slot.clone())], Some(Role::Results(slot)))
     } else if is_wide_join(&node) {
         let widest = Arc::new(AtomicU64::new(0));
-        vec![Role::Left(widest.clone()), Role::Right(widest)]
+        (vec![Role::Left(widest.clone()), Role::Right(widest)], Some(Role::Join))
+    } else if is_uncounted_join(&node) {
+        return Err(uncounted(node.name()));
     } else {
         return Ok(Transformed::no(node));
     };
-    let is_join = roles.len() == 2;
     let inputs = node.children().into_iter().cloned().zip(roles);
     let inputs = inputs.map(|(inner, role)| Arc::new(Gate { inner, role, rows }) as Arc<dyn ExecutionPlan>);
     let inputs = inputs.collect();
     let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     let inner = node.replace_children(inputs, options)?;
-    Ok(Transformed::yes(match is_join {
-        true => Arc::new(Gate { inner, role: Role::Join, rows: rows.min(JOINED) }),
-        false => inner,
-    }))
+    let behind = behind.map(|role| {
+        let rows = if matches!(role, Role::Join) { rows.min(JOINED) } else { rows };
+        Arc::new(Gate { inner: inner.clone(), role, rows }) as Arc<dyn ExecutionPlan>
+    });
+    Ok(Transformed::yes(behind.unwrap_or(inner)))
+}
+
+/// Whether it is a join of which nobody counts what it makes.
+fn is_uncounted_join(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.is::<SortMergeJoinExec>()
+        || node.is::<SymmetricHashJoinExec>()
+        || node.is::<PiecewiseMergeJoinExec>()
+}
+
+fn uncounted(name: &str) -> DataFusionError {
+    let said = format!("a join was planned as {name}, and the memory of such is not bounded");
+    DataFusionError::Plan(format!("{said}: write the join in another way, and tell who runs the server"))
 }
 
 fn is_wide_join(node: &Arc<dyn ExecutionPlan>) -> bool {
@@ -118,8 +139,10 @@ fn is_wide_join(node: &Arc<dyn ExecutionPlan>) -> bool {
 enum Role {
     /// Rows whose lists become rows.
     Unnest(Arc<[ListUnnest]>),
-    /// Rows that are all held at once.
-    Gathered,
+    /// Rows that windows hold, and make results of.
+    Windows(Arc<Windows>, Slot),
+    /// What those give.
+    Results(Slot),
     /// Rows that a join holds, and counts itself: the bytes of the widest.
     Left(Arc<AtomicU64>),
     /// Rows that are joined with those.
@@ -146,7 +169,8 @@ impl ExecutionPlan for Gate {
     fn name(&self) -> &str {
         match self.role {
             Role::Unnest(_) => "BoundedUnnest",
-            Role::Gathered => "BoundedWindow",
+            Role::Windows(..) => "BoundedRows",
+            Role::Results(_) => "BoundedWindow",
             Role::Left(_) | Role::Right(_) => "BoundedInput",
             Role::Join => "BoundedJoin",
         }
@@ -177,10 +201,13 @@ impl ExecutionPlan for Gate {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let inner = self.inner.execute(partition, in_batches(&context, self.rows))?;
-        if matches!(self.role, Role::Join) {
-            return Ok(inner);
-        }
         let taken = MemoryConsumer::new(self.name()).register(context.memory_pool());
+        match &self.role {
+            Role::Join => return Ok(inner),
+            Role::Windows(windows, slot) => return Ok(before_them(windows, slot, inner, taken)),
+            Role::Results(slot) => return Ok(behind_them(slot, inner)),
+            Role::Unnest(_) | Role::Left(_) | Role::Right(_) => {}
+        }
         let batch_rows = context.session_config().batch_size();
         Ok(Box::pin(Gated { inner, role: self.role.clone(), taken, batch_rows, rest: None }))
     }
@@ -222,11 +249,6 @@ impl Gated {
                 let bytes = unnested(&batch, lists)?;
                 self.part(batch, bytes)
             }
-            Role::Gathered => {
-                let bytes: u64 = widths(batch.columns().iter(), batch.num_rows()).iter().sum();
-                self.taken.try_grow(as_size(bytes.saturating_mul(TWICE)))?;
-                Ok(batch)
-            }
             Role::Left(most) => {
                 most.fetch_max(widest(&batch), Ordering::Relaxed);
                 Ok(batch)
@@ -241,7 +263,7 @@ impl Gated {
                 }
                 Ok(self.cut(batch))
             }
-            Role::Join => Ok(batch),
+            Role::Join | Role::Windows(..) | Role::Results(_) => Ok(batch),
         }
     }
 
@@ -270,7 +292,7 @@ impl Gated {
 }
 
 /// As many bytes as can be asked for.
-fn as_size(bytes: u64) -> usize {
+pub fn as_size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
@@ -282,8 +304,7 @@ fn too_much() -> DataFusionError {
 
 fn too_wide(rows: usize, row: u64, error: &DataFusionError) -> DataFusionError {
     let said = format!("a join makes {rows} rows at once, of which one may have {} KiB", row >> 10);
-    let said = format!("{said}; select fewer columns, or less of each, as with left(): {error}");
-    DataFusionError::ResourcesExhausted(said)
+    DataFusionError::ResourcesExhausted(format!("{said}; {LESS}: {error}"))
 }
 
 impl Stream for Gated {
@@ -399,8 +420,23 @@ mod tests {
             let statement = format!("select t.s, b.k from {join}");
             refused(&wide, &statement, "a join makes 256 rows at once, of which one may have 10").await;
         }
-        // Without them it is little.
+        // Without them it is little, and so is less of each, as the message says.
         assert_eq!(rows(&wide, "select t.n, b.k from t cross join b").await.expect("little"), 10_000);
+        refused(&wide, "select left(t.s, 9), b.k from t cross join b", "less of each in a subquery").await;
+        let less = "select l.s, b.k from (select left(s, 9) as s from t) l cross join b";
+        assert_eq!(rows(&wide, less).await.expect("little"), 10_000);
+    }
+
+    #[tokio::test]
+    async fn abuse_35_a_join_that_nobody_counts_is_refused() {
+        let config = SessionConfig::new().with_target_partitions(4);
+        let config = config.set_bool("datafusion.optimizer.prefer_hash_join", false);
+        let state = SessionStateBuilder::new().with_config(config).with_default_features();
+        let state = state.with_physical_optimizer_rule(gates()).build();
+        let session = SessionContext::new_with_state(state);
+        let numbers = |name: &str| format!("(select value as {name} from generate_series(1, 9))");
+        let join = format!("select * from {} join {} on x = y", numbers("x"), numbers("y"));
+        refused(&session, &join, "a join was planned as SortMergeJoinExec").await;
     }
 
     #[tokio::test]
@@ -424,9 +460,53 @@ mod tests {
         let large = session(16 << 20, 500, 10_000, 1);
         assert_eq!(rows(&large, statement).await.expect("within it"), 500);
         let small = session(8 << 20, 500, 10_000, 1);
-        refused(&small, statement, "Resources exhausted").await;
+        refused(&small, statement, "MiB at once; select fewer columns, or less of each in a subquery").await;
         // What is not held doesn't count.
         let running = "select n, s, row_number() over () from t";
         assert_eq!(rows(&small, running).await.expect("nothing is held"), 500);
+    }
+
+    #[tokio::test]
+    async fn abuse_35_rows_that_a_window_looks_at_or_waits_for_count() {
+        let (large, small) = (session(32 << 20, 500, 10_000, 1), session(10 << 20, 500, 10_000, 1));
+        for window in [
+            "max(n) over (rows between 400 preceding and current row)",
+            "max(n) over (rows between current row and 400 following)",
+            "lag(n, 400) over ()",
+            "lead(n, 400) over ()",
+            "nth_value(n, 2) over (rows between unbounded preceding and current row)",
+        ] {
+            let statement = format!("select n, s, {window} from t");
+            assert_eq!(rows(&large, &statement).await.expect(window), 500);
+            refused(&small, &statement, "windows hold rows of").await;
+        }
+        for window in [
+            "max(n) over (rows between 9 preceding and 9 following)",
+            "max(n) over (rows between unbounded preceding and current row)",
+            "lag(n, 9) over ()",
+            "last_value(n) over (rows between unbounded preceding and current row)",
+        ] {
+            let statement = format!("select n, s, {window} from t");
+            assert_eq!(rows(&small, &statement).await.expect(window), 500);
+        }
+    }
+
+    #[tokio::test]
+    async fn abuse_35_a_long_text_in_the_results_of_a_window_counts_for_each() {
+        let session = session(64 << 20, 1, 100_000, 1);
+        // One row of 5000 has the text.
+        let from = "from (select b.m, t.s from b left join t on t.n = b.m)";
+        for window in [
+            "max(s) over ()",
+            "max(s) over (order by m rows between current row and 5000 following)",
+            "lead(m, 5000) over (order by m), first_value(s) over (order by m)",
+        ] {
+            let statement = format!("select m, {window} {from}");
+            refused(&session, &statement, "results, of which one may have 97 KiB; select fewer").await;
+        }
+        let few = format!("select m, max(s) over (order by m rows unbounded preceding) as s {from}");
+        assert_eq!(rows(&session, &few).await.expect("some at a time"), 5000);
+        let less = format!("select m, max(left(s, 9)) over () {from}");
+        assert_eq!(rows(&session, &less).await.expect("little"), 5000);
     }
 }

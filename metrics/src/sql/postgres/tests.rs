@@ -250,7 +250,7 @@ async fn abuse_35_cursors_are_few_read_only_and_end_with_their_transaction() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("they end");
+    tokio::time::timeout(Duration::from_secs(120), ended).await.expect("they end");
     served.world.end().await;
 }
 
@@ -348,7 +348,7 @@ async fn abuse_35_a_timeout_and_a_cancel_end_a_statement() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), until).await.is_ok()
+        tokio::time::timeout(Duration::from_secs(120), until).await.is_ok()
     };
     // Else the next one would seem to run before psql has asked for it, and psql cancels nothing.
     assert!(is_running(false).await, "the late statement ends");
@@ -361,7 +361,7 @@ async fn abuse_35_a_timeout_and_a_cancel_end_a_statement() {
     assert!(is_running(true).await, "it runs");
     let pid = psql.id().expect("it runs").to_string();
     Command::new("kill").args(["-INT", &pid]).status().await.expect("kill");
-    let ended = tokio::time::timeout(Duration::from_secs(60), psql.wait()).await.expect("psql ends");
+    let ended = tokio::time::timeout(Duration::from_secs(120), psql.wait()).await.expect("psql ends");
     assert!(!ended.expect("a status").success());
     assert!(is_running(false).await, "the statement ends too");
     served.world.end().await;

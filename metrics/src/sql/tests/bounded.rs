@@ -69,7 +69,7 @@ async fn given_back(engine: &Engine) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("nothing is held any more");
+    tokio::time::timeout(Duration::from_secs(120), gone).await.expect("nothing is held any more");
 }
 
 #[tokio::test]

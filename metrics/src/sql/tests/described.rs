@@ -66,5 +66,5 @@ async fn every_column_and_every_function_says_what_it_is() {
     let ours = "select distinct function_name from functions where function_name in ('first', 'histogram_quantile', \
         'increase', 'json_get', 'json_get_text', 'last', 'rate', 'time_bucket')";
     assert_eq!(ask(ours).await.lines().count(), 9);
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -58,7 +58,7 @@ async fn a_statement_as_a_parquet_file() {
     assert_eq!(notes_of(&file), ["\"toy\" has no more"]);
     assert_eq!(notes_of(&file[file.len() - 4..]), Vec::<String>::new());
     assert!(matches!(engine.export("select x from toy", asker()).await.err(), Some(SqlError::Invalid(_))));
-    tasks.shutdown(Duration::from_secs(5)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn columns_are_described() {
         "table_name,column_name,type,description\nnode,time,timestamp,when the figures were read\n\
          node,cpu_cores,number,\"CPU use since the sample before, cores\"\ntoy,n,integer,\n"
     );
-    tasks.shutdown(Duration::from_secs(5)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[test]
@@ -134,7 +134,7 @@ async fn what_an_answer_lacks_is_in_its_head() {
     assert_eq!(ask(r#"{"sql": "select", "format": "parquet"}"#).await.0, 400);
     let (status, _, body) = ask(r#"{"sql": "select 1", "format": "runes"}"#).await;
     assert!(status == 400 && body.windows(7).any(|text| text == b"parquet"), "the formats are named");
-    tasks.shutdown(Duration::from_secs(5)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 fn http_request(body: &'static str) -> ::http::Request<Body> {

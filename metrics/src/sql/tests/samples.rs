@@ -208,5 +208,5 @@ async fn what_an_archive_that_is_away_has_is_said_to_be_missing() {
     let statement = "select count(*) from samples where time >= timestamp '2023-11-14 22:13:20'";
     let recent = engine.answer(statement, Format::Csv, asker()).await.expect("an answer");
     assert_eq!((recent.text.lines().nth(1), recent.notes), (Some("1"), vec![]));
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

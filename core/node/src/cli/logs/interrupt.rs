@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM while an answer, of logs or of SQL, goes into a file: what came of it is taken away,
-//! as after any other failure. Without a file the process ends by the signal, as it would.
+//! as after any other failure. Without a file the process ends by the signal, as it would; but where a
+//! statement may have one of its own, as by `\copy`, it ends when that is gone.
 
 use std::{io, path::Path};
 
@@ -30,6 +31,20 @@ impl Signals {
             _ = self.terminate.recv() => None,
         }
     }
+}
+
+/// What the work gives; `None` when SIGTERM came first, and the work is gone, with the files that it had not
+/// finished. From the first look on SIGTERM ends nothing by itself.
+///
+/// # Errors
+/// The process can't be told of signals.
+pub async fn unless_terminated<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        biased;
+        done = work => Some(done),
+        _ = terminate.recv() => None,
+    })
 }
 
 /// What is told when all that held the file of this path was let go.

@@ -32,9 +32,12 @@ use sink::Sink;
 use super::{
     Global,
     connect::Connect,
-    logs::interrupt::{Signals, interrupted},
+    logs::interrupt::{Signals, interrupted, unless_terminated},
 };
 use crate::failure::{Failure, Outcome};
+
+/// With what a prompt exits that SIGTERM ends: what shells show of a process that died of it.
+const TERMINATED: i32 = 128 + 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -113,8 +116,11 @@ impl Sql {
         self.refuse_a_script_as_answer(at_a_prompt)?;
         if at_a_prompt {
             let session = Session::new(self.connect.client(global).await?, self.output, Sink::stdout());
-            prompt::Prompt::new(session).run().await?;
-            return Ok(ExitCode::SUCCESS);
+            let Some(ended) = unless_terminated(Box::pin(prompt::Prompt::new(session).run())).await? else {
+                // The line editor's thread may wait for a line, and whoever returns waits for it.
+                std::process::exit(TERMINATED);
+            };
+            return ended.map(|()| ExitCode::SUCCESS);
         }
         let (text, name) = self.text()?;
         let (pieces, rest) = script::split(&text);
@@ -128,7 +134,11 @@ impl Sql {
 
     /// The answers, unless a signal ends them: then nothing of them is left in a file.
     async fn answer_or_end(&self, client: Client, text: &str, name: Option<&str>) -> Outcome<()> {
-        let Some(path) = &self.file else { return self.answer(client, text, name, Sink::stdout()).await };
+        let Some(path) = &self.file else {
+            let work = Box::pin(self.answer(client, text, name, Sink::stdout()));
+            let ended = || Failure::new("terminated: what was not whole yet is not kept", "ask again");
+            return unless_terminated(work).await?.unwrap_or_else(|| Err(ended()));
+        };
         let mut signals = Signals::watch()?;
         // The file is the work's, and goes with it.
         let work = Box::pin(self.answer(client, text, name, Sink::whole(path)?));

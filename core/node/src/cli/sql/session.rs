@@ -316,14 +316,15 @@ async fn whole(client: &Client, statement: &str) -> Outcome<Rows> {
     Ok(Rows::read(&bytes)?)
 }
 
-/// What Ctrl-C ends.
+/// What Ctrl-C ends: from the moment that it begins, as it may make a file at once.
 async fn interruptible<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     tokio::select! {
-        done = work => done,
+        biased;
         signal = ctrl_c() => {
             signal?;
             Err(Failure::new("cancelled", "ask again"))
         }
+        done = work => done,
     }
 }
 

@@ -26,6 +26,24 @@ async fn child_process() {
     assert!(message.starts_with("interrupted") || message == "cancelled", "{message}");
 }
 
+/// The same, whose answer goes where a statement says.
+#[tokio::test]
+async fn copying_process() {
+    let Some((path, form)) = asked() else { return };
+    let text = format!("\\copy (select 1) to '{path}' {form}");
+    let sql = Line::try_parse_from(["sql", text.as_str()]).expect("a command line").sql;
+    let silent = client(Router::new().fallback(|| async { std::future::pending::<()>().await }));
+    let ended = Box::pin(sql.answer_or_end(silent, &text, None)).await;
+    let message = ended.expect_err("a signal ended it").message();
+    assert!(message.starts_with("terminated") || message == "cancelled", "{message}");
+}
+
+#[test]
+fn a_signal_leaves_no_part_of_what_is_copied() {
+    let table = [(Signal::SIGTERM, "csv"), (Signal::SIGINT, "csv"), (Signal::SIGTERM, "parquet")];
+    leave_nothing("cli::sql::signal_tests::copying_process", &table);
+}
+
 #[test]
 fn a_signal_leaves_no_part_of_an_answer() {
     let table = [(Signal::SIGTERM, "csv"), (Signal::SIGINT, "table"), (Signal::SIGTERM, "parquet")];

@@ -24,8 +24,18 @@ impl Served {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), running).await.expect("it runs");
+        tokio::time::timeout(Duration::from_secs(120), running).await.expect("it runs");
         held.push(psql);
+    }
+
+    /// Waits until there is a place for the user: who has gone leaves one.
+    async fn until_answered(&self, user: &str) {
+        let answered = async {
+            while !self.ask(user, &["select 1"]).await.status.success() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), answered).await.expect("there is a place");
     }
 
     /// Waits until so many statements run.
@@ -36,7 +46,7 @@ impl Served {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(60), until).await;
+        let waited = tokio::time::timeout(Duration::from_secs(120), until).await;
         assert!(waited.is_ok(), "{} run, not {wanted}", runner.running());
     }
 }
@@ -55,25 +65,30 @@ async fn abuse_33_one_users_connections_leave_places_for_others() {
     let said = served.error("admin", "select 1").await;
     assert!(said.contains("too many connections: there are 4 from 127.0.0.1"), "{said}");
     drop(held);
-    let free = async {
-        while !served.ask("bank", &["select 1"]).await.status.success() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), free).await.expect("who has gone leaves a place");
+    served.until_answered("bank").await;
     served.world.end().await;
 }
 
 #[tokio::test]
 async fn abuse_33_a_connection_on_which_nothing_is_asked_ends() {
     let served = Served::new().await;
-    let mut psql = served.psql("admin", "sslmode=require options='-c idle_session_timeout=300'");
-    // What is idle here is the connection: psql waits for its own child.
-    psql.args(["-A", "-t", "-c", "select 1", "-c", r"\! sleep 3", "-c", "select 2"]);
-    let output = psql.output().await.expect("psql is there: make setup");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("57P05"), "{said}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    let (mut has_ended, mut told) = (false, String::new());
+    // A busy machine may ask too late for the first, or end it too late: it tries again with longer times.
+    for pause in [3, 6, 12, 24] {
+        if has_ended {
+            break;
+        }
+        let options = format!("sslmode=require options='-c idle_session_timeout={}'", pause * 100);
+        let mut psql = served.psql("admin", &options);
+        // What is idle here is the connection: psql waits for its own child.
+        let sleep = format!(r"\! sleep {pause}");
+        psql.args(["-A", "-t", "-c", "select 1", "-c", sleep.as_str(), "-c", "select 2"]);
+        let output = psql.output().await.expect("psql is there: make setup");
+        let (rows, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        has_ended = !output.status.success() && said.contains("57P05") && rows == "1\n";
+        told.extend([rows, said]);
+    }
+    assert!(has_ended, "{told}");
     let set = ["set idle_session_timeout = '1min'", r"\! sleep 1", "select 2"];
     assert_eq!(served.lines("admin", &set).await, ["SET", "2"], "it is not idle for so long");
     served.world.end().await;
@@ -86,10 +101,11 @@ async fn abuse_33_who_never_signs_in_is_cut_off_and_no_other_waits() {
     let connect = async || TcpStream::connect(("127.0.0.1", served.port)).await.expect("connected");
     let mut silent = [connect().await, connect().await, connect().await];
     for socket in &mut silent {
-        let ended = tokio::time::timeout(Duration::from_secs(60), socket.read(&mut [0; 16])).await;
+        let ended = tokio::time::timeout(Duration::from_secs(120), socket.read(&mut [0; 16])).await;
         assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
     }
-    assert_eq!(served.lines("admin", &["select 1"]).await, ["1"]);
+    // One that a busy machine cuts off, too, comes again.
+    served.until_answered("admin").await;
     served.world.end().await;
 }
 
