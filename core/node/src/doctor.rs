@@ -105,10 +105,13 @@ fn cgroups() -> Finding {
 fn empty_root(hierarchy: &Hierarchy, own: i32) -> Option<String> {
     let in_the_way = hierarchy.in_the_way(own);
     let first = in_the_way.first()?;
+    let them = match in_the_way.len() {
+        1 => format!("process {first} in the root of this container's cgroups"),
+        many => format!("the {many} processes in the root of this container's cgroups, {first} among them,"),
+    };
     Some(format!(
-        "move the {} processes in the root of this container's cgroups, {first} among them, into a group \
-         below it, or start the container with those of the host (docs/nodes.md, Control groups)",
-        in_the_way.len()
+        "move {them} into a group below it, or start the container with those of the host (docs/nodes.md, \
+         Control groups)"
     ))
 }
 
@@ -235,7 +238,11 @@ mod tests {
         assert_eq!(empty_root(&hierarchy, 7), None, "the root of a machine");
         write("cgroup.type", "domain\n");
         let remedy = empty_root(&hierarchy, 7).expect("a remedy");
-        assert!(remedy.contains("the 2 processes") && remedy.contains("1 among them"), "{remedy}");
+        let place = "in the root of this container's cgroups";
+        assert!(remedy.starts_with(&format!("move the 2 processes {place}, 1 among them, into")), "{remedy}");
+        write("cgroup.procs", "7\n8\n");
+        let remedy = empty_root(&hierarchy, 7).expect("a remedy");
+        assert!(remedy.starts_with(&format!("move process 8 {place} into")), "{remedy}");
         write("cgroup.procs", "7\n");
         assert_eq!(empty_root(&hierarchy, 7), None, "alone in it");
     }

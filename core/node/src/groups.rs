@@ -25,9 +25,17 @@ use std::fs;
 
 use tiphys_runtime::{Result, cgroup::Hierarchy};
 
+/// What the names of clusters' groups begin with.
+const OF_CLUSTER: &str = "tiphys-";
+
 /// The group that all of a cluster is below.
 pub fn of_cluster(cluster: &str) -> String {
-    format!("/tiphys-{cluster}")
+    format!("/{OF_CLUSTER}{cluster}")
+}
+
+/// The cluster whose group may be one of this name, at the top.
+pub fn cluster_of(group: &str) -> Option<&str> {
+    group.strip_prefix(OF_CLUSTER)
 }
 
 /// The agent's, below that of its node. One that has all of the machine was started by something that

@@ -11,12 +11,18 @@ use crate::{Error, netlink::Link};
 use super::plan::is_cluster_bridge;
 
 const SETTING: &str = "/proc/sys/net/ipv4/ip_forward";
+const OF_CLUSTER: &str = "Tiphys cluster ";
 const WAS_ON: &str = "forwarding was on";
 const WAS_OFF: &str = "forwarding was off";
 
 /// The alias of the bridge of the cluster `name`.
 pub(super) fn alias(name: &str, was_on: bool) -> String {
-    format!("Tiphys cluster {name}; {}", if was_on { WAS_ON } else { WAS_OFF })
+    format!("{OF_CLUSTER}{name}; {}", if was_on { WAS_ON } else { WAS_OFF })
+}
+
+/// The name of the cluster that an alias is of.
+pub(super) fn cluster_of(alias: &str) -> Option<&str> {
+    Some(alias.strip_prefix(OF_CLUSTER)?.rsplit_once("; ")?.0)
 }
 
 /// What the bridges of the clusters that are there remember.

@@ -16,6 +16,7 @@
 mod build;
 mod firewall;
 mod forwarding;
+mod found;
 mod holder;
 mod lock;
 mod mount_points;
@@ -26,6 +27,7 @@ mod resolver;
 mod state;
 
 pub use build::{attach, setup, teardown};
+pub use found::found;
 pub use holder::{Holder, HolderSpec, holder_main};
 pub use namespaces::Namespaces;
 pub use plan::ClusterNet;

@@ -17,6 +17,8 @@ const SLOTS: u8 = 128;
 const MOST_NODES: u8 = 100;
 /// What the names of all bridges of Tiphys begin with.
 const BRIDGE_PREFIX: &str = "tph-";
+/// What the names of the host's nft tables begin with.
+const TABLE_PREFIX: &str = "tiphys-";
 /// Digits of the hash of the cluster's name in link names.
 const HASH_DIGITS: usize = 6;
 
@@ -93,7 +95,12 @@ pub(super) fn bridge_name(name: &str) -> String {
 /// a name, and none that begins with a digit; any other character becomes `_`.
 pub(super) fn table_name(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    format!("tiphys-{}", name.chars().map(plain).collect::<String>())
+    format!("{TABLE_PREFIX}{}", name.chars().map(plain).collect::<String>())
+}
+
+/// The cluster whose table may be one that nft lists so: by family and name.
+pub(super) fn cluster_of_table(listed: &str) -> Option<&str> {
+    listed.strip_prefix("ip ")?.strip_prefix(TABLE_PREFIX).filter(|name| !name.is_empty())
 }
 
 /// Whether a link is the bridge of some cluster of Tiphys.

@@ -184,6 +184,18 @@ mod tests {
     }
 
     #[test]
+    fn help_names_the_variables_of_where_processes_export() {
+        for name in ["up", "server", "agent", "collector"] {
+            let mut cli = Cli::command();
+            let help = cli.find_subcommand_mut(name).expect("a command").render_long_help().to_string();
+            let words = ["PROTOCOL", "TRACES_ENDPOINT", "METRICS_ENDPOINT", "LOGS_ENDPOINT"];
+            for word in words.map(|word| format!("OTEL_EXPORTER_OTLP_{word}")) {
+                assert!(help.contains(&word), "{name} lacks {word}: {help}");
+            }
+        }
+    }
+
+    #[test]
     fn a_clusters_name_can_not_leave_its_folder() {
         for bad in ["", "..", "a/b", "A", "-a", "a-", "a b"] {
             assert!(cluster_name(bad).is_err(), "{bad:?}");

@@ -72,6 +72,21 @@ pub async fn take_away(
     remove_files(layout)
 }
 
+/// Takes away what bears the name of a cluster whose state is nowhere: who is in its control group, its
+/// network, the group. Every step is taken, and the first error is returned.
+///
+/// # Errors
+/// Something is left; it is named.
+pub async fn take_traces_away(cluster: &str) -> anyhow::Result<()> {
+    let group = groups::of_cluster(cluster);
+    let killed = remains::kill_all(|| remains::others_below(&group)).await;
+    let network = topology::teardown(cluster, None).await;
+    let removed = remains::remove_cgroup(&group).await;
+    killed.context("a process is left in the cluster's cgroup")?;
+    network.context("the network is not gone")?;
+    removed.context("a cgroup is left")
+}
+
 /// Containers first (on version 2 together with what runs them), then what is left of the node, then itself.
 async fn kill_node(state: &ClusterState, node: &super::state::NodeState) -> anyhow::Result<()> {
     remains::kill_all(|| remains::processes_below(&node.cgroup)).await?;
@@ -105,6 +120,19 @@ mod tests {
     use tiphys_runtime::cgroup::Hierarchy;
 
     use super::*;
+
+    #[tokio::test]
+    async fn traces_of_a_cluster_go_by_its_name() {
+        let cluster = format!("traces-{}", std::process::id());
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
+        let process = Process::of(child.id().cast_signed()).expect("running");
+        let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
+        hierarchy.enter(&format!("{group}/node-1"), process.pid).expect("it is in");
+        let taken = take_traces_away(&cluster).await;
+        let is_alive = process.is_alive();
+        child.kill().and_then(|()| child.wait()).expect("reaped");
+        assert!(!is_alive && !hierarchy.exists(&group), "{taken:?}");
+    }
 
     #[tokio::test]
     async fn what_nobody_recorded_goes_by_the_clusters_group() {

@@ -12,6 +12,7 @@
 
 pub mod children;
 pub mod down;
+pub mod lost;
 pub mod process;
 pub mod remains;
 pub mod state;

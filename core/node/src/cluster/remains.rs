@@ -5,7 +5,7 @@
 //! with the last process in them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
@@ -52,11 +52,25 @@ pub fn processes_in(namespaces: Namespaces, since: u64) -> Vec<Process> {
         .collect()
 }
 
-fn all_pids() -> impl Iterator<Item = i32> {
+pub fn all_pids() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The cgroups at the top whose names `wanted` takes, and whether anybody is in or below them.
+pub fn groups_at_the_top(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, bool> {
+    groups_in(Path::new(CGROUP_MOUNT), wanted)
+}
+
+fn groups_in(mount: &Path, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, bool> {
+    let listed_in = |root: PathBuf| fs::read_dir(root).into_iter().flatten().flatten();
+    let folders = roots(mount).into_iter().flat_map(listed_in);
+    let folders = folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| wanted(name));
+    let is_used = |name: &str| !listed(&folders_in(mount, name)).is_empty();
+    names.map(|name| (name.clone(), is_used(&name))).collect()
 }
 
 /// All processes below a cgroup, such as `/tiphys-demo/node-1`, of any controller.
@@ -155,6 +169,11 @@ fn folders_in(mount: &Path, cgroup: &str) -> Vec<PathBuf> {
     if !is_below || relative.as_os_str().is_empty() {
         return Vec::new();
     }
+    roots(mount).into_iter().map(|root| root.join(relative)).filter(|folder| folder.is_dir()).collect()
+}
+
+/// Where groups at the top are.
+fn roots(mount: &Path) -> Vec<PathBuf> {
     let mut roots = vec![mount.to_path_buf()];
     // In a unified hierarchy folders are groups, of systemd and others: one of this name in them is theirs.
     if !mount.join("cgroup.controllers").exists() {
@@ -163,7 +182,7 @@ fn folders_in(mount: &Path, cgroup: &str) -> Vec<PathBuf> {
         let controllers = controllers.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         roots.extend(controllers.map(|entry| entry.path()));
     }
-    roots.into_iter().map(|root| root.join(relative)).filter(|folder| folder.is_dir()).collect()
+    roots
 }
 
 /// Visits a folder after those below it.
@@ -219,6 +238,20 @@ mod tests {
         }
         assert_eq!((pids, alive), (vec![ours.id()], (false, true)));
         killed.expect("they end");
+    }
+
+    #[test]
+    fn groups_at_the_top_are_told_with_whether_they_are_used() {
+        let own = std::process::id();
+        let root = tree(&[
+            ("pids/tiphys-a/node-1", &[own]),
+            ("memory/tiphys-a", &[]),
+            ("memory/tiphys-b", &[]),
+            ("memory/other", &[own]),
+            ("memory/other/tiphys-c", &[own]),
+        ]);
+        let found = groups_in(root.path(), |name| name.starts_with("tiphys-"));
+        assert_eq!(found, BTreeMap::from([("tiphys-a".to_owned(), true), ("tiphys-b".to_owned(), false)]));
     }
 
     #[test]

@@ -1,0 +1,313 @@
+//! Clusters of this machine by what they leave on it, also those that nobody knows of any more: of a session
+//! that was cut off, with its folder or with all of its processes, a bridge, an nft table and control groups
+//! stay, which bear the cluster's name.
+//!
+//! ```text
+//! states, locks, networks, groups ─> told (pure: what there is, whether it runs) ─> take_away
+//! ```
+//!
+//! What it must not do: take a cluster away that runs, in whichever home. A supervisor holds the lock of its
+//! cluster's folder open as long as it lives, and the folder bears the cluster's name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use tiphys_network::topology;
+
+use super::{
+    down,
+    remains::{all_pids, groups_at_the_top},
+    state::{ClusterState, Lock},
+};
+use crate::{groups, layout::Layout};
+
+/// What the kernel puts behind the path of a file that has no name any more.
+const DELETED: &str = " (deleted)";
+
+/// What there is on a machine of clusters.
+#[derive(Debug, Default)]
+struct Traces {
+    /// Folders with a state, and whether the supervisor is alive.
+    recorded: BTreeMap<PathBuf, bool>,
+    /// Folders whose lock is held, there or not.
+    held: BTreeSet<PathBuf>,
+    /// Clusters that have a network.
+    networks: BTreeSet<String>,
+    /// Clusters that have a control group, and whether anybody is in it.
+    groups: BTreeMap<String, bool>,
+}
+
+/// A cluster of which there is something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub name: String,
+    /// Its folder, where one is known.
+    pub root: Option<PathBuf>,
+    /// It runs, or is just being built or taken away.
+    pub runs: bool,
+    /// What there is of it.
+    pub what: Vec<&'static str>,
+}
+
+/// All clusters that have something on this machine: those of a home, and those of others as far as something
+/// tells of them.
+///
+/// # Errors
+/// The machine can't be looked at.
+pub async fn find(home: &Path) -> anyhow::Result<Vec<Found>> {
+    let networks = topology::found().await.context("networks of clusters can't be looked for")?;
+    Ok(told(&Traces::of(home, networks)))
+}
+
+/// Takes a cluster away that does not run.
+///
+/// # Errors
+/// It is being worked on, its state can't be read, or something of it is left.
+pub async fn take_away(found: &Found) -> anyhow::Result<()> {
+    let Some(layout) = found.root.as_deref().and_then(layout_of) else {
+        return down::take_traces_away(&found.name).await;
+    };
+    let Some(_lock) = Lock::try_take(&layout.lock())? else {
+        bail!("another command is just working on the cluster {:?}", found.name);
+    };
+    match ClusterState::load(&layout)? {
+        Some(state) if state.supervisor.is_alive() => bail!("the cluster {:?} runs", found.name),
+        Some(state) => down::take_away(&layout, &state, None).await,
+        None => down::take_traces_away(&found.name).await,
+    }
+}
+
+impl Traces {
+    fn of(home: &Path, networks: BTreeSet<String>) -> Self {
+        let pids: Vec<i32> = all_pids().collect();
+        let held: BTreeSet<PathBuf> = pids.iter().flat_map(|pid| locks_of(*pid)).collect();
+        let below = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut roots: BTreeSet<PathBuf> = below.collect();
+        roots.extend(held.iter().cloned());
+        roots.extend(pids.iter().filter_map(|pid| root_told(&arguments_of(*pid))));
+        let recorded = roots.into_iter().filter_map(|root| Some((is_supervised(&root)?, root)));
+        let recorded = recorded.map(|(is_alive, root)| (root, is_alive)).collect();
+        let of_cluster = |group: &str| groups::cluster_of(group).is_some_and(is_name);
+        let groups = groups_at_the_top(of_cluster).into_iter();
+        let named = |(group, used): (String, bool)| Some((groups::cluster_of(&group)?.to_owned(), used));
+        Self { recorded, held, networks, groups: groups.filter_map(named).collect() }
+    }
+
+    /// Those with a state that are called so.
+    fn of_name(&self, name: &str) -> impl Iterator<Item = (&PathBuf, &bool)> {
+        self.recorded.iter().filter(move |(root, _)| name_of(root) == Some(name))
+    }
+}
+
+/// All clusters that there is something of, by name. Pure.
+fn told(traces: &Traces) -> Vec<Found> {
+    // Of a group alone it isn't known whose it is as long as somebody is in it.
+    let is_known = |name: &str| traces.networks.contains(name) || traces.of_name(name).next().is_some();
+    let groups = traces.groups.iter().filter(|(name, used)| !**used || is_known(name.as_str()));
+    let groups = groups.map(|(name, _)| name.as_str());
+    let names = traces.recorded.keys().filter_map(|root| name_of(root));
+    let names = names.chain(traces.networks.iter().map(String::as_str)).chain(groups);
+    let mut found = Vec::new();
+    for name in names.collect::<BTreeSet<_>>() {
+        let holder = traces.held.iter().find(|root| name_of(root) == Some(name));
+        // Two of a name, of two homes, would have one network.
+        let runs = holder.is_some() || traces.of_name(name).any(|(_, is_alive)| *is_alive);
+        let mut what = Vec::new();
+        if traces.networks.contains(name) {
+            what.push("a network");
+        }
+        if traces.groups.contains_key(name) {
+            what.push("control groups");
+        }
+        let before = found.len();
+        for (root, _) in traces.of_name(name) {
+            let what = [vec!["files"], what.clone()].concat();
+            found.push(Found { name: name.to_owned(), root: Some(root.clone()), runs, what });
+        }
+        if found.len() == before {
+            found.push(Found { name: name.to_owned(), root: holder.cloned(), runs, what });
+        }
+    }
+    found
+}
+
+/// Whether the cluster of a folder is supervised; `None` where there is no state in it.
+fn is_supervised(root: &Path) -> Option<bool> {
+    let layout = layout_of(root).filter(|layout| layout.state().exists())?;
+    // One whose state can't be read shows by its lock whether it runs.
+    let state = ClusterState::load(&layout).ok().flatten();
+    Some(state.is_some_and(|state| state.supervisor.is_alive()))
+}
+
+fn layout_of(root: &Path) -> Option<Layout> {
+    Some(Layout::new(root.parent()?, name_of(root)?))
+}
+
+fn name_of(root: &Path) -> Option<&str> {
+    root.file_name()?.to_str()
+}
+
+/// Whether a cluster may be called so.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Folders whose lock a process holds. One that has just ended holds none.
+fn locks_of(pid: i32) -> Vec<PathBuf> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| locked(&fs::read_link(file.path()).ok()?)).collect()
+}
+
+/// The folder whose lock an open file is. Pure.
+fn locked(file: &Path) -> Option<PathBuf> {
+    let text = file.to_str()?;
+    let path = Path::new(text.strip_suffix(DELETED).unwrap_or(text));
+    let root = path.parent()?;
+    let layout = layout_of(root)?;
+    (path.is_absolute() && layout.lock() == path).then(|| root.to_owned())
+}
+
+fn arguments_of(pid: i32) -> Vec<String> {
+    let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    text.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+/// The folder of the cluster whose server or agent was started with these arguments, if a supervisor did it.
+/// Pure.
+fn root_told(arguments: &[String]) -> Option<PathBuf> {
+    let role = arguments.get(1)?.as_str();
+    let data = arguments.iter().find_map(|argument| argument.strip_prefix("--data-dir="))?;
+    let (data, up) = (Path::new(data), if role == "agent" { 2 } else { 1 });
+    let root = data.ancestors().nth(up)?;
+    let layout = layout_of(root)?;
+    let is_it = match role {
+        "server" => layout.server() == data,
+        "agent" => data.parent() == Some(layout.nodes().as_path()),
+        _ => false,
+    };
+    is_it.then(|| root.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::process::Process;
+
+    fn traces(
+        recorded: &[(&str, bool)],
+        held: &[&str],
+        networks: &[&str],
+        groups: &[(&str, bool)],
+    ) -> Traces {
+        Traces {
+            recorded: recorded.iter().map(|(root, is_alive)| (PathBuf::from(root), *is_alive)).collect(),
+            held: held.iter().map(PathBuf::from).collect(),
+            networks: networks.iter().map(|name| (*name).to_owned()).collect(),
+            groups: groups.iter().map(|(name, used)| ((*name).to_owned(), *used)).collect(),
+        }
+    }
+
+    /// Each as a line: its name, its folder, what there is of it.
+    fn lines(traces: &Traces) -> Vec<String> {
+        let line = |one: Found| {
+            let root = one.root.map_or_else(|| "-".to_owned(), |root| root.display().to_string());
+            format!("{} {root} {} {}", one.name, if one.runs { "runs" } else { "lost" }, one.what.join("+"))
+        };
+        told(traces).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn clusters_are_told_by_what_there_is_of_them() {
+        let check = |traces: Traces, expected: &[&str]| assert_eq!(lines(&traces), expected, "{traces:?}");
+        check(Traces::default(), &[]);
+        // All of it was killed, or its folder was taken away too.
+        let killed = traces(&[("/h/demo", false)], &[], &["demo"], &[("demo", true)]);
+        check(killed, &["demo /h/demo lost files+a network+control groups"]);
+        let cut_off = traces(&[], &[], &["demo"], &[("demo", true)]);
+        check(cut_off, &["demo - lost a network+control groups"]);
+        check(traces(&[("/h/demo", false)], &[], &[], &[]), &["demo /h/demo lost files"]);
+        // It runs, here or in another home, or is just being built.
+        let here = traces(&[("/h/demo", true)], &["/h/demo"], &["demo"], &[]);
+        check(here, &["demo /h/demo runs files+a network"]);
+        check(traces(&[], &["/other/demo"], &["demo"], &[]), &["demo /other/demo runs a network"]);
+        check(traces(&[("/h/demo", false)], &["/h/demo"], &[], &[]), &["demo /h/demo runs files"]);
+        // What runs keeps what died in another home under the same name.
+        let two = traces(&[("/a/demo", false), ("/b/demo", true)], &["/b/demo"], &["demo"], &[]);
+        check(two, &["demo /a/demo runs files+a network", "demo /b/demo runs files+a network"]);
+        // Another one's name doesn't count, nor a group that somebody uses and nothing else tells of.
+        let others = traces(&[], &["/h/demo-2"], &["demo"], &[("own", true), ("left", false)]);
+        check(others, &["demo - lost a network", "left - lost control groups"]);
+    }
+
+    #[test]
+    fn a_supervisors_lock_is_told_by_its_path() {
+        let table = [
+            ("/h/demo/lock", Some("/h/demo")),
+            ("/h/demo/lock (deleted)", Some("/h/demo")),
+            ("/h/demo/lock.old", None),
+            ("/lock", None),
+            ("pipe:[77]", None),
+            ("demo/lock", None),
+        ];
+        for (file, expected) in table {
+            assert_eq!(locked(Path::new(file)).as_deref(), expected.map(Path::new), "{file}");
+        }
+    }
+
+    #[test]
+    fn arguments_of_a_supervisors_children_tell_its_folder() {
+        let table = [
+            ("tiphys server --data-dir=/h/demo/server --listen=127.0.0.1:1", Some("/h/demo")),
+            ("tiphys agent --node-name=node-1 --data-dir=/h/demo/nodes/node-1", Some("/h/demo")),
+            ("tiphys server --data-dir=/var/lib/tiphys-server", None),
+            ("tiphys agent --data-dir=/srv/node", None),
+            ("other --data-dir=/h/demo/server", None),
+            ("tiphys server", None),
+            ("", None),
+        ];
+        for (line, expected) in table {
+            let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(root_told(&arguments).as_deref(), expected.map(Path::new), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_state_of_a_cluster_that_was_killed_is_found_and_goes() {
+        let home = tempfile::tempdir().expect("a folder");
+        let name = format!("lost-{}", std::process::id());
+        let layout = Layout::new(home.path(), &name);
+        let lock = Lock::try_take(&layout.lock()).expect("made").expect("free");
+        let state = ClusterState {
+            cluster: name.clone(),
+            version: String::new(),
+            supervisor: Process { pid: 0, started: 0 },
+            server: None,
+            api_port: 0,
+            dashboard_port: 0,
+            postgres_port: 0,
+            kubeconfig: None,
+            context_before: None,
+            network: None,
+            nodes: Vec::new(),
+            ready: false,
+        };
+        state.save(&layout).expect("written");
+        let find = || {
+            let found = told(&Traces::of(home.path(), BTreeSet::new()));
+            found.into_iter().find(|one| one.root.as_deref() == Some(layout.root()))
+        };
+        let found = find().expect("it is there");
+        assert!(found.runs && found.what == ["files"], "somebody holds its lock: {found:?}");
+        take_away(&found).await.expect_err("somebody works on it");
+        drop(lock);
+        let found = find().expect("it is there");
+        assert!(!found.runs, "{found:?}");
+        take_away(&found).await.expect("gone");
+        assert!(find().is_none() && !layout.root().exists());
+    }
+}
