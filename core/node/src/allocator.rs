@@ -5,9 +5,9 @@
 //! has four arenas a core, each with pages of its own that nobody uses, and keeps these for ten seconds: a
 //! server that takes series in had a sixth of its memory so. One arena a core serves as many threads as run
 //! at once, and 300 ms are long enough for what the next request uses again: a second was no faster, and that
-//! nothing is kept costs a sixth of the speed. What is not kept is given back at once (`muzzy_decay_ms`), not
-//! only when the kernel lacks memory. `_RJEM_MALLOC_CONF` in the environment counts for more than what stands
-//! here.
+//! nothing is kept costs a sixth of the speed. What is not kept is given back at once (`muzzy_decay_ms`, which
+//! is so by itself since jemalloc 5.2), not only when the kernel lacks memory. `_RJEM_MALLOC_CONF` in the
+//! environment counts for more than what stands here.
 //!
 //! Benchmarks have this file, too, so that memory is what it is here. What it must not do: depend on
 //! anything of this crate.

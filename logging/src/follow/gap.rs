@@ -68,6 +68,9 @@ pub(crate) struct Gap {
     bytes: usize,
     /// Live lines were let go, none older than this.
     again: Option<i64>,
+    /// The oldest time of all that were let go, and what of the time before `floor` was told.
+    oldest: i64,
+    told_from: i64,
     /// What the answers lacked, as far as it was told.
     told: Vec<String>,
 }
@@ -104,13 +107,27 @@ impl Gap {
             held: VecDeque::new(),
             bytes: 0,
             again: None,
+            oldest: i64::MAX,
+            told_from: floor,
             told: Vec::new(),
         }
     }
 
-    /// Where it begins, nanoseconds.
+    /// From where on lines are missing when it ends here, nanoseconds.
     pub fn begin(&self) -> i64 {
-        self.from
+        self.again.map_or(self.from, |since| since.min(self.from))
+    }
+
+    /// None of the live lines that were let go, and were not searched for since, is older.
+    pub fn let_go_since(&self) -> Option<i64> {
+        self.again
+    }
+
+    /// Between which times lines were let go that it doesn't go back to, unless it was told.
+    pub fn too_old(&mut self) -> Option<(i64, i64)> {
+        let is_news = self.oldest < self.told_from;
+        self.told_from = self.told_from.min(self.oldest);
+        is_news.then_some((self.told_from, self.floor))
     }
 
     /// The next page of what is followed by `request`.
@@ -144,7 +161,7 @@ impl Gap {
             }
             // The search finds them.
             TailLine::Dropped { since, .. } => {
-                self.let_go(since.unwrap_or_else(|| self.reached.saturating_sub(BACK)));
+                self.let_go(since.unwrap_or_else(|| self.reached.saturating_sub(BACK).max(self.floor)));
             }
             line => return Some(line),
         }
@@ -156,6 +173,7 @@ impl Gap {
         let waited = self.held.drain(..).filter_map(|record| record.id.parse::<Position>().ok());
         let oldest = waited.map(|at| at.time).chain([since]).min();
         self.again = self.again.into_iter().chain(oldest).min();
+        self.oldest = self.oldest.min(oldest.unwrap_or(i64::MAX));
         self.bytes = 0;
     }
 
@@ -330,8 +348,11 @@ mod tests {
         gap.hold(dropped(Some(300)));
         gap.hold(dropped(Some(400)));
         assert_eq!((gap.after(&page(980, false), 990), since(&gap)), (After::Page, Some(300)));
+        assert_eq!(gap.too_old(), None);
         gap.hold(dropped(Some(7)));
+        assert_eq!((gap.let_go_since(), gap.begin()), (Some(7), 7));
         assert_eq!((gap.after(&page(980, false), 990), since(&gap)), (After::Page, Some(100)), "the floor");
+        assert_eq!((gap.too_old(), gap.too_old()), (Some((7, 100)), None), "it is told once");
         // An older collector doesn't say.
         let mut gap = Gap::new(3 * BACK, 0, None, 3 * BACK, 100);
         gap.hold(dropped(None));

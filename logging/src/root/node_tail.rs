@@ -404,10 +404,13 @@ impl NodeTail {
             let node = self.collector.node.clone();
             self.lines.push_back(TailLine::Dropped { dropped, node, since: None });
         }
-        let lines = match end > to && dropped > 0 {
+        // Late lines are older than what was shown, so they are not among those that were counted.
+        let late = self.gap.as_ref().and_then(Gap::let_go_since).filter(|since| *since < from);
+        let lines = match (end > to || late.is_some()) && dropped > 0 {
             true => format!("at least {dropped} lines"),
             false => "lines".to_owned(),
         };
+        let from = late.unwrap_or(from);
         let (from, end) = (time::format(from), time::format(end));
         self.say(format!("{lines} from {from} to {end} were too many to show: search for that time"));
         self.go_live();
@@ -417,11 +420,15 @@ impl NodeTail {
         let Some(gap) = &mut self.gap else { return };
         let (lacks, from) = (gap.lacks(&page), gap.begin());
         let after = gap.after(&page, time::now());
-        let to = gap.end();
+        let (to, too_old) = (gap.end(), gap.too_old());
         let records = page.records.into_iter().map(|record| TailLine::Record(Box::new(record)));
         self.lines.extend(records);
         for error in lacks {
             self.say(format!("lines since {} may be missing: {error}", time::format(from)));
+        }
+        if let Some((from, to)) = too_old {
+            let (from, to) = (time::format(from), time::format(to));
+            self.say(format!("late lines from {from} to {to} may be missing: search for that time"));
         }
         match after {
             After::Page => {}

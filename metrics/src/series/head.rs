@@ -16,7 +16,7 @@ use std::{
     panic::resume_unwind,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     thread,
 };
@@ -144,6 +144,17 @@ pub struct Head {
     newest: AtomicI64,
     /// What is older is not taken.
     floor: AtomicI64,
+    /// Counts up when places of series become free: others may stand there since.
+    freed: AtomicU64,
+}
+
+/// What a question asks of its candidates.
+struct Asked<'a> {
+    all: &'a [Matcher],
+    /// What the index leaves open.
+    open: Vec<&'a Matcher>,
+    /// [`Head::freed`] before it had them.
+    freed: u64,
 }
 
 impl Head {
@@ -156,6 +167,7 @@ impl Head {
             census: Mutex::default(),
             newest: AtomicI64::new(i64::MIN),
             floor: AtomicI64::new(i64::MIN),
+            freed: AtomicU64::new(0),
         }
     }
 
@@ -365,21 +377,19 @@ impl Head {
 
     /// Runs `take` over the series that match, in no order, each under its shard's lock.
     pub fn visit(&self, matchers: &[Matcher], mut take: impl FnMut(&Kept)) {
-        let candidates = self.index.read().candidates(matchers);
-        let open = open_ones(matchers);
+        let (candidates, asked) = self.candidates(matchers);
         for slot in candidates {
-            self.look(slot, &open, &mut take);
+            self.look(slot, &asked, &mut take);
         }
     }
 
     /// What `take` makes of the series that match, in no order; of many, on two threads.
     pub fn gather<T: Send>(&self, matchers: &[Matcher], take: impl Fn(&Kept) -> Option<T> + Sync) -> Vec<T> {
-        let candidates = self.index.read().candidates(matchers);
-        let open = open_ones(matchers);
+        let (candidates, asked) = self.candidates(matchers);
         let some = |slots: &[u32]| {
             let mut found = Vec::new();
             for slot in slots {
-                self.look(*slot, &open, |kept| found.extend(take(kept)));
+                self.look(*slot, &asked, |kept| found.extend(take(kept)));
             }
             found
         };
@@ -395,14 +405,25 @@ impl Head {
         })
     }
 
-    /// Runs `take` over the series, if it holds what its matchers still ask.
-    fn look(&self, slot: u32, open: &[&Matcher], take: impl FnOnce(&Kept)) {
+    fn candidates<'a>(&self, matchers: &'a [Matcher]) -> (Vec<u32>, Asked<'a>) {
+        let freed = self.freed.load(Ordering::Acquire);
+        let candidates = self.index.read().candidates(matchers);
+        (candidates, Asked { all: matchers, open: open_ones(matchers), freed })
+    }
+
+    /// Runs `take` over the series, if it holds what its matchers still ask: all of it, where the place may
+    /// be another's since the index told of it.
+    fn look(&self, slot: u32, asked: &Asked<'_>, take: impl FnOnce(&Kept)) {
         let (shard, at) = self.shard(slot);
         let shard = shard.lock();
         let Some(kept) = shard.at(at) else { return };
         let holds =
-            |matcher: &&Matcher| matcher.matches(kept.symbols().get(&matcher.name).unwrap_or_default());
-        if open.iter().all(holds) {
+            |matcher: &Matcher| matcher.matches(kept.symbols().get(&matcher.name).unwrap_or_default());
+        let is_it = match self.freed.load(Ordering::Acquire) == asked.freed {
+            true => asked.open.iter().copied().all(holds),
+            false => asked.all.iter().all(holds),
+        };
+        if is_it {
             take(kept);
         }
     }
@@ -474,6 +495,8 @@ impl Head {
             let gone: Vec<_> =
                 gone.into_iter().map(|(at, symbols, _)| (at * SHARDS + number as u32, symbols)).collect();
             self.index.write().remove(&gone);
+            // Who had their places of the index before, sees it before anybody else stands there.
+            self.freed.fetch_add(1, Ordering::Release);
         }
     }
 

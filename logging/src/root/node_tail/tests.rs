@@ -199,3 +199,24 @@ async fn lines_let_go_while_the_rest_is_counted_belong_to_it() {
     assert!(partial.error.starts_with(&range), "{partial:?}");
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn late_lines_that_were_let_go_are_told_with_what_is_passed_over() {
+    let cluster = TestCluster::start(1, 0).await;
+    let (base, collector) = (time::now() - 1_000_000, cluster.root.collectors.list().await.remove(0));
+    let progress = Progress::from(base);
+    let mut node = NodeTail::new(cluster.root.clone(), collector, NodeRequest::default(), progress, false);
+    let mut gap = Gap::new(base, base - 10, Some(base + 5), base, 10);
+    assert_eq!(gap.hold(TailLine::Dropped { dropped: 3, node: "n1".into(), since: Some(base - 7) }), None);
+    node.gap = Some(gap);
+    let buckets = vec![Bucket { count: 5, ..Bucket::default() }];
+    let counts = Ok(HistogramAnswer { buckets, ..HistogramAnswer::default() });
+    node.take_answer(Asked::Over(Over { counts, from: base, to: base + 5, times: COUNTS }));
+    let told: Vec<TailLine> = node.lines.into();
+    let [TailLine::Dropped { dropped: 5, .. }, TailLine::Partial { partial }] = &*told else {
+        panic!("{told:?}")
+    };
+    let range = format!("at least 5 lines from {} to ", time::format(base - 7));
+    assert!(partial.error.starts_with(&range), "{partial:?}");
+    cluster.stop().await;
+}

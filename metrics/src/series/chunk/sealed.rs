@@ -22,7 +22,11 @@ const LONGEST: usize = 2 + 10 + 5 + 10 + 3;
 
 /// Chunks, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sealed(Box<[u8]>);
+pub struct Sealed(Vec<u8>);
+
+/// A buffer of so many bytes has room for more than what comes next: a series of a thousand samples a
+/// second would else be copied again and again.
+const LARGE: usize = 16 << 10;
 
 impl Sealed {
     pub fn is_empty(&self) -> bool {
@@ -44,11 +48,14 @@ impl Sealed {
         }
         let bytes = open.bytes();
         put_varint(&mut head, bytes.len() as u64);
-        let mut all = std::mem::take(&mut self.0).into_vec();
-        all.reserve_exact(head.len() + bytes.len());
-        all.extend_from_slice(&head);
-        all.extend_from_slice(bytes);
-        self.0 = all.into_boxed_slice();
+        let more = head.len() + bytes.len();
+        if self.0.len() < LARGE {
+            self.0.reserve_exact(more);
+        } else {
+            self.0.reserve(more);
+        }
+        self.0.extend_from_slice(&head);
+        self.0.extend_from_slice(bytes);
     }
 
     pub fn iter(&self) -> Chunks<'_> {
@@ -60,7 +67,7 @@ impl Sealed {
         let length: usize = self.iter().filter(|chunk| wants(chunk)).map(|chunk| chunk.whole.len()).sum();
         let mut bytes = Vec::with_capacity(length);
         self.iter().filter(|chunk| wants(chunk)).for_each(|chunk| bytes.extend_from_slice(chunk.whole));
-        Self(bytes.into_boxed_slice())
+        Self(bytes)
     }
 
     /// Leaves those that are wanted.
@@ -72,7 +79,7 @@ impl Sealed {
 
     /// Bytes that it holds beside itself.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.0.capacity()
     }
 }
 
@@ -136,7 +143,19 @@ mod tests {
         chunks.push(&one);
         let beside = chunks.size() - one.bytes().len();
         assert!(beside <= 15, "{beside} bytes beside the samples");
-        assert_eq!(size_of::<Sealed>(), 16);
+        assert_eq!((size_of::<Sealed>(), chunks.0.capacity()), (24, chunks.0.len()));
+    }
+
+    #[test]
+    fn a_long_buffer_is_not_copied_for_each_chunk() {
+        let (mut chunks, one) = (Sealed::default(), open(1_760_000_000_000, 1, &[700.5; 60]));
+        let mut copies = 0;
+        for _ in 0..100_000 {
+            let room = chunks.0.capacity();
+            chunks.push(&one);
+            copies += usize::from(chunks.0.len() > LARGE && chunks.0.capacity() != room);
+        }
+        assert!((1..40).contains(&copies), "{copies} copies of {} bytes", chunks.0.len());
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub struct Kept {
 }
 
 /// So many bytes a series; a place that may be empty needs no more.
-const _: () = assert!(size_of::<Option<Kept>>() <= 120);
+const _: () = assert!(size_of::<Option<Kept>>() <= 128);
 
 impl Kept {
     pub(super) fn new(symbols: Symbols, generation: u32) -> Self {

@@ -60,6 +60,21 @@ fn matchers_see_the_labels_of_each_series() {
 }
 
 #[test]
+fn a_place_that_is_anothers_meanwhile_answers_for_nobody() {
+    let head = head();
+    made(&head, &pod("up", "a"));
+    let matchers = [Matcher::equal("pod", "a")];
+    let (candidates, asked) = head.candidates(&matchers);
+    // It has no sample, so that it goes.
+    head.drop_before(0);
+    let others = (0..1000).map(|n| made(&head, &pod("up", &n.to_string())));
+    let other = others.map(SeriesId::slot).find(|slot| candidates == [*slot]);
+    let mut found = Vec::new();
+    head.look(other.expect("one stands there"), &asked, |kept| found.push(kept.labels()));
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
 fn series_that_go_before_their_turn_are_left_out() {
     let (head, log) = (head(), Current::new(0));
     for (time, name) in (1i64..).zip(["a", "b", "c"]) {
