@@ -70,7 +70,7 @@ def tail(query, **more):
     """The lines of the first message."""
     url = f"{LOKI}/tail?{urlencode({'query': query, **more})}".replace("https:", "wss:", 1)
     socket = websocket.create_connection(
-        url, timeout=60, header=AUTHORIZATION, sslopt={"ca_certs": CA}
+        url, timeout=120, header=AUTHORIZATION, sslopt={"ca_certs": CA}
     )
     message = json.loads(socket.recv())
     socket.close()

@@ -25,6 +25,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
+from urllib3.util import Retry
 
 HOST, GRPC, HTTP, SYSLOG, TOKEN, WORD, *AUTHORITY = sys.argv[1:]
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
@@ -34,6 +35,12 @@ URL = f"{'https' if CA else 'http'}://{HOST}:{HTTP}"
 NAME = "tiphys-logs.tiphys-system.svc"
 
 
+# A busy machine may be slow, and what was taken must not be sent again: seconds.
+PATIENCE = 120
+# A node's rules may still lead to a collector that is gone: nothing was taken there.
+NOT_THERE = Retry(total=None, connect=8, read=0, redirect=0, status=0, other=0, backoff_factor=0.2)
+
+
 class ByName(requests.adapters.HTTPAdapter):
     """Verifies the name of the Service behind a node's address."""
 
@@ -41,10 +48,16 @@ class ByName(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*arguments, assert_hostname=NAME, **more)
 
 
-def over_http():
+def http():
     session = requests.Session()
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=NOT_THERE))
+    session.mount("https://", ByName(max_retries=NOT_THERE))
+    return session
+
+
+def over_http():
+    session = http()
     if CA:
-        session.mount("https://", ByName())
         # The exporter leaves the authority to a session that it is given.
         os.environ["REQUESTS_CA_BUNDLE"] = CA
     return HttpExporter(
@@ -53,18 +66,22 @@ def over_http():
         compression=Compression.Gzip,
         certificate_file=CA,
         session=session,
+        timeout=PATIENCE,
     )
 
 
 def over_grpc():
     if not CA:
-        return GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION)
+        return GrpcExporter(
+            endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION, timeout=PATIENCE
+        )
     with open(CA, "rb") as authority:
         credentials = grpc.ssl_channel_credentials(authority.read())
     return GrpcExporter(
         endpoint=f"https://{HOST}:{GRPC}",
         credentials=credentials,
         headers=AUTHORIZATION,
+        timeout=PATIENCE,
         channel_options=(("grpc.ssl_target_name_override", NAME),),
     )
 
@@ -86,7 +103,7 @@ def opentelemetry(exporter, how):
                 attributes={"number": number, "cart": {"items": [1, 2]}},
             )
         )
-    assert provider.force_flush(60_000), f"{how} was not taken within a minute"
+    assert provider.force_flush(PATIENCE * 1000), f"{how} was not taken in time"
     provider.shutdown()
 
 
@@ -98,15 +115,13 @@ def loki():
         for number in range(100)
     ]
     stream = {"stream": {"job": "by-loki", "host": "edge-7"}, "values": values}
-    with requests.Session() as session:
-        if CA:
-            session.mount("https://", ByName())
+    with http() as session:
         answer = session.post(
             f"{URL}/loki/api/v1/push",
             json={"streams": [stream]},
             headers=AUTHORIZATION,
             verify=CA or True,
-            timeout=60,
+            timeout=PATIENCE,
         )
     assert answer.status_code == 204, (answer.status_code, answer.text)
 
@@ -114,7 +129,9 @@ def loki():
 def elastic():
     """A bulk by the official client, which first asks whom it talks to."""
     tls = {"ca_certs": CA, "ssl_assert_hostname": NAME} if CA else {}
-    client = Elasticsearch(URL, basic_auth=("any", TOKEN), http_compress=True, **tls)
+    client = Elasticsearch(
+        URL, basic_auth=("any", TOKEN), http_compress=True, request_timeout=PATIENCE, **tls
+    )
     assert client.ping() and client.info()["version"]["number"]
     documents = (
         {"_op_type": "create", "_index": "orders", "message": f"{WORD} by elastic", "number": number}

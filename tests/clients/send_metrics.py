@@ -15,6 +15,8 @@ from opentelemetry.sdk.resources import Resource
 
 HOST, GRPC, HTTP, TOKEN = sys.argv[1:]
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
+# A busy machine may be slow, and what was taken must not be sent again: seconds.
+PATIENCE = 120
 
 
 def measure(exporter, how):
@@ -26,14 +28,20 @@ def measure(exporter, how):
     meter.create_counter("orders", unit="{order}").add(42, {"http.method": "POST"})
     meter.create_up_down_counter("queue.size").add(7)
     meter.create_histogram("latency", unit="s").record(0.3)
-    assert provider.force_flush(60_000), f"{how} was not taken within a minute"
+    assert provider.force_flush(PATIENCE * 1000), f"{how} was not taken in time"
     provider.shutdown()
 
 
-measure(GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION), "grpc")
+measure(
+    GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION, timeout=PATIENCE),
+    "grpc",
+)
 measure(
     HttpExporter(
-        endpoint=f"http://{HOST}:{HTTP}/v1/metrics", headers=AUTHORIZATION, compression=Compression.Gzip
+        endpoint=f"http://{HOST}:{HTTP}/v1/metrics",
+        headers=AUTHORIZATION,
+        compression=Compression.Gzip,
+        timeout=PATIENCE,
     ),
     "http",
 )

@@ -16,6 +16,8 @@ from opentelemetry.trace import SpanKind
 
 HOST, GRPC, HTTP, TOKEN = sys.argv[1:]
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
+# A busy machine may be slow, and what was taken must not be sent again: seconds.
+PATIENCE = 120
 
 
 def trace(exporter, how):
@@ -29,10 +31,16 @@ def trace(exporter, how):
     provider.shutdown()
 
 
-trace(GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION), "grpc")
+trace(
+    GrpcExporter(endpoint=f"{HOST}:{GRPC}", insecure=True, headers=AUTHORIZATION, timeout=PATIENCE),
+    "grpc",
+)
 trace(
     HttpExporter(
-        endpoint=f"http://{HOST}:{HTTP}/v1/traces", headers=AUTHORIZATION, compression=Compression.Gzip
+        endpoint=f"http://{HOST}:{HTTP}/v1/traces",
+        headers=AUTHORIZATION,
+        compression=Compression.Gzip,
+        timeout=PATIENCE,
     ),
     "http",
 )

@@ -29,9 +29,9 @@ def refused(status, call):
 
 
 def until(wanted, call, *arguments, **options):
-    """Watches a list until an object of it is as wanted; a minute at most."""
+    """Watches a list until an object of it is as wanted; two minutes at most."""
     watcher = watch.Watch()
-    for event in watcher.stream(call, *arguments, timeout_seconds=60, **options):
+    for event in watcher.stream(call, *arguments, timeout_seconds=120, **options):
         if wanted(event["object"]):
             watcher.stop()
             return
@@ -93,7 +93,7 @@ def watched():
 
     def follow():
         call = core.list_namespaced_config_map
-        for event in watcher.stream(call, NAMESPACE, resource_version=version, timeout_seconds=60):
+        for event in watcher.stream(call, NAMESPACE, resource_version=version, timeout_seconds=120):
             events.append((event["type"], event["object"].metadata.name))
             if event["type"] == "DELETED":
                 watcher.stop()
@@ -125,7 +125,7 @@ def entered():
         command=["sh", "-c", script], stdout=True, stderr=True, stdin=True, tty=False, _preload_content=False,
     )
     session.write_stdin("a line\n")
-    session.run_forever(timeout=30)
+    session.run_forever(timeout=120)
     said = (session.read_stdout(), session.read_stderr(), session.returncode)
     assert said == ("out\ngot a line\n", "err\n", 3), said
     logs = watch.Watch().stream(core.read_namespaced_pod_log, "entered", NAMESPACE, tail_lines=1)

@@ -127,7 +127,7 @@ impl Cluster {
 
     /// Waits for a rollout; fails with the state of its Pods.
     pub fn rolled_out(&self, what: &str) -> Result<()> {
-        let arguments = ["rollout", "status", what, "--timeout=120s"];
+        let arguments = ["rollout", "status", what, "--timeout=300s"];
         let output = run(&mut self.kubectl_command(&arguments), "")?;
         if output.code != 0 {
             let pods = self.kubectl(&["get", "pods", "-A", "-o", "wide"]).unwrap_or_default();

@@ -78,7 +78,7 @@ impl<'a> Doors<'a> {
     /// kubectl's.
     pub fn close(self) -> Result<()> {
         self.cluster.kubectl(&["delete", "-n", "tiphys-system", "service", &service(self.namespace)])?;
-        self.cluster.kubectl(&["delete", "namespace", self.namespace, "--timeout=60s"]).map(drop)
+        self.cluster.kubectl(&["delete", "namespace", self.namespace, "--timeout=120s"]).map(drop)
     }
 }
 

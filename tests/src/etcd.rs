@@ -1,34 +1,38 @@
 //! Members of etcd for one test: the real program on free ports of loopback, in a
 //! temporary folder.
 //!
-//! Each member hangs on a pipe of this process, so that none outlives it, however
-//! it ends.
+//! The folder is in memory where there is plenty of it. etcd waits for the disk with each write and
+//! gives a request up after six seconds, and a disk that is busy with something else takes longer.
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    io,
+    net::{Ipv4Addr, TcpListener},
     path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use nix::sys::{
+    signal::{Signal, kill},
+    statvfs::statvfs,
 };
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::leash::Leashed;
+
 /// Other tests look for free ports too: one may be taken between the search and its use.
 const ATTEMPTS: usize = 5;
-/// Runs a program until the standard input ends.
-const LEASH: &str = r#""$@" & echo $!; read -r _; kill -9 $!; wait $!"#;
+const MEMORY: &str = "/dev/shm";
+/// Bytes of memory that are plenty: a member takes 128 MiB for its log ahead.
+const PLENTY: u64 = 4 << 30;
+/// Before the process id in the name of a folder in memory.
+const NAME: &str = "tiphys-etcd-";
 
 /// A cluster of one or more members.
 pub struct EtcdCluster {
-    folder: TempDir,
+    // They end before their folder goes.
     members: Vec<Member>,
+    folder: TempDir,
     extra: Vec<String>,
     scheme: &'static str,
 }
@@ -37,13 +41,7 @@ struct Member {
     name: String,
     client_port: u16,
     peer_port: u16,
-    running: Option<Running>,
-}
-
-struct Running {
-    pid: Pid,
-    leash: Child,
-    _input: ChildStdin,
+    running: Option<Leashed>,
 }
 
 impl EtcdCluster {
@@ -72,7 +70,7 @@ impl EtcdCluster {
 
     fn start_with(members: usize, scheme: &'static str, extra: Vec<String>) -> Self {
         for _ in 0..ATTEMPTS {
-            let folder = tempfile::tempdir().expect("a temporary folder");
+            let folder = folder().expect("a temporary folder");
             let members = (0..members).map(|n| Member {
                 name: format!("m{n}"),
                 client_port: free_port(),
@@ -105,16 +103,14 @@ impl EtcdCluster {
 
     /// kill -9 of one member.
     pub fn kill(&mut self, n: usize) {
-        if let Some(running) = self.members[n].running.take() {
-            running.end();
-        }
+        drop(self.members[n].running.take());
     }
 
     /// Stops and continues one member: it keeps its connections and answers nothing.
     pub fn freeze(&self, n: usize, frozen: bool) {
         let signal = if frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
         if let Some(running) = &self.members[n].running {
-            kill(running.pid, signal).expect("the member runs");
+            kill(running.pid(), signal).expect("the member runs");
         }
     }
 
@@ -136,38 +132,22 @@ impl EtcdCluster {
         let client = format!("{}://127.0.0.1:{client_port}", self.scheme);
         let peer = format!("http://127.0.0.1:{peer_port}");
         let log = File::create(self.folder.path().join(format!("{name}.log"))).expect("a log file");
-        let mut command = Command::new("sh");
-        command.args(["-c", LEASH, "sh", "etcd", "--name", name]);
+        let mut command = Command::new("etcd");
+        command.args(["--name", name]);
         command.arg("--data-dir").arg(self.folder.path().join(name));
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &peers, "--logger", "zap", "--log-level", "warn"]);
         // Short, so that a dead leader is replaced and a lease ends within a test's patience.
         command.args(["--heartbeat-interval", "50", "--election-timeout", "500"]);
-        command.args(&self.extra).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut leash = command.spawn().expect("a shell");
-        let mut pid = String::new();
-        BufReader::new(leash.stdout.take().expect("piped")).read_line(&mut pid).expect("the process id");
-        let input = leash.stdin.take().expect("piped");
-        let pid = Pid::from_raw(pid.trim().parse().expect("a number"));
-        self.members[n].running = Some(Running { pid, leash, _input: input });
+        command.args(&self.extra);
+        self.members[n].running = Some(Leashed::start(&command, log).expect("a shell"));
     }
 
     /// Whether a member takes connections, soon; false if it ended by itself.
     fn answers(&self, n: usize) -> bool {
         let member = &self.members[n];
-        let Some(running) = &member.running else { return false };
-        let deadline = Instant::now() + LIMIT;
-        while Instant::now() < deadline {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, member.client_port)).is_ok() {
-                return true;
-            }
-            if kill(running.pid, None).is_err() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
+        member.running.as_ref().is_some_and(|running| running.comes_to_listen(member.client_port))
     }
 
     fn log(&self, n: usize) -> String {
@@ -176,24 +156,45 @@ impl EtcdCluster {
     }
 }
 
-impl Drop for EtcdCluster {
-    fn drop(&mut self) {
-        for n in 0..self.members.len() {
-            self.kill(n);
-        }
+fn folder() -> io::Result<TempDir> {
+    let free = statvfs(MEMORY).map_or(0, |it| it.blocks_available() * it.fragment_size());
+    if free < PLENTY {
+        return tempfile::tempdir();
     }
+    remove_left(Path::new(MEMORY));
+    tempfile::Builder::new().prefix(&format!("{NAME}{}-", std::process::id())).tempdir_in(MEMORY)
 }
 
-impl Running {
-    fn end(mut self) {
-        // It may have ended by itself.
-        let _ = kill(self.pid, Signal::SIGKILL);
-        drop(self._input);
-        let _ = self.leash.wait();
+/// A process that was killed left its folders: the disk has room for them, memory has not.
+fn remove_left(memory: &Path) {
+    for entry in fs::read_dir(memory).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let pid = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Another test may be about to do the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_of_processes_that_are_gone_are_removed() {
+        let memory = tempfile::tempdir().expect("a folder");
+        // No process has the greatest number.
+        let (own, gone) = (std::process::id(), u32::MAX);
+        let names = [format!("{NAME}{gone}-x"), format!("{NAME}{own}-x"), format!("other-{gone}-x")];
+        let paths = names.map(|name| memory.path().join(name));
+        paths.iter().for_each(|path| fs::create_dir(path).expect("made"));
+        remove_left(memory.path());
+        assert_eq!(paths.map(|path| path.exists()), [false, true, true]);
+    }
 }

@@ -20,6 +20,7 @@ pub mod doors;
 mod etcd;
 mod eventually;
 mod images;
+mod leash;
 mod machine;
 pub mod otlp;
 pub mod s3;

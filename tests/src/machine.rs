@@ -88,7 +88,8 @@ fn processes(cluster: &str, all: &mut BTreeSet<String>) {
     }
 }
 
-fn has_ended(process: &Path) -> bool {
+/// Whether the process of this folder of `/proc` is no more, or waits for its parent only.
+pub(crate) fn has_ended(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
     // The name is in brackets and may hold any; the state comes after it.
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))

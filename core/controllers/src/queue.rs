@@ -288,7 +288,7 @@ mod tests {
         }
         let mut names = HashSet::new();
         while names.len() < 100 {
-            let next = tokio::time::timeout(Duration::from_secs(10), seen.recv()).await;
+            let next = tokio::time::timeout(Duration::from_secs(120), seen.recv()).await;
             names.insert(next.unwrap().unwrap().name);
         }
     }

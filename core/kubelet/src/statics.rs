@@ -305,7 +305,7 @@ mod tests {
         let mut told = start(Some(folder.path().into()), "node-1".into(), &tasks);
         let mut wait = async |count: usize| {
             let found = told.wait_for(|told| told.as_ref().is_some_and(|told| told.len() == count));
-            let found = tokio::time::timeout(Duration::from_secs(15), found).await.expect("in time");
+            let found = tokio::time::timeout(Duration::from_secs(120), found).await.expect("in time");
             found.expect("it is followed").clone().expect("a set")
         };
         let uid = wait(1).await.into_keys().next().expect("a Pod");
@@ -331,6 +331,6 @@ mod tests {
         std::fs::create_dir_all(folder.path()).expect("made");
         manifest("fourth.yaml", "fourth");
         wait(1).await;
-        tasks.shutdown(Duration::from_secs(15)).await;
+        tasks.shutdown(Duration::from_secs(120)).await;
     }
 }

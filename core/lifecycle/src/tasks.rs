@@ -258,7 +258,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn shutdown_drops_tasks_and_names_the_ones_that_stay() {
         let tasks = Tasks::new();
         tasks.spawn("ends at once", OnError::Log, std::future::pending::<Result<(), BoxError>>());

@@ -156,7 +156,7 @@ mod tests {
         assert!(loaded(&*store, &at("four"), Some(SECRET)).await.unwrap_err().contains("another cluster"));
         let raw = store.get(KEY, None).await.unwrap().unwrap().value;
         assert!(!raw.windows(7).any(|window| window == b"PRIVATE"), "keys are in the store in plain");
-        tasks.shutdown(std::time::Duration::from_secs(10)).await;
+        tasks.shutdown(std::time::Duration::from_secs(120)).await;
     }
 
     #[tokio::test]
@@ -169,6 +169,6 @@ mod tests {
         loaded(&*store, &one, None).await.unwrap();
         let refused = loaded(&*store, &folder.path().join("two"), Some(SECRET)).await;
         assert!(refused.unwrap_err().contains("copy the folder pki"));
-        tasks.shutdown(std::time::Duration::from_secs(10)).await;
+        tasks.shutdown(std::time::Duration::from_secs(120)).await;
     }
 }

@@ -139,6 +139,6 @@ mod tests {
         drop(turns);
         assert_eq!(waits.await, [Some(4), None, Some(8)]);
         assert_eq!(sink.reading.available_permits(), 2, "a turn was not given back");
-        tasks.shutdown(std::time::Duration::from_secs(30)).await;
+        tasks.shutdown(std::time::Duration::from_secs(120)).await;
     }
 }

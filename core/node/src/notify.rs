@@ -84,6 +84,6 @@ mod tests {
         let socket = UnixDatagram::unbound().expect("a socket");
         socket.send_to(b"STATUS=starting", folder.path().join("notify")).expect("sent");
         socket.send_to(b"STATUS=up\nREADY=1", folder.path().join("notify")).expect("sent");
-        listener.wait(Duration::from_secs(5)).await.expect("ready");
+        listener.wait(Duration::from_secs(120)).await.expect("ready");
     }
 }

@@ -87,8 +87,20 @@ Anonymous:             0 kB
         assert_eq!(code(&deleted), expected);
     }
 
+    /// In a process of its own: what other tests run is mapped again meanwhile.
     #[test]
     fn less_code_is_mapped_afterwards_and_it_runs_on() {
+        const INSIDE: &str = "TIPHYS_TEST_DROPPED_CODE";
+        if std::env::var_os(INSIDE).is_none() {
+            let output = std::process::Command::new(std::env::current_exe().expect("this test"))
+                .args(["--exact", "settle::tests::less_code_is_mapped_afterwards_and_it_runs_on"])
+                .env(INSIDE, "1")
+                .output()
+                .expect("it runs again");
+            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
         let resident = || {
             let smaps = fs::read_to_string("/proc/self/smaps").expect("smaps");
             let program = fs::read_link("/proc/self/exe").expect("a program");

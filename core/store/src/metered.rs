@@ -249,6 +249,6 @@ mod tests {
         assert!(size.is_some_and(|bytes: u64| bytes > 0), "{text}");
         let failures = text.lines().filter(|line| line.starts_with("etcd_request_errors_total{"));
         assert_eq!(failures.count(), 1, "who lost against another write has not failed");
-        tasks.shutdown(Duration::from_secs(5)).await;
+        tasks.shutdown(Duration::from_secs(120)).await;
     }
 }

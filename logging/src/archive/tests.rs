@@ -19,6 +19,7 @@ use crate::index::Retention;
 
 /// What a question of each kind finds: bodies, and two counts.
 async fn found(cluster: &Cluster) -> (Vec<String>, u64, u64) {
+    cluster.moment().await;
     let answer = cluster.search("*", 10_000).await;
     assert_eq!(answer.partial, []);
     let bodies: Vec<String> = answer.records.into_iter().map(|record| record.body).collect();
@@ -77,7 +78,7 @@ async fn what_a_node_has_no_more_is_found_in_the_archive_and_nothing_twice() {
     assert_eq!(answer.partial.len(), 1, "{:?}", answer.partial);
     assert_eq!(answer.partial[0].node, "two");
     assert!(answer.partial[0].error.contains("only what is archived"), "{:?}", answer.partial);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +110,7 @@ async fn pages_go_over_live_and_archived_records() {
         }
     }
     assert_eq!(paged, whole);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,7 +130,7 @@ async fn pages_are_in_order_though_splits_overlap() {
     let page = cluster.page("*", 5, None).await;
     let bodies: Vec<&str> = page.records.iter().map(|record| record.body.as_str()).collect();
     assert_eq!(bodies, ["line 6", "line 5", "line 4", "line 3", "line 2"]);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,7 +151,7 @@ async fn abuse_30_the_archive_shows_what_the_user_may_read() {
     assert!(own.restricted);
     assert_eq!(seen(own), ["shop".to_string()].into());
     assert_eq!(seen(cluster.search_as("eve", "*").await), BTreeSet::new());
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,7 +191,7 @@ async fn abuse_09_and_14_a_split_gives_its_own_files_and_no_others() {
     assert_eq!(one.get("/v1/splits/0/blocks", nodes::TOKEN).await.0, 200);
     assert_eq!(one.get("/v1/splits/0/blocks", "guess").await.0, 401);
     assert_eq!(one.get("/v1/splits", "guess").await.0, 401);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -209,7 +210,7 @@ async fn a_node_that_was_made_anew_keeps_its_former_life_in_the_archive() {
     check_all(&cluster, &[&old, &new]).await;
     cluster.pull().await;
     check_all(&cluster, &[&old, &new]).await;
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +243,7 @@ async fn a_split_that_the_archive_refuses_stays_on_its_node() {
     one.store().expire().expect("looked");
     let left = ids();
     assert!(left.contains(&first) && !left.contains(&second), "{left:?}");
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,10 +268,11 @@ async fn a_damaged_object_is_named_and_the_rest_answers() {
     assert!(told.contains("tiphys_logs_archive_queries_total 1\n"), "{told}");
     cluster.damage("nodes/one/index").await;
     cluster.reopen();
+    cluster.moment().await;
     let answer = cluster.search("*", 100).await;
     assert_eq!(answer.records.len(), 0);
     assert!(answer.partial[0].error.contains("the index: it is damaged"), "{:?}", answer.partial);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,9 +294,10 @@ async fn no_more_is_fetched_than_a_page_takes() {
     assert!(cluster.cached_splits() <= 4, "{}", cluster.cached_splits());
     cluster.live(&[]);
     cluster.reopen();
+    cluster.moment().await;
     assert_eq!(cluster.page("*", 5, None).await.records.len(), 5);
     assert!(cluster.cached_splits() <= 4, "{}", cluster.cached_splits());
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -311,6 +314,7 @@ async fn a_small_cache_answers_bit_by_bit_and_says_what_it_left_out() {
     cluster.live(&[]);
     cluster.cache_bytes = 1;
     cluster.reopen();
+    cluster.moment().await;
     let answer = cluster.search("*", 100).await;
     assert_eq!(answer.records.len(), 10, "the newest split");
     assert!(answer.partial[0].error.contains("5 archived splits"), "{:?}", answer.partial);
@@ -321,7 +325,7 @@ async fn a_small_cache_answers_bit_by_bit_and_says_what_it_left_out() {
     assert_eq!(answer.records.len(), 1);
     assert_eq!(answer.partial, []);
     assert_eq!(cluster.cached_splits(), 1);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -339,10 +343,10 @@ async fn the_archiver_takes_in_what_nodes_seal_by_itself() {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), archived).await.expect("archived in time");
+        tokio::time::timeout(std::time::Duration::from_secs(120), archived).await.expect("archived in time");
     }
     check_all(&cluster, &[&one]).await;
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -369,5 +373,5 @@ async fn what_is_outside_of_a_question_is_not_fetched() {
     let around = cluster.root().context(&user, &request).await.expect("an answer");
     assert_eq!((around.before.len(), around.after.len()), (2, 6));
     assert_eq!(cluster.cached_splits(), 3);
-    tasks.shutdown(std::time::Duration::from_secs(10)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }

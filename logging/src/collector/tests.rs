@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -63,16 +63,14 @@ fn find(store: &crate::index::Store, query: &str) -> Vec<String> {
     answer.records.into_iter().map(|record| record.body).collect()
 }
 
-/// Waits until so many records are found; the time it took.
-async fn until_found(running: &Running, query: &str, count: usize) -> Duration {
-    let started = Instant::now();
+/// Waits until so many records are found.
+async fn until_found(running: &Running, query: &str, count: usize) {
     let found = async {
         while find(&running.store, query).len() < count {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(120), found).await.expect("found in time");
-    started.elapsed()
 }
 
 /// Starts once the last task of the collector before let go of the index.
@@ -92,22 +90,22 @@ async fn again(folder: &Path, tasks: &Tasks) -> Running {
 async fn a_line_is_found_when_it_is_written_also_of_a_pod_that_is_gone() {
     let folder = tempfile::tempdir().expect("a folder");
     let tasks = Tasks::new();
-    let running = run(config(folder.path(), "n1"), None, &tasks).await.expect("started");
+    // Only the kernel tells of the line: nothing looks for it again by itself, with commits neither.
+    let config = Config { commit_after: Duration::from_secs(3600), ..config(folder.path(), "n1") };
+    let running = run(config, None, &tasks).await.expect("started");
     let path = log_file(folder.path(), "shop_web-1");
     write(&path, &line(1, "hello there"));
-    let took = until_found(&running, "ns:shop hello", 1).await;
-    // An upper bound for a busy machine; a poll of a second or more would not pass it.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    until_found(&running, "ns:shop hello", 1).await;
     write(&path, &line(2, "last words"));
     fs::remove_dir_all(path.parent().and_then(Path::parent).expect("a Pod's folder")).expect("deleted");
     until_found(&running, "pod:web-1 \"last words\"", 1).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
 
     let tasks = Tasks::new();
     let running = again(folder.path(), &tasks).await;
     assert_eq!(find(&running.store, "pod:web-1"), ["last words", "hello there"]);
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,7 +119,7 @@ async fn what_annotations_ask_for_holds_after_a_restart_and_loses_no_other_line(
     let path = log_file(folder.path(), "shop_web-1");
     write(&path, &(line(1, "mail from ada@example.org") + &line(2, "hello")));
     until_found(&running, "ns:shop", 2).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
 
     write(&path, &line(3, "mail from bob@example.org"));
@@ -131,7 +129,7 @@ async fn what_annotations_ask_for_holds_after_a_restart_and_loses_no_other_line(
     let expected = ["mail from [redacted]", "hello", "mail from [redacted]"];
     assert_eq!(find(&running.store, "ns:shop"), expected);
     assert!(find(&running.store, "ada OR bob OR example").is_empty());
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,14 +171,14 @@ async fn formats_colours_and_traces_of_real_files() {
         ["level=error msg=\"by docker\""]
     );
     // Also of blocks on disk, whose words come from the index.
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
     let tasks = Tasks::new();
     let running = again(folder.path(), &tasks).await;
     assert_eq!(find(&running.store, "slow"), [lines[5]]);
     assert_eq!(find(&running.store, "jsoned"), [lines[7]]);
     assert_eq!(find(&running.store, "*").len(), 6);
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,7 +193,7 @@ async fn a_trace_whose_pod_is_gone_or_silent_is_found() {
     write(&gone, &line(1, "panic: gone"));
     fs::remove_dir_all(gone.parent().and_then(Path::parent).expect("a Pod's folder")).expect("deleted");
     until_found(&running, "panic level:fatal", 2).await;
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,15 +204,18 @@ async fn a_node_that_nothing_is_written_on_keeps_nothing_beyond_its_time() {
     config.retention.age = Duration::from_secs(2);
     config.upkeep_each = Duration::from_millis(100);
     let running = run(config, None, &tasks).await.expect("started");
+    let changes = running.store.changes();
+    let before = *changes.borrow();
     write(&log_file(folder.path(), "shop_web-1"), &line(1, "hello"));
-    until_found(&running, "hello", 1).await;
+    // Its split comes and goes, which a search on a busy machine may be too late to see.
     let gone = async {
-        while !find(&running.store, "hello").is_empty() {
+        while *changes.borrow() < before + 2 {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it goes without another commit");
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tokio::time::timeout(Duration::from_secs(120), gone).await.expect("it goes without another commit");
+    assert_eq!((running.metrics.records.get(), find(&running.store, "hello").len()), (1, 0));
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// Not a test of its own: the process that `kill_9_loses_and_doubles_nothing` kills.
@@ -342,7 +343,7 @@ async fn nothing_is_lost_or_doubled(kills: usize, damage: impl Fn(usize, &Path))
         }
     };
     let all_there = tokio::time::timeout(Duration::from_secs(120), quiet).await;
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in lines(&running.store) {
         *counts.entry(body).or_default() += 1;
@@ -395,19 +396,29 @@ impl Authorizer for ByName {
 async fn a_node_that_does_not_answer_makes_the_answer_partial() {
     // Takes the connection and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = silent.local_addr().expect("an address");
+    // Nobody listens there, and nobody else gets the port meanwhile.
+    let closed = tokio::net::TcpSocket::new_v4().expect("a socket");
+    closed.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let addresses = [silent.local_addr(), closed.local_addr()];
+    let [at_silent, at_closed] = addresses.map(|address| address.expect("an address"));
     let collector = |node: &str, address| Collector {
         node: node.into(),
         address: Some(address),
         access: Access::Token(TOKEN.into()),
     };
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
-    let nodes = Nodes(vec![collector("silent", address), collector("closed", closed)]);
-    let root = LogRoot::new(Arc::new(nodes), Arc::new(ByName)).with_deadline(Duration::from_millis(200));
-    let answer = root.search(&UserInfo::master("admin"), &SearchRequest::default()).await.expect("an answer");
-    let errors: Vec<_> = answer.partial.iter().map(|partial| partial.error.as_str()).collect();
-    assert!(errors[0].contains("can't be reached"), "{errors:?}");
-    assert_eq!(errors[1], "no answer within 200ms");
+    let missing = async |nodes: Vec<Collector>, deadline| {
+        let root = LogRoot::new(Arc::new(Nodes(nodes)), Arc::new(ByName)).with_deadline(deadline);
+        let answer = root.search(&UserInfo::master("admin"), &SearchRequest::default()).await;
+        let partial = answer.expect("an answer").partial.into_iter();
+        partial.map(|partial| (partial.node, partial.error)).collect::<Vec<_>>()
+    };
+    let found = missing(vec![collector("closed", at_closed)], Duration::from_secs(120)).await;
+    assert!(found.len() == 1 && found[0].1.contains("can't be reached"), "{found:?}");
+    // On a busy machine there may be no time to find out about the other one.
+    let nodes = vec![collector("silent", at_silent), collector("closed", at_closed)];
+    let found = missing(nodes, Duration::from_millis(200)).await;
+    assert_eq!((found.len(), found[0].0.as_str()), (2, "closed"), "{found:?}");
+    assert_eq!(found[1], ("silent".to_owned(), "no answer within 200ms".to_owned()));
 }
 
 struct Cluster {
@@ -438,7 +449,7 @@ async fn cluster() -> Cluster {
         running.push(collector);
     }
     nodes.push(Collector { node: "n3".into(), address: None, access: Access::Token(TOKEN.into()) });
-    let root = LogRoot::new(Arc::new(Nodes(nodes)), Arc::new(ByName));
+    let root = LogRoot::new(Arc::new(Nodes(nodes)), Arc::new(ByName)).with_deadline(Duration::from_secs(120));
     Cluster { folders, tasks, running, root }
 }
 
@@ -479,7 +490,7 @@ async fn the_root_merges_all_nodes_and_names_the_missing_one() {
         panic!("no error")
     };
     assert!(message.contains("^^^^"), "{message}");
-    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+    cluster.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -514,7 +525,7 @@ async fn abuse_30_a_user_sees_the_namespaces_of_his_rights_only() {
         }
     };
     assert_eq!(tokio::time::timeout(Duration::from_secs(120), next).await.expect("in time"), "seen");
-    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+    cluster.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -537,7 +548,7 @@ async fn the_command_lines_client_searches_and_follows_over_the_api() {
     let wrong = SearchRequest { query: "(".into(), ..SearchRequest::default() };
     let refused = crate::client::search(&client, &wrong).await.expect_err("refused").to_string();
     assert!(refused.contains('^'), "{refused}");
-    cluster.tasks.shutdown(Duration::from_secs(20)).await;
+    cluster.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -551,14 +562,15 @@ async fn abuse_20_the_collector_answers_nobody_without_its_token() {
             address: Some(running.address),
             access: Access::Token(token.into()),
         };
-        LogRoot::new(Arc::new(Nodes(vec![collector])), Arc::new(ByName))
+        let nodes = Arc::new(Nodes(vec![collector]));
+        LogRoot::new(nodes, Arc::new(ByName)).with_deadline(Duration::from_secs(120))
     };
     let master = UserInfo::master("admin");
     for (token, errors) in [("", 1), ("t0kem", 1), (TOKEN, 0)] {
         let answer = nodes(token).search(&master, &SearchRequest::default()).await.expect("an answer");
         assert_eq!(answer.partial.len(), errors, "{token}: {:?}", answer.partial);
     }
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
     let mut without = config(folder.path(), "n1");
     without.token.clear();
     assert!(matches!(run(without, None, &tasks).await, Err(CollectorError::NoToken)));

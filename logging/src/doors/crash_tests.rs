@@ -102,7 +102,7 @@ async fn kill_9_loses_and_doubles_nothing_that_was_acknowledged() {
         // Of different lengths, so that kills come before, in and after commits.
         let kill = async {
             let enough = said.acquire_many(5 + 40 * round as u32);
-            let enough = tokio::time::timeout(Duration::from_secs(60), enough).await;
+            let enough = tokio::time::timeout(Duration::from_secs(120), enough).await;
             enough.expect("in time").expect("open").forget();
             drop(child);
         };
@@ -119,7 +119,7 @@ async fn kill_9_loses_and_doubles_nothing_that_was_acknowledged() {
             tokio::task::yield_now().await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(60), all_there).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(120), all_there).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for record in find(&running.store, "*") {
         *counts.entry(record.body).or_default() += 1;
@@ -129,7 +129,7 @@ async fn kill_9_loses_and_doubles_nothing_that_was_acknowledged() {
     assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?} doubled {doubled:?} {in_time:?}");
     let ids: HashSet<String> = find(&running.store, "*").into_iter().map(|record| record.id).collect();
     assert_eq!(ids.len(), counts.len(), "a number was given twice");
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
     // All of it is in splits now, and nothing of it in the log.
     let left = std::fs::read_dir(folder.path().join("data/wal")).expect("listed").count();
     assert!(left <= 1, "{left} segments are left");
@@ -195,7 +195,7 @@ async fn what_of_the_log_can_not_be_read_is_kept_and_named_and_the_rest_is_there
     let named = running.store.broken();
     assert!(named[0].contains("version 9 is not known") && named[1].contains("Input/output"), "{named:?}");
     assert_eq!(running.metrics.wal.lost.get(), 2);
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
     assert!(broken.join("000000000000.wal").exists());
 }
 
@@ -234,5 +234,5 @@ async fn abuse_33_a_collector_that_cannot_keep_up_tells_its_senders_to_wait() {
     while let Some(answer) = sending.next().await {
         assert_eq!(answer, (StatusCode::OK, false));
     }
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

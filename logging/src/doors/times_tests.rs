@@ -80,5 +80,5 @@ async fn records_of_1970_and_of_9999_are_taken_and_found() {
     let running = again(folder.path(), &tasks).await;
     assert_eq!(running.store.sizes().0, 6, "all of them are on disk");
     check(&running.store);
-    tasks.shutdown(std::time::Duration::from_secs(30)).await;
+    tasks.shutdown(std::time::Duration::from_secs(120)).await;
 }

@@ -39,7 +39,7 @@ use crate::{
 const TAILS: u64 = 120;
 const TOGETHER: usize = 6;
 /// How long a line that must come is waited for.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(120);
 /// What the lines have that the reader may see.
 const SEEN: &str = "error timeout";
 

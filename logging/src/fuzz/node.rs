@@ -2,7 +2,7 @@
 //! (docs/collector.md), and orders to delete by way of the root: each is answered or refused with a
 //! reason, a list of namespaces is kept to, and nothing goes but what was ordered.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Extension, Router, body::Body, response::Response};
@@ -223,7 +223,7 @@ async fn abuse_35_any_request_to_a_collector_is_answered_or_refused() {
     }
     assert!(answered > ROUNDS / 15, "hardly anything is answered: {answered}");
     assert_eq!((node.times("shop"), node.times("ops")), (shop, ops), "something was deleted");
-    node.tasks.shutdown(std::time::Duration::from_secs(20)).await;
+    node.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// An order to delete what is not there.
@@ -284,7 +284,7 @@ async fn abuse_35_an_order_to_delete_takes_what_it_names_or_is_refused() {
     let address = listener.local_addr().expect("an address");
     let router = node.router.clone();
     node.tasks.spawn("collector", OnError::Log, async move { axum::serve(listener, router).await });
-    let root = LogRoot::new(Arc::new(One(address)), Arc::new(ByName));
+    let root = LogRoot::new(Arc::new(One(address)), Arc::new(ByName)).with_deadline(Duration::from_secs(120));
     let api = root.router().layer(Extension(reader("shop")));
     let mut carried_out = 0;
     for (mut dice, name) in seeds(ROUNDS / 5) {
@@ -318,5 +318,5 @@ async fn abuse_35_an_order_to_delete_takes_what_it_names_or_is_refused() {
         assert_eq!((node.times("shop"), node.times("ops")), (kept, ops), "{name}");
     }
     assert!(carried_out > 0, "no order took a part of the lines");
-    node.tasks.shutdown(std::time::Duration::from_secs(20)).await;
+    node.tasks.shutdown(Duration::from_secs(120)).await;
 }

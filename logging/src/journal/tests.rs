@@ -375,7 +375,7 @@ async fn what_a_unit_writes_is_found_while_its_file_is_written() {
         writer.write(&entry(number, "kubelet", format!("line {number}").as_bytes()));
         until_found(&running, "ns:kube-system container:kubelet level:warn line", number + 1).await;
     }
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// Not a test of its own: the process that is killed.
@@ -440,5 +440,5 @@ async fn kill_9_loses_and_doubles_no_entry() {
     found.sort_unstable();
     expected.sort_unstable();
     assert!(found == expected, "{} of {number}", found.len());
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -53,7 +53,7 @@ async fn record(path: &std::path::Path, rows: Range<i64>) {
     let tasks = Tasks::new();
     let decisions = Decisions::open(path.to_owned(), &tasks).expect("opened");
     rows.for_each(|time| decisions.record(decision(time)));
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn what_is_recorded_is_durable_after_a_second() {
         assert_eq!(durable::lossy(folder.path()), Vec::<PathBuf>::new());
         assert_eq!(all(&load(folder.path(), 300, 9999)).len(), time as usize + 1);
     }
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[test]

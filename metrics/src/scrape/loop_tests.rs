@@ -92,7 +92,7 @@ fn at(address: SocketAddr, path: &str, scheme: &str, change: impl FnOnce(&mut Jo
     let mut access = Access::default();
     let mut job = job(json!([]));
     job.interval = Duration::from_millis(100);
-    job.timeout = Duration::from_millis(10_000);
+    job.timeout = Duration::from_secs(120);
     change(&mut job, &mut access);
     job.reach = Reach::Network(Box::new(access));
     let discovered = [
@@ -122,7 +122,7 @@ impl Bench {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), looking).await.expect("a scrape ends")
+        tokio::time::timeout(Duration::from_secs(120), looking).await.expect("a scrape ends")
     }
 
     async fn until(&self, what: impl AsyncFn() -> bool) {
@@ -131,7 +131,7 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), looking).await.expect("it comes to be");
+        tokio::time::timeout(Duration::from_secs(120), looking).await.expect("it comes to be");
     }
 
     fn ended(&self, result: &'static str) -> u64 {
@@ -180,7 +180,7 @@ async fn a_target_is_asked_with_its_token_follows_redirects_and_ends() {
     bench.until(async || bench.last("up").await.is_some_and(crate::series::is_stale)).await;
     assert!(bench.last("a").await.is_some_and(crate::series::is_stale));
     assert!(bench.pool.list().is_empty());
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn abuse_33_a_scrape_that_never_ends_is_cut_off_and_counted() {
     assert!(bench.error().await.contains("longer than 1048576 bytes"));
     assert!(bench.ended("too_large") >= 1);
     assert_eq!(bench.last("a").await, None);
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn abuse_10_no_target_leads_to_the_servers_own_addresses() {
     };
     bench.pool.sync(vec![at(address, "/loop", "http", stays)]);
     assert!(bench.error().await.contains("307"));
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// A server that asks for a client's certificate, and the authority of both.
@@ -350,8 +350,8 @@ async fn tls_is_verified_and_shows_a_certificate() {
         let error = bench.error().await;
         assert!(error.contains(wanted) && error.is_empty() == wanted.is_empty(), "{number}: {error}");
     }
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// A body of one target, scraped once over its socket: how the scrape went, and what the component
@@ -362,7 +362,7 @@ async fn scraped_once(bench: &Bench, body: String) -> (String, Report, String) {
     let address = serve(router, &bench.tasks).await;
     bench.pool.sync(vec![at(address, "/metrics", "http", |job, _| {
         job.interval = Duration::from_secs(2);
-        job.timeout = Duration::from_secs(60);
+        job.timeout = Duration::from_secs(120);
         job.body_limit = 64 << 20;
     })]);
     let error = bench.error().await;
@@ -384,7 +384,7 @@ async fn abuse_34_a_label_of_a_megabyte_costs_its_own_series_only() {
     assert_eq!((bench.last("small").await, bench.last("big").await), (Some(2.0), None));
     assert!(refused.contains("reason=\"label_too_long\"") && refused.contains("worst=\"big\""), "{refused}");
     assert!(refused.len() < 1000, "what is told of it is short");
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -401,5 +401,5 @@ async fn abuse_34_a_target_with_a_million_series_is_kept_to_its_namespaces_limit
         refused.contains("reason=\"namespace_full\"") && refused.contains("worst=\"flood\""),
         "{refused}"
     );
-    bench.tasks.shutdown(Duration::from_secs(60)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }

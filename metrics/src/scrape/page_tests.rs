@@ -48,7 +48,7 @@ async fn what_targets_say_of_their_metrics_and_their_pools_are_told_to_who_sees_
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), scraped).await.expect("both are scraped");
+    tokio::time::timeout(Duration::from_secs(120), scraped).await.expect("both are scraped");
     let mut found = Found::default();
     let (pool, namespace) = ("serviceMonitor/shop/web/0".to_owned(), "shop".to_owned());
     found.dropped.push(Dropped { pool, namespace, discovered: BTreeMap::new() });
@@ -92,7 +92,7 @@ async fn what_targets_say_of_their_metrics_and_their_pools_are_told_to_who_sees_
     }
     let request = Request::get("/prometheus/api/v1/scrape_pools").body(Body::empty()).expect("a request");
     assert_eq!(routes.clone().oneshot(request).await.expect("answered").status().as_u16(), 401);
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn abuse_35_what_targets_say_of_their_metrics_has_an_end() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), scraped).await.expect("all are scraped");
+    tokio::time::timeout(Duration::from_secs(120), scraped).await.expect("all are scraped");
     let routes = page::routes(bench.pool.clone(), Arc::default(), Arc::new(ByName));
     let routes = routes.layer(Extension(UserInfo::named("admin", &[])));
     let ask = async |query: &str| {
@@ -126,5 +126,5 @@ async fn abuse_35_what_targets_say_of_their_metrics_has_an_end() {
     assert!(is_warned && entries > 20 * 255 && entries < 40 * 255, "{entries}");
     assert_eq!(ask("?metric=m7").await, (40, false));
     assert_eq!(ask("?match_target=%7Bnamespace%3D%22n05%22%7D").await, (255, false));
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -99,6 +100,19 @@ impl Drop for Program {
     }
 }
 
+impl Program {
+    /// Where it listens, as it says itself: of ports that are free now another test may be given one.
+    fn address(&mut self) -> String {
+        let mut lines = BufReader::new(self.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let listening = lines.find(|line| line.contains("msg=\"Listening on\""));
+        let listening = listening.expect("prometheus listens");
+        let address = listening.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        // Its pipe must not fill up, and not close.
+        std::thread::spawn(move || lines.for_each(drop));
+        address.expect("its address").to_owned()
+    }
+}
+
 type Seen = BTreeMap<BTreeMap<String, String>, String>;
 
 /// What is told of time can't be the same.
@@ -144,18 +158,16 @@ async fn prometheus_sees_the_same_series() {
         json!({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape("plain"), scrape("open")]});
     let path = folder.path().join("prometheus.yml");
     std::fs::write(&path, config.to_string()).expect("written");
-    // A port that is free now; nobody else asks for it in between but by bad luck.
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
     let program = Command::new("prometheus")
         .arg(format!("--config.file={}", path.display()))
         .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg("--web.listen-address=127.0.0.1:0")
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("prometheus, of Debian's package of that name");
-    let _program = Program(program);
+    let mut program = Program(program);
+    let asked = program.address();
 
     let bench = bench(api(BTreeMap::new()));
     let targets = ["plain", "open"].map(|name| {
@@ -181,9 +193,9 @@ async fn prometheus_sees_the_same_series() {
         seen.retain(|labels, _| !is_timed(labels));
         seen
     };
-    let config = kube::Config::new(format!("http://127.0.0.1:{port}").parse().expect("a URL"));
+    let config = kube::Config::new(format!("http://{asked}").parse().expect("a URL"));
     let http = kube::Client::try_from(config).expect("a client");
-    let ends = std::time::Instant::now() + Duration::from_secs(90);
+    let ends = std::time::Instant::now() + Duration::from_secs(120);
     loop {
         let (theirs, ours) = (theirs(&http).await, ours().await);
         if theirs.len() > 30 && theirs == ours {
@@ -200,6 +212,6 @@ async fn prometheus_sees_the_same_series() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bench.tasks.shutdown(Duration::from_secs(10)).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    bench.tasks.shutdown(Duration::from_secs(120)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

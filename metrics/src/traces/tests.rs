@@ -225,7 +225,7 @@ async fn spans_are_rows_and_traces() {
     }
     assert_eq!(bench.jaeger("shop", "/traces?service=cart&minDuration=x").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(bench.jaeger("shop", "/traces/77").await.0, StatusCode::NOT_FOUND);
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn abuse_29_spans_of_another_namespace_are_not_shown() {
         );
         bench.spans.write(now).expect("written");
     }
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn what_was_acknowledged_is_there_after_a_death_and_goes_when_it_is_old() 
     after.spans.forget(later).expect("forgotten");
     assert_eq!(file::list(folder.path()).expect("files"), [], "both files are older than an hour then");
     assert_eq!(names(&after).await, json!([]));
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,7 +299,7 @@ async fn what_is_taken_is_durable_after_a_second() {
         tokio::time::sleep(Duration::from_millis(1100)).await;
         assert_eq!(durable::lossy(folder.path()), Vec::<PathBuf>::new());
     }
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -310,7 +310,7 @@ async fn a_damaged_file_is_set_aside() {
     std::fs::write(folder.path().join(format!("{now}-{now}-7.parquet")), b"no parquet").expect("written");
     assert_eq!(bench.sql("shop", "select name from spans").await, json!([{"name": "kept"}]));
     assert!(folder.path().join(format!("{now}-{now}-7.damaged")).exists());
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -344,5 +344,5 @@ async fn spans_come_as_json_and_what_is_none_is_refused() {
         .header("x-tiphys-namespace", "ops")
         .body(Body::empty());
     assert_eq!(bench.ask("shop", request.expect("a request")).await.0, StatusCode::FORBIDDEN);
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

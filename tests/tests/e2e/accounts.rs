@@ -13,7 +13,7 @@ use crate::{
     kubectl_every::{Session, Step, once},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const PODS: &str = "
 apiVersion: v1
@@ -66,7 +66,7 @@ spec:
       issuer=https://kubernetes.default.svc.cluster.local
       cd /var/run/secrets/kubernetes.io/serviceaccount
       token=$(cat token)
-      ask() { curl -sSfm 30 --cacert ca.crt -H \"Authorization: Bearer $token\" \"$1\"; }
+      ask() { curl -sSfm 60 --retry 9 --retry-all-errors --retry-delay 1 --cacert ca.crt -H \"Authorization: Bearer $token\" \"$1\"; }
       ask $issuer/.well-known/openid-configuration > /tmp/found
       keys=$(sed -n 's/.*\"jwks_uri\": *\"\\([^\"]*\\)\".*/\\1/p' /tmp/found)
       echo $token

@@ -17,7 +17,7 @@ pub fn found(_: &Shared) -> Result<()> {
     cluster.kubectl(&["create", "configmap", "sandpiper", "--from-literal=word=dunlin"])?;
     // What was asked and how it ended; each request has one record of its end.
     let query = "container:audit objectRef.name:sandpiper verb:create stage:ResponseComplete";
-    let (record, _) = eventually(Duration::from_secs(30), || {
+    let (record, _) = eventually(Duration::from_secs(120), || {
         let records = cluster.logs(&[query, "--since", "15m"])?;
         ensure!(records.len() == 1, "one record of the request is expected: {records:?}");
         Ok(records[0].clone())

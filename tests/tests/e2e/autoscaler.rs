@@ -8,6 +8,8 @@ use tiphys_tests::{Cluster, eventually};
 
 use crate::Shared;
 
+const LIMIT: Duration = Duration::from_secs(180);
+
 /// Kind and name.
 const WORKLOADS: [(&str, &str); 2] = [("Deployment", "busy"), ("StatefulSet", "steady")];
 
@@ -60,7 +62,7 @@ pub fn load(shared: &Shared) -> Result<()> {
     switch(&cluster, "touch /load/on")?;
     let began = Instant::now();
     for (kind, name) in WORKLOADS {
-        eventually(Duration::from_secs(60), || {
+        eventually(LIMIT, || {
             let now = replicas(&cluster, kind, name)?;
             ensure!(now > 1, "{kind} {name} still has {now} replica");
             Ok(())
@@ -71,7 +73,7 @@ pub fn load(shared: &Shared) -> Result<()> {
     switch(&cluster, "rm -f /load/on")?;
     let ended = Instant::now();
     for (kind, name) in WORKLOADS {
-        eventually(Duration::from_secs(120), || {
+        eventually(LIMIT, || {
             let now = replicas(&cluster, kind, name)?;
             ensure!(now == 1, "{kind} {name} still has {now} replicas");
             Ok(())
@@ -79,9 +81,9 @@ pub fn load(shared: &Shared) -> Result<()> {
         eprintln!("{kind} scaled back {:.1} s after the load ended", ended.elapsed().as_secs_f64());
     }
     for (kind, name) in WORKLOADS {
-        told(&cluster, kind, name)?;
+        eventually(LIMIT, || told(&cluster, kind, name))?;
         let (workload, autoscaler) = (format!("{kind}/{name}"), format!("hpa/{name}"));
-        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=60s"])?;
+        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=120s"])?;
     }
     Ok(())
 }
@@ -95,12 +97,21 @@ fn replicas(cluster: &Cluster, kind: &str, name: &str) -> Result<u64> {
 }
 
 fn switch(cluster: &Cluster, command: &str) -> Result<()> {
-    let pods = cluster.get(&["pods", "-l", "load=real", "--field-selector=status.phase=Running"])?;
-    for pod in pods["items"].as_array().into_iter().flatten() {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
-    }
-    Ok(())
+    in_each(cluster, "load=real", command)
+}
+
+/// Runs a command, which may run twice, in every Pod with this label that runs.
+pub fn in_each(cluster: &Cluster, label: &str, command: &str) -> Result<()> {
+    // One of them may go meanwhile, as the command makes its autoscaler let it go.
+    let in_all = || -> Result<()> {
+        let pods = cluster.get(&["pods", "-l", label, "--field-selector=status.phase=Running"])?;
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
+        }
+        Ok(())
+    };
+    eventually(LIMIT, in_all).map(drop)
 }
 
 /// The decisions, the events and the words about them.

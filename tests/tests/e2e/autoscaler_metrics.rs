@@ -14,9 +14,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tiphys_tests::{Cluster, eventually};
 
-use crate::Shared;
+use crate::{Shared, autoscaler::in_each};
 
-const SOON: Duration = Duration::from_secs(90);
+const SOON: Duration = Duration::from_secs(180);
 /// Kind and name.
 const WORKLOADS: [(&str, &str); 4] =
     [("Deployment", "hungry"), ("StatefulSet", "keeper"), ("Deployment", "writer"), ("Deployment", "talker")];
@@ -73,8 +73,9 @@ fn manifests() -> String {
     [
         manifest(hungry, "sleep 100000", memory),
         manifest(keeper, "sleep 100000", of_container),
-        manifest(writer, write, &pods("disk_write_bytes_per_second", "1M")),
-        manifest(talker, serve, &pods("network_transmit_bytes_per_second", "200k")),
+        // Both far less than there is, also of a disk and a machine that are slow.
+        manifest(writer, write, &pods("disk_write_bytes_per_second", "50k")),
+        manifest(talker, serve, &pods("network_transmit_bytes_per_second", "50k")),
     ]
     .join("---\n")
 }
@@ -84,7 +85,7 @@ pub fn sources(shared: &Shared) -> Result<()> {
     cluster.apply(&manifests())?;
     for (kind, name) in WORKLOADS {
         cluster.rolled_out(&format!("{kind}/{name}"))?;
-        let condition = ["wait", &format!("hpa/{name}"), "--for=condition=ScalingActive", "--timeout=60s"];
+        let condition = ["wait", &format!("hpa/{name}"), "--for=condition=ScalingActive", "--timeout=120s"];
         cluster.kubectl(&condition)?;
     }
     let talks = AtomicBool::new(true);
@@ -107,15 +108,13 @@ pub fn sources(shared: &Shared) -> Result<()> {
         run(&cluster, name, &format!("rm -f {file}"))?;
     }
     all_at(&cluster, 1)?;
-    let why = cluster.tiphys(&["why", "hpa", "writer"])?.ok()?;
-    ensure!(why.contains("scales Deployment/writer between 1 and 2 replicas"), "{why}");
-    ensure!(why.contains("scale up from 1 to 2: disk_write_bytes_per_second is at"), "{why}");
-    let why = cluster.tiphys(&["why", "hpa", "keeper"])?.ok()?;
-    ensure!(why.contains("scales StatefulSet/keeper between 1 and 2 replicas"), "{why}");
-    ensure!(why.contains("scale up from 1 to 2: memory of container main is at"), "{why}");
+    let scales = "scales Deployment/writer between 1 and 2 replicas";
+    decided(&cluster, "writer", &[scales, "scale up from 1 to 2: disk_write_bytes_per_second is at"])?;
+    let scales = "scales StatefulSet/keeper between 1 and 2 replicas";
+    decided(&cluster, "keeper", &[scales, "scale up from 1 to 2: memory of container main is at"])?;
     for (kind, name) in WORKLOADS {
         let (workload, autoscaler) = (format!("{kind}/{name}"), format!("hpa/{name}"));
-        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=60s"])?;
+        cluster.kubectl(&["delete", &workload, &autoscaler, "--timeout=120s"])?;
     }
     Ok(())
 }
@@ -127,13 +126,18 @@ fn first_address(cluster: &Cluster, name: &str) -> Result<String> {
 
 /// In every Pod of a workload that runs.
 fn run(cluster: &Cluster, name: &str, command: &str) -> Result<()> {
-    let selector = format!("app={name}");
-    let pods = cluster.get(&["pods", "-l", &selector, "--field-selector=status.phase=Running"])?;
-    for pod in pods["items"].as_array().into_iter().flatten() {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        cluster.kubectl(&["exec", name, "--", "sh", "-c", command])?;
-    }
-    Ok(())
+    in_each(cluster, &format!("app={name}"), command)
+}
+
+/// Waits until it is told that an autoscaler decided so.
+fn decided(cluster: &Cluster, autoscaler: &str, words: &[&str]) -> Result<()> {
+    let told = || {
+        let why = cluster.tiphys(&["why", "hpa", autoscaler])?.ok()?;
+        let missing: Vec<_> = words.iter().filter(|part| !why.contains(**part)).collect();
+        ensure!(missing.is_empty(), "{missing:?}:\n{why}");
+        Ok(())
+    };
+    eventually(SOON, told).map(drop)
 }
 
 fn all_at(cluster: &Cluster, replicas: u64) -> Result<()> {
@@ -154,6 +158,8 @@ fn at(cluster: &Cluster, kind: &str, name: &str, replicas: u64) -> Result<()> {
 fn talk(address: &str, goes_on: &AtomicBool) {
     let fetch = || -> std::io::Result<()> {
         let mut stream = TcpStream::connect((address, 8080))?;
+        // A Pod that is gone says nothing, not even that.
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.write_all(b"GET /x HTTP/1.0\r\n\r\n")?;
         stream.read_to_end(&mut Vec::new()).map(drop)
     };
@@ -205,8 +211,12 @@ pub fn sql(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(SQL)?;
     at(&cluster, "statefulset", "ordered", 3)?;
-    let described = cluster.kubectl(&["describe", "hpa", "ordered"])?;
-    ensure!(described.contains("SuccessfulRescale"), "{described}");
+    // The event follows what it tells of.
+    eventually(SOON, || {
+        let described = cluster.kubectl(&["describe", "hpa", "ordered"])?;
+        ensure!(described.contains("SuccessfulRescale"), "{described}");
+        Ok(())
+    })?;
     let external = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default";
     let values = cluster.kubectl(&["get", "--raw", &format!("{external}/ordered")])?;
     ensure!(values.contains("\"value\":\"6\""), "{values}");
@@ -228,7 +238,7 @@ pub fn sql(shared: &Shared) -> Result<()> {
             "statefulset/ordered",
             "tiphysmetrics/ordered",
             "tiphysmetrics/elsewhere",
-            "--timeout=60s",
+            "--timeout=120s",
         ])
         .map(drop)
 }
@@ -343,11 +353,10 @@ pub fn scraped(shared: &Shared) -> Result<()> {
     run(&cluster, "queue", "echo queue_length 0 > /www/metrics")?;
     to_zero_and_back(&cluster)?;
     at(&cluster, "deployment", "queue", 1)?;
-    let why = cluster.tiphys(&["why", "hpa", "queue"])?.ok()?;
-    ensure!(why.contains("scale up from") && why.contains("queue_length is at"), "{why}");
+    decided(&cluster, "queue", &["scale up from", "queue_length is at"])?;
     let made = ["deployment/queue", "hpa/queue", "podmonitor/queue"];
     let more = ["deployment/desk", "service/desk", "servicemonitor/desk", "deployment/worker", "hpa/worker"];
-    cluster.kubectl(&[&["delete"][..], &made, &more, &["--timeout=60s"]].concat()).map(drop)
+    cluster.kubectl(&[&["delete"][..], &made, &more, &["--timeout=120s"]].concat()).map(drop)
 }
 
 fn to_zero_and_back(cluster: &Cluster) -> Result<()> {
@@ -356,20 +365,19 @@ fn to_zero_and_back(cluster: &Cluster) -> Result<()> {
     run(cluster, "desk", "echo orders_waiting 2 > /www/metrics")?;
     at(cluster, "deployment", "worker", 2)?;
     cluster.rolled_out("deployment/worker")?;
-    let why = cluster.tiphys(&["why", "hpa", "worker"])?.ok()?;
-    for decided in [
-        "scale down from 1 to 0: orders_waiting of Service desk is at 0 a replica, target 1",
-        "scale up from 0 to 2: orders_waiting of Service desk is at 2 a replica, target 1",
-    ] {
-        ensure!(why.contains(decided), "{decided}:\n{why}");
-    }
+    let down = "scale down from 1 to 0: orders_waiting of Service desk is at 0 a replica, target 1";
+    let up = "scale up from 0 to 2: orders_waiting of Service desk is at 2 a replica, target 1";
+    decided(cluster, "worker", &[down, up])?;
     let door = "/apis/custom.metrics.k8s.io/v1beta2";
     let asked = format!("{door}/namespaces/default/services/*/orders_waiting?labelSelector=app%3Ddesk");
-    let told: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", &asked])?)?;
-    let items = told["items"].as_array().context("items")?;
-    ensure!(items.len() == 1 && items[0]["value"] == "2", "{told}");
-    let described = &items[0]["describedObject"];
-    ensure!(described["kind"] == "Service" && described["apiVersion"] == "v1", "{told}");
+    eventually(SOON, || {
+        let told: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", &asked])?)?;
+        let items = told["items"].as_array().context("items")?;
+        ensure!(items.len() == 1 && items[0]["value"] == "2", "{told}");
+        let described = &items[0]["describedObject"];
+        ensure!(described["kind"] == "Service" && described["apiVersion"] == "v1", "{told}");
+        Ok(())
+    })?;
     eventually(SOON, || {
         let listed = cluster.kubectl(&["get", "--raw", door])?;
         ensure!(listed.contains("\"services/orders_waiting\""), "the metrics of Services are not listed");

@@ -23,8 +23,9 @@ const NAME: &str = "sawtooth";
 const SECOND: i64 = 1_000_000;
 /// Upstream looks this often, at figures over as long.
 const LOOK: i64 = 15 * SECOND;
-/// How long there is load, seconds.
+/// There is load at least for so long, seconds, and until it was a sawtooth; given up after so long.
 const LOAD: u64 = 100;
+const GIVEN_UP: u64 = 300;
 /// Percent of the request, 50m.
 const TARGET: f64 = 40.0;
 const REQUESTED_CORES: f64 = 0.05;
@@ -34,7 +35,7 @@ const MOST: i64 = 3;
 /// each end.
 const AT_THE_ENDS: usize = 2;
 
-fn manifest(end: u64) -> String {
+fn manifest() -> String {
     format!(
         "
 apiVersion: apps/v1
@@ -50,7 +51,8 @@ spec:
       containers:
       - name: main
         image: test.local/busybox:1
-        command: [sh, -c, 'while true; do t=$(date +%s); s=$((t % 15)); if [ $t -ge {end} ]; then sleep 5;
+        # Computes until the file is there.
+        command: [sh, -c, 'while true; do s=$(($(date +%s) % 15)); if [ -e /tmp/rest ]; then sleep 5;
           elif [ $s -lt 6 ]; then seq 1 5000 > /dev/null; else sleep $((15 - s)); fi; done']
         resources: {{requests: {{cpu: 50m}}, limits: {{cpu: 100m}}}}
 ---
@@ -107,17 +109,21 @@ impl Turns {
 
 pub fn walk(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
-    let end = now()? + LOAD;
-    cluster.apply(&manifest(end))?;
+    cluster.apply(&manifest())?;
     cluster.rolled_out(&format!("deployment/{NAME}"))?;
-    eventually(Duration::from_secs(LOAD + 150), || {
-        ensure!(now()? >= end, "the load still lasts");
+    let least = now()? + LOAD;
+    eventually(Duration::from_secs(GIVEN_UP), || {
+        ensure!(now()? >= least, "the load still lasts");
+        was_a_sawtooth(&samples(&cluster)?, &decided(&cluster)?)
+    })?;
+    let mut resting = BTreeSet::new();
+    eventually(Duration::from_secs(GIVEN_UP), || {
+        rest(&cluster, &mut resting)?;
         let replicas = cluster.get(&["deployment", NAME])?["spec"]["replicas"].as_i64();
         ensure!(replicas == Some(LEAST), "{replicas:?} replicas are left of a load that is over");
         Ok(())
     })?;
     let (samples, decided) = (samples(&cluster)?, decided(&cluster)?);
-    was_a_sawtooth(&samples, &decided, i64::try_from(end)? * SECOND)?;
     each_fall_was_asked_for(&samples, &decided)?;
     let changes = decided.iter().filter(|row| row.scaled).map(|row| row.to);
     let ours: Vec<_> = std::iter::once(LEAST).chain(changes).collect();
@@ -129,7 +135,22 @@ pub fn walk(shared: &Shared) -> Result<()> {
     ensure!(turns.falls <= replayed.falls + 1, "{turns:?}, upstream {replayed:?}: {ours:?} {theirs:?}");
     ensure!(turns.all <= replayed.all + 3, "{turns:?}, upstream {replayed:?}: {ours:?} {theirs:?}");
     let made = [format!("deployment/{NAME}"), format!("hpa/{NAME}")];
-    cluster.kubectl(&["delete", &made[0], &made[1], "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", &made[0], &made[1], "--timeout=120s"]).map(drop)
+}
+
+/// Ends the load of each Pod that doesn't rest yet: another one may have come since. Each is told
+/// once, since a command in it is load, too.
+fn rest(cluster: &Cluster, resting: &mut BTreeSet<String>) -> Result<()> {
+    let label = format!("app={NAME}");
+    let pods = cluster.get(&["pods", "-l", &label, "--field-selector=status.phase=Running"])?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let name = pod["metadata"]["name"].as_str().context("a name")?;
+        if !resting.contains(name) {
+            cluster.kubectl(&["exec", name, "--", "touch", "/tmp/rest"])?;
+            resting.insert(name.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Seconds since the Unix epoch.
@@ -169,16 +190,16 @@ fn decided(cluster: &Cluster) -> Result<Vec<Decided>> {
 }
 
 /// There was something to flap with: bursts and rests, replicas to let go, and figures that asked for it.
-fn was_a_sawtooth(samples: &[Sample], decided: &[Decided], end: i64) -> Result<()> {
+fn was_a_sawtooth(samples: &[Sample], decided: &[Decided]) -> Result<()> {
     let quarters = |is: fn(f64) -> bool| {
-        let such = samples.iter().filter(|sample| sample.at < end && is(sample.percent));
+        let such = samples.iter().filter(|sample| is(sample.percent));
         such.map(|sample| sample.at.div_euclid(LOOK)).collect::<BTreeSet<_>>()
     };
     let (bursts, rests) = (quarters(|percent| percent > TARGET), quarters(|percent| percent < TARGET / 2.0));
     ensure!(bursts.intersection(&rests).count() >= 4, "bursts in {bursts:?}, rests in {rests:?}");
     ensure!(decided.iter().any(|row| row.scaled && row.to == MOST), "it never rose to {MOST} replicas");
     let is_held = |row: &Decided| row.limited_by == "stabilization" && row.to == row.from;
-    let asked_for_fewer = |row: &Decided| row.at < end && row.proposed < row.from && is_held(row);
+    let asked_for_fewer = |row: &Decided| row.proposed < row.from && is_held(row);
     ensure!(decided.iter().any(asked_for_fewer), "no rest asked for fewer replicas");
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn kill_recorded(cluster: &Cluster, what: &str) -> Result<()> {
 pub fn kill(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(COUNTER)?;
-    cluster.kubectl(&["wait", "pod/counter", "--for=condition=Ready", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "pod/counter", "--for=condition=Ready", "--timeout=120s"])?;
     let image = format!("--image={BUSYBOX}");
     cluster.kubectl(&["create", "deployment", "rolling", &image, "--replicas=4", "--", "sleep", "3600"])?;
     cluster.rolled_out("deployment/rolling")?;
@@ -66,10 +66,12 @@ pub fn kill(shared: &Shared) -> Result<()> {
         let marker = format!("marker-{round}");
         cluster.kubectl(&["set", "env", "deployment/rolling", &format!("ROUND={round}")])?;
         cluster.kubectl(&["create", "configmap", &marker, "--from-literal=kept=yes"])?;
-        kill_recorded(&cluster, "server")?;
-        kill_recorded(&cluster, "agents")?;
-        eventually(Duration::from_secs(60), || cluster.kubectl(&["get", "configmap", &marker]))?;
-        eventually(Duration::from_secs(60), || {
+        // One that was killed before is recorded anew a moment later.
+        for what in ["server", "agents"] {
+            eventually(Duration::from_secs(120), || kill_recorded(&cluster, what))?;
+        }
+        eventually(Duration::from_secs(120), || cluster.kubectl(&["get", "configmap", &marker]))?;
+        eventually(Duration::from_secs(120), || {
             let table = cluster.kubectl(&["get", "nodes", "--no-headers"])?;
             ensure!(
                 table.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count() == 3,
@@ -85,12 +87,12 @@ pub fn kill(shared: &Shared) -> Result<()> {
     let after = containers(&cluster, steady)?;
     ensure!(before == after, "containers were restarted:\nbefore {before:?}\nafter {after:?}");
     counted(&cluster)?;
-    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "--timeout=120s"]).map(drop)
 }
 
 /// Every number from 1 to the last was collected, once.
 fn counted(cluster: &Cluster) -> Result<()> {
-    eventually(Duration::from_secs(20), || {
+    eventually(Duration::from_secs(120), || {
         let records = cluster.logs(&["shearwater AND pod:counter", "--limit", "0"])?;
         let mut numbers = Vec::new();
         for record in &records {

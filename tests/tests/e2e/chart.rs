@@ -36,7 +36,7 @@ pub fn chart(shared: &Shared) -> Result<()> {
         let walked = helm.is_the_manifest(&manifest).and_then(|()| helm.walk(&format!("charted-{number}")));
         walked.context(hint)?;
     }
-    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=120s"]).map(drop)
 }
 
 fn objects(text: &str) -> Result<Objects> {
@@ -79,7 +79,7 @@ impl Helm<'_> {
     fn walk(&self, name: &str) -> Result<()> {
         let values = format!("image=tiphys.io/tiphys:current,name={name},stateDir=/var/log/tiphys-{name}");
         let release = [name, &self.chart, "--namespace", NAMESPACE, "--set", &values];
-        let waits = ["--wait", "--timeout", "90s"];
+        let waits = ["--wait", "--timeout", "300s"];
         self.helm(&[&["install", "--create-namespace"][..], &release, &waits].concat())?;
         let token = self.field(&format!("secret/{name}"), "{.data.token}")?;
         ensure!(!token.is_empty(), "the Secret has no token");

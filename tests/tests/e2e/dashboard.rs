@@ -19,8 +19,8 @@ pub fn walk(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(MANIFEST)?;
     let walked = browser(&cluster);
-    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"])?;
-    cluster.gone(&["pods", "-n", NAMESPACE], Duration::from_secs(60))?;
+    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=120s"])?;
+    cluster.gone(&["pods", "-n", NAMESPACE], Duration::from_secs(120))?;
     walked
 }
 

@@ -51,7 +51,7 @@ pub fn ask(shared: &Shared) -> Result<()> {
     let right = Right { group: "metrics.tiphys.io", resources: &["otlp"] };
     let doors = Doors::open(&cluster, "asked", right, &OTLP)?;
     cluster.apply(ASKER)?;
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         let rows = cluster.sql("select count(distinct node) as nodes from node")?;
         ensure!(rows[0]["nodes"] == 3, "figures of three nodes were expected: {rows:?}");
         Ok(())
@@ -118,7 +118,7 @@ fn json(cluster: &Cluster, path: &str) -> Result<Value> {
 }
 
 fn prometheus(cluster: &Cluster) -> Result<()> {
-    eventually(Duration::from_secs(60), || {
+    eventually(Duration::from_secs(120), || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let path = format!(
             "/prometheus/api/v1/query_range?query=count%28kube_node_info%29&start={}&end={now}&step=15",
@@ -166,7 +166,7 @@ fn spans(cluster: &Cluster, service: &str) -> Result<()> {
 
 /// What people read at a terminal.
 fn printed(cluster: &Cluster) -> Result<()> {
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         let advice = cluster.tiphys(&["advise", "-n", "tiphys-system"])?.ok()?;
         ensure!(advice.contains("DaemonSet/tiphys-collector"), "no advice for the collectors:\n{advice}");
         Ok(())

@@ -101,10 +101,10 @@ pub fn components(shared: &Shared) -> Result<()> {
     cluster.apply(READERS)?;
     let read = from_elsewhere(&cluster);
     cluster.kubectl(&["delete", "clusterrole,clusterrolebinding", "figures-reader"])?;
-    cluster.kubectl(&["delete", "namespace", "figures", "--timeout=60s"])?;
+    cluster.kubectl(&["delete", "namespace", "figures", "--timeout=120s"])?;
     read?;
-    eventually(Duration::from_secs(60), || jobs(&cluster))?;
-    eventually(Duration::from_secs(60), || collectors(&cluster)).map(drop)
+    eventually(Duration::from_secs(120), || jobs(&cluster))?;
+    eventually(Duration::from_secs(120), || collectors(&cluster)).map(drop)
 }
 
 /// As a Prometheus does it: a token, at the kubelet's own port.
@@ -130,7 +130,7 @@ fn from_elsewhere(cluster: &Cluster) -> Result<()> {
         ensure!(code == expected, "{path}: {code} instead of {expected}: {text}");
     }
     let collector = r#"namespace="tiphys-system",pod="tiphys-collector-"#;
-    let (cadvisor, _) = eventually(Duration::from_secs(30), || {
+    let (cadvisor, _) = eventually(Duration::from_secs(120), || {
         let text = read("/metrics/cadvisor")?;
         ensure!(text.contains(collector), "the collector is not in {text}");
         Ok(text)
@@ -150,9 +150,13 @@ fn from_elsewhere(cluster: &Cluster) -> Result<()> {
             "no {name}"
         );
     }
-    let resource = read("/metrics/resource")?;
-    ensure!(resource.contains("\nnode_cpu_usage_seconds_total "), "{resource}");
-    ensure!(resource.contains(r#"container_memory_working_set_bytes{container="collector","#), "{resource}");
+    eventually(Duration::from_secs(120), || {
+        let resource = read("/metrics/resource")?;
+        ensure!(resource.contains("\nnode_cpu_usage_seconds_total "), "{resource}");
+        let collector = r#"container_memory_working_set_bytes{container="collector","#;
+        ensure!(resource.contains(collector), "{resource}");
+        Ok(())
+    })?;
     ensure!(read("/metrics/slis")?.contains("kubernetes_healthcheck{"), "no check of health");
     ensure!(read("/metrics")?.contains(r#"kubelet_node_name{node="node-2"} 1"#), "another node's figures");
     read("/metrics/probes").map(drop)
@@ -161,7 +165,7 @@ fn from_elsewhere(cluster: &Cluster) -> Result<()> {
 /// Code and body.
 fn curl(url: &str, token: Option<&str>) -> Result<(String, String)> {
     let mut command = Command::new("curl");
-    command.args(["-sSk", "--max-time", "20", "--write-out", "\n%{http_code}", url]);
+    command.args(["-sSk", "--max-time", "120", "--write-out", "\n%{http_code}", url]);
     if let Some(token) = token {
         command.args(["--header", &format!("Authorization: Bearer {}", token.trim())]);
     }

@@ -46,7 +46,7 @@ pub fn collect(shared: &Shared) -> Result<()> {
         let daemons = format!("daemonset/{daemons}");
         cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &daemons, "--timeout=120s"])?;
     }
-    eventually(Duration::from_secs(60), || found(&cluster))?;
+    eventually(Duration::from_secs(120), || found(&cluster))?;
     refused(&cluster)?;
     // The namespace goes first, and may have taken the rest along.
     let delete = ["delete", "-f", "-", "--ignore-not-found", "--timeout=120s"];

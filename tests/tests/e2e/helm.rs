@@ -30,7 +30,7 @@ impl Release<'_> {
 
     /// `helm install` and its like, which wait until all is ready.
     fn waits(&self, arguments: &[&str]) -> Result<String> {
-        self.helm(&[arguments, &["--wait", "--timeout", "90s"]].concat())
+        self.helm(&[arguments, &["--wait", "--timeout", "300s"]].concat())
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Result<String> {
@@ -82,7 +82,7 @@ impl Release<'_> {
         self.marked("post-delete", 4)?;
         let left = self.kubectl(&["get", "deployments,services,berths,secrets", "-o", "name"])?;
         ensure!(left.trim().is_empty(), "left behind:\n{left}");
-        self.kubectl(&["delete", "namespace", &self.name, "--timeout=60s"]).map(drop)
+        self.kubectl(&["delete", "namespace", &self.name, "--timeout=120s"]).map(drop)
     }
 }
 

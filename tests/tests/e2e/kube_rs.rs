@@ -36,7 +36,7 @@ use crate::{Shared, chaos::kill_recorded};
 const NAMESPACE: &str = "kube-rs";
 const FINALIZER: &str = "lamps.test.local/oil";
 const MANAGER: &str = "keeper";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A lamp, which burns while it has oil.
 #[derive(CustomResource, Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -44,8 +44,8 @@ pub fn deployment(shared: &Shared) -> Result<()> {
     ensure!(history.lines().filter(|line| line.starts_with(['1', '2'])).count() == 2, "history:\n{history}");
     cluster.kubectl(&["rollout", "undo", "deployment/web"])?;
     cluster.rolled_out("deployment/web")?;
-    cluster.kubectl(&["delete", "deployment", "web", "--timeout=60s"])?;
-    cluster.gone(&["replicasets,pods", "-l", "app=web"], Duration::from_secs(60))
+    cluster.kubectl(&["delete", "deployment", "web", "--timeout=120s"])?;
+    cluster.gone(&["replicasets,pods", "-l", "app=web"], Duration::from_secs(120))
 }
 
 const CONFIGURED: &str = "
@@ -81,7 +81,7 @@ spec:
 pub fn look(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(CONFIGURED)?;
-    cluster.kubectl(&["wait", "pod/configured", "--for=condition=Ready", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "pod/configured", "--for=condition=Ready", "--timeout=120s"])?;
     let again = cluster.apply(CONFIGURED)?;
     ensure!(
         again.lines().all(|line| line.ends_with("unchanged")),
@@ -97,17 +97,19 @@ pub fn look(shared: &Shared) -> Result<()> {
         .kubectl_command(&["get", "pods", "-l", "app=configured", "-w", "--no-headers"])
         .stdout(Stdio::piped())
         .spawn()?;
-    let lines = BufReader::new(watch.stdout.take().context("piped")?);
+    let mut lines = BufReader::new(watch.stdout.take().context("piped")?).lines();
+    // It watches from the moment on at which it has listed the Pod.
+    lines.next().context("the list ended")??;
     cluster.kubectl(&["label", "pod", "configured", "seen=yes"])?;
     cluster.kubectl(&["delete", "pod", "configured", "--wait=false"])?;
-    let terminating = lines.lines().map_while(Result::ok).any(|line| line.contains("Terminating"));
+    let terminating = lines.map_while(Result::ok).any(|line| line.contains("Terminating"));
     watch.kill()?;
     watch.wait()?;
     ensure!(terminating, "the watch did not show the Pod's end");
-    cluster.gone(&["pods", "-l", "app=configured"], Duration::from_secs(60))?;
+    cluster.gone(&["pods", "-l", "app=configured"], Duration::from_secs(120))?;
     cluster.kubectl(&["delete", "configmap", "settings"])?;
     for what in [&["nodes"][..], &["pods", "-A"]] {
-        let (table, _) = eventually(Duration::from_secs(30), || {
+        let (table, _) = eventually(Duration::from_secs(120), || {
             cluster.kubectl(&[&["top"][..], what, &["--no-headers"]].concat()).and_then(|table| {
                 ensure!(!table.trim().is_empty(), "top {what:?} is empty");
                 Ok(table)
@@ -124,8 +126,8 @@ pub fn streams(shared: &Shared) -> Result<()> {
     let script =
         "echo ready; mkdir -p /tmp/www; echo served > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www";
     cluster.kubectl(&["run", "streams", &image, "--command", "--", "sh", "-c", script])?;
-    cluster.kubectl(&["wait", "pod/streams", "--for=condition=Ready", "--timeout=60s"])?;
-    let (logs, _) = eventually(Duration::from_secs(10), || {
+    cluster.kubectl(&["wait", "pod/streams", "--for=condition=Ready", "--timeout=120s"])?;
+    let (logs, _) = eventually(Duration::from_secs(120), || {
         let logs = cluster.kubectl(&["logs", "streams"])?;
         ensure!(logs.contains("ready"), "logs: {logs:?}");
         Ok(logs)
@@ -143,6 +145,9 @@ pub fn streams(shared: &Shared) -> Result<()> {
         "",
     )?;
     ensure!(terminal.stdout.contains("a terminal"), "exec -it: {terminal:?}");
+    // It says that it is ready before it listens.
+    let fetch_inside = ["exec", "streams", "--", "wget", "-qO-", "http://127.0.0.1:8080/"];
+    eventually(Duration::from_secs(120), || cluster.kubectl(&fetch_inside))?;
     let mut forward =
         cluster.kubectl_command(&["port-forward", "pod/streams", "0:8080"]).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(forward.stdout.take().context("piped")?).lines();
@@ -160,9 +165,9 @@ pub fn debug(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     let image = format!("--image={BUSYBOX}");
     cluster.kubectl(&["run", "patient", &image, "--command", "--", "sleep", "3600"])?;
-    cluster.kubectl(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=120s"])?;
     // It goes on until it is let: at its end the runtime may drop what it said last.
-    let script = "read line; echo got $line; cat /proc/1/cmdline; echo; read -t 30 last";
+    let script = "read line; echo got $line; cat /proc/1/cmdline; echo; read last";
     let debug = ["debug", "-i", "patient", &image, "--target=patient", "--", "sh", "-c", script];
     let mut session = cluster.kubectl_command(&debug).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut word = session.stdin.take().context("piped")?;
@@ -174,6 +179,8 @@ pub fn debug(shared: &Shared) -> Result<()> {
             break;
         }
     }
+    // It may have ended by itself, which is seen by what it said.
+    let _ = word.write_all(b"enough\n");
     drop(word);
     session.wait()?;
     ensure!(seen.contains("got a word\nsleep\u{0}3600"), "through debug came {seen:?}");
@@ -184,7 +191,7 @@ pub fn debug(shared: &Shared) -> Result<()> {
 fn fetch(line: &str) -> Result<String> {
     let address = line.split_whitespace().nth(2).with_context(|| format!("no address in {line:?}"))?;
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

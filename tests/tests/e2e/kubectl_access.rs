@@ -17,7 +17,9 @@ pub fn can_i(session: &Session<'_>) -> Result<()> {
     session.says(&role, &["created"])?;
     let subject = format!("--serviceaccount={}:default", session.namespace);
     session.says(&["create", "rolebinding", "readers", "--role=reader", &subject], &["created"])?;
-    session.says(&["auth", "can-i", "list", "pods", &whom], &["yes"])?;
+    // Who decides learns of the binding a moment later.
+    let may = || session.says(&["auth", "can-i", "list", "pods", &whom], &["yes"]);
+    eventually(Duration::from_secs(120), may)?;
     session.says(&["auth", "can-i", "--list", &whom], &["selfsubjectaccessreviews", "[get list]"])?;
     session.says(&["get", "pods", &whom, "-o", "name"], &["pod/"])?;
     session.ends(&["get", "secrets", &whom], "", 1, &["Forbidden", "cannot list resource \"secrets\""])?;
@@ -57,7 +59,7 @@ pub fn certificate(session: &Session<'_>) -> Result<()> {
     session.says(&["certificate", "approve", &name], &["approved"])?;
     session.says(&["certificate", "deny", &denied], &["denied"])?;
     session.says(&["get", "csr", &denied], &["Denied"])?;
-    let (issued, _) = eventually(Duration::from_secs(30), || {
+    let (issued, _) = eventually(Duration::from_secs(120), || {
         let issued = session.ok(&["get", "csr", &name, "-o", "jsonpath={.status.certificate}"])?;
         ensure!(!issued.is_empty(), "no certificate is issued");
         Ok(issued)

@@ -12,7 +12,7 @@ use crate::{
     kubectl_every::{Session, Step, once},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const CONTROLLER: &str = "
 apiVersion: v1
@@ -30,7 +30,7 @@ spec:
         image: test.local/curl:1
         command: [sh, -c, 'mkdir -p /tmp/www; hostname > /tmp/www/who; exec httpd -f -p 6379 -h /tmp/www']
         ports: [{name: serve, containerPort: 6379}]
-        readinessProbe: {httpGet: {path: /who, port: serve}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /who, port: serve}, periodSeconds: 1, timeoutSeconds: 60}
 ";
 
 const STEPS: &[Step] = &[
@@ -71,7 +71,7 @@ fn begin(session: &Session<'_>) -> Result<()> {
 fn scale(session: &Session<'_>) -> Result<()> {
     for count in [1, 2] {
         let replicas = format!("--replicas={count}");
-        session.says(&["scale", "rc", "demo", &replicas, "--timeout=60s"], &["scaled"])?;
+        session.says(&["scale", "rc", "demo", &replicas, "--timeout=120s"], &["scaled"])?;
         serving(session, count)?;
     }
     session.ends(&["scale", "rc", "demo", "--current-replicas=7", "--replicas=1"], "", 1, &["to be 7"])
@@ -121,12 +121,16 @@ fn expose(session: &Session<'_>) -> Result<()> {
 
 /// `kubectl describe` says each of these, however it is indented.
 fn described(session: &Session<'_>, what: &[&str], words: &[&str]) -> Result<()> {
-    let said = session.ok(&[&["describe"][..], what].concat())?;
-    let plain = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in words {
-        ensure!(plain.contains(word), "describe {what:?} does not say {word:?}:\n{said}");
-    }
-    Ok(())
+    // Events follow what they tell of.
+    let says = || {
+        let said = session.ok(&[&["describe"][..], what].concat())?;
+        let plain = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in words {
+            ensure!(plain.contains(word), "describe {what:?} does not say {word:?}:\n{said}");
+        }
+        Ok(())
+    };
+    eventually(LIMIT, says).map(drop)
 }
 
 fn describe(session: &Session<'_>) -> Result<()> {

@@ -163,7 +163,7 @@ fn in_namespace(
     for (name, step) in steps {
         step(&session).with_context(|| format!("{name} with kubectl 1.{}", session.minor))?;
     }
-    session.says(&["delete", "namespace", namespace, "--timeout=60s"], &["deleted"])?;
+    session.says(&["delete", "namespace", namespace, "--timeout=120s"], &["deleted"])?;
     eprintln!("{namespace}: kubectl 1.{} walked in {:.0} s", session.minor, began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
     kubectl_every::{Session, Step, once},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const OTHER: &str = "test.local/busybox:2";
 const LINES: usize = 20;
 
@@ -45,7 +45,7 @@ fn run_once(session: &Session<'_>) -> Result<()> {
     let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
     ensure!(containers == 1 && image(&pod) == BUSYBOX, "it runs {}", pod["spec"]["containers"]);
     ensure!(pod["spec"]["restartPolicy"] == "Never", "it restarts {}", pod["spec"]["restartPolicy"]);
-    session.says(&["wait", "pod/lone", "--for=condition=Ready", "--timeout=60s"], &["met"])
+    session.says(&["wait", "pod/lone", "--for=condition=Ready", "--timeout=120s"], &["met"])
 }
 
 fn label(session: &Session<'_>) -> Result<()> {
@@ -64,14 +64,17 @@ fn label(session: &Session<'_>) -> Result<()> {
 fn dry_run(session: &Session<'_>) -> Result<()> {
     let patch = format!(r#"{{"spec": {{"containers": [{{"name": "lone", "image": "{OTHER}"}}]}}}}"#);
     let version = |pod: &Value| pod["metadata"]["resourceVersion"].clone();
-    let tried = session.json(&["patch", "pod", "lone", "-p", &patch, "--dry-run=server"])?;
-    ensure!(image(&tried) == OTHER, "the dry run shows {:?}", image(&tried));
-    let pod = session.json(&["get", "pod", "lone"])?;
-    ensure!(image(&pod) == BUSYBOX, "the dry run was none: {:?}", image(&pod));
-    // Nothing was written at all, unless the kubelet had something to say.
-    let again = session.json(&["get", "pod", "lone"])?;
-    ensure!(version(&pod) == version(&again), "the Pod changes by itself");
-    Ok(())
+    // Nothing is written at all, unless the kubelet has something to say just then.
+    eventually(LIMIT, || {
+        let before = session.json(&["get", "pod", "lone"])?;
+        let tried = session.json(&["patch", "pod", "lone", "-p", &patch, "--dry-run=server"])?;
+        ensure!(image(&tried) == OTHER, "the dry run shows {:?}", image(&tried));
+        let after = session.json(&["get", "pod", "lone"])?;
+        ensure!(version(&before) == version(&after), "the dry run was none: {after}");
+        ensure!(image(&after) == BUSYBOX, "the dry run was none: {:?}", image(&after));
+        Ok(())
+    })
+    .map(drop)
 }
 
 fn logs(session: &Session<'_>) -> Result<()> {
@@ -117,8 +120,11 @@ fn replace(session: &Session<'_>) -> Result<()> {
         Ok(pod)
     };
     let before = running(BUSYBOX)?;
-    let changed = before.to_string().replace(BUSYBOX, OTHER);
-    session.manifest(&["replace"], &changed, &["pod/twin replaced"])?;
+    // The kubelet may write its status meanwhile.
+    eventually(LIMIT, || {
+        let changed = session.json(&["get", "pod", "twin"])?.to_string().replace(BUSYBOX, OTHER);
+        session.manifest(&["replace"], &changed, &["pod/twin replaced"])
+    })?;
     let after = running(OTHER)?;
     ensure!(after["metadata"]["uid"] == before["metadata"]["uid"], "it is another Pod");
     session.manifest(&["replace", "--force"], TWIN, &["deleted", "replaced"])?;

@@ -1,12 +1,14 @@
 //! kubectl's verbs over objects: discovery, apply in both ways, diff, edit, patch, wait,
 //! what it prints, what it refuses, custom resources.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::{Result, ensure};
-use tiphys_tests::run;
+use tiphys_tests::{eventually, run};
 
 use crate::kubectl_every::{Session, text};
+
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn discovery(session: &Session<'_>) -> Result<()> {
     session.says(&["api-resources"], &["deployments", "apps/v1", "CustomResourceDefinition", "hpa"])?;
@@ -14,7 +16,7 @@ pub fn discovery(session: &Session<'_>) -> Result<()> {
     let strategy = ["explain", "deployment.spec.strategy"];
     session.says(&strategy, &["rollingUpdate", "The deployment strategy to use"])?;
     session.says(&["explain", "pod.spec", "--recursive"], &["initContainers", "restartPolicy"])?;
-    session.says(&["get", "cs", "scheduler"], &["Healthy", "ok"])?;
+    eventually(LIMIT, || session.says(&["get", "cs", "scheduler"], &["Healthy", "ok"]))?;
     session.says(&["version"], &["Client Version", "Server Version", "v1.37.0+tiphys"])?;
     let versions = session.json(&["version"])?;
     // What a client says of itself is its builder's.
@@ -60,9 +62,10 @@ pub fn apply(session: &Session<'_>) -> Result<()> {
         ["-  replicas: 1", "+  replicas: 2", "image: test.local/busybox:1", "image: test.local/busybox:2"];
     session.ends(&["diff", "-f", "-"], &other, 1, &differs)?;
     session.manifest(&["apply"], &deployment(session, 2), &["deployment.apps/web configured"])?;
-    session.says(&["wait", "deployment/web", "--for=condition=Available", "--timeout=60s"], &["met"])?;
-    session.says(&["rollout", "status", "deployment/web", "--timeout=60s"], &["successfully rolled out"])?;
-    session.says(&["logs", "deployment/web"], &["begun"])?;
+    session.says(&["wait", "deployment/web", "--for=condition=Available", "--timeout=120s"], &["met"])?;
+    session.says(&["rollout", "status", "deployment/web", "--timeout=120s"], &["successfully rolled out"])?;
+    // It is ready before it has said anything.
+    eventually(LIMIT, || session.says(&["logs", "deployment/web"], &["begun"]))?;
     session.says(&["apply", "view-last-applied", "deployment/web"], &["replicas: 2"])
 }
 
@@ -136,14 +139,15 @@ pub fn output(session: &Session<'_>) -> Result<()> {
         &["get", "pods", "--chunk-size=1", "-A", "-o", "name"],
         &["pod/web-", "pod/tiphys-collector"],
     )?;
-    session.says(&["get", "events"], &["Scheduled", "ScalingReplicaSet"])?;
-    session.says(&["describe", "deployment", "web"], &["deployment-controller", "RollingUpdate"])?;
+    eventually(LIMIT, || session.says(&["get", "events"], &["Scheduled", "ScalingReplicaSet"]))?;
+    let describe = ["describe", "deployment", "web"];
+    eventually(LIMIT, || session.says(&describe, &["deployment-controller", "RollingUpdate"]))?;
     session.says(&["get", "--raw", "/readyz?verbose"], &["readyz check passed"])?;
     if session.minor >= 27 {
         let scale = ["get", "deployment", "web", "--subresource=scale"];
         session.says(&scale, &["NAME", "DESIRED", "AVAILABLE", "web"])?;
         let figure = "--for=jsonpath={.status.readyReplicas}=1";
-        session.says(&["wait", "deployment/web", figure, "--timeout=60s"], &["met"])?;
+        session.says(&["wait", "deployment/web", figure, "--timeout=120s"], &["met"])?;
     }
     Ok(())
 }
@@ -210,7 +214,7 @@ pub fn custom(session: &Session<'_>) -> Result<()> {
     };
     session.manifest(&["create"], &definition(&group, version), &["created"])?;
     let definition = format!("crd/{plural}.{group}");
-    session.says(&["wait", &definition, "--for=condition=Established", "--timeout=30s"], &["met"])?;
+    session.says(&["wait", &definition, "--for=condition=Established", "--timeout=120s"], &["met"])?;
     // What was read of the API before doesn't have it.
     fs::remove_dir_all(session.file("cache"))?;
     session.manifest(&["apply"], &gull(2), &["created"])?;

@@ -10,7 +10,7 @@ use crate::{
     kubectl_every::{Session, text},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const PATIENT: &str = "
 apiVersion: v1
@@ -25,7 +25,7 @@ spec:
 
 pub fn copy(session: &Session<'_>) -> Result<()> {
     session.manifest(&["apply"], PATIENT, &["created"])?;
-    session.says(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=60s"], &["met"])?;
+    session.says(&["wait", "pod/patient", "--for=condition=Ready", "--timeout=120s"], &["met"])?;
     // More than one frame of a stream, and no text.
     let content: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     let (there, back) = (session.file("there"), session.file("back"));
@@ -54,7 +54,7 @@ pub fn debug(session: &Session<'_>) -> Result<()> {
     session.says(&copy, &[])?;
     let command = session.ok(&["get", "pod", "copy", "-o", "jsonpath={.spec.containers[0].command[1]}"])?;
     ensure!(command == "3602", "the copy runs {command:?}");
-    session.says(&["wait", "pod/copy", "--for=condition=Ready", "--timeout=60s"], &["met"])?;
+    session.says(&["wait", "pod/copy", "--for=condition=Ready", "--timeout=120s"], &["met"])?;
     session.says(&["delete", "pods", "copy", "patient", "--grace-period=1"], &["deleted"])
 }
 
@@ -91,7 +91,7 @@ pub fn drain(session: &Session<'_>) -> Result<()> {
     session.says(&["cordon", &first], &["cordoned"])?;
     session.says(&["get", "node", &first], &["SchedulingDisabled"])?;
     let selector = format!("--pod-selector={label}");
-    session.says(&["drain", &first, "--ignore-daemonsets", &selector, "--timeout=60s"], &["evicted"])?;
+    session.says(&["drain", &first, "--ignore-daemonsets", &selector, "--timeout=120s"], &["evicted"])?;
     let (second, _) = eventually(LIMIT, node)?;
     ensure!(second != first, "the Pod went to {first} again, which is drained");
     session.says(&["uncordon", &first], &["uncordoned"])

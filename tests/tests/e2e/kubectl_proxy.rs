@@ -65,7 +65,7 @@ fn port_zero(session: &Session<'_>) -> Result<()> {
     let proxy = Proxy::start(session, "--port=0")?;
     let address = proxy.said.split_whitespace().last().unwrap_or_default();
     let stream = TcpStream::connect(address).with_context(|| format!("kubectl said {:?}", proxy.said))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     versions(stream)
 }
 
@@ -73,6 +73,6 @@ fn socket(session: &Session<'_>) -> Result<()> {
     let path = session.file("proxy.sock");
     let _proxy = Proxy::start(session, &format!("--unix-socket={}", text(&path)))?;
     let stream = UnixStream::connect(&path)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     versions(stream)
 }

@@ -68,7 +68,7 @@ pub fn walk(session: &Session<'_>) -> Result<()> {
     for (kind, schema) in KINDS {
         session.manifest(&["create"], &named.definition(kind, schema), &["created"])?;
         let definition = format!("crd/{}.{group}", named.plural(kind));
-        session.says(&["wait", &definition, "--for=condition=Established", "--timeout=30s"], &["met"])?;
+        session.says(&["wait", &definition, "--for=condition=Established", "--timeout=120s"], &["met"])?;
     }
     // What was read of the API before doesn't have them.
     fs::remove_dir_all(session.file("cache"))?;

@@ -51,6 +51,7 @@ pub fn send(shared: &Shared) -> Result<()> {
     let doors = Doors::open(&cluster, "doors", right, &ports)?;
     cluster.apply(SYSLOG)?;
     restart(&cluster)?;
+    eventually(Duration::from_secs(120), || are_open(&cluster, &ports))?;
     let [grpc, http, syslog, syslog_tls] = doors.ports[..] else {
         bail!("not four ports: {:?}", doors.ports)
     };
@@ -67,7 +68,7 @@ pub fn send(shared: &Shared) -> Result<()> {
     check(&cluster, "kittiwake index:orders", 100)?;
     check(&cluster, "kittiwake team:blue level:warn", 200)?;
     check(&cluster, "kittiwake container:by-loki pod:edge-7 job:by-loki level:error", 100)?;
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         check(&cluster, "kittiwake container:sender level:error procid:7", 1)
     })?;
 
@@ -75,7 +76,7 @@ pub fn send(shared: &Shared) -> Result<()> {
 
     check(&cluster, "guillemot number:42", 4)?;
     check(&cluster, "guillemot index:orders", 100)?;
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         check(&cluster, "guillemot container:sender level:error procid:7", 1)
     })?;
 
@@ -83,8 +84,8 @@ pub fn send(shared: &Shared) -> Result<()> {
     cluster.kubectl(&[&["delete", "-n", "tiphys-system"][..], &made].concat())?;
     restart(&cluster)?;
     // All of it is there once, whatever was in memory or in the log only.
-    eventually(Duration::from_secs(60), || check(&cluster, "ns:doors kittiwake", 401))?;
-    eventually(Duration::from_secs(60), || {
+    eventually(Duration::from_secs(120), || check(&cluster, "ns:doors kittiwake", 401))?;
+    eventually(Duration::from_secs(120), || {
         DATAGRAMS.iter().try_for_each(|(word, _)| is_found(&cluster, word))
     })?;
     doors.close()
@@ -110,7 +111,7 @@ fn datagrams(cluster: &Cluster, doors: &Doors<'_>) -> Result<()> {
     let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("a node port")?;
     let port = u16::try_from(port)?;
     for (word, message) in DATAGRAMS {
-        eventually(Duration::from_secs(30), || {
+        eventually(Duration::from_secs(120), || {
             // Another socket each time: what one sends goes where its first datagram went.
             let socket = UdpSocket::bind("0.0.0.0:0")?;
             socket.send_to(message.as_bytes(), (doors.address.as_str(), port))?;
@@ -136,6 +137,20 @@ fn restart(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&wait).map(drop)
 }
 
+/// A collector is ready before its doors are open: each of these ports takes connections on each node.
+fn are_open(cluster: &Cluster, ports: &[(&str, u16)]) -> Result<()> {
+    let pods = cluster.get(&["pods", "-n", "tiphys-system", "-l", "app=tiphys-collector"])?;
+    let pods = pods["items"].as_array().context("Pods")?;
+    ensure!(pods.len() == 3, "{} collectors", pods.len());
+    for pod in pods {
+        let address = pod["status"]["podIP"].as_str().context("an address")?;
+        for (name, port) in ports {
+            TcpStream::connect((address, *port)).with_context(|| format!("{name} of {address}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// So many records match, of the one namespace, each once.
 fn check(cluster: &Cluster, query: &str, count: usize) -> Result<()> {
     let records = cluster.logs(&[query, "--limit", "1000"])?;
@@ -150,7 +165,7 @@ fn check(cluster: &Cluster, query: &str, count: usize) -> Result<()> {
 fn refusals(cluster: &Cluster, doors: &Doors<'_>, port: u16) -> Result<()> {
     let status = |token: &str, more: &str| -> Result<String> {
         // A collector that starts is behind the port as soon as it is ready.
-        let (answer, _) = eventually(Duration::from_secs(30), || post(&doors.address, port, token, more))?;
+        let (answer, _) = eventually(Duration::from_secs(120), || post(&doors.address, port, token, more))?;
         Ok(answer)
     };
     let answer = status("wrong", "")?;
@@ -172,7 +187,7 @@ fn post(address: &str, port: u16, token: &str, more: &str) -> Result<String> {
     let record: Value = serde_json::json!({"body": {"stringValue": "kittiwake that is refused"}});
     let body = serde_json::json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string();
     let mut stream = TcpStream::connect((address, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     write!(
         stream,
         "POST /v1/logs HTTP/1.1\r\nHost: doors\r\nContent-Type: application/json\r\nConnection: close\r\n\

@@ -13,7 +13,7 @@ use tiphys_tests::{
 
 use crate::Shared;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Who sends, by the account of `tiphys_tests::doors`, and whose lines are sampled.
 const MOOR: &str = r#"
@@ -52,7 +52,7 @@ spec:
 /// Sends what it reads as OTLP, to the address that it is given; says the status, and the answer below it.
 const SEND: &str = r#"
 of=/var/run/secrets/kubernetes.io/serviceaccount
-curl -sSm 10 -o /answer -w '%{http_code}\n' --cacert $of/ca.crt --data-binary @- \
+curl -sSm 120 -o /answer -w '%{http_code}\n' --cacert $of/ca.crt --data-binary @- \
   -H "Authorization: Bearer $(cat $of/token)" -H 'Content-Type: application/json' "$@"
 cat /answer
 "#;
@@ -78,11 +78,11 @@ pub fn kept(shared: &Shared) -> Result<()> {
     let right = Right { group: "logs.tiphys.io", resources: &["otlp"] };
     cluster.apply(&doors::account("moor", right))?;
     cluster.apply(MOOR)?;
-    cluster.kubectl(&["wait", "-n", "moor", "--for=condition=Ready", "pod", "--all", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "-n", "moor", "--for=condition=Ready", "pod", "--all", "--timeout=120s"])?;
     sampled(&cluster)?;
     aged(&cluster)?;
     tls_only(&cluster)?;
-    cluster.kubectl(&["delete", "namespace", "moor", "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", "namespace", "moor", "--timeout=120s"]).map(drop)
 }
 
 /// A tenth of what is not grave, and all that is.
@@ -155,14 +155,21 @@ fn tls_only(cluster: &Cluster) -> Result<()> {
     let with = "--from-literal=TIPHYS_DOORS_TLS_ONLY=true";
     cluster.kubectl(&["create", "configmap", "-n", "tiphys-system", "tiphys-collector", with])?;
     let address = restarted(cluster)?;
-    let (answers, _) = eventually(LIMIT, || both(cluster, &address, "curlew"))?;
+    let held_to = eventually(LIMIT, || {
+        let [plain, by_tls] = both(cluster, &address, "curlew")?;
+        let is_told = plain.starts_with("400") && plain.contains("speaks TLS only");
+        ensure!(is_told, "plain text is answered {plain}");
+        ensure!(by_tls.starts_with("200"), "TLS is answered {by_tls}");
+        Ok(())
+    });
     cluster.kubectl(&["delete", "configmap", "-n", "tiphys-system", "tiphys-collector"])?;
     let address = restarted(cluster)?;
-    let [plain, by_tls] = answers;
-    ensure!(plain.starts_with("400") && plain.contains("speaks TLS only"), "plain text is answered {plain}");
-    ensure!(by_tls.starts_with("200"), "TLS is answered {by_tls}");
-    let (answers, _) = eventually(LIMIT, || both(cluster, &address, "whimbrel"))?;
-    ensure!(answers.iter().all(|answer| answer.starts_with("200")), "{answers:?}");
+    held_to?;
+    eventually(LIMIT, || {
+        let answers = both(cluster, &address, "whimbrel")?;
+        ensure!(answers.iter().all(|answer| answer.starts_with("200")), "{answers:?}");
+        Ok(())
+    })?;
     let found = bodies(cluster, "curlew")?;
     ensure!(!found.is_empty() && found.iter().all(|body| body == "curlew by TLS"), "{found:?}");
     Ok(())

@@ -57,9 +57,9 @@ subjects: [{kind: ServiceAccount, name: reader, namespace: readers}]
 pub fn read(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(TALKER)?;
-    let wait = ["wait", "-n", "readers", "pod/bittern", "--for=condition=Ready", "--timeout=60s"];
+    let wait = ["wait", "-n", "readers", "pod/bittern", "--for=condition=Ready", "--timeout=120s"];
     cluster.kubectl(&wait)?;
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         let lines = cluster.logs(&["-n", "readers", "container:main"])?;
         let ticks = cluster.logs(&["-n", "readers", "tick", "--limit", "1"])?;
         ensure!(lines.len() == 5 && ticks.len() == 1, "{lines:?} {ticks:?}");
@@ -68,7 +68,7 @@ pub fn read(shared: &Shared) -> Result<()> {
     by_others(&cluster)?;
     counted(&cluster)?;
     around(&cluster)?;
-    cluster.kubectl(&["delete", "namespace", "readers", "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", "namespace", "readers", "--timeout=120s"]).map(drop)
 }
 
 /// By a token that may read this namespace only, at the address that kubectl has.

@@ -61,12 +61,12 @@ pub fn scraped_and_sent(shared: &Shared) -> Result<()> {
     let right = Right { group: "metrics.tiphys.io", resources: &["otlp"] };
     let doors = Doors::open(&cluster, "metrics", right, &OTLP)?;
     cluster.apply(EXPOSED)?;
-    cluster.kubectl(&["wait", "-n", "metrics", "pod/shop", "--for=condition=Ready", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "-n", "metrics", "pod/shop", "--for=condition=Ready", "--timeout=120s"])?;
     for pool in ["kubernetes-pods", "serviceMonitor/metrics/shop/0", "apiserver", "kubelet"] {
-        eventually(Duration::from_secs(60), || up(&cluster, pool))?;
+        eventually(Duration::from_secs(120), || up(&cluster, pool))?;
     }
     let rows = "select distinct value, namespace, labels from samples where name = 'shop_open'";
-    eventually(Duration::from_secs(60), || {
+    eventually(Duration::from_secs(120), || {
         let rows = cluster.sql(rows)?;
         let found =
             |part: &str| rows.iter().any(|row| row["labels"].as_str().is_some_and(|it| it.contains(part)));
@@ -75,7 +75,7 @@ pub fn scraped_and_sent(shared: &Shared) -> Result<()> {
         ensure!(all, "{rows:?}");
         Ok(())
     })?;
-    eventually(Duration::from_secs(60), || recorded(&cluster))?;
+    eventually(Duration::from_secs(120), || recorded(&cluster))?;
     doors.send("send_metrics.py", &doors.ports, &[])?;
     found(&cluster)?;
     doors.close()

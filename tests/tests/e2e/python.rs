@@ -10,5 +10,5 @@ pub fn walk(shared: &Shared) -> Result<()> {
     let mut python = clients::script(&clients::python()?, "walk.py");
     python.arg(BUSYBOX).env("KUBECONFIG", cluster.kubeconfig());
     clients::done(&mut python)?;
-    cluster.kubectl(&["wait", "namespace/python", "--for=delete", "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["wait", "namespace/python", "--for=delete", "--timeout=120s"]).map(drop)
 }

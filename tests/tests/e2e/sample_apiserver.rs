@@ -69,7 +69,7 @@ spec:
         image: test.local/sample-apiserver:1
         command: [/bin/server, --etcd-servers=http://127.0.0.1:2379, --secure-port=8443, --tls-cert-file=/identity/tls.crt, --tls-private-key-file=/identity/tls.key]
         volumeMounts: [{name: identity, mountPath: /identity, readOnly: true}]
-        readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
+        readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1, timeoutSeconds: 60}
       - name: store
         image: test.local/sample-apiserver:1
         command: [/bin/etcd, --data-dir=/store]
@@ -182,9 +182,12 @@ fn registration(cluster: &Cluster) -> Result<()> {
         &patch,
     ])?;
     ensure!(has("Patched")? && has("Available")?, "{}", status()?);
-    let updated = serde_json::to_string(&status()?)?.replace("\"Patched\"", "\"Updated\"");
     let replace = ["replace", "--raw", &format!("{path}/status"), "-f", "-"];
-    run(&mut cluster.kubectl_command(&replace), &updated)?.ok()?;
+    // Who looks after the group may write meanwhile.
+    eventually(LIMIT, || {
+        let updated = serde_json::to_string(&status()?)?.replace("\"Patched\"", "\"Updated\"");
+        run(&mut cluster.kubectl_command(&replace), &updated)?.ok()
+    })?;
     ensure!(has("Updated")? && !has("Patched")?, "{}", status()?);
     let labelled = ["get", "apiservices", "-l", "of=sample", "-o", "name"];
     ensure!(cluster.kubectl(&labelled)?.lines().count() == 1, "by its label");

@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tempfile::TempDir;
 use tiphys_tests::{EtcdCluster, Output, binary, eventually, run};
 
 use crate::Shared;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
+/// Others look for free ports too: one may be taken between the search and its use.
+const ATTEMPTS: usize = 5;
 const LEASES: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 
 /// One server; killed with -9 when dropped.
@@ -28,7 +30,7 @@ pub struct Server {
 impl Server {
     /// Starts `tiphys server` with a data folder of its own and waits until it answers.
     fn start(folder: &Path, name: &str, more: &[&str]) -> Result<Self> {
-        Self::start_at(folder, name, &[free_address()?, free_address()?], more)
+        on_free_addresses(|addresses| Self::start_at(folder, name, addresses, more))
     }
 
     /// Likewise, with addresses of the API and the dashboard: a server that is started again has
@@ -57,9 +59,14 @@ impl Server {
         command.arg("server").arg("--data-dir").arg(&data).args(more);
         command.args(["--listen", &addresses[0], "--dashboard-listen", &addresses[1]]);
         let process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let server = Self { process, data };
-        let (_, took) = eventually(LIMIT, || server.kubectl(&["get", "--raw", "/readyz"])?.ok())
-            .with_context(|| fs::read_to_string(folder.join(format!("{name}.log"))).unwrap_or_default())?;
+        let mut server = Self { process, data };
+        let said = || fs::read_to_string(folder.join(format!("{name}.log"))).unwrap_or_default();
+        let answers = || match server.process.try_wait()? {
+            Some(status) => Ok(Err(anyhow!("{name} has ended, {status}"))),
+            None => server.kubectl(&["get", "--raw", "/readyz"])?.ok().map(Ok),
+        };
+        let (answer, took) = eventually(LIMIT, answers).with_context(said)?;
+        answer.with_context(said)?;
         eprintln!("{name} answers after {:.1} s", took.as_secs_f64());
         Ok(server)
     }
@@ -124,6 +131,18 @@ impl Drop for Server {
     }
 }
 
+/// Starts what two addresses are for, on others where one of them is somebody's by then.
+fn on_free_addresses<T>(start: impl Fn(&[String; 2]) -> Result<T>) -> Result<T> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let started = start(&[free_address()?, free_address()?]);
+        let is_taken = |error: &anyhow::Error| format!("{error:#}").contains("can't be listened on");
+        if attempts.next() == Some(ATTEMPTS) || !started.as_ref().is_err_and(is_taken) {
+            return started;
+        }
+    }
+}
+
 pub fn free_address() -> Result<String> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.to_string())
 }
@@ -178,37 +197,52 @@ pub fn logs(_: &Shared) -> Result<()> {
     fs::write(&secret, "the secret of both servers\n")?;
     let (endpoints, secret) = (etcd.endpoints().join(","), secret.display().to_string());
     let start = |name: &str| {
-        let addresses = [free_address()?, free_address()?];
-        let advertise = addresses[0].clone();
-        let options = [
-            ["--etcd-servers", &endpoints],
-            ["--cluster-secret-file", &secret],
-            ["--advertise", &advertise],
-            ["--log-archive", "none"],
-        ];
-        Server::start_on_host(folder.path(), name, &addresses, options.as_flattened())
+        on_free_addresses(|addresses| {
+            let options = [
+                ["--etcd-servers", &endpoints],
+                ["--cluster-secret-file", &secret],
+                ["--advertise", &addresses[0]],
+                ["--log-archive", "none"],
+            ];
+            Server::start_on_host(folder.path(), name, addresses, options.as_flattened())
+        })
     };
     let (petrel, mut fulmar) = (start("petrel")?, start("fulmar")?);
     for server in [&petrel, &fulmar] {
-        eventually(LIMIT, || {
-            for other in ["_server-petrel", "_server-fulmar"] {
-                let found = server.logs(&[&format!("container:tiphys node:{other}"), "--limit", "1"])?;
-                let records: Vec<serde_json::Value> = serde_json::from_str(&found.ok()?)?;
-                ensure!(records.len() == 1 && records[0]["node"] == other, "of {other}: {records:?}");
-            }
-            Ok(())
-        })?;
+        shows_both(server)?;
     }
     // The door between servers is closed to administrators.
     let refused = petrel.kubectl(&["get", "--raw", "/tiphys.server/logs/v1/namespaces"])?;
     ensure!(refused.code != 0 && refused.stderr.contains("only the cluster's servers"), "{refused:?}");
-    // One that has just died is named; what is there is shown all the same.
-    fulmar.kill()?;
-    let found = petrel.logs(&["container:tiphys"])?;
+    // One that has just died is named; what is there is shown all the same. After ten seconds it may be
+    // one that is no more, of which nothing is said: a machine that stood still for so long tries again.
+    let mut attempts = 1..=ATTEMPTS;
+    let found = loop {
+        fulmar.kill()?;
+        let found = petrel.logs(&["container:tiphys"])?;
+        if found.stderr.contains("_server-fulmar") || attempts.next() == Some(ATTEMPTS) {
+            break found;
+        }
+        fulmar = start("fulmar")?;
+        shows_both(&petrel)?;
+    };
     ensure!(found.stderr.contains("_server-fulmar"), "nothing is said of what is missing: {}", found.stderr);
     let records: Vec<serde_json::Value> = serde_json::from_str(&found.stdout)?;
     ensure!(!records.is_empty() && records.iter().all(|record| record["node"] == "_server-petrel"));
     Ok(())
+}
+
+/// A server finds the logs of both.
+fn shows_both(server: &Server) -> Result<()> {
+    let shown = || {
+        for other in ["_server-petrel", "_server-fulmar"] {
+            let found = server.logs(&[&format!("container:tiphys node:{other}"), "--limit", "1"])?;
+            let records: Vec<serde_json::Value> = serde_json::from_str(&found.ok()?)?;
+            ensure!(records.len() == 1 && records[0]["node"] == other, "of {other}: {records:?}");
+        }
+        Ok(())
+    };
+    eventually(LIMIT, shown).map(drop)
 }
 
 /// Where the Service `kubernetes` leads.

@@ -25,20 +25,20 @@ spec:
 pub fn tables(shared: &Shared) -> Result<()> {
     let cluster = shared.cluster()?;
     cluster.apply(WRITER)?;
-    cluster.kubectl(&["wait", "pod/writer", "--for=condition=Ready", "--timeout=60s"])?;
-    eventually(Duration::from_secs(30), || {
+    cluster.kubectl(&["wait", "pod/writer", "--for=condition=Ready", "--timeout=120s"])?;
+    eventually(Duration::from_secs(120), || {
         let rows = cluster.sql("select node, count(*) as n from pod group by node order by node")?;
         ensure!(rows.len() == 3, "rows of three nodes were expected: {rows:?}");
         Ok(())
     })?;
-    let (bytes, _) = eventually(Duration::from_secs(30), || {
+    let (bytes, _) = eventually(Duration::from_secs(120), || {
         let statement = "select max(disk_write_bytes_total) as bytes from container where pod = 'writer'";
         let bytes = cluster.sql(statement)?[0]["bytes"].as_u64().unwrap_or(0);
         ensure!(bytes >= 8 << 20, "{bytes} bytes were written");
         Ok(bytes)
     })?;
     eprintln!("the writer's disk bytes: {bytes}");
-    eventually(Duration::from_secs(30), || {
+    eventually(Duration::from_secs(120), || {
         let rows = cluster.sql(
             "select count(*) as n from (select cast(time as bigint) - lag(cast(time as bigint)) \
              over (partition by node, device order by time) as step from disk) steps where step < 5000000",
@@ -46,14 +46,17 @@ pub fn tables(shared: &Shared) -> Result<()> {
         ensure!(rows[0]["n"].as_u64() > Some(0), "no disk is told of each second: {rows:?}");
         Ok(())
     })?;
-    let rows = cluster.sql(
-        "select time, namespace, pod, container, node, cpu_cores, memory_working_set_bytes from container \
-         where pod = 'writer' order by time desc limit 1",
-    )?;
-    ensure!(rows[0]["memory_working_set_bytes"].as_u64().unwrap_or(0) > 0, "no memory: {rows:?}");
+    eventually(Duration::from_secs(120), || {
+        let rows = cluster.sql(
+            "select time, namespace, pod, container, node, cpu_cores, memory_working_set_bytes \
+             from container where pod = 'writer' order by time desc limit 1",
+        )?;
+        ensure!(rows[0]["memory_working_set_bytes"].as_u64().unwrap_or(0) > 0, "no memory: {rows:?}");
+        Ok(())
+    })?;
     files(&cluster)?;
     scripts(&cluster)?;
-    cluster.kubectl(&["delete", "pod", "writer", "--timeout=60s"]).map(drop)
+    cluster.kubectl(&["delete", "pod", "writer", "--timeout=120s"]).map(drop)
 }
 
 /// Answers in each form, in a file that has its name when it is whole.

@@ -12,7 +12,7 @@ use crate::{
     kubectl_every::{Session, Step, once},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each Pod serves its host name.
 const MANIFEST: &str = "
@@ -40,7 +40,8 @@ spec:
         image: test.local/curl:1
         env: [{name: STEP, value: '1'}]
         command: [sh, -c, 'mkdir -p /tmp/www; hostname > /tmp/www/who; exec httpd -f -p 8080 -h /tmp/www']
-        readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1}
+        # One that is ready stays so, also on a machine that stands still for a moment.
+        readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1, timeoutSeconds: 60, failureThreshold: 60}
 ";
 
 const STEPS: &[Step] = &[
@@ -58,7 +59,7 @@ pub fn walk(shared: &Shared) -> Result<()> {
 }
 
 fn rolled_out(session: &Session<'_>) -> Result<()> {
-    session.says(&["rollout", "status", "sts/db", "--timeout=60s"], &[])
+    session.says(&["rollout", "status", "sts/db", "--timeout=120s"], &[])
 }
 
 /// The Pods that are not going, by name.
@@ -88,10 +89,9 @@ fn comes_up(session: &Session<'_>) -> Result<()> {
     let made = second["metadata"]["creationTimestamp"].as_str().map(str::to_owned);
     let (ready, made) = (ready(first).context("db-0 is not ready")?, made.context("a time")?);
     ensure!(ready <= made, "db-1 was made at {made}, before db-0 was ready at {ready}");
-    session.says(
-        &["describe", "sts", "db"],
-        &["create Pod db-0 in StatefulSet db successful", "create Pod db-1 in StatefulSet db successful"],
-    )
+    let events =
+        ["create Pod db-0 in StatefulSet db successful", "create Pod db-1 in StatefulSet db successful"];
+    eventually(LIMIT, || session.says(&["describe", "sts", "db"], &events)).map(drop)
 }
 
 /// One Pod asks each by its name in the headless Service, which is also what it calls itself.
@@ -129,7 +129,7 @@ fn partition(session: &Session<'_>, number: u8) -> Result<()> {
 fn roll(session: &Session<'_>) -> Result<()> {
     partition(session, 1)?;
     session.says(&["set", "env", "sts/db", "STEP=2"], &["updated"])?;
-    session.says(&["rollout", "status", "sts/db", "--timeout=60s"], &["partitioned roll out complete"])?;
+    session.says(&["rollout", "status", "sts/db", "--timeout=120s"], &["partitioned roll out complete"])?;
     let steps_now = steps(session)?;
     ensure!(steps_now == ["1", "2", "2"], "below the partition is updated: {steps_now:?}");
     // It comes back as it was.
@@ -185,6 +185,6 @@ fn take_over(session: &Session<'_>) -> Result<()> {
         ensure!(owned.count() == 3, "not all are taken over");
         Ok(())
     })?;
-    session.says(&["delete", "sts", "db", "--timeout=60s"], &["deleted"])?;
-    session.says(&["wait", "pods", "-l", "app=db", "--for=delete", "--timeout=60s"], &[])
+    session.says(&["delete", "sts", "db", "--timeout=120s"], &["deleted"])?;
+    session.says(&["wait", "pods", "-l", "app=db", "--for=delete", "--timeout=120s"], &[])
 }

@@ -13,7 +13,7 @@ use tiphys_tests::{Cluster, eventually};
 
 use crate::Shared;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const COPY: &str = "still-node-2";
 
 const MANIFEST: &str = "
@@ -71,7 +71,7 @@ fn lives(cluster: &Cluster, node: &Path) -> Result<PathBuf> {
     // With its grace, and at once: by then the kubelet knows nothing of it.
     let ways: [&[&str]; 2] = [&[], &["--force", "--grace-period=0"]];
     for how in ways {
-        cluster.kubectl(&[&["delete", "pod", COPY, "--timeout=60s"][..], how].concat())?;
+        cluster.kubectl(&[&["delete", "pod", COPY, "--timeout=120s"][..], how].concat())?;
         let again = ready(&|pod| pod["metadata"]["uid"] != last["metadata"]["uid"])?;
         ensure!(id(&again) == id(&first), "{how:?}: {} was started again as {}", id(&first), id(&again));
         last = again;

@@ -34,11 +34,13 @@ use crate::{
     servers::{Server, free_address},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const WRITERS: usize = 6;
 const WATCHERS: usize = 4;
 /// Acknowledged writes from one death to the next.
 const WRITES: usize = 150;
+/// How far writers may be ahead of that: far less than a server remembers for a watcher that is slow.
+const AHEAD: usize = 4 * WRITES;
 /// Changes of an object before its writer makes the next one.
 const CHANGES: u64 = 10;
 /// The last object that is made.
@@ -54,6 +56,8 @@ type Story = BTreeMap<String, Vec<Written>>;
 struct Storm {
     stop: AtomicBool,
     count: AtomicUsize,
+    /// Nobody writes once so many are acknowledged.
+    most: AtomicUsize,
     acknowledged: Mutex<Story>,
 }
 
@@ -63,6 +67,12 @@ impl Storm {
         all.entry(object.name_any()).or_default().push(written(object)?);
         self.count.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether a writer waits for what is yet to happen.
+    fn is_ahead(&self) -> bool {
+        let [count, most] = [&self.count, &self.most].map(|it| it.load(Ordering::Relaxed));
+        count >= most && !self.stop.load(Ordering::Relaxed)
     }
 }
 
@@ -80,6 +90,9 @@ fn is_final(code: u16) -> bool {
 /// Writes, as long as the storm lasts. A write without an answer may have been made or not.
 async fn write(maps: Api<ConfigMap>, writer: usize, storm: Arc<Storm>) -> Result<()> {
     for n in 0_u64.. {
+        while storm.is_ahead() {
+            sleep(Duration::from_millis(5)).await;
+        }
         if storm.stop.load(Ordering::Relaxed) {
             break;
         }
@@ -139,6 +152,7 @@ async fn watch(maps: Api<ConfigMap>, mut version: String) -> Result<Story> {
 
 async fn more_writes(storm: &Storm) -> Result<()> {
     let enough = storm.count.load(Ordering::Relaxed) + WRITES;
+    storm.most.store(enough + AHEAD, Ordering::Relaxed);
     let waiting = async {
         while storm.count.load(Ordering::Relaxed) < enough {
             sleep(Duration::from_millis(5)).await;

@@ -26,6 +26,7 @@ use tiphys_tests::{Cluster, eventually};
 
 use crate::{BUSYBOX, Shared, chaos::kill_recorded};
 
+const LIMIT: Duration = Duration::from_secs(600);
 const WRITERS: usize = 20;
 /// Lines a second of each, on the average.
 const RATE: usize = 250;
@@ -115,18 +116,23 @@ fn tortured(cluster: &Cluster, schedule: Schedule, lines: usize, time: Duration)
     let rounds = kill_for(cluster, schedule, time)?;
     let acknowledged = sender.stop()?;
     let mut expected = BTreeMap::from_iter((0..rounds).map(|round| (format!("short-{round}"), SHORT_LINES)));
-    // The last one killed may have been the server.
-    let (pods, _) = eventually(Duration::from_secs(60), || cluster.get(&["pods", "-l", "app=writer"]))?;
-    for pod in pods["items"].as_array().into_iter().flatten() {
+    // The last one killed may have been the server, before it had made all of them.
+    let (pods, _) = eventually(LIMIT, || {
+        let pods = cluster.get(&["pods", "-l", "app=writer"])?["items"].take();
+        let count = pods.as_array().map_or(0, Vec::len);
+        ensure!(count == WRITERS, "{count} Pods write");
+        Ok(pods)
+    })?;
+    for pod in pods.as_array().into_iter().flatten() {
         expected.insert(pod["metadata"]["name"].as_str().context("a name")?.to_owned(), lines);
     }
-    ensure!(expected.len() == WRITERS + rounds, "{} Pods wrote", expected.len());
-    let (_, took) = eventually(Duration::from_secs(180), || counted(cluster, &expected))?;
-    eventually(Duration::from_secs(60), || acknowledged.counted(cluster))?;
+    // Writers write as fast as the machine lets them.
+    let (_, took) = eventually(LIMIT, || counted(cluster, &expected))?;
+    eventually(LIMIT, || acknowledged.counted(cluster))?;
     let is_followed = |pod: &str| pod.starts_with(FOLLOWED) || pod.starts_with("short-");
     let followed = expected.iter().filter(|(pod, _)| is_followed(pod));
     let followed: BTreeMap<_, _> = followed.map(|(pod, lines)| (pod.as_str(), *lines)).collect();
-    eventually(Duration::from_secs(180), || reader.counted(&followed))?;
+    eventually(LIMIT, || reader.counted(&followed))?;
     let total: usize = expected.values().sum();
     eprintln!(
         "{total} lines of {} Pods, none lost, none doubled; whole {took:?} after the last kill; \
@@ -143,7 +149,7 @@ fn kill_for(cluster: &Cluster, mut schedule: Schedule, time: Duration) -> Result
     let end = Instant::now() + time;
     let mut rounds = 0;
     while Instant::now() < end {
-        eventually(Duration::from_secs(60), || cluster.apply(&short(rounds)))?;
+        eventually(Duration::from_secs(120), || cluster.apply(&short(rounds)))?;
         let (pause, part) = schedule.draw();
         // No part is killed at the same point of its work each time.
         std::thread::sleep(pause);
@@ -153,7 +159,7 @@ fn kill_for(cluster: &Cluster, mut schedule: Schedule, time: Duration) -> Result
             Part::Agents => kill_recorded(cluster, "agents"),
             Part::Collectors => kill_collectors(cluster),
         };
-        eventually(Duration::from_secs(60), killed)?;
+        eventually(Duration::from_secs(120), killed)?;
         rounds += 1;
     }
     Ok(rounds)

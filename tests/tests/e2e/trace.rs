@@ -76,8 +76,8 @@ pub fn apply(_: &Shared) -> Result<()> {
     let variables = vec![("OTEL_METRIC_EXPORT_INTERVAL".to_owned(), "1000".to_owned())];
     let cluster = Cluster::up_with("trace", 1, &["--otlp-endpoint", &endpoint], variables)?;
     cluster.apply(POD)?;
-    cluster.kubectl(&["wait", "pod/traced", "--for=condition=Ready", "--timeout=60s"])?;
-    let (spans, _) = eventually(Duration::from_secs(30), || {
+    cluster.kubectl(&["wait", "pod/traced", "--for=condition=Ready", "--timeout=120s"])?;
+    let (spans, _) = eventually(Duration::from_secs(120), || {
         let Told { traces, .. } = &*receiver.received();
         let whole = traces.values().find(|spans| {
             let services: BTreeSet<_> = spans.iter().map(|(service, _)| service.as_str()).collect();
@@ -88,7 +88,7 @@ pub fn apply(_: &Shared) -> Result<()> {
         Ok(whole.cloned().unwrap_or_default())
     })?;
     eprintln!("one trace: {spans:?}");
-    eventually(Duration::from_secs(30), || measured_and_logged(&receiver.received()))?;
+    eventually(Duration::from_secs(120), || measured_and_logged(&receiver.received()))?;
     Ok(())
 }
 

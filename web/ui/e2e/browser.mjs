@@ -22,7 +22,7 @@ export function launch() {
 export async function visitor(browser, complaints, expected) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(120_000);
   const provoked = new WeakMap();
   page.on("request", (request) => provoked.set(request, new Set(expected)));
   page.on("response", (response) => {

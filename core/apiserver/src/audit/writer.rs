@@ -145,7 +145,7 @@ async fn write_batch(
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const LIMIT: Duration = Duration::from_secs(120);
 
     #[tokio::test]
     async fn what_nobody_waited_for_is_written_before_the_end() {

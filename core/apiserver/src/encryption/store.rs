@@ -161,6 +161,6 @@ mod tests {
         assert!(refused.to_string().contains("aesgcm:v1:lost"), "{refused}");
         assert_eq!(store.count(secrets).await.expect("a number"), 2);
         assert!(store.size().await.expect("an answer").is_some_and(|bytes| bytes > 0));
-        assert!(tasks.shutdown(Duration::from_secs(5)).await.is_empty());
+        assert!(tasks.shutdown(Duration::from_secs(120)).await.is_empty());
     }
 }

@@ -155,9 +155,7 @@ async fn abuse_05_nobody_acts_as_another_without_the_right_to() {
     };
     let jane = ("impersonate-user", "jane");
     // The table of rights follows its watch.
-    while asking(&[jane]).await.code != 201 {
-        tokio::task::yield_now().await;
-    }
+    api.eventually(|| async { asking(&[jane]).await.code == 201 }).await;
     let user = asking(&[jane, ("impersonate-uid", "7"), ("impersonate-extra-acme.com%2fteam", "a")]).await;
     let user = user.expect(201)["status"]["userInfo"].clone();
     assert_eq!((&user["username"], &user["uid"]), (&json!("jane"), &json!("7")));

@@ -32,7 +32,7 @@ use tracing_subscriber::EnvFilter;
 use crate::kubelet;
 
 /// An upper bound: a test that waits that long fails.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 pub struct Plane {
     pub client: Client,
@@ -171,11 +171,42 @@ impl Plane {
         self.deployments.get("default", name).unwrap()
     }
 
-    /// Messages of the events with this reason.
-    pub async fn events(&self, reason: &str) -> Vec<String> {
-        let events = self.api::<Event>().list(&kube::api::ListParams::default()).await.unwrap();
-        let wanted = events.items.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
-        wanted.filter_map(|event| event.message).collect()
+    /// Resolves when the messages of the events with this reason are as wanted: they are written a
+    /// moment after what they tell of.
+    pub async fn events(&self, reason: &str, wanted: impl Fn(&[String]) -> bool) {
+        let events = cache::<Event>(&self.client, &self.tasks);
+        let is_it = |event: &&Arc<Event>| {
+            let namespace = event.metadata.namespace.as_deref();
+            namespace == Some("default") && event.reason.as_deref() == Some(reason)
+        };
+        until(&format!("events {reason}"), &events, |all| {
+            let messages = all.iter().filter(is_it).filter_map(|event| event.message.clone());
+            wanted(&messages.collect::<Vec<_>>())
+        })
+        .await;
+    }
+
+    /// Resolves when the scheduler says so of a Pod that no node has room for: what was written about
+    /// nodes before, it has heard of.
+    pub async fn scheduler_says(&self, words: &str) {
+        for number in 0.. {
+            let name = format!("without-room-{number}");
+            let container = json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": "99"}}});
+            let pod = json!({"metadata": {"name": name}, "spec": {"containers": [container]}});
+            self.create::<Pod>(pod).await;
+            let said = |pods: &[Arc<Pod>]| {
+                let pod = pods.iter().find(|pod| named(pod, &name))?;
+                let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+                conditions.iter().find(|one| one.type_ == "PodScheduled")?.message.clone()
+            };
+            until("the scheduler says why", &self.pods, |pods| said(pods).is_some()).await;
+            let is_it = said(&self.pods.list()).is_some_and(|message| message.contains(words));
+            self.api::<Pod>().delete(&name, &kube::api::DeleteParams::default()).await.unwrap();
+            until("it is gone", &self.pods, |pods| !pods.iter().any(|pod| named(pod, &name))).await;
+            if is_it {
+                return;
+            }
+        }
     }
 
     pub async fn stop(self) {

@@ -1,17 +1,31 @@
 //! Plays the kubelets of all Nodes: a bound Pod runs and is ready at once, with
 //! an address; a deleted one is gone at once. Pods with the label `stuck` never get ready.
+//! Each node gives signs of life, which only a test that takes long has need of.
+
+use std::{convert::Infallible, time::Duration};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    api::{
+        coordination::v1::Lease,
+        core::v1::{Node, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
 use tiphys_lifecycle::{OnError, Tasks};
 
+/// A node of which nothing is heard for four times as long is given up.
+const SIGNS_OF_LIFE: Duration = Duration::from_secs(10);
+
 pub fn start(client: &Client, tasks: &Tasks) {
+    tasks.spawn("signs of life", OnError::Log, signs_of_life(client.clone()));
     let client = client.clone();
     tasks.spawn("kubelets", OnError::Log, async move {
         let pods: Api<Pod> = Api::all(client.clone());
@@ -23,8 +37,23 @@ pub fn start(client: &Client, tasks: &Tasks) {
                 sync(&client, pod, &mut last).await;
             }
         }
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     });
+}
+
+async fn signs_of_life(client: Client) -> Result<(), Infallible> {
+    let (nodes, how) = (Api::<Node>::all(client.clone()), PatchParams::apply("kubelet").force());
+    let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
+    loop {
+        tokio::time::sleep(SIGNS_OF_LIFE).await;
+        // A server that stops is asked in vain.
+        let Ok(all) = nodes.list(&ListParams::default()).await else { continue };
+        for name in all.items.into_iter().filter_map(|node| node.metadata.name) {
+            let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": name}, "spec": {"renewTime": MicroTime(Timestamp::now())}});
+            let _ = leases.patch(&name, &how, &Patch::Apply(lease)).await;
+        }
+    }
 }
 
 async fn sync(client: &Client, pod: Pod, last: &mut u32) {
@@ -47,7 +76,7 @@ async fn sync(client: &Client, pod: Pod, last: &mut u32) {
     let address = format!("10.244.{}.{}", *last / 250, *last % 250 + 1);
     let stuck = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("stuck"));
     let ready = if stuck { "False" } else { "True" };
-    let now = k8s_openapi::jiff::Timestamp::now();
+    let now = Timestamp::now();
     let patch = json!({"status": {
         "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
         "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": now.to_string()}],

@@ -67,11 +67,12 @@ async fn cordoning_keeps_new_pods_away_and_draining_moves_them() {
         })
     })
     .await;
+    plane.scheduler_says("unschedulable").await;
     plane.deploy("web", 3).await;
     plane.rolled_out("web").await;
-    let on_other =
-        |pod: &std::sync::Arc<Pod>| pod.spec.as_ref().unwrap().node_name.as_deref() == Some("node-1");
-    assert!(plane.pods.list().iter().all(on_other));
+    let pods = plane.api::<Pod>().list(&Default::default()).await.unwrap().items;
+    let on_other = |pod: &Pod| pod.spec.as_ref().unwrap().node_name.as_deref() == Some("node-1");
+    assert!(pods.len() == 3 && pods.iter().all(on_other), "{pods:?}");
     plane.stop().await;
 }
 

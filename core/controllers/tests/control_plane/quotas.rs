@@ -39,6 +39,9 @@ async fn parallel_creates_and_deletes_never_exceed_a_quota() {
     // The cluster's certificate is in every namespace.
     until_used(&quotas, "q", json!({"count/configmaps": "1"})).await;
     let maps: Api<ConfigMap> = Api::namespaced(plane.client.clone(), "bounded");
+    let of_api: Api<ResourceQuota> = Api::namespaced(plane.client.clone(), "bounded");
+    let version =
+        |quota: &ResourceQuota| -> u64 { quota.metadata.resource_version.as_ref().unwrap().parse().unwrap() };
     for round in 0..3 {
         let writes = (0..64).map(|n| {
             let maps = maps.clone();
@@ -52,7 +55,13 @@ async fn parallel_creates_and_deletes_never_exceed_a_quota() {
         for map in done.into_iter().flatten() {
             maps.delete(map.metadata.name.as_deref().unwrap(), &DeleteParams::default()).await.unwrap();
         }
-        until_used(&quotas, "q", json!({"count/configmaps": "1"})).await;
+        // As of now: the watched copy may be from before this round.
+        let now = version(&of_api.get("q").await.unwrap());
+        until("the quota as before", &quotas, |all| {
+            let is_before = |quota: &ResourceQuota| used(quota) == json!({"count/configmaps": "1"});
+            all.iter().any(|quota| named(quota, "q") && version(quota) >= now && is_before(quota))
+        })
+        .await;
     }
     plane.stop().await;
 }

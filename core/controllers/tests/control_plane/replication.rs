@@ -70,7 +70,7 @@ async fn a_replication_controller_scales_adopts_and_releases_pods() {
         free && pods.len() == 3
     })
     .await;
-    assert!(plane.events("SuccessfulCreate").await.len() >= 4);
+    plane.events("SuccessfulCreate", |all| all.len() >= 4).await;
     plane.stop().await;
 }
 

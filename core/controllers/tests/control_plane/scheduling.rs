@@ -45,11 +45,12 @@ async fn a_pod_that_does_not_fit_says_why_and_waits_for_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_pods_fill_ten_nodes_evenly() {
     let plane = Plane::start(10).await;
+    plane.scheduler_says("0/10 nodes are available: 10 Insufficient cpu.").await;
     plane.deploy("many", 200).await;
     plane.rolled_out("many").await;
     let mut counts = std::collections::BTreeMap::new();
-    for pod in plane.pods.list() {
-        *counts.entry(pod.spec.as_ref().unwrap().node_name.clone()).or_insert(0) += 1;
+    for pod in plane.api::<Pod>().list(&Default::default()).await.unwrap().items {
+        *counts.entry(pod.spec.unwrap().node_name).or_insert(0) += 1;
     }
     assert!(counts.len() == 10 && counts.values().all(|count| *count == 20), "{counts:?}");
     plane.stop().await;

@@ -119,17 +119,15 @@ async fn a_stateful_set_comes_up_in_order_and_goes_down_in_reverse() {
     let to_one = Patch::Merge(json!({"spec": {"replicas": 1}}));
     api.patch_scale("web", &PatchParams::default(), &to_one).await.unwrap();
     settled(&sets, "web", 1).await;
-    assert_eq!(names(&plane.pods.list()), ["web-0"]);
-    assert_eq!(claims.list().len(), 3, "claims outlive their Pods");
-    let deleted = plane.events("SuccessfulDelete").await;
+    until("one Pod", &plane.pods, |pods| names(pods) == ["web-0"]).await;
+    until("claims that outlive their Pods", &claims, |all| all.len() == 3).await;
     let expected = [2, 1].map(|number| format!("delete Pod web-{number} in StatefulSet web successful"));
-    assert_eq!(deleted, expected);
-    let created = plane.events("SuccessfulCreate").await;
+    plane.events("SuccessfulDelete", |all| *all == expected).await;
     for said in [
         "create Claim data-web-0 Pod web-0 in StatefulSet web success",
         "create Pod web-0 in StatefulSet web successful",
     ] {
-        assert!(created.iter().any(|message| message == said), "{created:?}");
+        plane.events("SuccessfulCreate", |all| all.iter().any(|message| message == said)).await;
     }
     plane.stop().await;
 }
@@ -170,11 +168,14 @@ async fn an_update_stops_at_the_partition_and_can_be_undone() {
 
     // What `kubectl rollout undo` sends.
     let of_first = |revision: &Arc<ControllerRevision>| revision.metadata.name == first.current_revision;
+    until("the first revision", &revisions, |all| all.iter().any(of_first)).await;
     let patch = revisions.list().iter().find(|revision| of_first(revision)).unwrap().data.0.clone();
     let api = plane.api::<StatefulSet>();
     api.patch("web", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
     let all_old = of(&[("web-0", "app:1"), ("web-1", "app:1"), ("web-2", "app:1")]);
     until("back again", &plane.pods, |pods| images(pods) == all_old).await;
+    until("the status tells of it", &sets, |all| status(&all[0]).current_revision == first.current_revision)
+        .await;
     assert_eq!(settled(&sets, "web", 3).await.current_revision, first.current_revision);
     until("the first is the newest", &revisions, |all| {
         all.len() == 2 && all.iter().any(|revision| of_first(revision) && revision.revision == Some(3))

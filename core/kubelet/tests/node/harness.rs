@@ -29,7 +29,7 @@ use crate::own::{self, Own};
 
 pub const NAME: &str = "node-1";
 /// Of one wait; a test that waits longer fails.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Node {
     pub own: Own,

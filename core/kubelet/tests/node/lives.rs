@@ -14,7 +14,7 @@ use crate::harness::{self, IDLE, Node, is_ready, open_ports, shell, status_of};
 /// Init container, volumes, subPath, limits of grace, log.
 pub async fn whole(node: Node) -> Node {
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
+        "terminationGracePeriodSeconds": 120,
         "volumes": [{"name": "data", "emptyDir": {}}],
         "initContainers": [{
             "name": "make", "command": shell("echo made > /data/part/file"),
@@ -43,7 +43,7 @@ pub async fn whole(node: Node) -> Node {
     for _ in 0..2 {
         own_word_on_the_node(&node).await;
     }
-    node.delete("web", 20).await;
+    node.delete("web", 120).await;
     node.until_gone("web").await;
     assert!(node.log(&pod, "web", 0).contains("stdout F last word"), "it was asked to stop, not killed");
     node

@@ -19,7 +19,7 @@ use std::{future::Future, time::Duration};
 use harness::Node;
 
 /// Of a whole scenario; one that takes longer fails.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Runs a scenario on a node in namespaces of its own, and looks that nothing is left.
 fn run<F: Future<Output = Node>>(test: &str, scenario: impl FnOnce(Node) -> F) {

@@ -11,12 +11,17 @@ use crate::{
 
 /// The first restart is immediate, the next one waits; mounts do not pile up.
 pub async fn back_off(node: Node) -> Node {
+    // It is ill as soon as it can be told to stop.
+    let script = IDLE.replace("while", "touch /ill; while");
     let spec = json!({
-        "terminationGracePeriodSeconds": 1,
+        "terminationGracePeriodSeconds": 120,
         "volumes": [{"name": "data", "emptyDir": {}}],
         "containers": [{
-            "name": "ill", "command": shell(IDLE),
-            "livenessProbe": {"exec": {"command": ["test", "-e", "/nowhere"]}, "periodSeconds": 1, "failureThreshold": 1},
+            "name": "ill", "command": shell(&script),
+            "livenessProbe": {
+                "exec": {"command": shell("! test -e /ill")},
+                "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 120,
+            },
             "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": "part"}],
         }],
     });
@@ -49,13 +54,17 @@ pub async fn kinds(node: Node) -> Node {
     let script = format!(
         "busybox mkdir -p /www; echo fine > /www/index.html; httpd -f -p 8080 -h /www & echo $! > /pid; {IDLE}"
     );
+    // A server that is gone refuses at once; one that is late is not unwell.
     let often = |mut probe: serde_json::Value| {
         probe["periodSeconds"] = json!(1);
         probe["failureThreshold"] = json!(1);
+        probe["timeoutSeconds"] = json!(120);
         probe
     };
-    let mut startup = often(json!({"exec": {"command": ["test", "-e", "/shared/started"]}}));
-    startup["failureThreshold"] = json!(200);
+    // The others begin when there is something to ask.
+    let started = "test -e /shared/started && busybox wget -q -O /dev/null http://127.0.0.1:8080/";
+    let mut startup = often(json!({"exec": {"command": shell(started)}}));
+    startup["failureThreshold"] = json!(1000);
     let ports = json!([{"name": "http", "containerPort": 8080}]);
     let web = json!({
         "terminationGracePeriodSeconds": 1,

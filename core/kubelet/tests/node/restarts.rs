@@ -15,10 +15,13 @@ use crate::harness::{self, IDLE, Node, is_ready, shell, status_of, statuses};
 pub async fn adoption(mut node: Node) -> Node {
     let spec = |script: &str| {
         json!({
-            "terminationGracePeriodSeconds": 5,
+            "terminationGracePeriodSeconds": 120,
             "containers": [{
                 "name": "web", "command": shell(script),
-                "readinessProbe": {"exec": {"command": ["test", "-e", "/bin/sh"]}, "periodSeconds": 1},
+                // On a machine that stands still for a moment it stays ready.
+                "readinessProbe": {
+                    "exec": {"command": ["test", "-e", "/bin/sh"]}, "periodSeconds": 1, "timeoutSeconds": 120,
+                },
                 "lifecycle": {"postStart": {"exec": {"command": ["touch", "/hooked"]}}},
             }],
         })
@@ -33,7 +36,7 @@ pub async fn adoption(mut node: Node) -> Node {
     pods.ready().await;
     let mut changes = Box::pin(pods.changes());
     node.stop_kubelet().await;
-    node.delete("goes", 5).await;
+    node.delete("goes", 120).await;
     node.start_kubelet().await;
     node.until_gone("goes").await;
     harness::eventually("the last word is written", async || node.log(&gone, "web", 0).contains("last word"))

@@ -22,6 +22,7 @@ pub async fn manifests(mut node: Node) -> Node {
     let mut pod = harness::pod(
         "local",
         json!({
+            "terminationGracePeriodSeconds": 900,
             "volumes": [{"name": "shared", "hostPath": {"path": shared}}],
             "containers": [{
                 "name": "web", "command": shell(&script),

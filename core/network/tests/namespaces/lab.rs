@@ -12,6 +12,19 @@ use tiphys_lifecycle::Tasks;
 use tiphys_network::topology::{self, Holder, HolderSpec, NetState};
 use tokio::{process::Command, sync::oneshot};
 
+/// An end of waiting.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Takes away what a run of before left that was killed: this one would find its networks in use.
+pub async fn remove_left() {
+    for name in topology::found().await.unwrap() {
+        let pid = name.starts_with("test-").then(|| name.rsplit('-').next()?.parse::<u32>().ok()).flatten();
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            topology::teardown(&name, None).await.unwrap();
+        }
+    }
+}
+
 pub async fn hold(node: &str, data: &Path) -> Holder {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(crate::HOLD);
@@ -33,7 +46,7 @@ pub async fn inside(holder: &Holder, line: &str) -> String {
 pub fn reaches(from: Option<&Holder>, to: Option<&Holder>, address: Ipv4Addr) {
     let listener = on(to, || TcpListener::bind((address, 0)).unwrap());
     let target = listener.local_addr().unwrap();
-    on(from, || TcpStream::connect_timeout(&target, Duration::from_secs(5)).unwrap());
+    on(from, || TcpStream::connect_timeout(&target, LIMIT).unwrap());
 }
 
 /// Runs `act` on a thread in the node's network namespace.
@@ -69,7 +82,7 @@ impl InNode {
                 let tasks = Tasks::new();
                 start(tasks.clone()).await;
                 let _ = stopped.await;
-                assert_eq!(tasks.shutdown(Duration::from_secs(5)).await, [""; 0]);
+                assert_eq!(tasks.shutdown(LIMIT).await, [""; 0]);
             });
         });
         Self { stop: Some(stop), thread: Some(thread) }

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     let cases: Vec<(&str, fn())> =
         [topology::cases(), routes::cases(), cni::cases(), proxy::cases()].concat();
     let filter = wanted.filter(|text| !text.starts_with('-')).unwrap_or_default();
+    run(lab::remove_left());
     for (name, case) in cases.iter().filter(|(name, _)| name.contains(&filter)) {
         let started = Instant::now();
         // A panic ends the process with its message and a failure.

@@ -29,10 +29,9 @@ use tiphys_telemetry::Component;
 
 use crate::{
     api::Api,
-    lab::{Cluster, InNode, hold, inside, on},
+    lab::{Cluster, InNode, LIMIT, hold, inside, on},
 };
 
-const LIMIT: Duration = Duration::from_secs(10);
 const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 20);
 
@@ -183,6 +182,14 @@ fn ask(from: &Holder, target: (Ipv4Addr, u16)) -> std::io::Result<(Ipv4Addr, IpA
     })
 }
 
+/// The first answer, also a refusal, that a busy machine is not late with.
+fn answered(from: &Holder, target: (Ipv4Addr, u16)) -> std::io::Result<(Ipv4Addr, IpAddr)> {
+    let is_there = |answer: &std::io::Result<_>| {
+        !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut)
+    };
+    answer_when("an answer", || ask(from, target), is_there)
+}
+
 fn until<T: std::fmt::Debug>(what: &str, ask: impl FnMut() -> T, enough: impl FnMut(&T) -> bool) {
     drop(answer_when(what, ask, enough));
 }
@@ -250,18 +257,18 @@ async fn cluster_ip() {
         },
     );
     // The node's own processes, and a Pod that meets itself, get through as well.
-    ask(&lab.one, target).unwrap();
+    answered(&lab.one, target).unwrap();
     lab.endpoints("TCP", &[at.a]);
     until("only Pod a is left", || lab.component.render(), |text| text.contains("proxy_endpoints 1\n"));
     assert!(waited(&lab.component.render()), "once: {}", lab.component.render());
-    assert_eq!(ask(&lab.pod_b, target).unwrap(), (at.a, IpAddr::V4(at.b)), "Pods keep their address");
-    assert_eq!(ask(&lab.pod_a, target).unwrap().0, at.a, "a Pod reaches itself through its Service");
-    assert!(refused(&ask(&lab.pod_b, (CLUSTER_IP, 81))), "a port that the Service has not");
+    assert_eq!(answered(&lab.pod_b, target).unwrap(), (at.a, IpAddr::V4(at.b)), "Pods keep their address");
+    assert_eq!(answered(&lab.pod_a, target).unwrap().0, at.a, "a Pod reaches itself through its Service");
+    assert!(refused(&answered(&lab.pod_b, (CLUSTER_IP, 81))), "a port that the Service has not");
 
     // The node's own DNS, whatever its Service says.
     serve(&lab.one, DNS);
-    assert_eq!(ask(&lab.pod_a, (DNS, 8080)).unwrap(), (DNS, IpAddr::V4(at.a)));
-    assert_eq!(ask(&lab.one, (DNS, 8080)).unwrap().0, DNS);
+    assert_eq!(answered(&lab.pod_a, (DNS, 8080)).unwrap(), (DNS, IpAddr::V4(at.a)));
+    assert_eq!(answered(&lab.one, (DNS, 8080)).unwrap().0, DNS);
 
     lab.api.delete("services", "shop", "web");
     until("a deleted Service refuses", || ask(&lab.pod_b, target), refused);
@@ -289,13 +296,13 @@ async fn node_port() {
     lab.endpoints("TCP", &[at.a]);
     let (_, client) = answer_when("the NodePort answers", || ask(&lab.two, target), Result::is_ok).unwrap();
     assert_ne!(client, IpAddr::V4(at.two), "masqueraded, so that the answer comes back this way");
-    ask(&lab.one, target).unwrap();
+    answered(&lab.one, target).unwrap();
 
     lab.service(spec("Local"));
     let kept =
         |answer: &std::io::Result<_>| matches!(answer, Ok((_, client)) if *client == IpAddr::V4(at.two));
     until("the policy Local keeps the client's address", || ask(&lab.two, target), kept);
-    ask(&lab.pod_b, (Ipv4Addr::new(192, 0, 2, 77), 80)).unwrap();
+    answered(&lab.pod_b, (Ipv4Addr::new(192, 0, 2, 77), 80)).unwrap();
 
     // Only the other node has an endpoint: from outside nothing answers, from a Pod it does.
     lab.endpoints("TCP", &[at.two]);
@@ -304,7 +311,8 @@ async fn node_port() {
         || ask(&lab.two, target),
         |answer| answer.as_ref().err().is_some_and(|error| error.kind() == ErrorKind::TimedOut),
     );
-    assert_eq!(ask(&lab.pod_b, target).unwrap().0, at.two);
+    let moved = |answer: &std::io::Result<_>| matches!(answer, Ok((server, _)) if *server == at.two);
+    until("the other node's from a Pod", || ask(&lab.pod_b, target), moved);
     lab.endpoints("TCP", &[]);
     until(
         "no endpoint at all refuses",
@@ -323,7 +331,7 @@ async fn affinity() {
     let target = (CLUSTER_IP, 80);
     let (first, _) = answer_when("the Service answers", || ask(&lab.pod_b, target), Result::is_ok).unwrap();
     for _ in 0..20 {
-        assert_eq!(ask(&lab.pod_b, target).unwrap().0, first);
+        assert_eq!(answered(&lab.pod_b, target).unwrap().0, first);
     }
     let other = if first == at.a { at.two } else { at.a };
     lab.endpoints("TCP", &[other]);

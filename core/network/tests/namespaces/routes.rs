@@ -1,14 +1,12 @@
 //! Routes to other nodes' Pods in a real routing table.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 use tiphys_network::{NodeRoutes, RoutesConfig, netlink::Netlink};
 
 use crate::{
     api::Api,
-    lab::{Cluster, InNode, inside},
+    lab::{Cluster, InNode, LIMIT, inside},
 };
 
 pub fn cases() -> Vec<(&'static str, fn())> {
@@ -66,5 +64,5 @@ async fn until_routes(netlink: &Netlink, expected: &[(ipnet::Ipv4Net, std::net::
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), reached).await.expect("the routes follow the Nodes");
+    tokio::time::timeout(LIMIT, reached).await.expect("the routes follow the Nodes");
 }

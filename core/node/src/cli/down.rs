@@ -69,7 +69,7 @@ async fn all(global: &Global) -> Outcome<ExitCode> {
     let mut first = Ok(());
     for one in &lost {
         progress.step(&format!("taking away {}", left(one)));
-        let taken = lost::take_away(one).await.or_next("tiphys down --all");
+        let taken = lost::take_away(&global.home, one).await.or_next("tiphys down --all");
         if let Err(error) = &taken {
             output::warning(&format!("{}: {}", one.name, error.message()));
         }

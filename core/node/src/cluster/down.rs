@@ -48,10 +48,11 @@ pub async fn take_away(
             }
         }
     };
+    let is_here = is_of_this_boot(state);
     for process in state.server.iter().chain(state.nodes.iter().filter_map(|node| node.agent.as_ref())) {
         keep_first(process.stop(Duration::from_secs(10)).await.context("a process does not end"));
     }
-    for node in &state.nodes {
+    for node in state.nodes.iter().filter(|_| is_here) {
         keep_first(kill_node(state, node).await.with_context(|| format!("{} is not gone", node.name)));
     }
     let network = topology::teardown(&state.cluster, state.network.as_ref()).await;
@@ -85,6 +86,13 @@ pub async fn take_traces_away(cluster: &str) -> anyhow::Result<()> {
     killed.context("a process is left in the cluster's cgroup")?;
     network.context("the network is not gone")?;
     removed.context("a cgroup is left")
+}
+
+/// Whether anything that a state names may be here still. After a restart of the machine nothing is, and the
+/// numbers of its namespaces are those of others: of other clusters, of containers, of services.
+fn is_of_this_boot(state: &ClusterState) -> bool {
+    let mut processes = state.processes().into_iter().filter_map(|(_, process)| process);
+    processes.any(|process| process.is_alive()) || remains::is_there(&groups::of_cluster(&state.cluster))
 }
 
 /// Containers first (on version 2 together with what runs them), then what is left of the node, then itself.
@@ -152,10 +160,13 @@ mod tests {
             nodes: Vec::new(),
             ready: false,
         };
+        let with_server = ClusterState { server: Process::current().ok(), ..state.clone() };
+        assert!(is_of_this_boot(&with_server) && !is_of_this_boot(&state), "nothing of it is here");
         let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
         let process = Process::of(child.id().cast_signed()).expect("running");
         let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
         hierarchy.enter(&format!("{group}/supervisor"), process.pid).expect("it is in");
+        assert!(is_of_this_boot(&state), "its group is");
         let taken = take_away(&Layout::new(home.path(), &cluster), &state, None).await;
         let is_alive = process.is_alive();
         child.kill().and_then(|()| child.wait()).expect("reaped");

@@ -7,20 +7,21 @@
 //! ```
 //!
 //! What it must not do: take a cluster away that runs, in whichever home. A supervisor holds the lock of its
-//! cluster's folder open as long as it lives, and the folder bears the cluster's name.
+//! cluster's folder open as long as it lives, and the folder bears the cluster's name. It takes it before it
+//! makes anything else: so who holds locks is looked at last, and what can't be looked at is no absence.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tiphys_network::topology;
 
 use super::{
     down,
-    remains::{all_pids, groups_at_the_top},
+    remains::{all_pids, groups_at_the_top, has_hidden},
     state::{ClusterState, Lock},
 };
 use crate::{groups, layout::Layout};
@@ -39,6 +40,8 @@ struct Traces {
     networks: BTreeSet<String>,
     /// Clusters that have a control group, and whether anybody is in it.
     groups: BTreeMap<String, bool>,
+    /// Clusters in whose group somebody is that this process doesn't see, as its supervisor then.
+    hidden: BTreeSet<String>,
 }
 
 /// A cluster of which there is something.
@@ -60,41 +63,73 @@ pub struct Found {
 /// The machine can't be looked at.
 pub async fn find(home: &Path) -> anyhow::Result<Vec<Found>> {
     let networks = topology::found().await.context("networks of clusters can't be looked for")?;
-    Ok(told(&Traces::of(home, networks)))
+    Ok(told(&Traces::of(home, networks)?))
 }
 
 /// Takes a cluster away that does not run.
 ///
 /// # Errors
-/// It is being worked on, its state can't be read, or something of it is left.
-pub async fn take_away(found: &Found) -> anyhow::Result<()> {
+/// It runs by now, it is being worked on, its state can't be read, or something of it is left.
+pub async fn take_away(home: &Path, found: &Found) -> anyhow::Result<()> {
+    // Taking others away may have taken long.
+    ensure!(!runs(home, &found.name)?, "a cluster {:?} runs by now", found.name);
     let Some(layout) = found.root.as_deref().and_then(layout_of) else {
         return down::take_traces_away(&found.name).await;
     };
-    let Some(_lock) = Lock::try_take(&layout.lock())? else {
+    let Some(lock) = Lock::try_take(&layout.lock())? else {
         bail!("another command is just working on the cluster {:?}", found.name);
     };
     match ClusterState::load(&layout)? {
         Some(state) if state.supervisor.is_alive() => bail!("the cluster {:?} runs", found.name),
+        // A copy: that one may run.
+        Some(state) if state.cluster != found.name => {
+            let (state, of) = (layout.state(), state.cluster);
+            bail!("{} is of the cluster {of:?}: remove it by hand if it is of no use", state.display())
+        }
         Some(state) => down::take_away(&layout, &state, None).await,
-        None => down::take_traces_away(&found.name).await,
+        None => {
+            // Somebody took it down since it was found: the lock has made its folder anew.
+            let taken = down::take_traces_away(&found.name).await;
+            lock.abandon(&layout);
+            taken
+        }
     }
 }
 
+/// Whether a cluster of this name runs, in whichever home.
+fn runs(home: &Path, name: &str) -> anyhow::Result<bool> {
+    let traces = Traces::of(home, BTreeSet::from([name.to_owned()]))?;
+    Ok(told(&traces).iter().any(|one| one.name == name && one.runs))
+}
+
 impl Traces {
-    fn of(home: &Path, networks: BTreeSet<String>) -> Self {
+    /// `networks` were looked for before.
+    fn of(home: &Path, networks: BTreeSet<String>) -> anyhow::Result<Self> {
+        let of_cluster = |group: &str| groups::cluster_of(group).is_some_and(is_name);
+        let named = |(group, used): (String, bool)| Some((groups::cluster_of(&group)?.to_owned(), used));
+        let groups: BTreeMap<_, _> = groups_at_the_top(of_cluster).into_iter().filter_map(named).collect();
+        let names = networks.iter().chain(groups.keys());
+        let hidden = names.filter(|name| has_hidden(&groups::of_cluster(name))).cloned().collect();
         let pids: Vec<i32> = all_pids().collect();
-        let held: BTreeSet<PathBuf> = pids.iter().flat_map(|pid| locks_of(*pid)).collect();
+        ensure!(pids.contains(&std::process::id().cast_signed()), "/proc doesn't list this process");
+        let mut held = BTreeSet::new();
+        for pid in &pids {
+            match locks_of(*pid) {
+                Ok(locks) => held.extend(locks),
+                Err(_) if !may_hold_a_lock(*pid) => {}
+                Err(error) => {
+                    let said = || format!("it can't be told which locks process {pid} holds");
+                    return Err(error).with_context(said);
+                }
+            }
+        }
         let below = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut roots: BTreeSet<PathBuf> = below.collect();
         roots.extend(held.iter().cloned());
         roots.extend(pids.iter().filter_map(|pid| root_told(&arguments_of(*pid))));
         let recorded = roots.into_iter().filter_map(|root| Some((is_supervised(&root)?, root)));
         let recorded = recorded.map(|(is_alive, root)| (root, is_alive)).collect();
-        let of_cluster = |group: &str| groups::cluster_of(group).is_some_and(is_name);
-        let groups = groups_at_the_top(of_cluster).into_iter();
-        let named = |(group, used): (String, bool)| Some((groups::cluster_of(&group)?.to_owned(), used));
-        Self { recorded, held, networks, groups: groups.filter_map(named).collect() }
+        Ok(Self { recorded, held, networks, groups, hidden })
     }
 
     /// Those with a state that are called so.
@@ -115,7 +150,8 @@ fn told(traces: &Traces) -> Vec<Found> {
     for name in names.collect::<BTreeSet<_>>() {
         let holder = traces.held.iter().find(|root| name_of(root) == Some(name));
         // Two of a name, of two homes, would have one network.
-        let runs = holder.is_some() || traces.of_name(name).any(|(_, is_alive)| *is_alive);
+        let is_supervised = traces.of_name(name).any(|(_, is_alive)| *is_alive);
+        let runs = holder.is_some() || is_supervised || traces.hidden.contains(name);
         let mut what = Vec::new();
         if traces.networks.contains(name) {
             what.push("a network");
@@ -158,9 +194,36 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Folders whose lock a process holds. One that has just ended holds none.
-fn locks_of(pid: i32) -> Vec<PathBuf> {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files.filter_map(|file| locked(&fs::read_link(file.path()).ok()?)).collect()
+fn locks_of(pid: i32) -> io::Result<Vec<PathBuf>> {
+    let is_gone =
+        |error: &io::Error| matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ESRCH));
+    let mut locks = Vec::new();
+    let files = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Err(error) if is_gone(&error) => return Ok(locks),
+        files => files?,
+    };
+    for file in files {
+        match file.and_then(|file| fs::read_link(file.path())) {
+            Ok(file) => locks.extend(locked(&file)),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(locks)
+}
+
+/// Whether a process that keeps to itself what it has open may hold a lock.
+fn may_hold_a_lock(pid: i32) -> bool {
+    fs::read_to_string("/proc/locks").map_or(true, |locks| lockers(&locks).contains(&pid))
+}
+
+/// Who holds a file's lock alone, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 77 fe:00:9 0 EOF`. Pure.
+fn lockers(locks: &str) -> BTreeSet<i32> {
+    let locker = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "FLOCK", _, "WRITE", pid, ..] => pid.parse().ok(),
+        _ => None,
+    };
+    locks.lines().filter_map(locker).collect()
 }
 
 /// The folder whose lock an open file is. Pure.
@@ -209,6 +272,7 @@ mod tests {
             held: held.iter().map(PathBuf::from).collect(),
             networks: networks.iter().map(|name| (*name).to_owned()).collect(),
             groups: groups.iter().map(|(name, used)| ((*name).to_owned(), *used)).collect(),
+            hidden: BTreeSet::new(),
         }
     }
 
@@ -239,6 +303,10 @@ mod tests {
         // What runs keeps what died in another home under the same name.
         let two = traces(&[("/a/demo", false), ("/b/demo", true)], &["/b/demo"], &["demo"], &[]);
         check(two, &["demo /a/demo runs files+a network", "demo /b/demo runs files+a network"]);
+        // Its supervisor is where this process sees none.
+        let mut elsewhere = traces(&[], &[], &["demo"], &[("demo", true)]);
+        elsewhere.hidden.insert("demo".to_owned());
+        check(elsewhere, &["demo - runs a network+control groups"]);
         // Another one's name doesn't count, nor a group that somebody uses and nothing else tells of.
         let others = traces(&[], &["/h/demo-2"], &["demo"], &[("own", true), ("left", false)]);
         check(others, &["demo - lost a network", "left - lost control groups"]);
@@ -257,6 +325,13 @@ mod tests {
         for (file, expected) in table {
             assert_eq!(locked(Path::new(file)).as_deref(), expected.map(Path::new), "{file}");
         }
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_told_by_the_kernels_list() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 77 fe:00:9 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 78 fe:00:9 0 EOF\n\
+                     2: FLOCK  ADVISORY  READ 79 fe:00:8 0 EOF\n3: POSIX  ADVISORY  WRITE 80 fe:00:7 0 EOF\n";
+        assert_eq!(lockers(locks), BTreeSet::from([77]));
     }
 
     #[test]
@@ -298,16 +373,24 @@ mod tests {
         };
         state.save(&layout).expect("written");
         let find = || {
-            let found = told(&Traces::of(home.path(), BTreeSet::new()));
+            let found = told(&Traces::of(home.path(), BTreeSet::new()).expect("looked at"));
             found.into_iter().find(|one| one.root.as_deref() == Some(layout.root()))
         };
         let found = find().expect("it is there");
         assert!(found.runs && found.what == ["files"], "somebody holds its lock: {found:?}");
-        take_away(&found).await.expect_err("somebody works on it");
+        take_away(home.path(), &found).await.expect_err("somebody works on it");
         drop(lock);
         let found = find().expect("it is there");
         assert!(!found.runs, "{found:?}");
-        take_away(&found).await.expect("gone");
+        let copied = Layout::new(home.path(), &format!("{name}-copy"));
+        fs::create_dir(copied.root())
+            .and_then(|()| fs::copy(layout.state(), copied.state()))
+            .expect("copied");
+        let copy =
+            Found { name: format!("{name}-copy"), root: Some(copied.root().to_owned()), ..found.clone() };
+        take_away(home.path(), &copy).await.expect_err("it is of another cluster");
+        assert!(copied.state().exists() && layout.state().exists());
+        take_away(home.path(), &found).await.expect("gone");
         assert!(find().is_none() && !layout.root().exists());
     }
 }

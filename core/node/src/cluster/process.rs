@@ -143,7 +143,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
         let process = Process::of(child.id().cast_signed()).expect("running");
         assert!(process.is_alive());
-        let stopped = process.stop(Duration::from_secs(5));
+        let stopped = process.stop(Duration::from_secs(120));
         let reaped = tokio::task::spawn_blocking(move || child.wait());
         stopped.await.expect("ended");
         reaped.await.expect("joined").expect("reaped");

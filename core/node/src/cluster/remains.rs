@@ -59,7 +59,7 @@ pub fn all_pids() -> impl Iterator<Item = i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The cgroups at the top whose names `wanted` takes, and whether anybody is in or below them.
+/// The cgroups at the top whose names `wanted` takes, and whether anybody is in or below them, seen or not.
 pub fn groups_at_the_top(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, bool> {
     groups_in(Path::new(CGROUP_MOUNT), wanted)
 }
@@ -69,8 +69,38 @@ fn groups_in(mount: &Path, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, bo
     let folders = roots(mount).into_iter().flat_map(listed_in);
     let folders = folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| wanted(name));
-    let is_used = |name: &str| !listed(&folders_in(mount, name)).is_empty();
+    let is_used = |name: &str| {
+        let folders = folders_in(mount, name);
+        !listed(&folders).is_empty() || hold_hidden(&folders)
+    };
     names.map(|name| (name.clone(), is_used(&name))).collect()
+}
+
+/// Whether somebody is in or below a cgroup whom this process doesn't see: of another pid namespace, or where
+/// it can't be read who is.
+pub fn has_hidden(cgroup: &str) -> bool {
+    hold_hidden(&folders_in(Path::new(CGROUP_MOUNT), cgroup))
+}
+
+fn hold_hidden(folders: &[PathBuf]) -> bool {
+    // Of one that is gone, and of threads, whose processes are listed above them.
+    let is_nobody = |error: &io::Error| {
+        let code = error.raw_os_error();
+        matches!(code, Some(nix::libc::ENOENT | nix::libc::ENODEV | nix::libc::EOPNOTSUPP))
+    };
+    let mut found = false;
+    for folder in folders {
+        walk(folder, &mut |folder| match fs::read_to_string(folder.join("cgroup.procs")) {
+            Ok(listed) => found |= listed.lines().any(|line| line == "0"),
+            Err(error) => found |= !is_nobody(&error),
+        });
+    }
+    found
+}
+
+/// Whether there is such a cgroup.
+pub fn is_there(cgroup: &str) -> bool {
+    !folders_in(Path::new(CGROUP_MOUNT), cgroup).is_empty()
 }
 
 /// All processes below a cgroup, such as `/tiphys-demo/node-1`, of any controller.
@@ -247,11 +277,15 @@ mod tests {
             ("pids/tiphys-a/node-1", &[own]),
             ("memory/tiphys-a", &[]),
             ("memory/tiphys-b", &[]),
+            ("memory/tiphys-hidden/node-1", &[0]),
             ("memory/other", &[own]),
             ("memory/other/tiphys-c", &[own]),
         ]);
         let found = groups_in(root.path(), |name| name.starts_with("tiphys-"));
-        assert_eq!(found, BTreeMap::from([("tiphys-a".to_owned(), true), ("tiphys-b".to_owned(), false)]));
+        let expected = [("tiphys-a", true), ("tiphys-b", false), ("tiphys-hidden", true)];
+        assert_eq!(found, BTreeMap::from(expected.map(|(name, used)| (name.to_owned(), used))));
+        let hidden = |name: &str| hold_hidden(&folders_in(root.path(), name));
+        assert!(hidden("tiphys-hidden") && !hidden("tiphys-a") && !hidden("tiphys-b"));
     }
 
     #[test]

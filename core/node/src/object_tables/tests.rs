@@ -70,7 +70,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), allowed).await.expect("a binding that counts");
+        tokio::time::timeout(Duration::from_secs(120), allowed).await.expect("a binding that counts");
         let decisions =
             Decisions::open(served.folder.path().join("decisions"), &served.tasks).expect("opened");
         let tables = Arc::new(ObjectTables::new(served.api.clone()));
@@ -131,7 +131,7 @@ async fn custom_kinds_are_tables_as_soon_as_they_are_served() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), served).await.expect("served");
+    tokio::time::timeout(Duration::from_secs(120), served).await.expect("served");
     let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 7}});
     create(&client, "/apis/example.com/v1/namespaces/shop/widgets", widget).await;
     let statement = "select name, object#>>'{spec,size}' as size from objects.widgets";

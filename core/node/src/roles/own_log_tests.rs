@@ -60,7 +60,7 @@ fn child_process() {
 fn found(running: &Running) -> Vec<String> {
     use tiphys_logging::{search, wire::NodeRequest};
     let request = NodeRequest { query: "line container:own".into(), ..NodeRequest::default() };
-    let request = search::Request::new(&request, Duration::from_secs(60)).expect("a query");
+    let request = search::Request::new(&request, Duration::from_secs(120)).expect("a query");
     let answer = search::search(&running.store, &request, 1_000_000, "n1");
     assert!(answer.partial.is_empty(), "{:?}", answer.partial);
     answer.records.into_iter().map(|record| record.body).collect()
@@ -93,7 +93,7 @@ async fn a_log_that_is_set_aside_while_it_is_written_loses_and_doubles_no_line()
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(60), all).await;
+    let in_time = tokio::time::timeout(Duration::from_secs(120), all).await;
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in found(&running) {
         *counts.entry(body).or_default() += 1;
@@ -103,7 +103,7 @@ async fn a_log_that_is_set_aside_while_it_is_written_loses_and_doubles_no_line()
     // What the collector has goes; the last ones may not have been acknowledged when there was a turn.
     let left = std::fs::read_dir(folder.path()).expect("listed").count();
     assert!(left < 60, "{left} files are left");
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[test]

@@ -154,7 +154,7 @@ mod tests {
         assert!(with.collector.address.is_some() && with.door.is_some());
         // What else is wrong is for the operator to mend first.
         assert!(collect(config("own"), &tasks).await.is_err(), "another has it");
-        tasks.shutdown(std::time::Duration::from_secs(20)).await;
+        tasks.shutdown(std::time::Duration::from_secs(120)).await;
     }
 
     #[test]

@@ -56,6 +56,6 @@ impl TestServer {
     }
 
     pub async fn end(self) {
-        self.tasks.shutdown(Duration::from_secs(30)).await;
+        self.tasks.shutdown(Duration::from_secs(120)).await;
     }
 }

@@ -330,7 +330,7 @@ mod tests {
             processes: Some(20),
         };
         hierarchy.create(&format!("{group}/pod"), &limits).expect("made");
-        let mut child = tokio::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+        let mut child = tokio::process::Command::new("sleep").arg("600").spawn().expect("sleep runs");
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
         hierarchy.enter(&format!("{group}/pod"), pid).expect("entered");
         assert_eq!(hierarchy.processes(&group), [pid]);

@@ -213,11 +213,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_process_is_seen() {
-        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep exists");
+        let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().expect("sleep exists");
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
         let ended = exited(pidfd(pid).expect("it runs"));
         child.start_kill().expect("it runs");
-        tokio::time::timeout(Duration::from_secs(10), ended).await.expect("ends").expect("is watched");
+        tokio::time::timeout(Duration::from_secs(120), ended).await.expect("ends").expect("is watched");
         assert!(matches!(pidfd(i32::MAX), Ok(None) | Err(_)));
     }
 }

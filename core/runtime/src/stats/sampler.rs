@@ -294,7 +294,7 @@ mod tests {
         let mut children = Vec::new();
         for name in ["pause", "box", "late"] {
             let mut command = tokio::process::Command::new("sleep");
-            let child = command.arg("60").kill_on_drop(true).spawn().expect("sleep runs");
+            let child = command.arg("600").kill_on_drop(true).spawn().expect("sleep runs");
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
             hierarchy.enter(&format!("{group}/{name}"), pid).expect("entered");
             children.push(child);

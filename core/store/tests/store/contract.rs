@@ -219,15 +219,34 @@ async fn compaction_gives_up_the_past(store: Dyn) {
 }
 
 async fn a_lease_takes_its_keys_along(store: Dyn) {
-    let lease = store.grant(Duration::from_millis(300)).await.unwrap();
-    store.transact(Txn::create("/events/a", "a", Some(lease))).await.unwrap();
-    store.transact(Txn::create("/events/b", "b", Some(lease))).await.unwrap();
-    let freed = store.transact(Txn::put("/events/b", "kept")).await.unwrap();
-    let mut watch = store.watch("/events/", freed.revision + 1).await.unwrap();
-    let events = events_until(&mut watch, freed.revision + 1).await.unwrap();
-    assert_eq!(shorts(&events), [format!("-/events/a@{}=a", freed.revision + 1)]);
-    assert_eq!(keys(&*store, "/events/", None).await, ["/events/b"]);
-    let late = store.transact(Txn::create("/events/c", "c", Some(lease))).await;
+    let mut ttl = Duration::from_millis(300);
+    let (lease, folder, freed) = loop {
+        let (lease, folder) = (store.grant(ttl).await.unwrap(), format!("/{}/", ttl.as_millis()));
+        let put = |name: &str| Op::Put {
+            key: format!("{folder}{name}"),
+            value: name.to_owned().into(),
+            lease: Some(lease),
+        };
+        let both = Txn { success: vec![put("a"), put("b")], ..Txn::default() };
+        match store.transact(both).await {
+            Err(StoreError::LeaseNotFound(_)) => {}
+            made => {
+                made.unwrap();
+                let freed = store.transact(Txn::put(format!("{folder}b"), "kept")).await.unwrap().revision;
+                let kept = store.get(&format!("{folder}b"), None).await.unwrap().unwrap();
+                if kept.version == 2 {
+                    break (lease, folder, freed);
+                }
+            }
+        }
+        // The machine stood still, and the lease ended before the second key was freed.
+        ttl *= 3;
+    };
+    let mut watch = store.watch(&folder, freed + 1).await.unwrap();
+    let events = events_until(&mut watch, freed + 1).await.unwrap();
+    assert_eq!(shorts(&events), [format!("-{folder}a@{}=a", freed + 1)]);
+    assert_eq!(keys(&*store, &folder, None).await, [format!("{folder}b")]);
+    let late = store.transact(Txn::create(format!("{folder}c"), "c", Some(lease))).await;
     assert_eq!(late, Err(StoreError::LeaseNotFound(lease)));
     assert_eq!(store.keep_alive(lease).await, Err(StoreError::LeaseNotFound(lease)));
 }

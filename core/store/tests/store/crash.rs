@@ -5,13 +5,12 @@ use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use tiphys_lifecycle::Tasks;
 use tiphys_store::{Embedded, Range, Store, Txn};
 
-use super::testbed::{events_until, text};
+use super::testbed::{LIMIT, events_until, text};
 
 const FOLDER: &str = "TIPHYS_STORE_CRASH_FOLDER";
 const WRITERS: usize = 8;
@@ -58,7 +57,7 @@ async fn kill_nine_loses_no_acknowledged_write() {
         let mut watch = store.watch("/", 2).await.unwrap();
         let events = events_until(&mut watch, page.revision).await.unwrap();
         assert_eq!(events.len() as u64, page.revision - 1);
-        assert_eq!(tasks.shutdown(Duration::from_secs(10)).await, Vec::<String>::new());
+        assert_eq!(tasks.shutdown(LIMIT).await, Vec::<String>::new());
     }
 }
 

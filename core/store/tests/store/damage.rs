@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tiphys_lifecycle::Tasks;
 use tiphys_store::{Embedded, Options, StoreError};
 
-use super::testbed::{Bed, put, value};
+use super::testbed::{Bed, LIMIT, put, value};
 
 /// A store with twenty revisions, closed; its mark is at the last.
 async fn closed_store() -> TempDir {
@@ -35,7 +35,7 @@ fn find(bytes: &[u8], needle: &str) -> usize {
 async fn refusal(folder: &Path) -> StoreError {
     let tasks = Tasks::new();
     let opened = Embedded::open(folder, &tasks).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(LIMIT).await;
     opened.err().expect("the store is refused")
 }
 
@@ -92,7 +92,7 @@ async fn a_torn_tail_loses_only_what_was_never_acknowledged() {
     let store = Embedded::open(copy.path(), &tasks).await.unwrap();
     assert!(value(&*store, "/a", None).await.unwrap().starts_with("value 18 "));
     assert_eq!(put(&*store, "/a", "after").await, 21);
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(LIMIT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

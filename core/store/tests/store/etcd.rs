@@ -7,7 +7,7 @@ use tiphys_lifecycle::Tasks;
 use tiphys_store::{EtcdOptions, EtcdTls, Op, Store, StoreError, Txn};
 use tiphys_tests::EtcdCluster;
 
-use super::testbed::{Bed, etcd, events_until, keys, put, shorts, within};
+use super::testbed::{Bed, LIMIT, etcd, events_until, keys, put, refusal, shorts, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_on_one_etcd_see_each_others_writes() {
@@ -22,7 +22,7 @@ async fn servers_on_one_etcd_see_each_others_writes() {
     assert_eq!(shorts(&events_until(&mut watch, revision).await.unwrap()), ["+/a/1@2=x"]);
     put(&*other, "/a/2", "z").await;
     assert_eq!(shorts(&events_until(&mut watch, 4).await.unwrap()), ["+/a/2@4=z"]);
-    assert_eq!(tasks.shutdown(Duration::from_secs(10)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(LIMIT).await, Vec::<String>::new());
     bed.close().await;
 }
 
@@ -43,7 +43,7 @@ async fn progress_is_told_beyond_the_writes_of_strangers() {
     assert!(events_until(&mut watch, revision).await.unwrap().is_empty());
     assert!(keys(&*bed.store, "/", None).await.is_empty());
     assert_eq!(keys(&*stranger, "", None).await, ["/theirs"]);
-    assert!(!tasks.shutdown(Duration::from_secs(10)).await.contains(&"etcd feed".to_owned()));
+    assert!(!tasks.shutdown(LIMIT).await.contains(&"etcd feed".to_owned()));
     bed.close().await;
 }
 
@@ -114,7 +114,7 @@ async fn the_past_is_given_up_by_itself_by_one_of_the_servers() {
     })
     .await;
     assert_eq!(keys(&*other, "/", None).await, ["/a"]);
-    assert_eq!(tasks.shutdown(Duration::from_secs(10)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(LIMIT).await, Vec::<String>::new());
     bed.close().await;
 }
 
@@ -123,14 +123,13 @@ async fn an_etcd_that_is_not_there_is_named() {
     let tasks = Tasks::new();
     let mut cluster = EtcdCluster::start(1);
     cluster.kill(0);
-    let soon = |options: &mut tiphys_store::EtcdOptions| options.patience = Duration::from_millis(300);
-    let refused = etcd(&cluster, &tasks, &soon).await.err().unwrap();
+    let refused = refusal(&cluster, &tasks, &|_| {}).await;
     let StoreError::Unreachable { endpoints, why } = &refused else { panic!("{refused}") };
     assert_eq!(*endpoints, cluster.endpoints()[0]);
     assert!(why.contains("refused"), "{why}");
-    let nowhere = etcd(&cluster, &tasks, &|options| options.endpoints.clear()).await.err().unwrap();
+    let nowhere = refusal(&cluster, &tasks, &|options| options.endpoints.clear()).await;
     assert!(matches!(nowhere, StoreError::Unfit { .. }), "{nowhere}");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(LIMIT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,19 +147,15 @@ async fn etcd_is_spoken_to_with_certificates() {
     let tls = EtcdTls { ca_pem: authority.pem().into_bytes(), identity_pem };
 
     let tasks = Tasks::new();
-    let soon = Duration::from_millis(300);
     for (wrong, word) in [
         (None, "--etcd-cafile"),
         (Some(EtcdTls { identity_pem: None, ..tls.clone() }), ""),
         (Some(EtcdTls { ca_pem: Authority::new().pem().into_bytes(), ..tls.clone() }), "certificate"),
     ] {
-        let change = |options: &mut tiphys_store::EtcdOptions| {
-            (options.tls, options.patience) = (wrong.clone(), soon);
-        };
-        let refused = etcd(&cluster, &tasks, &change).await.err().unwrap();
+        let refused = refusal(&cluster, &tasks, &|options| options.tls = wrong.clone()).await;
         assert!(refused.to_string().contains(word), "{refused}");
     }
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(LIMIT).await;
     let bed = Bed::on(cluster, &|options| options.tls = Some(tls.clone())).await;
     let mut watch = bed.store.watch("/", 2).await.unwrap();
     put(&*bed.store, "/a", "x").await;

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::future::join_all;
@@ -16,19 +17,29 @@ use tiphys_tests::EtcdCluster;
 use super::testbed::{Bed, put, text, within};
 
 const WRITERS: usize = 16;
+/// Acknowledged writes before and after each death; writers are ahead of that by as many at most,
+/// however long the members take: what a watch that is not read may be behind is bounded, too.
+const WRITES: u64 = 200;
+
+/// How many writes are acknowledged, and how many there may be by now.
+#[derive(Default)]
+struct Count {
+    done: AtomicU64,
+    most: AtomicU64,
+}
 
 /// What a writer knows: its last acknowledged number and revision.
 type Acknowledged = (u64, Revision);
 
 /// Writes ever greater numbers to a key of its own until told to stop.
-async fn write(
-    store: Arc<dyn Store>,
-    key: String,
-    stop: Arc<AtomicBool>,
-    count: Arc<AtomicU64>,
-) -> Acknowledged {
+async fn write(store: Arc<dyn Store>, key: String, stop: Arc<AtomicBool>, count: Arc<Count>) -> Acknowledged {
     let mut last = (0, 0);
     for n in 1_u64.. {
+        while count.done.load(Ordering::Relaxed) >= count.most.load(Ordering::Relaxed)
+            && !stop.load(Ordering::Relaxed)
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -36,7 +47,7 @@ async fn write(
             Ok(result) => {
                 assert!(result.revision > last.1, "revisions of {key} went back");
                 last = (n, result.revision);
-                count.fetch_add(1, Ordering::Relaxed);
+                count.done.fetch_add(1, Ordering::Relaxed);
             }
             // Its fate is unknown: the next number goes on either way.
             Err(StoreError::Unavailable(_)) => {}
@@ -62,20 +73,20 @@ async fn read(mut watch: Watch) -> Vec<Event> {
 async fn kill_nine_of_members_loses_nothing_and_leaves_no_gap() {
     let mut bed = Bed::on(EtcdCluster::start(3), &|_| {}).await;
     let mut cluster = bed.cluster.take().unwrap();
-    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(Count::default()));
     let watches = join_all((0..4).map(|_| bed.store.watch("/", 2))).await;
     let writers = (0..WRITERS)
         .map(|writer| write(bed.store.clone(), format!("/w/{writer}"), stop.clone(), count.clone()));
     let killing = async {
         for member in 0..3 {
-            more_writes(&count, 200).await;
+            more_writes(&count).await;
             cluster.kill(member);
             assert!(bed.store.probe(member).await.is_err());
             // A majority is left: writes go on while the member is away.
-            more_writes(&count, 200).await;
+            more_writes(&count).await;
             tokio::task::block_in_place(|| cluster.restart(member));
         }
-        more_writes(&count, 200).await;
+        more_writes(&count).await;
         stop.store(true, Ordering::Relaxed);
     };
     let (acknowledged, ()) = tokio::join!(join_all(writers), killing);
@@ -90,10 +101,11 @@ async fn kill_nine_of_members_loses_nothing_and_leaves_no_gap() {
     bed.close().await;
 }
 
-async fn more_writes(count: &AtomicU64, more: u64) {
-    let target = count.load(Ordering::Relaxed) + more;
+async fn more_writes(count: &Count) {
+    let target = count.done.load(Ordering::Relaxed) + WRITES;
+    count.most.store(target + WRITES, Ordering::Relaxed);
     within(async {
-        while count.load(Ordering::Relaxed) < target {
+        while count.done.load(Ordering::Relaxed) < target {
             tokio::task::yield_now().await;
         }
     })

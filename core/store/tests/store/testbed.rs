@@ -10,7 +10,7 @@ use tiphys_store::{
 use tiphys_tests::EtcdCluster;
 
 /// An upper bound for anything that is waited for.
-const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 pub struct Bed {
     pub store: Arc<dyn Store>,
@@ -82,10 +82,28 @@ pub async fn etcd(
     change: &dyn Fn(&mut EtcdOptions),
 ) -> Result<Arc<dyn Store>, StoreError> {
     // Else a busy machine takes revisions for signs of progress that no test counts with.
-    let (compact_every, event_within) = (Duration::ZERO, LIMIT / 2);
-    let mut options = EtcdOptions { compact_every, event_within, ..EtcdOptions::new(cluster.endpoints()) };
+    let (compact_every, event_within, patience) = (Duration::ZERO, LIMIT / 2, LIMIT);
+    let usual = EtcdOptions::new(cluster.endpoints());
+    let mut options = EtcdOptions { compact_every, event_within, patience, ..usual };
     change(&mut options);
     Ok(Etcd::connect(options, tasks).await?)
+}
+
+/// Why an etcd is refused. A busy machine may be slow to find out.
+pub async fn refusal(cluster: &EtcdCluster, tasks: &Tasks, change: &dyn Fn(&mut EtcdOptions)) -> StoreError {
+    let at_once = |options: &mut EtcdOptions| {
+        options.patience = Duration::ZERO;
+        change(options);
+    };
+    within(async {
+        loop {
+            let refused = etcd(cluster, tasks, &at_once).await.err().unwrap();
+            if !refused.to_string().contains("no answer in time") {
+                return refused;
+            }
+        }
+    })
+    .await
 }
 
 pub async fn within<T>(work: impl Future<Output = T>) -> T {

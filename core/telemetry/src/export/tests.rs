@@ -64,7 +64,7 @@ fn what_is_left_is_sent_at_the_end() {
         tracing::info!(target: "tonic::transport", "of the sending itself");
         tracing::debug!("less than is asked for");
     });
-    export.shutdown(Duration::from_secs(60));
+    export.shutdown(Duration::from_secs(120));
 
     let received = receiver.received();
     assert!(received.spans.iter().all(|spans| is_ours(spans.resource.as_ref())));
@@ -117,7 +117,7 @@ fn over_tls_it_is_sent_to_whom_the_certificate_names() {
     let _entered = runtime.enter();
     let (component, counter) = (Component::new("sealed"), Counter::<u64>::default());
     component.registry(|registry| registry.register("sealed", "Sent over TLS", counter.clone()));
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_secs(120);
     let send = |trusted: &Path| {
         let variables =
             |name: &str| (name == tls::CERTIFICATE).then(|| trusted.to_string_lossy().into_owned());

@@ -50,7 +50,7 @@ async fn an_archive_that_never_answers_is_waited_for_once() {
     let deleted = cluster.root().delete(&UserInfo::master("m"), &request).await.expect("an answer");
     let [missing] = deleted.partial.as_slice() else { panic!("{deleted:?}") };
     assert!(deleted.archive && missing.error.ends_with("delete again"), "{deleted:?}");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -88,5 +88,5 @@ async fn what_was_known_last_answers_while_the_archive_fails() {
     let answer = cluster.search("*", 100).await;
     assert_eq!((answer.records.len(), answer.partial), (20, vec![]));
     tokio::time::resume();
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -21,7 +21,7 @@ use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 use tiphys_lifecycle::{OnError, Tasks};
 
 use crate::{
-    archive::{Archive, Config, Objects, pull},
+    archive::{Archive, Config, Moment, Objects, pull},
     collector,
     index::{Keep, Retention, Store},
     metric_names::Metrics,
@@ -34,6 +34,8 @@ use crate::{
 };
 
 pub const TOKEN: &str = "t0ken";
+/// What questions may take: as much as there is, since all is to be answered on a busy machine, too.
+pub const WITHIN: Option<&str> = Some("60s");
 /// Records of all nodes have different times.
 static CLOCK: AtomicU64 = AtomicU64::new(1);
 
@@ -279,41 +281,50 @@ impl Cluster {
     }
 
     pub fn root(&self) -> LogRoot {
-        LogRoot::new(self.listed.clone(), Arc::new(ByName)).with_archive(self.archive.clone())
+        let root = LogRoot::new(self.listed.clone(), Arc::new(ByName)).with_archive(self.archive.clone());
+        root.with_deadline(Duration::from_secs(120))
+    }
+
+    async fn ask(&self, user: &UserInfo, request: SearchRequest) -> SearchAnswer {
+        let request = SearchRequest { within: WITHIN.map(str::to_owned), ..request };
+        self.root().search(user, &request).await.expect("an answer")
     }
 
     pub async fn search(&self, query: &str, limit: usize) -> SearchAnswer {
         let request = SearchRequest { query: query.into(), limit: Some(limit), ..SearchRequest::default() };
-        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+        self.ask(&UserInfo::master("m"), request).await
     }
 
     pub async fn search_as(&self, user: &str, query: &str) -> SearchAnswer {
         let request = SearchRequest { query: query.into(), ..SearchRequest::default() };
-        self.root().search(&UserInfo::named(user, &[]), &request).await.expect("an answer")
+        self.ask(&UserInfo::named(user, &[]), request).await
     }
 
     pub async fn search_until(&self, query: &str, until: i64) -> SearchAnswer {
         let until = Some(crate::time::format(until));
         let request = SearchRequest { query: query.into(), until, ..SearchRequest::default() };
-        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+        self.ask(&UserInfo::master("m"), request).await
     }
 
     pub async fn page(&self, query: &str, limit: usize, cursor: Option<String>) -> SearchAnswer {
         let request =
             SearchRequest { query: query.into(), limit: Some(limit), cursor, ..SearchRequest::default() };
-        self.root().search(&UserInfo::master("m"), &request).await.expect("an answer")
+        self.ask(&UserInfo::master("m"), request).await
     }
 
     pub async fn histogram_count(&self, query: &str) -> u64 {
         let (since, until) = (Some("1970-01-01T00:00:00Z".into()), Some("1971-01-01T00:00:00Z".into()));
-        let request = HistogramRequest { query: query.into(), since, until, ..HistogramRequest::default() };
+        let within = WITHIN.map(str::to_owned);
+        let request =
+            HistogramRequest { query: query.into(), since, until, within, ..HistogramRequest::default() };
         let answer = self.root().histogram(&UserInfo::master("m"), &request).await.expect("an answer");
         assert_eq!(answer.partial, []);
         answer.buckets.iter().map(|bucket| bucket.count).sum()
     }
 
     pub async fn facets_count(&self, query: &str) -> u64 {
-        let request = FacetsRequest { query: query.into(), ..FacetsRequest::default() };
+        let within = WITHIN.map(str::to_owned);
+        let request = FacetsRequest { query: query.into(), within, ..FacetsRequest::default() };
         let answer = self.root().facets(&UserInfo::master("m"), &request).await.expect("an answer");
         assert_eq!(answer.partial, []);
         answer.count
@@ -335,9 +346,23 @@ impl Cluster {
         }
     }
 
+    /// What is archived now. A look that is late on a busy machine is none; the next one has it.
+    pub async fn moment(&self) -> Moment {
+        let known = async {
+            loop {
+                let moment = self.archive.moment().await;
+                if moment.fault().is_none() {
+                    return moment;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), known).await.expect("the archive says what it has")
+    }
+
     /// Bytes of all archived splits.
     pub async fn bytes(&self) -> u64 {
-        let moment = self.archive.moment().await;
+        let moment = self.moment().await;
         let nodes = moment.nodes();
         let indexes = nodes.iter().filter_map(|node| moment.index(node));
         indexes.flat_map(|index| &index.splits).map(|split| split.bytes()).sum()
@@ -345,13 +370,13 @@ impl Cluster {
 
     /// How many splits of a node are archived.
     pub async fn archived(&self, node: &str) -> usize {
-        let moment = self.archive.moment().await;
+        let moment = self.moment().await;
         moment.index(node).map_or(0, |index| index.splits.len())
     }
 
     /// How many records of a node are archived, all of whose objects are there.
     pub async fn archived_records(&self, node: &str) -> u64 {
-        let moment = self.archive.moment().await;
+        let moment = self.moment().await;
         let listed: Vec<_> = self.objects.list(None).try_collect().await.expect("listed");
         let sizes: BTreeMap<String, u64> =
             listed.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();

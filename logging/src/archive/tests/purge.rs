@@ -125,7 +125,7 @@ async fn a_namespaces_logs_are_deleted_everywhere_and_nothing_else_is() {
     // What of the dead node never was archived is not there to be found.
     dead.forget_unarchived(1);
     check_all(&cluster, &[&one, &dead, &away]).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,7 +149,7 @@ async fn only_what_is_older_is_deleted() {
     check_all(&cluster, &[&one]).await;
     purge_all(cluster.archive()).await.expect("purged");
     check_all(&cluster, &[&one]).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,7 +168,7 @@ async fn abuse_30_who_may_not_delete_a_namespaces_logs_deletes_nothing() {
     // A right in one's own namespace reaches no other.
     cluster.root().delete(&eve, &request("eve")).await.expect("allowed");
     check_all(&cluster, &[&one]).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +194,7 @@ async fn a_namespace_says_how_long_it_keeps_records() {
     purge_all(cluster.archive()).await.expect("purged");
     assert_eq!(bodies_archived(&cluster).await.len(), 5);
     check_all(&cluster, &[&one]).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,7 +221,7 @@ async fn the_archive_keeps_no_more_than_it_may_and_takes_nothing_in_again() {
         cluster.names().await.iter().filter_map(|name| name.split('/').nth(3).map(str::to_owned)).collect();
     assert_eq!(names.len(), left + 1, "folders of splits and the index: {names:?}");
     check_all(&cluster, &[&one]).await;
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,7 +246,7 @@ async fn a_server_whose_clock_is_wrong_for_a_while_deletes_nothing() {
     up.store(3600, Ordering::Relaxed);
     purge_all(cluster.archive()).await.expect("purged");
     assert_eq!(cluster.archived("one").await, 0, "it has said so for an hour");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[test]
@@ -289,6 +289,7 @@ async fn what_a_deleted_namespace_keeps_holds_until_its_logs_are_gone() {
     // The namespace is deleted, and another server begins.
     cluster.keeps.lock().remove("shop");
     cluster.reopen();
+    cluster.moment().await;
     assert_eq!(cluster.search("ns:shop", 100).await.records, []);
     assert_eq!(cluster.search("ns:bank", 100).await.records.len(), 5);
     // One of that name that is there speaks for itself.
@@ -300,7 +301,7 @@ async fn what_a_deleted_namespace_keeps_holds_until_its_logs_are_gone() {
     assert_eq!(bodies_archived(&cluster).await.len(), 5);
     purge_all(cluster.archive()).await.expect("purged");
     assert_eq!(known().keeps, [].into(), "nothing is left that it is about");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,7 +328,7 @@ async fn an_order_of_another_server_is_carried_out_without_a_node() {
     assert!(!has_secret(&bodies_archived(&cluster).await));
     let waiting = cluster.archive().inner.catalog.known().orders.clone();
     assert_eq!(waiting.iter().map(|order| order.waiting.len()).sum::<usize>(), 3, "{waiting:?}");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 /// What a purge writes is named by no index until it is whole: a node's first list must not
@@ -367,7 +368,7 @@ async fn what_is_being_written_anew_is_not_swept_away() {
     purge_all(&archive).await.expect("purged");
     assert!(!has_secret(&bodies_archived(&cluster).await));
     assert!(!objects.folders().await.expect("listed").contains(&"unfinished".to_owned()));
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -390,5 +391,5 @@ async fn an_order_is_remembered_until_all_have_carried_it_out() {
     archive.delete_records("shop", now, ["gone".to_owned()].into()).await.expect("ordered");
     forget_orders(archive, hours(26)).await.expect("looked");
     assert_eq!((orders().len(), cluster.names().await.len()), (0, 0));
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -43,7 +43,7 @@ async fn lines_are_found_once_before_while_and_after_a_kubelet_compresses_their_
         fs::rename(&path, rotated(number)).expect("renamed");
     }
     until_found(&running, "hello", 11).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
 
     for number in 13..16 {
@@ -55,5 +55,5 @@ async fn lines_are_found_once_before_while_and_after_a_kubelet_compresses_their_
     let running = again(folder.path(), &tasks).await;
     until_found(&running, "away", 3).await;
     assert_eq!(find(&running.store, "hello").len(), 14);
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
 }

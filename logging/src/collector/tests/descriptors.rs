@@ -42,6 +42,6 @@ async fn lines_are_found_once_when_there_are_descriptors_again() {
     until_found(&running, "hello", 2).await;
     let metrics = running.metrics.component.render();
     assert!(metrics.contains("tiphys_logs_open_failures_total "), "{metrics}");
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     assert_eq!(find(&running.store, "hello"), ["hello two", "hello one"]);
 }

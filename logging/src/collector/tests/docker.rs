@@ -48,7 +48,7 @@ async fn a_line_behind_a_link_is_found_when_it_is_written_also_after_a_rotation(
     rotate(&path, 0);
     write(&path, &json("hello three", "\n"));
     until_found(&running, "hello", 3).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +78,7 @@ async fn kill_9_loses_and_doubles_nothing_behind_links() {
                         tokio::task::yield_now().await;
                     }
                 };
-                tokio::time::timeout(Duration::from_secs(60), committed).await.expect("a commit");
+                tokio::time::timeout(Duration::from_secs(120), committed).await.expect("a commit");
             }
         }
         drop(child);
@@ -93,7 +93,7 @@ async fn kill_9_loses_and_doubles_nothing_behind_links() {
     // What is doubled comes before the last line, which ends the newest file.
     write(&path, &json("the very last", "\n"));
     until_found(&running, "\"the very last\"", 1).await;
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
     let mut found = find(&running.store, "line");
     found.sort();
     written.sort();

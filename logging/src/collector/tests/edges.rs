@@ -19,7 +19,7 @@ static NEWEST: [&str; 6] = [LINES[4].1, LINES[2].1, LINES[0].1, LINES[1].1, LINE
 fn root(running: &Running) -> LogRoot {
     let collector =
         Collector { node: "n1".into(), address: Some(running.address), access: Access::Token(TOKEN.into()) };
-    LogRoot::new(Arc::new(Nodes(vec![collector])), Arc::new(ByName))
+    LogRoot::new(Arc::new(Nodes(vec![collector])), Arc::new(ByName)).with_deadline(Duration::from_secs(120))
 }
 
 async fn finds(root: &LogRoot, query: &str, since: Option<&str>, until: Option<&str>, expected: &[&str]) {
@@ -97,20 +97,20 @@ async fn lines_of_1970_and_of_9999_are_found_in_memory_and_on_disk() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), first_commit).await.expect("in time");
+    tokio::time::timeout(Duration::from_secs(120), first_commit).await.expect("in time");
     let text: String = LINES.iter().map(|(time, body)| format!("{time} stdout F {body}\n")).collect();
     write(&log_file(folder.path(), "shop_web-1"), &text);
     until_found(&running, "*", LINES.len()).await;
     assert_eq!(running.store.snapshot().open().count(), 1);
     check(&running).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
 
     let tasks = Tasks::new();
     let running = again(folder.path(), &tasks).await;
     assert_eq!(running.store.sizes().0, LINES.len() as u64);
     check(&running).await;
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,9 +133,9 @@ async fn a_secret_over_the_cut_of_a_long_line_is_hidden_also_by_a_collector_that
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), first_part).await.expect("in time");
+    tokio::time::timeout(Duration::from_secs(120), first_part).await.expect("in time");
     assert!(find(&running.store, "pod:web-1").is_empty(), "it waits for what comes after it");
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     drop(running);
 
     let tasks = Tasks::new();
@@ -148,5 +148,5 @@ async fn a_secret_over_the_cut_of_a_long_line_is_hidden_also_by_a_collector_that
     let (end, part) = (&found[0], &found[1]);
     assert!(part.starts_with("xxx") && part.contains("x[redacted] "));
     assert!(end.starts_with(" yyy") && end.ends_with("y end") && end.len() == 4005, "{}", end.len());
-    tasks.shutdown(Duration::from_secs(20)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -103,7 +103,7 @@ async fn a_file_that_grows_faster_than_it_is_read_loses_and_doubles_no_line() {
     }
     writer.until_read_up_to(0).await;
     let written = writer.written;
-    assert_eq!(tasks.shutdown(Duration::from_secs(60)).await, Vec::<String>::new());
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, Vec::<String>::new());
     assert_eq!(running.metrics.records.get(), written as u64);
     assert!(!running.store.has_uncommitted(), "the end commits what is in memory");
     let length = Writer::body(0).len();

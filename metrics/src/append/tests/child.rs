@@ -1,16 +1,23 @@
 //! The test's own binary once more, as a process that is killed.
 //!
 //! A test that kills one asks for [`folder`] first. If there is one, it is the child: it works
-//! in that folder until it is killed, and says how far it is.
+//! in that folder until it is killed, and says how far it is. What is enough of it is said by what
+//! was heard and by what is on the disk, and never by a time: how much is done in one, and when what
+//! was done is on the disk, depends on how busy the machine is.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    fs,
+    io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 const FOLDER: &str = "TIPHYS_TEST_KILLED";
+/// A child of which there is not enough by then hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+/// What is heard between two looks at the disk.
+const BETWEEN: usize = 100;
 
 /// Where the child works; absent in the test itself.
 pub fn folder() -> Option<PathBuf> {
@@ -30,22 +37,13 @@ pub fn command(test: &str, folder: &Path) -> Command {
     command
 }
 
-/// What a child said, when that was heard, and when it was killed.
-pub struct Said {
-    numbers: Vec<(Instant, i64)>,
-    killed: Instant,
-}
+/// What a child said until it was killed.
+pub struct Said(Vec<i64>);
 
 impl Said {
     /// The last that it said.
     pub fn last(&self) -> i64 {
-        self.numbers.last().expect("it said something").1
-    }
-
-    /// The last that it said more than a second before its death.
-    pub fn a_second_before(&self) -> i64 {
-        let is_old = |(at, _): &&(Instant, i64)| self.killed - *at > Duration::from_secs(1);
-        self.numbers.iter().rev().find(is_old).expect("it lived on").1
+        *self.0.last().expect("it said something")
     }
 }
 
@@ -59,22 +57,89 @@ impl Drop for Killed {
     }
 }
 
-/// Starts the child of a test, and kills it when what was heard of it is enough.
-pub fn killed(test: &str, folder: &Path, enough: impl Fn(&[(Instant, i64)]) -> bool) -> Said {
-    let child = command(test, folder).stdout(Stdio::piped()).spawn();
-    let mut child = Killed(child.expect("it runs"));
-    let lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
-    let mut heard = lines.map_while(Result::ok).filter_map(|line| {
-        // Where tests run one by one, the test's name stands before the first.
-        line.rsplit_once("at ")?.1.parse::<i64>().ok()
-    });
-    let mut numbers: Vec<(Instant, i64)> = Vec::new();
-    while !enough(&numbers) {
-        numbers.push((Instant::now(), heard.next().expect("the child ended by itself")));
+/// A child that works, and what was heard of it so far.
+struct Working {
+    child: Killed,
+    heard: Box<dyn Iterator<Item = i64>>,
+    numbers: Vec<i64>,
+    ends: Instant,
+}
+
+impl Working {
+    fn start(test: &str, folder: &Path) -> Self {
+        let child = command(test, folder).stdout(Stdio::piped()).spawn();
+        let mut child = Killed(child.expect("it runs"));
+        let lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
+        let heard = lines.map_while(Result::ok).filter_map(|line| {
+            // Where tests run one by one, the test's name stands before the first.
+            line.rsplit_once("at ")?.1.parse::<i64>().ok()
+        });
+        Self { child, heard: Box::new(heard), numbers: Vec::new(), ends: Instant::now() + LIMIT }
     }
-    let killed = Instant::now();
-    drop(child);
-    // What it had said by then.
-    numbers.extend(heard.map(|number| (killed, number)));
-    Said { numbers, killed }
+
+    fn hear(&mut self) {
+        assert!(Instant::now() < self.ends, "not enough within {LIMIT:?}: {:?}", self.numbers.last());
+        self.numbers.push(self.heard.next().expect("the child ended by itself"));
+    }
+
+    fn kill(self) -> Said {
+        let Self { child, heard, mut numbers, .. } = self;
+        drop(child);
+        // What it had said by then.
+        numbers.extend(heard);
+        Said(numbers)
+    }
+}
+
+/// Starts the child of a test, and kills it when what was heard of it is enough.
+pub fn killed(test: &str, folder: &Path, enough: impl Fn(&[i64]) -> bool) -> Said {
+    let mut child = Working::start(test, folder);
+    while !enough(&child.numbers) {
+        child.hear();
+    }
+    child.kill()
+}
+
+/// The same of a child that says more than is on the disk: it goes on until what was heard when that
+/// was enough is written, as `is_written` says. Gives the last of that.
+pub fn killed_once_written(
+    test: &str,
+    folder: &Path,
+    enough: impl Fn(&[i64]) -> bool,
+    is_written: impl Fn(i64) -> bool,
+) -> i64 {
+    let mut child = Working::start(test, folder);
+    while !enough(&child.numbers) {
+        child.hear();
+    }
+    let due = *child.numbers.last().expect("it said something");
+    while !is_written(due) {
+        (0..BETWEEN).for_each(|_| child.hear());
+    }
+    child.kill();
+    due
+}
+
+/// What a child that was killed at this moment would leave. What goes while it is copied is left out.
+pub fn left(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    copy_all(folder, copy.path()).expect("copied");
+    copy
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let is_folder = entry.file_type()?.is_dir();
+        let copied = match is_folder {
+            true => fs::create_dir(&target).and_then(|()| copy_all(&entry.path(), &target)),
+            false => fs::copy(entry.path(), &target).map(drop),
+        };
+        match copied {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => copied?,
+        }
+    }
+    Ok(())
 }

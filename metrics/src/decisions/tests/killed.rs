@@ -1,10 +1,11 @@
-//! A process that is killed while it records and seals loses the last second at most, nothing
-//! from the middle, and doubles nothing.
+//! A process that is killed while it records and seals loses only what was not written yet, nothing
+//! from the middle, and doubles nothing. What it records is written while it lives.
 
 use super::*;
 use crate::append::tests::child;
 
-const NAME_OF_TEST: &str = "decisions::tests::killed::a_process_killed_at_any_moment_loses_a_second_at_most";
+const NAME_OF_TEST: &str =
+    "decisions::tests::killed::a_process_killed_at_any_moment_loses_only_what_was_not_written_yet";
 /// Of so few rows that at any moment some file is sealed.
 const FILE: usize = 200;
 const MEMORY: usize = 1 << 20;
@@ -24,27 +25,34 @@ fn record_for_ever(folder: &std::path::Path) -> ! {
     }
 }
 
+/// Files of a folder that are sealed.
+fn sealed(folder: &std::path::Path) -> usize {
+    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    files.filter(|entry| entry.file_name().to_string_lossy().ends_with(".zst")).count()
+}
+
 #[test]
-fn a_process_killed_at_any_moment_loses_a_second_at_most() {
+fn a_process_killed_at_any_moment_loses_only_what_was_not_written_yet() {
     if let Some(folder) = child::folder() {
         record_for_ever(&folder);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let mut begin = None;
     for kill in 0..KILLS {
-        let said = child::killed(NAME_OF_TEST, folder.path(), |said| {
-            // Long enough that something is older than a second.
-            said.len() > 500 + 130 * kill && said[0].0.elapsed() > Duration::from_millis(1300)
-        });
+        let before = sealed(folder.path());
+        let enough = |said: &[i64]| said.len() > 500 + 130 * kill && sealed(folder.path()) > before + 1;
+        let is_written = |time: i64| {
+            let left = child::left(folder.path());
+            all(&load(left.path(), FILE, MEMORY)).last().is_some_and(|last| *last >= time)
+        };
+        let written = child::killed_once_written(NAME_OF_TEST, folder.path(), enough, is_written);
         let keeper = load(folder.path(), FILE, MEMORY);
         let times = all(&keeper);
         let (first, last) = (times[0], times[times.len() - 1]);
-        assert!(last >= said.a_second_before(), "{} rows are missing", said.a_second_before() - last);
+        assert!(last >= written, "{} rows are missing", written - last);
         let expected: Vec<_> = (first..=last).collect();
         assert_eq!(times, expected, "none is missing in the middle, and none is there twice");
         assert_eq!(*begin.get_or_insert(first), first);
     }
-    let sealed = std::fs::read_dir(folder.path()).expect("a folder").flatten();
-    let sealed = sealed.filter(|entry| entry.file_name().to_string_lossy().ends_with(".zst")).count();
-    assert!(sealed > KILLS, "{sealed} files are sealed");
+    assert!(sealed(folder.path()) > KILLS, "{} files are sealed", sealed(folder.path()));
 }

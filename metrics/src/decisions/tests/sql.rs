@@ -113,7 +113,7 @@ async fn abuse_35_reading_ends_with_the_limit_and_with_the_reader() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it was given up");
+    tokio::time::timeout(Duration::from_secs(120), ended).await.expect("it was given up");
     let files = read(&keeper.decisions) - before;
     assert!(files < 20, "{files} files were read");
 }

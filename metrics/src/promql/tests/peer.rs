@@ -175,7 +175,7 @@ impl Peer {
         let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines();
         let mut told = Vec::new();
         let address = loop {
-            let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+            let line = tokio::time::timeout(Duration::from_secs(120), lines.next_line()).await;
             let Some(line) = line.expect("it says something within a minute").expect("readable") else {
                 panic!("prometheus ended: {}", told.join("\n"));
             };
@@ -195,7 +195,7 @@ impl Peer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), ready).await.expect("ready within a minute");
+        tokio::time::timeout(Duration::from_secs(120), ready).await.expect("ready within a minute");
         peer
     }
 

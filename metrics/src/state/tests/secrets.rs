@@ -58,7 +58,7 @@ async fn abuse_29_secrets_are_chosen_by_their_type_and_no_content_is_asked_for()
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("all are listed");
+    tokio::time::timeout(Duration::from_secs(120), begun).await.expect("all are listed");
     let job = ("job", "kube-state-metrics");
     let expected = Labels::new([
         (NAME, "kube_secret_type"),

@@ -158,7 +158,7 @@ async fn statements_find_what_they_look_for_whatever_columns_they_name() {
         let answer = engine.answer(&statement, Format::Csv, asker("admin")).await.expect("answered");
         assert_eq!(answer.text, format!("n\n{expected}\n"), "{statement}");
     }
-    tasks.shutdown(Duration::from_secs(30)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]

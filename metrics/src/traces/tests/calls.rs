@@ -46,7 +46,7 @@ async fn services_that_call_others_are_counted() {
     let (_, found) = bench.jaeger("shop", "/dependencies").await;
     let said = found["errors"][0]["msg"].as_str().unwrap_or_default();
     assert!(found["data"] == json!([]) && said.contains("newest 1 spans only"), "{found}");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -65,5 +65,5 @@ async fn traces_are_found_by_several_ids() {
     let many: Vec<String> = (0..2000).map(|id| format!("traceID={id:x}")).collect();
     let (status, said) = bench.jaeger("shop", &format!("/traces?{}", many.join("&"))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

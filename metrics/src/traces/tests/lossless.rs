@@ -87,7 +87,7 @@ async fn links_state_and_what_was_left_out_are_rows_and_shown() {
             }
             bench.spans.write(now).expect("written");
         }
-        tasks.shutdown(Duration::from_secs(10)).await;
+        tasks.shutdown(Duration::from_secs(120)).await;
     }
 }
 
@@ -123,7 +123,7 @@ async fn a_span_that_cant_be_taken_rejects_no_other() {
     assert!(why.contains("no id in hexadecimal"), "{said}");
     let rows = bench.sql("shop", "select name from spans order by name").await;
     assert_eq!(rows, json!([{"name": "good"}, {"name": "json"}]));
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_node_passes_on_by_grpc_what_was_rejected() {
     assert_eq!(status.expect("a status"), "0");
     let bytes = body.to_bytes();
     is_partial(ExportTraceServiceResponse::decode(&bytes[5..]).expect("an answer").partial_success);
-    tasks.shutdown(Duration::from_secs(10)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub fn ask(cluster: &Cluster) -> Result<()> {
     cluster.apply(&manifest()?)?;
     let ofs = ASKED.iter().map(|(dashboard, question)| (*dashboard, *question));
     let all: Vec<_> = ofs.chain(RULES.iter().map(|(record, _, question)| (*record, *question))).collect();
-    let asked = eventually(Duration::from_secs(180), || {
+    let asked = eventually(Duration::from_secs(300), || {
         let mut silent = Vec::new();
         for (of, question) in &all {
             if answers(cluster, question)? == 0 {
@@ -200,7 +200,7 @@ pub fn ask(cluster: &Cluster) -> Result<()> {
         );
         Ok(())
     });
-    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"])?;
+    cluster.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=120s"])?;
     asked?;
     for (name, why) in EXCEPTIONS {
         let found = answers(cluster, name)?;

@@ -33,10 +33,10 @@ spec:
 
 pub fn compare(cluster: &Cluster) -> Result<()> {
     cluster.apply(MEASURED)?;
-    cluster.kubectl(&["wait", "pod/measured", "--for=condition=Ready", "--timeout=60s"])?;
+    cluster.kubectl(&["wait", "pod/measured", "--for=condition=Ready", "--timeout=120s"])?;
     counted(cluster)?;
-    eventually(Duration::from_secs(60), || volume(cluster))?;
-    cluster.kubectl(&["delete", "pod", "measured", "--timeout=60s"]).map(drop)
+    eventually(Duration::from_secs(120), || volume(cluster))?;
+    cluster.kubectl(&["delete", "pod", "measured", "--timeout=120s"]).map(drop)
 }
 
 /// The container's groups: one, or with the first version one of each controller.
@@ -54,15 +54,17 @@ fn counted(cluster: &Cluster) -> Result<()> {
     let told = cluster.get(&["pod", "measured"])?;
     let id = told["status"]["containerStatuses"][0]["containerID"].as_str().context("a container")?;
     let groups = Groups::of(id.rsplit('/').next().unwrap_or_default())?;
-    let (before, at) = (groups.counts()?, micros()?);
-    let (container, _) = eventually(Duration::from_secs(30), || {
+    // The process that is asked for its network may be one that ends just then.
+    let (before, _) = eventually(Duration::from_secs(120), || groups.counts())?;
+    let at = micros()?;
+    let (container, _) = eventually(Duration::from_secs(120), || {
         first(cluster, "container", "cpu_usage_nanos_total, memory_limit_bytes, processes", at)
     })?;
-    let (network, _) = eventually(Duration::from_secs(30), || {
+    let (network, _) = eventually(Duration::from_secs(120), || {
         first(cluster, "pod", "network_receive_bytes_total, network_transmit_packets_total", at)
     })?;
     // It sleeps for most of a second.
-    let (after, _) = eventually(Duration::from_secs(30), || {
+    let (after, _) = eventually(Duration::from_secs(120), || {
         let after = groups.counts()?;
         ensure!(before.cpu_nanos < after.cpu_nanos, "it does nothing: {before:?} {after:?}");
         Ok(after)

@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::{
 use tiphys_tests::{
     Cluster,
     doors::{Right, SENDER, account},
+    eventually,
 };
 use tonic::{
     Request,
@@ -31,9 +32,11 @@ use super::number;
 /// The namespace that it sends into.
 const NAMESPACE: &str = "sender";
 /// An answer that takes longer is none.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(30);
 /// Before the next try.
 const PAUSE: Duration = Duration::from_millis(100);
+/// After a record that was taken: what is sent in all has a bound, however fast the machine is.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// What became of the records.
 #[derive(Debug, Default)]
@@ -56,8 +59,12 @@ impl Sender {
         let right = Right { group: "logs.tiphys.io", resources: &["otlp"] };
         cluster.apply(&account(NAMESPACE, right))?;
         let token = cluster.kubectl(&["create", "token", SENDER, "-n", NAMESPACE])?;
-        let pods = cluster.get(&["pods", "-n", "tiphys-system", "-l", "app=tiphys-collector"])?;
-        let address = pods["items"][0]["status"]["podIP"].as_str().context("the collector's address")?;
+        let address = || -> Result<String> {
+            let pods = cluster.get(&["pods", "-n", "tiphys-system", "-l", "app=tiphys-collector"])?;
+            let address = pods["items"][0]["status"]["podIP"].as_str().context("the collector's address")?;
+            Ok(address.to_owned())
+        };
+        let (address, _) = eventually(Duration::from_secs(120), address)?;
         let door = Endpoint::from_shared(format!("http://{address}:4317"))?;
         let door = door.connect_timeout(LIMIT).timeout(LIMIT);
         let authorization = format!("Bearer {}", token.trim());
@@ -84,7 +91,10 @@ async fn send(door: Endpoint, authorization: &str, stopped: &AtomicBool) -> Resu
     while !stopped.load(Ordering::Relaxed) {
         sent.tries += 1;
         match one(&door, &mut client, authorization, sent.acknowledged + 1).await {
-            Ok(()) => sent.acknowledged += 1,
+            Ok(()) => {
+                sent.acknowledged += 1;
+                tokio::time::sleep(BREATH).await;
+            }
             Err(error) => {
                 sent.refused = format!("{error:#}");
                 client = None;

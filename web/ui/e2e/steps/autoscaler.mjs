@@ -7,7 +7,7 @@ export const autoscaler = {
     await card.getByText(/of 1 to 3 replicas/).waitFor();
     await card.getByText("cpu").first().waitFor();
     const up = page.locator("[data-decision]").filter({ hasText: /1 → [23]/ });
-    await up.first().waitFor({ timeout: 40_000 });
+    await up.first().waitFor();
     const said = (await up.first().textContent()) ?? "";
     must(/scale up from 1 to [23]: cpu is at \d+% of requests, target 50%/.test(said), `it says: ${said}`);
     await up.first().locator("summary").click();

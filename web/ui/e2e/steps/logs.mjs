@@ -48,9 +48,11 @@ export const logs = {
     await page.getByText(/records · live/).waitFor();
     await records(page).first().waitFor();
     const [before, since] = [await lastTick(page), Date.now()];
-    await page.waitForFunction((before) => Number(/tick (\d+)/.exec(document.querySelector("[data-record]")?.textContent ?? "")?.[1]) >= before + 2, before);
-    const newest = await records(page).first().locator("[title]").first().getAttribute("title");
-    must(Date.parse(newest?.split("\n")[1] ?? "") > since - 1500, `the newest record is of ${newest}`);
+    await page.waitForFunction(([before, since]) => {
+      const newest = document.querySelector("[data-record]");
+      const time = newest?.querySelector("[title]")?.getAttribute("title")?.split("\n")[1] ?? "";
+      return Number(/tick (\d+)/.exec(newest?.textContent ?? "")?.[1]) >= before + 2 && Date.parse(time) > since;
+    }, [before, since]);
     const all = (await records(page).allTextContents()).map((text) => Number(/tick (\d+)/.exec(text)?.[1]));
     // Below the first tick are those of a Pod of the same name that was here before.
     const ticks = all.includes(1) ? all.slice(0, all.indexOf(1) + 1) : all;

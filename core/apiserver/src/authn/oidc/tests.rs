@@ -172,7 +172,8 @@ async fn abuse_02_a_token_signed_by_another_key_is_refused() {
     let issuer = TestIssuer::start().await;
     let (key, other) = (Key::new("one"), Key::new("one"));
     issuer.publish(&[&key]);
-    let trusted = issuer.trusted(MAPPINGS);
+    let mut trusted = issuer.trusted(MAPPINGS);
+    trusted.0[0].keys.pause = std::time::Duration::from_secs(3600);
     let error = trusted.user(&issuer.url, &other.sign(&issuer.claims())).await.unwrap_err();
     assert!(error.contains("InvalidSignature"), "{error}");
     // The public key as the secret of a symmetric signature.
@@ -197,6 +198,7 @@ async fn a_new_key_is_found_and_a_foreign_certificate_is_not_trusted() {
     trusted.user(&issuer.url, &old.sign(&issuer.claims())).await.unwrap();
     issuer.publish(&[&new]);
     // So soon after the last fetch there is no other.
+    trusted.0[0].keys.pause = std::time::Duration::from_secs(3600);
     assert!(trusted.user(&issuer.url, &new.sign(&issuer.claims())).await.is_err());
     trusted.0[0].keys.pause = std::time::Duration::ZERO;
     trusted.user(&issuer.url, &new.sign(&issuer.claims())).await.unwrap();

@@ -99,7 +99,7 @@ async fn pages_show_one_revision() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fell_off_the_ring_has_expired() {
-    let bed = Bed::with(Limits { ring_events: 3, ..Limits::default() }, Options::default()).await;
+    let bed = Bed::with(Limits { ring_events: 3, ..patient() }, Options::default()).await;
     bed.list(ListQuery::default()).await;
     for n in 0..5 {
         bed.put(&format!("default/{n}"), "", "n").await;
@@ -115,9 +115,10 @@ async fn what_fell_off_the_ring_has_expired() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_of_the_future_is_waited_for_and_then_refused() {
-    let limits = Limits { wait: Duration::from_millis(50), ..Limits::default() };
-    let bed = Bed::with(limits, Options::default()).await;
+    let bed = Bed::new().await;
     bed.put("default/a", "", "n").await;
+    let bed = bed.anew(Limits { wait: Duration::from_millis(50), ..patient() });
+    within(bed.cache.loaded()).await.unwrap();
     let query = ListQuery { freshness: Freshness::NotOlderThan(9), ..ListQuery::default() };
     let refused = bed.cache.list(&query).await.unwrap_err();
     assert_eq!(refused, CacheError::TooLarge { requested: 9, current: 2 });
@@ -190,7 +191,7 @@ async fn a_start_waits_as_long_as_reading_takes() {
         }));
         bed.store.transact(txn).await.unwrap();
     }
-    let bed = bed.anew(Limits { wait: Duration::ZERO, ..Limits::default() });
+    let bed = bed.anew(Limits { wait: Duration::ZERO, ..patient() });
     within(bed.cache.loaded()).await.unwrap();
     let query = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
     assert_eq!(bed.list(query).await.objects.len(), many.len());
@@ -211,7 +212,7 @@ async fn a_closed_cache_says_so() {
 
 /// Puts and deletes of a few Pods; afterwards every revision of the ring lists as it was, in pages of any size.
 async fn past_states(writes: Vec<(u8, bool)>, limit: usize) {
-    let bed = Bed::with(Limits { ring_events: 12, ..Limits::default() }, Options::default()).await;
+    let bed = Bed::with(Limits { ring_events: 12, ..patient() }, Options::default()).await;
     bed.list(ListQuery::default()).await;
     let mut states = BTreeMap::from([(1, BTreeMap::new())]);
     let mut state = BTreeMap::new();

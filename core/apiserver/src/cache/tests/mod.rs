@@ -16,7 +16,12 @@ use super::{
 };
 
 const PREFIX: &str = "/registry/pods/";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The usual limits, for a machine that may stand still between a write and the reading of it.
+fn patient() -> Limits {
+    Limits { wait: LIMIT, ..Limits::default() }
+}
 
 struct Bed {
     store: Arc<dyn Store>,
@@ -27,7 +32,7 @@ struct Bed {
 
 impl Bed {
     async fn new() -> Self {
-        Self::with(Limits::default(), Options::default()).await
+        Self::with(patient(), Options::default()).await
     }
 
     async fn with(limits: Limits, options: Options) -> Self {

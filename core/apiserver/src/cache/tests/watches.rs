@@ -34,7 +34,7 @@ async fn a_cache_that_begins_anew_tells_what_was_before_it() {
     bed.put("default/b", "", "n").await;
     bed.put("default/a", "", "m").await;
     bed.delete("default/b").await;
-    let bed = bed.anew(Limits::default());
+    let bed = bed.anew(patient());
     // Where nothing happened after.
     bed.store.transact(Txn::put("/registry/other", "x")).await.unwrap();
     let mut both = [
@@ -45,11 +45,11 @@ async fn a_cache_that_begins_anew_tells_what_was_before_it() {
     assert_eq!(shorts(&mut both[0], 4).await, ["+b@3", "~a@4", "-b@5", "+c@7"]);
     assert_eq!(shorts(&mut both[1], 3).await, ["~a@4", "-b@5", "+c@7"]);
     // More than a ring may hold is gone, and so is what the store has given up.
-    let bed = bed.anew(Limits { ring_events: 3, ..Limits::default() });
+    let bed = bed.anew(Limits { ring_events: 3, ..patient() });
     let expired = bed.watch(WatchStart::FromRevision(2), Selector::default()).await;
     assert!(matches!(expired, Err(CacheError::Expired { requested: 2, .. })));
     bed.store.compact(5).await.unwrap();
-    let bed = bed.anew(Limits::default());
+    let bed = bed.anew(patient());
     let expired = bed.watch(WatchStart::FromRevision(3), Selector::default()).await;
     assert!(matches!(expired, Err(CacheError::Expired { requested: 3, .. })));
     bed.end().await;
@@ -157,7 +157,7 @@ async fn lines_are_encoded_once_for_all_watchers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_from_too_old_a_revision_is_refused() {
-    let bed = Bed::with(Limits { ring_events: 2, ..Limits::default() }, Options::default()).await;
+    let bed = Bed::with(Limits { ring_events: 2, ..patient() }, Options::default()).await;
     bed.list(ListQuery::default()).await;
     for _ in 0..5 {
         bed.put("default/a", "", "n").await;
@@ -172,7 +172,7 @@ async fn a_watch_from_too_old_a_revision_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn abuse_33_a_watcher_that_does_not_read_is_ended_alone() {
-    let bed = Bed::with(Limits { watcher_events: 10, ..Limits::default() }, Options::default()).await;
+    let bed = Bed::with(Limits { watcher_events: 10, ..patient() }, Options::default()).await;
     let mut slow = bed.watch(WatchStart::Now, Selector::default()).await.unwrap();
     let mut fast = bed.watch(WatchStart::Now, Selector::default()).await.unwrap();
     for _ in 0..20 {
@@ -186,7 +186,7 @@ async fn abuse_33_a_watcher_that_does_not_read_is_ended_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bookmarks_come_now_and_then() {
-    let limits = Limits { bookmark_every: Duration::from_millis(30), ..Limits::default() };
+    let limits = Limits { bookmark_every: Duration::from_millis(30), ..patient() };
     let bed = Bed::with(limits, Options::default()).await;
     bed.put("default/a", "", "n").await;
     let query =
@@ -200,7 +200,7 @@ async fn bookmarks_come_now_and_then() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_the_store_cut_off_begins_anew() {
-    let bed = Bed::with(Limits::default(), Options { watch_events: 1, ..Options::default() }).await;
+    let bed = Bed::with(patient(), Options { watch_events: 1, ..Options::default() }).await;
     bed.put("default/a", "", "n").await;
     let mut watch = bed.watch(WatchStart::Now, Selector::default()).await.unwrap();
     assert_eq!(shorts(&mut watch, 1).await, ["+a@2"]);

@@ -208,7 +208,7 @@ async fn a_command_is_recorded_from_its_beginning_to_its_end() {
     assert_eq!(cluster.websocket("exec/gone", "v5.channel.k8s.io").await.unwrap_err(), 404);
     socket.send(Message::binary(vec![255, 0])).await.unwrap();
     limited(rest(&mut socket)).await;
-    assert_eq!(tasks.shutdown(Duration::from_secs(20)).await, [""; 0]);
+    assert_eq!(tasks.shutdown(Duration::from_secs(120)).await, [""; 0]);
     let text = std::fs::read_to_string(path).unwrap();
     let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let about = |record: &Value| json!([record["stage"], record["responseStatus"]["code"]]);

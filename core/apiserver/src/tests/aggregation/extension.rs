@@ -55,6 +55,11 @@ impl Asked {
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.get_all(name).iter().map(|value| value.to_str().expect("text")).collect()
     }
+
+    /// Whether the API server asks for itself, and not for a client.
+    fn is_servers_own(&self) -> bool {
+        self.all("user-agent").contains(&"kube-aggregator")
+    }
 }
 
 pub struct Extension {
@@ -104,14 +109,12 @@ impl Extension {
 
     /// What clients asked for below its group, oldest first; not what the API server looks at itself.
     pub fn asked(&self) -> Vec<Asked> {
-        let own = |asked: &&Asked| !asked.all("user-agent").contains(&"kube-aggregator");
-        self.inner.asked.lock().iter().filter(own).cloned().collect()
+        self.inner.asked.lock().iter().filter(|asked| !asked.is_servers_own()).cloned().collect()
     }
 
     /// What the API server looked at itself.
     pub fn looked_at(&self) -> Vec<Asked> {
-        let own = |asked: &&Asked| asked.all("user-agent").contains(&"kube-aggregator");
-        self.inner.asked.lock().iter().filter(own).cloned().collect()
+        self.inner.asked.lock().iter().filter(|asked| asked.is_servers_own()).cloned().collect()
     }
 
     /// Answers its discovery with 500 from now on, or no longer.
@@ -127,12 +130,15 @@ impl Extension {
         })
     }
 
-    /// Makes its Service, with an endpoint, and its APIService; waits until that is available.
+    /// Makes its Service, with an endpoint, and its APIService; waits until that is available, and
+    /// requests come through, which is a moment later: of those that tried it nothing is left.
     pub async fn register(&self, api: &Harness) {
         service(api).await;
         endpoint(api, "127.0.0.1", self.port).await;
         self.announce(api).await;
         becomes(api, "True", "Passed").await;
+        api.eventually(|| async { api.get(WARES).await.code == 200 }).await;
+        self.inner.asked.lock().retain(Asked::is_servers_own);
     }
 
     pub async fn announce(&self, api: &Harness) {

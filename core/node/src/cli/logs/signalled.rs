@@ -48,8 +48,8 @@ pub fn leave_nothing(waiting: &str, table: &[(Signal, &str)]) {
             .spawn()
             .expect("a process");
         let (part, started) = (file::part(&path), Instant::now());
-        while !part.exists() && started.elapsed() < Duration::from_secs(60) {
-            std::thread::yield_now();
+        while !part.exists() && started.elapsed() < Duration::from_secs(120) {
+            std::thread::sleep(Duration::from_millis(5));
         }
         assert!(part.exists(), "{signal} {form}: the answer never began");
         kill(Pid::from_raw(child.id().cast_signed()), *signal).expect("told");

@@ -90,7 +90,7 @@ async fn grpc_passes_the_api_server_with_its_users_and_rights() {
     let refused = client.search(wrong).await.expect_err("refused");
     assert!(refused.code() == Code::InvalidArgument && refused.message().contains('^'), "{refused}");
     let mut lines = client.tail(with_token("secret")).await.expect("a stream").into_inner();
-    let line = tokio::time::timeout(Duration::from_secs(60), lines.message()).await.expect("in time");
+    let line = tokio::time::timeout(Duration::from_secs(120), lines.message()).await.expect("in time");
     assert!(line.expect("sound").is_some());
     // Whom the server doesn't know never comes so far.
     for token in ["", "wrong"] {
@@ -117,7 +117,7 @@ async fn lokis_tail_passes_the_api_server_as_a_web_socket() {
     };
     assert!(open("wrong").await.is_err());
     let (mut socket, _) = open("secret").await.expect("a web socket");
-    let message = tokio::time::timeout(Duration::from_secs(60), futures::StreamExt::next(&mut socket)).await;
+    let message = tokio::time::timeout(Duration::from_secs(120), futures::StreamExt::next(&mut socket)).await;
     let Message::Text(text) = message.expect("in time").expect("a message").expect("sound") else {
         panic!("no text")
     };

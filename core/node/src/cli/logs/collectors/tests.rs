@@ -24,6 +24,8 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Pods, and on which nodes they are; only `one` can be reached.
 fn pods() -> Vec<Value> {
     let pod = |name: &str, node: &str, phase: &str| {
@@ -142,10 +144,20 @@ async fn logs_are_followed_and_searched_where_the_api_server_knows_of_none() {
             }
         }
     };
-    let record = tokio::time::timeout(Duration::from_secs(60), followed).await.expect("a record");
+    let record = tokio::time::timeout(LIMIT, followed).await.expect("a record");
     assert_eq!((record.pod.as_str(), record.body.as_str()), ("web", "a heron lands"));
 
-    let answer = asked::search(&client, &request).await.expect("an answer");
+    // The one that can be reached may be slow once.
+    let answered = async {
+        loop {
+            let answer = asked::search(&client, &request).await.expect("an answer");
+            if answer.partial.iter().all(|missing| missing.node != "node-1") {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answer = tokio::time::timeout(LIMIT, answered).await.expect("an answer in time");
     let found: Vec<_> = answer.records.iter().map(|record| record.id.as_str()).collect();
     assert_eq!(found, [record.id.as_str()]);
     let missing: Vec<_> = answer.partial.iter().map(|missing| missing.node.as_str()).collect();
@@ -155,7 +167,7 @@ async fn logs_are_followed_and_searched_where_the_api_server_knows_of_none() {
     // All else is asked of the API server.
     let named = Api::<Pod>::namespaced(client, "logging").list(&ListParams::default()).await.expect("Pods");
     assert_eq!(named.items.len(), 3);
-    let stragglers = tasks.shutdown(Duration::from_secs(60)).await;
+    let stragglers = tasks.shutdown(LIMIT).await;
     assert!(stragglers.is_empty(), "{stragglers:?}");
 }
 
