@@ -2,8 +2,8 @@
 //! together anew.
 //!
 //! A block that is at least a quarter full is good as it is: it is copied, whatever the
-//! splits are that it goes through. To write those up to a half again took a third of the
-//! processor where many streams are read from a backlog, and saved no byte worth it.
+//! splits are that it goes through. To write those up to a half again took a quarter of the
+//! processor where many streams have a backlog each, and saved one byte of a hundred.
 //! Smaller ones become few that are about full; very few records between good blocks go
 //! into one of those, so that at most every other block is small, and none is tiny.
 

@@ -21,12 +21,14 @@
 //! dialect that statements are in. What `unnest`, joins and windows make of what they get is counted by
 //! [`multiplied`].
 
+mod account;
 mod arg;
 mod function;
 mod joined;
 mod kept;
 mod lists;
 mod multiplied;
+mod partitions;
 mod repeats;
 mod rewrite;
 mod series;

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! A window whose frame has no end holds all rows. Others hold those that have no result yet, and before
-//! them those that their frames reach back to. What there is of views they hold to the end: joined ones keep
-//! the texts of all. A result is a value of some row, in each row: a text of a megabyte in ten thousand.
+//! them those that their frames reach back to, of a partition that has not ended. What there is of views they
+//! hold to the end: joined ones keep the texts of all. A result is a value of some row of its partition, in
+//! each row: a text of a megabyte in ten thousand.
 
 use std::{
-    collections::VecDeque,
     iter, mem,
     ops::Range,
     pin::Pin,
@@ -23,12 +23,12 @@ use datafusion::{
         array::{Array, RecordBatch, new_null_array},
         datatypes::{DataType, SchemaRef},
     },
-    common::{DataFusionError, Result, ScalarValue},
+    common::{Result, ScalarValue},
     execution::{RecordBatchStream, SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits, window_state::WindowAggState},
     physical_expr::window::StandardWindowExpr,
     physical_plan::{
-        ExecutionPlan, PhysicalExpr, WindowExpr,
+        ExecutionPlan, InputOrderMode, PhysicalExpr, WindowExpr,
         windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr},
     },
 };
@@ -36,13 +36,14 @@ use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 
 use super::{
+    account::{Account, Holds, Row},
     arg::Arg,
-    multiplied::{PART, as_size},
+    multiplied::as_size,
+    partitions::Partitions,
     repeats::{is_wide, widths},
 };
 
-/// A window whose frame has no end holds its rows, and puts them together. Results are values, and then
-/// columns.
+/// A window whose frame has no end holds its rows, and puts them together.
 const TWICE: u64 = 2;
 /// Others hold them for themselves and for their partition, and put one of both together anew.
 const THRICE: u64 = 3;
@@ -54,12 +55,11 @@ const FAR: usize = usize::MAX / 4;
 pub struct Windows {
     /// Those whose results may be of any length.
     wide: Vec<Arc<dyn WindowExpr>>,
-    /// Rows with a result that are held on; absent: any number.
-    behind: Option<u64>,
+    /// What rows of a partition have in common, if they come sorted by it.
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    holds: Holds,
     /// How often a row is held.
     copies: u64,
-    /// Whether results are held when they have gone on: views that are joined with those that have not.
-    keeps_results: bool,
 }
 
 impl Windows {
@@ -68,12 +68,14 @@ impl Windows {
     /// # Errors
     /// None in practice: such a part would not have been planned.
     pub fn of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        let (all, behind, copies) = if let Some(all) = node.downcast_ref::<WindowAggExec>() {
-            (all.window_expr(), None, TWICE)
+        let (all, is_sorted, behind, copies) = if let Some(all) = node.downcast_ref::<WindowAggExec>() {
+            (all.window_expr(), true, None, TWICE)
         } else if let Some(some) = node.downcast_ref::<BoundedWindowAggExec>() {
             let reached = some.window_expr().iter().map(reached_back).collect::<Result<Vec<_>>>()?;
             let behind = reached.into_iter().try_fold(0, |most: u64, own| Some(most.max(own?)));
-            (some.window_expr(), behind, THRICE)
+            let is_sorted = some.input_order_mode == InputOrderMode::Sorted;
+            // Each of many partitions beside each other would hold so many rows.
+            (some.window_expr(), is_sorted, behind.filter(|_| is_sorted), THRICE)
         } else {
             return Ok(None);
         };
@@ -85,31 +87,47 @@ impl Windows {
                 wide.push(window.clone());
             }
         }
-        Ok(Some(Self { wide, behind, copies, keeps_results: has_views && all.len() > 1 }))
+        // Windows of a part have the same, and the engine looks at those of the first.
+        let keys = all.first().filter(|_| is_sorted).map(|first| first.partition_by().to_vec());
+        let lets_go = is_sorted && node.is::<BoundedWindowAggExec>();
+        let holds = Holds { behind, lets_go, results: has_views && all.len() > 1 };
+        Ok(Some(Self { wide, keys: keys.unwrap_or_default(), holds, copies }))
     }
 
-    /// Bytes of the widest results that these rows may give, of all windows together.
-    fn widest(&self, batch: &RecordBatch) -> Result<u64> {
-        let mut bytes = 0_u64;
+    /// Bytes of the widest results that some rows may give, of all windows together.
+    fn widest(&self, batch: &RecordBatch, parts: &[Range<usize>]) -> Result<Vec<u64>> {
+        let mut widest = vec![0_u64; parts.len()];
         for value in self.wide.iter().flat_map(values) {
             let value = Arg::of(&value.evaluate(batch)?)?;
-            let widest = match value.is_constant() {
-                true => value.row(0),
-                false => widths(iter::once(value.array()), batch.num_rows()).into_iter().max().unwrap_or(0),
+            let rows = match value.is_constant() {
+                true => vec![value.row(0); batch.num_rows()],
+                false => widths(iter::once(value.array()), batch.num_rows()),
             };
-            bytes = bytes.saturating_add(widest);
+            for (bytes, part) in widest.iter_mut().zip(parts) {
+                let own = rows[part.clone()].iter().max().copied().unwrap_or(0);
+                *bytes = bytes.saturating_add(own);
+            }
         }
-        Ok(bytes)
+        Ok(widest)
     }
 
-    /// Bytes for each row: as long as it is held, and to the end.
-    fn weights(&self, batch: &RecordBatch) -> Vec<Weight> {
+    /// The rows of a batch; each of `parts` is of one partition, and `begins` tells whether the first one
+    /// begins with it.
+    fn rows(&self, batch: &RecordBatch, parts: &[Range<usize>], begins: bool) -> Result<Vec<Row>> {
         let of = |viewed: bool| {
             let columns = batch.columns().iter().filter(|column| is_viewed(column.data_type()) == viewed);
             widths(columns, batch.num_rows())
         };
-        let held = of(false).into_iter().map(|bytes| bytes.saturating_mul(self.copies));
-        held.zip(of(true)).map(|(held, kept)| Weight { held, kept }).collect()
+        let (held, kept) = (of(false), of(true));
+        let mut rows = Vec::with_capacity(batch.num_rows());
+        for (part, result) in parts.iter().zip(self.widest(batch, parts)?) {
+            for at in part.clone() {
+                let begins = at == part.start && (at > 0 || begins);
+                let held = held[at].saturating_mul(self.copies);
+                rows.push(Row { held, kept: kept[at], result, begins });
+            }
+        }
+        Ok(rows)
     }
 }
 
@@ -179,93 +197,6 @@ fn before(frame: &WindowFrame) -> Option<u64> {
     }
 }
 
-/// Bytes for a row, or for some.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Weight {
-    /// As long as it is held.
-    held: u64,
-    /// To the end.
-    kept: u64,
-}
-
-impl Weight {
-    fn and(self, other: Self) -> Self {
-        Self { held: self.held.saturating_add(other.held), kept: self.kept.saturating_add(other.kept) }
-    }
-
-    fn sum(self) -> u64 {
-        self.held.saturating_add(self.kept)
-    }
-}
-
-/// The first of some rows that make little with a result each, one at least, and what they weigh.
-fn first(rows: &[Weight], result: u64) -> (usize, Weight) {
-    let (mut count, mut sum) = (0, Weight::default());
-    for row in rows {
-        let next = sum.and(*row);
-        let results = result.saturating_mul(count as u64 + 1);
-        if count > 0 && next.sum().saturating_add(results) > PART {
-            break;
-        }
-        (count, sum) = (count + 1, next);
-    }
-    (count, sum)
-}
-
-/// What windows hold now.
-#[derive(Debug, Default)]
-struct Account {
-    /// Rows that are held, as they came, and their bytes.
-    held: VecDeque<(u64, u64)>,
-    /// Bytes of all of those, and of what is held to the end.
-    bytes: u64,
-    /// How many of the first of them have gone on.
-    gone: u64,
-    /// Rows that have no result yet, or whose result is held.
-    results: u64,
-    /// Bytes of a result.
-    widest: u64,
-}
-
-impl Account {
-    fn comes(&mut self, rows: u64, weight: Weight) {
-        self.held.push_back((rows, weight.held));
-        self.bytes = self.bytes.saturating_add(weight.sum());
-        self.results += rows;
-    }
-
-    fn goes(&mut self, rows: u64, windows: &Windows) {
-        if !windows.keeps_results {
-            self.results = self.results.saturating_sub(rows);
-        }
-        let Some(behind) = windows.behind else { return };
-        self.gone += rows;
-        while let Some((rows, bytes)) = self.held.front().copied()
-            && self.gone >= rows.saturating_add(behind)
-        {
-            self.held.pop_front();
-            self.gone -= rows;
-            self.bytes = self.bytes.saturating_sub(bytes);
-        }
-    }
-
-    /// Bytes that are taken for it.
-    fn needs(&self) -> u64 {
-        let results = self.results.saturating_mul(self.widest).saturating_mul(TWICE);
-        self.bytes.saturating_add(results)
-    }
-
-    fn refused(&self, error: &DataFusionError) -> DataFusionError {
-        let results = match self.widest {
-            0 => String::new(),
-            widest => format!(" and {} results, of which one may have {} KiB", self.results, widest >> 10),
-        };
-        let said = format!("windows hold rows of {} MiB at once{results}", self.bytes >> 20);
-        let said = format!("{said}; {}: {error}", super::multiplied::LESS);
-        DataFusionError::ResourcesExhausted(said)
-    }
-}
-
 /// The account of windows that run, and what was taken for them.
 #[derive(Debug)]
 struct Open {
@@ -276,26 +207,19 @@ struct Open {
 
 impl Open {
     /// Takes what the first of some rows need; how many those are.
-    fn take(&self, weights: &[Weight]) -> Result<usize> {
+    fn take(&self, rows: &[Row]) -> Result<usize> {
         let mut account = self.account.lock();
-        let (rows, weight) = first(weights, account.widest.saturating_mul(TWICE));
-        account.comes(rows as u64, weight);
+        let count = account.first(rows);
+        account.comes(&rows[..count]);
         let taken = self.taken.try_resize(as_size(account.needs()));
         taken.map_err(|error| account.refused(&error))?;
-        Ok(rows)
+        Ok(count)
     }
 
     fn give_back(&self, rows: u64) -> Result<()> {
         let mut account = self.account.lock();
-        account.goes(rows, &self.windows);
+        account.goes(rows, self.windows.holds);
         self.taken.try_resize(as_size(account.needs()).min(self.taken.size()))
-    }
-
-    fn weighed(&self, batch: &RecordBatch) -> Result<Vec<Weight>> {
-        let widest = self.windows.widest(batch)?;
-        let mut account = self.account.lock();
-        account.widest = account.widest.max(widest);
-        Ok(self.windows.weights(batch))
     }
 }
 
@@ -313,7 +237,7 @@ pub fn before_them(
 ) -> SendableRecordBatchStream {
     let open = Arc::new(Open { windows: windows.clone(), account: Mutex::default(), taken });
     *slot.0.lock() = Some(open.clone());
-    Box::pin(Before { inner, open, rest: None })
+    Box::pin(Before { inner, open, partitions: Partitions::new(&windows.keys), rest: None })
 }
 
 /// What comes out of them.
@@ -324,17 +248,25 @@ pub fn behind_them(slot: &Slot, inner: SendableRecordBatchStream) -> SendableRec
 struct Before {
     inner: SendableRecordBatchStream,
     open: Arc<Open>,
+    partitions: Partitions,
     /// What is left of a batch.
-    rest: Option<(RecordBatch, Vec<Weight>)>,
+    rest: Option<(RecordBatch, Vec<Row>)>,
 }
 
 impl Before {
-    fn part(&mut self, batch: RecordBatch, weights: Vec<Weight>) -> Result<RecordBatch> {
-        let rows = self.open.take(&weights)?;
-        if rows < weights.len() {
-            self.rest = Some((batch.slice(rows, weights.len() - rows), weights[rows..].to_vec()));
+    fn let_in(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let (parts, begins) = self.partitions.of(&batch)?;
+        let rows = self.open.windows.rows(&batch, &parts, begins)?;
+        self.part(batch, rows)
+    }
+
+    /// The first rows of a batch, as many as make little.
+    fn part(&mut self, batch: RecordBatch, rows: Vec<Row>) -> Result<RecordBatch> {
+        let count = self.open.take(&rows)?;
+        if count < rows.len() {
+            self.rest = Some((batch.slice(count, rows.len() - count), rows[count..].to_vec()));
         }
-        Ok(batch.slice(0, rows))
+        Ok(batch.slice(0, count))
     }
 }
 
@@ -342,16 +274,11 @@ impl Stream for Before {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some((batch, weights)) = self.rest.take() {
-            return Poll::Ready(Some(self.part(batch, weights)));
+        if let Some((batch, rows)) = self.rest.take() {
+            return Poll::Ready(Some(self.part(batch, rows)));
         }
-        Poll::Ready(match ready!(self.inner.poll_next_unpin(cx)) {
-            Some(Ok(batch)) => Some(match self.open.weighed(&batch) {
-                Ok(weights) => self.part(batch, weights),
-                Err(error) => Err(error),
-            }),
-            end => end,
-        })
+        let batch = ready!(self.inner.poll_next_unpin(cx));
+        Poll::Ready(batch.map(|batch| batch.and_then(|batch| self.let_in(batch))))
     }
 }
 
@@ -392,54 +319,76 @@ impl RecordBatchStream for Behind {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::{
+        arrow::array::{ArrayRef, Int64Array, StringArray},
+        datasource::MemTable,
+        execution::{SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
+        prelude::{SessionConfig, SessionContext, col},
+    };
+
     use super::*;
+    use crate::sql::bounded::gates;
 
-    fn windows(behind: Option<u64>, keeps_results: bool) -> Windows {
-        Windows { wide: Vec::new(), behind, copies: THRICE, keeps_results }
+    const ROWS: i64 = 1000;
+
+    /// A session that may hold so many bytes. Its table `t` has numbers `n`, each with its partition `p` and
+    /// a text of some length, and is sorted: nothing else of a plan takes memory.
+    fn session(bytes: usize, partition: fn(i64) -> i64, length: fn(i64) -> usize) -> SessionContext {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0).build_arc().expect("a runtime");
+        let config = SessionConfig::new().with_target_partitions(1);
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+        let state = state.with_default_features().with_physical_optimizer_rule(gates());
+        let session = SessionContext::new_with_state(state.build());
+        let texts = (0..ROWS).map(|n| "x".repeat(length(n)));
+        let columns: [(&str, ArrayRef); 3] = [
+            ("p", Arc::new(Int64Array::from_iter_values((0..ROWS).map(partition)))),
+            ("n", Arc::new(Int64Array::from_iter_values(0..ROWS))),
+            ("s", Arc::new(StringArray::from_iter_values(texts))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let batches = (0..10).map(|at| batch.slice(at * 100, 100)).collect();
+        let table = MemTable::try_new(batch.schema(), vec![batches]).expect("a table");
+        let order = vec![col("p").sort(true, false), col("n").sort(true, false)];
+        let table = table.with_sort_order(vec![order]);
+        session.register_table("t", Arc::new(table)).expect("registered");
+        session
     }
 
-    fn weight(held: u64) -> Weight {
-        Weight { held, kept: 0 }
+    async fn rows(session: &SessionContext, window: &str) -> Result<usize> {
+        let statement = format!("select p, n, s, {window} from t");
+        let batches = session.sql(&statement).await?.collect().await?;
+        Ok(batches.iter().map(RecordBatch::num_rows).sum())
     }
 
-    #[test]
-    fn rows_count_until_they_and_what_reaches_back_to_them_have_gone() {
-        let mut account = Account { widest: 5, ..Account::default() };
-        account.comes(10, weight(100));
-        account.comes(10, Weight { held: 200, kept: 7 });
-        assert_eq!(account.needs(), 307 + 20 * 5 * TWICE);
-        let reaching = windows(Some(4), false);
-        account.goes(10, &reaching);
-        assert_eq!(account.needs(), 307 + 10 * 5 * TWICE, "the next row looks at four of them");
-        account.goes(4, &reaching);
-        assert_eq!(account.needs(), 207 + 6 * 5 * TWICE);
-        account.comes(1, weight(1));
-        account.goes(7, &reaching);
-        assert_eq!(account.needs(), 208);
-        account.goes(3, &reaching);
-        assert_eq!(account.needs(), 8, "views are held to the end");
+    async fn refused(session: &SessionContext, window: &str, expected: &str) {
+        let refused = rows(session, window).await.expect_err(window).to_string();
+        assert!(refused.contains(expected), "{window}: {refused}");
     }
 
-    #[test]
-    fn what_is_held_to_the_end_counts_to_the_end() {
-        let mut account = Account { widest: 5, ..Account::default() };
-        account.comes(10, weight(100));
-        account.goes(10, &windows(None, false));
-        assert_eq!(account.needs(), 100);
-        let mut account = Account { widest: 5, ..Account::default() };
-        account.comes(10, weight(100));
-        account.goes(10, &windows(Some(0), true));
-        assert_eq!(account.needs(), 10 * 5 * TWICE);
-    }
-
-    #[test]
-    fn few_rows_at_once_make_little_with_their_results() {
-        let rows = [weight(PART / 4), weight(PART / 4), Weight { held: 0, kept: PART / 4 }, weight(PART)];
-        let table = [(0, 3), (PART / 12, 3), (PART / 4, 2), (PART / 2, 1), (u64::MAX, 1)];
-        for (result, expected) in table {
-            assert_eq!(first(&rows, result).0, expected, "{result}");
+    #[tokio::test]
+    async fn abuse_35_rows_count_until_their_partition_ends() {
+        // Some 30 MB are held of all, and 200 KB of a partition of seven.
+        let many = session(8 << 20, |n| n / 7, |_| 10_000);
+        let one = session(8 << 20, |_| 0, |_| 10_000);
+        for window in [
+            "max(n) over (partition by p order by n range between 5 preceding and current row)",
+            "max(n) over (partition by p order by n groups between 2 preceding and current row)",
+            "lag(n, 3) ignore nulls over (partition by p order by n)",
+        ] {
+            assert_eq!(rows(&many, window).await.expect(window), 1000);
+            refused(&one, window, "windows hold rows of").await;
         }
-        assert_eq!((first(&rows[3..], 0).0, first(&[], 0).0), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn abuse_35_a_long_text_counts_for_the_rows_of_its_partition() {
+        let length = |n: i64| if n == 500 { 100_000_usize } else { 1 };
+        let many = session(8 << 20, |n| n / 7, length);
+        let large = session(8 << 20, |n| n / 900, length);
+        for window in ["max(s) over (partition by p)", "last_value(s) over (partition by p)"] {
+            assert_eq!(rows(&many, window).await.expect(window), 1000);
+            refused(&large, window, "MiB of results, of which one may have 97 KiB").await;
+        }
     }
 
     #[test]
