@@ -75,7 +75,7 @@ pub async fn delete(client: &kube::Client, request: &DeleteRequest) -> Result<De
     client.request(request.map_err(ClientError::Request)?).await.map_err(refused)
 }
 
-/// Records from now on. Only `query`, `namespace` and `since` count.
+/// Records from now on. Only `query`, `namespace`, `since` and `watermarks` count.
 ///
 /// Resolves when the server has connected, so that a search made afterwards and
 /// this stream together miss nothing; what both give has the same `id`.
@@ -88,6 +88,9 @@ pub async fn tail(
         if let Some(value) = value {
             uri.push_str(&format!("&{name}={}", escaped(value)));
         }
+    }
+    if request.watermarks {
+        uri.push_str("&watermarks=true");
     }
     let request =
         Request::builder().method(Method::GET).uri(uri).body(Vec::new()).map_err(ClientError::Request)?;

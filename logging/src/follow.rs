@@ -3,16 +3,16 @@
 //!
 //! ```text
 //! stream -> what was not shown yet -> shown
-//! broken -> stream again, from a bit before the last sign of life
+//! broken -> stream again, from a bit before where the last node stood
 //! ```
 //!
-//! The server gives what each node has since then, also of one that comes back later; numbers in
-//! streams tell what is there twice. What has a time of its own that lies more than [`BACK`] before the
-//! break is not searched for.
+//! How far each node's records have come stands between them ([`Watermarks`]). The server gives what each
+//! has since then, also of one that comes back later; numbers in streams tell what is there twice. What
+//! has a time of its own that lies more than [`BACK`] before that is not searched for.
 
 mod gap;
-mod owed;
 mod shown;
+mod watermarks;
 
 use std::{
     collections::VecDeque,
@@ -25,9 +25,8 @@ use tiphys_lifecycle::Backoff;
 #[cfg(test)]
 pub(crate) use gap::HELD;
 pub(crate) use gap::{After, BACK, Gap, MOST};
-use owed::LONGEST;
-pub(crate) use owed::Owed;
 pub(crate) use shown::Shown;
+use watermarks::Watermarks;
 
 use crate::{
     client::{self, ClientError},
@@ -36,10 +35,6 @@ use crate::{
     wire::{LogRecord, NodeError, SearchRequest, TailLine},
 };
 
-/// What is said of a node begins so when it can't be followed for now.
-pub(crate) const LOST: &str = "can't be followed";
-/// And so when it is followed again.
-pub(crate) const FOUND: &str = "is back";
 /// A server that is starting refuses for a while; one that goes on is believed.
 const STARTING: Duration = Duration::from_secs(90);
 
@@ -71,9 +66,7 @@ pub struct Follower {
     events: VecDeque<Event>,
     /// What is older was there before.
     began: i64,
-    /// The last sign of life of the server.
-    alive: i64,
-    owed: Owed,
+    watermarks: Watermarks,
     /// A node or the server was lost: what is older than the begin may be told now, which it was not then.
     disturbed: bool,
 }
@@ -82,7 +75,7 @@ impl Follower {
     /// Connects. A search made afterwards and this together miss nothing; times of the request don't count.
     pub async fn connect(client: &kube::Client, request: &SearchRequest) -> Result<Self, ClientError> {
         let began = time::now();
-        let request = SearchRequest { since: None, until: None, ..request.clone() };
+        let request = SearchRequest { since: None, until: None, watermarks: true, ..request.clone() };
         let lines = client::tail(client, &request).await?.boxed();
         Ok(Self {
             client: client.clone(),
@@ -91,8 +84,7 @@ impl Follower {
             shown: Shown::default(),
             events: VecDeque::new(),
             began,
-            alive: time::now(),
-            owed: Owed::default(),
+            watermarks: Watermarks::new(began),
             disturbed: false,
         })
     }
@@ -115,10 +107,7 @@ impl Follower {
                 continue;
             };
             match lines.next().await {
-                Some(Ok(line)) => {
-                    self.alive = time::now();
-                    self.take_in(line);
-                }
+                Some(Ok(line)) => self.take_in(line),
                 Some(Err(error)) => self.broke(&crate::archive::chain(&error)),
                 None => self.broke("the server ended the stream"),
             }
@@ -134,12 +123,14 @@ impl Follower {
             TailLine::Dropped { dropped, node, .. } => Event::Dropped { dropped, node },
             TailLine::Partial { partial } => {
                 self.disturbed = true;
-                if partial.error.starts_with(LOST) {
-                    self.owed.lost(&partial.node, self.alive);
-                } else if partial.error.starts_with(FOUND) {
-                    self.owed.back(&partial.node, self.alive);
-                }
                 Event::Partial(partial)
+            }
+            TailLine::Watermark { watermark, node } => {
+                if let Some(time) = time::parse(&watermark) {
+                    self.watermarks.reach(&node, time);
+                    self.shown.forget(self.watermarks.horizon());
+                }
+                return;
             }
             TailLine::Ended { ended } => Event::Ended(ended),
         };
@@ -153,9 +144,6 @@ impl Follower {
             return false;
         }
         let Ok(at) = record.id.parse::<Position>() else { return true };
-        self.owed.came(&record.node, at.time, self.alive);
-        // `Owed::since` goes back by `LONGEST` and one `BACK`: what was shown since is still known.
-        self.shown.forget(self.alive.saturating_sub(LONGEST + 2 * BACK));
         let before = self.began.saturating_sub(BACK)..self.began;
         !(self.disturbed && before.contains(&at.time))
     }
@@ -169,11 +157,10 @@ impl Follower {
     async fn connect_again(&mut self) -> Result<(), ClientError> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         let began = Instant::now();
-        let (since, given_up) = self.owed.since(self.alive);
-        let since = since.max(self.began);
-        for (node, lost) in given_up {
-            let lost = time::format(lost.max(self.began));
-            let error = format!("lines since {lost} may be missing: search for that time");
+        let (since, given_up) = self.watermarks.since();
+        for (node, reached) in given_up {
+            let reached = time::format(reached.max(self.began));
+            let error = format!("lines since {reached} may be missing: search for that time");
             self.events.push_back(Event::Partial(NodeError { node, error }));
         }
         let request = SearchRequest { since: Some(time::format(since)), ..self.request.clone() };
@@ -185,8 +172,6 @@ impl Follower {
             }
         };
         self.lines = Some(lines);
-        self.alive = time::now();
-        self.owed.began(since, self.alive);
         Ok(())
     }
 }
@@ -272,6 +257,72 @@ mod tests {
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);
+        end(again.expect("it was started again")).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stream_that_breaks_off_begins_again_where_its_last_node_stood() {
+        let cluster = Arc::new(TestCluster::start(2, 0).await);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("bound");
+        let server = serve(&cluster, &listener);
+        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
+        let client = kube::Client::try_from(config).expect("a client");
+        let mut follower = Follower::connect(&client, &SearchRequest::default()).await.expect("connected");
+        // It began long ago, and lost its stream since.
+        let began = time::now() - 20 * BACK;
+        (follower.began, follower.watermarks) = (began, Watermarks::new(began));
+        follower.connect_again().await.expect("connected");
+        let [quick, slow] = &*cluster.nodes else { panic!("two nodes") };
+        let write = |node: &crate::root::tests::TestNode, time: i64, seq: u64, text: &str| {
+            node.write("shop/web-1", time, seq, Level::Info, text);
+        };
+        write(quick, time::now(), 0, "quick");
+        write(slow, began + 8 * BACK, 1, "of its backlog");
+        let hubs = (quick.hub.clone(), slow.hub.clone());
+        let told = tokio::spawn(async move {
+            loop {
+                hubs.0.reached(time::now());
+                hubs.1.reached(began + 8 * BACK);
+                // As collectors do at their pace.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut bodies = Vec::new();
+        let (mut server, mut again) = (Some(server), None);
+        let all = async {
+            loop {
+                match follower.next().await.expect("it goes on") {
+                    Event::Record(record) if record.body == "last" => return,
+                    Event::Record(record) => bodies.push(record.body),
+                    Event::Broken(_) => {
+                        // More of its backlog, of which nobody was told.
+                        write(slow, began + 10 * BACK, 2, "more of it");
+                        write(slow, began + 2 * BACK, 3, "long before");
+                        again = Some(serve(&cluster, &listener));
+                    }
+                    other => panic!("{other:?}"),
+                }
+                if bodies.len() == 2
+                    && let Some(server) = server.take()
+                {
+                    // Both have said how far they are.
+                    while follower.watermarks.since().0 != began + 7 * BACK {
+                        let line = follower.lines.as_mut().expect("connected").next().await;
+                        follower.take_in(line.expect("it goes on").expect("sound"));
+                    }
+                    end(server).await;
+                }
+                if bodies.len() == 3 {
+                    write(slow, time::now(), 4, "last");
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), all).await.expect("in time");
+        told.abort();
+        bodies.sort_unstable();
+        assert_eq!(bodies, ["more of it", "of its backlog", "quick"]);
         end(again.expect("it was started again")).await;
     }
 }

@@ -54,6 +54,9 @@ pub struct SearchRequest {
     /// How long each node may take: see [`within()`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// Of a tail: [`TailLine::Watermark`] tells each second how far every node's records have come.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub watermarks: bool,
 }
 
 /// `POST /tiphys/v1/logs/histogram`.
@@ -260,6 +263,12 @@ pub enum TailLine {
     /// A node is missing from here on.
     Partial {
         partial: NodeError,
+    },
+    /// All that was written on the node before this time, RFC 3339, has come: who loses the stream asks
+    /// for what is newer. What a sender gave a time of its own may be older.
+    Watermark {
+        watermark: String,
+        node: String,
     },
     /// The last line, when the server ends the stream, and why.
     Ended {

@@ -6,8 +6,9 @@
 //! commit is through. That is all the backpressure there is: log files wait,
 //! and senders are told to.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tiphys_lifecycle::CancellationToken;
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
@@ -23,6 +24,7 @@ use crate::{
     metric_names::Metrics,
     search::TailHub,
     tail::{Batch, Change, Owner, SYSTEM_NAMESPACE, StreamCheckpoint, Tailer, Turn, Watcher},
+    time,
     wal::Mark,
 };
 
@@ -35,6 +37,10 @@ const VANISHED: Duration = Duration::from_secs(1);
 /// The pace at which records are let go that were held back for the rest of a trace: often enough
 /// that what is held for five looks waits for little more than four.
 const HELD: Duration = Duration::from_millis(25);
+/// The pace at which followers are told up to when all was read.
+const REACHED: Duration = Duration::from_secs(1);
+/// So often the kernel is asked for changes until it has no more; each time it gives some hundred.
+const CHANGES: usize = 64;
 /// Until what couldn't be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Between upkeeps, unless another pace is given.
@@ -65,6 +71,7 @@ pub struct Ingest {
     held: Option<Instant>,
     /// When what couldn't be opened is to be tried again.
     again: Option<Instant>,
+    reached_due: Instant,
     commit: Option<Commit>,
     upkeep: Option<JoinHandle<()>>,
     /// Also a node that nothing is written on keeps no record beyond its time.
@@ -103,6 +110,7 @@ impl Ingest {
             due: None,
             held: None,
             again: None,
+            reached_due: Instant::now(),
             commit: None,
             upkeep: None,
             upkeep_each: UPKEEP,
@@ -138,12 +146,7 @@ impl Ingest {
             let due = self.due.filter(|_| self.commit.is_none());
             tokio::select! {
                 () = token.cancelled() => break,
-                changes = watcher.changes() => match changes {
-                    Ok(changes) => changes.iter().for_each(|change| self.look(change, &mut watcher)),
-                    Err(error) => {
-                        return Err(IndexError::io("can't watch", "the log directory".as_ref())(error));
-                    }
-                },
+                changes = watcher.changes() => self.take_changes(changes, &mut watcher)?,
                 done = finished(&mut self.commit) => self.committed(done),
                 Some(arrival) = self.arrivals.receiver.recv(), if may_take => self.take_in(arrival)?,
                 // What is in memory goes by a commit, the rest by the upkeep after it.
@@ -155,6 +158,7 @@ impl Ingest {
                 () = at(due) => self.start_commit()?,
                 () = at(self.held) => self.let_go()?,
                 () = at(self.again) => self.try_again(&mut watcher),
+                () = at(Some(self.reached_due)) => self.tell_reached(&mut watcher)?,
                 Some(pod) = self.released.1.recv() => match pod.as_str() {
                     JOURNAL => self.journal_waits = false,
                     pod => self.tailer.release(pod),
@@ -171,6 +175,35 @@ impl Ingest {
     fn look(&mut self, change: &Change, watcher: &mut Watcher) {
         self.tailer.apply(change, watcher);
         self.journal.apply(change, watcher);
+    }
+
+    fn take_changes(
+        &mut self,
+        changes: io::Result<Vec<Change>>,
+        watcher: &mut Watcher,
+    ) -> Result<(), IndexError> {
+        let changes = changes.map_err(IndexError::io("can't watch", "the log directory".as_ref()))?;
+        changes.iter().for_each(|change| self.look(change, watcher));
+        Ok(())
+    }
+
+    /// Tells followers up to when all that was written has been read and handed on.
+    fn tell_reached(&mut self, watcher: &mut Watcher) -> Result<(), IndexError> {
+        self.reached_due = Instant::now() + REACHED;
+        if self.hub.followers() == 0 {
+            return Ok(());
+        }
+        // What was written before now, the kernel tells before it has no more to tell.
+        let now = time::now();
+        for _ in 0..CHANGES {
+            let Some(changes) = watcher.changes().now_or_never() else {
+                let reached = self.tailer.reached(now).zip(self.journal.reached(now));
+                reached.into_iter().for_each(|(files, journal)| self.hub.reached(files.min(journal)));
+                break;
+            };
+            self.take_changes(changes, watcher)?;
+        }
+        Ok(())
     }
 
     fn try_again(&mut self, watcher: &mut Watcher) {

@@ -533,7 +533,8 @@ async fn the_command_lines_client_searches_and_follows_over_the_api() {
     let cluster = cluster().await;
     let client = tiphys_client::in_memory(cluster.root.handler(), UserInfo::master("admin"));
     let request = SearchRequest { query: "node:n1 error".into(), ..SearchRequest::default() };
-    let mut tail = Box::pin(crate::client::tail(&client, &request).await.expect("a stream"));
+    let followed = SearchRequest { watermarks: true, ..request.clone() };
+    let mut tail = Box::pin(crate::client::tail(&client, &followed).await.expect("a stream"));
     let page = crate::client::search(&client, &request).await.expect("an answer");
     assert_eq!(bodies(&page.records), ["error of ops on n1", "error of shop on n1"]);
     write(&log_file(cluster.folders[0].path(), "shop_web-n1"), &line(7, "error again"));
@@ -545,6 +546,20 @@ async fn the_command_lines_client_searches_and_follows_over_the_api() {
         }
     };
     assert_eq!(tokio::time::timeout(Duration::from_secs(120), next).await.expect("in time"), "error again");
+    // Also without a line a node says how far it is.
+    let now = crate::time::now();
+    let reached = async {
+        loop {
+            if let TailLine::Watermark { watermark, node } =
+                tail.next().await.expect("a line").expect("sound")
+                && node == "n1"
+                && crate::time::parse(&watermark).expect("a time") >= now
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), reached).await.expect("in time");
     let wrong = SearchRequest { query: "(".into(), ..SearchRequest::default() };
     let refused = crate::client::search(&client, &wrong).await.expect_err("refused").to_string();
     assert!(refused.contains('^'), "{refused}");

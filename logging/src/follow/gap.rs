@@ -17,7 +17,8 @@ use crate::{
     wire::{LogRecord, NodeRequest, Order, SearchAnswer, TailLine},
 };
 
-/// How far before the last sign of life is searched: what is written is collected a while later.
+/// How far before a watermark is searched, nanoseconds: what a sender or a runtime gave its time comes a while
+/// later.
 pub(crate) const BACK: i64 = 120 * time::SECOND;
 /// The most lines of a gap that are shown.
 pub(crate) const MOST: usize = 1_000_000;
@@ -36,8 +37,8 @@ const LINE: usize = 512;
 /// How often lines are let go, without a new one that was shown, before the rest is passed over.
 const ROUNDS: usize = 10;
 /// How far a reader may fall back behind what is written now, beyond what it was behind when the gap
-/// began, nanoseconds. A reader that loses its server meanwhile is given [`BACK`] once more.
-const LAG: i64 = BACK / 2;
+/// began, nanoseconds.
+const LAG: i64 = 60 * time::SECOND;
 /// How often a page is asked for.
 const TRIES: u32 = 4;
 /// Before the second time; then twice as long each.
@@ -163,6 +164,8 @@ impl Gap {
             TailLine::Dropped { since, .. } => {
                 self.let_go(since.unwrap_or_else(|| self.reached.saturating_sub(BACK).max(self.floor)));
             }
+            // It doesn't count before the search is through, and the next comes soon.
+            TailLine::Watermark { .. } => {}
             line => return Some(line),
         }
         None

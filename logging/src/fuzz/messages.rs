@@ -42,6 +42,7 @@ pub(super) fn search(dice: &mut Dice) -> proto::SearchRequest {
         without_body: dice.below(4) == 0,
         oldest_first: dice.below(2) == 0,
         within: maybe(dice, &SPANS),
+        watermarks: dice.below(2) == 0,
     }
 }
 

@@ -41,6 +41,7 @@ pub fn line(line: TailLine) -> Result<proto::TailLine, Status> {
         TailLine::Record(record) => Line::Record(from_wire(record)?),
         TailLine::Dropped { dropped, node, .. } => Line::Dropped(proto::Dropped { dropped, node }),
         TailLine::Partial { partial } => Line::Partial(from_wire(partial)?),
+        TailLine::Watermark { watermark, node } => Line::Watermark(proto::Watermark { watermark, node }),
         TailLine::Ended { ended } => Line::Ended(ended),
     };
     Ok(proto::TailLine { line: Some(line) })

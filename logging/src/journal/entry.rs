@@ -73,8 +73,12 @@ pub fn line(entry: &Entry, name: impl FnOnce(&str) -> String) -> Line {
         Some(bytes) => Cow::Owned(cut(message, bytes)),
     };
     let body = fields.join(&message, &mut Capped::default());
-    let time = i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1000);
-    Line { unit: unit_name, time, level, body }
+    Line { unit: unit_name, time: time(entry), level, body }
+}
+
+/// When it was written, nanoseconds.
+pub fn time(entry: &Entry) -> i64 {
+    i64::try_from(entry.time).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
 /// The unit, or of an instance what all instances have: there may be one a connection.

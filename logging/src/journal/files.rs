@@ -72,6 +72,8 @@ struct Reading {
     is_copied: bool,
     /// The number of its entries when its last turn ended.
     ended: u64,
+    /// The time of the last entry that was read, nanoseconds.
+    last_time: Option<i64>,
 }
 
 impl Journal {
@@ -109,6 +111,12 @@ impl Journal {
         self.files.iter().any(|reading| reading.dirty)
     }
 
+    /// Up to when all that was written has been read, as [`Tailer::reached`](crate::tail::Tailer::reached).
+    pub fn reached(&self, now: i64) -> Option<i64> {
+        let behind = self.files.iter().filter(|reading| reading.dirty);
+        behind.map(|reading| reading.last_time).try_fold(now, |least, reached| Some(least.min(reached?)))
+    }
+
     /// Reads some entries of one file; records by stream.
     pub fn turn(&mut self) -> Vec<Batch> {
         // What was set aside is older than what is written to, whatever the clock said. Copies
@@ -132,6 +140,7 @@ impl Journal {
             let record = match self.files[at].file.next() {
                 Ok(Some(entry)) => {
                     self.files[at].is_stuck = false;
+                    self.files[at].last_time = Some(entry::time(&entry));
                     if self.is_copy(at, &entry) {
                         continue;
                     }
@@ -290,8 +299,16 @@ impl Journal {
             None => {
                 let read = self.resumed.remove(&header.id).unwrap_or(0);
                 let file = JournalFile::new(file, header, read);
-                let reading =
-                    Reading { path, file, dirty: true, gone: false, is_stuck: false, is_copied, ended: 0 };
+                let reading = Reading {
+                    path,
+                    file,
+                    dirty: true,
+                    gone: false,
+                    is_stuck: false,
+                    is_copied,
+                    ended: 0,
+                    last_time: None,
+                };
                 self.files.push(reading);
             }
         }

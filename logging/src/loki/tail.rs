@@ -130,6 +130,8 @@ impl Entries {
                     "timestamp": now(),
                     "labels": { "node": partial.node, "error": partial.error },
                 })),
+                // It didn't ask for them.
+                TailLine::Watermark { .. } => {}
                 TailLine::Ended { ended } => messages.dropped(&json!({
                     "timestamp": now(),
                     "labels": { "error": ended },

@@ -10,6 +10,10 @@
 //! no other. Connected first and searched afterwards, so that nothing falls between; what
 //! comes twice is shown once ([`Shown`]). What the node passed over, since it has a backlog to read or
 //! the reader was slow, is searched for too. A gap that is too large is told, see [`Gap`].
+//!
+//! From where on is searched, the node says itself: between its lines stands up to when all that was
+//! written on it has come by them (a watermark, [`TailLine::Watermark`]). It counts from the moment it
+//! is handed on, so what waits in a queue or a socket when something breaks is searched for again.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -22,12 +26,15 @@ use tiphys_lifecycle::Backoff;
 
 use super::{Collector, LogRoot, fanout, http::BEAT, source};
 use crate::{
-    follow::{After, FOUND, Gap, LOST, Owed, Shown},
-    record::Position,
+    follow::{After, BACK, Gap, Shown},
     time,
     wire::{HistogramAnswer, NodeRequest, SearchAnswer, TailLine},
 };
 
+/// What is said of a node begins so when it can't be followed for now; clients know it by that.
+const LOST: &str = "can't be followed";
+/// And so when it is followed again.
+const FOUND: &str = "is back";
 /// A line longer than this breaks the connection: no record is that long.
 const MAX_LINE: usize = 8 << 20;
 /// A node that says nothing for so long is gone, though its connection is there.
@@ -39,8 +46,8 @@ const COUNTS: u32 = 3;
 pub(super) struct Progress {
     /// What is older was there before.
     began: i64,
-    /// The last sign of life while nothing was missing, nanoseconds.
-    alive: i64,
+    /// All that the node wrote before has been handed on, nanoseconds.
+    reached: i64,
     /// Of records up to here it is known which namespaces they are of, nanoseconds.
     known: i64,
     /// The same, once all is shown that is searched for.
@@ -48,12 +55,7 @@ pub(super) struct Progress {
     /// The reader was told that the node is missing.
     lost: bool,
     shown: Shown,
-    /// What the node is behind with. It has one name here, the empty one.
-    owed: Owed,
 }
-
-/// The node's name among what is owed.
-const NODE: &str = "";
 
 impl Progress {
     /// All from a time on is to be shown, nanoseconds.
@@ -67,12 +69,8 @@ impl Progress {
     }
 
     fn new(began: i64, known: i64) -> Arc<Mutex<Self>> {
-        let (shown, owed) = (Shown::default(), Owed::default());
-        Arc::new(Mutex::new(Self { began, alive: began, known, said: None, lost: false, shown, owed }))
-    }
-
-    pub fn alive(&self) -> i64 {
-        self.alive
+        let shown = Shown::default();
+        Arc::new(Mutex::new(Self { began, reached: began, known, said: None, lost: false, shown }))
     }
 
     /// All namespaces that the node had at this time are followed, as far as they may be read;
@@ -81,33 +79,21 @@ impl Progress {
         self.said = Some(time);
     }
 
-    /// The last time at which nothing was missing.
-    fn whole(&self) -> i64 {
-        self.alive.min(self.known)
+    /// The last time before which nothing is missing, nanoseconds.
+    pub fn whole(&self) -> i64 {
+        self.reached.min(self.known)
     }
 
     /// From where on records may be missing.
     fn gap(&self) -> i64 {
-        self.floor(self.whole())
+        self.began.max(self.whole().saturating_sub(BACK))
     }
 
-    /// From where on records may come that are late.
-    fn floor(&self, now: i64) -> i64 {
-        self.began.max(self.owed.floor(now))
-    }
-
-    /// Whether a record is to be shown.
-    fn is_new(&mut self, id: &str) -> bool {
-        if let Ok(at) = id.parse::<Position>() {
-            self.owed.came(NODE, at.time, time::now());
-        }
-        self.shown.is_new(id)
-    }
-
-    fn is_alive(&mut self, now: i64) {
-        self.alive = now;
+    /// All that was written before this time has come, and nothing is searched for.
+    fn reach(&mut self, time: i64) {
+        self.reached = self.reached.max(time);
         self.known = self.said.take().unwrap_or(self.known);
-        self.shown.forget(self.owed.floor(self.whole()));
+        self.shown.forget(self.gap());
     }
 }
 
@@ -194,12 +180,7 @@ impl NodeTail {
         (self.gap, self.asked) = (None, None);
         self.behind = true;
         self.pause = Some(self.backoff.next_pause());
-        let was_lost = {
-            let mut progress = self.progress.lock();
-            let whole = progress.whole();
-            progress.owed.lost(NODE, whole);
-            std::mem::replace(&mut progress.lost, true)
-        };
+        let was_lost = std::mem::replace(&mut self.progress.lock().lost, true);
         if !was_lost {
             self.say(format!("{LOST}: {error}; its lines follow when it is back"));
         }
@@ -214,7 +195,7 @@ impl NodeTail {
     async fn next(&mut self) -> TailLine {
         loop {
             while let Some(line) = self.lines.pop_front() {
-                if self.is_new(&line) {
+                if self.is_handed_on(&line) {
                     return line;
                 }
             }
@@ -228,13 +209,20 @@ impl NodeTail {
         }
     }
 
-    fn is_new(&mut self, line: &TailLine) -> bool {
-        let TailLine::Record(record) = line else { return true };
-        let is_new = self.progress.lock().is_new(&record.id);
-        if let Some(gap) = self.gap.as_mut().filter(|_| is_new) {
-            gap.count();
+    /// Whether the next line that waited is to be handed on; if so it is from now on.
+    fn is_handed_on(&mut self, line: &TailLine) -> bool {
+        match line {
+            TailLine::Record(record) => {
+                let is_new = self.progress.lock().shown.is_new(&record.id);
+                self.gap.iter_mut().filter(|_| is_new).for_each(Gap::count);
+                is_new
+            }
+            TailLine::Watermark { watermark, .. } => time::parse(watermark).is_some_and(|time| {
+                self.progress.lock().reach(time);
+                true
+            }),
+            _ => true,
         }
-        is_new
     }
 
     /// Connects, or reads one piece, live or found.
@@ -290,13 +278,10 @@ impl NodeTail {
         if !std::mem::replace(&mut self.opened, true) {
             self.open();
         }
-        if let Ok(data) = frame.into_data() {
-            self.take_in(&data)?;
+        match frame.into_data() {
+            Ok(data) => self.take_in(&data),
+            Err(_) => Ok(()),
         }
-        if self.gap.is_none() {
-            self.progress.lock().is_alive(time::now());
-        }
-        Ok(())
     }
 
     /// The node has said the first word.
@@ -311,18 +296,17 @@ impl NodeTail {
         }
     }
 
-    /// The node is behind from a time on: it may still be reading what was written then. Live lines
-    /// are those since `until`, or those that come from now on.
+    /// All from a time on is searched for. Live lines are those since `until`, or those that come from
+    /// now on.
     fn search(&mut self, from: i64, until: Option<i64>) {
-        let (now, mut progress) = (time::now(), self.progress.lock());
-        progress.owed.behind(NODE, from, now);
-        self.gap = Some(Gap::new(from, progress.floor(now), until, now, self.most));
+        let floor = self.progress.lock().gap();
+        self.gap = Some(Gap::new(from, floor, until, time::now(), self.most));
     }
 
     /// So many records were passed over, of which none is older than `since`. They are searched for;
     /// gives back what is to be told instead.
     fn take_dropped(&mut self, line: TailLine, since: Option<i64>) -> Option<TailLine> {
-        let floor = self.progress.lock().floor(time::now());
+        let floor = self.progress.lock().gap();
         self.search(since.unwrap_or(floor).max(floor), None);
         // Older ones have a time of their own.
         since.is_some_and(|since| since < floor).then_some(line)
@@ -441,7 +425,6 @@ impl NodeTail {
     fn go_live(&mut self) {
         let held = self.gap.take().into_iter().flat_map(Gap::into_held);
         self.lines.extend(held);
-        self.progress.lock().is_alive(time::now());
     }
 
     /// The node's collector may have come back at another address.

@@ -86,6 +86,7 @@ pub(super) async fn tail(
         namespace: request.namespace.clone().filter(|namespace| !namespace.is_empty()),
         lines: nothing_yet(node_request.namespaces.as_deref()).into_iter().collect(),
         request: node_request,
+        watermarks: request.watermarks,
         began,
         nodes: HashMap::new(),
         progress: HashMap::new(),
@@ -125,6 +126,8 @@ struct Follow {
     /// The one that was asked for.
     namespace: Option<String>,
     request: NodeRequest,
+    /// The reader wants to be told how far each node is.
+    watermarks: bool,
     /// What nodes have that join is shown from here on, nanoseconds.
     began: i64,
     /// Those that are followed; a token ends it.
@@ -153,6 +156,8 @@ impl Drop for Follow {
 
 impl Follow {
     fn add(&mut self, name: String, node: NodeTail) {
+        // Who loses this stream before the node says how far it is asks from here on.
+        self.tell_reached(name.clone());
         let gone = CancellationToken::new();
         self.tails.push(node.lines().take_until(gone.clone().cancelled_owned()).boxed());
         self.nodes.insert(name, gone);
@@ -218,14 +223,14 @@ impl Follow {
     }
 
     /// Of too many nodes that left, those that left first are forgotten; if one of them is
-    /// back, it is followed from its last sign of life on.
+    /// back, it is followed from where it was.
     fn forget(&mut self) {
         while self.progress.len() > self.nodes.len() + LEFT {
             let left = self.progress.iter().filter(|(node, _)| !self.nodes.contains_key(*node));
-            let left = left.map(|(node, progress)| (progress.lock().alive(), node.clone()));
-            let Some((alive, node)) = left.min() else { return };
+            let left = left.map(|(node, progress)| (progress.lock().whole(), node.clone()));
+            let Some((whole, node)) = left.min() else { return };
             self.progress.remove(&node);
-            self.began = self.began.max(alive);
+            self.began = self.began.max(whole);
         }
     }
 
@@ -239,7 +244,14 @@ impl Follow {
     }
 
     fn take_in(&mut self, line: TailLine) {
-        let TailLine::Record(record) = &line else { return self.lines.push_back(line) };
+        let record = match &line {
+            TailLine::Record(record) => record,
+            TailLine::Watermark { node, .. } => {
+                let node = node.clone();
+                return self.tell_reached(node);
+            }
+            _ => return self.lines.push_back(line),
+        };
         if self.may_read(&record.namespace) {
             self.withheld.remove(&record.namespace);
             self.lines.push_back(line);
@@ -247,6 +259,14 @@ impl Follow {
             let error = "you may not read its logs any more: they are left out from here on".to_owned();
             let partial = fanout::node_error(&format!("namespace {}", record.namespace), error);
             self.lines.push_back(TailLine::Partial { partial });
+        }
+    }
+
+    /// A node has come further.
+    fn tell_reached(&mut self, node: String) {
+        if let Some(progress) = self.progress.get(&node).filter(|_| self.watermarks) {
+            let watermark = time::format(progress.lock().whole());
+            self.lines.push_back(TailLine::Watermark { watermark, node });
         }
     }
 

@@ -6,7 +6,8 @@
 //!
 //! A follower that is slower than the ring is told how many records it missed, and since when, so
 //! that they can be searched for; neither the collector nor another follower waits for it. What it is not handed because
-//! it came later, a search finds that begins afterwards: see [`TailHub::hand_on`].
+//! it came later, a search finds that begins afterwards: see [`TailHub::hand_on`]. Between the records it is
+//! told up to when all has come ([`TailHub::reached`]).
 
 use std::sync::{
     Arc,
@@ -23,17 +24,24 @@ use crate::{
     query::compile::{StreamView, Verdict},
     record::{Position, Record, StreamInfo},
     tail::Batch,
+    time,
     wire::TailLine,
 };
 
 /// Batches kept for slow followers. A batch comes from one chunk of one file.
 const RING: usize = 64;
 
+/// What followers are handed.
 struct Live {
-    info: Arc<StreamInfo>,
-    records: Vec<Record>,
-    /// Records published before these; set when they are sent.
+    /// Records published before it.
     before: u64,
+    what: What,
+}
+
+enum What {
+    Records(Arc<StreamInfo>, Vec<Record>),
+    /// All that was written before this time has been handed on, nanoseconds.
+    Reached(i64),
 }
 
 /// Hands appended records to followers.
@@ -60,7 +68,7 @@ impl TailHub {
     /// Gives a batch to all followers; costs nothing when there is none.
     pub fn publish(&self, batch: &Batch) {
         let _turn = self.turn.lock();
-        self.send(self.live(batch));
+        self.live(batch).into_iter().for_each(|live| self.send(live));
     }
 
     /// Has a batch appended, and gives it to all followers. Who begins to follow is before or
@@ -74,27 +82,31 @@ impl TailHub {
         let _turn = self.turn.lock();
         let live = self.live(&batch);
         append(batch)?;
-        self.send(live);
+        live.into_iter().for_each(|live| self.send(live));
         Ok(())
     }
 
-    fn live(&self, batch: &Batch) -> Option<Live> {
-        if self.sender.receiver_count() == 0 {
-            return None;
-        }
-        Some(Live { info: batch.info.clone(), records: batch.records.clone(), before: 0 })
+    /// Tells all followers that what was written on the node before this time, nanoseconds, was handed on.
+    pub fn reached(&self, time: i64) {
+        let _turn = self.turn.lock();
+        self.send(What::Reached(time));
     }
 
-    fn send(&self, live: Option<Live>) {
-        if let Some(mut live) = live {
-            let count = live.records.len() as u64;
-            live.before = self.published.fetch_add(count, Ordering::Relaxed);
-            if let Some(time) = live.records.iter().map(|record| record.time).min() {
-                self.oldest.lock().add(live.before + count, time);
-            }
-            // The last follower may have left just now.
-            let _ = self.sender.send(Arc::new(live));
+    /// What followers are handed of it, if there are any.
+    fn live(&self, batch: &Batch) -> Option<What> {
+        let has_followers = self.sender.receiver_count() > 0;
+        has_followers.then(|| What::Records(batch.info.clone(), batch.records.clone()))
+    }
+
+    fn send(&self, what: What) {
+        let records = if let What::Records(_, records) = &what { records.as_slice() } else { &[] };
+        let count = records.len() as u64;
+        let before = self.published.fetch_add(count, Ordering::Relaxed);
+        if let Some(time) = records.iter().map(|record| record.time).min() {
+            self.oldest.lock().add(before + count, time);
         }
+        // The last follower may have left just now.
+        let _ = self.sender.send(Arc::new(Live { before, what }));
     }
 
     /// Those who follow now.
@@ -142,7 +154,7 @@ impl Follower {
             }
             match self.receiver.recv().await {
                 Ok(live) => self.take_in(&live),
-                // The next batch tells how many records were missed.
+                // What comes next tells how many records were missed.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }
@@ -155,20 +167,33 @@ impl Follower {
             let (node, since) = (self.node.clone(), self.oldest.lock().since(self.expected));
             self.lines.push_back(TailLine::Dropped { dropped: missed, node, since });
         }
-        self.expected = live.before + live.records.len() as u64;
-        if !self.request.allows(&live.info) {
+        match &live.what {
+            What::Records(info, records) => {
+                self.expected = live.before + records.len() as u64;
+                self.show(info, records);
+            }
+            What::Reached(time) => {
+                self.expected = live.before;
+                let (watermark, node) = (time::format(*time), self.node.clone());
+                self.lines.push_back(TailLine::Watermark { watermark, node });
+            }
+        }
+    }
+
+    fn show(&mut self, info: &Arc<StreamInfo>, records: &[Record]) {
+        if !self.request.allows(info) {
             return;
         }
-        let labels = self.store.pods().get(&live.info.uid).map(|meta| meta.labels.clone());
+        let labels = self.store.pods().get(&info.uid).map(|meta| meta.labels.clone());
         let query = &self.request.query;
-        let verdicts = query.on_stream(StreamView { info: &live.info, labels: labels.as_deref() });
+        let verdicts = query.on_stream(StreamView { info, labels: labels.as_deref() });
         if query.verdict(&verdicts) == Verdict::No {
             return;
         }
-        let key = live.info.key();
-        for record in live.records.iter().filter(|record| query.matches(&verdicts, record)) {
+        let key = info.key();
+        for record in records.iter().filter(|record| query.matches(&verdicts, record)) {
             let position = Position { time: record.time, stream: key.clone(), seq: record.seq };
-            let line = shape::log_record(&live.info, labels.as_ref(), record, position);
+            let line = shape::log_record(info, labels.as_ref(), record, position);
             self.lines.push_back(TailLine::Record(Box::new(line)));
         }
     }
@@ -188,13 +213,14 @@ mod tests {
         wire::NodeRequest,
     };
 
-    #[tokio::test]
-    async fn what_could_not_be_appended_is_not_handed_on() {
+    /// A hub, somebody who follows it, and what makes a batch of one line.
+    fn followed() -> (TailHub, impl Stream<Item = TailLine> + Unpin, impl Fn(u64) -> Batch, tempfile::TempDir)
+    {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, _) = Store::open(folder.path(), Retention::default()).expect("a store");
         let request = Request::new(&NodeRequest::default(), Duration::from_secs(60)).expect("a query");
         let hub = TailHub::default();
-        let mut lines = Box::pin(tail(&hub, Arc::new(store), request, "n1".into()));
+        let lines = Box::pin(tail(&hub, Arc::new(store), request, "n1".into()));
         let info = Arc::new(StreamInfo {
             namespace: "shop".into(),
             pod: "web-1".into(),
@@ -203,14 +229,34 @@ mod tests {
             restart: 0,
             node: "n1".into(),
         });
-        let batch = |seq: u64| {
+        let batch = move |seq: u64| {
             let body = Bytes::from(format!("line {seq}"));
             let record = Record { time: 1, seq, level: Level::Info, source: Source::Stdout, body };
             Batch { info: info.clone(), records: vec![record] }
         };
+        (hub, lines, batch, folder)
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_appended_is_not_handed_on() {
+        let (hub, mut lines, batch, _folder) = followed();
         assert_eq!(hub.hand_on(batch(0), |_| Err("the disk is full")), Err("the disk is full"));
         assert_eq!(hub.hand_on(batch(1), |_| Ok::<_, &str>(())), Ok(()));
         let line = lines.next().await;
         assert!(matches!(&line, Some(TailLine::Record(record)) if record.body == "line 1"), "{line:?}");
+    }
+
+    #[tokio::test]
+    async fn a_watermark_comes_behind_what_it_speaks_of_and_what_was_missed_is_told_before_it() {
+        let (hub, mut lines, batch, _folder) = followed();
+        hub.publish(&batch(0));
+        hub.reached(7);
+        assert!(matches!(lines.next().await, Some(TailLine::Record(_))));
+        let mark = |time| TailLine::Watermark { watermark: time::format(time), node: "n1".into() };
+        assert_eq!(lines.next().await, Some(mark(7)));
+        hub.publish(&batch(1));
+        (0..RING as i64).for_each(|time| hub.reached(time));
+        let told = TailLine::Dropped { dropped: 1, node: "n1".into(), since: Some(1) };
+        assert_eq!((lines.next().await, lines.next().await), (Some(told), Some(mark(0))));
     }
 }

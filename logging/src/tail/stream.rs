@@ -286,6 +286,15 @@ impl StreamTail {
         self.next().is_some()
     }
 
+    /// Up to when all that was written has been read, if it has more: times in files ascend. Lines without
+    /// one have that of their reading, which is not before `now`. `None`: it can't be said yet.
+    pub fn reached(&self, now: i64) -> Option<i64> {
+        match self.has_more() {
+            true => self.last_time.or((self.next_seq > 0).then_some(now)),
+            false => Some(now),
+        }
+    }
+
     /// Whether it has more that can't be opened now.
     pub fn is_waiting(&self) -> bool {
         self.files.iter().any(|file| file.dirty && (self.waits || file.waits))

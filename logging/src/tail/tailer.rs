@@ -303,6 +303,16 @@ impl Tailer {
         !self.ready.is_empty() || !self.left_over.is_empty()
     }
 
+    /// Up to when all that was written has been read, if what changed until `now` was told; nanoseconds.
+    /// `None`: it can't be said yet.
+    pub fn reached(&self, now: i64) -> Option<i64> {
+        let behind = self.queued.iter().chain(self.held.keys()).filter_map(|key| self.containers.get(key));
+        let streams = behind.flat_map(BTreeMap::values).map(|stream| stream.reached(now));
+        let left_over =
+            self.left_over.iter().flat_map(|batch| &batch.records).map(|record| Some(record.time));
+        streams.chain(left_over).try_fold(now, |least, reached| Some(least.min(reached?)))
+    }
+
     /// Records of streams that ended. They must be in the store before a checkpoint is
     /// taken that doesn't have these streams any more.
     pub fn take_left_over(&mut self) -> Option<Batch> {

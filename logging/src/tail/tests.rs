@@ -28,6 +28,7 @@ mod docker;
 mod docker_compressed;
 mod long_lines;
 mod plain_compressed;
+mod reached;
 
 /// Remembers what was asked to be watched, and watches nothing.
 #[derive(Default)]

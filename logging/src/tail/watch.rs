@@ -21,6 +21,7 @@ use std::{
 
 use futures::{StreamExt, stream::ReadyChunks};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+use tokio::time::Instant;
 
 use super::again::Told;
 
@@ -57,7 +58,7 @@ pub trait Watch {
 
 /// Events taken at once.
 const BATCH: usize = 512;
-/// Between scans when watches have run out.
+/// Until the next scan when watches have run out.
 const WITHOUT_WATCHES: Duration = Duration::from_secs(1);
 
 /// The kernel's watches and what they stand for.
@@ -67,8 +68,8 @@ pub struct Watcher {
     watches: Watches,
     places: HashMap<WatchDescriptor, Place>,
     descriptors: HashMap<Place, WatchDescriptor>,
-    /// A place could not be watched.
-    incomplete: bool,
+    /// A place could not be watched: until then everything is looked at.
+    incomplete: Option<Instant>,
     /// Why, each second anew.
     told: Told,
 }
@@ -80,21 +81,26 @@ impl Watcher {
         let watches = inotify.watches();
         let events = inotify.into_event_stream(vec![0; 32 << 10])?.ready_chunks(BATCH);
         let (places, descriptors) = (HashMap::new(), HashMap::new());
-        Ok(Self { root, events, watches, places, descriptors, incomplete: false, told: Told::default() })
+        Ok(Self { root, events, watches, places, descriptors, incomplete: None, told: Told::default() })
     }
 
     /// What changed since the last call, each thing once; waits for the first.
     pub async fn changes(&mut self) -> io::Result<Vec<Change>> {
-        let events = if self.incomplete {
-            match tokio::time::timeout(WITHOUT_WATCHES, self.events.next()).await {
-                Ok(events) => events,
-                Err(_) => {
-                    self.incomplete = false;
-                    return Ok(vec![Change::Everything]);
-                }
+        // The scan comes in time also where others are always told of, or wait for this again and again.
+        let due = self.incomplete;
+        let scan = async move {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
             }
-        } else {
-            self.events.next().await
+        };
+        let events = tokio::select! {
+            biased;
+            () = scan => {
+                self.incomplete = None;
+                return Ok(vec![Change::Everything]);
+            }
+            events = self.events.next() => events,
         };
         let (mut changes, mut seen) = (Vec::new(), HashSet::new());
         for event in events.ok_or(io::ErrorKind::BrokenPipe)? {
@@ -164,9 +170,31 @@ impl Watch for Watcher {
                 if self.told.is_new(&error) {
                     tracing::warn!(?place, %error, "directory can't be watched and is scanned each second instead: if watches ran out, raise fs.inotify.max_user_watches, else look at its permissions");
                 }
-                self.incomplete = true;
+                self.incomplete.get_or_insert_with(|| Instant::now() + WITHOUT_WATCHES);
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_not_be_watched_is_looked_at_though_others_are_waited_for_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut watcher = Watcher::new(folder.path().into()).expect("a watcher");
+        watcher.incomplete = Some(Instant::now() + WITHOUT_WATCHES);
+        let mut looks = 0;
+        // Somebody else has something before it is time, each time.
+        let changes = loop {
+            looks += 1;
+            match tokio::time::timeout(WITHOUT_WATCHES / 4, watcher.changes()).await {
+                Ok(changes) => break changes.expect("changes"),
+                Err(_) => assert!(looks < 10, "it is never looked at"),
+            }
+        };
+        assert_eq!((changes, watcher.incomplete), (vec![Change::Everything], None));
     }
 }

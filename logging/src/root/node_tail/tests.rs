@@ -83,7 +83,7 @@ async fn caught_up(lines: i64, most: usize) -> Vec<TailLine> {
         // What was searched for is there before what came by the connection.
         while node.gap.is_some() || node.behind || !node.lines.is_empty() {
             match node.lines.pop_front() {
-                Some(line) => found.extend(node.is_new(&line).then_some(line)),
+                Some(line) => found.extend(node.is_handed_on(&line).then_some(line)),
                 None => node.advance().await.expect("it goes on"),
             }
         }
@@ -117,37 +117,61 @@ async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_coun
 fn a_gap_goes_back_to_when_it_was_known_which_namespaces_the_node_has() {
     let progress = Progress::among(10 * BACK);
     let mut progress = progress.lock();
-    progress.is_alive(20 * BACK);
+    progress.reach(20 * BACK);
     assert_eq!(progress.gap(), 10 * BACK, "it hasn't said so since the begin");
     progress.says(15 * BACK);
     assert_eq!(progress.gap(), 10 * BACK, "what it said is to be searched for first");
-    progress.is_alive(21 * BACK);
+    progress.reach(21 * BACK);
     assert_eq!(progress.gap(), 14 * BACK);
     progress.says(i64::MAX);
-    progress.is_alive(22 * BACK);
+    progress.reach(22 * BACK);
     assert_eq!(progress.gap(), 21 * BACK, "all namespaces are followed");
     let progress = Progress::from(10 * BACK);
-    progress.lock().is_alive(20 * BACK);
+    progress.lock().reach(20 * BACK);
     assert_eq!(progress.lock().gap(), 19 * BACK);
+    progress.lock().reach(15 * BACK);
+    assert_eq!(progress.lock().gap(), 19 * BACK, "what came once has come");
 }
 
-#[test]
-fn a_node_lost_again_while_it_reads_its_backlog_is_searched_from_where_that_begins() {
-    let (now, progress) = (time::now(), Progress::from(0));
-    let mut progress = progress.lock();
-    progress.is_alive(now - 5 * BACK);
-    let whole = progress.whole();
-    progress.owed.lost(NODE, whole);
-    assert_eq!(progress.gap(), now - 6 * BACK);
-    progress.owed.behind(NODE, now - 6 * BACK, now - 2 * BACK);
-    // Found or live: it may not be the last of the backlog.
-    let late = Position { time: now - 4 * BACK, stream: "s".into(), seq: 1 };
-    progress.owed.came(NODE, late.time, now - 2 * BACK);
-    assert!(progress.is_new(&late.to_string()) && !progress.is_new(&late.to_string()));
-    progress.is_alive(now - 2 * BACK);
-    assert_eq!((progress.gap(), progress.floor(now - 2 * BACK)), (now - 6 * BACK, now - 6 * BACK));
-    progress.is_alive(now);
-    assert_eq!(progress.gap(), now - BACK, "it is through");
+#[tokio::test]
+async fn a_watermark_counts_once_what_stands_before_it_is_handed_on_and_nothing_is_searched_for() {
+    let cluster = TestCluster::start(1, 0).await;
+    let (base, collector) = (time::now() - 100 * BACK, cluster.root.collectors.list().await.remove(0));
+    let progress = Progress::from(base);
+    let node = |behind| {
+        let (root, request) = (cluster.root.clone(), NodeRequest::default());
+        NodeTail::new(root, collector.clone(), request, progress.clone(), behind)
+    };
+    let reached = |time: i64| {
+        let line = TailLine::Watermark { watermark: time::format(time), node: "n1".into() };
+        Bytes::from(serde_json::to_string(&line).expect("a line") + "\n")
+    };
+    let gap = || progress.lock().gap();
+    let mut first = node(false);
+    first.take_in(&live(base + BACK)).expect("lines");
+    first.take_in(&reached(base + 5 * BACK)).expect("lines");
+    assert_eq!(gap(), base, "it waits");
+    // Another connection takes this one's place: what waited is searched for.
+    drop(first);
+    let mut second = node(true);
+    second.open();
+    second.take_in(&reached(base + 6 * BACK)).expect("lines");
+    assert!(second.gap.is_some() && second.lines.is_empty());
+    second.take_page(SearchAnswer::default());
+    assert!(second.gap.is_none() && second.lines.is_empty(), "it spoke of what wasn't searched yet");
+    second.take_in(&live(base + 2 * BACK)).expect("lines");
+    second.take_in(&reached(base + 7 * BACK)).expect("lines");
+    assert!(matches!(second.next().await, TailLine::Record(_)));
+    assert_eq!(gap(), base);
+    assert!(matches!(second.next().await, TailLine::Watermark { .. }));
+    assert_eq!(gap(), base + 6 * BACK);
+    // From there on it is searched, and no late line is let go in silence.
+    second.open();
+    assert!(second.gap.is_none(), "nothing was missed");
+    let old = TailLine::Dropped { dropped: 3, node: "n1".into(), since: Some(base) };
+    assert_eq!(second.take_dropped(old.clone(), Some(base)), Some(old));
+    drop(second);
+    cluster.stop().await;
 }
 
 /// A live line of this time, as it comes by the connection.

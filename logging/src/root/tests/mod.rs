@@ -57,7 +57,7 @@ impl Collectors for Nodes {
 pub(crate) struct TestNode {
     name: String,
     store: Arc<Store>,
-    hub: Arc<TailHub>,
+    pub hub: Arc<TailHub>,
     _folder: tempfile::TempDir,
 }
 
