@@ -75,7 +75,7 @@ pub async fn delete(client: &kube::Client, request: &DeleteRequest) -> Result<De
     client.request(request.map_err(ClientError::Request)?).await.map_err(refused)
 }
 
-/// Records from now on. Only `query`, `namespace`, `since` and `watermarks` count.
+/// Records from now on. Only `query`, `namespace`, `since`, `since_of` and `watermarks` count.
 ///
 /// Resolves when the server has connected, so that a search made afterwards and
 /// this stream together miss nothing; what both give has the same `id`.
@@ -84,7 +84,9 @@ pub async fn tail(
     request: &SearchRequest,
 ) -> Result<impl Stream<Item = Result<TailLine, ClientError>> + Send + use<>, ClientError> {
     let mut uri = format!("{PREFIX}/tail?query={}", escaped(&request.query));
-    for (name, value) in [("namespace", &request.namespace), ("since", &request.since)] {
+    let values =
+        [("namespace", &request.namespace), ("since", &request.since), ("since_of", &request.since_of)];
+    for (name, value) in values {
         if let Some(value) = value {
             uri.push_str(&format!("&{name}={}", escaped(value)));
         }

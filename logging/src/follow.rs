@@ -64,8 +64,6 @@ pub struct Follower {
     lines: Option<BoxStream<'static, Result<TailLine, ClientError>>>,
     shown: Shown,
     events: VecDeque<Event>,
-    /// What is older was there before.
-    began: i64,
     watermarks: Watermarks,
     /// A node or the server was lost: what is older than the begin may be told now, which it was not then.
     disturbed: bool,
@@ -74,7 +72,7 @@ pub struct Follower {
 impl Follower {
     /// Connects. A search made afterwards and this together miss nothing; times of the request don't count.
     pub async fn connect(client: &kube::Client, request: &SearchRequest) -> Result<Self, ClientError> {
-        let began = time::now();
+        let watermarks = Watermarks::new(time::now());
         let request = SearchRequest { since: None, until: None, watermarks: true, ..request.clone() };
         let lines = client::tail(client, &request).await?.boxed();
         Ok(Self {
@@ -83,8 +81,7 @@ impl Follower {
             lines: Some(lines),
             shown: Shown::default(),
             events: VecDeque::new(),
-            began,
-            watermarks: Watermarks::new(began),
+            watermarks,
             disturbed: false,
         })
     }
@@ -144,7 +141,8 @@ impl Follower {
             return false;
         }
         let Ok(at) = record.id.parse::<Position>() else { return true };
-        let before = self.began.saturating_sub(BACK)..self.began;
+        let began = self.watermarks.began();
+        let before = began.saturating_sub(BACK)..began;
         !(self.disturbed && before.contains(&at.time))
     }
 
@@ -157,13 +155,16 @@ impl Follower {
     async fn connect_again(&mut self) -> Result<(), ClientError> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         let began = Instant::now();
-        let (since, given_up) = self.watermarks.since();
-        for (node, reached) in given_up {
-            let reached = time::format(reached.max(self.began));
+        let again = self.watermarks.again();
+        for (node, reached) in again.given_up {
+            let reached = time::format(reached.max(self.watermarks.began()));
             let error = format!("lines since {reached} may be missing: search for that time");
             self.events.push_back(Event::Partial(NodeError { node, error }));
         }
-        let request = SearchRequest { since: Some(time::format(since)), ..self.request.clone() };
+        let of = again.of.iter().map(|(node, since)| format!("{node}={}", time::format(*since)));
+        let since_of = Some(of.collect::<Vec<_>>().join(",")).filter(|of| !of.is_empty());
+        let since = Some(time::format(again.since));
+        let request = SearchRequest { since, since_of, ..self.request.clone() };
         let lines = loop {
             match client::tail(&self.client, &request).await {
                 Ok(lines) => break lines.boxed(),
@@ -272,7 +273,7 @@ mod tests {
         let mut follower = Follower::connect(&client, &SearchRequest::default()).await.expect("connected");
         // It began long ago, and lost its stream since.
         let began = time::now() - 20 * BACK;
-        (follower.began, follower.watermarks) = (began, Watermarks::new(began));
+        follower.watermarks = Watermarks::new(began);
         follower.connect_again().await.expect("connected");
         let [quick, slow] = &*cluster.nodes else { panic!("two nodes") };
         let write = |node: &crate::root::tests::TestNode, time: i64, seq: u64, text: &str| {
@@ -300,6 +301,7 @@ mod tests {
                         // More of its backlog, of which nobody was told.
                         write(slow, began + 10 * BACK, 2, "more of it");
                         write(slow, began + 2 * BACK, 3, "long before");
+                        write(quick, began + 10 * BACK, 5, "long before what it said");
                         again = Some(serve(&cluster, &listener));
                     }
                     other => panic!("{other:?}"),
@@ -308,7 +310,7 @@ mod tests {
                     && let Some(server) = server.take()
                 {
                     // Both have said how far they are.
-                    while follower.watermarks.since().0 != began + 7 * BACK {
+                    while follower.watermarks.again().of != [("n2".to_owned(), began + 7 * BACK)] {
                         let line = follower.lines.as_mut().expect("connected").next().await;
                         follower.take_in(line.expect("it goes on").expect("sound"));
                     }

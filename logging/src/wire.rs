@@ -57,6 +57,10 @@ pub struct SearchRequest {
     /// Of a tail: [`TailLine::Watermark`] tells each second how far every node's records have come.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub watermarks: bool,
+    /// Of a tail: nodes that begin at another time than `since`, as `NODE=TIME` with commas between; times
+    /// are RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_of: Option<String>,
 }
 
 /// `POST /tiphys/v1/logs/histogram`.
@@ -265,7 +269,8 @@ pub enum TailLine {
         partial: NodeError,
     },
     /// All that was written on the node before this time, RFC 3339, has come: who loses the stream asks
-    /// for what is newer. What a sender gave a time of its own may be older.
+    /// for what is newer, and for two minutes before it. What a sender or a runtime gave its time, and what
+    /// waits for the rest of a trace, comes a while later.
     Watermark {
         watermark: String,
         node: String,

@@ -28,6 +28,9 @@ impl Finding {
     }
 }
 
+/// What the rights are called among the findings.
+pub const ROOT: &str = "root";
+
 struct Program {
     name: &'static str,
     why: &'static str,
@@ -59,7 +62,7 @@ pub fn examine() -> Vec<Finding> {
 fn root() -> Finding {
     let is_root = nix::unistd::geteuid().is_root();
     Finding {
-        what: "root",
+        what: ROOT,
         why: "namespaces, mounts and cgroups need it",
         remedy: (!is_root).then(|| "run it with sudo".to_owned()),
     }

@@ -1,9 +1,9 @@
-//! Files written whole or not at all.
+//! Files written whole or not at all; which file a path leads to.
 
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -20,4 +20,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
+}
+
+/// Device and number of the file or folder that a path leads to: the same by whichever path.
+///
+/// # Errors
+/// There is none, or it can't be looked at.
+pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }

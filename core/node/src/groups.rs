@@ -11,7 +11,8 @@
 //!
 //! In the group of whoever started them they would have the limits of a login session, might end with it,
 //! and what they use would be the session's. In version 2 a group that hands controllers down can hold no
-//! process, so each has a group without others below it. On version 1 they stay where they are.
+//! process, so each has a group without others below it. On version 1 they stay where they are, and are known
+//! by a mark (`cluster/strays.rs`).
 //!
 //! They are below the root, beside those of systemd and not in one that it has made: there it would take
 //! controllers away again that it has not given (`Delegate=no`), and end with its unit whatever is in it. Of

@@ -64,6 +64,8 @@ pub struct Ingest {
     /// The directories of those.
     released: (mpsc::UnboundedSender<String>, mpsc::UnboundedReceiver<String>),
     arrivals: Arrivals,
+    /// What an earlier process acknowledged has not all come.
+    has_left: bool,
     commit_after: Duration,
     /// When the next commit is due; `None` while everything is durable.
     due: Option<Instant>,
@@ -106,6 +108,7 @@ impl Ingest {
             known,
             released: mpsc::unbounded_channel(),
             arrivals,
+            has_left: true,
             commit_after,
             due: None,
             held: None,
@@ -190,7 +193,9 @@ impl Ingest {
     /// Tells followers up to when all that was written has been read and handed on.
     fn tell_reached(&mut self, watcher: &mut Watcher) -> Result<(), IndexError> {
         self.reached_due = Instant::now() + REACHED;
-        if self.hub.followers() == 0 {
+        self.has_left = self.has_left && self.arrivals.has_left();
+        // While memory is full, what came by the doors waits, too.
+        if self.hub.followers() == 0 || self.has_left || self.store.is_full() {
             return Ok(());
         }
         // What was written before now, the kernel tells before it has no more to tell.

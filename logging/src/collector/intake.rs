@@ -10,7 +10,13 @@
 //! error of the disk is told to the senders of that write, who send again; nothing
 //! of it is in the store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tiphys_lifecycle::CancellationToken;
 use tokio::{
@@ -72,6 +78,15 @@ impl Drop for Receipt {
 pub struct Arrivals {
     pub receiver: mpsc::Receiver<Arrival>,
     pub covered: watch::Sender<u64>,
+    /// All that an earlier process acknowledged has been sent.
+    replayed: Arc<AtomicBool>,
+}
+
+impl Arrivals {
+    /// Whether something of an earlier process may still come.
+    pub fn has_left(&self) -> bool {
+        !self.replayed.load(Ordering::Acquire) || !self.receiver.is_empty()
+    }
 }
 
 /// The task between the doors and the appending one.
@@ -82,6 +97,7 @@ pub struct Intake {
     parcels: mpsc::Receiver<Parcel>,
     arrivals: mpsc::Sender<Arrival>,
     covered: watch::Receiver<u64>,
+    replayed: Arc<AtomicBool>,
     numbers: Numbers,
     /// When notes of what was left out are due.
     notes: Option<Instant>,
@@ -110,8 +126,9 @@ impl Intake {
         let (sender, covered) = watch::channel(mark.number);
         let numbers = Numbers { next: HashMap::new(), floor: mark.next_seq };
         let desk = Some(Desk { wal, policies, labels: HashMap::new() });
-        let intake = Self { desk, store, parcels, arrivals, covered, numbers, notes: None, metrics };
-        (intake, Arrivals { receiver, covered: sender })
+        let replayed = Arc::<AtomicBool>::default();
+        let at_end = Arrivals { receiver, covered: sender, replayed: replayed.clone() };
+        (Self { desk, store, parcels, arrivals, covered, replayed, numbers, notes: None, metrics }, at_end)
     }
 
     /// Works until the token is cancelled. What is on disk by then and not in the store comes
@@ -121,6 +138,7 @@ impl Intake {
             () = token.cancelled() => return Ok(()),
             done = self.take_left() => done?,
         }
+        self.replayed.store(true, Ordering::Release);
         self.forget().await?;
         let (mut group, mut open) = (Vec::new(), true);
         loop {
@@ -386,6 +404,39 @@ mod tests {
         assert!(told.is_ok() && ended.is_ok(), "{told:?} {ended:?}");
         let left = open().read_left().expect("a segment");
         assert_eq!(left.entries.len(), 1, "it is replayed");
+    }
+
+    #[tokio::test]
+    async fn it_is_known_when_all_has_come_that_an_earlier_process_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _) = Store::open(folder.path(), Default::default()).expect("a store");
+        let (store, metrics) = (Arc::new(store), Metrics::new());
+        let start = || {
+            let wal = Wal::open(&folder.path().join("wal"), &folder.path().join("broken"), 0).expect("a log");
+            let (inlet, parcels) = crate::doors::Inlet::new();
+            let policies = Policies::new(store.clone(), metrics.clone());
+            let (intake, arrivals) = Intake::new(wal, policies, store.clone(), parcels, metrics.clone());
+            (inlet, intake, arrivals)
+        };
+        let (inlet, intake, arrivals) = start();
+        drop(arrivals.receiver);
+        let sent = inlet.submit(vec![stream("a", 2)], crate::doors::Budget::new(1 << 20).hold());
+        let (told, ended) = tokio::join!(sent, intake.run(CancellationToken::new()));
+        assert!(told.is_ok() && ended.is_ok(), "{told:?} {ended:?}");
+        let (_inlet, intake, mut arrivals) = start();
+        assert!(arrivals.has_left());
+        let token = CancellationToken::new();
+        let take = async {
+            while !arrivals.replayed.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+            assert!(arrivals.has_left(), "it was sent, and not taken");
+            assert!(arrivals.receiver.recv().await.is_some_and(|arrival| arrival.receipt.is_none()));
+            assert!(!arrivals.has_left());
+            token.cancel();
+        };
+        let (ended, ()) = tokio::join!(intake.run(token.clone()), take);
+        assert!(ended.is_ok(), "{ended:?}");
     }
 
     #[test]

@@ -66,6 +66,10 @@ pub(crate) struct Gap {
     rounds: usize,
     failures: u32,
     held: VecDeque<Box<LogRecord>>,
+    /// The least time of those.
+    held_since: i64,
+    /// The newest that came by the live lines.
+    watermark: Option<i64>,
     bytes: usize,
     /// Live lines were let go, none older than this.
     again: Option<i64>,
@@ -106,6 +110,8 @@ impl Gap {
             rounds: 0,
             failures: 0,
             held: VecDeque::new(),
+            held_since: i64::MAX,
+            watermark: None,
             bytes: 0,
             again: None,
             oldest: i64::MAX,
@@ -155,6 +161,8 @@ impl Gap {
         match line {
             TailLine::Record(record) => {
                 self.bytes += record.body.len() + LINE;
+                let time = record.id.parse::<Position>().map_or(i64::MAX, |at| at.time);
+                self.held_since = self.held_since.min(time);
                 self.held.push_back(record);
                 if self.held.len() > HELD || self.bytes > HELD_BYTES {
                     self.let_go(i64::MAX);
@@ -164,8 +172,9 @@ impl Gap {
             TailLine::Dropped { since, .. } => {
                 self.let_go(since.unwrap_or_else(|| self.reached.saturating_sub(BACK).max(self.floor)));
             }
-            // It doesn't count before the search is through, and the next comes soon.
-            TailLine::Watermark { .. } => {}
+            TailLine::Watermark { watermark, .. } => {
+                self.watermark = time::parse(&watermark).max(self.watermark);
+            }
             line => return Some(line),
         }
         None
@@ -173,11 +182,17 @@ impl Gap {
 
     /// Those that wait, and others that are no older than `since`.
     fn let_go(&mut self, since: i64) {
-        let waited = self.held.drain(..).filter_map(|record| record.id.parse::<Position>().ok());
-        let oldest = waited.map(|at| at.time).chain([since]).min();
-        self.again = self.again.into_iter().chain(oldest).min();
-        self.oldest = self.oldest.min(oldest.unwrap_or(i64::MAX));
+        let oldest = std::mem::replace(&mut self.held_since, i64::MAX).min(since);
+        self.again = self.again.into_iter().chain([oldest]).min();
+        self.oldest = self.oldest.min(oldest);
+        self.held.clear();
         self.bytes = 0;
+    }
+
+    /// All that was written before has been found, or came earlier, behind the pages so far.
+    pub fn whole(&self) -> Option<i64> {
+        let waits = self.again.map_or(self.held_since, |again| again.min(self.held_since));
+        self.watermark.map(|watermark| watermark.min(self.reached).min(waits))
     }
 
     /// A line of it was shown.
@@ -360,6 +375,24 @@ mod tests {
         let mut gap = Gap::new(3 * BACK, 0, None, 3 * BACK, 100);
         gap.hold(dropped(None));
         assert_eq!((gap.after(&page(7, false), 3 * BACK), since(&gap)), (After::Page, Some(2 * BACK)));
+    }
+
+    #[test]
+    fn what_a_page_found_counts_as_far_as_the_node_was_and_nothing_older_waits() {
+        let mark = |time| TailLine::Watermark { watermark: time::format(time), node: "n".into() };
+        let mut gap = Gap::new(100, 0, None, 500, 100);
+        gap.after(&page(200, true), 500);
+        assert_eq!(gap.whole(), None, "the node has not said how far it is");
+        assert_eq!(gap.hold(mark(450)), None);
+        assert_eq!(gap.whole(), Some(200));
+        gap.after(&page(480, true), 500);
+        assert_eq!(gap.whole(), Some(450), "what it reads later may be older than what was found");
+        gap.hold(live(300));
+        gap.hold(live(400));
+        assert_eq!(gap.whole(), Some(300), "it waits");
+        gap.hold(dropped(Some(250)));
+        gap.hold(live(470));
+        assert_eq!(gap.whole(), Some(250), "it is searched for");
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn search(dice: &mut Dice) -> proto::SearchRequest {
         oldest_first: dice.below(2) == 0,
         within: maybe(dice, &SPANS),
         watermarks: dice.below(2) == 0,
+        since_of: maybe(dice, &["n1=2026-01-31T12:00:00Z", "n1=2026-01-31T12:00:00Z,n2=", "n1", ",", ""]),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Progress {
     reached: i64,
     /// Of records up to here it is known which namespaces they are of, nanoseconds.
     known: i64,
+    /// How far it was when it was asked for them: of what it read later it had not known.
+    asked: i64,
     /// The same, once all is shown that is searched for.
     said: Option<i64>,
     /// The reader was told that the node is missing.
@@ -70,13 +72,27 @@ impl Progress {
 
     fn new(began: i64, known: i64) -> Arc<Mutex<Self>> {
         let shown = Shown::default();
-        Arc::new(Mutex::new(Self { began, reached: began, known, said: None, lost: false, shown }))
+        Arc::new(Mutex::new(Self {
+            began,
+            reached: began,
+            known,
+            asked: began,
+            said: None,
+            lost: false,
+            shown,
+        }))
+    }
+
+    /// The node is asked now which namespaces it has.
+    pub fn asks(&mut self) {
+        self.asked = self.reached;
     }
 
     /// All namespaces that the node had at this time are followed, as far as they may be read;
     /// `i64::MAX`: it doesn't matter which it has.
     pub fn says(&mut self, time: i64) {
-        self.said = Some(time);
+        // One that is in its backlog alone it had not read of.
+        self.said = Some(if time == i64::MAX { time } else { time.min(self.asked) });
     }
 
     /// The last time before which nothing is missing, nanoseconds.
@@ -89,10 +105,13 @@ impl Progress {
         self.began.max(self.whole().saturating_sub(BACK))
     }
 
-    /// All that was written before this time has come, and nothing is searched for.
-    fn reach(&mut self, time: i64) {
+    /// All that was written before this time has come. What was said of namespaces holds when nothing is
+    /// searched for any more.
+    fn reach(&mut self, time: i64, is_searching: bool) {
         self.reached = self.reached.max(time);
-        self.known = self.said.take().unwrap_or(self.known);
+        if let Some(said) = self.said.take_if(|_| !is_searching) {
+            self.known = said;
+        }
         self.shown.forget(self.gap());
     }
 }
@@ -217,10 +236,13 @@ impl NodeTail {
                 self.gap.iter_mut().filter(|_| is_new).for_each(Gap::count);
                 is_new
             }
-            TailLine::Watermark { watermark, .. } => time::parse(watermark).is_some_and(|time| {
-                self.progress.lock().reach(time);
-                true
-            }),
+            TailLine::Watermark { watermark, .. } => {
+                let is_searching = self.gap.is_some();
+                time::parse(watermark).is_some_and(|time| {
+                    self.progress.lock().reach(time, is_searching);
+                    true
+                })
+            }
             _ => true,
         }
     }
@@ -405,6 +427,8 @@ impl NodeTail {
         let (lacks, from) = (gap.lacks(&page), gap.begin());
         let after = gap.after(&page, time::now());
         let (to, too_old) = (gap.end(), gap.too_old());
+        let node = self.collector.node.clone();
+        let whole = gap.whole().map(|time| TailLine::Watermark { watermark: time::format(time), node });
         let records = page.records.into_iter().map(|record| TailLine::Record(Box::new(record)));
         self.lines.extend(records);
         for error in lacks {
@@ -415,7 +439,7 @@ impl NodeTail {
             self.say(format!("late lines from {from} to {to} may be missing: search for that time"));
         }
         match after {
-            After::Page => {}
+            After::Page => self.lines.extend(whole),
             After::Live => self.go_live(),
             After::Over(from) => self.asked = Some(self.over(from, to.max(from), 1)),
         }

@@ -12,6 +12,7 @@
 //! Nothing is buffered here: when the reader is slow the connections fill, and the
 //! collectors count what they drop.
 
+mod begin;
 mod namespaces;
 
 use std::{
@@ -30,7 +31,10 @@ use tiphys_api::auth::UserInfo;
 use tiphys_lifecycle::CancellationToken;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use self::namespaces::{Course, Found, course, find};
+use self::{
+    begin::Begin,
+    namespaces::{Course, Found, course, find},
+};
 use super::{
     Collector, LogRoot, RootError, allow, fanout,
     node_tail::{NodeTail, Progress},
@@ -52,11 +56,8 @@ pub(super) async fn tail(
     user: &UserInfo,
     request: &SearchRequest,
 ) -> Result<impl Stream<Item = TailLine> + Send + use<>, RootError> {
-    let mut node_request = fanout::node_request(&request.query, &request.since, &None)?;
-    // A reader that was there before says since when.
-    let is_again = request.since.as_deref().is_some_and(|since| !since.is_empty());
-    let since = node_request.since.filter(|_| is_again);
-    let began = since.unwrap_or_else(time::now);
+    let mut node_request = fanout::node_request(&request.query, &None, &None)?;
+    let begin = Begin::of(request, time::now())?;
     // Before the list, so that no change falls between.
     let changes = root.collectors.changes();
     let collectors = root.collectors.list().await;
@@ -64,9 +65,10 @@ pub(super) async fn tail(
     let is_restricted = scope.restricted;
     node_request.namespaces = scope.namespaces;
     let nodes = collectors.into_iter().map(async |collector| {
-        let (name, progress) = (collector.node.clone(), progress(began, is_restricted));
+        let name = collector.node.clone();
+        let progress = progress(begin.of_node(&name), is_restricted);
         let mut node =
-            NodeTail::new(root.clone(), collector, node_request.clone(), progress.clone(), since.is_some());
+            NodeTail::new(root.clone(), collector, node_request.clone(), progress.clone(), begin.is_again);
         // What doesn't connect in time goes on trying while the reader already gets the others.
         match tokio::time::timeout(CONNECT, node.advance()).await {
             Ok(Ok(())) => {}
@@ -87,7 +89,7 @@ pub(super) async fn tail(
         lines: nothing_yet(node_request.namespaces.as_deref()).into_iter().collect(),
         request: node_request,
         watermarks: request.watermarks,
-        began,
+        begin,
         nodes: HashMap::new(),
         progress: HashMap::new(),
         tails: SelectAll::new(),
@@ -128,8 +130,8 @@ struct Follow {
     request: NodeRequest,
     /// The reader wants to be told how far each node is.
     watermarks: bool,
-    /// What nodes have that join is shown from here on, nanoseconds.
-    began: i64,
+    /// From where on is shown what nodes have that join.
+    begin: Begin,
     /// Those that are followed; a token ends it.
     nodes: HashMap<String, CancellationToken>,
     /// Of these and of those that left.
@@ -214,8 +216,8 @@ impl Follow {
         let new: Vec<Collector> =
             listed.into_iter().filter(|collector| !self.nodes.contains_key(&collector.node)).collect();
         for collector in new {
-            let (name, began, is_restricted) = (collector.node.clone(), self.began, self.is_restricted());
-            let fresh = || progress(began, is_restricted);
+            let (name, is_restricted) = (collector.node.clone(), self.is_restricted());
+            let fresh = || progress(self.begin.of_node(&name), is_restricted);
             let progress = self.progress.entry(name.clone()).or_insert_with(fresh).clone();
             self.add(name, NodeTail::new(self.root.clone(), collector, self.request.clone(), progress, true));
         }
@@ -230,7 +232,7 @@ impl Follow {
             let left = left.map(|(node, progress)| (progress.lock().whole(), node.clone()));
             let Some((whole, node)) = left.min() else { return };
             self.progress.remove(&node);
-            self.began = self.began.max(whole);
+            self.begin.forget(&node, whole);
         }
     }
 
@@ -282,7 +284,10 @@ impl Follow {
             Some(namespace) if self.may_read(&namespace) => {}
             Some(_) => self.end(),
             None if self.finding.is_some() || (!self.is_restricted() && self.may_read("")) => {}
-            None => self.finding = Some(find(self.root.clone(), self.user.clone()).boxed()),
+            None => {
+                self.progress.values().for_each(|progress| progress.lock().asks());
+                self.finding = Some(find(self.root.clone(), self.user.clone()).boxed());
+            }
         }
     }
 

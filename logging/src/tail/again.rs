@@ -64,6 +64,8 @@ impl Told {
 #[derive(Debug, Default)]
 pub struct Again {
     places: HashSet<Place>,
+    /// One of them because nothing could be opened at all.
+    is_exhausted: bool,
     told: Told,
     /// Since they were asked for.
     failures: u64,
@@ -73,6 +75,7 @@ impl Again {
     /// The place is to be looked at again for the sake of a file in it, or of itself.
     pub fn add(&mut self, place: Place, file: &str, error: &io::Error) {
         self.failures += 1;
+        self.is_exhausted |= Refusal::of(error) == Refusal::Exhausted;
         if self.told.is_new(error) {
             match Refusal::of(error) {
                 Refusal::Exhausted => tracing::warn!(
@@ -97,7 +100,13 @@ impl Again {
         !self.places.is_empty()
     }
 
+    /// Whether nothing can be opened, so that what is there isn't known.
+    pub fn is_exhausted(&self) -> bool {
+        self.is_exhausted
+    }
+
     pub fn take(&mut self) -> HashSet<Place> {
+        self.is_exhausted = false;
         std::mem::take(&mut self.places)
     }
 

@@ -22,6 +22,7 @@
 //! together with the records before it. After a crash reading goes on there.
 
 mod again;
+mod behind;
 mod checkpoint;
 pub mod dir;
 mod file;

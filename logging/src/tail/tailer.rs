@@ -16,6 +16,7 @@ mod scan;
 use super::{
     Batch, Change, FileCheckpoint, Owner, Place, StreamCheckpoint, SystemLog, Watch,
     again::Again,
+    behind::Behind,
     dir::Dir,
     held::{Held, MAX_DELETED},
     links::Links,
@@ -48,7 +49,7 @@ pub enum Turn {
 
 /// A container's directory: Pod directory and container name. Of a log of the node's own parts
 /// the first is empty, and the second the part.
-type Key = (String, String);
+pub(super) type Key = (String, String);
 
 /// Reads all log files of a node.
 pub struct Tailer {
@@ -67,6 +68,7 @@ pub struct Tailer {
     /// Records of streams that ended otherwise than by a line.
     left_over: VecDeque<Batch>,
     held: Held,
+    behind: Behind,
     /// Containers of which a compressed file is being unpacked.
     unpacking: HashSet<Key>,
     room: Room,
@@ -101,6 +103,7 @@ impl Tailer {
             resumed: checkpoints.into_iter().map(|known| (known.info.key(), known)).collect(),
             left_over: VecDeque::new(),
             held: Held::default(),
+            behind: Behind::default(),
             unpacking: HashSet::new(),
             room: Room::of_process(),
             is_crowded: false,
@@ -304,13 +307,18 @@ impl Tailer {
     }
 
     /// Up to when all that was written has been read, if what changed until `now` was told; nanoseconds.
-    /// `None`: it can't be said yet.
-    pub fn reached(&self, now: i64) -> Option<i64> {
-        let behind = self.queued.iter().chain(self.held.keys()).filter_map(|key| self.containers.get(key));
-        let streams = behind.flat_map(BTreeMap::values).map(|stream| stream.reached(now));
-        let left_over =
-            self.left_over.iter().flat_map(|batch| &batch.records).map(|record| Some(record.time));
-        streams.chain(left_over).try_fold(now, |least, reached| Some(least.min(reached?)))
+    /// `None`: it can't be said yet. A file that may not be read holds up nothing: it may stay so.
+    pub fn reached(&mut self, now: i64) -> Option<i64> {
+        if self.again.is_exhausted() {
+            return None;
+        }
+        let have_more = self.queued.iter().chain(self.held.keys()).filter_map(|key| {
+            let mut streams = self.containers.get(key)?.values().map(|stream| stream.reached(now));
+            Some((key, streams.try_fold(now, |least, reached| Some(least.min(reached?)))))
+        });
+        let reached = self.behind.reached(now, have_more)?;
+        let left_over = self.left_over.iter().flat_map(|batch| &batch.records).map(|record| record.time);
+        left_over.chain([reached]).min()
     }
 
     /// Records of streams that ended. They must be in the store before a checkpoint is

@@ -1,21 +1,21 @@
-//! A file of lines that is appended to, for decisions, events and spans alike: it has whole
-//! lines only, whatever a full disk or a kill leaves.
+//! Files that are appended to, for decisions, events, spans and the log of series alike: they have whole
+//! appends only, and those of lines whole lines, whatever a full disk or a kill leaves.
 //!
 //! Half a line spoils the one that is appended behind it, too. So it is cut off: after a write
-//! that failed, and when the file is opened. What is appended outlives the process; it outlives
-//! the machine's end once it is synced, which needs a handle of its own and not this file: a
-//! disk may take its time for that, and what comes meanwhile is appended.
+//! that failed, and when the file is opened.
 
 #[cfg(not(test))]
 mod durable;
+mod file;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+pub use file::{Appending, Unsynced};
 // It does the same, and tells tests what was done.
 #[cfg(test)]
 use tests::durable;
@@ -23,26 +23,9 @@ use tests::durable;
 /// Bytes that are looked through at once for the end of the last line.
 const PIECE: usize = 16 << 10;
 
+/// A file of lines.
 #[derive(Debug)]
-pub struct Lines {
-    path: PathBuf,
-    file: File,
-    /// Bytes that are whole lines.
-    length: u64,
-    /// Half a line stands behind them: it could not be cut off.
-    is_torn: bool,
-    is_unsynced: bool,
-    /// So is its name.
-    is_new: bool,
-}
-
-/// What is not durable yet.
-#[derive(Debug)]
-pub struct Unsynced {
-    file: File,
-    /// Of a file that is new: its name stands there.
-    folder: Option<PathBuf>,
-}
+pub struct Lines(Appending);
 
 impl Lines {
     /// Opens a file, which is made if there is none, and cuts off what is no whole line.
@@ -56,17 +39,16 @@ impl Lines {
         if length < size {
             file.set_len(length)?;
         }
-        let is_new = length == 0;
-        Ok(Self { path: path.to_owned(), file, length, is_torn: false, is_unsynced: false, is_new })
+        Ok(Self(Appending::of(path, file, length)))
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Bytes of all lines.
     pub fn length(&self) -> u64 {
-        self.length
+        self.0.length()
     }
 
     /// Appends lines, all of them or none. They outlive the process when this returns.
@@ -74,43 +56,15 @@ impl Lines {
     /// # Errors
     /// The disk's.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.is_torn {
-            self.file.set_len(self.length)?;
-            self.is_torn = false;
-        }
-        if let Err(error) = self.file.write_all(lines) {
-            self.is_torn = self.file.set_len(self.length).is_err();
-            return Err(error);
-        }
-        self.length += lines.len() as u64;
-        self.is_unsynced = true;
-        Ok(())
+        self.0.append(lines)
     }
 
-    /// A handle on what was appended since this was asked last.
+    /// A handle on what is not durable.
     ///
     /// # Errors
     /// There are too many open files.
-    pub fn unsynced(&mut self) -> io::Result<Option<Unsynced>> {
-        if !self.is_unsynced {
-            return Ok(None);
-        }
-        let file = self.file.try_clone()?;
-        self.is_unsynced = false;
-        let folder = if self.is_new { self.path.parent().map(Path::to_owned) } else { None };
-        self.is_new = false;
-        Ok(Some(Unsynced { file, folder }))
-    }
-}
-
-impl Unsynced {
-    /// Makes it durable.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn sync(self) -> io::Result<()> {
-        durable::data(&self.file)?;
-        self.folder.map_or(Ok(()), |folder| durable::names(&folder))
+    pub fn unsynced(&self) -> io::Result<Option<Unsynced>> {
+        self.0.unsynced()
     }
 }
 

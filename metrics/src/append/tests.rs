@@ -45,14 +45,33 @@ fn what_is_appended_is_to_be_synced_once() {
     assert!(lines.unsynced().expect("asked").is_none());
     lines.append(b"one\n").expect("appended");
     let unsynced = lines.unsynced().expect("asked").expect("something is not durable");
-    assert!(unsynced.folder.is_some(), "neither is the file's name");
+    assert!(unsynced.is_new, "neither is the file's name");
     assert_eq!(durable::bytes(&path), 0);
     unsynced.sync().expect("synced");
     assert_eq!(durable::bytes(&path), 4);
     assert!(lines.unsynced().expect("asked").is_none());
     lines.append(b"two\n").expect("appended");
     let unsynced = lines.unsynced().expect("asked").expect("the second line is not durable");
-    assert!(unsynced.folder.is_none(), "the file's name is");
+    assert!(!unsynced.is_new, "the file's name is");
     unsynced.sync().expect("synced");
     assert_eq!(durable::bytes(&path), 8);
+}
+
+#[test]
+fn what_could_not_be_synced_is_asked_for_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bytes");
+    let mut file = Appending::make(&path).expect("made");
+    file.append(b"one").expect("appended");
+    let first = file.unsynced().expect("asked").expect("it is not durable");
+    file.append(b"two").expect("appended");
+    first.sync().expect("synced");
+    // The disk fails.
+    drop(file.unsynced().expect("asked").expect("what came meanwhile may not be durable"));
+    let again = file.unsynced().expect("asked").expect("it still is not");
+    assert!(!again.is_new && again.path() == path);
+    again.sync().expect("synced");
+    assert!(file.unsynced().expect("asked").is_none());
+    assert_eq!(durable::bytes(&path), 6);
+    Appending::make(&path).expect_err("it is there");
 }

@@ -48,11 +48,10 @@ struct Batch {
     series: Vec<(usize, Labels)>,
 }
 
-impl Batch {
-    fn labels_of(&self, sample: usize) -> &Labels {
-        let at = self.series.partition_point(|(begin, _)| *begin <= sample);
-        &self.series[at - 1].1
-    }
+/// The labels of a sample.
+fn labels_of(series: &[(usize, Labels)], sample: usize) -> &Labels {
+    let at = series.partition_point(|(begin, _)| *begin <= sample);
+    &series[at - 1].1
 }
 
 impl Doors {
@@ -126,25 +125,12 @@ impl Doors {
 
     fn append(&self, batch: &mut Batch, way: Way, outcome: &mut Outcome) {
         let mut untaken = Vec::new();
-        let mut appended = self.store.append_telling(&batch.samples, |at, why| untaken.push((at, why)));
-        // A series that was dropped since it was resolved is made again, once.
-        for (at, why) in &mut untaken {
-            if *why == Untaken::Unknown
-                && let Ok(id) = self.store.resolve_by(batch.labels_of(*at), way)
-            {
-                batch.samples[*at].series = id;
-                let again = self.store.append_telling(&batch.samples[*at..=*at], |_, now| *why = now);
-                appended.taken += again.taken;
-                appended.unknown -= again.taken;
-                if again.taken == 1 {
-                    *at = usize::MAX;
-                }
-            }
-        }
-        untaken.retain(|(at, _)| *at < batch.samples.len());
+        let (samples, series) = (&mut batch.samples, &batch.series);
+        let labels = |at| labels_of(series, at);
+        let appended = self.store.append_of(samples, labels, way, |at, why| untaken.push((at, why)));
         self.counts.appended(&appended);
         for (at, why) in &untaken {
-            let labels = batch.labels_of(*at);
+            let labels = labels_of(&batch.series, *at);
             outcome.reject(1, || match why {
                 Untaken::Duplicate => format!("duplicate sample for timestamp: {labels}"),
                 Untaken::Future => {

@@ -16,7 +16,7 @@ use crate::{
     custom::viewer,
     promql::{self, Column, Limits, Outcome, Scoped},
     scope::Scope,
-    series::{Labels, NAME, STALE, Sample, Select, SeriesId, Store, Symbols, Value},
+    series::{Labels, NAME, STALE, Sample, Select, SeriesId, Store, Symbols, Untaken, Value},
 };
 
 /// A query of a group with a short interval may take so long.
@@ -29,6 +29,18 @@ pub struct Evaluation {
     source: Arc<dyn Select>,
     bounds: Bounds,
     told: Vec<BTreeSet<Symbols>>,
+}
+
+/// What one evaluation of a rule appends.
+#[derive(Default)]
+pub struct Prepared {
+    samples: Vec<Sample>,
+    /// Those of each sample.
+    labels: Vec<Labels>,
+    /// What the rule tells now.
+    told: BTreeSet<Symbols>,
+    /// Why something of it could not be appended.
+    wrong: Option<String>,
 }
 
 impl Evaluation {
@@ -79,22 +91,41 @@ impl Evaluation {
 
     /// Appends what was told, and marks what no longer is.
     fn write(&mut self, number: usize, told: Vec<(Labels, Value)>, time: i64) -> Result<(), String> {
-        let (mut now, mut samples) = (BTreeSet::new(), Vec::with_capacity(told.len()));
-        let mut refused = None;
+        let prepared = self.prepare(number, told, time);
+        self.append(number, prepared)
+    }
+
+    /// The samples of what was told, and of what no longer is.
+    pub fn prepare(&self, number: usize, told: Vec<(Labels, Value)>, time: i64) -> Prepared {
+        let mut prepared = Prepared::default();
         for (labels, value) in told {
-            if let Some(series) = self.resolved(&labels, &mut refused) {
-                now.insert(self.store.symbols(series, &labels));
-                samples.push(Sample { series, time, value });
+            if let Some(series) = self.resolved(&labels, &mut prepared.wrong) {
+                prepared.told.insert(self.store.symbols(series, &labels));
+                prepared.samples.push(Sample { series, time, value });
+                prepared.labels.push(labels);
             }
         }
-        for ended in self.told[number].difference(&now) {
-            if let Some(series) = self.resolved(&ended.labels(), &mut refused) {
-                samples.push(Sample { series, time, value: Value::Number(STALE) });
+        for ended in self.told[number].difference(&prepared.told) {
+            let labels = ended.labels();
+            if let Some(series) = self.resolved(&labels, &mut prepared.wrong) {
+                prepared.samples.push(Sample { series, time, value: Value::Number(STALE) });
+                prepared.labels.push(labels);
             }
         }
-        self.store.append(&samples);
-        self.told[number] = now;
-        refused.map_or(Ok(()), Err)
+        prepared
+    }
+
+    /// Appends samples. A series that the store let go since it was resolved is resolved again.
+    pub fn append(&mut self, number: usize, prepared: Prepared) -> Result<(), String> {
+        let Prepared { told, mut samples, labels, mut wrong } = prepared;
+        let tell = |at: usize, why: Untaken| {
+            if why == Untaken::Unknown {
+                wrong = Some(format!("a sample of {} is lost: its series was let go", labels[at]));
+            }
+        };
+        self.store.append_of(&mut samples, |at| &labels[at], Way::Recorded, tell);
+        self.told[number] = told;
+        wrong.map_or(Ok(()), Err)
     }
 
     /// The series of these labels; absent: it is refused, and `why` says so.

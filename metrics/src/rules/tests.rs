@@ -103,6 +103,25 @@ async fn an_answer_becomes_series_and_what_ends_is_marked() {
 }
 
 #[tokio::test]
+async fn a_series_that_goes_before_its_sample_is_appended_is_resolved_again() {
+    let (store, now) = store();
+    let standing = group(json!({"name": "g", "rules": [{"record": "new", "expr": "1"}]}), true);
+    let mut evaluation = evaluation(&store, &standing);
+    let new = Labels::new([("__name__", "new"), ("namespace", "shop")]);
+    let prepared = evaluation.prepare(0, vec![(new.clone(), Value::Number(7.0))], now);
+    // What has no sample yet goes when a part of an hour is written out.
+    store.drop_before(now);
+    assert_eq!(evaluation.append(0, prepared), Ok(()));
+    assert_eq!(kept(&store, "new").await, [(new.clone(), vec![(now, Value::Number(7.0))])]);
+    // So does the mark of its end, when all that it had is written out.
+    let prepared = evaluation.prepare(0, Vec::new(), now + 1000);
+    store.drop_before(now + 1);
+    assert_eq!(evaluation.append(0, prepared), Ok(()));
+    let ended = kept(&store, "new").await;
+    assert!(ended[0].1.len() == 1 && ended[0].1[0].1.is_stale(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn labels_of_what_rules_told_are_in_memory_once() {
     let (store, now) = store();
     let standing = group(json!({"name": "g", "rules": [{"record": "again", "expr": "load"}]}), true);

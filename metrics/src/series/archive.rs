@@ -91,6 +91,9 @@ struct Known {
     left: BTreeSet<String>,
     /// Damaged as it seems, and why, until that is looked at.
     suspects: Vec<(Entry, String)>,
+    /// Objects that were read wrongly though they are as they were written, of which the log has told: as
+    /// long as an index names them as they are.
+    misread: BTreeSet<String>,
     /// Objects of this store that its index names no more, of which somebody may still read.
     replaced: Leaving,
     /// Objects of days that could not be made coarser, and when they are tried again: as long as the index
@@ -241,8 +244,12 @@ impl Archive {
         let mut known = self.known.write();
         if known.left.insert(name.to_string()) {
             known.suspects.push((entry.clone(), why.to_owned()));
+            // One that is whole is read wrongly each time, which was told.
+            let is_known = known.misread.contains(&*name);
             drop(known);
-            tracing::error!(name = &*name, why, "a block of the archive of series is damaged");
+            if !is_known {
+                tracing::error!(name = &*name, why, "a block of the archive of series is damaged");
+            }
             self.opened.forget(|key| *key == name);
             self.reach.forget(&name);
         }

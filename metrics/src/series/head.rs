@@ -92,6 +92,16 @@ pub struct Appended {
 }
 
 impl Appended {
+    /// Adds what became of others.
+    pub fn add(&mut self, others: &Self) {
+        self.taken += others.taken;
+        self.out_of_order += others.out_of_order;
+        self.duplicate += others.duplicate;
+        self.future += others.future;
+        self.too_large += others.too_large;
+        self.unknown += others.unknown;
+    }
+
     fn count(&mut self, untaken: Untaken) {
         *match untaken {
             Untaken::OutOfOrder => &mut self.out_of_order,

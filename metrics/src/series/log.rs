@@ -4,6 +4,9 @@
 //! append ─> Records ─> pending (memory) ─ each 200 ms ─> segment file ─ each second ─> fsync
 //! ```
 //!
+//! What is written outlives the process, what is synced the machine's end; neither waits for the other
+//! (`store/keeping/log.rs`).
+//!
 //! A segment is a file of frames, `length crc32 records`; it defines each series it has
 //! samples of, so that any segment can go when its samples are written out. A frame whose checksum is
 //! wrong ends its segment: at the end of the last one a process was killed in the middle of it. One that
@@ -16,4 +19,4 @@ mod segments;
 
 pub use histogram::{read as read_histogram, write as write_histogram};
 pub use records::{Record, Records};
-pub use segments::{Current, LogError, Segments};
+pub use segments::{Current, LogError, Segments, make_durable};

@@ -70,6 +70,8 @@ struct Log {
     current: RwLock<Current>,
     /// Woken when something waits to be written.
     dirty: Notify,
+    /// Woken when something is written that is not durable yet.
+    written: Notify,
 }
 
 /// All series. Appending and asking may go on at once.
@@ -97,6 +99,9 @@ pub struct Store {
 /// A part of an hour is written out when so much has passed behind it, milliseconds: until then
 /// what comes late is taken.
 const GRACE: i64 = 10 * 60_000;
+
+/// How often the series of a sample is resolved again that goes before it has the sample.
+const TRIES: usize = 3;
 
 /// How far ahead of the clock a sample may be, milliseconds: clocks differ.
 const FUTURE: i64 = 10 * 60_000;
@@ -170,7 +175,8 @@ impl Store {
             store.counts.unreadable.inc_by(*appends);
         }
         let current = RwLock::new(Current::new(segments.number()));
-        store.log = Some(Log { segments: Mutex::new(segments), current, dirty: Notify::new() });
+        let (segments, dirty, written) = (Mutex::new(segments), Notify::new(), Notify::new());
+        store.log = Some(Log { segments, current, dirty, written });
         store.measure();
         Ok(store)
     }
@@ -236,6 +242,40 @@ impl Store {
             }
         };
         self.wake();
+        appended
+    }
+
+    /// Takes samples whose labels are at hand, and tells which of them were not taken, and why. One whose
+    /// series was dropped since it was resolved is taken as one of the series that has its labels now, and
+    /// comes by this way.
+    pub fn append_of<'a>(
+        &self,
+        samples: &mut [Sample],
+        labels: impl Fn(usize) -> &'a Labels,
+        way: Way,
+        mut tell: impl FnMut(usize, Untaken),
+    ) -> Appended {
+        let mut gone = Vec::new();
+        let mut appended = self.append_telling(samples, |at, why| match why {
+            Untaken::Unknown => gone.push(at),
+            _ => tell(at, why),
+        });
+        for at in gone {
+            let (mut again, mut why) = (Appended { unknown: 1, ..Appended::default() }, Untaken::Unknown);
+            for _ in 0..TRIES {
+                let Ok(series) = self.resolve_by(labels(at), way) else { break };
+                samples[at].series = series;
+                again = self.append_telling(&samples[at..=at], |_, now| why = now);
+                if again.unknown == 0 {
+                    break;
+                }
+            }
+            appended.unknown -= 1;
+            appended.add(&again);
+            if again.taken == 0 {
+                tell(at, why);
+            }
+        }
         appended
     }
 
@@ -414,7 +454,7 @@ impl Store {
 
     /// What waits for the log is in it.
     pub fn end(&self) {
-        self.flush_log(true).expect("written");
+        self.flush_log().expect("written");
     }
 
     /// How blocks were read so far.

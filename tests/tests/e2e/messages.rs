@@ -32,7 +32,7 @@ pub fn wrong_words(shared: &Shared) -> Result<()> {
     let state = cluster.state()?;
     let taken = state["api_port"].to_string();
     let other = cluster.tiphys(&["up", "--cluster", "other", "--api-port", &taken])?;
-    says(&other, 1, &["can't be used", "tiphys up --api-port 0"])?;
+    says(&other, 1, &["can't be used", "tiphys up --cluster other --home ", " --api-port 0"])?;
     let unknown = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatta: {}\n";
     let refused = run(&mut cluster.kubectl_command(&["apply", "-f", "-"]), unknown)?;
     ensure!(refused.code == 1 && refused.stderr.contains("unknown field \"datta\""), "{refused:?}");

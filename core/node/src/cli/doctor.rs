@@ -10,7 +10,7 @@ pub struct Doctor {}
 
 impl Doctor {
     /// Exit code 1 when something is missing.
-    pub fn run(self, _global: &Global) -> Outcome<ExitCode> {
+    pub fn run(self, global: &Global) -> Outcome<ExitCode> {
         let findings = doctor::examine();
         let mut text = String::new();
         for finding in &findings {
@@ -23,15 +23,17 @@ impl Doctor {
         output::data(&text)?;
         let missing = findings.iter().filter(|finding| !finding.is_ok()).count();
         if missing == 0 {
-            output::line("this machine can run a cluster; next: tiphys up");
+            output::line(&format!("this machine can run a cluster; next: {}", global.typed("up")));
             return Ok(ExitCode::SUCCESS);
         }
-        match findings.iter().all(|finding| finding.is_ok() || finding.what == "root") {
-            true => output::line("all but the rights are there; next: sudo tiphys up"),
-            false => output::line(&format!(
-                "{missing} missing; get each as said, or all of it with `make setup` in the source tree"
-            )),
-        }
+        let all_but_root = findings.iter().all(|finding| finding.is_ok() || finding.what == doctor::ROOT);
+        output::line(&match all_but_root {
+            true => format!("all is there but root's rights; next: sudo {}", global.typed("up")),
+            false => format!(
+                "{missing} missing; get each as said (packages are Debian's), or on Debian all of it with \
+                 `make setup` in the source tree; then tiphys doctor again"
+            ),
+        });
         Ok(ExitCode::from(1))
     }
 }

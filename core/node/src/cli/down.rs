@@ -1,13 +1,20 @@
 //! `tiphys down`: stops the cluster and takes everything away; with `--all`, what is left of those that
 //! nobody supervises any more.
+//!
+//! ```text
+//! state ─> its supervisor is asked ─> what a dead one left goes, unless the name is a running cluster's
+//! ```
+//!
+//! What it must not do: touch a cluster of another folder. Network and control groups go by the cluster's
+//! name, and two folders may have clusters of one name.
 
 use std::process::ExitCode;
 
-use super::Global;
+use super::{Global, word};
 use crate::{
     cluster::{
         down,
-        lost::{self, Found},
+        lost::{self, Elsewhere, Found},
         state::{ClusterState, Lock},
     },
     failure::{Failure, OrNext, Outcome},
@@ -30,34 +37,100 @@ impl Down {
         let layout = global.layout();
         // First: whoever is not root may not even read what there is.
         if layout.root().exists() && !nix::unistd::geteuid().is_root() {
-            return Err(Failure::new("taking a cluster down needs root", "sudo tiphys down"));
+            let next = format!("sudo {}", global.typed("down"));
+            return Err(Failure::new("taking a cluster down needs root", next));
         }
         let Some(state) = ClusterState::load(&layout)? else {
-            output::line(&format!("there is no cluster {:?} on this machine", global.cluster));
-            tell_of_lost(global).await;
+            output::line(&global.absent());
+            tell_of_others(global).await;
             return Ok(ExitCode::SUCCESS);
         };
-        let progress = Progress::start();
-        if down::ask_supervisor(&state).await? && ClusterState::load(&layout)?.is_none() {
-            progress.step("cluster is down, nothing is left");
-            return Ok(ExitCode::SUCCESS);
+        if state.cluster != global.cluster {
+            return Err(copied(global, &state.cluster));
         }
-        let Some(_lock) = Lock::try_take(&layout.lock())? else {
-            return Err(Failure::new("another command is just working on this cluster", "tiphys status"));
+        let progress = Progress::start();
+        let asked = lost::supervises(&state.supervisor, &layout)?;
+        if asked {
+            progress.step("its supervisor takes the cluster down");
+            if down::ask_supervisor(&state).await? && ClusterState::load(&layout)?.is_none() {
+                progress.step("cluster is down, nothing is left");
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        let Some(lock) = Lock::try_take(&layout.lock())? else {
+            let hangs = asked && state.supervisor.is_alive();
+            return Err(busy(global, hangs.then_some(state.supervisor.pid)));
         };
         // The supervisor may have written more before it died.
-        let state = ClusterState::load(&layout)?.unwrap_or(state);
+        let Some(state) = ClusterState::load(&layout)? else {
+            // Somebody else took it down: the lock has made its folder anew.
+            lock.abandon(&layout);
+            progress.step("cluster is down, nothing is left");
+            return Ok(ExitCode::SUCCESS);
+        };
+        if let Some(other) = lost::elsewhere(&layout, &global.cluster)? {
+            return Err(stays_whole(global, &other));
+        }
         progress.step("the supervisor is gone; taking away what it left");
-        down::take_away(&layout, &state, None).await.or_next("tiphys down")?;
+        down::take_away(&layout, &state, None).await.or_next(global.typed("down"))?;
         progress.step("cluster is down, nothing is left");
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// Why nothing is taken away where the state is that of a cluster of another name.
+fn copied(global: &Global, of: &str) -> Failure {
+    let layout = global.layout();
+    Failure::new(
+        format!("{} is of the cluster {of:?}, which is not touched", layout.state().display()),
+        format!(
+            "tiphys down --cluster {of} if that is the one; or rm -r {} if this is a copy",
+            word(layout.root())
+        ),
+    )
+}
+
+/// Why nothing is taken away while somebody holds the cluster's lock: another command, or a supervisor that
+/// was asked to end and doesn't.
+fn busy(global: &Global, hanging: Option<i32>) -> Failure {
+    let Some(pid) = hanging else {
+        return Failure::new("another command is just working on this cluster", global.typed("status"));
+    };
+    let down = global.typed("down");
+    Failure::new(
+        format!("the cluster's supervisor, process {pid}, was asked to take it down and doesn't end"),
+        format!("{down} once more; if it never ends: sudo kill -9 {pid}, and then {down}"),
+    )
+}
+
+/// Why nothing is taken away of a dead cluster while another one of its name runs.
+fn stays_whole(global: &Global, other: &Elsewhere) -> Failure {
+    let name = &global.cluster;
+    let (place, first) = match other {
+        Elsewhere::Folder(root) => {
+            let home = root.parent().unwrap_or(root);
+            let first = format!("tiphys down --cluster {name} --home {}", word(home));
+            (format!("in {}", root.display()), first)
+        }
+        Elsewhere::Unseen => (
+            "where this process doesn't see it, as in a container".to_owned(),
+            format!("tiphys down --cluster {name} where that one was started"),
+        ),
+    };
+    Failure::new(
+        format!(
+            "another cluster {name:?} runs {place}, with network and control groups of the same names: \
+             nothing of {} is taken away",
+            global.layout().root().display()
+        ),
+        format!("{first}; then {}", global.typed("down")),
+    )
+}
+
 /// Takes away what is left of clusters that nobody supervises. Each is tried; the first error is returned.
 async fn all(global: &Global) -> Outcome<ExitCode> {
     if !nix::unistd::geteuid().is_root() {
-        return Err(Failure::new("taking clusters away needs root", "sudo tiphys down --all"));
+        return Err(Failure::new("taking clusters away needs root", format!("sudo {}", again(global))));
     }
     let (running, lost): (Vec<_>, Vec<_>) =
         lost::find(&global.home).await?.into_iter().partition(|one| one.runs);
@@ -69,7 +142,7 @@ async fn all(global: &Global) -> Outcome<ExitCode> {
     let mut first = Ok(());
     for one in &lost {
         progress.step(&format!("taking away {}", left(one)));
-        let taken = lost::take_away(&global.home, one).await.or_next("tiphys down --all");
+        let taken = lost::take_away(&global.home, one).await.or_next(again(global));
         if let Err(error) = &taken {
             output::warning(&format!("{}: {}", one.name, error.message()));
         }
@@ -82,17 +155,25 @@ async fn all(global: &Global) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// For whoever looks for a cluster that is nowhere, as its files are. Who may not look is told nothing.
-async fn tell_of_lost(global: &Global) {
+/// The same for all clusters once more; of the home that was looked at.
+fn again(global: &Global) -> String {
+    Global { cluster: super::CLUSTER.to_owned(), ..global.clone() }.typed("down --all")
+}
+
+/// For whoever looks for a cluster that isn't where it was looked for. Who may not look is told nothing.
+async fn tell_of_others(global: &Global) {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
     let found = lost::find(&global.home).await.unwrap_or_default();
+    for one in found.iter().filter(|one| one.runs && one.name == global.cluster) {
+        output::line(&stays(one));
+    }
     let lost: Vec<String> = found.iter().filter(|one| !one.runs).map(left).collect();
     if !lost.is_empty() {
         let lost = lost.join("; ");
         output::line(&format!("of clusters that are gone there is left: {lost}"));
-        output::line("to take that away: tiphys down --all");
+        output::line(&format!("to take that away: {}", again(global)));
     }
 }
 
@@ -104,13 +185,73 @@ fn left(one: &Found) -> String {
 /// What is said of a cluster that runs.
 fn stays(one: &Found) -> String {
     let home = one.root.as_deref().and_then(|root| root.parent());
-    let home = home.map_or_else(String::new, |home| format!(" --home {}", home.display()));
+    let home = home.map_or_else(String::new, |home| format!(" --home {}", word(home)));
     format!("{} runs, and stays; to take it down: tiphys down --cluster {}{home}", one.name, one.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cluster::process::Process, layout::HOME};
+
+    fn global(home: &str) -> Global {
+        Global { cluster: "demo".to_owned(), home: home.into() }
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_what_runs_where_and_what_to_do() {
+        let here = global("/a");
+        let check = |told: Failure, message: &[&str], next: &str| {
+            for part in message {
+                assert!(told.message().contains(part), "{part:?} is not in {}", told.message());
+            }
+            assert_eq!(told.next(), next);
+        };
+        let other = stays_whole(&here, &Elsewhere::Folder("/b c/demo".into()));
+        let next = "tiphys down --cluster demo --home '/b c'; then tiphys down --cluster demo --home /a";
+        check(other, &["another cluster \"demo\" runs in /b c/demo, ", "nothing of /a/demo is"], next);
+        let unseen = stays_whole(&global(HOME), &Elsewhere::Unseen);
+        let next = "tiphys down --cluster demo where that one was started; then tiphys down --cluster demo";
+        check(unseen, &["doesn't see it"], next);
+        let next = "tiphys down --cluster first if that is the one; or rm -r /a/demo if this is a copy";
+        check(copied(&here, "first"), &["/a/demo/cluster.json is of the cluster \"first\""], next);
+        check(busy(&here, None), &["another command"], "tiphys status --cluster demo --home /a");
+        let down = "tiphys down --cluster demo";
+        let next = format!("{down} once more; if it never ends: sudo kill -9 7, and then {down}");
+        check(busy(&global(HOME), Some(7)), &["process 7, was asked"], &next);
+    }
+
+    #[tokio::test]
+    async fn a_running_cluster_of_the_name_keeps_what_a_dead_one_would_take_along() {
+        let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let cluster = format!("named-{}", std::process::id());
+        let [dead, running] = homes.each_ref().map(|home| Global {
+            cluster: cluster.clone(),
+            home: home.path().canonicalize().expect("it is there"),
+        });
+        let lock = Lock::try_take(&running.layout().lock()).expect("made").expect("free");
+        let state = ClusterState::empty(&cluster);
+        state.save(&dead.layout()).expect("written");
+        let down = async |global: &Global| Down { all: false }.run(global).await;
+        let refused = down(&dead).await.expect_err("another one runs");
+        let place = running.layout().root().display().to_string();
+        assert!(refused.message().contains(&place), "{}", refused.message());
+        assert!(dead.layout().state().exists());
+        // A copy, that names the supervisor of the other one.
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
+        let supervisor = Process::of(child.id().cast_signed()).expect("running");
+        let copy = ClusterState { supervisor: supervisor.clone(), ..state };
+        copy.save(&dead.layout()).expect("written");
+        let refused = down(&dead).await;
+        let is_alive = supervisor.is_alive();
+        child.kill().and_then(|()| child.wait()).expect("reaped");
+        refused.expect_err("another one runs");
+        assert!(is_alive && dead.layout().state().exists());
+        drop(lock);
+        ClusterState::empty(&cluster).save(&dead.layout()).expect("written");
+        down(&dead).await.expect("nobody has the name any more");
+        assert!(!dead.layout().root().exists());
+    }
 
     #[test]
     fn what_is_left_and_what_stays_is_said() {
@@ -120,5 +261,6 @@ mod tests {
         assert!(stays(&one).ends_with("tiphys down --cluster demo --home /h"), "{}", stays(&one));
         let nowhere = Found { root: None, ..one };
         assert!(stays(&nowhere).ends_with("tiphys down --cluster demo"), "{}", stays(&nowhere));
+        assert_eq!(again(&global("/h")), "tiphys down --all --home /h");
     }
 }

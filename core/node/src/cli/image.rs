@@ -101,10 +101,7 @@ fn export(program: &Path, name: String, file: &Path) -> Outcome<()> {
 async fn import(global: &Global, file: &Path) -> Outcome<()> {
     let layout = global.layout();
     let Some(state) = ClusterState::load(&layout)? else {
-        return Err(Failure::new(
-            format!("there is no cluster {:?} on this machine", global.cluster),
-            "tiphys up",
-        ));
+        return Err(Failure::new(global.absent(), global.typed("up")));
     };
     for node in &state.nodes {
         let socket = layout.node(&node.name).join("run/containerd/containerd.sock");

@@ -16,11 +16,10 @@ impl Kubeconfig {
         let path = global.layout().admin_kubeconfig();
         let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::PermissionDenied => {
-                Failure::new(format!("{}: {error}", path.display()), "sudo tiphys kubeconfig")
+                let next = format!("sudo {}", global.typed("kubeconfig"));
+                Failure::new(format!("{}: {error}", path.display()), next)
             }
-            _ => {
-                Failure::new(format!("there is no cluster {:?} on this machine", global.cluster), "tiphys up")
-            }
+            _ => Failure::new(global.absent(), global.typed("up")),
         })?;
         output::data(&text)?;
         Ok(ExitCode::SUCCESS)

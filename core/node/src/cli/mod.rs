@@ -1,8 +1,14 @@
 //! The command line: one file a command, one list.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser as _},
+};
 
 use crate::{
     failure::Outcome,
@@ -52,14 +58,23 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What a cluster is called that has no other name.
+const CLUSTER: &str = "tiphys";
+
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Name of the cluster on this machine
-    #[arg(long, global = true, env = "TIPHYS_CLUSTER", default_value = "tiphys", value_parser = cluster_name)]
+    #[arg(long, global = true, env = "TIPHYS_CLUSTER", default_value = CLUSTER, value_parser = cluster_name)]
     pub cluster: String,
-    /// Folder that holds the clusters of this machine
-    #[arg(long, global = true, env = "TIPHYS_HOME", default_value = layout::HOME)]
+    /// Folder that holds the clusters of this machine, each in one of its name
+    #[arg(
+        long,
+        global = true,
+        env = "TIPHYS_HOME",
+        default_value = layout::HOME,
+        value_parser = PathBufValueParser::new().try_map(std::path::absolute::<PathBuf>)
+    )]
     pub home: PathBuf,
 }
 
@@ -67,17 +82,50 @@ impl Global {
     pub fn layout(&self) -> Layout {
         Layout::new(&self.home, &self.cluster)
     }
+
+    /// A command on this cluster as it can be typed anywhere: by whom the variables aren't set, as for sudo.
+    pub fn typed(&self, command: &str) -> String {
+        let mut typed = format!("tiphys {command}");
+        if self.cluster != CLUSTER {
+            typed.push_str(&format!(" --cluster {}", self.cluster));
+        }
+        if self.home != Path::new(layout::HOME) {
+            typed.push_str(&format!(" --home {}", word(&self.home)));
+        }
+        typed
+    }
+
+    /// What is said where the cluster isn't.
+    pub fn absent(&self) -> String {
+        format!("there is no cluster {:?} in {}", self.cluster, self.home.display())
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a cluster on this machine
+    ///
+    /// It takes root, and stays in the foreground: Ctrl-C takes the cluster down again, with all that is in
+    /// it. With --detach it runs on until tiphys down.
     Up(up::Up),
-    /// Stop the cluster and take everything away
+    /// Take the cluster down: its processes, its network and its files, with all data in them
+    ///
+    /// It takes root. What is to be kept is saved before: tiphys snapshot save.
     Down(down::Down),
     /// Say what runs and how it is
+    ///
+    /// The exit code is 1 when something is wrong. The cluster's processes are shown to root only.
     Status(status::Status),
-    /// Say what this machine lacks and how to get it
+    /// Say what this machine lacks to run a cluster, and how to get it
+    ///
+    /// The exit code is 1 when something is missing. Nothing is changed.
     Doctor(doctor::Doctor),
     /// Run the control plane
     Server(Box<server::Server>),
@@ -193,6 +241,23 @@ mod tests {
                 assert!(help.contains(&word), "{name} lacks {word}: {help}");
             }
         }
+    }
+
+    #[test]
+    fn a_command_is_told_so_that_it_means_the_same_cluster() {
+        let check = |cluster: &str, home: &str, expected: &str| {
+            let cli = Cli::try_parse_from(["tiphys", "down", "--cluster", cluster, "--home", home]);
+            let typed = cli.expect("a command line").global.typed("down --all");
+            assert_eq!(typed, format!("tiphys down --all{expected}"), "{cluster} {home}");
+        };
+        check("tiphys", layout::HOME, "");
+        check("demo", layout::HOME, " --cluster demo");
+        check("demo", "/srv/x", " --cluster demo --home /srv/x");
+        check("tiphys", "/srv/a b's", r" --home '/srv/a b'\''s'");
+        // Whoever types it may stand elsewhere.
+        let here = std::env::current_dir().expect("a folder").join("x");
+        check("tiphys", "./x", &format!(" --home {}", word(&here)));
+        assert!(Cli::try_parse_from(["tiphys", "down", "--home", ""]).is_err());
     }
 
     #[test]

@@ -12,14 +12,15 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::Global;
+use super::{Global, word};
 use crate::{
     cluster::{
         children::{in_own_session, own_binary},
+        lost::{self, Elsewhere},
         state::{ClusterState, Lock, context_name},
         supervisor::{self, Built, Plan},
     },
-    doctor,
+    doctor::{self, Finding},
     failure::{Failure, OrNext, Outcome},
     kubeconfig,
     layout::Layout,
@@ -34,7 +35,7 @@ pub struct Up {
     /// Number of nodes
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
     nodes: u8,
-    /// Return when the cluster is ready, and leave it running
+    /// Return when the cluster is ready, and leave it running until tiphys down
     #[arg(long)]
     detach: bool,
     /// Port of the API server on 127.0.0.1; 0 takes a free one
@@ -46,10 +47,10 @@ pub struct Up {
     /// Port on 127.0.0.1 where SQL is answered to clients of Postgres; by default 6432, or a free one
     #[arg(long)]
     postgres_port: Option<u16>,
-    /// Deploy the sample app too
+    /// Deploy a sample app too: a Deployment, a Service and an autoscaler that are called hello
     #[arg(long)]
     sample: bool,
-    /// Leave the user's kubeconfig alone
+    /// Leave the user's kubeconfig alone; tiphys kubeconfig prints the cluster's
     #[arg(long)]
     no_kubeconfig: bool,
     /// Where logs of all nodes are archived: see tiphys server --help
@@ -74,13 +75,16 @@ pub struct Up {
 
 impl Up {
     pub async fn run(self, global: &Global) -> Outcome<ExitCode> {
-        check_machine()?;
+        let missing: Vec<_> = doctor::examine().into_iter().filter(|finding| !finding.is_ok()).collect();
+        if let Some(failure) = lacking(&missing, global) {
+            return Err(failure);
+        }
         let layout = global.layout();
         let Some(lock) = Lock::try_take(&layout.lock())? else {
-            return already_up(&layout, &global.cluster);
+            return already_up(&layout, global);
         };
         if let Some(state) = ClusterState::load(&layout)? {
-            return Err(half_dead(&state));
+            return Err(half_dead(&state, global));
         }
         if self.detach {
             drop(lock);
@@ -96,7 +100,7 @@ impl Up {
             ..Default::default()
         };
         let _guard = tiphys_telemetry::init(&telemetry)?;
-        let plan = match self.plan(global, layout.clone()) {
+        let plan = match alone(&layout, global).and_then(|()| self.plan(global, layout.clone())) {
             Ok(plan) => plan,
             Err(error) => {
                 lock.abandon(&layout);
@@ -109,8 +113,8 @@ impl Up {
         let built = supervisor::begin(&plan, lock)?;
         let raised = tokio::select! {
             raised = built.raise(&plan, progress) => raised,
-            _ = interrupt.recv() => return take_back(built, progress).await,
-            _ = terminate.recv() => return take_back(built, progress).await,
+            _ = interrupt.recv() => return take_back(built, progress, global).await,
+            _ = terminate.recv() => return take_back(built, progress, global).await,
         };
         if let Err(error) = raised {
             progress.step("it failed; taking back what was built");
@@ -121,7 +125,8 @@ impl Up {
             return Err(error).or_next(log.unwrap_or_else(|| "tiphys doctor".to_owned()));
         }
         progress.step("cluster is ready");
-        welcome(&built.state(), &global.cluster);
+        let end = if self.background { global.typed("down") } else { "Ctrl-C".to_owned() };
+        output::line(&welcome(&built.state(), global, &end));
         if self.background {
             leave_terminal(&plan.layout)?;
         }
@@ -131,7 +136,7 @@ impl Up {
         }
         let progress = Progress::start();
         progress.step("taking the cluster down");
-        built.take_down().await.or_next("tiphys down")?;
+        built.take_down().await.or_next(global.typed("down"))?;
         progress.step("nothing is left");
         Ok(ExitCode::SUCCESS)
     }
@@ -143,12 +148,12 @@ impl Up {
             layout,
             cluster: global.cluster.clone(),
             nodes: self.nodes,
-            api_port: free_port(self.api_port, "--api-port")?,
-            dashboard_port: free_port(self.dashboard_port, "--dashboard-port")?,
-            postgres_port: port_or_free(self.postgres_port, POSTGRES_PORT, "--postgres-port")?,
+            api_port: free_port(self.api_port, "--api-port", global)?,
+            dashboard_port: free_port(self.dashboard_port, "--dashboard-port", global)?,
+            postgres_port: port_or_free(self.postgres_port, global)?,
             sample: self.sample,
             kubeconfig,
-            context_before: context_before.or_next("tiphys up --no-kubeconfig")?.flatten(),
+            context_before: context_before.or_next(global.typed("up --no-kubeconfig"))?.flatten(),
             otlp_endpoint: self.otlp_endpoint.clone(),
             agent_args: self.agent_args.clone(),
             server_args: self.server_args.clone(),
@@ -188,54 +193,69 @@ impl Up {
             return Ok(ExitCode::SUCCESS);
         }
         let status = child.wait().await?;
-        // Its own error was passed on above.
-        tracing::debug!(cluster = %global.cluster, %status, "supervisor ended");
-        Ok(ExitCode::from(1))
+        match status.code() {
+            // Its own error was passed on above.
+            Some(1 | 2) => Ok(ExitCode::from(1)),
+            _ => Err(Failure::new(
+                format!("the cluster's supervisor ended before the cluster was ready: {status}"),
+                global.typed("down"),
+            )),
+        }
     }
 }
 
 /// Stopped before it was ready: that is no failure to look into.
-async fn take_back(built: Built, progress: Progress) -> Outcome<ExitCode> {
+async fn take_back(built: Built, progress: Progress, global: &Global) -> Outcome<ExitCode> {
     progress.step("interrupted; taking back what was built");
-    built.take_down().await.or_next("tiphys down")?;
+    built.take_down().await.or_next(global.typed("down"))?;
     progress.step("nothing is left");
-    Err(Failure::new("interrupted before the cluster was ready", "tiphys up"))
+    Err(Failure::new("interrupted before the cluster was ready", global.typed("up")))
 }
 
-fn check_machine() -> Outcome<()> {
-    let missing: Vec<_> = doctor::examine().into_iter().filter(|finding| !finding.is_ok()).collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    let next = match first.what {
-        "root" => "sudo tiphys up".to_owned(),
-        _ => "tiphys doctor".to_owned(),
-    };
-    let list: Vec<_> = missing
-        .iter()
-        .map(|finding| format!("{} ({})", finding.what, finding.remedy.as_deref().unwrap_or_default()))
-        .collect();
-    Err(Failure::new(format!("this machine lacks {}", list.join(", ")), next))
+/// Why no cluster can be started with these missing. Pure.
+fn lacking(missing: &[Finding], global: &Global) -> Option<Failure> {
+    let things = missing.iter().filter(|finding| finding.what != doctor::ROOT);
+    let remedy = |finding: &Finding| finding.remedy.clone().unwrap_or_default();
+    let things: Vec<_> = things.map(|finding| format!("{} ({})", finding.what, remedy(finding))).collect();
+    // With rights alone it would not start either.
+    if !things.is_empty() {
+        return Some(Failure::new(format!("this machine lacks {}", things.join(", ")), "tiphys doctor"));
+    }
+    let sudo = format!("sudo {}", global.typed("up"));
+    (!missing.is_empty()).then(|| Failure::new("starting a cluster needs root", sudo))
+}
+
+/// Nobody else's cluster has the name, and with it the network.
+///
+/// # Errors
+/// One runs, of another home.
+fn alone(layout: &Layout, global: &Global) -> Outcome<()> {
+    // What can't be looked at stands in nobody's way here: nothing is taken away.
+    let Ok(Some(Elsewhere::Folder(other))) = lost::elsewhere(layout, &global.cluster) else { return Ok(()) };
+    let (name, place) = (&global.cluster, other.display());
+    Err(Failure::new(
+        format!("a cluster {name:?} runs already, in {place}, and two of a name would have one network"),
+        "tiphys up --cluster NAME, with another name",
+    ))
 }
 
 /// The port, when nobody listens there; any free one for 0.
-fn free_port(port: u16, option: &str) -> Outcome<u16> {
+fn free_port(port: u16, option: &str, global: &Global) -> Outcome<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
-        Failure::new(
-            format!("port {port} on 127.0.0.1 can't be used: {error}"),
-            format!("tiphys up {option} 0"),
-        )
+        let next = format!("{} {option} 0, which takes a free one", global.typed("up"));
+        Failure::new(format!("port {port} on 127.0.0.1 can't be used: {error}"), next)
     })?;
     Ok(listener.local_addr()?.port())
 }
 
 /// The port that was asked for; else the usual one, or any free one where that is taken.
-fn port_or_free(asked: Option<u16>, usual: u16, option: &str) -> Outcome<u16> {
-    match asked {
-        Some(port) => free_port(port, option),
-        None => free_port(usual, option).or_else(|_| free_port(0, option)),
-    }
+fn port_or_free(asked: Option<u16>, global: &Global) -> Outcome<u16> {
+    let free = |port: u16| free_port(port, "--postgres-port", global);
+    asked.map_or_else(|| free(POSTGRES_PORT).or_else(|_| free(0)), free)
 }
 
-fn already_up(layout: &Layout, cluster: &str) -> Outcome<ExitCode> {
+fn already_up(layout: &Layout, global: &Global) -> Outcome<ExitCode> {
+    let cluster = &global.cluster;
     match ClusterState::load(layout)? {
         Some(state) if state.ready => {
             let nodes = match state.nodes.len() {
@@ -243,36 +263,49 @@ fn already_up(layout: &Layout, cluster: &str) -> Outcome<ExitCode> {
                 nodes => format!("{nodes} nodes"),
             };
             output::line(&format!("cluster {cluster:?} is up already, with {nodes}"));
-            welcome(&state, cluster);
+            output::line(&welcome(&state, global, &global.typed("down")));
             Ok(ExitCode::SUCCESS)
         }
         _ => Err(Failure::new(
             format!("another command is just starting or stopping the cluster {cluster:?}"),
-            "tiphys status",
+            global.typed("status"),
         )),
     }
 }
 
-fn half_dead(state: &ClusterState) -> Failure {
+fn half_dead(state: &ClusterState, global: &Global) -> Failure {
     let alive =
         state.processes().into_iter().filter(|(_, process)| process.as_ref().is_some_and(|p| p.is_alive()));
     let alive: Vec<_> = alive.map(|(name, _)| name).collect();
     let left = if alive.is_empty() { "its files".to_owned() } else { alive.join(", ") };
-    Failure::new(format!("an earlier cluster {:?} died and left {left}", state.cluster), "tiphys down")
+    let (down, up) = (global.typed("down"), global.typed("up"));
+    Failure::new(
+        format!("an earlier cluster {:?} died and left {left}", state.cluster),
+        format!("{down}, which takes its data away too; then {up}"),
+    )
 }
 
-fn welcome(state: &ClusterState, cluster: &str) {
-    let context = context_name(cluster);
-    let option = if cluster == "tiphys" { String::new() } else { format!(" --cluster {cluster}") };
-    output::line("");
-    output::line(&format!("  dashboard  {}  (sign in: tiphys dashboard{option})", state.dashboard_url()));
-    output::line(&format!("  API        {}  (kubectl context {context:?})", state.api_url()));
-    output::line("");
-    output::line("  kubectl get nodes,pods -A");
-    output::line(&format!("  tiphys logs{option} -A --since 5m"));
-    output::line(&format!("  tiphys sql{option} 'select node, count(*) from pod group by node'"));
-    output::line(&format!("  tiphys down{option}"));
-    output::line("");
+/// What is said of a cluster that is ready: what to try, and how it ends. Pure.
+fn welcome(state: &ClusterState, global: &Global, end: &str) -> String {
+    let context = context_name(&global.cluster);
+    let kubectl = match &state.kubeconfig {
+        Some(_) => "kubectl".to_owned(),
+        None => format!("kubectl --kubeconfig {}", word(&global.layout().admin_kubeconfig())),
+    };
+    let (dashboard, logs, sql) = (global.typed("dashboard"), global.typed("logs"), global.typed("sql"));
+    let lines = [
+        String::new(),
+        format!("  dashboard  {}  (sign in: {dashboard})", state.dashboard_url()),
+        format!("  API        {}  (kubectl context {context:?})", state.api_url()),
+        String::new(),
+        format!("  {kubectl} get nodes,pods -A"),
+        format!("  {logs} -A --since 5m"),
+        format!("  {sql} 'select node, count(*) from pod group by node'"),
+        String::new(),
+        format!("  {end} takes all of it down, its data too"),
+        String::new(),
+    ];
+    lines.join("\n")
 }
 
 /// Saves the processes' logs of a cluster that failed; gives the command that shows them.
@@ -298,4 +331,65 @@ fn leave_terminal(layout: &Layout) -> anyhow::Result<()> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(layout.log("supervisor"))?;
     nix::unistd::dup2_stderr(&log)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::HOME;
+
+    fn global() -> Global {
+        Global { cluster: "demo".to_owned(), home: HOME.into() }
+    }
+
+    #[test]
+    fn root_alone_is_not_enough_where_programs_are_missing() {
+        let lacks = |what: &'static str| Finding { what, why: "", remedy: Some("get it".to_owned()) };
+        let told = |missing: &[Finding]| {
+            lacking(missing, &global()).map(|told| (told.message(), told.next().to_owned()))
+        };
+        let expect = |message: &str, next: &str| Some((message.to_owned(), next.to_owned()));
+        assert_eq!(told(&[]), None);
+        let root = expect("starting a cluster needs root", "sudo tiphys up --cluster demo");
+        assert_eq!(told(&[lacks(doctor::ROOT)]), root);
+        let runc = expect("this machine lacks runc (get it)", "tiphys doctor");
+        assert_eq!(told(&[lacks(doctor::ROOT), lacks("runc")]), runc);
+        assert_eq!(told(&[lacks("runc")]), runc);
+    }
+
+    #[test]
+    fn whoever_has_no_context_is_told_which_file_has_it() {
+        let state = ClusterState::empty("demo");
+        let with = ClusterState { kubeconfig: Some("/home/a/.kube/config".into()), ..state.clone() };
+        let told = welcome(&with, &global(), "Ctrl-C");
+        assert!(told.contains("\n  kubectl get nodes,pods -A\n"), "{told}");
+        assert!(told.contains("\n  tiphys logs --cluster demo -A --since 5m\n"), "{told}");
+        assert!(told.contains("\n  Ctrl-C takes all of it down, "), "{told}");
+        let told = welcome(&state, &global(), &global().typed("down"));
+        let kubectl = format!("\n  kubectl --kubeconfig {HOME}/demo/admin.kubeconfig get nodes");
+        assert!(told.contains(&kubectl), "{told}");
+        assert!(told.contains("\n  tiphys down --cluster demo takes all of it down, "), "{told}");
+    }
+
+    #[test]
+    fn a_name_that_runs_elsewhere_is_not_given_twice() {
+        let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let cluster = format!("second-{}", std::process::id());
+        let [first, second] =
+            homes.each_ref().map(|home| Global { cluster: cluster.clone(), home: home.path().to_owned() });
+        let lock = |global: &Global| Lock::try_take(&global.layout().lock()).expect("made").expect("free");
+        let (held, _own) = (lock(&first), lock(&second));
+        let refused = alone(&second.layout(), &second).expect_err("the other one runs");
+        assert!(refused.message().contains("runs already, in /"), "{}", refused.message());
+        drop(held);
+        alone(&second.layout(), &second).expect("nobody else has the name");
+    }
+
+    #[test]
+    fn an_earlier_cluster_is_said_to_go_with_its_data() {
+        let told = half_dead(&ClusterState::empty("demo"), &global());
+        assert_eq!(told.message(), "an earlier cluster \"demo\" died and left its files");
+        let next = "tiphys down --cluster demo, which takes its data away too; then tiphys up --cluster demo";
+        assert_eq!(told.next(), next);
+    }
 }

@@ -17,7 +17,7 @@ use tiphys_network::topology::Namespaces;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::process::Process;
+use super::{process::Process, strays};
 use crate::{notify, roles::own_log};
 
 /// How long a child may take until it does its work.
@@ -30,6 +30,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 pub struct ChildSpec {
     /// `server`, or the node's name: of its log file and its readiness socket.
     pub name: String,
+    /// The cluster's, with which the child and what it starts are marked.
+    pub folder: PathBuf,
     pub arguments: Vec<String>,
     pub log: PathBuf,
     /// Where the child tells that it is ready.
@@ -96,6 +98,7 @@ impl Running {
         command.args(&spec.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let (variable, path) = listener.variable();
         command.env(variable, path).env(own_log::VARIABLE, &spec.log);
+        strays::mark(&mut command, &spec.folder);
         in_own_session(&mut command);
         if let Some(namespaces) = &spec.namespaces {
             namespaces.enter_on_exec(command.as_std_mut());

@@ -10,6 +10,7 @@ use super::{
     process::Process,
     remains,
     state::{ClusterState, context_name},
+    strays,
 };
 use crate::{groups, kubeconfig, layout::Layout};
 
@@ -29,8 +30,8 @@ pub async fn ask_supervisor(state: &ClusterState) -> anyhow::Result<bool> {
 }
 
 /// Takes away all that the state names, and what else is in the cluster's control group, which the caller
-/// leaves here if it has a stay there. Every step is taken even if one before failed; the first error is
-/// returned.
+/// leaves here if it has a stay there, or marked with its folder. Every step is taken even if one before
+/// failed; the first error is returned.
 ///
 /// # Errors
 /// Something is left; it is named.
@@ -62,8 +63,8 @@ pub async fn take_away(
     }
     let group = groups::of_cluster(&state.cluster);
     // One that was started when the cluster was killed is recorded nowhere, and holds the group.
-    let killed = remains::kill_all(|| remains::others_below(&group)).await;
-    keep_first(killed.context("a process is left in the cluster's cgroup"));
+    let others = || [remains::others_below(&group), strays::of_folder(layout.root())].concat();
+    keep_first(remains::kill_all(others).await.context("a process of the cluster is left"));
     keep_first(remains::remove_cgroup(&group).await.context("a cgroup is left"));
     if let Some(path) = &state.kubeconfig {
         let (name, before) = (context_name(&state.cluster), state.context_before.as_deref());
@@ -73,17 +74,18 @@ pub async fn take_away(
     remove_files(layout)
 }
 
-/// Takes away what bears the name of a cluster whose state is nowhere: who is in its control group, its
-/// network, the group. Every step is taken, and the first error is returned.
+/// Takes away what bears the name of a cluster whose state is nowhere: who is in its control group or marked
+/// with its folder, its network, the group. Every step is taken, and the first error is returned.
 ///
 /// # Errors
 /// Something is left; it is named.
 pub async fn take_traces_away(cluster: &str) -> anyhow::Result<()> {
     let group = groups::of_cluster(cluster);
-    let killed = remains::kill_all(|| remains::others_below(&group)).await;
+    let others = || [remains::others_below(&group), strays::of_name(cluster)].concat();
+    let killed = remains::kill_all(others).await;
     let network = topology::teardown(cluster, None).await;
     let removed = remains::remove_cgroup(&group).await;
-    killed.context("a process is left in the cluster's cgroup")?;
+    killed.context("a process of the cluster is left")?;
     network.context("the network is not gone")?;
     removed.context("a cgroup is left")
 }
@@ -125,51 +127,72 @@ fn remove_files(layout: &Layout) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, process::Child};
+
     use tiphys_runtime::cgroup::Hierarchy;
 
     use super::*;
 
-    #[tokio::test]
-    async fn traces_of_a_cluster_go_by_its_name() {
-        let cluster = format!("traces-{}", std::process::id());
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
-        let process = Process::of(child.id().cast_signed()).expect("running");
-        let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
-        hierarchy.enter(&format!("{group}/node-1"), process.pid).expect("it is in");
-        let taken = take_traces_away(&cluster).await;
-        let is_alive = process.is_alive();
-        child.kill().and_then(|()| child.wait()).expect("reaped");
-        assert!(!is_alive && !hierarchy.exists(&group), "{taken:?}");
+    /// A process that no state names.
+    struct Sleeper {
+        child: Child,
+        process: Process,
+    }
+
+    impl Sleeper {
+        /// In the group of its parent, with the mark of a folder if one is given.
+        fn start(folder: Option<&Path>) -> Self {
+            let mut command = tokio::process::Command::new("sleep");
+            command.arg("600");
+            if let Some(folder) = folder {
+                strays::mark(&mut command, folder);
+            }
+            let child = command.as_std_mut().spawn().expect("started");
+            let process = Process::of(child.id().cast_signed()).expect("running");
+            Self { child, process }
+        }
+
+        /// Whether it is still there; afterwards it isn't.
+        fn end(mut self) -> bool {
+            let is_alive = self.process.is_alive();
+            self.child.kill().and_then(|()| self.child.wait()).expect("reaped");
+            is_alive
+        }
     }
 
     #[tokio::test]
-    async fn what_nobody_recorded_goes_by_the_clusters_group() {
+    async fn traces_of_a_cluster_go_by_its_name() {
+        let home = tempfile::tempdir().expect("a folder");
+        let cluster = format!("traces-{}", std::process::id());
+        // On version 1 of control groups only containers are in one.
+        let (grouped, stray) = (Sleeper::start(None), Sleeper::start(Some(&home.path().join(&cluster))));
+        let others = [Sleeper::start(Some(&home.path().join(format!("{cluster}-2")))), Sleeper::start(None)];
+        let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
+        hierarchy.enter(&format!("{group}/node-1"), grouped.process.pid).expect("it is in");
+        let taken = take_traces_away(&cluster).await;
+        let (ours, others) = ([grouped, stray].map(Sleeper::end), others.map(Sleeper::end));
+        assert_eq!((ours, others), ([false; 2], [true; 2]), "{taken:?}");
+        assert!(!hierarchy.exists(&group), "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_recorded_goes_by_the_clusters_group_and_folder() {
         let home = tempfile::tempdir().expect("a folder");
         let cluster = format!("remains-{}", std::process::id());
-        let state = ClusterState {
-            cluster: cluster.clone(),
-            version: String::new(),
-            supervisor: Process { pid: 0, started: 0 },
-            server: None,
-            api_port: 0,
-            dashboard_port: 0,
-            postgres_port: 0,
-            kubeconfig: None,
-            context_before: None,
-            network: None,
-            nodes: Vec::new(),
-            ready: false,
-        };
+        let state = ClusterState::empty(&cluster);
         let with_server = ClusterState { server: Process::current().ok(), ..state.clone() };
         assert!(is_of_this_boot(&with_server) && !is_of_this_boot(&state), "nothing of it is here");
-        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
-        let process = Process::of(child.id().cast_signed()).expect("running");
+        let (layout, other) = (Layout::new(home.path(), &cluster), Layout::new(home.path(), "other"));
+        for layout in [&layout, &other] {
+            std::fs::create_dir(layout.root()).expect("made");
+        }
+        let [grouped, stray, other] = [None, Some(layout.root()), Some(other.root())].map(Sleeper::start);
         let (hierarchy, group) = (Hierarchy::detect().expect("mounted"), groups::of_cluster(&cluster));
-        hierarchy.enter(&format!("{group}/supervisor"), process.pid).expect("it is in");
+        hierarchy.enter(&format!("{group}/supervisor"), grouped.process.pid).expect("it is in");
         assert!(is_of_this_boot(&state), "its group is");
-        let taken = take_away(&Layout::new(home.path(), &cluster), &state, None).await;
-        let is_alive = process.is_alive();
-        child.kill().and_then(|()| child.wait()).expect("reaped");
-        assert!(!is_alive && !hierarchy.exists(&group), "{taken:?}");
+        let taken = take_away(&layout, &state, None).await;
+        let (ours, other) = ([grouped, stray].map(Sleeper::end), other.end());
+        assert_eq!((ours, other), ([false; 2], true), "{taken:?}");
+        assert!(!hierarchy.exists(&group), "{taken:?}");
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! states, locks, networks, groups ─> told (pure: what there is, whether it runs) ─> take_away
+//!                               └─> runs_elsewhere (pure: whether a name is another folder's)
 //! ```
 //!
 //! What it must not do: take a cluster away that runs, in whichever home. A supervisor holds the lock of its
@@ -21,10 +22,11 @@ use tiphys_network::topology;
 
 use super::{
     down,
+    process::Process,
     remains::{all_pids, groups_at_the_top, has_hidden},
     state::{ClusterState, Lock},
 };
-use crate::{groups, layout::Layout};
+use crate::{files, groups, layout::Layout};
 
 /// What the kernel puts behind the path of a file that has no name any more.
 const DELETED: &str = " (deleted)";
@@ -34,6 +36,8 @@ const DELETED: &str = " (deleted)";
 struct Traces {
     /// Folders with a state, and whether the supervisor is alive.
     recorded: BTreeMap<PathBuf, bool>,
+    /// Those of them for which a server or an agent runs.
+    served: BTreeSet<PathBuf>,
     /// Folders whose lock is held, there or not.
     held: BTreeSet<PathBuf>,
     /// Clusters that have a network.
@@ -56,6 +60,14 @@ pub struct Found {
     pub what: Vec<&'static str>,
 }
 
+/// Where a cluster runs that has the name of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elsewhere {
+    Folder(PathBuf),
+    /// Not where this process sees it: in a container, or around this one.
+    Unseen,
+}
+
 /// All clusters that have something on this machine: those of a home, and those of others as far as something
 /// tells of them.
 ///
@@ -63,7 +75,44 @@ pub struct Found {
 /// The machine can't be looked at.
 pub async fn find(home: &Path) -> anyhow::Result<Vec<Found>> {
     let networks = topology::found().await.context("networks of clusters can't be looked for")?;
-    Ok(told(&Traces::of(home, networks)?))
+    Ok(told(&Traces::of(home, networks, None)?))
+}
+
+/// Whether a cluster of this name runs that is not that of the folder. What bears the name is then its: the
+/// network, the control groups, the kubeconfig's context. For who holds the folder's lock.
+///
+/// # Errors
+/// It can't be told.
+pub fn elsewhere(layout: &Layout, name: &str) -> anyhow::Result<Option<Elsewhere>> {
+    let own = layout.root().canonicalize();
+    let own = own.with_context(|| format!("{} can't be looked at", layout.root().display()))?;
+    let lock = files::identity(&layout.lock()).context("the folder's lock can't be looked at")?;
+    let home = own.parent().unwrap_or(&own);
+    let traces = Traces::of(home, BTreeSet::from([name.to_owned()]), Some(lock))?;
+    Ok(runs_elsewhere(&traces, name, &own))
+}
+
+/// Whether a process supervises the cluster of a folder: a state that was copied with its folder names the
+/// supervisor of the other one.
+///
+/// # Errors
+/// It can't be told.
+pub fn supervises(process: &Process, layout: &Layout) -> anyhow::Result<bool> {
+    if !process.is_alive() {
+        return Ok(false);
+    }
+    let said = || format!("it can't be told whether process {} supervises the cluster", process.pid);
+    let lock = match files::identity(&layout.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        lock => lock.with_context(said)?,
+    };
+    match fs::read_dir(format!("/proc/{}/fd", process.pid)) {
+        Err(error) if is_gone(&error) => Ok(false),
+        open => {
+            let mut open = open.with_context(said)?.flatten();
+            Ok(open.any(|file| files::identity(&file.path()).is_ok_and(|file| file == lock)))
+        }
+    }
 }
 
 /// Takes a cluster away that does not run.
@@ -98,13 +147,13 @@ pub async fn take_away(home: &Path, found: &Found) -> anyhow::Result<()> {
 
 /// Whether a cluster of this name runs, in whichever home.
 fn runs(home: &Path, name: &str) -> anyhow::Result<bool> {
-    let traces = Traces::of(home, BTreeSet::from([name.to_owned()]))?;
+    let traces = Traces::of(home, BTreeSet::from([name.to_owned()]), None)?;
     Ok(told(&traces).iter().any(|one| one.name == name && one.runs))
 }
 
 impl Traces {
-    /// `networks` were looked for before.
-    fn of(home: &Path, networks: BTreeSet<String>) -> anyhow::Result<Self> {
+    /// `networks` were looked for before; `own` is a lock that doesn't count.
+    fn of(home: &Path, networks: BTreeSet<String>, own: Option<(u64, u64)>) -> anyhow::Result<Self> {
         let of_cluster = |group: &str| groups::cluster_of(group).is_some_and(is_name);
         let named = |(group, used): (String, bool)| Some((groups::cluster_of(&group)?.to_owned(), used));
         let groups: BTreeMap<_, _> = groups_at_the_top(of_cluster).into_iter().filter_map(named).collect();
@@ -114,7 +163,7 @@ impl Traces {
         ensure!(pids.contains(&std::process::id().cast_signed()), "/proc doesn't list this process");
         let mut held = BTreeSet::new();
         for pid in &pids {
-            match locks_of(*pid) {
+            match locks_of(*pid, own) {
                 Ok(locks) => held.extend(locks),
                 Err(_) if !may_hold_a_lock(*pid) => {}
                 Err(error) => {
@@ -123,13 +172,18 @@ impl Traces {
                 }
             }
         }
+        // A folder has one path, as the kernel gives those of locks.
+        let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
         let below = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut roots: BTreeSet<PathBuf> = below.collect();
         roots.extend(held.iter().cloned());
-        roots.extend(pids.iter().filter_map(|pid| root_told(&arguments_of(*pid))));
+        let root_of = |pid: &i32| root_told(&arguments_of(*pid))?.canonicalize().ok();
+        let mut served: BTreeSet<PathBuf> = pids.iter().filter_map(root_of).collect();
+        roots.extend(served.iter().cloned());
         let recorded = roots.into_iter().filter_map(|root| Some((is_supervised(&root)?, root)));
-        let recorded = recorded.map(|(is_alive, root)| (root, is_alive)).collect();
-        Ok(Self { recorded, held, networks, groups, hidden })
+        let recorded: BTreeMap<_, _> = recorded.map(|(is_alive, root)| (root, is_alive)).collect();
+        served.retain(|root| recorded.contains_key(root));
+        Ok(Self { recorded, served, held, networks, groups, hidden })
     }
 
     /// Those with a state that are called so.
@@ -171,6 +225,21 @@ fn told(traces: &Traces) -> Vec<Found> {
     found
 }
 
+/// Where a cluster of this name runs, other than in this folder, whose own lock is none of those. Pure.
+fn runs_elsewhere(traces: &Traces, name: &str, own: &Path) -> Option<Elsewhere> {
+    let held = traces.held.iter().filter(|root| name_of(root) == Some(name));
+    // One whose supervisor died goes on under its server and its agents.
+    let runs = |root: &PathBuf, is_supervised: bool| is_supervised || traces.served.contains(root);
+    let recorded = traces.of_name(name).filter(|(root, is_alive)| runs(root, **is_alive));
+    let mut others = held.chain(recorded.map(|(root, _)| root)).filter(|root| root.as_path() != own);
+    if let Some(other) = others.next() {
+        return Some(Elsewhere::Folder(other.clone()));
+    }
+    // Another file at our path is a container's lock; and a supervisor without our lock has that of another.
+    let is_unseen = traces.held.contains(own) || traces.recorded.get(own) == Some(&true);
+    (is_unseen || traces.hidden.contains(name)).then_some(Elsewhere::Unseen)
+}
+
 /// Whether the cluster of a folder is supervised; `None` where there is no state in it.
 fn is_supervised(root: &Path) -> Option<bool> {
     let layout = layout_of(root).filter(|layout| layout.state().exists())?;
@@ -193,23 +262,27 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Folders whose lock a process holds. One that has just ended holds none.
-fn locks_of(pid: i32) -> io::Result<Vec<PathBuf>> {
-    let is_gone =
-        |error: &io::Error| matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ESRCH));
+/// Folders whose lock a process holds, but for the one that is `own`. One that has just ended holds none.
+fn locks_of(pid: i32, own: Option<(u64, u64)>) -> io::Result<Vec<PathBuf>> {
+    let is_own = |open: &Path| own.is_some() && files::identity(open).ok() == own;
     let mut locks = Vec::new();
     let files = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Err(error) if is_gone(&error) => return Ok(locks),
         files => files?,
     };
     for file in files {
-        match file.and_then(|file| fs::read_link(file.path())) {
-            Ok(file) => locks.extend(locked(&file)),
+        match file.and_then(|file| Ok((fs::read_link(file.path())?, file.path()))) {
+            Ok((file, open)) => locks.extend(locked(&file).filter(|_| !is_own(&open))),
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(locks)
+}
+
+/// Whether this is said of a process, or of what it had open, that is no more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ESRCH))
 }
 
 /// Whether a process that keeps to itself what it has open may hold a lock.
@@ -259,7 +332,6 @@ fn root_told(arguments: &[String]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::process::Process;
 
     fn traces(
         recorded: &[(&str, bool)],
@@ -272,6 +344,7 @@ mod tests {
             held: held.iter().map(PathBuf::from).collect(),
             networks: networks.iter().map(|name| (*name).to_owned()).collect(),
             groups: groups.iter().map(|(name, used)| ((*name).to_owned(), *used)).collect(),
+            served: BTreeSet::new(),
             hidden: BTreeSet::new(),
         }
     }
@@ -310,6 +383,57 @@ mod tests {
         // Another one's name doesn't count, nor a group that somebody uses and nothing else tells of.
         let others = traces(&[], &["/h/demo-2"], &["demo"], &[("own", true), ("left", false)]);
         check(others, &["demo - lost a network", "left - lost control groups"]);
+    }
+
+    #[test]
+    fn a_name_may_be_that_of_another_folders_cluster() {
+        let check = |traces: &Traces, expected: Option<Elsewhere>| {
+            assert_eq!(runs_elsewhere(traces, "demo", Path::new("/a/demo")), expected, "{traces:?}");
+        };
+        let other = || Some(Elsewhere::Folder(PathBuf::from("/b/demo")));
+        let all = [("demo", true)];
+        // Only of what died, and of other names.
+        check(&traces(&[("/a/demo", false)], &[], &["demo"], &all), None);
+        check(&traces(&[("/a/demo", false), ("/b/demo", false)], &[], &["demo"], &all), None);
+        check(&traces(&[("/a/demo", false), ("/b/other", true)], &["/b/other"], &["demo"], &all), None);
+        // Another one is supervised, or just being built, or goes on without its supervisor.
+        check(&traces(&[("/a/demo", false), ("/b/demo", true)], &[], &["demo"], &all), other());
+        check(&traces(&[("/a/demo", false)], &["/b/demo"], &["demo"], &[]), other());
+        let mut served = traces(&[("/a/demo", false), ("/b/demo", false)], &[], &["demo"], &all);
+        served.served.insert(PathBuf::from("/b/demo"));
+        check(&served, other());
+        served.served = BTreeSet::from([PathBuf::from("/a/demo")]);
+        check(&served, None);
+        // A copy, whose supervisor holds the lock of what it was copied from.
+        check(&traces(&[("/a/demo", true)], &["/b/demo"], &["demo"], &all), other());
+        check(&traces(&[("/a/demo", true)], &["/b/other"], &["demo"], &all), Some(Elsewhere::Unseen));
+        // A container's, at the same path, or with nothing to be seen but its group.
+        check(&traces(&[("/a/demo", false)], &["/a/demo"], &["demo"], &all), Some(Elsewhere::Unseen));
+        let mut hidden = traces(&[("/a/demo", false)], &[], &["demo"], &all);
+        hidden.hidden.insert("demo".to_owned());
+        check(&hidden, Some(Elsewhere::Unseen));
+    }
+
+    #[test]
+    fn who_holds_the_lock_of_another_folder_of_the_name_runs_elsewhere() {
+        let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let name = format!("twice-{}", std::process::id());
+        let [ours, theirs] = homes.each_ref().map(|home| Layout::new(home.path(), &name));
+        let lock = |layout: &Layout| Lock::try_take(&layout.lock()).expect("made").expect("free");
+        let (_own, other) = (lock(&ours), lock(&theirs));
+        let current = Process::current().expect("it runs");
+        let supervises = |layout: &Layout| supervises(&current, layout).expect("looked at");
+        let elsewhere = || elsewhere(&ours, &name).expect("looked at");
+        let folder = theirs.root().canonicalize().expect("it is there");
+        assert_eq!(elsewhere(), Some(Elsewhere::Folder(folder)));
+        assert!(supervises(&ours) && supervises(&theirs));
+        drop(other);
+        assert_eq!(elsewhere(), None, "its own lock is that of nobody else");
+        assert!(supervises(&ours) && !supervises(&theirs));
+        fs::remove_dir_all(theirs.root()).expect("removed");
+        assert!(!supervises(&theirs), "there is no lock");
+        let ended = Process { started: current.started + 1, ..current.clone() };
+        assert!(!super::supervises(&ended, &ours).expect("looked at"));
     }
 
     #[test]
@@ -355,25 +479,11 @@ mod tests {
     async fn the_state_of_a_cluster_that_was_killed_is_found_and_goes() {
         let home = tempfile::tempdir().expect("a folder");
         let name = format!("lost-{}", std::process::id());
-        let layout = Layout::new(home.path(), &name);
+        let layout = Layout::new(&home.path().canonicalize().expect("it is there"), &name);
         let lock = Lock::try_take(&layout.lock()).expect("made").expect("free");
-        let state = ClusterState {
-            cluster: name.clone(),
-            version: String::new(),
-            supervisor: Process { pid: 0, started: 0 },
-            server: None,
-            api_port: 0,
-            dashboard_port: 0,
-            postgres_port: 0,
-            kubeconfig: None,
-            context_before: None,
-            network: None,
-            nodes: Vec::new(),
-            ready: false,
-        };
-        state.save(&layout).expect("written");
+        ClusterState::empty(&name).save(&layout).expect("written");
         let find = || {
-            let found = told(&Traces::of(home.path(), BTreeSet::new()).expect("looked at"));
+            let found = told(&Traces::of(home.path(), BTreeSet::new(), None).expect("looked at"));
             found.into_iter().find(|one| one.root.as_deref() == Some(layout.root()))
         };
         let found = find().expect("it is there");
@@ -382,7 +492,8 @@ mod tests {
         drop(lock);
         let found = find().expect("it is there");
         assert!(!found.runs, "{found:?}");
-        let copied = Layout::new(home.path(), &format!("{name}-copy"));
+        let copied = layout.root().with_file_name(format!("{name}-copy"));
+        let copied = layout_of(&copied).expect("a cluster's");
         fs::create_dir(copied.root())
             .and_then(|()| fs::copy(layout.state(), copied.state()))
             .expect("copied");

@@ -8,7 +8,7 @@
 //!
 //! The supervisor starts a process again when it dies. Everything it makes is
 //! in the state file before it is made, so that whatever is half done can be
-//! taken away.
+//! taken away. What its processes start in turn is known by a mark (`strays`).
 
 pub mod children;
 pub mod down;
@@ -16,5 +16,6 @@ pub mod lost;
 pub mod process;
 pub mod remains;
 pub mod state;
+pub mod strays;
 pub mod supervisor;
 pub mod wait;

@@ -1,7 +1,11 @@
 //! Processes by identity: a pid and when it started, so that a pid used again
 //! by a stranger is never taken for ours.
 
-use std::{fs, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
@@ -10,6 +14,8 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::{Interest, unix::AsyncFd};
+
+use super::remains::all_pids;
 
 /// A process that was started once, alive or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +31,7 @@ impl Process {
     /// # Errors
     /// It is gone already.
     pub fn of(pid: i32) -> io::Result<Self> {
-        let (_, started) = stat(pid)?;
-        Ok(Self { pid, started })
+        Ok(Self { pid, started: stat(pid)?.started })
     }
 
     pub fn current() -> io::Result<Self> {
@@ -35,7 +40,21 @@ impl Process {
 
     /// Whether this very process still runs; a zombie does not.
     pub fn is_alive(&self) -> bool {
-        matches!(stat(self.pid), Ok((state, started)) if started == self.started && state != 'Z')
+        stat(self.pid).is_ok_and(|stat| stat.started == self.started && stat.state != 'Z')
+    }
+
+    /// This process with those that it started, and those that they did; without those whose parent has
+    /// ended, who have another one by now.
+    pub fn with_descendants(&self) -> Vec<Self> {
+        let told = |pid: i32| Some((pid, stat(pid).ok()?));
+        let all: BTreeMap<i32, Stat> = all_pids().filter_map(told).collect();
+        if all.get(&self.pid).is_none_or(|stat| stat.started != self.started) {
+            return Vec::new();
+        }
+        let parents = all.iter().map(|(pid, stat)| (*pid, stat.parent)).collect();
+        let found = descendants(self.pid, &parents);
+        let started = |pid: i32| Some(Self { pid, started: all.get(&pid)?.started });
+        found.into_iter().filter_map(started).collect()
     }
 
     /// Sends a signal if the process still runs.
@@ -83,18 +102,42 @@ impl Process {
     }
 }
 
-/// State letter and start time. The command name, in brackets, may hold anything.
-fn stat(pid: i32) -> io::Result<(char, u64)> {
+/// What the kernel says of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// A letter.
+    state: char,
+    parent: i32,
+    started: u64,
+}
+
+fn stat(pid: i32) -> io::Result<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     parse_stat(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat can't be read")))
 }
 
-fn parse_stat(text: &str) -> Option<(char, u64)> {
+/// The command name, in brackets, may hold anything.
+fn parse_stat(text: &str) -> Option<Stat> {
     let after_name = &text[text.rfind(')')? + 1..];
     let mut fields = after_name.split_whitespace();
+    // The state is field 3, the parent the next; the start time is field 22.
     let state = fields.next()?.chars().next()?;
-    // The state is field 3; the start time field 22.
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let parent = fields.next()?.parse().ok()?;
+    Some(Stat { state, parent, started: fields.nth(17)?.parse().ok()? })
+}
+
+/// A process with all that are below it, where each has its parent. Pure.
+fn descendants(root: i32, parents: &BTreeMap<i32, i32>) -> BTreeSet<i32> {
+    let mut found = BTreeSet::from([root]);
+    loop {
+        let is_next = |pid: i32, parent: i32| found.contains(&parent) && !found.contains(&pid);
+        let next = parents.iter().filter(|(pid, parent)| is_next(**pid, **parent));
+        let next: Vec<i32> = next.map(|(pid, _)| *pid).collect();
+        if next.is_empty() {
+            return found;
+        }
+        found.extend(next);
+    }
 }
 
 /// Readable when its process ends.
@@ -135,7 +178,25 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let text = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1000 1";
-        assert_eq!(parse_stat(text), Some(('S', 4242)));
+        assert_eq!(parse_stat(text), Some(Stat { state: 'S', parent: 1, started: 4242 }));
+    }
+
+    #[test]
+    fn who_was_started_by_whom_is_told_by_parents() {
+        let parents = BTreeMap::from([(1, 0), (7, 1), (8, 7), (3, 8), (9, 1), (10, 9)]);
+        let table: [(i32, &[i32]); 3] = [(7, &[3, 7, 8]), (9, &[9, 10]), (10, &[10])];
+        for (root, expected) in table {
+            assert_eq!(descendants(root, &parents), BTreeSet::from_iter(expected.iter().copied()), "{root}");
+        }
+        let own = Process::current().expect("it runs");
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("started");
+        let process = Process::of(child.id().cast_signed()).expect("running");
+        let found = own.with_descendants();
+        let stranger = Process { started: process.started + 1, ..process.clone() };
+        let (alone, none) = (process.with_descendants(), stranger.with_descendants());
+        child.kill().and_then(|()| child.wait()).expect("reaped");
+        assert!(found.contains(&own) && found.contains(&process), "{found:?}");
+        assert_eq!((alone, none), (vec![process], Vec::new()));
     }
 
     #[tokio::test]

@@ -112,6 +112,27 @@ impl ClusterState {
     }
 }
 
+#[cfg(test)]
+impl ClusterState {
+    /// Of a cluster of which nothing was built, and whose supervisor is gone.
+    pub fn empty(cluster: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            version: String::new(),
+            supervisor: Process { pid: 0, started: 0 },
+            server: None,
+            api_port: 0,
+            dashboard_port: 0,
+            postgres_port: 0,
+            kubeconfig: None,
+            context_before: None,
+            network: None,
+            nodes: Vec::new(),
+            ready: false,
+        }
+    }
+}
+
 /// The kubeconfig context of a cluster: `tiphys`, or `tiphys-<name>` for others.
 pub fn context_name(cluster: &str) -> String {
     if cluster == "tiphys" { cluster.to_owned() } else { format!("tiphys-{cluster}") }

@@ -20,7 +20,7 @@ use super::{
     process::Process,
     remains::Namespaces,
     state::{ClusterState, Lock, NodeState, context_name},
-    wait,
+    strays, wait,
 };
 use crate::{
     groups,
@@ -165,6 +165,7 @@ impl Built {
         arguments.extend(plan.log_archive.iter().map(|place| format!("--log-archive={place}")));
         let spec = ChildSpec {
             name: "server".to_owned(),
+            folder: plan.layout.root().to_owned(),
             arguments,
             log: plan.layout.log("server"),
             notify: plan.layout.root().join("server.notify"),
@@ -222,6 +223,7 @@ impl Built {
         );
         arguments.extend(plan.agent_args.iter().cloned());
         let spec = ChildSpec {
+            folder: plan.layout.root().to_owned(),
             log: plan.layout.node_log(&name),
             notify: data.join("notify"),
             namespaces: Some(holder.namespaces()?),
@@ -241,6 +243,7 @@ impl Built {
     ) -> anyhow::Result<(Holder, Ipv4Addr)> {
         let mut command = own_binary()?;
         command.arg("holder");
+        strays::mark(&mut command, plan.layout.root());
         in_own_session(&mut command);
         let spec = HolderSpec { node: name.to_owned(), data: data.to_path_buf() };
         let holder = Holder::spawn(command, &spec).await?;

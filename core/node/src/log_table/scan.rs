@@ -67,6 +67,7 @@ impl LogScan {
             namespace: None,
             oldest_first: false,
             watermarks: false,
+            since_of: None,
             // A statement has a time of its own, and goes on with what came.
             within: None,
             without_body: !columns::at("body").is_some_and(|body| self.places.contains(&body)),

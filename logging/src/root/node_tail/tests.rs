@@ -117,19 +117,25 @@ async fn a_gap_is_shown_in_order_and_one_that_is_too_large_is_told_with_its_coun
 fn a_gap_goes_back_to_when_it_was_known_which_namespaces_the_node_has() {
     let progress = Progress::among(10 * BACK);
     let mut progress = progress.lock();
-    progress.reach(20 * BACK);
+    progress.reach(20 * BACK, false);
     assert_eq!(progress.gap(), 10 * BACK, "it hasn't said so since the begin");
+    progress.asks();
     progress.says(15 * BACK);
     assert_eq!(progress.gap(), 10 * BACK, "what it said is to be searched for first");
-    progress.reach(21 * BACK);
+    progress.reach(21 * BACK, false);
     assert_eq!(progress.gap(), 14 * BACK);
+    progress.asks();
+    progress.reach(39 * BACK, false);
+    progress.says(30 * BACK);
+    progress.reach(40 * BACK, false);
+    assert_eq!(progress.gap(), 20 * BACK, "what was in its backlog when it was asked, it didn't know of");
     progress.says(i64::MAX);
-    progress.reach(22 * BACK);
-    assert_eq!(progress.gap(), 21 * BACK, "all namespaces are followed");
+    progress.reach(41 * BACK, false);
+    assert_eq!(progress.gap(), 40 * BACK, "all namespaces are followed");
     let progress = Progress::from(10 * BACK);
-    progress.lock().reach(20 * BACK);
+    progress.lock().reach(20 * BACK, false);
     assert_eq!(progress.lock().gap(), 19 * BACK);
-    progress.lock().reach(15 * BACK);
+    progress.lock().reach(15 * BACK, false);
     assert_eq!(progress.lock().gap(), 19 * BACK, "what came once has come");
 }
 

@@ -86,10 +86,12 @@ fn nothing_is_lost_or_doubled_while_there_are_no_descriptors() {
     tailer.apply(&wrote("app", ROTATED), &mut node.asked);
     for _ in 0..5 {
         assert!(drain(&mut tailer).is_empty());
+        assert_eq!(tailer.reached(1), None, "it is there");
         tailer.committed(&tailer.checkpoints());
         tailer.try_again(&mut node.asked);
     }
     assert_eq!(retry(&mut node, &mut tailer), ["late"]);
+    assert_eq!(tailer.reached(1), Some(1));
 
     // Nothing can be opened at a start.
     let checkpoints = tailer.checkpoints();

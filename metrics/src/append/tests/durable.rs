@@ -1,5 +1,5 @@
 //! Makes files durable as the module of this name beside the tests does, and remembers of which
-//! file how much.
+//! file how much. A test may hold that up, as a slow disk does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 struct Durable {
     /// How many bytes files had when they were synced last.
@@ -20,11 +21,55 @@ struct Durable {
 /// Of all tests: each has a folder of its own.
 static DURABLE: Mutex<Durable> = Mutex::new(Durable { lengths: BTreeMap::new(), names: BTreeSet::new() });
 
+/// Folders of which nothing becomes durable, and who hears that something was to.
+static HELD: Mutex<BTreeMap<PathBuf, UnboundedSender<()>>> = Mutex::new(BTreeMap::new());
+static FREED: Condvar = Condvar::new();
+
+/// Below a folder nothing becomes durable until this goes: who asks for it waits.
+pub struct Held {
+    folder: PathBuf,
+    asked: UnboundedReceiver<()>,
+}
+
+pub fn hold(folder: &Path) -> Held {
+    let folder = folder.canonicalize().expect("a folder");
+    let (sender, asked) = unbounded_channel();
+    HELD.lock().insert(folder.clone(), sender);
+    Held { folder, asked }
+}
+
+impl Held {
+    /// Waits until somebody waits.
+    pub async fn asked(&mut self) {
+        self.asked.recv().await.expect("it is held");
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.lock().remove(&self.folder);
+        FREED.notify_all();
+    }
+}
+
+fn wait(path: &Path) {
+    let (mut held, mut is_told) = (HELD.lock(), false);
+    loop {
+        let of_it = held.iter().find(|(folder, _)| path.starts_with(folder));
+        let Some(asked) = of_it.map(|(_, asked)| asked.clone()) else { return };
+        if !std::mem::replace(&mut is_told, true) {
+            let _ = asked.send(());
+        }
+        FREED.wait(&mut held);
+    }
+}
+
 pub fn data(file: &File) -> io::Result<()> {
     // What comes while it is synced may not be.
     let length = file.metadata()?.len();
-    file.sync_data()?;
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    wait(&path);
+    file.sync_data()?;
     DURABLE.lock().lengths.insert(path, length);
     Ok(())
 }

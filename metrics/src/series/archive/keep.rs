@@ -42,6 +42,7 @@ pub struct ArchiveCounts {
     pub copied: Counter,
     pub failed: Counter,
     pub damaged: Counter,
+    pub misread: Counter,
     pub put_off: Counter,
 }
 
@@ -53,6 +54,8 @@ impl ArchiveCounts {
         registry.register(name("copied"), "Blocks copied into the archive", self.copied.clone());
         registry.register(name("failures"), "Rounds of copying that failed", self.failed.clone());
         registry.register(name("damaged"), "Blocks of the archive set aside", self.damaged.clone());
+        let misread = "Blocks of the archive that are whole and were read wrongly";
+        registry.register(name("misread"), misread, self.misread.clone());
         let put_off = "Blocks of the archive that could not be made coarser at first";
         registry.register(name("not_coarser"), put_off, self.put_off.clone());
     }
@@ -175,6 +178,14 @@ impl Archive {
         let mut known = self.known.write();
         known.indexes.retain(|store, _| stores.contains(store));
         known.faults.retain(|store, _| stores.contains(store));
+        if !known.misread.is_empty() {
+            let all = known.indexes.iter().flat_map(|(store, index)| {
+                let blocks = index.blocks().iter();
+                blocks.map(move |block| object(store, block))
+            });
+            let names: BTreeSet<String> = all.collect();
+            known.misread.retain(|name| names.contains(name));
+        }
         known.read = true;
         Ok(())
     }
@@ -293,8 +304,9 @@ impl Archive {
             return Err(ArchiveError::Changed(name));
         }
         {
-            let mut known = self.known.write();
-            known.left.remove(&object(&self.own, &archived));
+            let (mut known, object) = (self.known.write(), object(&self.own, &archived));
+            known.left.remove(&object);
+            known.misread.remove(&object);
             known.replaced.forget(std::slice::from_ref(&name));
         }
         let replaced = self.change(|index| {
@@ -404,25 +416,34 @@ impl Archive {
         }
     }
 
-    /// Sets an object aside that is not what was written; one that is, is asked again.
+    /// Sets an object aside that is not what was written; one that is, is asked again, which is counted and
+    /// logged the first time.
     async fn set_aside(&self, entry: &Entry, why: &str) -> Result<(), ArchiveError> {
         let name = entry.block.name();
         let store = self.config.objects.below(&entry.store);
         let sum = Sum { size: entry.block.size, crc: entry.block.crc };
         match store.sum(&name).await? {
             Some(is) if is == sum => {
-                tracing::warn!(
-                    store = entry.store,
-                    name,
-                    why,
-                    "a block of the archive was read wrongly, and is whole"
-                );
-                self.known.write().left.remove(&*entry.object());
+                let object = entry.object().to_string();
+                let mut known = self.known.write();
+                known.left.remove(&object);
+                let is_news = known.misread.insert(object);
+                drop(known);
+                if is_news {
+                    self.counts.misread.inc();
+                    tracing::warn!(
+                        store = entry.store,
+                        name,
+                        why,
+                        "a block of the archive was read wrongly, and is whole"
+                    );
+                }
                 return Ok(());
             }
             Some(_) => store.rename(&name, &format!("{name}.damaged")).await?,
             None => {}
         }
+        self.known.write().misread.remove(&*entry.object());
         self.counts.damaged.inc();
         tracing::error!(
             store = entry.store,

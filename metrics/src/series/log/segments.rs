@@ -7,13 +7,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use super::{Record, Records};
+use crate::append::{Appending, Unsynced};
 
+/// How a segment ends whose process was killed in the middle of it.
+const TORN: &str = "it ends within a frame";
 /// A segment is ended at so many bytes.
 const SEGMENT: u64 = 256 << 20;
 /// What waits for a disk that takes nothing, at most.
@@ -65,14 +68,15 @@ struct Ended {
     number: u32,
     newest: Option<i64>,
     length: u64,
+    /// Until it is durable.
+    file: Option<Appending>,
 }
 
 /// All segments; the last one grows.
 pub struct Segments {
     folder: PathBuf,
     number: u32,
-    file: Option<File>,
-    length: u64,
+    file: Option<Appending>,
     newest: Option<i64>,
     ended: Vec<Ended>,
     /// Frames as they came.
@@ -83,7 +87,6 @@ pub struct Segments {
     has_gap: bool,
     /// The disk took nothing the last time.
     fails: bool,
-    unsynced: bool,
 }
 
 /// What reading the log found.
@@ -104,6 +107,8 @@ struct Outcome {
     /// Appends that can't be read, and why the first can't. What stands behind them is read on: where a
     /// frame ends does not depend on what is in it.
     unreadable: Option<(u64, &'static str)>,
+    /// Bytes of its whole frames.
+    whole: u64,
 }
 
 impl Outcome {
@@ -137,8 +142,8 @@ impl Segments {
         let mut ended = Vec::new();
         for number in &numbers {
             let path = path_of(folder, *number);
-            let mut newest = None;
-            let length = fs::metadata(&path).map_err(failed(&path, "looked at"))?.len();
+            let (mut newest, is_last) = (None, Some(number) == numbers.last());
+            let mut length = fs::metadata(&path).map_err(failed(&path, "looked at"))?.len();
             let outcome = read_segment(&path, |record| {
                 if let Record::Sample { time, .. } = &record {
                     newest = newest.max(Some(*time));
@@ -148,26 +153,29 @@ impl Segments {
             if let Some((count, why)) = outcome.unreadable {
                 replayed.unreadable.push((path.clone(), count, why));
             }
-            if let Some(why) = outcome.ends
-                && Some(number) != numbers.last()
-            {
-                replayed.damaged.push((path, why.to_owned()));
+            match outcome.ends {
+                // No later start, for which it is not the last one, is to take it for damaged.
+                Some(TORN) if is_last => {
+                    if cut(&path, outcome.whole).is_ok() {
+                        length = outcome.whole;
+                    }
+                }
+                Some(why) if !is_last => replayed.damaged.push((path, why.to_owned())),
+                _ => {}
             }
-            ended.push(Ended { number: *number, newest, length });
+            ended.push(Ended { number: *number, newest, length, file: None });
         }
         let number = numbers.last().map_or(0, |last| last + 1);
         let segments = Self {
             folder: folder.to_owned(),
             number,
             file: None,
-            length: 0,
             newest: None,
             ended,
             pending: Vec::new(),
             ready: Vec::new(),
             has_gap: false,
             fails: false,
-            unsynced: false,
         };
         Ok((segments, replayed))
     }
@@ -179,7 +187,12 @@ impl Segments {
 
     /// Bytes of all segments, as far as they are written.
     pub fn size(&self) -> u64 {
-        self.ended.iter().map(|one| one.length).sum::<u64>() + self.length
+        self.ended.iter().map(|one| one.length).sum::<u64>() + self.length()
+    }
+
+    /// Bytes of the segment that records go to.
+    fn length(&self) -> u64 {
+        self.file.as_ref().map_or(0, Appending::length)
     }
 
     /// Takes records, which [`Segments::flush`] writes. `false`: there is no room for them, and they are
@@ -236,55 +249,53 @@ impl Segments {
         self.pack().map_err(failed(&path, "packed"))?;
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let opened = OpenOptions::new().create_new(true).append(true).open(&path);
-                opened.map_err(failed(&path, "made"))?
-            }
+            None => Appending::make(&path).map_err(failed(&path, "made"))?,
         };
-        if let Err(error) = file.write_all(&self.ready) {
-            // A frame in the middle that is cut would hide all that come behind it.
-            let cut = file.set_len(self.length);
-            self.file = Some(file);
-            cut.map_err(failed(&path, "cut back"))?;
-            return Err(failed(&path, "written")(error));
-        }
-        self.length += self.ready.len() as u64;
+        // A frame in the middle that is cut would hide all that come behind it.
+        let written = file.append(&self.ready);
+        self.file = Some(file);
+        written.map_err(failed(&path, "written"))?;
         self.ready.clear();
         self.ready.shrink_to(TOGETHER);
-        self.file = Some(file);
-        self.unsynced = true;
         Ok(())
     }
 
-    /// A handle on the file whose bytes are not durable yet, for an fsync without the lock.
-    pub fn unsynced(&mut self) -> Option<io::Result<File>> {
-        let file = self.file.as_ref().filter(|_| self.unsynced)?;
-        self.unsynced = false;
-        Some(file.try_clone())
+    /// What is not durable yet, the oldest first, to be made so without the lock: what comes meanwhile is
+    /// written.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn unsynced(&mut self) -> Result<Vec<Unsynced>, LogError> {
+        let ask = |file: &Appending| file.unsynced().map_err(failed(file.path(), "made durable"));
+        let mut all = Vec::new();
+        for one in &mut self.ended {
+            let unsynced = one.file.as_ref().map(ask).transpose()?.flatten();
+            if unsynced.is_none() {
+                one.file = None;
+            }
+            all.extend(unsynced);
+        }
+        all.extend(self.file.as_ref().map(ask).transpose()?.flatten());
+        Ok(all)
     }
 
     /// It is long enough, or lacks something.
     pub fn should_end(&self) -> bool {
-        self.length >= SEGMENT || self.has_gap
+        self.length() >= SEGMENT || self.has_gap
     }
 
-    /// Ends the segment; what is pushed from now on stands in the next.
+    /// Ends the segment; what is pushed from now on stands in the next. It is no more durable than it was.
     ///
     /// # Errors
     /// What waits could not be written.
     pub fn begin_next(&mut self) -> Result<(), LogError> {
         self.flush()?;
         if let Some(file) = self.file.take() {
-            let path = path_of(&self.folder, self.number);
-            if let Err(error) = file.sync_data() {
-                // It is written on: there can't be a second one of its number.
-                self.file = Some(file);
-                return Err(failed(&path, "made durable")(error));
-            }
-            self.ended.push(Ended { number: self.number, newest: self.newest, length: self.length });
+            let (number, newest, length) = (self.number, self.newest, file.length());
+            self.ended.push(Ended { number, newest, length, file: Some(file) });
         }
         self.number += 1;
-        (self.length, self.newest, self.unsynced, self.has_gap) = (0, None, false, false);
+        (self.newest, self.has_gap) = (None, false);
         Ok(())
     }
 
@@ -295,11 +306,30 @@ impl Segments {
     pub fn forget_before(&mut self, time: i64) -> Result<(), LogError> {
         while let Some(at) = self.ended.iter().position(|one| one.newest.is_none_or(|newest| newest < time)) {
             let path = path_of(&self.folder, self.ended[at].number);
-            fs::remove_file(&path).map_err(failed(&path, "removed"))?;
-            self.ended.remove(at);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&path, "removed")(error));
+                }
+                _ => self.ended.remove(at),
+            };
         }
         Ok(())
     }
+}
+
+/// Makes durable what is not, in this order.
+///
+/// # Errors
+/// The disk's; what is not durable then is asked for again.
+pub fn make_durable(unsynced: Vec<Unsynced>) -> Result<(), LogError> {
+    unsynced.into_iter().try_for_each(|one| {
+        let path = one.path().to_owned();
+        one.sync().map_err(failed(&path, "made durable"))
+    })
+}
+
+fn cut(path: &Path, length: u64) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.set_len(length)
 }
 
 fn put_frame(out: &mut Vec<u8>, flag: u32, write: impl FnOnce(&mut Vec<u8>)) {
@@ -332,6 +362,7 @@ fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Outcome, Lo
             Ok(None) => return Ok(outcome),
             Err(why) => return Ok(Outcome { ends: Some(why), ..outcome }),
         };
+        outcome.whole += (HEAD + frame.len()) as u64;
         let read = match packed {
             false => Records::read(&frame, &mut take),
             true => read_packed(&frame, &mut take, &mut outcome),
@@ -367,7 +398,7 @@ fn read_frame(file: &mut impl Read, frame: &mut Vec<u8>) -> io::Result<Result<Op
     match fill(file, &mut head)? {
         0 => return Ok(Ok(None)),
         HEAD => {}
-        _ => return Ok(Err("it ends within a frame")),
+        _ => return Ok(Err(TORN)),
     }
     let [a, b, c, d, e, f, g, h] = head;
     let (length, sum) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
@@ -377,7 +408,7 @@ fn read_frame(file: &mut impl Read, frame: &mut Vec<u8>) -> io::Result<Result<Op
     }
     frame.resize(length, 0);
     if fill(file, frame)? < length {
-        return Ok(Err("it ends within a frame"));
+        return Ok(Err(TORN));
     }
     match crc32fast::hash(frame) == sum {
         true => Ok(Ok(Some(packed))),
@@ -399,178 +430,4 @@ fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::series::{Labels, NAME, Value, chunk::Form};
-
-    fn records(slot: u32, times: &[i64]) -> Records {
-        let mut records = Records::default();
-        records.define(slot, &Labels::new([(NAME, format!("m{slot}"))]));
-        for time in times {
-            records.sample(slot, *time, &Value::Number(1.0), Form::Decimals(0));
-        }
-        records
-    }
-
-    fn times(folder: &Path) -> (Vec<(u32, i64)>, Segments, Replayed) {
-        let mut found = Vec::new();
-        let (segments, replayed) = Segments::open(folder, |segment, record| {
-            if let Record::Sample { time, .. } = record {
-                found.push((segment, time));
-            }
-        })
-        .expect("opened");
-        (found, segments, replayed)
-    }
-
-    #[test]
-    fn what_was_flushed_is_read_again_and_what_is_written_out_goes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        log.push(&records(1, &[10, 11]));
-        log.flush().expect("written");
-        log.begin_next().expect("the next");
-        log.push(&records(1, &[20]));
-        log.flush().expect("written");
-        log.push(&records(1, &[30]));
-        let (found, mut log, replayed) = times(folder.path());
-        assert_eq!(found, [(0, 10), (0, 11), (1, 20)]);
-        assert!(replayed.damaged.is_empty() && log.number() == 2);
-        log.forget_before(20).expect("removed");
-        assert_eq!(times(folder.path()).0, [(1, 20)]);
-    }
-
-    #[test]
-    fn a_torn_end_is_normal_and_a_damaged_segment_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        log.push(&records(1, &[10]));
-        log.push(&records(2, &[11]));
-        log.flush().expect("written");
-        let path = path_of(folder.path(), 0);
-        let whole = fs::read(&path).expect("there");
-        for cut in 0..whole.len() {
-            fs::write(&path, &whole[..cut]).expect("torn");
-            let (found, _, replayed) = times(folder.path());
-            assert!(found.len() <= 1 && replayed.damaged.is_empty(), "{cut}");
-        }
-        let mut changed = whole.clone();
-        changed[whole.len() - 2] ^= 1;
-        fs::write(&path, &changed).expect("damaged");
-        fs::write(path_of(folder.path(), 1), &whole).expect("a second");
-        let (found, _, replayed) = times(folder.path());
-        assert_eq!(found, [(0, 10), (1, 10), (1, 11)]);
-        assert_eq!(replayed.damaged.len(), 1);
-    }
-
-    #[test]
-    fn much_at_once_is_packed_and_read_again_as_far_as_it_is_whole() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        let scrape = |time: i64| {
-            let mut records = Records::default();
-            for number in 0..1000 {
-                let value = Value::Number(f64::from(number % 100));
-                records.sample(number, time, &value, Form::Decimals(0));
-            }
-            records
-        };
-        let define = |log: &mut Segments| (0..1000).for_each(|slot| assert!(log.push(&records(slot, &[]))));
-        define(&mut log);
-        log.flush().expect("written");
-        let path = path_of(folder.path(), 0);
-        let defined = fs::metadata(&path).expect("there").len();
-        log.push(&scrape(10));
-        log.push(&scrape(20));
-        log.flush().expect("written");
-        let whole = fs::read(&path).expect("there");
-        let packed = whole.len() as u64 - defined;
-        assert!(packed < 2000, "{packed} bytes of 2,000 samples");
-        let (found, ..) = times(folder.path());
-        assert_eq!(found.len(), 2000);
-        assert!(found.starts_with(&[(0, 10)]) && found.ends_with(&[(0, 20)]));
-        for cut in [1, 7, 9, 100, packed as usize - 1] {
-            fs::write(&path, &whole[..whole.len() - cut]).expect("torn");
-            let (found, _, replayed) = times(folder.path());
-            assert!(found.is_empty() && replayed.damaged.is_empty(), "{cut}");
-        }
-    }
-
-    #[test]
-    fn what_waits_is_packed_meanwhile() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        let each = 1000;
-        let mut pushed = 0;
-        while pushed * 4 < 3 * TOGETHER {
-            let mut records = Records::default();
-            (0..each).for_each(|at| {
-                let time = (pushed + at) as i64;
-                records.sample(at as u32, time, &Value::Number(at as f64), Form::Decimals(0));
-            });
-            log.push(&records);
-            pushed += each;
-            assert!(log.pending.len() < 2 * TOGETHER && log.ready.len() < TOGETHER);
-        }
-        assert!(!log.ready.is_empty());
-        // What a disk did not take yet is all still there.
-        log.flush().expect("written");
-        assert!(log.ready.is_empty() && log.pending.is_empty());
-        let (found, ..) = times(folder.path());
-        assert!(found.iter().map(|(_, time)| *time).eq(0..pushed as i64));
-    }
-
-    #[test]
-    fn what_comes_faster_than_it_is_flushed_is_written_at_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        log.ready = vec![0; PENDING];
-        assert!(log.push(&records(1, &[10])) && !log.should_end());
-        assert_eq!((log.ready.len(), log.size()), (0, PENDING as u64));
-        log.begin_next().expect("the next");
-        log.push(&records(1, &[20]));
-        log.flush().expect("written");
-        let there: u64 =
-            [0, 1].map(|n| fs::metadata(path_of(folder.path(), n)).expect("there").len()).iter().sum();
-        assert!(there > PENDING as u64 && log.size() == there);
-        assert_eq!(times(folder.path()).1.size(), there);
-        log.forget_before(20).expect("removed");
-        assert_eq!(log.size(), fs::metadata(path_of(folder.path(), 1)).expect("there").len());
-    }
-
-    #[test]
-    fn an_append_that_cant_be_read_takes_nothing_else_with_it() {
-        // Packed, and as it is.
-        for more in [0, 200] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let (_, mut log, _) = times(folder.path());
-            let some: Vec<_> = (0..more).collect();
-            log.push(&records(1, &some));
-            // A sample that is said to be a histogram, and is none.
-            put_frame(&mut log.pending, 0, |out| out.extend([4, 0, 1, 255, 1, 0, 1, 0, 1, 0]));
-            log.push(&records(2, &[1000]));
-            log.flush().expect("written");
-            let (found, _, replayed) = times(folder.path());
-            let expected: Vec<(u32, i64)> = some.into_iter().chain([1000]).map(|time| (0, time)).collect();
-            assert_eq!(found, expected);
-            let path = path_of(folder.path(), 0);
-            assert_eq!(replayed.unreadable, [(path, 1, "a histogram is wrong")]);
-            assert!(replayed.damaged.is_empty());
-        }
-    }
-
-    #[test]
-    fn what_follows_a_loss_stands_in_a_segment_that_knows_its_series() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (_, mut log, _) = times(folder.path());
-        // A disk that takes nothing.
-        (log.pending, log.fails) = (vec![0; PENDING], true);
-        assert!(!log.push(&records(1, &[10])) && log.should_end());
-        log.pending.clear();
-        log.push(&records(2, &[20]));
-        log.flush().expect("written");
-        log.begin_next().expect("the next");
-        assert!(!log.should_end());
-        assert_eq!(times(folder.path()).0, [(0, 20)]);
-    }
-}
+mod tests;

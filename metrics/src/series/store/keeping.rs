@@ -2,6 +2,7 @@
 //! are made of parts and days of hours, what is old is made coarser and at last goes.
 
 mod coarser;
+mod log;
 
 use std::{
     convert::Infallible,
@@ -18,21 +19,17 @@ use tiphys_lifecycle::{OnError, Tasks};
 
 pub use coarser::make_archived_coarser;
 
-use super::{GRACE, Log, Store, StoreConfig, StoreError, counts::StoreCounts};
+use super::{GRACE, Store, StoreConfig, StoreError, counts::StoreCounts};
 use crate::series::{
     archive::{Archive, ArchiveError},
     block::{Block, BlockError, Room, Row, Rows, SharedLabels, Writer},
     downsample::{thin_histograms, thin_numbers},
     head::{HOUR, PART, SharedHistogram},
-    log::Current,
 };
 
 const DAY: i64 = 24 * HOUR;
 /// What blocks are put together to, shorter ones first.
 const LEVELS: [i64; 2] = [HOUR, DAY];
-/// How often waiting records are written, and how many times until they are made durable.
-const FLUSH: Duration = Duration::from_millis(200);
-const FLUSHES_TO_SYNC: u32 = 5;
 /// How often is looked whether a part of an hour is over where no samples say so.
 const LOOK: Duration = Duration::from_secs(30);
 /// How many times until is looked which metrics have no series any more.
@@ -226,11 +223,8 @@ pub fn start(store: &Arc<Store>, config: StoreConfig, tasks: &Tasks) {
             Ok::<(), Infallible>(())
         });
     }
-    let (writing, stop) = (store.clone(), tasks.token());
-    tasks.spawn("series log", OnError::Log, async move {
-        stop.run_until_cancelled(write_log(&writing)).await;
-        writing.flush_log(true)
-    });
+    let logging = store.clone();
+    tasks.spawn_draining("series log", OnError::Log, move |stop| log::run(logging, stop));
     let (keeping, stop) = (store.clone(), tasks.token());
     tasks.spawn("series blocks", OnError::Log, async move {
         let mut looks = 0u32;
@@ -330,32 +324,6 @@ pub fn own_name(folder: &Path) -> Result<String, BlockError> {
     Ok(name)
 }
 
-/// Writes what waits, in rounds of a second that end with making it durable; where nothing
-/// comes, nothing is done.
-async fn write_log(store: &Arc<Store>) {
-    let Some(log) = &store.log else { return };
-    let mut complained = false;
-    loop {
-        log.dirty.notified().await;
-        for flush in 1..=FLUSHES_TO_SYNC {
-            tokio::time::sleep(FLUSH).await;
-            let (store, sync) = (store.clone(), flush == FLUSHES_TO_SYNC);
-            let flushed = tokio::task::spawn_blocking(move || store.flush_log(sync)).await;
-            match flushed {
-                Ok(Ok(())) => complained = false,
-                Ok(Err(error)) => {
-                    log.dirty.notify_one();
-                    if !std::mem::replace(&mut complained, true) {
-                        tracing::error!(error = %chain(&error), "samples are in memory only");
-                    }
-                }
-                // It is stopping.
-                Err(_) => return,
-            }
-        }
-    }
-}
-
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
@@ -367,35 +335,19 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Store {
-    /// Writes what waits for the log; `sync`: and makes it durable.
-    pub(super) fn flush_log(&self, sync: bool) -> Result<(), StoreError> {
-        let Some(Log { segments, current, .. }) = &self.log else { return Ok(()) };
-        segments.lock().flush()?;
-        if !sync {
-            return Ok(());
-        }
-        let file = segments.lock().unsynced();
-        if let Some(file) = file {
-            file.and_then(|file| file.sync_data()).map_err(|source| {
-                let path = PathBuf::from("its segment");
-                crate::series::log::LogError::Io { path, doing: "made durable", source }
-            })?;
-        }
-        let should_end = segments.lock().should_end();
-        if should_end {
-            let mut current = current.write();
-            let mut segments = segments.lock();
-            segments.begin_next()?;
-            *current = Current::new(segments.number());
-        }
-        Ok(())
-    }
-
-    /// One round: what is over becomes blocks, and those longer ones; what is old goes.
+    /// One round: what is over becomes blocks, and those longer ones; what is old goes, whatever becomes of
+    /// the others: a disk that is full takes nothing until it does.
     /// Which parts are over tell the samples, and where none come (`silent`) the clock.
     pub(super) fn keep(&self, config: &StoreConfig, now: i64, silent: bool) -> Result<(), StoreError> {
         let Some(blocks) = &self.blocks else { return Ok(()) };
-        while let Some(part) = self.part_to_write(silent.then_some(now)) {
+        let written = self.write_what_is_over(blocks, silent.then_some(now));
+        let keep = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
+        blocks.remove(&blocks.to_forget(now.saturating_sub(keep), config.keep_bytes));
+        written
+    }
+
+    fn write_what_is_over(&self, blocks: &Blocks, now: Option<i64>) -> Result<(), StoreError> {
+        while let Some(part) = self.part_to_write(now) {
             self.write_part(blocks, &part)?;
         }
         while let Some((whole, parts)) = blocks.to_merge() {
@@ -405,8 +357,6 @@ impl Store {
             blocks.publish(Block::open(&path)?, &parts);
             blocks.remove(&parts);
         }
-        let keep = i64::try_from(config.keep.as_millis()).unwrap_or(i64::MAX);
-        blocks.remove(&blocks.to_forget(now.saturating_sub(keep), config.keep_bytes));
         Ok(())
     }
 
@@ -431,10 +381,7 @@ impl Store {
         self.head.raise_floor(part.end);
         if let Some(log) = &self.log {
             // Appends that began before the floor rose are done when this is had.
-            let mut current = log.current.write();
-            let mut segments = log.segments.lock();
-            segments.begin_next()?;
-            *current = Current::new(segments.number());
+            log.begin_segment()?;
         }
         let mut writer = Writer::begin(&blocks.folder, part)?;
         let (mut numbers, mut histograms) = (Vec::new(), Vec::<(i64, SharedHistogram)>::new());

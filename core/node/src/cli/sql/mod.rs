@@ -16,6 +16,7 @@ mod settings;
 mod signal_tests;
 mod sink;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod test_world;
 
@@ -116,8 +117,11 @@ impl Sql {
         self.refuse_a_script_as_answer(at_a_prompt)?;
         if at_a_prompt {
             let session = Session::new(self.connect.client(global).await?, self.output, Sink::stdout());
+            let terminal = terminal::Terminal::now();
             let Some(ended) = unless_terminated(Box::pin(prompt::Prompt::new(session).run())).await? else {
-                // The line editor's thread may wait for a line, and whoever returns waits for it.
+                // The line editor's thread may wait for a line, and whoever returns waits for it. It has set
+                // the terminal for that.
+                terminal.iter().for_each(terminal::Terminal::restore);
                 std::process::exit(TERMINATED);
             };
             return ended.map(|()| ExitCode::SUCCESS);

@@ -130,7 +130,7 @@ impl Session {
             Command::Edit => {
                 return Ok(Flow::Edit(if statement.is_empty() { self.last.clone() } else { statement }));
             }
-            Command::Help => pager::show(help::COMMANDS, self.settings.pager)?,
+            Command::Help => pager::show(help::COMMANDS, self.settings.pager).await?,
             Command::SqlHelp(word) => output::data(&help::of_sql(&word))?,
             Command::Settings => output::line(&self.settings.all()),
             Command::Set(setting) => output::line(&self.settings.set(setting)),
@@ -174,10 +174,16 @@ impl Session {
         let mut own = wish.file.as_deref().map(Sink::create).transpose()?;
         let sink = own.as_mut().unwrap_or(&mut self.sink);
         let told = interruptible(tell(&self.client, statement, &settings, sink, wish.nothing)).await;
+        let took = began.elapsed();
+        // While it is read, Ctrl-C is the pager's and ends no statement.
+        let shown = match told {
+            Ok(Some(text)) => pager::show(&text, settings.pager).await.map_err(Failure::from),
+            told => told.map(drop),
+        };
         if settings.timing {
-            output::line(&format!("Time: {:.1} ms", began.elapsed().as_secs_f64() * 1000.0));
+            output::line(&format!("Time: {:.1} ms", took.as_secs_f64() * 1000.0));
         }
-        told
+        shown
     }
 
     async fn read(&mut self, file: &str) -> Outcome<()> {
@@ -267,14 +273,14 @@ pub fn text_of(path: &Path) -> Outcome<String> {
     })
 }
 
-/// Asks one statement, and shows or saves the answer.
+/// Asks one statement, and saves the answer; gives what is to be shown of it.
 async fn tell(
     client: &Client,
     statement: &str,
     settings: &Settings,
     sink: &mut Sink,
     nothing: Option<String>,
-) -> Outcome<()> {
+) -> Outcome<Option<String>> {
     sink.begin(settings.format == Format::Parquet)?;
     match settings.format {
         Format::Table => {
@@ -286,16 +292,17 @@ async fn tell(
             let text = rows.shown(settings, columns)?;
             if sink.is_stdout() {
                 sink.takes_room();
-                return Ok(pager::show(&text, settings.pager)?);
+                return Ok(Some(text));
             }
-            Ok(sink.write(text.as_bytes())?)
+            sink.write(text.as_bytes())?;
         }
-        Format::Parquet => request::parquet(client, statement, &mut |piece| sink.write(piece)).await,
+        Format::Parquet => request::parquet(client, statement, &mut |piece| sink.write(piece)).await?,
         other => {
             let take = &mut |piece: &[u8]| sink.write(piece);
-            request::stream(client, statement, other.name(), output::warning, take).await
+            request::stream(client, statement, other.name(), output::warning, take).await?;
         }
     }
+    Ok(None)
 }
 
 /// An answer that is whole before it is shown, so that its columns are as wide as their values.

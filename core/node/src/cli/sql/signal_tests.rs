@@ -1,4 +1,5 @@
-//! A signal while the answer of a statement goes into a file: no part of it stays.
+//! A signal while the answer of a statement goes into a file, no part of which stays; and while it is read in
+//! a pager, which ends before us.
 
 use axum::Router;
 use clap::Parser;
@@ -36,6 +37,20 @@ async fn copying_process() {
     let ended = Box::pin(sql.answer_or_end(silent, &text, None)).await;
     let message = ended.expect_err("a signal ended it").message();
     assert!(message.starts_with("terminated") || message == "cancelled", "{message}");
+}
+
+/// The same, whose answer is open in a pager. That has a file as long as it runs.
+#[tokio::test]
+async fn paging_process() {
+    let Some((path, _)) = asked() else { return };
+    let pager = format!("trap \"rm '{path}.part'; exit\" TERM; sleep 600 & : > '{path}.part'; wait");
+    let shown = unless_terminated(pager::through("a\n", &pager)).await.expect("told of signals");
+    assert!(shown.is_none(), "nobody has left the pager: {shown:?}");
+}
+
+#[test]
+fn a_signal_ends_the_pager_that_is_open() {
+    leave_nothing("cli::sql::signal_tests::paging_process", &[(Signal::SIGTERM, "table")]);
 }
 
 #[test]

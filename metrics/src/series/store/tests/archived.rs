@@ -2,6 +2,7 @@
 
 mod coarse;
 mod killed;
+mod misread;
 mod others;
 mod replaced;
 mod s3;

@@ -42,7 +42,7 @@ async fn abuse_34_a_histogram_of_too_many_buckets_costs_nobody_else_anything() {
             assert_eq!((appended.taken, appended.too_large), (2 + taken, 1 - taken));
             // What stands behind it in the log, after a restart.
             assert_eq!(store.append(&[number(c, time + 1, 3.0)]).taken, 1);
-            store.flush_log(true).expect("flushed");
+            store.flush_log().expect("flushed");
             store = Store::recover(&config).expect("opened again");
             store.keep(&config, time + PART + GRACE, true).expect("written out");
         }
@@ -94,7 +94,7 @@ async fn an_append_of_more_than_may_wait_is_logged_whole() {
         (0..900).map(|n| Sample { series, time: START + n, value: value.clone() }).collect();
     assert_eq!(store.append(&samples).taken, 900);
     assert_eq!(store.counts.unlogged.get(), 0);
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     let store = Store::recover(&config).expect("opened again");
     assert_eq!(counted(&store).await, [("a".to_owned(), 900)]);
     let size = store.head_size();

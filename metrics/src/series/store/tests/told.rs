@@ -27,7 +27,7 @@ async fn it_tells_how_large_it_is_and_what_is_damaged() {
         let series = store.resolve(&up("a")).expect("made");
         store.append(&[number(series, START + quarter * PART, 1.0)]);
     }
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     store.measure();
     assert_eq!((told(&store, "series"), told(&store, "block_bytes")), (Some(1), Some(0)));
     assert!(bytes_of(&log) > 0 && told(&store, "log_bytes") == Some(bytes_of(&log)));

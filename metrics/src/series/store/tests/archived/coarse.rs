@@ -52,7 +52,7 @@ async fn a_day_is_archived_before_it_is_made_coarser() {
     stay_here(&mut config, Duration::from_secs(1000 * 24 * 3600));
     let store = Store::recover(&config).expect("opened");
     fill_minutes(&store);
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     let (samples, _) = told(&store, START..START + 3 * DAY).await;
     assert_eq!(samples.len(), 3 * 1440);
     // It is not known yet what is archived.
@@ -85,7 +85,7 @@ async fn an_archived_day_is_made_coarser_when_it_is_old() {
     stay_here(&mut config, Duration::from_secs(1000 * 24 * 3600));
     let store = Store::recover(&config).expect("opened");
     fill_minutes(&store);
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     assert!(!archived_coarser(&store, &config, LATE).await.expect("looked"), "nothing is archived yet");
     round(&store, NOW).await.expect("archived");
     let counts = |store: &Store| {

@@ -18,7 +18,7 @@ fn config_in(folder: &Path) -> StoreConfig {
 async fn filled(config: &StoreConfig) -> Store {
     let store = Store::recover(config).expect("opened");
     fill_minutes(&store);
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     round(&store, NOW).await.expect("archived");
     assert_eq!(days_here(&config.folder), 0);
     store

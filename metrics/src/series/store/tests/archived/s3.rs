@@ -43,7 +43,7 @@ async fn days_are_answered_from_a_real_s3_server() {
     let mut config = archived(folder.path(), place(&s3));
     let store = Store::recover(&config).expect("opened");
     fill(&store);
-    store.flush_log(true).expect("flushed");
+    store.flush_log().expect("flushed");
     let whole = 0..i64::MAX;
     let (samples, _) = told(&store, whole.clone()).await;
     assert_eq!((days_here(folder.path()), samples.len()), (3, 2 * 74 + 24));
