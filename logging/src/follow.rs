@@ -281,15 +281,14 @@ mod tests {
         };
         write(quick, time::now(), 0, "quick");
         write(slow, began + 8 * BACK, 1, "of its backlog");
-        let hubs = (quick.hub.clone(), slow.hub.clone());
-        let told = tokio::spawn(async move {
+        let told = async {
             loop {
-                hubs.0.reached(time::now());
-                hubs.1.reached(began + 8 * BACK);
+                quick.hub.reached(time::now());
+                slow.hub.reached(began + 8 * BACK);
                 // As collectors do at their pace.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        });
+        };
         let mut bodies = Vec::new();
         let (mut server, mut again) = (Some(server), None);
         let all = async {
@@ -321,8 +320,13 @@ mod tests {
                 }
             }
         };
+        let all = async {
+            tokio::select! {
+                () = all => {}
+                () = told => {}
+            }
+        };
         tokio::time::timeout(Duration::from_secs(120), all).await.expect("in time");
-        told.abort();
         bodies.sort_unstable();
         assert_eq!(bodies, ["more of it", "of its backlog", "quick"]);
         end(again.expect("it was started again")).await;

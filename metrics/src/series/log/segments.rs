@@ -156,9 +156,7 @@ impl Segments {
             match outcome.ends {
                 // No later start, for which it is not the last one, is to take it for damaged.
                 Some(TORN) if is_last => {
-                    if cut(&path, outcome.whole).is_ok() {
-                        length = outcome.whole;
-                    }
+                    length = cut(&path, outcome.whole).map_or(length, |()| outcome.whole)
                 }
                 Some(why) if !is_last => replayed.damaged.push((path, why.to_owned())),
                 _ => {}
