@@ -219,10 +219,10 @@ impl Journal {
     /// What says that something can't be read, in the place where it would be.
     fn missing(&self, at: usize, fault: &Fault) -> (String, i64, Level, Vec<u8>) {
         let reading = &self.files[at];
-        let cause = std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
-        tracing::warn!(file = %reading.path.display(), entry = reading.file.read, %fault, cause, "an entry of the journal can't be read");
+        let fault = told(fault);
+        tracing::warn!(file = %reading.path.display(), entry = reading.file.read, %fault, "an entry of the journal can't be read");
         let (path, number) = (reading.path.display(), reading.file.read);
-        let body = format!("entry {number} of {path} can't be read: {fault}{cause}");
+        let body = format!("entry {number} of {path} can't be read: {fault}");
         (NAMELESS.to_owned(), crate::time::now(), Level::Warn, body.into_bytes())
     }
 
@@ -315,6 +315,14 @@ impl Journal {
     }
 }
 
+/// What is wrong, and why.
+fn told(fault: &Fault) -> String {
+    match std::error::Error::source(fault) {
+        Some(cause) => format!("{fault}: {cause}"),
+        None => fault.to_string(),
+    }
+}
+
 fn read_header(file: File) -> Result<(File, Header), Fault> {
     let header = Header::read(&file)?;
     Ok((file, header))
@@ -327,4 +335,16 @@ fn is_journal(name: &str) -> bool {
 
 fn is_set_aside(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b'@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_with_its_cause() {
+        let fault = Fault::Io(io::Error::other("the disk is gone"));
+        assert_eq!(told(&fault), "it can't be read: the disk is gone");
+        assert_eq!(told(&Fault::Form("it is too short")), "it is too short");
+    }
 }

@@ -24,8 +24,8 @@ use crate::{
 
 const MEMORY: &str = "container_memory_working_set_bytes";
 const KILLS: &str = "container_oom_events_total";
-/// Why containers ended.
-const ENDED: &str = "kube_pod_(init_)?container_status_last_terminated_reason";
+/// Why containers ended, those that were restarted and those that weren't.
+const ENDED: &str = "kube_pod_(init_)?container_status_(last_)?terminated_reason";
 /// Between two samples of CPU time so much may lie, milliseconds: the coarsest step there is, twice.
 const APART: i64 = 600_000;
 
@@ -197,14 +197,21 @@ impl Sources<'_> {
         let mut matchers = back::of_level(Level::Container);
         matchers.push(Matcher::equal(NAME, KILLS));
         matchers.extend(wanted.matchers(label_of));
+        // What one said last, as files follow each other.
+        let mut last: BTreeMap<Labels, f64> = BTreeMap::new();
         let mut counted = |columns: SeriesColumns| -> Result<()> {
-            let grown = growth(&columns.values);
+            let texts = columns.labels.as_bytes().len();
+            let before = self.at(&mut last, columns.labels.clone(), texts)?;
+            let samples = columns.times.iter().copied().zip(columns.values.iter().copied());
+            let grown = growth(before, range.start.div_euclid(1000), samples);
             if grown > 0.0 {
                 self.killed(&mut killed, &columns.labels)?.counted += grown;
             }
             Ok(())
         };
-        self.scan(&matchers, range, &missing, &mut counted)?;
+        // And what one said before: without that it began later.
+        let with_before = range.start.saturating_sub(APART * 1000)..range.end;
+        self.scan(&matchers, &with_before, &missing, &mut counted)?;
         let mut matchers = vec![Matcher::equal("reason", "OOMKilled")];
         matchers.extend(one_of(ENDED));
         matchers.extend(wanted.matchers(label_of));
@@ -327,14 +334,15 @@ impl Killed {
     }
 }
 
-/// By how much a counter of kills grew; it begins with a container, at zero.
-fn growth(values: &[f64]) -> f64 {
-    let mut values = values.iter().copied().filter(|value| value.is_finite());
-    let Some(mut before) = values.next() else { return 0.0 };
+/// By how much a counter of kills grew from a time on, milliseconds since the Unix epoch. `before` is what
+/// it said last, and becomes so: zero for one that nothing is known of, as it begins with a container.
+fn growth(before: &mut f64, since: i64, samples: impl Iterator<Item = (i64, f64)>) -> f64 {
     let mut grown = 0.0;
-    for value in values {
-        grown += if value >= before { value - before } else { value };
-        before = value;
+    for (time, value) in samples.filter(|(_, value)| value.is_finite()) {
+        if time >= since {
+            grown += if value >= *before { value - *before } else { value };
+        }
+        *before = value;
     }
     grown
 }
@@ -380,5 +388,23 @@ pub fn workload(pod: &LeanPod) -> String {
     match deployment {
         Some(name) if owner.kind == "ReplicaSet" => format!("Deployment/{name}"),
         _ => format!("{}/{}", owner.kind, owner.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_are_counted_from_the_begin_of_a_series_or_of_the_range() {
+        let grown = |files: &[&[(i64, f64)]]| {
+            let mut before = 0.0;
+            let each = files.iter().map(|samples| growth(&mut before, 100, samples.iter().copied()));
+            each.sum::<f64>()
+        };
+        assert_eq!(grown(&[&[(110, 1.0), (120, 1.0)]]), 1.0, "killed before the first sample");
+        assert_eq!(grown(&[&[(90, 3.0), (110, 3.0), (120, 5.0)]]), 2.0, "three before the range");
+        assert_eq!(grown(&[&[(110, 2.0), (120, f64::NAN), (130, 1.0)]]), 3.0, "it began again");
+        assert_eq!(grown(&[&[(110, 1.0)], &[(200, 2.0), (210, 2.0)]]), 2.0, "between two files");
     }
 }

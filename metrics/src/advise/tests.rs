@@ -214,6 +214,32 @@ fn pods_that_are_gone_and_kills_count_within_the_time_that_is_asked_for() {
 }
 
 #[test]
+fn a_container_that_was_killed_and_not_restarted_counts() {
+    let now = Timestamp::now().as_microsecond();
+    let columns = ["container", "memory_advice", "oom_kills"];
+    // 356 Mi after the kill at the limit of 256, and the margin.
+    let expected = format!("app {} 1", 410 * MIB);
+    let of = [("pod", "web-5f7-a"), ("container", "app")];
+    let told = empty();
+    let ended = [&of[..], &[("reason", "OOMKilled")]].concat();
+    put(&told, "kube_pod_container_status_terminated_reason", &ended, &[(now - 9 * SECOND, 1.0)]);
+    assert_eq!(shown("shop", &told, &Wanted::default(), &columns)[0], expected);
+    // Killed before its counter was read for the first time.
+    let counted = empty();
+    let own = [&OWN[..], &of[..], &[("id", "/podp/a1"), ("name", "a1")]].concat();
+    let samples = [(now - 9 * SECOND, 1.0), (now - 5 * SECOND, 1.0)];
+    put(&counted, "container_oom_events_total", &own, &samples);
+    assert_eq!(shown("shop", &counted, &Wanted::default(), &columns)[0], expected);
+    // One that was there before the time that is asked for was killed before it.
+    let earlier = empty();
+    let samples = [(now - 3700 * SECOND, 1.0), (now - 5 * SECOND, 1.0)];
+    put(&earlier, "container_oom_events_total", &own, &samples);
+    let since = ScalarValue::TimestampMicrosecond(Some(now - 3600 * SECOND), Some("UTC".into()));
+    let hour = Wanted::of(&[col("time").gt_eq(lit(since))]);
+    assert!(shown("shop", &earlier, &hour, &columns)[0].ends_with(" 0"), "it is not of this hour");
+}
+
+#[test]
 fn pods_of_a_deployment_are_one_workload() {
     let of = |kind, name| gathered::workload(&pod("shop", "web-5f7-x", &owned(kind, name)));
     assert_eq!(of("ReplicaSet", "web-5f7"), "Deployment/web");

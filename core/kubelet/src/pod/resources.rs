@@ -1,4 +1,5 @@
-//! Requests and limits as the kernel's figures. Pure.
+//! Requests and limits as the kernel's figures. Pure, but for one question to the kernel: whether it counts
+//! swap for each group.
 //!
 //! A Pod's control group lies below that of its class: `BASE/pod..` for
 //! Guaranteed, `BASE/burstable/pod..`, `BASE/besteffort/pod..`. Its shares are what it
@@ -6,7 +7,7 @@
 //! What a Pod asks for is counted as for quotas, and as the scheduler counts it: sidecars,
 //! larger init containers, what the Pod says for itself, its overhead.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use k8s_openapi::{
     api::core::v1::{Container, Pod, ResourceRequirements},
@@ -15,7 +16,7 @@ use k8s_openapi::{
 use tiphys_api::{amounts, quantity};
 use tiphys_runtime::{
     cgroup::{
-        Limits,
+        Hierarchy, Limits,
         limits::{PERIOD_MICROS, quota_micros, shares},
     },
     cri::v1,
@@ -149,8 +150,37 @@ pub fn container_resources(
     }
     if oom_group {
         resources.unified.insert("memory.oom.group".into(), "1".into());
+        forbid_swap(&mut resources, *HAS_SWAP_LIMIT);
     }
     resources
+}
+
+/// The file of a group that bounds its swap, on version 2.
+const SWAP_LIMIT: &str = "memory.swap.max";
+
+/// Containers don't swap, as Kubernetes has it unless a node is told otherwise. Those with a memory limit
+/// get this from containerd too; those without would swap as they like.
+/// <https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/>
+fn forbid_swap(resources: &mut v1::LinuxContainerResources, has_limit: bool) {
+    // A file that isn't there would keep the container from starting.
+    if has_limit {
+        resources.unified.insert(SWAP_LIMIT.into(), "0".into());
+    }
+}
+
+/// Whether groups have [`SWAP_LIMIT`]: not without swap in the kernel, nor where counting it is off.
+/// Unit tests give the answer themselves: it must not depend on their machine.
+static HAS_SWAP_LIMIT: LazyLock<bool> = LazyLock::new(|| {
+    let root = Hierarchy::detect().ok().filter(Hierarchy::is_unified).and_then(|it| it.folder("memory", "/"));
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    !cfg!(test) && root.is_some_and(|root| has_swap_limit(&root, &own))
+});
+
+/// Looks at our own group and those above it: the root has none, nor has a group without a memory controller.
+fn has_swap_limit(root: &Path, own: &str) -> bool {
+    let Some(group) = own.lines().find_map(|line| line.strip_prefix("0::/")) else { return false };
+    let group = root.join(group);
+    group.ancestors().take_while(|folder| folder.starts_with(root)).any(|it| it.join(SWAP_LIMIT).exists())
 }
 
 /// The more memory a container asked for, the later it is killed for lack of it.
@@ -201,6 +231,26 @@ mod tests {
         check(json!({"requests": {"memory": "256Mi"}}), "/t/kubepods/burstable/podu1", 750);
         let all = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}});
         check(all, "/t/kubepods/podu1", -997);
+    }
+
+    #[test]
+    fn containers_do_not_swap_where_the_kernel_can_forbid_it() {
+        let mut told = v1::LinuxContainerResources::default();
+        forbid_swap(&mut told, false);
+        assert!(told.unified.is_empty(), "the file isn't there");
+        forbid_swap(&mut told, true);
+        assert_eq!(told.unified.get("memory.swap.max").map(String::as_str), Some("0"));
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("cgroup");
+        let own = "0::/tiphys/n1/agent\n";
+        std::fs::create_dir_all(root.join("tiphys/n1/agent")).expect("a folder");
+        std::fs::write(folder.path().join(SWAP_LIMIT), "max\n").expect("written");
+        assert!(!has_swap_limit(&root, own), "what lies above the root is none of ours");
+        std::fs::write(root.join("tiphys").join(SWAP_LIMIT), "max\n").expect("written");
+        assert!(has_swap_limit(&root, own));
+        assert!(!has_swap_limit(&root, "0::/elsewhere\n"));
+        assert!(!has_swap_limit(&root, "4:memory:/tiphys/n1/agent\n"), "version 1");
     }
 
     #[test]

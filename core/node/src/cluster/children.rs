@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::{process::Process, strays};
 use crate::{notify, roles::own_log};
 
-/// How long a child may take until it does its work.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a child may take until it does its work: longer than an agent waits for containerd, so that it says
+/// what failed.
+const READY_WITHIN: Duration = Duration::from_secs(150);
 /// How long it may take to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -47,7 +48,8 @@ pub type OnStart = Box<dyn Fn(Process) + Send + Sync>;
 /// # Errors
 /// It can't be started, ends at once, or is not ready in time.
 pub async fn keep(tasks: &Tasks, spec: ChildSpec, on_start: OnStart) -> anyhow::Result<()> {
-    let child = Running::start(&spec, &on_start).await?;
+    // Who gives up meanwhile ends what was recorded.
+    let child = Running::start(&spec, &on_start, &CancellationToken::new()).await?;
     let name = format!("child {}", spec.name);
     tasks.spawn_draining(name, OnError::Log, move |stop| supervise(child, spec, on_start, stop));
     Ok(())
@@ -73,8 +75,9 @@ async fn supervise(
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(backoff.next_pause()) => {}
             }
-            match Running::start(&spec, &on_start).await {
+            match Running::start(&spec, &on_start, &stop).await {
                 Ok(child) => break child,
+                Err(_) if stop.is_cancelled() => return Ok(()),
                 Err(error) => {
                     tracing::error!(child = %spec.name, error = %format!("{error:#}"), "child can't be started")
                 }
@@ -90,7 +93,8 @@ struct Running {
 }
 
 impl Running {
-    async fn start(spec: &ChildSpec, on_start: &OnStart) -> anyhow::Result<Self> {
+    /// One that is not ready in time, or before `stop`, is ended.
+    async fn start(spec: &ChildSpec, on_start: &OnStart, stop: &CancellationToken) -> anyhow::Result<Self> {
         let listener = notify::Listener::bind(spec.notify.clone())
             .with_context(|| format!("{} can't be made", spec.notify.display()))?;
         let log = open_log(&spec.log)?;
@@ -103,16 +107,25 @@ impl Running {
         if let Some(namespaces) = &spec.namespaces {
             namespaces.enter_on_exec(command.as_std_mut());
         }
-        let mut child = command.spawn().with_context(|| format!("{} can't be started", spec.name))?;
+        let child = command.spawn().with_context(|| format!("{} can't be started", spec.name))?;
         let pid = child.id().context("it ended at once")?;
         let process = Process::of(pid.cast_signed())?;
         on_start(process.clone());
+        let mut running = Self { child, process };
         let hint = || format!("{} failed; its log is {}", spec.name, spec.log.display());
-        tokio::select! {
-            ready = listener.wait(READY_WITHIN) => ready.with_context(hint)?,
-            ended = child.wait() => anyhow::bail!("{}: it ended with {}: {}", hint(), ended?, last_line(&spec.log)),
-        }
-        Ok(Self { child, process })
+        let failure = tokio::select! {
+            ready = listener.wait(READY_WITHIN) => match ready {
+                Ok(()) => return Ok(running),
+                Err(error) => anyhow::Error::from(error).context(hint()),
+            },
+            ended = running.child.wait() => {
+                anyhow::bail!("{}: it ended with {}: {}", hint(), ended?, last_line(&spec.log))
+            }
+            () = stop.cancelled() => anyhow::anyhow!("{} is not wanted any more", spec.name),
+        };
+        // Two of it would work on the same things.
+        running.end().await?;
+        Err(failure)
     }
 
     async fn end(mut self) -> anyhow::Result<()> {

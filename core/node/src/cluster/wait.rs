@@ -13,7 +13,8 @@ use kube::{
     runtime::wait::{Condition, await_condition},
 };
 
-const LIMIT: Duration = Duration::from_secs(120);
+/// Longer than a child may take until it is ready, which says more.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// # Errors
 /// The node is not Ready in time.

@@ -10,6 +10,7 @@
 //! stopped only by [`Containerd::stop`].
 
 mod config;
+mod environment;
 mod events;
 mod process;
 

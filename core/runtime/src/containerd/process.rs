@@ -3,6 +3,13 @@
 //! Readiness is a condition, not a pause: the version call answers on the
 //! socket. The end of the process is seen through a pidfd, which works for a
 //! child and for an adopted one alike; then it is started again with back-off.
+//!
+//! ```text
+//! who answers? ─ somebody ─> adopted
+//!      └─ nobody ─> started ─ answers itself ─> ready
+//!                      ├─ another one answers ─> killed, the other is adopted
+//!                      └─ too late ─> killed: it would keep the lock that the next one waits for
+//! ```
 
 use std::{
     fs::OpenOptions,
@@ -17,13 +24,21 @@ use nix::{
     unistd::Pid,
 };
 use tiphys_lifecycle::{Backoff, CancellationToken, OnError, Tasks, limit_files_as_before};
-use tokio::{io::unix::AsyncFd, process::Command, time::Instant};
+use tokio::{
+    io::unix::AsyncFd,
+    process::{Child, Command},
+    time::Instant,
+};
 
-use super::{Settings, config_toml};
+use super::{Settings, config_toml, environment};
 use crate::{Error, Result, cgroup::Hierarchy};
 
-/// How long a start may take.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a start may take. Less than the supervisor gives an agent: so it hears why.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long it may take at most where it is started again: each try has twice as long as the one before,
+/// so that a machine on which none is long enough is not restarted for ever.
+const READY_WITHIN_AT_MOST: Duration = Duration::from_secs(900);
 
 /// A containerd that answers on its socket and is started again when it ends.
 pub struct Containerd {
@@ -38,13 +53,7 @@ impl Containerd {
     pub async fn start(settings: Settings, tasks: &Tasks) -> Result<Self> {
         let version = version(&settings.program).await?;
         write_config(&settings, version.0)?;
-        let process = match answering(&settings.socket).await {
-            Some(pid) => {
-                tracing::info!(pid, "containerd runs already and is adopted");
-                pid
-            }
-            None => launch(&settings).await?,
-        };
+        let process = launch(&settings, READY_WITHIN, || answering(&settings.socket)).await?;
         let supervision = CancellationToken::new();
         let task = supervise(settings.clone(), process, supervision.clone());
         tasks.spawn("containerd", OnError::Stop, task);
@@ -111,13 +120,30 @@ async fn answering(socket: &Path) -> Option<i32> {
     answer.ok()?.ok().map(|_| pid)
 }
 
-async fn launch(settings: &Settings) -> Result<i32> {
+/// The process that answers: the one that does already, or one that is started. `who_answers` asks.
+async fn launch<Asked>(settings: &Settings, within: Duration, who_answers: impl Fn() -> Asked) -> Result<i32>
+where
+    Asked: Future<Output = Option<i32>>,
+{
+    if let Some(pid) = who_answers().await {
+        tracing::info!(pid, "containerd runs already and is adopted");
+        return Ok(pid);
+    }
+    let starting = spawn(settings)?;
+    let pid = starting.pid;
+    if let Some(cgroup) = &settings.cgroup {
+        Hierarchy::detect()?.enter(cgroup, pid)?;
+    }
+    let not_ready = || Error::NotReady { seconds: within.as_secs(), log: settings.log_file.clone() };
+    ready(starting, within, who_answers).await.ok_or_else(not_ready)
+}
+
+fn spawn(settings: &Settings) -> Result<Starting> {
     let log = OpenOptions::new().create(true).append(true).open(&settings.log_file);
     let log = log.map_err(Error::io("open", &settings.log_file))?;
     let errors = log.try_clone().map_err(Error::io("open", &settings.log_file))?;
     let mut command = Command::new(&settings.program);
-    // Readiness is told by who starts containerd, not by containerd.
-    command.env_remove("NOTIFY_SOCKET");
+    command.env_clear().envs(environment::of_containerd());
     command.arg("--config").arg(&settings.config_file);
     command.stdin(Stdio::null()).stdout(log).stderr(errors).kill_on_drop(false);
     // SAFETY: both are system calls that touch no memory of this process.
@@ -126,22 +152,81 @@ async fn launch(settings: &Settings) -> Result<i32> {
         // It hands its limit on to containers.
         command.pre_exec(limit_files_as_before);
     }
-    let mut child = command.spawn().map_err(|_| Error::NotInstalled(settings.program.clone()))?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-    if let Some(cgroup) = &settings.cgroup {
-        Hierarchy::detect()?.enter(cgroup, pid)?;
+    let child = command.spawn().map_err(|_| Error::NotInstalled(settings.program.clone()))?;
+    Ok(Starting::of(child))
+}
+
+/// One that does not answer yet. It ends with this value, unless it is released.
+struct Starting {
+    child: Option<Child>,
+    pid: i32,
+}
+
+impl Starting {
+    fn of(child: Child) -> Self {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        Self { child: Some(child), pid }
     }
-    let deadline = Instant::now() + READY_WITHIN;
-    while answering(&settings.socket).await != Some(pid) {
-        // Nothing tells when a socket begins to answer; this asks it.
-        let ended = tokio::time::timeout(Duration::from_millis(10), child.wait()).await.is_ok();
-        if ended || Instant::now() > deadline {
-            let log = settings.log_file.clone();
-            return Err(Error::NotReady { seconds: READY_WITHIN.as_secs(), log });
+
+    /// From here on it goes on without us.
+    fn release(mut self) -> i32 {
+        drop(self.child.take());
+        self.pid
+    }
+
+    /// Whether it ends within `time`.
+    async fn ends_within(&mut self, time: Duration) -> bool {
+        let Some(child) = &mut self.child else { return true };
+        tokio::time::timeout(time, child.wait()).await.is_ok()
+    }
+
+    /// Kills it and waits until it has gone, and its locks with it.
+    async fn end(mut self) {
+        let Some(child) = &mut self.child else { return };
+        if let Err(error) = child.kill().await {
+            tracing::warn!(pid = self.pid, %error, "containerd is not ready and can't be ended");
         }
     }
-    tracing::info!(pid, "containerd is ready");
-    Ok(pid)
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        // Nobody else would know of it. The runtime reaps it.
+        if let Some(child) = &mut self.child {
+            let _ = child.start_kill();
+        }
+    }
+}
+
+/// Waits until it answers, or another one does, whose process that is. Of what isn't ready nothing is left.
+async fn ready<Asked>(
+    mut starting: Starting,
+    within: Duration,
+    who_answers: impl Fn() -> Asked,
+) -> Option<i32>
+where
+    Asked: Future<Output = Option<i32>>,
+{
+    let deadline = Instant::now() + within;
+    loop {
+        match who_answers().await {
+            Some(pid) if pid == starting.pid => {
+                tracing::info!(pid, "containerd is ready");
+                return Some(starting.release());
+            }
+            Some(other) => {
+                tracing::info!(pid = other, "another containerd answers and is adopted");
+                starting.end().await;
+                return Some(other);
+            }
+            None => {}
+        }
+        // Nothing tells when a socket begins to answer; this asks it.
+        if starting.ends_within(Duration::from_millis(10)).await || Instant::now() > deadline {
+            starting.end().await;
+            return None;
+        }
+    }
 }
 
 async fn supervise(settings: Settings, mut pid: i32, stopped: CancellationToken) -> Result<()> {
@@ -156,12 +241,18 @@ async fn supervise(settings: Settings, mut pid: i32, stopped: CancellationToken)
             backoff.reset();
         }
         tracing::warn!(pid, "containerd ended and is started again");
+        let mut time_to_start = Backoff::new(READY_WITHIN, READY_WITHIN_AT_MOST);
         pid = loop {
             tokio::select! {
                 () = stopped.cancelled() => return Ok(()),
                 () = tokio::time::sleep(backoff.next_pause()) => {}
             }
-            match launch(&settings).await {
+            let launched = launch(&settings, time_to_start.next_pause(), || answering(&settings.socket));
+            let launched = tokio::select! {
+                () = stopped.cancelled() => return Ok(()),
+                launched = launched => launched,
+            };
+            match launched {
                 Ok(pid) => break pid,
                 Err(error) => tracing::error!(%error, "containerd does not start"),
             }
@@ -219,5 +310,69 @@ mod tests {
         child.start_kill().expect("it runs");
         tokio::time::timeout(Duration::from_secs(120), ended).await.expect("ends").expect("is watched");
         assert!(matches!(pidfd(i32::MAX), Ok(None) | Err(_)));
+    }
+
+    /// A program that runs and never answers.
+    fn starting() -> Starting {
+        let child = Command::new("sleep").arg("600").spawn().expect("sleep exists");
+        Starting::of(child)
+    }
+
+    /// Not even a zombie is left.
+    fn is_gone(pid: i32) -> bool {
+        kill(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ready_in_time_is_ended() {
+        let slow = starting();
+        let pid = slow.pid;
+        assert!(pid > 0 && !is_gone(pid));
+        assert_eq!(ready(slow, Duration::ZERO, || std::future::ready(None)).await, None);
+        assert!(is_gone(pid), "it would keep the lock of the database");
+    }
+
+    #[tokio::test]
+    async fn who_answers_itself_goes_on() {
+        let own = starting();
+        let pid = own.pid;
+        let asked = std::cell::Cell::new(0);
+        let slowly = || {
+            asked.set(asked.get() + 1);
+            std::future::ready((asked.get() > 3).then_some(pid))
+        };
+        assert_eq!(ready(own, Duration::from_secs(600), slowly).await, Some(pid));
+        assert_eq!(asked.get(), 4);
+        assert!(!is_gone(pid));
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
+    }
+
+    #[tokio::test]
+    async fn another_one_that_answers_is_adopted() {
+        let second = starting();
+        let pid = second.pid;
+        let first = || std::future::ready(Some(7));
+        assert_eq!(ready(second, Duration::from_secs(600), first).await, Some(7));
+        assert!(is_gone(pid), "it would wait for the first one's lock for ever");
+        // It is asked before one is started at all.
+        let settings = Settings { program: "/nowhere/containerd".into(), ..Settings::standard("pause:1") };
+        assert_eq!(launch(&settings, Duration::ZERO, first).await.expect("adopted"), 7);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_given_up_leaves_nothing() {
+        let given_up = starting();
+        let ended = exited(pidfd(given_up.pid).expect("it runs"));
+        drop(given_up);
+        tokio::time::timeout(Duration::from_secs(120), ended).await.expect("ends").expect("is watched");
+    }
+
+    #[tokio::test]
+    async fn of_a_program_that_ends_the_log_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings { program: "false".into(), ..Settings::below(folder.path(), "pause:1") };
+        let nobody = || std::future::ready(None);
+        let error = launch(&settings, Duration::from_secs(600), nobody).await.expect_err("it ends");
+        assert!(error.to_string().contains("containerd.log"), "{error}");
     }
 }

@@ -12,26 +12,41 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use super::{Disk, DiskNumber, parse};
+use super::{
+    Disk, DiskNumber,
+    stacked::{self, Stand},
+};
 
 /// Some disk, nobody knows which.
 const UNKNOWN: DiskNumber = (0, 0);
 
-/// Counters of a group, by disk; those of a disk stay when the kernel no longer lists it.
+/// Counters of a group, by disk; those of a device stay when the kernel no longer lists it.
 #[derive(Default)]
-pub(super) struct DiskCounts(Vec<(DiskNumber, Disk)>);
+pub(super) struct DiskCounts {
+    /// As the kernel counts, by device.
+    counts: Vec<(DiskNumber, Disk)>,
+    /// What each of them is. Looked up again for all when one has come, as numbers are used again.
+    stands: Vec<Stand>,
+    /// What is told, by disk.
+    told: Vec<(DiskNumber, Disk)>,
+}
 
 impl DiskCounts {
     pub(super) fn of(&mut self, number: DiskNumber) -> &mut Disk {
-        let at = self.0.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
-            self.0.push((number, Disk::default()));
-            self.0.len() - 1
-        });
-        &mut self.0[at].1
+        of(&mut self.counts, number)
     }
 
+    /// Tells what was counted, through whichever devices it went, once. `look` says what a device is.
+    pub(super) fn tell(&mut self, look: impl Fn(DiskNumber) -> Stand) {
+        if self.stands.len() != self.counts.len() {
+            self.stands = self.counts.iter().map(|(number, _)| look(*number)).collect();
+        }
+        stacked::once(&self.counts, &self.stands, &mut self.told);
+    }
+
+    /// What was told last.
     pub(super) fn each(&self) -> impl Iterator<Item = (DiskNumber, Disk)> {
-        self.0.iter().copied()
+        self.told.iter().copied()
     }
 
     pub(super) fn sum(&self) -> Disk {
@@ -39,9 +54,17 @@ impl DiskCounts {
     }
 }
 
+fn of(counts: &mut Vec<(DiskNumber, Disk)>, number: DiskNumber) -> &mut Disk {
+    let at = counts.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
+        counts.push((number, Disk::default()));
+        counts.len() - 1
+    });
+    &mut counts[at].1
+}
+
 /// Shares of the disks in a whole that never fall.
 #[derive(Default)]
-pub(super) struct Shares(DiskCounts);
+pub(super) struct Shares(Vec<(DiskNumber, Disk)>);
 
 impl Shares {
     /// `home` is the disk that gets what no counter tells of `whole`.
@@ -50,32 +73,28 @@ impl Shares {
         let mut unassigned = whole;
         for (number, disk) in counts.into_iter().flat_map(DiskCounts::each) {
             if number != home {
-                let share = self.0.of(number);
+                let share = of(&mut self.0, number);
                 *share = share.max(disk);
                 unassigned = unassigned.minus(*share);
             }
         }
         if unassigned != Disk::default() {
-            let share = self.0.of(home);
+            let share = of(&mut self.0, home);
             *share = share.max(unassigned);
         }
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (DiskNumber, Disk)> {
-        self.0.each()
+        self.0.iter().copied()
     }
 }
 
-/// The disk that holds a path; of a partition, the whole of it. Absent where it is no disk's.
+/// The disk that holds a path; of a partition, the whole of it, of a device that stands on disks the first of
+/// them. Absent where it is no disk's.
 pub(super) fn disk_of(path: &Path) -> Option<DiskNumber> {
     let device = fs::metadata(path).ok()?.dev();
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    let folder = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-    let whole = match folder.join("partition").exists() {
-        true => folder.parent()?,
-        false => &folder,
-    };
-    parse::disk_number(&fs::read_to_string(whole.join("dev")).ok()?)
+    let number = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    stacked::whole(Path::new("/sys"), number).map(stacked::first_disk)
 }
 
 /// What the kernel calls a disk, such as `sda`; its number where that is gone, and nothing for one
@@ -99,7 +118,12 @@ mod tests {
     }
 
     fn counts(each: &[(DiskNumber, u64)]) -> DiskCounts {
-        DiskCounts(each.iter().map(|(number, bytes)| (*number, written(*bytes))).collect())
+        let mut counts = DiskCounts::default();
+        for (number, bytes) in each {
+            *counts.of(*number) = written(*bytes);
+        }
+        counts.tell(|_| Stand::Disk);
+        counts
     }
 
     #[test]
@@ -122,6 +146,22 @@ mod tests {
         shares.update(Some(&counts(&[((8, 0), 3)])), written(9), None);
         assert_eq!(shares.each().collect::<Vec<_>>(), [((8, 0), written(3)), (UNKNOWN, written(6))]);
         assert_eq!(name_of(UNKNOWN), "");
+    }
+
+    #[test]
+    fn a_device_that_comes_has_all_looked_at_again() {
+        let (dm, sda) = ((253, 0), (8, 0));
+        let mut counts = counts(&[(dm, 20)]);
+        let look = |number: DiskNumber| match number == dm {
+            true => Stand::On { disks: vec![sda], level: 1 },
+            false => Stand::Disk,
+        };
+        counts.tell(look);
+        assert_eq!(counts.each().collect::<Vec<_>>(), [(dm, written(20))], "what is known isn't looked at");
+        *counts.of(sda) = written(20);
+        counts.tell(look);
+        assert_eq!(counts.each().collect::<Vec<_>>(), [(sda, written(20))]);
+        assert_eq!(counts.sum(), written(20));
     }
 
     #[test]

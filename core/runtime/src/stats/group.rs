@@ -6,7 +6,7 @@ use super::{
     Figures, Pressure,
     disk::{Processes, read_at_start},
     disks::DiskCounts,
-    parse,
+    parse, stacked,
 };
 use crate::cgroup::Hierarchy;
 
@@ -43,11 +43,42 @@ pub(super) struct V2 {
     memory_swap: Option<File>,
     memory_max: Option<File>,
     memory_events: Option<File>,
+    kills: Kills,
     io_stat: Option<File>,
     disks: DiskCounts,
     threads: Option<File>,
     pressure: PressureFiles,
     processes: Option<Processes>,
+}
+
+/// How often something was killed for want of memory in a group of version 2 and those below.
+///
+/// Where a container ends as a whole (`memory.oom.group`), the kernel counts `oom_kill` once for the process
+/// that it chose and again for each one of the group, that one too, and `oom_group_kill` once, here as in the
+/// groups above. So as soon as there is one of these, they are what counts. What was killed alone before, as
+/// in groups without the setting, still counts; what is killed alone later can't be told from what goes with
+/// a group, and doesn't.
+#[derive(Default)]
+struct Kills {
+    /// Processes killed until the reading before the last, while no group was: what the last one found more
+    /// may be the begin of a group's end.
+    alone: u64,
+    seen: u64,
+    /// What was told; it never falls.
+    told: u64,
+}
+
+impl Kills {
+    fn count(&mut self, processes: u64, groups: u64) -> u64 {
+        let found = if groups == 0 {
+            self.alone = std::mem::replace(&mut self.seen, processes);
+            processes
+        } else {
+            self.alone + groups
+        };
+        self.told = self.told.max(found);
+        self.told
+    }
 }
 
 /// Pressure of CPU, memory and IO.
@@ -91,6 +122,7 @@ impl Group {
                         memory_swap: file("", "memory.swap.current"),
                         memory_max: file("", "memory.max"),
                         memory_events: file("", "memory.events"),
+                        kills: Kills::default(),
                         io_stat: file("", "io.stat"),
                         disks: DiskCounts::default(),
                         threads: file("", "pids.current"),
@@ -144,6 +176,7 @@ impl V1 {
         if let Some(text) = text(&self.io_operations, buffer) {
             parse::blkio(text, &mut self.disks, |disk| &mut disk.reads, |disk| &mut disk.writes);
         }
+        self.disks.tell(stacked::look);
         figures.disk = self.disks.sum();
         figures.threads = text(&self.threads, buffer).map_or(0, parse::number);
         figures.count(&mut self.processes, buffer);
@@ -198,14 +231,18 @@ impl V2 {
         figures.memory_swap_bytes = text(&self.memory_swap, buffer).map_or(0, parse::number);
         // `max` is no number.
         figures.memory_limit_bytes = text(&self.memory_max, buffer).map_or(0, parse::number);
+        let (mut processes, mut groups) = (0, 0);
         each(&self.memory_events, buffer, |name, value| match name {
             "max" => figures.memory_failures = value,
-            "oom_kill" => figures.oom_kills = value,
+            "oom_kill" => processes = value,
+            "oom_group_kill" => groups = value,
             _ => {}
         });
+        figures.oom_kills = self.kills.count(processes, groups);
         if let Some(text) = text(&self.io_stat, buffer) {
             parse::io_stat(text, &mut self.disks);
         }
+        self.disks.tell(stacked::look);
         figures.disk = self.disks.sum();
         figures.threads = text(&self.threads, buffer).map_or(0, parse::number);
         figures.pressure = self.pressure.read(buffer);
@@ -310,6 +347,25 @@ mod tests {
             &[("cpu.stat", "usage_usec 1\n"), ("memory.max", "max\n")],
         );
         assert_eq!(unlimited.memory_limit_bytes, 0);
+    }
+
+    #[test]
+    fn a_group_that_is_killed_as_a_whole_counts_once() {
+        let told = |each: &[(u64, u64)]| {
+            let mut kills = Kills::default();
+            each.iter().map(|(processes, groups)| kills.count(*processes, *groups)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[(0, 0), (3, 1), (3, 1), (5, 2)]), [0, 1, 1, 2]);
+        // Read while the kernel is at it: the chosen one first, the group, then each of it.
+        assert_eq!(told(&[(0, 0), (1, 0), (1, 1), (2, 1), (3, 1)]), [0, 1, 1, 1, 1]);
+        assert_eq!(told(&[(0, 0), (14, 0), (14, 0), (17, 1)]), [0, 14, 14, 15], "14 were killed alone");
+        assert_eq!(told(&[(17, 1)]), [1], "it is read for the first time");
+        // Who was killed alone within the last second is taken for the begin, and the count stays.
+        assert_eq!(told(&[(2, 0), (2, 0), (5, 0), (8, 1), (10, 2)]), [2, 2, 5, 5, 5]);
+        let events = "max 7\noom 1\noom_kill 3\noom_group_kill 1\n";
+        let files = [("cpu.stat", "usage_usec 1\n"), ("memory.events", events)];
+        let found = read(|root| Hierarchy::V2(root.to_path_buf()), &files);
+        assert_eq!((found.oom_kills, found.memory_failures), (1, 7));
     }
 
     #[test]

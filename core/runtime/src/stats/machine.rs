@@ -12,6 +12,7 @@ use super::{
     group::{Group, PressureFiles, tick},
     network::Interfaces,
     parse,
+    stacked::{Stand, has_slaves},
 };
 use crate::cgroup::Hierarchy;
 
@@ -93,6 +94,8 @@ impl Machine {
         for device in self.devices(buffer) {
             *self.counts.of(device.number) = device.disk;
         }
+        // Those that stand on others are not among them.
+        self.counts.tell(|_| Stand::Disk);
         figures.disk = self.counts.sum();
         figures.threads = list(&self.load, buffer).map_or(0, |text| parse::loadavg(text).1);
         let open = |text: &str| text.split_whitespace().next().map_or(0, parse::number);
@@ -181,7 +184,8 @@ fn alone(path: &str) -> u64 {
 }
 
 fn is_disk(name: &str) -> bool {
-    Path::new("/sys/block").join(name).exists()
+    let folder = Path::new("/sys/block").join(name);
+    folder.exists() && !has_slaves(&folder)
 }
 
 fn list<'a>(file: &Option<File>, buffer: &'a mut Vec<u8>) -> Option<&'a str> {

@@ -20,6 +20,7 @@ mod machine;
 mod network;
 mod parse;
 mod sampler;
+mod stacked;
 
 pub use machine::filesystem;
 pub use sampler::{ContainerTarget, PodTarget, Sampler};

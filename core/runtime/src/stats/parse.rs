@@ -1,6 +1,9 @@
 //! The formats of the kernel's files. Pure.
 
-use super::{Device, Disk, DiskNumber, Interface, KernelFigures, Mount, Network, Waits, disks::DiskCounts};
+use super::{
+    Device, Disk, DiskNumber, Interface, KernelFigures, Mount, Network, Waits, disks::DiskCounts,
+    stacked::is_disk_by_name,
+};
 
 /// Each name with its value, in files of lines `name value`.
 pub(super) fn fields(text: &str, mut found: impl FnMut(&str, u64)) {
@@ -206,8 +209,7 @@ pub(super) fn diskstats(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<Devic
         let (Some(major), Some(minor), Some(name)) = (words.next(), words.next(), words.next()) else {
             continue;
         };
-        let layered = ["loop", "ram", "zram", "dm-", "md"].iter().any(|prefix| name.starts_with(prefix));
-        if layered || !is_disk(name) {
+        if !is_disk_by_name(name) || !is_disk(name) {
             continue;
         }
         let mut at = [0; 11];
@@ -253,6 +255,7 @@ pub(super) fn mounts(text: &str) -> Vec<Mount> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::stacked::Stand;
 
     #[test]
     fn files_of_the_kernel() {
@@ -262,6 +265,7 @@ mod tests {
         let mut counts = DiskCounts::default();
         let lines = "8:0 Read 10\n8:0 Write 20\n8:16 Write 5\n8:0 Total 30\nTotal 35\n";
         blkio(lines, &mut counts, |disk| &mut disk.reads, |disk| &mut disk.writes);
+        counts.tell(|_| Stand::Disk);
         let first = Disk { reads: 10, writes: 20, ..Disk::default() };
         let second = Disk { writes: 5, ..Disk::default() };
         assert_eq!(counts.each().collect::<Vec<_>>(), [((8, 0), first), ((8, 16), second)]);
@@ -271,6 +275,7 @@ mod tests {
             "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=10 wbytes=0\n7:0 \n",
             &mut counts,
         );
+        counts.tell(|_| Stand::Disk);
         assert_eq!(counts.sum(), Disk { read_bytes: 11, write_bytes: 2, reads: 3, writes: 4 });
         let process = process_io("rchar: 9\nsyscr: 1\nread_bytes: 4096\nwrite_bytes: 8192\n");
         assert_eq!((process.read_bytes, process.write_bytes), (4096, 8192));

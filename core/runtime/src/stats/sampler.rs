@@ -203,7 +203,7 @@ impl PodReader {
         }
         let mut figures: Figures =
             self.group.as_mut().and_then(|group| group.read(buffer)).unwrap_or_default();
-        figures.disk = figures.disk.max(self.disk());
+        figures.disk = figures.disk.max(self.disk()).max(self.last);
         self.last = figures.disk;
         // The Pod's own group has none itself.
         figures.processes = containers.iter().map(|(_, container)| container.processes).sum();

@@ -92,12 +92,11 @@ impl World {
     fn disk(&self) -> Disk {
         let Hierarchy::V1(_) = &self.hierarchy else {
             let text = self.text_if_there(("", ""), "io.stat").unwrap_or_default();
-            let sum = |name: &str| -> u64 {
-                let of_name = |word: &str| word.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok();
-                text.split_whitespace().filter_map(of_name).sum()
-            };
-            let [read_bytes, write_bytes, reads, writes] = ["rbytes", "wbytes", "rios", "wios"].map(sum);
-            return Disk { read_bytes, write_bytes, reads, writes };
+            let mut counts = disks::DiskCounts::default();
+            parse::io_stat(&text, &mut counts);
+            // Where its disk stands on others, which counts is more than a sum.
+            counts.tell(stacked::look);
+            return counts.sum();
         };
         let counted = |file: &str, operation: &str| -> u64 {
             let text = self.text_if_there(("blkio", file), "").unwrap_or_default();
