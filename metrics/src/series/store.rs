@@ -72,6 +72,9 @@ struct Log {
     dirty: Notify,
     /// Woken when something is written that is not durable yet.
     written: Notify,
+    /// Held while something is made durable: what one has taken for it, another doesn't find, and would not
+    /// wait for.
+    syncing: Mutex<()>,
 }
 
 /// All series. Appending and asking may go on at once.
@@ -176,7 +179,7 @@ impl Store {
         }
         let current = RwLock::new(Current::new(segments.number()));
         let (segments, dirty, written) = (Mutex::new(segments), Notify::new(), Notify::new());
-        store.log = Some(Log { segments, current, dirty, written });
+        store.log = Some(Log { segments, current, dirty, written, syncing: Mutex::default() });
         store.measure();
         Ok(store)
     }

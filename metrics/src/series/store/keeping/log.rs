@@ -1,7 +1,7 @@
 //! The log's two loops: one writes what waits, the other makes durable what is written.
 //!
 //! A disk that takes its time to make something durable must not hold up what is written: a kill takes along
-//! what is not, and leaves what is. So neither loop waits for the other, and no lock is held over an fsync.
+//! what is not, and leaves what is. So neither loop waits for the other, and over an fsync only the next one waits.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -98,6 +98,7 @@ impl Log {
 
     /// Makes durable what was written when this begins.
     fn sync(&self) -> Result<(), LogError> {
+        let _alone = self.syncing.lock();
         let unsynced = self.segments.lock().unsynced()?;
         make_durable(unsynced)
     }
