@@ -179,8 +179,6 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use axum::Extension;
     use tokio::net::TcpListener;
 
@@ -201,6 +199,17 @@ mod tests {
         process
     }
 
+    /// The address, a server there, and who asks it.
+    fn served(cluster: &TestCluster) -> (std::net::TcpListener, tokio::runtime::Runtime, kube::Client) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("bound");
+        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
+        let client = kube::Client::try_from(config).expect("a client");
+        let server = serve(cluster, &listener);
+        (listener, server, client)
+    }
+
     /// Ends it as a process ends: its connections break off, and nothing of it answers anymore.
     async fn end(server: tokio::runtime::Runtime) {
         let ended = tokio::task::spawn_blocking(move || server.shutdown_timeout(Duration::from_secs(60)));
@@ -209,13 +218,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_line_is_lost_or_doubled_over_a_restart_of_the_server() {
-        let cluster = Arc::new(TestCluster::start(2, 0).await);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("bound");
-        let server = serve(&cluster, &listener);
-        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
-        let client = kube::Client::try_from(config).expect("a client");
+        let cluster = TestCluster::start(2, 0).await;
+        let (listener, server, client) = served(&cluster);
         let mut seq = 0;
         let mut write = |text: &str| {
             let pod = format!("shop/web-{}", seq % 3);
@@ -263,13 +267,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_stream_that_breaks_off_begins_again_where_its_last_node_stood() {
-        let cluster = Arc::new(TestCluster::start(2, 0).await);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("bound");
-        let server = serve(&cluster, &listener);
-        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
-        let client = kube::Client::try_from(config).expect("a client");
+        let cluster = TestCluster::start(2, 0).await;
+        let (listener, server, client) = served(&cluster);
         let mut follower = Follower::connect(&client, &SearchRequest::default()).await.expect("connected");
         // It began long ago, and lost its stream since.
         let began = time::now() - 20 * BACK;
