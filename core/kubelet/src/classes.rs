@@ -226,7 +226,7 @@ mod tests {
         let all = offered(&CAPACITY, Some(32_768));
         let memory_bytes = Some(3 << 30);
         let expected =
-            Limits { cpu_shares: Some(2048), cpu_quota_micros: None, memory_bytes, processes: Some(32_768) };
+            Limits { cpu_shares: Some(2048), memory_bytes, processes: Some(32_768), ..Limits::default() };
         assert_eq!(all, expected);
         let unknown = NodeCapacity { memory_bytes: 0, reserved_memory_bytes: 0, ..CAPACITY };
         assert_eq!(offered(&unknown, None), Limits { cpu_shares: Some(2048), ..Limits::default() });

@@ -9,9 +9,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    index::{NamespaceMeta, PodMeta, Store},
+    index::{Keep, NamespaceMeta, PodMeta, Store},
     metric_names::{Metrics, OPTED_OUT, OVER_LIMIT, SAMPLED},
-    policy::{Limiter, Passed, Policy, Redaction, Seams, Verdict},
+    policy::{Limiter, Mistakes, Passed, Policy, Redaction, Seams, Told, Verdict},
     record::{Record, StreamInfo},
     tail::{Batch, StreamCheckpoint},
 };
@@ -22,6 +22,8 @@ pub struct Policies {
     metrics: Metrics,
     /// Streams with a policy, by key. Most have none and are not in here.
     streams: HashMap<String, Stream>,
+    /// Mistakes in annotations that are counted and logged.
+    told: Told,
 }
 
 struct Stream {
@@ -37,7 +39,7 @@ struct Stream {
 
 impl Policies {
     pub fn new(store: Arc<Store>, metrics: Metrics) -> Self {
-        Self { store, metrics, streams: HashMap::new() }
+        Self { store, metrics, streams: HashMap::new(), told: Told::default() }
     }
 
     /// Nothing is remembered of any stream.
@@ -155,18 +157,33 @@ impl Policies {
             former.let_go(batch);
         }
         if pod.is_none() && namespace.is_none() {
+            if former.is_some() {
+                self.tell(&info, &Mistakes::default());
+            }
             return;
         }
         let nothing = Default::default();
         let of_namespace = namespace.as_ref().map_or(&nothing, |namespace| &namespace.annotations);
-        let policy = Policy::read(of_namespace, pod.as_ref().map_or(&nothing, |pod| &pod.annotations));
-        for mistake in &policy.mistakes {
-            tracing::warn!(namespace = info.namespace, pod = info.pod, "{mistake}");
-            self.metrics.policies.mistake(&info.namespace);
-        }
+        let mut policy = Policy::read(of_namespace, pod.as_ref().map_or(&nothing, |pod| &pod.annotations));
+        policy.mistakes.of_namespace.extend(Keep::read(of_namespace).1);
+        self.tell(&info, &policy.mistakes);
         let (limiter, seams) = former.map(|stream| (stream.limiter, stream.seams)).unwrap_or_default();
         let stream = Stream { info, pod, namespace, policy, limiter, seams, seen: true };
         self.streams.insert(key.to_owned(), stream);
+    }
+
+    /// Counts and logs mistakes that are new.
+    fn tell(&self, info: &StreamInfo, mistakes: &Mistakes) {
+        let StreamInfo { namespace, pod, uid, .. } = info;
+        for why in self.told.news(namespace, &mistakes.of_namespace) {
+            tracing::warn!(namespace, why, "a namespace says something of its logs that isn't understood");
+            self.metrics.policies.mistake(namespace);
+        }
+        // No namespace's name has a slash.
+        for why in self.told.news(&format!("{namespace}/{uid}"), &mistakes.of_pod) {
+            tracing::warn!(namespace, pod, why, "a Pod says something of its logs that isn't understood");
+            self.metrics.policies.mistake(namespace);
+        }
     }
 
     /// A stream with a policy that asks for something; `None` when nobody said anything.
@@ -307,6 +324,34 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_mistake_is_counted_once_a_change_and_not_by_stream_or_pass() {
+        let (_folder, mut policies) = policies();
+        let check = |policies: &mut Policies, expected: u64| {
+            // Of two Pods, and of one whose stream was forgotten between two checkpoints.
+            for seq in 0..2 {
+                taken(policies, batch("web", seq, &["a"]));
+                taken(policies, batch("db", seq, &["a"]));
+                policies.take_notes();
+                policies.take_notes();
+            }
+            let line = format!(r#"tiphys_logs_policy_mistakes_total{{namespace="shop"}} {expected}"#);
+            let text = policies.metrics.component.render();
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        };
+        namespace(&policies, &[("retention-bytes", "500m")]);
+        check(&mut policies, 1);
+        namespace(&policies, &[("retention-bytes", "500m"), ("retention", "1y")]);
+        check(&mut policies, 2);
+        namespace(&policies, &[("retention-bytes", "500M"), ("retention", "1y")]);
+        check(&mut policies, 2);
+        // A rule of redaction under a misspelt name, and what only a namespace says.
+        pod(&policies, "web", &[("redac", "email"), ("retention", "7d")]);
+        check(&mut policies, 4);
+        pod(&policies, "web", &[("redact", "email")]);
+        check(&mut policies, 4);
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! killed reads again what it had not committed. They come out of order too, since a search goes by time.
 //! So the numbers of a stream are kept as ranges, few of them once they are old: below those all
 //! counts as shown. Numbers need not rise with time, as what comes by a door has its sender's times,
-//! so a range stays for as long as a search may go back behind it.
+//! so a range stays until it is two [`BACK`] older than the newest record of its stream. A search goes
+//! back further where a node's watermark stands still for longer; what it finds below the ranges that
+//! are left isn't shown again.
 
 use std::collections::HashMap;
 
 use super::BACK;
 use crate::record::Position;
 
-/// Old ranges of a stream: without holes it has one, and a query that takes few lines makes many.
+/// Ranges that stay of a stream though they are old: without holes it has one, and a query that takes few
+/// lines makes many.
 const RANGES: usize = 32;
 /// Ranges of a stream however new they are, which bounds what they weigh.
 const MOST_RANGES: usize = 16_384;

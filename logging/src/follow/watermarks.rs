@@ -15,6 +15,9 @@ const LONGEST: i64 = 3_600 * SECOND;
 /// So many nodes are told apart when the stream begins again: their names stand in an address.
 const MOST: usize = 100;
 
+/// Stands for all nodes where nobody says of each how far it is. No node is called so.
+const ALL: &str = "";
+
 /// How far each node's records have come.
 #[derive(Debug)]
 pub(super) struct Watermarks {
@@ -44,6 +47,22 @@ impl Watermarks {
         }
     }
 
+    /// The nodes say how far they are from here on. If they don't, as the server is of before they did, all
+    /// counts as come that was written before this time, and then before each sign of life of the server.
+    pub fn told(&mut self, by_nodes: bool, time: i64) {
+        self.nodes.retain(|node, _| (node == ALL) != by_nodes);
+        if !by_nodes {
+            self.reach(ALL, time);
+        }
+    }
+
+    /// The server, whose nodes don't say how far they are, has said something.
+    pub fn heard(&mut self, time: i64) {
+        if self.nodes.contains_key(ALL) {
+            self.reach(ALL, time);
+        }
+    }
+
     /// What is older was there before.
     pub fn began(&self) -> i64 {
         self.began
@@ -65,7 +84,8 @@ impl Watermarks {
         let mut given_up: Vec<_> = given_up.collect();
         given_up.sort_unstable();
         let is_behind = |(node, reached): &(&String, &i64)| {
-            **reached < newest.saturating_sub(BACK) && !node.contains([',', '='])
+            let has_name = node.as_str() != ALL && !node.contains([',', '=']);
+            **reached < newest.saturating_sub(BACK) && has_name
         };
         let mut behind: Vec<_> = self.nodes.iter().filter(is_behind).collect();
         behind.sort_unstable_by_key(|(node, reached)| (**reached, node.as_str()));
@@ -87,6 +107,13 @@ pub(super) struct Again {
     pub of: Vec<(String, i64)>,
     /// Nodes whose records are not asked for any more, as they are too far behind, and where they stood.
     pub given_up: Vec<(String, i64)>,
+}
+
+impl Again {
+    /// The same for a server that can't be told of nodes.
+    pub fn least(&self) -> i64 {
+        self.of.iter().map(|(_, since)| *since).chain([self.since]).fold(i64::MAX, i64::min)
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +191,26 @@ mod tests {
                 (again(BEGAN + 4 * BACK, &[("b", BEGAN + 2 * BACK)], &[]), BEGAN)
             );
         }
+    }
+
+    #[test]
+    fn a_server_whose_nodes_say_nothing_is_where_it_was_heard_last() {
+        let mut marks = Watermarks::new(BEGAN);
+        marks.told(false, BEGAN);
+        assert_eq!(marks.again(), again(BEGAN, &[], &[]));
+        marks.heard(BEGAN + 5 * BACK);
+        assert_eq!((marks.again(), marks.began()), (again(BEGAN + 4 * BACK, &[], &[]), BEGAN));
+        // A newer one in its place, whose nodes say it, by a clock that is ahead.
+        marks.told(true, BEGAN + 4 * BACK);
+        marks.heard(BEGAN + 6 * BACK);
+        marks.reach("a", BEGAN + 9 * BACK);
+        marks.reach("b", BEGAN + 3 * BACK);
+        let both = marks.again();
+        assert_eq!(both, again(BEGAN + 8 * BACK, &[("b", BEGAN + 2 * BACK)], &[]));
+        // And the older one again.
+        assert_eq!(both.least(), BEGAN + 2 * BACK);
+        marks.told(false, both.least());
+        assert_eq!(marks.again(), again(BEGAN + BACK, &[], &[]), "its name can't be said");
     }
 
     #[test]

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use tiphys_api::quantity::Quantity;
 
 use super::manifest::Deletion;
-use crate::policy::Annotations;
+use crate::{
+    policy::{Annotations, RETENTION, RETENTION_BYTES, mistake_of_namespace},
+    time,
+};
 
-/// How long a namespace keeps records; without the prefix, as [`crate::policy::own`] gives annotations.
-const AGE: &str = "retention";
-/// How many bytes of them.
-const BYTES: &str = "retention-bytes";
+/// Who wants to keep fewer bytes has mistaken the unit: `500m` is half a byte.
+const FEWEST_BYTES: u64 = 1 << 20;
 
 /// What a namespace keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,14 +28,45 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// What the annotations say; what can't be read says nothing.
-    pub fn read(annotations: &Annotations) -> Self {
-        let age = annotations.get(AGE).and_then(|text| crate::time::span(text));
-        let bytes = annotations.get(BYTES).and_then(|text| text.parse::<Quantity>().ok());
-        Self {
-            age: age.and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos),
-            bytes: bytes.and_then(|bytes| u64::try_from(bytes.units()).ok()),
+    /// What a namespace's annotations say, as [`crate::policy::own`] gives them. What can't be
+    /// understood, or would keep nothing, says nothing and is named in a sentence.
+    pub fn read(annotations: &Annotations) -> (Self, Vec<String>) {
+        let mut mistakes = Vec::new();
+        let keep = Self {
+            age: said(annotations, RETENTION, age, &mut mistakes),
+            bytes: said(annotations, RETENTION_BYTES, bytes, &mut mistakes),
+        };
+        (keep, mistakes)
+    }
+}
+
+fn said<T>(
+    annotations: &Annotations,
+    name: &str,
+    read: fn(&str) -> Result<T, String>,
+    mistakes: &mut Vec<String>,
+) -> Option<T> {
+    let value = read(annotations.get(name)?.trim());
+    value.map_err(|why| mistakes.push(mistake_of_namespace(name, &why))).ok()
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let nanos = time::span(text).and_then(|nanos| u64::try_from(nanos).ok());
+    match nanos.map(Duration::from_nanos) {
+        None => Err(format!("`{text}` is no span of time, such as 30d or 12h")),
+        Some(age) if age.is_zero() => {
+            Err(format!("`{text}` keeps no log at all; a span such as 7d is wanted"))
         }
+        Some(age) => Ok(age),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity: Quantity =
+        text.parse().map_err(|_| format!("`{text}` is no number of bytes, such as 10Gi"))?;
+    match u64::try_from(quantity.units()) {
+        Ok(bytes) if bytes >= FEWEST_BYTES => Ok(bytes),
+        _ => Err(format!("`{text}` is less than 1Mi; a size such as 10Gi is wanted")),
     }
 }
 
@@ -160,14 +192,42 @@ mod tests {
 
     #[test]
     fn annotations_say_what_is_kept() {
-        let check = |age: &str, bytes: &str, expected: (Option<u64>, Option<u64>)| {
-            let annotations = [(AGE.to_owned(), age.to_owned()), (BYTES.to_owned(), bytes.to_owned())];
-            let keep = Keep::read(&annotations.into());
-            assert_eq!((keep.age.map(|age| age.as_secs()), keep.bytes), expected, "{age} {bytes}");
+        let check = |age: &str, bytes: &str, expected: (u64, u64)| {
+            let annotations =
+                [(RETENTION.to_owned(), age.to_owned()), (RETENTION_BYTES.to_owned(), bytes.to_owned())];
+            let (keep, mistakes) = Keep::read(&annotations.into());
+            let found = (keep.age.map(|age| age.as_secs()), keep.bytes);
+            assert_eq!(found, (Some(expected.0), Some(expected.1)), "{age} {bytes}");
+            assert!(mistakes.is_empty(), "{mistakes:?}");
         };
-        check("30d", "5Gi", (Some(30 * 86_400), Some(5 << 30)));
-        check("12h", "100M", (Some(43_200), Some(100_000_000)));
-        check("forever", "-1", (None, None));
+        check("30d", "5Gi", (30 * 86_400, 5 << 30));
+        check("12h", "100M", (43_200, 100_000_000));
+        check(" 1s\n", " 1Mi\n", (1, 1 << 20));
+        check("52w", "0.1Gi", (52 * 7 * 86_400, 107_374_183));
+        assert_eq!(Keep::read(&Annotations::new()), (Keep::default(), vec![]));
+    }
+
+    #[test]
+    fn what_would_keep_nothing_is_a_mistake_and_says_nothing() {
+        for (name, value, why) in [
+            (RETENTION, "0d", "`0d` keeps no log at all; a span such as 7d is wanted"),
+            (RETENTION, "0s", "`0s` keeps no log at all; a span such as 7d is wanted"),
+            (RETENTION, "0", "`0` is no span of time, such as 30d or 12h"),
+            (RETENTION, "1y", "`1y` is no span of time, such as 30d or 12h"),
+            (RETENTION, "30 days", "`30 days` is no span of time, such as 30d or 12h"),
+            (RETENTION, "-1d", "`-1d` is no span of time, such as 30d or 12h"),
+            (RETENTION, "", "`` is no span of time, such as 30d or 12h"),
+            (RETENTION_BYTES, "0", "`0` is less than 1Mi; a size such as 10Gi is wanted"),
+            (RETENTION_BYTES, "500m", "`500m` is less than 1Mi; a size such as 10Gi is wanted"),
+            (RETENTION_BYTES, "5", "`5` is less than 1Mi; a size such as 10Gi is wanted"),
+            (RETENTION_BYTES, "1048575", "`1048575` is less than 1Mi; a size such as 10Gi is wanted"),
+            (RETENTION_BYTES, "-1Gi", "`-1Gi` is less than 1Mi; a size such as 10Gi is wanted"),
+            (RETENTION_BYTES, "10 GiB", "`10 GiB` is no number of bytes, such as 10Gi"),
+        ] {
+            let (keep, mistakes) = Keep::read(&[(name.to_owned(), value.to_owned())].into());
+            let expected = format!("annotation logs.tiphys.io/{name} of the namespace: {why}");
+            assert_eq!((keep, mistakes), (Keep::default(), vec![expected]));
+        }
     }
 
     #[test]

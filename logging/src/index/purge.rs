@@ -77,7 +77,8 @@ impl Store {
         let keeps: BTreeMap<String, Keep> = namespaces
             .into_iter()
             .filter_map(|name| {
-                let keep = Keep::read(&self.namespace_table().get(&name)?.annotations);
+                // Its mistakes are told where its records come by.
+                let (keep, _) = Keep::read(&self.namespace_table().get(&name)?.annotations);
                 (keep != Keep::default()).then_some((name, keep))
             })
             .collect();

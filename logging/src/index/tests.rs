@@ -160,7 +160,7 @@ fn a_namespace_says_what_it_keeps_by_annotation() {
     let annotations = [("logs.tiphys.io/retention", "7d"), ("logs.tiphys.io/retention-bytes", "5Gi")];
     let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let annotations: std::collections::BTreeMap<String, String> = annotations;
-    let keep = Keep::read(&crate::policy::own(&annotations));
+    let (keep, _) = Keep::read(&crate::policy::own(&annotations));
     assert_eq!((keep.age, keep.bytes), (Some(Duration::from_secs(7 * 86_400)), Some(5 << 30)));
 }
 

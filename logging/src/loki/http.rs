@@ -12,7 +12,7 @@ use serde_json::json;
 use tiphys_api::{auth::UserInfo, serve::Handler};
 
 use super::{
-    answer::{Answer, LokiError, Outcome},
+    answer::{Answer, LokiError, Outcome, success},
     lines::Ask,
     logql::{self, Query},
     metric, names,
@@ -45,8 +45,10 @@ pub fn router(root: LogRoot) -> Router {
         .route("/index/volume_range", any(volume_range))
         .route("/patterns", any(patterns))
         .route("/detected_fields", any(detected_fields))
+        .route("/detected_field/{name}/values", any(detected_values))
         .route("/detected_labels", any(detected_labels))
         .route("/tail", get(tail::tail))
+        .route("/format_query", any(format_query))
         .route("/status/buildinfo", get(build_info))
         .with_state(root);
     Router::new()
@@ -199,6 +201,25 @@ async fn values(
     let params = params(raw, &body);
     let range = params.range(time::now(), LABELS_BACK)?;
     names::values(Ask { root: &root, user: &user }, &params, range, &name).await
+}
+
+async fn detected_values(
+    State(root): State<LogRoot>,
+    Known(user): Known,
+    Path(name): Path<String>,
+    raw: RawQuery,
+    body: Bytes,
+) -> Result<Response, LokiError> {
+    let params = params(raw, &body);
+    let range = params.range(time::now(), LINES_BACK)?;
+    names::detected_values(Ask { root: &root, user: &user }, &params, range, &name).await
+}
+
+/// The query in the form that it is understood in.
+async fn format_query(Known(_): Known, raw: RawQuery, body: Bytes) -> Result<Response, LokiError> {
+    let params = params(raw, &body);
+    let query = logql::parse(params.query()?)?;
+    Ok(success(json!(query.to_string()), &[]))
 }
 
 /// What clients choose their queries by.

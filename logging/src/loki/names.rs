@@ -226,8 +226,12 @@ struct Seen {
     parsers: BTreeSet<&'static str>,
 }
 
-/// Fields of the newest lines, with what their values look like.
-pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+/// Fields of the newest lines by their names, and what is missing.
+async fn seen(
+    ask: Ask<'_>,
+    params: &Params,
+    range: Range,
+) -> Result<(BTreeMap<String, Seen>, Vec<String>), LokiError> {
     let query: LogQuery = parse_selector(params.query()?)?;
     let logfmt = Stage::Logfmt { strict: true, keep_empty: false, picks: Vec::new() };
     let parsers =
@@ -260,6 +264,18 @@ pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Res
     if more {
         warnings.push(format!("these lines have more than {MAX_VALUES} fields, some are missing"));
     }
+    Ok((fields, warnings))
+}
+
+/// So many fields, or values of one.
+fn limit(params: &Params) -> Result<usize, LokiError> {
+    Ok(params.get("limit").map_or(Ok(MAX_VALUES), |_| params.limit())?)
+}
+
+/// Fields of the newest lines, with what their values look like.
+pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Result<Response, LokiError> {
+    let limit = limit(params)?;
+    let (fields, warnings) = seen(ask, params, range).await?;
     let one = |(name, seen): (&String, &Seen)| {
         json!({
             "label": name,
@@ -268,9 +284,26 @@ pub async fn detected_fields(ask: Ask<'_>, params: &Params, range: Range) -> Res
             "parsers": seen.parsers,
         })
     };
-    let limit = params.get("limit").map_or(Ok(MAX_VALUES), |_| params.limit())?;
     let fields: Vec<Value> = fields.iter().take(limit).map(one).collect();
     Ok(Json(json!({ "fields": fields, "limit": limit, "warnings": warnings })).into_response())
+}
+
+/// The values that one of these fields has in the same lines: a list of values belongs to the list of
+/// fields that it was opened from.
+pub async fn detected_values(
+    ask: Ask<'_>,
+    params: &Params,
+    range: Range,
+    name: &str,
+) -> Result<Response, LokiError> {
+    let limit = limit(params)?;
+    let (mut fields, mut warnings) = seen(ask, params, range).await?;
+    let values = fields.remove(name).unwrap_or_default().values;
+    if values.len() > limit {
+        warnings.push(format!("`{name}` has {} values in these lines, and {limit} are given", values.len()));
+    }
+    let values: Vec<String> = values.into_iter().take(limit).collect();
+    Ok(Json(json!({ "values": values, "limit": limit, "warnings": warnings })).into_response())
 }
 
 /// What all values are.

@@ -105,7 +105,7 @@ impl PolicyMetrics {
             registry.register("tiphys_logs_left_out", help, metrics.left_out.clone());
             let help = "Records in which something was replaced, as annotations ask";
             registry.register("tiphys_logs_redacted", help, metrics.redacted.clone());
-            let help = "Annotations of logs that are not understood, once a stream";
+            let help = "Annotations of logs that are not understood, each when it is new";
             registry.register("tiphys_logs_policy_mistakes", help, metrics.mistakes.clone());
             let help = "Records of a Pod that were read and are not indexed, as annotations ask";
             registry.register("tiphys_logs_pod_left_out", help, metrics.pod_left_out.clone());

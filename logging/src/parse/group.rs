@@ -1,7 +1,8 @@
 //! Lines joined to records of several lines, by the rules of [`trace`].
 //!
 //! One [`Grouper`] a stream, with one held record for each output. Only a record
-//! that a trace may follow is held; the others pass. What is held is part of the
+//! that a trace may follow is held; the others pass. Lines that are perhaps of it wait behind it, and go
+//! their way as if they had come by then if they are not. What is held is part of the
 //! checkpoint, as pending pieces are, so neither a rotation nor a restart loses or
 //! doubles a line. Held back is nothing for long: see [`Grouper::tick`]. A line that is too long
 //! for one record is in no trace, and all its records are as grave as the first one. Who got a part
@@ -9,40 +10,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Joined, MAX_BODY,
-    join::base64_bytes,
-    severity,
-    trace::{self, Trace},
-};
+use super::{Joined, held::Held, join::base64_bytes, severity, trace};
 use crate::{
     query::plain::plain,
     record::{Level, Source},
 };
 
-/// Lines of one record; the next begins another.
-const MAX_LINES: u32 = 512;
 /// Ticks without a line after which a held record is let go. With the pace of ticks they are more
 /// than the 100 ms for which a limit of CPU can stop a container in the midst of a trace.
 const QUIET_TICKS: u8 = 5;
 /// Ticks after which it is let go though lines still come.
 const MAX_TICKS: u8 = 60;
-
-/// A record whose last line may not have been read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Held {
-    /// Of the first line.
-    time: Option<i64>,
-    level: Level,
-    trace: Trace,
-    lines: u32,
-    #[serde(with = "base64_bytes")]
-    text: Vec<u8>,
-    /// An empty line that belongs to the record if the next one does, and its time.
-    gap: Option<Option<i64>>,
-    quiet: u8,
-    age: u8,
-}
 
 /// A part of a long line that was given and comes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,20 +67,35 @@ impl Grouper {
         if line.continues || line.goes_on {
             return self.pass(line, found);
         }
-        if let Some(held) = self.slot(source) {
+        self.place(line, found);
+    }
+
+    /// A whole line.
+    fn place(&mut self, line: Joined, found: &mut impl FnMut(Grouped)) {
+        let source = line.source;
+        while let Some(held) = self.slot(source) {
             if held.take_in(&line) {
                 return;
             }
-            self.finish(source, found);
+            self.let_go(source, found);
         }
         let level = severity::level(&line.body);
         let Joined { time, source, body, .. } = line;
         match trace::begins(&plain(&body), level) {
-            Some(trace) => {
-                let held = Held { time, level, trace, lines: 1, text: body, gap: None, quiet: 0, age: 0 };
-                *self.slot(source) = Some(held);
-            }
+            Some(trace) => *self.slot(source) = Some(Held::new(time, level, trace, body)),
             None => found(Grouped { time, source, level, body }),
+        }
+    }
+
+    /// Lets the record of an output go as it is. The lines that wait behind it are placed anew. As the
+    /// first of them follows none now, fewer wait each time.
+    fn let_go(&mut self, source: Source, found: &mut impl FnMut(Grouped)) {
+        let Some(mut held) = self.slot(source).take() else { return };
+        let others = held.take_others(source);
+        let Held { time, level, text: body, .. } = held;
+        found(Grouped { time, source, level, body });
+        for line in others {
+            self.place(line, found);
         }
     }
 
@@ -131,13 +124,11 @@ impl Grouper {
         }
     }
 
-    /// Lets the record of an output go as it is.
+    /// Lets all of an output go as it is.
     pub fn finish(&mut self, source: Source, found: &mut impl FnMut(Grouped)) {
         self.give_again(source, found);
-        let Some(Held { time, level, text: body, gap, .. }) = self.slot(source).take() else { return };
-        found(Grouped { time, source, level, body });
-        if let Some(time) = gap {
-            found(Grouped { time, source, level: Level::Unknown, body: Vec::new() });
+        while self.slot(source).is_some() {
+            self.let_go(source, found);
         }
     }
 
@@ -159,6 +150,11 @@ impl Grouper {
         self.stdout.is_some() || self.stderr.is_some()
     }
 
+    /// The time of the oldest record that is held, if it has one.
+    pub fn since(&self) -> Option<i64> {
+        [&self.stdout, &self.stderr].into_iter().flatten().filter_map(|held| held.time).min()
+    }
+
     fn slot(&mut self, source: Source) -> &mut Option<Held> {
         match source {
             Source::Stdout => &mut self.stdout,
@@ -174,126 +170,19 @@ impl Grouper {
     }
 }
 
-impl Held {
-    /// Appends the line if it is of this record.
-    fn take_in(&mut self, line: &Joined) -> bool {
-        let gap = usize::from(self.gap.is_some());
-        let fits = self.lines < MAX_LINES && self.text.len() + gap + 1 + line.body.len() <= MAX_BODY;
-        if !fits {
-            return false;
-        }
-        if line.body.is_empty() && self.gap.is_none() && trace::may_gap(self.trace) {
-            self.gap = Some(line.time);
-        } else if let Some(trace) = trace::goes_on(self.trace, &plain(&line.body)) {
-            self.trace = trace;
-            self.text.extend(std::iter::repeat_n(b'\n', gap + 1));
-            self.text.extend_from_slice(&line.body);
-            self.gap = None;
-        } else {
-            return false;
-        }
-        self.lines += 1;
-        self.quiet = 0;
-        true
-    }
-}
+#[cfg(test)]
+mod record_tests;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::parse::{MAX_BODY, held::MAX_LINES};
 
-    fn line(time: i64, source: Source, body: &str) -> Joined {
+    pub(super) fn line(time: i64, source: Source, body: &str) -> Joined {
         let body = body.as_bytes().to_vec();
         Joined { time: Some(time), source, body, continues: false, goes_on: false }
-    }
-
-    fn grouped(text: &str) -> Vec<String> {
-        let (mut grouper, mut found) = (Grouper::default(), Vec::new());
-        let mut take = |record: Grouped| found.push(String::from_utf8(record.body).expect("UTF-8"));
-        for (time, body) in text.lines().enumerate() {
-            grouper.push(line(time as i64, Source::Stdout, body), &mut take);
-        }
-        grouper.finish(Source::Stdout, &mut take);
-        found
-    }
-
-    /// Records in the text are parted by a line of `====`.
-    #[track_caller]
-    fn check(text: &str) {
-        let expected: Vec<&str> = text.split("\n====\n").collect();
-        assert_eq!(grouped(&text.replace("\n====\n", "\n")), expected);
-    }
-
-    #[test]
-    fn traces_of_java() {
-        check(concat!(
-            "2026-01-31 12:00:00 INFO up\n====\n",
-            "2026-01-31 12:00:01 ERROR [main] c.e.App - gone\n",
-            "java.lang.IllegalStateException: boom\n",
-            "\tat c.e.App.run(App.java:12) ~[app.jar:1]\n",
-            "\tSuppressed: java.io.IOException: x\n",
-            "\t\tat c.e.App.close(App.java:14)\n",
-            "Caused by: java.sql.SQLException: no\n",
-            "\tat c.e.Db.get(Db.java:3)\n",
-            "\t... 12 more\n====\n",
-            "2026-01-31 12:00:02 ERROR [main] c.e.App - again\n====\n",
-            "Exception in thread \"main\" java.lang.Error: x\n\tat a.B.c(B.java:1)\n====\n",
-            "2026-01-31 12:00:03 INFO done",
-        ));
-    }
-
-    #[test]
-    fn traces_of_python() {
-        check(concat!(
-            "ERROR:root:gone\n",
-            "Traceback (most recent call last):\n",
-            "  File \"a.py\", line 1, in f\n",
-            "    x[1]\n",
-            "    ~^^^\n",
-            "KeyError: 1\n",
-            "\n",
-            "During handling of the above exception, another exception occurred:\n",
-            "\n",
-            "Traceback (most recent call last):\n",
-            "  File \"a.py\", line 3, in g\n",
-            "app.errors.NotFound\n====\n",
-            "INFO:root:next\n====\n",
-            "Traceback (most recent call last):\n",
-            "  File \"a.py\", line 3, in g\n",
-            "ValueError: 2\n====\n",
-            "\n====\n",
-            "INFO:root:after an empty line",
-        ));
-    }
-
-    #[test]
-    fn traces_of_go_and_dotnet() {
-        check(concat!(
-            "panic: runtime error: index out of range [1] with length 1\n",
-            "\n",
-            "goroutine 1 [running]:\n",
-            "main.(*T).run(0xc000, 0x1)\n",
-            "\t/app/main.go:5 +0x1d\n",
-            "\n",
-            "goroutine 7 [select]:\n",
-            "net/http.(*Server).Serve(...)\n",
-            "\t/go/http.go:1\n",
-            "created by main.main in goroutine 1\n",
-            "\t/app/main.go:9 +0x1\n",
-            "exit status 2\n====\n",
-            "server started",
-        ));
-        check(concat!(
-            "Unhandled exception. System.InvalidOperationException: outer\n",
-            " ---> System.Exception: inner\n",
-            "   at App.Inner() in /src/App.cs:line 5\n",
-            "   --- End of inner exception stack trace ---\n",
-            "   at App.Main()\n====\n",
-            "fail: App.Worker[0]\n====\n",
-            "      text of its own",
-        ));
     }
 
     #[test]
@@ -411,7 +300,18 @@ mod tests {
             "panic: x",
             "goroutine 1 [running]:",
             "main.main()",
+            "main.main",
+            "\t/app/main.go:5",
+            "fail: App[0]",
+            "      text",
+            "  Detail: x",
+            "next",
+            "[SQL: SELECT a",
+            "[parameters: ()]",
+            "E0131 12:00:00.1 1 a.go:1] \"x\" y=<",
+            " >",
             "",
+            "\r",
         ]);
         prop_oneof![9 => known.prop_map(str::to_owned), 1 => "[ -~]{0,20}"]
     }

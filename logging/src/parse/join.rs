@@ -160,6 +160,11 @@ impl Joiner {
         Some(Joined { time, source, body: text, continues, goes_on: false })
     }
 
+    /// The time of the oldest line that waits for its end, if it has one.
+    pub fn since(&self) -> Option<i64> {
+        [&self.stdout, &self.stderr].into_iter().flatten().filter_map(|pending| pending.time).min()
+    }
+
     /// Bytes that are waiting.
     pub fn pending_bytes(&self) -> usize {
         [&self.stdout, &self.stderr].into_iter().flatten().map(|pending| pending.text.len()).sum()

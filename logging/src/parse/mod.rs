@@ -8,6 +8,7 @@
 
 mod cri;
 mod group;
+mod held;
 mod join;
 mod severity;
 mod stamp;

@@ -1,75 +1,200 @@
 //! Which lines belong to one record: the rules of stack traces.
 //!
 //! ```text
-//! a logger's grave line -> what was thrown -> frames, causes            JVM, .NET, JavaScript
-//!                       -> Traceback -> files and code -> what was raised -> the trace before it    Python
-//! panic: -> goroutine N: -> calls and places                            Go
-//! thread 'x' panicked at -> what it says -> note, backtrace             Rust
+//! a logger's grave line -> what was thrown -> more that it says? -> frames, causes    JVM, .NET, JavaScript
+//!     -> Traceback -> files and code -> what was raised, notes -> the trace before it    Python
+//!     -> goroutine N: -> calls and places                                    Go
+//!     -> a function? -> its place -> a function? -> ...                      Go: zap, errors with stacks
+//! panic: -> goroutine N: -> calls and places                                 Go
+//! thread 'x' panicked at -> what it says -> note, backtrace                  Rust
+//! fail: Category[0] -> indented lines                                        .NET's console
+//! E0131 ...] "text" key=< -> lines behind a tab -> >                         klog
 //! ```
 //!
 //! By the form of a line alone, so that the same lines always give the same
-//! records. A line that fits no rule begins a record of its own.
+//! records. A line that fits no rule begins a record of its own. Where a line alone doesn't tell (`?`),
+//! it is perhaps of the record, and the next lines say. A terminal's carriage return is no part of a line.
 
 use serde::{Deserialize, Serialize};
 
+use super::{severity, stamp::stamp};
 use crate::record::Level;
+
+/// Lines of a message that wait for a frame behind it.
+const MAX_MESSAGE: usize = 8;
+/// Lines of a statement that wait for its end.
+const MAX_STATEMENT: usize = 64;
+/// What .NET's console writes before each line but the first.
+const CONSOLE_PADDING: &[u8] = b"      ";
 
 /// Where in a trace a record stands, as far as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trace {
     /// A line of a logger, so grave that a trace may follow.
     Logged,
-    /// Of the JVM, .NET or JavaScript.
+    /// After the line that says what was thrown, of the JVM, .NET or JavaScript.
     Frames,
+    /// Among its frames.
+    Framed,
+    /// .NET's console: a level and a category, and what stands indented below.
+    Console,
     /// Within Python's list of files and code.
     Python,
     /// After the line that says what was raised.
     Raised,
+    /// Within the statement that a database refused.
+    Statement,
     /// Between two of Python's tracebacks.
     Chained,
     Go,
+    /// After a function's name, behind which its place must follow.
+    Called,
+    /// After such a place.
+    Stack,
+    /// Within a value of several lines of klog.
+    Quoted,
+    /// Nothing more is of it.
+    Ended,
     /// What a Rust program's panic says comes next.
     Panicked,
     Rust,
 }
 
-/// Whether more lines may follow this one, which begins a record.
-pub fn begins(line: &[u8], level: Level) -> Option<Trace> {
-    head(line).map(|(trace, _)| trace).or_else(|| {
-        let logged = level >= Level::Warn && line.first() != Some(&b'{');
-        if is_frame(line) { Some(Trace::Frames) } else { logged.then_some(Trace::Logged) }
-    })
-}
-
-/// Where the record stands with one more line; `None` when the line is not its.
-pub fn goes_on(trace: Trace, line: &[u8]) -> Option<Trace> {
-    let indented = line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
-    match trace {
-        Trace::Logged => match head(line) {
-            Some((Trace::Go | Trace::Panicked | Trace::Rust, _)) => None,
-            Some((trace, _)) => (!is_uncaught(line)).then_some(trace),
-            None => is_frame(line).then_some(Trace::Frames),
-        },
-        Trace::Frames => is_frame(line).then_some(Trace::Frames),
-        Trace::Python if indented => Some(Trace::Python),
-        Trace::Python => is_raised(line).then_some(Trace::Raised),
-        Trace::Raised => is_link(line).then_some(Trace::Chained),
-        Trace::Chained => is_traceback(line).then_some(Trace::Python),
-        Trace::Go => (indented || is_go(line)).then_some(Trace::Go),
-        // Whatever stands here: it is the message.
-        Trace::Panicked => Some(Trace::Rust),
-        Trace::Rust => is_rust(line).then_some(Trace::Rust),
+impl Trace {
+    /// The same in a word that versions know which knew fewer. They read no checkpoint with others.
+    pub fn former(self) -> Self {
+        match self {
+            Trace::Framed => Trace::Frames,
+            Trace::Statement => Trace::Raised,
+            Trace::Console | Trace::Called | Trace::Stack | Trace::Quoted | Trace::Ended => Trace::Logged,
+            known => known,
+        }
     }
 }
 
-/// Whether one empty line may stand before the next line of the record.
-pub fn may_gap(trace: Trace) -> bool {
-    matches!(trace, Trace::Raised | Trace::Chained | Trace::Go)
+/// What a line is to the record before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// One of its lines, and so are those that perhaps were.
+    Of(Trace),
+    /// One of its lines if a later line is.
+    Perhaps(Trace),
+    Not,
+}
+
+/// Whether more lines may follow this one, which begins a record.
+pub fn begins(line: &[u8], level: Level) -> Option<Trace> {
+    let line = without_return(line);
+    let known = head(line).map(|(trace, _)| trace).or_else(|| framed(line));
+    known.or_else(|| {
+        if is_quoting(line) {
+            return Some(Trace::Quoted);
+        }
+        let logged = level >= Level::Warn && line.first() != Some(&b'{');
+        logged.then_some(Trace::Logged)
+    })
+}
+
+/// What the line is to a record that stands there, and after whose last sure line so many
+/// stand that perhaps are of it.
+pub fn goes_on(trace: Trace, perhaps: usize, line: &[u8]) -> Next {
+    let line = without_return(line);
+    match trace {
+        Trace::Logged => after_logged(perhaps, line),
+        Trace::Frames => after_thrown(perhaps, line),
+        Trace::Framed => framed(line).map_or(Next::Not, Next::Of),
+        Trace::Console => of(line.starts_with(CONSOLE_PADDING), Trace::Console),
+        Trace::Python if is_indented(line) => Next::Of(Trace::Python),
+        Trace::Python => of(is_raised(line), Trace::Raised),
+        Trace::Raised => after_raised(perhaps, line),
+        Trace::Statement => in_statement(perhaps, line),
+        Trace::Chained | Trace::Go if line.is_empty() && perhaps == 0 => Next::Perhaps(trace),
+        Trace::Chained => of(is_traceback(line), Trace::Python),
+        Trace::Go => of(is_indented(line) || is_go(line), Trace::Go),
+        Trace::Called => of(is_place(line), Trace::Stack),
+        Trace::Stack if is_function(line) => Next::Perhaps(Trace::Called),
+        Trace::Stack | Trace::Ended => Next::Not,
+        Trace::Quoted if line.starts_with(b"\t") => Next::Of(Trace::Quoted),
+        Trace::Quoted if line.ends_with(b"=<") => of(line.starts_with(b" > "), Trace::Quoted),
+        Trace::Quoted => of(line == b" >" || line.starts_with(b" > "), Trace::Ended),
+        // Whatever stands here: it is the message.
+        Trace::Panicked => Next::Of(Trace::Rust),
+        Trace::Rust => of(is_rust(line), Trace::Rust),
+    }
 }
 
 /// The level of a trace without a logger's line before it.
 pub fn level(line: &[u8]) -> Option<Level> {
-    head(line).and_then(|(_, level)| level)
+    head(without_return(line)).and_then(|(_, level)| level)
+}
+
+/// A line as it was meant: a terminal ends lines with a carriage return, too.
+pub fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn of(is_of_it: bool, trace: Trace) -> Next {
+    if is_of_it { Next::Of(trace) } else { Next::Not }
+}
+
+fn after_logged(perhaps: usize, line: &[u8]) -> Next {
+    match head(line) {
+        Some((Trace::Frames, _)) if !is_uncaught(line) => Next::Of(Trace::Frames),
+        None if line.is_empty() && perhaps == 0 => Next::Perhaps(Trace::Logged),
+        // Behind an empty line stands what was thrown, or another record.
+        _ if perhaps > 0 => Next::Not,
+        Some((Trace::Python, _)) => Next::Of(Trace::Python),
+        Some((Trace::Go, _)) => of(is_goroutine(line), Trace::Go),
+        Some(_) => Next::Not,
+        None => match framed(line) {
+            Some(trace) => Next::Of(trace),
+            None if is_function(line) => Next::Perhaps(Trace::Called),
+            None => Next::Not,
+        },
+    }
+}
+
+fn after_thrown(perhaps: usize, line: &[u8]) -> Next {
+    match framed(line) {
+        Some(trace) => Next::Of(trace),
+        // A function's name, which seemed to be an error's.
+        None if perhaps == 0 && is_place(line) => Next::Of(Trace::Stack),
+        None => perhaps_said(Trace::Frames, perhaps < MAX_MESSAGE, line),
+    }
+}
+
+fn after_raised(perhaps: usize, line: &[u8]) -> Next {
+    match line {
+        // What was raised may end with an end of line of its own.
+        [] if perhaps < 2 => Next::Perhaps(Trace::Raised),
+        _ if is_link(line) => Next::Of(Trace::Chained),
+        _ if line.starts_with(b"[SQL: ") && !line.ends_with(b"]") => Next::Of(Trace::Statement),
+        _ => of(is_note(line) || (perhaps == 0 && is_indented(line)), Trace::Raised),
+    }
+}
+
+fn in_statement(perhaps: usize, line: &[u8]) -> Next {
+    if is_note(line) || (line.ends_with(b"]") && !is_new(line)) {
+        return Next::Of(Trace::Raised);
+    }
+    perhaps_said(Trace::Statement, perhaps < MAX_STATEMENT, line)
+}
+
+/// A further line of what was said, unless it begins a record of its own.
+fn perhaps_said(trace: Trace, has_room: bool, line: &[u8]) -> Next {
+    if has_room && !is_new(line) { Next::Perhaps(trace) } else { Next::Not }
+}
+
+/// Whether a line begins a record for sure, also where it may be one of a message.
+fn is_new(line: &[u8]) -> bool {
+    line.first() == Some(&b'{')
+        || head(line).is_some()
+        || severity::level(line) != Level::Unknown
+        || stamp(line, 0).is_some()
+}
+
+fn is_indented(line: &[u8]) -> bool {
+    line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 fn head(line: &[u8]) -> Option<(Trace, Option<Level>)> {
@@ -79,11 +204,13 @@ fn head(line: &[u8]) -> Option<(Trace, Option<Level>)> {
         b'p' if line.starts_with(b"panic: ") => Some((Trace::Go, Some(Level::Fatal))),
         b'f' if line.starts_with(b"fatal error: ") => Some((Trace::Go, Some(Level::Fatal))),
         b'g' if is_goroutine(line) => Some((Trace::Go, None)),
+        b'h' | b'0'..=b'9' if is_served(line) => Some((Trace::Logged, Some(Level::Error))),
         b't' if is_panicked(line) => {
             // Before Rust 1.73 the message stood in this line.
             let trace = if line.ends_with(b":") { Trace::Panicked } else { Trace::Rust };
             Some((trace, Some(Level::Fatal)))
         }
+        b't' | b'd' | b'i' | b'w' | b'f' | b'c' if is_console(line) => Some((Trace::Console, None)),
         b'E' | b'U' if is_uncaught(line) => Some((Trace::Frames, Some(Level::Error))),
         _ => is_thrown(line).then_some((Trace::Frames, Some(Level::Error))),
     }
@@ -95,8 +222,43 @@ fn is_traceback(line: &[u8]) -> bool {
         || text.starts_with(b"+ Exception Group Traceback (most recent call last):")
 }
 
+/// `goroutine 7 [running]:`, of newer ones with more before the bracket.
 fn is_goroutine(line: &[u8]) -> bool {
-    line.strip_prefix(b"goroutine ").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+    let Some(rest) = line.strip_prefix(b"goroutine ") else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && [b" [".as_slice(), b" gp="].iter().any(|next| rest[digits..].starts_with(next))
+}
+
+/// `2026/01/31 12:00:00 http: panic serving 10.0.0.1:4: boom`, the words of Go's server.
+fn is_served(line: &[u8]) -> bool {
+    if line.first() != Some(&b'h') && line.get(4) != Some(&b'/') {
+        return false;
+    }
+    let begin = &line[..line.len().min(160)];
+    let Some(at) = memchr::memmem::find(begin, b": panic serving ") else { return false };
+    let mut protocols = [b"http".as_slice(), b"http2"].into_iter();
+    let before = protocols.find_map(|protocol| begin[..at].strip_suffix(protocol));
+    before.is_some_and(|before| before.is_empty() || before.ends_with(b" "))
+}
+
+/// `fail: Microsoft.AspNetCore.Server.Kestrel[13]`
+fn is_console(line: &[u8]) -> bool {
+    const LEVELS: [&[u8]; 6] = [b"trce", b"dbug", b"info", b"warn", b"fail", b"crit"];
+    let Some((level, rest)) = line.split_at_checked(4) else { return false };
+    let Some(text) = rest.strip_prefix(b": ").and_then(|rest| rest.strip_suffix(b"]")) else { return false };
+    let Some(open) = text.iter().rposition(|byte| *byte == b'[') else { return false };
+    let (category, id) = (&text[..open], &text[open + 1..]);
+    let id = id.strip_prefix(b"-").unwrap_or(id);
+    let is_named = category.last().is_some_and(|byte| !byte.is_ascii_whitespace());
+    LEVELS.contains(&level) && is_named && !id.is_empty() && id.iter().all(u8::is_ascii_digit)
+}
+
+/// klog's line that goes on with a value of several lines: `E0131 12:00:00.1 1 a.go:1] "gone" stack=<`.
+fn is_quoting(line: &[u8]) -> bool {
+    line.ends_with(b"=<")
+        && line.get(..6).is_some_and(|begin| {
+            b"IWEF".contains(&begin[0]) && begin[1..5].iter().all(u8::is_ascii_digit) && begin[5] == b' '
+        })
 }
 
 /// `thread 'main' panicked at src/main.rs:2:5:`, of newer ones with the thread's id before `panicked`.
@@ -153,6 +315,35 @@ fn is_link(line: &[u8]) -> bool {
         || line.starts_with(b"The above exception was the direct cause")
 }
 
+/// What databases and their libraries say below what was raised.
+fn is_note(line: &[u8]) -> bool {
+    const BEGINS: [&[u8]; 6] = [
+        b"[SQL: ",
+        b"[parameters: ",
+        b"(Background on this error at: ",
+        b"DETAIL: ",
+        b"HINT: ",
+        b"CONTEXT: ",
+    ];
+    let Some(place) = line.strip_prefix(b"LINE ") else {
+        return BEGINS.iter().any(|begin| line.starts_with(begin));
+    };
+    let digits = place.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && place.get(digits) == Some(&b':')
+}
+
+/// Where a frame, or what stands between frames, leaves the trace.
+fn framed(line: &[u8]) -> Option<Trace> {
+    if !is_frame(line) {
+        return None;
+    }
+    // A cause may say more than a line, as what was thrown.
+    let text = line.trim_ascii_start();
+    let begins = [b"Caused by: ".as_slice(), b"Suppressed: ", b"---> "];
+    let says = begins.iter().any(|begin| text.starts_with(begin));
+    Some(if says { Trace::Frames } else { Trace::Framed })
+}
+
 /// A frame, a cause, or what stands between them.
 fn is_frame(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
@@ -185,72 +376,27 @@ fn is_go(line: &[u8]) -> bool {
         || line.starts_with(b"panic(") && line.ends_with(b")")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_begins_and_what_does_not() {
-        let check =
-            |line: &str, level, expected| assert_eq!(begins(line.as_bytes(), level), expected, "{line}");
-        check("ERROR gone", Level::Error, Some(Trace::Logged));
-        check("INFO up", Level::Info, None);
-        check(r#"{"level":"error"}"#, Level::Error, None);
-        check("java.lang.IllegalStateException: boom", Level::Error, Some(Trace::Frames));
-        check("TypeError", Level::Error, Some(Trace::Frames));
-        check("NoErrors: here", Level::Unknown, None);
-        check("Traceback (most recent call last):", Level::Error, Some(Trace::Python));
-        check("panic: boom", Level::Fatal, Some(Trace::Go));
-        check("goroutine 7 [running]:", Level::Unknown, Some(Trace::Go));
-        check("\tat a.B.c(B.java:1)", Level::Unknown, Some(Trace::Frames));
-        check("at noon", Level::Unknown, None);
-        check("thread 'main' panicked at src/main.rs:2:5:", Level::Fatal, Some(Trace::Panicked));
-        check("thread 'tokio' (17) panicked at a.rs:2:5:", Level::Fatal, Some(Trace::Panicked));
-        check("thread 'main' panicked at 'boom', src/main.rs:2:5", Level::Fatal, Some(Trace::Rust));
-        check("thread 'main' ended", Level::Info, None);
-    }
-
-    #[test]
-    fn what_goes_on() {
-        let check = |trace, line: &str, expected| {
-            assert_eq!(goes_on(trace, line.as_bytes()), expected, "{trace:?} {line}");
-        };
-        check(Trace::Logged, "a.b.CException: x", Some(Trace::Frames));
-        check(Trace::Logged, "Traceback (most recent call last):", Some(Trace::Python));
-        check(Trace::Logged, "panic: x", None);
-        check(Trace::Logged, "Exception in thread \"main\" a.BError", None);
-        check(Trace::Logged, "ERROR again", None);
-        check(Trace::Frames, "   at A.B() in /a.cs:line 3", Some(Trace::Frames));
-        check(Trace::Frames, " ---> System.Exception: inner", Some(Trace::Frames));
-        check(Trace::Frames, "   --- End of inner exception stack trace ---", Some(Trace::Frames));
-        check(Trace::Frames, "\t... 12 more", Some(Trace::Frames));
-        check(Trace::Frames, "Caused by: a.BException", Some(Trace::Frames));
-        check(Trace::Frames, "\tSuppressed: a.BException", Some(Trace::Frames));
-        check(Trace::Frames, "a.b.CException: another", None);
-        check(Trace::Frames, "  ... and so on", None);
-        check(Trace::Python, "  File \"a.py\", line 3, in f", Some(Trace::Python));
-        check(Trace::Python, "KeyError: 'x'", Some(Trace::Raised));
-        check(Trace::Python, "INFO: next", None);
-        check(Trace::Python, "2026-01-31 next", None);
-        check(
-            Trace::Raised,
-            "During handling of the above exception, another exception occurred:",
-            Some(Trace::Chained),
-        );
-        check(Trace::Chained, "Traceback (most recent call last):", Some(Trace::Python));
-        check(Trace::Chained, "other", None);
-        check(Trace::Go, "goroutine 1 [running]:", Some(Trace::Go));
-        check(Trace::Go, "main.(*T).run(0xc000, 0x1)", Some(Trace::Go));
-        check(Trace::Go, "panic({0x1, 0x2})", Some(Trace::Go));
-        check(Trace::Go, "\t/app/main.go:3 +0x1d", Some(Trace::Go));
-        check(Trace::Go, "created by main.main in goroutine 1", Some(Trace::Go));
-        check(Trace::Go, "server started (again)", None);
-        check(Trace::Panicked, "index out of bounds", Some(Trace::Rust));
-        check(Trace::Rust, "note: run with `RUST_BACKTRACE=1` environment variable", Some(Trace::Rust));
-        check(Trace::Rust, "stack backtrace:", Some(Trace::Rust));
-        check(Trace::Rust, "   0: rust_begin_unwind", Some(Trace::Rust));
-        check(Trace::Rust, "             at /rustc/x/panicking.rs:1:5", Some(Trace::Rust));
-        check(Trace::Rust, "next line", None);
-        check(Trace::Rust, "12: next", None);
-    }
+/// A function as Go names it, alone in its line: `main.(*T).run`, `k8s.io/pkg.(*Controller).Start.func2`.
+fn is_function(line: &[u8]) -> bool {
+    let is_sign = |byte: &u8| *byte >= 0x80 || b"._-/()*[]{},~@$%".contains(byte);
+    line.len() <= 512
+        && line.first().is_some_and(u8::is_ascii_alphabetic)
+        && line.contains(&b'.')
+        && line.iter().all(|byte| byte.is_ascii_alphanumeric() || is_sign(byte))
 }
+
+/// `\t/app/main.go:5`, with or without ` +0x1d` behind it.
+fn is_place(line: &[u8]) -> bool {
+    let Some(text) = line.strip_prefix(b"\t") else { return false };
+    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    let (place, behind) = text.split_at(end);
+    let Some(colon) = place.iter().rposition(|byte| *byte == b':') else { return false };
+    let (file, number) = (&place[..colon], &place[colon + 1..]);
+    (file.ends_with(b".go") || file.ends_with(b".s"))
+        && !number.is_empty()
+        && number.iter().all(u8::is_ascii_digit)
+        && (behind.is_empty() || behind.starts_with(b" +0x"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,29 +12,72 @@
 //! A Pod's word on the first three wins over its namespace's. Redaction adds up: a
 //! Pod can't lift a rule of its namespace. What can't be understood is never
 //! guessed at: the setting is left out and named, and with a wrong redaction rule
-//! nothing is shown at all.
+//! nothing is shown at all. A name that is none of these is named, too: it may be a
+//! rule of redaction that is misspelt. What a namespace says of how much it keeps
+//! ([`RETENTION`], [`RETENTION_BYTES`]) is read by [`crate::index::Keep`].
 
 mod limit;
 mod redact;
 mod seams;
+mod told;
 
 use std::collections::BTreeMap;
 
 pub use limit::{Limiter, Verdict};
 pub use redact::Redaction;
 pub use seams::{Passed, Seams};
+pub use told::Told;
 
 /// The annotations that say something of logs, by what stands after [`PREFIX`].
 pub type Annotations = BTreeMap<String, String>;
 
 /// What these annotations' names begin with.
 pub const PREFIX: &str = "logs.tiphys.io/";
+/// How long a namespace keeps records.
+pub const RETENTION: &str = "retention";
+/// How many bytes of them.
+pub const RETENTION_BYTES: &str = "retention-bytes";
+
+const NAMESPACE: &str = "namespace";
+const POD: &str = "Pod";
+/// What both a namespace and a Pod may say.
+const OF_BOTH: [&str; 4] = ["collect", "sample", "rate-limit", "redact"];
+/// What a namespace alone may say.
+const OF_NAMESPACE: [&str; 2] = [RETENTION, RETENTION_BYTES];
+/// Names of an object that are told as unknown, each.
+const MAX_UNKNOWN: usize = 16;
 
 /// Those of an object's annotations that begin with [`PREFIX`], without it.
 pub fn own<'a>(annotations: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annotations {
     let own =
         |(name, value): (&String, &String)| Some((name.strip_prefix(PREFIX)?.to_owned(), value.clone()));
     annotations.into_iter().filter_map(own).collect()
+}
+
+/// That an annotation of a namespace is not understood, as a sentence.
+pub fn mistake_of_namespace(name: &str, why: &str) -> String {
+    mistake(name, NAMESPACE, why)
+}
+
+fn mistake(name: &str, owner: &str, why: &str) -> String {
+    format!("annotation {PREFIX}{name} of the {owner}: {why}")
+}
+
+/// Annotations whose names say nothing to anybody.
+fn unknown(annotations: &Annotations, owner: &'static str) -> impl Iterator<Item = String> {
+    let is_known =
+        move |name: &str| OF_BOTH.contains(&name) || (owner == NAMESPACE && OF_NAMESPACE.contains(&name));
+    let unknown = annotations.keys().filter(move |name| !is_known(name)).take(MAX_UNKNOWN);
+    unknown.map(move |name| {
+        let why = match OF_NAMESPACE.contains(&name.as_str()) {
+            true => "only a namespace says it".to_owned(),
+            false => {
+                let more: &[&str] = if owner == NAMESPACE { &OF_NAMESPACE } else { &[] };
+                format!("there is none of this name, only {}", [&OF_BOTH[..], more].concat().join(", "))
+            }
+        };
+        mistake(name, owner, &why)
+    })
 }
 
 /// What becomes of a stream's records.
@@ -48,19 +91,29 @@ pub struct Policy {
     pub rate_limit: Option<u32>,
     pub redaction: Redaction,
     /// Annotations that are not understood, as sentences.
-    pub mistakes: Vec<String>,
+    pub mistakes: Mistakes,
+}
+
+/// By who made them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    pub of_namespace: Vec<String>,
+    pub of_pod: Vec<String>,
 }
 
 impl Policy {
     /// What the two say together.
     pub fn read(namespace: &Annotations, pod: &Annotations) -> Self {
         let mut policy = Self::default();
-        for (owner, annotations) in [("namespace", namespace), ("Pod", pod)] {
+        let mut mistakes = Mistakes::default();
+        for (owner, annotations, mistakes) in
+            [(NAMESPACE, namespace, &mut mistakes.of_namespace), (POD, pod, &mut mistakes.of_pod)]
+        {
             let mut take = |name: &str, set: &mut dyn FnMut(&str) -> Result<(), String>| {
                 if let Some(value) = annotations.get(name)
                     && let Err(why) = set(value.trim())
                 {
-                    policy.mistakes.push(format!("annotation {PREFIX}{name} of the {owner}: {why}"));
+                    mistakes.push(mistake(name, owner, &why));
                 }
             };
             take("collect", &mut |value| {
@@ -82,8 +135,9 @@ impl Policy {
                 Ok(())
             });
             take("redact", &mut |value| policy.redaction.add(value));
+            mistakes.extend(unknown(annotations, owner));
         }
-        policy
+        Self { mistakes, ..policy }
     }
 
     /// Whether every record is indexed as it is.
@@ -119,7 +173,7 @@ mod tests {
         assert!(!policy.opted_out);
         assert_eq!((policy.sample, policy.rate_limit), (Some(0.5), Some(20)));
         assert_eq!(policy.redaction.apply(b"xx of a@b.org"), Some(b"[redacted] of [redacted]".to_vec()));
-        assert!(policy.mistakes.is_empty());
+        assert_eq!(policy.mistakes, Mistakes::default());
         assert!(Policy::read(&namespace, &Annotations::new()).opted_out);
         assert!(Policy::read(&Annotations::new(), &Annotations::new()).is_plain());
     }
@@ -133,8 +187,33 @@ mod tests {
             ("rate-limit", "-1", "`-1` is no number of records a second"),
         ] {
             let policy = Policy::read(&Annotations::new(), &annotations(&[(name, value)]));
-            assert_eq!(policy.mistakes, [format!("annotation logs.tiphys.io/{name} of the Pod: {why}")]);
+            let mistake = format!("annotation logs.tiphys.io/{name} of the Pod: {why}");
+            assert_eq!(policy.mistakes, Mistakes { of_pod: vec![mistake], ..Mistakes::default() });
             assert!(policy.is_plain(), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn names_that_are_none_are_mistakes_of_whose_they_are() {
+        let both = "there is none of this name, only collect, sample, rate-limit, redact";
+        let check = |name: &str, of_namespace: Option<&str>, of_pod: Option<&str>| {
+            let said = annotations(&[(name, "email")]);
+            let found = Policy::read(&said, &said).mistakes;
+            let mistake = |owner: &str, why: Option<&str>| -> Vec<String> {
+                let why = why.map(|why| format!("annotation logs.tiphys.io/{name} of the {owner}: {why}"));
+                why.into_iter().collect()
+            };
+            let (of_namespace, of_pod) = (mistake("namespace", of_namespace), mistake("Pod", of_pod));
+            assert_eq!(found, Mistakes { of_namespace, of_pod }, "{name}");
+        };
+        let all = format!("{both}, retention, retention-bytes");
+        check("redac", Some(all.as_str()), Some(both));
+        check("Redact", Some(all.as_str()), Some(both));
+        check("redact", None, None);
+        // These are read where what is kept is decided.
+        check("retention", None, Some("only a namespace says it"));
+        check("retention-bytes", None, Some("only a namespace says it"));
+        let many: Annotations = (0..1_000).map(|number| (format!("n{number}"), String::new())).collect();
+        assert_eq!(Policy::read(&many, &many).mistakes.of_pod.len(), MAX_UNKNOWN);
     }
 }

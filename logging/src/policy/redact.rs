@@ -10,15 +10,23 @@ const MAX_RULE: usize = 1 << 20;
 /// Rules of one stream.
 const MAX_RULES: usize = 64;
 
+/// How many bytes at the begin of what an expression found are what it looks for, if any are.
+type Meant = fn(&[u8]) -> Option<usize>;
+
 /// Rules with a name, and what they find.
-const NAMED: [(&str, &str); 5] = [
-    ("email", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
-    ("ipv4", r"\b(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\b"),
-    ("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b"),
+const NAMED: [(&str, &str, Option<Meant>); 5] = [
+    ("email", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", None),
+    (
+        "ipv4",
+        r"\b(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\b",
+        None,
+    ),
+    // ISO/IEC 7812-1: 2 to 6 are the first digits of cards that pay.
+    ("card", r"\b[2-6](?:[ -]?[0-9]){12,18}\b", Some(card)),
     // RFC 7519: three parts in base64url; the first two are JSON objects, which begin with `{"`.
-    ("jwt", r"\beyJ[A-Za-z0-9_-]*\.eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"),
+    ("jwt", r"\beyJ[A-Za-z0-9_-]*\.eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*", None),
     // RFC 6750 and RFC 7617.
-    ("authorization", r"(?i)\b(?:bearer|basic) +[A-Za-z0-9._~+/-]+=*"),
+    ("authorization", r"(?i)\b(?:bearer|basic) +[A-Za-z0-9._~+/-]+=*", None),
 ];
 
 /// Rules, one a line: a name (`email`, `ipv4`, `card`, `jwt`, `authorization`), or
@@ -26,9 +34,17 @@ const NAMED: [(&str, &str); 5] = [
 /// groups. `\/` is a slash.
 #[derive(Debug, Default)]
 pub struct Redaction {
-    rules: Vec<(Regex, Vec<u8>)>,
+    rules: Vec<Rule>,
     /// A rule can't be understood.
     broken: Option<String>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    find: Regex,
+    replacement: Vec<u8>,
+    /// Absent where all that is found is meant.
+    meant: Option<Meant>,
 }
 
 impl Redaction {
@@ -57,10 +73,13 @@ impl Redaction {
             return Some(withheld);
         }
         let mut redacted: Option<Vec<u8>> = None;
-        for (find, replacement) in &self.rules {
+        for rule in &self.rules {
             let text = redacted.as_deref().unwrap_or(body);
-            if find.is_match(text) {
-                redacted = Some(find.replace_all(text, &replacement[..]).into_owned());
+            if rule.find.is_match(text) {
+                redacted = match rule.meant {
+                    None => Some(rule.find.replace_all(text, &rule.replacement[..]).into_owned()),
+                    Some(_) => replaced(rule, text, 0..text.len()).map(|found| found.text).or(redacted),
+                };
             }
         }
         redacted
@@ -76,8 +95,8 @@ impl Redaction {
         }
         let Range { start, mut end } = piece;
         let (mut text, mut beyond) = (Cow::Borrowed(text), 0);
-        for (find, replacement) in &self.rules {
-            if let Some(replaced) = replaced(find, replacement, &text, start..end) {
+        for rule in &self.rules {
+            if let Some(replaced) = replaced(rule, &text, start..end) {
                 end = replaced.end;
                 beyond += replaced.beyond;
                 text = Cow::Owned(replaced.text);
@@ -104,22 +123,27 @@ struct Replaced {
 }
 
 /// `None` when nothing is found that begins in the piece.
-fn replaced(find: &Regex, replacement: &[u8], text: &[u8], piece: Range<usize>) -> Option<Replaced> {
+fn replaced(rule: &Rule, text: &[u8], piece: Range<usize>) -> Option<Replaced> {
     let mut new = Vec::new();
     let (mut at, mut copied, mut last) = (piece.start, 0, None);
-    while let Some(found) = find.captures_at(text, at) {
+    while at <= text.len()
+        && let Some(found) = rule.find.captures_at(text, at)
+    {
         let Some(whole) = found.get(0).filter(|whole| whole.start() < piece.end) else { break };
+        let length = rule.meant.map_or(Some(whole.len()), |meant| meant(whole.as_bytes()));
+        let Some(end) = length.map(|length| whole.start() + length) else {
+            // What is meant may begin within it.
+            at = whole.start() + 1;
+            continue;
+        };
         // An empty one right behind another is none, as where all of a text is replaced.
-        if !whole.is_empty() || last != Some(whole.end()) {
+        if !whole.is_empty() || last != Some(end) {
             new.extend_from_slice(&text[copied..whole.start()]);
-            found.expand(replacement, &mut new);
-            copied = whole.end();
+            found.expand(&rule.replacement, &mut new);
+            copied = end;
             last = Some(copied);
         }
-        at = whole.end() + usize::from(whole.is_empty());
-        if at > text.len() {
-            break;
-        }
+        at = end + usize::from(whole.is_empty());
     }
     last?;
     let beyond = copied.saturating_sub(piece.end);
@@ -132,16 +156,35 @@ fn replaced(find: &Regex, replacement: &[u8], text: &[u8], piece: Range<usize>) 
     Some(Replaced { text: new, end, beyond })
 }
 
+/// The longest number at the begin of these digits that can be a card's: it ends where a group of
+/// digits does, and its check digit is right (Luhn's, of ISO/IEC 7812-1).
+fn card(found: &[u8]) -> Option<usize> {
+    const FEWEST: usize = 13;
+    let double = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    // Every second digit is doubled, the last one is not; or it is, for one that is still to come.
+    let (mut sum, mut sum_doubled, mut n_digits, mut longest) = (0u32, 0u32, 0, None);
+    for (at, byte) in found.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
+        let digit = u32::from(byte - b'0');
+        (sum, sum_doubled) = (sum_doubled + digit, sum + double(digit));
+        n_digits += 1;
+        let is_end = found.get(at + 1).is_none_or(|next| !next.is_ascii_digit());
+        if is_end && n_digits >= FEWEST && sum.is_multiple_of(10) {
+            longest = Some(at + 1);
+        }
+    }
+    longest
+}
+
 /// What a line says, ready to use.
-fn rule(line: &str) -> Result<(Regex, Vec<u8>), String> {
+fn rule(line: &str) -> Result<Rule, String> {
     const DEFAULT: &str = "[redacted]";
     let Some(rest) = line.strip_prefix('/') else {
-        let named = NAMED.iter().find(|(name, _)| *name == line);
-        let (_, pattern) = named.ok_or_else(|| {
-            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+        let named = NAMED.iter().find(|(name, ..)| *name == line);
+        let (_, pattern, meant) = named.ok_or_else(|| {
+            let names: Vec<&str> = NAMED.iter().map(|(name, ..)| *name).collect();
             format!("`{line}` is none of {} and no /regular expression/", names.join(", "))
         })?;
-        return Ok((compiled(pattern)?, DEFAULT.into()));
+        return Ok(Rule { find: compiled(pattern)?, replacement: DEFAULT.into(), meant: *meant });
     };
     let (pattern, rest) = until_slash(rest).ok_or_else(|| format!("`{line}` has no slash at its end"))?;
     let replacement = match until_slash(rest) {
@@ -149,7 +192,7 @@ fn rule(line: &str) -> Result<(Regex, Vec<u8>), String> {
         None if rest.is_empty() => DEFAULT.to_owned(),
         _ => return Err(format!("`{line}` is not /expression/ and not /expression/replacement/")),
     };
-    Ok((compiled(&pattern)?, replacement.into_bytes()))
+    Ok(Rule { find: compiled(&pattern)?, replacement: replacement.into_bytes(), meant: None })
 }
 
 fn compiled(pattern: &str) -> Result<Regex, String> {
@@ -214,6 +257,36 @@ mod tests {
     }
 
     #[test]
+    fn a_card_is_what_has_the_first_and_the_check_digit_of_one() {
+        for (body, expected) in [
+            ("4111111111111111", "[redacted]"),
+            ("n=4222222222222,", "n=[redacted],"),
+            ("378282246310005", "[redacted]"),
+            ("30569309025904", "[redacted]"),
+            ("5555-5555-5555-4444", "[redacted]"),
+            ("2223 0031 2200 3222", "[redacted]"),
+            (
+                r#"{"card":"4111111111111111","at":1769860800500}"#,
+                r#"{"card":"[redacted]","at":1769860800500}"#,
+            ),
+            // Other digits before and behind it.
+            ("4111 1111 1111 1111 12/29", "[redacted] 12/29"),
+            ("4111-1111-1111-1111 123", "[redacted] 123"),
+            ("5 4111111111111111", "5 [redacted]"),
+            ("4111111111111112 4111111111111111", "4111111111111112 [redacted]"),
+            ("4111111111111111 and 5555555555554444", "[redacted] and [redacted]"),
+            // A wrong check digit, times of the epoch in milliseconds and nanoseconds, IDs of 64 bits.
+            ("4111111111111112", "-"),
+            (r#"{"time":1769860800500,"ns":1769860800500000000}"#, "-"),
+            (r#"{"id":6917529027641081856,"next":9007199254740993}"#, "-"),
+            ("x4111111111111111 41111111111111111111 411111111111", "-"),
+        ] {
+            assert_eq!(redacted("card", body), expected, "{body}");
+        }
+        assert_eq!(redacted("email\ncard", "a@b.org 4111111111111112"), "[redacted] 4111111111111112");
+    }
+
+    #[test]
     fn bytes_that_are_no_text_stay() {
         let mut redaction = Redaction::default();
         redaction.add("/k=[a-z]+/").expect("a rule");
@@ -271,6 +344,17 @@ mod tests {
         assert_eq!(wrong.apply_to(b"abc", 0..2), (wrong.apply(b"abc"), 0));
     }
 
+    fn check_pieces(rule: &str, text: &str, cut: usize) -> Result<(), TestCaseError> {
+        let rules = read(rule);
+        let whole = |found: Option<Vec<u8>>, text: &str| found.unwrap_or_else(|| text.into());
+        let (head, beyond) = rules.apply_to(text.as_bytes(), 0..cut);
+        let (tail, _) = rules.apply_to(text.as_bytes(), cut + beyond..text.len());
+        let pieces = [whole(head, &text[..cut]), whole(tail, &text[cut + beyond..])].concat();
+        let expected = whole(rules.apply(text.as_bytes()), text);
+        prop_assert_eq!(pieces, expected, "{}", rule);
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn two_pieces_are_redacted_as_their_text_is(
@@ -279,14 +363,16 @@ mod tests {
         ) {
             let cut = at.index(text.len() + 1);
             for rule in ["email", "/a=?1*/-/", "/\\b1+/<$0>/", "/b.*1/", "/\\Ba+/"] {
-                let rules = read(rule);
-                let whole = |found: Option<Vec<u8>>, text: &str| found.unwrap_or_else(|| text.into());
-                let (head, beyond) = rules.apply_to(text.as_bytes(), 0..cut);
-                let (tail, _) = rules.apply_to(text.as_bytes(), cut + beyond..text.len());
-                let pieces = [whole(head, &text[..cut]), whole(tail, &text[cut + beyond..])].concat();
-                let expected = whole(rules.apply(text.as_bytes()), &text);
-                prop_assert_eq!(pieces, expected, "{}", rule);
+                check_pieces(rule, &text, cut)?;
             }
+        }
+
+        #[test]
+        fn two_pieces_with_cards_are_too(
+            text in "[0-9 -]{0,6}(4111 1111-1111 1111|4222222222222|[2-6][0-9]{12,18})[0-9 x-]{0,20}",
+            at in any::<prop::sample::Index>(),
+        ) {
+            check_pieces("card", &text, at.index(text.len() + 1))?;
         }
     }
 }

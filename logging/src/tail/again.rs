@@ -100,6 +100,11 @@ impl Again {
         !self.places.is_empty()
     }
 
+    /// What is to be tried again.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter()
+    }
+
     /// Whether nothing can be opened, so that what is there isn't known.
     pub fn is_exhausted(&self) -> bool {
         self.is_exhausted

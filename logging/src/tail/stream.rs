@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{
     again::{self, Refusal},
+    behind::PATIENCE,
     checkpoint::{FileCheckpoint, NO_INODE, StreamCheckpoint},
     dir::{Dir, Entry},
     file::{LogFile, Progress},
@@ -295,6 +296,13 @@ impl StreamTail {
         }
     }
 
+    /// The time of the oldest line that was read and is in no record yet. The rest of a line that is in
+    /// pieces may never come, so it is waited for a while only.
+    pub fn waits_since(&self, now: i64) -> Option<i64> {
+        let line = self.joiner.since().filter(|since| now.saturating_sub(*since) < PATIENCE);
+        line.into_iter().chain(self.grouper.since()).min()
+    }
+
     /// Whether it has more that can't be opened now.
     pub fn is_waiting(&self) -> bool {
         self.files.iter().any(|file| file.dirty && (self.waits || file.waits))
@@ -415,12 +423,16 @@ impl StreamTail {
         }
     }
 
-    /// A file couldn't be read. What is only so for now leaves it as it is.
+    /// A file couldn't be read. Where that may be only for now it is tried again; but a deleted one that a
+    /// disk doesn't give would be held open for ever.
     fn fail(&mut self, at: usize, error: io::Error) {
-        let is_passing = Refusal::of(&error) == Refusal::Exhausted;
         let file = &mut self.files[at];
-        file.dirty = is_passing;
-        if is_passing {
+        file.dirty = match Refusal::of(&error) {
+            Refusal::Exhausted => true,
+            Refusal::Denied => !file.gone,
+            Refusal::Gone => false,
+        };
+        if file.dirty {
             self.refuse(at, error);
         } else {
             tracing::warn!(file = %file.name, pod = %self.info.pod, %error, "log file can't be read");
@@ -501,5 +513,32 @@ impl StreamTail {
         });
         let records = records.collect();
         Some(Batch { info: self.info.clone(), records })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::libc;
+
+    use super::*;
+
+    #[test]
+    fn what_a_disk_does_not_give_is_tried_again_unless_it_is_deleted() {
+        let check = |code: i32, gone: bool, is_again: bool| {
+            let info = (*crate::index::tests::info("web")).clone();
+            let mut stream = StreamTail::new(info, None, &Room::new(9));
+            let mut file = LogFile::new("0.log".into(), 1, None);
+            file.gone = gone;
+            stream.files.push(file);
+            stream.fail(0, io::Error::from_raw_os_error(code));
+            assert!(!stream.has_more(), "{code}: others have their turn");
+            assert_eq!((stream.is_waiting(), stream.take_refused().len()), (is_again, usize::from(is_again)));
+        };
+        for code in [libc::EIO, libc::ESTALE, libc::ENOMEM] {
+            check(code, false, true);
+        }
+        check(libc::EIO, true, false);
+        check(libc::ENOMEM, true, true);
+        check(libc::ENXIO, false, false);
     }
 }

@@ -307,18 +307,22 @@ impl Tailer {
     }
 
     /// Up to when all that was written has been read, if what changed until `now` was told; nanoseconds.
-    /// `None`: it can't be said yet. A file that may not be read holds up nothing: it may stay so.
+    /// `None`: it can't be said yet. What may not be looked at holds it up for a while only: it may stay so.
     pub fn reached(&mut self, now: i64) -> Option<i64> {
         if self.again.is_exhausted() {
             return None;
         }
+        let tried = self.queued.iter().map(|key| place_of(&self.system, key));
+        self.behind.hold(now, self.again.places(), tried);
         let have_more = self.queued.iter().chain(self.held.keys()).filter_map(|key| {
             let mut streams = self.containers.get(key)?.values().map(|stream| stream.reached(now));
             Some((key, streams.try_fold(now, |least, reached| Some(least.min(reached?)))))
         });
         let reached = self.behind.reached(now, have_more)?;
         let left_over = self.left_over.iter().flat_map(|batch| &batch.records).map(|record| record.time);
-        left_over.chain([reached]).min()
+        let streams = self.containers.values().flat_map(BTreeMap::values);
+        let waiting = streams.filter_map(|stream| stream.waits_since(now));
+        left_over.chain(waiting).chain([reached]).min()
     }
 
     /// Records of streams that ended. They must be in the store before a checkpoint is
@@ -457,11 +461,7 @@ impl Tailer {
 
     /// Where a container's directory is, or the folder of a log.
     fn place(&self, key: &Key) -> Place {
-        let log = self.system.iter().find(|log| key.0.is_empty() && log.name == key.1);
-        match log.and_then(|log| log.path.parent()) {
-            Some(folder) => Place::Folder(folder.to_owned()),
-            None => Place::Container(key.0.clone(), key.1.clone()),
-        }
+        place_of(&self.system, key)
     }
 
     fn queue(&mut self, key: Key) {
@@ -491,6 +491,14 @@ impl Tailer {
 
     fn open(&self, pod: &str, container: &str) -> io::Result<Dir> {
         open_dir(&self.root, &self.system, pod, container)
+    }
+}
+
+fn place_of(system: &[SystemLog], key: &Key) -> Place {
+    let log = system.iter().find(|log| key.0.is_empty() && log.name == key.1);
+    match log.and_then(|log| log.path.parent()) {
+        Some(folder) => Place::Folder(folder.to_owned()),
+        None => Place::Container(key.0.clone(), key.1.clone()),
     }
 }
 

@@ -37,7 +37,10 @@ pub use forward::forward;
 pub use otlp::{Form, attributes, json};
 pub use refusal::Refusal;
 
-use crate::{scrape::counts::Counts, series::Store};
+use crate::{
+    scrape::counts::{Counts, RefusedRequest},
+    series::Store,
+};
 use body::Room;
 use otlp::Sums;
 
@@ -86,6 +89,12 @@ impl Doors {
             work(&self)
         });
         done.await.map_err(|_| stopping())?
+    }
+
+    /// Counts a request that is refused as a whole: how many samples it had is not known.
+    fn count_refused(&self, door: Door, refusal: &Refusal) {
+        let label = RefusedRequest { door: door.resource(), reason: refusal.reason() };
+        self.counts.requests_refused.get_or_create(&label).inc();
     }
 
     pub fn routes(&self) -> Router {

@@ -39,6 +39,19 @@ impl Refusal {
         answer
     }
 
+    /// The word of metrics.
+    pub fn reason(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED => "unauthenticated",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::REQUEST_TIMEOUT => "slow",
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported",
+            StatusCode::SERVICE_UNAVAILABLE => "busy",
+            _ => "malformed",
+        }
+    }
+
     /// The code of `google.rpc.Status`.
     pub fn code(&self) -> i32 {
         match self.status {

@@ -58,6 +58,25 @@ fn bench() -> Bench {
     Bench { store, routes: doors.routes().layer(Extension(user)) }
 }
 
+/// Doors, and what they count.
+fn counted() -> (Bench, Counts) {
+    let (store, counts) = (Arc::new(Store::in_memory(Limits::default())), Counts::default());
+    let doors = Doors::new(store.clone(), counts.clone(), Arc::new(Everything));
+    let user = UserInfo::named("system:serviceaccount:shop:app", &[]);
+    (Bench { store, routes: doors.routes().layer(Extension(user)) }, counts)
+}
+
+/// What `/metrics` tells under a name that has labels, in order.
+fn told(counts: &Counts, name: &str) -> Vec<String> {
+    let component = tiphys_telemetry::Component::new("test");
+    counts.register(&component);
+    let told = component.render();
+    let lines = told.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

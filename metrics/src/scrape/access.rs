@@ -26,7 +26,8 @@ pub struct Kept {
 pub struct Access {
     /// The scheme of the header Authorization, and what follows.
     pub token: Option<(String, Kept)>,
-    pub basic: Option<(Kept, Kept)>,
+    /// A name, and a password unless it is empty.
+    pub basic: Option<(Kept, Option<Kept>)>,
     pub authority: Option<Kept>,
     pub certificate: Option<(Kept, Kept)>,
     pub server_name: Option<String>,
@@ -59,7 +60,12 @@ pub async fn read(client: &Client, access: &Access) -> Result<Credentials, Strin
         credentials.authorization = Some(header(&format!("{scheme} {}", text(client, kept).await?.trim()))?);
     }
     if let Some((name, password)) = &access.basic {
-        let pair = format!("{}:{}", text(client, name).await?, text(client, password).await?);
+        let name = text(client, name).await?;
+        let password = match password {
+            Some(password) => text(client, password).await?,
+            None => String::new(),
+        };
+        let pair = format!("{name}:{password}");
         credentials.authorization = Some(header(&format!("Basic {}", STANDARD.encode(pair)))?);
     }
     if let Some(kept) = &access.authority {
@@ -138,4 +144,30 @@ pub fn tls(access: &Access, credentials: &Credentials) -> Result<rustls::ClientC
     builder
         .with_client_auth_cert(chain, key)
         .map_err(|error| format!("the client certificate can't be used: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scrape::loop_tests::api;
+
+    #[tokio::test]
+    async fn a_name_without_a_password_is_enough() {
+        let keys = BTreeMap::from([("user", "anna".to_owned()), ("word", "s3cret".to_owned())]);
+        let client = api(BTreeMap::from([("auth", keys)]));
+        let kept = |key: &str| Kept {
+            namespace: "shop".into(),
+            is_secret: true,
+            name: "auth".into(),
+            key: key.into(),
+        };
+        let access =
+            |password: Option<Kept>| Access { basic: Some((kept("user"), password)), ..Access::default() };
+        for (password, pair) in [(None, "anna:"), (Some(kept("word")), "anna:s3cret")] {
+            let found = read(&client, &access(password)).await.expect("read");
+            let expected = format!("Basic {}", STANDARD.encode(pair));
+            assert_eq!(found.authorization.expect("a header"), expected.as_str());
+        }
+        assert!(read(&client, &access(Some(kept("gone")))).await.is_err(), "one that is named must be there");
+    }
 }

@@ -24,6 +24,13 @@ pub struct RefusedSeries {
     worst: String,
 }
 
+/// A request that was refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedRequest {
+    pub door: &'static str,
+    pub reason: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByResult {
     pub result: &'static str,
@@ -34,6 +41,7 @@ pub struct ByResult {
 pub struct Counts {
     refused: Family<RefusedSeries, Counter>,
     words: Arc<AtomicUsize>,
+    pub requests_refused: Family<RefusedRequest, Counter>,
     pub scrapes: Family<ByResult, Counter>,
     pub targets: Gauge,
     pub samples: Counter,
@@ -51,6 +59,11 @@ impl Counts {
                 "tiphys_metrics_series_refused",
                 "Series that were not taken; `worst` has the most series, or is wrong",
                 self.refused.clone(),
+            );
+            registry.register(
+                "tiphys_metrics_requests_refused",
+                "Requests of senders refused as a whole; the samples that they had are counted nowhere",
+                self.requests_refused.clone(),
             );
             registry.register("tiphys_metrics_scrapes", "Scrapes by how they ended", self.scrapes.clone());
             registry.register("tiphys_metrics_targets", "Targets that are scraped", self.targets.clone());

@@ -103,7 +103,8 @@ pub fn target(job: &Arc<Job>, discovered: BTreeMap<String, String>) -> Result<Op
     if address.is_empty() || address.contains(['/', '@', '?', '#']) {
         return Err(format!("{address:?} is no address"));
     }
-    if !matches!(scheme, "http" | "https") {
+    let scheme = scheme.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") {
         return Err(format!("{scheme:?} is neither http nor https"));
     }
     let slash = if path.starts_with('/') { "" } else { "/" };
@@ -194,5 +195,9 @@ pub mod tests {
         assert!(made(&[], json!([])).is_err());
         assert!(made(&[("__address__", "a@b")], json!([])).is_err());
         assert!(made(&[("__address__", "a"), ("__scheme__", "file")], json!([])).is_err());
+        for (scheme, url) in [("HTTPS", "https://a/metrics"), ("Http", "http://a/metrics")] {
+            let found = made(&[("__address__", "a"), ("__scheme__", scheme)], json!([]));
+            assert_eq!(found.expect("valid").expect("kept").0, url);
+        }
     }
 }

@@ -29,7 +29,7 @@ use super::{
     block::BlockError,
     described::Descriptions,
     head::{Appended, Bounds, Head, PART, Sample, SeriesId, Untaken},
-    log::{Current, LogError, Records, Segments},
+    log::{Current, LogError, Passed, Records, Segments},
 };
 use crate::late::Late;
 use counts::StoreCounts;
@@ -166,12 +166,23 @@ impl Store {
         let mut replay = Replay::new(&store.head);
         let (segments, replayed) =
             Segments::open(&config.folder.join("log"), |segment, record| replay.take(segment, record))?;
-        replay.flush();
+        let undefined = replay.finish();
         let newest = store.head.newest().max((until > i64::MIN).then_some(until));
         store.going = Mutex::new(Late::since(newest.map(|newest| newest.saturating_mul(1000))));
         for (path, why) in &replayed.damaged {
             tracing::warn!(path = %path.display(), why, "a segment of the log of series ends early; what stood behind is lost");
             store.counts.damaged_segments.inc();
+        }
+        for (path, Passed { frames, bytes, at }) in &replayed.passed {
+            tracing::error!(path = %path.display(), frames, bytes, at, "frames of the log of series are lost, as their checksums are wrong; what stands behind them is there");
+            store.counts.damaged_frames.inc_by(*frames);
+        }
+        if undefined > 0 {
+            tracing::error!(
+                samples = undefined,
+                "samples in the log of series are lost, as the definitions of their series are"
+            );
+            store.counts.undefined.inc_by(undefined);
         }
         for (path, appends, why) in &replayed.unreadable {
             tracing::error!(path = %path.display(), appends, why, "a segment of the log of series has appends that can't be read; the rest is there");

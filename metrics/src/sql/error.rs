@@ -122,6 +122,9 @@ impl SqlError {
 /// No function has this name, or none takes these arguments.
 const NO_FUNCTION: &str = "42883";
 
+/// How `current_setting` of the Postgres door begins to say that there is no such setting.
+const NO_SETTING: &str = "unrecognized configuration parameter ";
+
 /// Too many to list.
 const ALL_FUNCTIONS: &str = "the table functions has them all";
 
@@ -191,6 +194,7 @@ fn helped(diagnostic: Option<&Diagnostic>) -> Option<String> {
 
 fn code(error: &DataFusionError, text: &str) -> &'static str {
     match error {
+        _ if text.starts_with(NO_SETTING) => "42704",
         DataFusionError::ResourcesExhausted(_) => "53200",
         DataFusionError::NotImplemented(_) => "0A000",
         DataFusionError::Internal(_) => "XX000",

@@ -6,6 +6,7 @@
 
 mod calls;
 pub mod reading;
+mod tags;
 mod words;
 
 use std::{
@@ -29,6 +30,7 @@ use super::{Gap, Span, Spans};
 use crate::scope::Scope;
 use calls::Calls;
 use reading::{Asking, Bounds, Reader, Reading, Unread};
+use tags::Tags;
 
 pub const PATH: &str = "/jaeger/api";
 /// Names that are looked for in so many hours.
@@ -166,8 +168,6 @@ async fn operations(State(jaeger): State<Jaeger>, Query(asked): Query<Operations
 struct Asked {
     service: String,
     operation: Option<String>,
-    /// A JSON object of attributes.
-    tags: Option<String>,
     /// Microseconds.
     start: Option<i64>,
     end: Option<i64>,
@@ -180,7 +180,7 @@ struct Asked {
 struct Search {
     service: String,
     operation: Option<String>,
-    tags: BTreeMap<String, Value>,
+    tags: Tags,
     range: Range<i64>,
     limit: usize,
     least: Option<i64>,
@@ -188,15 +188,11 @@ struct Search {
 }
 
 impl Search {
-    fn of(asked: Asked) -> Result<Self, Wrong> {
+    /// The query itself says which tags: they may be there several times.
+    fn of(asked: Asked, query: &str) -> Result<Self, Wrong> {
         if asked.service.is_empty() {
             return Err(wrong("parameter 'service' is required".to_owned()));
         }
-        let tags = match asked.tags.as_deref().filter(|tags| !tags.is_empty()) {
-            Some(tags) => serde_json::from_str(tags)
-                .map_err(|error| wrong(format!("tags are no JSON object: {error}")))?,
-            None => BTreeMap::new(),
-        };
         let bound = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => micros(text).map(Some).map_err(wrong),
             None => Ok(None),
@@ -206,7 +202,7 @@ impl Search {
         Ok(Self {
             service: asked.service,
             operation: asked.operation.filter(|name| !name.is_empty()),
-            tags,
+            tags: Tags::of(query).map_err(wrong)?,
             range: asked.start.unwrap_or(lately().start)..end,
             limit: asked.limit.unwrap_or(LIMIT).clamp(1, MOST_TRACES),
             least,
@@ -219,7 +215,7 @@ impl Search {
             && self.operation.as_ref().is_none_or(|name| *name == span.name)
             && self.least.is_none_or(|least| span.duration_us >= least)
             && self.most.is_none_or(|most| span.duration_us <= most)
-            && has_tags(span, &self.tags)
+            && self.tags.are_shown_by(span)
     }
 
     /// The newest traces that have a span that matches.
@@ -248,7 +244,8 @@ async fn traces(
     user: User,
 ) -> Answer {
     let asking = jaeger.asking(user)?;
-    let ids = ids(&query.unwrap_or_default())?;
+    let query = query.unwrap_or_default();
+    let ids = ids(&query)?;
     if !ids.is_empty() {
         let find = move |reading: &Reading| {
             let (traces, _) = spans_of(reading, &ids)?;
@@ -260,7 +257,7 @@ async fn traces(
         };
         return Ok(answered(jaeger.reader.read(asking, find).await?));
     }
-    let search = Search::of(asked)?;
+    let search = Search::of(asked, &query)?;
     // First which traces, the newest; then all of their spans.
     let find = move |reading: &Reading| {
         let found = search.found(reading)?;
@@ -395,19 +392,6 @@ fn spans_of(reading: &Reading, ids: &BTreeSet<String>) -> Result<(Vec<Trace>, Ve
 fn around(spans: &[Span]) -> Range<i64> {
     let (first, last) = (spans.first().map_or(0, |span| span.time), spans.last().map_or(0, |span| span.time));
     first.saturating_sub(HOUR)..last.saturating_add(HOUR)
-}
-
-fn has_tags(span: &Span, tags: &BTreeMap<String, Value>) -> bool {
-    if tags.is_empty() {
-        return true;
-    }
-    let (own, resource) = (words::object(&span.attributes), words::object(&span.resource));
-    let spelt = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    tags.iter().all(|(key, wanted)| match key.as_str() {
-        "error" => (span.status == "error") == (spelt(wanted) == "true"),
-        "span.kind" => span.kind == spelt(wanted),
-        _ => own.get(key).or_else(|| resource.get(key)).is_some_and(|found| spelt(found) == spelt(wanted)),
-    })
 }
 
 /// A duration as Jaeger's pages write it: `1.2s`, `100ms`, `500us`.

@@ -2,11 +2,13 @@
 //!
 //! A file of spans has the number of the last file of the log that it was made of. So names
 //! alone tell what of the log is needed no more, at whatever moment the process died: no span
-//! is lost between the two, and none is doubled.
+//! is lost between the two, and none is doubled. A file is held until it is durable or needed no
+//! more: what a disk could not sync is asked for again.
 
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader},
+    mem,
     path::{Path, PathBuf},
 };
 
@@ -20,8 +22,8 @@ pub struct Log {
     folder: PathBuf,
     number: u64,
     lines: Lines,
-    /// Of the files before, what is not durable yet.
-    unsynced: Vec<Unsynced>,
+    /// Files before it by their numbers, until they are durable.
+    ended: Vec<(u64, Lines)>,
 }
 
 impl Log {
@@ -31,7 +33,7 @@ impl Log {
     /// The disk's.
     pub fn open(folder: &Path, number: u64) -> io::Result<Self> {
         let lines = Lines::open(&path_of(folder, number))?;
-        Ok(Self { folder: folder.to_owned(), number, lines, unsynced: Vec::new() })
+        Ok(Self { folder: folder.to_owned(), number, lines, ended: Vec::new() })
     }
 
     /// Appends lines, all of them or none.
@@ -49,22 +51,34 @@ impl Log {
     pub fn begin_next(&mut self) -> io::Result<u64> {
         if self.lines.length() > 0 {
             let next = Lines::open(&path_of(&self.folder, self.number + 1))?;
-            self.unsynced.extend(self.lines.unsynced()?);
-            self.lines = next;
+            self.ended.push((self.number, mem::replace(&mut self.lines, next)));
             self.number += 1;
         }
         Ok(self.number - 1)
     }
 
-    /// Handles on what was appended since this was asked last.
+    /// Handles on what is not durable, the oldest first.
     ///
     /// # Errors
     /// There are too many open files.
     pub fn unsynced(&mut self) -> io::Result<Vec<Unsynced>> {
-        let newest = self.lines.unsynced()?;
-        let mut all = std::mem::take(&mut self.unsynced);
-        all.extend(newest);
+        let (mut all, mut at) = (Vec::new(), 0);
+        while let Some((_, lines)) = self.ended.get(at) {
+            match lines.unsynced()? {
+                Some(unsynced) => {
+                    all.push(unsynced);
+                    at += 1;
+                }
+                None => drop(self.ended.remove(at)),
+            }
+        }
+        all.extend(self.lines.unsynced()?);
         Ok(all)
+    }
+
+    /// Lets go of the files up to this number, which need not become durable any more.
+    pub fn let_go(&mut self, last: u64) {
+        self.ended.retain(|(number, _)| *number > last);
     }
 }
 
@@ -122,4 +136,30 @@ pub fn read(path: &Path) -> io::Result<Vec<Span>> {
 pub fn forget(folder: &Path, last: u64) -> io::Result<()> {
     let files = list(folder)?.into_iter();
     files.filter(|(number, _)| *number <= last).try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::append::tests::durable;
+
+    #[test]
+    fn a_file_is_asked_for_until_it_is_durable_or_needed_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = Log::open(folder.path(), 1).expect("opened");
+        for lines in ["one\n", "two\n", "three\n"] {
+            log.append(lines.as_bytes()).expect("appended");
+            log.begin_next().expect("the next");
+        }
+        log.append(b"four\n").expect("appended");
+        // The disk fails.
+        assert_eq!(log.unsynced().expect("asked").len(), 4);
+        log.let_go(1);
+        forget(folder.path(), 1).expect("removed");
+        let unsynced = log.unsynced().expect("asked");
+        assert_eq!(unsynced.len(), 3, "what is a file of spans need not be");
+        unsynced.into_iter().for_each(|one| one.sync().expect("synced"));
+        assert_eq!(durable::lossy(folder.path()), Vec::<PathBuf>::new());
+        assert!(log.unsynced().expect("asked").is_empty() && log.ended.is_empty(), "nobody needs them");
+    }
 }

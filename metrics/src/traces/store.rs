@@ -1,13 +1,14 @@
 //! Where spans are: the newest in memory and in a log, the others in files.
 //!
 //! The log has what is in memory, a line a span, and begins anew when that becomes a file. What
-//! is taken in outlives the process at once, and the machine's end after a second. On a disk
-//! that is full nothing is taken, and what is in memory stays there and in the log. Files go when
-//! they are old, or when all together are too large, the oldest first.
+//! is taken in outlives the process at once, and the machine's end after a second; what a disk
+//! could not make durable is tried again. On a disk that is full nothing is taken, and what is in
+//! memory stays there and in the log. Files go when they are old, or when all together are too
+//! large, the oldest first.
 
 use std::{
     convert::Infallible,
-    fmt, fs, io,
+    fmt, fs, io, mem,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -107,7 +108,7 @@ pub struct Spans {
     recent: RwLock<Recent>,
     /// Held while spans go into log and memory.
     log: Mutex<Log>,
-    /// Woken when something was taken in.
+    /// Woken when something is in the log that is not durable.
     taken: Notify,
     /// Held while files change.
     files: Mutex<()>,
@@ -128,8 +129,9 @@ async fn keep(spans: Arc<Spans>) -> Result<(), Infallible> {
     }
 }
 
-/// Makes durable what is taken in, until the process stops.
+/// Makes durable what is taken in, until the process stops. What fails is tried again, and told of once.
 async fn sync(spans: Arc<Spans>, stop: CancellationToken) -> Result<(), Infallible> {
+    let mut is_troubled = false;
     loop {
         let due = async {
             spans.taken.notified().await;
@@ -138,8 +140,17 @@ async fn sync(spans: Arc<Spans>, stop: CancellationToken) -> Result<(), Infallib
         let stops = stop.run_until_cancelled(due).await.is_none();
         let syncing = spans.clone();
         let sync = move || syncing.unsynced()?.into_iter().try_for_each(Unsynced::sync);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(sync).await {
-            tracing::error!(%error, "spans can't be made durable");
+        match tokio::task::spawn_blocking(sync).await {
+            Ok(Ok(())) => is_troubled = false,
+            Ok(Err(error)) => {
+                spans.taken.notify_one();
+                if !mem::replace(&mut is_troubled, true) {
+                    let folder = spans.config.folder.display();
+                    tracing::error!(%folder, %error, "spans are in the log and not durable; tried each second");
+                }
+            }
+            // One that panicked has said so; the next round goes on.
+            Err(_) => spans.taken.notify_one(),
         }
         if stops {
             return Ok(());
@@ -262,6 +273,7 @@ impl Spans {
         recent.bytes = recent.spans.iter().map(|span| span.size()).sum();
         recent.since = now;
         drop(recent);
+        self.log.lock().let_go(number);
         log::forget(&self.config.folder, number)
     }
 

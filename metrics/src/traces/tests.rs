@@ -6,6 +6,7 @@ mod former;
 mod full;
 mod killed;
 mod lossless;
+mod unsynced;
 
 use std::{
     path::{Path, PathBuf},

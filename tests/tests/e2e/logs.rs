@@ -113,6 +113,12 @@ pub fn tool(shared: &Shared) -> Result<()> {
     let around = text(&["heron", "--pod", &pod, "-C", "1", "-o", "raw"])?;
     ensure!(around == "begin\nlevel=error msg=heron call=one took=0.5\nend\n", "lines around: {around}");
 
+    // The last of each container, where a limit is the last of all.
+    for (count, lines) in [("--tail", 2), ("--limit", 1)] {
+        let found = text(&["heron", "--for", "deploy/crier", "-o", "raw", count, "1"])?;
+        ensure!(found == "level=error msg=heron call=one took=0.5\n".repeat(lines), "{count}: {found}");
+    }
+
     // As kubectl has it: the container behind the Pod, or a query; a workload and a query.
     ensure!(text(&[&pod, "main"])?.lines().count() == 3, "the container of the Pod");
     for whose in [pod.as_str(), "deploy/crier"] {

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use tiphys_api::{amounts, quantity};
 use tiphys_runtime::{
     cgroup::{
-        Hierarchy, Limits,
+        Hierarchy, HugePages, Limits,
         limits::{PERIOD_MICROS, quota_micros, shares},
     },
     cri::v1,
@@ -114,8 +114,9 @@ pub fn cpu_request(pod: &Pod) -> u64 {
 
 /// Limits of the Pod's own group. A Pod that asks for nothing has what is left over, its overhead too.
 pub fn pod_limits(pod: &Pod) -> Limits {
+    let huge_pages = Some(huge_pages(pod));
     if qos_class(pod) == "BestEffort" {
-        return Limits { cpu_shares: Some(shares(0)), ..Limits::default() };
+        return Limits { cpu_shares: Some(shares(0)), huge_pages, ..Limits::default() };
     }
     let asked = asked_of_pod(pod);
     Limits {
@@ -123,7 +124,22 @@ pub fn pod_limits(pod: &Pod) -> Limits {
         cpu_quota_micros: asked.cpu_limit.map(quota_micros),
         memory_bytes: asked.memory_limit,
         processes: None,
+        huge_pages,
     }
+}
+
+/// Huge pages of all containers together. They are limited here and not by CRI: for every container
+/// containerd would warn where the machine has no controller, unless it is told to leave them alone, as it
+/// does by itself. <https://github.com/kubernetes/kubernetes> does both, in
+/// `pkg/kubelet/cm/cgroup_manager_linux.go` and `kuberuntime_container_linux.go`.
+fn huge_pages(pod: &Pod) -> HugePages {
+    let spec = serde_json::to_value(spec::of(pod)).unwrap_or_default();
+    let limits = amounts::of_spec(&spec, "limits");
+    let sized = limits.iter().filter_map(|(name, amount)| {
+        let size = quantity::units(name.strip_prefix("hugepages-")?)?;
+        Some((u64::try_from(size).ok()?, u64::try_from(amount.units()).ok()?))
+    });
+    sized.collect()
 }
 
 /// What CRI is told of one container. With `oom_group`, which only version 2 of control groups knows, the
@@ -264,6 +280,20 @@ mod tests {
         let both = pod_limits(&pod(json!([limited, open])));
         assert_eq!((both.cpu_quota_micros, both.memory_bytes), (None, None));
         assert_eq!(both.cpu_shares, Some(768));
+    }
+
+    #[test]
+    fn a_pod_has_the_huge_pages_that_it_asks_for_and_no_others() {
+        const MIB: u64 = 1 << 20;
+        let of = |limits: serde_json::Value| json!({"name": "a", "resources": {"limits": limits}});
+        let asks = of(json!({"memory": "1Gi", "hugepages-2Mi": "64Mi"}));
+        let more = of(json!({"memory": "1Gi", "hugepages-2Mi": "32Mi", "hugepages-1Gi": "2Gi"}));
+        let found = |containers: serde_json::Value| pod_limits(&pod(containers)).huge_pages;
+        let both = HugePages::from([(2 * MIB, 96 * MIB), (1024 * MIB, 2048 * MIB)]);
+        assert_eq!(found(json!([asks, more])), Some(both));
+        let none = Some(HugePages::new());
+        assert_eq!(found(json!([of(json!({"memory": "1Gi"}))])), none);
+        assert_eq!(found(json!([{"name": "a"}])), none, "one that asks for nothing");
     }
 
     /// Shares, quota and memory of the group of a Pod with this spec.

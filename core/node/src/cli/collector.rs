@@ -151,10 +151,10 @@ fn age(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The same of bytes.
+/// The same of bytes. Who wants less than this has mistaken the unit: `500m` is half a byte.
 fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
-        0 => Err("that keeps no log at all; a size such as 10Gi is wanted".to_owned()),
+        0..0x10_0000 => Err("that is less than 1Mi; a size such as 10Gi is wanted".to_owned()),
         size => Ok(size),
     }
 }
@@ -283,6 +283,8 @@ mod tests {
             check("--log-retention-bytes", value, &why);
         }
         check("--log-retention-bytes", "-1Gi", "`-1Gi` is negative");
-        check("--log-retention-bytes", "0", "keeps no log at all");
+        for value in ["0", "500m", "1023Ki"] {
+            check("--log-retention-bytes", value, "less than 1Mi");
+        }
     }
 }

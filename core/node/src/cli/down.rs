@@ -10,14 +10,15 @@
 
 use std::process::ExitCode;
 
-use super::{Global, word};
+use super::{Global, copied, word};
 use crate::{
     cluster::{
         down,
-        lost::{self, Elsewhere, Found},
+        lost::{self, Elsewhere, Found, Standing},
         state::{ClusterState, Lock},
     },
     failure::{Failure, OrNext, Outcome},
+    layout::Layout,
     output::{self, Progress},
 };
 
@@ -46,7 +47,7 @@ impl Down {
             return Ok(ExitCode::SUCCESS);
         };
         if state.cluster != global.cluster {
-            return Err(copied(global, &state.cluster));
+            return Err(copied::refused(global, &state.cluster, None));
         }
         let progress = Progress::start();
         let asked = lost::supervises(&state.supervisor, &layout)?;
@@ -69,25 +70,19 @@ impl Down {
             return Ok(ExitCode::SUCCESS);
         };
         if let Some(other) = lost::elsewhere(&layout, &global.cluster)? {
-            return Err(stays_whole(global, &other));
+            // Who supervises this folder's cluster would hold its lock.
+            let is_copy = !asked && state.supervisor.is_alive();
+            return Err(if is_copy {
+                copied::refused(global, &state.cluster, Some(&other))
+            } else {
+                stays_whole(global, &other)
+            });
         }
         progress.step("the supervisor is gone; taking away what it left");
         down::take_away(&layout, &state, None).await.or_next(global.typed("down"))?;
         progress.step("cluster is down, nothing is left");
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Why nothing is taken away where the state is that of a cluster of another name.
-fn copied(global: &Global, of: &str) -> Failure {
-    let layout = global.layout();
-    Failure::new(
-        format!("{} is of the cluster {of:?}, which is not touched", layout.state().display()),
-        format!(
-            "tiphys down --cluster {of} if that is the one; or rm -r {} if this is a copy",
-            word(layout.root())
-        ),
-    )
 }
 
 /// Why nothing is taken away while somebody holds the cluster's lock: another command, or a supervisor that
@@ -106,17 +101,7 @@ fn busy(global: &Global, hanging: Option<i32>) -> Failure {
 /// Why nothing is taken away of a dead cluster while another one of its name runs.
 fn stays_whole(global: &Global, other: &Elsewhere) -> Failure {
     let name = &global.cluster;
-    let (place, first) = match other {
-        Elsewhere::Folder(root) => {
-            let home = root.parent().unwrap_or(root);
-            let first = format!("tiphys down --cluster {name} --home {}", word(home));
-            (format!("in {}", root.display()), first)
-        }
-        Elsewhere::Unseen => (
-            "where this process doesn't see it, as in a container".to_owned(),
-            format!("tiphys down --cluster {name} where that one was started"),
-        ),
-    };
+    let (place, first) = copied::running(name, other);
     Failure::new(
         format!(
             "another cluster {name:?} runs {place}, with network and control groups of the same names: \
@@ -132,9 +117,9 @@ async fn all(global: &Global) -> Outcome<ExitCode> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Failure::new("taking clusters away needs root", format!("sudo {}", again(global))));
     }
-    let (running, lost): (Vec<_>, Vec<_>) =
-        lost::find(&global.home).await?.into_iter().partition(|one| one.runs);
-    running.iter().for_each(|one| output::line(&stays(one)));
+    let (lost, others): (Vec<_>, Vec<_>) =
+        lost::find(&global.home).await?.into_iter().partition(|one| one.standing == Standing::Lost);
+    others.iter().for_each(|one| output::line(&stays(one)));
     if lost.is_empty() {
         output::line("nothing is left of clusters that are gone");
     }
@@ -166,10 +151,11 @@ async fn tell_of_others(global: &Global) {
         return;
     }
     let found = lost::find(&global.home).await.unwrap_or_default();
-    for one in found.iter().filter(|one| one.runs && one.name == global.cluster) {
+    let runs = |one: &&Found| one.standing == Standing::Runs && one.name == global.cluster;
+    for one in found.iter().filter(runs) {
         output::line(&stays(one));
     }
-    let lost: Vec<String> = found.iter().filter(|one| !one.runs).map(left).collect();
+    let lost: Vec<String> = found.iter().filter(|one| one.standing == Standing::Lost).map(left).collect();
     if !lost.is_empty() {
         let lost = lost.join("; ");
         output::line(&format!("of clusters that are gone there is left: {lost}"));
@@ -182,8 +168,13 @@ fn left(one: &Found) -> String {
     format!("{} ({})", one.name, one.what.join(", "))
 }
 
-/// What is said of a cluster that runs.
+/// What is said of a cluster that runs, or of a copy.
 fn stays(one: &Found) -> String {
+    if let (Standing::Copy(of), Some(root)) = (&one.standing, &one.root) {
+        let state = Layout::new(root.parent().unwrap_or(root), &one.name).state();
+        let (state, root) = (state.display(), word(root));
+        return format!("{state} is of the cluster {of:?}, and stays; if this is a copy: rm -r {root}");
+    }
     let home = one.root.as_deref().and_then(|root| root.parent());
     let home = home.map_or_else(String::new, |home| format!(" --home {}", word(home)));
     format!("{} runs, and stays; to take it down: tiphys down --cluster {}{home}", one.name, one.name)
@@ -213,8 +204,6 @@ mod tests {
         let unseen = stays_whole(&global(HOME), &Elsewhere::Unseen);
         let next = "tiphys down --cluster demo where that one was started; then tiphys down --cluster demo";
         check(unseen, &["doesn't see it"], next);
-        let next = "tiphys down --cluster first if that is the one; or rm -r /a/demo if this is a copy";
-        check(copied(&here, "first"), &["/a/demo/cluster.json is of the cluster \"first\""], next);
         check(busy(&here, None), &["another command"], "tiphys status --cluster demo --home /a");
         let down = "tiphys down --cluster demo";
         let next = format!("{down} once more; if it never ends: sudo kill -9 7, and then {down}");
@@ -245,7 +234,9 @@ mod tests {
         let refused = down(&dead).await;
         let is_alive = supervisor.is_alive();
         child.kill().and_then(|()| child.wait()).expect("reaped");
-        refused.expect_err("another one runs");
+        let refused = refused.expect_err("another one runs");
+        let said = format!("is of the cluster {cluster:?} that runs in {place}, which is not touched");
+        assert!(refused.message().ends_with(&said), "{}", refused.message());
         assert!(is_alive && dead.layout().state().exists());
         drop(lock);
         ClusterState::empty(&cluster).save(&dead.layout()).expect("written");
@@ -256,9 +247,13 @@ mod tests {
     #[test]
     fn what_is_left_and_what_stays_is_said() {
         let root = Some("/h/demo".into());
-        let one = Found { name: "demo".to_owned(), root, runs: true, what: vec!["files", "a network"] };
+        let what = vec!["files", "a network"];
+        let one = Found { name: "demo".to_owned(), root, standing: Standing::Runs, what };
         assert_eq!(left(&one), "demo (files, a network)");
         assert!(stays(&one).ends_with("tiphys down --cluster demo --home /h"), "{}", stays(&one));
+        let copy = Found { standing: Standing::Copy("first".to_owned()), ..one.clone() };
+        let state = "/h/demo/cluster.json is of the cluster \"first\"";
+        assert_eq!(stays(&copy), format!("{state}, and stays; if this is a copy: rm -r /h/demo"));
         let nowhere = Found { root: None, ..one };
         assert!(stays(&nowhere).ends_with("tiphys down --cluster demo"), "{}", stays(&nowhere));
         assert_eq!(again(&global("/h")), "tiphys down --all --home /h");

@@ -23,6 +23,7 @@ mod autoscaler;
 mod collector;
 mod completions;
 mod connect;
+mod copied;
 mod dashboard;
 mod demo;
 mod doctor;

@@ -12,7 +12,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{Global, word};
+use super::{Global, copied, word};
 use crate::{
     cluster::{
         children::{in_own_session, own_binary},
@@ -84,7 +84,7 @@ impl Up {
             return already_up(&layout, global);
         };
         if let Some(state) = ClusterState::load(&layout)? {
-            return Err(half_dead(&state, global));
+            return Err(taken(&state, global));
         }
         if self.detach {
             drop(lock);
@@ -273,6 +273,19 @@ fn already_up(layout: &Layout, global: &Global) -> Outcome<ExitCode> {
     }
 }
 
+/// Why nothing is started where a folder has a state already. For who holds the folder's lock.
+fn taken(state: &ClusterState, global: &Global) -> Failure {
+    if state.cluster != global.cluster {
+        return copied::refused(global, &state.cluster, None);
+    }
+    if !state.supervisor.is_alive() {
+        return half_dead(state, global);
+    }
+    // Who supervises this folder's cluster would hold its lock. Where that one is, may be hard to look at.
+    let other = lost::elsewhere(&global.layout(), &global.cluster).ok().flatten();
+    copied::refused(global, &state.cluster, Some(&other.unwrap_or(Elsewhere::Unseen)))
+}
+
 fn half_dead(state: &ClusterState, global: &Global) -> Failure {
     let alive =
         state.processes().into_iter().filter(|(_, process)| process.as_ref().is_some_and(|p| p.is_alive()));
@@ -336,7 +349,7 @@ fn leave_terminal(layout: &Layout) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::HOME;
+    use crate::{cluster::process::Process, layout::HOME};
 
     fn global() -> Global {
         Global { cluster: "demo".to_owned(), home: HOME.into() }
@@ -386,8 +399,28 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_not_said_to_have_died() {
+        let homes = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let cluster = format!("origin-{}", std::process::id());
+        let [first, copy] = homes.each_ref().map(|home| Global {
+            cluster: cluster.clone(),
+            home: home.path().canonicalize().expect("it is there"),
+        });
+        let lock = |global: &Global| Lock::try_take(&global.layout().lock()).expect("made").expect("free");
+        let (_held, _own) = (lock(&first), lock(&copy));
+        let supervisor = Process::current().expect("it runs");
+        let state = ClusterState { supervisor, ..ClusterState::empty(&cluster) };
+        state.save(&copy.layout()).expect("written");
+        let told = taken(&state, &copy).message();
+        let place = first.layout().root().display().to_string();
+        assert!(told.contains(&format!("is of the cluster {cluster:?} that runs in {place}, ")), "{told}");
+        let told = taken(&ClusterState::empty("other"), &copy).message();
+        assert!(told.ends_with("is of the cluster \"other\", which is not touched"), "{told}");
+    }
+
+    #[test]
     fn an_earlier_cluster_is_said_to_go_with_its_data() {
-        let told = half_dead(&ClusterState::empty("demo"), &global());
+        let told = taken(&ClusterState::empty("demo"), &global());
         assert_eq!(told.message(), "an earlier cluster \"demo\" died and left its files");
         let next = "tiphys down --cluster demo, which takes its data away too; then tiphys up --cluster demo";
         assert_eq!(told.next(), next);

@@ -13,6 +13,7 @@
 //! another folder in a container with a cluster of its own.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
@@ -35,33 +36,48 @@ pub fn mark(command: &mut Command, folder: &Path) {
 /// All that are marked with this folder, which must be there.
 pub fn of_folder(folder: &Path) -> Vec<Process> {
     let Ok(own) = files::identity(folder) else { return Vec::new() };
-    marked(|pid, named| files::identity(&seen_by(pid, named)).is_ok_and(|found| found == own))
+    let is_own =
+        |pid: i32, named: &Path| files::identity(&seen_by(pid, named)).is_ok_and(|found| found == own);
+    marked().filter(|(process, named)| is_own(process.pid, named)).map(|(process, _)| process).collect()
 }
 
 /// Those that are marked with a folder of this name in which there is no state: of another one's its state
 /// tells, and it may run.
 pub fn of_name(cluster: &str) -> Vec<Process> {
-    marked(|pid, named| {
-        is_stateless_of(named, cluster, |state| state.exists() || seen_by(pid, state).exists())
+    stateless().filter(|(_, name)| name == cluster).map(|(process, _)| process).collect()
+}
+
+/// The clusters that have such ones.
+pub fn names() -> BTreeSet<String> {
+    stateless().map(|(_, name)| name).collect()
+}
+
+/// All that are marked with a folder without a state, each with the folder's name.
+fn stateless() -> impl Iterator<Item = (Process, String)> {
+    // What can't be looked at is no absence.
+    let is_there = |path: &Path| path.try_exists().unwrap_or(true);
+    marked().filter_map(move |(process, named)| {
+        let name = stateless_name(&named, |state| is_there(state) || is_there(&seen_by(process.pid, state)))?;
+        Some((process, name.to_owned()))
     })
 }
 
-/// Pure but for what it asks.
-fn is_stateless_of(folder: &Path, cluster: &str, is_there: impl Fn(&Path) -> bool) -> bool {
-    let Some(home) = folder.parent() else { return false };
-    folder.file_name() == Some(OsStr::new(cluster)) && !is_there(&Layout::new(home, cluster).state())
+/// The name of a folder in which there is no state. Pure but for what it asks.
+fn stateless_name(folder: &Path, is_there: impl Fn(&Path) -> bool) -> Option<&str> {
+    let (home, name) = (folder.parent()?, folder.file_name()?.to_str()?);
+    (!is_there(&Layout::new(home, name).state())).then_some(name)
 }
 
-/// Those with a mark that is wanted, without ourselves.
-fn marked(is_wanted: impl Fn(i32, &Path) -> bool) -> Vec<Process> {
+/// All that bear a mark, with the folder that it names, without ourselves.
+fn marked() -> impl Iterator<Item = (Process, PathBuf)> {
     let own = std::process::id().cast_signed();
-    let wanted = |pid: i32| {
+    let with_folder = |pid: i32| {
         // First who it is: should the number change hands now, this is the one that has ended.
         let process = Process::of(pid).ok()?;
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        is_wanted(pid, &folder_in(&environment)?).then_some(process)
+        Some((process, folder_in(&environment)?))
     };
-    all_pids().filter(|pid| *pid != own).filter_map(wanted).collect()
+    all_pids().filter(move |pid| *pid != own).filter_map(with_folder)
 }
 
 /// The folder that an environment names, as the kernel gives that. Pure.
@@ -122,19 +138,19 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_state_is_left_to_it() {
-        let check = |folder: &str, has_state: bool, expected: bool| {
+        let check = |folder: &str, has_state: bool, expected: Option<&str>| {
             let is_there = |state: &Path| {
                 assert_eq!(state, Path::new(folder).join("cluster.json"));
                 has_state
             };
-            let told = is_stateless_of(Path::new(folder), "demo", is_there);
+            let told = stateless_name(Path::new(folder), is_there);
             assert_eq!(told, expected, "{folder} {has_state}");
         };
-        check("/h/demo", false, true);
-        check("/h/demo", true, false);
-        check("/h/demo-2", false, false);
-        check("/demo/other", false, false);
-        check("/", false, false);
+        check("/h/demo", false, Some("demo"));
+        check("/h/demo", true, None);
+        check("/h/demo-2", false, Some("demo-2"));
+        check("/demo/other", false, Some("other"));
+        check("/", false, None);
     }
 
     #[test]
@@ -152,8 +168,10 @@ mod tests {
         let is_in = |one: &Marked| found.contains(&one.process.pid);
         assert!(is_in(&ours) && is_in(&aliased) && !is_in(&other), "{found:?}");
         assert_eq!(pids(of_name(&name)), [ours.process.pid], "by the name alone");
+        let told = names();
+        assert!(told.contains(&name) && told.contains(&format!("{name}-2")), "{told:?}");
         fs::write(layout.state(), "{}").expect("written");
-        assert!(of_name(&name).is_empty(), "it has a state");
+        assert!(of_name(&name).is_empty() && !names().contains(&name), "it has a state");
         fs::remove_dir_all(layout.root()).expect("removed");
         assert_eq!(pids(of_name(&name)), [ours.process.pid], "its folder is gone");
         assert!(of_folder(layout.root()).is_empty());

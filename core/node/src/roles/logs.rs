@@ -18,7 +18,8 @@ use tiphys_logging::{
     collector::SERVER_METRICS,
     grpc,
     index::Keep,
-    loki, policy,
+    loki,
+    policy::{self, Told},
     root::{Collectors, LogRoot, PREFIX},
 };
 
@@ -103,10 +104,19 @@ fn as_server(pki: &ClusterPki) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     Ok(pki::client_tls(pki.ca_pem(), Some(&identity))?)
 }
 
-/// All namespaces, and what they say of how much they keep.
-fn keeps(namespaces: &[Arc<Namespace>]) -> BTreeMap<String, Keep> {
+/// All namespaces, and what they say of how much they keep. Mistakes are logged when they are new.
+fn keeps(namespaces: &[Arc<Namespace>], told: &Told) -> BTreeMap<String, Keep> {
     let keep = |namespace: &Arc<Namespace>| {
-        (namespace.name_any(), Keep::read(&policy::own(namespace.annotations())))
+        let name = namespace.name_any();
+        let (keep, mistakes) = Keep::read(&policy::own(namespace.annotations()));
+        for why in told.news(&name, &mistakes) {
+            tracing::warn!(
+                namespace = name,
+                why,
+                "what a namespace keeps of its logs isn't understood: the archive's own bounds hold"
+            );
+        }
+        (name, keep)
     };
     namespaces.iter().map(keep).collect()
 }
@@ -127,7 +137,8 @@ async fn open_archive(
         Cache::start(tasks, Api::all(client.clone()), watcher::Config::default());
     // Before it is known what namespaces keep, nothing may be taken for too old.
     namespaces.ready().await;
-    let keeps = move || keeps(&namespaces.list());
+    let told = Told::default();
+    let keeps = move || keeps(&namespaces.list(), &told);
     let archive = Archive::new(&objects, &config, Box::new(keeps), tasks);
     Ok(Some(archive.context("logs can't be archived")?))
 }

@@ -13,7 +13,7 @@ use nix::{
 };
 
 use super::{
-    Limits,
+    Limits, huge_pages,
     limits::{PERIOD_MICROS, weight},
     unified,
 };
@@ -122,6 +122,13 @@ impl Hierarchy {
         }
         if let Some(processes) = limits.processes {
             write("pids", "pids.max", processes.to_string())?;
+        }
+        if let Some(most) = &limits.huge_pages
+            && let Some(folder) = self.folder("hugetlb", group)
+            && let Err(error) = huge_pages::limit(&folder, !v1, most)
+        {
+            // It is refused where more are in use already; those stay.
+            tracing::warn!(%error, group, "a group is not held to its huge pages");
         }
         Ok(())
     }
@@ -328,6 +335,7 @@ mod tests {
             cpu_quota_micros: Some(50_000),
             memory_bytes: Some(64 << 20),
             processes: Some(20),
+            huge_pages: Some([(2 << 20, 2 << 20)].into()),
         };
         hierarchy.create(&format!("{group}/pod"), &limits).expect("made");
         let mut child = tokio::process::Command::new("sleep").arg("600").spawn().expect("sleep runs");

@@ -1,5 +1,7 @@
 //! From milli-cores and bytes to what the kernel is told. Pure.
 
+use super::HugePages;
+
 /// The period of CPU quotas, in microseconds: the kernel's default.
 pub const PERIOD_MICROS: u64 = 100_000;
 const MIN_SHARES: u64 = 2;
@@ -16,6 +18,8 @@ pub struct Limits {
     pub cpu_quota_micros: Option<u64>,
     pub memory_bytes: Option<u64>,
     pub processes: Option<u64>,
+    /// Of machines with the controller for it only.
+    pub huge_pages: Option<HugePages>,
 }
 
 /// Shares of a CPU request: a core is 1024, and nothing is the least there is.

@@ -8,8 +8,10 @@
 //! - [`limits`]: the arithmetic between Kubernetes' figures and the kernel's.
 
 mod hierarchy;
+mod huge_pages;
 pub mod limits;
 mod unified;
 
 pub use hierarchy::Hierarchy;
+pub use huge_pages::HugePages;
 pub use limits::Limits;

@@ -55,28 +55,34 @@ pub(super) struct V2 {
 ///
 /// Where a container ends as a whole (`memory.oom.group`), the kernel counts `oom_kill` once for the process
 /// that it chose and again for each one of the group, that one too, and `oom_group_kill` once, here as in the
-/// groups above. So as soon as there is one of these, they are what counts. What was killed alone before, as
-/// in groups without the setting, still counts; what is killed alone later can't be told from what goes with
-/// a group, and doesn't.
+/// groups above. So a group counts once, and what was killed alone, as in groups without the setting, counts
+/// beside it. What goes with a group may be found by readings before and after the one that finds the group:
+/// before, that is what the last reading found; after, all until one finds nothing more.
 #[derive(Default)]
 struct Kills {
-    /// Processes killed until the reading before the last, while no group was: what the last one found more
-    /// may be the begin of a group's end.
+    /// Processes killed alone, but for those that the last reading found.
     alone: u64,
-    seen: u64,
+    /// What that found: it may be the begin of a group's end.
+    last: u64,
+    /// A group was killed, and no reading since has found that it is over.
+    is_group_ending: bool,
+    seen: (u64, u64),
     /// What was told; it never falls.
     told: u64,
 }
 
 impl Kills {
     fn count(&mut self, processes: u64, groups: u64) -> u64 {
-        let found = if groups == 0 {
-            self.alone = std::mem::replace(&mut self.seen, processes);
-            processes
-        } else {
-            self.alone + groups
-        };
-        self.told = self.told.max(found);
+        let seen = std::mem::replace(&mut self.seen, (processes, groups));
+        let found = processes.saturating_sub(seen.0);
+        if groups > seen.1 {
+            self.is_group_ending = true;
+            self.last = 0;
+        } else if found == 0 || !self.is_group_ending {
+            self.is_group_ending = false;
+            self.alone += std::mem::replace(&mut self.last, found);
+        }
+        self.told = self.told.max(self.alone + self.last + groups);
         self.told
     }
 }
@@ -362,6 +368,11 @@ mod tests {
         assert_eq!(told(&[(17, 1)]), [1], "it is read for the first time");
         // Who was killed alone within the last second is taken for the begin, and the count stays.
         assert_eq!(told(&[(2, 0), (2, 0), (5, 0), (8, 1), (10, 2)]), [2, 2, 5, 5, 5]);
+        // Killed alone after a group, as soon as a reading has found that the group is over.
+        assert_eq!(told(&[(3, 1), (3, 1), (4, 1), (6, 1), (6, 1)]), [1, 1, 2, 4, 4]);
+        assert_eq!(told(&[(3, 1), (5, 1), (5, 1), (6, 1), (9, 2), (9, 2), (10, 2)]), [1, 1, 1, 2, 2, 2, 3]);
+        // The file is written between two of its lines.
+        assert_eq!(told(&[(0, 0), (0, 1), (3, 1), (3, 1)]), [0, 1, 1, 1]);
         let events = "max 7\noom 1\noom_kill 3\noom_group_kill 1\n";
         let files = [("cpu.stat", "usage_usec 1\n"), ("memory.events", events)];
         let found = read(|root| Hierarchy::V2(root.to_path_buf()), &files);

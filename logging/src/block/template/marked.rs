@@ -4,7 +4,7 @@
 //! a variable by its class, but for tokens: what they must be is noted, and looked at in
 //! their columns.
 
-use super::class;
+use super::{class, times};
 use crate::query::lines::{self, Run, Tell};
 
 /// Stands for a variable in the form of a body; no template has it in its text.
@@ -74,6 +74,11 @@ impl Tell for Marked<'_> {
         let has_time = part.chars().any(|number| self.class(number).is_some_and(is_time));
         self.unsure |= part.contains(MARK) && (has_time || n_of('/') > 1 || n_of('-') > 1);
         false
+    }
+
+    fn stamp(&mut self, part: &str) -> bool {
+        // It is one variable, or none.
+        alone(part).and_then(|number| self.class(number)).is_some_and(times::is_stamp_class)
     }
 
     fn name(&mut self, part: &str) -> bool {

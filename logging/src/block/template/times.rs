@@ -64,6 +64,16 @@ fn find_iso(text: &[u8]) -> Option<Found> {
     Some(Found { class, length: 20 + n_digits, units })
 }
 
+/// Whether the text is a time of RFC 3339 without its zone, and nothing else.
+pub fn is_stamp(text: &[u8]) -> bool {
+    find(text).is_some_and(|found| found.length == text.len() && is_stamp_class(found.class))
+}
+
+/// Whether times of the class are such.
+pub fn is_stamp_class(class: u8) -> bool {
+    class & class::ISO_TIME != 0 && class & class::SPACE == 0
+}
+
 /// Nanoseconds of a text that is a time in UTC and nothing else, as RFC 3339 has it: the form in which
 /// every line of a container begins. Absent where that is not so, or beyond what is told in nanoseconds.
 pub fn of_utc(text: &[u8]) -> Option<i64> {

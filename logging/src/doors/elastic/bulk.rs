@@ -109,7 +109,8 @@ fn read(document: &[u8], index: &str) -> Result<(document::Place, Line), Refusal
     if !object.is_object() {
         return Err(Refusal::malformed("a document is no object"));
     }
-    let line = Line { time: document::time(&object), body: document.to_vec(), ..Line::default() };
+    let (time, level) = (document::time(&object), document::level(&object, document));
+    let line = Line { time, level, body: document.to_vec(), ..Line::default() };
     Ok((document::place(&object, index), line))
 }
 

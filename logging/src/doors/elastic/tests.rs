@@ -3,9 +3,12 @@
 use proptest::prelude::*;
 
 use super::{bulk::decode, *};
-use crate::doors::{
-    Kind,
-    draft::{MAX_RECORDS, Rejected},
+use crate::{
+    doors::{
+        Kind,
+        draft::{Group, MAX_RECORDS, Rejected},
+    },
+    record::Level,
 };
 
 fn items(bulk: &bulk::Bulk) -> Vec<(&str, &str, Option<&str>)> {
@@ -81,6 +84,122 @@ fn documents_of_shippers() {
     let times: Vec<_> = bulk.draft.groups.iter().map(|group| group.lines[0].time).collect();
     assert_eq!(times, [Some(1_769_860_800_500_000_000), Some(1_769_860_800_500_000_000), None, None]);
     assert_eq!(bulk.draft.groups[3].lines[0].body, br#"{"message":"plain"}"#);
+}
+
+/// A bulk's one document, as it is taken.
+fn taken(document: &str) -> Group {
+    let bulk = decode(format!("{{\"create\":{{}}}}\n{document}\n").as_bytes(), None).expect("decoded");
+    bulk.draft.groups.into_iter().next().expect("a group")
+}
+
+/// One document of each, with all that it says of a place.
+const SENDERS: [(&str, &str, &str); 7] = [
+    (
+        "Filebeat",
+        r#"{"@timestamp":"2026-01-31T12:00:00.500Z","message":"x","log":{"offset":1},"agent":{"type":"filebeat"},
+"host":{"name":"n7"},"data_stream":{"namespace":"default"},"kubernetes":{"namespace":"shop",
+"namespace_labels":{"a":"b"},"node":{"name":"n7"},"pod":{"name":"web-1"},"container":{"name":"app"},"labels":{"app":"web"}}}"#,
+        "agent.type=filebeat app=web host.name=n7 index=logs",
+    ),
+    (
+        "Fluent Bit",
+        r#"{"@timestamp":"2026-01-31T12:00:00.500Z","log":"x","stream":"stderr","kubernetes":{"pod_name":"web-1",
+"namespace_name":"shop","labels":{"app":"web"},"host":"n7","container_name":"app"}}"#,
+        "app=web index=logs",
+    ),
+    (
+        "Vector",
+        r#"{"file":"/var/log/pods/x/0.log","message":"x","source_type":"kubernetes_logs","stream":"stdout",
+"timestamp":"2026-01-31T12:00:00.5Z","kubernetes":{"container_name":"app","pod_name":"web-1","pod_namespace":"shop",
+"pod_node_name":"n7","pod_labels":{"app.kubernetes.io/name":"web"},"namespace_labels":{"a":"b"}}}"#,
+        "app.kubernetes.io/name=web index=logs",
+    ),
+    (
+        "OpenTelemetry, otel",
+        r#"{"@timestamp":"2026-01-31T12:00:00.5Z","body":{"text":"x"},"data_stream":{"namespace":"default"},
+"attributes":{"k8s.namespace.name":"other"},"resource":{"attributes":{"k8s.namespace.name":"shop",
+"k8s.pod.name":"web-1","k8s.container.name":"app","k8s.node.name":"n7","service.name":"checkout"}}}"#,
+        "index=logs service.name=checkout",
+    ),
+    (
+        "OpenTelemetry, ecs",
+        r#"{"@timestamp":"2026-01-31T12:00:00.5Z","message":"x","agent":{"name":"otlp"},"service":{"name":"checkout"},
+"kubernetes":{"namespace":"shop","node":{"name":"n7"},"pod":{"name":"web-1"},"container":{"name":"app"}}}"#,
+        "index=logs service.name=checkout",
+    ),
+    (
+        "OpenTelemetry, none",
+        r#"{"@timestamp":"2026-01-31T12:00:00.5Z","Body":"x","Resource.k8s.namespace.name":"shop",
+"Resource.k8s.pod.name":"web-1","Resource.k8s.container.name":"app","Resource.k8s.node.name":"n7"}"#,
+        "index=logs",
+    ),
+    (
+        "OpenTelemetry, none, with objects for dots",
+        r#"{"@timestamp":"2026-01-31T12:00:00.5Z","Body":"x","Resource":{"k8s":{"namespace":{"name":"shop"},
+"pod":{"name":"web-1"},"container":{"name":"app"},"node":{"name":"n7"}}}}"#,
+        "index=logs",
+    ),
+];
+
+#[test]
+fn each_sender_says_where_and_when_a_document_is_from() {
+    for (sender, document, labels) in SENDERS {
+        let Group { namespace, origin, labels: found, lines, .. } = taken(&document.replace('\n', ""));
+        let names = [namespace, origin.pod, origin.container, origin.node];
+        assert_eq!(names, ["shop", "web-1", "app", "n7"].map(|name| Some(name.to_owned())), "{sender}");
+        let found: Vec<_> = found.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(found.join(" "), labels, "{sender}");
+        assert_eq!(lines[0].time, Some(1_769_860_800_500_000_000), "{sender}");
+    }
+}
+
+#[test]
+fn a_time_without_a_zone_is_in_utc_and_other_members_hold_times() {
+    let (noon, day) = (Some(1_769_860_800_500_000_000), Some(1_769_817_600_000_000_000));
+    for (members, expected) in [
+        (r#""@timestamp":"2026-01-31T13:00:00.5+01:00""#, noon),
+        (r#""@timestamp":"2026-01-31T12:00:00.5""#, noon),
+        (r#""@timestamp":"2026-01-31 12:00:00,500""#, noon),
+        (r#""@timestamp":"2026-01-31""#, day),
+        (r#""@timestamp":"2026-01-31T00:00""#, day),
+        (r#""@timestamp":"1769860800500""#, noon),
+        (r#""@timestamp":1769860800500"#, noon),
+        (r#""@timestamp":0"#, Some(0)),
+        (r#""@timestamp":"2026-01-31T12:00:00.5Z","timestamp":"1999-01-01T00:00:00Z","time":0"#, noon),
+        (r#""@timestamp":"soon""#, None),
+        (r#""timestamp":"2026-01-31T12:00:00.5","time":"1999-01-01T00:00:00Z""#, noon),
+        (r#""timestamp":"soon","time":"2026-01-31T12:00:00.500Z""#, noon),
+        (r#""time":1769860800500"#, noon),
+        // What may be a duration, or another unit.
+        (r#""time":35"#, None),
+        (r#""time":0.25"#, None),
+        (r#""time":1769860800"#, None),
+        (r#""time":"35""#, None),
+        (r#""timestamp":null"#, None),
+    ] {
+        assert_eq!(taken(&format!("{{{members}}}")).lines[0].time, expected, "{members}");
+    }
+}
+
+#[test]
+fn a_document_without_a_level_has_that_of_its_text() {
+    for (document, expected) in [
+        (r#"{"message":"ERROR: no disk"}"#, Level::Error),
+        (r#"{"log":"level=warn msg=x\n"}"#, Level::Warn),
+        (r#"{"message":"{\"level\":\"fatal\"}"}"#, Level::Fatal),
+        (r#"{"severity_number":0,"severity_text":"","body":{"text":"[error] x"}}"#, Level::Error),
+        (r#"{"SeverityNumber":0,"Body":"W0131 12:00:00.1 1 a.go:1] x"}"#, Level::Warn),
+        // A member says it.
+        (r#"{"level":"info","message":"ERROR: x"}"#, Level::Info),
+        (r#"{"log":{"level":"debug"},"message":"ERROR: x"}"#, Level::Debug),
+        (r#"{"severity_number":13,"body":{"text":"ERROR: x"}}"#, Level::Warn),
+        // Nothing says it.
+        (r#"{"message":"plain","log":"ERROR: x"}"#, Level::Unknown),
+        (r#"{"msg":"ERROR: x"}"#, Level::Unknown),
+        (r#"{"message":7}"#, Level::Unknown),
+    ] {
+        assert_eq!(taken(document).lines[0].level, expected, "{document}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A query written so that it parses to itself.
+//! A query written so that it parses to itself, as people would write it: what its format is, too.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -6,6 +6,7 @@ use super::ast::{
     Format, Group, LabelFilter, LogQuery, MatchOp, Matcher, Metric, Part, Pick, Query, RangeAggregation,
     Renamed, Stage,
 };
+use crate::time::SECOND;
 
 impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -176,14 +177,31 @@ impl Display for RangeAggregation {
         if let Some(param) = self.param {
             write!(f, "{param}, ")?;
         }
-        write!(f, "{} [{}ns]", self.logs, self.range)?;
-        match self.offset {
-            0 => {}
-            offset if offset < 0 => write!(f, " offset -{}ns", -offset)?,
-            offset => write!(f, " offset {offset}ns")?,
+        write!(f, "{} [{}]", self.logs, Span(self.range))?;
+        if self.offset != 0 {
+            write!(f, " offset {}", Span(self.offset))?;
         }
         f.write_char(')')?;
         grouped(f, &self.group, "by", "without")
+    }
+}
+
+/// Nanoseconds in the largest unit that they are a whole number of.
+struct Span(i64);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, i64); 6] = [
+            ("d", 86_400 * SECOND),
+            ("h", 3_600 * SECOND),
+            ("m", 60 * SECOND),
+            ("s", SECOND),
+            ("ms", 1_000_000),
+            ("us", 1_000),
+        ];
+        let whole = |unit: &(&str, i64)| self.0 != 0 && self.0 % unit.1 == 0;
+        let (name, unit) = UNITS.into_iter().find(whole).unwrap_or(("ns", 1));
+        write!(f, "{}{name}", self.0 / unit)
     }
 }
 

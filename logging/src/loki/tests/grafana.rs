@@ -202,6 +202,31 @@ async fn sizes_patterns_and_fields_are_told() {
     assert_eq!(of("took").map(|took| took["type"].clone()), Some(json!("duration")));
     assert_eq!(of("user_id").map(|user| user["type"].clone()), Some(json!("string")));
     assert_eq!(of("rows").map(|rows| rows["parsers"].clone()), Some(json!(["logfmt"])));
+    let values = async |name: &str, limit: &str| {
+        let path = format!("detected_field/{name}/values");
+        ok(&cluster, &path, &[("query", "{app=~\"web|db\"}"), ("limit", limit)]).await
+    };
+    // A field is named as it was told: `user.id` of the line is `user_id`.
+    for (name, expected) in [("status", json!(["200", "503"])), ("none", json!([]))] {
+        let expected = json!({ "values": expected, "limit": 1000, "warnings": [] });
+        assert_eq!(values(name, "").await, expected, "{name}");
+    }
+    let two = values("user_id", "2").await;
+    assert_eq!((&two["values"], &two["limit"]), (&json!(["u0", "u1"]), &json!(2)));
+    assert!(two["warnings"][0].as_str().is_some_and(|said| said.contains("12 values")), "{two}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_is_written_in_its_format() {
+    let cluster = cluster().await;
+    for (query, expected) in [
+        ("{ app = `web` }|=`x` |json| status>=500", r#"{app="web"} |= "x" | json | status>=500"#),
+        ("sum(rate({app=\"web\"}[5m])) by (pod)", r#"sum by (pod)(rate({app="web"} [5m]))"#),
+    ] {
+        let answer = ok(&cluster, "format_query", &[("query", query)]).await;
+        assert_eq!(answer, json!({ "status": "success", "data": expected }));
+    }
     cluster.stop().await;
 }
 
@@ -211,6 +236,9 @@ async fn what_is_wrong_is_told_as_text() {
     for (path, params, needle) in [
         ("query_range", vec![("query", "{app=\"web\"} |= nothing")], "parse error at line 1, col 16"),
         ("query_range", vec![("query", "{a=\"b\"} | distinct x")], "the stage `distinct`"),
+        ("query_range", vec![("query", "{a=\"b\"} |> \"x <_>\"")], "pattern filters"),
+        ("format_query", vec![("query", "{app=\"web\"} |= nothing")], "parse error at line 1, col 16"),
+        ("detected_field/status/values", vec![("query", "{}"), ("limit", "1000000")], "more than 5000"),
         ("query_range", vec![], "`query` is missing"),
         ("query_range", vec![("query", "{}"), ("limit", "1000000")], "more than 5000"),
         ("query_range", vec![("query", "{}"), ("start", "20"), ("end", "10")], "swap the two"),

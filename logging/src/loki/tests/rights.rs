@@ -22,6 +22,7 @@ async fn abuse_30_no_path_shows_a_namespace_that_is_not_allowed() {
         ("index/volume_range", vec![("query", "{}"), ("targetLabels", "pod")]),
         ("patterns", vec![("query", "{}")]),
         ("detected_fields", vec![("query", "{}")]),
+        ("detected_field/msg/values", vec![("query", "{}")]),
         ("detected_labels", vec![]),
     ] {
         let mut params = params;

@@ -26,12 +26,12 @@ const WITHIN: usize = 4096;
 pub fn level(body: &[u8]) -> Level {
     let start = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
     let body = &body[start..];
-    let line = &body[..memchr::memchr(b'\n', body).unwrap_or(body.len())];
+    let end = memchr::memchr(b'\n', body).unwrap_or(body.len());
+    let line = trace::without_return(&body[..end]);
     if line.first() == Some(&b'{') {
         let text = plain(line);
         // Only a body of several lines is more than its first one.
-        let said =
-            json::level(&text).or_else(|| (line.len() < body.len()).then(|| json::level(&plain(body)))?);
+        let said = json::level(&text).or_else(|| (end < body.len()).then(|| json::level(&plain(body)))?);
         if let Some(level) = said {
             return level;
         }

@@ -81,6 +81,13 @@ fn traces() {
 }
 
 #[test]
+fn panics_that_a_server_has_caught() {
+    check("2026/01/31 12:00:00 http: panic serving 10.0.0.1:4: boom", Level::Error);
+    check("crit: App.Worker[0]", Level::Fatal);
+    check("trce: App.Worker[0]", Level::Trace);
+}
+
+#[test]
 fn colours_hide_no_level() {
     check("\x1b[31mERROR\x1b[0m gone", Level::Error);
     check("\x1b[2m2026-01-31T12:00:00Z\x1b[0m \x1b[33m WARN\x1b[0m app: slow", Level::Warn);
@@ -89,6 +96,15 @@ fn colours_hide_no_level() {
     check("\x1b[40m\x1b[32minfo\x1b[39m\x1b[22m\x1b[49m: App[0]", Level::Info);
     check("{\"level\":\"\\u001b[32minfo\\u001b[39m\",\"message\":\"up\"}", Level::Info);
     check("\x1b[1mE0131\x1b[0m 12:00:00.1 1 main.go:1] gone", Level::Error);
+}
+
+#[test]
+fn nor_does_the_end_of_a_line_of_a_terminal() {
+    check("10.0.0.1 - - [31/Jan/2026:12:00:00 +0000] \"GET / HTTP/1.0\" 502\r", Level::Error);
+    check("{\"level\":\"error\"}\r", Level::Error);
+    check("{\r\n \"level\": \"error\"\r\n}\r", Level::Error);
+    check("ts=1 level=error\r", Level::Error);
+    check("java.lang.IllegalStateException\r\n\tat a.B.c(B.java:1)\r", Level::Error);
 }
 
 proptest! {

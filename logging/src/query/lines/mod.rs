@@ -20,10 +20,12 @@ mod syslog;
 use std::ops::Range;
 
 use super::seen::VARIABLE;
+use crate::block::template::times;
 
 /// Stands among the words of each block that has the names of such fields among them, as
-/// blocks of old versions have not. No text has it as a token.
-pub const NAMED: &[u8] = b"names of fields";
+/// blocks of old versions have not. No text has it as a token. Another one when more lines have
+/// fields: the blocks before then don't have the names of those.
+pub const NAMED: &[u8] = b"names of fields 2";
 
 /// A format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +157,9 @@ pub trait Tell {
     /// Whether it is a time: see [`is_time`].
     fn time(&mut self, part: &str) -> bool;
 
+    /// Whether it is a time of RFC 3339 without its zone.
+    fn stamp(&mut self, part: &str) -> bool;
+
     /// Whether it is a program's name: see [`is_name_sign`].
     fn name(&mut self, part: &str) -> bool;
 
@@ -219,6 +224,10 @@ impl Tell for Plain {
 
     fn time(&mut self, part: &str) -> bool {
         is_time(part.as_bytes())
+    }
+
+    fn stamp(&mut self, part: &str) -> bool {
+        times::is_stamp(part.as_bytes())
     }
 
     fn name(&mut self, part: &str) -> bool {

@@ -1,10 +1,11 @@
 //! Syslog's head before a message: RFC 5424, and RFC 3164 with a priority or, as in
-//! files, without one.
+//! files, without one. The latter's time may be one of RFC 3339, as rsyslog writes it.
 //!
 //! ```text
 //! <165>1 2026-01-31T12:00:00Z web-1 nginx 12 ID47 - up
 //! <30>Jan 31 12:00:00 web-1 nginx[12]: up
 //! Jan 31 12:00:00 web-1 su: failed
+//! 2026-01-31T12:00:00.123456+01:00 web-1 su: failed
 //! <30>nginx[12]: up
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! are logfmt's.
 
 use super::{Found, Run, Tell, VARIABLE, cut, show};
+use crate::record::Level;
 
 pub(super) const NAMES: [&str; 4] = ["hostname", "appname", "procid", "msgid"];
 
@@ -21,6 +23,12 @@ const MONTHS: [&str; 12] =
 pub(super) fn may_be(text: &[u8]) -> bool {
     match text {
         [b'<', next, ..] => next.is_ascii_digit() || *next == VARIABLE,
+        // A time, a host, a tag.
+        [first, ..] if first.is_ascii_digit() || *first == VARIABLE => {
+            let tag = text.split(|byte| *byte == b' ').nth(2).unwrap_or_default();
+            let end = tag.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(tag.len());
+            tag[..end].ends_with(b":")
+        }
         [_, _, _, b' ', ..] => MONTHS.iter().any(|month| text.starts_with(month.as_bytes())),
         _ => false,
     }
@@ -28,7 +36,11 @@ pub(super) fn may_be(text: &[u8]) -> bool {
 
 pub(super) fn read<'a>(line: &'a str, tell: &mut dyn Tell, found: &mut Found<'_, 'a>) -> Option<()> {
     let Some(head) = line.strip_prefix('<') else {
-        let rest = after_time(line, tell)?;
+        let rest = match after_former_time(line, tell) {
+            Some(rest) => rest,
+            // Other programs begin their lines with such a time, too.
+            None => after_time(line, tell).filter(|rest| has_host_and_tag(rest))?,
+        };
         return message(rest, true, tell, found);
     };
     let (priority, rest) = head.split_once('>')?;
@@ -41,7 +53,7 @@ pub(super) fn read<'a>(line: &'a str, tell: &mut dyn Tell, found: &mut Found<'_,
         show(found, "msgid", id);
         return Some(());
     }
-    if let Some(rest) = after_time(rest, tell) {
+    if let Some(rest) = after_former_time(rest, tell).or_else(|| after_time(rest, tell)) {
         return message(rest, false, tell, found);
     }
     // Without a time a word before a colon may be part of the text.
@@ -60,8 +72,32 @@ fn newer<'a>(rest: &'a str, tell: &mut dyn Tell) -> Option<[&'a str; 4]> {
     is_newer.then_some([host, app, process, id])
 }
 
-/// What stands behind `Jan 31 12:00:00 `.
+/// What stands behind `2026-01-31T12:00:00.123456+01:00 `. The zone is never left out.
 fn after_time<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<&'a str> {
+    let (word, rest) = text.split_once(' ')?;
+    let stamp = match word.strip_suffix('Z') {
+        Some(stamp) => stamp,
+        None => {
+            let (stamp, offset) = word.rsplit_once(['+', '-'])?;
+            let (hours, minutes) = offset.split_once(':')?;
+            let is_offset = [hours, minutes].into_iter().all(|part| tell.run(part, Run::Digits));
+            is_offset.then_some(stamp)?
+        }
+    };
+    tell.stamp(stamp).then_some(rest)
+}
+
+/// Whether two words follow that may be a host and a tag, and say no level instead.
+fn has_host_and_tag(rest: &str) -> bool {
+    let (host, text) = cut(rest);
+    let tag = cut(text).0;
+    let app = tag.split(['[', ':']).next().unwrap_or_default();
+    let is_level = |word: &str| Level::from_word(word).is_some();
+    !host.is_empty() && !host.contains('[') && !host.ends_with(':') && !is_level(host) && !is_level(app)
+}
+
+/// What stands behind `Jan 31 12:00:00 `.
+fn after_former_time<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<&'a str> {
     let (_, rest) = text.split_once(' ').filter(|(month, _)| MONTHS.contains(month))?;
     let (day, rest) = rest.trim_start_matches(' ').split_once(' ')?;
     let (clock, rest) = rest.split_once(' ')?;

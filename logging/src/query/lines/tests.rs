@@ -265,7 +265,31 @@ fn syslog_says_who_wrote() {
         "Jan 31 12:00:00 ::1 /usr/sbin/cron[7]: (root) CMD (x)",
         &["hostname=::1", "appname=/usr/sbin/cron", "procid=7"],
     );
+    for (time, tail) in [
+        ("2026-01-31T12:00:00.123456+01:00", "up"),
+        ("2026-01-31T12:00:00.123456-05:00", "up"),
+        ("2026-01-31T12:00:00Z", "INFO up"),
+        ("<30>2026-01-31T12:00:00+00:00", "up"),
+    ] {
+        let expected = ["hostname=web-1", "appname=kubelet", "procid=812"];
+        check(&format!("{time} web-1 kubelet[812]: {tail}"), &expected);
+        check(&format!("{time} web-1 su: {tail}"), &["hostname=web-1", "appname=su"]);
+    }
+    check("2026-01-31T12:00:00Z web-1 su:\r\nmore", &["hostname=web-1", "appname=su"]);
+    assert!(value(b"2026-01-31T12:00:00Z web-1 su:\r\nmore", "appname").is_some());
+    check("<30>2026-01-31T12:00:00Z web-1 some text", &["hostname=web-1"]);
+    check("<30>2026-01-31T12:00:00Z nginx[12]: up", &["appname=nginx", "procid=12"]);
     for body in [
+        "2026-01-31T12:00:00.123456Z ERROR tiphys: gone",
+        "2026-01-31T12:00:00.123456Z  INFO tiphys: up",
+        "2026-01-31T12:00:00Z main WARN: slow",
+        "2026-01-31T12:00:00Z nginx[12]: up",
+        "2026-01-31T12:00:00Z app: up",
+        "2026-01-31T12:00:00Z web-1 some text",
+        "2026-01-31T12:00:00 web-1 su: up",
+        "2026-01-31 12:00:00 web-1 su: up",
+        "2026-01-31T12:00:00+0100 web-1 su: up",
+        "2026/01/31 main.go:5: up",
         "<4>careful",
         "<4>note: careful",
         "<192>1 - - app - - - x",
@@ -328,6 +352,9 @@ fn lines() -> impl Strategy<Value = String> {
         Just("main.go:12]"),
         Just("<34>1"),
         Just("<34>Jan  1 02:03:04"),
+        Just("2026-01-31T12:00:00.1+01:00"),
+        Just("2026-01-31T12:00:00Z"),
+        Just("web-1"),
         Just("su[7]:"),
         Just("é"),
         Just("\n"),

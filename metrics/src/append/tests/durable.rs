@@ -1,5 +1,5 @@
 //! Makes files durable as the module of this name beside the tests does, and remembers of which
-//! file how much. A test may hold that up, as a slow disk does.
+//! file how much. A test may hold that up, as a slow disk does, or let it fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,25 +21,42 @@ struct Durable {
 /// Of all tests: each has a folder of its own.
 static DURABLE: Mutex<Durable> = Mutex::new(Durable { lengths: BTreeMap::new(), names: BTreeSet::new() });
 
+/// What becomes of who asks for something to be made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    Slow,
+    Failing,
+}
+
 /// Folders of which nothing becomes durable, and who hears that something was to.
-static HELD: Mutex<BTreeMap<PathBuf, UnboundedSender<()>>> = Mutex::new(BTreeMap::new());
+static HELD: Mutex<BTreeMap<PathBuf, (Disk, UnboundedSender<()>)>> = Mutex::new(BTreeMap::new());
 static FREED: Condvar = Condvar::new();
 
-/// Below a folder nothing becomes durable until this goes: who asks for it waits.
+/// Below a folder nothing becomes durable until this goes.
 pub struct Held {
     folder: PathBuf,
     asked: UnboundedReceiver<()>,
 }
 
+/// Who asks for it waits.
 pub fn hold(folder: &Path) -> Held {
-    let folder = folder.canonicalize().expect("a folder");
-    let (sender, asked) = unbounded_channel();
-    HELD.lock().insert(folder.clone(), sender);
-    Held { folder, asked }
+    Held::by(folder, Disk::Slow)
+}
+
+/// Who asks for it gets an error.
+pub fn fail(folder: &Path) -> Held {
+    Held::by(folder, Disk::Failing)
 }
 
 impl Held {
-    /// Waits until somebody waits.
+    fn by(folder: &Path, disk: Disk) -> Self {
+        let folder = folder.canonicalize().expect("a folder");
+        let (sender, asked) = unbounded_channel();
+        HELD.lock().insert(folder.clone(), (disk, sender));
+        Self { folder, asked }
+    }
+
+    /// Waits until somebody asks.
     pub async fn asked(&mut self) {
         self.asked.recv().await.expect("it is held");
     }
@@ -52,13 +69,16 @@ impl Drop for Held {
     }
 }
 
-fn wait(path: &Path) {
+fn wait(path: &Path) -> io::Result<()> {
     let (mut held, mut is_told) = (HELD.lock(), false);
     loop {
         let of_it = held.iter().find(|(folder, _)| path.starts_with(folder));
-        let Some(asked) = of_it.map(|(_, asked)| asked.clone()) else { return };
+        let Some((disk, asked)) = of_it.map(|(_, of_it)| of_it.clone()) else { return Ok(()) };
         if !std::mem::replace(&mut is_told, true) {
             let _ = asked.send(());
+        }
+        if disk == Disk::Failing {
+            return Err(io::Error::other("the disk fails"));
         }
         FREED.wait(&mut held);
     }
@@ -68,7 +88,7 @@ pub fn data(file: &File) -> io::Result<()> {
     // What comes while it is synced may not be.
     let length = file.metadata()?.len();
     let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    wait(&path);
+    wait(&path)?;
     file.sync_data()?;
     DURABLE.lock().lengths.insert(path, length);
     Ok(())

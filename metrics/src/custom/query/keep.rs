@@ -99,9 +99,10 @@ impl Keeper {
             let metric = self.metric.borrow_and_update().clone();
             let namespace = metric.namespace().unwrap_or_default();
             let answer = self.ask(&namespace, &metric.spec.query).await;
-            let uid = metric.uid().unwrap_or_default();
-            self.queries.put(&namespace, &metric.name_any(), Latest { answer: answer.clone(), uid });
-            self.tell(&metric, &namespace, &answer).await;
+            let (uid, time) = (metric.uid().unwrap_or_default(), Timestamp::now());
+            let latest = Latest { answer: answer.clone(), uid, time: time.as_microsecond() };
+            self.queries.put(&namespace, &metric.name_any(), latest);
+            self.tell(&metric, &namespace, &answer, time).await;
             tokio::select! {
                 () = tokio::time::sleep_until(begun + pace(&metric.spec.refresh)) => {}
                 changed = self.metric.changed() => if changed.is_err() { return Ok(()) },
@@ -130,8 +131,9 @@ impl Keeper {
         metric: &TiphysMetric,
         namespace: &str,
         answer: &Result<Vec<ExternalValue>, String>,
+        time: Timestamp,
     ) {
-        let status = status(answer);
+        let status = status(answer, time);
         let is_new = self.written.as_ref().is_none_or(|(written, at)| {
             written.error != status.error || (written.value != status.value && at.elapsed() >= STATUS)
         });
@@ -148,8 +150,8 @@ impl Keeper {
     }
 }
 
-fn status(answer: &Result<Vec<ExternalValue>, String>) -> TiphysMetricStatus {
-    let time = Some(Time(Timestamp::now()));
+fn status(answer: &Result<Vec<ExternalValue>, String>, time: Timestamp) -> TiphysMetricStatus {
+    let time = Some(Time(time));
     match answer {
         Ok(rows) => {
             let total: f64 = rows.iter().map(|row| row.reading.value).sum();

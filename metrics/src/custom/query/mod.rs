@@ -5,16 +5,19 @@
 //!                                                                              └──> status
 //! ```
 //!
-//! The server that leads asks; the others read what it wrote into the status. A bad
-//! statement has the engine's limits, and only a few are asked at once, one of a namespace. A
-//! value that is older than a few refreshes is none.
+//! The server that leads asks; the others, and one that led before, read what it wrote into the status:
+//! that is a total, of which a selector chooses nothing. A bad statement has the engine's limits, and only a
+//! few are asked at once, one of a namespace. A value that is older than a few refreshes is none.
 
 mod keep;
 mod rows;
 mod seats;
 pub mod viewer;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -64,6 +67,16 @@ pub struct TiphysMetricStatus {
 struct Latest {
     answer: Result<Vec<ExternalValue>, String>,
     uid: String,
+    /// When it came, microseconds since the Unix epoch. A status that says the same has no later time.
+    time: i64,
+}
+
+impl Latest {
+    /// As of when it is true.
+    fn asked(&self) -> i64 {
+        let rows = self.answer.as_deref().unwrap_or_default();
+        rows.iter().map(|row| row.reading.time).min().unwrap_or(self.time)
+    }
 }
 
 /// The values of all TiphysMetrics.
@@ -106,18 +119,7 @@ impl Queries {
         let key = (namespace.to_owned(), name.to_owned());
         let uid = metric.metadata.uid.as_deref().unwrap_or_default();
         let own = self.latest.read().get(&key).filter(|latest| latest.uid == uid).cloned();
-        let answer = match own {
-            Some(latest) => latest.answer,
-            None => of_status(metric.status.as_ref()),
-        };
-        let answer = answer.and_then(|rows| young(rows, &metric.spec, Timestamp::now().as_microsecond()));
-        Some(answer.map(|rows| {
-            let matches = |row: &ExternalValue| {
-                let labels: std::collections::BTreeMap<_, _> = row.labels.iter().cloned().collect();
-                selector.matches(&labels)
-            };
-            rows.into_iter().filter(matches).collect()
-        }))
+        Some(chosen(own, &metric, selector, Timestamp::now().as_microsecond()))
     }
 
     fn put(&self, namespace: &str, name: &str, latest: Latest) {
@@ -133,25 +135,67 @@ impl Queries {
     }
 }
 
-/// What another server found: all rows together, without labels.
-fn of_status(status: Option<&TiphysMetricStatus>) -> Result<Vec<ExternalValue>, String> {
+/// The rows that a selector matches at `now`, microseconds since the Unix epoch: of what this server found,
+/// or where that is old or nothing, of what another has found since.
+fn chosen(
+    own: Option<Latest>,
+    metric: &TiphysMetric,
+    selector: &LabelSelector,
+    now: i64,
+) -> Result<Vec<ExternalValue>, String> {
+    let (spec, status) = (&metric.spec, metric.status.as_ref());
+    let told = status.and_then(|status| status.time.as_ref());
+    let told = told.map_or(i64::MIN, |time| time.0.as_microsecond());
+    let counts = |own: &Latest| age(own.asked(), now) <= longest(spec) || own.time >= told;
+    let rows = match own.filter(counts) {
+        Some(own) => own.answer,
+        None => of_status(status, selector),
+    };
+    let matches = |row: &ExternalValue| {
+        let labels: BTreeMap<_, _> = row.labels.iter().cloned().collect();
+        selector.matches(&labels)
+    };
+    Ok(young(rows?, spec, now)?.into_iter().filter(matches).collect())
+}
+
+/// What another server found: all rows together, without labels. A selector can't choose among them: one that
+/// excludes some would take the total for the rest.
+fn of_status(
+    status: Option<&TiphysMetricStatus>,
+    selector: &LabelSelector,
+) -> Result<Vec<ExternalValue>, String> {
     let status = status.ok_or("it has not been asked yet")?;
     if let Some(error) = &status.error {
         return Err(error.clone());
     }
     let time = status.time.as_ref().map_or(0, |time| time.0.as_microsecond());
     let milli = status.value.as_deref().and_then(quantity::milli).ok_or("it has no value yet")?;
+    if !selector.selects_all() {
+        return Err("it is not asked on this server yet, and what another server found is told as a total \
+            without labels: the selector can't choose of it. Ask the server that leads, or wait"
+            .to_owned());
+    }
     let reading = Reading { value: milli as f64 / 1000.0, time, window: 0, ways: Way::Queried.into() };
     Ok(vec![ExternalValue { labels: Vec::new(), reading }])
 }
 
+/// For how many seconds a value counts.
+fn longest(spec: &TiphysMetricSpec) -> i64 {
+    let refresh = keep::pace(&spec.refresh).as_secs();
+    i64::try_from(REFRESHES * refresh + BESIDE).unwrap_or(i64::MAX)
+}
+
+/// Seconds between two times in microseconds.
+fn age(time: i64, now: i64) -> i64 {
+    now.saturating_sub(time) / 1_000_000
+}
+
 /// Values that still count at `now`, microseconds since the Unix epoch.
 fn young(rows: Vec<ExternalValue>, spec: &TiphysMetricSpec, now: i64) -> Result<Vec<ExternalValue>, String> {
-    let refresh = keep::pace(&spec.refresh).as_secs();
-    let counts = i64::try_from(REFRESHES * refresh + BESIDE).unwrap_or(i64::MAX);
     let oldest = rows.iter().map(|row| row.reading.time).min().unwrap_or(now);
-    let age = (now - oldest) / 1_000_000;
-    if age > counts {
+    let age = age(oldest, now);
+    if age > longest(spec) {
+        let refresh = keep::pace(&spec.refresh).as_secs();
         return Err(format!(
             "its last value is {age} s old, though it is to be asked each {refresh} s: its statement, or \
              another one of the namespace, is slow"
@@ -174,7 +218,8 @@ mod tests {
         };
         let spec = |refresh: &str| TiphysMetricSpec { refresh: refresh.into(), ..Default::default() };
         let value = |at: i64, refresh: &str| {
-            let rows = of_status(Some(&status)).and_then(|rows| young(rows, &spec(refresh), at * 1_000_000));
+            let rows = of_status(Some(&status), &LabelSelector::default());
+            let rows = rows.and_then(|rows| young(rows, &spec(refresh), at * 1_000_000));
             rows.map(|rows| rows[0].reading.value)
         };
         assert_eq!(value(1010, "15s"), Ok(1.5));
@@ -185,7 +230,78 @@ mod tests {
         assert_eq!(value(1000 + 3 * 3600, "1h"), Ok(1.5));
         assert!(value(1000 + 4 * 3600, "1h").is_err());
         let wrong = TiphysMetricStatus { error: Some("no such table".into()), ..status.clone() };
-        assert_eq!(of_status(Some(&wrong)), Err("no such table".into()));
-        assert!(of_status(None).is_err());
+        assert_eq!(of_status(Some(&wrong), &LabelSelector::default()), Err("no such table".into()));
+        assert!(of_status(None, &LabelSelector::default()).is_err());
+    }
+
+    const SECOND: i64 = 1_000_000;
+
+    fn selector(text: &str) -> LabelSelector {
+        LabelSelector::parse(text).expect("a selector")
+    }
+
+    /// One whose status says 1.5 at a second; it counts for 165 s.
+    fn metric(told: i64) -> TiphysMetric {
+        let spec = TiphysMetricSpec { refresh: "15s".into(), ..Default::default() };
+        let status = TiphysMetricStatus {
+            value: Some("1500m".into()),
+            time: Some(Time(Timestamp::from_second(told).expect("a time"))),
+            ..TiphysMetricStatus::default()
+        };
+        TiphysMetric { status: Some(status), ..TiphysMetric::new("depth", spec) }
+    }
+
+    /// Lanes a and b with 2 and 4, asked for at a second.
+    fn lanes(asked: i64) -> Latest {
+        let row = |(lane, value): (&str, f64)| ExternalValue {
+            labels: vec![("lane".to_owned(), lane.to_owned())],
+            reading: Reading { value, time: asked * SECOND, window: 0, ways: Way::Queried.into() },
+        };
+        let rows = [("a", 2.0), ("b", 4.0)].map(row);
+        Latest { answer: Ok(rows.into()), uid: String::new(), time: asked * SECOND }
+    }
+
+    #[test]
+    fn a_selector_chooses_of_own_rows_and_of_no_total() {
+        let read = |own: Option<Latest>, text: &str| {
+            let rows = chosen(own, &metric(1000), &selector(text), 1010 * SECOND);
+            rows.map(|rows| rows.iter().map(|row| row.reading.value).collect::<Vec<_>>())
+        };
+        for (text, own) in [
+            ("", vec![2.0, 4.0]),
+            ("lane=b", vec![4.0]),
+            ("lane notin (a)", vec![4.0]),
+            ("!old", vec![2.0, 4.0]),
+            ("lane=c", vec![]),
+        ] {
+            assert_eq!(read(Some(lanes(1000)), text), Ok(own), "{text}");
+            match read(None, text) {
+                Ok(total) => assert_eq!((total, text), (vec![1.5], "")),
+                Err(why) => assert!(!text.is_empty() && why.contains("not asked on this server yet")),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_server_found_when_it_led_gives_way_to_what_is_newer() {
+        let failed = |time: i64| Latest { answer: Err("no such table".into()), ..lanes(time) };
+        let read = |own: Latest, told: i64, now: i64| {
+            let rows = chosen(Some(own), &metric(told), &LabelSelector::default(), now * SECOND);
+            rows.map(|rows| rows.iter().map(|row| row.reading.value).sum::<f64>())
+        };
+        assert_eq!(read(lanes(1000), 1100, 1165), Ok(6.0), "its own still counts");
+        assert_eq!(read(lanes(1000), 1100, 1166), Ok(1.5));
+        assert_eq!(read(failed(1000), 1100, 1165), Err("no such table".into()));
+        assert_eq!(read(failed(1000), 1100, 1166), Ok(1.5));
+        // Nobody has asked since.
+        let old = read(lanes(1000), 1000, 1166).expect_err("too old");
+        assert!(old.contains("166 s old"), "{old}");
+        assert_eq!(read(failed(1000), 1000, 1166), Err("no such table".into()));
+        // Both are old.
+        let old = read(lanes(1000), 1100, 1300).expect_err("too old");
+        assert!(old.contains("200 s old"), "{old}");
+        // A slow statement: what it found was true when it was asked, and its status is its own.
+        let slow = Latest { time: 1100 * SECOND, ..lanes(1000) };
+        assert!(read(slow, 1100, 1166).expect_err("too old").contains("166 s old"));
     }
 }

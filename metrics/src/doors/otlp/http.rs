@@ -66,13 +66,18 @@ pub async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let form = match Form::of(&headers) {
-        Ok(form) => form,
-        Err(refusal) => return Form::Json.refuse(&refusal),
+    let form = Form::of(&headers);
+    let answered = match &form {
+        Ok(form) => taken(doors.clone(), user.as_deref(), &headers, body, *form).await,
+        Err(refusal) => Err(refusal.clone()),
     };
-    match taken(doors, user.as_deref(), &headers, body, form).await {
+    let form = form.unwrap_or(Form::Json);
+    match answered {
         Ok(outcome) => accept(form, &outcome),
-        Err(refusal) => form.refuse(&refusal),
+        Err(refusal) => {
+            doors.count_refused(Door::Otlp, &refusal);
+            form.refuse(&refusal)
+        }
     }
 }
 
@@ -91,12 +96,7 @@ async fn taken(
         let _taken = taken;
         bring(doors, form, bytes, &packing, &into, &sender)
     });
-    let outcome = understood.await?;
-    let nothing = outcome.numbers + outcome.histograms == 0;
-    match &outcome.why {
-        Some(why) if nothing => Err(Refusal::malformed(why.clone())),
-        _ => Ok(outcome),
-    }
+    understood.await
 }
 
 fn bring(
@@ -116,6 +116,11 @@ fn bring(
 }
 
 fn accept(form: Form, outcome: &Outcome) -> Response {
+    let nothing = outcome.numbers + outcome.histograms == 0;
+    if let Some(why) = outcome.why.as_ref().filter(|_| nothing) {
+        // It was understood, and each of its samples was looked at: how many those are is known.
+        return form.refuse(&Refusal::malformed(why.clone()));
+    }
     let error_message = outcome.why.clone().unwrap_or_default();
     let rejected = i64::try_from(outcome.rejected).unwrap_or(i64::MAX);
     let mut json = json!({});

@@ -4,14 +4,6 @@
 use super::*;
 use crate::scrape::expose::proto::Span;
 
-/// Doors, and what they count.
-fn counted() -> (Bench, Counts) {
-    let (store, counts) = (Arc::new(Store::in_memory(Limits::default())), Counts::default());
-    let doors = Doors::new(store.clone(), counts.clone(), Arc::new(Everything));
-    let user = UserInfo::named("system:serviceaccount:shop:app", &[]);
-    (Bench { store, routes: doors.routes().layer(Extension(user)) }, counts)
-}
-
 #[tokio::test]
 async fn abuse_34_a_histogram_with_too_many_buckets_is_refused_and_told_and_the_rest_is_taken() {
     let ((bench, counts), now) = (counted(), now());
@@ -85,6 +77,39 @@ async fn abuse_34_exemplars_with_long_labels_are_refused_and_counted() {
     let answer = bench.send(WRITE_PATH, ONE, "snappy", snappy(&request)).await;
     assert_eq!((answer.status, answer.written("exemplars")), (StatusCode::NO_CONTENT, "1"));
     assert_eq!(counts.exemplars_refused.get(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_whole_is_counted_by_its_door_and_why() {
+    let ((bench, counts), now) = (counted(), now());
+    let series = vec![one(&[("__name__", "a")], &[(now, 1.0)])];
+    let taken = snappy(&WriteOne { series, metadata: vec![] });
+    let ahead = export(vec![metric("b", "", sum(1.0, now + 3_600_000, 2))]).encode_to_vec();
+    let malformed = StatusCode::BAD_REQUEST;
+    let table = [
+        (WRITE_PATH, ONE, "snappy", taken.clone(), StatusCode::NO_CONTENT),
+        (WRITE_PATH, ONE, "gzip", taken.clone(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (WRITE_PATH, ONE, "snappy", b"no snappy".to_vec(), malformed),
+        (WRITE_PATH, ONE, "snappy", taken, StatusCode::NO_CONTENT),
+        (OTLP_PATH, "text/plain", "", ahead.clone(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (OTLP_PATH, ONE, "", vec![0x0a, 0xff], malformed),
+        (OTLP_PATH, ONE, "gzip", b"no gzip".to_vec(), malformed),
+        // Of this one it is known what it had.
+        (OTLP_PATH, ONE, "", ahead, malformed),
+    ];
+    for (path, kind, packing, body, expected) in table {
+        let answer = bench.send(path, kind, packing, body).await;
+        assert_eq!(answer.status, expected, "{path} {kind} {packing}: {}", answer.text());
+    }
+    let expected = [
+        r#"{door="otlp",reason="malformed"} 2"#,
+        r#"{door="otlp",reason="unsupported"} 1"#,
+        r#"{door="remotewrite",reason="malformed"} 1"#,
+        r#"{door="remotewrite",reason="unsupported"} 1"#,
+    ];
+    let name = "tiphys_metrics_requests_refused_total";
+    assert_eq!(told(&counts, name), expected.map(|line| format!("{name}{line}")));
+    assert_eq!(counts.ahead.get(), 2, "the sample, and the one of target_info");
 }
 
 #[tokio::test]

@@ -3,23 +3,9 @@
 
 use super::*;
 
-/// Doors, and what they count.
-fn counted() -> (Bench, Counts) {
-    let (store, counts) = (Arc::new(Store::in_memory(Limits::default())), Counts::default());
-    let doors = Doors::new(store.clone(), counts.clone(), Arc::new(Everything));
-    let user = UserInfo::named("system:serviceaccount:shop:app", &[]);
-    (Bench { store, routes: doors.routes().layer(Extension(user)) }, counts)
-}
-
 /// What `/metrics` tells of series that were refused.
 fn refused(counts: &Counts) -> Vec<String> {
-    let component = tiphys_telemetry::Component::new("test");
-    counts.register(&component);
-    let told = component.render();
-    let lines = told.lines().filter(|line| line.contains("series_refused_total{"));
-    let mut lines: Vec<_> = lines.map(str::to_owned).collect();
-    lines.sort();
-    lines
+    told(counts, "tiphys_metrics_series_refused_total")
 }
 
 #[tokio::test]
@@ -87,4 +73,7 @@ async fn abuse_33_symbols_that_are_named_very_often_are_not_all_written_out() {
     assert!(bench.series().await.is_empty() && refused(&counts).is_empty());
     let answer = bench.send(WRITE_PATH, TWO, "snappy", request(3)).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    let requests = told(&counts, "tiphys_metrics_requests_refused_total");
+    let one = r#"tiphys_metrics_requests_refused_total{door="remotewrite",reason="too_large"} 1"#;
+    assert_eq!(requests, [one], "how many samples it had is not known");
 }

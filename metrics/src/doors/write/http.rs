@@ -45,7 +45,7 @@ pub async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match taken(doors, user.as_deref(), &headers, body).await {
+    match taken(doors.clone(), user.as_deref(), &headers, body).await {
         Ok(outcome) => {
             let (status, text) = match &outcome.why {
                 None => (StatusCode::NO_CONTENT, String::new()),
@@ -57,6 +57,7 @@ pub async fn take(
             with_counts((status, text).into_response(), &outcome)
         }
         Err(refusal) => {
+            doors.count_refused(Door::RemoteWrite, &refusal);
             let response = (refusal.status, format!("{refusal}\n")).into_response();
             with_counts(refusal.tell_when(response), &Outcome::default())
         }

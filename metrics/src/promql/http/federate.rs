@@ -4,6 +4,7 @@
 //! protobuf form ([`families`]) has them.
 
 mod families;
+mod names;
 
 use axum::{
     http::{HeaderMap, HeaderValue, header},
@@ -11,6 +12,7 @@ use axum::{
 };
 use futures::StreamExt;
 
+use self::names::Escaping;
 use super::{Asked, json, parameters::Parameters, reply::Refusal};
 use crate::series::{Labels, Missing, NAME, Select, SelectError, SeriesColumns, Value, Wanted};
 
@@ -24,14 +26,14 @@ enum Format {
 
 impl Format {
     /// What the header Accept wants most; of several that it wants alike, what says more.
-    fn wanted(headers: &HeaderMap) -> Self {
+    fn wanted(headers: &HeaderMap) -> (Self, Escaping) {
         let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
         let wanted = accepts.flat_map(|accept| accept.split(',')).filter_map(Self::accepted).max();
-        wanted.map_or(Self::Text, |(_, format)| format)
+        wanted.map_or((Self::Text, Escaping::default()), |(_, format, escaping)| (format, escaping))
     }
 
     /// One that is accepted, and how much it is wanted, in thousandths.
-    fn accepted(text: &str) -> Option<(u32, Self)> {
+    fn accepted(text: &str) -> Option<(u32, Self, Escaping)> {
         let mut parts = text.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
@@ -46,7 +48,7 @@ impl Format {
             _ => return None,
         };
         let weight = of("q").map_or(Some(1.0), |weight| weight.parse::<f64>().ok())?;
-        (weight > 0.0).then_some(((weight * 1000.0) as u32, format))
+        (weight > 0.0).then_some(((weight * 1000.0) as u32, format, Escaping::called(of("escaping"))))
     }
 
     fn content_type(self) -> &'static str {
@@ -102,7 +104,11 @@ impl Newest {
 
 pub async fn federate(headers: HeaderMap, asked: Asked, parameters: Parameters) -> Response {
     match newest(&asked, &parameters).await {
-        Ok(found) => told(&found, Format::wanted(&headers)),
+        Ok(mut found) => {
+            let (format, escaping) = Format::wanted(&headers);
+            names::spell(&mut found, escaping);
+            told(&found, format, escaping)
+        }
         Err(refusal) => (refusal.status, refusal.sentence).into_response(),
     }
 }
@@ -129,13 +135,22 @@ async fn newest(asked: &Asked, parameters: &Parameters) -> Result<Vec<Newest>, R
             }
         }
     }
-    found.sort_by(|a, b| a.labels.name().cmp(b.labels.name()).then_with(|| a.labels.cmp(&b.labels)));
-    found.dedup_by(|a, b| a.labels == b.labels);
+    in_order(&mut found);
     Ok(found)
 }
 
-fn told(found: &[Newest], format: Format) -> Response {
-    let kind = [(header::CONTENT_TYPE, format.content_type())];
+/// By name, each series once.
+fn in_order(found: &mut Vec<Newest>) {
+    found.sort_by(|a, b| a.labels.name().cmp(b.labels.name()).then_with(|| a.labels.cmp(&b.labels)));
+    found.dedup_by(|a, b| a.labels == b.labels);
+}
+
+fn told(found: &[Newest], format: Format, escaping: Escaping) -> Response {
+    let kind = match escaping {
+        Escaping::Underscores => format.content_type().to_owned(),
+        Escaping::Utf8 => format!("{}; escaping=allow-utf-8", format.content_type()),
+    };
+    let kind = [(header::CONTENT_TYPE, kind)];
     if format == Format::Protobuf {
         return (kind, families::delimited(found)).into_response();
     }
@@ -163,15 +178,15 @@ fn written(found: &[Newest], format: Format) -> String {
     let mut before = "";
     for (one, number) in found.iter().filter_map(|one| Some((one, one.value.number()?))) {
         let name = one.labels.name();
+        let (spelt, is_within) = names::metric(name);
         if name != before {
-            text.push_str(&format!("# TYPE {name} {kind}\n"));
+            text.push_str(&format!("# TYPE {spelt} {kind}\n"));
             before = name;
         }
-        text.push_str(name);
-        let pairs = one.pairs();
-        let pairs: Vec<_> =
-            pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        text.push_str(&format!("{{{}}} ", pairs.join(",")));
+        let (outside, within) = if is_within { ("", Some(&*spelt)) } else { (&*spelt, None) };
+        let labels = one.pairs().into_iter().map(|(name, value)| names::label(name, value));
+        let pairs: Vec<_> = within.map(str::to_owned).into_iter().chain(labels).collect();
+        text.push_str(&format!("{outside}{{{}}} ", pairs.join(",")));
         json::plain(&mut text, number);
         text.push(' ');
         match format {
@@ -186,10 +201,6 @@ fn written(found: &[Newest], format: Format) -> String {
     text
 }
 
-fn escaped(value: &str) -> String {
-    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -200,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        scrape::expose::proto,
+        scrape::expose::{self, proto},
         series::{Histogram, Limits, STALE, Sample, Store},
     };
 
@@ -224,6 +235,11 @@ mod tests {
             written(&found, Format::OpenMetrics),
             "# TYPE up unknown\nup{job=\"a\\\"b\",instance=\"\"} 1 1.500\n# EOF\n"
         );
+        let found = [one(&[(NAME, "a.b"), ("c.d", "e")], Value::Number(1.0))];
+        assert_eq!(
+            written(&found, Format::Text),
+            "# TYPE \"a.b\" untyped\n{\"a.b\",\"c.d\"=\"e\",instance=\"\"} 1 1500\n"
+        );
     }
 
     #[test]
@@ -232,7 +248,7 @@ mod tests {
         let of = |accept: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().expect("a value"));
-            Format::wanted(&headers)
+            Format::wanted(&headers).0
         };
         let texts = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2,*/*;q=0.1";
         for (accept, wanted) in [
@@ -247,7 +263,34 @@ mod tests {
         ] {
             assert_eq!(of(&accept), wanted, "{accept}");
         }
-        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Text);
+        assert_eq!(Format::wanted(&HeaderMap::new()), (Format::Text, Escaping::Underscores));
+    }
+
+    #[test]
+    fn names_are_escaped_as_the_format_that_is_taken_asks() {
+        let of = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().expect("a value"));
+            Format::wanted(&headers)
+        };
+        let three = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                     application/openmetrics-text;version=0.0.1;q=0.5,\
+                     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+                     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for (accept, wanted) in [
+            (three, (Format::OpenMetrics, Escaping::Utf8)),
+            ("text/plain;escaping=allow-utf-8", (Format::Text, Escaping::Utf8)),
+            ("text/plain;escaping=values", (Format::Text, Escaping::Underscores)),
+            ("text/plain;escaping=underscores", (Format::Text, Escaping::Underscores)),
+            (
+                "text/plain;q=0.9,application/openmetrics-text;escaping=allow-utf-8;q=0.5",
+                (Format::Text, Escaping::Underscores),
+            ),
+        ] {
+            assert_eq!(of(accept), wanted, "{accept}");
+        }
+        let kind = told(&[], Format::OpenMetrics, Escaping::Utf8).headers()[header::CONTENT_TYPE].clone();
+        assert!(kind.to_str().expect("a text").ends_with("; escaping=allow-utf-8"), "{kind:?}");
     }
 
     #[test]
@@ -282,7 +325,7 @@ mod tests {
     fn a_text_tells_what_it_has_no_place_for() {
         let number = one(&[(NAME, "up")], Value::Number(1.0));
         let warning = |found: &[Newest], format| {
-            let response = told(found, format);
+            let response = told(found, format, Escaping::default());
             let warning = response.headers().get(header::WARNING);
             warning.map(|warning| warning.to_str().expect("a text").to_owned())
         };
@@ -304,23 +347,60 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn who_asks_for_protobuf_gets_histograms_too() {
+    /// What is answered of these series, all of namespace `shop`: its type and its body.
+    async fn federated(series: &[(&str, Value)], accept: &str) -> (String, axum::body::Bytes) {
         let store = Store::in_memory(Limits::default());
         let time = jiff::Timestamp::now().as_millisecond() - 1000;
-        for (name, value) in [("took", histogram(7.5)), ("up", Value::Number(1.0))] {
-            let series = store.resolve(&Labels::new([(NAME, name), ("namespace", "shop")])).expect("taken");
-            store.append(&[Sample { series, time, value }]);
+        for (name, value) in series {
+            let series = store.resolve(&Labels::new([(NAME, *name), ("namespace", "shop")])).expect("taken");
+            store.append(&[Sample { series, time, value: value.clone() }]);
         }
         let routes = super::super::routes(Arc::new(store), Arc::new(Everything));
         let routes = routes.layer(Extension(UserInfo::named("admin", &[])));
         let request = Request::get("/prometheus/federate?match[]={namespace=%22shop%22}")
-            .header(header::ACCEPT, "application/vnd.google.protobuf;encoding=delimited;q=0.6,*/*;q=0.1")
+            .header(header::ACCEPT, accept)
             .body(Body::empty());
         let response = routes.oneshot(request.expect("a request")).await.expect("answered");
         let kind = response.headers().get(header::CONTENT_TYPE).cloned().expect("a type");
-        assert_eq!(kind, Format::Protobuf.content_type());
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read");
+        (kind.to_str().expect("a text").to_owned(), body)
+    }
+
+    #[tokio::test]
+    async fn abuse_36_a_name_says_no_series_that_nobody_sent() {
+        let forged = "x 1\nkube_node_info{namespace=\"kube-system\"} 99\n#";
+        let series = [(forged, Value::Number(1.0)), ("a.b", Value::Number(2.0)), ("up", Value::Number(3.0))];
+        let underscored = "x_1_kube_node_info_namespace__kube_system___99__";
+        for (accept, names) in [
+            ("text/plain", ["a_b", "up", underscored]),
+            ("application/openmetrics-text", ["a_b", "up", underscored]),
+            ("text/plain;escaping=allow-utf-8", ["a.b", "up", forged]),
+            ("application/openmetrics-text;escaping=allow-utf-8", ["a.b", "up", forged]),
+        ] {
+            let (kind, body) = federated(&series, accept).await;
+            let text = expose::Text::new(&body, kind.contains("openmetrics")).expect("a text");
+            let mut read = Vec::new();
+            for item in text {
+                if let expose::Item::Sample(line) = item.expect(accept) {
+                    let labels = expose::labels(line.series).expect("labels");
+                    read.push(Labels::new(labels));
+                }
+            }
+            let expected = names.map(|name| Labels::new([(NAME, name), ("namespace", "shop")]));
+            assert_eq!(read, expected, "{accept}");
+        }
+        let (_, body) = federated(&series, Format::Protobuf.content_type()).await;
+        let families = proto::families(&body).expect("families");
+        let told: Vec<_> = families.iter().map(|family| family.name.as_str()).collect();
+        assert_eq!(told, ["a_b", "up", underscored]);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_protobuf_gets_histograms_too() {
+        let series = [("took", histogram(7.5)), ("up", Value::Number(1.0))];
+        let accept = "application/vnd.google.protobuf;encoding=delimited;q=0.6,*/*;q=0.1";
+        let (kind, body) = federated(&series, accept).await;
+        assert_eq!(kind, Format::Protobuf.content_type());
         let families = proto::families(&body).expect("families");
         let told: Vec<_> = families.iter().map(|family| (family.name.as_str(), family.kind)).collect();
         assert_eq!(told, [("took", 4), ("up", 3)]);

@@ -44,6 +44,7 @@ pub async fn labels(asked: Asked, parameters: Parameters) -> Response {
 
 pub async fn values(Path(name): Path<String>, asked: Asked, parameters: Parameters) -> Response {
     let work = async {
+        let name = unescaped(&name).unwrap_or(name);
         if name.is_empty() {
             return Err(Refusal::bad(format!("invalid label name: {name:?}")));
         }
@@ -52,6 +53,26 @@ pub async fn values(Path(name): Path<String>, asked: Asked, parameters: Paramete
         Ok(limited(&values, parameters.limit()?, &missing))
     };
     answer(work.await)
+}
+
+/// A name that was made fit for a path: behind `U__` each `_` stands twice, and a letter that Prometheus did
+/// not always take as `_HEX_`. None where it isn't spelt so: it stands for itself then.
+///
+/// Source: <https://prometheus.io/docs/instrumenting/escaping_schemes/>, the scheme `values`.
+fn unescaped(name: &str) -> Option<String> {
+    let mut rest = name.strip_prefix("U__")?;
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once('_') {
+        let (code, after) = after.split_once('_')?;
+        plain.push_str(before);
+        plain.push(match code {
+            "" => '_',
+            code => char::from_u32(u32::from_str_radix(code, 16).ok()?)?,
+        });
+        rest = after;
+    }
+    plain.push_str(rest);
+    Some(plain)
 }
 
 pub async fn series(asked: Asked, parameters: Parameters) -> Response {
@@ -81,7 +102,7 @@ pub async fn series(asked: Asked, parameters: Parameters) -> Response {
 
 pub async fn metadata(asked: Asked, parameters: Parameters) -> Response {
     let work = async {
-        let most = parameters.limit()?;
+        let (most, most_of_metric) = (parameters.limit()?, parameters.at_most("limit_per_metric")?);
         let wanted = parameters.get("metric");
         let _place = asked.place(asked.limits.deadline).await?;
         let all = asked.source.visible_metadata().await?.into_iter();
@@ -99,10 +120,92 @@ pub async fn metadata(asked: Asked, parameters: Parameters) -> Response {
             format!("{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}")
         };
         let metrics = said.iter().take(most).map(|(metric, of_metric)| {
-            let entries: Vec<_> = of_metric.iter().map(entry).collect();
+            let entries: Vec<_> = of_metric.iter().take(most_of_metric).map(entry).collect();
             format!("{}:[{}]", quoted(metric), entries.join(","))
         });
         Ok(Reply::of(format!("{{{}}}", metrics.collect::<Vec<_>>().join(","))))
     };
     answer(work.await)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::{Extension, body::Body, http::Request};
+    use serde_json::{Value as Json, json};
+    use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::series::{Limits, MetricKind, NAME, Sample, Store, Value};
+
+    struct Everything;
+
+    impl Authorizer for Everything {
+        fn authorize(&self, _: &UserInfo, _: &Attributes) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    async fn get(store: &Arc<Store>, path: &str) -> Json {
+        let routes = super::super::routes(store.clone(), Arc::new(Everything));
+        let routes = routes.layer(Extension(UserInfo::named("admin", &[])));
+        let request = Request::get(format!("/prometheus/api/v1{path}")).body(Body::empty());
+        let response = routes.oneshot(request.expect("a request")).await.expect("answered");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("read");
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    #[test]
+    fn escaped_names_are_read_as_they_were() {
+        for (name, expected) in [
+            ("U__http_2e_method", Some("http.method")),
+            ("U__a_2E__b", None),
+            ("U__a_2E___b", Some("a._b")),
+            ("U___e9_t_e9_", Some("été")),
+            ("U__", Some("")),
+            ("U__a__b", Some("a_b")),
+            ("U__a_b", None),
+            ("U__a_zz_b", None),
+            ("U__a_d800_b", None),
+            ("U_a", None),
+            ("http_method", None),
+        ] {
+            assert_eq!(unescaped(name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn values_of_an_escaped_name_are_found() {
+        let store = Arc::new(Store::in_memory(Limits::default()));
+        let time = jiff::Timestamp::now().as_millisecond() - 1000;
+        let series = store.resolve(&Labels::new([(NAME, "hits"), ("http.method", "GET")])).expect("taken");
+        store.append(&[Sample { series, time, value: Value::Number(1.0) }]);
+        for (name, expected) in [
+            ("U__http_2e_method", json!(["GET"])),
+            ("http.method", json!(["GET"])),
+            ("http_method", json!([])),
+        ] {
+            assert_eq!(get(&store, &format!("/label/{name}/values")).await["data"], expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_told_of_a_metric_than_is_asked() {
+        let store = Arc::new(Store::in_memory(Limits::default()));
+        for (namespace, help) in [("bank", "The bank's."), ("shop", "The shop's.")] {
+            let labels = Labels::new([(NAME, "hits"), ("namespace", namespace)]);
+            let series = store.resolve(&labels).expect("taken");
+            let time = jiff::Timestamp::now().as_millisecond() - 1000;
+            store.append(&[Sample { series, time, value: Value::Number(1.0) }]);
+            let meta = Meta { kind: MetricKind::Gauge, help: help.into(), unit: String::new() };
+            store.describe(namespace, "hits", meta);
+        }
+        for (query, count) in [("", 2), ("?limit_per_metric=1", 1), ("?limit_per_metric=0", 2)] {
+            let told = get(&store, &format!("/metadata{query}")).await;
+            assert_eq!(told["data"]["hits"].as_array().map(Vec::len), Some(count), "{query}: {told}");
+        }
+        assert_eq!(get(&store, "/metadata?limit_per_metric=x").await["errorType"], "bad_data");
+    }
 }

@@ -77,10 +77,15 @@ impl Parameters {
 
     /// How many entries are wanted at most.
     pub fn limit(&self) -> Result<usize, Refusal> {
-        match self.get("limit").map(str::parse::<usize>) {
+        self.at_most("limit")
+    }
+
+    /// A parameter that says how many; 0 is no limit, as where it is missing.
+    pub fn at_most(&self, name: &str) -> Result<usize, Refusal> {
+        match self.get(name).map(str::parse::<usize>) {
             None | Some(Ok(0)) => Ok(usize::MAX),
             Some(Ok(limit)) => Ok(limit),
-            Some(Err(_)) => Err(Refusal::parameter("limit", "it must be a number of 0 or more")),
+            Some(Err(_)) => Err(Refusal::parameter(name, "it must be a number of 0 or more")),
         }
     }
 

@@ -206,9 +206,11 @@ fn tell_not_done(
 
 /// What an endpoint says of the way to its targets.
 fn asked(endpoint: &spec::Endpoint, discovered: &mut labels::Discovered) {
-    for (label, value) in [("__metrics_path__", &endpoint.path), ("__scheme__", &endpoint.scheme)] {
+    // The operator takes schemes in capitals, too; relabeling sees them as Prometheus has them.
+    let scheme = endpoint.scheme.to_ascii_lowercase();
+    for (label, value) in [("__metrics_path__", &endpoint.path), ("__scheme__", &scheme)] {
         if !value.is_empty() {
-            labels::set(discovered, label, &value.to_string());
+            labels::set(discovered, label, value);
         }
     }
     for (name, values) in &endpoint.params {

@@ -169,7 +169,8 @@ fn access(namespace: &str, endpoint: &Endpoint) -> Result<Access, String> {
         access.token = Some((scheme.to_owned(), kept(true, key)));
     }
     if let Some(basic) = &endpoint.basic_auth {
-        access.basic = Some((kept(true, &basic.username), kept(true, &basic.password)));
+        let password = Some(&basic.password).filter(|key| !key.name.is_empty());
+        access.basic = Some((kept(true, &basic.username), password.map(|key| kept(true, key))));
     }
     if let Some(tls) = &endpoint.tls_config {
         if [&tls.ca_file, &tls.cert_file, &tls.key_file].iter().any(|file| !file.is_empty()) {

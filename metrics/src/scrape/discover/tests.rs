@@ -144,7 +144,7 @@ fn a_pod_monitor_finds_pods() {
     let mut world = world();
     let spec = json!({
         "selector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]},
-        "podMetricsEndpoints": [{"port": "metrics"}, {"portNumber": 8080, "scheme": "https"}, {"port": "none"}],
+        "podMetricsEndpoints": [{"port": "metrics"}, {"portNumber": 8080, "scheme": "HTTPS"}, {"port": "none"}],
     });
     world.pod_monitors = vec![monitor("PodMonitor", "shop", spec)];
     assert_eq!(
@@ -220,6 +220,36 @@ fn a_service_monitor_takes_each_port_that_a_target_port_names() {
         .map(|target| (target.url.as_str(), target.labels.get("container").unwrap_or_default()))
         .collect();
     assert_eq!(told, [("http://10.0.0.1:9090/metrics", "a"), ("http://10.0.0.1:9191/metrics", "b")]);
+}
+
+#[test]
+fn how_an_endpoint_is_asked() {
+    let of = |endpoint: Value| {
+        let mut world = world();
+        let spec = json!({"selector": {}, "endpoints": [endpoint]});
+        world.service_monitors = vec![monitor("ServiceMonitor", "shop", spec)];
+        let mut found = find(&world, &own::Own::default());
+        assert_eq!((found.targets.len(), &found.problems), (1, &Vec::new()));
+        found.targets.remove(0)
+    };
+    for (scheme, wanted) in [("HTTP", "http"), ("HTTPS", "https"), ("https", "https"), ("", "http")] {
+        // Relabeling reads it, too.
+        let rule = json!({"sourceLabels": ["__scheme__"], "targetLabel": "by"});
+        let target = of(json!({"port": "metrics", "scheme": scheme, "relabelings": [rule]}));
+        assert_eq!(target.url, format!("{wanted}://10.0.0.1:9090/metrics"));
+        assert_eq!(target.labels.get("by"), Some(wanted), "{scheme}");
+    }
+    let key = |key: &str| json!({"name": "auth", "key": key});
+    let kept =
+        |key: &str| Kept { namespace: "shop".into(), is_secret: true, name: "auth".into(), key: key.into() };
+    for (basic, wanted) in [
+        (json!({"username": key("user")}), (kept("user"), None)),
+        (json!({"username": key("user"), "password": key("word")}), (kept("user"), Some(kept("word")))),
+    ] {
+        let target = of(json!({"port": "metrics", "basicAuth": basic}));
+        let Reach::Network(access) = &target.job.reach else { panic!("not over the network") };
+        assert_eq!(access.basic, Some(wanted));
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn one<'a>(text: &'a str, found: &mut Vec<Spelt<'a>>) -> Result<&'a str, String>
 }
 
 /// A quoted text and what is behind it.
-fn quoted(text: &str) -> Result<(Cow<'_, str>, &str), String> {
+pub fn quoted(text: &str) -> Result<(Cow<'_, str>, &str), String> {
     let inner = text.strip_prefix('"').ok_or("a value must stand in quotes")?;
     let bytes = inner.as_bytes();
     let end = memchr::memchr2(b'"', b'\\', bytes).ok_or("a quote is not closed")?;

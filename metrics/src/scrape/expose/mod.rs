@@ -21,7 +21,7 @@ mod text;
 
 use std::borrow::Cow;
 
-pub use labels::{Spelt, is_label as is_label_name, labels};
+pub use labels::{Spelt, is_label as is_label_name, is_metric as is_metric_name, labels};
 pub use text::Text;
 
 use crate::series::MetricKind;

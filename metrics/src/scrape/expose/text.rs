@@ -188,15 +188,15 @@ fn cut(text: &str) -> (&str, &str) {
 
 /// The name of a metric, quoted or not, and what is behind it.
 fn named(text: &str) -> Result<(Cow<'_, str>, &str), String> {
-    let Some(inner) = text.strip_prefix('"') else {
-        let (name, rest) = cut(text);
-        return match is_metric(name) {
-            true => Ok((Cow::Borrowed(name), rest)),
-            false => Err(format!("{name:?} is no name of a metric")),
-        };
-    };
-    let end = inner.find('"').ok_or("a quote is not closed")?;
-    Ok((Cow::Borrowed(&inner[..end]), inner[end + 1..].trim_start_matches([' ', '\t'])))
+    if text.starts_with('"') {
+        let (name, rest) = labels::quoted(text)?;
+        return Ok((name, rest.trim_start_matches([' ', '\t'])));
+    }
+    let (name, rest) = cut(text);
+    match is_metric(name) {
+        true => Ok((Cow::Borrowed(name), rest)),
+        false => Err(format!("{name:?} is no name of a metric")),
+    }
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -54,6 +54,8 @@ pub enum Record {
         time: i64,
         value: Value,
     },
+    /// What stood here is lost: of what follows, the definitions may be.
+    Lost,
 }
 
 impl Records {

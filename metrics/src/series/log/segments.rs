@@ -8,6 +8,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read},
+    mem,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -17,6 +18,8 @@ use crate::append::{Appending, Unsynced};
 
 /// How a segment ends whose process was killed in the middle of it.
 const TORN: &str = "it ends within a frame";
+/// What is wrong with a frame whose length may be right all the same.
+const WRONG: &str = "the checksum of a frame is wrong";
 /// A segment is ended at so many bytes.
 const SEGMENT: u64 = 256 << 20;
 /// What waits for a disk that takes nothing, at most.
@@ -94,9 +97,28 @@ pub struct Segments {
 pub struct Replayed {
     /// Segments that end early, though they are not the last: which, and why.
     pub damaged: Vec<(PathBuf, String)>,
+    /// Segments with frames that were passed over, as their checksums are wrong: which, and what.
+    pub passed: Vec<(PathBuf, Passed)>,
     /// Segments with appends that can't be read though they are as they were written: which, how many,
     /// and why the first of them.
     pub unreadable: Vec<(PathBuf, u64, &'static str)>,
+}
+
+/// Frames of a segment whose checksums are wrong, with others behind them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    pub frames: u64,
+    pub bytes: u64,
+    /// Where the first of them begins.
+    pub at: u64,
+}
+
+impl Passed {
+    /// Adds those behind it.
+    fn add(&mut self, more: Self) {
+        let at = if self.frames == 0 { more.at } else { self.at };
+        *self = Self { frames: self.frames + more.frames, bytes: self.bytes + more.bytes, at };
+    }
 }
 
 /// How a segment was read.
@@ -107,7 +129,8 @@ struct Outcome {
     /// Appends that can't be read, and why the first can't. What stands behind them is read on: where a
     /// frame ends does not depend on what is in it.
     unreadable: Option<(u64, &'static str)>,
-    /// Bytes of its whole frames.
+    passed: Passed,
+    /// Bytes up to where its last whole frame ends.
     whole: u64,
 }
 
@@ -152,6 +175,9 @@ impl Segments {
             })?;
             if let Some((count, why)) = outcome.unreadable {
                 replayed.unreadable.push((path.clone(), count, why));
+            }
+            if outcome.passed.frames > 0 {
+                replayed.passed.push((path.clone(), outcome.passed));
             }
             match outcome.ends {
                 // No later start, for which it is not the last one, is to take it for damaged.
@@ -351,16 +377,30 @@ fn pack(frames: &[u8]) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(packed))
 }
 
+/// Reads a segment. A frame whose checksum is wrong is passed over where one stands behind it that checks
+/// out; where none does, the length of the first may be as wrong, and the segment ends with it.
 fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Outcome, LogError> {
     let mut file = io::BufReader::with_capacity(1 << 20, File::open(path).map_err(failed(path, "opened"))?);
-    let (mut frame, mut outcome) = (Vec::new(), Outcome::default());
+    let (mut frame, mut outcome, mut wrong) = (Vec::new(), Outcome::default(), Passed::default());
     loop {
-        let packed = match read_frame(&mut file, &mut frame).map_err(failed(path, "read"))? {
-            Ok(Some(packed)) => packed,
-            Ok(None) => return Ok(outcome),
-            Err(why) => return Ok(Outcome { ends: Some(why), ..outcome }),
+        let read = read_frame(&mut file, &mut frame).map_err(failed(path, "read"))?;
+        let (packed, length) = match (read, (HEAD + frame.len()) as u64) {
+            // Zeros look like a frame of nothing, which nobody writes.
+            (Ok(Some(packed)), length) if wrong.frames == 0 || !frame.is_empty() => (packed, length),
+            (Err(WRONG), bytes) => {
+                wrong.add(Passed { frames: 1, bytes, at: outcome.whole });
+                continue;
+            }
+            (Err(why), _) if wrong.frames == 0 => return Ok(Outcome { ends: Some(why), ..outcome }),
+            (Ok(None), _) if wrong.frames == 0 => return Ok(outcome),
+            _ => return Ok(Outcome { ends: Some(WRONG), ..outcome }),
         };
-        outcome.whole += (HEAD + frame.len()) as u64;
+        if wrong.frames > 0 {
+            take(Record::Lost);
+            outcome.whole += wrong.bytes;
+            outcome.passed.add(mem::take(&mut wrong));
+        }
+        outcome.whole += length;
         let read = match packed {
             false => Records::read(&frame, &mut take),
             true => read_packed(&frame, &mut take, &mut outcome),
@@ -410,7 +450,7 @@ fn read_frame(file: &mut impl Read, frame: &mut Vec<u8>) -> io::Result<Result<Op
     }
     match crc32fast::hash(frame) == sum {
         true => Ok(Ok(Some(packed))),
-        false => Ok(Err("the checksum of a frame is wrong")),
+        false => Ok(Err(WRONG)),
     }
 }
 

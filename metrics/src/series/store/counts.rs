@@ -13,6 +13,8 @@ pub struct StoreCounts {
     pub log_bytes: Gauge,
     pub damaged_blocks: Counter,
     pub damaged_segments: Counter,
+    pub damaged_frames: Counter,
+    pub undefined: Counter,
     pub unreadable: Counter,
     pub unlogged: Counter,
     pub words_refused: Counter,
@@ -41,6 +43,16 @@ impl StoreCounts {
             name("damaged_segments"),
             "Files of the log that ended early when they were read again; what stood behind is lost",
             self.damaged_segments.clone(),
+        );
+        registry.register(
+            name("damaged_frames"),
+            "Pieces of the log lost, as their checksums were wrong when it was read again; the rest is there",
+            self.damaged_frames.clone(),
+        );
+        registry.register(
+            name("undefined_samples"),
+            "Samples in the log lost when it was read again, as the definitions of their series were",
+            self.undefined.clone(),
         );
         registry.register(
             name("unreadable"),

@@ -3,9 +3,9 @@
 //! Two appends may take samples of one series at the same time, and then it is chance whose records
 //! stand first in the log: a sample may come before the definition of its series, or behind
 //! a later one. What was taken once is taken here again, wherever it stands and whatever limits say:
-//! what is not would be lost with its segment.
+//! what is not would be lost with its segment. Samples whose definition is lost are counted.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use crate::series::{
     Value,
@@ -18,6 +18,8 @@ const BATCH: usize = 4096;
 /// Numbers of series whose places are one piece of memory. Numbers follow one another, so that all pieces
 /// but the last are full, and no table of all of them is made anew as it grows.
 const PAGE: u32 = 1024;
+/// Samples that wait for their definitions where some may be lost: all that follow in a segment could.
+const WAITING: u64 = 1 << 16;
 
 /// Which series numbers mean.
 #[derive(Default)]
@@ -41,8 +43,13 @@ pub struct Replay<'a> {
     segment: u32,
     known: Numbers,
     batch: Vec<Sample>,
-    /// Samples whose series is not defined yet.
+    /// Samples whose series is not defined yet, and how many they are.
     early: HashMap<u32, Vec<(i64, Value)>>,
+    waiting: u64,
+    /// Something of the segment is lost, definitions perhaps.
+    has_gap: bool,
+    /// Samples whose definition did not come.
+    undefined: u64,
     /// What is read is not written again.
     log: Current,
 }
@@ -50,30 +57,54 @@ pub struct Replay<'a> {
 impl<'a> Replay<'a> {
     pub fn new(head: &'a Head) -> Self {
         let (known, batch, early) = (Numbers::default(), Vec::new(), HashMap::new());
-        Self { head, segment: 0, known, batch, early, log: Current::new(u32::MAX - 1) }
+        let log = Current::new(u32::MAX - 1);
+        Self { head, segment: 0, known, batch, early, waiting: 0, has_gap: false, undefined: 0, log }
     }
 
     pub fn take(&mut self, segment: u32, record: Record) {
         if segment != self.segment {
             self.segment = segment;
             self.known = Numbers::default();
-            // Their definition was lost on a full disk.
-            self.early.clear();
+            self.has_gap = false;
+            // Their definition was lost, as on a full disk.
+            self.give_up();
         }
         match record {
             Record::Series { number, labels } => {
                 let series = self.head.restore(&labels);
                 self.known.insert(number, series);
                 let early = self.early.remove(&number).unwrap_or_default();
+                self.waiting -= early.len() as u64;
                 for (time, value) in early {
                     self.add(series, time, value);
                 }
             }
             Record::Sample { number, time, value } => match self.known.get(number) {
                 Some(series) => self.add(series, time, value),
-                None => self.early.entry(number).or_default().push((time, value)),
+                None => {
+                    self.early.entry(number).or_default().push((time, value));
+                    self.waiting += 1;
+                    if self.has_gap && self.waiting > WAITING {
+                        self.give_up();
+                    }
+                }
             },
+            Record::Lost => self.has_gap = true,
         }
+    }
+
+    /// The samples that wait are lost.
+    fn give_up(&mut self) {
+        self.early.clear();
+        self.undefined += mem::take(&mut self.waiting);
+    }
+
+    /// Puts the rest of what was read into the head. Gives how many samples are lost, as their series is
+    /// not known.
+    pub fn finish(mut self) -> u64 {
+        self.flush();
+        self.give_up();
+        self.undefined
     }
 
     fn add(&mut self, series: SeriesId, time: i64, value: Value) {
@@ -84,7 +115,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Puts what was read into the head.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         let mut late = Vec::new();
         let tell = |at, untaken| {
             if untaken == Untaken::OutOfOrder {
@@ -101,7 +132,7 @@ impl<'a> Replay<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{ops::Range, sync::Arc};
 
     use super::*;
     use crate::series::{Histogram, Labels, Limits, NAME};
@@ -120,7 +151,7 @@ mod tests {
                 },
             );
         }
-        replay.flush();
+        assert_eq!(replay.finish(), 0);
         let (mut numbers, mut histograms) = (Vec::new(), Vec::new());
         head.visit(&[], |kept| {
             kept.numbers(&(0..i64::MAX), |time, number| {
@@ -174,9 +205,37 @@ mod tests {
         replay.take(1, sample(10));
         replay.take(2, Record::Series { number: 7, labels: Labels::new([(NAME, "up")]) });
         replay.take(3, sample(20));
-        replay.flush();
+        assert_eq!(replay.finish(), 2);
         let mut samples = 0;
         head.visit(&[], |kept| kept.numbers(&(0..i64::MAX), |_, _| samples += 1));
         assert_eq!((head.series_count(), samples), (1, 0));
+    }
+
+    #[test]
+    fn samples_behind_a_loss_wait_for_their_definition_in_few_bytes() {
+        let head = Head::new(Limits::default());
+        let mut replay = Replay::new(&head);
+        let samples = |number: u32, times: Range<i64>| {
+            times.map(move |time| Record::Sample { number, time, value: Value::Number(1.0) })
+        };
+        let most = WAITING as i64;
+        // Where nothing is lost, any number of them may wait.
+        samples(7, 0..most + 1).for_each(|record| replay.take(1, record));
+        replay.take(1, Record::Series { number: 7, labels: Labels::new([(NAME, "up")]) });
+        assert_eq!((replay.waiting, replay.undefined), (0, 0));
+        replay.take(1, Record::Lost);
+        samples(8, 0..most + 1).for_each(|record| replay.take(1, record));
+        assert_eq!((replay.waiting, replay.undefined, replay.early.len()), (0, WAITING + 1, 0));
+        // Those whose definition is only late are taken all the same.
+        samples(9, 0..3).for_each(|record| replay.take(1, record));
+        replay.take(1, Record::Series { number: 9, labels: Labels::new([(NAME, "down")]) });
+        samples(7, most + 1..most + 3).for_each(|record| replay.take(1, record));
+        // The next segment lacks nothing.
+        samples(7, 0..most + 1).for_each(|record| replay.take(2, record));
+        assert_eq!((replay.waiting, replay.undefined), (WAITING + 1, WAITING + 1));
+        assert_eq!(replay.finish(), 2 * (WAITING + 1));
+        let mut found = 0;
+        head.visit(&[], |kept| kept.numbers(&(0..i64::MAX), |_, _| found += 1));
+        assert_eq!((head.series_count(), found), (2, most + 3 + 3));
     }
 }

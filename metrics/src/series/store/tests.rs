@@ -6,6 +6,7 @@ mod coarse;
 mod full;
 mod killed;
 mod large;
+mod lost;
 mod own;
 mod parts;
 mod slow;

@@ -21,9 +21,11 @@ use arrow_flight::{
     flight_service_server::{FlightService, FlightServiceServer},
     sql::{
         ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-        ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo,
-        CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery, CommandStatementQuery,
-        DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+        ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference,
+        CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys,
+        CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+        CommandPreparedStatementQuery, CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt,
+        SqlInfo, TicketStatementQuery,
         server::{FlightSqlService, PeekableFlightDataStream},
     },
 };
@@ -84,6 +86,12 @@ impl Service {
         let rows = self.engine.runner.rows(&limits, session, plan).await?;
         let schema = rows.schema();
         Ok(encoded(schema, rows.map_err(|error| FlightError::Tonic(Box::new(error.into())))))
+    }
+
+    /// An answer without a row.
+    fn none(&self, request: &Request<Ticket>, schema: SchemaRef) -> Result<Response<Batches>, Status> {
+        self.asker(request)?;
+        Ok(encoded(schema.clone(), stream::iter([Ok(RecordBatch::new_empty(schema))])))
     }
 
     async fn schema(&self, handle: &Handle, asker: &Asker) -> Result<SchemaRef, Status> {
@@ -213,6 +221,46 @@ impl FlightSqlService for Service {
         info(&query.clone().into_builder(&facts).schema(), query, request)
     }
 
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        info(&catalog::primary_keys(), query, request)
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        info(&catalog::foreign_keys(), query, request)
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        info(&catalog::foreign_keys(), query, request)
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        info(&catalog::foreign_keys(), query, request)
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        info(&catalog::types().map_err(Status::from)?.schema(), query, request)
+    }
+
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
@@ -280,6 +328,47 @@ impl FlightSqlService for Service {
         whole(catalog::facts().and_then(|facts| query.into_builder(&facts).build()))
     }
 
+    async fn do_get_primary_keys(
+        &self,
+        _: CommandGetPrimaryKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<Batches>, Status> {
+        self.none(&request, catalog::primary_keys())
+    }
+
+    async fn do_get_exported_keys(
+        &self,
+        _: CommandGetExportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<Batches>, Status> {
+        self.none(&request, catalog::foreign_keys())
+    }
+
+    async fn do_get_imported_keys(
+        &self,
+        _: CommandGetImportedKeys,
+        request: Request<Ticket>,
+    ) -> Result<Response<Batches>, Status> {
+        self.none(&request, catalog::foreign_keys())
+    }
+
+    async fn do_get_cross_reference(
+        &self,
+        _: CommandGetCrossReference,
+        request: Request<Ticket>,
+    ) -> Result<Response<Batches>, Status> {
+        self.none(&request, catalog::foreign_keys())
+    }
+
+    async fn do_get_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<Ticket>,
+    ) -> Result<Response<Batches>, Status> {
+        self.asker(&request)?;
+        whole(catalog::types().and_then(|types| query.into_builder(&types).build()))
+    }
+
     async fn do_action_create_prepared_statement(
         &self,
         query: ActionCreatePreparedStatementRequest,
@@ -318,3 +407,6 @@ impl FlightSqlService for Service {
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
 }
+
+#[cfg(test)]
+mod tests;

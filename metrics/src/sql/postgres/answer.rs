@@ -5,8 +5,8 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::DataType,
-    common::{DataFusionError, ParamValues},
+    arrow::datatypes::{DataType, Schema},
+    common::{DFSchema, DataFusionError, ParamValues},
     logical_expr::{EmptyRelation, LogicalPlan},
     prelude::SessionContext,
     sql::{parser::Statement as Parsed, sqlparser::ast::Statement},
@@ -41,7 +41,7 @@ use super::{
     connection::Connection,
     cursors::{self, Asked, Declared},
     descriptions,
-    parse::{self, MOST_STATEMENTS},
+    parse::MOST_STATEMENTS,
     settings,
 };
 use crate::sql::{
@@ -187,7 +187,8 @@ impl SimpleQueryHandler for Statements {
         }
         let mut responses = Vec::new();
         for statement in statements {
-            if let Some(answer) = settings::answer(&statement, &session, client).await {
+            let (variables, format) = (&self.connection.variables, &Format::UnifiedText);
+            if let Some(answer) = settings::answer(&statement, &session, client, variables, format).await {
                 self.ended(client, &statement);
                 responses.push(answer?);
                 continue;
@@ -256,7 +257,8 @@ impl ExtendedQueryHandler for Statements {
         let (text, said) = &portal.statement.statement;
         let Some((statement, plan)) = said else { return Ok(Response::EmptyQuery) };
         let (asker, session) = self.connection.session().await?;
-        if let Some(answer) = settings::answer(statement, &session, client).await {
+        let (variables, format) = (&self.connection.variables, &portal.result_column_format);
+        if let Some(answer) = settings::answer(statement, &session, client, variables, format).await {
             self.ended(client, statement);
             return answer;
         }
@@ -311,8 +313,9 @@ impl QueryParser for Planner {
             return Err(told(&SqlError::Invalid(Wrong::new("42601", message)), sql));
         }
         let Some(statement) = statements.pop() else { return Ok(None) };
-        if is_setting(&statement) {
-            let schema = Arc::new(datafusion::common::DFSchema::empty());
+        if let Some(columns) = settings::columns(&statement, &self.0.variables)? {
+            let schema = DFSchema::try_from(Schema::new(columns));
+            let schema = Arc::new(schema.map_err(|error| told(&SqlError::of(&error), sql))?);
             let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
             return Ok(Some((sql.to_owned(), Some((statement, nothing)))));
         }
@@ -347,31 +350,6 @@ impl QueryParser for Planner {
     }
 }
 
-/// Statements that [`settings`] answers without a plan.
-fn is_setting(statement: &Statement) -> bool {
-    !matches!(
-        statement,
-        Statement::Query(_)
-            | Statement::Explain { .. }
-            | Statement::ExplainTable { .. }
-            | Statement::ShowTables { .. }
-            | Statement::ShowColumns { .. }
-            | Statement::ShowFunctions { .. }
-    ) && matches!(
-        statement,
-        Statement::Set(_)
-            | Statement::Reset(_)
-            | Statement::Discard { .. }
-            | Statement::Deallocate { .. }
-            | Statement::Close { .. }
-            | Statement::StartTransaction { .. }
-            | Statement::Commit { .. }
-            | Statement::Rollback { .. }
-            | Statement::Savepoint { .. }
-            | Statement::ReleaseSavepoint { .. }
-    )
-}
-
 /// What only some statements ask for.
 async fn prepare(session: &SessionContext, text: &str) -> PgWireResult<()> {
     if !descriptions::are_asked(text) {
@@ -381,7 +359,7 @@ async fn prepare(session: &SessionContext, text: &str) -> PgWireResult<()> {
 }
 
 fn parsed(connection: &Connection, text: &str) -> PgWireResult<Vec<Statement>> {
-    parse::statements(&connection.compatible, text).map_err(|error| {
+    connection.translator.statements(text).map_err(|error| {
         let error = DataFusionError::SQL(Box::new(error), None);
         told(&SqlError::of(&error), text)
     })

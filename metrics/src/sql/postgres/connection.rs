@@ -12,10 +12,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use datafusion_postgres::{
-    datafusion_pg_catalog::{
-        pg_catalog::{context::EmptyContextProvider, setup_pg_catalog},
-        sql::PostgresCompatibilityParser,
-    },
+    datafusion_pg_catalog::pg_catalog::{context::EmptyContextProvider, setup_pg_catalog},
     pgwire::error::{ErrorInfo, PgWireError, PgWireResult},
 };
 use parking_lot::Mutex;
@@ -23,7 +20,14 @@ use rustls_pki_types::CertificateDer;
 use tiphys_api::auth::UserInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, VERSION, admission::Admitted, cursors::Cursors, regtype, user};
+use super::{
+    Shared,
+    admission::Admitted,
+    cursors::Cursors,
+    parse::Translator,
+    regtype, user,
+    variables::{self, Variables},
+};
 use crate::{
     places::Place,
     sql::{
@@ -51,7 +55,8 @@ pub enum Login {
 /// A connection's state.
 pub struct Connection {
     pub shared: Arc<Shared>,
-    pub compatible: PostgresCompatibilityParser,
+    pub translator: Translator,
+    pub variables: Arc<Variables>,
     pub cursors: Cursors,
     admitted: Admitted,
     entered: tokio::sync::Mutex<Option<Entered>>,
@@ -69,10 +74,10 @@ struct Entered {
 
 impl Connection {
     pub fn new(shared: Arc<Shared>, admitted: Admitted) -> Self {
-        let compatible = PostgresCompatibilityParser::new();
         Self {
             shared,
-            compatible,
+            translator: Translator::default(),
+            variables: Arc::default(),
             cursors: Cursors::default(),
             admitted,
             entered: tokio::sync::Mutex::default(),
@@ -144,6 +149,7 @@ impl Connection {
             Sizes::register(&session);
             session.register_udf(version());
             session.register_udf(regtype::to_regtype());
+            variables::functions(&self.variables).into_iter().for_each(|udf| session.register_udf(udf));
             // Instead of the catalog's own, which knows one name only.
             user::functions(&asker.user).into_iter().for_each(|function| session.register_udf(function));
             // Some of the catalog's make more than they get.
@@ -184,7 +190,7 @@ impl Drop for Connection {
 
 /// `version()`, by whose number drivers tell which catalog they may ask for.
 fn version() -> ScalarUDF {
-    let text = format!("PostgreSQL {VERSION} (Tiphys {})", env!("CARGO_PKG_VERSION"));
+    let text = format!("PostgreSQL {}", variables::server_version());
     let value = move |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(text.clone()))));
     create_udf("version", Vec::new(), DataType::Utf8, Volatility::Stable, Arc::new(value))
 }

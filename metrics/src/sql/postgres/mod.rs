@@ -21,6 +21,7 @@ mod regtype;
 mod settings;
 mod startup;
 mod user;
+mod variables;
 
 use std::{
     collections::HashMap,

@@ -1,24 +1,30 @@
 //! SET, SHOW, BEGIN and their like: what drivers send before and around a query.
 //!
 //! Settings of Postgres are taken and, but for the few that mean something here, have no
-//! effect. Those of the engine are refused: they would lift its limits.
+//! effect but to be shown again (`variables`). Those of the engine are refused: they would lift
+//! its limits.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use datafusion::{
+    arrow::datatypes::{DataType, Field},
     prelude::SessionContext,
-    sql::sqlparser::ast::{Expr, Set, Statement},
+    sql::sqlparser::ast::{DiscardObject, Expr, Ident, Reset, Set, Statement},
 };
 use datafusion_postgres::{
     hooks::{HookClient, QueryHook, set_show::SetShowHook, transactions::TransactionStatementHook},
     pgwire::{
         api::{
-            ClientInfo,
-            results::{Response, Tag},
+            ClientInfo, Type,
+            portal::Format,
+            results::{DataRowEncoder, FieldInfo, QueryResponse, Response, Tag},
         },
         error::{ErrorInfo, PgWireError, PgWireResult},
     },
 };
+use futures::stream;
+
+use super::variables::{self, Variables};
 
 /// Where the library keeps a connection's `statement_timeout`.
 const TIMEOUT: &str = "statement_timeout_ms";
@@ -26,28 +32,35 @@ const TIMEOUT: &str = "statement_timeout_ms";
 const DURATIONS: [(&str, &str); 2] =
     [("statement_timeout", TIMEOUT), ("idle_session_timeout", "idle_session_timeout_ms")];
 /// Settings that the library knows what to do with.
-const KNOWN: [&str; 7] = [
-    "statement_timeout",
-    "datestyle",
-    "bytea_output",
-    "intervalstyle",
-    "application_name",
-    "extra_float_digits",
-    "search_path",
-];
+const KNOWN: [&str; 6] =
+    ["datestyle", "bytea_output", "intervalstyle", "application_name", "extra_float_digits", "search_path"];
+/// What a client says at its begin that is no setting.
+const OF_CONNECTIONS: [&str; 4] = ["user", "database", "options", "replication"];
 
-/// Takes what the connection string sets: `options=-c statement_timeout=5000`.
-pub fn begin<C: ClientInfo + ?Sized>(client: &mut C) {
+/// Takes what the connection string sets: `options=-c statement_timeout=5000`, and what drivers
+/// set beside it.
+pub fn begin<C: ClientInfo + ?Sized>(client: &mut C, variables: &Variables) {
     let options = client.metadata().get("options").cloned().unwrap_or_default();
-    for setting in options.split_whitespace().filter_map(|word| {
+    let options = options.split_whitespace().filter_map(|word| {
         let word = word.strip_prefix("-c").or_else(|| word.strip_prefix("--")).unwrap_or(word);
         word.split_once('=')
-    }) {
-        let (name, value) = setting;
-        if let (Some(key), Some(millis)) = (duration_key(name), millis(value)) {
-            client.metadata_mut().insert(key.to_owned(), millis.to_string());
+    });
+    let alone = client.metadata().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let alone = alone.filter(|(name, _)| !OF_CONNECTIONS.contains(name) && !name.starts_with("_pq_"));
+    let said = alone.chain(options).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    let said: Vec<_> = said.collect();
+    let mut begun = Vec::new();
+    for (name, value) in said {
+        match (duration_key(&name), millis(&value)) {
+            (Some(key), Some(millis)) => {
+                client.metadata_mut().insert(key.to_owned(), millis.to_string());
+                begun.push((name, shown(millis)));
+            }
+            (Some(_), None) => {}
+            (None, _) => begun.push((name, value)),
         }
     }
+    variables.begin(begun);
 }
 
 /// How long a statement may take, if the client has said.
@@ -85,39 +98,81 @@ fn millis(text: &str) -> Option<u64> {
     digits.trim().parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// The same, as Postgres writes it: in the largest unit that gives a whole number.
+fn shown(millis: u64) -> String {
+    if millis == 0 {
+        return "0".to_owned();
+    }
+    let units = [(3_600_000, "h"), (60_000, "min"), (1000, "s")];
+    match units.into_iter().find(|(unit, _)| millis.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// The columns of what [`answer`] says without a plan; `None` for a query.
+///
+/// # Errors
+/// SHOW of a setting that there is not.
+pub fn columns(statement: &Statement, variables: &Variables) -> PgWireResult<Option<Vec<Field>>> {
+    match statement {
+        Statement::ShowVariable { variable } if !is_ours(variable) => {
+            let (name, _) = wanted(variable, variables)?;
+            Ok(Some(vec![Field::new(name, DataType::Utf8, false)]))
+        }
+        Statement::Set(_)
+        | Statement::Reset(_)
+        | Statement::Discard { .. }
+        | Statement::Deallocate { .. }
+        | Statement::Close { .. }
+        | Statement::UNLISTEN { .. }
+        | Statement::StartTransaction { .. }
+        | Statement::Commit { .. }
+        | Statement::Rollback { .. }
+        | Statement::Savepoint { .. }
+        | Statement::ReleaseSavepoint { .. } => Ok(Some(Vec::new())),
+        _ => Ok(None),
+    }
+}
+
 /// The answer to a statement that isn't a query; `None` for a query.
 pub async fn answer(
     statement: &Statement,
     session: &SessionContext,
     client: &mut dyn HookClient,
+    variables: &Variables,
+    format: &Format,
 ) -> Option<PgWireResult<Response>> {
     let done = |tag: &str| Some(Ok(Response::Execution(Tag::new(tag))));
     match statement {
-        Statement::Set(Set::SingleAssignment { variable, values, .. }) => {
-            let name = variable.to_string().to_lowercase();
-            if name.starts_with("datafusion.") {
-                return Some(Err(refused("the engine's settings can't be changed")));
+        Statement::Set(said) => Some(match set(said, client, variables) {
+            // The library changes how rows are written, and tells the client.
+            Ok(true) => match SetShowHook.handle_simple_query(statement, session, client).await {
+                Some(answer) => answer,
+                None => Ok(Response::Execution(Tag::new("SET"))),
+            },
+            Ok(false) => Ok(Response::Execution(Tag::new("SET"))),
+            Err(error) => Err(error),
+        }),
+        Statement::Reset(said) => {
+            match &said.reset {
+                Reset::ALL => reset(client, variables, None),
+                Reset::ConfigurationParameter(name) => {
+                    reset(client, variables, Some(&name.to_string().to_lowercase()));
+                }
             }
-            if let Some(key) = duration_key(&name) {
-                let value = values.first().map(ToString::to_string).unwrap_or_default();
-                let Some(millis) = millis(&value) else {
-                    return Some(Err(invalid(&format!("{value} is no duration: try '5s'"))));
-                };
-                client.metadata_mut().insert(key.to_owned(), millis.to_string());
-                return done("SET");
-            }
-            if KNOWN.contains(&name.as_str()) && matches!(values.first(), Some(Expr::Value(_))) {
-                return SetShowHook.handle_simple_query(statement, session, client).await;
-            }
-            done("SET")
+            done("RESET")
         }
-        Statement::Set(_) => done("SET"),
-        Statement::Reset(_) => done("RESET"),
-        Statement::Discard { .. } => done("DISCARD ALL"),
+        Statement::Discard { object_type } => {
+            if matches!(object_type, DiscardObject::ALL) {
+                reset(client, variables, None);
+            }
+            done("DISCARD ALL")
+        }
         Statement::Deallocate { .. } => done("DEALLOCATE"),
         Statement::UNLISTEN { .. } => done("UNLISTEN"),
         Statement::ShowVariable { variable } if is_ours(variable) => None,
-        Statement::ShowVariable { .. } => SetShowHook.handle_simple_query(statement, session, client).await,
+        Statement::ShowVariable { variable } => Some(show(variable, variables, format)),
         // Nothing is ever written, so that there is nothing to go back to.
         Statement::Savepoint { .. } => done("SAVEPOINT"),
         Statement::ReleaseSavepoint { .. } => done("RELEASE"),
@@ -129,23 +184,135 @@ pub async fn answer(
     }
 }
 
+/// Takes a setting; whether the library has something to do with it.
+fn set(said: &Set, client: &mut dyn HookClient, variables: &Variables) -> PgWireResult<bool> {
+    let (name, values) = match said {
+        Set::SingleAssignment { variable, values, .. } => {
+            (variable.to_string().to_lowercase(), values.as_slice())
+        }
+        Set::SetTimeZone { value, .. } => ("timezone".to_owned(), std::slice::from_ref(value)),
+        _ => return Ok(false),
+    };
+    if name.starts_with("datafusion.") {
+        return Err(wrong("42501", "the engine's settings can't be changed"));
+    }
+    if is_default(values) {
+        reset(client, variables, Some(&name));
+        return Ok(false);
+    }
+    let mut value = values.iter().map(text).collect::<Vec<_>>().join(", ");
+    if let Some(key) = duration_key(&name) {
+        let Some(millis) = millis(&value) else {
+            return Err(wrong("22023", &format!("{value} is no duration: try '5s'")));
+        };
+        client.metadata_mut().insert(key.to_owned(), millis.to_string());
+        value = shown(millis);
+    }
+    variables.set(&name, &value).map_err(|why| wrong("53400", &why))?;
+    Ok(KNOWN.contains(&name.as_str()) && matches!(values.first(), Some(Expr::Value(_))))
+}
+
+/// A value without its quotes.
+fn text(value: &Expr) -> String {
+    match value {
+        Expr::Value(value) => value.clone().into_string().unwrap_or_else(|| value.to_string()),
+        Expr::Identifier(name) => name.value.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `SET x TO DEFAULT`, `SET TIME ZONE LOCAL`.
+fn is_default(values: &[Expr]) -> bool {
+    let [Expr::Identifier(Ident { value, quote_style: None, .. })] = values else { return false };
+    value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local")
+}
+
+/// A setting is as it was when the client connected; without a name all are.
+fn reset(client: &mut dyn HookClient, variables: &Variables, only: Option<&str>) {
+    variables.reset(only);
+    let durations = DURATIONS.into_iter().map(|(name, key)| {
+        let begun = variables.begun(name).and_then(|value| millis(&value));
+        (name, key, begun.map(|millis| millis.to_string()))
+    });
+    let known = KNOWN.into_iter().map(|name| (name, name, variables.begun(name)));
+    let metadata = client.metadata_mut();
+    for (name, key, begun) in durations.chain(known) {
+        if only.is_none_or(|only| only == name) {
+            match begun {
+                Some(value) => metadata.insert(key.to_owned(), value),
+                None => metadata.remove(key),
+            };
+        }
+    }
+}
+
+/// The setting that SHOW names, as Postgres writes it, and its value.
+fn wanted(variable: &[Ident], variables: &Variables) -> PgWireResult<(String, String)> {
+    let words: Vec<String> = variable.iter().map(|word| word.value.to_lowercase()).collect();
+    let name = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["time", "zone"] => "timezone".to_owned(),
+        ["transaction", "isolation", "level"] => "transaction_isolation".to_owned(),
+        words => words.join("."),
+    };
+    variables.get(&name).ok_or_else(|| wrong("42704", &variables::unknown(&name)))
+}
+
+fn show(variable: &[Ident], variables: &Variables, format: &Format) -> PgWireResult<Response> {
+    let (name, value) = wanted(variable, variables)?;
+    let fields = Arc::new(vec![FieldInfo::new(name, None, None, Type::TEXT, format.format_for(0))]);
+    let mut row = DataRowEncoder::new(fields.clone());
+    row.encode_field(&Some(value.as_str()))?;
+    let rows = stream::iter([Ok(row.take_row())]);
+    Ok(Response::Query(QueryResponse::new(fields, rows)))
+}
+
 /// `SHOW TABLES`, `SHOW COLUMNS` and so on are questions about the tables.
-fn is_ours(variable: &[datafusion::sql::sqlparser::ast::Ident]) -> bool {
+fn is_ours(variable: &[Ident]) -> bool {
     let first = variable.first().map(|word| word.value.to_lowercase());
     first.is_some_and(|first| ["tables", "columns", "functions", "all"].contains(&first.as_str()))
 }
 
-fn refused(why: &str) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), "42501".to_owned(), why.to_owned())))
-}
-
-fn invalid(why: &str) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), "22023".to_owned(), why.to_owned())))
+fn wrong(code: &str, why: &str) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), why.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::millis;
+    use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+
+    use super::*;
+
+    /// The columns of an answer as `NAME, NAME`, or the error's code.
+    fn columns_of(text: &str, variables: &Variables) -> Option<String> {
+        let statement = Parser::parse_sql(&PostgreSqlDialect {}, text).expect(text).remove(0);
+        let found = match columns(&statement, variables) {
+            Ok(found) => found?,
+            Err(PgWireError::UserError(info)) => return Some(info.code.clone()),
+            Err(error) => return Some(error.to_string()),
+        };
+        let names: Vec<&str> = found.iter().map(|column| column.name().as_str()).collect();
+        Some(names.join(", "))
+    }
+
+    #[test]
+    fn what_drivers_prepare_is_described_before_it_is_answered() {
+        let variables = Variables::default();
+        variables.set("my.own", "1").expect("set");
+        for (text, expected) in [
+            ("show transaction isolation level", Some("transaction_isolation")),
+            ("SHOW standard_conforming_strings", Some("standard_conforming_strings")),
+            ("show time zone", Some("TimeZone")),
+            ("show my.own", Some("my.own")),
+            ("show nothing_such", Some("42704")),
+            ("set my.own = 1", Some("")),
+            ("unlisten *", Some("")),
+            ("begin", Some("")),
+            ("select 1", None),
+            ("show tables", None),
+        ] {
+            assert_eq!(columns_of(text, &variables).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn durations_have_units() {
@@ -160,6 +327,14 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(millis(text), expected, "{text}");
+        }
+    }
+    #[test]
+    fn durations_are_shown_in_the_largest_unit_that_is_whole() {
+        for (millis, expected) in
+            [(0, "0"), (300, "300ms"), (1500, "1500ms"), (5000, "5s"), (60_000, "1min"), (7_200_000, "2h")]
+        {
+            assert_eq!(shown(millis), expected);
         }
     }
 }

@@ -18,9 +18,8 @@ use datafusion_postgres::pgwire::{
 use futures::{Sink, SinkExt};
 
 use super::{
-    VERSION,
     connection::{Connection, Login, NOT_LET_IN, fatal},
-    settings,
+    settings, variables,
 };
 
 /// The handler of a connection's first messages.
@@ -42,7 +41,7 @@ impl StartupHandler for Startup {
                 self.0.has_place()?;
                 protocol_negotiation(client, &startup).await?;
                 save_startup_parameters_to_metadata(client, &startup);
-                settings::begin(client);
+                settings::begin(client, &self.0.variables);
                 let certificate = client
                     .client_certificates()
                     .and_then(|chain| chain.first())
@@ -84,7 +83,7 @@ struct Parameters;
 impl ServerParameterProvider for Parameters {
     fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
         let mut provider = DefaultServerParameterProvider::default();
-        provider.server_version = format!("{VERSION} (Tiphys {})", env!("CARGO_PKG_VERSION"));
+        provider.server_version = variables::server_version();
         provider.is_superuser = false;
         provider.default_transaction_read_only = true;
         provider.time_zone = "UTC".to_owned();

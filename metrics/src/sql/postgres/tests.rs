@@ -1,5 +1,6 @@
 //! The door with a real client: psql.
 
+mod around;
 mod bounds;
 
 use std::process::{Output, Stdio};

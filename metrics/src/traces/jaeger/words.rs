@@ -74,7 +74,7 @@ fn said(warnings: &[String]) -> Value {
     if warnings.is_empty() { Value::Null } else { json!(warnings) }
 }
 
-pub fn object(text: &str) -> Map<String, Value> {
+fn object(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
@@ -89,12 +89,13 @@ fn tag(key: &str, value: &Value) -> Value {
     json!({"key": key, "type": kind, "value": value})
 }
 
-fn tags(text: &str) -> Vec<Value> {
+/// A JSON object's members.
+pub fn tags(text: &str) -> Vec<Value> {
     object(text).iter().map(|(key, value)| tag(key, value)).collect()
 }
 
 /// Attributes, and what else OpenTelemetry says of a span, under the names that Jaeger gives it.
-fn tags_of(span: &Span) -> Vec<Value> {
+pub fn tags_of(span: &Span) -> Vec<Value> {
     let mut all = tags(&span.attributes);
     if span.kind != "unspecified" {
         all.push(tag("span.kind", &json!(span.kind)));
@@ -139,14 +140,20 @@ fn left_out(span: &Span) -> Vec<String> {
     some.map(|(count, what)| format!("{count} {what} were left out")).collect()
 }
 
+/// What happened within a span.
+pub fn events(span: &Span) -> Vec<Value> {
+    serde_json::from_str(&span.events).unwrap_or_default()
+}
+
+/// What the log says of an event.
+pub fn fields(event: &Value) -> Vec<Value> {
+    let attributes = event["attributes"].as_object().into_iter().flatten();
+    let attributes = attributes.map(|(key, value)| tag(key, value));
+    std::iter::once(tag("event", &event["name"])).chain(attributes).collect()
+}
+
 fn as_span(span: &Span, process: &str) -> Value {
-    let events: Vec<Value> = serde_json::from_str(&span.events).unwrap_or_default();
-    let log = |event: &Value| {
-        let fields =
-            event["attributes"].as_object().into_iter().flatten().map(|(key, value)| tag(key, value));
-        let fields: Vec<_> = std::iter::once(tag("event", &event["name"])).chain(fields).collect();
-        json!({"timestamp": event["time_us"], "fields": fields})
-    };
+    let log = |event: &Value| json!({"timestamp": event["time_us"], "fields": fields(event)});
     json!({
         "traceID": span.trace_id,
         "spanID": span.span_id,
@@ -155,7 +162,7 @@ fn as_span(span: &Span, process: &str) -> Value {
         "startTime": span.time,
         "duration": span.duration_us,
         "tags": tags_of(span),
-        "logs": events.iter().map(log).collect::<Vec<_>>(),
+        "logs": events(span).iter().map(log).collect::<Vec<_>>(),
         "processID": process,
         "warnings": said(&left_out(span)),
     })

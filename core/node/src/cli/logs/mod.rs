@@ -36,6 +36,7 @@ mod range;
 mod scope;
 #[cfg(test)]
 pub mod signalled;
+mod tails;
 mod template;
 mod whose;
 mod workload;
@@ -49,9 +50,9 @@ use figures::Figures;
 use interrupt::Signals;
 use missing::Missing;
 use out::Out;
-use pages::Pages;
 use print::{Format, Printer, When};
 use scope::Scope;
+use tails::Tail;
 use template::Template;
 use zone::{End, Zone};
 
@@ -73,6 +74,7 @@ const LIMIT: usize = 100;
 /// Whose logs:
 ///   tiphys logs deploy/web -n shop -f        a workload, its next rollouts too
 ///   tiphys logs -l app=web error             labels and a word
+///   tiphys logs -l app=web --tail 20 -f      the last 20 of each container, and what follows
 ///   tiphys logs --pod 'web-*' -c app --since 15m
 ///   tiphys logs web-7f9c8-x2x4p              a Pod by its name, as in kubectl
 ///   tiphys logs web-7f9c8-x2x4p app          its container of that name
@@ -109,7 +111,7 @@ pub struct Logs {
     /// Where the answer goes.
     #[arg(skip)]
     out: Out,
-    /// Only this namespace
+    /// Only this namespace, or of a query several: shop,billing
     #[arg(short, long, conflicts_with = "all_namespaces")]
     namespace: Option<String>,
     /// All namespaces that you may read (also the default)
@@ -132,18 +134,33 @@ pub struct Logs {
     /// objects have theirs in UTC, and bars begin at its round times
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     timezone: Zone,
-    /// The most records, patterns, fields or groups, 0 or -1 for all; a Parquet file has all unless
-    /// it is said; of --facets the most values of a field, 10 unless it is said [default: 100]
+    /// The most records of all together, patterns, fields or groups, 0 or -1 for all; a Parquet file
+    /// has all unless it is said; of --facets the most values of a field, 10 unless it is said
+    /// [default: 100]
+    #[arg(long, value_name = "N", value_parser = as_kubectl::limit, allow_negative_numbers = true)]
+    limit: Option<usize>,
+    /// The last records of each container, as in kubectl and stern; -1 is all. Of Pods that are gone
+    /// if none lives, and of 100 containers at most
     #[arg(
         long,
-        visible_alias = "tail",
         value_name = "N",
-        value_parser = as_kubectl::limit,
-        allow_negative_numbers = true
+        value_parser = as_kubectl::tail,
+        allow_negative_numbers = true,
+        conflicts_with_all = ["limit", "patterns", "facets", "fields", "histogram", "stats"]
     )]
-    limit: Option<usize>,
+    tail: Option<Tail>,
     /// Go on with new records as they are written
-    #[arg(short, long)]
+    #[arg(
+        short,
+        long,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     follow: bool,
     #[command(flatten)]
     around: Around,
@@ -228,6 +245,7 @@ impl Logs {
             return delete.run(global).await;
         }
         self.settle_times();
+        self.scope.take_namespaces(&mut self.namespace)?;
         self.check()?;
         let figures = self.stats.as_deref().map(Figures::parse).transpose()?;
         let facets = self.facets.as_ref().map(|fields| Facets::parse(fields.as_deref())).transpose()?;
@@ -399,7 +417,7 @@ impl Logs {
             true => Some(Follower::connect(client, &self.request(query)).await.or_asked(NEXT)?),
             false => None,
         };
-        let mut pages = Pages::new(client, self.request(query), self.limit(), &self.missing);
+        let mut pages = Box::pin(self.pages(client, query, self.limit())).await?;
         // While following, an array would have no end.
         let array = self.output == Format::Json && !self.follow;
         printer.between(if array { "[" } else { "" })?;
@@ -465,7 +483,7 @@ impl Logs {
 
     /// An empty screen leaves people in doubt.
     fn say_none(&self, count: usize) {
-        if count == 0 && self.output == Format::Text {
+        if count == 0 && self.output == Format::Text && self.tail != Some(Tail::Last(0)) {
             let within = self.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
             output::line(&format!("no record matches{within}"));
         }
@@ -474,7 +492,7 @@ impl Logs {
     async fn export(&self, client: &kube::Client, query: &Expr) -> Outcome<ExitCode> {
         let mut export = file::Export::open(self.file.as_deref())?;
         let limit = self.limit.filter(|limit| *limit > 0);
-        let mut pages = Pages::new(client, self.request(query), limit, &self.missing);
+        let mut pages = Box::pin(self.pages(client, query, limit)).await?;
         while let Some(records) = pages.next(NEXT).await? {
             export.add(&records)?;
         }

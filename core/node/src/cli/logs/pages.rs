@@ -16,6 +16,8 @@ pub struct Pages<'a> {
     /// `None`: all there are.
     limit: Option<usize>,
     more: bool,
+    /// Records that were found already.
+    found: Option<Vec<LogRecord>>,
     missing: &'a Missing,
 }
 
@@ -27,7 +29,12 @@ impl<'a> Pages<'a> {
         limit: Option<usize>,
         missing: &'a Missing,
     ) -> Self {
-        Self { client, request, limit, more: true, missing }
+        Self { client, request, limit, more: true, found: None, missing }
+    }
+
+    /// These records, oldest first, as the only page.
+    pub fn of(client: &'a kube::Client, records: Vec<LogRecord>, missing: &'a Missing) -> Self {
+        Self { found: Some(records), ..Self::new(client, SearchRequest::default(), None, missing) }
     }
 
     /// The next records, oldest first; `None` after the last.
@@ -37,6 +44,9 @@ impl<'a> Pages<'a> {
     pub async fn next(&mut self, next: &str) -> Outcome<Option<Vec<LogRecord>>> {
         if !std::mem::take(&mut self.more) {
             return Ok(None);
+        }
+        if let Some(found) = self.found.take() {
+            return Ok(Some(found));
         }
         let Some(limit) = self.limit else {
             self.request.oldest_first = true;

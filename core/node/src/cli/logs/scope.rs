@@ -3,6 +3,7 @@
 
 use tiphys_logging::query::{self, Expr, Text, Value, compile::OF_LABEL};
 
+use super::workload::is_name;
 use crate::failure::{Failure, Outcome};
 
 const NEXT: &str = "tiphys logs --help";
@@ -22,12 +23,43 @@ pub struct Scope {
     /// Only records of this level or graver: debug, info, warn, error, fatal
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
+    /// Only records in which this regular expression finds something, as in stern; case counts, and of
+    /// several one is enough
+    #[arg(long, value_name = "REGEX")]
+    include: Vec<String>,
     /// No records in which this regular expression finds something, as in stern; case counts
     #[arg(long, value_name = "REGEX")]
     exclude: Vec<String>,
+    /// Of several namespaces.
+    #[arg(skip)]
+    namespaces: Vec<String>,
 }
 
 impl Scope {
+    /// Makes several namespaces, with commas between them as stern has them, a part of the query: a
+    /// request is about one, or all that the user may read.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn take_namespaces(&mut self, given: &mut Option<String>) -> Outcome<()> {
+        let Some(list) = given.take_if(|text| text.contains(',')) else { return Ok(()) };
+        for name in list.split(',').map(str::trim) {
+            if !is_name(name) {
+                return Err(Failure::usage(
+                    format!("`{list}` is no list of namespaces"),
+                    "write their names with commas between them: -n shop,billing",
+                ));
+            }
+            self.namespaces.push(name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Those of a list of them.
+    pub fn namespaces(&self) -> &[String] {
+        &self.namespaces
+    }
+
     /// Whether the options say which Pods: no word has to.
     pub fn has_pods(&self) -> bool {
         !self.pods.is_empty() || self.selector.is_some()
@@ -54,8 +86,15 @@ impl Scope {
         if let Some(level) = &self.level {
             parts.push(parsed(&format!("level:>={level}"))?);
         }
+        if !self.include.is_empty() {
+            let any = self.include.iter().map(|pattern| expression("include", pattern));
+            parts.push(Expr::or(any.collect::<Outcome<_>>()?));
+        }
         for pattern in &self.exclude {
-            parts.push(not(expression(pattern)?));
+            parts.push(not(expression("exclude", pattern)?));
+        }
+        if !self.namespaces.is_empty() {
+            parts.push(Expr::or(self.namespaces.iter().map(|name| named("ns", name)).collect()));
         }
         parts.retain(|part| *part != Expr::All);
         Ok(if parts.is_empty() { Expr::All } else { Expr::and(parts) })
@@ -63,10 +102,10 @@ impl Scope {
 }
 
 /// A regular expression on the body, checked as one that stands in a query.
-fn expression(pattern: &str) -> Outcome<Expr> {
+fn expression(option: &str, pattern: &str) -> Outcome<Expr> {
     match parsed(&Expr::Regex(pattern.to_owned()).to_string())? {
         Expr::Regex(read) if !read.is_empty() => Ok(Expr::Regex(read)),
-        _ => Err(Failure::usage(format!("`{pattern}` is no regular expression to leave out"), NEXT)),
+        _ => Err(Failure::usage(format!("`{pattern}` is no regular expression for --{option}"), NEXT)),
     }
 }
 
@@ -187,7 +226,15 @@ mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope { pods: Vec::new(), containers: Vec::new(), selector: None, level: None, exclude: Vec::new() }
+        Scope {
+            pods: Vec::new(),
+            containers: Vec::new(),
+            selector: None,
+            level: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            namespaces: Vec::new(),
+        }
     }
 
     fn shown(scope: &Scope, text: &str) -> String {
@@ -213,10 +260,31 @@ mod tests {
         check(Scope { containers: vec!["app".into()], ..scope() }, "", "container:app");
         let noise = Scope { exclude: vec!["GET /healthz?".into(), r"a\/b".into()], ..scope() };
         check(noise, "x", r"x AND NOT /GET \/healthz?/ AND NOT /a\/b/");
+        let one = Scope { include: vec!["GET".into()], ..scope() };
+        check(one, "x", "x AND /GET/");
+        let any = Scope { include: vec!["GET".into(), "a/b".into()], exclude: vec!["c".into()], ..scope() };
+        check(any, "x", r"x AND (/GET/ OR /a\/b/) AND NOT /c/");
+        assert!(shown(&Scope { include: vec![String::new()], ..scope() }, "").contains("for --include"));
         assert!(shown(&Scope { exclude: vec!["(".into()], ..scope() }, "").contains("can't be used"));
         assert!(shown(&Scope { exclude: vec![String::new()], ..scope() }, "").contains("regular expression"));
         assert!(shown(&Scope { level: Some("loud".into()), ..scope() }, "").contains("no level"));
         assert!(shown(&scope(), "(a").contains("not closed"));
+    }
+
+    #[test]
+    fn several_namespaces_are_a_part_of_the_query_and_one_is_not() {
+        let check = |given: &str, left: Option<&str>, expected: &str| {
+            let (mut scope, mut namespace) = (scope(), Some(given.to_owned()));
+            assert!(scope.take_namespaces(&mut namespace).is_ok(), "{given}");
+            assert_eq!(namespace.as_deref(), left, "{given}");
+            assert_eq!(shown(&scope, "x OR y"), expected, "{given}");
+        };
+        check("shop", Some("shop"), "x OR y");
+        check("shop, billing", None, "(x OR y) AND (ns:shop OR ns:billing)");
+        for wrong in ["shop,", ",", "a,b c", "a,*"] {
+            let failure = scope().take_namespaces(&mut Some(wrong.to_owned())).expect_err(wrong);
+            assert!(failure.next().contains("-n shop,billing"), "{wrong}");
+        }
     }
 
     #[test]

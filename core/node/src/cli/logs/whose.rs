@@ -94,8 +94,11 @@ impl Chosen {
     }
 }
 
-/// From when on the records of a Pod are looked for: as asked, else [`BACK`] before the end.
-fn begin(since: Option<&str>, until: Option<&str>, now: i64) -> Outcome<String> {
+/// From when on Pods are looked for among the records: as asked, else [`BACK`] before the end.
+///
+/// # Errors
+/// An end that is no time.
+pub fn begin(since: Option<&str>, until: Option<&str>, now: i64) -> Outcome<String> {
     if let Some(since) = since {
         return Ok(since.to_owned());
     }
@@ -211,7 +214,13 @@ impl Logs {
             }
         };
         let home = client.default_namespace().to_owned();
+        // A workload is in one namespace, and so is the Pod that a mere name may be.
+        let several = !self.scope.namespaces().is_empty();
         match first {
+            First::Workload(_) if several => Err(Failure::usage(
+                "a workload, or a Pod as pod/NAME, is in one namespace, and -n names several",
+                "name one with -n, or look for Pods by --pod 'web-*' or -l app=web",
+            )),
             First::Workload(workload) => {
                 let namespace = self.namespace.get_or_insert(home).clone();
                 if let Some(pod) = workload.pod() {
@@ -224,7 +233,7 @@ impl Logs {
                 let pods = workload.query(client, &namespace).await?;
                 self.scope.query(&rest.join(" "), Some(pods))
             }
-            First::Pod(pod) if !self.scope.has_pods() => {
+            First::Pod(pod) if !self.scope.has_pods() && !several => {
                 let only = self.namespace.clone();
                 let search = self.search(client, &home, only.as_deref());
                 let Some(found) = search.find(&pod).await? else {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tiphys_api::serve::Mount;
 use tiphys_apiserver::pki::client_tls;
 use tiphys_logging::{
@@ -26,6 +27,22 @@ impl Collectors for OneNode {
     async fn list(&self) -> Vec<Collector> {
         vec![Collector { node: "n1".into(), address: None, access: Access::Token("t0ken".into()) }]
     }
+}
+
+#[test]
+fn a_namespace_whose_bound_would_keep_nothing_has_none() {
+    let namespace = |name: &str, bytes: &str| {
+        let annotations = [("logs.tiphys.io/retention-bytes".to_owned(), bytes.to_owned())];
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            annotations: Some(annotations.into()),
+            ..ObjectMeta::default()
+        };
+        Arc::new(Namespace { metadata, ..Namespace::default() })
+    };
+    let keeps = keeps(&[namespace("slip", "500m"), namespace("shop", "5Gi")], &Told::default());
+    assert_eq!(keeps["slip"], Keep::default(), "it is there, and says nothing");
+    assert_eq!(keeps["shop"].bytes, Some(5 << 30));
 }
 
 struct Served {

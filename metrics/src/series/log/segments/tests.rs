@@ -1,5 +1,7 @@
 //! What was written is read again, whatever a kill, a full disk or damage leaves of it.
 
+use std::ops::Range;
+
 use super::*;
 use crate::{
     append::tests::durable,
@@ -64,6 +66,80 @@ fn a_torn_end_is_normal_and_a_damaged_segment_is_named() {
     let (found, _, replayed) = times(folder.path());
     assert_eq!(found, [(0, 10), (1, 10), (1, 11)]);
     assert_eq!(replayed.damaged.len(), 1);
+}
+
+#[test]
+fn a_frame_whose_checksum_is_wrong_is_passed_over_where_another_stands_behind_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, mut log, _) = times(folder.path());
+    let mut begins = vec![0];
+    for time in 0..4 {
+        log.push(&records(time as u32, &[time]));
+        log.flush().expect("written");
+        begins.push(log.size() as usize);
+    }
+    let path = path_of(folder.path(), 0);
+    let whole = fs::read(&path).expect("there");
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("damaged");
+        let (found, _, replayed) = times(folder.path());
+        let passed: Vec<_> = replayed.passed.iter().map(|(_, it)| (it.frames, it.bytes, it.at)).collect();
+        assert!(replayed.damaged.is_empty() && replayed.passed.iter().all(|(of, _)| *of == path));
+        (found.into_iter().map(|(_, time)| time).collect::<Vec<_>>(), passed)
+    };
+    let bytes = |frames: Range<usize>| (begins[frames.end] - begins[frames.start]) as u64;
+    type Damage<'a> = (&'a [usize], &'a [i64], &'a [(u64, u64, u64)]);
+    let table: [Damage<'_>; 5] = [
+        (&[0], &[1, 2, 3], &[(1, bytes(0..1), 0)]),
+        (&[1], &[0, 2, 3], &[(1, bytes(1..2), bytes(0..1))]),
+        (&[1, 2], &[0, 3], &[(2, bytes(1..3), bytes(0..1))]),
+        (&[0, 2], &[1, 3], &[(2, bytes(0..1) + bytes(2..3), 0)]),
+        // Behind the last one stands nothing.
+        (&[3], &[0, 1, 2], &[]),
+    ];
+    for (frames, times, passed) in table {
+        let mut damaged = whole.clone();
+        frames.iter().for_each(|frame| damaged[begins[frame + 1] - 1] ^= 1);
+        assert_eq!(read(&damaged), (times.to_vec(), passed.to_vec()), "{frames:?}");
+    }
+    // Where the length is wrong, what follows it is no frame; and zeros are none.
+    let mut damaged = whole.clone();
+    damaged[begins[1]] ^= 1;
+    assert_eq!(read(&damaged), (vec![0], vec![]));
+    let mut damaged = whole.clone();
+    damaged[begins[2] - 1] ^= 1;
+    damaged[begins[2]..].fill(0);
+    assert_eq!(read(&damaged), (vec![0], vec![]));
+}
+
+#[test]
+fn what_stands_behind_a_frame_that_is_passed_over_is_not_cut_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, mut log, _) = times(folder.path());
+    for time in 0..4 {
+        log.push(&records(time as u32, &[time]));
+        log.flush().expect("written");
+    }
+    let path = path_of(folder.path(), 0);
+    let mut bytes = fs::read(&path).expect("there");
+    // The first one is damaged, and a kill tore the last one.
+    bytes[HEAD] ^= 1;
+    bytes.pop();
+    fs::write(&path, bytes).expect("damaged");
+    for _ in 0..2 {
+        let mut order = Vec::new();
+        let (log, replayed) = Segments::open(folder.path(), |_, record| {
+            order.push(match record {
+                Record::Series { .. } => None,
+                Record::Sample { time, .. } => Some(time),
+                Record::Lost => Some(-1),
+            });
+        })
+        .expect("opened");
+        assert_eq!(order, [Some(-1), None, Some(1), None, Some(2)]);
+        assert!(replayed.damaged.is_empty() && replayed.passed.len() == 1);
+        assert_eq!(log.size(), fs::metadata(&path).expect("there").len());
+    }
 }
 
 #[test]

@@ -228,3 +228,17 @@ async fn what_stands_behind_a_pod_is_its_container_or_a_query() {
         assert!(refused.contains(why), "{arguments:?}: {refused}");
     }
 }
+
+#[tokio::test]
+async fn of_several_namespaces_a_name_is_a_word_and_a_workload_is_refused() {
+    let asked = async |arguments: &[&str]| {
+        let client = Server { living: vec![("shop", "db-0")], recorded: Vec::new(), only: None }.client();
+        let mut logs = crate::cli::logs::tests::parsed(arguments);
+        logs.scope.take_namespaces(&mut logs.namespace).expect("a list");
+        logs.whose(&client).await
+    };
+    let query = asked(&["db-0", "-n", "shop,prod"]).await.expect("a query");
+    assert_eq!(query.to_string(), "db-0 AND (ns:shop OR ns:prod)");
+    let refused = asked(&["deploy/web", "-n", "shop,prod"]).await.expect_err("refused");
+    assert!(refused.exit_code() == 2 && refused.next().contains("one with -n"), "{}", refused.next());
+}
