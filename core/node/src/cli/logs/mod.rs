@@ -74,7 +74,7 @@ const LIMIT: usize = 100;
 /// Whose logs:
 ///   tiphys logs deploy/web -n shop -f        a workload, its next rollouts too
 ///   tiphys logs -l app=web error             labels and a word
-///   tiphys logs -l app=web --tail 20 -f      the last 20 of each container, and what follows
+///   tiphys logs -l app=web --tail 20 -f      the last 20 of each container, and on
 ///   tiphys logs --pod 'web-*' -c app --since 15m
 ///   tiphys logs web-7f9c8-x2x4p              a Pod by its name, as in kubectl
 ///   tiphys logs web-7f9c8-x2x4p app          its container of that name

@@ -160,7 +160,7 @@ mod tests {
             ],
             Escaping::Underscores,
         );
-        let expected = [(r#"a_b{l_n="2", lane="y"}"#, 3.0), (r#"a_b{lane="x"}"#, 2.0), ("aa", 4.0)];
+        let expected = [(r#"a_b{l_n="2", lane="y"}"#, 3.0), (r#"a_b{lane="x"}"#, 2.0), ("aa{}", 4.0)];
         assert_eq!(told, expected.map(|(labels, value)| (labels.to_owned(), value)));
     }
 
