@@ -46,7 +46,7 @@ mod tables;
 mod traces;
 mod volumes;
 
-pub use custom::{CustomMetrics, ExternalValue, Queries, TiphysMetric};
+pub use custom::{CustomMetrics, ExternalValue, NoFigures, Queries, TiphysMetric};
 pub use decisions::Decisions;
 pub use disks::Disks;
 pub use doors::forward;

@@ -53,6 +53,10 @@ with psycopg.connect(TARGET, password=TOKEN, autocommit=True) as connection:
         pass
     else:
         raise SystemExit("a setting that there is not was shown")
+    # How dates are written the driver must know, also once a pool has set it back.
+    for said, style in [("set datestyle = German", "German"), ("reset all", "ISO, YMD")]:
+        connection.execute(said)
+        assert connection.info.parameter_status("DateStyle") == style, said
     # A statement that is wrong ends with it.
     try:
         connection.execute("select nothing from nowhere")

@@ -88,7 +88,7 @@ pub struct Words {
 
 impl Words {
     /// Of words that differ.
-    fn new(words: Vec<&[u8]>) -> Self {
+    pub fn new(words: Vec<&[u8]>) -> Self {
         let mut text = Vec::with_capacity(words.iter().map(|word| word.len()).sum());
         let mut ends = Vec::with_capacity(words.len());
         for word in words {

@@ -205,7 +205,7 @@ fn question(dice: &mut Dice) -> (&'static str, Vec<u8>) {
 
 /// A question of Loki's API: its path and its parameters.
 fn parameters(dice: &mut Dice) -> (&'static str, String) {
-    const PATHS: [&str; 12] = [
+    const PATHS: [&str; 14] = [
         "query",
         "query_range",
         "labels",
@@ -217,7 +217,9 @@ fn parameters(dice: &mut Dice) -> (&'static str, String) {
         "index/volume_range",
         "patterns",
         "detected_fields",
+        "detected_field/x/values",
         "detected_labels",
+        "format_query",
     ];
     const NAMES: [&str; 8] = ["start", "end", "time", "since", "step", "limit", "direction", "targetLabels"];
     let path = *dice.pick(&PATHS);

@@ -1,7 +1,7 @@
 //! A record whose last line may not have been read, and the lines behind it that are perhaps its.
 //!
 //! In a checkpoint it stands in words that earlier versions read, too: what they don't know of it
-//! is beside them.
+//! is beside them. To them the lines that wait are of the record, so that none is lost.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,10 +35,9 @@ pub(super) struct Held {
 }
 
 /// A line of which the next ones tell whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Perhaps {
     time: Option<i64>,
-    #[serde(with = "base64_bytes")]
     text: Vec<u8>,
 }
 
@@ -52,32 +51,61 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stands: Option<Trace>,
     lines: u32,
+    /// The lines that wait behind it, too, each after its `\n`.
     #[serde(with = "base64_bytes")]
     text: Vec<u8>,
+    /// Bytes of the text before the first of those, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sure: Option<usize>,
+    /// Time and length of each of those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    perhaps: Vec<(Option<i64>, usize)>,
     /// The time of an empty line, the only one that earlier versions let wait.
     #[serde(default, skip_serializing)]
     gap: Option<i64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    perhaps: Vec<Perhaps>,
     quiet: u8,
     age: u8,
 }
 
 impl From<Held> for Stored {
     fn from(held: Held) -> Self {
-        let Held { time, level, trace: stands, lines, text, perhaps, quiet, age } = held;
+        let Held { time, level, trace: stands, lines, mut text, perhaps: waiting, quiet, age } = held;
         let trace = stands.former();
         let stands = (stands != trace).then_some(stands);
-        Self { time, level, trace, stands, lines, text, gap: None, perhaps, quiet, age }
+        let sure = (!waiting.is_empty()).then_some(text.len());
+        let perhaps = waiting.iter().map(|line| (line.time, line.text.len())).collect();
+        for line in &waiting {
+            text.push(b'\n');
+            text.extend_from_slice(&line.text);
+        }
+        Self { time, level, trace, stands, lines, text, sure, perhaps, gap: None, quiet, age }
     }
 }
 
 impl From<Stored> for Held {
     fn from(stored: Stored) -> Self {
-        let Stored { time, level, trace, stands, lines, text, gap, mut perhaps, quiet, age } = stored;
+        let Stored { time, level, trace, stands, lines, mut text, sure, perhaps, gap, quiet, age } = stored;
+        let parted = sure.and_then(|sure| Some((sure, waiting(&text, sure, &perhaps)?)));
+        let mut perhaps = Vec::new();
+        if let Some((sure, lines)) = parted {
+            text.truncate(sure);
+            perhaps = lines;
+        }
         perhaps.extend(gap.map(|time| Perhaps { time: Some(time), text: Vec::new() }));
         Self { time, level, trace: stands.unwrap_or(trace), lines, text, perhaps, quiet, age }
     }
+}
+
+/// The lines of these times and lengths that stand behind the sure part of a text. `None` where they
+/// aren't just what stands there.
+fn waiting(text: &[u8], sure: usize, lines: &[(Option<i64>, usize)]) -> Option<Vec<Perhaps>> {
+    let (mut at, mut perhaps) = (sure, Vec::new());
+    for (time, length) in lines {
+        let begin = at.checked_add(1)?;
+        at = begin.checked_add(*length)?;
+        perhaps.push(Perhaps { time: *time, text: text.get(begin..at)?.to_vec() });
+    }
+    (at == text.len()).then_some(perhaps)
 }
 
 impl Held {
@@ -154,14 +182,34 @@ mod tests {
         assert!(held.take_in(&line(2, "main.run")));
         let written = serde_json::to_value(&held).expect("JSON");
         assert_eq!((&written["trace"], &written["stands"]), (&json!("Logged"), &json!("Called")));
-        let mut read: Held = serde_json::from_value(written).expect("a record");
+        // The line that waits is in the text that they know, too: `ERROR a`, `main.run`.
+        assert_eq!(written["text"], json!("RVJST1IgYQptYWluLnJ1bg=="));
+        let mut read: Held = serde_json::from_value(written.clone()).expect("a record");
         assert_eq!(read, held);
+        for (name, wrong) in [("sure", json!(u64::MAX)), ("sure", json!(5)), ("perhaps", json!([[2, 99]]))] {
+            let mut damaged = written.clone();
+            damaged[name] = wrong;
+            let mut read: Held = serde_json::from_value(damaged).expect("a record");
+            assert_eq!(read.take_others(Source::Stdout).count(), 0, "{name}");
+            assert_eq!(read.text, b"ERROR a\nmain.run", "{name}");
+        }
         assert!(read.take_in(&line(3, "\t/app/main.go:5")));
         assert_eq!(read.text, b"ERROR a\nmain.run\n\t/app/main.go:5");
         assert_eq!(read.take_others(Source::Stdout).count(), 0);
 
+        let mut held = Held::new(Some(1), Level::Error, Trace::Frames, b"a.BException: x".to_vec());
+        for (time, body) in [(2, "one"), (3, ""), (4, "two")] {
+            assert!(held.take_in(&line(time, body)));
+        }
+        let written = serde_json::to_value(&held).expect("JSON");
+        let mut read: Held = serde_json::from_value(written).expect("a record");
+        assert_eq!((&read, &*read.text), (&held, &b"a.BException: x"[..]));
+        let others: Vec<_> = read.take_others(Source::Stdout).collect();
+        assert_eq!(others, [line(2, "one"), line(3, ""), line(4, "two")]);
+
         let known = Held::new(Some(1), Level::Error, Trace::Go, b"panic: x".to_vec());
         let written = serde_json::to_value(&known).expect("JSON");
-        assert!(written.get("stands").is_none() && written.get("perhaps").is_none(), "{written}");
+        let has = |name: &str| written.get(name).is_some();
+        assert!(!has("stands") && !has("sure") && !has("perhaps"), "{written}");
     }
 }

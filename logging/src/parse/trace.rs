@@ -15,6 +15,9 @@
 //! records. A line that fits no rule begins a record of its own. Where a line alone doesn't tell (`?`),
 //! it is perhaps of the record, and the next lines say. A terminal's carriage return is no part of a line.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use super::{severity, stamp::stamp};
@@ -110,7 +113,8 @@ pub fn goes_on(trace: Trace, perhaps: usize, line: &[u8]) -> Next {
         Trace::Statement => in_statement(perhaps, line),
         Trace::Chained | Trace::Go if line.is_empty() && perhaps == 0 => Next::Perhaps(trace),
         Trace::Chained => of(is_traceback(line), Trace::Python),
-        Trace::Go => of(is_indented(line) || is_go(line), Trace::Go),
+        // Only a tab: other programs of the container begin their lines with spaces.
+        Trace::Go => of(line.starts_with(b"\t") || is_go(line), Trace::Go),
         Trace::Called => of(is_place(line), Trace::Stack),
         Trace::Stack if is_function(line) => Next::Perhaps(Trace::Called),
         Trace::Stack | Trace::Ended => Next::Not,
@@ -169,8 +173,14 @@ fn after_raised(perhaps: usize, line: &[u8]) -> Next {
         [] if perhaps < 2 => Next::Perhaps(Trace::Raised),
         _ if is_link(line) => Next::Of(Trace::Chained),
         _ if line.starts_with(b"[SQL: ") && !line.ends_with(b"]") => Next::Of(Trace::Statement),
-        _ => of(is_note(line) || (perhaps == 0 && is_indented(line)), Trace::Raised),
+        _ => of(is_note(line) || (perhaps == 0 && is_more(line)), Trace::Raised),
     }
+}
+
+/// A further line of what was raised, indented. Loggers indent their lines, too, to the width of the
+/// longest level; ` * ` begins those of Flask.
+fn is_more(line: &[u8]) -> bool {
+    is_indented(line) && !line.starts_with(b" * ") && !is_new(line)
 }
 
 fn in_statement(perhaps: usize, line: &[u8]) -> Next {
@@ -231,14 +241,20 @@ fn is_goroutine(line: &[u8]) -> bool {
 
 /// `2026/01/31 12:00:00 http: panic serving 10.0.0.1:4: boom`, the words of Go's server.
 fn is_served(line: &[u8]) -> bool {
-    if line.first() != Some(&b'h') && line.get(4) != Some(&b'/') {
+    const PROTOCOLS: [&[u8]; 2] = [b"http", b"http2"];
+    static SERVED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b": panic serving "));
+    if line.first() == Some(&b'h') {
+        let behind = PROTOCOLS.iter().find_map(|protocol| line.strip_prefix(*protocol)?.strip_prefix(b": "));
+        return behind.is_some_and(|text| text.starts_with(b"panic serving "));
+    }
+    let is_dated = line.get(..11).is_some_and(|date| date[4] == b'/' && date[7] == b'/' && date[10] == b' ');
+    if !is_dated {
         return false;
     }
     let begin = &line[..line.len().min(160)];
-    let Some(at) = memchr::memmem::find(begin, b": panic serving ") else { return false };
-    let mut protocols = [b"http".as_slice(), b"http2"].into_iter();
-    let before = protocols.find_map(|protocol| begin[..at].strip_suffix(protocol));
-    before.is_some_and(|before| before.is_empty() || before.ends_with(b" "))
+    let Some(at) = SERVED.find(begin) else { return false };
+    let before = PROTOCOLS.iter().find_map(|protocol| begin[..at].strip_suffix(*protocol));
+    before.is_some_and(|before| before.ends_with(b" "))
 }
 
 /// `fail: Microsoft.AspNetCore.Server.Kestrel[13]`

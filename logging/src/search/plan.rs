@@ -116,7 +116,8 @@ fn plan_split(
     }
     // Blocks of old versions don't have the names of all fields among their words.
     let asks_names = request.query.tokens().any(lines::is_name);
-    let named = if asks_names { marked(split, lines::NAMED)? } else { Vec::new() };
+    let names = |mark: &[u8]| if asks_names { marked(split, mark) } else { Ok(Vec::new()) };
+    let (named, named_but_syslog) = (names(lines::NAMED)?, names(lines::NAMED_BUT_SYSLOG)?);
     let mut candidates = Vec::new();
     for (at, entry) in split.blocks().iter().enumerate() {
         let Some(judged) = &streams[entry.stream as usize] else { continue };
@@ -125,8 +126,11 @@ fn plan_split(
         }
         let mut failed = None;
         let may_have = |token: &[u8]| {
-            if asks_names && lines::is_name(token) && !named[at] {
-                return true;
+            if asks_names && lines::is_name(token) {
+                let is_named = named[at] || (named_but_syslog[at] && !lines::is_name_of_syslog(token));
+                if !is_named {
+                    return true;
+                }
             }
             if let Some((_, blocks)) = words.iter().find(|(word, _)| *word == token) {
                 return blocks[at];
@@ -307,10 +311,12 @@ mod tests {
         let old = record("web-1 - - [02/Jan/2024:10:00:00 +0000] \"GET / HTTP/1.1\" 503 5");
         let mut old = SealedBlock::seal(info("old"), &[old]).expect("sealed");
         old.words = Words::default();
+        let mut former = SealedBlock::seal(info("former"), &[record("nothing of it")]).expect("sealed");
+        former.words = Words::new(vec![lines::NAMED_BUT_SYSLOG]);
         let new = SealedBlock::seal(info("new"), &[record("nothing of this kind")]).expect("sealed");
         let path = folder.path().join("split");
         let mut writer = SplitWriter::create(&path).expect("a split");
-        for block in [&old, &new] {
+        for block in [&old, &former, &new] {
             writer.add(block, None).expect("written");
         }
         writer.finish().expect("written");
@@ -323,8 +329,9 @@ mod tests {
             found.iter().map(|candidate| candidate.info.pod.clone()).collect()
         };
         assert_eq!(pods("status:>=500"), ["old"]);
+        assert_eq!(pods("appname:*"), ["old", "former"], "more lines of syslog have names since");
         assert_eq!(pods("took:>5ms"), Vec::<String>::new());
         assert_eq!(pods("nothing"), ["new"]);
-        assert_eq!(pods("NOT status:*"), ["old", "new"]);
+        assert_eq!(pods("NOT status:*"), ["old", "former", "new"]);
     }
 }

@@ -297,10 +297,12 @@ impl StreamTail {
     }
 
     /// The time of the oldest line that was read and is in no record yet. The rest of a line that is in
-    /// pieces may never come, so it is waited for a while only.
+    /// pieces may never come, so it is waited for a while only. Times in files ascend: a held line that
+    /// says an earlier one than the last record had, be it by decades, holds up no more than that.
     pub fn waits_since(&self, now: i64) -> Option<i64> {
         let line = self.joiner.since().filter(|since| now.saturating_sub(*since) < PATIENCE);
-        line.into_iter().chain(self.grouper.since()).min()
+        let held = self.grouper.since().map(|since| since.max(self.last_time.unwrap_or(since)));
+        line.into_iter().chain(held).min()
     }
 
     /// Whether it has more that can't be opened now.
@@ -388,9 +390,7 @@ impl StreamTail {
             }
             Err(error) => Err(error),
         };
-        if let Err(error) = result {
-            self.fail(at, error);
-        }
+        let is_passed = result.is_err_and(|error| self.fail(at, error));
         let file = &mut self.files[at];
         if let Some(error) = file.take_damage() {
             self.damaged += 1;
@@ -403,7 +403,10 @@ impl StreamTail {
         if file.gone && !file.dirty {
             self.let_go(at);
         }
-        let grouped = self.group(joined);
+        let mut grouped = self.group(joined);
+        if is_passed {
+            grouped.extend(self.end());
+        }
         self.records(grouped)
     }
 
@@ -424,8 +427,10 @@ impl StreamTail {
     }
 
     /// A file couldn't be read. Where that may be only for now it is tried again; but a deleted one that a
-    /// disk doesn't give would be held open for ever.
-    fn fail(&mut self, at: usize, error: io::Error) {
+    /// disk doesn't give would be held open for ever. Whether other files are read before it goes on: then
+    /// the order between files can't be kept, and what is pending is to be ended, or what the next file
+    /// begins with would become one record with it.
+    fn fail(&mut self, at: usize, error: io::Error) -> bool {
         let file = &mut self.files[at];
         file.dirty = match Refusal::of(&error) {
             Refusal::Exhausted => true,
@@ -437,6 +442,7 @@ impl StreamTail {
         } else {
             tracing::warn!(file = %file.name, pod = %self.info.pod, %error, "log file can't be read");
         }
+        !self.waits
     }
 
     /// Opens a file. Gives what became of it, if it isn't open.
@@ -465,6 +471,12 @@ impl StreamTail {
 
     /// What is pending, when no file of the stream is left to end it.
     pub fn finish(&mut self) -> Option<Batch> {
+        let grouped = self.end();
+        self.records(grouped)
+    }
+
+    /// Ends what is pending as it is.
+    fn end(&mut self) -> Vec<Grouped> {
         let mut grouped = Vec::new();
         let mut found = |record| grouped.push(record);
         for source in [Source::Stdout, Source::Stderr] {
@@ -473,7 +485,7 @@ impl StreamTail {
             }
             self.grouper.finish(source, &mut found);
         }
-        self.records(grouped)
+        grouped
     }
 
     /// Lets records go whose traces don't go on; see [`Grouper::tick`].
@@ -518,9 +530,36 @@ impl StreamTail {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
     use nix::libc;
 
     use super::*;
+
+    #[test]
+    fn what_a_file_began_that_can_not_be_read_does_not_go_on_in_the_next() {
+        // There is nothing at the address 0: reading fails with EIO.
+        let file = fs::File::open("/proc/self/mem").expect("a file");
+        let directory = Dir::open(Path::new("/proc/self")).expect("a folder");
+        let inode = file.metadata().expect("there").ino();
+        let info = (*crate::index::tests::info("web")).clone();
+        let mut stream = StreamTail::new(info, None, &Room::new(9));
+        stream.files.push(LogFile::new("mem".into(), inode, None));
+        assert_eq!(stream.joiner.extend(Source::Stdout, Some(1), b"begin"), []);
+        let line = |time: i64, body: &str| Joined {
+            time: Some(time),
+            source: Source::Stderr,
+            body: body.into(),
+            continues: false,
+            goes_on: false,
+        };
+        assert_eq!(stream.group(vec![line(2, "a.BException: x"), line(3, "text")]), []);
+        let batch = stream.read(Ok(&directory), &mut Vec::new(), 1).expect("records");
+        assert!(stream.is_waiting() && !stream.has_more(), "it is tried again");
+        let bodies: Vec<&[u8]> = batch.records.iter().map(|record| &*record.body).collect();
+        assert_eq!(bodies, [b"begin".as_slice(), b"a.BException: x", b"text"]);
+        assert_eq!((stream.joiner.pending_bytes(), stream.is_holding()), (0, false));
+    }
 
     #[test]
     fn what_a_disk_does_not_give_is_tried_again_unless_it_is_deleted() {
@@ -530,7 +569,8 @@ mod tests {
             let mut file = LogFile::new("0.log".into(), 1, None);
             file.gone = gone;
             stream.files.push(file);
-            stream.fail(0, io::Error::from_raw_os_error(code));
+            let is_passed = stream.fail(0, io::Error::from_raw_os_error(code));
+            assert_eq!(is_passed, code != libc::ENOMEM, "{code}: for want of memory no other is read");
             assert!(!stream.has_more(), "{code}: others have their turn");
             assert_eq!((stream.is_waiting(), stream.take_refused().len()), (is_again, usize::from(is_again)));
         };

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -29,7 +29,7 @@ use tiphys_api::{
 use tiphys_client::{Cache, LeanPod};
 
 use super::{
-    CustomMetrics, ExternalValue,
+    CustomMetrics, ExternalValue, NoFigures,
     kinds::{self, Described},
     listing::{Listing, Of},
 };
@@ -40,6 +40,9 @@ pub const CUSTOM: [&str; 2] = ["/apis/custom.metrics.k8s.io/v1beta1", "/apis/cus
 pub const EXTERNAL: &str = "/apis/external.metrics.k8s.io/v1beta1";
 /// In place of a name: all objects of the kind.
 const ALL: &str = "*";
+/// After so many seconds what can't be told for now may be asked for again. Clients do so a few times, and
+/// somebody may wait for them.
+const AGAIN: &str = "1";
 
 #[derive(Clone)]
 struct Door {
@@ -84,9 +87,26 @@ impl Refusal {
     }
 }
 
+/// What is only elsewhere is not absent: who scales on it is not to take it for a metric that is gone.
+impl From<NoFigures> for Refusal {
+    fn from(why: NoFigures) -> Self {
+        match why {
+            NoFigures::Absent(message) => Self::absent(message),
+            NoFigures::Elsewhere(message) => {
+                let (code, reason) = (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
+                Self { code, reason, message }
+            }
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        status(self.code, self.reason, &self.message)
+        let mut answer = status(self.code, self.reason, &self.message);
+        if self.code == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(AGAIN));
+        }
+        answer
     }
 }
 
@@ -165,7 +185,7 @@ async fn of_outside(
     Query(options): Query<Options>,
 ) -> Result<Response, Refusal> {
     let selector = selector(&options.label_selector)?;
-    let values = door.metrics.external(&namespace, &metric, &selector).await.map_err(Refusal::absent)?;
+    let values = door.metrics.external(&namespace, &metric, &selector).await?;
     let item = |one: ExternalValue| {
         let labels: serde_json::Map<String, Value> =
             one.labels.into_iter().map(|(name, value)| (name, value.into())).collect();

@@ -49,6 +49,44 @@ pub struct ExternalValue {
     pub reading: Reading,
 }
 
+/// Why there are no figures of the outside; a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoFigures {
+    #[error("{0}")]
+    Absent(String),
+    /// There are some, and another server may tell them now, or this one later.
+    #[error("{0}")]
+    Elsewhere(String),
+}
+
+impl NoFigures {
+    /// The same, saying of what.
+    fn of(self, what: &str) -> Self {
+        match self {
+            Self::Absent(why) => Self::Absent(format!("{what}: {why}")),
+            Self::Elsewhere(why) => Self::Elsewhere(format!("{what}: {why}")),
+        }
+    }
+}
+
+impl From<String> for NoFigures {
+    fn from(why: String) -> Self {
+        Self::Absent(why)
+    }
+}
+
+impl From<&str> for NoFigures {
+    fn from(why: &str) -> Self {
+        Self::Absent(why.to_owned())
+    }
+}
+
+impl From<NoFigures> for String {
+    fn from(why: NoFigures) -> Self {
+        why.to_string()
+    }
+}
+
 /// Figures by name. Clones share their sources.
 #[derive(Clone)]
 pub struct CustomMetrics {
@@ -205,21 +243,20 @@ impl CustomMetrics {
     /// name, else its series.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none, or not here.
     pub async fn external(
         &self,
         namespace: &str,
         name: &str,
         selector: &LabelSelector,
-    ) -> Result<Vec<ExternalValue>, String> {
+    ) -> Result<Vec<ExternalValue>, NoFigures> {
         if let Some(answer) = self.queries.read(namespace, name, selector) {
-            return answer.map_err(|error| format!("TiphysMetric {name}: {error}"));
+            return answer.map_err(|why| why.of(&format!("TiphysMetric {name}")));
         }
         let found = self.find(name, &[("namespace", namespace)], selector).await?;
         if found.is_empty() {
-            return Err(format!(
-                "namespace {namespace} has no TiphysMetric {name} and no series of that name"
-            ));
+            let why = format!("namespace {namespace} has no TiphysMetric {name} and no series of that name");
+            return Err(NoFigures::Absent(why));
         }
         let value = |one: series::Found| ExternalValue { labels: pairs(&one.labels), reading: one.reading };
         Ok(found.into_iter().map(value).collect())

@@ -36,8 +36,8 @@ const OWN: [(&str, &str); 4] =
 type Asked = Query<BTreeMap<String, String>>;
 
 /// An API server with Services and Pods in `shop`, each with its name as label `app`, and one kind
-/// that is not built in.
-fn api() -> kube::Client {
+/// that is not built in; and what is `beside`.
+fn api(beside: Router) -> kube::Client {
     let lists = Router::new()
         .route("/api/v1/pods", get(async |asked: Asked| list("Pod", &["web-1", "db-1"], asked).await))
         .route(
@@ -55,7 +55,8 @@ fn api() -> kube::Client {
                     "responseKind": {"group": "example.com", "version": "v1", "kind": "Widget"}});
                 discovered("example.com", json!([widgets]))
             }),
-        );
+        )
+        .merge(beside);
     let service = tower::service_fn(move |request: http::Request<tiphys_api::serve::Body>| {
         let lists = lists.clone();
         async move { Ok(lists.oneshot(request.map(Body::new)).await?.map(boxed)) }
@@ -99,7 +100,12 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let (client, tasks) = (api(), Tasks::new());
+        Self::with(Router::new()).await
+    }
+
+    /// Over an API that answers more.
+    async fn with(beside: Router) -> Self {
+        let (client, tasks) = (api(beside), Tasks::new());
         let (store, memory) = (Arc::new(Store::in_memory(Limits::default())), Arc::new(Memory::default()));
         let queries = Queries::start(client.clone(), &tasks);
         let metrics = CustomMetrics::new(memory.clone(), store.clone(), queries);

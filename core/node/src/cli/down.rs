@@ -168,12 +168,22 @@ fn left(one: &Found) -> String {
     format!("{} ({})", one.name, one.what.join(", "))
 }
 
-/// What is said of a cluster that runs, or of a copy.
+/// What is said of a cluster that runs, of a copy, or of a running cluster's folder that was renamed.
 fn stays(one: &Found) -> String {
-    if let (Standing::Copy(of), Some(root)) = (&one.standing, &one.root) {
-        let state = Layout::new(root.parent().unwrap_or(root), &one.name).state();
-        let (state, root) = (state.display(), word(root));
-        return format!("{state} is of the cluster {of:?}, and stays; if this is a copy: rm -r {root}");
+    if let (Standing::Copy { of, is_held }, Some(root)) = (&one.standing, &one.root) {
+        let home = root.parent().unwrap_or(root);
+        let state = Layout::new(home, &one.name).state();
+        let told = format!("{} is of the cluster {of:?}", state.display());
+        if !is_held {
+            return format!("{told}, and stays; if this is a copy: rm -r {}", word(root));
+        }
+        // -T: a folder that has the name again stays as it is.
+        let back = format!("mv -T {} {}", word(root), word(Layout::new(home, of).root()));
+        return format!(
+            "{told}, and runs: a process holds the folder's lock; it stays; if the folder was renamed, to \
+             take it down: {back}; then tiphys down --cluster {of} --home {}",
+            word(home)
+        );
     }
     let home = one.root.as_deref().and_then(|root| root.parent());
     let home = home.map_or_else(String::new, |home| format!(" --home {}", word(home)));
@@ -251,9 +261,16 @@ mod tests {
         let one = Found { name: "demo".to_owned(), root, standing: Standing::Runs, what };
         assert_eq!(left(&one), "demo (files, a network)");
         assert!(stays(&one).ends_with("tiphys down --cluster demo --home /h"), "{}", stays(&one));
-        let copy = Found { standing: Standing::Copy("first".to_owned()), ..one.clone() };
+        let copied = |is_held: bool| Found {
+            standing: Standing::Copy { of: "first".to_owned(), is_held },
+            ..one.clone()
+        };
         let state = "/h/demo/cluster.json is of the cluster \"first\"";
-        assert_eq!(stays(&copy), format!("{state}, and stays; if this is a copy: rm -r /h/demo"));
+        assert_eq!(stays(&copied(false)), format!("{state}, and stays; if this is a copy: rm -r /h/demo"));
+        let held = stays(&copied(true));
+        assert!(held.starts_with(&format!("{state}, and runs: ")) && !held.contains("rm -r"), "{held}");
+        let back = "mv -T /h/demo /h/first; then tiphys down --cluster first --home /h";
+        assert!(held.ends_with(back), "{held}");
         let nowhere = Found { root: None, ..one };
         assert!(stays(&nowhere).ends_with("tiphys down --cluster demo"), "{}", stays(&nowhere));
         assert_eq!(again(&global("/h")), "tiphys down --all --home /h");

@@ -58,7 +58,8 @@ enum Recorded {
     Supervised,
     /// Its supervisor is gone.
     Dead,
-    /// Of a cluster of another name, or it names the supervisor of another folder's.
+    /// Of a cluster of another name, or it names the supervisor of another folder's. A folder that was
+    /// renamed shows the same: its cluster has the name in the state, and runs on.
     Copy {
         of: String,
         is_alive: bool,
@@ -83,8 +84,9 @@ pub enum Standing {
     Runs,
     /// Nobody supervises what is left of it.
     Lost,
-    /// There is no cluster, but a copy of the state of the one of this name.
-    Copy(String),
+    /// There is no cluster, but a copy of the state of the one of this name; or that one's folder, which was
+    /// renamed, if somebody holds its lock.
+    Copy { of: String, is_held: bool },
 }
 
 /// Where a cluster runs that has the name of another.
@@ -281,7 +283,8 @@ fn told(traces: &Traces) -> Vec<Found> {
 fn copies(traces: &Traces) -> Vec<Found> {
     let copy = |(root, state): (&PathBuf, &Recorded)| {
         let Recorded::Copy { of, .. } = state else { return None };
-        let (name, standing) = (name_of(root)?.to_owned(), Standing::Copy(of.clone()));
+        let standing = Standing::Copy { of: of.clone(), is_held: traces.held.contains(root) };
+        let name = name_of(root)?.to_owned();
         Some(Found { name, root: Some(root.clone()), standing, what: vec!["files"] })
     };
     traces.recorded.iter().filter_map(copy).collect()
@@ -313,10 +316,11 @@ fn recorded_in(root: &Path, is_held: bool) -> Option<Recorded> {
         return Some(Recorded::Dead);
     };
     let is_alive = supervisor.is_alive();
+    let is_named = name_of(root) == Some(cluster.as_str());
     let is_own = || is_held || supervises(&supervisor, &layout).unwrap_or(true);
     Some(match is_alive {
-        true if is_own() => Recorded::Supervised,
-        false if name_of(root) == Some(cluster.as_str()) => Recorded::Dead,
+        true if is_named && is_own() => Recorded::Supervised,
+        false if is_named => Recorded::Dead,
         _ => Recorded::Copy { of: cluster, is_alive },
     })
 }

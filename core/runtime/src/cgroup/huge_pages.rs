@@ -3,11 +3,14 @@
 //! reserved, `hugetlb.2MB.rsvd.max`. By that one a program that asks for too many is told so; by the first
 //! alone it ends with SIGBUS when it touches them. So both have the same limit.
 //!
-//! Sizes are those that the kernel has files for: a group without the controller has none.
+//! Sizes are those that the kernel has files for: a group without the controller has none. On a kernel
+//! without files for what is reserved, a size that isn't named stays unlimited: programs try huge pages
+//! unasked, as PostgreSQL does, and would end with SIGBUS where they can go on with small ones.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-/// The most of each size, in bytes by the size in bytes; none of a size that isn't named.
+/// The most of each size, in bytes by the size in bytes; none of a size that isn't named, where a program
+/// that asks for it is told so.
 pub type HugePages = BTreeMap<u64, u64>;
 
 /// Every file is written, even if one before was refused; the first error is returned.
@@ -18,11 +21,22 @@ pub(super) fn limit(folder: &Path, is_unified: bool, most: &HugePages) -> io::Re
         let path = file?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(size) = name.and_then(|name| size_limited(name, ending)) {
-            let bytes = most.get(&size).copied().unwrap_or(0);
+            let bytes = match most.get(&size) {
+                Some(bytes) => *bytes,
+                None if folder.join(of_reserved(name.unwrap_or_default(), ending)).exists() => 0,
+                None => continue,
+            };
             first = first.and(fs::write(&path, bytes.to_string()));
         }
     }
     first
+}
+
+/// The file that limits what is reserved of the size that a file of this name limits, which may be itself.
+/// Pure.
+fn of_reserved(name: &str, ending: &str) -> String {
+    let size = name.strip_suffix(ending).unwrap_or(name);
+    format!("{}rsvd.{ending}", size.strip_suffix("rsvd.").unwrap_or(size))
 }
 
 /// The size of the pages, in bytes, that a file of this name limits. Pure.
@@ -61,6 +75,24 @@ mod tests {
         ];
         for (name, ending, expected) in table {
             assert_eq!(size_limited(name, ending), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_limit_of_what_is_reserved_only_named_sizes_are_limited() {
+        assert_eq!(of_reserved("hugetlb.2MB.max", "max"), "hugetlb.2MB.rsvd.max");
+        assert_eq!(of_reserved("hugetlb.2MB.rsvd.max", "max"), "hugetlb.2MB.rsvd.max");
+        let folder = tempfile::tempdir().expect("a folder");
+        for (is_unified, ending) in [(true, "max"), (false, "limit_in_bytes")] {
+            let path = |size: &str| folder.path().join(format!("hugetlb.{size}.{ending}"));
+            let sizes = ["64KB", "2MB", "1GB", "1GB.rsvd"];
+            for size in sizes {
+                fs::write(path(size), "before").expect("written");
+            }
+            limit(folder.path(), is_unified, &HugePages::from([(2 * MIB, 64 * MIB)])).expect("limited");
+            let read = sizes.map(|size| fs::read_to_string(path(size)).expect("there"));
+            assert_eq!(read, ["before", "67108864", "0", "0"], "{ending}");
+            assert!(!path("2MB.rsvd").exists() && !path("64KB.rsvd").exists(), "{ending}");
         }
     }
 

@@ -469,7 +469,7 @@ mod tests {
         let syslog = ["hostname", "appname", "procid", "msgid"];
         read("<165>1 2024-02-29T23:59:59Z web-1 nginx 12 ID47 - up", &syslog, 4);
         read("<30>Jan  2 23:59:59 10.0.0.1 su[12]: up", &syslog, 3);
-        read("2024-02-29T23:59:59.123456-05:00 web-1 su[12]: up", &syslog, 3);
+        read("2024-02-29T23:59:59.123456-05:00 web-1 su: up", &syslog, 2);
         // Only the whole body tells.
         for body in [
             r#"{"a":"\u0041","b":1}"#,

@@ -76,9 +76,9 @@ impl Tell for Marked<'_> {
         false
     }
 
-    fn stamp(&mut self, part: &str) -> bool {
+    fn stamp(&mut self, part: &str) -> Option<u8> {
         // It is one variable, or none.
-        alone(part).and_then(|number| self.class(number)).is_some_and(times::is_stamp_class)
+        alone(part).and_then(|number| self.class(number)).and_then(times::stamp_of)
     }
 
     fn name(&mut self, part: &str) -> bool {

@@ -64,14 +64,15 @@ fn find_iso(text: &[u8]) -> Option<Found> {
     Some(Found { class, length: 20 + n_digits, units })
 }
 
-/// Whether the text is a time of RFC 3339 without its zone, and nothing else.
-pub fn is_stamp(text: &[u8]) -> bool {
-    find(text).is_some_and(|found| found.length == text.len() && is_stamp_class(found.class))
+/// The digits of the second's fraction, of a text that is a time of RFC 3339 without its zone, and
+/// nothing else.
+pub fn stamp(text: &[u8]) -> Option<u8> {
+    find(text).filter(|found| found.length == text.len()).and_then(|found| stamp_of(found.class))
 }
 
-/// Whether times of the class are such.
-pub fn is_stamp_class(class: u8) -> bool {
-    class & class::ISO_TIME != 0 && class & class::SPACE == 0
+/// The same of all times of the class, if they are such.
+pub fn stamp_of(class: u8) -> Option<u8> {
+    (class & class::ISO_TIME != 0 && class & class::SPACE == 0).then_some(class & 0x0f)
 }
 
 /// Nanoseconds of a text that is a time in UTC and nothing else, as RFC 3339 has it: the form in which

@@ -63,6 +63,29 @@ fn traces_of_python() {
 }
 
 #[test]
+fn lines_that_loggers_indent_are_none_of_a_trace() {
+    check(concat!(
+        "   ERROR gone\n",
+        "Traceback (most recent call last):\n",
+        "  File \"a.py\", line 1, in f\n",
+        "KeyError: 1\n",
+        "  said on two lines\n====\n",
+        "    INFO next\n====\n",
+        "      INFO   Application startup complete.\n====\n",
+        "ERROR:app:gone\n",
+        "Traceback (most recent call last):\n",
+        "  File \"a.py\", line 1, in f\n",
+        "KeyError: 1\n====\n",
+        " * Restarting with stat\n====\n",
+        "2026/01/31 12:00:00 http: panic serving 10.0.0.1:4: boom\n",
+        "goroutine 34 [running]:\n",
+        "net/http.(*conn).serve.func1()\n",
+        "\t/usr/local/go/src/net/http/server.go:1868 +0xb9\n====\n",
+        "  table of routes",
+    ));
+}
+
+#[test]
 fn traces_of_go_and_dotnet() {
     check(concat!(
         "panic: runtime error: index out of range [1] with length 1\n",

@@ -62,8 +62,12 @@ fn panics_that_the_server_of_go_has_caught() {
     check("2026/01/31 12:00:00 http: panic serving 10.0.0.1:4: boom", error);
     check("2026/01/31 12:00:00.000001 a.go:1: http2: panic serving 10.0.0.1:4: boom", error);
     check("http: panic serving [::1]:4: boom", error);
+    check("http2: panic serving [::1]:4: boom", error);
+    check("http3: panic serving [::1]:4: boom", None);
+    check("http: no panic serving [::1]:4: boom", None);
     check("2026/01/31 12:00:00 xhttp: panic serving 10.0.0.1:4: boom", None);
     check("2026/01/31 12:00:00 no panic serving", None);
+    check("2026-01-31 12:00:00 http: panic serving 10.0.0.1:4: boom", None);
     check("2026-01-31 12:00:00 x", None);
 }
 
@@ -114,6 +118,8 @@ fn what_goes_on() {
     check(Trace::Go, "\t/app/main.go:3 +0x1d", Of(Trace::Go));
     check(Trace::Go, "created by main.main in goroutine 1", Of(Trace::Go));
     check(Trace::Go, "server started (again)", Not);
+    check(Trace::Go, "    INFO next", Not);
+    check(Trace::Go, "  text", Not);
     check(Trace::Go, "", Perhaps(Trace::Go));
     for place in ["\t/app/main.go:5", "\tk8s.io/a@v0.1.2/b.go:329 +0x1d", "\t/go/asm_amd64.s:1695"] {
         check(Trace::Called, place, Of(Trace::Stack));
@@ -159,6 +165,17 @@ fn what_goes_on_after_what_python_raised() {
     }
     check(Trace::Raised, "LINE x: y", Not);
     check(Trace::Raised, "next", Not);
+    // As loggers write that indent levels, and Flask.
+    for other in [
+        "    INFO next",
+        "   ERROR again",
+        " WARNING:root:next",
+        "      INFO   Application startup complete.",
+        " * Restarting with stat",
+    ] {
+        check(Trace::Raised, other, Not);
+    }
+    check(Trace::Raised, "  * more", Of(Trace::Raised));
     check(Trace::Raised, "", Perhaps(Trace::Raised));
     check(Trace::Raised, "[SQL: SELECT a ", Of(Trace::Statement));
     check(Trace::Statement, "FROM b", Perhaps(Trace::Statement));

@@ -26,6 +26,8 @@ use crate::block::template::times;
 /// blocks of old versions have not. No text has it as a token. Another one when more lines have
 /// fields: the blocks before then don't have the names of those.
 pub const NAMED: &[u8] = b"names of fields 2";
+/// What blocks had before, in which syslog's lines with a time of RFC 3339 have no names.
+pub const NAMED_BUT_SYSLOG: &[u8] = b"names of fields";
 
 /// A format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,11 @@ pub fn is_name(token: &[u8]) -> bool {
     Format::ALL.into_iter().any(|format| format.names().iter().any(|name| name.as_bytes() == token))
 }
 
+/// Whether the token is the name of a field that syslog's lines may have.
+pub fn is_name_of_syslog(token: &[u8]) -> bool {
+    syslog::NAMES.iter().any(|name| name.as_bytes() == token)
+}
+
 /// Whether the field's values may be spelt otherwise in the line: with a unit that isn't there.
 pub fn is_respelt(name: &str) -> bool {
     name == access::DURATION
@@ -157,8 +164,8 @@ pub trait Tell {
     /// Whether it is a time: see [`is_time`].
     fn time(&mut self, part: &str) -> bool;
 
-    /// Whether it is a time of RFC 3339 without its zone.
-    fn stamp(&mut self, part: &str) -> bool;
+    /// Of a time of RFC 3339 without its zone: the digits of its second's fraction.
+    fn stamp(&mut self, part: &str) -> Option<u8>;
 
     /// Whether it is a program's name: see [`is_name_sign`].
     fn name(&mut self, part: &str) -> bool;
@@ -226,8 +233,8 @@ impl Tell for Plain {
         is_time(part.as_bytes())
     }
 
-    fn stamp(&mut self, part: &str) -> bool {
-        times::is_stamp(part.as_bytes())
+    fn stamp(&mut self, part: &str) -> Option<u8> {
+        times::stamp(part.as_bytes())
     }
 
     fn name(&mut self, part: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Syslog's head before a message: RFC 5424, and RFC 3164 with a priority or, as in
-//! files, without one. The latter's time may be one of RFC 3339, as rsyslog writes it.
+//! files, without one. The latter's time may be one of RFC 3339, as rsyslog writes it; of another
+//! such time a line without a priority must tell its process, as other programs begin lines so.
 //!
 //! ```text
 //! <165>1 2026-01-31T12:00:00Z web-1 nginx 12 ID47 - up
@@ -39,7 +40,11 @@ pub(super) fn read<'a>(line: &'a str, tell: &mut dyn Tell, found: &mut Found<'_,
         let rest = match after_former_time(line, tell) {
             Some(rest) => rest,
             // Other programs begin their lines with such a time, too.
-            None => after_time(line, tell).filter(|rest| has_host_and_tag(rest))?,
+            None => {
+                let (rest, is_rsyslogs) = after_time(line, tell)?;
+                let is_told = has_host_and_tag(rest) && (is_rsyslogs || has_process(rest, tell));
+                is_told.then_some(rest)?
+            }
         };
         return message(rest, true, tell, found);
     };
@@ -53,7 +58,8 @@ pub(super) fn read<'a>(line: &'a str, tell: &mut dyn Tell, found: &mut Found<'_,
         show(found, "msgid", id);
         return Some(());
     }
-    if let Some(rest) = after_former_time(rest, tell).or_else(|| after_time(rest, tell)) {
+    let timed = after_former_time(rest, tell).or_else(|| after_time(rest, tell).map(|(rest, _)| rest));
+    if let Some(rest) = timed {
         return message(rest, false, tell, found);
     }
     // Without a time a word before a colon may be part of the text.
@@ -72,19 +78,21 @@ fn newer<'a>(rest: &'a str, tell: &mut dyn Tell) -> Option<[&'a str; 4]> {
     is_newer.then_some([host, app, process, id])
 }
 
-/// What stands behind `2026-01-31T12:00:00.123456+01:00 `. The zone is never left out.
-fn after_time<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<&'a str> {
+/// What stands behind `2026-01-31T12:00:00.123456+01:00 `, and whether the time is just so: rsyslog
+/// writes microseconds and an offset. The zone is never left out.
+fn after_time<'a>(text: &'a str, tell: &mut dyn Tell) -> Option<(&'a str, bool)> {
     let (word, rest) = text.split_once(' ')?;
-    let stamp = match word.strip_suffix('Z') {
-        Some(stamp) => stamp,
+    let (stamp, has_offset) = match word.strip_suffix('Z') {
+        Some(stamp) => (stamp, false),
         None => {
             let (stamp, offset) = word.rsplit_once(['+', '-'])?;
             let (hours, minutes) = offset.split_once(':')?;
             let is_offset = [hours, minutes].into_iter().all(|part| tell.run(part, Run::Digits));
-            is_offset.then_some(stamp)?
+            (is_offset.then_some(stamp)?, true)
         }
     };
-    tell.stamp(stamp).then_some(rest)
+    let n_digits = tell.stamp(stamp)?;
+    Some((rest, has_offset && n_digits == 6))
 }
 
 /// Whether two words follow that may be a host and a tag, and say no level instead.
@@ -94,6 +102,11 @@ fn has_host_and_tag(rest: &str) -> bool {
     let app = tag.split(['[', ':']).next().unwrap_or_default();
     let is_level = |word: &str| Level::from_word(word).is_some();
     !host.is_empty() && !host.contains('[') && !host.ends_with(':') && !is_level(host) && !is_level(app)
+}
+
+/// Whether the second word is a tag with a process: a word before a colon may be part of the text.
+fn has_process(rest: &str, tell: &mut dyn Tell) -> bool {
+    tag(cut(rest).1, tell).is_some_and(|(_, process)| !process.is_empty())
 }
 
 /// What stands behind `Jan 31 12:00:00 `.

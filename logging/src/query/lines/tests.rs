@@ -24,6 +24,8 @@ fn names_are_one_word_each() {
         assert!(!with_name(name).is_empty());
     }
     assert!(crate::query::text::tokens(NAMED).len() > 1);
+    assert!(crate::query::text::tokens(NAMED_BUT_SYSLOG).len() > 1);
+    assert!(is_name_of_syslog(b"appname") && !is_name_of_syslog(b"status"));
     assert!(with_name("level").is_empty() && !is_name(b"level"));
 }
 
@@ -268,15 +270,23 @@ fn syslog_says_who_wrote() {
     for (time, tail) in [
         ("2026-01-31T12:00:00.123456+01:00", "up"),
         ("2026-01-31T12:00:00.123456-05:00", "up"),
-        ("2026-01-31T12:00:00Z", "INFO up"),
+        ("2026-01-31T12:00:00.123456+00:00", "INFO up"),
         ("<30>2026-01-31T12:00:00+00:00", "up"),
+        ("<30>2026-01-31T12:00:00Z", "up"),
     ] {
         let expected = ["hostname=web-1", "appname=kubelet", "procid=812"];
         check(&format!("{time} web-1 kubelet[812]: {tail}"), &expected);
         check(&format!("{time} web-1 su: {tail}"), &["hostname=web-1", "appname=su"]);
     }
-    check("2026-01-31T12:00:00Z web-1 su:\r\nmore", &["hostname=web-1", "appname=su"]);
-    assert!(value(b"2026-01-31T12:00:00Z web-1 su:\r\nmore", "appname").is_some());
+    check("2026-01-31T12:00:00.123456+01:00 web-1 su:\r\nmore", &["hostname=web-1", "appname=su"]);
+    assert!(value(b"2026-01-31T12:00:00.123456+01:00 web-1 su:\r\nmore", "appname").is_some());
+    // With a time that others write, too, who says its process.
+    for time in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456Z", "2026-01-31T12:00:00.123+01:00"] {
+        let expected = ["hostname=web-1", "appname=kubelet", "procid=812"];
+        check(&format!("{time} web-1 kubelet[812]: INFO up"), &expected);
+        check(&format!("{time} main worker: started"), &[]);
+        check(&format!("{time} main worker[]: started"), &[]);
+    }
     check("<30>2026-01-31T12:00:00Z web-1 some text", &["hostname=web-1"]);
     check("<30>2026-01-31T12:00:00Z nginx[12]: up", &["appname=nginx", "procid=12"]);
     for body in [

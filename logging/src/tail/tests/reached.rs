@@ -103,3 +103,12 @@ fn what_is_held_for_the_rest_of_its_trace_was_not_read_however_old_it_is() {
     }
     assert_eq!(tailer.reached(now), Some(now));
 }
+
+#[test]
+fn what_is_held_and_says_a_time_of_decades_ago_holds_up_no_more_than_the_last_record() {
+    let (mut node, path, mut tailer) = read_one();
+    append(&path, b"1970-01-01T00:00:01.000000000Z stdout F ERROR gone\n");
+    node.look(&mut tailer);
+    assert!(drain(&mut tailer).is_empty() && tailer.is_holding());
+    assert_eq!(tailer.reached(time_of(1_000)), Some(time_of(1)));
+}

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The server that leads asks; the others, and one that led before, read what it wrote into the status:
-//! that is a total, of which a selector chooses nothing. A bad statement has the engine's limits, and only a
-//! few are asked at once, one of a namespace. A value that is older than a few refreshes is none.
+//! that is a total, of which a selector chooses nothing; one that led before lets it choose of its own rows
+//! until they are old. A bad statement has the engine's limits, and only a few are asked at once, one of a
+//! namespace. A value that is older than a few refreshes is none.
 
 mod keep;
 mod rows;
@@ -28,7 +29,7 @@ use tiphys_api::{quantity, selector::LabelSelector, ways::Way};
 use tiphys_client::Cache;
 use tiphys_lifecycle::Tasks;
 
-use super::ExternalValue;
+use super::{ExternalValue, NoFigures};
 use crate::{memory::Reading, sql::Engine};
 
 /// A value counts for so many refreshes, and as long as a statement and a status may take beside,
@@ -114,7 +115,7 @@ impl Queries {
         namespace: &str,
         name: &str,
         selector: &LabelSelector,
-    ) -> Option<Result<Vec<ExternalValue>, String>> {
+    ) -> Option<Result<Vec<ExternalValue>, NoFigures>> {
         let metric = self.metrics.get(namespace, name)?;
         let key = (namespace.to_owned(), name.to_owned());
         let uid = metric.metadata.uid.as_deref().unwrap_or_default();
@@ -136,26 +137,28 @@ impl Queries {
 }
 
 /// The rows that a selector matches at `now`, microseconds since the Unix epoch: of what this server found,
-/// or where that is old or nothing, of what another has found since.
+/// or where another has found something since, of that. Of a total a selector chooses nothing: for one that
+/// chooses, this server's rows count until they are old.
 fn chosen(
     own: Option<Latest>,
     metric: &TiphysMetric,
     selector: &LabelSelector,
     now: i64,
-) -> Result<Vec<ExternalValue>, String> {
+) -> Result<Vec<ExternalValue>, NoFigures> {
     let (spec, status) = (&metric.spec, metric.status.as_ref());
     let told = status.and_then(|status| status.time.as_ref());
     let told = told.map_or(i64::MIN, |time| time.0.as_microsecond());
-    let counts = |own: &Latest| age(own.asked(), now) <= longest(spec) || own.time >= told;
+    let is_young = |own: &Latest| own.answer.is_ok() && age(own.asked(), now) <= longest(spec);
+    let counts = |own: &Latest| own.time >= told || (is_young(own) && !selector.selects_all());
     let rows = match own.filter(counts) {
-        Some(own) => own.answer,
-        None => of_status(status, selector),
+        Some(own) => own.answer?,
+        None => of_status(status, selector)?,
     };
     let matches = |row: &ExternalValue| {
         let labels: BTreeMap<_, _> = row.labels.iter().cloned().collect();
         selector.matches(&labels)
     };
-    Ok(young(rows?, spec, now)?.into_iter().filter(matches).collect())
+    Ok(young(rows, spec, now)?.into_iter().filter(matches).collect())
 }
 
 /// What another server found: all rows together, without labels. A selector can't choose among them: one that
@@ -163,17 +166,17 @@ fn chosen(
 fn of_status(
     status: Option<&TiphysMetricStatus>,
     selector: &LabelSelector,
-) -> Result<Vec<ExternalValue>, String> {
+) -> Result<Vec<ExternalValue>, NoFigures> {
     let status = status.ok_or("it has not been asked yet")?;
     if let Some(error) = &status.error {
-        return Err(error.clone());
+        return Err(error.as_str().into());
     }
     let time = status.time.as_ref().map_or(0, |time| time.0.as_microsecond());
     let milli = status.value.as_deref().and_then(quantity::milli).ok_or("it has no value yet")?;
     if !selector.selects_all() {
-        return Err("it is not asked on this server yet, and what another server found is told as a total \
-            without labels: the selector can't choose of it. Ask the server that leads, or wait"
-            .to_owned());
+        let why = "it is not asked on this server yet, and what another server found is told as a total \
+            without labels: the selector can't choose of it. Ask the server that leads, or wait";
+        return Err(NoFigures::Elsewhere(why.to_owned()));
     }
     let reading = Reading { value: milli as f64 / 1000.0, time, window: 0, ways: Way::Queried.into() };
     Ok(vec![ExternalValue { labels: Vec::new(), reading }])
@@ -219,6 +222,7 @@ mod tests {
         let spec = |refresh: &str| TiphysMetricSpec { refresh: refresh.into(), ..Default::default() };
         let value = |at: i64, refresh: &str| {
             let rows = of_status(Some(&status), &LabelSelector::default());
+            let rows = rows.map_err(|why| why.to_string());
             let rows = rows.and_then(|rows| young(rows, &spec(refresh), at * 1_000_000));
             rows.map(|rows| rows[0].reading.value)
         };
@@ -232,6 +236,10 @@ mod tests {
         let wrong = TiphysMetricStatus { error: Some("no such table".into()), ..status.clone() };
         assert_eq!(of_status(Some(&wrong), &LabelSelector::default()), Err("no such table".into()));
         assert!(of_status(None, &LabelSelector::default()).is_err());
+        // Nobody knows which labels the only row has.
+        let one = TiphysMetricStatus { rows: Some(1), ..status.clone() };
+        let of_one = of_status(Some(&one), &selector("lane=b"));
+        assert!(matches!(of_one, Err(NoFigures::Elsewhere(_))), "{of_one:?}");
     }
 
     const SECOND: i64 = 1_000_000;
@@ -277,7 +285,7 @@ mod tests {
             assert_eq!(read(Some(lanes(1000)), text), Ok(own), "{text}");
             match read(None, text) {
                 Ok(total) => assert_eq!((total, text), (vec![1.5], "")),
-                Err(why) => assert!(!text.is_empty() && why.contains("not asked on this server yet")),
+                Err(why) => assert!(!text.is_empty() && matches!(why, NoFigures::Elsewhere(_)), "{text}"),
             }
         }
     }
@@ -285,23 +293,30 @@ mod tests {
     #[test]
     fn what_a_server_found_when_it_led_gives_way_to_what_is_newer() {
         let failed = |time: i64| Latest { answer: Err("no such table".into()), ..lanes(time) };
-        let read = |own: Latest, told: i64, now: i64| {
-            let rows = chosen(Some(own), &metric(told), &LabelSelector::default(), now * SECOND);
+        let choose = |own: Latest, told: i64, text: &str, now: i64| {
+            let rows = chosen(Some(own), &metric(told), &selector(text), now * SECOND);
             rows.map(|rows| rows.iter().map(|row| row.reading.value).sum::<f64>())
         };
-        assert_eq!(read(lanes(1000), 1100, 1165), Ok(6.0), "its own still counts");
-        assert_eq!(read(lanes(1000), 1100, 1166), Ok(1.5));
-        assert_eq!(read(failed(1000), 1100, 1165), Err("no such table".into()));
-        assert_eq!(read(failed(1000), 1100, 1166), Ok(1.5));
+        let read = |own: Latest, told: i64, now: i64| choose(own, told, "", now);
+        assert_eq!(read(lanes(1000), 1000, 1010), Ok(6.0));
+        assert_eq!(read(lanes(1000), 1001, 1010), Ok(1.5));
+        assert_eq!(read(failed(1000), 1000, 1010), Err("no such table".into()));
+        assert_eq!(read(failed(1000), 1001, 1010), Ok(1.5));
+        // Of a total a selector chooses nothing: its own rows count until they are old.
+        assert_eq!(choose(lanes(1000), 1100, "lane=b", 1165), Ok(4.0));
+        for (own, now) in [(lanes(1000), 1166), (failed(1000), 1110)] {
+            let why = choose(own, 1100, "lane=b", now);
+            assert!(matches!(why, Err(NoFigures::Elsewhere(_))), "{why:?}");
+        }
         // Nobody has asked since.
-        let old = read(lanes(1000), 1000, 1166).expect_err("too old");
+        let old = read(lanes(1000), 1000, 1166).expect_err("too old").to_string();
         assert!(old.contains("166 s old"), "{old}");
         assert_eq!(read(failed(1000), 1000, 1166), Err("no such table".into()));
         // Both are old.
-        let old = read(lanes(1000), 1100, 1300).expect_err("too old");
+        let old = read(lanes(1000), 1100, 1300).expect_err("too old").to_string();
         assert!(old.contains("200 s old"), "{old}");
         // A slow statement: what it found was true when it was asked, and its status is its own.
         let slow = Latest { time: 1100 * SECOND, ..lanes(1000) };
-        assert!(read(slow, 1100, 1166).expect_err("too old").contains("166 s old"));
+        assert!(read(slow, 1100, 1166).expect_err("too old").to_string().contains("166 s old"));
     }
 }

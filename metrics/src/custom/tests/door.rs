@@ -1,7 +1,8 @@
 //! The doors as anybody's autoscaler and `kubectl get --raw` use them.
 
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::{
@@ -19,7 +20,10 @@ struct Door {
 
 impl Door {
     async fn new() -> Self {
-        let world = World::new().await;
+        Self::of(World::new().await)
+    }
+
+    fn of(world: World) -> Self {
         let routes = CUSTOM
             .map(|prefix| custom(prefix, world.metrics.clone(), world.pods.clone()))
             .into_iter()
@@ -241,4 +245,46 @@ async fn what_comes_from_outside_is_one_item_a_series() {
     assert_eq!(items.len(), 1, "{list}");
     assert_eq!((&items[0]["value"], &items[0]["metricLabels"]["lane"]), (&json!("2"), &json!("b")));
     assert_eq!(door.raw(EXTERNAL, "/namespaces/bank/backlog").await.0, StatusCode::NOT_FOUND);
+}
+
+/// A TiphysMetric of `shop` that another server asks: 3, in one row.
+fn depth() -> Router {
+    let metric = json!({
+        "apiVersion": "metrics.tiphys.io/v1", "kind": "TiphysMetric",
+        "metadata": {"name": "depth", "namespace": "shop", "resourceVersion": "1"},
+        "spec": {"query": "SELECT 3", "refresh": "15s"},
+        "status": {"value": "3", "rows": 1, "time": Time(Timestamp::now())},
+    });
+    let listed = json!({
+        "apiVersion": "metrics.tiphys.io/v1", "kind": "TiphysMetricList",
+        "metadata": {"resourceVersion": "1"}, "items": [metric],
+    });
+    let answer = move |Query(query): Asked| async move {
+        if query.contains_key("watch") {
+            // Nothing changes.
+            std::future::pending::<()>().await;
+        }
+        Json(listed)
+    };
+    Router::new().route("/apis/metrics.tiphys.io/v1/tiphysmetrics", get(answer))
+}
+
+#[tokio::test]
+async fn what_only_another_server_can_tell_is_not_absent() {
+    let door = Door::of(World::with(depth()).await);
+    while door.world.metrics.queries.all_names().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let path = "/namespaces/shop/depth";
+    let (code, list) = door.raw(EXTERNAL, path).await;
+    assert_eq!((code, &list["items"][0]["value"]), (StatusCode::OK, &json!("3")));
+    let request = Request::get(format!("{EXTERNAL}{path}?labelSelector=lane%3Db")).body(Body::empty());
+    let answer = door.routes.clone().oneshot(request.expect("a request")).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key(header::RETRY_AFTER));
+    let body = answer.into_body().collect().await.expect("a body").to_bytes();
+    let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let message = told["message"].as_str().expect("a message");
+    assert!(message.starts_with("TiphysMetric depth: it is not asked on this server yet"), "{message}");
+    assert_eq!(told["reason"], "ServiceUnavailable");
 }

@@ -347,12 +347,14 @@ mod tests {
         }
     }
 
-    /// What is answered of these series, all of namespace `shop`: its type and its body.
+    /// What is answered of these series, all of namespace `shop` and with a NUL in a value: its type and its
+    /// body.
     async fn federated(series: &[(&str, Value)], accept: &str) -> (String, axum::body::Bytes) {
         let store = Store::in_memory(Limits::default());
         let time = jiff::Timestamp::now().as_millisecond() - 1000;
         for (name, value) in series {
-            let series = store.resolve(&Labels::new([(NAME, *name), ("namespace", "shop")])).expect("taken");
+            let labels = [(NAME, *name), ("namespace", "shop"), ("note", "a\0b")];
+            let series = store.resolve(&Labels::new(labels)).expect("taken");
             store.append(&[Sample { series, time, value: value.clone() }]);
         }
         let routes = super::super::routes(Arc::new(store), Arc::new(Everything));
@@ -386,8 +388,10 @@ mod tests {
                     read.push(Labels::new(labels));
                 }
             }
-            let expected = names.map(|name| Labels::new([(NAME, name), ("namespace", "shop")]));
+            let note = ("note", "a\u{fffd}b");
+            let expected = names.map(|name| Labels::new([(NAME, name), ("namespace", "shop"), note]));
             assert_eq!(read, expected, "{accept}");
+            assert!(!body.contains(&0), "{accept}: Prometheus refuses a text with a NUL");
         }
         let (_, body) = federated(&series, Format::Protobuf.content_type()).await;
         let families = proto::families(&body).expect("families");

@@ -135,6 +135,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// How many appends can't be read.
+    fn unread(&self) -> u64 {
+        self.unreadable.map_or(0, |(count, _)| count)
+    }
+
     fn note(&mut self, read: Result<(), &'static str>) {
         if let Err(why) = read {
             self.unreadable.get_or_insert((0, why)).0 += 1;
@@ -401,11 +406,15 @@ fn read_segment(path: &Path, mut take: impl FnMut(Record)) -> Result<Outcome, Lo
             outcome.passed.add(mem::take(&mut wrong));
         }
         outcome.whole += length;
+        let before = outcome.unread();
         let read = match packed {
             false => Records::read(&frame, &mut take),
             true => read_packed(&frame, &mut take, &mut outcome),
         };
         outcome.note(read);
+        if outcome.unread() > before {
+            take(Record::Lost);
+        }
     }
 }
 

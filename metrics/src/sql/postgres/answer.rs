@@ -9,7 +9,10 @@ use datafusion::{
     common::{DFSchema, DataFusionError, ParamValues},
     logical_expr::{EmptyRelation, LogicalPlan},
     prelude::SessionContext,
-    sql::{parser::Statement as Parsed, sqlparser::ast::Statement},
+    sql::{
+        parser::Statement as Parsed,
+        sqlparser::ast::{DiscardObject, Statement},
+    },
 };
 use datafusion_postgres::{
     arrow_pg::datatypes::{arrow_schema_to_pg_fields, df, encode_recordbatch, into_pg_type},
@@ -68,7 +71,7 @@ impl Statements {
         Limits { cancelled: self.connection.begins(), ..Limits::of(deadline, &asker.user) }
     }
 
-    /// Cursors end with their transaction.
+    /// Cursors end with their transaction, and all of them where all is discarded.
     fn ended<C>(&self, client: &C, statement: &Statement)
     where
         C: ClientPortalStore,
@@ -76,6 +79,9 @@ impl Statements {
     {
         if matches!(statement, Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. }) {
             self.connection.cursors.end_transaction(client);
+        }
+        if matches!(statement, Statement::Discard { object_type: DiscardObject::ALL }) {
+            self.connection.cursors.close_all(client);
         }
     }
 

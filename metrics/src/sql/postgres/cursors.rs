@@ -166,6 +166,18 @@ impl Cursors {
         self.0.lock().clear();
     }
 
+    /// All end, held or not.
+    pub fn close_all<C>(&self, client: &C)
+    where
+        C: ClientPortalStore,
+        C::PortalStore: PortalStore,
+    {
+        let closed = std::mem::take(&mut *self.0.lock());
+        if let Some(portals) = portals(client) {
+            closed.keys().for_each(|name| portals.rm_portal(name));
+        }
+    }
+
     /// A cursor, whose rows may be described from now on.
     fn declare<C>(
         &self,
@@ -217,17 +229,16 @@ impl Cursors {
         C: ClientPortalStore,
         C::PortalStore: PortalStore,
     {
-        let closed: Vec<String> = match which {
-            CloseCursor::All => std::mem::take(&mut *self.0.lock()).into_keys().collect(),
+        match which {
+            CloseCursor::All => self.close_all(client),
             CloseCursor::Specific { name } => {
                 self.get(name)?;
                 let name = folded(name);
                 self.0.lock().remove(&name);
-                vec![name]
+                if let Some(portals) = portals(client) {
+                    portals.rm_portal(&name);
+                }
             }
-        };
-        if let Some(portals) = portals(client) {
-            closed.iter().for_each(|name| portals.rm_portal(name));
         }
         Ok(Response::Execution(Tag::new("CLOSE CURSOR")))
     }

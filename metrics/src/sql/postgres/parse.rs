@@ -15,8 +15,9 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use datafusion::sql::sqlparser::{
     ast::{Expr, Query, Statement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut},
     dialect::PostgreSqlDialect,
+    keywords::Keyword,
     parser::{Parser, ParserError},
-    tokenizer::{Token, Tokenizer},
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 use datafusion_postgres::datafusion_pg_catalog::sql::{
     PostgresCompatibilityParser,
@@ -39,8 +40,8 @@ const SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
 /// The types by which the catalog's numbers are named.
 const NAMED_NUMBERS: [&str; 4] = ["regclass", "regnamespace", "regproc", "regtype"];
 /// Other words that only Postgres has.
-const WORDS: [&str; 7] =
-    ["information_schema", "current_catalog", "current_schema", "version", "operator", "collate", "abort"];
+const WORDS: [&str; 6] =
+    ["information_schema", "current_catalog", "current_schema", "version", "operator", "collate"];
 
 /// What psql's `\d+` asks for in words that the engine doesn't know, and what stands for it:
 /// no table here has options of storage.
@@ -76,7 +77,6 @@ impl Default for Translator {
             whole: PostgresCompatibilityParser::new(),
             harmless: vec![
                 Box::new(RewriteArrayAnyAllOperation),
-                Box::new(PrependUnqualifiedPgTableName),
                 Box::new(StripCallableQualifier),
                 Box::new(FixArrayLiteral),
                 Box::new(CurrentUserVariableToSessionUserFunctionCall),
@@ -109,6 +109,8 @@ impl Translator {
         match (own, self.whole.parse(&text.replace(UNKNOWN.0, UNKNOWN.1))) {
             // This one says where.
             (Err(error), Err(_)) => Err(error),
+            // No rule makes another question of one about our tables.
+            (Err(error), Ok(translated)) if translated.iter().any(|it| Named::by(it).ours) => Err(error),
             (Ok(own), Ok(translated)) if own.len() == translated.len() => {
                 Ok(own.into_iter().zip(translated).map(|(own, other)| self.chosen(own, other)).collect())
             }
@@ -117,6 +119,12 @@ impl Translator {
     }
 
     fn plain(&self, statement: Statement) -> Statement {
+        // What a statement calls its own subquery is no table of the catalog.
+        let statement = if Named::by(&statement).hides_the_catalog {
+            statement
+        } else {
+            PrependUnqualifiedPgTableName.rewrite(statement)
+        };
         self.harmless.iter().fold(statement, |statement, rule| rule.rewrite(statement))
     }
 
@@ -133,7 +141,23 @@ impl Translator {
 }
 
 fn parsed(text: &str) -> Result<Vec<Statement>, ParserError> {
-    Parser::new(&PostgreSqlDialect {}).with_recursion_limit(DEPTH).try_with_sql(text)?.parse_statements()
+    let dialect = PostgreSqlDialect {};
+    let mut tokens = Tokenizer::new(&dialect, text).tokenize_with_location()?;
+    spell_abort(&mut tokens);
+    Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens).parse_statements()
+}
+
+/// Where a statement begins, ABORT is ROLLBACK, which the parser knows.
+fn spell_abort(tokens: &mut [TokenWithSpan]) {
+    let mut begins = true;
+    for spelt in tokens {
+        if begins && matches!(&spelt.token, Token::Word(word) if word.keyword == Keyword::ABORT) {
+            spelt.token = Token::make_keyword("ROLLBACK");
+        }
+        if !matches!(spelt.token, Token::Whitespace(_)) {
+            begins = spelt.token == Token::SemiColon;
+        }
+    }
 }
 
 /// Whether a name or a keyword of a text is one of Postgres' own, whatever its literals and
@@ -150,8 +174,7 @@ fn has_words_of_postgres(text: &str) -> bool {
 
 /// Whether a statement asks the catalog, and nothing else.
 fn is_of_the_catalog(statement: &Statement) -> bool {
-    let mut named = Named::default();
-    let _ = Visit::visit(statement, &mut named);
+    let named = Named::by(statement);
     named.of_the_catalog && !named.ours
 }
 
@@ -160,16 +183,51 @@ fn is_of_the_catalog(statement: &Statement) -> bool {
 struct Named {
     of_the_catalog: bool,
     ours: bool,
-    /// What it calls its own subqueries.
-    with: BTreeSet<String>,
+    /// Whether it calls a subquery of its own as Postgres calls its tables.
+    hides_the_catalog: bool,
+    /// What the queries around a place call their subqueries, the innermost last.
+    with: Vec<BTreeSet<String>>,
+    /// Subqueries whose names hold only behind them, by where they are in the statement.
+    unfinished: Vec<(*const Query, String)>,
+}
+
+impl Named {
+    fn by(statement: &Statement) -> Self {
+        let mut named = Self::default();
+        let _ = Visit::visit(statement, &mut named);
+        named
+    }
 }
 
 impl Visitor for Named {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.with.extend(tables.map(|table| table.alias.name.value.to_lowercase()));
+        let mut held = BTreeSet::new();
+        if let Some(with) = &query.with {
+            for table in &with.cte_tables {
+                let name = table.alias.name.value.to_lowercase();
+                self.hides_the_catalog |= name.starts_with(PREFIX);
+                if with.recursive {
+                    held.insert(name);
+                } else {
+                    self.unfinished.push((std::ptr::from_ref(&*table.query), name));
+                }
+            }
+        }
+        self.with.push(held);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.with.pop();
+        let is_this = |(place, _): &(*const Query, String)| std::ptr::eq(*place, query);
+        if let Some(index) = self.unfinished.iter().position(is_this) {
+            let (_, name) = self.unfinished.swap_remove(index);
+            if let Some(around) = self.with.last_mut() {
+                around.insert(name);
+            }
+        }
         ControlFlow::Continue(())
     }
 
@@ -178,19 +236,10 @@ impl Visitor for Named {
         let parts = name.0.iter().filter_map(|part| part.as_ident());
         let parts: Vec<String> = parts.map(|part| part.value.to_lowercase()).collect();
         match parts.as_slice() {
-            [table] if self.with.contains(table) => {}
+            [table] if self.with.iter().any(|names| names.contains(table)) => {}
             [table] if table.starts_with(PREFIX) => self.of_the_catalog = true,
             [.., schema, _] if SCHEMAS.contains(&schema.as_str()) => self.of_the_catalog = true,
             _ => self.ours = true,
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::Cast { data_type, .. } = expr {
-            let kind = data_type.to_string().to_lowercase();
-            let kind = kind.strip_prefix("pg_catalog.").unwrap_or(&kind);
-            self.of_the_catalog |= NAMED_NUMBERS.contains(&kind);
         }
         ControlFlow::Continue(())
     }
@@ -242,6 +291,10 @@ mod tests {
             "select s.time, s.* from samples s where name = $$collate pg_class$$ order by time",
             "select time, version, * from objects.pg_clusters",
             "select \"Version\", (select max(t.time) from logs t where t.pod = l.pod) as m from logs l",
+            // What a subquery is called holds behind it: within it the table of that name is ours.
+            "with pod as (select * from pod) \
+             select p.pod, (select count(*) from pg_catalog.pg_class c where c.relname = p.pod) from pod p",
+            "with pg_tables as (select pod from pod) select * from pg_tables",
         ] {
             let own = parsed(text).expect(text);
             assert_eq!(written(text), own.iter().map(ToString::to_string).collect::<Vec<_>>(), "{text}");
@@ -255,9 +308,19 @@ mod tests {
             ("select pg_catalog.version()", "SELECT version() AS version"),
             ("select time, * from pod order by name collate \"C\"", "SELECT time, * FROM pod ORDER BY name"),
             ("abort", "ROLLBACK"),
+            ("select abort from pod", "SELECT abort FROM pod"),
         ] {
             assert_eq!(written(text), [expected]);
         }
+    }
+
+    #[test]
+    fn a_neighbour_that_only_postgres_knows_makes_no_other_question_of_ours() {
+        let ours = "SELECT p.pod, (SELECT count(*) FROM container c WHERE c.pod = p.pod) FROM pod p";
+        assert_eq!(written(&format!("abort;{ours}; /* and */ abort work")), ["ROLLBACK", ours, "ROLLBACK"]);
+        // The library spells it anywhere.
+        let neighbour = format!("prepare x as abort; select relname from pg_class; {ours}");
+        Translator::default().statements(&neighbour).expect_err("it is not ours to spell");
     }
 
     #[test]
@@ -268,9 +331,14 @@ mod tests {
         let both = written("select time, * from pod; select n.oid, n.* from pg_namespace n");
         assert_eq!(both, ["SELECT time, * FROM pod", aliased]);
         let cast = &written("select 'pod'::regclass")[0];
-        assert!(cast.contains("FROM pg_catalog.pg_class") && cast.contains("LIMIT 1"), "{cast}");
+        assert!(cast.contains("FROM pg_catalog.pg_class"), "{cast}");
+        let asked = &written("select $1::regclass")[0];
+        assert!(asked.contains("FROM pg_catalog.pg_class") && asked.contains("$1"), "{asked}");
         let within = "with t as (select oid from pg_class) select t.oid, t.* from t";
         assert!(written(within)[0].contains("__alias_oid"), "its own subquery is no table of ours");
+        let itself = "with recursive t as (select oid from pg_class union select oid from t) \
+             select t.oid, t.* from t";
+        assert!(written(itself)[0].contains("__alias_oid"), "within itself neither");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use datafusion::{
     sql::sqlparser::ast::{DiscardObject, Expr, Ident, Reset, Set, Statement},
 };
 use datafusion_postgres::{
-    hooks::{HookClient, QueryHook, set_show::SetShowHook, transactions::TransactionStatementHook},
+    hooks::{HookClient, QueryHook, transactions::TransactionStatementHook},
     pgwire::{
         api::{
             ClientInfo, Type,
@@ -20,6 +20,7 @@ use datafusion_postgres::{
             results::{DataRowEncoder, FieldInfo, QueryResponse, Response, Tag},
         },
         error::{ErrorInfo, PgWireError, PgWireResult},
+        messages::{PgWireBackendMessage, startup::ParameterStatus},
     },
 };
 use futures::stream;
@@ -31,7 +32,7 @@ const TIMEOUT: &str = "statement_timeout_ms";
 /// Settings that are durations, and where they are kept, in milliseconds.
 const DURATIONS: [(&str, &str); 2] =
     [("statement_timeout", TIMEOUT), ("idle_session_timeout", "idle_session_timeout_ms")];
-/// Settings that the library knows what to do with.
+/// Settings that the library knows what to do with; clients are told of them.
 const KNOWN: [&str; 6] =
     ["datestyle", "bytea_output", "intervalstyle", "application_name", "extra_float_digits", "search_path"];
 /// What a client says at its begin that is no setting.
@@ -57,10 +58,19 @@ pub fn begin<C: ClientInfo + ?Sized>(client: &mut C, variables: &Variables) {
                 begun.push((name, shown(millis)));
             }
             (Some(_), None) => {}
+            (None, _) if refused(&name, &value).is_some() => {}
             (None, _) => begun.push((name, value)),
         }
     }
     variables.begin(begun);
+    // Rows are written as SHOW tells it, however the client has spelt it and wherever.
+    let metadata = client.metadata_mut();
+    for name in KNOWN {
+        match variables.begun(name) {
+            Some(value) => metadata.insert(name.to_owned(), value),
+            None => metadata.remove(name),
+        };
+    }
 }
 
 /// How long a statement may take, if the client has said.
@@ -146,28 +156,23 @@ pub async fn answer(
     let done = |tag: &str| Some(Ok(Response::Execution(Tag::new(tag))));
     match statement {
         Statement::Set(said) => Some(match set(said, client, variables) {
-            // The library changes how rows are written, and tells the client.
-            Ok(true) => match SetShowHook.handle_simple_query(statement, session, client).await {
-                Some(answer) => answer,
-                None => Ok(Response::Execution(Tag::new("SET"))),
-            },
-            Ok(false) => Ok(Response::Execution(Tag::new("SET"))),
+            Ok(changed) => tell(client, variables, changed, "SET").await,
             Err(error) => Err(error),
         }),
         Statement::Reset(said) => {
-            match &said.reset {
-                Reset::ALL => reset(client, variables, None),
-                Reset::ConfigurationParameter(name) => {
-                    reset(client, variables, Some(&name.to_string().to_lowercase()));
-                }
-            }
-            done("RESET")
+            let only = match &said.reset {
+                Reset::ALL => None,
+                Reset::ConfigurationParameter(name) => Some(name.to_string().to_lowercase()),
+            };
+            let changed = reset(client, variables, only.as_deref());
+            Some(tell(client, variables, changed, "RESET").await)
         }
         Statement::Discard { object_type } => {
-            if matches!(object_type, DiscardObject::ALL) {
-                reset(client, variables, None);
-            }
-            done("DISCARD ALL")
+            let changed = match object_type {
+                DiscardObject::ALL => reset(client, variables, None),
+                _ => Vec::new(),
+            };
+            Some(tell(client, variables, changed, "DISCARD ALL").await)
         }
         Statement::Deallocate { .. } => done("DEALLOCATE"),
         Statement::UNLISTEN { .. } => done("UNLISTEN"),
@@ -184,21 +189,39 @@ pub async fn answer(
     }
 }
 
-/// Takes a setting; whether the library has something to do with it.
-fn set(said: &Set, client: &mut dyn HookClient, variables: &Variables) -> PgWireResult<bool> {
+/// Tells the client of settings that have changed, as drivers read rows by some, and that all is done.
+async fn tell(
+    client: &mut dyn HookClient,
+    variables: &Variables,
+    changed: Vec<&'static str>,
+    tag: &str,
+) -> PgWireResult<Response> {
+    for name in changed {
+        let Some((shown, value)) = variables.get(name) else { continue };
+        let status = ParameterStatus::new(shown, value);
+        client.send_message(PgWireBackendMessage::ParameterStatus(status)).await?;
+    }
+    Ok(Response::Execution(Tag::new(tag)))
+}
+
+/// Takes a setting; which of those that clients are told of it has changed.
+fn set<C: ClientInfo + ?Sized>(
+    said: &Set,
+    client: &mut C,
+    variables: &Variables,
+) -> PgWireResult<Vec<&'static str>> {
     let (name, values) = match said {
         Set::SingleAssignment { variable, values, .. } => {
             (variable.to_string().to_lowercase(), values.as_slice())
         }
         Set::SetTimeZone { value, .. } => ("timezone".to_owned(), std::slice::from_ref(value)),
-        _ => return Ok(false),
+        _ => return Ok(Vec::new()),
     };
     if name.starts_with("datafusion.") {
         return Err(wrong("42501", "the engine's settings can't be changed"));
     }
     if is_default(values) {
-        reset(client, variables, Some(&name));
-        return Ok(false);
+        return Ok(reset(client, variables, Some(&name)));
     }
     let mut value = values.iter().map(text).collect::<Vec<_>>().join(", ");
     if let Some(key) = duration_key(&name) {
@@ -208,8 +231,30 @@ fn set(said: &Set, client: &mut dyn HookClient, variables: &Variables) -> PgWire
         client.metadata_mut().insert(key.to_owned(), millis.to_string());
         value = shown(millis);
     }
+    if let Some(why) = refused(&name, &value) {
+        return Err(wrong("22023", &why));
+    }
     variables.set(&name, &value).map_err(|why| wrong("53400", &why))?;
-    Ok(KNOWN.contains(&name.as_str()) && matches!(values.first(), Some(Expr::Value(_))))
+    let Some(known) = KNOWN.into_iter().find(|known| *known == name) else { return Ok(Vec::new()) };
+    client.metadata_mut().insert(name, value);
+    Ok(vec![known])
+}
+
+/// Why a setting can't have a value with which later rows could not be written.
+fn refused(name: &str, value: &str) -> Option<String> {
+    let lower = value.to_lowercase();
+    let (is_good, good) = match name {
+        "intervalstyle" => (
+            ["postgres", "postgres_verbose", "sql_standard", "iso_8601"].contains(&lower.as_str()),
+            "postgres, postgres_verbose, sql_standard or iso_8601",
+        ),
+        "bytea_output" => (["hex", "escape"].contains(&lower.as_str()), "hex or escape"),
+        "extra_float_digits" => {
+            (value.parse::<i8>().is_ok_and(|digits| (-15..=3).contains(&digits)), "-15 to 3")
+        }
+        _ => return None,
+    };
+    (!is_good).then(|| format!("invalid value for parameter \"{name}\": \"{value}\"; it may be {good}"))
 }
 
 /// A value without its quotes.
@@ -227,8 +272,13 @@ fn is_default(values: &[Expr]) -> bool {
     value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local")
 }
 
-/// A setting is as it was when the client connected; without a name all are.
-fn reset(client: &mut dyn HookClient, variables: &Variables, only: Option<&str>) {
+/// A setting is as it was when the client connected; without a name all are. Which of those that
+/// clients are told of it has changed.
+fn reset<C: ClientInfo + ?Sized>(
+    client: &mut C,
+    variables: &Variables,
+    only: Option<&str>,
+) -> Vec<&'static str> {
     variables.reset(only);
     let durations = DURATIONS.into_iter().map(|(name, key)| {
         let begun = variables.begun(name).and_then(|value| millis(&value));
@@ -236,14 +286,20 @@ fn reset(client: &mut dyn HookClient, variables: &Variables, only: Option<&str>)
     });
     let known = KNOWN.into_iter().map(|name| (name, name, variables.begun(name)));
     let metadata = client.metadata_mut();
+    let mut changed = Vec::new();
     for (name, key, begun) in durations.chain(known) {
-        if only.is_none_or(|only| only == name) {
-            match begun {
-                Some(value) => metadata.insert(key.to_owned(), value),
-                None => metadata.remove(key),
-            };
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let before = match begun.clone() {
+            Some(value) => metadata.insert(key.to_owned(), value),
+            None => metadata.remove(key),
+        };
+        if before != begun && KNOWN.contains(&name) {
+            changed.push(name);
         }
     }
+    changed
 }
 
 /// The setting that SHOW names, as Postgres writes it, and its value.
@@ -279,8 +335,89 @@ fn wrong(code: &str, why: &str) -> PgWireError {
 #[cfg(test)]
 mod tests {
     use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+    use datafusion_postgres::pgwire::{api::DefaultClient, types::format::FormatOptions};
 
     use super::*;
+
+    fn client(begun: &[(&str, &str)], variables: &Variables) -> DefaultClient<()> {
+        let mut client = DefaultClient::new(([127, 0, 0, 1], 5432).into(), true);
+        let begun = begun.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        client.metadata.extend(begun);
+        begin(&mut client, variables);
+        client
+    }
+
+    /// Which settings the client is told of, or the error's code and message.
+    fn said(text: &str, client: &mut DefaultClient<()>, variables: &Variables) -> Result<String, String> {
+        let statement = Parser::parse_sql(&PostgreSqlDialect {}, text).expect(text).remove(0);
+        let Statement::Set(said) = statement else { panic!("{text} is no SET") };
+        match set(&said, client, variables) {
+            Ok(changed) => Ok(changed.join(", ")),
+            Err(PgWireError::UserError(info)) => Err(format!("{}: {}", info.code, info.message)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn rows_are_written_as_it_was_set_however_it_is_said() {
+        let variables = Variables::default();
+        let mut client = client(&[], &variables);
+        for (text, told) in [
+            ("set bytea_output = escape", "bytea_output"),
+            ("set DateStyle to German", "datestyle"),
+            ("set session intervalstyle = 'iso_8601'", "intervalstyle"),
+            ("set extra_float_digits = -3", "extra_float_digits"),
+            ("set my.own = 1", ""),
+        ] {
+            assert_eq!(said(text, &mut client, &variables).as_deref(), Ok(told), "{text}");
+        }
+        let written = FormatOptions::from_client_metadata(&client.metadata);
+        assert_eq!((written.bytea_output.as_str(), written.date_style.as_str()), ("escape", "German"));
+        assert_eq!((written.interval_style.as_str(), written.extra_float_digits), ("iso_8601", -3));
+        said("set datestyle = ISO, DMY", &mut client, &variables).expect("set");
+        assert_eq!(FormatOptions::from_client_metadata(&client.metadata).date_style, "ISO, DMY");
+    }
+
+    #[test]
+    fn what_is_set_back_the_client_is_told_of_and_only_that() {
+        let variables = Variables::default();
+        let begun = [("options", "-c datestyle=German"), ("IntervalStyle", "sql_standard")];
+        let mut client = client(&begun, &variables);
+        let written = |client: &DefaultClient<()>| {
+            let written = FormatOptions::from_client_metadata(&client.metadata);
+            format!("{} {}", written.date_style, written.interval_style)
+        };
+        assert_eq!(written(&client), "German sql_standard");
+        assert_eq!(reset(&mut client, &variables, None), [""; 0], "nothing was set");
+        said("set datestyle = 'SQL, DMY'", &mut client, &variables).expect("set");
+        said("set intervalstyle = iso_8601", &mut client, &variables).expect("set");
+        assert_eq!(written(&client), "SQL, DMY iso_8601");
+        assert_eq!(said("set datestyle to default", &mut client, &variables).as_deref(), Ok("datestyle"));
+        assert_eq!(reset(&mut client, &variables, None), ["intervalstyle"]);
+        assert_eq!(written(&client), "German sql_standard");
+    }
+
+    #[test]
+    fn values_with_which_no_row_can_be_written_are_refused() {
+        let variables = Variables::default();
+        let mut client = client(&[("intervalstyle", "iso"), ("options", "-c bytea_output=x")], &variables);
+        assert_eq!(FormatOptions::from_client_metadata(&client.metadata), FormatOptions::default());
+        let why = said("set intervalstyle = 'iso'", &mut client, &variables).expect_err("refused");
+        assert!(why.starts_with("22023: invalid value for parameter \"intervalstyle\": \"iso\""), "{why}");
+        for (text, is_good) in [
+            ("set intervalstyle = 'Postgres_Verbose'", true),
+            ("set bytea_output = base64", false),
+            ("set bytea_output = hex", true),
+            ("set extra_float_digits = 3", true),
+            ("set extra_float_digits = 4", false),
+            ("set extra_float_digits = -15", true),
+            ("set extra_float_digits = -16", false),
+            ("set extra_float_digits = many", false),
+        ] {
+            assert_eq!(said(text, &mut client, &variables).is_ok(), is_good, "{text}");
+        }
+        assert_eq!(variables.get("bytea_output").expect("known").1, "hex");
+    }
 
     /// The columns of an answer as `NAME, NAME`, or the error's code.
     fn columns_of(text: &str, variables: &Variables) -> Option<String> {

@@ -14,6 +14,7 @@ use datafusion_postgres::pgwire::{
     },
     error::{PgWireError, PgWireResult},
     messages::{PgWireBackendMessage, PgWireFrontendMessage, startup::Authentication},
+    types::format::FormatOptions,
 };
 use futures::{Sink, SinkExt};
 
@@ -87,6 +88,31 @@ impl ServerParameterProvider for Parameters {
         provider.is_superuser = false;
         provider.default_transaction_read_only = true;
         provider.time_zone = "UTC".to_owned();
+        // As the client has asked for it: drivers read dates by what they are told here.
+        let written = FormatOptions::from_client_metadata(client.metadata());
+        provider.date_style = written.date_style;
+        provider.interval_style = written.interval_style;
         provider.server_parameters(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion_postgres::pgwire::api::DefaultClient;
+
+    use super::*;
+
+    #[test]
+    fn the_handshake_tells_how_rows_are_written() {
+        let mut client = DefaultClient::<()>::new(([127, 0, 0, 1], 5432).into(), true);
+        let styles = |client: &DefaultClient<()>| {
+            let told = Parameters.server_parameters(client).expect("parameters");
+            format!("{} | {}", told["DateStyle"], told["IntervalStyle"])
+        };
+        assert_eq!(styles(&client), "ISO, YMD | postgres");
+        let begun = [("datestyle", "German"), ("options", "-c intervalstyle=iso_8601")];
+        client.metadata.extend(begun.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        settings::begin(&mut client, &variables::Variables::default());
+        assert_eq!(styles(&client), "German | iso_8601");
     }
 }

@@ -240,6 +240,7 @@ async fn abuse_35_cursors_are_few_read_only_and_end_with_their_transaction() {
         (&["begin", "declare a cursor for select 1", "declare a cursor for select 2"], "42P03"),
         (&["begin", "declare a cursor for select 1", "fetch backward 1 from a"], "55000"),
         (&["begin", "declare a cursor for select 1", "commit", "fetch 1 from a"], "34000"),
+        (&["declare a cursor with hold for select 1", "discard all", "fetch 1 from a"], "34000"),
     ] {
         let refused = served.ask("admin", wrong).await;
         let said = String::from_utf8_lossy(&refused.stderr);

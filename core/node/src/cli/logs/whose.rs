@@ -180,7 +180,7 @@ impl Search<'_> {
 }
 
 /// `None` if the user may not list them, or nobody here knows of Pods.
-async fn listed(api: &Api<Pod>, called: &ListParams) -> Outcome<Option<Vec<Pod>>> {
+pub async fn listed(api: &Api<Pod>, called: &ListParams) -> Outcome<Option<Vec<Pod>>> {
     match api.list(called).await {
         Ok(list) => Ok(Some(list.items)),
         Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(None),
@@ -189,7 +189,7 @@ async fn listed(api: &Api<Pod>, called: &ListParams) -> Outcome<Option<Vec<Pod>>
 }
 
 /// The names of all containers that a Pod may run.
-fn containers(pod: &Pod) -> Vec<String> {
+pub fn containers(pod: &Pod) -> Vec<String> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let main = spec.containers.iter().map(|container| &container.name);
     let init = spec.init_containers.iter().flatten().map(|container| &container.name);

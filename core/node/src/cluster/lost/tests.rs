@@ -26,7 +26,8 @@ fn lines(traces: &Traces) -> Vec<String> {
         let standing = match one.standing {
             Standing::Runs => "runs".to_owned(),
             Standing::Lost => "lost".to_owned(),
-            Standing::Copy(of) => format!("copy of {of}"),
+            Standing::Copy { of, is_held: false } => format!("copy of {of}"),
+            Standing::Copy { of, is_held: true } => format!("held copy of {of}"),
         };
         format!("{} {root} {standing} {}", one.name, one.what.join("+"))
     };
@@ -95,6 +96,10 @@ fn a_copy_is_no_cluster_that_runs() {
     // The folder's name may have a network of its own.
     let networked = traces(&[], &[], &["copied"], &[]);
     check(with_copy(networked, "/a/copied", "demo", false), &[copy, "copied - lost a network"]);
+    // It is the folder of the cluster, which was renamed while that runs.
+    let renamed = || traces(&[], &["/a/prod"], &["demo"], &all);
+    let (held, runs) = ("prod /a/prod held copy of demo files", "demo - runs a network+control groups");
+    check(with_copy(renamed(), "/a/prod", "demo", true), &[held, runs]);
 }
 
 #[test]
@@ -173,11 +178,30 @@ fn a_state_is_a_copy_by_its_name_or_by_whose_lock_its_supervisor_holds() {
     assert_eq!(told(&alive, &theirs, false), copy(true));
     assert_eq!(told(&alive, &theirs, true), Recorded::Supervised, "its lock went before its state");
     assert_eq!(told(&alive, &renamed, false), copy(true));
+    assert_eq!(told(&alive, &renamed, true), copy(true), "its folder may have been renamed");
     assert_eq!(told(&dead, &renamed, false), copy(false));
     fs::write(theirs.state(), "{").expect("written");
     assert_eq!(recorded_in(theirs.root(), false), Some(Recorded::Dead), "nobody knows whose it is");
     fs::remove_file(theirs.state()).expect("removed");
     assert_eq!(recorded_in(theirs.root(), false), None);
+}
+
+#[test]
+fn a_cluster_whose_folder_is_renamed_runs_on() {
+    let home = tempfile::tempdir().expect("a folder");
+    let name = format!("moved-{}", std::process::id());
+    let layout = Layout::new(&home.path().canonicalize().expect("it is there"), &name);
+    let _lock = Lock::try_take(&layout.lock()).expect("made").expect("free");
+    let supervisor = Process::current().expect("it runs");
+    ClusterState { supervisor, ..ClusterState::empty(&name) }.save(&layout).expect("written");
+    let renamed = layout.root().with_file_name(format!("{name}-renamed"));
+    fs::rename(layout.root(), &renamed).expect("renamed");
+    let all = told(&Traces::of(home.path(), BTreeSet::from([name.clone()]), None).expect("looked at"));
+    let cluster = all.iter().find(|one| one.name == name).expect("it has a network");
+    assert_eq!((&cluster.standing, &cluster.root), (&Standing::Runs, &None), "{all:?}");
+    let folder = all.iter().find(|one| one.root.as_deref() == Some(renamed.as_path())).expect("it is there");
+    assert_eq!(folder.standing, Standing::Copy { of: name.clone(), is_held: true }, "{all:?}");
+    assert!(runs(home.path(), &name).expect("looked at"), "nothing of it is taken away");
 }
 
 #[test]
@@ -241,7 +265,7 @@ async fn the_state_of_a_cluster_that_was_killed_is_found_and_goes() {
     let copied = layout_of(&copied).expect("a cluster's");
     fs::create_dir(copied.root()).and_then(|()| fs::copy(layout.state(), copied.state())).expect("copied");
     let all = told(&Traces::of(home.path(), BTreeSet::new(), None).expect("looked at"));
-    let is_copy = |one: &Found| one.standing == Standing::Copy(name.clone());
+    let is_copy = |one: &Found| one.standing == Standing::Copy { of: name.clone(), is_held: false };
     assert!(all.iter().any(|one| one.root.as_deref() == Some(copied.root()) && is_copy(one)), "{all:?}");
     let copy = Found { name: format!("{name}-copy"), root: Some(copied.root().to_owned()), ..found.clone() };
     take_away(home.path(), &copy).await.expect_err("it is of another cluster");

@@ -101,6 +101,8 @@ pub fn label(name: &str, value: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
+    // A value has a NUL as it came, and Prometheus refuses the text that has one.
+    let text = text.replace('\0', "\u{fffd}");
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
 }
 

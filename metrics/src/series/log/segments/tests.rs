@@ -239,6 +239,27 @@ fn an_append_that_cant_be_read_takes_nothing_else_with_it() {
 }
 
 #[test]
+fn an_append_that_cant_be_read_is_said_to_be_lost() {
+    // As above; and packed, with it or with nothing.
+    let wrong: [u8; 10] = [4, 0, 1, 255, 1, 0, 1, 0, 1, 0];
+    let mut within = Vec::new();
+    put_frame(&mut within, 0, |out| out.extend(wrong));
+    let packed = zstd::bulk::compress(&within, LEVEL).expect("packed");
+    for (flag, body) in [(0, wrong.to_vec()), (PACKED, packed), (PACKED, b"not packed".to_vec())] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, mut log, _) = times(folder.path());
+        put_frame(&mut log.pending, flag, |out| out.extend_from_slice(&body));
+        log.push(&records(2, &[20]));
+        log.flush().expect("written");
+        let mut lost = Vec::new();
+        let take = |_: u32, record: Record| lost.push(record == Record::Lost);
+        let (_, replayed) = Segments::open(folder.path(), take).expect("opened");
+        assert_eq!(lost, [true, false, false], "{body:?}");
+        assert_eq!(replayed.unreadable.len(), 1);
+    }
+}
+
+#[test]
 fn what_follows_a_loss_stands_in_a_segment_that_knows_its_series() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, mut log, _) = times(folder.path());

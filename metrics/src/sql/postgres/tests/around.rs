@@ -36,6 +36,29 @@ async fn settings_are_shown_as_the_handshake_tells_them_and_as_a_client_has_set_
 }
 
 #[tokio::test]
+async fn rows_are_written_as_the_settings_say() {
+    let served = Served::new().await;
+    let date = "select date '2026-01-02'";
+    let asked_and_said = [
+        ("set datestyle = German", "SET"),
+        (date, "02.01.2026"),
+        ("set session datestyle = 'SQL, DMY'", "SET"),
+        (date, "02/01/2026"),
+        ("discard all", "DISCARD ALL"),
+        (date, "2026-01-02"),
+    ];
+    let (asked, expected): (Vec<_>, Vec<_>) = asked_and_said.into_iter().unzip();
+    assert_eq!(served.lines("admin", &asked).await, expected);
+    let mut psql = served.psql("admin", "sslmode=require options='-c DateStyle=German'");
+    psql.args(["-A", "-t", "-c", date, "-c", "reset all", "-c", date]);
+    let output = psql.output().await.expect("psql is there: make setup");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "02.01.2026\nRESET\n02.01.2026\n", "{output:?}");
+    let error = served.error("admin", "set intervalstyle = 'iso'").await;
+    assert!(error.contains("22023: invalid value for parameter \"intervalstyle\": \"iso\""), "{error}");
+    served.world.end().await;
+}
+
+#[tokio::test]
 async fn a_timeout_that_was_reset_ends_nothing() {
     let served = Served::new().await;
     let late = "set statement_timeout = '1ms'";
@@ -62,6 +85,8 @@ async fn words_of_the_catalog_in_a_literal_change_no_answer() {
          where p.pod <> 'pg_x' order by 1"
     );
     assert_eq!(served.lines("admin", &[&counted]).await, ["bank-1|3", "shop-1|3"]);
+    // A cast to the catalog's numbers needs no other rule to be planned.
+    assert_eq!(served.lines("admin", &["select 'pod'::regclass is not null"]).await, ["t"]);
     served.world.end().await;
 }
 
