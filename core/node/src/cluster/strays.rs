@@ -110,6 +110,11 @@ mod tests {
             mark(command.arg("600"), folder);
             let child = command.as_std_mut().spawn().expect("started");
             let process = Process::of(child.id().cast_signed()).expect("running");
+            // A program that has begun has no environment yet for a moment.
+            let environment = format!("/proc/{}/environ", process.pid);
+            while fs::read(&environment).expect("running").is_empty() {
+                std::thread::yield_now();
+            }
             Self { child, process }
         }
     }
