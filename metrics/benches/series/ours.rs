@@ -13,6 +13,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
+    serve::ListenerExt,
 };
 use tiphys_api::auth::{Attributes, Authorizer, UserInfo};
 use tiphys_lifecycle::Tasks;
@@ -92,7 +93,10 @@ pub fn serve(folder: &Path) -> Result<()> {
         let sql = Sql { store: store.clone(), decisions, engine: Arc::default() };
         let sql = axum::Router::new().route(SQL, post(answer)).with_state(sql);
         let routes = series_routes(store, Arc::new(Everything)).merge(sql).layer(axum::Extension(user()));
-        let listener = tokio::net::TcpListener::bind(address).await?;
+        // As the server does, which answers in pieces.
+        let listener = tokio::net::TcpListener::bind(address).await?.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             served = axum::serve(listener, routes) => served?,

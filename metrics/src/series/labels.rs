@@ -84,7 +84,12 @@ impl Labels {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut pieces = Pieces(&self.0);
+        Self::find(&self.0, name)
+    }
+
+    /// The value of a label in bytes as [`Labels::as_bytes`] gives them.
+    pub(super) fn find<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
+        let mut pieces = Pieces(bytes);
         while let (Some(found), Some(value)) = (pieces.next(), pieces.next()) {
             if found == name.as_bytes() {
                 return std::str::from_utf8(value).ok();
@@ -112,6 +117,15 @@ impl Labels {
     /// # Errors
     /// The bytes are none of it; a sentence.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        Self::check(bytes)?;
+        Ok(Self(bytes.into()))
+    }
+
+    /// Whether bytes are those of labels.
+    ///
+    /// # Errors
+    /// They are none of it; a sentence.
+    pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
         let mut rest = bytes;
         let mut last = "";
         while !rest.is_empty() {
@@ -122,7 +136,7 @@ impl Labels {
             }
             last = name;
         }
-        Ok(Self(bytes.into()))
+        Ok(())
     }
 
     /// These labels with the named ones only.

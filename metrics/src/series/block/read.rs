@@ -1,5 +1,7 @@
 //! Reads a block: which series match, then their samples and no others.
 
+mod matching;
+
 use std::{
     fs::File,
     ops::Range,
@@ -15,10 +17,9 @@ use std::{
 use bytes::Bytes;
 use datafusion::{
     arrow::{
-        array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray},
+        array::{Array, AsArray, BinaryArray, RecordBatch},
         buffer::Buffer,
         datatypes::{Int64Type, SchemaRef, UInt8Type, UInt32Type},
-        error::ArrowError,
     },
     parquet::{
         arrow::{
@@ -31,6 +32,8 @@ use datafusion::{
         file::{metadata::PageIndexPolicy, reader::Length, statistics::Statistics},
     },
 };
+
+use matching::{Conditions, names_that_match};
 
 use super::{
     BlockError, Row,
@@ -285,8 +288,9 @@ impl Block {
             })));
         }
         if !others.is_empty() {
+            let conditions = Conditions::new(others);
             filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["labels"]), move |batch| {
-                labels_that_match(batch.column(0).as_binary::<i32>(), &others)
+                conditions.rows_that_match(batch.column(0).as_binary::<i32>())
             })));
         }
         filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["first", "last"]), move |batch| {
@@ -306,30 +310,6 @@ fn failed(path: &Path, fault: &Fault, why: String) -> BlockError {
         Some(why) => BlockError::Unreachable { path, why: why.clone() },
         None => BlockError::Damaged { path, why },
     }
-}
-
-fn names_that_match(names: &StringArray, matchers: &[Matcher]) -> BooleanArray {
-    // Equal names stand side by side.
-    let mut last: Option<(&str, bool)> = None;
-    let matches = |name| match last {
-        Some((before, matches)) if before == name => matches,
-        _ => {
-            let matches = matchers.iter().all(|matcher| matcher.matches(name));
-            last = Some((name, matches));
-            matches
-        }
-    };
-    names.iter().map(|name| name.unwrap_or_default()).map(matches).map(Some).collect()
-}
-
-fn labels_that_match(labels: &BinaryArray, matchers: &[Matcher]) -> Result<BooleanArray, ArrowError> {
-    (0..labels.len())
-        .map(|at| {
-            let labels = Labels::from_bytes(labels.value(at)).map_err(ArrowError::ParquetError)?;
-            let of = |matcher: &Matcher| matcher.matches(labels.get(&matcher.name).unwrap_or_default());
-            Ok(Some(matchers.iter().all(of)))
-        })
-        .collect()
 }
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
