@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use datafusion::{
     arrow::{
-        array::{Array, AsArray, BinaryArray, RecordBatch},
+        array::{AsArray, BinaryArray, RecordBatch},
         buffer::Buffer,
         datatypes::{Int64Type, SchemaRef, UInt8Type, UInt32Type},
     },
