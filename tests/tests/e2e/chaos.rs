@@ -1,6 +1,10 @@
-//! kill -9 of server and agents in the middle of a rollout: nothing is lost.
+//! kill -9 of server and agents in the middle of a rollout, and of a container's start: nothing is lost.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use nix::{
@@ -21,6 +25,17 @@ spec:
   - name: main
     image: test.local/busybox:1
     command: [sh, -c, 'i=0; while true; do i=$((i+1)); echo \"shearwater $i\"; sleep 0.05; done']
+";
+
+/// Is never started again, whatever becomes of it.
+const ONCE: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: once}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: test.local/busybox:1, command: [echo, ran once]}
 ";
 
 /// Restarts and ids of the containers that run, by Pod and container.
@@ -87,7 +102,46 @@ pub fn kill(shared: &Shared) -> Result<()> {
     let after = containers(&cluster, steady)?;
     ensure!(before == after, "containers were restarted:\nbefore {before:?}\nafter {after:?}");
     counted(&cluster)?;
-    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "--timeout=120s"]).map(drop)
+    cut_off(&cluster)?;
+    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "pod/once", "--timeout=120s"]).map(drop)
+}
+
+/// Who asked for a container's start is killed while the runtime makes its process: nothing of it ran,
+/// so it is started by the next agent, though its Pod is one that is never started again.
+fn cut_off(cluster: &Cluster) -> Result<()> {
+    cluster.apply(ONCE)?;
+    let limit = Instant::now() + Duration::from_secs(60);
+    // It takes the runtime some ten milliseconds, and nobody tells of it.
+    while !is_made("once") {
+        ensure!(Instant::now() < limit, "the runtime did not make the container");
+    }
+    kill_recorded(cluster, "agents")?;
+    let ended = ["wait", "pod/once", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s"];
+    cluster.kubectl(&ended)?;
+    let status = cluster.get(&["pod", "once"])?["status"]["containerStatuses"][0].take();
+    ensure!(status["restartCount"] == 0, "it was restarted: {status}");
+    eventually(Duration::from_secs(60), || {
+        let records = cluster.logs(&["pod:once", "--limit", "0"])?;
+        ensure!(records.len() == 1, "{} lines of one", records.len());
+        Ok(())
+    })
+    .map(drop)
+}
+
+/// Whether the runtime makes the process of a container of this Pod just now.
+fn is_made(pod: &str) -> bool {
+    let of_pod = format!("\"io.kubernetes.cri.sandbox-name\":\"{pod}\"");
+    let is_it = |process: fs::DirEntry| {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<_> = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        let bundle = words.iter().position(|word| word == "--bundle").and_then(|at| words.get(at + 1));
+        let Some(bundle) = bundle.filter(|_| words.iter().any(|word| word == "create")) else { return false };
+        // As the process sees it: a node has a mount namespace of its own.
+        let config = process.path().join("root").join(bundle.trim_start_matches('/')).join("config.json");
+        let config = fs::read_to_string(config).unwrap_or_default();
+        config.contains(&of_pod) && config.contains("\"io.kubernetes.cri.container-type\":\"container\"")
+    };
+    fs::read_dir("/proc").into_iter().flatten().flatten().any(is_it)
 }
 
 /// Every number from 1 to the last was collected, once.

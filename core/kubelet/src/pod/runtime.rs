@@ -117,10 +117,22 @@ impl Container {
     }
 }
 
+/// Whether a start came to nothing because who asked for it went away, before the container's process
+/// was begun: containerd's words for a request that ended while the shim made the task. Nothing of the
+/// container ran, so that it is as good as only made; a Pod that is never restarted would fail for it.
+fn was_cut_off(status: &v1::ContainerStatus) -> bool {
+    let (what, why) = ("failed to create containerd task", "context canceled");
+    status.started_at == 0
+        && status.reason == "StartError"
+        && status.message.starts_with(what)
+        && status.message.contains(why)
+}
+
 impl State {
     fn read(status: &v1::ContainerStatus) -> Self {
         match status.state() {
             v1::ContainerState::ContainerCreated => Self::Created,
+            v1::ContainerState::ContainerExited if was_cut_off(status) => Self::Created,
             v1::ContainerState::ContainerRunning => Self::Running { started_at: time(status.started_at) },
             v1::ContainerState::ContainerExited | v1::ContainerState::ContainerUnknown => {
                 let reason = match status.reason.as_str() {
@@ -166,4 +178,31 @@ pub fn group(annotations: &HashMap<String, String>) -> String {
 /// CRI tells nanoseconds since the epoch.
 fn time(nanos: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_was_cut_off_is_none_and_one_that_failed_is_an_end() {
+        let check = |message: &str, started_at: i64, is_made: bool| {
+            let mut status = v1::ContainerStatus {
+                reason: "StartError".into(),
+                message: message.into(),
+                exit_code: 128,
+                started_at,
+                ..Default::default()
+            };
+            status.set_state(v1::ContainerState::ContainerExited);
+            assert_eq!(State::read(&status) == State::Created, is_made, "{message}");
+        };
+        let cut_off =
+            "failed to create containerd task: failed to create shim task: context canceled: unknown";
+        check(cut_off, 0, true);
+        check(cut_off, 1, false);
+        // The process may have begun.
+        check("failed to start containerd task \"1\": context canceled: unknown", 0, false);
+        check("failed to create containerd task: no such file: \"context\"", 0, false);
+    }
 }
