@@ -29,7 +29,7 @@ use axum::{
 };
 use tiphys_api::auth::{Authorizer, UserInfo};
 
-use super::{Budget, Limits, Outcome};
+use super::{Budget, Limits};
 use crate::{
     places::{Place, Places},
     scope::Scope,
@@ -71,11 +71,6 @@ struct Door {
     authorizer: Arc<dyn Authorizer>,
     bounds: Bounds,
     sending: Sending,
-}
-
-/// An outcome as answers have it.
-pub fn written(outcome: Outcome) -> String {
-    json::Writing::new(outcome).whole()
 }
 
 /// All routes, with their whole paths.

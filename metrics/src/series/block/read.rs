@@ -46,6 +46,8 @@ use crate::series::{Labels, MatchOp, Matcher, NAME};
 
 /// Rows that are unpacked at once: others work on the first of them while the next are read.
 const BATCH: usize = 128;
+/// What a row is made of: the last columns of a block. Its name stands among its labels.
+const ROW: [&str; 8] = ["labels", "first", "last", "count", "form", "times", "values", "crc"];
 
 /// A block that is open. Clones of it are cheap through an [`Arc`].
 pub struct Block {
@@ -205,12 +207,19 @@ impl Block {
     pub fn matching(self: Arc<Self>, matchers: &[Matcher], range: &Range<i64>) -> Result<Rows, BlockError> {
         let asked = self.asked(range);
         if let Some(rows) = self.recent.find(matchers, &asked) {
-            return Ok(Rows::begin(self, None, Ready::Kept { rows, next: 0, meeting: range.clone() }, None));
+            return Ok(Rows::begin(self, None, Ready::kept(rows, range), None));
         }
-        let filter = self.filter(matchers, range.clone());
-        let (reader, fault) = self.reader(matchers, ProjectionMask::all(), Some(filter))?;
+        let conditions = Conditions::of_labels(matchers);
+        // Few rows have a pair: that they meet the range costs less to see of them than of all before.
+        let by_row = conditions.as_ref().is_some_and(Conditions::has_pair).then(|| range.clone());
+        let before = by_row.is_none().then(|| range.clone());
+        let filter = self.filter(matchers, conditions, before);
+        let columns = if by_row.is_some() { self.mask(&ROW) } else { ProjectionMask::all() };
+        let (reader, fault) = self.reader(matchers, columns, Some(filter))?;
         let learning = Some(self.recent.learn(matchers, asked));
-        Ok(Rows::begin(self, Some((sound(reader), fault)), Ready::default(), learning))
+        let mut rows = Rows::begin(self, Some((sound(reader), fault)), Ready::default(), learning);
+        rows.meeting = by_row;
+        Ok(rows)
     }
 
     /// The series that match and meet the range, in order.
@@ -218,7 +227,7 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn series(&self, matchers: &[Matcher], range: &Range<i64>) -> Result<Vec<Labels>, BlockError> {
-        let filter = self.filter(matchers, range.clone());
+        let filter = self.filter(matchers, Conditions::of_labels(matchers), Some(range.clone()));
         let (reader, fault) = self.reader(matchers, self.mask(&["labels"]), Some(filter))?;
         let mut found = Vec::new();
         for batch in sound(reader) {
@@ -237,6 +246,7 @@ impl Block {
     /// # Errors
     /// The file can't be read.
     pub fn rows(self: Arc<Self>) -> Result<Rows, BlockError> {
+        // Names, too, so that damage to them is seen.
         let (reader, fault) = self.reader(&[], ProjectionMask::all(), None)?;
         Ok(Rows::begin(self, Some((sound(reader), fault)), Ready::default(), None))
     }
@@ -278,29 +288,39 @@ impl Block {
         chosen.map(|(at, _)| at).collect()
     }
 
-    fn filter(&self, matchers: &[Matcher], range: Range<i64>) -> RowFilter {
-        let (of_name, others): (Vec<_>, Vec<_>) =
-            matchers.iter().cloned().partition(|matcher| matcher.name == NAME);
+    /// Rows whose name and labels are as asked; those that meet a range, if there is one.
+    fn filter(
+        &self,
+        matchers: &[Matcher],
+        conditions: Option<Conditions>,
+        meeting: Option<Range<i64>>,
+    ) -> RowFilter {
+        let of_name: Vec<_> = matchers.iter().filter(|matcher| matcher.name == NAME).cloned().collect();
         let mut filters: Vec<Box<dyn ArrowPredicate>> = Vec::new();
         if !of_name.is_empty() {
             filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["name"]), move |batch| {
                 Ok(names_that_match(batch.column(0).as_string::<i32>(), &of_name))
             })));
         }
-        if !others.is_empty() {
-            let conditions = Conditions::new(others);
+        if let Some(conditions) = conditions {
             filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["labels"]), move |batch| {
                 conditions.rows_that_match(batch.column(0).as_binary::<i32>())
             })));
         }
-        filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["first", "last"]), move |batch| {
-            let (first, last) =
-                (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
-            let meets = |at| first.value(at) < range.end && last.value(at) >= range.start;
-            Ok((0..batch.num_rows()).map(|at| Some(meets(at))).collect())
-        })));
+        if let Some(range) = meeting {
+            filters.push(Box::new(ArrowPredicateFn::new(self.mask(&["first", "last"]), move |batch| {
+                let times = |at| batch.column(at).as_primitive::<Int64Type>();
+                let (first, last) = (times(0), times(1));
+                let meets = |at| meets(first.value(at), last.value(at), &range);
+                Ok((0..batch.num_rows()).map(|at| Some(meets(at))).collect())
+            })));
+        }
         RowFilter::new(filters)
     }
+}
+
+fn meets(first: i64, last: i64, range: &Range<i64>) -> bool {
+    first < range.end && last >= range.start
 }
 
 /// What could not be reached is not damaged.
@@ -350,6 +370,12 @@ impl Default for Ready {
     }
 }
 
+impl Ready {
+    fn kept(rows: Arc<[Row]>, range: &Range<i64>) -> Self {
+        Self::Kept { rows, next: 0, meeting: range.clone() }
+    }
+}
+
 impl Iterator for Ready {
     type Item = Row;
 
@@ -357,8 +383,8 @@ impl Iterator for Ready {
         match self {
             Self::Read(rows) => rows.next(),
             Self::Kept { rows, next, meeting } => {
-                let meets = |row: &Row| row.first < meeting.end && row.last >= meeting.start;
-                let at = *next + rows[*next..].iter().position(meets)?;
+                let mut left = rows[*next..].iter();
+                let at = *next + left.position(|row| meets(row.first, row.last, meeting))?;
                 *next = at + 1;
                 Some(rows[at].clone())
             }
@@ -374,6 +400,8 @@ pub struct Rows {
     ready: Ready,
     learning: Option<Learning>,
     labels: SharedLabels,
+    /// What is left to see of rows that were read: that they meet a range.
+    meeting: Option<Range<i64>>,
 }
 
 impl Rows {
@@ -384,7 +412,7 @@ impl Rows {
         learning: Option<Learning>,
     ) -> Self {
         block.begun.fetch_add(1, Ordering::Relaxed);
-        Self { block, reader, ready, learning, labels: SharedLabels::default() }
+        Self { block, reader, ready, learning, labels: SharedLabels::default(), meeting: None }
     }
 
     /// The same rows, whose labels other walks may have.
@@ -427,6 +455,9 @@ impl Iterator for Rows {
                 return Some(Err(failed(&self.block.path, fault, why)));
             }
             self.learning = self.learning.take().and_then(|learning| learning.add(&ready));
+            if let Some(range) = &self.meeting {
+                ready.retain(|row| meets(row.first, row.last, range));
+            }
             self.ready = Ready::Read(ready.into_iter());
         }
     }
@@ -458,21 +489,18 @@ impl<'a> Cells<'a> {
     }
 }
 
+/// Rows of a batch whose last columns are [`ROW`].
 fn rows(
     batch: &RecordBatch,
     known: &mut Known,
     mut take: impl FnMut(Result<Row, &'static str>) -> Result<(), &'static str>,
 ) -> Result<(), &'static str> {
-    let binary = |at: usize| batch.column(at).as_binary::<i32>();
-    let labels = binary(1);
-    let (times, values) = (Cells::of(binary(6)), Cells::of(binary(7)));
-    let (first, last) =
-        (batch.column(2).as_primitive::<Int64Type>(), batch.column(3).as_primitive::<Int64Type>());
-    let (count, form, crc) = (
-        batch.column(4).as_primitive::<UInt32Type>(),
-        batch.column(5).as_primitive::<UInt8Type>(),
-        batch.column(8).as_primitive::<UInt32Type>(),
-    );
+    let column = |at: usize| batch.column(batch.num_columns() - ROW.len() + at);
+    let labels = column(0).as_binary::<i32>();
+    let (first, last) = (column(1).as_primitive::<Int64Type>(), column(2).as_primitive::<Int64Type>());
+    let (count, form) = (column(3).as_primitive::<UInt32Type>(), column(4).as_primitive::<UInt8Type>());
+    let (times, values) = (Cells::of(column(5).as_binary()), Cells::of(column(6).as_binary()));
+    let crc = column(7).as_primitive::<UInt32Type>();
     for at in 0..batch.num_rows() {
         let mut read = || {
             let row = Row {

@@ -44,6 +44,8 @@ const GROUP: usize = 16 * 1024;
 const GROUP_BYTES: usize = 256 << 20;
 /// Bytes of a page before zstd: what a query of one series unpacks.
 const PAGE: usize = 128 << 10;
+/// Rows of a page of small columns, likewise.
+const PAGE_ROWS: usize = 4096;
 const LEVEL: i32 = 3;
 /// Where the footer has how coarse the samples are, milliseconds; absent, they are as they came.
 pub const RESOLUTION: &str = "tiphys.resolution";
@@ -76,7 +78,10 @@ fn properties() -> WriterProperties {
         .set_column_encoding(column("times"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .set_column_encoding(column("values"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .set_max_row_group_row_count(Some(GROUP))
+        // Nothing makes it smaller.
+        .set_column_compression(column("crc"), Compression::UNCOMPRESSED)
         .set_data_page_size_limit(PAGE)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(64)
         .build()
 }

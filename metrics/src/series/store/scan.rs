@@ -9,10 +9,12 @@ use std::{
     iter::{Map, Peekable},
     ops::Range,
     panic::resume_unwind,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread::{self, ScopedJoinHandle},
     vec,
 };
+
+use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 
 use super::{Store, keeping::Blocks};
 use crate::series::{
@@ -26,8 +28,9 @@ use crate::series::{
 /// Series of the head that are found and put in order at once.
 const SHORT: usize = 4096;
 
-/// Blocks that are begun with side by side.
+/// Blocks that are begun with side by side, of an archive and here.
 const AT_ONCE: usize = 8;
+const READERS_HERE: usize = 4;
 
 /// The walk. Blocks the thread while files are read.
 pub struct Scan {
@@ -260,9 +263,35 @@ fn walks(found: Vec<Source>, matchers: &[Matcher]) -> Vec<(From, Walk)> {
         Ok(rows)
     };
     let unread = found.iter().filter(|(_, block, asked)| !block.knows(matchers, asked)).count();
-    if unread < 2 {
-        return found.into_iter().map(|(from, block, asked)| (from, walk(block, &asked))).collect();
+    let is_here = found.iter().all(|(from, ..)| matches!(from, From::Here(_)));
+    match (unread < 2, readers().filter(|_| is_here)) {
+        (true, _) => found.into_iter().map(|(from, block, asked)| (from, walk(block, &asked))).collect(),
+        (false, Some(readers)) => walks_here(found, readers, walk),
+        (false, None) => walks_away(found, walk),
     }
+}
+
+/// Threads that read files here: one made for each block would begin with a heap of its own, and be
+/// done before it has paid for it. Who waits for an archive doesn't hold them.
+fn readers() -> Option<&'static ThreadPool> {
+    static READERS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let made = || ThreadPoolBuilder::new().num_threads(READERS_HERE).thread_name(|_| "blocks".into()).build();
+    READERS.get_or_init(|| made().ok()).as_ref()
+}
+
+fn walks_here(
+    found: Vec<Source>,
+    readers: &ThreadPool,
+    walk: impl Fn(Arc<Block>, &Range<i64>) -> Walk + Sync,
+) -> Vec<(From, Walk)> {
+    let begin = |(from, block, asked): Source| (from, walk(block, &asked));
+    readers.install(|| found.into_par_iter().with_max_len(1).map(begin).collect())
+}
+
+fn walks_away(
+    found: Vec<Source>,
+    walk: impl Fn(Arc<Block>, &Range<i64>) -> Walk + Sync,
+) -> Vec<(From, Walk)> {
     let (mut begun, mut found) = (Vec::with_capacity(found.len()), found.into_iter());
     loop {
         let some: Vec<_> = found.by_ref().take(AT_ONCE).collect();

@@ -9,7 +9,7 @@ use datafusion::arrow::{
 };
 use memchr::memmem::Finder;
 
-use crate::series::{Labels, MatchOp, Matcher};
+use crate::series::{Labels, MatchOp, Matcher, NAME};
 
 pub(super) fn names_that_match(names: &StringArray, matchers: &[Matcher]) -> BooleanArray {
     // Equal names stand side by side.
@@ -33,7 +33,18 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    pub fn new(matchers: Vec<Matcher>) -> Self {
+    /// Those of a question that are not about the name; `None`: there are none.
+    pub fn of_labels(matchers: &[Matcher]) -> Option<Self> {
+        let others: Vec<_> = matchers.iter().filter(|matcher| matcher.name != NAME).cloned().collect();
+        (!others.is_empty()).then(|| Self::new(others))
+    }
+
+    /// Whether one of them is a pair that must be there.
+    pub fn has_pair(&self) -> bool {
+        self.pair.is_some()
+    }
+
+    fn new(matchers: Vec<Matcher>) -> Self {
         let must_be = matchers.iter().filter(|one| one.op == MatchOp::Equal && !one.value.is_empty());
         let pairs = must_be.map(|one| Labels::from_sorted([(one.name.as_str(), one.value.as_str())]));
         let longest = pairs.max_by_key(|pair| pair.as_bytes().len());

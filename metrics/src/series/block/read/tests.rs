@@ -97,6 +97,21 @@ fn series_are_chosen_by_their_first_and_last_sample() {
 }
 
 #[test]
+fn a_pair_is_looked_for_before_the_range_and_gives_no_row_beside_it() {
+    let series = [(metric("a", 1), vec![(10, 1.0), (19, 2.0)]), (metric("b", 1), vec![(30, 3.0)])];
+    let bytes = written(&series, 0..40);
+    let pair = [Matcher::equal("pod", "web-1")];
+    for range in [0..10, 0..11, 19..30, 20..30, 19..31, 31..40] {
+        let block = open(&bytes, 0..40).expect("opened");
+        let expected = block.series(&pair, &range).expect("read");
+        for time in ["read", "kept"] {
+            let rows = read(block.clone().matching(&pair, &range).expect("begun")).expect("read");
+            assert!(rows.iter().map(|(labels, _)| labels).eq(&expected), "{range:?} {time}: {rows:?}");
+        }
+    }
+}
+
+#[test]
 fn no_byte_that_changed_is_read_as_something_else() {
     let series: Vec<_> = (0..6)
         .map(|pod| {
