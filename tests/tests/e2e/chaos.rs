@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill as send},
     unistd::Pid,
@@ -27,16 +27,20 @@ spec:
     command: [sh, -c, 'i=0; while true; do i=$((i+1)); echo \"shearwater $i\"; sleep 0.05; done']
 ";
 
-/// Is never started again, whatever becomes of it.
-const ONCE: &str = "
+/// A Pod that is never started again, whatever becomes of it.
+fn once(name: &str) -> String {
+    format!(
+        "
 apiVersion: v1
 kind: Pod
-metadata: {name: once}
+metadata: {{name: {name}, labels: {{app: once}}}}
 spec:
   restartPolicy: Never
   containers:
-  - {name: main, image: test.local/busybox:1, command: [echo, ran once]}
-";
+  - {{name: main, image: {BUSYBOX}, command: [echo, ran once]}}
+"
+    )
+}
 
 /// Restarts and ids of the containers that run, by Pod and container.
 fn containers(cluster: &Cluster, selector: &str) -> Result<BTreeMap<String, (u64, String)>> {
@@ -103,29 +107,45 @@ pub fn kill(shared: &Shared) -> Result<()> {
     ensure!(before == after, "containers were restarted:\nbefore {before:?}\nafter {after:?}");
     counted(&cluster)?;
     cut_off(&cluster)?;
-    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "pod/once", "--timeout=120s"]).map(drop)
+    cluster.kubectl(&["delete", "pods", "-l", "app=once", "--timeout=120s"])?;
+    cluster.kubectl(&["delete", "deployment/rolling", "pod/counter", "--timeout=120s"]).map(drop)
 }
 
 /// Who asked for a container's start is killed while the runtime makes its process: nothing of it ran,
 /// so it is started by the next agent, though its Pod is one that is never started again.
 fn cut_off(cluster: &Cluster) -> Result<()> {
-    cluster.apply(ONCE)?;
-    let limit = Instant::now() + Duration::from_secs(60);
-    // It takes the runtime some ten milliseconds, and nobody tells of it.
-    while !is_made("once") {
-        ensure!(Instant::now() < limit, "the runtime did not make the container");
+    for name in ["once-1", "once-2", "once-3"] {
+        cluster.apply(&once(name))?;
+        let limit = Instant::now() + Duration::from_secs(60);
+        // It takes the runtime some ten milliseconds, and nobody tells of it.
+        while !is_made(name) {
+            ensure!(Instant::now() < limit, "the runtime did not make the container");
+        }
+        kill_recorded(cluster, "agents")?;
+        let (status, _) = eventually(Duration::from_secs(120), || ended(cluster, name))?;
+        let main = &status["containerStatuses"][0];
+        ensure!(main["restartCount"] == 0, "it was restarted: {status}");
+        if status["phase"] == "Succeeded" {
+            return eventually(Duration::from_secs(60), || written_once(cluster, name)).map(drop);
+        }
+        // A moment later it may have run, which nobody knows: that is its end.
+        let why = main["state"]["terminated"]["message"].as_str().unwrap_or_default();
+        ensure!(why.starts_with("failed to start containerd task"), "{name} failed: {status}");
     }
-    kill_recorded(cluster, "agents")?;
-    let ended = ["wait", "pod/once", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s"];
-    cluster.kubectl(&ended)?;
-    let status = cluster.get(&["pod", "once"])?["status"]["containerStatuses"][0].take();
-    ensure!(status["restartCount"] == 0, "it was restarted: {status}");
-    eventually(Duration::from_secs(60), || {
-        let records = cluster.logs(&["pod:once", "--limit", "0"])?;
-        ensure!(records.len() == 1, "{} lines of one", records.len());
-        Ok(())
-    })
-    .map(drop)
+    bail!("the kill came too late each time")
+}
+
+/// What the status of a Pod that has ended says.
+fn ended(cluster: &Cluster, pod: &str) -> Result<serde_json::Value> {
+    let status = cluster.get(&["pod", pod])?["status"].take();
+    ensure!(status["phase"] == "Succeeded" || status["phase"] == "Failed", "{pod}: {status}");
+    Ok(status)
+}
+
+fn written_once(cluster: &Cluster, pod: &str) -> Result<()> {
+    let records = cluster.logs(&[&format!("pod:{pod}"), "--limit", "0"])?;
+    ensure!(records.len() == 1, "{pod}: {} lines of one", records.len());
+    Ok(())
 }
 
 /// Whether the runtime makes the process of a container of this Pod just now.
