@@ -46,6 +46,8 @@ use crate::series::{Labels, MatchOp, Matcher, NAME};
 
 /// Rows that are unpacked at once: others work on the first of them while the next are read.
 const BATCH: usize = 128;
+/// A block of so many milliseconds has few series that came or went.
+const SHORT: i64 = 3_600_000;
 /// What a row is made of: the last columns of a block. Its name stands among its labels.
 const ROW: [&str; 8] = ["labels", "first", "last", "count", "form", "times", "values", "crc"];
 
@@ -210,8 +212,11 @@ impl Block {
             return Ok(Rows::begin(self, None, Ready::kept(rows, range), None));
         }
         let conditions = Conditions::of_labels(matchers);
-        // Few rows have a pair: that they meet the range costs less to see of them than of all before.
-        let by_row = conditions.as_ref().is_some_and(Conditions::has_pair).then(|| range.clone());
+        // Few rows have a pair: that they meet the range costs less to see of them than of all before,
+        // but where many series of a long time came and went.
+        let is_short = self.range.end - self.range.start <= SHORT;
+        let has_pair = conditions.as_ref().is_some_and(Conditions::has_pair);
+        let by_row = (is_short && has_pair).then(|| range.clone());
         let before = by_row.is_none().then(|| range.clone());
         let filter = self.filter(matchers, conditions, before);
         let columns = if by_row.is_some() { self.mask(&ROW) } else { ProjectionMask::all() };
