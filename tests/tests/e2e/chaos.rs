@@ -130,7 +130,8 @@ fn cut_off(cluster: &Cluster) -> Result<()> {
         }
         // A moment later it may have run, which nobody knows: that is its end.
         let why = main["state"]["terminated"]["message"].as_str().unwrap_or_default();
-        ensure!(why.starts_with("failed to start containerd task"), "{name} failed: {status}");
+        let is_let_go = why.starts_with("failed to start containerd task");
+        ensure!(is_let_go && why.contains("context canceled"), "{name} failed: {status}");
     }
     bail!("the kill came too late each time")
 }

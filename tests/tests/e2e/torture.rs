@@ -159,7 +159,8 @@ fn cut_off(cluster: &Cluster, rounds: usize) -> Result<BTreeSet<String>> {
     let is_cut_off = |pod: &&Value| {
         let end = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
         let message = end["message"].as_str().unwrap_or_default();
-        end["reason"] == "StartError" && message.starts_with("failed to start containerd task")
+        let is_let_go = message.starts_with("failed to start containerd task");
+        end["reason"] == "StartError" && is_let_go && message.contains("context canceled")
     };
     let names = failed.filter(is_cut_off).filter_map(|pod| pod["metadata"]["name"].as_str());
     let found: BTreeSet<String> = names.map(str::to_owned).collect();
